@@ -1,0 +1,292 @@
+// What the person typed, turned into a command. Nothing is started here.
+// commander reads the options, writes the help and suggests what was meant; the three or four positionals it
+// cannot declare, so they are counted here: `<peer_id> [host] <p2p_port> <http_port>`.
+
+import { Command, CommanderError, Option as Flag } from "commander";
+import { type Address, addressText } from "../protocol/address.ts";
+import { isCleanName, visible } from "../protocol/text.ts";
+import { MAX_NAME_CHARS } from "../protocol/limits.ts";
+import {
+  allValues,
+  DEV_BOOTSTRAP,
+  everyOption,
+  isGiven,
+  OPTIONS,
+  type OptionValues,
+  POSITIONALS,
+  type Raw,
+  type Sources,
+  UsageError,
+} from "./options.ts";
+
+export const VERSION = "0.1.0";
+
+export type Misbehaviour = "slow" | "truncate" | "corrupt" | "silent" | "garbage";
+export const MISBEHAVIOURS: readonly Misbehaviour[] = [
+  "slow",
+  "truncate",
+  "corrupt",
+  "silent",
+  "garbage",
+];
+
+/** Everything that a peer is started with. */
+export interface RunConfig extends OptionValues {
+  readonly peerId: string;
+  /** What others are told; undefined: found out at start. */
+  readonly host: string | undefined;
+  readonly port: number;
+  readonly httpPort: number;
+  readonly bootstraps: readonly Address[];
+  readonly storageDir: string;
+}
+
+export interface DummyConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly files: string | undefined;
+  readonly misbehave: Misbehaviour | undefined;
+  readonly logLevel: string;
+}
+
+export type Parsed =
+  | { readonly command: "run"; readonly config: RunConfig }
+  | { readonly command: "dummy"; readonly config: DummyConfig }
+  | { readonly command: "dev"; readonly config: RunConfig }
+  /** Help or version was asked for, and stands in `text`. */
+  | { readonly command: "show"; readonly text: string };
+
+export interface Surroundings {
+  readonly env: (name: string) => string | undefined;
+  /** Text of a file; throws as `Deno.readTextFileSync`. */
+  readonly readFile: (path: string) => string;
+}
+
+const isPort = (text: string | undefined) => /^\d{1,5}$/.test(text ?? "") && Number(text) <= 65535;
+
+/** Three or four words whose last two are ports always mean a start, whatever the peer is called. */
+function isStart(words: readonly string[]): boolean {
+  return (words.length === 3 || words.length === 4) && isPort(words.at(-1)) && isPort(words.at(-2));
+}
+
+/** Turns the arguments into a command. Throws `UsageError`. */
+export function parseArguments(args: readonly string[], surroundings: Surroundings): Parsed {
+  const [first] = args;
+  const words = args.filter((word) => !word.startsWith("-"));
+  try {
+    if (!isStart(words)) {
+      if (first === "dummy") return parseDummy(args.slice(1), surroundings);
+      if (first === "dev" && args.length === 1) return parseDev(surroundings);
+    }
+    return parseRun(args, surroundings);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      throw new UsageError(error.message.replace(/^error: /, "").replaceAll(/\s+/g, " "));
+    }
+    throw error;
+  }
+}
+
+/** A peer that joins the dummy beside it, for a first look. */
+function parseDev(surroundings: Surroundings): Parsed {
+  const words = ["dev", DEV_BOOTSTRAP.host, "8115", "8116"];
+  const flags = { bootstrap: [addressText(DEV_BOOTSTRAP)], dir: "./storage_dev" };
+  return { command: "dev", config: runConfig(words, flags, surroundings) };
+}
+
+function parseRun(args: readonly string[], surroundings: Surroundings): Parsed {
+  const program = quiet(new Command("p2p-peer"))
+    .usage(
+      "<peer_id> [host] <p2p_port> <http_port> [options]\n       p2p-peer run [options]\n       p2p-peer dummy [options]",
+    )
+    .description("Shares files over the lab's peer-to-peer protocol, verified, with a web page.")
+    .argument("[words...]", "peer_id, host that others are told, TCP port, HTTP port")
+    .option("--config <file>", "a JSON file with options by their names, without the dashes")
+    .version(VERSION, "-V, --version", "show the version")
+    .addHelpText("after", EXAMPLES);
+  for (const option of everyOption()) {
+    const flag = new Flag(
+      `--${option.name}${option.argument ? ` ${option.argument}` : ""}`,
+      helpOf(option),
+    );
+    // `--no-x` is a name here, not the opposite of `--x`.
+    flag.negate = false;
+    flag.attributeName = () => option.name;
+    if (option.repeatable) {
+      flag.argParser((value: string, before: string[] | undefined) => [...before ?? [], value]);
+    }
+    program.addOption(flag);
+  }
+  const shown = parse(program, args);
+  if (shown) return shown;
+  const flags = program.opts<Record<string, Raw | undefined>>();
+  const words = program.args[0] === "run" && !isStart(program.args)
+    ? program.args.slice(1)
+    : program.args;
+  return { command: "run", config: runConfig(words, flags, surroundings) };
+}
+
+function runConfig(
+  words: readonly string[],
+  flags: Readonly<Record<string, Raw | undefined>>,
+  { env, readFile }: Surroundings,
+): RunConfig {
+  const configPath = flags.config ?? env("P2P_PEER_CONFIG");
+  const file = typeof configPath === "string" ? readConfig(configPath, readFile) : {};
+  const sources: Sources = { flags, env, file };
+  const positional = positionals(words);
+  const given = (name: keyof typeof POSITIONALS) =>
+    positional[name] ?? (env(POSITIONALS[name].env) || undefined) ??
+      (file[POSITIONALS[name].key] === undefined ? undefined : String(file[POSITIONALS[name].key]));
+  const peerId = given("peerId") ?? env("LOGNAME") ?? env("USER") ?? "peer";
+  if (!isCleanName(peerId, MAX_NAME_CHARS)) {
+    throw new UsageError(
+      `The peer id must be 1 to ${MAX_NAME_CHARS} characters without control characters, got "${
+        visible(peerId)
+      }"`,
+    );
+  }
+  const values = allValues(sources);
+  return {
+    ...values,
+    peerId,
+    host: given("host"),
+    port: portOf("P2P port", given("port") ?? "8040"),
+    httpPort: portOf("HTTP port", given("httpPort") ?? "8042"),
+    bootstraps: bootstrapsOf(values, sources),
+    storageDir: values.dir === "" ? `./storage_${folderOf(peerId)}` : values.dir,
+  };
+}
+
+function bootstrapsOf(values: OptionValues, sources: Sources): readonly Address[] {
+  if (values.noBootstrap) return [];
+  if (isGiven(OPTIONS.bootstrap, sources) || values.environment === "PROD") return values.bootstrap;
+  return [DEV_BOOTSTRAP];
+}
+
+/** A peer id as part of a folder's name. */
+function folderOf(peerId: string): string {
+  return peerId.replaceAll(/[^\p{L}\p{N}._-]/gu, "_").replace(/^\.+/, "_");
+}
+
+function positionals(words: readonly string[]): Partial<Record<keyof typeof POSITIONALS, string>> {
+  if (words.length === 0) return {};
+  const [peerId] = words;
+  if (words.length === 3) return { peerId, port: words[1], httpPort: words[2] };
+  if (words.length === 4) return { peerId, host: words[1], port: words[2], httpPort: words[3] };
+  const command = ["run", "dummy"].find((known) => known.startsWith(peerId!.slice(0, 3)));
+  const hint = command && command !== peerId ? ` (did you mean ${command}?)` : "";
+  throw new UsageError(
+    `Expected <peer_id> [host] <p2p_port> <http_port>, such as kashifm 8115 8116, got "${
+      visible(words.join(" "))
+    }"${hint}`,
+  );
+}
+
+function portOf(what: string, text: string): number {
+  if (isPort(text)) return Number(text);
+  throw new UsageError(`The ${what} must be a number from 0 to 65535, got "${visible(text)}"`);
+}
+
+function readConfig(path: string, readFile: (path: string) => string): Record<string, Raw> {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFile(path));
+  } catch (cause) {
+    const why = cause instanceof SyntaxError ? `is not JSON (${cause.message})` : "cannot be read";
+    throw new UsageError(`The config file ${path} ${why}`, { cause });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new UsageError(`The config file ${path} must hold a JSON object`);
+  }
+  const names = [
+    ...everyOption().map(({ name }) => name),
+    ...Object.values(POSITIONALS).map(({ key }) => key),
+  ];
+  for (const [name, raw] of Object.entries(value)) {
+    if (!names.includes(name)) {
+      const near = names.find((known) => known.startsWith(name.slice(0, 4)));
+      throw new UsageError(
+        `The config file ${path} has no option "${visible(name)}"${
+          near ? ` (did you mean ${near}?)` : ""
+        }`,
+      );
+    }
+    const isRaw = ["string", "number", "boolean"].includes(typeof raw) ||
+      (Array.isArray(raw) && raw.every((each) => typeof each === "string"));
+    if (!isRaw) {
+      throw new UsageError(`"${name}" in the config file ${path} must be text, a number or true`);
+    }
+  }
+  return value as Record<string, Raw>;
+}
+
+function parseDummy(args: readonly string[], { env }: Surroundings): Parsed {
+  const program = quiet(new Command("p2p-peer dummy"))
+    .usage("[options]")
+    .description("A bootstrap peer for trying things out, with a few sample files.")
+    .addOption(new Flag("--port <port>", "TCP port").default("8999"))
+    .addOption(
+      new Flag("--host <address>", "address to listen on and to be told").default("127.0.0.1"),
+    )
+    .option("--files <folder>", "share copies of the files in this folder instead of the samples")
+    .addOption(
+      new Flag("--misbehave <how>", "act like the worst peers of the field").choices([
+        ...MISBEHAVIOURS,
+      ]),
+    )
+    .addOption(new Flag("--log-level <level>", OPTIONS.logLevel.help).default("INFO"));
+  const shown = parse(program, args);
+  if (shown) return shown;
+  if (program.args.length > 0) {
+    throw new UsageError(`dummy takes options only, got "${visible(program.args.join(" "))}"`);
+  }
+  const { port, host, files, misbehave, logLevel } = program.opts();
+  return {
+    command: "dummy",
+    config: {
+      host,
+      port: portOf("port", port),
+      files,
+      misbehave,
+      logLevel: OPTIONS.logLevel.parse(logLevel ?? env("P2P_PEER_LOG_LEVEL")),
+    },
+  };
+}
+
+let output = "";
+
+function quiet(program: Command): Command {
+  output = "";
+  return program
+    .allowExcessArguments(true)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => output += text, writeErr: () => {} });
+}
+
+/** Parses, or returns what help and version would show. */
+function parse(program: Command, args: readonly string[]): Parsed | undefined {
+  try {
+    program.parse([...args], { from: "user" });
+    return undefined;
+  } catch (error) {
+    const isShown = error instanceof CommanderError && error.exitCode === 0;
+    if (!isShown) throw error;
+    return { command: "show", text: output };
+  }
+}
+
+function helpOf({ help, fallback, defaultText }: ReturnType<typeof everyOption>[number]): string {
+  const shown = defaultText ??
+    (fallback === false || fallback === "" ? undefined : String(fallback));
+  return shown === undefined ? help : `${help} (default: ${shown})`;
+}
+
+const EXAMPLES = `
+Examples:
+  p2p-peer kashifm 8115 8116
+  p2p-peer kashifm eagle.cs.umanitoba.ca 8115 8116
+  p2p-peer kashifm 8115 8116 --environment DEV --auto-fetch all
+
+Each option has an environment twin (--auto-fetch: P2P_PEER_AUTO_FETCH) and a name in the file of --config.
+Exit codes: 0 stopped, 1 unexpected, 2 usage or configuration, 7 storage, 130 interrupted.`;

@@ -1,0 +1,184 @@
+// The commands of the prompt, over a narrow view of the peer. Each answers in plain lines; what peers named
+// is shown escaped. A mistake is one sentence that says what to type.
+
+import { visible } from "../protocol/text.ts";
+import type { FileRecord } from "../protocol/message.ts";
+import { LEVELS } from "./log.ts";
+import { count } from "./report.ts";
+import { durationText, sizeText } from "../protocol/words.ts";
+import { table } from "./table.ts";
+
+export interface FileRow {
+  readonly file: FileRecord;
+  readonly held: boolean;
+  readonly holders: readonly string[];
+}
+
+export interface PeerRow {
+  readonly peerId: string;
+  readonly address: string;
+  readonly silentSeconds: number;
+  readonly bootstrap: boolean;
+  readonly extended: boolean;
+  readonly files: number;
+  readonly note: string;
+}
+
+/** What the prompt needs of the peer. Errors carry a sentence for the person. */
+export interface Commands {
+  files(): FileRow[];
+  peers(): PeerRow[];
+  /** `downloaded` names the source, or is "" when the file was here already. */
+  get(
+    what: string,
+    destination: string | undefined,
+  ): Promise<{ source: string; path: string | undefined; name: string }>;
+  push(path: string): Promise<FileRecord>;
+  delete(fileId: string): { name: string; where: "everywhere" | "here" };
+  restore(fileId: string): Promise<FileRecord>;
+  stats(): readonly (readonly [string, string])[];
+  setLogLevel(level: string): Promise<void>;
+  exit(): void;
+}
+
+const MENU: readonly (readonly [string, string])[] = [
+  ["list [local|remote]", "files that are known, here, or elsewhere"],
+  ["peers", "peers that are alive"],
+  ["get <file_id|prefix|name> [destination]", "fetch a file, and copy it to a destination"],
+  ["push <path>", "share a file: keep a copy, tell everybody, push it to one peer"],
+  ["delete <file_id>", "delete a file of ours everywhere, or somebody else's here only"],
+  ["restore <file_id>", "bring back what was deleted within 24 hours"],
+  ["stats", "what went in and out"],
+  [`log <${LEVELS.join("|").toLowerCase()}>`, "how much is told"],
+  ["help", "this menu"],
+  ["exit", "stop the peer"],
+];
+
+export const COMMAND_NAMES: readonly string[] = MENU.map(([usage]) => usage.split(" ", 1)[0]!);
+
+/** The menu that the prompt opens with. */
+export function menuText(): string {
+  return `Command Menu\n${
+    table(["", ""], MENU.map(([usage, help]) => [`  ${usage}`, help])).trim().replace(/^/, "  ")
+  }`;
+}
+
+/** Words of a line; quotes keep spaces together. */
+export function wordsOf(line: string): string[] {
+  const words: string[] = [];
+  for (const [, double, single, bare] of line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)) {
+    words.push(double ?? single ?? bare ?? "");
+  }
+  return words;
+}
+
+/** Carries out one line and returns what to print. Never throws. */
+export async function runCommand(line: string, commands: Commands): Promise<string> {
+  const [name, ...words] = wordsOf(line);
+  if (name === undefined) return "";
+  try {
+    return await carryOut(name.toLowerCase(), words, commands);
+  } catch (error) {
+    return visible(error instanceof Error ? error.message : String(error), 1_000);
+  }
+}
+
+async function carryOut(
+  name: string,
+  words: readonly string[],
+  commands: Commands,
+): Promise<string> {
+  const [first, second] = words;
+  switch (name) {
+    case "list":
+      return listText(commands.files(), first);
+    case "peers":
+      return peersText(commands.peers());
+    case "get": {
+      if (first === undefined) {
+        return "Type: get <file_id, unique beginning of it, or name> [destination]";
+      }
+      const { source, path, name } = await commands.get(first, second);
+      // The line about a download that just ended was printed when it ended.
+      const here = source === "" ? `${visible(name)} is here already` : `${visible(name)} is here`;
+      return path === undefined ? here : `${here}, copied to ${visible(path)}`;
+    }
+    case "push": {
+      if (first === undefined) return "Type: push <path of a file>";
+      const file = await commands.push(words.join(" "));
+      return `Shared ${visible(file.name)} as ${file.fileId}`;
+    }
+    case "delete": {
+      if (first === undefined) return "Type: delete <file_id>";
+      const { name, where } = commands.delete(first);
+      return where === "everywhere"
+        ? `Deleted ${visible(name)} everywhere; "restore" brings it back for 24 hours`
+        : `Deleted our copy of ${
+          visible(name)
+        } only: it belongs to somebody else. Nobody was told, and it is not fetched again by itself`;
+    }
+    case "restore":
+      if (first === undefined) return "Type: restore <file_id>";
+      return `Restored ${visible((await commands.restore(first)).name)}`;
+    case "stats":
+      return table(
+        ["", ""],
+        commands.stats().map(([title, value]) => [`  ${title}`, visible(value)]),
+      ).trimStart();
+    case "log": {
+      const level = first?.toUpperCase() ?? "";
+      if (!LEVELS.includes(level)) return `Type: log <${LEVELS.join("|").toLowerCase()}>`;
+      await commands.setLogLevel(level);
+      return `The log tells ${level} and above`;
+    }
+    case "help":
+    case "?":
+      return menuText();
+    case "exit":
+    case "quit":
+      commands.exit();
+      return "Stopping";
+    default: {
+      const near = COMMAND_NAMES.find((known) => known.startsWith(name.slice(0, 2)));
+      return `No command "${visible(name)}"${
+        near ? `; did you mean "${near}"?` : ""
+      } Type "help" for all`;
+    }
+  }
+}
+
+function listText(files: readonly FileRow[], which: string | undefined): string {
+  if (which !== undefined && which !== "local" && which !== "remote") {
+    return "Type: list [local|remote]";
+  }
+  const shown = files.filter(({ held }) => which === undefined || held === (which === "local"));
+  if (shown.length === 0) return which === "local" ? "No files here yet" : "No files are known yet";
+  const rows = shown.map(({ file, held, holders }) => [
+    file.fileId,
+    visible(file.name, 40),
+    visible(file.owner, 24),
+    file.sizeBytes === undefined ? `~${sizeText(file.size * 1024 ** 2)}` : sizeText(file.sizeBytes),
+    held ? "here" : "-",
+    holders.map((holder) => visible(holder, 24)).join(", ") || "nobody",
+  ]);
+  return `${table(["id", "name", "owner", "size", "here", "holders"], rows)}\n${
+    count(shown.length, "file")
+  }`;
+}
+
+function peersText(peers: readonly PeerRow[]): string {
+  if (peers.length === 0) return "No peers yet";
+  const rows = peers.map((peer) => [
+    visible(peer.peerId, 40),
+    visible(peer.address),
+    `${durationText(peer.silentSeconds)} ago`,
+    String(peer.files),
+    [peer.bootstrap ? "bootstrap" : "", peer.extended ? "" : "old kind", peer.note].filter(Boolean)
+      .map((
+        text,
+      ) => visible(text)).join(", "),
+  ]);
+  return `${table(["peer", "address", "heard", "files", ""], rows)}\n${
+    count(peers.length, "peer")
+  }`;
+}

@@ -1,0 +1,34 @@
+// The log: logtape with one sink, which writes lines through the terminal so that they never garble a line
+// that is being typed.
+
+import { configure, getLogger, type Logger, type LogLevel, type LogRecord } from "@logtape/logtape";
+
+/** The names people type, and logtape's. */
+const levels: Readonly<Record<string, LogLevel>> = {
+  TRACE: "trace",
+  DEBUG: "debug",
+  INFO: "info",
+  WARNING: "warning",
+  ERROR: "error",
+  FATAL: "fatal",
+};
+
+export const LEVELS: readonly string[] = Object.keys(levels);
+
+/** Sets the level and where lines go. May be called again, for another level. */
+export async function configureLog(level: string, write: (line: string) => void): Promise<Logger> {
+  await configure({
+    reset: true,
+    sinks: { lines: (record) => write(lineOf(record)) },
+    loggers: [
+      { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["lines"] },
+      { category: "p2p-peer", lowestLevel: levels[level] ?? "info", sinks: ["lines"] },
+    ],
+  });
+  return getLogger("p2p-peer");
+}
+
+function lineOf({ timestamp, level, message }: LogRecord): string {
+  const time = new Date(timestamp).toISOString().slice(11, 19);
+  return `${time} ${level.toUpperCase().padEnd(7)} ${message.join("")}`;
+}

@@ -1,0 +1,391 @@
+// The loop: inputs -> peer.handle -> effects. One owner of the machine, so no locks: sockets, disk, timers
+// and people only put inputs in, and what comes out is carried out here.
+// The edge of the house: it may read the clock and wait; it does not decide.
+
+import type { Address, Voucher } from "./protocol/address.ts";
+import { addressText } from "./protocol/address.ts";
+import type { Effect, Input, PeerEvent } from "./protocol/effects.ts";
+import { ProtocolError } from "./protocol/errors.ts";
+import { type Host, isConnectionError, receiveMessages, sendFile } from "./protocol/exchange.ts";
+import type { Timestamp } from "./protocol/fileid.ts";
+import type { Limits } from "./protocol/limits.ts";
+import { encodeMessage, type FileRecord, type Message } from "./protocol/message.ts";
+import { Peer } from "./protocol/peer.ts";
+import { type Connection, Dialer, DialError, Listener } from "./protocol/tcp.ts";
+import { type PushIntake, Transfers, type TransferStore } from "./transfers.ts";
+
+type PushVerdict = Extract<Effect, { kind: "push-verdict" }>;
+
+/** A few times a second, so that joining does not wait for a full one. */
+const TICK_MS = 250;
+/** After a gossip the other side may answer on the same connection; one kind of peer does. */
+const REPLY_WAIT_MS = 2_000;
+/** Connections waited on for such answers at once. */
+const MAX_LINGERING = 64;
+/** Transfers may end by themselves for so long when the peer stops. */
+const STOP_MS = 5_000;
+
+/** What the loop needs of the store besides transfers. */
+export interface NodeStore extends TransferStore {
+  trash(fileId: string): Promise<void>;
+}
+
+export interface NodeOptions {
+  readonly peerId: string;
+  /** What others are told. Port 0 means: whichever is free. */
+  readonly address: Address;
+  readonly listenHost: string;
+  /** Our own addresses, so that nobody makes us dial ourselves; ports are added to. */
+  readonly ownIps: readonly string[];
+  readonly ownPorts: readonly number[];
+  readonly node: string;
+  readonly bootstraps: readonly Address[];
+  readonly rejoin: readonly { address: Address; voucher: Voucher }[];
+  readonly gossipIntervalMs: number;
+  readonly peerTimeoutMs: number;
+  readonly autoFetch: number;
+  readonly limits: Limits;
+  readonly store: NodeStore;
+  /** How files are sent; the dummy misbehaves here. */
+  readonly sendFile?: typeof sendFile;
+  /** Hears of everything, in order. Must not throw. */
+  readonly onEvent: (event: NodeEvent) => void;
+  /** The catalogue, the peers or the tombstones changed. */
+  readonly onSave: () => void;
+}
+
+/** What the machine tells, and what only the edge can know. */
+export type NodeEvent =
+  | PeerEvent
+  | { readonly name: "sent"; readonly what: string; readonly to: Address }
+  | { readonly name: "send-failed"; readonly what: string; readonly text: string }
+  | { readonly name: "trouble"; readonly text: string };
+
+/** Counts for people; they only grow. */
+export interface Counters {
+  readonly received: Map<string, number>;
+  readonly sent: Map<string, number>;
+  readonly refused: Map<string, number>;
+}
+
+export class Node {
+  readonly peer: Peer;
+  readonly transfers: Transfers;
+  readonly counters: Counters = { received: new Map(), sent: new Map(), refused: new Map() };
+  readonly startedMs = performance.now();
+  readonly address: Address;
+  readonly #listener: Listener;
+  readonly #dialer: Dialer;
+  readonly #inputs: Input[] = [];
+  readonly #connections = new Map<number, Connection>();
+  readonly #work = new Map<number, Promise<void>>();
+  readonly #outgoing = new Set<Connection>();
+  #verdict: PushVerdict | undefined;
+  readonly #jobs = new Set<Promise<void>>();
+  readonly #waiters = new Map<string, ((outcome: string | undefined) => void)[]>();
+  #draining = false;
+  #lingering = 0;
+  #serial = 0;
+  #ticker: ReturnType<typeof setInterval> | undefined;
+  #stopping = false;
+
+  /** Listens at once; joins with `start`. Throws `Deno.errors.AddrInUse` and the like. */
+  constructor(readonly options: NodeOptions) {
+    const { limits } = options;
+    this.#listener = new Listener({
+      hostname: options.listenHost,
+      port: options.address.port,
+      limits,
+      isKnown: (ip) => this.peer.state.membership.knowsMachine(ip),
+      serve: (connection) => this.#serveConnection(connection),
+    });
+    this.address = { host: options.address.host, port: this.#listener.port };
+    const own = { ips: options.ownIps, ports: [...options.ownPorts, this.address.port] };
+    this.#dialer = new Dialer(limits, () => own);
+    this.peer = new Peer({
+      ...options,
+      address: this.address,
+      own,
+      boot: crypto.randomUUID().slice(0, 18),
+      random: () => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32,
+    });
+    this.transfers = new Transfers({
+      store: options.store,
+      dialer: this.#dialer,
+      limits,
+      ext: () => this.peer.state.ext,
+      dispatch: (input) => this.dispatch(input),
+      pushedBytes: () => this.peer.state.catalogue.pushedBytes,
+      nowMs: () => performance.now(),
+      sendFile: options.sendFile ?? sendFile,
+    });
+  }
+
+  start(): void {
+    this.dispatch({ kind: "start" });
+    this.#ticker = setInterval(() => this.dispatch({ kind: "tick" }), TICK_MS);
+  }
+
+  /** Takes one input after the other; what an effect brings about at once waits for its turn. */
+  dispatch(input: Input): void {
+    this.#inputs.push(input);
+    if (this.#draining) return;
+    this.#draining = true;
+    try {
+      for (let next = this.#inputs.shift(); next; next = this.#inputs.shift()) {
+        for (const effect of this.peer.handle(next, performance.now())) this.#perform(effect);
+      }
+    } finally {
+      this.#draining = false;
+    }
+  }
+
+  /**
+   * Fetches a file and resolves with the peer that it came from, or "" when it was here already.
+   * Throws `Error` with the reason when nobody delivers it.
+   */
+  async get(fileId: string): Promise<string> {
+    if (this.peer.state.catalogue.get(fileId)?.held) return "";
+    const { promise, resolve } = Promise.withResolvers<string | undefined>();
+    this.#waiters.set(fileId, [...this.#waiters.get(fileId) ?? [], resolve]);
+    this.dispatch({ kind: "want", fileId });
+    const outcome = await promise;
+    if (outcome?.startsWith("from ")) return outcome.slice(5);
+    throw new Error(outcome ?? "This peer is stopping");
+  }
+
+  /** Stops within `STOP_MS`: no new work, transfers finish or are given up. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    clearInterval(this.#ticker);
+    this.#listener.stop();
+    const until = performance.now() + STOP_MS;
+    while (this.transfers.running.length > 0 && performance.now() < until) {
+      await new Promise((go) => setTimeout(go, 50));
+    }
+    this.#dialer.close();
+    this.#listener.close();
+    for (const connection of [...this.#connections.values(), ...this.#outgoing]) connection.close();
+    await Promise.allSettled(this.#jobs);
+    this.transfers.close();
+    for (const waiters of this.#waiters.values()) for (const tell of waiters) tell(undefined);
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.kind) {
+      case "send":
+        return this.#job(this.#send(effect));
+      case "answer-absent":
+        return this.#onConnection(effect.connection, async (connection) => {
+          await connection.write(effect.bytes, this.options.limits.idleTimeoutMs);
+          await connection.closeWrite();
+        });
+      case "serve":
+        return this.#onConnection(
+          effect.connection,
+          (connection) => this.#serve(connection, effect.file),
+        );
+      case "fetch":
+        return this.#job(this.transfers.fetch(effect));
+      case "copy":
+        return this.#job(this.transfers.copy(effect));
+      case "push-verdict":
+        this.#verdict = effect;
+        return;
+      case "keep":
+        return this.#job(this.transfers.keep(effect));
+      case "drop":
+        return this.transfers.drop(effect.receipt);
+      case "trash":
+        return this.#job(this.#trash(effect.fileId));
+      case "save":
+        return this.options.onSave();
+      case "event":
+        return this.#onEvent(effect.event);
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #onEvent(event: PeerEvent): void {
+    if (event.name === "refused") count(this.counters.refused, event.reason);
+    if (event.name === "downloaded") this.#tellWaiters(event.file.fileId, `from ${event.source}`);
+    if (event.name === "held") this.#tellWaiters(event.file.fileId, `from ${event.file.owner}`);
+    if (event.name === "download-failed") this.#tellWaiters(event.fileId, event.text);
+    this.options.onEvent(event);
+  }
+
+  #tellWaiters(fileId: string, outcome: string): void {
+    for (const tell of this.#waiters.get(fileId) ?? []) tell(outcome);
+    this.#waiters.delete(fileId);
+  }
+
+  async #trash(fileId: string): Promise<void> {
+    try {
+      await this.options.store.trash(fileId);
+    } catch (error) {
+      this.options.onEvent({ name: "trouble", text: messageOf(error) });
+    }
+  }
+
+  // One connection that somebody opened to us
+
+  async #serveConnection(connection: Connection): Promise<void> {
+    const id = ++this.#serial;
+    this.#connections.set(id, connection);
+    try {
+      await receiveMessages(connection, this.#host(connection, id), this.options.limits);
+    } catch (error) {
+      // A mistake of ours must not end the peer; it is shown, with where it happened.
+      this.options.onEvent({ name: "trouble", text: stackOf(error) });
+    } finally {
+      this.#connections.delete(id);
+      this.#work.delete(id);
+    }
+  }
+
+  #host(connection: Connection, id: number): Host {
+    const { ip } = connection;
+    const refuse = ({ reason, message: text }: ProtocolError) =>
+      this.dispatch({ kind: "refused", ip, reason, text });
+    return {
+      onMessage: async (message) => {
+        count(this.counters.received, message.type);
+        this.dispatch({ kind: "message", message, ip, connection: id });
+        await this.#work.get(id);
+        this.#work.delete(id);
+      },
+      onRefused: refuse,
+      offerPush: (fileId) => {
+        this.dispatch({ kind: "push-offered", ip, connection: id, ...(fileId ? { fileId } : {}) });
+        const verdict = this.#verdict!; // an offer is answered at once
+        if (verdict.verdict === "refuse") throw new ProtocolError(verdict.reason, verdict.text);
+        if (verdict.verdict === "skip") return "skip";
+        try {
+          return this.transfers.beginPush(ip, fileId);
+        } catch (error) {
+          throw new ProtocolError("no-space", messageOf(error), { cause: error });
+        }
+      },
+      onPush: (intake, file) => {
+        const message: Message = { type: "FILE_DATA", file, hasContent: true };
+        count(this.counters.received, message.type);
+        this.dispatch({ kind: "message", message, ip, connection: id });
+        try {
+          this.transfers.finishPush(intake as PushIntake, file, this.#otherTimestamps(file), ip);
+        } catch (error) {
+          if (!(error instanceof ProtocolError)) throw error;
+          refuse(error);
+        }
+        return Promise.resolve();
+      },
+    };
+  }
+
+  #otherTimestamps({ fileId }: FileRecord): Timestamp[] {
+    const entry = this.peer.state.catalogue.get(fileId);
+    return entry ? [entry.file.timestamp, ...entry.otherTimestamps] : [];
+  }
+
+  #onConnection(id: number, act: (connection: Connection) => Promise<void>): void {
+    const connection = this.#connections.get(id);
+    if (!connection) return; // it ended while the machine thought
+    const work = this.#quietly(act(connection));
+    this.#work.set(id, work);
+    this.#job(work);
+  }
+
+  async #serve(connection: Connection, file: FileRecord): Promise<void> {
+    if (await this.transfers.serve(connection, file)) return;
+    this.dispatch({ kind: "lost", fileIds: [file.fileId] });
+    const absent = encodeMessage({
+      type: "FILE_DATA",
+      hasContent: false,
+      ext: this.peer.state.ext,
+    });
+    await connection.write(absent, this.options.limits.idleTimeoutMs);
+    await connection.closeWrite();
+  }
+
+  // Connections that we open
+
+  async #send(
+    { to, voucher, peerId, what, bytes, ticket }: Extract<Effect, { kind: "send" }>,
+  ): Promise<void> {
+    const about = {
+      to,
+      ...(peerId === undefined ? {} : { peerId }),
+      ...(ticket ? { ticket } : {}),
+    };
+    let connection: Connection | undefined;
+    try {
+      connection = await this.#dialer.dial(to, voucher);
+      this.#outgoing.add(connection);
+      await connection.write(bytes, this.options.limits.messageTimeoutMs);
+      await connection.closeWrite();
+      count(this.counters.sent, what);
+      this.options.onEvent({ name: "sent", what, to });
+      this.dispatch({ kind: "sent", ...about, ip: connection.ip });
+      if (what === "GOSSIP") await this.#awaitReply(connection);
+      else await connection.linger(REPLY_WAIT_MS);
+    } catch (error) {
+      const text = error instanceof DialError
+        ? error.message
+        : `${addressText(to)} broke the connection`;
+      if (
+        !(error instanceof DialError || error instanceof ProtocolError || isConnectionError(error))
+      ) {
+        this.options.onEvent({ name: "trouble", text: stackOf(error) });
+      }
+      this.options.onEvent({ name: "send-failed", what, text });
+      this.dispatch({ kind: "unreachable", ...about, text });
+    } finally {
+      if (connection) this.#outgoing.delete(connection);
+      connection?.close();
+    }
+  }
+
+  /** One kind of peer answers a gossip on the connection that brought it. */
+  async #awaitReply(connection: Connection): Promise<void> {
+    if (this.#lingering >= MAX_LINGERING) return;
+    this.#lingering++;
+    const id = ++this.#serial;
+    this.#connections.set(id, connection);
+    try {
+      const host = this.#host(connection, id);
+      await receiveMessages(connection, host, this.options.limits, REPLY_WAIT_MS);
+    } finally {
+      this.#lingering--;
+      this.#connections.delete(id);
+      this.#work.delete(id);
+    }
+  }
+
+  #job(job: Promise<void>): void {
+    this.#jobs.add(job);
+    job.finally(() => this.#jobs.delete(job));
+  }
+
+  /** The other side went away: its own loss. Anything else is shown. */
+  async #quietly(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      if (isConnectionError(error) || error instanceof ProtocolError) return;
+      this.options.onEvent({ name: "trouble", text: messageOf(error) });
+    }
+  }
+}
+
+function count(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? error.stack ?? error.message : String(error);
+}

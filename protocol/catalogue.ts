@@ -1,0 +1,298 @@
+// The catalogue: every file known, who holds it, what is here, and what was deleted. PURE.
+// Always holds: a held file verified; no deleted id is in the catalogue; what is verified is not changed
+// by what anybody says; at most `maxEntries` entries and `MAX_TOMBSTONES` tombstones.
+
+import type { HeldFile } from "./effects.ts";
+import type { Timestamp } from "./fileid.ts";
+import {
+  HOLDERLESS_MS,
+  MAX_LIST_CHANGES,
+  MAX_OTHER_TIMESTAMPS,
+  MAX_TOMBSTONES,
+  TOMBSTONE_MS,
+} from "./limits.ts";
+import type { FileRecord } from "./message.ts";
+
+export interface Entry {
+  file: FileRecord;
+  /** Told by others for the same id; kept until content says which one is true. */
+  otherTimestamps: Timestamp[];
+  held: boolean;
+  /** Content was seen that has this id: the size is exact and the timestamp true. */
+  verified: boolean;
+  /** It came by a push that nobody asked for. */
+  pushed: boolean;
+  /** Tracked peers that say they hold it; never ourselves. */
+  readonly holders: Set<string>;
+}
+
+export type Learned = "new" | "known" | "owner-conflict" | "deleted" | "full";
+
+/** What changed in our own list since some revision; undefined when that is too long ago. */
+export interface ListChanges {
+  readonly added: readonly string[];
+  readonly removed: boolean;
+}
+
+export class Catalogue {
+  readonly #entries = new Map<string, Entry>();
+  readonly #held = new Set<string>();
+  /** Per peer: what it holds, and how many whole lists in a row lacked it. */
+  readonly #holdings = new Map<string, Map<string, number>>();
+  /** Entries that nobody holds, since when; in order of time. */
+  readonly #holderless = new Map<string, number>();
+  readonly #tombstones = new Map<string, number>();
+  /** Files that the person here does not want back by themselves. */
+  readonly unwanted = new Set<string>();
+
+  /** Grows with each change of what we hold. */
+  revision = 0;
+  #changes: { revision: number; fileId: string; added: boolean }[] = [];
+
+  /** Bytes held that came by pushes nobody asked for. */
+  pushedBytes = 0;
+  heldBytes = 0;
+
+  constructor(readonly maxEntries: number) {}
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get heldCount(): number {
+    return this.#held.size;
+  }
+
+  get(fileId: string): Entry | undefined {
+    return this.#entries.get(fileId);
+  }
+
+  all(): IterableIterator<Entry> {
+    return this.#entries.values();
+  }
+
+  /** What we hold, in the order in which we got it. */
+  *held(): IterableIterator<Entry> {
+    for (const fileId of this.#held) yield this.#entries.get(fileId)!;
+  }
+
+  /** Somebody told of a file. First word wins, except where content proved otherwise. */
+  learn(file: FileRecord, nowMs: number): Learned {
+    if (this.isDeleted(file.fileId, nowMs)) return "deleted";
+    const known = this.#entries.get(file.fileId);
+    if (!known) {
+      if (this.#entries.size >= this.maxEntries && !this.#makeRoom()) return "full";
+      this.#entries.set(file.fileId, {
+        file,
+        otherTimestamps: [],
+        held: false,
+        verified: false,
+        pushed: false,
+        holders: new Set(),
+      });
+      this.#holderless.set(file.fileId, nowMs);
+      return "new";
+    }
+    if (!known.verified) {
+      const { text, quoted } = file.timestamp;
+      const isSame = (other: Timestamp) => other.text === text && other.quoted === quoted;
+      if (
+        ![known.file.timestamp, ...known.otherTimestamps].some(isSame) &&
+        known.otherTimestamps.length < MAX_OTHER_TIMESTAMPS
+      ) known.otherTimestamps.push(file.timestamp);
+    }
+    return known.file.owner === file.owner ? "known" : "owner-conflict";
+  }
+
+  /** A tracked peer holds a known file; false when that is no news. */
+  addHolder(fileId: string, peerId: string): boolean {
+    const entry = this.#entries.get(fileId);
+    if (!entry) return false;
+    let holdings = this.#holdings.get(peerId);
+    if (!holdings) this.#holdings.set(peerId, holdings = new Map());
+    holdings.set(fileId, 0);
+    if (entry.holders.has(peerId)) return false;
+    entry.holders.add(peerId);
+    this.#holderless.delete(fileId);
+    return true;
+  }
+
+  removeHolder(fileId: string, peerId: string, nowMs: number): void {
+    this.#holdings.get(peerId)?.delete(fileId);
+    const entry = this.#entries.get(fileId);
+    if (entry?.holders.delete(peerId)) this.#noteHolderless(entry, nowMs);
+  }
+
+  /**
+   * A list of this peer is whole: what it lacks is taken away, at once (`misses` 1), or when the list
+   * before it lacked it too (`misses` 2, for peers that may have sent only a part).
+   * Returns whether anything changed.
+   */
+  wholeList(peerId: string, listed: ReadonlySet<string>, misses: number, nowMs: number): boolean {
+    const holdings = this.#holdings.get(peerId);
+    if (!holdings) return false;
+    let changed = false;
+    for (const [fileId, missed] of holdings) {
+      if (listed.has(fileId)) continue;
+      if (missed + 1 < misses) holdings.set(fileId, missed + 1);
+      else {
+        this.removeHolder(fileId, peerId, nowMs);
+        changed = true;
+      }
+    }
+    return changed;
+  }
+
+  /** A peer is gone, and holds nothing any more. */
+  dropPeer(peerId: string, nowMs: number): void {
+    for (const fileId of [...this.#holdings.get(peerId)?.keys() ?? []]) {
+      this.removeHolder(fileId, peerId, nowMs);
+    }
+    this.#holdings.delete(peerId);
+  }
+
+  /** How many files a tracked peer is known to hold. */
+  holdingsOf(peerId: string): number {
+    return this.#holdings.get(peerId)?.size ?? 0;
+  }
+
+  /** The file is in the store and verified. False when it was held already. */
+  hold({ file, sizeBytes, pushed = false }: HeldFile, nowMs: number): boolean {
+    const known = this.#entries.get(file.fileId);
+    if (known?.held) return false;
+    const entry: Entry = known ?? {
+      file,
+      otherTimestamps: [],
+      held: false,
+      verified: false,
+      pushed: false,
+      holders: new Set(),
+    };
+    this.#entries.set(file.fileId, entry);
+    // The store's word on name and timestamp wins over hearsay: it was verified against content.
+    entry.file = { ...(known?.verified ? known.file : file), sizeBytes };
+    entry.otherTimestamps = [];
+    entry.held = true;
+    entry.verified = true;
+    entry.pushed = pushed;
+    this.#held.add(file.fileId);
+    this.#holderless.delete(file.fileId);
+    this.unwanted.delete(file.fileId);
+    this.heldBytes += sizeBytes;
+    if (pushed) this.pushedBytes += sizeBytes;
+    this.#note(file.fileId, true);
+    // Tombstone and entry never stand side by side; who holds on purpose lifts it.
+    if (this.isDeleted(file.fileId, nowMs)) this.#tombstones.delete(file.fileId);
+    return true;
+  }
+
+  /** The file is no longer in the store; what is known of it stays. False when it was not held. */
+  release(fileId: string, nowMs: number): boolean {
+    const entry = this.#entries.get(fileId);
+    if (!entry?.held) return false;
+    entry.held = false;
+    this.heldBytes -= entry.file.sizeBytes ?? 0;
+    if (entry.pushed) this.pushedBytes -= entry.file.sizeBytes ?? 0;
+    entry.pushed = false;
+    this.#held.delete(fileId);
+    this.#noteHolderless(entry, nowMs);
+    this.#note(fileId, false);
+    return true;
+  }
+
+  /** The owner deleted the file: it leaves the catalogue and does not come back by gossip. */
+  bury(fileId: string, nowMs: number): void {
+    this.release(fileId, nowMs);
+    const entry = this.#entries.get(fileId);
+    for (const peerId of entry?.holders ?? []) this.#holdings.get(peerId)?.delete(fileId);
+    this.#entries.delete(fileId);
+    this.#holderless.delete(fileId);
+    this.unwanted.delete(fileId);
+    this.restoreTombstone(fileId, nowMs);
+  }
+
+  /** Sets a tombstone that was made at `sinceMs`; the oldest makes room. */
+  restoreTombstone(fileId: string, sinceMs: number): void {
+    this.#tombstones.delete(fileId);
+    if (this.#tombstones.size >= MAX_TOMBSTONES) {
+      this.#tombstones.delete(this.#tombstones.keys().next().value!);
+    }
+    this.#tombstones.set(fileId, sinceMs);
+  }
+
+  /** An explicit act of the owner, or of the person here, makes the id possible again. */
+  lift(fileId: string): boolean {
+    return this.#tombstones.delete(fileId);
+  }
+
+  isDeleted(fileId: string, nowMs: number): boolean {
+    const since = this.#tombstones.get(fileId);
+    return since !== undefined && nowMs - since < TOMBSTONE_MS;
+  }
+
+  /** Deleted ids and when, on the machine's clock. */
+  tombstones(): IterableIterator<[string, number]> {
+    return this.#tombstones.entries();
+  }
+
+  /** When the file lost its last holder; undefined while there is one. */
+  holderlessSince(fileId: string): number | undefined {
+    return this.#holderless.get(fileId);
+  }
+
+  /** For entries read at start: nobody held them since then. */
+  restoreHolderless(fileId: string, sinceMs: number): void {
+    if (this.#holderless.has(fileId)) this.#holderless.set(fileId, sinceMs);
+  }
+
+  /** Forgets what nobody held for a week and tombstones that are over. Returns whether anything changed. */
+  expire(nowMs: number): boolean {
+    let changed = false;
+    for (const [fileId, sinceMs] of this.#holderless) {
+      if (nowMs - sinceMs < HOLDERLESS_MS) break;
+      this.#forget(fileId);
+      changed = true;
+    }
+    for (const [fileId, sinceMs] of this.#tombstones) {
+      if (nowMs - sinceMs < TOMBSTONE_MS) break;
+      this.#tombstones.delete(fileId);
+      changed = true;
+    }
+    return changed;
+  }
+
+  /** What changed in our own list since `revision`; undefined when nobody remembers. */
+  changesSince(revision: number): ListChanges | undefined {
+    const first = this.#changes[0];
+    if (revision !== this.revision && (!first || first.revision > revision + 1)) return undefined;
+    const recent = this.#changes.filter((change) => change.revision > revision);
+    return {
+      added: [...new Set(recent.map(({ fileId }) => fileId))].filter((id) => this.#held.has(id)),
+      removed: recent.some(({ added }) => !added),
+    };
+  }
+
+  #note(fileId: string, added: boolean): void {
+    this.#changes.push({ revision: ++this.revision, fileId, added });
+    if (this.#changes.length > 2 * MAX_LIST_CHANGES) this.#changes.splice(0, MAX_LIST_CHANGES);
+  }
+
+  #noteHolderless(entry: Entry, nowMs: number): void {
+    if (entry.holders.size > 0 || entry.held) return;
+    this.#holderless.delete(entry.file.fileId);
+    this.#holderless.set(entry.file.fileId, nowMs);
+  }
+
+  #makeRoom(): boolean {
+    const oldest = this.#holderless.keys().next();
+    if (oldest.done) return false;
+    this.#forget(oldest.value);
+    return true;
+  }
+
+  #forget(fileId: string): void {
+    this.#entries.delete(fileId);
+    this.#holderless.delete(fileId);
+    this.unwanted.delete(fileId);
+  }
+}

@@ -1,0 +1,140 @@
+// The download plan: which file is fetched from whom, one source after the other. PURE.
+// Always holds: one download per file, at most `MAX_DOWNLOADS` at once, each source at most once per
+// download; a source that fails costs one attempt and nothing else.
+
+import type { FetchFailure } from "./effects.ts";
+import { isBindingTimestamp } from "./fileid.ts";
+import { MAX_DOWNLOADS, MAX_QUEUED_DOWNLOADS } from "./limits.ts";
+import type { PeerRecord } from "./membership.ts";
+import type { PeerState } from "./state.ts";
+
+interface Download {
+  readonly fileId: string;
+  readonly tried: Set<string>;
+  /** The source that is asked now. */
+  source: string;
+}
+
+/** How a download ended, for who wanted it. */
+export type Outcome = "fetched" | "failed";
+
+export class Downloads {
+  readonly #active = new Map<string, Download>();
+  readonly #queue = new Map<string, true>();
+
+  constructor(
+    readonly state: PeerState,
+    readonly whenEnded: (fileId: string, outcome: Outcome) => void,
+  ) {}
+
+  /** Downloads that run or wait. */
+  get pending(): number {
+    return this.#active.size + this.#queue.size;
+  }
+
+  isPending(fileId: string): boolean {
+    return this.#active.has(fileId) || this.#queue.has(fileId);
+  }
+
+  /** Whether this peer is being asked for this file. */
+  isAsked(fileId: string, peerId: string): boolean {
+    return this.#active.get(fileId)?.source === peerId;
+  }
+
+  /** Starts or queues a download. Wanting it twice is one download. */
+  want(fileId: string): void {
+    if (this.isPending(fileId)) return;
+    if (this.#queue.size >= MAX_QUEUED_DOWNLOADS) {
+      this.#fail(fileId, "Too many downloads wait already; try again when some are done");
+      return;
+    }
+    this.#queue.set(fileId, true);
+    this.#startNext();
+  }
+
+  /** Content came whole and was kept. */
+  arrived(fileId: string): void {
+    this.#queue.delete(fileId);
+    if (!this.#active.delete(fileId)) return;
+    this.whenEnded(fileId, "fetched");
+    this.#startNext();
+  }
+
+  /** A source failed: the next one is tried. */
+  failed(fileId: string, source: string, failure: FetchFailure, text: string): void {
+    const download = this.#active.get(fileId);
+    if (!download || download.source !== source) return;
+    if (failure === "storage") return this.abandon(fileId, text); // another source would not help
+    const { catalogue } = this.state;
+    const fileName = catalogue.get(fileId)?.file.name ?? "";
+    this.state.tell({ name: "attempt-failed", fileId, fileName, source, text });
+    // Who said that it holds the file and does not deliver it is no holder, until it says so again.
+    if (failure === "absent" || failure === "mismatch") {
+      catalogue.removeHolder(fileId, source, this.state.nowMs);
+      this.state.save();
+    }
+    this.#tryNext(download);
+  }
+
+  /** Ends a download that cannot succeed any more, if there is one. */
+  abandon(fileId: string, text: string): void {
+    const wasQueued = this.#queue.delete(fileId);
+    if (!this.#active.delete(fileId) && !wasQueued) return;
+    this.#fail(fileId, text);
+    this.#startNext();
+  }
+
+  #startNext(): void {
+    for (const fileId of this.#queue.keys()) {
+      if (this.#active.size >= MAX_DOWNLOADS) return;
+      this.#queue.delete(fileId);
+      const download: Download = { fileId, tried: new Set(), source: "" };
+      this.#active.set(fileId, download);
+      this.#tryNext(download);
+    }
+  }
+
+  #tryNext(download: Download): void {
+    const { state } = this;
+    const { fileId, tried } = download;
+    const entry = state.catalogue.get(fileId);
+    const source = entry && this.#chooseSource(entry.holders, tried);
+    if (!entry || !source) {
+      this.#active.delete(fileId);
+      const text = tried.size > 0
+        ? `None of the ${tried.size} peers that hold it delivered it`
+        : "No peer that is alive holds it";
+      this.#fail(fileId, text);
+      this.#startNext();
+      return;
+    }
+    download.source = source.peerId;
+    tried.add(source.peerId);
+    state.emit({
+      kind: "fetch",
+      file: entry.file,
+      timestamps: [entry.file.timestamp, ...entry.otherTimestamps].filter(isBindingTimestamp),
+      source: source.peerId,
+      from: source.address,
+      voucher: source.voucher,
+    });
+  }
+
+  /** Bootstrap peers first, the others by lot. */
+  #chooseSource(holders: ReadonlySet<string>, tried: ReadonlySet<string>): PeerRecord | undefined {
+    const { membership } = this.state;
+    let left: PeerRecord[] = [];
+    for (const peerId of holders) {
+      const record = tried.has(peerId) ? undefined : membership.get(peerId);
+      if (record) left.push(record);
+    }
+    if (left.some(({ bootstrap }) => bootstrap)) left = left.filter(({ bootstrap }) => bootstrap);
+    return left[Math.floor(this.state.random() * left.length)];
+  }
+
+  #fail(fileId: string, text: string): void {
+    const fileName = this.state.catalogue.get(fileId)?.file.name ?? "";
+    this.state.tell({ name: "download-failed", fileId, fileName, text });
+    this.whenEnded(fileId, "failed");
+  }
+}

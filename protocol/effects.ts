@@ -1,0 +1,222 @@
+// What goes into the peer's machine and what comes out of it: the whole contract with the edge. PURE.
+// Inputs are facts that happened; effects are things to do. Bulk bytes never appear here, only receipts
+// for them: numbers by which the edge knows the connection or the temporary file that is meant.
+
+import type { Address, Voucher } from "./address.ts";
+import type { Reason } from "./errors.ts";
+import type { FileRecord, Message } from "./message.ts";
+import type { Timestamp } from "./fileid.ts";
+
+/** A file that lies in the store and verified. */
+export interface HeldFile {
+  readonly file: FileRecord;
+  readonly sizeBytes: number;
+  /** It came by a push that nobody asked for, and counts against the quota. */
+  readonly pushed?: boolean;
+}
+
+/** Why a download from one source failed. */
+export type FetchFailure =
+  | "unreachable"
+  | "absent"
+  | "mismatch"
+  | "cut-short"
+  | "too-slow"
+  | "too-long"
+  | "garbage"
+  | "storage";
+
+/** What a send was for, where its outcome matters. */
+export type Ticket =
+  | { readonly for: "join" }
+  | { readonly for: "probe"; readonly peerId: string }
+  | { readonly for: "copy"; readonly fileId: string };
+
+export type Input =
+  /** Time passes; a few times a second. */
+  | { readonly kind: "tick" }
+  /** The peer begins: joins the network. */
+  | { readonly kind: "start" }
+  /** A message came from `ip`, on a connection that answers can go to. */
+  | {
+    readonly kind: "message";
+    readonly message: Message;
+    readonly ip: string;
+    readonly connection: number;
+  }
+  /** Something from `ip` was refused before it became a message. */
+  | {
+    readonly kind: "refused";
+    readonly ip: string;
+    readonly reason: Reason;
+    readonly text: string;
+  }
+  /** A send or dial ended; `ip` is where the address led. */
+  | {
+    readonly kind: "sent";
+    readonly to: Address;
+    readonly peerId?: string;
+    readonly ticket?: Ticket;
+    readonly ip: string;
+  }
+  | {
+    readonly kind: "unreachable";
+    readonly to: Address;
+    readonly peerId?: string;
+    readonly ticket?: Ticket;
+    readonly text: string;
+  }
+  /** Content begins to arrive that nobody asked for. Answered by a `push-verdict`. */
+  | {
+    readonly kind: "push-offered";
+    readonly ip: string;
+    readonly connection: number;
+    readonly fileId?: string;
+  }
+  /** Content arrived whole and verified, and waits as `receipt`. Answered by `keep` or `drop`. */
+  | {
+    readonly kind: "arrived";
+    readonly receipt: number;
+    readonly held: HeldFile;
+    readonly ip: string;
+    /** The peer it was fetched from; undefined for a push. */
+    readonly source?: string;
+  }
+  | {
+    readonly kind: "fetch-failed";
+    readonly fileId: string;
+    readonly source: string;
+    readonly failure: FetchFailure;
+    readonly text: string;
+  }
+  /** The store could not keep what it was told to. */
+  | {
+    readonly kind: "keep-failed";
+    readonly fileId: string;
+    readonly source?: string;
+    readonly text: string;
+  }
+  /** Files are in the store: kept after `keep`, published, found, or loaded at start. */
+  | {
+    readonly kind: "held";
+    readonly files: readonly HeldFile[];
+    readonly how: "fetched" | "pushed" | "published" | "found" | "restored" | "loaded";
+    readonly source?: string;
+  }
+  /** Files are no longer in the store, or no longer what they were. */
+  | { readonly kind: "lost"; readonly fileIds: readonly string[] }
+  /** A person wants a file here. */
+  | { readonly kind: "want"; readonly fileId: string }
+  /** A person deletes a file: everywhere when it is ours, here only when it is not. */
+  | { readonly kind: "delete"; readonly fileId: string };
+
+export type Effect =
+  | {
+    readonly kind: "send";
+    readonly to: Address;
+    readonly voucher: Voucher;
+    readonly peerId?: string;
+    readonly what: Message["type"];
+    readonly bytes: Uint8Array<ArrayBuffer>;
+    readonly ticket?: Ticket;
+  }
+  /** Say on this connection that the file is not here. */
+  | {
+    readonly kind: "answer-absent";
+    readonly connection: number;
+    readonly bytes: Uint8Array<ArrayBuffer>;
+  }
+  /** Stream the file on this connection. */
+  | { readonly kind: "serve"; readonly connection: number; readonly file: FileRecord }
+  | {
+    readonly kind: "fetch";
+    readonly file: FileRecord;
+    readonly timestamps: readonly Timestamp[];
+    readonly source: string;
+    readonly from: Address;
+    readonly voucher: Voucher;
+  }
+  /** Push a copy of a held file. */
+  | {
+    readonly kind: "copy";
+    readonly file: FileRecord;
+    readonly to: Address;
+    readonly voucher: Voucher;
+    readonly peerId: string;
+  }
+  | {
+    readonly kind: "push-verdict";
+    readonly connection: number;
+    /** "skip": read on and keep nothing, it is here already. */
+    readonly verdict: "take" | "skip";
+  }
+  | {
+    readonly kind: "push-verdict";
+    readonly connection: number;
+    readonly verdict: "refuse";
+    readonly reason: Reason;
+    readonly text: string;
+  }
+  | {
+    readonly kind: "keep";
+    readonly receipt: number;
+    readonly held: HeldFile;
+    readonly source?: string;
+  }
+  | { readonly kind: "drop"; readonly receipt: number }
+  /** Move the content to the trash. */
+  | { readonly kind: "trash"; readonly fileId: string }
+  /** The catalogue, the tombstones or the peers changed: save soon. */
+  | { readonly kind: "save" }
+  | { readonly kind: "event"; readonly event: PeerEvent };
+
+/** What people may want to know; the log and the pages are made of these. */
+export type PeerEvent =
+  | {
+    readonly name: "peer-joined" | "peer-left";
+    readonly peerId: string;
+    readonly address: Address;
+  }
+  | {
+    readonly name: "peer-moved" | "peer-conflict";
+    readonly peerId: string;
+    readonly address: Address;
+    readonly other: Address;
+  }
+  | { readonly name: "bootstrap-silent"; readonly address: Address; readonly text: string }
+  | { readonly name: "alone" }
+  | {
+    readonly name: "synchronized";
+    readonly afterMs: number;
+    readonly peers: number;
+    readonly files: number;
+  }
+  | {
+    readonly name: "auto-fetch-complete";
+    readonly fetched: number;
+    readonly failed: number;
+    readonly reason: "done" | "nothing-missing" | "no-peers" | "off";
+  }
+  | { readonly name: "request"; readonly ip: string; readonly text: string }
+  | { readonly name: "downloaded"; readonly file: FileRecord; readonly source: string }
+  | {
+    readonly name: "attempt-failed" | "download-failed";
+    readonly fileId: string;
+    readonly fileName: string;
+    readonly source?: string;
+    readonly text: string;
+  }
+  | { readonly name: "held"; readonly file: FileRecord; readonly how: string }
+  | { readonly name: "lost"; readonly file: FileRecord }
+  | {
+    readonly name: "deleted";
+    readonly file: FileRecord;
+    readonly by: "owner" | "us" | "us-here-only";
+  }
+  | { readonly name: "copied"; readonly file: FileRecord; readonly peerId: string }
+  | {
+    readonly name: "refused";
+    readonly who: string;
+    readonly reason: Reason;
+    readonly text: string;
+  };

@@ -1,0 +1,279 @@
+// What happens on one connection: messages are taken in, a file is asked for, a file is sent.
+// I/O over `Connection`; content goes straight between socket and store in pieces, in constant memory.
+// Always holds: a message counts as soon as its last byte is in; a message that is wrong costs itself,
+// bytes that are no message cost the connection; what was begun in the store is finished or aborted.
+
+import { ProtocolError } from "./errors.ts";
+import { type ContentSink, FileDataDecoder } from "./filedata.ts";
+import { FrameScanner } from "./frame.ts";
+import { encodeHex } from "./hex.ts";
+import type { Limits } from "./limits.ts";
+import {
+  decodeMessage,
+  encodeMessage,
+  type Ext,
+  fileDataEdges,
+  type FileRecord,
+  type Message,
+  peekEnvelope,
+} from "./message.ts";
+import type { Connection } from "./tcp.ts";
+
+/** Control messages are short; content is read into larger buffers, which halves the cost per byte. */
+const CONTROL_BUFFER_BYTES = 16 * 1024;
+const CONTENT_BUFFER_BYTES = 256 * 1024;
+const FETCH_BUFFER_BYTES = 1024 * 1024;
+/** Content per write; its hex and the head go out in one piece. */
+const SEND_BYTES = 256 * 1024;
+/** A list of 16 MiB over a slow line, whole (a guess). */
+const LIST_TIMEOUT_MS = 120_000;
+
+/** Content that arrives, on the store's side. */
+export interface Intake extends ContentSink {
+  /** Removes what was written; harmless after `keep`. */
+  abort(): void;
+}
+
+/** Content that is sent. */
+export interface ContentReader {
+  readonly sizeBytes: number;
+  /** Fills the buffer as far as there is content; 0 at the end. */
+  readInto(buffer: Uint8Array): number;
+  close(): void;
+}
+
+/** What a connection's messages are handed to. */
+export interface Host {
+  /** A message; the next one is looked at when the promise resolves. */
+  onMessage(message: Message): Promise<void> | void;
+  /** Entries of a list or whole messages that could not be used. */
+  onRefused(error: ProtocolError): void;
+  /**
+   * Content begins that nobody asked for. "skip": read on, keep nothing.
+   * Throws `ProtocolError` where it is refused; the connection ends then.
+   */
+  offerPush(fileId: string | undefined): Intake | "skip";
+  /** Content is whole, and described by `file`; not verified yet. */
+  onPush(intake: Intake, file: FileRecord): Promise<void>;
+}
+
+type ReceiveLimits = Pick<
+  Limits,
+  "maxMessageBytes" | "maxListBytes" | "maxListFiles" | "messageTimeoutMs" | "idleTimeoutMs"
+>;
+
+/** Content under way on one connection. */
+class PushInProgress {
+  readonly decoder: FileDataDecoder;
+  isContent = false;
+  constructor(readonly intake: Intake | undefined) {
+    this.decoder = new FileDataDecoder(intake ?? { write: () => {} });
+  }
+}
+
+/**
+ * Takes in messages until the connection ends or its deadline passes. Never throws.
+ * A peer may send several messages, stop in the middle, or stay and say nothing.
+ */
+export async function receiveMessages(
+  connection: Connection,
+  host: Host,
+  limits: ReceiveLimits,
+  firstTimeoutMs = limits.messageTimeoutMs,
+): Promise<void> {
+  let push: PushInProgress | undefined;
+  const due: (() => Promise<void> | void)[] = [];
+  const scanner = new FrameScanner({
+    dataStart(envelope) {
+      push?.intake?.abort(); // the key "data" came twice: the last one wins
+      push = undefined;
+      const { type, fileId } = peekEnvelope(envelope);
+      const verdict = type !== undefined && type !== "FILE_DATA" ? "skip" : host.offerPush(fileId);
+      push = new PushInProgress(verdict === "skip" ? undefined : verdict);
+    },
+    data: (piece) => push!.decoder.write(piece),
+    dataEnd() {
+      push!.isContent = push!.decoder.end();
+    },
+    message(bytes, streamed) {
+      const ended = push;
+      push = undefined;
+      try {
+        const { message, droppedEntries } = decodeMessage(bytes, streamed);
+        if (droppedEntries > 0) {
+          host.onRefused(
+            new ProtocolError("bad-entry", `${droppedEntries} entries of a list cannot be used`),
+          );
+        }
+        if (message.type !== "FILE_DATA" || !ended) due.push(() => host.onMessage(message));
+        else due.push(() => finishPush(host, ended, message));
+        if (message.type !== "FILE_DATA") ended?.intake?.abort();
+      } catch (error) {
+        ended?.intake?.abort();
+        if (!(error instanceof ProtocolError)) throw error;
+        host.onRefused(error);
+      }
+    },
+  }, limits);
+
+  let buffer = new Uint8Array(CONTROL_BUFFER_BYTES);
+  let deadline = performance.now() + firstTimeoutMs;
+  let wasIdle = true;
+  try {
+    while (!connection.closed) {
+      if (scanner.inData && buffer.length < CONTENT_BUFFER_BYTES) {
+        buffer = new Uint8Array(CONTENT_BUFFER_BYTES);
+      }
+      const leftMs = scanner.inData ? limits.idleTimeoutMs : deadline - performance.now();
+      const read = await connection.read(buffer, Math.max(1, leftMs));
+      if (read === null) {
+        if (!scanner.idle) {
+          throw new ProtocolError("cut-short", "Connection ended in the middle of a message");
+        }
+        return;
+      }
+      const wasInData = scanner.inData;
+      let completed = false;
+      try {
+        scanner.feed(buffer.subarray(0, read));
+      } finally {
+        // What was whole before the mistake counts.
+        for (const act of due.splice(0)) {
+          completed = true;
+          await act();
+        }
+      }
+      // White space between messages buys no time.
+      if (completed || wasInData || (wasIdle && !scanner.idle)) {
+        deadline = performance.now() + limits.messageTimeoutMs;
+      }
+      if (scanner.inList && wasIdle) deadline = performance.now() + LIST_TIMEOUT_MS;
+      wasIdle = scanner.idle;
+    }
+  } catch (error) {
+    if (error instanceof ProtocolError) {
+      // Who stays connected and says nothing does no harm; the field is full of it.
+      if (error.reason !== "too-slow" || !scanner.idle) host.onRefused(error);
+    } else if (!isConnectionError(error)) throw error;
+    else if (!scanner.idle) {
+      host.onRefused(new ProtocolError("cut-short", "Connection broke in the middle of a message"));
+    }
+  } finally {
+    push?.intake?.abort();
+  }
+}
+
+async function finishPush(
+  host: Host,
+  push: PushInProgress,
+  message: Extract<Message, { type: "FILE_DATA" }>,
+): Promise<void> {
+  const { intake, isContent } = push;
+  if (!intake) return;
+  if (!isContent) {
+    intake.abort();
+    return host.onMessage({ ...message, hasContent: false });
+  }
+  if (message.file) return await host.onPush(intake, message.file);
+  intake.abort();
+  host.onRefused(new ProtocolError("bad-field", "FILE_DATA does not describe its file"));
+}
+
+/** Whether the error says that the other side went away, rather than that we made a mistake. */
+export function isConnectionError(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.BrokenPipe ||
+    error instanceof Deno.errors.NotConnected ||
+    error instanceof Deno.errors.UnexpectedEof ||
+    error instanceof Deno.errors.Interrupted ||
+    error instanceof Deno.errors.BadResource ||
+    error instanceof Deno.errors.TimedOut ||
+    (error instanceof Error && /os error (32|104|107|110|113)\b/.test(error.message));
+}
+
+/** What a source answered. */
+export type Answer =
+  | { readonly outcome: "content"; readonly file: FileRecord | undefined }
+  | { readonly outcome: "absent" };
+
+/**
+ * Asks for a file and streams the answer into the sink.
+ * Throws `ProtocolError` ("cut-short", "too-slow", "bad-hex", …), what the sink throws, or a
+ * connection error.
+ */
+export async function requestFile(
+  connection: Connection,
+  fileId: string,
+  ext: Ext,
+  sink: ContentSink & { restart(): void },
+  limits: ReceiveLimits,
+): Promise<Answer> {
+  let decoder: FileDataDecoder | undefined;
+  let isContent = false;
+  let answer: Answer | undefined;
+  const scanner = new FrameScanner({
+    dataStart() {
+      if (decoder) sink.restart();
+      decoder = new FileDataDecoder(sink);
+    },
+    data: (piece) => decoder!.write(piece),
+    dataEnd() {
+      isContent = decoder!.end();
+    },
+    message(bytes, streamed) {
+      if (answer) return;
+      const { message } = decodeMessage(bytes, streamed);
+      if (message.type !== "FILE_DATA") return; // some say more than they were asked
+      answer = isContent ? { outcome: "content", file: message.file } : { outcome: "absent" };
+    },
+  }, limits);
+
+  await connection.write(encodeMessage({ type: "GET_FILE", fileId, ext }), limits.idleTimeoutMs);
+  const buffer = new Uint8Array(FETCH_BUFFER_BYTES);
+  while (answer === undefined) {
+    const read = await connection.read(buffer, limits.idleTimeoutMs);
+    if (read === null) {
+      if (scanner.idle) return { outcome: "absent" };
+      throw new ProtocolError("cut-short", "Connection ended in the middle of the file");
+    }
+    scanner.feed(buffer.subarray(0, read));
+  }
+  return answer;
+}
+
+/**
+ * Sends FILE_DATA with content from the reader, then says that nothing more comes.
+ * Calls `onProgress` with bytes of content sent so far. Throws connection errors, "too-slow" when
+ * the reader took nothing for the idle time, and `Error` when the content became shorter.
+ */
+export async function sendFile(
+  connection: Connection,
+  file: FileRecord,
+  reader: ContentReader,
+  ext: Ext,
+  idleMs: number,
+  onProgress: (sentBytes: number) => void = () => {},
+): Promise<void> {
+  const { before, after } = fileDataEdges(file, ext);
+  const content = new Uint8Array(Math.min(SEND_BYTES, Math.max(1, reader.sizeBytes)));
+  const out = new Uint8Array(before.length + 2 * content.length + after.length);
+  out.set(before);
+  let filled = before.length;
+  let sent = 0;
+  // One write for the head and the first digits: one reader takes a read that ends in "}" for the end.
+  while (sent < reader.sizeBytes) {
+    const read = reader.readInto(content.subarray(0, reader.sizeBytes - sent));
+    if (read === 0) throw new Error("File became shorter while it was sent");
+    filled += encodeHex(content.subarray(0, read), out.subarray(filled));
+    sent += read;
+    if (sent === reader.sizeBytes) break;
+    await connection.write(out.subarray(0, filled), idleMs);
+    onProgress(sent);
+    filled = 0;
+  }
+  out.set(after, filled);
+  await connection.write(out.subarray(0, filled + after.length), idleMs);
+  onProgress(sent);
+  await connection.closeWrite();
+}

@@ -1,0 +1,258 @@
+// Where a message ends: an incremental scanner over the bytes of one connection.
+// PURE. The protocol has no length prefix, so the end of each JSON value is found by its brackets, one
+// look at each byte, whatever the pieces are in which they come. Nothing is parsed here and nothing is
+// built but the bytes of one message; depth, counts and sizes are bounded before anything else is.
+// The content of a file (the string under the top-level key "data") never becomes part of a message:
+// its bytes are handed on as they come, wherever the key stands among the others.
+//
+// Theory: one state machine over bytes. `depth` counts open containers and `kinds` remembers, a bit
+// each, whether they are arrays. Strings are skipped but for keys at depth 1, of which the first
+// characters are kept, because two of them change the rules: "data" streams, "files" may be long.
+
+import { ProtocolError } from "./errors.ts";
+import { type Limits, MAX_DEPTH, MAX_VALUES } from "./limits.ts";
+
+/** What the scanner tells, in the order of the bytes. Byte arrays are valid during the call only. */
+export interface FrameHandler {
+  /** A whole message. `streamed`: its "data" went through `data`; in `bytes` it stands as "". */
+  message(bytes: Uint8Array, streamed: boolean): void;
+  /** The string under "data" begins; `envelope` is what came of the message until here. */
+  dataStart(envelope: Uint8Array): void;
+  /** A piece of the string under "data", as it stands between the quotes. */
+  data(piece: Uint8Array): void;
+  /** The string under "data" is whole (the message is not yet). */
+  dataEnd(): void;
+}
+
+const QUOTE = 0x22, BACKSLASH = 0x5c, COMMA = 0x2c, COLON = 0x3a;
+const OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d, OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d;
+const isSpace = (byte: number) => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+
+/** Longest key at depth 1 that matters. */
+const KEY_CHARS = 8;
+
+type ScannerLimits = Pick<Limits, "maxMessageBytes" | "maxListBytes" | "maxListFiles">;
+
+/** Finds messages in the bytes of one connection. Throws `ProtocolError`; it is of no use after that. */
+export class FrameScanner {
+  /** Bytes looked at so far; a test holds this to twice the bytes fed. */
+  steps = 0;
+
+  #depth = 0;
+  #kinds = 0; // bit d: the container at depth d + 1 is an array
+  #counts = new Array<number>(MAX_DEPTH + 1).fill(0); // commas per open container
+  #values = 0;
+  #inString = false;
+  #escaped = false;
+  #expectKey = false; // at depth 1, the next string is a key
+  #inKey = false;
+  #key = "";
+  #afterColon = false;
+  #inData = false;
+  #streamed = false;
+  #inFiles = false;
+  #listBytes = 0;
+  #kept = new Uint8Array(1024); // the message so far, as far as earlier pieces brought it
+  #keptLength = 0;
+
+  constructor(readonly handler: FrameHandler, readonly limits: ScannerLimits) {}
+
+  /** True between messages: a connection that ends here ended cleanly. */
+  get idle(): boolean {
+    return this.#depth === 0;
+  }
+
+  /** True while the string under "data" is being read: other deadlines hold then. */
+  get inData(): boolean {
+    return this.#inData;
+  }
+
+  /** True while a list is being read. */
+  get inList(): boolean {
+    return this.#inFiles;
+  }
+
+  /** Takes the next bytes of the connection and calls the handler for what they complete. */
+  feed(chunk: Uint8Array): void {
+    let start = 0; // of the part of this chunk that belongs to the open message
+    let listStart = 0; // of the part of this chunk that belongs to its list
+    let i = 0;
+    while (i < chunk.length) {
+      if (this.#inData) {
+        const end = chunk.indexOf(QUOTE, i);
+        const stop = end < 0 ? chunk.length : end;
+        this.steps += stop - i;
+        if (stop > i) this.handler.data(chunk.subarray(i, stop));
+        i = start = stop;
+        if (end < 0) return;
+        this.#inData = false;
+        this.handler.dataEnd();
+        this.steps++;
+        i++; // the closing quote belongs to the envelope
+        continue;
+      }
+      const byte = chunk[i]!;
+      this.steps++;
+      i++;
+      if (this.#inString) {
+        if (this.#escaped) this.#escaped = false;
+        else if (byte === BACKSLASH) this.#escaped = true;
+        else if (byte === QUOTE) {
+          this.#inString = false;
+          if (this.#inKey) {
+            this.#inKey = false;
+            this.#expectKey = false;
+          }
+          continue;
+        }
+        if (this.#inKey && this.#key.length <= KEY_CHARS) this.#key += String.fromCharCode(byte);
+        continue;
+      }
+      switch (byte) {
+        case QUOTE:
+          if (this.#depth === 0) throw notAMessage(byte);
+          if (this.#depth === 1 && this.#expectKey) {
+            this.#inKey = true;
+            this.#key = "";
+          } else if (this.#depth === 1 && this.#afterColon && this.#key === "data") {
+            this.#afterColon = false;
+            this.#keep(chunk, start, i);
+            start = i;
+            this.#checkSize(0);
+            this.#inData = true;
+            this.#streamed = true;
+            this.handler.dataStart(this.#kept.subarray(0, this.#keptLength));
+            continue;
+          }
+          this.#inString = true;
+          break;
+        case OPEN_BRACE:
+        case OPEN_BRACKET:
+          if (this.#depth === 0) start = i - 1;
+          this.#open(byte === OPEN_BRACKET);
+          if (this.#depth === 2 && this.#key === "files" && this.#afterColon) {
+            this.#inFiles = true;
+            listStart = i;
+          }
+          break;
+        case CLOSE_BRACE:
+        case CLOSE_BRACKET:
+          this.#close(byte === CLOSE_BRACKET);
+          if (this.#depth === 1 && this.#inFiles) {
+            this.#inFiles = false;
+            this.#listBytes += i - listStart;
+          }
+          if (this.#depth === 0) {
+            this.#checkSize(i - start);
+            this.#complete(chunk, start, i);
+            start = i;
+          }
+          break;
+        case COMMA:
+          if (this.#depth === 0) throw notAMessage(byte);
+          this.#comma();
+          break;
+        case COLON:
+          if (this.#depth === 0) throw notAMessage(byte);
+          if (this.#depth === 1) this.#afterColon = true;
+          break;
+        default:
+          if (this.#depth === 0 && !isSpace(byte)) throw notAMessage(byte);
+      }
+    }
+    if (this.#depth > 0) {
+      if (this.#inFiles) this.#listBytes += chunk.length - listStart;
+      this.#keep(chunk, start, chunk.length);
+      this.#checkSize(0);
+    }
+  }
+
+  #open(isArray: boolean): void {
+    this.#depth++;
+    if (this.#depth >= MAX_DEPTH) {
+      throw new ProtocolError("too-deep", `Message is nested deeper than ${MAX_DEPTH - 1} levels`);
+    }
+    const bit = 1 << this.#depth;
+    this.#kinds = isArray ? this.#kinds | bit : this.#kinds & ~bit;
+    this.#counts[this.#depth] = 0;
+    this.#countValue();
+    if (this.#depth === 1) {
+      this.#expectKey = !isArray;
+      this.#key = "";
+      this.#afterColon = false;
+    }
+  }
+
+  #close(isArray: boolean): void {
+    if (this.#depth === 0 || ((this.#kinds >> this.#depth) & 1) !== (isArray ? 1 : 0)) {
+      throw new ProtocolError("not-json", "Message closes a bracket that is not open");
+    }
+    this.#depth--;
+  }
+
+  #comma(): void {
+    const count = ++this.#counts[this.#depth]!;
+    if (count >= this.limits.maxListFiles) {
+      throw new ProtocolError(
+        "too-many-values",
+        `Message holds a list of more than ${this.limits.maxListFiles} elements`,
+      );
+    }
+    this.#countValue();
+    if (this.#depth === 1) {
+      this.#expectKey = (this.#kinds & 2) === 0;
+      this.#afterColon = false;
+    }
+  }
+
+  #countValue(): void {
+    if (++this.#values > MAX_VALUES) {
+      throw new ProtocolError("too-many-values", `Message holds more than ${MAX_VALUES} values`);
+    }
+  }
+
+  /** `pending`: bytes of the open message that are not in `#kept` yet. */
+  #checkSize(pending: number): void {
+    const { maxMessageBytes, maxListBytes } = this.limits;
+    if (this.#listBytes > maxListBytes) {
+      throw new ProtocolError("too-long", `List is longer than ${maxListBytes} bytes`);
+    }
+    if (this.#keptLength + pending - this.#listBytes > maxMessageBytes) {
+      throw new ProtocolError("too-long", `Message is longer than ${maxMessageBytes} bytes`);
+    }
+  }
+
+  #complete(chunk: Uint8Array, start: number, end: number): void {
+    let bytes: Uint8Array;
+    if (this.#keptLength === 0) bytes = chunk.subarray(start, end);
+    else {
+      this.#keep(chunk, start, end);
+      bytes = this.#kept.subarray(0, this.#keptLength);
+    }
+    const streamed = this.#streamed;
+    this.#keptLength = 0;
+    this.#listBytes = 0;
+    this.#values = 0;
+    this.#streamed = false;
+    this.handler.message(bytes, streamed);
+    if (this.#kept.length > 1 << 20) this.#kept = new Uint8Array(1024); // a list was here
+  }
+
+  #keep(chunk: Uint8Array, start: number, end: number): void {
+    const length = this.#keptLength + end - start;
+    if (length > this.#kept.length) {
+      const larger = new Uint8Array(Math.max(length, this.#kept.length * 2));
+      larger.set(this.#kept.subarray(0, this.#keptLength));
+      this.#kept = larger;
+    }
+    this.#kept.set(chunk.subarray(start, end), this.#keptLength);
+    this.#keptLength = length;
+  }
+}
+
+function notAMessage(byte: number): ProtocolError {
+  return new ProtocolError(
+    "not-json",
+    `Message must begin with "{", got byte 0x${byte.toString(16).padStart(2, "0")}`,
+  );
+}

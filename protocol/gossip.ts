@@ -1,0 +1,387 @@
+// Joining and staying: gossip in both directions, forwarding, who is tracked and who is dropped. PURE.
+// Always holds: a gossip id is handled once; forwards and replies are limited per originator; joining is
+// retried until somebody answers; silence for the timeout ends a peer, also as a holder.
+
+import {
+  type Address,
+  addressText,
+  canonicalIp,
+  dialRefusal,
+  isLoopback,
+  isLoopbackHost,
+} from "./address.ts";
+import { KeyedBuckets } from "./budget.ts";
+import type { Ticket } from "./effects.ts";
+import { ExpiringSet } from "./expiring.ts";
+import {
+  GOSSIP_FANOUT,
+  JOIN_BACKOFF_FIRST_MS,
+  JOIN_BACKOFF_LAST_MS,
+  JOIN_QUIET_MS,
+  MAX_FORWARDS,
+  MAX_REJOIN_PEERS,
+  MAX_SEEN_GOSSIPS,
+  ORIGINATOR_BURST,
+  ORIGINATOR_PER_SECOND,
+  SEEN_GOSSIP_MS,
+} from "./limits.ts";
+import type { Lists } from "./lists.ts";
+import { machineOf, type PeerRecord, sameAddress } from "./membership.ts";
+import type { Ext, Gossip, GossipReply } from "./message.ts";
+import type { Destination, PeerState } from "./state.ts";
+
+type Sender = Pick<Gossip, "peerId" | "host" | "port"> & { readonly ext?: Ext };
+
+/** Files named to somebody whose name belongs to another peer: enough to see that we are alive. */
+const STRANGER_FILES = 8;
+/** An old address is asked at most this often who is there. */
+const PROBE_EVERY_MS = 3_000;
+
+export class Gossiping {
+  readonly #seen = new ExpiringSet(MAX_SEEN_GOSSIPS, SEEN_GOSSIP_MS);
+  readonly #originators = new KeyedBuckets(ORIGINATOR_BURST, ORIGINATOR_PER_SECOND);
+  readonly #probes: ExpiringSet;
+  readonly #silentBootstraps = new Set<string>();
+  /** Where the first gossip went, until an answer or a failure came back. */
+  readonly #pending = new Set<string>();
+  /** Machine and port that the configured bootstraps led to: they may call themselves otherwise. */
+  readonly #ledTo = new Map<string, string>();
+  #startedMs = 0;
+  #started = false;
+  #synchronized = false;
+  #saidAlone = false;
+  #lastReplyMs: number | undefined;
+  #nextRoundMs = 0;
+  #nextJoinMs = Infinity;
+  #joinBackoffMs = JOIN_BACKOFF_FIRST_MS;
+
+  constructor(
+    readonly state: PeerState,
+    readonly lists: Lists,
+    readonly whenSynchronized: (alone: boolean) => void,
+  ) {
+    this.#probes = new ExpiringSet(state.config.limits.maxPeers, PROBE_EVERY_MS);
+  }
+
+  /** Whether the first lists are here. */
+  get synchronized(): boolean {
+    return this.#synchronized;
+  }
+
+  start(): void {
+    const { state } = this;
+    this.#startedMs = state.nowMs;
+    this.#started = true;
+    this.#nextRoundMs = state.nowMs + state.config.gossipIntervalMs;
+    this.#join();
+    if (this.#pending.size === 0) this.#alone();
+  }
+
+  tick(): void {
+    const { state } = this;
+    if (!this.#started) return;
+    for (const gone of state.membership.expire(state.nowMs)) this.#left(gone);
+    if (state.membership.size === 0) {
+      if (state.nowMs >= this.#nextJoinMs) this.#join();
+    } else if (state.nowMs >= this.#nextRoundMs) this.#round();
+    this.#checkSynchronized();
+  }
+
+  /** A GOSSIP came: from its originator, or handed on by somebody. */
+  onGossip(message: Gossip, ip: string): void {
+    const { state } = this;
+    if (message.peerId === state.config.peerId) {
+      this.#onOwnName(message, ip);
+      return;
+    }
+    if (!this.#seen.add(message.id, state.nowMs)) return;
+    const record = this.#hear(message, ip);
+    const key = record ? record.peerId : addressText(this.#claimed(message, ip));
+    if (!this.#originators.take(key, state.nowMs)) {
+      state.refuse(
+        message.peerId,
+        "gossip-rate",
+        "Gossips more often than is answered or forwarded",
+      );
+      return;
+    }
+    if (record) {
+      this.lists.reply(record, message.ext?.want === "list");
+      this.#forward(message, ip, record);
+    }
+  }
+
+  /** A GOSSIP_REPLY came. */
+  onReply(message: GossipReply, ip: string): void {
+    const { state } = this;
+    if (message.peerId === state.config.peerId) return;
+    const record = this.#hear(message, ip);
+    if (!record) return;
+    this.lists.take(record, message);
+    this.#lastReplyMs = state.nowMs;
+    this.#pending.delete(addressText(record.address));
+    for (const key of this.#pending) {
+      if (this.#ledTo.get(key) === `${machineOf(record)} ${record.address.port}`) {
+        this.#pending.delete(key);
+      }
+    }
+    if (record.bootstrap) this.#silentBootstraps.delete(addressText(record.address));
+    this.#checkSynchronized();
+  }
+
+  onSent(to: Address, ip: string, peerId: string | undefined): void {
+    const { membership } = this.state;
+    const record = peerId === undefined ? undefined : membership.get(peerId);
+    if (record && sameAddress(record.address, to)) membership.reached(record, ip);
+    if (!this.#bootstrapNamed(to)) return;
+    this.#ledTo.set(addressText(to), `${ip} ${to.port}`);
+    this.#silentBootstraps.delete(addressText(to));
+    for (const other of membership.all()) {
+      if (machineOf(other) === ip && other.address.port === to.port) other.bootstrap = true;
+    }
+  }
+
+  onUnreachable(to: Address, ticket: Ticket | undefined, text: string): void {
+    const { state } = this;
+    if (ticket?.for === "join") {
+      const key = addressText(to);
+      this.#pending.delete(key);
+      if (this.#bootstrapNamed(to) && !this.#silentBootstraps.has(key)) {
+        this.#silentBootstraps.add(key);
+        state.tell({ name: "bootstrap-silent", address: to, text });
+      }
+      if (this.#pending.size === 0 && state.membership.size === 0) this.#alone();
+      this.#checkSynchronized();
+    }
+    if (ticket?.for === "probe") this.#oldAddressIsDead(ticket.peerId, to);
+  }
+
+  /** Tracks the sender of a message; undefined when it is not, or when its name belongs to another. */
+  #hear(sender: Sender, ip: string): PeerRecord | undefined {
+    const { state } = this;
+    const address = this.#claimed(sender, ip);
+    const refusal = this.#refusal(address, ip);
+    if (refusal !== undefined) {
+      state.refuse(
+        sender.peerId,
+        "forbidden-address",
+        `Names ${addressText(address)}, which is not dialled: it ${refusal}`,
+      );
+      return undefined;
+    }
+    const { peerId } = sender;
+    const hearing = state.membership.hear({ peerId, address, ext: sender.ext, ip }, state.nowMs);
+    switch (hearing.outcome) {
+      case "new":
+        state.tell({ name: "peer-joined", peerId, address });
+        state.save();
+        this.lists.forget(peerId);
+        // Some gossip only once in their life: who is new is asked at once, for its whole list.
+        this.#markBootstrap(hearing.record);
+        this.#gossipTo([hearing.record]);
+        return hearing.record;
+      case "moved":
+        this.#moved(hearing.record, hearing.old!);
+        return hearing.record;
+      case "known":
+        return hearing.record;
+      case "conflict":
+        this.#onConflict(hearing.record, address, "id" in sender, ip);
+        return undefined;
+      case "full":
+        state.refuse(peerId, "peer-limit", "Not tracked: there are as many peers as may be");
+        return undefined;
+      default:
+        return hearing satisfies never;
+    }
+  }
+
+  #claimed(sender: Sender, ip: string): Address {
+    return { host: sender.host === "" ? ip : sender.host, port: sender.port };
+  }
+
+  /** Why an address is not dialled, as far as its text tells; names are judged again when resolved. */
+  #refusal(address: Address, ip: string): string | undefined {
+    const voucher = isLoopback(ip) ? "local" : "remote";
+    if (sameAddress(this.state.config.address, address)) return "is our own";
+    if (isLoopbackHost(address.host) && voucher === "remote") {
+      return "is loopback, named by a remote peer";
+    }
+    const literal = canonicalIp(address.host);
+    if (literal === undefined) return address.port < 1024 ? "has a privileged port" : undefined;
+    return dialRefusal(literal, address.port, voucher, this.state.config.own);
+  }
+
+  /** Our own gossip came back, or somebody uses our name. */
+  #onOwnName(message: Gossip, ip: string): void {
+    const { state } = this;
+    const address = this.#claimed(message, ip);
+    if (message.ext?.node === state.config.node || sameAddress(state.config.address, address)) {
+      return;
+    }
+    if (this.#seen.add(message.id, state.nowMs)) {
+      state.refuse(addressText(address), "own-name", "Somebody else uses the name of this peer");
+    }
+  }
+
+  #markBootstrap(record: PeerRecord): void {
+    const place = `${machineOf(record)} ${record.address.port}`;
+    if ([...this.#ledTo.values()].includes(place)) record.bootstrap = true;
+  }
+
+  #onConflict(record: PeerRecord, address: Address, isGossip: boolean, ip: string): void {
+    const { state } = this;
+    const { peerId } = record;
+    if (this.#probes.add(peerId, state.nowMs)) {
+      state.refuse(
+        peerId,
+        "name-conflict",
+        `Is at ${addressText(record.address)}, and claimed by ${addressText(address)}`,
+      );
+      state.tell({ name: "peer-conflict", peerId, address: record.address, other: address });
+      // The old address is asked; if it does not answer, the new one takes over.
+      state.send(record, this.#ownGossip(), { for: "probe", peerId });
+    }
+    // The gossip is answered all the same, as to a stranger: a bounded number of times, one small piece.
+    const stranger = { address, voucher: isLoopback(ip) ? "local" : "remote" } as const;
+    if (!isGossip) return;
+    state.send(stranger, {
+      type: "GOSSIP_REPLY",
+      ...this.#self(),
+      files: [...state.catalogue.held()].slice(0, STRANGER_FILES).map(({ file }) => file),
+      ext: state.ext,
+    });
+  }
+
+  #oldAddressIsDead(peerId: string, old: Address): void {
+    const record = this.state.membership.get(peerId);
+    if (!record?.rival || !sameAddress(record.address, old)) return;
+    this.state.membership.move(record, record.rival, canonicalIp(record.rival.host));
+    record.lastHeardMs = this.state.nowMs;
+    this.#moved(record, old);
+    // It came back without what it knew: ask and tell anew.
+    this.#gossipTo([record]);
+  }
+
+  #moved(record: PeerRecord, old: Address): void {
+    const { state } = this;
+    this.lists.forget(record.peerId);
+    state.tell({ name: "peer-moved", peerId: record.peerId, address: record.address, other: old });
+    state.save();
+  }
+
+  #left(record: PeerRecord): void {
+    const { state } = this;
+    this.lists.forget(record.peerId);
+    state.catalogue.dropPeer(record.peerId, state.nowMs);
+    state.tell({ name: "peer-left", peerId: record.peerId, address: record.address });
+    state.save();
+    if (state.membership.size === 0) this.#nextJoinMs = state.nowMs;
+  }
+
+  #forward(message: Gossip, ip: string, originator: PeerRecord): void {
+    const { state } = this;
+    // The sender's port is not known; where it is the only peer of its machine, it is left out.
+    const sender = state.membership.soleAt(ip);
+    const chosen = state.membership.pick(
+      MAX_FORWARDS,
+      () => state.random(),
+      (record) => record !== originator && record !== sender,
+    );
+    // The receiver has no connection to the originator, so an empty host is filled in.
+    const named = message.host === "" ? { ...message, host: ip } : message;
+    for (const record of chosen) state.send(record, named);
+  }
+
+  #round(): void {
+    const { state } = this;
+    const { gossipIntervalMs } = state.config;
+    this.#nextRoundMs = state.nowMs + gossipIntervalMs * (0.9 + 0.2 * state.random());
+    const chosen = state.membership.pick(GOSSIP_FANOUT, () => state.random(), () => true);
+    // Peers about to be dropped are asked once more, so that healthy quiet ones stay.
+    const fading = state.membership.pick(
+      GOSSIP_FANOUT,
+      () => state.random(),
+      (record) =>
+        state.nowMs - record.lastHeardMs > state.config.peerTimeoutMs / 2 &&
+        !chosen.includes(record),
+    );
+    const missing = this.#missingBootstraps();
+    const bootstrap = missing[Math.floor(state.random() * missing.length)];
+    this.#gossipTo([...chosen, ...fading], { wantList: false });
+    if (bootstrap) this.#gossipTo([bootstrap]);
+  }
+
+  #bootstrapNamed(address: Address): boolean {
+    return this.state.config.bootstraps.some((bootstrap) => sameAddress(bootstrap, address));
+  }
+
+  #missingBootstraps(): Destination[] {
+    const tracked = [...this.state.membership.all()].filter(({ bootstrap }) => bootstrap);
+    const isTracked = (address: Address) =>
+      tracked.some((record) =>
+        sameAddress(record.address, address) ||
+        this.#ledTo.get(addressText(address)) === `${machineOf(record)} ${record.address.port}`
+      );
+    return this.state.config.bootstraps
+      .filter((address) => !isTracked(address))
+      .map((address) => ({ address, voucher: "operator" }));
+  }
+
+  #join(): void {
+    const { state } = this;
+    const { bootstraps, rejoin } = state.config;
+    const targets: Destination[] = [
+      ...bootstraps.map((address) => ({ address, voucher: "operator" }) as const),
+      ...rejoin.slice(0, MAX_REJOIN_PEERS),
+    ];
+    this.#pending.clear();
+    for (const { address } of targets) this.#pending.add(addressText(address));
+    this.#gossipTo(targets, { ticket: { for: "join" } });
+    this.#nextJoinMs = state.nowMs + this.#joinBackoffMs * (0.75 + 0.5 * state.random());
+    this.#joinBackoffMs = Math.min(this.#joinBackoffMs * 2, JOIN_BACKOFF_LAST_MS);
+  }
+
+  /** One own gossip to each; it asks for whole lists unless told otherwise. */
+  #gossipTo(
+    targets: readonly Destination[],
+    { wantList = true, ticket }: { wantList?: boolean; ticket?: Ticket } = {},
+  ): void {
+    const message = this.#ownGossip(wantList);
+    for (const target of targets) this.state.send(target, message, ticket);
+  }
+
+  #ownGossip(wantList = true): Gossip {
+    const { state } = this;
+    const ext = wantList ? { ...state.ext, want: "list" as const } : state.ext;
+    return { type: "GOSSIP", ...this.#self(), id: state.freshId(), ext };
+  }
+
+  #self(): { peerId: string; host: string; port: number } {
+    const { peerId, address } = this.state.config;
+    return { peerId, host: address.host, port: address.port };
+  }
+
+  #checkSynchronized(): void {
+    const { state } = this;
+    if (this.#synchronized || this.#lastReplyMs === undefined) return;
+    const quiet = state.nowMs - this.#lastReplyMs >= JOIN_QUIET_MS;
+    if (this.#pending.size > 0 && !quiet) return;
+    this.#synchronized = true;
+    this.#joinBackoffMs = JOIN_BACKOFF_FIRST_MS;
+    state.tell({
+      name: "synchronized",
+      afterMs: state.nowMs - this.#startedMs,
+      peers: state.membership.size,
+      files: state.catalogue.size,
+    });
+    this.whenSynchronized(false);
+  }
+
+  #alone(): void {
+    if (this.#saidAlone) return;
+    this.#saidAlone = true;
+    this.state.tell({ name: "alone" });
+    this.whenSynchronized(true);
+  }
+}

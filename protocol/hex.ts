@@ -1,0 +1,57 @@
+// Hex in both directions, in pieces, strictly. PURE.
+// The built-in decoder refuses bad digits (`Buffer.from` would cut off silently) and runs at more than
+// 1 GB/s on pieces of 256 KiB; an odd digit at the end of a piece is carried to the next one.
+
+import { ProtocolError } from "./errors.ts";
+
+const ascii = new TextDecoder();
+const utf8 = new TextEncoder();
+
+/** Decodes one hex string that comes in pieces of any length. */
+export class HexDecoder {
+  #carry = -1;
+  #out = new Uint8Array(0);
+
+  /**
+   * Bytes that the piece completes; valid until the next call.
+   * Throws `ProtocolError` ("bad-hex") at the first character that is no hex digit.
+   */
+  decode(piece: Uint8Array): Uint8Array {
+    const digits = piece.length + (this.#carry < 0 ? 0 : 1);
+    if (this.#out.length < digits >> 1) this.#out = new Uint8Array(digits >> 1);
+    let written = 0;
+    let from = 0;
+    if (this.#carry >= 0 && piece.length > 0) {
+      written = this.#set(String.fromCharCode(this.#carry, piece[0]!), 0);
+      this.#carry = -1;
+      from = 1;
+    }
+    const odd = (piece.length - from) & 1;
+    const until = piece.length - odd;
+    if (until > from) written += this.#set(ascii.decode(piece.subarray(from, until)), written);
+    if (odd === 1) this.#carry = piece[until]!;
+    return this.#out.subarray(0, written);
+  }
+
+  /** The string is over. Throws `ProtocolError` if it had an odd number of digits. */
+  end(): void {
+    if (this.#carry >= 0) {
+      throw new ProtocolError("bad-hex", "File data has an odd number of digits");
+    }
+  }
+
+  #set(text: string, at: number): number {
+    try {
+      return this.#out.subarray(at).setFromHex(text).written;
+    } catch (cause) {
+      throw new ProtocolError("bad-hex", "File data holds a character that is no hex digit", {
+        cause,
+      });
+    }
+  }
+}
+
+/** Writes `bytes` as lower-case hex digits into `out`, which must hold twice as many; returns that many. */
+export function encodeHex(bytes: Uint8Array, out: Uint8Array): number {
+  return utf8.encodeInto(bytes.toHex(), out).written;
+}

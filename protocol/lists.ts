@@ -1,0 +1,244 @@
+// GOSSIP_REPLY, both ways: what we tell others that we hold, and what their lists change here. PURE.
+// Old peers get the whole list each time they ask, in pieces that they can digest. Peers that remember
+// (`ext.boot`) get the whole list once, then only what was added; an empty list keeps us alive there.
+// Always holds: one destination gets at most `repliesPerMinute` replies and `replyBytesPerMinute` bytes,
+// and an address that has not proved itself gets one piece a reply, the first of them small.
+
+import { addressText } from "./address.ts";
+import { KeyedWindows } from "./budget.ts";
+import { FULL_LIST_MS, LEGACY_PART_BYTES, PART_BYTES, UNPROVEN_REPLY_BYTES } from "./limits.ts";
+import { isProven, type PeerRecord } from "./membership.ts";
+import { fileFields, type FileRecord, type GossipReply, replyText } from "./message.ts";
+import type { PeerState } from "./state.ts";
+import { asciiJson, avoidBraceAtReadEdge } from "./text.ts";
+
+/** A list on its way to one peer. */
+interface Outbox {
+  readonly parts: readonly (readonly string[])[];
+  readonly round: string;
+  readonly revision: number;
+  next: number;
+}
+
+/** What a peer with extensions was told last. */
+interface Told {
+  readonly boot: string;
+  readonly revision: number;
+  readonly wholeAtMs: number;
+}
+
+/** Pieces of one round of somebody's list that came so far. */
+interface Inbox {
+  readonly round: string;
+  readonly n: number;
+  readonly seen: Set<number>;
+  readonly listed: Set<string>;
+}
+
+/** Room for the fields around the list in one piece. */
+const HEAD_BYTES = 1024;
+
+export class Lists {
+  readonly #outboxes = new Map<string, Outbox>();
+  readonly #inboxes = new Map<string, Inbox>();
+  readonly #told = new Map<string, Told>();
+  readonly #entryText = new WeakMap<FileRecord, string>();
+  readonly #replies: KeyedWindows;
+  readonly #bytes: KeyedWindows;
+
+  constructor(readonly state: PeerState) {
+    const { limits } = state.config;
+    this.#replies = new KeyedWindows(limits.repliesPerMinute);
+    this.#bytes = new KeyedWindows(limits.replyBytesPerMinute);
+  }
+
+  /** Answers a gossip of this peer. `wantsAll`: it says that it knows nothing of us. */
+  reply(record: PeerRecord, wantsAll: boolean): void {
+    const { state } = this;
+    const key = addressText(record.address);
+    if (!this.#replies.take(key, state.nowMs)) {
+      state.refuse(record.peerId, "reply-budget", "Not answered: it asks more often than it may");
+      return;
+    }
+    if (!this.#outboxes.has(record.peerId)) {
+      const told = this.#told.get(record.peerId);
+      const fresh = told !== undefined && told.boot === record.boot && !wantsAll &&
+        state.nowMs - told.wholeAtMs < FULL_LIST_MS;
+      const changes = fresh ? state.catalogue.changesSince(told.revision) : undefined;
+      if (changes && !changes.removed) {
+        this.#sendChanges(record, changes.added, told!);
+        return;
+      }
+      this.#begin(record);
+    }
+    this.#continue(record, true);
+  }
+
+  /** Goes on with lists that had to wait for room in the budget. */
+  tick(): void {
+    for (const peerId of this.#outboxes.keys()) {
+      const record = this.state.membership.get(peerId);
+      if (!record) this.forget(peerId);
+      else if (isProven(record)) this.#continue(record, false);
+    }
+  }
+
+  /** The peer is gone, or starts anew. */
+  forget(peerId: string): void {
+    this.#outboxes.delete(peerId);
+    this.#inboxes.delete(peerId);
+    this.#told.delete(peerId);
+  }
+
+  /** Notes what a peer says that it holds. Returns whether the list is whole now. */
+  take(record: PeerRecord, message: GossipReply): boolean {
+    const { catalogue, nowMs } = this.state;
+    const listed = new Set<string>();
+    let changed = false;
+    for (const file of message.files) {
+      changed = this.learn(file, record) || changed;
+      listed.add(file.fileId);
+    }
+    const part = message.ext?.part;
+    let whole = message.ext === undefined || (part?.[1] === 1);
+    let all: ReadonlySet<string> = listed;
+    if (part && part[1] > 1) {
+      const inbox = this.#collect(record.peerId, part, listed);
+      whole = inbox.seen.size === inbox.n;
+      all = inbox.listed;
+    }
+    if (whole) {
+      // Without `ext`, a list may be one of several pieces: only two in a row take a holder away.
+      changed = catalogue.wholeList(record.peerId, all, message.ext ? 1 : 2, nowMs) || changed;
+      this.#inboxes.delete(record.peerId);
+    }
+    if (changed) this.state.save();
+    return whole;
+  }
+
+  /** Learns of one file that a peer holds; returns whether that is news. */
+  learn(file: FileRecord, holder: PeerRecord | undefined): boolean {
+    const { state } = this;
+    const learned = state.catalogue.learn(file, state.nowMs);
+    switch (learned) {
+      case "deleted":
+        return false;
+      case "full":
+        state.refuse(
+          holder?.peerId ?? "?",
+          "catalogue-limit",
+          "Catalogue is full, new files are not noted",
+        );
+        return false;
+      case "owner-conflict":
+        state.refuse(
+          holder?.peerId ?? "?",
+          "owner-conflict",
+          `Names another owner for ${file.fileId}; the first one stays`,
+        );
+        break;
+      case "new":
+      case "known":
+        break;
+      default:
+        learned satisfies never;
+    }
+    const news = holder !== undefined && state.catalogue.addHolder(file.fileId, holder.peerId);
+    return learned === "new" || news;
+  }
+
+  #collect(
+    peerId: string,
+    [k, n, round]: readonly [number, number, string],
+    listed: Set<string>,
+  ): Inbox {
+    let inbox = this.#inboxes.get(peerId);
+    if (!inbox || inbox.round !== round || inbox.n !== n) {
+      inbox = { round, n, seen: new Set(), listed: new Set() };
+      this.#inboxes.set(peerId, inbox);
+    }
+    inbox.seen.add(k);
+    // A list cannot name more than the catalogue holds.
+    if (inbox.listed.size + listed.size <= this.state.config.limits.maxCatalogueEntries) {
+      for (const fileId of listed) inbox.listed.add(fileId);
+    }
+    return inbox;
+  }
+
+  #sendChanges(record: PeerRecord, added: readonly string[], told: Told): void {
+    const { state } = this;
+    const entries = added.map((fileId) => this.#text(state.catalogue.get(fileId)!.file));
+    const sent = this.#sendPart(record, entries, undefined);
+    if (sent) this.#told.set(record.peerId, { ...told, revision: state.catalogue.revision });
+  }
+
+  #begin(record: PeerRecord): void {
+    const { state } = this;
+    const partBytes = record.extended ? PART_BYTES : LEGACY_PART_BYTES;
+    const parts: string[][] = [[]];
+    let bytes = 0;
+    let room = (isProven(record) ? partBytes : UNPROVEN_REPLY_BYTES) - HEAD_BYTES;
+    for (const { file } of state.catalogue.held()) {
+      const text = this.#text(file);
+      if (bytes + text.length + 1 > room && bytes > 0) {
+        parts.push([]);
+        bytes = 0;
+        room = partBytes - HEAD_BYTES;
+      }
+      // One byte for the comma and one for a space before a brace at the edge of a read.
+      bytes += text.length + 2;
+      parts.at(-1)!.push(text);
+    }
+    this.#outboxes.set(record.peerId, {
+      parts,
+      round: state.freshId().slice(-12),
+      revision: state.catalogue.revision,
+      next: 0,
+    });
+  }
+
+  /** Sends what the budget allows; `asked`: an unproven peer gets one piece for each time that it asks. */
+  #continue(record: PeerRecord, asked: boolean): void {
+    const { state } = this;
+    const outbox = this.#outboxes.get(record.peerId)!;
+    const { parts, round } = outbox;
+    while (outbox.next < parts.length) {
+      const k = outbox.next + 1;
+      if (!this.#sendPart(record, parts[outbox.next]!, [k, parts.length, round])) return;
+      outbox.next = k;
+      if (!isProven(record) && asked) break;
+    }
+    if (outbox.next < parts.length) return;
+    this.#outboxes.delete(record.peerId);
+    if (record.boot === undefined) return;
+    this.#told.set(record.peerId, {
+      boot: record.boot,
+      revision: outbox.revision,
+      wholeAtMs: state.nowMs,
+    });
+  }
+
+  #sendPart(
+    record: PeerRecord,
+    entries: readonly string[],
+    part: readonly [number, number, string] | undefined,
+  ): boolean {
+    const { state } = this;
+    const { peerId, address } = state.config;
+    const ext = part ? { ...state.ext, part } : state.ext;
+    const text = avoidBraceAtReadEdge(
+      replyText(
+        { type: "GOSSIP_REPLY", host: address.host, port: address.port, peerId, ext },
+        entries,
+      ),
+    );
+    if (!this.#bytes.take(addressText(record.address), state.nowMs, text.length)) return false;
+    return state.sendBytes(record, "GOSSIP_REPLY", new TextEncoder().encode(text));
+  }
+
+  #text(file: FileRecord): string {
+    let text = this.#entryText.get(file);
+    if (text === undefined) this.#entryText.set(file, text = asciiJson(fileFields(file)));
+    return text;
+  }
+}

@@ -1,0 +1,251 @@
+// The tracker of peers: who is there, at which address, heard when. PURE.
+// One record per peerId. Always holds: at most `maxPeers` records, at most `maxPeersPerAddress` at one
+// machine; a live peer's address changes only by the rules of `hear`; silence for `timeoutMs` ends a record.
+
+import { type Address, canonicalHost, canonicalIp, isLoopback, type Voucher } from "./address.ts";
+import type { Ext } from "./message.ts";
+
+export interface PeerRecord {
+  readonly peerId: string;
+  address: Address;
+  voucher: Voucher;
+  /** Where the address leads: a literal one at once, a name after the first dial that succeeded. */
+  ip: string | undefined;
+  /** Addresses that messages in this peer's name came from directly; at most four. */
+  readonly heardFrom: Set<string>;
+  node: string | undefined;
+  /** Set for peers with extensions that remember lists between their starts. */
+  boot: string | undefined;
+  extended: boolean;
+  bootstrap: boolean;
+  firstHeardMs: number;
+  lastHeardMs: number;
+  /** Messages refused from this peer, by reason, and the last one of them for people. */
+  refusals: number;
+  /** Somebody else who uses this name now. */
+  rival: Address | undefined;
+}
+
+/** How a peer names itself in a message. */
+export interface Claim {
+  readonly peerId: string;
+  readonly address: Address;
+  readonly ext: Ext | undefined;
+  /** Where the message came from. */
+  readonly ip: string;
+}
+
+export type Hearing =
+  | {
+    readonly outcome: "new" | "known" | "moved";
+    readonly record: PeerRecord;
+    readonly old?: Address;
+  }
+  /** The name belongs to a live peer elsewhere: the caller asks that address before anything changes. */
+  | { readonly outcome: "conflict"; readonly record: PeerRecord }
+  | { readonly outcome: "full" };
+
+export interface MembershipBounds {
+  readonly maxPeers: number;
+  readonly maxPeersPerAddress: number;
+  readonly timeoutMs: number;
+}
+
+/** Addresses from which one peer's messages may come: a few interfaces of one machine. */
+const MAX_HEARD_FROM = 4;
+
+export class Membership {
+  readonly #records = new Map<string, PeerRecord>();
+  readonly #perMachine = new Map<string, number>();
+
+  constructor(
+    readonly bounds: MembershipBounds,
+    readonly isBootstrap: (address: Address) => boolean,
+  ) {}
+
+  get size(): number {
+    return this.#records.size;
+  }
+
+  get(peerId: string): PeerRecord | undefined {
+    return this.#records.get(peerId);
+  }
+
+  all(): IterableIterator<PeerRecord> {
+    return this.#records.values();
+  }
+
+  /** Whether some tracked peer is at this machine. */
+  knowsMachine(ip: string): boolean {
+    return this.#perMachine.has(ip);
+  }
+
+  /** The only tracked peer at this machine; undefined when there are none or several. */
+  soleAt(ip: string): PeerRecord | undefined {
+    if (this.#perMachine.get(ip) !== 1) return undefined;
+    for (const record of this.#records.values()) if (machineOf(record) === ip) return record;
+    return undefined;
+  }
+
+  /**
+   * A peer named itself. Tracks it, counts it as life, or says why not.
+   * A live peer keeps its address unless the claim carries the same key; a silent one loses it.
+   */
+  hear(claim: Claim, nowMs: number): Hearing {
+    const record = this.#records.get(claim.peerId);
+    if (!record) return this.#add(claim, nowMs);
+    if (this.#isSameAddress(record, claim)) {
+      record.rival = sameAddress(record.rival, claim.address) ? undefined : record.rival;
+      this.#refresh(record, claim, nowMs);
+      return { outcome: "known", record };
+    }
+    const sameKey = record.node !== undefined && record.node === claim.ext?.node;
+    if (sameKey || nowMs - record.lastHeardMs >= this.bounds.timeoutMs) {
+      const old = record.address;
+      this.move(record, claim.address, claim.ip);
+      this.#refresh(record, claim, nowMs);
+      return { outcome: "moved", record, old };
+    }
+    record.rival = claim.address;
+    return { outcome: "conflict", record };
+  }
+
+  /** Gives a peer another address: the old one did not answer, or the key is the same. */
+  move(record: PeerRecord, address: Address, fromIp: string | undefined): void {
+    this.#count(machineOf(record), -1);
+    record.address = address;
+    record.ip = canonicalIp(address.host);
+    record.voucher = fromIp !== undefined && isLoopback(fromIp) ? "local" : "remote";
+    record.bootstrap = this.isBootstrap(address);
+    record.heardFrom.clear();
+    record.rival = undefined;
+    this.#count(machineOf(record), 1);
+  }
+
+  /** A dial to this peer led to `ip`. */
+  reached(record: PeerRecord, ip: string): void {
+    if (record.ip === ip) return;
+    this.#count(machineOf(record), -1);
+    record.ip = ip;
+    this.#count(machineOf(record), 1);
+  }
+
+  /** Any other message in a tracked peer's name counts as life, when it comes from where the peer is. */
+  alive(record: PeerRecord, ip: string, nowMs: number): void {
+    if (record.ip === undefined || record.ip === ip || record.heardFrom.has(ip)) {
+      record.lastHeardMs = nowMs;
+    }
+  }
+
+  /** Drops whoever was silent for too long, and returns them. */
+  expire(nowMs: number): PeerRecord[] {
+    const gone: PeerRecord[] = [];
+    for (const record of this.#records.values()) {
+      if (nowMs - record.lastHeardMs < this.bounds.timeoutMs) continue;
+      this.#remove(record);
+      gone.push(record);
+    }
+    return gone;
+  }
+
+  /** Up to `count` records by lot among those that pass. */
+  pick(count: number, random: () => number, passes: (record: PeerRecord) => boolean): PeerRecord[] {
+    const pool = [...this.#records.values()].filter(passes);
+    return shuffleFront(pool, count, random);
+  }
+
+  #add(claim: Claim, nowMs: number): Hearing {
+    const machine = canonicalHost(claim.address.host);
+    const bootstrap = this.isBootstrap(claim.address);
+    if (!bootstrap && (this.#perMachine.get(machine) ?? 0) >= this.bounds.maxPeersPerAddress) {
+      return { outcome: "full" };
+    }
+    if (this.#records.size >= this.bounds.maxPeers && !this.#makeRoom(claim, bootstrap)) {
+      return { outcome: "full" };
+    }
+    const record: PeerRecord = {
+      peerId: claim.peerId,
+      address: claim.address,
+      voucher: bootstrap ? "operator" : isLoopback(claim.ip) ? "local" : "remote",
+      ip: canonicalIp(claim.address.host),
+      heardFrom: new Set(),
+      node: undefined,
+      boot: undefined,
+      extended: false,
+      bootstrap,
+      firstHeardMs: nowMs,
+      lastHeardMs: nowMs,
+      refusals: 0,
+      rival: undefined,
+    };
+    this.#records.set(claim.peerId, record);
+    this.#count(machineOf(record), 1);
+    this.#refresh(record, claim, nowMs);
+    return { outcome: "new", record };
+  }
+
+  /** When all places are taken, a peer that proves where it is takes the place of the newest that does not. */
+  #makeRoom(claim: Claim, bootstrap: boolean): boolean {
+    if (!bootstrap && canonicalIp(claim.address.host) !== claim.ip) return false;
+    let newest: PeerRecord | undefined;
+    for (const record of this.#records.values()) {
+      if (!record.bootstrap && (bootstrap || !isProven(record))) newest = record;
+    }
+    if (newest) this.#remove(newest);
+    return newest !== undefined;
+  }
+
+  #isSameAddress(record: PeerRecord, claim: Claim): boolean {
+    if (sameAddress(record.address, claim.address)) return true;
+    // One machine under two names: the claim comes from where the old address leads.
+    return record.address.port === claim.address.port && record.ip !== undefined &&
+      record.ip === claim.ip;
+  }
+
+  #refresh(record: PeerRecord, claim: Claim, nowMs: number): void {
+    record.lastHeardMs = nowMs;
+    record.extended = claim.ext !== undefined;
+    record.node = claim.ext?.node ?? record.node;
+    record.boot = claim.ext?.boot;
+    if (record.heardFrom.size < MAX_HEARD_FROM) record.heardFrom.add(claim.ip);
+  }
+
+  #remove(record: PeerRecord): void {
+    this.#records.delete(record.peerId);
+    this.#count(machineOf(record), -1);
+  }
+
+  #count(machine: string, by: number): void {
+    const count = (this.#perMachine.get(machine) ?? 0) + by;
+    if (count > 0) this.#perMachine.set(machine, count);
+    else this.#perMachine.delete(machine);
+  }
+}
+
+/** The machine of a peer: its IP address where it is known, else the name. */
+export function machineOf(record: PeerRecord): string {
+  return record.ip ?? canonicalHost(record.address.host);
+}
+
+/**
+ * Whether the peer was heard from the address that it names: a TCP connection from there cannot be
+ * forged, so what is sent there is sent to who asked for it.
+ */
+export function isProven(record: PeerRecord): boolean {
+  return record.ip !== undefined && record.heardFrom.has(record.ip);
+}
+
+/** Whether two addresses are the same text but for spelling. */
+export function sameAddress(a: Address | undefined, b: Address): boolean {
+  return a !== undefined && a.port === b.port && canonicalHost(a.host) === canonicalHost(b.host);
+}
+
+/** The first `count` of `items` in random order; the array is shuffled in place as far as needed. */
+export function shuffleFront<T>(items: T[], count: number, random: () => number): T[] {
+  const wanted = Math.min(count, items.length);
+  for (let i = 0; i < wanted; i++) {
+    const j = i + Math.floor(random() * (items.length - i));
+    [items[i], items[j]] = [items[j]!, items[i]!];
+  }
+  return items.slice(0, wanted);
+}

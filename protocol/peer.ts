@@ -1,0 +1,158 @@
+// The peer as one machine: inputs in, effects out. PURE, and the only door to the rules.
+// `handle` is plain synchronous code without clock, chance or I/O of its own, so the same inputs give the
+// same effects, and hundreds of peers can run in one process on a virtual clock (tests/sim).
+
+import type { Effect, Input } from "./effects.ts";
+import { Gossiping } from "./gossip.ts";
+import { Lists } from "./lists.ts";
+import type { Message } from "./message.ts";
+import { Sharing } from "./sharing.ts";
+import { type PeerConfig, PeerState } from "./state.ts";
+
+type MessageInput = Extract<Input, { kind: "message" }>;
+
+export class Peer {
+  readonly state: PeerState;
+  readonly #gossiping: Gossiping;
+  readonly #lists: Lists;
+  readonly #sharing: Sharing;
+
+  constructor(config: PeerConfig) {
+    this.state = new PeerState(config);
+    this.#lists = new Lists(this.state);
+    this.#sharing = new Sharing(this.state, this.#lists);
+    this.#gossiping = new Gossiping(this.state, this.#lists, (alone) => {
+      this.#sharing.startAutoFetch(alone);
+    });
+  }
+
+  /** Whether the first lists are here. */
+  get synchronized(): boolean {
+    return this.#gossiping.synchronized;
+  }
+
+  /** Downloads that run or wait. */
+  get pendingDownloads(): number {
+    return this.#sharing.downloads.pending;
+  }
+
+  /**
+   * Takes one input at a time and returns what is to be done, in order. `nowMs` is a monotonic clock in
+   * milliseconds. Never throws for anything that came from the network.
+   */
+  handle(input: Input, nowMs: number): Effect[] {
+    this.state.nowMs = Math.max(this.state.nowMs, nowMs);
+    this.#dispatch(input);
+    return this.state.takeEffects();
+  }
+
+  #dispatch(input: Input): void {
+    const { state } = this;
+    switch (input.kind) {
+      case "start":
+        return this.#gossiping.start();
+      case "tick":
+        this.#gossiping.tick();
+        this.#lists.tick();
+        if (state.catalogue.expire(state.nowMs)) state.save();
+        return;
+      case "message":
+        return this.#onMessage(input);
+      case "refused":
+        return this.#onRefused(input.ip, input);
+      case "sent":
+        if (input.ticket?.for === "copy") {
+          return this.#sharing.onCopied(input.ticket.fileId, input.peerId ?? "?");
+        }
+        return this.#gossiping.onSent(input.to, input.ip, input.peerId);
+      case "unreachable":
+        if (input.ticket?.for === "copy") return this.#sharing.onCopyFailed(input.ticket.fileId);
+        return this.#gossiping.onUnreachable(input.to, input.ticket, input.text);
+      case "push-offered":
+        return this.#sharing.onPushOffered(input);
+      case "arrived":
+        return this.#sharing.onArrived(input);
+      case "fetch-failed":
+        return this.#sharing.downloads.failed(
+          input.fileId,
+          input.source,
+          input.failure,
+          input.text,
+        );
+      case "keep-failed":
+        return this.#sharing.onKeepFailed(input);
+      case "held":
+        return this.#sharing.onHeld(input);
+      case "lost":
+        return this.#sharing.onLost(input.fileIds);
+      case "want":
+        return this.#sharing.onWant(input.fileId);
+      case "delete":
+        return this.#sharing.onPersonDeletes(input.fileId);
+      default:
+        input satisfies never;
+    }
+  }
+
+  #onMessage({ message, ip, connection }: MessageInput): void {
+    this.state.tell({ name: "request", ip, text: describe(message) });
+    switch (message.type) {
+      case "GOSSIP":
+        return this.#gossiping.onGossip(message, ip);
+      case "GOSSIP_REPLY":
+        this.#gossiping.onReply(message, ip);
+        for (const { fileId } of message.files) this.#sharing.considerFetching(fileId);
+        return;
+      case "ANNOUNCE":
+        return this.#sharing.onAnnounce(message, ip);
+      case "GET_FILE":
+        this.#hearFrom(ip);
+        return this.#sharing.onGet(message, connection);
+      case "DELETE":
+        return this.#sharing.onDelete(message, ip);
+      case "FILE_DATA":
+        // Content was taken care of while it streamed; without content there is nothing to do.
+        if (!message.hasContent) {
+          this.#onRefused(ip, { reason: "unsolicited", text: "FILE_DATA without content" });
+        }
+        return this.#hearFrom(ip);
+      default:
+        message satisfies never;
+    }
+  }
+
+  /** Messages without a name count as life where the machine has one peer only. */
+  #hearFrom(ip: string): void {
+    const record = this.state.membership.soleAt(ip);
+    if (record) record.lastHeardMs = this.state.nowMs;
+  }
+
+  #onRefused(
+    ip: string,
+    { reason, text }: Pick<Extract<Input, { kind: "refused" }>, "reason" | "text">,
+  ) {
+    const record = this.state.membership.soleAt(ip);
+    if (record) record.refusals++;
+    this.state.refuse(record?.peerId ?? ip, reason, text);
+  }
+}
+
+/** One line on what a message asks, for people; names are as they came and must be shown escaped. */
+export function describe(message: Message): string {
+  switch (message.type) {
+    case "GOSSIP":
+      return `GOSSIP of ${message.peerId}`;
+    case "GOSSIP_REPLY":
+      return `GOSSIP_REPLY of ${message.peerId}, ${message.files.length} files`;
+    case "GET_FILE":
+      return `GET_FILE ${message.fileId}`;
+    case "FILE_DATA":
+      return `FILE_DATA ${message.file?.name ?? "of nothing"}`;
+    case "ANNOUNCE":
+      return `ANNOUNCE of ${message.from}: ${message.file.name}`;
+    case "DELETE":
+      return `DELETE of ${message.from}: ${message.fileId}`;
+    default:
+      return message satisfies never;
+  }
+}

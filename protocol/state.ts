@@ -1,0 +1,146 @@
+// What the parts of the machine share: who we are, who is there, what is known, and where effects go. PURE.
+// One instance per peer, owned by `Peer`. Time is what the running input says; it is set before any rule
+// runs and does not change while it runs.
+
+import {
+  type Address,
+  addressText,
+  canonicalHost,
+  type OwnAddresses,
+  type Voucher,
+} from "./address.ts";
+import { KeyedWindows } from "./budget.ts";
+import { Catalogue } from "./catalogue.ts";
+import type { Effect, PeerEvent, Ticket } from "./effects.ts";
+import type { Reason } from "./errors.ts";
+import type { Limits } from "./limits.ts";
+import { isProven, Membership, type PeerRecord, sameAddress } from "./membership.ts";
+import { encodeMessage, type Ext, type Message } from "./message.ts";
+
+export interface PeerConfig {
+  readonly peerId: string;
+  /** What others are told. */
+  readonly address: Address;
+  /** What this process listens on, so that it never dials itself. */
+  readonly own: OwnAddresses;
+  /** Public key, base64url. */
+  readonly node: string;
+  /** New at each start, `[A-Za-z0-9_-]{1,32}`. */
+  readonly boot: string;
+  readonly bootstraps: readonly Address[];
+  /** Peers of the last run. */
+  readonly rejoin: readonly { address: Address; voucher: Voucher }[];
+  readonly gossipIntervalMs: number;
+  readonly peerTimeoutMs: number;
+  /** Files fetched after joining; Infinity keeps fetching whatever appears. */
+  readonly autoFetch: number;
+  readonly limits: Limits;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+/** Where something is sent: a tracked peer, or an address that the operator or the last run named. */
+export type Destination = PeerRecord | { readonly address: Address; readonly voucher: Voucher };
+
+export class PeerState {
+  readonly membership: Membership;
+  readonly catalogue: Catalogue;
+  nowMs = 0;
+  #effects: Effect[] = [];
+  #ids = 0;
+  readonly #perDestination: KeyedWindows;
+  readonly #unproven: KeyedWindows;
+
+  constructor(readonly config: PeerConfig) {
+    const { limits, peerTimeoutMs, bootstraps } = config;
+    this.membership = new Membership(
+      { ...limits, timeoutMs: peerTimeoutMs },
+      (address) => bootstraps.some((bootstrap) => sameAddress(bootstrap, address)),
+    );
+    this.catalogue = new Catalogue(limits.maxCatalogueEntries);
+    this.#perDestination = new KeyedWindows(limits.repliesPerMinute);
+    this.#unproven = new KeyedWindows(limits.unprovenDialsPerMinute);
+  }
+
+  /** What we say of ourselves in every message. */
+  get ext(): Ext {
+    return { v: 1, node: this.config.node, boot: this.config.boot };
+  }
+
+  random(): number {
+    return this.config.random();
+  }
+
+  /** A text that no other message of this start has. */
+  freshId(): string {
+    const lot = () => Math.floor(this.random() * 2 ** 32).toString(16).padStart(8, "0");
+    const text = lot() + lot() + lot() + (++this.#ids).toString(16).padStart(8, "0");
+    // In the form of a UUID, as the field has it.
+    return text.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  }
+
+  emit(effect: Effect): void {
+    this.#effects.push(effect);
+  }
+
+  tell(event: PeerEvent): void {
+    this.emit({ kind: "event", event });
+  }
+
+  save(): void {
+    if (!this.#effects.some(({ kind }) => kind === "save")) this.emit({ kind: "save" });
+  }
+
+  refuse(who: string, reason: Reason, text: string): void {
+    this.tell({ name: "refused", who, reason, text });
+  }
+
+  takeEffects(): Effect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  /** Sends a message, unless that would make us a tool against whoever is at the address. */
+  send(to: Destination, message: Message, ticket?: Ticket): boolean {
+    return this.sendBytes(to, message.type, encodeMessage(message), ticket);
+  }
+
+  sendBytes(
+    to: Destination,
+    what: Message["type"],
+    bytes: Uint8Array<ArrayBuffer>,
+    ticket?: Ticket,
+  ): boolean {
+    if (!this.#mayReach(to)) return false;
+    const peerId = "peerId" in to ? to.peerId : undefined;
+    this.emit({
+      kind: "send",
+      to: to.address,
+      voucher: to.voucher,
+      what,
+      bytes,
+      ...(peerId === undefined ? {} : { peerId }),
+      ...(ticket ? { ticket } : {}),
+    });
+    return true;
+  }
+
+  /**
+   * Addresses that never proved to be the peer that was named get a bounded number of dials, each and
+   * all together: otherwise forged gossip would aim this peer at strangers.
+   */
+  #mayReach(to: Destination): boolean {
+    if (to.voucher === "operator" || ("peerId" in to && isProven(to))) return true;
+    const key = addressText({ host: canonicalHost(to.address.host), port: to.address.port });
+    if (this.#perDestination.left(key, this.nowMs) < 1 || !this.#unproven.take("", this.nowMs)) {
+      this.refuse(
+        key,
+        "dial-budget",
+        "Not dialled: too many dials to addresses that never proved to be a peer",
+      );
+      return false;
+    }
+    return this.#perDestination.take(key, this.nowMs);
+  }
+}

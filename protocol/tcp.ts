@@ -1,0 +1,333 @@
+// Sockets: listening, dialling, reading and writing with deadlines. The only file that touches TCP.
+// Always holds: at most so many connections as the limits say, in all and per machine; each read and
+// each write has a deadline; the accept loop survives running out of descriptors; an address is judged
+// after it was resolved, right before it is dialled.
+
+import { lookup } from "node:dns/promises";
+import {
+  type Address,
+  addressText,
+  canonicalIp,
+  dialRefusal,
+  type OwnAddresses,
+  type Voucher,
+} from "./address.ts";
+import { ProtocolError } from "./errors.ts";
+import type { Limits } from "./limits.ts";
+
+/** Sends wait for a free dial at most so many at once; beyond that the newest is dropped. */
+const MAX_WAITING_DIALS = 4_096;
+/** An address that did not answer within the deadline is not tried again for this long (a guess). */
+const DEAD_MS = 5_000;
+/** Pause of the accept loop while the process has no descriptors left. */
+const ACCEPT_PAUSE_MS = 100;
+/** How long an answered peer may take to close its side. */
+const LINGER_MS = 10_000;
+/** What is read and thrown away while waiting for the other side to close. */
+const LINGER_BYTES = 64 * 1024;
+
+/** One TCP connection, with deadlines. After a deadline passed, it is closed. */
+export class Connection {
+  readonly ip: string;
+  #closed = false;
+  #late = false;
+
+  constructor(readonly conn: Deno.TcpConn) {
+    this.ip = canonicalIp(conn.remoteAddr.hostname) ?? conn.remoteAddr.hostname;
+    try {
+      conn.setNoDelay(true);
+    } catch {
+      // The other side has gone already; the first read will say so.
+    }
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Bytes read into `buffer`, or null at the end. Throws `ProtocolError` "too-slow" after `timeoutMs`. */
+  async read(buffer: Uint8Array, timeoutMs: number): Promise<number | null> {
+    return await this.#within(timeoutMs, () => this.conn.read(buffer));
+  }
+
+  /** Writes everything; throws `ProtocolError` "too-slow" when nothing at all was taken for `idleMs`. */
+  async write(bytes: Uint8Array, idleMs: number): Promise<void> {
+    for (let at = 0; at < bytes.length;) {
+      at += await this.#within(idleMs, () => this.conn.write(bytes.subarray(at)));
+    }
+  }
+
+  /** Says that nothing more will come, so that readers until close finish at once. */
+  async closeWrite(): Promise<void> {
+    try {
+      await this.conn.closeWrite();
+    } catch {
+      // The other side closed first: nobody is there to be told.
+    }
+  }
+
+  /** Waits until the other side has closed. Closing with unread bytes would reset what is on its way. */
+  async linger(timeoutMs = LINGER_MS): Promise<void> {
+    const buffer = new Uint8Array(4096);
+    const until = performance.now() + timeoutMs;
+    let left = LINGER_BYTES;
+    try {
+      while (left > 0) {
+        const read = await this.read(buffer, Math.max(1, until - performance.now()));
+        if (read === null) return;
+        left -= read;
+      }
+    } catch {
+      // Too slow or reset: the caller closes in any case.
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    try {
+      this.conn.close();
+    } catch {
+      // Closed by the system already.
+    }
+  }
+
+  async #within<T>(timeoutMs: number, act: () => Promise<T>): Promise<T> {
+    const timer = setTimeout(() => {
+      this.#late = true;
+      this.close();
+    }, timeoutMs);
+    try {
+      return await act();
+    } catch (cause) {
+      if (!this.#late) throw cause;
+      throw new ProtocolError("too-slow", "Nothing moved on the connection before its deadline", {
+        cause,
+      });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+export interface ListenOptions {
+  readonly hostname: string;
+  readonly port: number;
+  readonly limits: Pick<
+    Limits,
+    "maxConnections" | "maxConnectionsPerAddress" | "maxWaitingConnections"
+  >;
+  /** Whether a tracked peer is at this address: its bursts wait instead of being refused. */
+  readonly isKnown: (ip: string) => boolean;
+  /** Serves one connection to its end; it is closed afterwards. Must not throw. */
+  readonly serve: (connection: Connection) => Promise<void>;
+}
+
+/** Accepts connections within the limits. */
+export class Listener {
+  readonly #listener: Deno.TcpListener;
+  readonly #active = new Set<Connection>();
+  readonly #perAddress = new Map<string, number>();
+  readonly #waiting = new Set<Connection>();
+  #stopped = false;
+
+  /** Throws `Deno.errors.AddrInUse` when the port is taken. */
+  constructor(readonly options: ListenOptions) {
+    const { hostname, port } = options;
+    this.#listener = Deno.listen({ hostname, port });
+    this.#acceptAll();
+  }
+
+  get port(): number {
+    return this.#listener.addr.port;
+  }
+
+  get connections(): number {
+    return this.#active.size + this.#waiting.size;
+  }
+
+  /** Stops accepting; connections under way go on until `close`. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#listener.close();
+  }
+
+  /** Closes everything. */
+  close(): void {
+    this.stop();
+    for (const connection of [...this.#active, ...this.#waiting]) connection.close();
+    this.#waiting.clear();
+  }
+
+  async #acceptAll(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        this.#admit(new Connection(await this.#listener.accept()));
+      } catch {
+        // EMFILE, or a connection that was reset before it was accepted: the loop goes on.
+        if (!this.#stopped) await new Promise((go) => setTimeout(go, ACCEPT_PAUSE_MS));
+      }
+    }
+  }
+
+  #admit(connection: Connection): void {
+    const { limits, isKnown } = this.options;
+    if (this.#hasRoom(connection.ip)) this.#serve(connection);
+    else if (this.#waiting.size < limits.maxWaitingConnections && isKnown(connection.ip)) {
+      this.#waiting.add(connection);
+    } else connection.close();
+  }
+
+  #hasRoom(ip: string): boolean {
+    const { maxConnections, maxConnectionsPerAddress } = this.options.limits;
+    return this.#active.size < maxConnections &&
+      (this.#perAddress.get(ip) ?? 0) < maxConnectionsPerAddress;
+  }
+
+  async #serve(connection: Connection): Promise<void> {
+    const { ip } = connection;
+    this.#active.add(connection);
+    this.#perAddress.set(ip, (this.#perAddress.get(ip) ?? 0) + 1);
+    try {
+      await this.options.serve(connection);
+    } finally {
+      connection.close();
+      this.#active.delete(connection);
+      const left = this.#perAddress.get(ip)! - 1;
+      if (left > 0) this.#perAddress.set(ip, left);
+      else this.#perAddress.delete(ip);
+      this.#serveNextWaiting();
+    }
+  }
+
+  #serveNextWaiting(): void {
+    if (this.#stopped) return;
+    for (const connection of this.#waiting) {
+      if (!this.#hasRoom(connection.ip)) continue;
+      this.#waiting.delete(connection);
+      this.#serve(connection);
+      return;
+    }
+  }
+}
+
+/** Why a dial did not lead to a connection; the message is for people. */
+export class DialError extends Error {
+  override readonly name = "DialError";
+  constructor(readonly forbidden: boolean, message: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+/** Opens connections: a bounded number at once, each within its deadline, none to forbidden addresses. */
+export class Dialer {
+  #open = 0;
+  readonly #waiting: { readonly key: string; readonly go: (dead?: DialError) => void }[] = [];
+  readonly #deadUntil = new Map<string, number>();
+  #stopped = false;
+
+  constructor(
+    readonly limits: Pick<Limits, "maxDials" | "dialTimeoutMs">,
+    readonly own: () => OwnAddresses,
+  ) {}
+
+  /**
+   * Throws `DialError` when the address is refused, not resolved, silent or forbidden.
+   * `urgent`: somebody waits for a file; it goes before gossip.
+   */
+  async dial(to: Address, voucher: Voucher, urgent = false): Promise<Connection> {
+    const key = addressText(to);
+    await this.#turn(key, voucher, urgent);
+    try {
+      const signal = AbortSignal.timeout(this.limits.dialTimeoutMs);
+      const ip = await this.#resolve(to.host, signal);
+      const refusal = dialRefusal(ip, to.port, voucher, this.own());
+      if (refusal !== undefined) {
+        throw new DialError(true, `${key} is not dialled: ${ip} ${refusal}`);
+      }
+      const conn = await Deno.connect({ hostname: ip, port: to.port, signal });
+      this.#deadUntil.delete(key);
+      return new Connection(conn);
+    } catch (cause) {
+      throw this.#explain(key, cause);
+    } finally {
+      this.#open--;
+      this.#startNext();
+    }
+  }
+
+  /** Ends all that wait. */
+  close(): void {
+    this.#stopped = true;
+    for (const { go } of this.#waiting.splice(0)) go(new DialError(false, "This peer is stopping"));
+  }
+
+  async #turn(key: string, voucher: Voucher, urgent: boolean): Promise<void> {
+    if (this.#stopped) throw new DialError(false, "This peer is stopping");
+    const deadUntil = this.#deadUntil.get(key);
+    if (
+      voucher !== "operator" && !urgent && deadUntil !== undefined && performance.now() < deadUntil
+    ) {
+      throw new DialError(false, `${key} did not answer a moment ago`);
+    }
+    if (this.#open < this.limits.maxDials) {
+      this.#open++;
+      return;
+    }
+    if (this.#waiting.length >= MAX_WAITING_DIALS) {
+      throw new DialError(false, `${key} is not dialled: too many wait to be`);
+    }
+    const dead = await new Promise<DialError | undefined>((go) => {
+      if (urgent) this.#waiting.unshift({ key, go });
+      else this.#waiting.push({ key, go });
+    });
+    if (dead) throw dead;
+  }
+
+  #startNext(): void {
+    const next = this.#open < this.limits.maxDials ? this.#waiting.shift() : undefined;
+    if (!next) return;
+    this.#open++;
+    next.go();
+  }
+
+  async #resolve(host: string, signal: AbortSignal): Promise<string> {
+    const literal = canonicalIp(host);
+    if (literal !== undefined) return literal;
+    const timeout = Promise.withResolvers<never>();
+    const onAbort = () => timeout.reject(signal.reason);
+    signal.addEventListener("abort", onAbort);
+    try {
+      const found = await Promise.race([lookup(host, { all: true }), timeout.promise]);
+      // The field listens on IPv4 only, whatever else a name leads to.
+      const first = found.find(({ family }) => family === 4) ?? found[0];
+      if (!first) throw new Error("The name leads nowhere");
+      return canonicalIp(first.address) ?? first.address;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  #explain(key: string, cause: unknown): DialError {
+    if (cause instanceof DialError) return cause;
+    const silent = cause instanceof DOMException;
+    if (silent) {
+      if (this.#deadUntil.size >= MAX_WAITING_DIALS) this.#deadUntil.clear();
+      this.#deadUntil.set(key, performance.now() + DEAD_MS);
+      // Whatever else waits for the same address would wait in vain, and keep others waiting.
+      const dead = new DialError(false, `${key} does not answer`);
+      for (let i = this.#waiting.length - 1; i >= 0; i--) {
+        if (this.#waiting[i]!.key === key) this.#waiting.splice(i, 1)[0]!.go(dead);
+      }
+    }
+    const why = silent
+      ? "does not answer"
+      : cause instanceof Deno.errors.ConnectionRefused
+      ? "refuses connections"
+      : cause instanceof Error && "code" in cause && String(cause.code).startsWith("E")
+      ? `cannot be reached (${cause.code})`
+      : "cannot be reached";
+    return new DialError(false, `${key} ${why}`, { cause });
+  }
+}

@@ -1,0 +1,435 @@
+// The parts joined into a running peer: store, node, upkeep, and what the prompt and the pages may ask.
+// Owns the timers that look through the folder, save snapshots and sync. Prints nothing.
+
+import { type Address, canonicalHost, isLoopbackHost, type Voucher } from "./protocol/address.ts";
+import type { sendFile } from "./protocol/exchange.ts";
+import { isFileId, type Timestamp, timestampSeconds } from "./protocol/fileid.ts";
+import type { Entry } from "./protocol/catalogue.ts";
+import type { Limits } from "./protocol/limits.ts";
+import type { FileRecord } from "./protocol/message.ts";
+import { Node, type NodeEvent } from "./node.ts";
+import type { MetadataEntry } from "./storage/metadata.ts";
+import { SETTLE_MS } from "./storage/reconcile.ts";
+import type { Changes, Knowledge } from "./storage/reconcile.ts";
+import { type HeldContent, Store } from "./storage/store.ts";
+
+/** The folder is looked through this often, or less where that takes long. */
+const SCAN_MS = 2_000;
+/** Work that repeats gets at most a twentieth of the time. */
+const SHARE_OF_TIME = 20;
+/** metadata.json follows a change within this time. */
+const SNAPSHOT_MS = 150;
+const SYNC_MS = 2_000;
+const TIDY_MS = 60_000;
+/** Peers are written down so often, besides changes: their last-seen times move. */
+const PEERS_MS = 30_000;
+
+export interface ServiceOptions {
+  readonly peerId: string;
+  /** What others are told. */
+  readonly host: string;
+  readonly port: number;
+  readonly listenHost: string;
+  readonly ownIps: readonly string[];
+  readonly ownPorts: readonly number[];
+  readonly bootstraps: readonly Address[];
+  readonly storageDir: string;
+  readonly autoFetch: number;
+  readonly gossipInterval: number;
+  readonly peerTimeout: number;
+  readonly durability: "normal" | "full";
+  readonly limits: Limits;
+  readonly sendFile?: typeof sendFile;
+  readonly onEvent: (event: NodeEvent) => void;
+}
+
+export class Service {
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  #watcher: Deno.FsWatcher | undefined;
+  #rescan: (() => void) | undefined;
+  #saveTimer: ReturnType<typeof setTimeout> | undefined;
+  #saving: Promise<void> | undefined;
+  #dirty = false;
+  #lastSaveMs = 0;
+  #stopped = false;
+  #troubles = new Set<string>();
+
+  private constructor(
+    readonly options: ServiceOptions,
+    readonly store: Store,
+    readonly node: Node,
+  ) {}
+
+  /**
+   * Opens the store, looks through it, and listens; `join` goes on from there.
+   * Throws `StorageError`, `Deno.errors.AddrInUse` and other errors of listening.
+   */
+  static async open(options: ServiceOptions): Promise<Service> {
+    const { limits } = options;
+    const store = await Store.open({
+      dir: options.storageDir,
+      owner: options.peerId,
+      maxFileBytes: limits.maxFileBytes,
+      minFreeBytes: limits.minFreeBytes,
+      durability: options.durability,
+      now: Date.now,
+    });
+    try {
+      let service: Service | undefined = undefined;
+      const node = new Node({
+        ...options,
+        address: { host: options.host, port: options.port },
+        node: store.nodeKey,
+        rejoin: await rejoinable(store),
+        gossipIntervalMs: options.gossipInterval,
+        peerTimeoutMs: options.peerTimeout,
+        store,
+        onSave: () => (service as Service | undefined)?.save(),
+      });
+      service = new Service(options, store, node);
+      await service.#load();
+      return service;
+    } catch (error) {
+      store.close();
+      throw error;
+    }
+  }
+
+  /** Joins the network and begins the upkeep. */
+  join(): void {
+    this.node.start();
+    this.#watch();
+    this.#repeat(SYNC_MS, () => this.store.sync());
+    this.#repeat(TIDY_MS, () => this.store.tidy());
+    this.#repeat(PEERS_MS, () => this.#savePeers());
+    this.#scanLater(SCAN_MS);
+    this.save();
+  }
+
+  /** Stops within seconds; everything known is saved. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#watcher?.close();
+    await this.node.stop();
+    try {
+      await this.#saving;
+      await this.#snapshot();
+      await this.store.sync();
+      await this.store.compactJournal();
+    } catch (error) {
+      this.#trouble(error);
+    }
+    this.store.close();
+  }
+
+  // People
+
+  /** Files by whole id, unique beginning of an id, or name. Throws `Error` that says what to type. */
+  find(text: string): Entry {
+    const { catalogue } = this.node.peer.state;
+    if (isFileId(text)) {
+      const entry = catalogue.get(text);
+      if (entry) return entry;
+      throw new Error(`No file with this id is known; "list" shows what is`);
+    }
+    const byName: Entry[] = [];
+    const byPrefix: Entry[] = [];
+    for (const entry of catalogue.all()) {
+      if (entry.file.name === text) byName.push(entry);
+      else if (/^[0-9a-f]+$/.test(text) && entry.file.fileId.startsWith(text)) byPrefix.push(entry);
+    }
+    const matches = byName.length > 0 ? byName : byPrefix;
+    if (matches.length === 1) return matches[0]!;
+    if (matches.length === 0) throw new Error(`No file "${text}" is known; "list" shows what is`);
+    const ids = matches.slice(0, 5).map(({ file }) =>
+      `${file.fileId.slice(0, 12)} (${file.owner})`
+    );
+    throw new Error(
+      `${matches.length} files fit "${text}", give more of the id: ${ids.join(", ")}`,
+    );
+  }
+
+  /** Fetches a file; resolves with the peer that it came from, "" when it was here. Throws `Error`. */
+  async get(fileId: string): Promise<string> {
+    return await this.node.get(fileId);
+  }
+
+  /** Copies a held file out of the store, never over another file. Throws `Error`. */
+  async copyOut(fileId: string, destination: string): Promise<string> {
+    const reader = this.store.reader(fileId);
+    const name = this.node.peer.state.catalogue.get(fileId)?.file.name ?? fileId;
+    if (!reader) throw new Error("The file is not here any more");
+    try {
+      const info = await Deno.stat(destination).catch(() => undefined);
+      const path = info?.isDirectory
+        ? `${destination.replace(/\/$/, "")}/${safeLabel(name)}`
+        : destination;
+      const target = await Deno.open(path, { write: true, createNew: true }).catch((cause) => {
+        throw cause instanceof Deno.errors.AlreadyExists
+          ? new Error(`${path} exists already; give another destination`, { cause })
+          : cause;
+      });
+      try {
+        await reader.file.readable.pipeTo(target.writable);
+      } catch (error) {
+        await Deno.remove(path).catch(() => {}); // half a file helps nobody
+        throw error;
+      }
+      return path;
+    } finally {
+      try {
+        reader.close();
+      } catch {
+        // The stream closed it at its end.
+      }
+    }
+  }
+
+  /** Shares a file from anywhere on this machine: a copy in the store, announced and pushed. Throws `Error`. */
+  async push(path: string): Promise<FileRecord> {
+    const held = await this.store.publish(path, (fileId) => this.#isTaken(fileId));
+    this.node.dispatch({ kind: "held", files: [held], how: "published" });
+    return held.file;
+  }
+
+  /** Deletes a file: everywhere when it is ours, here only when it is not. Throws `Error`. */
+  delete(fileId: string): "everywhere" | "here" {
+    const entry = this.node.peer.state.catalogue.get(fileId);
+    if (!entry) throw new Error(`No file with this id is known; "list" shows what is`);
+    const isOurs = entry.file.owner === this.options.peerId;
+    if (!isOurs && !entry.held) {
+      throw new Error(
+        `The file is not here, and only its owner ${entry.file.owner} can delete it elsewhere`,
+      );
+    }
+    this.node.dispatch({ kind: "delete", fileId });
+    return isOurs ? "everywhere" : "here";
+  }
+
+  /** Brings a deleted file back from the trash; takes a unique beginning of the id too. Throws `Error`. */
+  async restore(text: string): Promise<FileRecord> {
+    const ids = (await this.store.trashed()).filter((fileId) => fileId.startsWith(text));
+    if (ids.length > 1) throw new Error(`${ids.length} deleted files begin with "${text}"`);
+    const held = await this.store.restore(ids[0] ?? text);
+    this.node.dispatch({ kind: "held", files: [held], how: "restored" });
+    return held.file;
+  }
+
+  /** Saves soon, and not too often. */
+  save(): void {
+    this.#dirty = true;
+    if (this.#saveTimer !== undefined || this.#saving || this.#stopped) return;
+    const waitMs = Math.max(SNAPSHOT_MS, SHARE_OF_TIME * this.#lastSaveMs);
+    this.#saveTimer = this.#after(waitMs, () => {
+      this.#saveTimer = undefined;
+      this.#saving = this.#snapshot()
+        .catch((error) => this.#trouble(error))
+        .then(() => {
+          this.#saving = undefined;
+          if (this.#dirty) this.save();
+        });
+    });
+  }
+
+  // Upkeep
+
+  async #load(): Promise<void> {
+    const { store, node } = this;
+    const { catalogue } = node.peer.state;
+    const nowMs = performance.now();
+    for (const [fileId, seconds] of await store.snapshots.loadDeleted()) {
+      catalogue.restoreTombstone(fileId, nowMs - Math.max(0, Date.now() - seconds * 1000));
+    }
+    for (const { file, holderlessSince, unwanted } of store.loaded.entries) {
+      catalogue.learn(file, nowMs);
+      if (unwanted) catalogue.unwanted.add(file.fileId);
+      if (holderlessSince !== undefined) {
+        catalogue.restoreHolderless(
+          file.fileId,
+          nowMs - Math.max(0, Date.now() - holderlessSince * 1000),
+        );
+      }
+    }
+    const changes = await store.scan(this.#knowledge(), true);
+    this.#noteUnreadable(changes);
+    node.dispatch({ kind: "held", files: [...store.held()], how: "loaded" });
+  }
+
+  #knowledge(): Knowledge {
+    const { catalogue } = this.node.peer.state;
+    const unheld = function* (): Iterable<{ file: FileRecord; otherTimestamps: Timestamp[] }> {
+      for (const entry of catalogue.all()) if (!entry.held) yield entry;
+    };
+    return { unheld, isTaken: (fileId) => this.#isTaken(fileId) };
+  }
+
+  #isTaken(fileId: string): boolean {
+    const { catalogue } = this.node.peer.state;
+    return catalogue.get(fileId) !== undefined || catalogue.isDeleted(fileId, performance.now());
+  }
+
+  async #scan(): Promise<void> {
+    const beganMs = performance.now();
+    let soon = false;
+    try {
+      const changes = await this.store.scan(this.#knowledge());
+      if (this.#stopped) return;
+      const { found, published, lost, unsettled } = changes;
+      if (lost.length > 0) this.node.dispatch({ kind: "lost", fileIds: lost });
+      const held = (files: Changes["found"]): HeldContent[] =>
+        files.map(({ file, placement, pushed }) => ({
+          file,
+          sizeBytes: placement.sizeBytes,
+          pushed,
+        }));
+      if (found.length > 0) this.node.dispatch({ kind: "held", files: held(found), how: "found" });
+      if (published.length > 0) {
+        this.node.dispatch({ kind: "held", files: held(published), how: "published" });
+      }
+      this.#noteUnreadable(changes);
+      soon = unsettled > 0;
+    } catch (error) {
+      this.#trouble(error);
+    }
+    const tookMs = performance.now() - beganMs;
+    this.#scanLater(soon ? SETTLE_MS : Math.max(SCAN_MS, SHARE_OF_TIME * tookMs));
+  }
+
+  #scanLater(delayMs: number): void {
+    if (this.#stopped) return;
+    const timer = this.#after(delayMs, () => {
+      this.#rescan = undefined;
+      this.#scan();
+    });
+    this.#rescan = () => {
+      clearTimeout(timer);
+      this.#timers.delete(timer);
+      this.#scanLater(SETTLE_MS / 4);
+    };
+  }
+
+  /** The system tells of changes at once, but not on every file system: the scan stays. */
+  async #watch(): Promise<void> {
+    try {
+      this.#watcher = Deno.watchFs(this.store.layout.dir, { recursive: false });
+      for await (const { kind, paths } of this.#watcher) {
+        if (kind === "access") continue;
+        if (paths.every((path) => /\/(\.|metadata\.json)[^/]*$/.test(path))) continue;
+        const rescan = this.#rescan;
+        this.#rescan = undefined;
+        rescan?.();
+      }
+    } catch {
+      // No watching on this system: the scan finds everything, a little later.
+    }
+  }
+
+  #noteUnreadable({ unreadable }: Changes): void {
+    for (const { name, text } of unreadable) {
+      this.#trouble(new Error(`${name} is not shared: ${text}`));
+    }
+  }
+
+  async #snapshot(): Promise<void> {
+    this.#dirty = false;
+    const beganMs = performance.now();
+    const { snapshots } = this.store;
+    await snapshots.saveMetadata(this.#metadata());
+    const { catalogue } = this.node.peer.state;
+    const toUnix = (monotonicMs: number) =>
+      Math.round((Date.now() - (performance.now() - monotonicMs)) / 1000);
+    await snapshots.saveDeleted(
+      [...catalogue.tombstones()].map(([fileId, sinceMs]) => [fileId, toUnix(sinceMs)] as const),
+    );
+    await this.#savePeers();
+    this.#lastSaveMs = performance.now() - beganMs;
+  }
+
+  async #savePeers(): Promise<void> {
+    const nowSeconds = Math.round(Date.now() / 1000);
+    const alive = [...this.node.peer.state.membership.all()].map((
+      { peerId, address, voucher, lastHeardMs },
+    ) => ({
+      peerId,
+      ...address,
+      lastSeen: nowSeconds - Math.round((performance.now() - lastHeardMs) / 1000),
+      local: voucher !== "remote",
+    }));
+    const names = new Set(alive.map(({ peerId }) => peerId));
+    const before = await this.store.snapshots.loadPeers(nowSeconds);
+    const all = [...alive, ...before.filter(({ peerId }) => !names.has(peerId))];
+    await this.store.snapshots.savePeers(all.slice(0, this.options.limits.maxPeers));
+  }
+
+  *#metadata(): Iterable<MetadataEntry> {
+    const { catalogue } = this.node.peer.state;
+    const nowMs = performance.now();
+    // A copy of the ids: the catalogue changes while a long snapshot is written.
+    for (const entry of [...catalogue.all()]) {
+      const { file, held, holders, pushed } = entry;
+      const placement = held ? this.store.placementOf(file.fileId) : undefined;
+      const sinceMs = catalogue.holderlessSince(file.fileId);
+      yield {
+        file,
+        held,
+        peers: held ? [this.options.peerId, ...holders] : [...holders],
+        ...(placement ? { placement } : {}),
+        ...(pushed ? { pushed } : {}),
+        ...(catalogue.unwanted.has(file.fileId) ? { unwanted: true } : {}),
+        ...(sinceMs === undefined ? {} : {
+          holderlessSince: Math.round((Date.now() - (nowMs - sinceMs)) / 1000),
+        }),
+      };
+    }
+  }
+
+  #repeat(everyMs: number, act: () => Promise<void>): void {
+    this.#after(everyMs, async () => {
+      try {
+        await act();
+      } catch (error) {
+        this.#trouble(error);
+      }
+      if (!this.#stopped) this.#repeat(everyMs, act);
+    });
+  }
+
+  #after(delayMs: number, act: () => void): ReturnType<typeof setTimeout> {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      act();
+    }, delayMs);
+    this.#timers.add(timer);
+    return timer;
+  }
+
+  /** What keeps failing is told once, not at each scan. */
+  #trouble(error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    if (this.#troubles.has(text) || this.#troubles.size > 1_000) return;
+    this.#troubles.add(text);
+    this.options.onEvent({ name: "trouble", text });
+    this.#after(60_000, () => this.#troubles.delete(text));
+  }
+}
+
+async function rejoinable(store: Store): Promise<{ address: Address; voucher: Voucher }[]> {
+  const peers = await store.snapshots.loadPeers(Date.now() / 1000);
+  return peers
+    .filter(({ host, local }) => local || !isLoopbackHost(host))
+    .map(({ host, port, local }) => ({
+      address: { host: canonicalHost(host), port },
+      voucher: local ? "local" : "remote",
+    }));
+}
+
+function safeLabel(name: string): string {
+  return name.replaceAll(/[/\\\p{Cc}]/gu, "_").replace(/^\.+/, "_") || "unnamed";
+}
+
+/** Unix seconds of a file, for showing. */
+export function fileSeconds(file: FileRecord): number | undefined {
+  return timestampSeconds(file.timestamp);
+}

@@ -1,0 +1,109 @@
+// Content on its way in: written to a temporary file and hashed as it comes, verified, then kept or removed.
+// One thread that reads, hashes and writes synchronously is the fastest way that was measured, and its
+// memory is the reader's buffer (docs/BENCHMARKS.md).
+
+import { createHash, type Hash } from "node:crypto";
+import { asStorageError, StorageError } from "./errors.ts";
+
+/** Free space is counted again after so many bytes. */
+const SPACE_CHECK_BYTES = 64 * 1024 * 1024;
+
+export class FileIntake {
+  readonly #file: Deno.FsFile;
+  #hash: Hash = createHash("sha256");
+  #open = true;
+  #sinceCheck = 0;
+  sizeBytes = 0;
+
+  /** Makes the temporary file; `path` must not exist. Throws `StorageError`. */
+  constructor(
+    readonly path: string,
+    readonly maxBytes: number,
+    readonly checkSpace: () => void,
+  ) {
+    try {
+      checkSpace();
+      this.#file = Deno.openSync(path, { write: true, createNew: true, mode: 0o644 });
+    } catch (cause) {
+      throw asStorageError(cause, "Cannot take in a file");
+    }
+  }
+
+  /** Throws `StorageError`: "too-large", "no-space" or another. */
+  write(content: Uint8Array): void {
+    if (this.sizeBytes + content.length > this.maxBytes) {
+      throw new StorageError(
+        "too-large",
+        `File is larger than ${this.maxBytes} bytes; --max-file-size allows more`,
+      );
+    }
+    try {
+      for (let at = 0; at < content.length;) at += this.#file.writeSync(content.subarray(at));
+    } catch (cause) {
+      throw asStorageError(cause, "Cannot take in a file");
+    }
+    this.#hash.update(content);
+    this.sizeBytes += content.length;
+    this.#sinceCheck += content.length;
+    if (this.#sinceCheck >= SPACE_CHECK_BYTES) {
+      this.#sinceCheck = 0;
+      this.checkSpace();
+    }
+  }
+
+  /** Begins again with an empty file. */
+  restart(): void {
+    this.#file.truncateSync(0);
+    this.#file.seekSync(0, Deno.SeekMode.Start);
+    this.#hash = createHash("sha256");
+    this.sizeBytes = 0;
+  }
+
+  /** Hex SHA-256 of the content and a text behind it. */
+  digestWith(suffix: string): string {
+    return this.#hash.copy().update(suffix).digest("hex");
+  }
+
+  sync(): void {
+    this.#file.syncSync();
+  }
+
+  /** Closes the temporary file, which stays for who keeps it. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#file.close();
+  }
+
+  /** Removes the temporary file; harmless when it was kept. */
+  abort(): void {
+    if (!this.#open) return;
+    this.close();
+    try {
+      Deno.removeSync(this.path);
+    } catch {
+      // The folder was removed under us: nothing is left to remove.
+    }
+  }
+}
+
+/** Buffer for hashing files that lie there already. */
+const READ_BYTES = 1024 * 1024;
+
+/** Hash state of a file on disk. Gives way to other work between reads. */
+export async function hashFile(path: string): Promise<{ hash: Hash; sizeBytes: number }> {
+  const file = await Deno.open(path, { read: true });
+  try {
+    const hash = createHash("sha256");
+    const buffer = new Uint8Array(READ_BYTES);
+    let sizeBytes = 0;
+    for (;;) {
+      const read = await file.read(buffer);
+      if (read === null) return { hash, sizeBytes };
+      hash.update(buffer.subarray(0, read));
+      sizeBytes += read;
+    }
+  } finally {
+    file.close();
+  }
+}

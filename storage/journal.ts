@@ -1,0 +1,121 @@
+// What is held, line by line: the record that is written before a file is shown to anybody.
+// Each line is a JSON object with a checksum in front, so a torn or flipped line is noticed and costs
+// itself only. The journal alone, without metadata.json, brings back every held file with its id and owner.
+
+import { createHash } from "node:crypto";
+import { parseJson } from "../protocol/message.ts";
+import { replaceFile } from "./atomic.ts";
+import { asStorageError } from "./errors.ts";
+import { entryOf, entryText, type MetadataEntry } from "./metadata.ts";
+
+/** Lines are rewritten when there are more than this and four times as many as files. */
+const MIN_COMPACT_LINES = 1_000;
+
+export type JournalRecord =
+  | { readonly op: "hold"; readonly entry: MetadataEntry }
+  | { readonly op: "drop"; readonly fileId: string }
+  /** Content and folder of these files are safe from a power cut. */
+  | { readonly op: "synced"; readonly fileIds: readonly string[] };
+
+/** What the journal says: held files, and which of them may be damaged after a crash. */
+export interface JournalState {
+  readonly held: Map<string, MetadataEntry>;
+  readonly unsynced: Set<string>;
+  readonly lines: number;
+  readonly damagedLines: number;
+}
+
+export class Journal {
+  #file: Deno.FsFile | undefined;
+  #lines = 0;
+
+  constructor(readonly path: string, readonly temporaries: string) {}
+
+  /** Reads what is there; undefined when there is no journal. */
+  async read(): Promise<JournalState | undefined> {
+    let text: string;
+    try {
+      text = await Deno.readTextFile(this.path);
+    } catch (cause) {
+      if (cause instanceof Deno.errors.NotFound) return undefined;
+      throw asStorageError(cause, `Cannot read ${this.path}`);
+    }
+    const held = new Map<string, MetadataEntry>();
+    const unsynced = new Set<string>();
+    let damagedLines = 0;
+    const lines = text.split("\n").filter((line) => line !== "");
+    for (const line of lines) {
+      const record = recordOf(line);
+      if (!record) damagedLines++;
+      else if (record.op === "hold") {
+        held.set(record.entry.file.fileId, record.entry);
+        unsynced.add(record.entry.file.fileId);
+      } else if (record.op === "drop") {
+        held.delete(record.fileId);
+        unsynced.delete(record.fileId);
+      } else for (const fileId of record.fileIds) unsynced.delete(fileId);
+    }
+    this.#lines = lines.length;
+    return { held, unsynced, lines: lines.length, damagedLines };
+  }
+
+  /** Appends in one write, so that lines of one call stand together. Throws `StorageError`. */
+  append(records: readonly JournalRecord[], sync = false): void {
+    try {
+      const isNew = this.#file === undefined;
+      this.#file ??= Deno.openSync(this.path, { append: true, create: true, mode: 0o600 });
+      // A line that a crash cut off must not swallow the next one.
+      const text = (isNew ? "\n" : "") + records.map(lineOf).join("");
+      const bytes = new TextEncoder().encode(text);
+      for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+      if (sync) this.#file.syncDataSync();
+      this.#lines += records.length;
+    } catch (cause) {
+      throw asStorageError(cause, `Cannot write ${this.path}`);
+    }
+  }
+
+  /** Makes appended lines safe from a power cut. */
+  async sync(): Promise<void> {
+    await this.#file?.syncData();
+  }
+
+  isWorthCompacting(heldFiles: number): boolean {
+    return this.#lines > MIN_COMPACT_LINES && this.#lines > 4 * heldFiles;
+  }
+
+  /** Replaces all lines by one per held file; `unsynced` ones stay so. Throws `StorageError`. */
+  async compact(held: readonly MetadataEntry[], unsynced: ReadonlySet<string>): Promise<void> {
+    const fileIds = held.map(({ file }) => file.fileId).filter((id) => !unsynced.has(id));
+    const records: JournalRecord[] = held.map((entry) => ({ op: "hold", entry }));
+    if (fileIds.length > 0) records.push({ op: "synced", fileIds });
+    // Nothing may be appended to the old file while the new one is made: the text is made at once.
+    const text = records.map(lineOf).join("");
+    this.close();
+    await replaceFile(this.path, [text], { temporaries: this.temporaries, mode: 0o600 });
+    this.#lines = records.length;
+  }
+
+  close(): void {
+    this.#file?.close();
+    this.#file = undefined;
+  }
+}
+
+const sum = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 8);
+
+function lineOf(record: JournalRecord): string {
+  const json = record.op === "hold"
+    ? `{"op":"hold","entry":${entryText(record.entry)}}`
+    : JSON.stringify(record);
+  return `{"sum":"${sum(json)}","record":${json}}\n`;
+}
+
+function recordOf(line: string): JournalRecord | undefined {
+  const match = /^\{"sum":"([0-9a-f]{8})","record":(.*)\}$/.exec(line);
+  if (!match || sum(match[2]!) !== match[1]) return undefined;
+  const record = parseJson(match[2]!) as Record<string, unknown>;
+  if (record.op !== "hold") return record as unknown as JournalRecord;
+  const entry = entryOf(record.entry);
+  return entry && { op: "hold", entry };
+}

@@ -1,0 +1,86 @@
+// Where things lie in a store. Files that are shared lie in the folder itself; all that is p2p-peer's own
+// lies in one private folder beside them, which is never shared.
+
+import { asStorageError, StorageError } from "./errors.ts";
+
+export interface Layout {
+  readonly dir: string;
+  readonly metadata: string;
+  readonly private: string;
+  readonly temporaries: string;
+  readonly trash: string;
+  readonly lock: string;
+  readonly key: string;
+  readonly journal: string;
+  readonly lastGood: string;
+  readonly deleted: string;
+  readonly peers: string;
+  readonly unclaimed: string;
+  readonly history: string;
+}
+
+export function layoutOf(dir: string): Layout {
+  const own = `${dir}/.p2p-peer`;
+  return {
+    dir,
+    metadata: `${dir}/metadata.json`,
+    private: own,
+    temporaries: `${own}/temporary`,
+    trash: `${own}/trash`,
+    lock: `${own}/lock`,
+    key: `${own}/key.json`,
+    journal: `${own}/journal.jsonl`,
+    lastGood: `${own}/metadata.last-good.json`,
+    deleted: `${own}/deleted.json`,
+    peers: `${own}/peers.json`,
+    unclaimed: `${own}/unclaimed.json`,
+    history: `${own}/history`,
+  };
+}
+
+/**
+ * Makes the folders where they are missing and empties the one for temporaries.
+ * Throws `StorageError`, also when the private folder is a link: what is written there must stay there.
+ */
+export async function makeFolders(layout: Layout): Promise<void> {
+  try {
+    await Deno.mkdir(layout.dir, { recursive: true });
+    for (const folder of [layout.private, layout.temporaries, layout.trash]) {
+      await Deno.mkdir(folder, { mode: 0o700 }).catch((error) => {
+        if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+      });
+      if (!(await Deno.lstat(folder)).isDirectory) {
+        throw new StorageError(
+          "not-writable",
+          `${folder} must be a folder, not a file or a link; remove it`,
+        );
+      }
+    }
+    await Deno.chmod(layout.private, 0o700);
+  } catch (cause) {
+    throw asStorageError(cause, `Cannot use ${layout.dir} as storage`);
+  }
+}
+
+/** Removes what transfers of an earlier run left behind. Call it only while holding the lock. */
+export async function clearTemporaries(layout: Layout): Promise<void> {
+  for await (const { name } of Deno.readDir(layout.temporaries)) {
+    await Deno.remove(`${layout.temporaries}/${name}`, { recursive: true });
+  }
+}
+
+/** Takes the store for this process until the file is closed. Throws `StorageError` "in-use". */
+export async function lockStore(layout: Layout): Promise<Deno.FsFile> {
+  let file: Deno.FsFile;
+  try {
+    file = await Deno.open(layout.lock, { read: true, write: true, create: true, mode: 0o600 });
+  } catch (cause) {
+    throw asStorageError(cause, `Cannot use ${layout.dir} as storage`);
+  }
+  if (await file.tryLock(true)) return file;
+  file.close();
+  throw new StorageError(
+    "in-use",
+    `Another p2p-peer uses ${layout.dir}; stop it, or start this one with --dir and another folder`,
+  );
+}

@@ -1,0 +1,114 @@
+// metadata.json and its small companions: snapshots of everything known, each replaced atomically.
+// The journal, not these, is what nothing may be lost from; these are what other programs read and what
+// the next start knows of the network.
+
+import { isFileId } from "../protocol/fileid.ts";
+import { readText, replaceFile } from "./atomic.ts";
+import type { Layout } from "./layout.ts";
+import { entryText, type MetadataEntry } from "./metadata.ts";
+
+/** Entries made into text before other work gets its turn. */
+const ENTRIES_PER_TURN = 1_000;
+
+/** A peer of the last run. Times are Unix seconds. */
+export interface KnownPeer {
+  readonly peerId: string;
+  readonly host: string;
+  readonly port: number;
+  readonly lastSeen: number;
+  /** Whether it was named by a peer on this machine. */
+  readonly local: boolean;
+}
+
+/** Known peers are tried again for this long. */
+const KNOWN_PEER_SECONDS = 7 * 86_400;
+
+export class Snapshots {
+  constructor(readonly layout: Layout) {}
+
+  /** Replaces metadata.json; the one before it stays as the last good one. Throws `StorageError`. */
+  async saveMetadata(entries: Iterable<MetadataEntry>): Promise<void> {
+    const { metadata, lastGood, temporaries } = this.layout;
+    await replaceFile(metadata, metadataText(entries), {
+      temporaries,
+      before: async () => {
+        // Never without metadata.json: the old one gets a second name before the new takes its place.
+        const temporary = `${temporaries}/last-good.json`;
+        await Deno.remove(temporary).catch(() => {}); // left by a failure
+        try {
+          await Deno.link(metadata, temporary);
+          await Deno.rename(temporary, lastGood);
+        } catch (error) {
+          if (!(error instanceof Deno.errors.NotFound)) throw error;
+        }
+      },
+    });
+  }
+
+  async saveDeleted(
+    deleted: Iterable<readonly [fileId: string, unixSeconds: number]>,
+  ): Promise<void> {
+    const text = JSON.stringify(Object.fromEntries(deleted), undefined, 1) + "\n";
+    await this.#save(this.layout.deleted, text);
+  }
+
+  async savePeers(peers: readonly KnownPeer[]): Promise<void> {
+    await this.#save(this.layout.peers, JSON.stringify(peers, undefined, 1) + "\n");
+  }
+
+  async saveUnclaimed(names: readonly string[]): Promise<void> {
+    await this.#save(this.layout.unclaimed, JSON.stringify(names, undefined, 1) + "\n");
+  }
+
+  /** Deleted ids and when, Unix seconds. Damaged ones are left out. */
+  async loadDeleted(): Promise<[string, number][]> {
+    const value = await this.#load(this.layout.deleted);
+    if (typeof value !== "object" || value === null) return [];
+    return Object.entries(value).filter((pair): pair is [string, number] =>
+      isFileId(pair[0]) && typeof pair[1] === "number"
+    );
+  }
+
+  /** Peers of the last runs, the latest first. */
+  async loadPeers(nowSeconds: number): Promise<KnownPeer[]> {
+    const value = await this.#load(this.layout.peers);
+    if (!Array.isArray(value)) return [];
+    return value.filter(isKnownPeer)
+      .filter(({ lastSeen }) => nowSeconds - lastSeen < KNOWN_PEER_SECONDS)
+      .sort((a, b) => b.lastSeen - a.lastSeen);
+  }
+
+  async #load(path: string): Promise<unknown> {
+    try {
+      return JSON.parse(await readText(path) ?? "null");
+    } catch (error) {
+      if (error instanceof SyntaxError) return undefined; // rebuilt from the network
+      throw error;
+    }
+  }
+
+  async #save(path: string, text: string): Promise<void> {
+    await replaceFile(path, [text], { temporaries: this.layout.temporaries, mode: 0o600 });
+  }
+}
+
+function isKnownPeer(value: unknown): value is KnownPeer {
+  if (typeof value !== "object" || value === null) return false;
+  const { peerId, host, port, lastSeen } = value as Record<string, unknown>;
+  return typeof peerId === "string" && typeof host === "string" && Number.isInteger(port) &&
+    typeof lastSeen === "number";
+}
+
+async function* metadataText(entries: Iterable<MetadataEntry>): AsyncIterable<string> {
+  let piece = "{";
+  let count = 0;
+  for (const entry of entries) {
+    piece += `${count === 0 ? "" : ","}\n "${entry.file.fileId}": ${entryText(entry)}`;
+    if (++count % ENTRIES_PER_TURN > 0) continue;
+    yield piece;
+    piece = "";
+    // A large catalogue takes seconds to write down; messages are answered meanwhile.
+    await new Promise((go) => setTimeout(go, 0));
+  }
+  yield piece + "\n}\n";
+}

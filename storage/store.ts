@@ -1,0 +1,404 @@
+// The store: one folder with files that people can read, and what the peer remembers of them.
+// Always holds: a file is in the journal before anybody hears of it; nothing is overwritten, no link is
+// followed for writing, nothing is written outside the folder; what is served verified, and still has the
+// size and time that it had then.
+
+import { statfs } from "node:fs/promises";
+import { statfsSync } from "node:fs";
+import type { FileRecord } from "../protocol/message.ts";
+import { asStorageError, StorageError } from "./errors.ts";
+import { FileIntake } from "./intake.ts";
+import { Journal } from "./journal.ts";
+import { clearTemporaries, type Layout, layoutOf, lockStore, makeFolders } from "./layout.ts";
+import { type LoadedStore, loadStore } from "./load.ts";
+import { loadNodeKey } from "./identity.ts";
+import type { MetadataEntry } from "./metadata.ts";
+import { type Changes, freeId, type Knowledge, Reconciler, setModified } from "./reconcile.ts";
+import { entryOfShelved, Shelf, type ShelvedFile } from "./shelf.ts";
+import { Snapshots } from "./snapshots.ts";
+import { Trash } from "./trash.ts";
+
+const GiB = 1024 ** 3;
+/** Content reaches the disk for good within this time after it was kept. */
+export const SYNC_WITHIN_MS = 5_000;
+
+export interface StoreOptions {
+  readonly dir: string;
+  /** Owner of files that are published here. */
+  readonly owner: string;
+  readonly maxFileBytes: number;
+  /** Space that stays free; undefined means the larger of 1 GiB and 1 % of the disk. */
+  readonly minFreeBytes: number | undefined;
+  /** "full": content is on the disk for good before it is shown; "normal": within 5 s. */
+  readonly durability: "normal" | "full";
+  /** Unix milliseconds. */
+  readonly now: () => number;
+}
+
+/** A file that lies in the store. */
+export interface HeldContent {
+  readonly file: FileRecord;
+  readonly sizeBytes: number;
+  readonly pushed?: boolean;
+}
+
+/** Content of a held file, for sending. */
+export class FileReader {
+  constructor(readonly file: Deno.FsFile, readonly sizeBytes: number) {}
+
+  /** Fills the buffer; 0 at the end. */
+  readInto(buffer: Uint8Array): number {
+    let filled = 0;
+    while (filled < buffer.length) {
+      const read = this.file.readSync(buffer.subarray(filled));
+      if (read === null) break;
+      filled += read;
+    }
+    return filled;
+  }
+
+  seek(offset: number): void {
+    this.file.seekSync(offset, Deno.SeekMode.Start);
+  }
+
+  close(): void {
+    this.file.close();
+  }
+}
+
+export class Store {
+  readonly layout: Layout;
+  readonly shelf: Shelf;
+  readonly snapshots: Snapshots;
+  readonly #trash: Trash;
+  readonly #reconciler: Reconciler;
+  readonly #unclaimed: Set<string>;
+  #serial = 0;
+  #minFreeBytes: number;
+  #scanning: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    readonly options: StoreOptions,
+    layout: Layout,
+    readonly journal: Journal,
+    readonly lock: Deno.FsFile,
+    readonly nodeKey: string,
+    readonly loaded: LoadedStore,
+  ) {
+    this.layout = layout;
+    this.shelf = new Shelf(journal);
+    for (const shelved of loaded.shelved) this.shelf.restore(shelved);
+    this.snapshots = new Snapshots(layout);
+    this.#trash = new Trash(layout, options.now);
+    this.#unclaimed = new Set([...loaded.unclaimed, ...loaded.suspectNames]);
+    this.#reconciler = new Reconciler({
+      dir: layout.dir,
+      owner: options.owner,
+      shelf: this.shelf,
+      unclaimed: this.#unclaimed,
+      now: options.now,
+    });
+    this.#minFreeBytes = options.minFreeBytes ?? GiB;
+  }
+
+  /** Opens the store and takes it for this process. Throws `StorageError`. */
+  static async open(options: StoreOptions): Promise<Store> {
+    const layout = layoutOf(options.dir);
+    await makeFolders(layout);
+    const lock = await lockStore(layout);
+    try {
+      await clearTemporaries(layout);
+      const journal = new Journal(layout.journal, layout.temporaries);
+      const loaded = await loadStore(layout, journal, options.now);
+      const store = new Store(
+        options,
+        layout,
+        journal,
+        lock,
+        await loadNodeKey(layout.key),
+        loaded,
+      );
+      if (options.minFreeBytes === undefined) {
+        const { blocks, bsize } = await statfs(layout.dir);
+        store.#minFreeBytes = Math.max(GiB, Math.floor(blocks * bsize / 100));
+      }
+      await store.#trash.purge();
+      return store;
+    } catch (cause) {
+      lock.close();
+      throw asStorageError(cause, `Cannot open ${options.dir}`);
+    }
+  }
+
+  /** Names of files whose owner is not known any more; they are kept, and not shared. */
+  get unclaimed(): readonly string[] {
+    return [...this.#unclaimed];
+  }
+
+  /** Every held file. */
+  *held(): Iterable<HeldContent> {
+    for (const { file, placement, pushed } of this.shelf.all()) {
+      yield { file, sizeBytes: placement.sizeBytes, pushed };
+    }
+  }
+
+  /** Bytes that may still be written. */
+  freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.layout.dir);
+    return bavail * bsize - this.#minFreeBytes;
+  }
+
+  /** A place for content that arrives. Throws `StorageError`. */
+  intake(maxBytes = this.options.maxFileBytes): FileIntake {
+    const path = `${this.layout.temporaries}/${++this.#serial}.part`;
+    return new FileIntake(path, Math.min(maxBytes, this.options.maxFileBytes), () => {
+      this.#checkSpace();
+    });
+  }
+
+  /** Keeps verified content under a readable name. Throws `StorageError`; the content is gone then. */
+  async keep(intake: FileIntake, { file, pushed = false }: HeldContent): Promise<HeldContent> {
+    const { dir } = this.layout;
+    const full = this.options.durability === "full";
+    let diskName = "";
+    try {
+      if (full) intake.sync();
+      intake.close();
+      await setModified(intake.path, file.timestamp);
+      const { mtime } = await Deno.lstat(intake.path);
+      const sizeBytes = intake.sizeBytes;
+      for (;;) {
+        diskName = this.shelf.reserve(file.name, (name) => exists(`${dir}/${name}`));
+        const placement = {
+          diskName,
+          sizeBytes,
+          sha256: intake.digestWith(""),
+          mtimeMs: mtime?.getTime() ?? 0,
+        };
+        this.shelf.add([{ file: { ...file, sizeBytes }, placement, pushed }], full);
+        try {
+          // A link fails where a file exists, a rename would replace it.
+          await Deno.link(intake.path, `${dir}/${diskName}`);
+          break;
+        } catch (cause) {
+          this.shelf.remove([file.fileId]);
+          if (!(cause instanceof Deno.errors.AlreadyExists)) throw cause;
+          this.shelf.release(diskName);
+        }
+      }
+      await Deno.remove(intake.path);
+      if (full) await this.sync();
+      return { file: { ...file, sizeBytes }, sizeBytes, pushed };
+    } catch (cause) {
+      await Deno.remove(intake.path).catch(() => {}); // it was kept, or the folder is gone
+      throw asStorageError(cause, `Cannot keep ${file.name}`);
+    } finally {
+      intake.close();
+      this.shelf.release(diskName);
+    }
+  }
+
+  /** Content for sending; undefined when it is not here or not what it was. */
+  reader(fileId: string): FileReader | undefined {
+    const placement = this.shelf.get(fileId)?.placement;
+    if (!placement) return undefined;
+    const path = `${this.layout.dir}/${placement.diskName}`;
+    try {
+      const info = Deno.lstatSync(path);
+      if (
+        !info.isFile || info.size !== placement.sizeBytes ||
+        info.mtime?.getTime() !== placement.mtimeMs
+      ) return undefined;
+      return new FileReader(Deno.openSync(path, { read: true }), placement.sizeBytes);
+    } catch {
+      return undefined; // removed or unreadable: the next scan notices and says so
+    }
+  }
+
+  /** Moves content to the trash, for 24 hours. Throws `StorageError`. */
+  async trash(fileId: string): Promise<void> {
+    const shelved = this.shelf.get(fileId);
+    if (!shelved) return;
+    const { diskName } = shelved.placement;
+    const shared = this.shelf.idsAt(diskName).length > 1;
+    await this.#trash.put(shelved, !shared);
+    this.shelf.remove([fileId]);
+  }
+
+  /** Brings a file back from the trash. Throws `StorageError` "not-found". */
+  async restore(fileId: string): Promise<HeldContent> {
+    const { file, placement, pushed } = await this.#trash.entry(fileId);
+    const { dir } = this.layout;
+    const diskName = this.shelf.reserve(file.name, (name) => exists(`${dir}/${name}`));
+    try {
+      this.shelf.add([{ file, pushed, placement: { ...placement, diskName } }]);
+      await this.#trash.takeOut(fileId, `${dir}/${diskName}`);
+    } catch (cause) {
+      this.shelf.remove([fileId]);
+      throw asStorageError(cause, `Cannot restore ${file.name}`);
+    } finally {
+      this.shelf.release(diskName);
+    }
+    return { file, sizeBytes: placement.sizeBytes, pushed };
+  }
+
+  /** Ids in the trash. */
+  trashed(): Promise<string[]> {
+    return this.#trash.ids();
+  }
+
+  /** Copies a file from anywhere into the store as one of ours. Throws `StorageError`. */
+  async publish(path: string, isTaken: (fileId: string) => boolean): Promise<HeldContent> {
+    const info = await Deno.stat(path).catch((cause) => {
+      throw cause instanceof Deno.errors.NotFound
+        ? new StorageError("not-found", `There is no file ${path}`, { cause })
+        : asStorageError(cause, `Cannot read ${path}`);
+    });
+    if (!info.isFile) throw new StorageError("not-found", `${path} is not a plain file`);
+    const intake = this.intake();
+    try {
+      const source = await Deno.open(path, { read: true });
+      try {
+        const buffer = new Uint8Array(1024 * 1024);
+        for (;;) {
+          const read = await source.read(buffer);
+          if (read === null) break;
+          intake.write(buffer.subarray(0, read));
+        }
+      } finally {
+        source.close();
+      }
+      const label = path.slice(path.lastIndexOf("/") + 1);
+      return await this.publishIntake(intake, label, (info.mtime?.getTime() ?? 0) / 1000, isTaken);
+    } catch (cause) {
+      intake.abort();
+      throw asStorageError(cause, `Cannot share ${path}`);
+    }
+  }
+
+  /** Keeps content that was taken in as one of our files. Throws `StorageError`. */
+  async publishIntake(
+    intake: FileIntake,
+    label: string,
+    modifiedSeconds: number,
+    isTaken: (fileId: string) => boolean,
+  ): Promise<HeldContent> {
+    const nowSeconds = this.options.now() / 1000;
+    const { fileId, timestamp } = freeId(
+      (suffix) => intake.digestWith(suffix),
+      Math.min(modifiedSeconds, nowSeconds),
+      nowSeconds,
+      (id) => isTaken(id) || this.shelf.get(id) !== undefined,
+    );
+    const file: FileRecord = {
+      fileId,
+      name: label,
+      owner: this.options.owner,
+      timestamp,
+      size: intake.sizeBytes / (1024 * 1024),
+      sizeBytes: intake.sizeBytes,
+    };
+    return await this.keep(intake, { file, sizeBytes: intake.sizeBytes });
+  }
+
+  /** One look at the folder; what changed is on the shelf when it returns. Throws `StorageError`. */
+  scan(knowledge: Knowledge, atStart = false): Promise<Changes> {
+    const scan = this.#scanning.then(() => this.#scan(knowledge, atStart));
+    this.#scanning = scan.catch(() => {}); // who asked hears of it
+    return scan;
+  }
+
+  async #scan(knowledge: Knowledge, atStart: boolean): Promise<Changes> {
+    try {
+      const before = [...this.#unclaimed].join("\n");
+      if (atStart && this.loaded.originsLost) await this.#disclaim();
+      const changes = await this.#reconciler.scan(knowledge, atStart);
+      this.shelf.remove(changes.lost);
+      this.shelf.add([...changes.found, ...changes.published]);
+      const after = [...this.#unclaimed];
+      if (after.join("\n") !== before) await this.snapshots.saveUnclaimed(after);
+      return changes;
+    } catch (cause) {
+      throw asStorageError(cause, `Cannot look through ${this.layout.dir}`);
+    }
+  }
+
+  /** Nobody knows whose the files here are: they must not be published as ours. */
+  async #disclaim(): Promise<void> {
+    const shelved = new Set(this.shelf.names());
+    for await (const { name, isFile } of Deno.readDir(this.layout.dir)) {
+      if (isFile && !shelved.has(name)) this.#unclaimed.add(name);
+    }
+  }
+
+  /** Makes everything kept so far safe from a power cut. */
+  async sync(): Promise<void> {
+    const fileIds = [...this.shelf.unsynced];
+    if (fileIds.length === 0) return;
+    for (const name of new Set(fileIds.map((id) => this.shelf.get(id)?.placement.diskName))) {
+      if (name !== undefined) await syncPath(`${this.layout.dir}/${name}`);
+    }
+    await syncPath(this.layout.dir);
+    await this.journal.sync();
+    const safe = fileIds.filter((fileId) => this.shelf.get(fileId) !== undefined);
+    this.journal.append([{ op: "synced", fileIds: safe }]);
+    for (const fileId of fileIds) this.shelf.unsynced.delete(fileId);
+  }
+
+  /** What stands in metadata.json about a file besides what the network says. */
+  placementOf(fileId: string): ShelvedFile["placement"] | undefined {
+    return this.shelf.get(fileId)?.placement;
+  }
+
+  /** Empties what is old from the trash and shortens the journal when that pays. */
+  async tidy(): Promise<void> {
+    await this.#trash.purge();
+    if (this.journal.isWorthCompacting(this.shelf.size)) await this.compactJournal();
+  }
+
+  async compactJournal(): Promise<void> {
+    const entries: MetadataEntry[] = [...this.shelf.all()].map(entryOfShelved);
+    await this.journal.compact(entries, this.shelf.unsynced);
+  }
+
+  /** Gives the store free for other processes. */
+  close(): void {
+    this.journal.close();
+    this.lock.close();
+  }
+
+  #checkSpace(): void {
+    let free = this.freeBytes();
+    if (free < 0 && this.#trash.emptySync()) free = this.freeBytes();
+    if (free >= 0) return;
+    const mib = Math.ceil(this.#minFreeBytes / 1024 ** 2);
+    throw new StorageError(
+      "no-space",
+      `Less than ${mib} MiB are free at ${this.layout.dir}; make room, or lower --min-free`,
+    );
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function syncPath(path: string): Promise<void> {
+  try {
+    const file = await Deno.open(path, { read: true });
+    try {
+      await file.sync();
+    } finally {
+      file.close();
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    // It was deleted meanwhile.
+  }
+}

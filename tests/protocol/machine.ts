@@ -1,0 +1,238 @@
+// One peer under test: inputs in at a virtual time, effects out, bytes that it sends read back through the
+// real scanner and decoder. No clock, no network, and chance from one seed.
+
+import type { Address } from "../../protocol/address.ts";
+import type { Effect, HeldFile, Input, PeerEvent } from "../../protocol/effects.ts";
+import type { Reason } from "../../protocol/errors.ts";
+import { FrameScanner } from "../../protocol/frame.ts";
+import { DEFAULT_LIMITS, type Limits } from "../../protocol/limits.ts";
+import { decodeMessage, type Ext, type FileRecord, type Message } from "../../protocol/message.ts";
+import { Peer } from "../../protocol/peer.ts";
+import type { PeerConfig } from "../../protocol/state.ts";
+import { Random } from "../sim/random.ts";
+
+/** Another peer, as it names itself. `ip` is where its messages come from. */
+export interface Who extends Address {
+  readonly peerId: string;
+  readonly ip: string;
+  readonly ext?: Ext;
+}
+
+/** An old peer at an address of its own. */
+export function oldPeer(peerId: string, last: number, port = 6000): Who {
+  const host = `10.0.${last >> 8}.${last & 255}`;
+  return { peerId, host, port, ip: host };
+}
+
+/** A peer with extensions. */
+export function newPeer(peerId: string, last: number, port = 6000): Who {
+  const node = peerId.replace(/[^\w-]/g, "_").padEnd(43, "A").slice(0, 43);
+  return { ...oldPeer(peerId, last, port), ext: { v: 1, node, boot: "boot1" } };
+}
+
+export const OWN: Address = { host: "10.9.9.9", port: 5000 };
+export const OWN_NODE = "O".repeat(43);
+
+export type Overrides = Partial<Omit<PeerConfig, "limits">> & {
+  readonly limits?: Partial<Limits>;
+  readonly seed?: number;
+};
+
+export function configOf({ limits, seed = 1, ...rest }: Overrides = {}): PeerConfig {
+  const random = new Random(seed);
+  return {
+    peerId: "me",
+    address: OWN,
+    own: { ips: [OWN.host], ports: [OWN.port, 8080] },
+    node: OWN_NODE,
+    boot: "boot-of-me",
+    bootstraps: [],
+    rejoin: [],
+    gossipIntervalMs: 30_000,
+    peerTimeoutMs: 60_000,
+    autoFetch: 0,
+    limits: { ...DEFAULT_LIMITS, ...limits },
+    random: () => random.unit(),
+    ...rest,
+  };
+}
+
+/** A file_id that is new for each number. */
+export const idOf = (n: number) => n.toString(16).padStart(64, "0");
+
+/** A file that may be fetched; the same number is the same file. */
+export function fileOfNumber(n: number, over: Partial<FileRecord> = {}): FileRecord {
+  return {
+    fileId: idOf(n),
+    name: `file ${n}`,
+    owner: "owner",
+    timestamp: { text: "1744170562", quoted: false },
+    size: 1,
+    ...over,
+  };
+}
+
+export const files = (count: number, from = 1): FileRecord[] =>
+  Array.from({ length: count }, (_, i) => fileOfNumber(from + i));
+
+export function heldOf(file: FileRecord, sizeBytes = 10): HeldFile {
+  return { file: { ...file, sizeBytes }, sizeBytes };
+}
+
+type EffectOf<K extends Effect["kind"]> = Extract<Effect, { kind: K }>;
+type EventOf<N extends PeerEvent["name"]> = Extract<PeerEvent, { name: N }>;
+
+export function only<K extends Effect["kind"]>(effects: readonly Effect[], kind: K) {
+  return effects.filter((effect): effect is EffectOf<K> => effect.kind === kind);
+}
+
+export function events<N extends PeerEvent["name"]>(effects: readonly Effect[], name: N) {
+  return only(effects, "event").map(({ event }) => event)
+    .filter((event): event is EventOf<N> => event.name === name);
+}
+
+export const refusals = (effects: readonly Effect[]): Reason[] =>
+  events(effects, "refused").map(({ reason }) => reason);
+
+/** All messages in some bytes. */
+export function readBack(bytes: Uint8Array): Message[] {
+  const found: Message[] = [];
+  const scanner = new FrameScanner({
+    message: (text, streamed) => void found.push(decodeMessage(text, streamed).message),
+    dataStart: () => {},
+    data: () => {},
+    dataEnd: () => {},
+  }, DEFAULT_LIMITS);
+  scanner.feed(bytes);
+  if (!scanner.idle) throw new Error("What was sent is no whole message");
+  return found;
+}
+
+/** What was sent, read back from its bytes. */
+export interface Sent<T extends Message = Message> {
+  readonly to: Address;
+  readonly peerId: string | undefined;
+  readonly message: T;
+  readonly effect: EffectOf<"send">;
+}
+
+export function sent<T extends Message["type"]>(effects: readonly Effect[], type: T) {
+  return only(effects, "send").filter(({ what }) => what === type).map((effect) => {
+    const [message, ...more] = readBack(effect.bytes);
+    if (message?.type !== type || more.length > 0) throw new Error("Sent something else");
+    const { to, peerId } = effect;
+    return { to, peerId, message: message as Extract<Message, { type: T }>, effect };
+  });
+}
+
+/** The names to whom a type of message went, in order of the alphabet. */
+export const receivers = (effects: readonly Effect[], type: Message["type"]): string[] =>
+  sent(effects, type).map(({ peerId, to }) => peerId ?? `${to.host}:${to.port}`).sort();
+
+/** A peer and its virtual time. */
+export class Machine {
+  readonly peer: Peer;
+  nowMs = 0;
+  #ids = 0;
+  #receipts = 0;
+
+  constructor(overrides: Overrides = {}) {
+    this.peer = new Peer(configOf(overrides));
+  }
+
+  get catalogue() {
+    return this.peer.state.catalogue;
+  }
+
+  get membership() {
+    return this.peer.state.membership;
+  }
+
+  do(input: Input): Effect[] {
+    return this.peer.handle(input, this.nowMs);
+  }
+
+  start(): Effect[] {
+    return this.do({ kind: "start" });
+  }
+
+  /** Lets time pass, tick by tick; `answer` may put in what the network does with the effects. */
+  wait(ms: number, stepMs = 1000, answer?: (effects: Effect[]) => void): Effect[] {
+    const all: Effect[] = [];
+    for (const until = this.nowMs + ms; this.nowMs < until;) {
+      this.nowMs = Math.min(until, this.nowMs + stepMs);
+      const effects = this.do({ kind: "tick" });
+      all.push(...effects);
+      answer?.(effects);
+    }
+    return all;
+  }
+
+  message(message: Message, ip: string, connection = 1): Effect[] {
+    return this.do({ kind: "message", message, ip, connection });
+  }
+
+  /** A gossip of this peer, from itself unless `ip` says otherwise. */
+  gossip(
+    { peerId, host, port, ext, ip }: Who,
+    { via = ip, id = `g${++this.#ids}`, want = false } = {},
+  ): Effect[] {
+    const told = ext && want ? { ...ext, want: "list" as const } : ext;
+    return this.message(
+      { type: "GOSSIP", peerId, host, port, id, ...(told ? { ext: told } : {}) },
+      via,
+    );
+  }
+
+  reply(
+    { peerId, host, port, ext, ip }: Who,
+    files: readonly FileRecord[],
+    part?: readonly [number, number, string],
+  ): Effect[] {
+    const told = ext && part ? { ...ext, part } : ext;
+    return this.message(
+      { type: "GOSSIP_REPLY", peerId, host, port, files, ...(told ? { ext: told } : {}) },
+      ip,
+    );
+  }
+
+  announce(from: Who, file: FileRecord, ip = from.ip): Effect[] {
+    return this.message({ type: "ANNOUNCE", from: from.peerId, file }, ip);
+  }
+
+  delete(from: string, fileId: string, ip: string): Effect[] {
+    return this.message({ type: "DELETE", from, fileId }, ip);
+  }
+
+  /** The peer is there, was gossiped with, and everything about that is over. */
+  meet(...whos: Who[]): void {
+    for (const who of whos) this.gossip(who);
+  }
+
+  hold(files: readonly FileRecord[], how: "published" | "restored" = "restored"): Effect[] {
+    return this.do({ kind: "held", files: files.map((file) => heldOf(file)), how });
+  }
+
+  /** Content came, verified: as a push, or from the source that was asked. */
+  arrive(file: FileRecord, { ip = "10.0.0.1", source = "", sizeBytes = 10 } = {}): Effect[] {
+    return this.do({
+      kind: "arrived",
+      receipt: ++this.#receipts,
+      held: heldOf(file, sizeBytes),
+      ip,
+      ...(source === "" ? {} : { source }),
+    });
+  }
+
+  /** Carries out what the machine told the store to keep. */
+  keep(effects: readonly Effect[]): Effect[] {
+    return only(effects, "keep").flatMap(({ held, source }) =>
+      this.do({
+        kind: "held",
+        files: [held],
+        how: source === undefined ? "pushed" : "fetched",
+        ...(source === undefined ? {} : { source }),
+      })
+    );
+  }
+}

@@ -1,0 +1,28 @@
+// Files in the simulation: a short string each, with the id that the protocol's own rule gives it.
+
+import { createHash } from "node:crypto";
+import { ownTimestamp, type Timestamp, verifyingTimestamp } from "../../protocol/fileid.ts";
+import type { FileRecord } from "../../protocol/message.ts";
+
+const EPOCH_SECONDS = 1_700_000_000;
+
+function digest(content: string, suffix: string): string {
+  return createHash("sha256").update(content).update(suffix).digest("hex");
+}
+
+/** The timestamp under which the content has this id, or undefined when it is not that file's. */
+export function verify(
+  fileId: string,
+  timestamps: readonly Timestamp[],
+  content: string,
+): Timestamp | undefined {
+  return verifyingTimestamp(fileId, timestamps, (suffix) => digest(content, suffix));
+}
+
+/** What an owner tells of a file that it publishes at this time. */
+export function recordOf(name: string, content: string, owner: string, nowMs: number): FileRecord {
+  const timestamp = ownTimestamp(EPOCH_SECONDS + nowMs / 1000);
+  const sizeBytes = content.length;
+  const fileId = digest(content, timestamp.text);
+  return { fileId, name, owner, timestamp, size: sizeBytes / 2 ** 20, sizeBytes };
+}

@@ -1,0 +1,301 @@
+// One host of the virtual network: a peer's machine with a disk, a clock and a place to listen.
+// It does what the edge does for a real peer, and nothing that decides: inputs in, effects carried out.
+// What belongs to a process that was killed never reaches the one that runs after it.
+
+import type { Address, Voucher } from "../../protocol/address.ts";
+import type { Effect, Input } from "../../protocol/effects.ts";
+import { DEFAULT_LIMITS, type Limits } from "../../protocol/limits.ts";
+import type { FileRecord } from "../../protocol/message.ts";
+import { Peer } from "../../protocol/peer.ts";
+import { recordOf, verify } from "./content.ts";
+import { Dialer } from "./dialer.ts";
+import type { Dialled, Endpoint, Network, Reply } from "./network.ts";
+import { ROUND_MS, TIMEOUT_MS } from "./network.ts";
+import type { Random } from "./random.ts";
+import { Transfers } from "./transfers.ts";
+import { Inbound, joined, withoutExtensions } from "./wire.ts";
+
+export interface HostOptions {
+  readonly bootstraps?: readonly Host[];
+  readonly autoFetch?: number;
+  readonly port?: number;
+  /** Speaks the old protocol: neither sends nor reads extensions. */
+  readonly isLegacy?: boolean;
+  readonly limits?: Limits;
+}
+
+/** What a host does instead of serving a file as it is. */
+export type Lie = "wrong" | "absent" | "cut" | "silent";
+
+/** The tick of the real loop is shorter; a second is what 300 hosts can afford. */
+const TICK_MS = 1_000;
+const LISTEN_PORT = 8115;
+
+export class Host implements Endpoint {
+  readonly index: number;
+  readonly ip: string;
+  readonly peerId: string;
+  readonly random: Random;
+  port: number;
+  state: "up" | "down" | "silent" = "down";
+  life = 0;
+  peer!: Peer;
+  /** Content by file_id, as it lies in the store. */
+  readonly disk = new Map<string, string>();
+  /** What is served in place of which file. */
+  readonly lies = new Map<string, Lie>();
+  readonly transfers: Transfers;
+  #dialer = new Dialer(this);
+  #node: string;
+  #boot = "";
+  #restarts = 0;
+  #rejoin: readonly { address: Address; voucher: Voucher }[] = [];
+  #tombstones: [string, number][] = [];
+  #files: FileRecord[] = [];
+  /** How far its monotonic clock is behind the network's. */
+  #clockLagMs = 0;
+  #asleep: (() => void)[] | undefined;
+
+  constructor(readonly network: Network, readonly options: HostOptions) {
+    ({ index: this.index, ip: this.ip } = network.newPlace());
+    this.random = network.random.fork();
+    this.peerId = `peer-${this.index}`;
+    this.port = options.port ?? LISTEN_PORT;
+    this.#node = this.random.token(43);
+    this.transfers = new Transfers(this);
+    this.#newPeer();
+  }
+
+  get address(): Address {
+    return { host: this.ip, port: this.port };
+  }
+
+  get isLiar(): boolean {
+    return this.lies.size > 0;
+  }
+
+  get clockMs(): number {
+    return this.network.nowMs - this.#clockLagMs;
+  }
+
+  /** Begins to listen and joins. */
+  start(): void {
+    this.state = "up";
+    this.life++;
+    this.network.listen(this, this);
+    this.take({ kind: "start" });
+    const tick = this.mine(() => {
+      this.take({ kind: "tick" });
+      this.network.clock.after(TICK_MS, tick);
+    });
+    this.network.clock.after(this.random.between(0, TICK_MS), tick);
+  }
+
+  /** The process ends without a word; "silent": the machine with it. */
+  kill(how: "down" | "silent" = "down"): void {
+    const { membership, catalogue } = this.peer.state;
+    this.#rejoin = [...membership.all()].map(({ address, voucher }) => ({ address, voucher }));
+    this.#tombstones = [...catalogue.tombstones()];
+    this.#files = [...catalogue.held()].map(({ file }) => file);
+    this.life++;
+    this.state = how;
+    this.#asleep = undefined;
+    if (how === "down") this.network.listen(this, undefined);
+  }
+
+  /** Starts again with what lies on its disk; by default with its old key and port. */
+  restart({ newPort = this.port, newKey = false } = {}): void {
+    if (this.state === "up") this.kill();
+    this.network.listen(this, undefined);
+    this.port = newPort;
+    this.#restarts++;
+    if (newKey) this.#node = this.random.token(43);
+    this.#newPeer();
+    const { catalogue } = this.peer.state;
+    for (const [fileId, sinceMs] of this.#tombstones) catalogue.restoreTombstone(fileId, sinceMs);
+    this.#hold(this.#files.filter(({ fileId }) => this.disk.has(fileId)), "restored");
+    this.start();
+  }
+
+  /**
+   * Stands still for a while. "stopped": its kernel still accepts, its clock goes on. "asleep": the
+   * machine is off the network and its monotonic clock stands.
+   */
+  suspend(ms: number, how: "stopped" | "asleep" = "stopped"): void {
+    this.#asleep = [];
+    if (how === "asleep") this.state = "silent";
+    const { life } = this;
+    this.network.clock.after(ms, () => {
+      if (this.life !== life) return;
+      const missed = this.#asleep ?? [];
+      this.#asleep = undefined;
+      this.state = "up";
+      if (how === "asleep") this.#clockLagMs += ms;
+      for (const run of missed) run();
+    });
+  }
+
+  /** Puts a file of its own into the network. */
+  publish(name: string, content: string): FileRecord {
+    const file = recordOf(name, content, this.peerId, this.network.nowMs);
+    this.disk.set(file.fileId, content);
+    this.network.published.set(file.fileId, { file, host: this });
+    this.#hold([file], this.state === "up" ? "published" : "restored");
+    return file;
+  }
+
+  /** Says that it holds a file that it does not have. */
+  pretend(file: FileRecord, lie: Lie): void {
+    this.lies.set(file.fileId, lie);
+    this.#hold([file], "found");
+  }
+
+  /** A person deletes a file. */
+  delete(fileId: string): void {
+    if (this.network.published.get(fileId)?.host === this) this.network.published.delete(fileId);
+    this.take({ kind: "delete", fileId });
+  }
+
+  /** Gives the machine one input and does what it asks for. */
+  take(input: Input, bytes?: Uint8Array): void {
+    const { network } = this;
+    network.trace.note(network.nowMs, this.index, input.kind, bytes);
+    let effects: Effect[];
+    try {
+      effects = this.peer.handle(input, this.clockMs);
+    } catch (cause) {
+      const text = cause instanceof Error ? cause.stack : cause;
+      return network.invariants.fail(this.peerId, `handle throws for "${input.kind}": ${text}`);
+    }
+    network.invariants.afterStep(this, effects);
+    for (const effect of effects) this.#carryOut(effect);
+  }
+
+  receive(pieces: readonly Uint8Array[], ip: string, reply?: Reply): boolean {
+    if (this.#asleep) {
+      const copies = pieces.map((piece) => piece.slice());
+      this.#asleep.push(() => this.receive(copies, ip, reply));
+      return true;
+    }
+    const connection = this.network.newConnection();
+    if (reply) this.transfers.replies.set(connection, reply);
+    let isTaken = true;
+    const inbound = new Inbound({
+      message: (message, bytes, content) => {
+        if (message.type === "FILE_DATA" && content !== undefined) {
+          this.transfers.pushed(message, content, ip);
+        }
+        this.take({ kind: "message", message, ip, connection }, bytes);
+      },
+      offered: (fileId) => {
+        const verdict = this.transfers.offer(ip, connection, fileId);
+        if (verdict === "refuse") isTaken = false;
+        return verdict === "take";
+      },
+      refused: ({ reason, message }) => {
+        isTaken = false;
+        this.take({ kind: "refused", ip, reason, text: message });
+      },
+    });
+    for (const piece of this.options.isLegacy ? [withoutExtensions(joined(pieces))] : pieces) {
+      inbound.feed(piece);
+    }
+    this.transfers.replies.delete(connection);
+    return isTaken;
+  }
+
+  /** Opens a connection for this process; what comes of it is heard only while it lives. */
+  dial(to: Address, voucher: Voucher, done: (dialled: Dialled) => void, isUrgent = false): void {
+    const { life } = this;
+    this.#dialer.dial(to, voucher, isUrgent, (dialled) => {
+      if (this.life !== life) return;
+      if (this.#asleep) this.#asleep.push(this.mine(() => done(dialled)));
+      else done(dialled);
+    });
+  }
+
+  /** What runs only while this process lives, and not while it stands still. */
+  mine(run: () => void): () => void {
+    const { life } = this;
+    const guarded = () => {
+      if (this.life !== life) return;
+      if (this.#asleep) this.#asleep.push(guarded);
+      else run();
+    };
+    return guarded;
+  }
+
+  /** What this host really writes. */
+  outgoing(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    return this.options.isLegacy ? withoutExtensions(bytes) : bytes;
+  }
+
+  #newPeer(): void {
+    const { bootstraps = [], autoFetch = 0, limits = DEFAULT_LIMITS } = this.options;
+    this.#boot = this.random.token(16);
+    const chance = this.random.fork();
+    this.#dialer = new Dialer(this);
+    this.peer = new Peer({
+      peerId: this.peerId,
+      address: this.address,
+      own: { ips: [this.ip, "127.0.0.1"], ports: [this.port] },
+      node: this.#node,
+      boot: this.#boot,
+      bootstraps: bootstraps.map(({ address }) => address),
+      rejoin: this.#rejoin,
+      gossipIntervalMs: ROUND_MS,
+      peerTimeoutMs: TIMEOUT_MS,
+      autoFetch,
+      limits,
+      random: () => chance.unit(),
+    });
+  }
+
+  #hold(files: readonly FileRecord[], how: "published" | "restored" | "found"): void {
+    const held = files.map((file) => ({ file, sizeBytes: file.sizeBytes ?? 0 }));
+    if (held.length > 0) this.take({ kind: "held", files: held, how });
+  }
+
+  #carryOut(effect: Effect): void {
+    const { meter } = this.network;
+    switch (effect.kind) {
+      case "send":
+        return this.#send(effect);
+      case "save":
+        return;
+      case "trash":
+        this.disk.delete(effect.fileId);
+        return;
+      case "event": {
+        const { event } = effect;
+        meter.events.set(event.name, (meter.events.get(event.name) ?? 0) + 1);
+        if (event.name === "refused") {
+          meter.refusals.set(event.reason, (meter.refusals.get(event.reason) ?? 0) + 1);
+        }
+        return;
+      }
+      default:
+        return this.transfers.carryOut(effect);
+    }
+  }
+
+  #send(effect: Extract<Effect, { kind: "send" }>): void {
+    const { to, voucher, peerId, ticket, what } = effect;
+    const bytes = this.outgoing(effect.bytes);
+    this.network.meter.sent(this.network.nowMs, this.index, what, bytes.length);
+    const about = { to, ...(peerId ? { peerId } : {}), ...(ticket ? { ticket } : {}) };
+    this.dial(to, voucher, (dialled) => {
+      if ("failure" in dialled) {
+        return this.take({ kind: "unreachable", ...about, text: dialled.failure });
+      }
+      this.take({ kind: "sent", ...about, ip: dialled.at.ip });
+      this.network.carry(this, dialled, bytes);
+    });
+  }
+}
+
+/** Whether a disk holds what the record says. */
+export function isWhole(host: Host, file: FileRecord): boolean {
+  const content = host.disk.get(file.fileId);
+  return content !== undefined && verify(file.fileId, [file.timestamp], content) !== undefined;
+}

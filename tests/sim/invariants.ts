@@ -1,0 +1,91 @@
+// What must hold in every peer at every moment, whatever the network does. Cheap checks after each step,
+// full scans now and then; a violation ends the run with the host and the moment named.
+
+import { type Address, addressText, dialRefusal, type Voucher } from "../../protocol/address.ts";
+import type { Effect } from "../../protocol/effects.ts";
+import { DEFAULT_LIMITS, MAX_TOMBSTONES } from "../../protocol/limits.ts";
+import { verify } from "./content.ts";
+import type { Host } from "./host.ts";
+import type { Endpoint, Network } from "./network.ts";
+
+/** Steps of one host between two full scans of it. */
+const SCAN_EVERY = 5_000;
+
+export class Violation extends Error {
+  override readonly name = "Violation";
+}
+
+export class Invariants {
+  readonly #refusals = new Map<string, string | undefined>();
+  readonly #verified = new Set<string>();
+  readonly #steps = new Map<number, number>();
+
+  constructor(readonly network: Network) {}
+
+  fail(who: string, what: string): never {
+    throw new Violation(`${who} at ${(this.network.nowMs / 1000).toFixed(3)} s: ${what}`);
+  }
+
+  /** No address is dialled that may not be, on the word of whoever named it. */
+  onDial(from: Endpoint, to: Address, voucher: Voucher): void {
+    const key = `${voucher} ${addressText(to)}`;
+    let refusal = this.#refusals.get(key);
+    if (refusal === undefined && !this.#refusals.has(key)) {
+      refusal = dialRefusal(to.host, to.port, voucher, { ips: [], ports: [] });
+      this.#refusals.set(key, refusal);
+    }
+    if (to.host === from.ip && to.port === from.port) refusal = "is its own";
+    if (refusal) this.fail(`host ${from.index}`, `dials ${addressText(to)}, which ${refusal}`);
+  }
+
+  afterStep(host: Host, _effects: readonly Effect[]): void {
+    const { membership, catalogue } = host.peer.state;
+    if (membership.size > DEFAULT_LIMITS.maxPeers) this.fail(host.peerId, "tracks too many peers");
+    if (catalogue.size > DEFAULT_LIMITS.maxCatalogueEntries) {
+      this.fail(host.peerId, "has too many catalogue entries");
+    }
+    const steps = (this.#steps.get(host.index) ?? 0) + 1;
+    this.#steps.set(host.index, steps % SCAN_EVERY);
+    if (steps === SCAN_EVERY) this.scan(host);
+  }
+
+  scanAll(): void {
+    for (const host of this.network.live) this.scan(host);
+  }
+
+  /** Everything about one host. */
+  scan(host: Host): void {
+    const { catalogue, membership, nowMs } = host.peer.state;
+    let held = 0;
+    for (const { file, held: isHeld, verified, holders } of catalogue.all()) {
+      if (catalogue.isDeleted(file.fileId, nowMs)) {
+        this.fail(host.peerId, `lists ${file.fileId}, which is deleted`);
+      }
+      for (const peerId of holders) {
+        if (!membership.get(peerId)) this.fail(host.peerId, `names ${peerId} as a holder, untracked`);
+      }
+      if (!isHeld) continue;
+      held++;
+      if (!verified) this.fail(host.peerId, `holds ${file.fileId} unverified`);
+      if (!host.isLiar) this.checkContent(host, file.fileId);
+    }
+    if (held !== catalogue.heldCount) this.fail(host.peerId, "counts what it holds wrongly");
+    let tombstones = 0;
+    for (const _ of catalogue.tombstones()) tombstones++;
+    if (tombstones > MAX_TOMBSTONES) this.fail(host.peerId, "keeps too many tombstones");
+  }
+
+  /** What is held lies on the disk, and is what its id says. */
+  checkContent(host: Host, fileId: string): void {
+    const content = host.disk.get(fileId);
+    const entry = host.peer.state.catalogue.get(fileId);
+    if (content === undefined || !entry) return this.fail(host.peerId, `lost content of ${fileId}`);
+    const { text, quoted } = entry.file.timestamp;
+    const key = `${fileId} ${text} ${quoted} ${content}`;
+    if (this.#verified.has(key)) return;
+    if (!verify(fileId, [entry.file.timestamp], content)) {
+      this.fail(host.peerId, `holds content that is not ${fileId}`);
+    }
+    this.#verified.add(key);
+  }
+}

@@ -1,0 +1,198 @@
+// Content on its way between two hosts: fetches, answers, pushes, and what waits to be kept.
+// Does what the edge does with bulk bytes: verifies them with the protocol's rule and reports receipts.
+
+import type { Effect, FetchFailure, HeldFile } from "../../protocol/effects.ts";
+import type { FileData, FileRecord } from "../../protocol/message.ts";
+import { encodeMessage, fileDataEdges } from "../../protocol/message.ts";
+import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
+import { verify } from "./content.ts";
+import type { Host } from "./host.ts";
+import type { Reply } from "./network.ts";
+import { Inbound, pieces } from "./wire.ts";
+
+type Fetch = Extract<Effect, { kind: "fetch" }>;
+type Copy = Extract<Effect, { kind: "copy" }>;
+type Keep = Extract<Effect, { kind: "keep" }>;
+type BulkEffect = Exclude<Effect, { kind: "send" | "save" | "trash" | "event" }>;
+
+/** Until content that is to be kept lies in the store under its name. */
+const LONGEST_KEEP_MS = 20;
+
+export class Transfers {
+  /** How to answer on a connection, while a message from it is handled. */
+  readonly replies = new Map<number, Reply>();
+  readonly #waiting = new Map<number, string>();
+  #receipts = 0;
+  #verdict: "take" | "skip" | "refuse" = "refuse";
+
+  constructor(readonly host: Host) {}
+
+  carryOut(effect: BulkEffect): void {
+    switch (effect.kind) {
+      case "answer-absent":
+        this.replies.get(effect.connection)?.(this.host.outgoing(effect.bytes));
+        return;
+      case "serve":
+        return this.#serve(effect.file, this.replies.get(effect.connection));
+      case "fetch":
+        return this.#fetch(effect);
+      case "copy":
+        return this.#copy(effect);
+      case "push-verdict":
+        this.#verdict = effect.verdict;
+        return;
+      case "keep":
+        return this.#keep(effect);
+      case "drop":
+        this.#waiting.delete(effect.receipt);
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  /** Asks the machine about content that begins to come in. */
+  offer(ip: string, connection: number, fileId: string | undefined): "take" | "skip" | "refuse" {
+    this.#verdict = "refuse";
+    this.host.take({
+      kind: "push-offered",
+      ip,
+      connection,
+      ...(fileId === undefined ? {} : { fileId }),
+    });
+    return this.#verdict;
+  }
+
+  /** Content came whole that nobody asked for. */
+  pushed({ file }: FileData, content: string, ip: string): void {
+    const timestamp = file && verify(file.fileId, [file.timestamp], content);
+    if (!file || !timestamp) {
+      const text = "Pushed content does not match its file_id";
+      return this.host.take({ kind: "refused", ip, reason: "content-mismatch", text });
+    }
+    const held = { file: { ...file, timestamp }, sizeBytes: content.length };
+    this.host.take({ kind: "arrived", receipt: this.#receipt(content), held, ip });
+  }
+
+  #receipt(content: string): number {
+    this.#waiting.set(++this.#receipts, content);
+    return this.#receipts;
+  }
+
+  #keep({ receipt, held, source }: Keep): void {
+    const { host } = this;
+    const done = host.mine(() => {
+      const content = this.#waiting.get(receipt);
+      this.#waiting.delete(receipt);
+      if (content === undefined) {
+        return host.network.invariants.fail(host.peerId, `keeps receipt ${receipt} twice`);
+      }
+      host.disk.set(held.file.fileId, content);
+      const how = source === undefined ? "pushed" : "fetched";
+      host.take({ kind: "held", files: [held], how, ...(source === undefined ? {} : { source }) });
+    });
+    host.network.clock.after(host.network.random.between(0, LONGEST_KEEP_MS), done);
+  }
+
+  #dataBytes(file: FileRecord, content: string): Uint8Array<ArrayBuffer> {
+    const { before, after } = fileDataEdges(file, this.host.peer.state.ext);
+    const utf8 = new TextEncoder();
+    const hex = utf8.encode(utf8.encode(content).toHex());
+    const bytes = new Uint8Array(before.length + hex.length + after.length);
+    bytes.set(before);
+    bytes.set(hex, before.length);
+    bytes.set(after, before.length + hex.length);
+    return this.host.outgoing(bytes);
+  }
+
+  #serve(file: FileRecord, reply: Reply | undefined): void {
+    const { host } = this;
+    const lie = host.lies.get(file.fileId);
+    const content = lie === "wrong" ? `not ${file.name}` : host.disk.get(file.fileId) ?? "?";
+    if (!lie) host.network.invariants.checkContent(host, file.fileId);
+    const bytes = this.#dataBytes(file, content);
+    if (lie === "silent") return;
+    if (lie === "absent") {
+      return reply?.(encodeMessage({ type: "FILE_DATA", hasContent: false }));
+    }
+    reply?.(lie === "cut" ? bytes.subarray(0, bytes.length - 5) : bytes);
+  }
+
+  #fetch(effect: Fetch): void {
+    const { host } = this;
+    const { fileId } = effect.file;
+    let isOver = false;
+    const end = (then: () => void) => {
+      if (!isOver) host.mine(then)();
+      isOver = true;
+    };
+    const fail = (failure: FetchFailure, text: string) =>
+      end(() =>
+        host.take({ kind: "fetch-failed", fileId, source: effect.source, failure, text })
+      );
+    host.dial(effect.from, effect.voucher, (dialled) => {
+      if ("failure" in dialled) return fail("unreachable", dialled.failure);
+      const { ext } = host.peer.state;
+      const asking = host.outgoing(encodeMessage({ type: "GET_FILE", fileId, ext }));
+      host.network.meter.sent(host.network.nowMs, host.index, "GET_FILE", asking.length);
+      const giveUp = host.mine(() => fail("too-slow", "no byte came in time"));
+      host.network.clock.after(DEFAULT_LIMITS.idleTimeoutMs, giveUp);
+      host.network.carry(host, dialled, asking, {
+        reply: (answer) => end(() => this.#read(effect, answer, dialled.at.ip)),
+        lost: () => fail("cut-short", "connection reset"),
+      });
+    }, true);
+  }
+
+  /** Reads the answer to a GET_FILE. */
+  #read({ file, timestamps, source }: Fetch, answer: Uint8Array | "closed", ip: string): void {
+    const { host } = this;
+    let outcome: HeldFile | FetchFailure = "cut-short";
+    let content = "";
+    const inbound = new Inbound({
+      message: (message, _bytes, data) => {
+        if (message.type !== "FILE_DATA") outcome = "garbage";
+        else if (data === undefined) outcome = "absent";
+        else {
+          content = data;
+          const timestamp = verify(file.fileId, timestamps, data);
+          outcome = timestamp
+            ? { file: { ...file, timestamp }, sizeBytes: data.length }
+            : "mismatch";
+        }
+      },
+      offered: () => true,
+      refused: () => outcome = "garbage",
+    });
+    if (answer !== "closed") {
+      for (const piece of pieces(answer, () => host.random.unit())) inbound.feed(piece);
+    }
+    const result = outcome as HeldFile | FetchFailure;
+    if (typeof result === "string") {
+      const { fileId } = file;
+      const text = `the answer was: ${result}`;
+      return host.take({ kind: "fetch-failed", fileId, source, failure: result, text });
+    }
+    host.take({ kind: "arrived", receipt: this.#receipt(content), held: result, ip, source });
+  }
+
+  #copy({ file, to, voucher, peerId }: Copy): void {
+    const { host } = this;
+    const about = { to, peerId, ticket: { for: "copy", fileId: file.fileId } } as const;
+    const failed = host.mine(() =>
+      host.take({ kind: "unreachable", ...about, text: "connection reset" })
+    );
+    host.dial(to, voucher, (dialled) => {
+      if ("failure" in dialled) {
+        return host.take({ kind: "unreachable", ...about, text: dialled.failure });
+      }
+      const content = host.disk.get(file.fileId);
+      if (content === undefined) return failed();
+      const bytes = this.#dataBytes(file, content);
+      host.network.meter.sent(host.network.nowMs, host.index, "FILE_DATA", bytes.length);
+      const { ip } = dialled.at;
+      const taken = host.mine(() => host.take({ kind: "sent", ...about, ip }));
+      host.network.carry(host, dialled, bytes, { taken, lost: failed });
+    }, true);
+  }
+}

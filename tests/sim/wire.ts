@@ -1,0 +1,94 @@
+// The receiving side of one virtual connection: the real scanner, hex decoder and message decoder.
+// Bytes come in pieces as they would from a socket; what comes out is what the edge would hand to the
+// machine. Content of files is collected here, because it is small in the simulation.
+
+import { ProtocolError } from "../../protocol/errors.ts";
+import { FrameScanner, type FrameHandler } from "../../protocol/frame.ts";
+import { HexDecoder } from "../../protocol/hex.ts";
+import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
+import { decodeMessage, type Message, peekEnvelope } from "../../protocol/message.ts";
+
+export interface InboundHandler {
+  /** `content`: what stood under "data", where that was taken. */
+  message(message: Message, bytes: Uint8Array, content: string | undefined): void;
+  /** Content begins; whether it is taken. */
+  offered(fileId: string | undefined): boolean;
+  refused(error: ProtocolError): void;
+}
+
+const text = new TextDecoder("latin1");
+
+/** Feed it the bytes of one connection; it is of no use after a refusal. */
+export class Inbound implements FrameHandler {
+  readonly #scanner = new FrameScanner(this, DEFAULT_LIMITS);
+  #hex: HexDecoder | undefined;
+  #content: string | undefined;
+  #broken = false;
+
+  constructor(readonly handler: InboundHandler) {}
+
+  /** Between messages: nothing was cut short. */
+  get idle(): boolean {
+    return this.#scanner.idle && !this.#broken;
+  }
+
+  feed(piece: Uint8Array): void {
+    if (this.#broken) return;
+    try {
+      this.#scanner.feed(piece);
+    } catch (error) {
+      // Whatever else is thrown is a mistake of ours and ends the run.
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#broken = true;
+      this.handler.refused(error);
+    }
+  }
+
+  message(bytes: Uint8Array, streamed: boolean): void {
+    const { message } = decodeMessage(bytes, streamed);
+    const content = this.#content;
+    this.#content = undefined;
+    this.handler.message(message, bytes, content);
+  }
+
+  dataStart(envelope: Uint8Array): void {
+    const taken = this.handler.offered(peekEnvelope(envelope).fileId);
+    this.#hex = taken ? new HexDecoder() : undefined;
+    this.#content = taken ? "" : undefined;
+  }
+
+  data(piece: Uint8Array): void {
+    if (this.#hex) this.#content += text.decode(this.#hex.decode(piece));
+  }
+
+  dataEnd(): void {
+    this.#hex?.end();
+  }
+}
+
+/** The bytes in one piece, sometimes in two or three: a socket gives no promise. */
+export function pieces(bytes: Uint8Array, random: () => number): Uint8Array[] {
+  if (random() < 0.9) return [bytes];
+  const cuts = [random(), random()].map((lot) => Math.floor(lot * 1.5 * bytes.length));
+  const inside = cuts.filter((cut) => cut > 0 && cut < bytes.length).sort((a, b) => a - b);
+  const edges = [0, ...inside, bytes.length];
+  return edges.slice(1).map((end, i) => bytes.subarray(edges[i]!, end));
+}
+
+/** The pieces as one. */
+export function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+const extField = /,"ext":\{[^{}]*\}|,"size_bytes":\d+/g;
+
+/** The message as a peer without extensions would have written or read it. */
+export function withoutExtensions(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text.decode(bytes).replace(extField, ""));
+}

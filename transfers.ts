@@ -1,0 +1,327 @@
+// Files on their way: fetched, pushed to us, served and copied, each streamed between socket and store.
+// Rules do not live here: what is fetched from whom, and what is kept, the machine in protocol/ decides;
+// this file carries it out, verifies content, and reports what happened as inputs.
+
+import type { Effect, FetchFailure, HeldFile, Input } from "./protocol/effects.ts";
+import { ProtocolError } from "./protocol/errors.ts";
+import {
+  type ContentReader,
+  type Intake,
+  isConnectionError,
+  requestFile,
+  type sendFile,
+} from "./protocol/exchange.ts";
+import { type Timestamp, verifyingTimestamp } from "./protocol/fileid.ts";
+import type { Limits } from "./protocol/limits.ts";
+import type { Ext, FileRecord } from "./protocol/message.ts";
+import { type Connection, type Dialer, DialError } from "./protocol/tcp.ts";
+
+/** Content on its way into the store. */
+export interface StoreIntake extends Intake {
+  readonly sizeBytes: number;
+  restart(): void;
+  /** Hex SHA-256 of the content and a text behind it. */
+  digestWith(suffix: string): string;
+}
+
+/** What transfers need of the store. */
+export interface TransferStore {
+  /** Throws where nothing can be taken in; the message is for people. */
+  intake(maxBytes?: number): StoreIntake;
+  keep(intake: StoreIntake, held: HeldFile): Promise<HeldFile>;
+  reader(fileId: string): ContentReader | undefined;
+}
+
+/** One file under way, for people. */
+export interface Transfer {
+  readonly id: number;
+  readonly direction: "in" | "out";
+  readonly fileId: string;
+  readonly name: string;
+  /** Peer or address at the other end. */
+  readonly peer: string;
+  readonly totalBytes: number | undefined;
+  doneBytes: number;
+  readonly startedMs: number;
+}
+
+export interface TransferOptions {
+  readonly store: TransferStore;
+  readonly dialer: Dialer;
+  readonly limits: Limits;
+  readonly ext: () => Ext;
+  readonly dispatch: (input: Input) => void;
+  /** Bytes that came by pushes and are kept, against the quota. */
+  readonly pushedBytes: () => number;
+  readonly nowMs: () => number;
+  readonly sendFile: typeof sendFile;
+}
+
+type Fetch = Extract<Effect, { kind: "fetch" }>;
+type Copy = Extract<Effect, { kind: "copy" }>;
+type Keep = Extract<Effect, { kind: "keep" }>;
+
+export class Transfers {
+  readonly #running = new Map<number, Transfer>();
+  /** Content that is whole and verified, and waits for the machine's word. */
+  readonly #receipts = new Map<number, StoreIntake>();
+  #serial = 0;
+  #pushedInFlight = 0;
+  bytesIn = 0;
+  bytesOut = 0;
+
+  constructor(readonly options: TransferOptions) {}
+
+  get running(): readonly Transfer[] {
+    return [...this.#running.values()];
+  }
+
+  /** Fetches one file from one source. Reports `arrived` or `fetch-failed`; never throws. */
+  async fetch({ file, timestamps, source, from, voucher }: Fetch): Promise<void> {
+    const { store, dialer, limits, ext, dispatch } = this.options;
+    const transfer = this.#begin("in", file, source);
+    let intake: StoreIntake | undefined;
+    let connection: Connection | undefined;
+    try {
+      connection = await dialer.dial(from, voucher, true);
+      intake = store.intake();
+      const sink = this.#counted(intake, transfer);
+      const answer = await requestFile(connection, file.fileId, ext(), sink, limits);
+      if (answer.outcome === "absent") throw new NotDelivered("absent", "does not have it");
+      const told = answer.file ? [...timestamps, answer.file.timestamp] : timestamps;
+      const timestamp = verified(intake, file.fileId, told);
+      if (!timestamp) {
+        throw intake.sizeBytes === 0
+          ? new NotDelivered("absent", "does not have it")
+          : new NotDelivered("mismatch", "sent bytes that do not match the file's id");
+      }
+      const receipt = this.#receive(intake);
+      dispatch({
+        kind: "arrived",
+        receipt,
+        held: { file: { ...file, timestamp }, sizeBytes: intake.sizeBytes },
+        ip: connection.ip,
+        source,
+      });
+    } catch (error) {
+      intake?.abort();
+      const { failure, text } = explainFailure(error);
+      dispatch({ kind: "fetch-failed", fileId: file.fileId, source, failure, text });
+    } finally {
+      connection?.close();
+      this.#running.delete(transfer.id);
+    }
+  }
+
+  /** A place for content that somebody pushes. Throws what the store throws. */
+  beginPush(ip: string, fileId: string | undefined): PushIntake {
+    const { store, limits, pushedBytes } = this.options;
+    const intake = store.intake();
+    const transfer = this.#begin("in", { fileId: fileId ?? "", name: "(pushed)" }, ip);
+    let counted = 0;
+    const end = () => {
+      this.#running.delete(transfer.id);
+      this.#pushedInFlight -= counted;
+      counted = 0;
+    };
+    return {
+      intake,
+      end,
+      write: (content) => {
+        if (pushedBytes() + this.#pushedInFlight + content.length > limits.pushQuotaBytes) {
+          throw new ProtocolError("push-quota", "Push refused: --push-quota is used up");
+        }
+        counted += content.length;
+        this.#pushedInFlight += content.length;
+        intake.write(content);
+        transfer.doneBytes += content.length;
+        this.bytesIn += content.length;
+      },
+      abort: () => {
+        end();
+        intake.abort();
+      },
+    };
+  }
+
+  /** Content that was pushed is whole: verify it and ask the machine. */
+  finishPush(push: PushIntake, file: FileRecord, others: readonly Timestamp[], ip: string): void {
+    const timestamp = verified(push.intake, file.fileId, [file.timestamp, ...others]);
+    if (!timestamp) {
+      push.abort();
+      throw new ProtocolError(
+        "content-mismatch",
+        `Pushed bytes do not match the id ${file.fileId}`,
+      );
+    }
+    push.end();
+    this.options.dispatch({
+      kind: "arrived",
+      receipt: this.#receive(push.intake),
+      held: { file: { ...file, timestamp }, sizeBytes: push.intake.sizeBytes },
+      ip,
+    });
+  }
+
+  /** Keeps what arrived. Reports `held` or `keep-failed`. */
+  async keep({ receipt, held, source }: Keep): Promise<void> {
+    const { store, dispatch } = this.options;
+    const from = source === undefined ? {} : { source };
+    const intake = this.#take(receipt);
+    if (!intake) return;
+    try {
+      const kept = await store.keep(intake, held);
+      const how = source === undefined ? "pushed" : "fetched";
+      dispatch({ kind: "held", files: [kept], how, ...from });
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      dispatch({ kind: "keep-failed", fileId: held.file.fileId, text, ...from });
+    }
+  }
+
+  drop(receipt: number): void {
+    this.#take(receipt)?.abort();
+  }
+
+  /**
+   * Streams a held file on a connection that asked for it. Returns false when it is not here any more,
+   * and nothing was sent.
+   */
+  async serve(connection: Connection, file: FileRecord): Promise<boolean> {
+    const reader = this.options.store.reader(file.fileId);
+    if (!reader) return false;
+    await this.#send(connection, file, reader, connection.ip);
+    return true;
+  }
+
+  /** Pushes a copy to a peer. Reports `sent` or `unreachable`; never throws. */
+  async copy({ file, to, voucher, peerId }: Copy): Promise<void> {
+    const { store, dialer, dispatch } = this.options;
+    const ticket = { for: "copy", fileId: file.fileId } as const;
+    let connection: Connection | undefined;
+    try {
+      connection = await dialer.dial(to, voucher, true);
+      const reader = store.reader(file.fileId);
+      if (!reader) throw new Error("The file is not here any more");
+      await this.#send(connection, file, reader, peerId);
+      await connection.linger();
+      dispatch({ kind: "sent", to, peerId, ticket, ip: connection.ip });
+    } catch (error) {
+      const { text } = explainFailure(error);
+      dispatch({ kind: "unreachable", to, peerId, ticket, text });
+    } finally {
+      connection?.close();
+    }
+  }
+
+  /** Gives up content that waits; for the end. */
+  close(): void {
+    for (const intake of this.#receipts.values()) intake.abort();
+    this.#receipts.clear();
+  }
+
+  async #send(
+    connection: Connection,
+    file: FileRecord,
+    reader: ContentReader,
+    peer: string,
+  ): Promise<void> {
+    const { limits, ext } = this.options;
+    const transfer = this.#begin("out", file, peer, reader.sizeBytes);
+    try {
+      await this.options.sendFile(
+        connection,
+        file,
+        reader,
+        ext(),
+        limits.idleTimeoutMs,
+        (sentBytes) => {
+          this.bytesOut += sentBytes - transfer.doneBytes;
+          transfer.doneBytes = sentBytes;
+        },
+      );
+    } finally {
+      reader.close();
+      this.#running.delete(transfer.id);
+    }
+  }
+
+  #begin(
+    direction: "in" | "out",
+    { fileId, name, sizeBytes }: Pick<FileRecord, "fileId" | "name" | "sizeBytes">,
+    peer: string,
+    totalBytes = sizeBytes,
+  ): Transfer {
+    const id = ++this.#serial;
+    const startedMs = this.options.nowMs();
+    const transfer = { id, direction, fileId, name, peer, totalBytes, doneBytes: 0, startedMs };
+    this.#running.set(id, transfer);
+    return transfer;
+  }
+
+  #counted(intake: StoreIntake, transfer: Transfer) {
+    return {
+      write: (content: Uint8Array) => {
+        intake.write(content);
+        transfer.doneBytes += content.length;
+        this.bytesIn += content.length;
+      },
+      restart: () => {
+        intake.restart();
+        transfer.doneBytes = 0;
+      },
+    };
+  }
+
+  #receive(intake: StoreIntake): number {
+    const receipt = ++this.#serial;
+    this.#receipts.set(receipt, intake);
+    return receipt;
+  }
+
+  #take(receipt: number): StoreIntake | undefined {
+    const intake = this.#receipts.get(receipt);
+    this.#receipts.delete(receipt);
+    return intake;
+  }
+}
+
+/** Content that somebody pushes, counted against the quota while it comes. */
+export interface PushIntake extends Intake {
+  readonly intake: StoreIntake;
+  /** It is whole: the quota counts what is kept from here on. */
+  end(): void;
+}
+
+class NotDelivered extends Error {
+  constructor(readonly failure: FetchFailure, message: string) {
+    super(message);
+  }
+}
+
+function verified(
+  intake: StoreIntake,
+  fileId: string,
+  timestamps: readonly Timestamp[],
+): Timestamp | undefined {
+  return verifyingTimestamp(fileId, timestamps, (suffix) => intake.digestWith(suffix));
+}
+
+/** What a failed attempt means for the plan, and in words. */
+function explainFailure(error: unknown): { failure: FetchFailure; text: string } {
+  if (error instanceof NotDelivered) return { failure: error.failure, text: error.message };
+  if (error instanceof DialError) return { failure: "unreachable", text: error.message };
+  if (error instanceof ProtocolError) {
+    if (error.reason === "cut-short") {
+      return { failure: "cut-short", text: "stopped in the middle" };
+    }
+    if (error.reason === "too-slow") {
+      return { failure: "too-slow", text: "sent nothing for too long" };
+    }
+    return { failure: "garbage", text: `sent something else: ${error.message}` };
+  }
+  if (isConnectionError(error)) return { failure: "cut-short", text: "broke the connection" };
+  const text = error instanceof Error ? error.message : String(error);
+  const isTooLarge = error instanceof Error && "code" in error && error.code === "too-large";
+  return { failure: isTooLarge ? "too-long" : "storage", text };
+}
