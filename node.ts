@@ -4,7 +4,7 @@
 
 import type { Address, Voucher } from "./protocol/address.ts";
 import { addressText } from "./protocol/address.ts";
-import type { Effect, Input, PeerEvent } from "./protocol/effects.ts";
+import type { Effect, Input, NodeEvent, PeerEvent } from "./protocol/effects.ts";
 import { ProtocolError } from "./protocol/errors.ts";
 import { type Host, isConnectionError, receiveMessages, sendFile } from "./protocol/exchange.ts";
 import type { Timestamp } from "./protocol/fileid.ts";
@@ -53,13 +53,6 @@ export interface NodeOptions {
   /** The catalogue, the peers or the tombstones changed. */
   readonly onSave: () => void;
 }
-
-/** What the machine tells, and what only the edge can know. */
-export type NodeEvent =
-  | PeerEvent
-  | { readonly name: "sent"; readonly what: string; readonly to: Address }
-  | { readonly name: "send-failed"; readonly what: string; readonly text: string }
-  | { readonly name: "trouble"; readonly text: string };
 
 /** Counts for people; they only grow. */
 export interface Counters {
@@ -118,6 +111,7 @@ export class Node {
       pushedBytes: () => this.peer.state.catalogue.pushedBytes,
       nowMs: () => performance.now(),
       sendFile: options.sendFile ?? sendFile,
+      onSent: (what, to) => this.#sent(what, to),
     });
   }
 
@@ -324,8 +318,7 @@ export class Node {
       this.#outgoing.add(connection);
       await connection.write(bytes, this.options.limits.messageTimeoutMs);
       await connection.closeWrite();
-      count(this.counters.sent, what);
-      this.options.onEvent({ name: "sent", what, to });
+      this.#sent(what, to);
       this.dispatch({ kind: "sent", ...about, ip: connection.ip });
       if (what === "GOSSIP") await this.#awaitReply(connection);
       else await connection.linger(REPLY_WAIT_MS);
@@ -344,6 +337,11 @@ export class Node {
       if (connection) this.#outgoing.delete(connection);
       connection?.close();
     }
+  }
+
+  #sent(what: Message["type"], to: Address): void {
+    count(this.counters.sent, what);
+    this.options.onEvent({ name: "sent", what, to });
   }
 
   /** One kind of peer answers a gossip on the connection that brought it. */

@@ -7,7 +7,8 @@ import { isFileId, type Timestamp, timestampSeconds } from "./protocol/fileid.ts
 import type { Entry } from "./protocol/catalogue.ts";
 import type { Limits } from "./protocol/limits.ts";
 import type { FileRecord } from "./protocol/message.ts";
-import { Node, type NodeEvent } from "./node.ts";
+import type { NodeEvent } from "./protocol/effects.ts";
+import { Node } from "./node.ts";
 import type { MetadataEntry } from "./storage/metadata.ts";
 import { SETTLE_MS } from "./storage/reconcile.ts";
 import type { Changes, Knowledge } from "./storage/reconcile.ts";

@@ -22,7 +22,7 @@ import {
 import { sendFile } from "./protocol/exchange.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
 import { visible } from "./protocol/text.ts";
-import type { NodeEvent } from "./node.ts";
+import type { NodeEvent } from "./protocol/effects.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { commandsOf, viewOf } from "./views.ts";
 import { createApp } from "./web/app.ts";

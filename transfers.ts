@@ -2,6 +2,7 @@
 // Rules do not live here: what is fetched from whom, and what is kept, the machine in protocol/ decides;
 // this file carries it out, verifies content, and reports what happened as inputs.
 
+import type { Address } from "./protocol/address.ts";
 import type { Effect, FetchFailure, HeldFile, Input } from "./protocol/effects.ts";
 import { ProtocolError } from "./protocol/errors.ts";
 import {
@@ -13,7 +14,7 @@ import {
 } from "./protocol/exchange.ts";
 import { type Timestamp, verifyingTimestamp } from "./protocol/fileid.ts";
 import type { Limits } from "./protocol/limits.ts";
-import type { Ext, FileRecord } from "./protocol/message.ts";
+import type { Ext, FileRecord, Message } from "./protocol/message.ts";
 import { type Connection, type Dialer, DialError } from "./protocol/tcp.ts";
 
 /** Content on its way into the store. */
@@ -55,6 +56,8 @@ export interface TransferOptions {
   readonly pushedBytes: () => number;
   readonly nowMs: () => number;
   readonly sendFile: typeof sendFile;
+  /** Something was asked of or pushed to a peer. */
+  readonly onSent: (what: Message["type"], to: Address) => void;
 }
 
 type Fetch = Extract<Effect, { kind: "fetch" }>;
@@ -84,6 +87,7 @@ export class Transfers {
     let connection: Connection | undefined;
     try {
       connection = await dialer.dial(from, voucher, true);
+      this.options.onSent("GET_FILE", from);
       intake = store.intake();
       const sink = this.#counted(intake, transfer);
       const answer = await requestFile(connection, file.fileId, ext(), sink, limits);
@@ -203,6 +207,7 @@ export class Transfers {
       connection = await dialer.dial(to, voucher, true);
       const reader = store.reader(file.fileId);
       if (!reader) throw new Error("The file is not here any more");
+      this.options.onSent("FILE_DATA", to);
       await this.#send(connection, file, reader, peerId);
       await connection.linger();
       dispatch({ kind: "sent", to, peerId, ticket, ip: connection.ip });

@@ -4,7 +4,7 @@
 
 import { addressText } from "../protocol/address.ts";
 import { visible } from "../protocol/text.ts";
-import type { NodeEvent } from "../node.ts";
+import type { NodeEvent } from "../protocol/effects.ts";
 
 export type Level = "DEBUG" | "INFO" | "WARNING" | "ERROR";
 

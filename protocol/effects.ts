@@ -220,3 +220,10 @@ export type PeerEvent =
     readonly reason: Reason;
     readonly text: string;
   };
+
+/** What the machine tells, and what only the edge can know. */
+export type NodeEvent =
+  | PeerEvent
+  | { readonly name: "sent"; readonly what: Message["type"]; readonly to: Address }
+  | { readonly name: "send-failed"; readonly what: Message["type"]; readonly text: string }
+  | { readonly name: "trouble"; readonly text: string };

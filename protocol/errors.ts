@@ -1,4 +1,4 @@
-// The two sides' mistakes, apart: a ProtocolError says what *they* sent wrong; anything else that is
+// The two sides' mistakes, apart. PURE. A ProtocolError says what *they* sent wrong; anything else that is
 // thrown in `protocol/` is a mistake of ours.
 
 /** Why something from the network was refused; counted by this word. */

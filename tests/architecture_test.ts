@@ -1,0 +1,143 @@
+// Holds the house to its plan (CONTRIBUTING.md): imports point one way, and the files that decide are pure:
+// no clock, no chance, no waiting, no I/O. Reads the sources as text.
+
+import assert from "node:assert/strict";
+
+const root = new URL("../", import.meta.url);
+
+/** Which rooms a room may import from, besides itself and npm packages. */
+const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  protocol: [],
+  storage: ["protocol"],
+  web: ["protocol"],
+  cli: ["protocol"],
+  node: ["protocol", "transfers"],
+  transfers: ["protocol"],
+  service: ["node", "protocol", "storage"],
+  views: ["cli", "protocol", "service", "web"],
+  session: ["cli", "node", "protocol", "service", "storage", "views", "web"],
+  main: ["cli", "session", "storage"],
+};
+
+/** The files that may touch the system; all others in protocol/ and storage/ that are listed as pure may not. */
+const PROTOCOL_IO = ["tcp.ts", "exchange.ts"];
+const STORAGE_PURE = ["metadata.ts", "names.ts"];
+
+interface Source {
+  readonly path: string;
+  readonly text: string;
+}
+
+async function* sources(): AsyncIterable<Source> {
+  for (const folder of ["", "protocol/", "storage/", "web/", "cli/"]) {
+    for await (const { name, isFile } of Deno.readDir(new URL(folder, root))) {
+      if (!isFile || !name.endsWith(".ts")) continue;
+      const path = folder + name;
+      yield { path, text: await Deno.readTextFile(new URL(path, root)) };
+    }
+  }
+}
+
+/** Code without comments and strings, so that words in prose do not count. */
+function codeOf(text: string): string {
+  return text
+    .replaceAll(/\/\*[\s\S]*?\*\//g, "")
+    .replaceAll(/"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'/g, '""')
+    .replaceAll(/\/\/.*$/gm, "");
+}
+
+const roomOf = (path: string) => path.split("/")[0]!.replace(/\.ts$/, "");
+
+function importsOf(text: string): string[] {
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1]!);
+}
+
+Deno.test("Imports point one way through the house", async () => {
+  const wrong: string[] = [];
+  for await (const { path, text } of sources()) {
+    const room = roomOf(path);
+    const allowed = ARROWS[room];
+    assert.ok(allowed, `${path} is in no room of the plan; add it to ARROWS and CONTRIBUTING.md`);
+    for (const target of importsOf(text)) {
+      if (!target.startsWith(".")) continue;
+      const reached = new URL(target, new URL(path, root)).href.slice(root.href.length);
+      const targetRoom = roomOf(reached);
+      if (targetRoom !== room && !allowed.includes(targetRoom)) wrong.push(`${path} -> ${reached}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+Deno.test("Nothing is imported from registries that closed networks cannot reach", async () => {
+  const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
+  const targets = Object.values<string>(config.imports);
+  for await (const { text } of sources()) targets.push(...importsOf(text));
+  assert.deepEqual(targets.filter((target) => /^(jsr:|https?:)/.test(target)), []);
+  for (const target of Object.values<string>(config.imports)) {
+    assert.match(target, /^npm:.+@\d+\.\d+\.\d+$/, "Dependencies are pinned");
+  }
+});
+
+Deno.test("The files that decide are pure", async () => {
+  const impure =
+    /\b(Deno\.|Date\.now|new Date\(\)|Math\.random|performance\.|crypto\.|setTimeout|setInterval|console\.|fetch\(|process\.)|\basync\b|\bawait\b|\bPromise\b/;
+  const wrong: string[] = [];
+  let checked = 0;
+  for await (const { path, text } of sources()) {
+    const [room, name] = path.split("/");
+    const isPure = room === "protocol"
+      ? !PROTOCOL_IO.includes(name!)
+      : room === "storage" && STORAGE_PURE.includes(name!);
+    if (!isPure) continue;
+    checked++;
+    assert.match(text, /PURE/, `${path} says in its first lines that it is pure`);
+    const nodeImports = importsOf(text).filter((target) => target.startsWith("node:"));
+    if (nodeImports.length > 0) wrong.push(`${path}: ${nodeImports}`);
+    codeOf(text).split("\n").forEach((line, index) => {
+      const found = impure.exec(line);
+      if (found) wrong.push(`${path}:${index + 1}: ${found[0]}`);
+    });
+  }
+  assert.deepEqual(wrong, []);
+  assert.ok(checked > 15, "The pure files were found");
+});
+
+Deno.test("Only one file touches TCP sockets", async () => {
+  const found: string[] = [];
+  for await (const { path, text } of sources()) {
+    if (/Deno\.(connect|listen)\b|\.accept\(\)/.test(codeOf(text)) && path !== "session.ts") {
+      found.push(path);
+    }
+  }
+  assert.deepEqual(found, ["protocol/tcp.ts"]);
+});
+
+Deno.test("Every file says in its first lines what it is for", async () => {
+  for await (const { path, text } of sources()) {
+    const lines = text.split("\n");
+    const opening = lines.findIndex((line) => !line.startsWith("//"));
+    assert.ok(
+      opening >= 1 && opening <= 16,
+      `${path} opens with 2 to 12 lines of comment, has ${opening}`,
+    );
+  }
+});
+
+Deno.test("Tasks have permissions by name, and only those that must may run processes", async () => {
+  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
+  const mayRun = ["test", "bench", "ok", "compile"];
+  for (const [name, command] of Object.entries<string>(tasks)) {
+    assert.doesNotMatch(command, /--allow-all|-A\b|--allow-ffi/, name);
+    if (!mayRun.includes(name)) assert.doesNotMatch(command, /--allow-run/, name);
+  }
+  for (const name of ["start", "dev", "dummy"]) {
+    const words = (tasks[name] as string).split(" ").filter((word) => word.startsWith("--"));
+    assert.deepEqual(words, [
+      "--allow-net",
+      "--allow-read",
+      "--allow-write",
+      "--allow-env",
+      "--allow-sys=hostname,networkInterfaces,statfs",
+    ], name);
+  }
+});
