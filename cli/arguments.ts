@@ -2,6 +2,7 @@
 // commander reads the options, writes the help and suggests what was meant; the three or four positionals it
 // cannot declare, so they are counted here: `<peer_id> [host] <p2p_port> <http_port>`.
 
+import * as v from "valibot";
 import { Command, CommanderError, Option as Flag } from "commander";
 import { type Address, addressText } from "../protocol/address.ts";
 import { isCleanName, visible } from "../protocol/text.ts";
@@ -61,6 +62,9 @@ export interface Surroundings {
   /** Text of a file; throws as `Deno.readTextFileSync`. */
   readonly readFile: (path: string) => string;
 }
+
+/** A value as it may stand in the config file. */
+const RawShape = v.union([v.string(), v.number(), v.boolean(), v.array(v.string())]);
 
 const isPort = (text: string | undefined) => /^\d{1,5}$/.test(text ?? "") && Number(text) <= 65535;
 
@@ -212,9 +216,7 @@ function readConfig(path: string, readFile: (path: string) => string): Record<st
         }`,
       );
     }
-    const isRaw = ["string", "number", "boolean"].includes(typeof raw) ||
-      (Array.isArray(raw) && raw.every((each) => typeof each === "string"));
-    if (!isRaw) {
+    if (!v.is(RawShape, raw)) {
       throw new UsageError(`"${name}" in the config file ${path} must be text, a number or true`);
     }
   }

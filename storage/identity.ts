@@ -1,7 +1,14 @@
 // The peer's key: made at the first start, kept in the store's private folder. Its public half tells a peer
 // that came back on another port from one that took its name.
 
+import * as v from "valibot";
 import { asStorageError } from "./errors.ts";
+
+/** Raw public and PKCS #8 private key, base64url. */
+const KeyShape = v.object({
+  publicKey: v.pipe(v.string(), v.regex(/^[\w-]{43}$/)),
+  privateKey: v.string(),
+});
 
 const base64url = (bytes: Uint8Array) =>
   bytes.toBase64({ alphabet: "base64url", omitPadding: true });
@@ -11,8 +18,8 @@ export async function loadNodeKey(path: string): Promise<string> {
   const known = await Deno.readTextFile(path).catch(() => undefined);
   if (known !== undefined) {
     try {
-      const { publicKey } = JSON.parse(known) as { publicKey: unknown };
-      if (typeof publicKey === "string" && /^[\w-]{43}$/.test(publicKey)) return publicKey;
+      const key = v.safeParse(KeyShape, JSON.parse(known));
+      if (key.success) return key.output.publicKey;
     } catch {
       // A damaged key is replaced: it only tells this start from others.
     }

@@ -2,6 +2,7 @@
 // them are damaged. Always holds: a damaged file is set aside, never overwritten; held files come back with
 // the ids and owners that they had; where nobody knows any more whose a file is, it is not published.
 
+import * as v from "valibot";
 import { readText } from "./atomic.ts";
 import type { Journal } from "./journal.ts";
 import type { Layout } from "./layout.ts";
@@ -91,8 +92,11 @@ async function loadMetadata(
 
 async function loadUnclaimed(layout: Layout): Promise<string[]> {
   try {
-    const names: unknown = JSON.parse(await readText(layout.unclaimed) ?? "[]");
-    return Array.isArray(names) ? names.filter((name) => typeof name === "string") : [];
+    const names = v.safeParse(
+      v.array(v.string()),
+      JSON.parse(await readText(layout.unclaimed) ?? "[]"),
+    );
+    return names.success ? names.output : [];
   } catch (error) {
     if (error instanceof SyntaxError) return [];
     throw error;

@@ -2,6 +2,7 @@
 // The journal, not these, is what nothing may be lost from; these are what other programs read and what
 // the next start knows of the network.
 
+import * as v from "valibot";
 import { isFileId } from "../protocol/fileid.ts";
 import { readText, replaceFile } from "./atomic.ts";
 import type { Layout } from "./layout.ts";
@@ -10,15 +11,20 @@ import { entryText, type MetadataEntry } from "./metadata.ts";
 /** Entries made into text before other work gets its turn. */
 const ENTRIES_PER_TURN = 1_000;
 
-/** A peer of the last run. Times are Unix seconds. */
-export interface KnownPeer {
-  readonly peerId: string;
-  readonly host: string;
-  readonly port: number;
-  readonly lastSeen: number;
+/** A peer of the last run. */
+const KnownPeerShape = v.object({
+  peerId: v.string(),
+  host: v.string(),
+  port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
+  /** Unix seconds. */
+  lastSeen: v.number(),
   /** Whether it was named by a peer on this machine. */
-  readonly local: boolean;
-}
+  local: v.optional(v.boolean(), false),
+});
+export type KnownPeer = Readonly<v.InferOutput<typeof KnownPeerShape>>;
+
+/** A deleted id and when, Unix seconds. */
+const DeletedShape = v.tuple([v.custom<string>(isFileId), v.number()]);
 
 /** Known peers are tried again for this long. */
 const KNOWN_PEER_SECONDS = 7 * 86_400;
@@ -64,16 +70,14 @@ export class Snapshots {
   async loadDeleted(): Promise<[string, number][]> {
     const value = await this.#load(this.layout.deleted);
     if (typeof value !== "object" || value === null) return [];
-    return Object.entries(value).filter((pair): pair is [string, number] =>
-      isFileId(pair[0]) && typeof pair[1] === "number"
-    );
+    return fitting(DeletedShape, Object.entries(value));
   }
 
   /** Peers of the last runs, the latest first. */
   async loadPeers(nowSeconds: number): Promise<KnownPeer[]> {
     const value = await this.#load(this.layout.peers);
     if (!Array.isArray(value)) return [];
-    return value.filter(isKnownPeer)
+    return fitting(KnownPeerShape, value)
       .filter(({ lastSeen }) => nowSeconds - lastSeen < KNOWN_PEER_SECONDS)
       .sort((a, b) => b.lastSeen - a.lastSeen);
   }
@@ -92,11 +96,12 @@ export class Snapshots {
   }
 }
 
-function isKnownPeer(value: unknown): value is KnownPeer {
-  if (typeof value !== "object" || value === null) return false;
-  const { peerId, host, port, lastSeen } = value as Record<string, unknown>;
-  return typeof peerId === "string" && typeof host === "string" && Number.isInteger(port) &&
-    typeof lastSeen === "number";
+/** What of a list has the shape; damaged parts are left out. */
+function fitting<T>(shape: v.GenericSchema<unknown, T>, values: readonly unknown[]): T[] {
+  return values.flatMap((value) => {
+    const parsed = v.safeParse(shape, value);
+    return parsed.success ? [parsed.output] : [];
+  });
 }
 
 async function* metadataText(entries: Iterable<MetadataEntry>): AsyncIterable<string> {
