@@ -82,7 +82,7 @@ export class Node {
   #ticker: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
 
-  /** Listens at once; joins with `start`. Throws `Deno.errors.AddrInUse` and the like. */
+  /** Takes the port; connections are served from `start` on. Throws `Deno.errors.AddrInUse` and the like. */
   constructor(readonly options: NodeOptions) {
     const { limits } = options;
     this.#listener = new Listener({
@@ -116,6 +116,7 @@ export class Node {
   }
 
   start(): void {
+    this.#listener.begin();
     this.dispatch({ kind: "start" });
     this.#ticker = setInterval(() => this.dispatch({ kind: "tick" }), TICK_MS);
   }

@@ -62,7 +62,8 @@ export class Service {
   ) {}
 
   /**
-   * Opens the store, looks through it, and listens; `join` goes on from there.
+   * Opens the store, takes the port, and looks through the folder; `join` goes on from there, so nobody
+   * is told of a list that is not loaded yet.
    * Throws `StorageError`, `Deno.errors.AddrInUse` and other errors of listening.
    */
   static async open(options: ServiceOptions): Promise<Service> {

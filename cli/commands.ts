@@ -6,7 +6,7 @@ import type { FileRecord } from "../protocol/message.ts";
 import { LEVELS } from "./log.ts";
 import { count } from "./report.ts";
 import { durationText, sizeText } from "../protocol/words.ts";
-import { table } from "./table.ts";
+import { columns, table } from "./table.ts";
 
 export interface FileRow {
   readonly file: FileRecord;
@@ -58,9 +58,7 @@ export const COMMAND_NAMES: readonly string[] = MENU.map(([usage]) => usage.spli
 
 /** The menu that the prompt opens with. */
 export function menuText(): string {
-  return `Command Menu\n${
-    table(["", ""], MENU.map(([usage, help]) => [`  ${usage}`, help])).trim().replace(/^/, "  ")
-  }`;
+  return `Command Menu\n${columns(MENU.map(([usage, help]) => [`  ${usage}`, help]))}`;
 }
 
 /** Words of a line; quotes keep spaces together. */
@@ -121,10 +119,7 @@ async function carryOut(
       if (first === undefined) return "Type: restore <file_id>";
       return `Restored ${visible((await commands.restore(first)).name)}`;
     case "stats":
-      return table(
-        ["", ""],
-        commands.stats().map(([title, value]) => [`  ${title}`, visible(value)]),
-      ).trimStart();
+      return columns(commands.stats().map(([title, value]) => [`  ${title}`, visible(value)]));
     case "log": {
       const level = first?.toUpperCase() ?? "";
       if (!LEVELS.includes(level)) return `Type: log <${LEVELS.join("|").toLowerCase()}>`;

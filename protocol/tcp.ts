@@ -131,10 +131,14 @@ export class Listener {
   readonly #waiting = new Set<Connection>();
   #stopped = false;
 
-  /** Throws `Deno.errors.AddrInUse` when the port is taken. */
+  /** Takes the port; who connects waits until `begin`. Throws `Deno.errors.AddrInUse`. */
   constructor(readonly options: ListenOptions) {
     const { hostname, port } = options;
     this.#listener = Deno.listen({ hostname, port });
+  }
+
+  /** Accepts connections from now on. */
+  begin(): void {
     this.#acceptAll();
   }
 

@@ -1,0 +1,156 @@
+// Sockets with deadlines and limits, on real loopback connections.
+
+import assert from "node:assert/strict";
+import { ProtocolError } from "../../protocol/errors.ts";
+import { Connection, Dialer, DialError, Listener, type ListenOptions } from "../../protocol/tcp.ts";
+import { until } from "./foreign.ts";
+
+const limits = { maxConnections: 3, maxConnectionsPerAddress: 2, maxWaitingConnections: 2 };
+
+/** A listener whose connections stay until they are let go. */
+function holding(options: Partial<ListenOptions> = {}) {
+  const served: { connection: Connection; letGo: () => void }[] = [];
+  const listener = new Listener({
+    hostname: "127.0.0.1",
+    port: 0,
+    limits,
+    isKnown: () => false,
+    serve: (connection) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      served.push({ connection, letGo: resolve });
+      return promise;
+    },
+    ...options,
+  });
+  listener.begin();
+  return {
+    listener,
+    served,
+    [Symbol.dispose]() {
+      for (const { letGo } of served) letGo();
+      listener.close();
+    },
+  };
+}
+
+const connect = (port: number) => Deno.connect({ hostname: "127.0.0.1", port });
+
+async function isClosed(conn: Deno.Conn): Promise<boolean> {
+  try {
+    return await conn.read(new Uint8Array(1)) === null;
+  } catch {
+    return true; // reset
+  }
+}
+
+Deno.test("A stranger's connections beyond the limit per address are closed at once", async () => {
+  using server = holding();
+  const conns = await Promise.all([1, 2].map(() => connect(server.listener.port)));
+  await until("two are served", () => server.served.length === 2);
+  const third = await connect(server.listener.port);
+  assert.equal(await isClosed(third), true);
+  assert.equal(server.served.length, 2);
+  for (const conn of [...conns, third]) conn.close();
+});
+
+Deno.test("A known peer's burst waits for its turn, up to the limit, and then is served", async () => {
+  using server = holding({ isKnown: () => true });
+  const conns: Deno.Conn[] = [];
+  for (let i = 0; i < 4; i++) conns.push(await connect(server.listener.port));
+  await until("two are served and two wait", () => server.listener.connections === 4);
+  const fifth = await connect(server.listener.port);
+  assert.equal(await isClosed(fifth), true);
+  server.served[0]!.letGo();
+  await until("the next one is served", () => server.served.length === 3);
+  server.served[1]!.letGo();
+  await until("and the last one", () => server.served.length === 4);
+  for (const conn of [...conns, fifth]) conn.close();
+});
+
+Deno.test("A port that is taken is an error at once", () => {
+  using server = holding();
+  assert.throws(
+    () => new Listener({ ...server.listener.options, port: server.listener.port }),
+    Deno.errors.AddrInUse,
+  );
+});
+
+Deno.test("A read that brings nothing before its deadline ends the connection", async () => {
+  using server = holding();
+  const connection = new Connection(await connect(server.listener.port));
+  await assert.rejects(
+    connection.read(new Uint8Array(10), 20),
+    (error) => error instanceof ProtocolError && error.reason === "too-slow",
+  );
+  assert.equal(connection.closed, true);
+});
+
+Deno.test("A reader that takes nothing is given up, and what was written is bounded", async () => {
+  using server = holding();
+  const silent = await connect(server.listener.port);
+  await until("it is served", () => server.served.length === 1);
+  const { connection } = server.served[0]!;
+  const megabyte = new Uint8Array(1024 * 1024);
+  let written = 0;
+  await assert.rejects(async () => {
+    for (; written < 200; written++) await connection.write(megabyte, 200);
+  }, ProtocolError);
+  assert.ok(written < 100, `the system's buffers hold less than ${written} MiB`);
+  silent.close();
+});
+
+const nothingOwn = () => ({ ips: [], ports: [] });
+const dialLimits = { maxDials: 2, dialTimeoutMs: 500 };
+
+Deno.test("A remote peer cannot make us dial loopback, whatever the spelling", async () => {
+  using server = holding();
+  const dialer = new Dialer(dialLimits, nothingOwn);
+  const spellings = [
+    "127.0.0.1",
+    "127.1",
+    "2130706433",
+    "0x7f.1",
+    "0.0.0.0",
+    "::ffff:127.0.0.1",
+    "localhost",
+  ];
+  for (const host of spellings) {
+    await assert.rejects(
+      dialer.dial({ host, port: server.listener.port }, "remote"),
+      (error) => error instanceof DialError && error.forbidden,
+      host,
+    );
+  }
+  assert.equal(server.served.length, 0);
+  const connection = await dialer.dial({ host: "localhost", port: server.listener.port }, "local");
+  connection.close();
+});
+
+Deno.test("Nobody makes us dial ourselves", async () => {
+  using server = holding();
+  const { port } = server.listener;
+  const dialer = new Dialer(dialLimits, () => ({ ips: [], ports: [port] }));
+  for (const voucher of ["operator", "local", "remote"] as const) {
+    await assert.rejects(dialer.dial({ host: "127.0.0.1", port }, voucher), /our own/);
+  }
+});
+
+Deno.test("A refused dial says so in words, and frees its place for the next", async () => {
+  const dialer = new Dialer(dialLimits, nothingOwn);
+  const closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = closed.addr;
+  closed.close();
+  const dials = Array.from({ length: 6 }, () => dialer.dial({ host: "127.0.0.1", port }, "local"));
+  for (const { status, reason } of (await Promise.allSettled(dials)) as PromiseRejectedResult[]) {
+    assert.equal(status, "rejected");
+    assert.match(reason.message, /127\.0\.0\.1:\d+ refuses connections/);
+  }
+});
+
+Deno.test("A name that leads nowhere is a dial that fails", async () => {
+  const dialer = new Dialer(dialLimits, nothingOwn);
+  await assert.rejects(
+    dialer.dial({ host: "no-such-host.invalid", port: 8999 }, "operator"),
+    DialError,
+  );
+});
