@@ -14,8 +14,11 @@ import { SETTLE_MS } from "./storage/reconcile.ts";
 import type { Changes, Knowledge } from "./storage/reconcile.ts";
 import { type HeldContent, Store } from "./storage/store.ts";
 
-/** The folder is looked through this often, or less where that takes long. */
-const SCAN_MS = 2_000;
+/**
+ * The folder is looked through this often, or less where that takes long: with the time that a file must
+ * stand still, a new one is shared within 2 s also where the system does not tell of changes.
+ */
+const SCAN_MS = 1_500;
 /** Work that repeats gets at most a twentieth of the time. */
 const SHARE_OF_TIME = 20;
 /** metadata.json follows a change within this time. */

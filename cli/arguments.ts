@@ -121,7 +121,7 @@ function parseRun(args: readonly string[], surroundings: Surroundings): Parsed {
     }
     program.addOption(flag);
   }
-  const shown = parse(program, args);
+  const shown = parse(program, args.length === 0 ? ["--help"] : args);
   if (shown) return shown;
   const flags = program.opts<Record<string, Raw | undefined>>();
   const words = program.args[0] === "run" && !isStart(program.args)

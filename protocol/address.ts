@@ -25,6 +25,7 @@ export function canonicalHost(host: string): string {
 /** Canonical form of a literal IP address in any spelling, IPv4-mapped as IPv4; undefined for names. */
 export function canonicalIp(text: string): string | undefined {
   const bare = text.replace(/^\[|\]$/g, "").replace(/%.*$/, "");
+  if (!/^[0-9a-fx.:]+$/i.test(bare)) return undefined;
   if (bare.includes(":")) {
     const host = urlHost(`[${bare}]`);
     if (host === undefined) return undefined;

@@ -39,8 +39,9 @@ export class Catalogue {
   readonly #held = new Set<string>();
   /** Per peer: what it holds, and how many whole lists in a row lacked it. */
   readonly #holdings = new Map<string, Map<string, number>>();
-  /** Entries that nobody holds, since when; in order of time. */
-  readonly #holderless = new Map<string, number>();
+  /** Entries that nobody holds, since when; in order of time, unless what was read at start came between. */
+  #holderless = new Map<string, number>();
+  #holderlessInOrder = true;
   readonly #tombstones = new Map<string, number>();
   /** Files that the person here does not want back by themselves. */
   readonly unwanted = new Set<string>();
@@ -57,6 +58,11 @@ export class Catalogue {
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** Whether another entry would need the place of one. */
+  get isFull(): boolean {
+    return this.#entries.size >= this.maxEntries;
   }
 
   get heldCount(): number {
@@ -81,7 +87,7 @@ export class Catalogue {
     if (this.isDeleted(file.fileId, nowMs)) return "deleted";
     const known = this.#entries.get(file.fileId);
     if (!known) {
-      if (this.#entries.size >= this.maxEntries && !this.#makeRoom()) return "full";
+      if (this.isFull && !this.#makeRoom()) return "full";
       this.#entries.set(file.fileId, {
         file,
         otherTimestamps: [],
@@ -160,6 +166,7 @@ export class Catalogue {
   hold({ file, sizeBytes, pushed = false }: HeldFile, nowMs: number): boolean {
     const known = this.#entries.get(file.fileId);
     if (known?.held) return false;
+    if (!known && this.isFull) this.#makeRoom();
     const entry: Entry = known ?? {
       file,
       otherTimestamps: [],
@@ -242,12 +249,18 @@ export class Catalogue {
 
   /** For entries read at start: nobody held them since then. */
   restoreHolderless(fileId: string, sinceMs: number): void {
-    if (this.#holderless.has(fileId)) this.#holderless.set(fileId, sinceMs);
+    if (!this.#holderless.has(fileId)) return;
+    this.#holderless.set(fileId, sinceMs);
+    this.#holderlessInOrder = false;
   }
 
   /** Forgets what nobody held for a week and tombstones that are over. Returns whether anything changed. */
   expire(nowMs: number): boolean {
     let changed = false;
+    if (!this.#holderlessInOrder) {
+      this.#holderless = new Map([...this.#holderless].sort(([, a], [, b]) => a - b));
+      this.#holderlessInOrder = true;
+    }
     for (const [fileId, sinceMs] of this.#holderless) {
       if (nowMs - sinceMs < HOLDERLESS_MS) break;
       this.#forget(fileId);

@@ -5,7 +5,7 @@
 import type { FetchFailure } from "./effects.ts";
 import { isBindingTimestamp } from "./fileid.ts";
 import { MAX_DOWNLOADS, MAX_QUEUED_DOWNLOADS } from "./limits.ts";
-import type { PeerRecord } from "./membership.ts";
+import { type PeerRecord, shuffleFront } from "./membership.ts";
 import type { PeerState } from "./state.ts";
 
 interface Download {
@@ -21,6 +21,7 @@ export type Outcome = "fetched" | "failed";
 export class Downloads {
   readonly #active = new Map<string, Download>();
   readonly #queue = new Map<string, true>();
+  #starting = false;
 
   constructor(
     readonly state: PeerState,
@@ -43,7 +44,7 @@ export class Downloads {
 
   /** Starts or queues a download. Wanting it twice is one download. */
   want(fileId: string): void {
-    if (this.isPending(fileId)) return;
+    if (this.isPending(fileId) || this.state.catalogue.get(fileId)?.held) return;
     if (this.#queue.size >= MAX_QUEUED_DOWNLOADS) {
       this.#fail(fileId, "Too many downloads wait already; try again when some are done");
       return;
@@ -85,26 +86,32 @@ export class Downloads {
   }
 
   #startNext(): void {
+    // One after the other, never one inside the other: thousands may fail at once.
+    if (this.#starting) return;
+    this.#starting = true;
     for (const fileId of this.#queue.keys()) {
-      if (this.#active.size >= MAX_DOWNLOADS) return;
+      if (this.#active.size >= MAX_DOWNLOADS) break;
       this.#queue.delete(fileId);
       const download: Download = { fileId, tried: new Set(), source: "" };
       this.#active.set(fileId, download);
       this.#tryNext(download);
     }
+    this.#starting = false;
   }
 
   #tryNext(download: Download): void {
     const { state } = this;
     const { fileId, tried } = download;
     const entry = state.catalogue.get(fileId);
-    const source = entry && this.#chooseSource(entry.holders, tried);
+    const timestamps = entry
+      ? [entry.file.timestamp, ...entry.otherTimestamps].filter(isBindingTimestamp)
+      : [];
+    const source = entry && timestamps.length > 0
+      ? this.#chooseSource(entry.holders, tried)
+      : undefined;
     if (!entry || !source) {
       this.#active.delete(fileId);
-      const text = tried.size > 0
-        ? `None of the ${tried.size} peers that hold it delivered it`
-        : "No peer that is alive holds it";
-      this.#fail(fileId, text);
+      this.#fail(fileId, failureText(entry !== undefined && timestamps.length === 0, tried.size));
       this.#startNext();
       return;
     }
@@ -113,7 +120,7 @@ export class Downloads {
     state.emit({
       kind: "fetch",
       file: entry.file,
-      timestamps: [entry.file.timestamp, ...entry.otherTimestamps].filter(isBindingTimestamp),
+      timestamps,
       source: source.peerId,
       from: source.address,
       voucher: source.voucher,
@@ -123,13 +130,14 @@ export class Downloads {
   /** Bootstrap peers first, the others by lot. */
   #chooseSource(holders: ReadonlySet<string>, tried: ReadonlySet<string>): PeerRecord | undefined {
     const { membership } = this.state;
-    let left: PeerRecord[] = [];
+    const left: PeerRecord[] = [];
     for (const peerId of holders) {
       const record = tried.has(peerId) ? undefined : membership.get(peerId);
       if (record) left.push(record);
     }
-    if (left.some(({ bootstrap }) => bootstrap)) left = left.filter(({ bootstrap }) => bootstrap);
-    return left[Math.floor(this.state.random() * left.length)];
+    shuffleFront(left, left.length, () => this.state.random());
+    const inOrder = left.toSorted((a, b) => Number(b.bootstrap) - Number(a.bootstrap));
+    return inOrder.find((record) => this.state.mayReach(record));
   }
 
   #fail(fileId: string, text: string): void {
@@ -137,4 +145,11 @@ export class Downloads {
     this.state.tell({ name: "download-failed", fileId, fileName, text });
     this.whenEnded(fileId, "failed");
   }
+}
+
+function failureText(cannotVerify: boolean, triedSources: number): string {
+  if (cannotVerify) return "Its timestamp cannot vouch for content, so nothing could be verified";
+  return triedSources > 0
+    ? `None of the ${triedSources} peers that hold it delivered it`
+    : "No peer that is alive holds it";
 }

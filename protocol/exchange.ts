@@ -170,7 +170,7 @@ async function finishPush(
 ): Promise<void> {
   const { intake, isContent } = push;
   if (!intake) return;
-  if (!isContent) {
+  if (!isContent || !message.hasContent) {
     intake.abort();
     return host.onMessage({ ...message, hasContent: false });
   }
@@ -225,7 +225,9 @@ export async function requestFile(
       if (answer) return;
       const { message } = decodeMessage(bytes, streamed);
       if (message.type !== "FILE_DATA") return; // some say more than they were asked
-      answer = isContent ? { outcome: "content", file: message.file } : { outcome: "absent" };
+      answer = isContent && message.hasContent
+        ? { outcome: "content", file: message.file }
+        : { outcome: "absent" };
     },
   }, limits);
 

@@ -3,6 +3,7 @@
 // owner had. Peers on the way re-render the number, so several candidates are tried (docs/PROTOCOL.md).
 
 import { MAX_NUMBER_CHARS } from "./limits.ts";
+import { NumberText } from "./text.ts";
 
 /** A timestamp as it stood in JSON: the source text of a number, or a string. Handed on unchanged. */
 export interface Timestamp {
@@ -76,8 +77,6 @@ export function timestampOf(value: unknown): Timestamp | undefined {
   if (typeof value === "string") {
     return value.length <= 64 && value.isWellFormed() ? { text: value, quoted: true } : undefined;
   }
-  if (typeof value !== "object" || value === null || !("text" in value)) return undefined;
-  const text = value.text;
-  if (typeof text !== "string" || text.length > MAX_NUMBER_CHARS) return undefined;
-  return Number.isFinite(Number(text)) ? { text, quoted: false } : undefined;
+  if (!(value instanceof NumberText) || value.text.length > MAX_NUMBER_CHARS) return undefined;
+  return Number.isFinite(Number(value.text)) ? { text: value.text, quoted: false } : undefined;
 }

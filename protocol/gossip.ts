@@ -132,16 +132,23 @@ export class Gossiping {
   onSent(to: Address, ip: string, peerId: string | undefined): void {
     const { membership } = this.state;
     const record = peerId === undefined ? undefined : membership.get(peerId);
-    if (record && sameAddress(record.address, to)) membership.reached(record, ip);
+    if (record && sameAddress(record.address, to) && !membership.reached(record, ip)) {
+      this.#left(record);
+    }
     if (!this.#bootstrapNamed(to)) return;
     this.#ledTo.set(addressText(to), `${ip} ${to.port}`);
     this.#silentBootstraps.delete(addressText(to));
     for (const other of membership.all()) {
-      if (machineOf(other) === ip && other.address.port === to.port) other.bootstrap = true;
+      if (other.heardFrom.has(ip)) this.#markBootstrap(other);
     }
   }
 
-  onUnreachable(to: Address, ticket: Ticket | undefined, text: string): void {
+  onUnreachable(
+    to: Address,
+    peerId: string | undefined,
+    ticket: Ticket | undefined,
+    text: string,
+  ): void {
     const { state } = this;
     if (ticket?.for === "join") {
       const key = addressText(to);
@@ -154,6 +161,7 @@ export class Gossiping {
       this.#checkSynchronized();
     }
     if (ticket?.for === "probe") this.#oldAddressIsDead(ticket.peerId, to);
+    if (peerId !== undefined) this.lists.notDelivered(peerId);
   }
 
   /** Tracks the sender of a message; undefined when it is not, or when its name belongs to another. */
@@ -173,6 +181,7 @@ export class Gossiping {
     const hearing = state.membership.hear({ peerId, address, ext: sender.ext, ip }, state.nowMs);
     switch (hearing.outcome) {
       case "new":
+        if (hearing.evicted) this.#left(hearing.evicted);
         state.tell({ name: "peer-joined", peerId, address });
         state.save();
         this.lists.forget(peerId);
@@ -181,7 +190,7 @@ export class Gossiping {
         this.#gossipTo([hearing.record]);
         return hearing.record;
       case "moved":
-        this.#moved(hearing.record, hearing.old!);
+        this.#moved(hearing.record, hearing.old);
         return hearing.record;
       case "known":
         return hearing.record;
@@ -226,7 +235,7 @@ export class Gossiping {
 
   #markBootstrap(record: PeerRecord): void {
     const place = `${machineOf(record)} ${record.address.port}`;
-    if ([...this.#ledTo.values()].includes(place)) record.bootstrap = true;
+    if (record.proven && [...this.#ledTo.values()].includes(place)) record.bootstrap = true;
   }
 
   #onConflict(record: PeerRecord, address: Address, isGossip: boolean, ip: string): void {
@@ -248,15 +257,17 @@ export class Gossiping {
     state.send(stranger, {
       type: "GOSSIP_REPLY",
       ...this.#self(),
-      files: [...state.catalogue.held()].slice(0, STRANGER_FILES).map(({ file }) => file),
+      files: this.lists.some(STRANGER_FILES),
       ext: state.ext,
     });
   }
 
   #oldAddressIsDead(peerId: string, old: Address): void {
     const record = this.state.membership.get(peerId);
-    if (!record?.rival || !sameAddress(record.address, old)) return;
-    this.state.membership.move(record, record.rival, canonicalIp(record.rival.host));
+    const { membership } = this.state;
+    if (!record?.rival || record.rivalIp === undefined || !sameAddress(record.address, old)) return;
+    if (!membership.hasRoomAt(record.rival)) return;
+    membership.move(record, record.rival, record.rivalIp);
     record.lastHeardMs = this.state.nowMs;
     this.#moved(record, old);
     // It came back without what it knew: ask and tell anew.

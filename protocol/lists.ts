@@ -4,12 +4,11 @@
 // Always holds: one destination gets at most `repliesPerMinute` replies and `replyBytesPerMinute` bytes,
 // and an address that has not proved itself gets one piece a reply, the first of them small.
 
-import { addressText } from "./address.ts";
 import { KeyedWindows } from "./budget.ts";
 import { FULL_LIST_MS, LEGACY_PART_BYTES, PART_BYTES, UNPROVEN_REPLY_BYTES } from "./limits.ts";
-import { isProven, type PeerRecord } from "./membership.ts";
+import { isProven, machineOf, type PeerRecord } from "./membership.ts";
 import { fileFields, type FileRecord, type GossipReply, replyText } from "./message.ts";
-import type { PeerState } from "./state.ts";
+import { type PeerState, placeOf } from "./state.ts";
 import { asciiJson, avoidBraceAtReadEdge } from "./text.ts";
 
 /** A list on its way to one peer. */
@@ -17,7 +16,15 @@ interface Outbox {
   readonly parts: readonly (readonly string[])[];
   readonly round: string;
   readonly revision: number;
+  /** The start of the peer that it was begun for; another one begins anew. */
+  readonly boot: string | undefined;
   next: number;
+}
+
+/** Our own list in pieces, made once for all who get it. */
+interface Cut {
+  readonly revision: number;
+  readonly parts: readonly (readonly string[])[];
 }
 
 /** What a peer with extensions was told last. */
@@ -43,6 +50,7 @@ export class Lists {
   readonly #inboxes = new Map<string, Inbox>();
   readonly #told = new Map<string, Told>();
   readonly #entryText = new WeakMap<FileRecord, string>();
+  readonly #cuts = new Map<string, Cut>();
   readonly #replies: KeyedWindows;
   readonly #bytes: KeyedWindows;
 
@@ -55,12 +63,12 @@ export class Lists {
   /** Answers a gossip of this peer. `wantsAll`: it says that it knows nothing of us. */
   reply(record: PeerRecord, wantsAll: boolean): void {
     const { state } = this;
-    const key = addressText(record.address);
-    if (!this.#replies.take(key, state.nowMs)) {
+    if (!this.#replies.take(placeOf(record), state.nowMs)) {
       state.refuse(record.peerId, "reply-budget", "Not answered: it asks more often than it may");
       return;
     }
-    if (!this.#outboxes.has(record.peerId)) {
+    const outbox = this.#outboxes.get(record.peerId);
+    if (!outbox || outbox.boot !== record.boot) {
       const told = this.#told.get(record.peerId);
       const fresh = told !== undefined && told.boot === record.boot && !wantsAll &&
         state.nowMs - told.wholeAtMs < FULL_LIST_MS;
@@ -81,6 +89,22 @@ export class Lists {
       if (!record) this.forget(peerId);
       else if (isProven(record)) this.#continue(record, false);
     }
+  }
+
+  /** Something did not reach the peer: what it knows of us is uncertain, and it is told all again. */
+  notDelivered(peerId: string): void {
+    this.#outboxes.delete(peerId);
+    this.#told.delete(peerId);
+  }
+
+  /** A few of our files. */
+  some(count: number): FileRecord[] {
+    const files: FileRecord[] = [];
+    for (const { file } of this.state.catalogue.held()) {
+      if (files.length === count) break;
+      files.push(file);
+    }
+    return files;
   }
 
   /** The peer is gone, or starts anew. */
@@ -174,11 +198,27 @@ export class Lists {
 
   #begin(record: PeerRecord): void {
     const { state } = this;
-    const partBytes = record.extended ? PART_BYTES : LEGACY_PART_BYTES;
+    const { parts, revision } = this.#cut(record.extended, isProven(record));
+    this.#outboxes.set(record.peerId, {
+      parts,
+      revision,
+      round: state.freshId().slice(-12),
+      boot: record.boot,
+      next: 0,
+    });
+  }
+
+  /** Our list in pieces for one kind of peer; the same until the list changes. */
+  #cut(extended: boolean, proven: boolean): Cut {
+    const { catalogue } = this.state;
+    const kind = `${extended} ${proven}`;
+    const known = this.#cuts.get(kind);
+    if (known?.revision === catalogue.revision) return known;
+    const partBytes = extended ? PART_BYTES : LEGACY_PART_BYTES;
     const parts: string[][] = [[]];
     let bytes = 0;
-    let room = (isProven(record) ? partBytes : UNPROVEN_REPLY_BYTES) - HEAD_BYTES;
-    for (const { file } of state.catalogue.held()) {
+    let room = (proven ? partBytes : UNPROVEN_REPLY_BYTES) - HEAD_BYTES;
+    for (const { file } of catalogue.held()) {
       const text = this.#text(file);
       if (bytes + text.length + 1 > room && bytes > 0) {
         parts.push([]);
@@ -189,12 +229,9 @@ export class Lists {
       bytes += text.length + 2;
       parts.at(-1)!.push(text);
     }
-    this.#outboxes.set(record.peerId, {
-      parts,
-      round: state.freshId().slice(-12),
-      revision: state.catalogue.revision,
-      next: 0,
-    });
+    const cut = { revision: catalogue.revision, parts };
+    this.#cuts.set(kind, cut);
+    return cut;
   }
 
   /** Sends what the budget allows; `asked`: an unproven peer gets one piece for each time that it asks. */
@@ -232,7 +269,9 @@ export class Lists {
         entries,
       ),
     );
-    if (!this.#bytes.take(addressText(record.address), state.nowMs, text.length)) return false;
+    // Who has not proved itself shares the budget of all that name the same machine.
+    const key = isProven(record) ? placeOf(record) : machineOf(record);
+    if (!this.#bytes.take(key, state.nowMs, text.length)) return false;
     return state.sendBytes(record, "GOSSIP_REPLY", new TextEncoder().encode(text));
   }
 

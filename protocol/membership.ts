@@ -11,9 +11,13 @@ export interface PeerRecord {
   voucher: Voucher;
   /** Where the address leads: a literal one at once, a name after the first dial that succeeded. */
   ip: string | undefined;
-  /** Addresses that messages in this peer's name came from directly; at most four. */
+  /** Addresses that messages in this peer's name came from, the latest last; at most four. */
   readonly heardFrom: Set<string>;
+  /** A message in its name came from where the address leads. */
+  proven: boolean;
   node: string | undefined;
+  /** The peer told the key itself, from where it is. */
+  nodeProven: boolean;
   /** Set for peers with extensions that remember lists between their starts. */
   boot: string | undefined;
   extended: boolean;
@@ -24,6 +28,8 @@ export interface PeerRecord {
   refusals: number;
   /** Somebody else who uses this name now. */
   rival: Address | undefined;
+  /** Where the rival's message came from. */
+  rivalIp: string | undefined;
 }
 
 /** How a peer names itself in a message. */
@@ -37,10 +43,12 @@ export interface Claim {
 
 export type Hearing =
   | {
-    readonly outcome: "new" | "known" | "moved";
+    readonly outcome: "new";
     readonly record: PeerRecord;
-    readonly old?: Address;
+    readonly evicted: PeerRecord | undefined;
   }
+  | { readonly outcome: "known"; readonly record: PeerRecord }
+  | { readonly outcome: "moved"; readonly record: PeerRecord; readonly old: Address }
   /** The name belongs to a live peer elsewhere: the caller asks that address before anything changes. */
   | { readonly outcome: "conflict"; readonly record: PeerRecord }
   | { readonly outcome: "full" };
@@ -95,39 +103,58 @@ export class Membership {
     const record = this.#records.get(claim.peerId);
     if (!record) return this.#add(claim, nowMs);
     if (this.#isSameAddress(record, claim)) {
-      record.rival = sameAddress(record.rival, claim.address) ? undefined : record.rival;
       this.#refresh(record, claim, nowMs);
       return { outcome: "known", record };
     }
     const sameKey = record.node !== undefined && record.node === claim.ext?.node;
     if (sameKey || nowMs - record.lastHeardMs >= this.bounds.timeoutMs) {
+      if (!this.hasRoomAt(claim.address)) return { outcome: "full" };
       const old = record.address;
       this.move(record, claim.address, claim.ip);
       this.#refresh(record, claim, nowMs);
       return { outcome: "moved", record, old };
     }
     record.rival = claim.address;
+    record.rivalIp = claim.ip;
     return { outcome: "conflict", record };
   }
 
-  /** Gives a peer another address: the old one did not answer, or the key is the same. */
-  move(record: PeerRecord, address: Address, fromIp: string | undefined): void {
+  /** Whether one more peer may be at the machine of this address. */
+  hasRoomAt(address: Address): boolean {
+    const there = this.#perMachine.get(canonicalHost(address.host)) ?? 0;
+    return there < this.bounds.maxPeersPerAddress;
+  }
+
+  /**
+   * Gives a peer another address: the old one did not answer, or the key is the same. `fromIp` is where
+   * that was told from. The caller has asked `hasRoomAt`.
+   */
+  move(record: PeerRecord, address: Address, fromIp: string): void {
     this.#count(machineOf(record), -1);
     record.address = address;
     record.ip = canonicalIp(address.host);
-    record.voucher = fromIp !== undefined && isLoopback(fromIp) ? "local" : "remote";
-    record.bootstrap = this.isBootstrap(address);
+    record.voucher = isLoopback(fromIp) ? "local" : "remote";
     record.heardFrom.clear();
-    record.rival = undefined;
+    record.heardFrom.add(fromIp);
+    record.proven = record.ip === fromIp;
+    record.nodeProven &&= record.proven;
+    record.bootstrap = this.#takesBootstrap(address, record.proven);
+    record.rival = record.rivalIp = undefined;
     this.#count(machineOf(record), 1);
   }
 
-  /** A dial to this peer led to `ip`. */
-  reached(record: PeerRecord, ip: string): void {
-    if (record.ip === ip) return;
+  /** A dial to this peer led to `ip`. False when there are too many peers already, and it is dropped. */
+  reached(record: PeerRecord, ip: string): boolean {
+    if (record.ip === ip) return true;
+    if ((this.#perMachine.get(ip) ?? 0) >= this.bounds.maxPeersPerAddress) {
+      this.#remove(record);
+      return false;
+    }
     this.#count(machineOf(record), -1);
     record.ip = ip;
+    record.proven = record.heardFrom.has(ip);
     this.#count(machineOf(record), 1);
+    return true;
   }
 
   /** Any other message in a tracked peer's name counts as life, when it comes from where the peer is. */
@@ -155,21 +182,23 @@ export class Membership {
   }
 
   #add(claim: Claim, nowMs: number): Hearing {
-    const machine = canonicalHost(claim.address.host);
-    const bootstrap = this.isBootstrap(claim.address);
-    if (!bootstrap && (this.#perMachine.get(machine) ?? 0) >= this.bounds.maxPeersPerAddress) {
-      return { outcome: "full" };
-    }
-    if (this.#records.size >= this.bounds.maxPeers && !this.#makeRoom(claim, bootstrap)) {
-      return { outcome: "full" };
+    const proven = canonicalIp(claim.address.host) === claim.ip;
+    const bootstrap = this.#takesBootstrap(claim.address, proven);
+    if (!bootstrap && !this.hasRoomAt(claim.address)) return { outcome: "full" };
+    let evicted: PeerRecord | undefined;
+    if (this.#records.size >= this.bounds.maxPeers) {
+      evicted = bootstrap || proven ? this.#makeRoom(bootstrap && proven) : undefined;
+      if (!evicted) return { outcome: "full" };
     }
     const record: PeerRecord = {
       peerId: claim.peerId,
       address: claim.address,
-      voucher: bootstrap ? "operator" : isLoopback(claim.ip) ? "local" : "remote",
+      voucher: isLoopback(claim.ip) ? "local" : "remote",
       ip: canonicalIp(claim.address.host),
       heardFrom: new Set(),
+      proven: false,
       node: undefined,
+      nodeProven: false,
       boot: undefined,
       extended: false,
       bootstrap,
@@ -177,22 +206,39 @@ export class Membership {
       lastHeardMs: nowMs,
       refusals: 0,
       rival: undefined,
+      rivalIp: undefined,
     };
     this.#records.set(claim.peerId, record);
     this.#count(machineOf(record), 1);
     this.#refresh(record, claim, nowMs);
-    return { outcome: "new", record };
+    return { outcome: "new", record, evicted };
   }
 
-  /** When all places are taken, a peer that proves where it is takes the place of the newest that does not. */
-  #makeRoom(claim: Claim, bootstrap: boolean): boolean {
-    if (!bootstrap && canonicalIp(claim.address.host) !== claim.ip) return false;
+  /** The newest peer that did not prove where it is gives up its place; for a bootstrap, any newest one. */
+  #makeRoom(isBootstrap: boolean): PeerRecord | undefined {
     let newest: PeerRecord | undefined;
     for (const record of this.#records.values()) {
-      if (!record.bootstrap && (bootstrap || !isProven(record))) newest = record;
+      if (!record.bootstrap && !record.proven) newest = record;
+    }
+    if (!newest && isBootstrap) {
+      for (const record of this.#records.values()) if (!record.bootstrap) newest = record;
     }
     if (newest) this.#remove(newest);
-    return newest !== undefined;
+    return newest;
+  }
+
+  /**
+   * Whether a peer at this address is the bootstrap that the operator named. One at a time is: anybody may
+   * name the address, so who speaks from there takes the rank from who does not.
+   */
+  #takesBootstrap(address: Address, proven: boolean): boolean {
+    if (!this.isBootstrap(address)) return false;
+    for (const record of this.#records.values()) {
+      if (!record.bootstrap || !sameAddress(record.address, address)) continue;
+      if (record.proven || !proven) return false;
+      record.bootstrap = false;
+    }
+    return true;
   }
 
   #isSameAddress(record: PeerRecord, claim: Claim): boolean {
@@ -202,12 +248,22 @@ export class Membership {
       record.ip === claim.ip;
   }
 
-  #refresh(record: PeerRecord, claim: Claim, nowMs: number): void {
+  #refresh(record: PeerRecord, { ext, ip }: Claim, nowMs: number): void {
     record.lastHeardMs = nowMs;
-    record.extended = claim.ext !== undefined;
-    record.node = claim.ext?.node ?? record.node;
-    record.boot = claim.ext?.boot;
-    if (record.heardFrom.size < MAX_HEARD_FROM) record.heardFrom.add(claim.ip);
+    record.heardFrom.delete(ip);
+    record.heardFrom.add(ip);
+    if (record.heardFrom.size > MAX_HEARD_FROM) {
+      record.heardFrom.delete(record.heardFrom.values().next().value!);
+    }
+    const fromItself = record.ip === ip;
+    record.proven ||= fromItself;
+    record.extended = ext !== undefined;
+    record.boot = ext?.boot;
+    // What others tell of its key does not replace what it told itself.
+    if (ext?.node !== undefined && (fromItself || !record.nodeProven)) {
+      record.node = ext.node;
+      record.nodeProven = fromItself;
+    }
   }
 
   #remove(record: PeerRecord): void {
@@ -232,7 +288,7 @@ export function machineOf(record: PeerRecord): string {
  * forged, so what is sent there is sent to who asked for it.
  */
 export function isProven(record: PeerRecord): boolean {
-  return record.ip !== undefined && record.heardFrom.has(record.ip);
+  return record.proven;
 }
 
 /** Whether two addresses are the same text but for spelling. */

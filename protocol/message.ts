@@ -93,7 +93,6 @@ export interface Decoded {
 }
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const latin1 = new TextDecoder("latin1");
 const utf8 = new TextEncoder();
 
 type Fields = Record<string, unknown>;
@@ -134,10 +133,12 @@ export function decodeMessage(bytes: Uint8Array, streamed = false): Decoded {
     case "GET_FILE":
       return whole({ type: "GET_FILE", fileId: fileIdOf(fields), ...base });
     case "FILE_DATA": {
-      // An escaped key would bring "data" past the scanner; content is only what was streamed.
-      if (typeof fields.data === "string" && !streamed) throw badField("data", fields.data);
+      // An escaped key would bring "data" past the scanner; content is only what was streamed, and
+      // what was streamed stands as "". A later word under "data" takes it back.
+      const hasContent = streamed && fields.data === "";
+      if (typeof fields.data === "string" && !hasContent) throw badField("data", fields.data);
       const file = fileOf(fields);
-      return whole({ type: "FILE_DATA", hasContent: streamed, ...(file ? { file } : {}), ...base });
+      return whole({ type: "FILE_DATA", hasContent, ...(file ? { file } : {}), ...base });
     }
     case "ANNOUNCE": {
       const file = fileOf(fields);
@@ -377,8 +378,16 @@ export function fileDataEdges(
 
 /** The type and file_id in an unfinished FILE_DATA, as far as they came before its content. */
 export function peekEnvelope(envelope: Uint8Array): { type?: string; fileId?: string } {
-  const text = latin1.decode(envelope);
-  const type = /"type"\s*:\s*"(\w{1,16})"/.exec(text)?.[1];
-  const fileId = /"file_id"\s*:\s*"([0-9a-f]{64})"/.exec(text)?.[1];
-  return { ...(type ? { type } : {}), ...(fileId ? { fileId } : {}) };
+  let fields: Fields;
+  try {
+    // The envelope ends behind the opening quote of the content.
+    fields = JSON.parse(`${strictUtf8.decode(envelope)}"}`);
+  } catch {
+    return {}; // the whole message will be refused
+  }
+  const { type, file_id: fileId } = fields;
+  return {
+    ...(typeof type === "string" ? { type } : {}),
+    ...(isFileId(fileId) ? { fileId } : {}),
+  };
 }

@@ -67,7 +67,7 @@ export class Peer {
         return this.#gossiping.onSent(input.to, input.ip, input.peerId);
       case "unreachable":
         if (input.ticket?.for === "copy") return this.#sharing.onCopyFailed(input.ticket.fileId);
-        return this.#gossiping.onUnreachable(input.to, input.ticket, input.text);
+        return this.#gossiping.onUnreachable(input.to, input.peerId, input.ticket, input.text);
       case "push-offered":
         return this.#sharing.onPushOffered(input);
       case "arrived":

@@ -124,6 +124,10 @@ export class Sharing {
       if (source !== undefined) this.downloads.abandon(fileId, refusal.text);
       return;
     }
+    if (source !== undefined && !this.downloads.isAsked(fileId, source)) {
+      state.emit({ kind: "drop", receipt }); // nobody wants it any more
+      return;
+    }
     // What others said first about name and owner stays; only content can prove a timestamp.
     const known = state.catalogue.get(fileId)?.file;
     const file = known ? { ...known, timestamp: held.file.timestamp } : held.file;
@@ -149,7 +153,11 @@ export class Sharing {
     const { state } = this;
     for (const held of files) {
       const { fileId } = held.file;
-      this.#keeping.delete(fileId);
+      const wasKept = this.#keeping.delete(fileId);
+      if ((how === "fetched" || how === "pushed") && !wasKept) {
+        state.emit({ kind: "trash", fileId }); // it was deleted while the store kept it
+        continue;
+      }
       if (state.catalogue.isDeleted(fileId, state.nowMs)) state.catalogue.lift(fileId);
       if (!state.catalogue.hold(held, state.nowMs)) continue;
       const { file } = state.catalogue.get(fileId)!;
@@ -295,6 +303,7 @@ export class Sharing {
   }
 
   #remove(file: FileRecord, held: boolean): void {
+    this.#keeping.delete(file.fileId);
     this.downloads.abandon(file.fileId, "It was deleted meanwhile");
     if (held) this.state.emit({ kind: "trash", fileId: file.fileId });
   }
@@ -310,6 +319,7 @@ export class Sharing {
   #refusal(held: HeldFile, ip: string, source: string | undefined) {
     const { state } = this;
     const { file, sizeBytes } = held;
+    const entry = state.catalogue.get(file.fileId);
     if (state.catalogue.isDeleted(file.fileId, state.nowMs)) {
       const owner = state.membership.get(file.owner);
       if (source === undefined && owner?.ip === ip) state.catalogue.lift(file.fileId);
@@ -319,6 +329,12 @@ export class Sharing {
     // A file that a person removed here does not come back by a push either, but from its owner.
     if (state.catalogue.unwanted.has(file.fileId) && state.membership.get(file.owner)?.ip !== ip) {
       return { reason: "unwanted-push" as const, text: "It was removed here" };
+    }
+    if (
+      !entry &&
+      state.catalogue.heldCount + this.#keeping.size >= state.config.limits.maxCatalogueEntries
+    ) {
+      return { reason: "catalogue-limit" as const, text: "As many files are here as may be" };
     }
     let total = state.catalogue.pushedBytes + sizeBytes;
     for (const { pushedBytes } of this.#keeping.values()) total += pushedBytes;

@@ -14,7 +14,7 @@ import { Catalogue } from "./catalogue.ts";
 import type { Effect, PeerEvent, Ticket } from "./effects.ts";
 import type { Reason } from "./errors.ts";
 import type { Limits } from "./limits.ts";
-import { isProven, Membership, type PeerRecord, sameAddress } from "./membership.ts";
+import { isProven, machineOf, Membership, type PeerRecord, sameAddress } from "./membership.ts";
 import { encodeMessage, type Ext, type Message } from "./message.ts";
 
 export interface PeerConfig {
@@ -112,7 +112,7 @@ export class PeerState {
     bytes: Uint8Array<ArrayBuffer>,
     ticket?: Ticket,
   ): boolean {
-    if (!this.#mayReach(to)) return false;
+    if (!this.mayReach(to)) return false;
     const peerId = "peerId" in to ? to.peerId : undefined;
     this.emit({
       kind: "send",
@@ -127,12 +127,12 @@ export class PeerState {
   }
 
   /**
-   * Addresses that never proved to be the peer that was named get a bounded number of dials, each and
-   * all together: otherwise forged gossip would aim this peer at strangers.
+   * Whether to dial now; counts as a dial. Addresses that never proved to be the peer that was named get a
+   * bounded number of dials, each and all together: otherwise forged gossip would aim this peer at strangers.
    */
-  #mayReach(to: Destination): boolean {
+  mayReach(to: Destination): boolean {
     if (to.voucher === "operator" || ("peerId" in to && isProven(to))) return true;
-    const key = addressText({ host: canonicalHost(to.address.host), port: to.address.port });
+    const key = placeOf(to);
     if (this.#perDestination.left(key, this.nowMs) < 1 || !this.#unproven.take("", this.nowMs)) {
       this.refuse(
         key,
@@ -143,4 +143,10 @@ export class PeerState {
     }
     return this.#perDestination.take(key, this.nowMs);
   }
+}
+
+/** One key for one place to dial, in whatever spelling it was named. */
+export function placeOf(to: Destination): string {
+  const host = "peerId" in to ? machineOf(to) : canonicalHost(to.address.host);
+  return addressText({ host, port: to.address.port });
 }

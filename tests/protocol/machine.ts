@@ -80,7 +80,8 @@ export function heldOf(file: FileRecord, sizeBytes = 10): HeldFile {
 }
 
 type EffectOf<K extends Effect["kind"]> = Extract<Effect, { kind: K }>;
-type EventOf<N extends PeerEvent["name"]> = Extract<PeerEvent, { name: N }>;
+/** The members of the union that may have this name (some share one). */
+type EventOf<N, E = PeerEvent> = E extends { name: infer M } ? (N extends M ? E : never) : never;
 
 export function only<K extends Effect["kind"]>(effects: readonly Effect[], kind: K) {
   return effects.filter((effect): effect is EffectOf<K> => effect.kind === kind);
@@ -88,7 +89,7 @@ export function only<K extends Effect["kind"]>(effects: readonly Effect[], kind:
 
 export function events<N extends PeerEvent["name"]>(effects: readonly Effect[], name: N) {
   return only(effects, "event").map(({ event }) => event)
-    .filter((event): event is EventOf<N> => event.name === name);
+    .filter((event) => event.name === name) as EventOf<N>[];
 }
 
 export const refusals = (effects: readonly Effect[]): Reason[] =>

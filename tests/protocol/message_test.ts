@@ -157,9 +157,12 @@ Deno.test("text that is not UTF-8 is refused, and so is a byte order mark", () =
 Deno.test("the prototype's names are names like others and touch no prototype", () => {
   for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty", "valueOf"]) {
     const poison = `"${name}":{"x":1,"type":"GOSSIP","v":1},`;
-    for (const [sample, text] of Object.entries(SAMPLES)) {
-      const plain = JSON.parse(JSON.stringify(decode(text, sample.startsWith("FILE_DATA"))));
-      const poisoned = decode(text.replace("{", `{${poison}`), sample.startsWith("FILE_DATA"));
+    for (const [sample, sent] of Object.entries(SAMPLES)) {
+      const streamed = sample.startsWith("FILE_DATA");
+      // The scanner leaves nothing of the content.
+      const text = streamed ? sent.replace(/("data" ?: ?)"[^"]*"/, '$1""') : sent;
+      const plain = JSON.parse(JSON.stringify(decode(text, streamed)));
+      const poisoned = decode(text.replace("{", `{${poison}`), streamed);
       deepStrictEqual(JSON.parse(JSON.stringify(poisoned)), plain, `${name} in ${sample}`);
       strictEqual(Object.getPrototypeOf(poisoned.message), Object.prototype);
     }

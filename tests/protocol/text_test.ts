@@ -18,7 +18,7 @@ const anyText = fc.string({
 Deno.test("any value leaves as printable ASCII that means the same", () => {
   const value = fc.letrec<{ json: Json }>((tie) => ({
     json: fc.oneof(
-      { maxDepth: 4 },
+      { maxDepth: 3 },
       anyText,
       fc.string({ unit: "binary" }),
       fc.double({ noNaN: true, noDefaultInfinity: true }).filter((n) => !Object.is(n, -0)),
@@ -74,7 +74,7 @@ function bracesAtEdges(text: string): number[] {
 }
 
 Deno.test("no closing brace but the last ends a read of 4,096 bytes", () => {
-  for (let shift = 0; shift < 70; shift++) {
+  for (let shift = 0; shift < 35; shift++) {
     for (
       const entry of ["{}", '{"a":{}}', '{"file_name":"0123456789","file_owner":"0123456789"}']
     ) {

@@ -57,7 +57,7 @@ export class Host implements Endpoint {
   #asleep: (() => void)[] | undefined;
 
   constructor(readonly network: Network, readonly options: HostOptions) {
-    ({ index: this.index, ip: this.ip } = network.newPlace());
+    ({ index: this.index, ip: this.ip } = network.newPlace(this));
     this.random = network.random.fork();
     this.peerId = `peer-${this.index}`;
     this.port = options.port ?? LISTEN_PORT;
@@ -103,9 +103,10 @@ export class Host implements Endpoint {
     if (how === "down") this.network.listen(this, undefined);
   }
 
-  /** Starts again with what lies on its disk; by default with its old key and port. */
-  restart({ newPort = this.port, newKey = false } = {}): void {
+  /** Starts again with what lies on its disk; `forgets`: but not whom it knew. */
+  restart({ newPort = this.port, newKey = false, forgets = false } = {}): void {
     if (this.state === "up") this.kill();
+    if (forgets) this.#rejoin = [];
     this.network.listen(this, undefined);
     this.port = newPort;
     this.#restarts++;

@@ -74,10 +74,12 @@ export class Network {
     return this.hosts.filter(({ state }) => state === "up");
   }
 
-  /** A number and an address that nobody else has. */
-  newPlace(): { index: number; ip: string } {
+  /** A number and a machine of its own for an endpoint. */
+  newPlace(endpoint: Endpoint): { index: number; ip: string } {
     const index = this.#endpoints++;
-    return { index, ip: `10.${index >> 14}.${(index >> 7) & 127}.${(index & 127) + 1}` };
+    const ip = `10.${index >> 14}.${(index >> 7) & 127}.${(index & 127) + 1}`;
+    this.#machines.set(ip, endpoint);
+    return { index, ip };
   }
 
   addHost(options: HostOptions = {}): Host {
@@ -93,7 +95,6 @@ export class Network {
   /** Whoever listens at an address from now on; undefined: nobody. */
   listen({ ip, port }: { ip: string; port: number }, endpoint: Endpoint | undefined): void {
     const key = addressText({ host: ip, port });
-    if (endpoint) this.#machines.set(ip, endpoint);
     if (endpoint) this.#listening.set(key, endpoint);
     else this.#listening.delete(key);
   }

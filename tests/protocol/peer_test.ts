@@ -1,0 +1,257 @@
+// The machine as a whole: the same inputs give the same effects, time only goes forward, and what counts as life.
+
+import { deepStrictEqual, notDeepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import fc from "fast-check";
+import type { Effect, Input } from "../../protocol/effects.ts";
+import type { Message } from "../../protocol/message.ts";
+import { describe } from "../../protocol/peer.ts";
+import {
+  events,
+  fileOfNumber,
+  files,
+  heldOf,
+  idOf,
+  Machine,
+  newPeer,
+  oldPeer,
+  only,
+  refusals,
+} from "./machine.ts";
+
+const WHOS = [
+  oldPeer("a", 1),
+  newPeer("b", 2),
+  newPeer("owner", 3),
+  oldPeer("c", 1, 6001),
+  newPeer("b", 4),
+];
+
+/** Anything that may happen, by lot. */
+const input: fc.Arbitrary<Input> = (() => {
+  const who = fc.constantFrom(...WHOS);
+  const n = fc.integer({ min: 1, max: 12 });
+  const file = n.map((n) => fileOfNumber(n));
+  const message = fc.oneof(
+    fc.tuple(who, fc.nat(40)).map(([{ peerId, host, port, ext }, id]) => ({
+      type: "GOSSIP",
+      peerId,
+      host,
+      port,
+      id: `${id}`,
+      ...(ext ? { ext } : {}),
+    })),
+    fc.tuple(who, fc.array(file)).map(([{ peerId, host, port, ext }, files]) => ({
+      type: "GOSSIP_REPLY",
+      peerId,
+      host,
+      port,
+      files,
+      ...(ext ? { ext } : {}),
+    })),
+    n.map((n) => ({ type: "GET_FILE", fileId: idOf(n) })),
+    fc.tuple(who, file).map(([{ peerId }, file]) => ({ type: "ANNOUNCE", from: peerId, file })),
+    fc.tuple(who, n).map(([{ peerId }, n]) => ({ type: "DELETE", from: peerId, fileId: idOf(n) })),
+  ) as fc.Arbitrary<Message>;
+  const address = who.map(({ host, port }) => ({ host, port }));
+  return fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.tuple(message, who).map(([message, { ip }]) => ({
+        kind: "message",
+        message,
+        ip,
+        connection: 1,
+      })),
+    },
+    { weight: 4, arbitrary: fc.constant({ kind: "tick" }) },
+    { weight: 1, arbitrary: fc.constant({ kind: "start" }) },
+    fc.tuple(address, who).map(([to, { peerId, ip }]) => ({ kind: "sent", to, peerId, ip })),
+    fc.tuple(address, who).map(([to, { peerId }]) => ({
+      kind: "unreachable",
+      to,
+      peerId,
+      ticket: { for: "probe", peerId },
+      text: "",
+    })),
+    fc.tuple(n, who).map(([n, { ip }]) => ({
+      kind: "push-offered",
+      ip,
+      connection: 1,
+      fileId: idOf(n),
+    })),
+    fc.tuple(n, who, fc.boolean()).map(([n, { ip, peerId }, isPush]) => ({
+      kind: "arrived",
+      receipt: n,
+      held: heldOf(fileOfNumber(n)),
+      ip,
+      ...(isPush ? {} : { source: peerId }),
+    })),
+    fc.tuple(n, who).map(([n, { peerId }]) => ({
+      kind: "fetch-failed",
+      fileId: idOf(n),
+      source: peerId,
+      failure: "absent",
+      text: "",
+    })),
+    n.map((n) => ({ kind: "keep-failed", fileId: idOf(n), text: "" })),
+    fc.tuple(n, fc.constantFrom("fetched", "pushed", "published")).map(([n, how]) => ({
+      kind: "held",
+      files: [heldOf(fileOfNumber(n))],
+      how,
+    })),
+    n.map((n) => ({ kind: "lost", fileIds: [idOf(n)] })),
+    n.map((n) => ({ kind: "want", fileId: idOf(n) })),
+    n.map((n) => ({ kind: "delete", fileId: idOf(n) })),
+  ) as fc.Arbitrary<Input>;
+})();
+const inputs = fc.array(fc.tuple(input, fc.nat(20_000)), { maxLength: 80 });
+
+const run = (seed: number, steps: readonly (readonly [Input, number])[]): Effect[][] => {
+  const machine = new Machine({
+    seed,
+    autoFetch: Infinity,
+    bootstraps: [{ host: "10.0.0.1", port: 6000 }],
+  });
+  return steps.map(([input, waitMs]) => {
+    machine.nowMs += waitMs;
+    return machine.do(input);
+  });
+};
+
+Deno.test("the same inputs, times and chance give the same effects", () => {
+  fc.assert(
+    fc.property(inputs, fc.nat(), (steps, seed) => {
+      deepStrictEqual(run(seed, steps), run(seed, steps));
+    }),
+  );
+  const gossips = Array.from({ length: 30 }, () => [{ kind: "start" }, 1] as const);
+  notDeepStrictEqual(run(1, gossips), run(2, gossips), "chance has its part");
+});
+
+Deno.test("whatever happens in whatever order, nothing is thrown and what must hold holds", () => {
+  fc.assert(
+    fc.property(inputs, (steps) => {
+      const machine = new Machine({
+        autoFetch: Infinity,
+        bootstraps: [{ host: "10.0.0.1", port: 6000 }],
+      });
+      const running = new Set<string>();
+      for (const [input, waitMs] of steps) {
+        machine.nowMs += waitMs;
+        const wasHeld = input.kind === "message" && input.message.type === "GET_FILE" &&
+          machine.catalogue.get(input.message.fileId)?.held === true;
+        const effects = machine.do(input);
+        if (input.kind === "message" && input.message.type === "GET_FILE") {
+          strictEqual(only(effects, "serve").length, wasHeld ? 1 : 0);
+          strictEqual(only(effects, "answer-absent").length, wasHeld ? 0 : 1);
+        }
+        if (input.kind === "arrived") {
+          strictEqual(only(effects, "keep").length + only(effects, "drop").length, 1);
+        }
+        if (input.kind === "push-offered") strictEqual(only(effects, "push-verdict").length, 1);
+        for (const { file } of only(effects, "fetch")) running.add(file.fileId);
+        ok(machine.peer.pendingDownloads <= running.size + 12);
+        for (const { holders, file } of machine.catalogue.all()) {
+          for (const peerId of holders) {
+            ok(machine.membership.get(peerId), `${peerId} is gone and holds ${file.name}`);
+          }
+        }
+        strictEqual(machine.membership.get("me"), undefined);
+        ok(
+          !effects.some((effect) => effect.kind === "send" && effect.to.host === "10.9.9.9"),
+          "it never writes to itself",
+        );
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+Deno.test("each effect is given out once", () => {
+  const machine = new Machine();
+  ok(machine.gossip(oldPeer("a", 1)).length > 0);
+  deepStrictEqual(machine.do({ kind: "lost", fileIds: [idOf(1)] }), [{ kind: "save" }]);
+  deepStrictEqual(machine.do({ kind: "keep-failed", fileId: idOf(1), text: "" }), []);
+});
+
+Deno.test("a clock that goes back takes nothing back and drops nobody", () => {
+  const machine = new Machine();
+  machine.start();
+  machine.nowMs = 100_000;
+  machine.meet(oldPeer("a", 1));
+  for (const at of [50_000, 0, -1e9]) {
+    machine.peer.handle({ kind: "tick" }, at);
+    strictEqual(machine.peer.state.nowMs, 100_000);
+  }
+  strictEqual(machine.membership.size, 1);
+  machine.nowMs = 160_000;
+  deepStrictEqual(events(machine.do({ kind: "tick" }), "peer-left").map(({ peerId }) => peerId), [
+    "a",
+  ]);
+});
+
+Deno.test("a clock that jumps far ahead ends what is over and goes on", () => {
+  const machine = new Machine({ bootstraps: [{ host: "10.0.0.1", port: 6000 }] });
+  machine.start();
+  machine.reply(oldPeer("a", 1), files(3));
+  machine.nowMs += 40 * 86_400_000;
+  machine.do({ kind: "tick" });
+  strictEqual(machine.membership.size, 0);
+  machine.nowMs += 8 * 86_400_000;
+  machine.do({ kind: "tick" });
+  strictEqual(machine.catalogue.size, 0);
+  ok(only(machine.gossip(oldPeer("a", 1)), "send").length > 0);
+});
+
+Deno.test("a message without a name is life of the only peer at its address", () => {
+  for (const [others, isAlive] of [[[], true], [[oldPeer("b", 1, 6001)], false]] as const) {
+    for (
+      const message of [{ type: "GET_FILE", fileId: idOf(1) }, {
+        type: "FILE_DATA",
+        hasContent: true,
+      }] as Message[]
+    ) {
+      const machine = new Machine();
+      machine.start();
+      machine.meet(oldPeer("a", 1), ...others);
+      machine.nowMs = 40_000;
+      machine.message(message, "10.0.0.1");
+      machine.message(message, "10.0.0.77");
+      machine.wait(30_000);
+      strictEqual(machine.membership.get("a") !== undefined, isAlive, message.type);
+    }
+  }
+});
+
+Deno.test("what was refused is told with the name of who must have sent it", () => {
+  const machine = new Machine();
+  machine.meet(oldPeer("a", 1));
+  const refuse = (ip: string) =>
+    machine.do({ kind: "refused", ip, reason: "bad-hex", text: "No hex" });
+  deepStrictEqual([refusals(refuse("10.0.0.1")), refusals(refuse("10.0.0.9"))], [["bad-hex"], [
+    "bad-hex",
+  ]]);
+  deepStrictEqual(events(refuse("10.0.0.1"), "refused").map(({ who }) => who), ["a"]);
+  deepStrictEqual(events(refuse("10.0.0.9"), "refused").map(({ who }) => who), ["10.0.0.9"]);
+  strictEqual(machine.membership.get("a")!.refusals, 2);
+});
+
+Deno.test("each message is told in one line that says what it asks", () => {
+  const messages: Message[] = [
+    { type: "GOSSIP", peerId: "p", host: "", port: 1, id: "i" },
+    { type: "GOSSIP_REPLY", peerId: "p", host: "", port: 1, files: [] },
+    { type: "GET_FILE", fileId: idOf(1) },
+    { type: "FILE_DATA", hasContent: false },
+    { type: "ANNOUNCE", from: "p", file: fileOfNumber(1) },
+    { type: "DELETE", from: "p", fileId: idOf(1) },
+  ];
+  for (const message of messages) {
+    ok(describe(message).startsWith(message.type));
+    deepStrictEqual(
+      events(new Machine().message(message, "10.0.0.1"), "request").map((
+        { ip, text },
+      ) => [ip, text]),
+      [["10.0.0.1", describe(message)]],
+    );
+  }
+});

@@ -1,0 +1,156 @@
+// Scenarios of growing together: a large network, a lossy one, a first message that is lost, one seed.
+// The bound on messages comes from the protocol: a gossip id leaves its originator for at most 5 peers of
+// the round and 5 that fade, each receiver hands it on to at most 3 and answers it once; an originator is
+// answered and forwarded 5 times at once, then once in 10 s.
+
+import assert from "node:assert/strict";
+import {
+  GOSSIP_FANOUT,
+  MAX_FORWARDS,
+  ORIGINATOR_BURST,
+  ORIGINATOR_PER_SECOND,
+} from "../../protocol/limits.ts";
+import { buildLab, type Lab, rounds, roundsToOneView, startAll } from "./lab.ts";
+import { Network, ROUND_MS } from "./network.ts";
+import { largeNetwork, type Scenario } from "./seeds.ts";
+import { lacking, lackingFile, lackingPeer } from "./views.ts";
+
+const PER_RECEIVER = MAX_FORWARDS + 1;
+/** Rounds have a jitter of a tenth, so that up to 30 / 27 of them fall into 30 s. */
+const ROUNDS_IN_30_S = 1 / 0.9;
+/** Peers of the round, peers that fade, peers whose list is missing, and a missing bootstrap. */
+const OWN_SENDS = 3 * GOSSIP_FANOUT + 1;
+
+/** Messages that a peer of a settled network of `peers` may send in 30 s, on average. */
+export function settledBound(peers: number): number {
+  return Math.ceil(ROUNDS_IN_30_S * (OWN_SENDS + (peers - 1) * PER_RECEIVER));
+}
+
+/** The same while `peers` of them get to know each other: the limits per originator are what holds. */
+export function joiningBound(peers: number): number {
+  const perOriginator = ORIGINATOR_BURST + ORIGINATOR_PER_SECOND * ROUND_MS / 1000;
+  // Each one that was not known before is gossiped to at once.
+  return Math.ceil((peers - 1) * (perOriginator * PER_RECEIVER + 1) + ROUNDS_IN_30_S * OWN_SENDS);
+}
+
+function messagesPerPeer({ network }: Lab, fromRound: number, toRound: number): number {
+  const { messages } = network.meter.between(fromRound, toRound);
+  return Math.round(messages / network.hosts.length / (toRound - fromRound));
+}
+
+/** To the next beginning of a round of the meter. */
+function finishRound(network: Network): number {
+  network.run(ROUND_MS - (network.nowMs % ROUND_MS));
+  return network.nowMs / ROUND_MS;
+}
+
+/** Growing together at full size; what it costs a peer grows with `peers`, what it costs us with its square. */
+export const large = (peers: number): Scenario => ({
+  name: `${peers} peers with one to three bootstraps each become one network and stay it`,
+  run(seed) {
+    const lab = buildLab(seed, peers);
+    const { network } = lab;
+    startAll(lab);
+    const toOneView = roundsToOneView(network, 4);
+    const settled = finishRound(network);
+    for (let round = 0; round < settled; round++) {
+      const perPeer = messagesPerPeer(lab, round, round + 1);
+      assert(perPeer <= joiningBound(peers), `${perPeer} messages per peer in round ${round}`);
+    }
+    const news = network.random.sample(network.hosts, 5);
+    for (const host of news) host.publish(`news-${host.index}`, `news of ${host.index}`);
+    network.run(2_000);
+    assert.equal(lackingFile(network, network.live), undefined, "an announced file is not known");
+    const left = network.meter.events.get("peer-left") ?? 0;
+    finishRound(network);
+    assert.equal(lacking(network), undefined, "the network did not stay one");
+    assert.equal(network.meter.events.get("peer-left") ?? 0, left, "live peers were dropped");
+    network.invariants.scanAll();
+    const perPeer = messagesPerPeer(lab, settled, settled + 1);
+    assert(perPeer <= settledBound(peers), `${perPeer} messages per peer and round`);
+    const { bytes } = network.meter.between(settled, settled + 1);
+    return {
+      "rounds to one view": toOneView,
+      "messages per peer in the first round": messagesPerPeer(lab, 0, 1),
+      "per peer and settled round": perPeer,
+      "bound": settledBound(peers),
+      "KiB per peer and settled round": Math.round(bytes / peers / 1024),
+    };
+  },
+});
+
+const LOSSY = 80;
+
+export const lossy: Scenario = {
+  name: `${LOSSY} peers become one network while one connection in ten fails and some are reset`,
+  run(seed) {
+    const lab = buildLab(seed, LOSSY);
+    const { network } = lab;
+    network.connectFailureRate = 0.1;
+    network.resetRate = 0.01;
+    startAll(lab);
+    const tookMs = network.runUntil(() => !lackingPeer(network.live), 6 * ROUND_MS);
+    assert(tookMs !== undefined, `not everybody is tracked: ${lackingPeer(network.live)}`);
+    const toOneView = rounds(tookMs) + roundsToOneView(network, 6);
+    network.invariants.scanAll();
+    return {
+      "rounds until all are tracked": rounds(tookMs),
+      "rounds to one view": toOneView,
+      "messages per peer and round": messagesPerPeer(lab, 0, Math.ceil(toOneView)),
+    };
+  },
+};
+
+export const lateJoin: Scenario = {
+  name: "A peer whose first join message is refused, unanswered or lost joins by trying again",
+  run(seed) {
+    const figures: Record<string, number> = {};
+    for (const fault of ["refused", "unanswered", "lost"] as const) {
+      const network = new Network(seed);
+      const bootstrap = network.addHost();
+      const peer = network.addHost({ bootstraps: [bootstrap] });
+      if (fault !== "refused") bootstrap.start();
+      if (fault === "unanswered") network.partition([bootstrap], [peer]);
+      if (fault === "lost") network.resetRate = 1;
+      peer.start();
+      network.run(2_500);
+      assert(lackingPeer([bootstrap, peer]), "the first message was not lost");
+      if (fault === "refused") bootstrap.start();
+      network.heal();
+      network.resetRate = 0;
+      const tookMs = network.runUntil(() => !lacking(network), ROUND_MS);
+      assert(tookMs !== undefined, `${fault}: not joined a round later: ${lacking(network)}`);
+      figures[`seconds after ${fault}`] = tookMs / 1000;
+    }
+    return figures;
+  },
+};
+
+function traceOf(seed: number): string {
+  const lab = buildLab(seed, 20, { autoFetch: 3 });
+  lab.network.connectFailureRate = 0.05;
+  lab.network.resetRate = 0.02;
+  startAll(lab);
+  lab.network.run(ROUND_MS);
+  lab.network.random.pick(lab.hosts).kill();
+  lab.network.run(2 * ROUND_MS);
+  return lab.network.trace.digest();
+}
+
+export const replay: Scenario = {
+  name: "One seed gives one trace, another seed another",
+  run(seed) {
+    const trace = traceOf(seed);
+    assert.equal(traceOf(seed), trace);
+    assert.notEqual(traceOf(seed + 1), trace);
+    return { trace: trace.slice(0, 16) };
+  },
+};
+
+/** All of them; `peers` is the size of the large network. */
+export const scenarios = (peers: number): readonly Scenario[] => [
+  large(largeNetwork(peers)),
+  lossy,
+  lateJoin,
+  replay,
+];

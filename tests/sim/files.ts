@@ -1,0 +1,130 @@
+// Scenarios of files: holders that lie, owners that delete while others fetch, pushes and copies.
+
+import assert from "node:assert/strict";
+import type { Host, Lie } from "./host.ts";
+import { isWhole } from "./host.ts";
+import { addMember, buildLab, roundsToOneView, settledLab, startAll } from "./lab.ts";
+import { type Network, ROUND_MS, TIMEOUT_MS } from "./network.ts";
+import { rounds } from "./lab.ts";
+import type { Figures, Scenario } from "./seeds.ts";
+
+const LIES: readonly Lie[] = ["wrong", "absent", "cut", "silent"];
+
+/** The first file that one of the hosts should hold and does not. */
+function lackingContent(network: Network, hosts: readonly Host[]): string | undefined {
+  for (const host of hosts) {
+    for (const { file } of network.published.values()) {
+      if (!host.peer.state.catalogue.get(file.fileId)?.held || !isWhole(host, file)) {
+        return `${host.peerId} lacks ${file.name}`;
+      }
+    }
+  }
+  return undefined;
+}
+
+export const liars: Scenario = {
+  name: "Peers that serve wrong content, none, half or nothing keep nobody from the right one",
+  run(seed): Figures {
+    const lab = buildLab(seed, 24, { autoFetch: Infinity });
+    const { network, bootstraps } = lab;
+    const honest = [...lab.hosts];
+    const files = [...network.published.values()].map(({ file }) => file);
+    // A bootstrap that lies is asked first by everybody.
+    const liars = [bootstraps[2]!, ...LIES.map(() => addMember(network, bootstraps))];
+    honest.splice(honest.indexOf(bootstraps[2]!), 1);
+    liars.forEach((liar, i) => {
+      const others = files.filter(({ owner }) => owner !== liar.peerId);
+      for (const file of network.random.sample(others, 10)) {
+        liar.pretend(file, LIES[i % LIES.length]!);
+      }
+    });
+    startAll(lab);
+    const tookMs = network.runUntil(() => !lackingContent(network, honest), 20 * ROUND_MS);
+    assert(tookMs !== undefined, `not everybody has everything: ${lackingContent(network, honest)}`);
+    network.invariants.scanAll();
+    return {
+      "rounds until everybody has everything": rounds(tookMs),
+      "attempts that failed": network.meter.events.get("attempt-failed") ?? 0,
+      "downloads": network.meter.events.get("downloaded") ?? 0,
+    };
+  },
+};
+
+/** Whoever still holds or lists a file, in words. */
+function remains(hosts: readonly Host[], fileId: string): string | undefined {
+  for (const host of hosts) {
+    if (host.peer.state.catalogue.get(fileId)) return `${host.peerId} still lists it`;
+    if (host.disk.has(fileId)) return `${host.peerId} still has its content`;
+  }
+  return undefined;
+}
+
+export const deleted: Scenario = {
+  name: "What an owner deletes while others fetch it is gone everywhere and does not come back",
+  run(seed): Figures {
+    const { network } = settledLab(seed, 30, { autoFetch: Infinity });
+    network.run(2 * ROUND_MS);
+    const gone: string[] = [];
+    let held = 0;
+    for (let i = 0; i < 20; i++) {
+      const owner = network.random.pick(network.live);
+      const { fileId } = owner.publish(`short-lived-${i}`, `content for a moment ${i}`);
+      network.run(network.random.between(20, 200));
+      held += network.live.filter(({ disk }) => disk.has(fileId)).length;
+      owner.delete(fileId);
+      gone.push(fileId);
+      network.run(1_000);
+    }
+    network.run(2 * TIMEOUT_MS);
+    for (const fileId of gone) {
+      assert.equal(remains(network.live, fileId), undefined, `${gone.indexOf(fileId)} came back`);
+    }
+    network.invariants.scanAll();
+    return { "deleted": gone.length, "copies when deleted": held };
+  },
+};
+
+export const absentOwner: Scenario = {
+  name: "A peer that was away while a file was deleted does not bring it back to the others",
+  run(seed): Figures {
+    const { network, hosts } = settledLab(seed, 30, { autoFetch: Infinity });
+    const [owner, holder] = [hosts[10]!, hosts[20]!];
+    const { fileId } = owner.publish("passed on", "content that somebody keeps");
+    const tookMs = network.runUntil(() => holder.disk.has(fileId), ROUND_MS);
+    assert(tookMs !== undefined, "nobody fetched it");
+    holder.kill();
+    network.run(1_000);
+    owner.delete(fileId);
+    network.run(10_000);
+    holder.restart();
+    network.run(3 * ROUND_MS);
+    const others = network.live.filter((host) => host !== holder);
+    assert.equal(remains(others, fileId), undefined);
+    network.invariants.scanAll();
+    return { "seconds until it was held": tookMs / 1000 };
+  },
+};
+
+export const copies: Scenario = {
+  name: "A published file gets a copy at one other peer, also when some do not answer",
+  run(seed): Figures {
+    const { network, hosts } = settledLab(seed, 30);
+    for (const host of network.random.sample(hosts.slice(3), 6)) host.kill("silent");
+    const files = network.live.map((host) => host.publish(`copied-${host.index}`, `for ${host.index}`));
+    network.run(15_000);
+    let copies = 0;
+    for (const { fileId, owner } of files) {
+      const holders = network.live.filter((host) => host.disk.has(fileId));
+      assert(holders.some(({ peerId }) => peerId === owner), "the owner lost it");
+      copies += holders.length - 1;
+    }
+    // Up to three peers are asked for each; one in five of them is silent.
+    assert(copies >= 0.9 * files.length, `${copies} copies of ${files.length} files`);
+    assert(copies <= files.length, `${copies} copies of ${files.length} files`);
+    roundsToOneView(network, 4);
+    network.invariants.scanAll();
+    return { "files": files.length, "copies": copies };
+  },
+};
+
+export const scenarios: readonly Scenario[] = [liars, deleted, absentOwner, copies];

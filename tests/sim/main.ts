@@ -1,0 +1,40 @@
+// Runs every scenario with many seeds and prints a line for each: what was measured, or how to replay
+// what failed. Usage: deno run -A tests/sim/main.ts [seeds] [words of the name]
+
+import * as convergence from "./convergence.ts";
+import { type Figures, type Scenario, seeds, withSeed } from "./seeds.ts";
+import * as files from "./files.ts";
+import * as names from "./names.ts";
+import * as trouble from "./trouble.ts";
+
+const scenarios: readonly Scenario[] = [
+  ...convergence.scenarios(300),
+  ...trouble.scenarios,
+  ...files.scenarios,
+  ...names.scenarios,
+];
+
+function shown(figures: Figures): string {
+  return Object.entries(figures).map(([name, value]) => `${name} ${value}`).join(", ");
+}
+
+if (import.meta.main) {
+  const [count = "1", ...words] = Deno.args;
+  const wanted = words.join(" ").toLowerCase();
+  let failures = 0;
+  for (const { name, run } of scenarios) {
+    if (!name.toLowerCase().includes(wanted)) continue;
+    for (const seed of seeds(Number(count))) {
+      const began = performance.now();
+      const seconds = () => `${((performance.now() - began) / 1000).toFixed(1)} s`;
+      try {
+        const [figures = {}] = withSeed(name, [seed], run);
+        console.log(`ok   seed ${seed}, ${seconds()}: ${name}: ${shown(figures)}`);
+      } catch (error) {
+        failures++;
+        console.log(`FAIL seed ${seed}, ${seconds()}: ${error instanceof Error ? error.message : error}`);
+      }
+    }
+  }
+  if (failures > 0) Deno.exit(1);
+}

@@ -1,0 +1,53 @@
+// Somebody who is no peer of ours: writes what a scenario wants, as bytes, and remembers what comes back.
+
+import type { Address } from "../../protocol/address.ts";
+import { encodeMessage, type Gossip, type Message } from "../../protocol/message.ts";
+import type { Endpoint, Network } from "./network.ts";
+import { Inbound, joined } from "./wire.ts";
+
+export class Stranger implements Endpoint {
+  readonly index: number;
+  readonly ip: string;
+  readonly state = "up";
+  readonly life = 1;
+  readonly received: Message[] = [];
+  /** What it does when a message comes. */
+  onMessage: (message: Message, ip: string) => void = () => {};
+  #ids = 0;
+
+  constructor(readonly network: Network, readonly port = 8115) {
+    ({ index: this.index, ip: this.ip } = network.newPlace(this));
+    network.listen(this, this);
+  }
+
+  get address(): Address {
+    return { host: this.ip, port: this.port };
+  }
+
+  /** A gossip in any name, from any address. */
+  gossip(peerId: string, node: string, { host, port } = this.address): Gossip {
+    const id = `stranger-${this.index}-${++this.#ids}`;
+    return { type: "GOSSIP", peerId, host, port, id, ext: { v: 1, node } };
+  }
+
+  send(to: Address, message: Message): void {
+    const bytes = encodeMessage(message);
+    this.network.meter.sent(this.network.nowMs, this.index, message.type, bytes.length);
+    this.network.connect(this, to, "operator", (dialled) => {
+      if ("at" in dialled) this.network.carry(this, dialled, bytes);
+    });
+  }
+
+  receive(pieces: readonly Uint8Array[], ip: string): boolean {
+    const inbound = new Inbound({
+      message: (message) => {
+        this.received.push(message);
+        this.onMessage(message, ip);
+      },
+      offered: () => false,
+      refused: (error) => this.network.invariants.fail(`host ${this.index}`, error.message),
+    });
+    inbound.feed(joined(pieces));
+    return true;
+  }
+}

@@ -1,0 +1,100 @@
+// Scenarios of trouble: halves that lose each other, machines that sleep, peers that die and come.
+
+import assert from "node:assert/strict";
+import type { Host } from "./host.ts";
+import { addMember, roundsToOneView, settledLab } from "./lab.ts";
+import { ROUND_MS, TIMEOUT_MS } from "./network.ts";
+import type { Figures, Scenario } from "./seeds.ts";
+import { lackingPeer, traceOf } from "./views.ts";
+
+const PARTITION_MS = 180_000;
+/** After the timeout, the tick that notices. */
+const TICK_MS = 1_000;
+
+/** Half and half for three minutes, then healed; returns the rounds to one view. */
+function partition(seed: number, where: "in one half" | "in both halves"): number {
+  const { network, bootstraps, hosts } = settledLab(seed, 50);
+  const others = network.random.sample(hosts.filter((host) => !bootstraps.includes(host)), 50);
+  const inFirst = where === "in one half" ? bootstraps : bootstraps.slice(1);
+  const first = [...inFirst, ...others.slice(0, 25 - inFirst.length)];
+  const second = hosts.filter((host) => !first.includes(host));
+  network.partition(first, second);
+  network.run(PARTITION_MS);
+  for (const half of [first, second]) {
+    assert.equal(lackingPeer(half), undefined, "a half is not one network of its own");
+    network.random.pick(half).publish(`meanwhile-${half.length}-${half[0]!.index}`, "of a half");
+  }
+  network.run(ROUND_MS);
+  network.heal();
+  const toOneView = roundsToOneView(network, 3);
+  network.invariants.scanAll();
+  return toOneView;
+}
+
+export const partitioned: Scenario = {
+  name: "Half and half for three minutes, then healed: one view within three rounds",
+  run(seed): Figures {
+    return {
+      "rounds, bootstraps in one half": partition(seed, "in one half"),
+      "rounds, bootstraps in both": partition(seed, "in both halves"),
+    };
+  },
+};
+
+export const asleep: Scenario = {
+  name: "Machines that slept or stood still for ten minutes are back within three rounds",
+  run(seed): Figures {
+    const { network, hosts } = settledLab(seed, 40);
+    const [sleeper, stopped, bootstrap] = [hosts[10]!, hosts[20]!, hosts[0]!];
+    sleeper.suspend(600_000, "asleep");
+    stopped.suspend(600_000, "stopped");
+    bootstrap.suspend(600_000, "asleep");
+    network.run(600_000 - 1);
+    const awake = hosts.filter((host) => ![sleeper, stopped, bootstrap].includes(host));
+    assert.equal(lackingPeer(awake), undefined, "those who were awake are not one network");
+    network.run(1);
+    return { "rounds to one view": roundsToOneView(network, 3) };
+  },
+};
+
+export const churn: Scenario = {
+  name: "The dead disappear everywhere within the timeout and a round while others come and go",
+  run(seed): Figures {
+    const { network, bootstraps } = settledLab(seed, 40);
+    const died: { readonly host: Host; readonly atMs: number }[] = [];
+    for (let step = 0; step < 36; step++) {
+      const mortal = network.live.filter((host) => !bootstraps.includes(host));
+      const host = network.random.pick(mortal);
+      host.kill(network.random.chance(0.5) ? "down" : "silent");
+      died.push({ host, atMs: network.nowMs });
+      const newcomer = addMember(network, bootstraps);
+      newcomer.publish(`file-${newcomer.index}`, `content ${newcomer.index}`);
+      newcomer.start();
+      network.run(5_000);
+      for (const { host, atMs } of died) {
+        if (network.nowMs - atMs < TIMEOUT_MS + ROUND_MS + TICK_MS) continue;
+        assert.equal(traceOf(host, network.live), undefined);
+      }
+    }
+    const toOneView = roundsToOneView(network, 4);
+    network.invariants.scanAll();
+    return { "died": died.length, "rounds to one view afterwards": toOneView };
+  },
+};
+
+export const goneBootstrap: Scenario = {
+  name: "A network outlives its bootstraps, and they find back into it",
+  run(seed): Figures {
+    const { network, bootstraps } = settledLab(seed, 30);
+    for (const bootstrap of bootstraps) bootstrap.kill("silent");
+    network.run(2 * TIMEOUT_MS);
+    for (const bootstrap of bootstraps) {
+      assert.equal(traceOf(bootstrap, network.live), undefined);
+    }
+    assert.equal(lackingPeer(network.live), undefined, "the others lost each other");
+    for (const bootstrap of bootstraps) bootstrap.restart({ forgets: true });
+    return { "rounds to one view": roundsToOneView(network, 3) };
+  },
+};
+
+export const scenarios: readonly Scenario[] = [partitioned, asleep, churn, goneBootstrap];
