@@ -22,8 +22,12 @@ export function canonicalHost(host: string): string {
   return canonicalIp(host) ?? host.toLowerCase().replace(/\.$/, "");
 }
 
+/** The plain spelling of IPv4, by far the most frequent: it is canonical as it stands. */
+const plainIpv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+
 /** Canonical form of a literal IP address in any spelling, IPv4-mapped as IPv4; undefined for names. */
 export function canonicalIp(text: string): string | undefined {
+  if (plainIpv4.test(text)) return text;
   const bare = text.replace(/^\[|\]$/g, "").replace(/%.*$/, "");
   if (!/^[0-9a-fx.:]+$/i.test(bare)) return undefined;
   if (bare.includes(":")) {

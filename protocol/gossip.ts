@@ -32,6 +32,8 @@ import type { Destination, PeerState } from "./state.ts";
 
 type Sender = Pick<Gossip, "peerId" | "host" | "port"> & { readonly ext?: Ext };
 
+/** Greetings within this time share an id; with one round of gossip in it, others still answer them all. */
+const GREETING_MS = 2 * 1000 / ORIGINATOR_PER_SECOND;
 /** Files named to somebody whose name belongs to another peer: enough to see that we are alive. */
 const STRANGER_FILES = 8;
 /** An old address is asked at most this often who is there. */
@@ -46,6 +48,8 @@ export class Gossiping {
   readonly #pending = new Set<string>();
   /** Machine and port that the configured bootstraps led to: they may call themselves otherwise. */
   readonly #ledTo = new Map<string, string>();
+  #greetingId = "";
+  #greetingMs = -Infinity;
   #startedMs = 0;
   #started = false;
   #synchronized = false;
@@ -301,7 +305,7 @@ export class Gossiping {
     );
     // The receiver has no connection to the originator, so an empty host is filled in.
     const named = message.host === "" ? { ...message, host: ip } : message;
-    for (const record of chosen) state.send(record, named);
+    state.sendToAll(chosen, named);
   }
 
   #round(): void {
@@ -358,14 +362,22 @@ export class Gossiping {
     targets: readonly Destination[],
     { wantList = true, ticket }: { wantList?: boolean; ticket?: Ticket } = {},
   ): void {
-    const message = this.#ownGossip(wantList);
-    for (const target of targets) this.state.send(target, message, ticket);
+    if (targets.length > 0) this.state.sendToAll(targets, this.#ownGossip(wantList), ticket);
   }
 
   #ownGossip(wantList = true): Gossip {
     const { state } = this;
-    const ext = wantList ? { ...state.ext, want: "list" as const } : state.ext;
-    return { type: "GOSSIP", ...this.#self(), id: state.freshId(), ext };
+    if (!wantList) {
+      return { type: "GOSSIP", ...this.#self(), id: state.freshId(), ext: state.ext };
+    }
+    // Greetings of some seconds are one gossip: who met it on its way has answered already, and the
+    // limits of others on what one originator may say are not used up by meeting many peers at once.
+    if (state.nowMs - this.#greetingMs >= GREETING_MS) {
+      this.#greetingMs = state.nowMs;
+      this.#greetingId = state.freshId();
+    }
+    const ext = { ...state.ext, want: "list" as const };
+    return { type: "GOSSIP", ...this.#self(), id: this.#greetingId, ext };
   }
 
   #self(): { peerId: string; host: string; port: number } {

@@ -50,6 +50,7 @@ export class Lists {
   readonly #inboxes = new Map<string, Inbox>();
   readonly #told = new Map<string, Told>();
   readonly #entryText = new WeakMap<FileRecord, string>();
+  #emptyReply: Uint8Array<ArrayBuffer> | undefined;
   readonly #cuts = new Map<string, Cut>();
   readonly #replies: KeyedWindows;
   readonly #bytes: KeyedWindows;
@@ -261,18 +262,32 @@ export class Lists {
     part: readonly [number, number, string] | undefined,
   ): boolean {
     const { state } = this;
-    const { peerId, address } = state.config;
-    const ext = part ? { ...state.ext, part } : state.ext;
-    const text = avoidBraceAtReadEdge(
-      replyText(
-        { type: "GOSSIP_REPLY", host: address.host, port: address.port, peerId, ext },
-        entries,
-      ),
-    );
+    // Most replies between peers that remember are empty, and all alike.
+    const bytes = entries.length === 0 && !part ? this.#empty() : this.#encode(entries, part);
     // Who has not proved itself shares the budget of all that name the same machine.
     const key = isProven(record) ? placeOf(record) : machineOf(record);
-    if (!this.#bytes.take(key, state.nowMs, text.length)) return false;
-    return state.sendBytes(record, "GOSSIP_REPLY", new TextEncoder().encode(text));
+    if (!this.#bytes.take(key, state.nowMs, bytes.length)) return false;
+    return state.sendBytes(record, "GOSSIP_REPLY", bytes);
+  }
+
+  #empty(): Uint8Array<ArrayBuffer> {
+    return this.#emptyReply ??= this.#encode([], undefined);
+  }
+
+  #encode(
+    entries: readonly string[],
+    part: readonly [number, number, string] | undefined,
+  ): Uint8Array<ArrayBuffer> {
+    const { peerId, address } = this.state.config;
+    const ext = part ? { ...this.state.ext, part } : this.state.ext;
+    const head = {
+      type: "GOSSIP_REPLY",
+      host: address.host,
+      port: address.port,
+      peerId,
+      ext,
+    } as const;
+    return new TextEncoder().encode(avoidBraceAtReadEdge(replyText(head, entries)));
   }
 
   #text(file: FileRecord): string {

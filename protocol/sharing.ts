@@ -197,7 +197,7 @@ export class Sharing {
     if (file.owner === state.config.peerId) {
       state.catalogue.bury(fileId, state.nowMs);
       const message: Message = { type: "DELETE", from: file.owner, fileId, ext: state.ext };
-      for (const record of state.membership.all()) state.send(record, message);
+      state.sendToAll(state.membership.all(), message);
       state.tell({ name: "deleted", file, by: "us" });
     } else {
       state.catalogue.release(fileId, state.nowMs);
@@ -277,7 +277,7 @@ export class Sharing {
   #announce(file: FileRecord): void {
     const { state } = this;
     const message: Message = { type: "ANNOUNCE", from: state.config.peerId, file, ext: state.ext };
-    for (const record of state.membership.all()) state.send(record, message);
+    state.sendToAll(state.membership.all(), message);
   }
 
   /** One tracked peer that can take it gets a copy. */

@@ -106,6 +106,12 @@ export class PeerState {
     return this.sendBytes(to, message.type, encodeMessage(message), ticket);
   }
 
+  /** The same message to many; it is made once. */
+  sendToAll(targets: Iterable<Destination>, message: Message, ticket?: Ticket): void {
+    const bytes = encodeMessage(message);
+    for (const to of targets) this.sendBytes(to, message.type, bytes, ticket);
+  }
+
   sendBytes(
     to: Destination,
     what: Message["type"],

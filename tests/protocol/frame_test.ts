@@ -148,6 +148,7 @@ Deno.test("the number of values in one message is bounded whatever their shape",
   const nested = (count: number) => `{"files":[${Array(count).fill(inner).join(",")}]}`;
   strictEqual(lastOf(nested(fits - 1))?.startsWith("{"), true);
   strictEqual(lastOf(nested(fits + 1)), "refused: too-many-values");
+  strictEqual(log(nested(fits - 1).repeat(2)).length, 2, "each message has its own count");
 });
 
 Deno.test("a message that is too long is refused before its end, a list has room of its own", () => {

@@ -38,6 +38,14 @@ Deno.test("any value leaves as printable ASCII that means the same", () => {
   );
 });
 
+Deno.test("what is no printable ASCII leaves as an escape", () => {
+  strictEqual(
+    asciiJson("\x7f\x80\u00e4\u2028\ud83e\uddc0\ud800"),
+    '"\\u007f\\u0080\\u00e4\\u2028\\ud83e\\uddc0\\ud800"',
+  );
+  strictEqual(asciiJson("\0\n\x1f ~"), '"\\u0000\\n\\u001f ~"');
+});
+
 Deno.test("every closing brace that leaves is structure", () => {
   strictEqual(asciiJson({ "}": "}}", a: ["}"] }), '{"\\u007d":"\\u007d\\u007d","a":["\\u007d"]}');
   fc.assert(

@@ -114,7 +114,7 @@ export class Host implements Endpoint {
     this.#newPeer();
     const { catalogue } = this.peer.state;
     for (const [fileId, sinceMs] of this.#tombstones) catalogue.restoreTombstone(fileId, sinceMs);
-    this.#hold(this.#files.filter(({ fileId }) => this.disk.has(fileId)), "restored");
+    this.#hold(this.#files.filter(({ fileId }) => this.disk.has(fileId)), "loaded");
     this.start();
   }
 
@@ -141,7 +141,7 @@ export class Host implements Endpoint {
     const file = recordOf(name, content, this.peerId, this.network.nowMs);
     this.disk.set(file.fileId, content);
     this.network.published.set(file.fileId, { file, host: this });
-    this.#hold([file], this.state === "up" ? "published" : "restored");
+    this.#hold([file], this.state === "up" ? "published" : "loaded");
     return file;
   }
 
@@ -252,7 +252,7 @@ export class Host implements Endpoint {
     });
   }
 
-  #hold(files: readonly FileRecord[], how: "published" | "restored" | "found"): void {
+  #hold(files: readonly FileRecord[], how: "published" | "loaded" | "found"): void {
     const held = files.map((file) => ({ file, sizeBytes: file.sizeBytes ?? 0 }));
     if (held.length > 0) this.take({ kind: "held", files: held, how });
   }
