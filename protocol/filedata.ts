@@ -10,19 +10,21 @@ export interface ContentSink {
   write(content: Uint8Array): void;
 }
 
-const NULL_TEXT = [0x6e, 0x75, 0x6c, 0x6c];
+const NULL_TEXT = "null";
 
 export class FileDataDecoder {
   readonly #hex = new HexDecoder();
   #digits = 0;
-  #nulls = 0;
+  /** What came of the word "null". */
+  #nullText = "";
 
   constructor(readonly sink: ContentSink) {}
 
   /** Takes a piece of the string. Throws `ProtocolError` "bad-hex". */
-  write(piece: Uint8Array): void {
-    if (this.#nulls > 0 || (this.#digits === 0 && piece[0] === NULL_TEXT[0])) {
-      this.#writeNull(piece);
+  write(piece: string): void {
+    if (this.#nullText !== "" || (this.#digits === 0 && piece.startsWith("n"))) {
+      this.#nullText += piece.slice(0, NULL_TEXT.length + 1);
+      if (!NULL_TEXT.startsWith(this.#nullText)) throw notHex();
       return;
     }
     this.#digits += piece.length;
@@ -32,22 +34,15 @@ export class FileDataDecoder {
 
   /** The string is over. Returns whether it was content ("null" is not). */
   end(): boolean {
-    if (this.#nulls === 0) {
+    if (this.#nullText === "") {
       this.#hex.end();
       return true;
     }
-    if (this.#nulls < NULL_TEXT.length) throw badNull();
+    if (this.#nullText !== NULL_TEXT) throw notHex();
     return false;
-  }
-
-  #writeNull(piece: Uint8Array): void {
-    for (const byte of piece) {
-      if (byte !== NULL_TEXT[this.#nulls]) throw badNull();
-      this.#nulls++;
-    }
   }
 }
 
-function badNull(): ProtocolError {
+function notHex(): ProtocolError {
   return new ProtocolError("bad-hex", "File data holds a character that is no hex digit");
 }

@@ -4,38 +4,36 @@
 
 import { ProtocolError } from "./errors.ts";
 
-const ascii = new TextDecoder();
 const utf8 = new TextEncoder();
 
 /** Decodes one hex string that comes in pieces of any length. */
 export class HexDecoder {
-  #carry = -1;
+  #carry = "";
   #out = new Uint8Array(0);
 
   /**
    * Bytes that the piece completes; valid until the next call.
    * Throws `ProtocolError` ("bad-hex") at the first character that is no hex digit.
    */
-  decode(piece: Uint8Array): Uint8Array {
-    const digits = piece.length + (this.#carry < 0 ? 0 : 1);
+  decode(piece: string): Uint8Array {
+    const digits = this.#carry.length + piece.length;
     if (this.#out.length < digits >> 1) this.#out = new Uint8Array(digits >> 1);
     let written = 0;
     let from = 0;
-    if (this.#carry >= 0 && piece.length > 0) {
-      written = this.#set(String.fromCharCode(this.#carry, piece[0]!), 0);
-      this.#carry = -1;
+    if (this.#carry !== "" && piece !== "") {
+      written = this.#set(this.#carry + piece[0], 0);
+      this.#carry = "";
       from = 1;
     }
-    const odd = (piece.length - from) & 1;
-    const until = piece.length - odd;
-    if (until > from) written += this.#set(ascii.decode(piece.subarray(from, until)), written);
-    if (odd === 1) this.#carry = piece[until]!;
+    const until = piece.length - ((piece.length - from) & 1);
+    if (until > from) written += this.#set(piece.slice(from, until), written);
+    this.#carry += piece.slice(until);
     return this.#out.subarray(0, written);
   }
 
   /** The string is over. Throws `ProtocolError` if it had an odd number of digits. */
   end(): void {
-    if (this.#carry >= 0) {
+    if (this.#carry !== "") {
       throw new ProtocolError("bad-hex", "File data has an odd number of digits");
     }
   }

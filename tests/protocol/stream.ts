@@ -56,7 +56,7 @@ export function scan(pieces: Iterable<Uint8Array>, limits: ScanLimits = {}): Sca
   const scanner = new FrameScanner({
     message: (bytes, streamed) => void log.push(`${streamed ? "streamed " : ""}${textOf(bytes)}`),
     dataStart: (envelope) => void log.push(`data after ${textOf(envelope)}`),
-    data: (piece) => void (data += textOf(piece)),
+    data: (piece) => void (data += piece),
     dataEnd: () => {
       log.push(`data ${data}`);
       data = "";

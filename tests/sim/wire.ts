@@ -3,7 +3,7 @@
 // machine. Content of files is collected here, because it is small in the simulation.
 
 import { ProtocolError } from "../../protocol/errors.ts";
-import { FrameScanner, type FrameHandler } from "../../protocol/frame.ts";
+import { type FrameHandler, FrameScanner } from "../../protocol/frame.ts";
 import { HexDecoder } from "../../protocol/hex.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { decodeMessage, type Message, peekEnvelope } from "../../protocol/message.ts";
@@ -57,7 +57,7 @@ export class Inbound implements FrameHandler {
     this.#content = taken ? "" : undefined;
   }
 
-  data(piece: Uint8Array): void {
+  data(piece: string): void {
     if (this.#hex) this.#content += text.decode(this.#hex.decode(piece));
   }
 
