@@ -122,7 +122,7 @@ export class Service {
       await this.#saving;
       await this.#snapshot();
       await this.store.sync();
-      await this.store.compactJournal();
+      this.store.compactJournal();
     } catch (error) {
       this.#trouble(error);
     }

@@ -11,13 +11,14 @@ import {
   allValues,
   DEV_BOOTSTRAP,
   everyOption,
-  isGiven,
   OPTIONS,
   type OptionValues,
   POSITIONALS,
+  rankOf,
   type Raw,
   type Sources,
   UsageError,
+  valueOf,
 } from "./options.ts";
 
 export const VERSION = "0.1.0";
@@ -77,15 +78,18 @@ function isStart(words: readonly string[]): boolean {
 export function parseArguments(args: readonly string[], surroundings: Surroundings): Parsed {
   const [first] = args;
   const words = args.filter((word) => !word.startsWith("-"));
+  const firstOption = args.findIndex((word) => word.startsWith("-"));
+  const leading = firstOption < 0 ? args : args.slice(0, firstOption);
   try {
-    if (!isStart(words)) {
+    if (!isStart(words) && !isStart(leading)) {
       if (first === "dummy") return parseDummy(args.slice(1), surroundings);
       if (first === "dev" && args.length === 1) return parseDev(surroundings);
     }
     return parseRun(args, surroundings);
   } catch (error) {
     if (error instanceof CommanderError) {
-      throw new UsageError(error.message.replace(/^error: /, "").replaceAll(/\s+/g, " "));
+      const text = error.message.replace(/^error: /, "").replaceAll(/\s+/g, " ");
+      throw new UsageError(visible(text, 500));
     }
     throw error;
   }
@@ -124,7 +128,8 @@ function parseRun(args: readonly string[], surroundings: Surroundings): Parsed {
   const shown = parse(program, args.length === 0 ? ["--help"] : args);
   if (shown) return shown;
   const flags = program.opts<Record<string, Raw | undefined>>();
-  const words = program.args[0] === "run" && !isStart(program.args)
+  // `run 8115 8116` is a peer of that name; with a peer id behind it, the word is the command.
+  const words = program.args[0] === "run" && program.args.length !== 3
     ? program.args.slice(1)
     : program.args;
   return { command: "run", config: runConfig(words, flags, surroundings) };
@@ -164,8 +169,9 @@ function runConfig(
 
 function bootstrapsOf(values: OptionValues, sources: Sources): readonly Address[] {
   if (values.noBootstrap) return [];
-  if (isGiven(OPTIONS.bootstrap, sources) || values.environment === "PROD") return values.bootstrap;
-  return [DEV_BOOTSTRAP];
+  const isDev = values.environment === "DEV" &&
+    rankOf(OPTIONS.environment, sources) < rankOf(OPTIONS.bootstrap, sources);
+  return isDev ? [DEV_BOOTSTRAP] : values.bootstrap;
 }
 
 /** A peer id as part of a folder's name. */
@@ -198,7 +204,7 @@ function readConfig(path: string, readFile: (path: string) => string): Record<st
     value = JSON.parse(readFile(path));
   } catch (cause) {
     const why = cause instanceof SyntaxError ? `is not JSON (${cause.message})` : "cannot be read";
-    throw new UsageError(`The config file ${path} ${why}`, { cause });
+    throw new UsageError(visible(`The config file ${path} ${why}`, 500), { cause });
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new UsageError(`The config file ${path} must hold a JSON object`);
@@ -237,13 +243,14 @@ function parseDummy(args: readonly string[], { env }: Surroundings): Parsed {
         ...MISBEHAVIOURS,
       ]),
     )
-    .addOption(new Flag("--log-level <level>", OPTIONS.logLevel.help).default("INFO"));
+    .addOption(new Flag("--log-level <level>", `${OPTIONS.logLevel.help} (default: INFO)`));
   const shown = parse(program, args);
   if (shown) return shown;
   if (program.args.length > 0) {
     throw new UsageError(`dummy takes options only, got "${visible(program.args.join(" "))}"`);
   }
   const { port, host, files, misbehave, logLevel } = program.opts();
+  const sources: Sources = { flags: { "log-level": logLevel }, env, file: {} };
   return {
     command: "dummy",
     config: {
@@ -251,7 +258,7 @@ function parseDummy(args: readonly string[], { env }: Surroundings): Parsed {
       port: portOf("port", port),
       files,
       misbehave,
-      logLevel: OPTIONS.logLevel.parse(logLevel ?? env("P2P_PEER_LOG_LEVEL")),
+      logLevel: valueOf(OPTIONS.logLevel, sources),
     },
   };
 }

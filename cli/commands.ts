@@ -136,7 +136,7 @@ async function carryOut(
     default: {
       const near = COMMAND_NAMES.find((known) => known.startsWith(name.slice(0, 2)));
       return `No command "${visible(name)}"${
-        near ? `; did you mean "${near}"?` : ""
+        near ? `; did you mean "${near}"?` : "."
       } Type "help" for all`;
     }
   }

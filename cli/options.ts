@@ -4,6 +4,7 @@
 
 import { DEFAULT_LIMITS, type Limits } from "../protocol/limits.ts";
 import type { Address } from "../protocol/address.ts";
+import { visible } from "../protocol/text.ts";
 
 /** Something on the command line, in the environment or in the config file cannot be used. Exit code 2. */
 export class UsageError extends Error {
@@ -28,34 +29,27 @@ export interface Option<T> {
 }
 
 const MIB = 1024 ** 2;
-const unitBytes: Record<string, number> = {
-  "": 1,
-  b: 1,
-  k: 1000,
-  kb: 1000,
-  kib: 1024,
-  m: 1000 ** 2,
-  mb: 1000 ** 2,
-  mib: MIB,
-  g: 1000 ** 3,
-  gb: 1000 ** 3,
-  gib: 1024 ** 3,
-  t: 1000 ** 4,
-  tb: 1000 ** 4,
-  tib: 1024 ** 4,
-};
+const unitBytes = new Map([["", 1], ["b", 1]]);
+for (const [power, letter] of ["k", "m", "g", "t"].entries()) {
+  unitBytes.set(letter, 1000 ** (power + 1));
+  unitBytes.set(`${letter}b`, 1000 ** (power + 1));
+  unitBytes.set(`${letter}ib`, 1024 ** (power + 1));
+}
 
 function size(raw: Raw): number {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(String(raw));
-  const unit = match && unitBytes[match[2]!.toLowerCase()];
+  const unit = match && unitBytes.get(match[2]!.toLowerCase());
   if (!match || !unit) {
     throw new UsageError(`must be a size such as 500000, 2MiB or 8GiB, got "${raw}"`);
   }
   return Math.round(Number(match[1]) * unit);
 }
 
+/** A number as it is written; what is no text and no number is none. */
+const numberOf = (raw: Raw) => ["string", "number"].includes(typeof raw) ? Number(raw) : NaN;
+
 function seconds(raw: Raw): number {
-  const value = Number(raw);
+  const value = numberOf(raw);
   if (!Number.isFinite(value) || value <= 0 || value > 86_400 * 365) {
     throw new UsageError(`must be a number of seconds above 0, got "${raw}"`);
   }
@@ -64,7 +58,7 @@ function seconds(raw: Raw): number {
 
 function whole(min: number, max: number): (raw: Raw) => number {
   return (raw) => {
-    const value = Number(raw);
+    const value = numberOf(raw);
     if (!Number.isInteger(value) || value < min || value > max || String(raw).trim() === "") {
       throw new UsageError(`must be a whole number from ${min} to ${max}, got "${raw}"`);
     }
@@ -384,17 +378,20 @@ export function valueOf<T>(option: Option<T>, { flags, env, file }: Sources): T 
     try {
       return option.parse(raw);
     } catch (error) {
-      if (error instanceof UsageError) throw new UsageError(`${place} ${error.message}`);
+      if (error instanceof UsageError) {
+        throw new UsageError(visible(`${place} ${error.message}`, 500));
+      }
       throw error;
     }
   }
   return option.fallback;
 }
 
-/** Whether any source names the option. */
-export function isGiven(option: Option<unknown>, { flags, env, file }: Sources): boolean {
-  return flags[option.name] !== undefined || !!env(envName(option.name)) ||
-    file[option.name] !== undefined;
+/** How far an option is from the person: 0 flag, 1 environment, 2 file, 3 default. */
+export function rankOf(option: Option<unknown>, { flags, env, file }: Sources): number {
+  if (flags[option.name] !== undefined) return 0;
+  if (env(envName(option.name))) return 1;
+  return file[option.name] === undefined ? 3 : 2;
 }
 
 /** All options from all sources. Throws `UsageError`. */
@@ -405,7 +402,7 @@ export function allValues(sources: Sources): OptionValues {
   }
   const limits: Limits = { ...DEFAULT_LIMITS };
   for (const option of LIMIT_OPTIONS) {
-    if (isGiven(option, sources)) limits[option.limit] = valueOf(option, sources);
+    if (rankOf(option, sources) < 3) limits[option.limit] = valueOf(option, sources);
   }
   return { ...values, limits } as OptionValues;
 }

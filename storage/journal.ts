@@ -3,8 +3,8 @@
 // itself only. The journal alone, without metadata.json, brings back every held file with its id and owner.
 
 import { createHash } from "node:crypto";
+import * as v from "valibot";
 import { parseJson } from "../protocol/message.ts";
-import { replaceFile } from "./atomic.ts";
 import { asStorageError } from "./errors.ts";
 import { entryOf, entryText, type MetadataEntry } from "./metadata.ts";
 
@@ -46,14 +46,25 @@ export class Journal {
     const lines = text.split("\n").filter((line) => line !== "");
     for (const line of lines) {
       const record = recordOf(line);
-      if (!record) damagedLines++;
-      else if (record.op === "hold") {
-        held.set(record.entry.file.fileId, record.entry);
-        unsynced.add(record.entry.file.fileId);
-      } else if (record.op === "drop") {
-        held.delete(record.fileId);
-        unsynced.delete(record.fileId);
-      } else for (const fileId of record.fileIds) unsynced.delete(fileId);
+      if (!record) {
+        damagedLines++;
+        continue;
+      }
+      switch (record.op) {
+        case "hold":
+          held.set(record.entry.file.fileId, record.entry);
+          unsynced.add(record.entry.file.fileId);
+          break;
+        case "drop":
+          held.delete(record.fileId);
+          unsynced.delete(record.fileId);
+          break;
+        case "synced":
+          for (const fileId of record.fileIds) unsynced.delete(fileId);
+          break;
+        default:
+          record satisfies never;
+      }
     }
     this.#lines = lines.length;
     return { held, unsynced, lines: lines.length, damagedLines };
@@ -84,16 +95,26 @@ export class Journal {
     return this.#lines > MIN_COMPACT_LINES && this.#lines > 4 * heldFiles;
   }
 
-  /** Replaces all lines by one per held file; `unsynced` ones stay so. Throws `StorageError`. */
-  async compact(held: readonly MetadataEntry[], unsynced: ReadonlySet<string>): Promise<void> {
+  /**
+   * Replaces all lines by one per held file; `unsynced` ones stay so. Throws `StorageError`.
+   * Nothing can be appended meanwhile: it happens in one turn.
+   */
+  compact(held: readonly MetadataEntry[], unsynced: ReadonlySet<string>): void {
     const fileIds = held.map(({ file }) => file.fileId).filter((id) => !unsynced.has(id));
     const records: JournalRecord[] = held.map((entry) => ({ op: "hold", entry }));
     if (fileIds.length > 0) records.push({ op: "synced", fileIds });
-    // Nothing may be appended to the old file while the new one is made: the text is made at once.
-    const text = records.map(lineOf).join("");
-    this.close();
-    await replaceFile(this.path, [text], { temporaries: this.temporaries, mode: 0o600 });
-    this.#lines = records.length;
+    const temporary = `${this.temporaries}/journal.jsonl`;
+    try {
+      this.close();
+      Deno.writeTextFileSync(temporary, records.map(lineOf).join(""), { mode: 0o600 });
+      const file = Deno.openSync(temporary, { read: true });
+      file.syncSync();
+      file.close();
+      Deno.renameSync(temporary, this.path);
+      this.#lines = records.length;
+    } catch (cause) {
+      throw asStorageError(cause, `Cannot write ${this.path}`);
+    }
   }
 
   close(): void {
@@ -111,11 +132,19 @@ function lineOf(record: JournalRecord): string {
   return `{"sum":"${sum(json)}","record":${json}}\n`;
 }
 
+const RecordShape = v.variant("op", [
+  v.object({ op: v.literal("hold"), entry: v.unknown() }),
+  v.object({ op: v.literal("drop"), fileId: v.string() }),
+  v.object({ op: v.literal("synced"), fileIds: v.array(v.string()) }),
+]);
+
+/** The record of a line; undefined when the line is damaged, or of a kind that a later version wrote. */
 function recordOf(line: string): JournalRecord | undefined {
   const match = /^\{"sum":"([0-9a-f]{8})","record":(.*)\}$/.exec(line);
   if (!match || sum(match[2]!) !== match[1]) return undefined;
-  const record = parseJson(match[2]!) as Record<string, unknown>;
-  if (record.op !== "hold") return record as unknown as JournalRecord;
+  const { success, output: record } = v.safeParse(RecordShape, parseJson(match[2]!));
+  if (!success) return undefined;
+  if (record.op !== "hold") return record;
   const entry = entryOf(record.entry);
   return entry && { op: "hold", entry };
 }

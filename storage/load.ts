@@ -12,14 +12,16 @@ import type { ShelvedFile } from "./shelf.ts";
 export interface LoadedStore {
   /** Held by the word of the journal; looked at again by the first scan. */
   readonly shelved: readonly ShelvedFile[];
-  /** Names of files that a crash may have damaged: recognized by content or not shared at all. */
-  readonly suspectNames: readonly string[];
-  /** Everything else that is known, held by the word of somebody's metadata or not held. */
+  /** Where files lay that a crash may have damaged: recognized by content or not shared at all. */
+  readonly suspects: ReadonlyMap<string, string>;
+  /** Everything that is known, held or not. */
   readonly entries: readonly MetadataEntry[];
   /** Names of files that were already without owner. */
   readonly unclaimed: readonly string[];
   /** Whose the files here are is not known any more. */
   readonly originsLost: boolean;
+  /** metadata.json cannot be read, and is to be set aside under this name. */
+  readonly damagedAside: string | undefined;
   /** Sentences for the person who starts the peer. */
   readonly notes: readonly string[];
 }
@@ -36,23 +38,25 @@ export async function loadStore(
       `${state.damagedLines} damaged lines of the journal were left out; all else was read`,
     );
   }
-  const { entries, damaged } = await loadMetadata(layout, now, notes);
+  const { entries, damaged, damagedAside } = await loadMetadata(layout, now, notes);
   const shelved: ShelvedFile[] = [];
-  const known = new Set<string>();
-  const suspects: MetadataEntry[] = [];
-  for (const entry of state?.held.values() ?? []) {
-    const { file, placement, pushed = false } = entry;
-    known.add(file.fileId);
+  const suspects = new Map<string, string>();
+  for (const { file, placement, pushed = false } of state?.held.values() ?? []) {
+    if (!placement) continue;
     // What a crash may have damaged is hashed again, by the same way as files of unknown content.
-    if (placement && !state!.unsynced.has(file.fileId)) shelved.push({ file, placement, pushed });
-    else suspects.push(entry);
+    if (state!.unsynced.has(file.fileId)) suspects.set(file.fileId, placement.diskName);
+    else shelved.push({ file, placement, pushed });
   }
+  const journalled = [...state?.held.values() ?? []];
+  const known = new Set(journalled.map(({ file }) => file.fileId));
   return {
     shelved,
-    entries: [...suspects, ...entries.filter(({ file }) => !known.has(file.fileId))],
+    suspects,
+    entries: [...journalled, ...entries.filter(({ file }) => !known.has(file.fileId))],
     unclaimed: await loadUnclaimed(layout),
-    suspectNames: suspects.flatMap(({ placement }) => placement ? [placement.diskName] : []),
-    originsLost: entries.length === 0 && (state ? state.damagedLines > 0 : damaged),
+    // Either of them alone brings everything back; without both there may have been more.
+    originsLost: damaged && (state === undefined || state.damagedLines > 0),
+    damagedAside,
     notes,
   };
 }
@@ -62,31 +66,32 @@ async function loadMetadata(
   layout: Layout,
   now: () => number,
   notes: string[],
-): Promise<{ entries: MetadataEntry[]; damaged: boolean }> {
+): Promise<{ entries: MetadataEntry[]; damaged: boolean; damagedAside: string | undefined }> {
   const text = await readText(layout.metadata);
+  let damagedAside: string | undefined;
   if (text !== undefined) {
     try {
       const { entries, skipped } = parseMetadata(text);
       if (skipped > 0) {
         notes.push(`${skipped} entries of metadata.json describe no file and were left out`);
       }
-      return { entries, damaged: false };
+      return { entries, damaged: false, damagedAside };
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
-      const aside = `${layout.metadata}.damaged-${
+      damagedAside = `${layout.metadata}.damaged-${
         new Date(now()).toISOString().replaceAll(":", "-")
       }`;
-      await Deno.rename(layout.metadata, aside);
-      notes.push(`metadata.json was damaged; it is kept as ${aside} and made anew`);
+      notes.push(`metadata.json was damaged; it is kept as ${damagedAside} and made anew`);
     }
   }
   const lastGood = await readText(layout.lastGood);
-  if (lastGood === undefined) return { entries: [], damaged: text !== undefined };
+  const damaged = damagedAside !== undefined || lastGood !== undefined;
   try {
-    return { entries: parseMetadata(lastGood).entries, damaged: true };
+    const entries = lastGood === undefined ? [] : parseMetadata(lastGood).entries;
+    return { entries, damaged, damagedAside };
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    return { entries: [], damaged: true };
+    return { entries: [], damaged, damagedAside };
   }
 }
 

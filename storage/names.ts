@@ -22,7 +22,7 @@ export function safeName(label: string): string {
   let name = label.toWellFormed().normalize("NFC");
   name = name.slice(Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1);
   name = name.replace(unsafe, "_").replace(/^[.\s]+/, "").replace(/[.\s]+$/, "");
-  name = cutBytes(name, MAX_NAME_BYTES);
+  name = cutBytes(name, MAX_NAME_BYTES).replace(/[.\s]+$/, "");
   const stem = name.split(".", 1)[0]!;
   if (name === "") return "unnamed";
   // metadata.json and its relatives are the store's own.

@@ -55,6 +55,8 @@ export interface ReconcileOptions {
   readonly shelf: Shelf;
   /** Names whose owner is not known any more: never published, only recognized. */
   readonly unclaimed: Set<string>;
+  /** Where files lay by the word of the journal that are to be looked at again. */
+  readonly homes: ReadonlyMap<string, string>;
   /** Unix milliseconds. */
   readonly now: () => number;
 }
@@ -69,7 +71,7 @@ export class Reconciler {
 
   /** One look at the folder. `atStart`: files need not be seen twice, unless they changed just now. */
   async scan(knowledge: Knowledge, atStart = false): Promise<Changes> {
-    const { dir, shelf, now } = this.options;
+    const { dir, shelf, homes, now } = this.options;
     const changes: Changes = { found: [], published: [], lost: [], unsettled: 0, unreadable: [] };
     const present = new Map<string, Deno.FileInfo>();
     for await (const entry of Deno.readDir(dir)) {
@@ -87,17 +89,26 @@ export class Reconciler {
       if (!present.has(name)) this.options.unclaimed.delete(name);
     }
 
+    const isIntact = (diskName: string) => {
+      const there = present.get(diskName);
+      return there !== undefined && this.#isUnchanged(diskName, there.size, mtimeOf(there));
+    };
     let index: CandidateIndex | undefined;
     for (const [name, info] of present) {
-      const mtimeMs = info.mtime?.getTime() ?? 0;
+      const mtimeMs = mtimeOf(info);
       if (this.#isUnchanged(name, info.size, mtimeMs)) continue;
       if (!this.#isSettled(name, info.size, mtimeMs, now(), atStart)) {
         changes.unsettled++;
         continue;
       }
-      index ??= new CandidateIndex(knowledge, shelf);
+      index ??= new CandidateIndex(knowledge, shelf, (diskName) => isIntact(diskName));
       const former = shelf.idsAt(name).map((fileId) => shelf.get(fileId)!.file);
-      const candidates = index.fitting(name, info.size, former);
+      const candidates = index.fitting(name, info.size, former).filter(({ file: { fileId } }) => {
+        // Of several files with the same content, each id stays with its own.
+        const home = homes.get(fileId);
+        return (home === undefined || home === name || !present.has(home)) &&
+          !changes.found.some(({ file }) => file.fileId === fileId);
+      });
       if (this.options.unclaimed.has(name)) {
         // Hashing again makes sense only when there is something new to compare with.
         const key = [info.size, mtimeMs, ...candidates.map(({ file }) => file.fileId)].join();
@@ -254,14 +265,21 @@ export function freeId(
 class CandidateIndex {
   readonly #byKey = new Map<string, Candidate[]>();
 
-  constructor(knowledge: Knowledge, shelf: Shelf) {
+  constructor(knowledge: Knowledge, shelf: Shelf, isIntact: (diskName: string) => boolean) {
     for (const candidate of knowledge.unheld()) {
-      const { file } = candidate;
-      if (shelf.get(file.fileId)) continue;
-      this.#put(`name ${nameKey(safeName(file.name))}`, candidate);
-      for (const bytes of new Set([file.sizeBytes, file.size, file.size * BYTES_PER_MIB])) {
-        if (bytes !== undefined) this.#put(`size ${Math.round(bytes)}`, candidate);
-      }
+      if (!shelf.get(candidate.file.fileId)) this.#add(candidate);
+    }
+    // What is not any more where it was may have been renamed.
+    for (const { file, placement } of shelf.all()) {
+      if (!isIntact(placement.diskName)) this.#add({ file, otherTimestamps: [] });
+    }
+  }
+
+  #add(candidate: Candidate): void {
+    const { file } = candidate;
+    this.#put(`name ${nameKey(safeName(file.name))}`, candidate);
+    for (const bytes of new Set([file.sizeBytes, file.size, file.size * BYTES_PER_MIB])) {
+      if (bytes !== undefined) this.#put(`size ${Math.round(bytes)}`, candidate);
     }
   }
 
@@ -283,6 +301,8 @@ class CandidateIndex {
     else this.#byKey.set(key, [candidate]);
   }
 }
+
+const mtimeOf = (info: Deno.FileInfo) => info.mtime?.getTime() ?? 0;
 
 async function lstatOrNothing(path: string): Promise<Deno.FileInfo | undefined> {
   try {

@@ -73,6 +73,7 @@ export class Store {
   readonly #trash: Trash;
   readonly #reconciler: Reconciler;
   readonly #unclaimed: Set<string>;
+  #savedUnclaimed: string;
   #serial = 0;
   #minFreeBytes: number;
   #scanning: Promise<unknown> = Promise.resolve();
@@ -90,12 +91,14 @@ export class Store {
     for (const shelved of loaded.shelved) this.shelf.restore(shelved);
     this.snapshots = new Snapshots(layout);
     this.#trash = new Trash(layout, options.now);
-    this.#unclaimed = new Set([...loaded.unclaimed, ...loaded.suspectNames]);
+    this.#unclaimed = new Set([...loaded.unclaimed, ...loaded.suspects.values()]);
+    this.#savedUnclaimed = [...loaded.unclaimed].join("\n");
     this.#reconciler = new Reconciler({
       dir: layout.dir,
       owner: options.owner,
       shelf: this.shelf,
       unclaimed: this.#unclaimed,
+      homes: new Map(loaded.suspects),
       now: options.now,
     });
     this.#minFreeBytes = options.minFreeBytes ?? GiB;
@@ -121,6 +124,12 @@ export class Store {
       if (options.minFreeBytes === undefined) {
         const { blocks, bsize } = await statfs(layout.dir);
         store.#minFreeBytes = Math.max(GiB, Math.floor(blocks * bsize / 100));
+      }
+      if (loaded.originsLost) await store.#disclaim();
+      // Set aside only when what follows from it is written down: the next start must not forget it.
+      await store.#saveUnclaimed();
+      if (loaded.damagedAside !== undefined) {
+        await Deno.rename(layout.metadata, loaded.damagedAside);
       }
       await store.#trash.purge();
       return store;
@@ -228,6 +237,12 @@ export class Store {
   /** Brings a file back from the trash. Throws `StorageError` "not-found". */
   async restore(fileId: string): Promise<HeldContent> {
     const { file, placement, pushed } = await this.#trash.entry(fileId);
+    const here = this.shelf.get(fileId);
+    if (here) {
+      // It came back another way meanwhile.
+      await this.#trash.remove(fileId);
+      return { file: here.file, sizeBytes: here.placement.sizeBytes, pushed: here.pushed };
+    }
     const { dir } = this.layout;
     const diskName = this.shelf.reserve(file.name, (name) => exists(`${dir}/${name}`));
     try {
@@ -310,13 +325,10 @@ export class Store {
 
   async #scan(knowledge: Knowledge, atStart: boolean): Promise<Changes> {
     try {
-      const before = [...this.#unclaimed].join("\n");
-      if (atStart && this.loaded.originsLost) await this.#disclaim();
       const changes = await this.#reconciler.scan(knowledge, atStart);
       this.shelf.remove(changes.lost);
       this.shelf.add([...changes.found, ...changes.published]);
-      const after = [...this.#unclaimed];
-      if (after.join("\n") !== before) await this.snapshots.saveUnclaimed(after);
+      await this.#saveUnclaimed();
       return changes;
     } catch (cause) {
       throw asStorageError(cause, `Cannot look through ${this.layout.dir}`);
@@ -329,6 +341,13 @@ export class Store {
     for await (const { name, isFile } of Deno.readDir(this.layout.dir)) {
       if (isFile && !shelved.has(name)) this.#unclaimed.add(name);
     }
+  }
+
+  async #saveUnclaimed(): Promise<void> {
+    const names = [...this.#unclaimed];
+    if (names.join("\n") === this.#savedUnclaimed) return;
+    await this.snapshots.saveUnclaimed(names);
+    this.#savedUnclaimed = names.join("\n");
   }
 
   /** Makes everything kept so far safe from a power cut. */
@@ -353,12 +372,12 @@ export class Store {
   /** Empties what is old from the trash and shortens the journal when that pays. */
   async tidy(): Promise<void> {
     await this.#trash.purge();
-    if (this.journal.isWorthCompacting(this.shelf.size)) await this.compactJournal();
+    if (this.journal.isWorthCompacting(this.shelf.size)) this.compactJournal();
   }
 
-  async compactJournal(): Promise<void> {
+  compactJournal(): void {
     const entries: MetadataEntry[] = [...this.shelf.all()].map(entryOfShelved);
-    await this.journal.compact(entries, this.shelf.unsynced);
+    this.journal.compact(entries, this.shelf.unsynced);
   }
 
   /** Gives the store free for other processes. */

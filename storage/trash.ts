@@ -54,7 +54,7 @@ export class Trash {
   /** Moves content to `target`, which must not exist. */
   async takeOut(fileId: string, target: string): Promise<void> {
     await Deno.link(`${this.layout.trash}/${fileId}`, target);
-    await this.#remove(fileId);
+    await this.remove(fileId);
   }
 
   async ids(): Promise<string[]> {
@@ -70,7 +70,7 @@ export class Trash {
     for (const fileId of await this.ids()) {
       const info = await Deno.lstat(`${this.layout.trash}/${fileId}.json`).catch(() => undefined);
       const deletedMs = info?.mtime?.getTime() ?? 0;
-      if (this.now() - deletedMs >= KEPT_MS) await this.#remove(fileId);
+      if (this.now() - deletedMs >= KEPT_MS) await this.remove(fileId);
     }
   }
 
@@ -84,7 +84,8 @@ export class Trash {
     return any;
   }
 
-  async #remove(fileId: string): Promise<void> {
+  /** Forgets a file for good. */
+  async remove(fileId: string): Promise<void> {
     await Deno.remove(`${this.layout.trash}/${fileId}`).catch(() => {}); // either may be missing
     await Deno.remove(`${this.layout.trash}/${fileId}.json`).catch(() => {});
   }

@@ -33,11 +33,14 @@ export function serveContent(c: Context, view: View, fileId: string): Response {
     content.close();
     return c.body(null, status, { ...headers, ...more });
   };
-  const wanted = c.req.header("if-none-match");
-  if (wanted === etag || wanted === "*") return done(304);
+  const known = c.req.header("if-none-match")?.split(",").map((tag) =>
+    tag.trim().replace(/^W\//, "")
+  );
+  if (known?.some((tag) => tag === etag || tag === "*")) return done(304);
 
   const ifRange = c.req.header("if-range");
-  const isRangeWanted = ifRange === undefined || ifRange === etag;
+  // Ranges belong to GET alone (RFC 9110, 14.2).
+  const isRangeWanted = c.req.method === "GET" && (ifRange === undefined || ifRange === etag);
   const range = isRangeWanted ? rangeOf(c.req.header("range"), sizeBytes) : undefined;
   if (range === "unsatisfiable") return done(416, { "content-range": `bytes */${sizeBytes}` });
   const { start, end } = range ?? { start: 0, end: sizeBytes };
@@ -48,7 +51,12 @@ export function serveContent(c: Context, view: View, fileId: string): Response {
     content.close();
     return c.body(null, status, headers);
   }
-  content.seek(start);
+  try {
+    content.seek(start);
+  } catch (error) {
+    content.close();
+    throw error;
+  }
   return c.body(streamOf(content, end - start), status, headers);
 }
 
@@ -86,7 +94,13 @@ function streamOf(content: ViewedContent, totalBytes: number): ReadableStream<Ui
   return new ReadableStream<Uint8Array>({
     pull(controller) {
       const buffer = new Uint8Array(Math.min(CHUNK_BYTES, left));
-      const read = left === 0 ? 0 : content.readInto(buffer);
+      let read = 0;
+      try {
+        read = left === 0 ? 0 : content.readInto(buffer);
+      } catch (error) {
+        content.close();
+        throw error;
+      }
       left -= read;
       if (read > 0) controller.enqueue(buffer.subarray(0, read));
       if (left > 0 && read > 0) return;

@@ -24,7 +24,7 @@ export function hostGuard(names: () => ReadonlySet<string>): MiddlewareHandler {
 
 /** The name in a Host header, in lower case without port and final dot; undefined when there is none. */
 function hostName(host: string): string | undefined {
-  const match = /^(\[[0-9a-f:.]+\]|[^:\s]+)(?::\d{1,5})?$/i.exec(host);
+  const match = /^(\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?$/i.exec(host);
   return match?.[1]?.toLowerCase().replace(/\.$/, "");
 }
 

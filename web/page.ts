@@ -1,6 +1,7 @@
 // The status page: peers and files as plain tables, true at the moment of the request, without script.
 
 import { html } from "hono/html";
+import { addressText } from "../protocol/address.ts";
 import { durationText, sizeText } from "../protocol/words.ts";
 import { timestampSeconds } from "../protocol/fileid.ts";
 import { visible } from "../protocol/text.ts";
@@ -33,7 +34,7 @@ export function statusPage(view: View, nowSeconds: number) {
           <p><span class="dot ${status.synchronized
             ? "good"
             : "waiting"}" aria-hidden="true"></span> ${state}
-    · <code>${visible(status.host)}:${status.port}</code> · up ${durationText(
+    · <code>${visible(addressText(status))}</code> · up ${durationText(
       status.uptimeSeconds,
     )}</p>
         </header>
@@ -72,7 +73,7 @@ function peerTable(
 ) {
   if (peers.length === 0) {
     return html`<p>No peers yet. Start another with
-<code>p2p-peer NAME 8117 8118 --bootstrap ${visible(host)}:${port}</code></p>`;
+<code>p2p-peer NAME 8117 8118 --bootstrap ${visible(addressText({ host, port }))}</code></p>`;
   }
   return html`
     <div class="table">
@@ -89,7 +90,7 @@ function peerTable(
           html`
             <tr>
               <td>${visible(peer.peerId)}${peer.bootstrap ? " (bootstrap)" : ""}</td>
-              <td><code>${visible(peer.host)}:${peer.port}</code></td>
+              <td><code>${visible(addressText(peer))}</code></td>
               <td title="${new Date(peer.lastSeen * 1000).toISOString()}">${durationText(
                 nowSeconds - peer.lastSeen,
               )} ago</td>

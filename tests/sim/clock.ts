@@ -7,7 +7,8 @@ interface Event {
   readonly run: () => void;
 }
 
-const isBefore = (a: Event, b: Event) => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
+const isBefore = (a: Event, b: Event) =>
+  a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 
 export class Clock {
   nowMs = 0;

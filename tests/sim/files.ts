@@ -40,7 +40,10 @@ export const liars: Scenario = {
     });
     startAll(lab);
     const tookMs = network.runUntil(() => !lackingContent(network, honest), 20 * ROUND_MS);
-    assert(tookMs !== undefined, `not everybody has everything: ${lackingContent(network, honest)}`);
+    assert(
+      tookMs !== undefined,
+      `not everybody has everything: ${lackingContent(network, honest)}`,
+    );
     network.invariants.scanAll();
     return {
       "rounds until everybody has everything": rounds(tookMs),
@@ -110,7 +113,9 @@ export const copies: Scenario = {
   run(seed): Figures {
     const { network, hosts } = settledLab(seed, 30);
     for (const host of network.random.sample(hosts.slice(3), 6)) host.kill("silent");
-    const files = network.live.map((host) => host.publish(`copied-${host.index}`, `for ${host.index}`));
+    const files = network.live.map((host) =>
+      host.publish(`copied-${host.index}`, `for ${host.index}`)
+    );
     network.run(15_000);
     let copies = 0;
     for (const { fileId, owner } of files) {

@@ -62,7 +62,9 @@ export class Invariants {
         this.fail(host.peerId, `lists ${file.fileId}, which is deleted`);
       }
       for (const peerId of holders) {
-        if (!membership.get(peerId)) this.fail(host.peerId, `names ${peerId} as a holder, untracked`);
+        if (!membership.get(peerId)) {
+          this.fail(host.peerId, `names ${peerId} as a holder, untracked`);
+        }
       }
       if (!isHeld) continue;
       held++;

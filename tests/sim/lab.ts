@@ -46,7 +46,11 @@ export function startAll({ network }: Lab, withinMs = 5_000): void {
 }
 
 /** Rounds until all live hosts share one view; fails when that takes more than `maxRounds`. */
-export function roundsToOneView(network: Network, maxRounds: number, hosts?: readonly Host[]): number {
+export function roundsToOneView(
+  network: Network,
+  maxRounds: number,
+  hosts?: readonly Host[],
+): number {
   const tookMs = network.runUntil(() => !lacking(network, hosts), maxRounds * ROUND_MS);
   assert(tookMs !== undefined, `No one view after ${maxRounds} rounds: ${lacking(network, hosts)}`);
   return rounds(tookMs);

@@ -32,7 +32,9 @@ if (import.meta.main) {
         console.log(`ok   seed ${seed}, ${seconds()}: ${name}: ${shown(figures)}`);
       } catch (error) {
         failures++;
-        console.log(`FAIL seed ${seed}, ${seconds()}: ${error instanceof Error ? error.message : error}`);
+        console.log(
+          `FAIL seed ${seed}, ${seconds()}: ${error instanceof Error ? error.message : error}`,
+        );
       }
     }
   }

@@ -41,7 +41,8 @@ export const otherPort: Scenario = {
 };
 
 export const otherKey: Scenario = {
-  name: "A peer that restarts on another port without its key is reachable, as its old port refuses",
+  name:
+    "A peer that restarts on another port without its key is reachable, as its old port refuses",
   run: (seed) => comeBack(seed, true),
 };
 

@@ -127,9 +127,7 @@ export class Transfers {
       isOver = true;
     };
     const fail = (failure: FetchFailure, text: string) =>
-      end(() =>
-        host.take({ kind: "fetch-failed", fileId, source: effect.source, failure, text })
-      );
+      end(() => host.take({ kind: "fetch-failed", fileId, source: effect.source, failure, text }));
     host.dial(effect.from, effect.voucher, (dialled) => {
       if ("failure" in dialled) return fail("unreachable", dialled.failure);
       const { ext } = host.peer.state;

@@ -6,7 +6,10 @@ import type { Host } from "./host.ts";
 import type { Network } from "./network.ts";
 
 /** The first thing that one of the hosts lacks, in words; undefined when they all share one view. */
-export function lacking(network: Network, hosts: readonly Host[] = network.live): string | undefined {
+export function lacking(
+  network: Network,
+  hosts: readonly Host[] = network.live,
+): string | undefined {
   return lackingPeer(hosts) ?? lackingFile(network, hosts);
 }
 

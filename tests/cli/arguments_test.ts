@@ -1,0 +1,281 @@
+// What is typed, and what it means: positionals, environment, config file, and which of them wins.
+
+import assert from "node:assert/strict";
+import { parseArguments, type Parsed, type RunConfig, VERSION } from "../../cli/arguments.ts";
+import { LAB_BOOTSTRAPS } from "../../cli/options.ts";
+
+interface Around {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Text of the config file `config.json`. */
+  readonly file?: string;
+}
+
+function parse(line: string | readonly string[], { env = {}, file }: Around = {}): Parsed {
+  const args = typeof line === "string" ? line.split(" ").filter((word) => word !== "") : line;
+  return parseArguments(args, {
+    env: (name) => env[name],
+    readFile: (path) => {
+      if (path === "config.json" && file !== undefined) return file;
+      throw new Deno.errors.NotFound(path);
+    },
+  });
+}
+
+function run(line: string | readonly string[], around: Around = {}): RunConfig {
+  const parsed = parse(line, around);
+  assert.equal(parsed.command, "run", String(line));
+  return (parsed as Extract<Parsed, { command: "run" }>).config;
+}
+
+const start = ({ peerId, host, port, httpPort }: RunConfig) => [peerId, host, port, httpPort];
+
+Deno.test("three positionals are peer and ports, four have a host between them", () => {
+  assert.deepEqual(start(run("kashifm 8115 8116")), ["kashifm", undefined, 8115, 8116]);
+  assert.deepEqual(start(run("kashifm eagle.cs.umanitoba.ca 8115 8116")), [
+    "kashifm",
+    "eagle.cs.umanitoba.ca",
+    8115,
+    8116,
+  ]);
+  assert.deepEqual(start(run(["with space", "::1", "0", "65535"])), [
+    "with space",
+    "::1",
+    0,
+    65535,
+  ]);
+});
+
+Deno.test("options may stand anywhere among the positionals", () => {
+  const orders = [
+    "--auto-fetch 5 kashifm 8115 8116",
+    "kashifm --auto-fetch 5 8115 8116",
+    "kashifm 8115 8116 --auto-fetch 5",
+    "kashifm 8115 8116 --auto-fetch=5",
+  ];
+  for (const line of orders) {
+    const config = run(line);
+    assert.deepEqual([...start(config), config.autoFetch], ["kashifm", undefined, 8115, 8116, 5]);
+  }
+});
+
+Deno.test("run spells the same", () => {
+  assert.deepEqual(start(run("run kashifm eagle 8115 8116")), ["kashifm", "eagle", 8115, 8116]);
+  assert.deepEqual(start(run("run kashifm 8115 8116")), ["kashifm", undefined, 8115, 8116]);
+  assert.deepEqual(start(run("run kashifm 8115 8116 --no-repl")), [
+    "kashifm",
+    undefined,
+    8115,
+    8116,
+  ]);
+});
+
+Deno.test("a peer may be called like a command", () => {
+  for (const name of ["list", "dummy", "run", "dev", "help", "peers", "exit"]) {
+    assert.deepEqual(start(run(`${name} 8115 8116`)), [name, undefined, 8115, 8116]);
+  }
+  for (const name of ["list", "dummy", "dev", "help"]) {
+    assert.deepEqual(start(run(`${name} eagle 8115 8116`)), [name, "eagle", 8115, 8116]);
+  }
+});
+
+Deno.test("a peer called like a command may have options behind its ports", () => {
+  for (const name of ["list", "dummy", "run", "dev"]) {
+    const config = run(`${name} 8115 8116 --log-level DEBUG`);
+    assert.deepEqual([...start(config), config.logLevel], [name, undefined, 8115, 8116, "DEBUG"]);
+  }
+});
+
+Deno.test("a bare run starts with the login name and the usual ports", () => {
+  const config = run("run", { env: { LOGNAME: "kashifm" } });
+  assert.deepEqual(start(config), ["kashifm", undefined, 8040, 8042]);
+  assert.equal(config.storageDir, "./storage_kashifm");
+  assert.deepEqual(config.bootstraps, LAB_BOOTSTRAPS);
+  assert.equal(run("run", { env: { USER: "other" } }).peerId, "other");
+  assert.equal(run("run").peerId, "peer");
+});
+
+Deno.test("positionals have twins in the environment and in the file", () => {
+  const env = {
+    P2P_PEER_ID: "env",
+    P2P_PEER_HOST: "envhost",
+    P2P_PEER_PORT: "1001",
+    P2P_PEER_HTTP_PORT: "1002",
+  };
+  const file = '{"peer-id": "file", "host": "filehost", "port": 2001, "http-port": "2002"}';
+  const configured = "--config config.json";
+  assert.deepEqual(start(run("run", { env })), ["env", "envhost", 1001, 1002]);
+  assert.deepEqual(start(run(`run ${configured}`, { file })), ["file", "filehost", 2001, 2002]);
+  assert.deepEqual(start(run(`run ${configured}`, { env, file })), ["env", "envhost", 1001, 1002]);
+  assert.deepEqual(start(run(`me 1 2 ${configured}`, { env, file })), ["me", "envhost", 1, 2]);
+  assert.deepEqual(start(run(`me here 1 2 ${configured}`, { env, file })), ["me", "here", 1, 2]);
+});
+
+Deno.test("a flag beats the environment, that beats the file, and that beats the default", () => {
+  const table = [
+    ["auto-fetch", "7", "8", 9, (config: RunConfig) => config.autoFetch, [7, 8, 9, 3]],
+    ["log-level", "debug", "ERROR", "trace", ({ logLevel }: RunConfig) => logLevel, [
+      "DEBUG",
+      "ERROR",
+      "TRACE",
+      "INFO",
+    ]],
+    ["gossip-interval", "0.5", "2", 1.5, ({ gossipInterval }: RunConfig) => gossipInterval, [
+      500,
+      2000,
+      1500,
+      30_000,
+    ]],
+    ["dir", "/a", "/b", "/c", ({ storageDir }: RunConfig) => storageDir, [
+      "/a",
+      "/b",
+      "/c",
+      "./storage_me",
+    ]],
+    ["max-peers", "1", "2", 3, ({ limits }: RunConfig) => limits.maxPeers, [1, 2, 3, 1024]],
+    ["min-free", "1KiB", "2kB", 0, ({ limits }: RunConfig) => limits.minFreeBytes, [
+      1024,
+      2000,
+      0,
+      undefined,
+    ]],
+    [
+      "bootstrap",
+      "a:1",
+      "b:2,c:3",
+      ["d:4"],
+      (config: RunConfig) => config.bootstraps.map(({ host }) => host).join(),
+      [
+        "a",
+        "b,c",
+        "d",
+        LAB_BOOTSTRAPS.map((
+          { host },
+        ) => host).join(),
+      ],
+    ],
+    ["no-bootstrap", undefined, "true", true, (config: RunConfig) => config.bootstraps.length, [
+      0,
+      0,
+      0,
+      4,
+    ]],
+  ] as const;
+  for (const [name, flag, inEnv, inFile, valueOf, expected] of table) {
+    const env = { [`P2P_PEER_${name.toUpperCase().replaceAll("-", "_")}`]: inEnv };
+    const file = JSON.stringify({ [name]: inFile });
+    const flags = ["me", "1", "2", "--config", "config.json", `--${name}`, flag].filter((word) =>
+      word !== undefined
+    );
+    const all = { env, file };
+    assert.deepEqual(valueOf(run(flags, all)), expected[0], `${name} flag`);
+    assert.deepEqual(valueOf(run("me 1 2 --config config.json", all)), expected[1], `${name} env`);
+    assert.deepEqual(valueOf(run("me 1 2 --config config.json", { file })), expected[2], name);
+    assert.deepEqual(valueOf(run("me 1 2")), expected[3], `${name} default`);
+  }
+});
+
+Deno.test("an empty variable is none", () => {
+  const env = { P2P_PEER_AUTO_FETCH: "", P2P_PEER_ID: "", P2P_PEER_PORT: "", LOGNAME: "me" };
+  const config = run("run", { env });
+  assert.deepEqual([config.autoFetch, ...start(config)], [3, "me", undefined, 8040, 8042]);
+});
+
+Deno.test("the config file may be named in the environment", () => {
+  const env = { P2P_PEER_CONFIG: "config.json" };
+  assert.equal(run("me 1 2", { env, file: '{"auto-fetch": "all"}' }).autoFetch, Infinity);
+});
+
+Deno.test("a flag wins over a variable that says no", () => {
+  const env = { P2P_PEER_NO_REPL: "1" };
+  assert.equal(run("me 1 2", { env }).noRepl, true);
+  for (const no of ["false", "no", "0", "OFF"]) {
+    assert.equal(run("me 1 2", { env: { P2P_PEER_NO_REPL: no } }).noRepl, false, no);
+  }
+  assert.equal(run("me 1 2 --no-repl", { env: { P2P_PEER_NO_REPL: "no" } }).noRepl, true);
+  assert.equal(run("me 1 2").noRepl, false);
+});
+
+Deno.test("bootstrap peers add up, and DEV means the one beside us unless others are given", () => {
+  const hosts = (line: string, env = {}) =>
+    run(line, { env }).bootstraps.map(({ host, port }) => `${host} ${port}`);
+  assert.deepEqual(hosts("me 1 2 --bootstrap a:1 --bootstrap [::1]:2"), ["a 1", "::1 2"]);
+  assert.deepEqual(hosts("me 1 2 --environment DEV"), ["127.0.0.1 8999"]);
+  assert.deepEqual(hosts("me 1 2 --environment dev"), ["127.0.0.1 8999"]);
+  assert.deepEqual(hosts("me 1 2", { P2P_PEER_ENVIRONMENT: "DEV" }), ["127.0.0.1 8999"]);
+  assert.deepEqual(hosts("me 1 2 --environment DEV --bootstrap a:1"), ["a 1"]);
+  assert.deepEqual(hosts("me 1 2 --no-bootstrap --bootstrap a:1"), []);
+  assert.deepEqual(hosts("me 1 2 --environment PROD").length, 4);
+});
+
+Deno.test("--environment DEV beats bootstraps of the environment, for it is short for a flag", () => {
+  const env = { P2P_PEER_BOOTSTRAP: "eagle:8999" };
+  assert.deepEqual(run("me 1 2 --environment DEV", { env }).bootstraps, [
+    { host: "127.0.0.1", port: 8999 },
+  ]);
+});
+
+Deno.test("the storage folder has the peer's name, made plain, unless one is given", () => {
+  const table = [
+    ["kashifm", "./storage_kashifm"],
+    ["TEST8!!!", "./storage_TEST8___"],
+    ["../../x", "./storage_"],
+    ["a/b", "./storage_a_b"],
+    ["Zoë", "./storage_Zoë"],
+  ] as const;
+  for (const [peerId, dir] of table) {
+    const { storageDir } = run([peerId, "1", "2"]);
+    assert.ok(storageDir.startsWith(dir), storageDir);
+    assert.ok(!/\/.*\/|\\/.test(storageDir), storageDir);
+  }
+  assert.equal(run("me 1 2 --dir /data/p2p").storageDir, "/data/p2p");
+});
+
+Deno.test("dev is a peer beside a dummy, on this machine only", () => {
+  const parsed = parse("dev");
+  assert.equal(parsed.command, "dev");
+  const { config } = parsed as Extract<Parsed, { command: "dev" }>;
+  assert.deepEqual(start(config), ["dev", "127.0.0.1", 8115, 8116]);
+  assert.deepEqual(config.bootstraps, [{ host: "127.0.0.1", port: 8999 }]);
+});
+
+Deno.test("a dummy has defaults, and takes options of its own", () => {
+  assert.deepEqual(parse("dummy"), {
+    command: "dummy",
+    config: {
+      host: "127.0.0.1",
+      port: 8999,
+      files: undefined,
+      misbehave: undefined,
+      logLevel: "INFO",
+    },
+  });
+  const line = "dummy --port 7000 --host 0.0.0.0 --files /tmp --misbehave slow --log-level debug";
+  assert.deepEqual(parse(line), {
+    command: "dummy",
+    config: {
+      host: "0.0.0.0",
+      port: 7000,
+      files: "/tmp",
+      misbehave: "slow",
+      logLevel: "DEBUG",
+    },
+  });
+});
+
+Deno.test("a dummy hears of the log level by the environment too", () => {
+  const parsed = parse("dummy", { env: { P2P_PEER_LOG_LEVEL: "ERROR" } });
+  assert.equal((parsed as Extract<Parsed, { command: "dummy" }>).config.logLevel, "ERROR");
+});
+
+Deno.test("help and version are shown, and start nothing", () => {
+  for (const line of ["--help", "-h", "run --help", "me 1 2 --help", ""]) {
+    const shown = parse(line);
+    assert.equal(shown.command, "show", line);
+    assert.match((shown as { text: string }).text, /Usage: p2p-peer <peer_id> \[host\]/);
+  }
+  for (const line of ["--version", "-V"]) {
+    assert.deepEqual(parse(line), { command: "show", text: `${VERSION}\n` });
+  }
+  const dummy = parse("dummy --help");
+  assert.match((dummy as { text: string }).text, /--misbehave/);
+});

@@ -1,0 +1,297 @@
+// The prompt's commands over a made-up peer: what each asks of it, and what it answers.
+
+import assert from "node:assert/strict";
+import {
+  COMMAND_NAMES,
+  type Commands,
+  type FileRow,
+  menuText,
+  type PeerRow,
+  runCommand,
+  wordsOf,
+} from "../../cli/commands.ts";
+import type { FileRecord } from "../../protocol/message.ts";
+
+const ID = "0123456789abcdef".repeat(4);
+const OTHER = "f".repeat(64);
+
+const fileOf = (over: Partial<FileRecord> = {}): FileRecord => ({
+  fileId: ID,
+  name: "test.png",
+  owner: "alice",
+  timestamp: { text: "1744169352", quoted: false },
+  size: 2,
+  ...over,
+});
+
+const PEER: PeerRow = {
+  peerId: "bob",
+  address: "10.0.0.7:8115",
+  silentSeconds: 4.2,
+  bootstrap: false,
+  extended: true,
+  files: 3,
+  note: "",
+};
+
+interface Fake extends Commands {
+  readonly calls: unknown[][];
+}
+
+/** A peer that notes what it is asked and does as it is told. */
+function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow[] = []): Fake {
+  const calls: unknown[][] = [];
+  const noting = <T>(name: string, answer: T) => (...args: unknown[]) => {
+    calls.push([name, ...args]);
+    return answer;
+  };
+  return {
+    calls,
+    files: () => rows,
+    peers: () => peers,
+    get: noting("get", Promise.resolve({ source: "bob", path: undefined, name: "test.png" })),
+    push: noting("push", Promise.resolve(fileOf())),
+    delete: noting("delete", { name: "test.png", where: "everywhere" as const }),
+    restore: noting("restore", Promise.resolve(fileOf())),
+    stats: () => [["up", "5 s"], ["peers", "2"]],
+    setLogLevel: noting("setLogLevel", Promise.resolve()),
+    exit: noting("exit", undefined),
+    ...over,
+  };
+}
+
+const HERE: FileRow = {
+  file: fileOf({ sizeBytes: 1500 }),
+  held: true,
+  holders: ["us", "bob"],
+};
+const AWAY: FileRow = {
+  file: fileOf({ fileId: OTHER, name: "away.txt", owner: "carol" }),
+  held: false,
+  holders: [],
+};
+
+Deno.test("quotes keep words together, of either kind", () => {
+  const table: [string, string[]][] = [
+    ["", []],
+    ["   ", []],
+    ["get  a\tb ", ["get", "a", "b"]],
+    ['get "my file.txt" dest', ["get", "my file.txt", "dest"]],
+    ["get 'my file.txt'", ["get", "my file.txt"]],
+    [`get "it's"`, ["get", "it's"]],
+    [`get ""`, ["get", ""]],
+    ["get it's", ["get", "it's"]],
+    ["get /a/b.txt", ["get", "/a/b.txt"]],
+  ];
+  for (const [line, words] of table) assert.deepEqual(wordsOf(line), words, line);
+});
+
+Deno.test("the menu opens with its name and shows every command of the issue", () => {
+  const menu = menuText();
+  assert.match(menu, /^Command Menu\n/);
+  const commands = ["list [local|remote]", "peers", "get", "push <path>", "delete <file_id>"];
+  commands.push("restore <file_id>", "stats", "log <", "help", "exit");
+  for (const command of commands) assert.ok(menu.includes(`\n  ${command}`), command);
+  assert.deepEqual(COMMAND_NAMES, [
+    "list",
+    "peers",
+    "get",
+    "push",
+    "delete",
+    "restore",
+    "stats",
+    "log",
+    "help",
+    "exit",
+  ]);
+});
+
+Deno.test("nothing typed is nothing said", async () => {
+  assert.equal(await runCommand("", fake()), "");
+  assert.equal(await runCommand("  \t ", fake()), "");
+});
+
+Deno.test("list shows id in full, owner, size and holders of every file", async () => {
+  const text = await runCommand("list", fake({}, [HERE, AWAY]));
+  const words = [
+    ID,
+    "test.png",
+    "alice",
+    "1.50 kB",
+    "us, bob",
+    OTHER,
+    "away.txt",
+    "carol",
+    "nobody",
+  ];
+  for (const word of [...words, "2 files"]) assert.ok(text.includes(word), `${word} in ${text}`);
+});
+
+Deno.test("list local and list remote show what is here, and what is not", async () => {
+  const commands = fake({}, [HERE, AWAY]);
+  const local = await runCommand("list local", commands);
+  assert.ok(local.includes(ID) && !local.includes(OTHER) && local.includes("1 file"), local);
+  const remote = await runCommand("LIST remote", commands);
+  assert.ok(!remote.includes(ID) && remote.includes(OTHER), remote);
+  assert.match(await runCommand("list everything", commands), /list \[local\|remote\]/);
+  assert.match(await runCommand("list", fake()), /No files/);
+  assert.match(await runCommand("list local", fake({}, [AWAY])), /No files here/);
+});
+
+Deno.test("list works with as many files as the catalogue may hold", async () => {
+  const rows = Array.from({ length: 200_000 }, () => AWAY);
+  const text = await runCommand("list", fake({}, rows));
+  assert.ok(text.endsWith("\n200000 files"), text.slice(-80));
+});
+
+Deno.test("peers shows who is alive, where, and since when", async () => {
+  const rows = [PEER, {
+    ...PEER,
+    peerId: "boot",
+    bootstrap: true,
+    extended: false,
+    note: "a note",
+  }];
+  const text = await runCommand("peers", fake({}, [], rows));
+  const words = [
+    "bob",
+    "10.0.0.7:8115",
+    "4 s ago",
+    "boot",
+    "bootstrap",
+    "old kind",
+    "a note",
+    "2 peers",
+  ];
+  for (const word of words) assert.ok(text.includes(word), `${word} in ${text}`);
+  assert.match(await runCommand("peers", fake()), /No peers/);
+});
+
+Deno.test("get hands on what was typed, prefix, name or id, and where to", async () => {
+  const commands = fake();
+  await runCommand("get 0123", commands);
+  await runCommand('get "my file.txt" /tmp/x', commands);
+  await runCommand(`GET ${ID}`, commands);
+  assert.deepEqual(commands.calls, [
+    ["get", "0123", undefined],
+    ["get", "my file.txt", "/tmp/x"],
+    ["get", ID, undefined],
+  ]);
+  assert.match(await runCommand("get", commands), /^Type: get /);
+  assert.equal(commands.calls.length, 3);
+});
+
+Deno.test("get says what is here now, whether it was before, and where the copy is", async () => {
+  const answer = (source: string, path?: string) =>
+    runCommand("get x", fake({ get: () => Promise.resolve({ source, path, name: "test.png" }) }));
+  assert.match(await answer("bob"), /^test\.png is here$/);
+  assert.match(await answer(""), /^test\.png is here already$/);
+  assert.match(await answer("bob", "/tmp/x"), /copied to \/tmp\/x$/);
+});
+
+Deno.test("push takes a path with spaces, quoted or not", async () => {
+  const commands = fake();
+  assert.equal(await runCommand("push /a/b.txt", commands), `Shared test.png as ${ID}`);
+  await runCommand("push my file.txt", commands);
+  await runCommand('push "my  file.txt"', commands);
+  assert.deepEqual(commands.calls, [
+    ["push", "/a/b.txt"],
+    ["push", "my file.txt"],
+    ["push", "my  file.txt"],
+  ]);
+  assert.match(await runCommand("push", commands), /^Type: push /);
+});
+
+Deno.test("delete of a file of ours is everywhere, of somebody else's here only, and says so", async () => {
+  assert.match(await runCommand(`delete ${ID}`, fake()), /^Deleted test\.png everywhere/);
+  const where = "here" as const;
+  const commands = fake({ delete: () => ({ name: "test.png", where }) });
+  const text = await runCommand(`delete ${ID}`, commands);
+  assert.match(text, /only/);
+  assert.match(text, /somebody else/);
+  assert.ok(!text.includes("everywhere"));
+  assert.match(await runCommand("delete", commands), /^Type: delete /);
+});
+
+Deno.test("restore names what came back", async () => {
+  const commands = fake();
+  assert.equal(await runCommand(`restore ${ID}`, commands), "Restored test.png");
+  assert.deepEqual(commands.calls, [["restore", ID]]);
+  assert.match(await runCommand("restore", commands), /^Type: restore /);
+});
+
+Deno.test("stats shows each figure, one under the other", async () => {
+  const lines = (await runCommand("stats", fake())).split("\n");
+  assert.equal(lines.length, 2);
+  const columns = lines.map((line) => /^ *(\w+) +/.exec(line)![0].length);
+  assert.equal(columns[0], columns[1], JSON.stringify(lines));
+});
+
+Deno.test("log takes a level in any case, and tells which there are", async () => {
+  const commands = fake();
+  assert.match(await runCommand("log debug", commands), /DEBUG/);
+  assert.match(await runCommand("log loud", commands), /trace\|debug\|info\|warning\|error\|fatal/);
+  assert.match(await runCommand("log", commands), /^Type: log /);
+  assert.deepEqual(commands.calls, [["setLogLevel", "DEBUG"]]);
+});
+
+Deno.test("exit stops the peer, help does not", async () => {
+  const commands = fake();
+  assert.equal(await runCommand("help", commands), menuText());
+  assert.deepEqual(commands.calls, []);
+  await runCommand("exit", commands);
+  assert.deepEqual(commands.calls, [["exit"]]);
+});
+
+Deno.test("an unknown command suggests what was probably meant, in sentences", async () => {
+  assert.match(await runCommand("delte x", fake()), /No command "delte"; did you mean "delete"\?/);
+  assert.match(await runCommand("PEERZ", fake()), /"peers"/);
+  const strange = await runCommand("xyzzy", fake());
+  assert.match(strange, /^No command "xyzzy"[.;,] /);
+  assert.match(strange, /"help"/);
+  for (const name of ["constructor", "__proto__", "toString"]) {
+    assert.match(await runCommand(name, fake()), /^No command/);
+  }
+});
+
+Deno.test("a mistake is one sentence, never an exception", async () => {
+  const failing = fake({
+    get: () => Promise.reject(new Error("No file with this id is known\nat line 5")),
+    delete: () => {
+      throw new Error("The file is not here");
+    },
+    files: () => {
+      throw "a string";
+    },
+  });
+  assert.equal(await runCommand("get x", failing), "No file with this id is known\\u{a}at line 5");
+  assert.equal(await runCommand("delete x", failing), "The file is not here");
+  assert.equal(await runCommand("list", failing), "a string");
+});
+
+Deno.test("control characters from the network are shown escaped, in every answer", async () => {
+  const evil = "evil\u001b[2J\u0007\r\u202e";
+  const file = fileOf({ name: evil, owner: evil });
+  const rows = [{ file, held: false, holders: [evil] }];
+  const peers = [{ ...PEER, peerId: evil, address: evil, note: evil }];
+  const commands = fake(
+    {
+      get: () => Promise.resolve({ source: evil, path: evil, name: evil }),
+      push: () => Promise.resolve(file),
+      delete: () => ({ name: evil, where: "here" }),
+      restore: () => Promise.resolve(file),
+      stats: () => [["refused", evil]],
+    },
+    rows,
+    peers,
+  );
+  const lines = ["list", "peers", "get x", "push x", "delete x", "restore x", "stats", `${evil}`];
+  for (const line of lines) {
+    const text = await runCommand(line, commands);
+    assert.ok(
+      !/[\p{Cc}\p{Cf}]/u.test(text.replaceAll("\n", "")),
+      `${line}: ${JSON.stringify(text)}`,
+    );
+    assert.ok(text.includes("evil"), line);
+  }
+});

@@ -1,0 +1,31 @@
+// The log: lines of one form, through the one place where lines go, at the level that was asked for.
+
+import assert from "node:assert/strict";
+import { configureLog, LEVELS } from "../../cli/log.ts";
+
+Deno.test("a line has its time, its level and its text", async () => {
+  const lines: string[] = [];
+  const logger = await configureLog("INFO", (line) => lines.push(line));
+  logger.info("{text}", { text: "hello {world} {text} 100%" });
+  logger.warn("{text}", { text: "careful" });
+  assert.equal(lines.length, 2);
+  assert.match(lines[0]!, /^\d\d:\d\d:\d\d INFO +hello \{world\} \{text\} 100%$/);
+  assert.match(lines[1]!, /^\d\d:\d\d:\d\d WARNING +careful$/);
+});
+
+Deno.test("only the level that was asked for and above is told, also when it is changed", async () => {
+  const counts: number[] = [];
+  for (const level of LEVELS) {
+    let lines = 0;
+    const logger = await configureLog(level, () => lines++);
+    logger.trace("x");
+    logger.debug("x");
+    logger.info("x");
+    logger.warn("x");
+    logger.error("x");
+    logger.fatal("x");
+    counts.push(lines);
+  }
+  assert.deepEqual(LEVELS, ["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "FATAL"]);
+  assert.deepEqual(counts, [6, 5, 4, 3, 2, 1]);
+});

@@ -1,0 +1,146 @@
+// Events as sentences: each is told, once, on one line, with nothing in it that a terminal would obey.
+
+import assert from "node:assert/strict";
+import { count, type Line, Reporter } from "../../cli/report.ts";
+import type { NodeEvent } from "../../protocol/effects.ts";
+import type { FileRecord } from "../../protocol/message.ts";
+
+const EVIL = "evil\u001b[2J\u0007\r\n\u202e\u009b31m";
+const SHOWN = "evil\\u{1b}[2J\\u{7}\\u{d}\\u{a}\\u{202e}\\u{9b}31m";
+
+const address = { host: "10.0.0.7", port: 8115 };
+const other = { host: "::1", port: 8116 };
+const fileOf = (name: string): FileRecord => ({
+  fileId: "a".repeat(64),
+  name,
+  owner: name,
+  timestamp: { text: "1744169352", quoted: false },
+  size: 1,
+});
+
+/** One of each event, with the words of strangers given. */
+function events(name: string): NodeEvent[] {
+  const file = fileOf(name);
+  const evil = name === EVIL ? { host: EVIL, port: 1 } : address;
+  return [
+    { name: "synchronized", afterMs: 123.4, peers: 1, files: 2 },
+    { name: "downloaded", file, source: name },
+    { name: "auto-fetch-complete", fetched: 1, failed: 2, reason: "done" },
+    { name: "alone" },
+    { name: "bootstrap-silent", address: evil, text: `${name} does not answer` },
+    { name: "request", ip: "10.0.0.8", text: `GET_FILE ${name}` },
+    { name: "sent", what: "GOSSIP", to: evil },
+    { name: "send-failed", what: "GOSSIP", text: name },
+    { name: "peer-joined", peerId: name, address: evil },
+    { name: "peer-left", peerId: name, address: evil },
+    { name: "peer-moved", peerId: name, address: evil, other },
+    { name: "peer-conflict", peerId: name, address: evil, other },
+    { name: "attempt-failed", fileId: "a", fileName: name, source: name, text: name },
+    { name: "attempt-failed", fileId: "a", fileName: name, text: name },
+    { name: "download-failed", fileId: "a", fileName: name, text: name },
+    { name: "held", file, how: "found" },
+    { name: "lost", file },
+    { name: "deleted", file, by: "owner" },
+    { name: "deleted", file, by: "us" },
+    { name: "deleted", file, by: "us-here-only" },
+    { name: "copied", file, peerId: name },
+    { name: "refused", who: name, reason: "not-json", text: name },
+    { name: "trouble", text: name },
+  ];
+}
+
+const one = (event: NodeEvent): Line[] => new Reporter(() => 0).lines(event);
+const texts = (event: NodeEvent): string[] => one(event).map(({ text }) => text);
+
+Deno.test("each event gives at least one line, and one sentence on each", () => {
+  for (const event of events("bob")) {
+    const lines = one(event);
+    assert.ok(lines.length === (event.name === "downloaded" ? 2 : 1), event.name);
+    for (const { text } of lines) {
+      assert.ok(text.length > 2 && !text.includes("\n") && !/undefined|\[object/.test(text), text);
+    }
+  }
+});
+
+Deno.test("no control character and no mark of direction reaches the terminal", () => {
+  for (const event of events(EVIL)) {
+    for (const { text } of one(event)) {
+      assert.ok(
+        !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text),
+        `${event.name}: ${JSON.stringify(text)}`,
+      );
+    }
+  }
+  assert.ok(texts({ name: "trouble", text: EVIL })[0]?.includes(SHOWN));
+});
+
+Deno.test("a long name does not make a long line", () => {
+  for (const event of events("x".repeat(100_000))) {
+    for (const { text } of one(event)) {
+      assert.ok(text.length < 2_100, `${event.name} ${text.length}`);
+    }
+  }
+});
+
+Deno.test("the milestones have the words that people wait for, and are plain", () => {
+  const file = fileOf("test.png");
+  const [downloaded] = one({ name: "downloaded", file, source: "kashifm" });
+  assert.deepEqual([downloaded?.text, downloaded?.plain], [
+    "Successfully downloaded file from kashifm",
+    true,
+  ]);
+  const [synchronized] = one({ name: "synchronized", afterMs: 123.4, peers: 1, files: 2 });
+  assert.equal(synchronized?.plain, true);
+  assert.match(synchronized!.text, /^Synchronized in 123 ms: 1 peer, 2 files/);
+  for (const reason of ["done", "nothing-missing", "no-peers", "off"] as const) {
+    const [line] = one({ name: "auto-fetch-complete", fetched: 0, failed: 0, reason });
+    assert.equal(line?.plain, true);
+    assert.match(line!.text, /^AUTO FETCH PROCESS COMPLETE \(.+\)$/, reason);
+  }
+  const counted = { name: "auto-fetch-complete", fetched: 1, failed: 2, reason: "done" } as const;
+  assert.match(texts(counted)[0]!, /1 file fetched, 2 failed/);
+});
+
+Deno.test("requests both ways are told at INFO, failures to send at DEBUG, mistakes of ours as errors", () => {
+  const levels = Object.fromEntries(
+    events("bob").map((event) => [event.name, one(event)[0]!.level]),
+  );
+  assert.deepEqual(
+    [levels.request, levels.sent, levels["send-failed"], levels.refused, levels.trouble],
+    ["INFO", "INFO", "DEBUG", "WARNING", "ERROR"],
+  );
+});
+
+Deno.test("a refusal is a warning once per peer, reason and minute, and else for the curious", () => {
+  let nowMs = 1_000_000_020_000;
+  const reporter = new Reporter(() => nowMs);
+  const level = (who: string, reason: "not-json" | "too-long") =>
+    reporter.lines({ name: "refused", who, reason, text: "t" })[0]!.level;
+  assert.equal(level("bob", "not-json"), "WARNING");
+  for (let i = 0; i < 3; i++) assert.equal(level("bob", "not-json"), "DEBUG");
+  assert.equal(level("bob", "too-long"), "WARNING");
+  assert.equal(level("eve", "not-json"), "WARNING");
+  assert.equal(level("eve", "not-json"), "DEBUG");
+  nowMs += 60_000;
+  assert.equal(level("bob", "not-json"), "WARNING");
+  assert.equal(level("bob", "not-json"), "DEBUG");
+});
+
+Deno.test("ten thousand strange peers cannot fill the log of a minute", () => {
+  const reporter = new Reporter(() => 0);
+  let warnings = 0;
+  for (let i = 0; i < 10_000; i++) {
+    const [line] = reporter.lines({ name: "refused", who: `${i}`, reason: "not-json", text: "t" });
+    if (line?.level === "WARNING") warnings++;
+  }
+  assert.equal(warnings, 4_096);
+});
+
+Deno.test("addresses are shown so that they can be typed", () => {
+  const moved = { name: "peer-moved", peerId: "bob", address, other } as const;
+  assert.match(texts(moved)[0]!, /from \[::1\]:8116 to 10\.0\.0\.7:8115/);
+});
+
+Deno.test("one thing is counted in the singular", () => {
+  assert.deepEqual([0, 1, 2].map((n) => count(n, "file")), ["0 files", "1 file", "2 files"]);
+});

@@ -1,0 +1,110 @@
+// `p2p-peer dummy`, the peer for trying things out, as a good one and as each of the bad ones that it can be.
+
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { assertSameBytes, Folder, randomBytes } from "./folder.ts";
+import { Program } from "./program.ts";
+import { forEachOf } from "./together.ts";
+
+const MODES = ["slow", "truncate", "corrupt", "silent", "garbage"];
+/** Larger than what passes in one piece, and small enough for a push to a peer of the old kind. */
+const SIZES = { "small.txt": 500, "large.bin": 300_000 };
+const MTIME = new Date(1750023401_000);
+
+/** The same files, with the same times, so that they have the same ids wherever they are shared. */
+async function fill(folder: Folder, ...into: string[]): Promise<Map<string, Uint8Array>> {
+  const contents = new Map<string, Uint8Array>();
+  for (const [name, sizeBytes] of Object.entries(SIZES)) contents.set(name, randomBytes(sizeBytes));
+  for (const path of into) {
+    await folder.folder(path);
+    for (const [name, content] of contents) {
+      await Deno.writeFile(folder.at(path, name), content);
+      await Deno.utime(folder.at(path, name), MTIME, MTIME);
+    }
+  }
+  return contents;
+}
+
+async function endsWith(
+  peer: Program,
+  folder: Folder,
+  contents: Map<string, Uint8Array>,
+  beside = "good",
+) {
+  await peer.until(`the right files, beside a dummy that is ${beside}`, async () => {
+    const held = (await peer.files()).filter(({ has_copy }) => has_copy);
+    return [...contents.keys()].every((name) => held.some(({ file_name }) => file_name === name));
+  });
+  const names = [...Deno.readDirSync(folder.at("storage_kashifm"))].map(({ name }) => name)
+    .filter((name) => name !== ".p2p-peer" && name !== "metadata.json");
+  deepStrictEqual(names.sort(), [...contents.keys()].sort(), "these files and no others");
+  for (const [name, content] of contents) {
+    assertSameBytes(await Deno.readFile(folder.at("storage_kashifm", name)), content, name);
+  }
+}
+
+function kashifm(folder: Folder, ...bootstraps: Program[]): Promise<Program> {
+  const join = bootstraps.flatMap(({ address }) => ["--bootstrap", address]);
+  const args = [...join, "--auto-fetch", "all", "--gossip-interval", "1", "--idle-timeout", "2"];
+  return Program.peer("kashifm", args, { cwd: folder.path });
+}
+
+Deno.test("a dummy has sample files, and a peer that joins it has them soon", async () => {
+  await using folder = await Folder.make();
+  await using dummy = await Program.dummy([], { cwd: folder.path });
+  const [, count] = await dummy.waitForLine(/^Dummy peer at \S+ with (\d+) files/);
+  ok(Number(count) >= 1, "sample files");
+  await using peer = await kashifm(folder, dummy);
+  const [complete] = await peer.waitForLine(/^AUTO FETCH PROCESS COMPLETE.*/);
+  match(complete, new RegExp(`\\b${count}\\b.*\\b0 failed`));
+  strictEqual((await peer.files()).filter(({ has_copy }) => has_copy).length, Number(count));
+  strictEqual(
+    peer.lines.filter((line) => line === "Successfully downloaded file from dummy").length,
+    Number(count),
+  );
+});
+
+Deno.test("a dummy shares copies of the files of a folder, and leaves the folder as it is", async () => {
+  await using folder = await Folder.make();
+  const contents = await fill(folder, "files");
+  await using dummy = await Program.dummy(["--files", "files"], { cwd: folder.path });
+  await using peer = await kashifm(folder, dummy);
+  await endsWith(peer, folder, contents);
+  await peer.stop();
+  await dummy.stop();
+  deepStrictEqual([...Deno.readDirSync(folder.at("files"))].map(({ name }) => name).sort(), [
+    "large.bin",
+    "small.txt",
+  ]);
+});
+
+Deno.test("each bad dummy costs a peer nothing but an attempt, where an honest dummy has the same", async () => {
+  await forEachOf(MODES, async (mode) => {
+    await using folder = await Folder.make();
+    const contents = await fill(folder, "files");
+    const files = ["--files", "files"];
+    await using bad = await Program.dummy([...files, "--misbehave", mode], { cwd: folder.path });
+    await using honest = await Program.dummy(files, { cwd: folder.path });
+    await using peer = await kashifm(folder, bad, honest);
+    await endsWith(peer, folder, contents, mode);
+  }, 2);
+});
+
+Deno.test("each bad dummy that was tried in vain is made up for by an honest peer that comes later", async () => {
+  await forEachOf(MODES, async (mode) => {
+    await using folder = await Folder.make();
+    const contents = await fill(folder, "files", "storage_honest");
+    await using bad = await Program.dummy(["--files", "files", "--misbehave", mode], {
+      cwd: folder.path,
+    });
+    await using peer = await kashifm(folder, bad);
+    await peer.waitForLine(/Sent GET_FILE/);
+    await using honest = await Program.peer(
+      "honest",
+      ["--bootstrap", peer.address, "--auto-fetch", "0"],
+      { cwd: folder.path },
+    );
+    const shared = (await honest.files()).filter(({ has_copy }) => has_copy);
+    strictEqual(shared.length, contents.size);
+    await endsWith(peer, folder, contents, mode);
+  }, 2);
+});

@@ -1,0 +1,179 @@
+// The prompt, in a real terminal: commands do what the menu says, and what the network says stays out of the way.
+
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { type ForeignFile, foreignFile, ForeignPeer } from "../wire/foreign.ts";
+import { assertSameBytes, Folder, randomBytes } from "./folder.ts";
+import { hasTerminal, meet, Terminal } from "./terminal.ts";
+
+const SECONDS = 1750023401;
+const ALONE = ["--no-bootstrap", "--auto-fetch", "0"];
+const ignore = !hasTerminal;
+
+function file(name: string, owner = "friend"): ForeignFile {
+  return foreignFile(name, randomBytes(2_000), owner, `${SECONDS}`);
+}
+
+function friendWith(files: ForeignFile[], peerId = "friend"): Promise<ForeignPeer> {
+  return ForeignPeer.start({ style: "closes-at-once", peerId, files });
+}
+
+const count = (friend: ForeignPeer, type: string) =>
+  friend.received.filter((message) => message.type === type).length;
+
+Deno.test({
+  name: "the prompt opens with the command menu, and tells of files, peers and traffic",
+  ignore,
+  async fn() {
+    await using folder = await Folder.make();
+    await using friend = await friendWith([file("a.bin")]);
+    await using terminal = await Terminal.peer("kashifm", ALONE, folder);
+    const menu = terminal.screen.rows.indexOf("Command Menu");
+    ok(menu >= 0, "a line that says Command Menu and nothing else");
+    const commands = "list peers get push delete restore stats log help exit".split(" ");
+    for (const command of commands) {
+      await terminal.sees(new RegExp(`^\\s*${command}\\b`), menu);
+    }
+    await meet(friend, terminal);
+    await folder.write("storage_kashifm/mine.txt", "mine");
+    await terminal.sees(/mine\.txt.*published|published.*mine\.txt/);
+
+    const [fileId] = friend.files.keys();
+    const [row] = await terminal.command("list", new RegExp(`^${fileId}.*`));
+    match(row, /\ba\.bin\b.*\bfriend\b.*\b2\.00 kB\b.*\bfriend$/);
+    await terminal.command("list local", /^[0-9a-f]{64}.*\bmine\.txt\b.*\bkashifm\b/);
+    const local = terminal.mark;
+    await terminal.command("list remote", /^[0-9a-f]{64}.*\ba\.bin\b/);
+    const remote = terminal.screen.rows.slice(local);
+    ok(!remote.some((line) => /^[0-9a-f]{64}.*mine\.txt/.test(line)), remote.join("\n"));
+    await terminal.command("peers", new RegExp(`^friend\\b.*127\\.0\\.0\\.1:${friend.port}\\b`));
+    await terminal.command("stats", /\bGOSSIP\b.*\d/);
+    await terminal.command("help", /^Command Menu$/);
+    await terminal.command("log debug", /DEBUG/);
+    await terminal.command("log loud", /log <trace\|debug\|info|log level/i);
+    await terminal.command("lst", /"lst"/);
+    await terminal.command("exit", /./);
+    strictEqual(await terminal.program.exit(), 0);
+  },
+});
+
+Deno.test({
+  name: "get fetches by id, by unique prefix and by name, and copies to a destination",
+  ignore,
+  async fn() {
+    await using folder = await Folder.make();
+    const files = ["a.bin", "b.bin", "c.bin", "twin", "twin"].map((name) => file(name));
+    const [a, b, c, twin, other] = files as [
+      ForeignFile,
+      ForeignFile,
+      ForeignFile,
+      ForeignFile,
+      ForeignFile,
+    ];
+    await using friend = await friendWith(files);
+    await using terminal = await Terminal.peer("kashifm", ALONE, folder);
+    await meet(friend, terminal);
+    const success = /^Successfully downloaded file from friend$/;
+    await terminal.command(`get ${a.fileId}`, success);
+    await terminal.command(`get ${b.fileId.slice(0, 12)} ${folder.at("copy-of-b")}`, success);
+    await terminal.command("get c.bin", success);
+    for (const { fileId, name, content } of [a, b, c]) {
+      await terminal.program.holds(fileId);
+      assertSameBytes(await Deno.readFile(folder.at("storage_kashifm", name)), content, name);
+    }
+    await terminal.until("the copy", () => {
+      return [...Deno.readDirSync(folder.path)].some(({ name }) => name === "copy-of-b") ||
+        undefined;
+    });
+    assertSameBytes(await Deno.readFile(folder.at("copy-of-b")), b.content, "the copy-of-b");
+    // A name that two files have is not guessed at.
+    const { mark } = terminal;
+    await terminal.command("get twin", /twin/);
+    await terminal.sees(new RegExp(twin.fileId.slice(0, 6)), mark);
+    await terminal.sees(new RegExp(other.fileId.slice(0, 6)), mark);
+    await terminal.command("get nothing", /"?nothing"?/);
+    deepStrictEqual((await terminal.program.files()).filter((file) => file.has_copy).length, 3);
+    // A file that is there is not overwritten by a destination that happens to be taken.
+    await Deno.writeTextFile(folder.at("taken"), "taken");
+    await terminal.command(`get a.bin ${folder.at("taken")}`, /taken/);
+    await terminal.command("get c.bin", /c\.bin/);
+    strictEqual(await Deno.readTextFile(folder.at("taken")), "taken");
+  },
+});
+
+Deno.test({
+  name:
+    "push tells everybody and hands out a copy; delete takes it back, and restore brings it back",
+  ignore,
+  async fn() {
+    await using folder = await Folder.make();
+    await using friend = await friendWith([]);
+    await using terminal = await Terminal.peer("kashifm", ALONE, folder);
+    await meet(friend, terminal);
+    const content = randomBytes(3_000);
+    await Deno.writeFile(folder.at("up.bin"), content);
+    await terminal.command(`push ${folder.at("up.bin")}`, /up\.bin/);
+    await terminal.until("announcement and copy", () => {
+      return count(friend, "ANNOUNCE") > 0 && count(friend, "FILE_DATA") > 0 || undefined;
+    });
+    const [fileId, pushed] = [...friend.files][0]!;
+    assertSameBytes(pushed.content, content, "the copy that was pushed");
+    strictEqual(pushed.name, "up.bin");
+    strictEqual(pushed.owner, "kashifm");
+    await terminal.command("push nothing", /nothing/);
+
+    await terminal.command(`delete ${fileId}`, /up\.bin/);
+    await terminal.until("DELETE at the friend", () => count(friend, "DELETE") > 0 || undefined);
+    deepStrictEqual([...friend.files], [], "the friend obeys its owner");
+    await terminal.program.until("the file to be gone", async () => {
+      return !(await terminal.program.files()).some((file) =>
+        file.file_id === fileId && file.has_copy
+      );
+    });
+    const names = () => [...Deno.readDirSync(folder.at("storage_kashifm"))].map(({ name }) => name);
+    ok(!names().includes("up.bin"), "gone from the folder");
+    assertSameBytes(await Deno.readFile(folder.at("up.bin")), content, "what was pushed from");
+
+    await terminal.command(`restore ${fileId}`, /up\.bin/);
+    strictEqual((await terminal.program.holds(fileId)).file_owner, "kashifm");
+    assertSameBytes(
+      await Deno.readFile(folder.at("storage_kashifm", "up.bin")),
+      content,
+      "restored",
+    );
+  },
+});
+
+Deno.test({
+  name:
+    "delete of somebody else's file removes our copy only, says so, and it is not fetched again",
+  ignore,
+  async fn() {
+    await using folder = await Folder.make();
+    const theirs = file("theirs.bin");
+    await using friend = await friendWith([theirs]);
+    const args = ["--no-bootstrap", "--auto-fetch", "all", "--gossip-interval", "0.5"];
+    await using terminal = await Terminal.peer("kashifm", args, folder);
+    await meet(friend, terminal);
+    await terminal.program.holds(theirs.fileId);
+    const asked = count(friend, "GET_FILE");
+    await terminal.command(`delete ${theirs.fileId}`, /our copy|here only|only here/i);
+    await terminal.program.until("our copy to be gone", async () => {
+      return (await terminal.program.files()).every((file) => !file.has_copy);
+    });
+    const news = file("news.bin");
+    friend.files.set(news.fileId, news);
+    await friend.gossip(terminal);
+    await terminal.program.holds(news.fileId);
+    const gossips = count(friend, "GOSSIP");
+    await terminal.until(
+      "two more rounds",
+      () => count(friend, "GOSSIP") >= gossips + 2 || undefined,
+    );
+    strictEqual(count(friend, "DELETE"), 0);
+    strictEqual(count(friend, "GET_FILE"), asked + 1, "only the other file was fetched");
+    ok(friend.files.has(theirs.fileId));
+    // Asked for, it comes back.
+    await terminal.command(`get ${theirs.fileId}`, /^Successfully downloaded file from friend$/);
+    await terminal.program.holds(theirs.fileId);
+  },
+});

@@ -1,0 +1,160 @@
+// What the terminal shows: nothing that the network says garbles the line being typed, forges a line, or reaches the
+// terminal as a command to it.
+
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { foreignFile, ForeignPeer } from "../wire/foreign.ts";
+import { Folder, randomBytes } from "./folder.ts";
+import { ARROW_UP, CTRL_C, hasTerminal, meet, Terminal } from "./terminal.ts";
+import { together } from "./together.ts";
+
+const SECONDS = 1750023401;
+const ALONE = ["--no-bootstrap", "--auto-fetch", "0"];
+const ignore = !hasTerminal;
+
+Deno.test({
+  name: "arrow up brings back what was typed, also after a restart",
+  ignore,
+  async fn() {
+    await using folder = await Folder.make();
+    {
+      await using terminal = await Terminal.peer("kashifm", ALONE, folder);
+      await terminal.command("peers", /peer/);
+      await terminal.command("stats", /GOSSIP|free/);
+      await terminal.until("an empty prompt", () => terminal.typed === "" || undefined);
+      await terminal.type(ARROW_UP);
+      await terminal.until("the last command", () => terminal.typed === "stats" || undefined);
+      await terminal.type(ARROW_UP);
+      await terminal.until("the one before", () => terminal.typed === "peers" || undefined);
+      await terminal.type("\u0015exit\r");
+      strictEqual(await terminal.program.exit(), 0);
+    }
+    await using again = await Terminal.peer("kashifm", ALONE, folder);
+    await again.type(ARROW_UP);
+    await again.until("the command of the last time", () => again.typed === "exit" || undefined);
+  },
+});
+
+Deno.test({
+  name: "a log line that arrives while somebody types leaves the typed text whole",
+  ignore,
+  async fn() {
+    await using folder = await Folder.make();
+    await using friend = await ForeignPeer.start({ style: "closes-at-once", peerId: "friend" });
+    await using terminal = await Terminal.peer("kashifm", ALONE, folder);
+    await terminal.until("an empty prompt", () => terminal.typed === "" || undefined);
+    await terminal.type("list lo");
+    await terminal.until("what was typed", () => terminal.typed === "list lo" || undefined);
+    const { mark } = terminal;
+    await meet(friend, terminal);
+    await terminal.sees(/^\S+ INFO +Peer friend at 127\.0\.0\.1:\d+$/, mark);
+    await terminal.until("the typed text again", () => terminal.typed === "list lo" || undefined);
+    const prompts = terminal.screen.rows.slice(mark).filter((row) => row.includes("p2p-peer>"));
+    deepStrictEqual(prompts, ["p2p-peer> list lo"], "one prompt, below the log");
+    strictEqual(terminal.screen.column, "p2p-peer> list lo".length);
+    await terminal.type("cal\r");
+    await terminal.sees(/^(0 files|no files?)\b/i, mark);
+    await terminal.until("an empty prompt", () => terminal.typed === "" || undefined);
+  },
+});
+
+Deno.test({
+  name: "control characters in names from the network reach the terminal escaped",
+  ignore,
+  async fn() {
+    await using folder = await Folder.make();
+    // A title, a colour, a cleared screen, a C1 sequence, a forged line, a bell, right-to-left.
+    const evil =
+      "\u001b]0;TITLE\u0007\u001b[31mRED\u001b[2J\u009b1mC1\r\nFORGED line\u0008\u202etxt.exe";
+    const files = [
+      foreignFile(`name ${evil}`, randomBytes(100), "friend", `${SECONDS}`),
+      foreignFile("b.bin", randomBytes(100), `owner ${evil}`, `${SECONDS}`),
+      foreignFile("c.bin", randomBytes(100), "friend", `${SECONDS}`),
+    ];
+    await using terminal = await Terminal.peer(
+      "kashifm",
+      ["--no-bootstrap", "--auto-fetch", "all", "--log-level", "TRACE"],
+      folder,
+    );
+    const { program } = terminal;
+    await using friend = await ForeignPeer.start({
+      style: "closes-at-once",
+      peerId: "friend",
+      files: [files[0]!, files[2]!],
+    });
+    await using liar = await ForeignPeer.start({
+      style: "closes-at-once",
+      peerId: `peer ${evil}`,
+      files: [files[1]!],
+    });
+    await liar.gossip(program);
+    await meet(friend, terminal);
+    await liar.announce(program, files[1]!);
+    await friend.announce(program, files[1]!, `from ${evil}`);
+    await friend.push(program, files[1]!);
+    await friend.delete(program, files[0]!.fileId, `from ${evil}`);
+    using raw = await Deno.connect({ hostname: "127.0.0.1", port: program.port });
+    await raw.write(new TextEncoder().encode(JSON.stringify({ type: `type ${evil}` })));
+    await raw.write(
+      new TextEncoder().encode(`{"type":"GET_FILE","file_id":${JSON.stringify(evil)}}`),
+    );
+    await raw.write(new TextEncoder().encode(`not JSON ${evil}`));
+    await program.holds(files[0]!.fileId);
+    await program.holds(files[2]!.fileId);
+    await terminal.command("list", /^[0-9a-f]{64} .*\bc\.bin\b/);
+    await terminal.command("peers", /^\d+ peers?$/);
+    await terminal.command("stats", /refused/);
+    // The name that carries it all is shown, as something that can be read.
+    const name = /name .*1b.*TITLE/i;
+    ok(terminal.screen.rows.some((row) => name.test(row)), terminal.screen.rows.join("\n"));
+    const { text } = terminal;
+    ok(!text.includes("\u001b]"), "no title");
+    ok(!text.includes("\u001b[31mRED") && !text.includes("\u001b[2J"), "no colour, no clearing");
+    for (const char of "\u0007\u0008\u009b\u202e") {
+      ok(!text.includes(char), `no ${JSON.stringify(char)}`);
+    }
+    ok(!terminal.screen.rows.some((row) => row.startsWith("FORGED")), "no line of its own");
+    strictEqual(
+      (await Array.fromAsync(Deno.readDir(folder.at("storage_kashifm"))))
+        // deno-lint-ignore no-control-regex -- they are what is looked for
+        .filter(({ name }) => /[\u0000-\u001f\u007f-\u009f\u202e]/.test(name)).length,
+      0,
+    );
+  },
+});
+
+Deno.test({
+  name: "Ctrl-C ends the peer with 130, also in the middle of a line, and exit with 0",
+  ignore,
+  async fn() {
+    const cases = [[CTRL_C, 130], [`get somethi${CTRL_C}`, 130], ["exit\r", 0]] as const;
+    await together(cases.map(async ([keys, code]) => {
+      await using folder = await Folder.make();
+      await using terminal = await Terminal.peer("kashifm", ALONE, folder);
+      await terminal.until("an empty prompt", () => terminal.typed === "" || undefined);
+      await terminal.type(keys);
+      strictEqual(await terminal.program.exit(), code);
+      const stopping = terminal.screen.rows.filter((row) => row.includes("Stopping"));
+      deepStrictEqual(stopping, ["Stopping"]);
+      const { row, column, rows } = terminal.screen;
+      deepStrictEqual([rows[row], column], ["", 0], "the shell's prompt gets a line of its own");
+    }));
+  },
+});
+
+Deno.test({
+  name: "with --no-repl a terminal shows plain lines and no prompt",
+  ignore,
+  async fn() {
+    await using folder = await Folder.make();
+    await using terminal = await Terminal.peer(
+      "kashifm",
+      [...ALONE, "--no-repl"],
+      folder,
+      /^0 files/,
+    );
+    await folder.write("storage_kashifm/mine.txt", "mine");
+    await terminal.sees(/mine\.txt/);
+    ok(!terminal.text.includes("p2p-peer>"));
+    ok(!terminal.text.includes("Command Menu"));
+  },
+});

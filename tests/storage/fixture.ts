@@ -1,0 +1,233 @@
+// A store in a folder of its own, with a clock that stands still and knowledge as the catalogue has it.
+// `World` loads, looks and saves in the way of service.ts, without sockets and without waiting.
+
+import { createHash } from "node:crypto";
+import fc from "fast-check";
+import type { Timestamp } from "../../protocol/fileid.ts";
+import type { FileRecord } from "../../protocol/message.ts";
+import { layoutOf } from "../../storage/layout.ts";
+import type { MetadataEntry } from "../../storage/metadata.ts";
+import { type Changes, type Knowledge, SETTLE_MS } from "../../storage/reconcile.ts";
+import { type HeldContent, Store, type StoreOptions } from "../../storage/store.ts";
+
+export const US = "us";
+/** Files that tests write are older than this clock by far more than they need to settle. */
+const AHEAD_MS = 60_000;
+
+const encoder = new TextEncoder();
+
+export const bytesOf = (content: string | Uint8Array): Uint8Array =>
+  typeof content === "string" ? encoder.encode(content) : content;
+
+export const number = (text: string): Timestamp => ({ text, quoted: false });
+
+export function sha256(content: string | Uint8Array, suffix = ""): string {
+  return createHash("sha256").update(bytesOf(content)).update(suffix).digest("hex");
+}
+
+/** What the network says about a file, with the id that its content has. */
+export function recordOf(
+  content: string | Uint8Array,
+  { name = "file.txt", owner = "alice", timestamp = "1744169352.0" } = {},
+): FileRecord {
+  const sizeBytes = bytesOf(content).length;
+  return {
+    fileId: sha256(content, timestamp),
+    name,
+    owner,
+    timestamp: number(timestamp),
+    size: sizeBytes / 1024 ** 2,
+  };
+}
+
+/** Strings of any UTF-16 units, torn surrogates among them; most are close to what people type. */
+export const anyString = (maxLength: number): fc.Arbitrary<string> =>
+  fc.array(fc.oneof(fc.nat(0x7f), fc.nat(0xffff), fc.integer({ min: 0xd800, max: 0xdfff })), {
+    maxLength,
+  }).map((units) => String.fromCharCode(...units));
+
+/** Runs with a folder that is removed afterwards. */
+export async function inTempDir(act: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir({ prefix: "p2p-peer-test-" });
+  try {
+    await act(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+/** Runs with a store in `<temp>/store`; `<temp>` is for what must stay outside. */
+export async function withWorld(
+  act: (world: World) => Promise<void>,
+  over: Partial<StoreOptions> = {},
+): Promise<void> {
+  await inTempDir(async (temp) => {
+    const world = new World(`${temp}/store`, over);
+    try {
+      await world.start();
+      await act(world);
+    } finally {
+      world.crash();
+    }
+  });
+}
+
+export class World {
+  store!: Store;
+  clockMs = Date.now() + AHEAD_MS;
+  /** Every file that was heard of, as in the catalogue. */
+  known = new Map<string, FileRecord>();
+  deleted = new Set<string>();
+  #isOpen = false;
+
+  constructor(readonly dir: string, readonly over: Partial<StoreOptions> = {}) {}
+
+  get layout() {
+    return layoutOf(this.dir);
+  }
+
+  readonly knowledge: Knowledge = {
+    unheld: () => this.#unheld(),
+    isTaken: (fileId) => this.known.has(fileId) || this.deleted.has(fileId),
+  };
+
+  *#unheld() {
+    for (const file of this.known.values()) {
+      if (!this.store.shelf.get(file.fileId)) yield { file, otherTimestamps: [] };
+    }
+  }
+
+  async open(): Promise<Store> {
+    this.store = await Store.open({
+      dir: this.dir,
+      owner: US,
+      maxFileBytes: 1024 ** 3,
+      minFreeBytes: 0,
+      durability: "normal",
+      now: () => this.clockMs,
+      ...this.over,
+    });
+    this.#isOpen = true;
+    return this.store;
+  }
+
+  /** Opens and looks through the folder as at the start of the peer, knowing what the store remembers. */
+  async start(): Promise<Changes> {
+    await this.open();
+    this.known = new Map(this.store.loaded.entries.map(({ file }) => [file.fileId, file]));
+    const changes = await this.store.scan(this.knowledge, true);
+    for (const { file } of this.store.held()) this.known.set(file.fileId, file);
+    return changes;
+  }
+
+  async look(): Promise<Changes> {
+    const changes = await this.store.scan(this.knowledge);
+    for (const { file } of this.store.held()) this.known.set(file.fileId, file);
+    return changes;
+  }
+
+  /** Looks until every file that stands still was taken. */
+  async settle(): Promise<Changes> {
+    const first = await this.look();
+    this.clockMs += SETTLE_MS;
+    const second = await this.look();
+    return {
+      found: [...first.found, ...second.found],
+      published: [...first.published, ...second.published],
+      lost: [...first.lost, ...second.lost],
+      unsettled: second.unsettled,
+      unreadable: [...first.unreadable, ...second.unreadable],
+    };
+  }
+
+  /** Writes metadata.json. */
+  async save(): Promise<void> {
+    await this.store.snapshots.saveMetadata(this.entries());
+  }
+
+  entries(): MetadataEntry[] {
+    return [...this.known.values()].map((file) => {
+      const placement = this.store.placementOf(file.fileId);
+      return { file, held: !!placement, peers: [], ...(placement ? { placement } : {}) };
+    });
+  }
+
+  /** A clean stop. */
+  async stop(): Promise<void> {
+    await this.save();
+    await this.store.sync();
+    await this.store.compactJournal();
+    this.crash();
+  }
+
+  /** Nothing is saved any more; the lock goes with the process. */
+  crash(): void {
+    if (this.#isOpen) this.store.close();
+    this.#isOpen = false;
+  }
+
+  /** Keeps content as it is kept after a download. */
+  async keep(content: string | Uint8Array, file = recordOf(content)): Promise<HeldContent> {
+    const intake = this.store.intake();
+    intake.write(bytesOf(content));
+    const held = await this.store.keep(intake, { file, sizeBytes: intake.sizeBytes });
+    this.known.set(file.fileId, held.file);
+    return held;
+  }
+
+  /** Puts a file into the folder as a person would, with a time of its own. */
+  async drop(name: string, content: string | Uint8Array, modifiedSeconds?: number): Promise<void> {
+    await Deno.writeFile(`${this.dir}/${name}`, bytesOf(content));
+    if (modifiedSeconds !== undefined) {
+      await Deno.utime(`${this.dir}/${name}`, modifiedSeconds, modifiedSeconds);
+    }
+  }
+
+  /** Ids and owners of what is held, in order. */
+  holdings(): string[] {
+    return [...this.store.held()].map(({ file }) => `${file.owner} ${file.fileId}`).sort();
+  }
+
+  owned(owner: string): FileRecord[] {
+    return [...this.store.held()].map(({ file }) => file).filter((file) => file.owner === owner);
+  }
+
+  /** The content that is served for an id; undefined when none is. */
+  read(fileId: string): Uint8Array | undefined {
+    const reader = this.store.reader(fileId);
+    if (!reader) return undefined;
+    try {
+      const content = new Uint8Array(reader.sizeBytes);
+      return content.subarray(0, reader.readInto(content));
+    } finally {
+      reader.close();
+    }
+  }
+}
+
+/** Names in a folder that are not hidden, in order. */
+export async function namesIn(dir: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name } of Deno.readDir(dir)) if (!name.startsWith(".")) names.push(name);
+  return names.sort();
+}
+
+/** Every path below a folder, with the content of plain files; links are not followed. */
+export async function treeOf(dir: string): Promise<Map<string, string>> {
+  const tree = new Map<string, string>();
+  for await (const { name, isDirectory, isSymlink } of Deno.readDir(dir)) {
+    const path = `${dir}/${name}`;
+    if (isSymlink) tree.set(path, `-> ${await Deno.readLink(path)}`);
+    else if (isDirectory) {
+      tree.set(path, "folder");
+      for (const [below, content] of await treeOf(path)) tree.set(below, content);
+    } else tree.set(path, await Deno.readTextFile(path));
+  }
+  return tree;
+}
+
+/** Runs a command; makes what Deno cannot make itself. */
+export async function run(command: string, ...args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(command, { args, stdout: "null" }).output();
+  if (!success) throw new Error(`${command} failed: ${new TextDecoder().decode(stderr)}`);
+}

@@ -1,0 +1,229 @@
+// The journal: what stands in it comes back, and a damaged line costs itself only.
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { StorageError } from "../../storage/errors.ts";
+import { Journal, type JournalRecord } from "../../storage/journal.ts";
+import type { MetadataEntry } from "../../storage/metadata.ts";
+import { inTempDir, recordOf, sha256 } from "./fixture.ts";
+
+function entryOf(content: string): MetadataEntry {
+  return {
+    file: { ...recordOf(content, { name: `${content}.txt` }), sizeBytes: content.length },
+    held: true,
+    peers: [],
+    placement: {
+      diskName: `${content}.txt`,
+      sizeBytes: content.length,
+      sha256: sha256(content),
+      mtimeMs: 1_744_169_352_000,
+    },
+  };
+}
+
+const A = entryOf("a");
+const B = entryOf("b");
+const C = entryOf("c");
+const idOf = ({ file }: MetadataEntry) => file.fileId;
+const hold = (entry: MetadataEntry): JournalRecord => ({ op: "hold", entry });
+const drop = (entry: MetadataEntry): JournalRecord => ({ op: "drop", fileId: idOf(entry) });
+
+async function withJournal(
+  act: (journal: Journal, path: string, again: () => Promise<string[]>) => Promise<void>,
+): Promise<void> {
+  await inTempDir(async (dir) => {
+    await Deno.mkdir(`${dir}/temporary`);
+    const path = `${dir}/journal.jsonl`;
+    const journal = new Journal(path, `${dir}/temporary`);
+    const again = async () => {
+      const state = await new Journal(path, `${dir}/temporary`).read();
+      return [...state!.held.keys()];
+    };
+    try {
+      await act(journal, path, again);
+    } finally {
+      journal.close();
+    }
+  });
+}
+
+Deno.test("a journal that was never written is told apart from an empty one", async () => {
+  await withJournal(async (journal, path) => {
+    assert.equal(await journal.read(), undefined);
+    await Deno.writeTextFile(path, "");
+    assert.deepEqual(await journal.read(), {
+      held: new Map(),
+      unsynced: new Set(),
+      lines: 0,
+      damagedLines: 0,
+    });
+  });
+});
+
+Deno.test("what is held comes back whole, what was dropped does not, and what was synced is known", async () => {
+  await withJournal(async (journal) => {
+    journal.append([hold(A), hold(B)]);
+    journal.append([drop(A), hold(C)]);
+    journal.append([{ op: "synced", fileIds: [idOf(B)] }]);
+    const state = (await journal.read())!;
+    assert.deepEqual(state.held, new Map([[idOf(B), B], [idOf(C), C]]));
+    assert.deepEqual(state.unsynced, new Set([idOf(C)]));
+    assert.equal(state.damagedLines, 0);
+  });
+});
+
+Deno.test("holding again after a sync makes the content doubtful again", async () => {
+  await withJournal(async (journal) => {
+    journal.append([hold(A), { op: "synced", fileIds: [idOf(A)] }, hold(A)]);
+    assert.deepEqual((await journal.read())!.unsynced, new Set([idOf(A)]));
+  });
+});
+
+Deno.test("a last line that a crash cut off costs itself, and the next line written is whole", async () => {
+  await withJournal(async (journal, path) => {
+    journal.append([hold(A), hold(B)]);
+    journal.close();
+    const text = await Deno.readTextFile(path);
+    for (const cut of [1, 2, 10, 100]) {
+      await Deno.writeTextFile(path, text.slice(0, -cut));
+      const next = new Journal(path, journal.temporaries);
+      const torn = (await next.read())!;
+      // Without its line break only, the line is whole.
+      const isWhole = cut === 1;
+      assert.deepEqual([...torn.held.keys()], isWhole ? [idOf(A), idOf(B)] : [idOf(A)]);
+      assert.equal(torn.damagedLines, isWhole ? 0 : 1);
+      next.append([hold(C)]);
+      next.close();
+      const after = (await next.read())!;
+      assert.ok(after.held.has(idOf(A)) && after.held.has(idOf(C)), `cut by ${cut}`);
+    }
+  });
+});
+
+Deno.test("empty lines are nothing", async () => {
+  await withJournal(async (journal, path, again) => {
+    journal.append([hold(A)]);
+    journal.close();
+    await Deno.writeTextFile(path, `\n\n${await Deno.readTextFile(path)}\n\n\n`);
+    assert.deepEqual(await again(), [idOf(A)]);
+    assert.equal((await journal.read())!.damagedLines, 0);
+  });
+});
+
+Deno.test("lines of rubbish are counted and cost nothing else", async () => {
+  await withJournal(async (journal, path) => {
+    journal.append([hold(A)]);
+    journal.close();
+    const line = (await Deno.readTextFile(path)).trim();
+    const rubbish = ["x", "{}", "null", '{"sum":"00000000","record":{}}', "\0\0\0", line.slice(1)];
+    await Deno.writeTextFile(path, [...rubbish, line, ...rubbish].join("\n"));
+    const state = (await journal.read())!;
+    assert.deepEqual(state.held, new Map([[idOf(A), A]]));
+    assert.equal(state.damagedLines, 2 * rubbish.length);
+  });
+});
+
+Deno.test("any flipped bit costs at most the lines it stands in, and never changes what a line says", async () => {
+  await withJournal(async (journal, path) => {
+    journal.append([hold(A), hold(B), hold(C)]);
+    journal.close();
+    const bytes = await Deno.readFile(path);
+    const truth = new Map([A, B, C].map((entry) => [idOf(entry), entry]));
+    const bit = fc.record({
+      at: fc.integer({ min: 0, max: bytes.length - 1 }),
+      bit: fc.integer({ min: 0, max: 7 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(bit, async ({ at, bit }) => {
+        const flipped = bytes.slice();
+        flipped[at]! ^= 1 << bit;
+        await Deno.writeFile(path, flipped);
+        const { held, damagedLines } = (await journal.read())!;
+        for (const [fileId, entry] of held) assert.deepEqual(entry, truth.get(fileId));
+        // A flipped line break joins two lines.
+        const isBreak = bytes[at] === 10;
+        assert.ok(held.size >= (isBreak ? 1 : 2), `${held.size} left`);
+        assert.ok(held.size === 3 || damagedLines > 0, "lost without being counted");
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+Deno.test("a journal cut anywhere gives what stood before the cut", async () => {
+  await withJournal(async (journal, path) => {
+    journal.append([hold(A), hold(B), hold(C)]);
+    journal.close();
+    const bytes = await Deno.readFile(path);
+    for (let length = 0; length <= bytes.length; length += 37) {
+      await Deno.writeFile(path, bytes.subarray(0, length));
+      const { held, damagedLines } = (await journal.read())!;
+      assert.deepEqual([...held.keys()], [A, B, C].map(idOf).slice(0, held.size));
+      assert.ok(damagedLines <= 1);
+    }
+  });
+});
+
+Deno.test("a line of a later version is left out, and the journal is read all the same", async () => {
+  await withJournal(async (journal) => {
+    journal.append([hold(A), { op: "later", what: 1 } as unknown as JournalRecord, hold(B)]);
+    const state = (await journal.read())!;
+    assert.deepEqual([...state.held.keys()], [idOf(A), idOf(B)]);
+  });
+});
+
+Deno.test("compacting leaves one line per held file, and what is not synced stays so", async () => {
+  await withJournal(async (journal, path) => {
+    for (let i = 0; i < 50; i++) journal.append([hold(A), drop(A)]);
+    journal.append([hold(B), hold(C)]);
+    await journal.compact([B, C], new Set([idOf(C)]));
+    const state = (await journal.read())!;
+    assert.deepEqual(state.held, new Map([[idOf(B), B], [idOf(C), C]]));
+    assert.deepEqual(state.unsynced, new Set([idOf(C)]));
+    assert.equal(state.lines, 3);
+    assert.ok((await Deno.readTextFile(path)).split("\n").length <= 5);
+  });
+});
+
+Deno.test("after compacting, new lines are added to the new file", async () => {
+  await withJournal(async (journal, _path, again) => {
+    journal.append([hold(A)]);
+    await journal.compact([A], new Set());
+    journal.append([hold(B)]);
+    assert.deepEqual(await again(), [idOf(A), idOf(B)]);
+  });
+});
+
+Deno.test("what is appended while the journal is compacted is not lost, nor what comes after", async () => {
+  await withJournal(async (journal, _path, again) => {
+    journal.append([hold(A)]);
+    const compacting = journal.compact([A], new Set());
+    journal.append([hold(B)]);
+    await compacting;
+    journal.append([hold(C)]);
+    assert.deepEqual((await again()).sort(), [idOf(A), idOf(B), idOf(C)].sort());
+  });
+});
+
+Deno.test("compacting pays only when there are many lines for few files", async () => {
+  await withJournal((journal) => {
+    journal.append(Array<JournalRecord>(1_001).fill(hold(A)));
+    assert.ok(journal.isWorthCompacting(1));
+    assert.ok(journal.isWorthCompacting(250));
+    assert.ok(!journal.isWorthCompacting(251));
+    return Promise.resolve();
+  });
+});
+
+Deno.test("a journal that cannot be written is a StorageError that names it", async () => {
+  await inTempDir(async (dir) => {
+    await Deno.mkdir(`${dir}/journal.jsonl`);
+    const journal = new Journal(`${dir}/journal.jsonl`, dir);
+    const named = (error: unknown) =>
+      error instanceof StorageError && error.message.includes("journal.jsonl");
+    assert.throws(() => journal.append([hold(A)]), named);
+    await assert.rejects(journal.read(), named);
+    const nowhere = new Journal(`${dir}/missing/journal.jsonl`, dir);
+    assert.throws(() => nowhere.append([hold(A)]), named);
+  });
+});

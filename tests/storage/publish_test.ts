@@ -1,0 +1,121 @@
+// Files that become ours: copied into the store, with an id by their own time or the present second.
+
+import assert from "node:assert/strict";
+import { StorageError } from "../../storage/errors.ts";
+import { freeId } from "../../storage/reconcile.ts";
+import { bytesOf, namesIn, run, sha256, US, withWorld, type World } from "./fixture.ts";
+
+const never = () => false;
+const WRITTEN = 1_700_000_000;
+
+async function source(world: World, name: string, content: string, seconds = WRITTEN) {
+  const path = `${world.dir}/../${name}`;
+  await Deno.writeTextFile(path, content);
+  await Deno.utime(path, seconds, seconds);
+  return path;
+}
+
+Deno.test("a published file is ours, with its own time as id, and its source stays", async () => {
+  await withWorld(async (world) => {
+    const path = await source(world, "essay.pdf", "words");
+    const { file } = await world.store.publish(path, never);
+    assert.deepEqual(file, {
+      fileId: sha256("words", String(WRITTEN)),
+      name: "essay.pdf",
+      owner: US,
+      timestamp: { text: String(WRITTEN), quoted: false },
+      size: 5 / 1024 ** 2,
+      sizeBytes: 5,
+    });
+    assert.deepEqual(world.read(file.fileId), bytesOf("words"));
+    assert.equal(await Deno.readTextFile(path), "words");
+    assert.equal((await Deno.stat(path)).mtime?.getTime(), WRITTEN * 1000);
+  });
+});
+
+Deno.test("a file published twice takes the present second, and both stay", async () => {
+  await withWorld(async (world) => {
+    const path = await source(world, "a.txt", "same");
+    const first = await world.store.publish(path, never);
+    const second = await world.store.publish(path, never);
+    const third = await world.store.publish(path, never);
+    const now = Math.trunc(world.clockMs / 1000);
+    assert.equal(first.file.timestamp.text, String(WRITTEN));
+    assert.equal(second.file.timestamp.text, String(now));
+    assert.equal(second.file.fileId, sha256("same", String(now)));
+    assert.equal(new Set([first, second, third].map(({ file }) => file.fileId)).size, 3);
+    for (const { file } of [first, second, third]) {
+      assert.deepEqual(world.read(file.fileId), bytesOf("same"));
+    }
+  });
+});
+
+Deno.test("an id that is known or was deleted is not taken", async () => {
+  await withWorld(async (world) => {
+    const path = await source(world, "a.txt", "same");
+    const taken = sha256("same", String(WRITTEN));
+    const { file } = await world.store.publish(path, (fileId) => fileId === taken);
+    assert.equal(file.timestamp.text, String(Math.trunc(world.clockMs / 1000)));
+  });
+});
+
+Deno.test("a time that cannot vouch for content, or lies ahead, gives way to the present second", async () => {
+  await withWorld(async (world) => {
+    const now = String(Math.trunc(world.clockMs / 1000));
+    const strange = [0, 1, 999_999_999, Math.trunc(world.clockMs / 1000) + 86_400];
+    for (const [i, seconds] of strange.entries()) {
+      const path = await source(world, `${i}.txt`, `content ${i}`, seconds);
+      const { file } = await world.store.publish(path, never);
+      assert.equal(file.timestamp.text, now, `written at ${seconds}`);
+    }
+  });
+});
+
+Deno.test("fractions of a second are no part of our timestamps", () => {
+  const digestWith = (suffix: string) => sha256("x", suffix);
+  const { fileId, timestamp } = freeId(digestWith, 1_700_000_000.987, 1_800_000_000, never);
+  assert.equal(timestamp.text, "1700000000");
+  assert.equal(fileId, sha256("x", "1700000000"));
+});
+
+Deno.test("ids are free at last, however many are taken", () => {
+  const digestWith = (suffix: string) => sha256("x", suffix);
+  let asked = 0;
+  const { timestamp } = freeId(digestWith, 1_700_000_000, 1_800_000_000.5, () => ++asked < 10);
+  assert.equal(timestamp.text, "1800000008");
+});
+
+Deno.test("what is no plain file is refused by its name, and leaves nothing", async () => {
+  await withWorld(async (world) => {
+    const outside = `${world.dir}/..`;
+    await Deno.mkdir(`${outside}/folder`);
+    await run("mkfifo", `${outside}/pipe`);
+    for (const name of ["missing", "folder", "pipe"]) {
+      await assert.rejects(
+        world.store.publish(`${outside}/${name}`, never),
+        (error) =>
+          error instanceof StorageError && error.code === "not-found" &&
+          error.message.includes(name),
+      );
+    }
+    assert.deepEqual(await namesIn(world.dir), []);
+    assert.deepEqual(world.holdings(), []);
+  });
+});
+
+Deno.test("an empty file can be published", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.store.publish(await source(world, "empty", ""), never);
+    assert.equal(file.sizeBytes, 0);
+    assert.deepEqual(world.read(file.fileId), new Uint8Array());
+  });
+});
+
+Deno.test("secrets get a visible name when they are published on purpose", async () => {
+  await withWorld(async (world) => {
+    const path = await source(world, ".env", "key");
+    const { file } = await world.store.publish(path, never);
+    assert.deepEqual(await namesIn(world.dir), ["env"]);
+    assert.deepEqual(world.read(file.fileId), bytesOf("key"));
+  });
+});

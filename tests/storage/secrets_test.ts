@@ -1,0 +1,108 @@
+// What must never be shared by accident: hidden files, our own, links, pipes, sockets, folders. A test for each.
+
+import assert from "node:assert/strict";
+import { run, withWorld, type World } from "./fixture.ts";
+
+/** Puts something into the folder and asserts that neither a running nor a starting peer shares it. */
+async function neverShared(put: (world: World) => Promise<void>): Promise<void> {
+  await withWorld(async (world) => {
+    await put(world);
+    // Something to be found, so that the looks are known to have happened.
+    await world.drop("shared.txt", "shared");
+    for (const look of [() => world.settle(), () => world.settle()]) await look();
+    const names = () => [...world.store.held()].map(({ file }) => file.name);
+    assert.deepEqual(names(), ["shared.txt"]);
+    await world.stop();
+    await world.start();
+    await world.settle();
+    assert.deepEqual(names(), ["shared.txt"]);
+    await world.save();
+    const metadata = JSON.parse(await Deno.readTextFile(world.layout.metadata));
+    assert.equal(Object.keys(metadata).length, 1);
+  });
+}
+
+Deno.test("hidden files are never shared", async () => {
+  await neverShared(async (world) => {
+    for (const name of [".env", ".ssh", "..two", ".txt", "...", ".p2p-peer.bak"]) {
+      await world.drop(name, `secret ${name}`);
+    }
+  });
+});
+
+Deno.test("metadata.json and what begins with its name is never shared", async () => {
+  await neverShared(async (world) => {
+    const names = [
+      "metadata.json.bak",
+      "metadata.json~",
+      "metadata.json.damaged-2025",
+      "Metadata.JSON",
+    ];
+    for (const name of names) await world.drop(name, `{"${name}": 1}`);
+    await world.save();
+  });
+});
+
+Deno.test("links are never shared, wherever they lead", async () => {
+  await neverShared(async (world) => {
+    await Deno.writeTextFile(`${world.dir}/../secret`, "secret");
+    await Deno.symlink("../secret", `${world.dir}/relative`);
+    await Deno.symlink("/etc/passwd", `${world.dir}/absolute.txt`);
+    await Deno.symlink(`${world.dir}/.p2p-peer/key.json`, `${world.dir}/key`);
+    await Deno.symlink("/nowhere", `${world.dir}/dangling`);
+    await Deno.symlink("..", `${world.dir}/folder`);
+    await Deno.symlink("shared.txt", `${world.dir}/inside`);
+  });
+});
+
+Deno.test("pipes are never shared, and do not hold the peer up", async () => {
+  await neverShared((world) => run("mkfifo", `${world.dir}/pipe`, `${world.dir}/pipe.txt`));
+});
+
+Deno.test("sockets are never shared", async () => {
+  await withWorld(async (world) => {
+    const listener = Deno.listen({ transport: "unix", path: `${world.dir}/socket` });
+    try {
+      const { published } = await world.settle();
+      assert.deepEqual(published, []);
+    } finally {
+      listener.close();
+    }
+  });
+});
+
+Deno.test("folders and what lies in them are never shared", async () => {
+  await neverShared(async (world) => {
+    await Deno.mkdir(`${world.dir}/folder/deeper`, { recursive: true });
+    await Deno.mkdir(`${world.dir}/folder.txt`);
+    await world.drop("folder/inside.txt", "secret");
+    await world.drop("folder/deeper/inside.txt", "secret");
+  });
+});
+
+Deno.test("the key, the journal and all else that is private is never shared", async () => {
+  await neverShared(async (world) => {
+    await world.store.snapshots.savePeers([]);
+    await world.store.snapshots.saveDeleted([]);
+    await world.drop(".p2p-peer/history", "typed");
+  });
+});
+
+Deno.test("a file that turns into a link between two looks is not shared", async () => {
+  await withWorld(async (world) => {
+    await world.drop("name", "content");
+    await world.look();
+    await Deno.remove(`${world.dir}/name`);
+    await Deno.symlink("/etc/passwd", `${world.dir}/name`);
+    assert.deepEqual((await world.settle()).published, []);
+  });
+});
+
+Deno.test("a name that is no text is passed over, and the others are found", async () => {
+  await withWorld(async (world) => {
+    await run("sh", "-c", `printf x > "$1/$(printf 'a\\377b')"`, "sh", world.dir);
+    await world.drop("plain", "content");
+    const { published } = await world.settle();
+    assert.deepEqual(published.map(({ file }) => file.name), ["plain"]);
+  });
+});

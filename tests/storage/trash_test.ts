@@ -1,0 +1,184 @@
+// Deleted files: kept aside for a day, brought back as they were, never mixed up with others.
+
+import assert from "node:assert/strict";
+import { StorageError } from "../../storage/errors.ts";
+import { bytesOf, namesIn, recordOf, US, withWorld, World } from "./fixture.ts";
+
+const DAY_MS = 24 * 3_600_000;
+
+/** One file on disk under two ids, as it stands in the field store. */
+async function withSharedFile(
+  act: (world: World, ids: readonly [string, string]) => Promise<void>,
+): Promise<void> {
+  await withWorld(async (world) => {
+    const one = recordOf("same", { owner: "alice", timestamp: "1744169352" });
+    const other = recordOf("same", { owner: "bob", timestamp: "1744169999" });
+    world.known.set(one.fileId, one).set(other.fileId, other);
+    await world.drop("file.txt", "same");
+    const { found } = await world.settle();
+    assert.equal(found.length, 2);
+    await act(world, [one.fileId, other.fileId]);
+  });
+}
+
+Deno.test("a trashed file is gone from the folder and from what is held, and comes back as it was", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("content", recordOf("content", { name: "a.txt" }));
+    await world.store.trash(file.fileId);
+    assert.deepEqual(world.holdings(), []);
+    assert.equal(world.store.reader(file.fileId), undefined);
+    assert.deepEqual(await namesIn(world.dir), []);
+    assert.deepEqual(await world.store.trashed(), [file.fileId]);
+
+    const restored = await world.store.restore(file.fileId);
+    assert.deepEqual(restored.file, file);
+    assert.deepEqual(world.read(file.fileId), bytesOf("content"));
+    assert.deepEqual(await namesIn(world.dir), ["a.txt"]);
+    assert.deepEqual(await world.store.trashed(), []);
+    const changes = await world.settle();
+    assert.deepEqual([changes.lost, changes.published], [[], []]);
+  });
+});
+
+Deno.test("a restored file whose name was taken meanwhile gets another, and both stay", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("old");
+    await world.store.trash(file.fileId);
+    const { file: newer } = await world.keep("new");
+    await world.store.restore(file.fileId);
+    assert.deepEqual(world.read(file.fileId), bytesOf("old"));
+    assert.deepEqual(world.read(newer.fileId), bytesOf("new"));
+    assert.deepEqual(await namesIn(world.dir), ["file (2).txt", "file.txt"]);
+  });
+});
+
+Deno.test("a trashed file can be restored after a restart", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("content");
+    await world.store.trash(file.fileId);
+    await world.stop();
+    await world.start();
+    assert.deepEqual(world.holdings(), []);
+    await world.store.restore(file.fileId);
+    assert.deepEqual(world.holdings(), [`alice ${file.fileId}`]);
+  });
+});
+
+Deno.test("what is not in the trash cannot be restored, and the error says for how long things are", async () => {
+  await withWorld(async (world) => {
+    const strange = ["0".repeat(64), "", "..", "../journal.jsonl", "/etc/passwd"];
+    for (const fileId of strange) {
+      await assert.rejects(
+        world.store.restore(fileId),
+        (error) =>
+          error instanceof StorageError && error.code === "not-found" &&
+          error.message.includes("24 hours"),
+        fileId,
+      );
+    }
+    assert.deepEqual(world.holdings(), []);
+    assert.ok((await Deno.lstat(world.layout.trash)).isDirectory);
+  });
+});
+
+Deno.test("the trash is emptied of what is older than a day, at a start and while the peer runs", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("content");
+    await world.store.trash(file.fileId);
+    await world.store.tidy();
+    assert.deepEqual(await world.store.trashed(), [file.fileId]);
+    world.clockMs += DAY_MS;
+    await world.store.tidy();
+    assert.deepEqual(await world.store.trashed(), []);
+
+    const { file: second } = await world.keep("second");
+    await world.store.trash(second.fileId);
+    world.crash();
+    world.clockMs += DAY_MS;
+    await world.start();
+    assert.deepEqual(await world.store.trashed(), []);
+  });
+});
+
+Deno.test("trashing what is not held does nothing", async () => {
+  await withWorld(async (world) => {
+    await world.store.trash("0".repeat(64));
+    assert.deepEqual(await world.store.trashed(), []);
+  });
+});
+
+Deno.test("trashing one of two ids of a file leaves the other served", async () => {
+  await withSharedFile(async (world, [one, other]) => {
+    await world.store.trash(one);
+    assert.deepEqual(world.read(other), bytesOf("same"));
+    assert.equal(world.store.reader(one), undefined);
+    assert.deepEqual(await namesIn(world.dir), ["file.txt"]);
+    await world.store.restore(one);
+    assert.deepEqual(world.read(one), bytesOf("same"));
+    assert.deepEqual(world.read(other), bytesOf("same"));
+  });
+});
+
+Deno.test("trashing both ids of a file removes it, and both can be restored", async () => {
+  await withSharedFile(async (world, ids) => {
+    for (const fileId of ids) await world.store.trash(fileId);
+    assert.deepEqual(await namesIn(world.dir), []);
+    assert.deepEqual((await world.store.trashed()).sort(), [...ids].sort());
+    for (const fileId of ids) await world.store.restore(fileId);
+    for (const fileId of ids) assert.deepEqual(world.read(fileId), bytesOf("same"));
+    const { published, lost } = await world.settle();
+    assert.deepEqual([published, lost], [[], []]);
+  });
+});
+
+Deno.test("a restored file that shared its content with another does not change with it", async () => {
+  await withSharedFile(async (world, [one, other]) => {
+    await world.store.trash(one);
+    await Deno.writeTextFile(`${world.dir}/file.txt`, "edited in place");
+    await world.settle();
+    assert.equal(world.store.reader(other), undefined);
+    await world.store.restore(one);
+    const served = world.read(one);
+    assert.ok(!served || new TextDecoder().decode(served) === "same", "other content is served");
+  });
+});
+
+Deno.test("restoring a file that was fetched again meanwhile leaves nothing behind to be shared as ours", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("content");
+    await world.store.trash(file.fileId);
+    await world.keep("content");
+    await world.store.restore(file.fileId).catch((error) => {
+      assert.ok(error instanceof StorageError);
+    });
+    assert.deepEqual(world.read(file.fileId), bytesOf("content"));
+    await world.settle();
+    assert.deepEqual(world.owned(US), []);
+    assert.deepEqual(world.holdings(), [`alice ${file.fileId}`]);
+  });
+});
+
+Deno.test("a file that is gone already can be trashed, and is no longer held", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("content");
+    await Deno.remove(`${world.dir}/file.txt`);
+    await world.store.trash(file.fileId);
+    assert.deepEqual(world.holdings(), []);
+  });
+});
+
+Deno.test("the trash gives its room when room is needed", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("content");
+    await world.store.trash(file.fileId);
+    world.crash();
+    const poor = new World(world.dir, { minFreeBytes: Number.MAX_SAFE_INTEGER });
+    await poor.start();
+    try {
+      assert.throws(() => poor.store.intake(), StorageError);
+      assert.deepEqual(await poor.store.trashed(), []);
+    } finally {
+      poor.crash();
+    }
+  });
+});

@@ -1,0 +1,205 @@
+// The API: shapes and field names of the wire, paging, and timestamps as they came.
+
+import assert from "node:assert/strict";
+import { parseJson } from "../../protocol/message.ts";
+import { NumberText } from "../../protocol/text.ts";
+import { appOver, fileOf, NOW, peerOf } from "./fixture.ts";
+
+const held = (file = fileOf()) => ({ file, held: true, holders: ["us", "bob"] });
+
+function many(n: number) {
+  return Array.from({ length: n }, (_, i) => ({
+    file: fileOf({ name: `${i}.txt` }),
+    held: false,
+    holders: [],
+  }));
+}
+
+async function files(path: string, parts = many(10)) {
+  const response = await appOver({ files: parts }).request(path);
+  assert.equal(response.status, 200, path);
+  const body = await response.json() as {
+    files: { file_name: string }[];
+    total: number;
+    next: number | null;
+  };
+  return { ...body, names: body.files.map(({ file_name }) => file_name) };
+}
+
+Deno.test("the status tells who this is and how it goes", async () => {
+  const response = await appOver().request("/api/v1/status");
+  assert.equal(response.status, 200);
+  assert.match(response.headers.get("content-type") ?? "", /^application\/json/);
+  assert.deepEqual(await response.json(), {
+    peerId: "us",
+    host: "10.0.0.1",
+    port: 8115,
+    version: "9.9.9",
+    uptime_seconds: 61,
+    synchronized: true,
+    peers: 1,
+    files: { known: 3, held: 2, held_bytes: 1234 },
+    bytes: { in: 10, out: 20 },
+    free_bytes: 5_000_000_000,
+    received: { GOSSIP: 4 },
+    sent: { GOSSIP_REPLY: 5 },
+    refused: { "not-json": 6 },
+  });
+});
+
+Deno.test("peers are listed with the field names of the wire and Unix seconds", async () => {
+  const response = await appOver({ peers: [peerOf()] }).request("/api/v1/peers");
+  const { peers, ...rest } = await response.json();
+  assert.deepEqual(rest, {});
+  assert.equal(peers.length, 1);
+  const { peerId, host, port, last_seen } = peers[0];
+  assert.deepEqual({ peerId, host, port, last_seen }, {
+    peerId: "bob",
+    host: "10.0.0.7",
+    port: 8115,
+    last_seen: NOW - 5,
+  });
+  assert.deepEqual(await (await appOver().request("/api/v1/peers")).json(), { peers: [] });
+});
+
+Deno.test("files are listed with the field names of the wire", async () => {
+  const file = fileOf({ sizeBytes: 3 * 1024 ** 2 });
+  const response = await appOver({ files: [held(file)] }).request("/api/v1/files");
+  assert.match(response.headers.get("content-type") ?? "", /^application\/json/);
+  assert.deepEqual(await response.json(), {
+    files: [{
+      file_name: "a.txt",
+      file_size: 3,
+      file_id: file.fileId,
+      file_owner: "alice",
+      file_timestamp: 1744169352,
+      size_bytes: 3 * 1024 ** 2,
+      has_copy: true,
+      peers_with_file: ["us", "bob"],
+    }],
+    total: 1,
+    next: null,
+  });
+});
+
+Deno.test("a file that is not here says so, and a size that is not known is left out", async () => {
+  const { files: [file] } = await files("/api/v1/files", [
+    { file: fileOf({ size: 1.5 }), held: false, holders: [] },
+  ]) as unknown as { files: Record<string, unknown>[] };
+  assert.equal(file?.has_copy, false);
+  assert.deepEqual(file?.peers_with_file, []);
+  assert.equal(file?.file_size, 1.5);
+  assert.ok(!("size_bytes" in file!));
+});
+
+Deno.test("timestamps are given as their source text, numbers as numbers and strings as strings", async () => {
+  const sources = ["1744169352.0", "1744170562", "1743970142.6140459", "1743970142.50", "-0"];
+  const listed = sources.map((text) => held(fileOf({ timestamp: { text, quoted: false } })));
+  const words = { text: "Sun Jun 15 21:36:41 2025", quoted: true };
+  listed.push(held(fileOf({ timestamp: words })));
+  const response = await appOver({ files: listed }).request("/api/v1/files");
+  const text = await response.text();
+  const parsed = parseJson(text) as { files: { file_timestamp: unknown }[] };
+  assert.deepEqual(parsed.files.map(({ file_timestamp }) => file_timestamp), [
+    ...sources.map((source) => new NumberText(source)),
+    words.text,
+  ]);
+  assert.ok(text.includes('"file_timestamp":1744169352.0,'));
+});
+
+Deno.test("without a limit all files are listed", async () => {
+  const { names, total, next } = await files("/api/v1/files", many(12_000));
+  assert.deepEqual([names.length, total, next], [12_000, 12_000, null]);
+});
+
+Deno.test("limit and start give pages that meet without gap or overlap", async () => {
+  for (const limit of [1, 3, 5, 9, 10, 11, 10_000]) {
+    const seen: string[] = [];
+    let start: number | null = 0;
+    for (let page = 0; start !== null && page < 20; page++) {
+      const { names, total, next } = await files(`/api/v1/files?limit=${limit}&start=${start}`);
+      assert.equal(total, 10);
+      assert.ok(names.length <= limit);
+      seen.push(...names);
+      start = next;
+    }
+    assert.deepEqual(seen, many(10).map(({ file }) => file.name), `limit ${limit}`);
+  }
+});
+
+Deno.test("a start at or behind the end gives an empty last page", async () => {
+  for (const start of [10, 11, 9_007_199_254_740_991]) {
+    for (const limit of ["", "&limit=5"]) {
+      const { names, total, next } = await files(`/api/v1/files?start=${start}${limit}`);
+      assert.deepEqual([names, total, next], [[], 10, null], `start ${start}${limit}`);
+    }
+  }
+  assert.deepEqual((await files("/api/v1/files?start=8")).names, ["8.txt", "9.txt"]);
+});
+
+Deno.test("a bad limit or start is refused with a hint, not guessed at", async () => {
+  const { request } = appOver({ files: many(3) });
+  const bad = ["limit=0", "limit=-1", "limit=1.5", "limit=x", "limit=", "limit=10001", "limit=1e3"];
+  bad.push("start=-1", "start=x", "start=", "start=99999999999999999", "limit=0x10", "start=%00");
+  for (const query of bad) {
+    const response = await request(`/api/v1/files?${query}`);
+    assert.equal(response.status, 400, query);
+    const { title, status, detail, hint } = await response.json();
+    assert.ok(title && status === 400 && /whole numbers/.test(detail) && hint, query);
+  }
+});
+
+Deno.test("names and owners of any kind are data in JSON, and the answer is ASCII", async () => {
+  const name = 'quote" back\\ </script><b> \u202e \ud83d\ude00 line\nbreak';
+  const listed = [held(fileOf({ name, owner: "__proto__" }))];
+  const response = await appOver({ files: listed }).request("/api/v1/files");
+  const text = await response.text();
+  assert.ok(!/[^ -~]/.test(text));
+  const { files: [file] } = JSON.parse(text);
+  assert.deepEqual([file.file_name, file.file_owner], [name, "__proto__"]);
+});
+
+Deno.test("what is not there is 404, with words for the person who asked", async () => {
+  const { request } = appOver();
+  for (
+    const path of ["/nothing", "/api/v1", "/api/v1/", "/api/v2/status", "/api/v1/files/x", "/.env"]
+  ) {
+    const response = await request(path);
+    assert.equal(response.status, 404, path);
+    assert.ok((await response.json()).hint, path);
+  }
+});
+
+Deno.test("nothing can be changed, and no other site is let in", async () => {
+  const { request } = appOver({ files: [held()] });
+  for (const method of ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"]) {
+    for (
+      const path of [
+        "/",
+        "/api/v1/status",
+        "/api/v1/files",
+        `/api/v1/files/${fileOf().fileId}/content`,
+      ]
+    ) {
+      const response = await request(path, { method, headers: { origin: "https://evil.example" } });
+      await response.body?.cancel();
+      assert.ok(response.status === 404 || response.status === 405, `${method} ${path}`);
+    }
+  }
+  const response = await request("/api/v1/status", { headers: { origin: "https://evil.example" } });
+  await response.body?.cancel();
+  for (const [name] of response.headers) assert.ok(!name.startsWith("access-control-"), name);
+});
+
+Deno.test("a mistake of ours is told to the log, and the answer gives nothing away", async () => {
+  const broken = appOver({
+    get peers(): never {
+      throw new Error("secret details");
+    },
+  });
+  const response = await broken.request("/api/v1/peers");
+  assert.equal(response.status, 500);
+  assert.ok(!(await response.text()).includes("secret"));
+  assert.deepEqual(broken.errors.map(({ message }) => message), ["secret details"]);
+  assert.equal((await broken.request("/api/v1/status")).status, 200);
+});

@@ -1,0 +1,189 @@
+// The status page: true, and safe whatever a peer calls itself or its files (THREATS 30, 33).
+
+import assert from "node:assert/strict";
+import { appOver, fileOf, NOW, type Parts, peerOf } from "./fixture.ts";
+
+async function page(parts: Parts = {}, path = "/"): Promise<string> {
+  const { request, errors } = appOver(parts);
+  const response = await request(path);
+  assert.deepEqual(errors, []);
+  assert.equal(response.status, 200);
+  assert.match(response.headers.get("content-type") ?? "", /^text\/html; charset=utf-8/i);
+  return await response.text();
+}
+
+/** The text of the page as a reader sees it. */
+const textOf = (html: string) =>
+  html.replaceAll(/<[^>]*>/g, " ")
+    .replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"')
+    .replaceAll("&#39;", "'").replaceAll("&amp;", "&").replaceAll(/\s+/g, " ");
+
+/** Every tag of the page, in order, without its attributes. */
+const tagsOf = (html: string) => [...html.matchAll(/<(\/?[a-z][a-z0-9]*)/gi)].map(([, tag]) => tag);
+
+Deno.test("the page is at / and at /stats, and its style beside it", async () => {
+  assert.equal(await page(), await page({}, "/stats"));
+  assert.match(await page(), /<link rel="stylesheet" href="\/style\.css">/);
+  const style = await appOver().request("/style.css");
+  assert.match(style.headers.get("content-type") ?? "", /^text\/css/);
+  assert.ok((await style.text()).includes("{"));
+});
+
+Deno.test("peers and files stand in their tables", async () => {
+  const text = textOf(
+    await page({
+      peers: [peerOf(), peerOf({ peerId: "boot", host: "::1", bootstrap: true })],
+      files: [
+        { file: fileOf({ name: "here.txt", sizeBytes: 1500 }), held: true, holders: ["us", "bob"] },
+        { file: fileOf({ name: "away.txt" }), held: false, holders: [] },
+      ],
+    }),
+  );
+  const expected = ["us", "synchronized", "bob", "10.0.0.7:8115", "5 s ago", "boot (bootstrap)"];
+  expected.push(
+    "here.txt",
+    "1.50 kB",
+    "us, bob",
+    "away.txt",
+    "nobody",
+    "alice",
+    "5.00 GB",
+    "2 of 3",
+  );
+  for (const words of expected) assert.ok(text.includes(words), `${words} in ${text}`);
+});
+
+Deno.test("only files that are here are linked, by their id", async () => {
+  const here = fileOf({ name: "here.txt" });
+  const away = fileOf({ name: "away.txt" });
+  const html = await page({
+    files: [
+      { file: here, held: true, holders: ["us"] },
+      { file: away, held: false, holders: ["bob"] },
+    ],
+  });
+  const links = [...html.matchAll(/<a href="([^"]*)"/g)].map(([, href]) => href);
+  assert.deepEqual(links, [`/api/v1/files/${here.fileId}/content`]);
+});
+
+Deno.test("names with markup are text: the page has the tags that it has without them", async () => {
+  const attacks = [
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    '"><svg onload=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</title><script>alert(1)</script>",
+    "</td></table><h1>x",
+    "<!--",
+    "&lt;b&gt;",
+    "${alert(1)}",
+    "javascript:alert(1)",
+  ];
+  const with_ = (name: string): Parts => ({
+    status: {
+      peerId: name,
+      host: name,
+      transfers: [{ direction: "in", name, peer: name, doneBytes: 1, totalBytes: 2 }],
+    },
+    peers: [peerOf({ peerId: name, host: name })],
+    files: [{
+      file: fileOf({ name, owner: name, fileId: "a".repeat(64) }),
+      held: true,
+      holders: [name],
+    }],
+  });
+  const plain = await page(with_("plain"));
+  for (const attack of attacks) {
+    const html = await page(with_(attack));
+    assert.deepEqual(tagsOf(html), tagsOf(plain), attack);
+    assert.ok(!html.replaceAll(attack.replaceAll("<", "&lt;"), "").includes("<!--"), attack);
+    const count = textOf(html).split(attack.replaceAll(/\s+/g, " ")).length - 1;
+    assert.ok(count >= 8, `${attack} is shown ${count} times`);
+    const alone = await page({ ...with_(attack), peers: [], files: [] });
+    assert.deepEqual(
+      tagsOf(alone),
+      tagsOf(await page({ ...with_("plain"), peers: [], files: [] })),
+    );
+  }
+});
+
+Deno.test("control characters and marks that change reading direction are shown escaped", async () => {
+  const name = "evil\u202etxt.exe\u001b[31m\u0000\u2028\r\nX";
+  const html = await page({
+    status: { peerId: name, host: name },
+    peers: [peerOf({ peerId: name, host: name })],
+    files: [{ file: fileOf({ name, owner: name }), held: true, holders: [name] }],
+  });
+  assert.ok(!/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(html.replaceAll("\n", "")));
+  assert.ok(html.includes("evil\\u{202e}txt.exe\\u{1b}[31m\\u{0}"));
+});
+
+Deno.test("no script, no inline style, nothing from elsewhere stands in the page", async () => {
+  const html = await page({
+    peers: [peerOf()],
+    files: [{ file: fileOf(), held: true, holders: [] }],
+  });
+  assert.ok(!/<script|<style|\sstyle=|\son\w+=|javascript:|https?:\/\//i.test(html));
+});
+
+Deno.test("a date that is none is shown as such, and the page stands", async () => {
+  const strange = [
+    "1e999",
+    "-0",
+    "-1",
+    "99999999999999999999",
+    "8640000000000",
+    "8640000000001",
+    "NaN",
+  ];
+  const quoted = ["", "not a date", "Sun Jun 15 21:36:41 2025", "Sun Jun 99 99:99:99 2025"];
+  const files = [
+    ...strange.map((text) => ({ text, quoted: false })),
+    ...quoted.map((text) => ({ text, quoted: true })),
+  ].map((timestamp) => ({ file: fileOf({ timestamp }), held: false, holders: [] }));
+  const text = textOf(await page({ files }));
+  assert.ok(text.includes("invalid date"));
+  assert.ok(!text.includes("NaN") && !text.includes("Invalid Date"), text);
+  const valid = { file: fileOf({ timestamp: { text: "1744169352.0", quoted: false } }) };
+  const html = await page({ files: [{ ...valid, held: false, holders: [] }] });
+  assert.match(html, /2025-04-09T03:29:12\.000Z/);
+});
+
+Deno.test("a date ahead and an unknown size are shown without nonsense", async () => {
+  const ahead = { text: String(NOW + 86_400 * 400), quoted: false };
+  const text = textOf(
+    await page({ files: [{ file: fileOf({ timestamp: ahead }), held: false, holders: [] }] }),
+  );
+  assert.match(text, /2026-07-\d\d/);
+  assert.ok(!/-\d+ (s|min|h|d) ago/.test(text));
+  assert.ok(text.includes("?"));
+});
+
+Deno.test("a peer that was heard of just now, by a rounded clock, was heard of 0 s ago", async () => {
+  const text = textOf(await page({ peers: [peerOf({ lastSeen: NOW + 0.4 })] }));
+  assert.match(text, /\b0 s ago/);
+  assert.ok(!/-\d/.test(text.replaceAll(/\d-\d/g, "")), text);
+});
+
+Deno.test("a peer alone is told how another one joins, and that there are no files", async () => {
+  const text = textOf(await page({ status: { synchronized: false, peers: 0 } }));
+  assert.match(text, /alone/);
+  assert.match(text, /--bootstrap 10\.0\.0\.1:8115/);
+  assert.match(text, /No files yet/);
+});
+
+Deno.test("an IPv6 address is shown so that it can be typed", async () => {
+  const text = textOf(await page({ status: { host: "2001:db8::1" } }));
+  assert.ok(text.includes("[2001:db8::1]:8115"), text);
+});
+
+Deno.test("a thousand files are cut, and the page says where the others are", async () => {
+  const files = Array.from({ length: 1_000 }, (_, i) => ({
+    file: fileOf({ name: `file ${i}` }),
+    held: false,
+    holders: [],
+  }));
+  const html = await page({ files });
+  assert.equal(html.match(/file \d+/g)?.length, 500);
+  assert.match(textOf(html), /500 more: \/api\/v1\/files/);
+});
