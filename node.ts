@@ -162,6 +162,7 @@ export class Node {
     this.#dialer.close();
     this.#listener.close();
     for (const connection of [...this.#connections.values(), ...this.#outgoing]) connection.close();
+    this.transfers.close();
     await Promise.allSettled(this.#jobs);
     this.transfers.close();
     for (const waiters of this.#waiters.values()) for (const tell of waiters) tell(undefined);

@@ -134,10 +134,12 @@ async function startDummy(
   try {
     const samples = `${dir}/samples`;
     if (files === undefined) await writeSamples(samples);
+    // Several dummies beside each other must not share a name.
+    const ownPort = port === 0 ? (freePort(host, 0) ?? 0) : port;
     const service = await openService({
-      peerId: "dummy",
+      peerId: ownPort === DEV_BOOTSTRAP.port ? "dummy" : `dummy-${ownPort}`,
       host,
-      port,
+      port: ownPort,
       listenHost: isLoopbackHost(host) ? listenHostFor(host, "") : host,
       ownIps: ownIps(),
       ownPorts: [],
@@ -307,11 +309,13 @@ function listenError(error: unknown, what: string, hostname: string, port: numbe
   return error;
 }
 
+/** A port that is free now, at or above `from`; any one for 0. */
 function freePort(hostname: string, from: number): number | undefined {
   for (let port = from; port < Math.min(from + 100, 65536); port++) {
     try {
-      Deno.listen({ hostname, port }).close();
-      return port;
+      const listener = Deno.listen({ hostname, port });
+      listener.close();
+      return listener.addr.port;
     } catch {
       // Taken too; the next one.
     }

@@ -66,6 +66,7 @@ type Keep = Extract<Effect, { kind: "keep" }>;
 
 export class Transfers {
   readonly #running = new Map<number, Transfer>();
+  readonly #dialled = new Set<Connection>();
   /** Content that is whole and verified, and waits for the machine's word. */
   readonly #receipts = new Map<number, StoreIntake>();
   #serial = 0;
@@ -87,6 +88,7 @@ export class Transfers {
     let connection: Connection | undefined;
     try {
       connection = await dialer.dial(from, voucher, true);
+      this.#dialled.add(connection);
       this.options.onSent("GET_FILE", from);
       intake = store.intake();
       const sink = this.#counted(intake, transfer);
@@ -112,7 +114,7 @@ export class Transfers {
       const { failure, text } = explainFailure(error);
       dispatch({ kind: "fetch-failed", fileId: file.fileId, source, failure, text });
     } finally {
-      connection?.close();
+      this.#hangUp(connection);
       this.#running.delete(transfer.id);
     }
   }
@@ -207,6 +209,7 @@ export class Transfers {
       connection = await dialer.dial(to, voucher, true);
       const reader = store.reader(file.fileId);
       if (!reader) throw new Error("The file is not here any more");
+      this.#dialled.add(connection);
       this.options.onSent("FILE_DATA", to);
       await this.#send(connection, file, reader, peerId);
       await connection.linger();
@@ -215,12 +218,19 @@ export class Transfers {
       const { text } = explainFailure(error);
       dispatch({ kind: "unreachable", to, peerId, ticket, text });
     } finally {
-      connection?.close();
+      this.#hangUp(connection);
     }
   }
 
-  /** Gives up content that waits; for the end. */
+  #hangUp(connection: Connection | undefined): void {
+    if (!connection) return;
+    this.#dialled.delete(connection);
+    connection.close();
+  }
+
+  /** Gives up what is under way and content that waits; for the end. */
   close(): void {
+    for (const connection of this.#dialled) connection.close();
     for (const intake of this.#receipts.values()) intake.abort();
     this.#receipts.clear();
   }
@@ -321,7 +331,7 @@ function explainFailure(error: unknown): { failure: FetchFailure; text: string }
       return { failure: "cut-short", text: "stopped in the middle" };
     }
     if (error.reason === "too-slow") {
-      return { failure: "too-slow", text: "sent nothing for too long" };
+      return { failure: "too-slow", text: "sent nothing, or next to nothing, for too long" };
     }
     return { failure: "garbage", text: `sent something else: ${error.message}` };
   }

@@ -4,7 +4,7 @@
 
 import * as v from "valibot";
 import { Command, CommanderError, Option as Flag } from "commander";
-import { type Address, addressText } from "../protocol/address.ts";
+import { type Address, addressText, isLoopbackHost } from "../protocol/address.ts";
 import { isCleanName, visible } from "../protocol/text.ts";
 import { MAX_NAME_CHARS } from "../protocol/limits.ts";
 import {
@@ -95,6 +95,17 @@ export function parseArguments(args: readonly string[], surroundings: Surroundin
   }
 }
 
+/**
+ * Whether `run` is the command and not a peer of that name: `run 8115 8116` and `run 10.0.0.7 8115 8116` are
+ * peers, `run kashifm 8115 8116` starts kashifm.
+ */
+function isRunCommand([first, second = "", ...rest]: readonly string[]): boolean {
+  if (first !== "run") return false;
+  if (rest.length === 1) return false;
+  return rest.length !== 2 ||
+    !(second.includes(".") || isLoopbackHost(second) || second.includes(":"));
+}
+
 /** A peer that joins the dummy beside it, for a first look. */
 function parseDev(surroundings: Surroundings): Parsed {
   const words = ["dev", DEV_BOOTSTRAP.host, "8115", "8116"];
@@ -128,10 +139,7 @@ function parseRun(args: readonly string[], surroundings: Surroundings): Parsed {
   const shown = parse(program, args.length === 0 ? ["--help"] : args);
   if (shown) return shown;
   const flags = program.opts<Record<string, Raw | undefined>>();
-  // `run 8115 8116` is a peer of that name; with a peer id behind it, the word is the command.
-  const words = program.args[0] === "run" && program.args.length !== 3
-    ? program.args.slice(1)
-    : program.args;
+  const words = isRunCommand(program.args) ? program.args.slice(1) : program.args;
   return { command: "run", config: runConfig(words, flags, surroundings) };
 }
 

@@ -132,7 +132,7 @@ async function carryOut(
     case "exit":
     case "quit":
       commands.exit();
-      return "Stopping";
+      return "";
     default: {
       const near = COMMAND_NAMES.find((known) => known.startsWith(name.slice(0, 2)));
       return `No command "${visible(name)}"${

@@ -56,11 +56,11 @@ function seconds(raw: Raw): number {
   return value * 1000;
 }
 
-function whole(min: number, max: number): (raw: Raw) => number {
+function whole(min: number, max: number, or = ""): (raw: Raw) => number {
   return (raw) => {
     const value = numberOf(raw);
     if (!Number.isInteger(value) || value < min || value > max || String(raw).trim() === "") {
-      throw new UsageError(`must be a whole number from ${min} to ${max}, got "${raw}"`);
+      throw new UsageError(`must be ${or}a whole number from ${min} to ${max}, got "${raw}"`);
     }
     return value;
   };
@@ -175,7 +175,7 @@ export const OPTIONS = {
     argument: "<N|all>",
     help: "missing files fetched after joining; all also fetches what appears later",
     fallback: 3,
-    parse: (raw) => String(raw).toLowerCase() === "all" ? Infinity : whole(0, MANY)(raw),
+    parse: (raw) => String(raw).toLowerCase() === "all" ? Infinity : whole(0, MANY, "all or ")(raw),
   },
   gossipInterval: {
     name: "gossip-interval",

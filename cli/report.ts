@@ -132,11 +132,11 @@ function autoFetchText(
     case "done":
       return `${count(fetched, "file")} fetched, ${failed} failed`;
     case "nothing-missing":
-      return "nothing to fetch, no file is missing";
+      return "0 files fetched, 0 failed: no file is missing";
     case "no-peers":
-      return "nothing to fetch, no peer answers yet";
+      return "0 files fetched, 0 failed: no peer answers yet";
     case "off":
-      return "0 files fetched, turned off by --auto-fetch 0";
+      return "0 files fetched, 0 failed: turned off by --auto-fetch 0";
     default:
       return reason satisfies never;
   }

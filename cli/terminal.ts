@@ -58,8 +58,16 @@ export class PromptTerminal implements Terminal {
   }
 
   print(line: string): void {
-    if (this.#open) process.stdout.write(`\r\x1b[J${line}\n`);
-    else console.log(line);
+    if (!this.#open) {
+      console.log(line);
+      return;
+    }
+    // What is being typed may fill several rows: all of them are cleared, and written again below.
+    const { rows } = this.#readline.getCursorPos();
+    const up = rows > 0 ? `\x1b[${rows}A` : "";
+    process.stdout.write(`\r${up}\x1b[J${line}\n`);
+    // The line editor must not go up over what was just printed.
+    (this.#readline as unknown as { prevRows: number }).prevRows = 0;
     this.#show();
   }
 

@@ -3,8 +3,9 @@
 // download; a source that fails costs one attempt and nothing else.
 
 import type { FetchFailure } from "./effects.ts";
+import { ExpiringSet } from "./expiring.ts";
 import { isBindingTimestamp } from "./fileid.ts";
-import { MAX_DOWNLOADS, MAX_QUEUED_DOWNLOADS } from "./limits.ts";
+import { MAX_DOWNLOADS, MAX_QUEUED_DOWNLOADS, SOURCE_FAILURE_MS } from "./limits.ts";
 import { type PeerRecord, shuffleFront } from "./membership.ts";
 import type { PeerState } from "./state.ts";
 
@@ -21,6 +22,8 @@ export type Outcome = "fetched" | "failed";
 export class Downloads {
   readonly #active = new Map<string, Download>();
   readonly #queue = new Map<string, true>();
+  /** Sources that failed for a file are asked last, and not again by themselves. */
+  readonly #failures = new ExpiringSet(MAX_QUEUED_DOWNLOADS, SOURCE_FAILURE_MS);
   #starting = false;
 
   constructor(
@@ -40,6 +43,14 @@ export class Downloads {
   /** Whether this peer is being asked for this file. */
   isAsked(fileId: string, peerId: string): boolean {
     return this.#active.get(fileId)?.source === peerId;
+  }
+
+  /** Whether some holder did not fail for this file yet. */
+  hasFreshSource(fileId: string): boolean {
+    const holders = this.state.catalogue.get(fileId)?.holders ?? [];
+    return [...holders].some((peerId) =>
+      !this.#failures.has(`${fileId} ${peerId}`, this.state.nowMs)
+    );
   }
 
   /** Starts or queues a download. Wanting it twice is one download. */
@@ -69,6 +80,7 @@ export class Downloads {
     const { catalogue } = this.state;
     const fileName = catalogue.get(fileId)?.file.name ?? "";
     this.state.tell({ name: "attempt-failed", fileId, fileName, source, text });
+    this.#failures.add(`${fileId} ${source}`, this.state.nowMs);
     // Who said that it holds the file and does not deliver it is no holder, until it says so again.
     if (failure === "absent" || failure === "mismatch") {
       catalogue.removeHolder(fileId, source, this.state.nowMs);
@@ -107,7 +119,7 @@ export class Downloads {
       ? [entry.file.timestamp, ...entry.otherTimestamps].filter(isBindingTimestamp)
       : [];
     const source = entry && timestamps.length > 0
-      ? this.#chooseSource(entry.holders, tried)
+      ? this.#chooseSource(fileId, entry.holders, tried)
       : undefined;
     if (!entry || !source) {
       this.#active.delete(fileId);
@@ -127,8 +139,12 @@ export class Downloads {
     });
   }
 
-  /** Bootstrap peers first, the others by lot. */
-  #chooseSource(holders: ReadonlySet<string>, tried: ReadonlySet<string>): PeerRecord | undefined {
+  /** Bootstrap peers first, the others by lot; who failed for this file a while ago comes last. */
+  #chooseSource(
+    fileId: string,
+    holders: ReadonlySet<string>,
+    tried: ReadonlySet<string>,
+  ): PeerRecord | undefined {
     const { membership } = this.state;
     const left: PeerRecord[] = [];
     for (const peerId of holders) {
@@ -136,7 +152,9 @@ export class Downloads {
       if (record) left.push(record);
     }
     shuffleFront(left, left.length, () => this.state.random());
-    const inOrder = left.toSorted((a, b) => Number(b.bootstrap) - Number(a.bootstrap));
+    const rank = ({ peerId, bootstrap }: PeerRecord) =>
+      (this.#failures.has(`${fileId} ${peerId}`, this.state.nowMs) ? 2 : 0) + (bootstrap ? 0 : 1);
+    const inOrder = left.toSorted((a, b) => rank(a) - rank(b));
     return inOrder.find((record) => this.state.mayReach(record));
   }
 

@@ -7,7 +7,7 @@ import { ProtocolError } from "./errors.ts";
 import { type ContentSink, FileDataDecoder } from "./filedata.ts";
 import { FrameScanner } from "./frame.ts";
 import { encodeHex } from "./hex.ts";
-import type { Limits } from "./limits.ts";
+import { type Limits, MIN_SOURCE_BYTES_PER_SECOND } from "./limits.ts";
 import {
   decodeMessage,
   encodeMessage,
@@ -233,11 +233,20 @@ export async function requestFile(
 
   await connection.write(encodeMessage({ type: "GET_FILE", fileId, ext }), limits.idleTimeoutMs);
   const buffer = new Uint8Array(FETCH_BUFFER_BYTES);
+  const windowBytes = MIN_SOURCE_BYTES_PER_SECOND * limits.idleTimeoutMs / 1000;
+  let windowEndMs = performance.now() + limits.idleTimeoutMs;
+  let inWindow = 0;
   while (answer === undefined) {
     const read = await connection.read(buffer, limits.idleTimeoutMs);
     if (read === null) {
       if (scanner.idle) return { outcome: "absent" };
       throw new ProtocolError("cut-short", "Connection ended in the middle of the file");
+    }
+    inWindow += read;
+    if (performance.now() >= windowEndMs) {
+      if (inWindow < windowBytes) throw new ProtocolError("too-slow", "Source only drips");
+      windowEndMs = performance.now() + limits.idleTimeoutMs;
+      inWindow = 0;
     }
     scanner.feed(buffer.subarray(0, read));
   }

@@ -15,6 +15,7 @@ import type { Ticket } from "./effects.ts";
 import { ExpiringSet } from "./expiring.ts";
 import {
   GOSSIP_FANOUT,
+  JOIN_ANSWER_MS,
   JOIN_BACKOFF_FIRST_MS,
   JOIN_BACKOFF_LAST_MS,
   JOIN_QUIET_MS,
@@ -44,8 +45,8 @@ export class Gossiping {
   readonly #originators = new KeyedBuckets(ORIGINATOR_BURST, ORIGINATOR_PER_SECOND);
   readonly #probes: ExpiringSet;
   readonly #silentBootstraps = new Set<string>();
-  /** Where the first gossip went, until an answer or a failure came back. */
-  readonly #pending = new Set<string>();
+  /** Where the first gossip went and when, until an answer or a failure came back. */
+  readonly #pending = new Map<string, { readonly address: Address; readonly sinceMs: number }>();
   /** Machine and port that the configured bootstraps led to: they may call themselves otherwise. */
   readonly #ledTo = new Map<string, string>();
   #greetingId = "";
@@ -84,6 +85,11 @@ export class Gossiping {
   tick(): void {
     const { state } = this;
     if (!this.#started) return;
+    for (const [key, { address, sinceMs }] of this.#pending) {
+      if (state.nowMs - sinceMs >= JOIN_ANSWER_MS) {
+        this.#joinFailed(address, `${key} takes connections and does not answer`);
+      }
+    }
     for (const gone of state.membership.expire(state.nowMs)) this.#left(gone);
     if (state.membership.size === 0) {
       if (state.nowMs >= this.#nextJoinMs) this.#join();
@@ -124,7 +130,7 @@ export class Gossiping {
     this.lists.take(record, message);
     this.#lastReplyMs = state.nowMs;
     this.#pending.delete(addressText(record.address));
-    for (const key of this.#pending) {
+    for (const key of this.#pending.keys()) {
       if (this.#ledTo.get(key) === `${machineOf(record)} ${record.address.port}`) {
         this.#pending.delete(key);
       }
@@ -153,17 +159,7 @@ export class Gossiping {
     ticket: Ticket | undefined,
     text: string,
   ): void {
-    const { state } = this;
-    if (ticket?.for === "join") {
-      const key = addressText(to);
-      this.#pending.delete(key);
-      if (this.#bootstrapNamed(to) && !this.#silentBootstraps.has(key)) {
-        this.#silentBootstraps.add(key);
-        state.tell({ name: "bootstrap-silent", address: to, text });
-      }
-      if (this.#pending.size === 0 && state.membership.size === 0) this.#alone();
-      this.#checkSynchronized();
-    }
+    if (ticket?.for === "join") this.#joinFailed(to, text);
     if (ticket?.for === "probe") this.#oldAddressIsDead(ticket.peerId, to);
     if (peerId !== undefined) this.lists.notDelivered(peerId);
   }
@@ -350,8 +346,10 @@ export class Gossiping {
       ...bootstraps.map((address) => ({ address, voucher: "operator" }) as const),
       ...rejoin.slice(0, MAX_REJOIN_PEERS),
     ];
-    this.#pending.clear();
-    for (const { address } of targets) this.#pending.add(addressText(address));
+    for (const { address } of targets) {
+      const key = addressText(address);
+      if (!this.#pending.has(key)) this.#pending.set(key, { address, sinceMs: state.nowMs });
+    }
     this.#gossipTo(targets, { ticket: { for: "join" } });
     this.#nextJoinMs = state.nowMs + this.#joinBackoffMs * (0.75 + 0.5 * state.random());
     this.#joinBackoffMs = Math.min(this.#joinBackoffMs * 2, JOIN_BACKOFF_LAST_MS);
@@ -383,6 +381,18 @@ export class Gossiping {
   #self(): { peerId: string; host: string; port: number } {
     const { peerId, address } = this.state.config;
     return { peerId, host: address.host, port: address.port };
+  }
+
+  #joinFailed(to: Address, text: string): void {
+    const { state } = this;
+    const key = addressText(to);
+    this.#pending.delete(key);
+    if (this.#bootstrapNamed(to) && !this.#silentBootstraps.has(key)) {
+      this.#silentBootstraps.add(key);
+      state.tell({ name: "bootstrap-silent", address: to, text });
+    }
+    if (this.#pending.size === 0 && state.membership.size === 0) this.#alone();
+    this.#checkSynchronized();
   }
 
   #checkSynchronized(): void {

@@ -116,6 +116,10 @@ export const FULL_LIST_MS = 600_000;
 /** Changes of our own list remembered for short replies. */
 export const MAX_LIST_CHANGES = 1_000;
 
+/** A source that delivers less than this, on average over each idle time, is given up (a guess). */
+export const MIN_SOURCE_BYTES_PER_SECOND = 512;
+/** A source that failed for a file is not asked again for it by itself for this long (a guess). */
+export const SOURCE_FAILURE_MS = 600_000;
 /** Downloads running at once; one per file. */
 export const MAX_DOWNLOADS = 4;
 /** Downloads that wait. */
@@ -136,6 +140,8 @@ export const MAX_OTHER_TIMESTAMPS = 3;
 /** Back-off between tries to join while nobody answers, doubled from the first to the last. */
 export const JOIN_BACKOFF_FIRST_MS = 1_000;
 export const JOIN_BACKOFF_LAST_MS = 30_000;
+/** Who takes the first gossip and says nothing for this long counts as silent; it is asked again. */
+export const JOIN_ANSWER_MS = 4_000;
 /** Peers of the last run that are tried at start, besides the bootstraps. */
 export const MAX_REJOIN_PEERS = 16;
 /** Replies are considered complete when none came for this long; measured lab replies: under 0.1 s. */

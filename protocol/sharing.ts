@@ -216,8 +216,8 @@ export class Sharing {
     const done = (reason: "nothing-missing" | "no-peers" | "off") =>
       state.tell({ name: "auto-fetch-complete", fetched: 0, failed: 0, reason });
     if (autoFetch === 0) return done("off");
-    if (alone) return done("no-peers");
     this.#keepsFetching = autoFetch === Infinity;
+    if (alone) return done("no-peers");
     const chosen = this.#missing(autoFetch);
     if (chosen.length === 0) return done("nothing-missing");
     this.#autoFetch = { waiting: new Set(chosen), fetched: 0, failed: 0 };
@@ -226,7 +226,8 @@ export class Sharing {
 
   /** With auto-fetch of everything, what appears later is fetched too. */
   considerFetching(fileId: string): void {
-    if (this.#keepsFetching && this.#isFetchable(fileId)) this.downloads.want(fileId);
+    if (!this.#keepsFetching || !this.#isFetchable(fileId)) return;
+    if (this.downloads.hasFreshSource(fileId)) this.downloads.want(fileId);
   }
 
   onCopied(fileId: string, peerId: string): void {

@@ -26,7 +26,8 @@ export function asStorageError(cause: unknown, doing: string): StorageError {
     );
   }
   if (
-    cause instanceof Deno.errors.PermissionDenied || code === "EROFS" || code === "EACCES" ||
+    cause instanceof Deno.errors.PermissionDenied || cause instanceof Deno.errors.NotCapable ||
+    code === "EROFS" || code === "EACCES" ||
     cause instanceof Deno.errors.NotADirectory
   ) {
     return new StorageError(

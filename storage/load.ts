@@ -47,15 +47,17 @@ export async function loadStore(
     if (state!.unsynced.has(file.fileId)) suspects.set(file.fileId, placement.diskName);
     else shelved.push({ file, placement, pushed });
   }
+  const unclaimed = await loadUnclaimed(layout);
   const journalled = [...state?.held.values() ?? []];
   const known = new Set(journalled.map(({ file }) => file.fileId));
   return {
     shelved,
     suspects,
     entries: [...journalled, ...entries.filter(({ file }) => !known.has(file.fileId))],
-    unclaimed: await loadUnclaimed(layout),
+    unclaimed: unclaimed ?? [],
     // Either of them alone brings everything back; without both there may have been more.
-    originsLost: damaged && (state === undefined || state.damagedLines > 0),
+    originsLost: unclaimed === undefined ||
+      (state === undefined ? damaged : state.damagedLines > 0 && (damaged || entries.length === 0)),
     damagedAside,
     notes,
   };
@@ -95,15 +97,14 @@ async function loadMetadata(
   }
 }
 
-async function loadUnclaimed(layout: Layout): Promise<string[]> {
+/** Names that were without owner; undefined when that is not known any more. */
+async function loadUnclaimed(layout: Layout): Promise<string[] | undefined> {
   try {
-    const names = v.safeParse(
-      v.array(v.string()),
-      JSON.parse(await readText(layout.unclaimed) ?? "[]"),
-    );
-    return names.success ? names.output : [];
+    const text = await readText(layout.unclaimed) ?? "[]";
+    const names = v.safeParse(v.array(v.string()), JSON.parse(text));
+    return names.success ? names.output : undefined;
   } catch (error) {
-    if (error instanceof SyntaxError) return [];
+    if (error instanceof SyntaxError) return undefined;
     throw error;
   }
 }

@@ -103,12 +103,13 @@ export class Reconciler {
       }
       index ??= new CandidateIndex(knowledge, shelf, (diskName) => isIntact(diskName));
       const former = shelf.idsAt(name).map((fileId) => shelf.get(fileId)!.file);
-      const candidates = index.fitting(name, info.size, former).filter(({ file: { fileId } }) => {
-        // Of several files with the same content, each id stays with its own.
-        const home = homes.get(fileId);
-        return (home === undefined || home === name || !present.has(home)) &&
-          !changes.found.some(({ file }) => file.fileId === fileId);
-      });
+      const candidates = index.fitting(name, info.size, former);
+      // Of several files with the same content, each id stays with its own.
+      const isElsewhere = (fileId: string) => {
+        const home = atStart ? homes.get(fileId) : undefined;
+        return (home !== undefined && home !== name && present.has(home)) ||
+          changes.found.some(({ file }) => file.fileId === fileId);
+      };
       if (this.options.unclaimed.has(name)) {
         // Hashing again makes sense only when there is something new to compare with.
         const key = [info.size, mtimeMs, ...candidates.map(({ file }) => file.fileId)].join();
@@ -116,7 +117,7 @@ export class Reconciler {
         this.#unrecognized.set(name, key);
       }
       try {
-        await this.#take(name, info, candidates, knowledge, changes);
+        await this.#take(name, info, candidates, isElsewhere, knowledge, changes);
         this.#looks.delete(name);
       } catch (error) {
         if (error instanceof Changed) changes.unsettled++;
@@ -163,6 +164,7 @@ export class Reconciler {
     name: string,
     info: Deno.FileInfo,
     candidates: readonly Candidate[],
+    isElsewhere: (fileId: string) => boolean,
     knowledge: Knowledge,
     changes: Changes,
   ): Promise<void> {
@@ -171,16 +173,23 @@ export class Reconciler {
     const { hash, sizeBytes } = await hashFile(path);
     const digestWith = (suffix: string) => hash.copy().update(suffix).digest("hex");
     const found: { file: FileRecord; pushed: boolean }[] = [];
+    let isCopy = false;
     for (const { file, otherTimestamps } of candidates) {
       const timestamps = [file.timestamp, ...otherTimestamps];
       const timestamp = verifyingTimestamp(file.fileId, timestamps, digestWith);
       if (!timestamp) continue;
+      if (isElsewhere(file.fileId)) {
+        isCopy = true;
+        continue;
+      }
       const pushed = shelf.get(file.fileId)?.pushed ?? false;
       found.push({ file: { ...file, timestamp, sizeBytes }, pushed });
     }
     const foundIds = new Set(found.map(({ file }) => file.fileId));
     changes.lost.push(...shelf.idsAt(name).filter((fileId) => !foundIds.has(fileId)));
     if (found.length === 0) {
+      // A copy of what somebody owns is not ours.
+      if (isCopy) unclaimed.add(name);
       if (unclaimed.has(name)) return;
       const seconds = (info.mtime?.getTime() ?? 0) / 1000;
       const { fileId, timestamp } = freeId(

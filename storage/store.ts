@@ -196,6 +196,7 @@ export class Store {
         }
       }
       await Deno.remove(intake.path);
+      this.shelf.release(diskName);
       if (full) await this.sync();
       return { file: { ...file, sizeBytes }, sizeBytes, pushed };
     } catch (cause) {
@@ -352,13 +353,18 @@ export class Store {
 
   /** Makes everything kept so far safe from a power cut. */
   async sync(): Promise<void> {
-    const fileIds = [...this.shelf.unsynced];
+    // What is about to get its name is not there yet to be synced.
+    const fileIds = [...this.shelf.unsynced].filter((fileId) => {
+      const diskName = this.shelf.get(fileId)?.placement.diskName;
+      return diskName === undefined || !this.shelf.isReserved(diskName);
+    });
     if (fileIds.length === 0) return;
+    // First what says whose the files are: a file that outlives its line would pass for ours.
+    await this.journal.sync();
     for (const name of new Set(fileIds.map((id) => this.shelf.get(id)?.placement.diskName))) {
       if (name !== undefined) await syncPath(`${this.layout.dir}/${name}`);
     }
     await syncPath(this.layout.dir);
-    await this.journal.sync();
     const safe = fileIds.filter((fileId) => this.shelf.get(fileId) !== undefined);
     this.journal.append([{ op: "synced", fileIds: safe }]);
     for (const fileId of fileIds) this.shelf.unsynced.delete(fileId);

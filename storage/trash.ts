@@ -26,7 +26,10 @@ export class Trash {
       else await Deno.link(source, content);
       // The time of deletion is when this was written; content keeps its own time.
     } catch (cause) {
-      if (cause instanceof Deno.errors.NotFound) return; // gone already: nothing to keep aside
+      if (cause instanceof Deno.errors.NotFound) {
+        await this.remove(fileId); // gone already: nothing to keep aside
+        return;
+      }
       throw asStorageError(cause, `Cannot delete ${shelved.file.name}`);
     }
   }

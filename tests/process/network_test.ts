@@ -80,6 +80,28 @@ Deno.test("a file dropped into the folder of one of three peers arrives whole at
   }
 });
 
+Deno.test("nothing in the folder is shared but its plain files with plain names", async () => {
+  await using folder = await Folder.make();
+  await using peer = await start(folder, "kashifm", []);
+  await folder.write("secret.txt", "secret");
+  const store = folder.at("storage_kashifm");
+  await folder.folder("storage_kashifm", "subfolder");
+  for (const name of [".hidden", "metadata.json.bak", "subfolder/below.txt"]) {
+    await Deno.writeTextFile(`${store}/${name}`, name);
+  }
+  await Deno.symlink(folder.at("secret.txt"), `${store}/link.txt`);
+  await Deno.symlink("/dev/zero", `${store}/device`);
+  await folder.write("storage_kashifm/plain.txt", "plain");
+  await named(peer, "plain.txt", SHARED_MS);
+  // Found by another look at the folder, after all of them were there to be seen.
+  await folder.write("storage_kashifm/later.txt", "later");
+  await named(peer, "later.txt", SHARED_MS);
+  deepStrictEqual((await held(peer)).map(({ file_name }) => file_name).sort(), [
+    "later.txt",
+    "plain.txt",
+  ]);
+});
+
 Deno.test("a killed peer comes back with its files on its port and on another, reachable at once", async () => {
   await using folder = await Folder.make();
   // The timeout is far beyond all deadlines here: what is known anew was not learned by forgetting.

@@ -9,6 +9,7 @@ import { Screen } from "./screen.ts";
 const COLUMNS = 200;
 const PROMPT = "p2p-peer> ";
 export const ARROW_UP = "\u001b[A";
+export const ARROW_LEFT = "\u001b[D";
 export const CTRL_C = "\u0003";
 
 /** Runs its arguments in a pty, passes bytes both ways, ends with their exit code; their pid goes to stderr. */
@@ -161,7 +162,11 @@ export class Terminal implements AsyncDisposable {
     }, deadlineMs);
   }
 
-  async until<T>(what: string, probe: () => T | undefined, deadlineMs = DEADLINE_MS): Promise<T> {
+  async until<T>(
+    what: string,
+    probe: () => T | undefined | false,
+    deadlineMs = DEADLINE_MS,
+  ): Promise<T> {
     try {
       return await this.#program.until(what, probe, deadlineMs);
     } catch (cause) {

@@ -4,7 +4,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { foreignFile, ForeignPeer } from "../wire/foreign.ts";
 import { Folder, randomBytes } from "./folder.ts";
-import { ARROW_UP, CTRL_C, hasTerminal, meet, Terminal } from "./terminal.ts";
+import { ARROW_LEFT, ARROW_UP, CTRL_C, hasTerminal, meet, Terminal } from "./terminal.ts";
 import { together } from "./together.ts";
 
 const SECONDS = 1750023401;
@@ -34,27 +34,52 @@ Deno.test({
   },
 });
 
+/** Types, lets the network cause log lines, and checks that they stand whole above the prompt and what was typed. */
+async function typeAndHear(keys: string, shown: string, column: number): Promise<void> {
+  await using folder = await Folder.make();
+  await using friend = await ForeignPeer.start({ style: "closes-at-once", peerId: "friend" });
+  await using terminal = await Terminal.peer("kashifm", ALONE, folder);
+  const { columns } = terminal.screen;
+  const line = `p2p-peer> ${shown}`;
+  const expected = Array.from(
+    { length: Math.ceil(line.length / columns) },
+    (_, row) => line.slice(row * columns, (row + 1) * columns),
+  );
+  /** The rows from the only prompt on, when it has what was typed. */
+  const isShown = () => {
+    const { rows } = terminal.screen;
+    const prompts = rows.filter((row) => row.startsWith("p2p-peer>"));
+    const at = rows.indexOf(prompts[0] ?? "");
+    return prompts.length === 1 && rows.slice(at).join("\n") === expected.join("\n") &&
+      terminal.screen.column === column && terminal.screen.row === rows.length - 1;
+  };
+  await terminal.until("an empty prompt", () => terminal.typed === "");
+  await terminal.type(keys);
+  await terminal.until("what was typed", isShown);
+  await meet(friend, terminal);
+  await terminal.sees(/^\S+ INFO +Peer friend at 127\.0\.0\.1:\d+$/, 0, 5_000);
+  await terminal.sees(/^Synchronized/, 0, 5_000);
+  await terminal.until("the typed text below the log, once", isShown, 5_000);
+  await terminal.type("\r");
+  await terminal.until("an empty prompt", () => terminal.typed === "");
+}
+
 Deno.test({
   name: "a log line that arrives while somebody types leaves the typed text whole",
   ignore,
-  async fn() {
-    await using folder = await Folder.make();
-    await using friend = await ForeignPeer.start({ style: "closes-at-once", peerId: "friend" });
-    await using terminal = await Terminal.peer("kashifm", ALONE, folder);
-    await terminal.until("an empty prompt", () => terminal.typed === "" || undefined);
-    await terminal.type("list lo");
-    await terminal.until("what was typed", () => terminal.typed === "list lo" || undefined);
-    const { mark } = terminal;
-    await meet(friend, terminal);
-    await terminal.sees(/^\S+ INFO +Peer friend at 127\.0\.0\.1:\d+$/, mark);
-    await terminal.until("the typed text again", () => terminal.typed === "list lo" || undefined);
-    const prompts = terminal.screen.rows.slice(mark).filter((row) => row.includes("p2p-peer>"));
-    deepStrictEqual(prompts, ["p2p-peer> list lo"], "one prompt, below the log");
-    strictEqual(terminal.screen.column, "p2p-peer> list lo".length);
-    await terminal.type("cal\r");
-    await terminal.sees(/^(0 files|no files?)\b/i, mark);
-    await terminal.until("an empty prompt", () => terminal.typed === "" || undefined);
-  },
+  fn: () => typeAndHear("list lo", "list lo", 17),
+});
+
+Deno.test({
+  name: "a log line leaves the cursor in the middle of the typed text",
+  ignore,
+  fn: () => typeAndHear(`list local${ARROW_LEFT.repeat(5)}`, "list local", 15),
+});
+
+Deno.test({
+  name: "a log line leaves typed text whole that is wider than the screen",
+  ignore,
+  fn: () => typeAndHear(`get ${"x".repeat(200)} end`, `get ${"x".repeat(200)} end`, 18),
 });
 
 Deno.test({

@@ -231,6 +231,12 @@ Deno.test("without a number everything is fetched, also what appears later, but 
   strictEqual(sources(want(machine, 1)).length, 1, "a person may want it back");
 });
 
+Deno.test("a peer that began alone fetches everything once others come", () => {
+  const machine = new Machine({ autoFetch: Infinity });
+  machine.start();
+  strictEqual(sources(machine.reply(newPeer("a", 1), files(2), [1, 1, "r"])).length, 2);
+});
+
 Deno.test("a deleted file is no longer fetched", () => {
   const machine = network(1, 6, {});
   machine.meet(oldPeer("owner", 50));

@@ -98,6 +98,20 @@ Deno.test("a silent bootstrap is told of once, and the peer that finds none is a
   strictEqual(events(all, "alone").length, 1);
 });
 
+Deno.test("a bootstrap that takes the gossip and never answers is silent too", () => {
+  const machine = new Machine({ bootstraps: BOOTSTRAPS.slice(0, 1) });
+  const all: Effect[] = [];
+  const accept = (effects: Effect[]) => {
+    for (const { to } of sent(effects, "GOSSIP")) {
+      all.push(...machine.do({ kind: "sent", to, ip: "10.0.0.1" }));
+    }
+  };
+  accept(machine.start());
+  all.push(...machine.wait(60_000, 1000, accept));
+  strictEqual(events(all, "bootstrap-silent").length, 1);
+  strictEqual(events(all, "alone").length, 1);
+});
+
 Deno.test("the peer is synchronized when all that were asked answered, or nobody more answers", () => {
   const whole = new Machine({ bootstraps: BOOTSTRAPS.slice(0, 1) });
   whole.start();

@@ -181,6 +181,17 @@ Deno.test("one address gains no further places by peers that move to it", () => 
   ok(there.length <= BOUNDS.maxPeersPerAddress, `${there.length} peers at one address`);
 });
 
+Deno.test("a peer that restarts on another port finds its place where all are taken", () => {
+  const members = tracker();
+  for (let i = 0; i < BOUNDS.maxPeersPerAddress; i++) {
+    const node = String(i).padStart(43, "n");
+    track(members, claim(`p${i}`, "10.0.0.2", { node, port: 6000 + i }));
+  }
+  const node = "0".padStart(43, "n");
+  strictEqual(outcome(members, claim("p0", "10.0.0.2", { node, port: 7000 }), 1), "moved");
+  strictEqual(members.get("p0")!.address.port, 7000);
+});
+
 Deno.test("one address gains no further places by names that lead to it", () => {
   const members = tracker({ maxPeers: 100 });
   for (let i = 0; i < 20; i++) {

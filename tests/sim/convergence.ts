@@ -79,7 +79,7 @@ export const large = (peers: number): Scenario => ({
   },
 });
 
-const LOSSY = 60;
+const LOSSY = 40;
 /** Part of all pairs that may be unknown at one moment while connections fail. */
 const MISSING = 1 / 500;
 

@@ -65,7 +65,7 @@ function remains(hosts: readonly Host[], fileId: string): string | undefined {
 export const deleted: Scenario = {
   name: "What an owner deletes while others fetch it is gone everywhere and does not come back",
   run(seed): Figures {
-    const { network } = settledLab(seed, 30, { autoFetch: Infinity });
+    const { network } = settledLab(seed, 24, { autoFetch: Infinity });
     network.run(2 * ROUND_MS);
     const gone: string[] = [];
     let held = 0;
@@ -90,7 +90,7 @@ export const deleted: Scenario = {
 export const absentOwner: Scenario = {
   name: "A peer that was away while a file was deleted does not bring it back to the others",
   run(seed): Figures {
-    const { network, hosts } = settledLab(seed, 30, { autoFetch: Infinity });
+    const { network, hosts } = settledLab(seed, 24, { autoFetch: Infinity });
     const [owner, holder] = [hosts[10]!, hosts[20]!];
     const { fileId } = owner.publish("passed on", "content that somebody keeps");
     const tookMs = network.runUntil(() => holder.disk.has(fileId), ROUND_MS);

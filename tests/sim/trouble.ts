@@ -8,15 +8,16 @@ import type { Figures, Scenario } from "./seeds.ts";
 import { lackingPeer, traceOf } from "./views.ts";
 
 const PARTITION_MS = 180_000;
+const SUSPENDED_MS = 300_000;
 /** After the timeout, the tick that notices. */
 const TICK_MS = 1_000;
 
 /** Half and half for three minutes, then healed; returns the rounds to one view. */
 function partition(seed: number, where: "in one half" | "in both halves"): number {
-  const { network, bootstraps, hosts } = settledLab(seed, 50);
-  const others = network.random.sample(hosts.filter((host) => !bootstraps.includes(host)), 50);
+  const { network, bootstraps, hosts } = settledLab(seed, 40);
+  const others = network.random.sample(hosts.filter((host) => !bootstraps.includes(host)), 40);
   const inFirst = where === "in one half" ? bootstraps : bootstraps.slice(1);
-  const first = [...inFirst, ...others.slice(0, 25 - inFirst.length)];
+  const first = [...inFirst, ...others.slice(0, 20 - inFirst.length)];
   const second = hosts.filter((host) => !first.includes(host));
   network.partition(first, second);
   network.run(PARTITION_MS);
@@ -42,14 +43,14 @@ export const partitioned: Scenario = {
 };
 
 export const asleep: Scenario = {
-  name: "Machines that slept or stood still for ten minutes are back within three rounds",
+  name: "Machines that slept or stood still for five minutes are back within three rounds",
   run(seed): Figures {
-    const { network, hosts } = settledLab(seed, 40);
+    const { network, hosts } = settledLab(seed, 30);
     const [sleeper, stopped, bootstrap] = [hosts[10]!, hosts[20]!, hosts[0]!];
-    sleeper.suspend(600_000, "asleep");
-    stopped.suspend(600_000, "stopped");
-    bootstrap.suspend(600_000, "asleep");
-    network.run(600_000 - 1);
+    sleeper.suspend(SUSPENDED_MS, "asleep");
+    stopped.suspend(SUSPENDED_MS, "stopped");
+    bootstrap.suspend(SUSPENDED_MS, "asleep");
+    network.run(SUSPENDED_MS - 1);
     const awake = hosts.filter((host) => ![sleeper, stopped, bootstrap].includes(host));
     assert.equal(lackingPeer(awake), undefined, "those who were awake are not one network");
     network.run(1);

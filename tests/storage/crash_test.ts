@@ -53,6 +53,21 @@ Deno.test("content that a power cut damaged is neither served nor published, the
   }
 });
 
+Deno.test("a file fetched again beside its damaged copy is still known when it is renamed", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("content");
+    world.crash();
+    await Deno.writeTextFile(`${world.dir}/file.txt`, "cXntent");
+    await world.start();
+    await world.keep("content");
+    assert.deepEqual(await namesIn(world.dir), ["file (2).txt", "file.txt"]);
+    await Deno.rename(`${world.dir}/file (2).txt`, `${world.dir}/b.txt`);
+    for (let i = 0; i < 2; i++) await world.settle();
+    assert.deepEqual(world.owned(US), []);
+    assert.deepEqual(world.read(file.fileId), bytesOf("content"));
+  });
+});
+
 Deno.test("a file that a crash kept from its place is not held, and can be fetched again", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");

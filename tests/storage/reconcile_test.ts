@@ -219,6 +219,18 @@ Deno.test("one file may be the content of several ids", async () => {
   });
 });
 
+Deno.test("two files of the same content that two owners told of are theirs, and neither is ours", async () => {
+  await withWorld(async (world) => {
+    const a = recordOf("same", { name: "a.txt", owner: "alice", timestamp: "1744169352" });
+    const b = recordOf("same", { name: "b.txt", owner: "bob", timestamp: "1744169999" });
+    world.known.set(a.fileId, a).set(b.fileId, b);
+    for (const name of ["a.txt", "b.txt"]) await world.drop(name, "same");
+    for (let i = 0; i < 3; i++) await world.settle();
+    assert.deepEqual(world.owned(US), []);
+    for (const { fileId } of [a, b]) assert.deepEqual(world.read(fileId), bytesOf("same"));
+  });
+});
+
 Deno.test("content that does not match the id of its name is not taken for it", async () => {
   await withWorld(async (world) => {
     const known = recordOf("content");

@@ -14,6 +14,9 @@ async function fill(world: World): Promise<void> {
   await world.keep("first", recordOf("first", { name: "a.txt", owner: "alice" }));
   await world.keep("second", recordOf("second", { name: "b.txt", owner: "bob" }));
   await world.keep("third!", recordOf("third!", { name: "b.txt", owner: "carol" }));
+  for (const [owner, timestamp] of [["alice", "1744169352"], ["bob", "1744169999"]] as const) {
+    await world.keep("same", recordOf("same", { name: "twin.txt", owner, timestamp }));
+  }
   await world.drop("ours.txt", "our own words", WRITTEN);
   await world.settle();
   const elsewhere = recordOf("not here", { name: "c.txt", owner: "dave", timestamp: "1744160000" });
@@ -149,6 +152,20 @@ for (const metadata of VISIBLE) {
   }
 }
 
+for (
+  const journal of ["the journal is cut in a line", "the journal has a flipped bit in every line"]
+) {
+  for (const metadata of ["metadata.json is removed", "metadata.json is an empty list"]) {
+    Deno.test(`when ${metadata} with the last good one and ${journal}, nobody else's file is published as ours`, async () => {
+      await survives(async (world) => {
+        await METADATA[metadata]!(world);
+        await Deno.remove(world.layout.lastGood);
+        await JOURNAL[journal]!(world);
+      }, nothingStolen);
+    });
+  }
+}
+
 Deno.test("when nothing is left but the files, and that was damaged, none is published as ours", async () => {
   await survives(async (world) => {
     await METADATA["metadata.json is truncated"]!(world);
@@ -162,6 +179,8 @@ Deno.test("when nothing is left but the files, and that was damaged, none is pub
       "b.txt",
       "d.txt",
       "ours.txt",
+      "twin (2).txt",
+      "twin.txt",
     ]);
   });
 });

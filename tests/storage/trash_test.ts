@@ -52,6 +52,28 @@ Deno.test("a restored file whose name was taken meanwhile gets another, and both
   });
 });
 
+Deno.test("restoring overwrites nothing, whenever it was put there", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("old");
+    await world.store.trash(file.fileId);
+    const { shelf } = world.store;
+    const reserve = shelf.reserve.bind(shelf);
+    shelf.reserve = (label, isOnDisk) => {
+      const name = reserve(label, isOnDisk);
+      Deno.writeTextFileSync(`${world.dir}/${name}`, "put there just now");
+      return name;
+    };
+    await world.store.restore(file.fileId).catch((error) => {
+      assert.ok(error instanceof StorageError);
+    });
+    const contents = await Promise.all(
+      (await namesIn(world.dir)).map((name) => Deno.readTextFile(`${world.dir}/${name}`)),
+    );
+    assert.ok(contents.includes("put there just now"), contents.join());
+    assert.ok(contents.includes("old") || (await world.store.trashed()).includes(file.fileId));
+  });
+});
+
 Deno.test("a trashed file can be restored after a restart", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
