@@ -28,6 +28,8 @@ const QUOTE = 0x22, BACKSLASH = 0x5c, COMMA = 0x2c, COLON = 0x3a;
 const OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d, OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d;
 const isSpace = (byte: number) => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 
+/** More strings than this under "data" are an attack: each one looks at all that came before. */
+const MAX_CONTENTS = 8;
 /** Longest key at depth 1 that matters. */
 const KEY_CHARS = 8;
 
@@ -50,6 +52,7 @@ export class FrameScanner {
   #afterColon = false;
   #inData = false;
   #streamed = false;
+  #contents = 0; // strings under "data" in this message; the last one counts
   #inFiles = false;
   #listBytes = 0;
   #kept = new Uint8Array(1024); // the message so far, as far as earlier pieces brought it
@@ -118,6 +121,12 @@ export class FrameScanner {
             this.#keep(chunk, start, i);
             start = i;
             this.#checkSize(0);
+            if (++this.#contents > MAX_CONTENTS) {
+              throw new ProtocolError(
+                "too-many-values",
+                "Message begins its content again and again",
+              );
+            }
             this.#inData = true;
             this.#streamed = true;
             this.handler.dataStart(this.#kept.subarray(0, this.#keptLength));
@@ -232,6 +241,7 @@ export class FrameScanner {
     this.#keptLength = 0;
     this.#listBytes = 0;
     this.#values = 0;
+    this.#contents = 0;
     this.#streamed = false;
     this.handler.message(bytes, streamed);
     if (this.#kept.length > 1 << 20) this.#kept = new Uint8Array(1024); // a list was here
@@ -249,12 +259,16 @@ export class FrameScanner {
   }
 }
 
-const utf8 = new TextDecoder();
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+/** Short contents are searched as bytes, so that many of them do not cost a decoding each. */
+const SHORT_BYTES = 1024;
 
 /** The text before the first quote and its length in bytes; all of it when there is no quote. */
 function untilQuote(bytes: Uint8Array): { text: string; end: number } {
   // Searching the decoded string is thirty times as fast as searching the bytes, and hex has to become a
   // string in any case. Where some byte is no ASCII, positions differ: that is no hex, and may be slow.
+  const near = bytes.subarray(0, SHORT_BYTES).indexOf(QUOTE);
+  if (near >= 0) return { text: utf8.decode(bytes.subarray(0, near)), end: near };
   const text = utf8.decode(bytes);
   if (text.length === bytes.length) {
     const end = text.indexOf('"');

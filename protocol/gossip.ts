@@ -37,6 +37,9 @@ type Sender = Pick<Gossip, "peerId" | "host" | "port"> & { readonly ext?: Ext };
 const GREETING_MS = 2 * 1000 / ORIGINATOR_PER_SECOND;
 /** Files named to somebody whose name belongs to another peer: enough to see that we are alive. */
 const STRANGER_FILES = 8;
+/** A peer that was silent for this share of the timeout is asked itself, with some others at once. */
+const FADING_SHARE = 2 / 3;
+const MAX_FADING = 16;
 /** An old address is asked at most this often who is there. */
 const PROBE_EVERY_MS = 3_000;
 
@@ -57,6 +60,8 @@ export class Gossiping {
   #saidAlone = false;
   #lastReplyMs: number | undefined;
   #nextRoundMs = 0;
+  #roundGossip: Gossip | undefined;
+  #nextAskMs = 0;
   #nextJoinMs = Infinity;
   #joinBackoffMs = JOIN_BACKOFF_FIRST_MS;
 
@@ -93,7 +98,10 @@ export class Gossiping {
     for (const gone of state.membership.expire(state.nowMs)) this.#left(gone);
     if (state.membership.size === 0) {
       if (state.nowMs >= this.#nextJoinMs) this.#join();
-    } else if (state.nowMs >= this.#nextRoundMs) this.#round();
+    } else {
+      if (state.nowMs >= this.#nextRoundMs) this.#round();
+      this.#askFading();
+    }
     this.#checkSynchronized();
   }
 
@@ -147,7 +155,6 @@ export class Gossiping {
     }
     if (!this.#bootstrapNamed(to)) return;
     this.#ledTo.set(addressText(to), `${ip} ${to.port}`);
-    this.#silentBootstraps.delete(addressText(to));
     for (const other of membership.all()) {
       if (other.heardFrom.has(ip)) this.#markBootstrap(other);
     }
@@ -249,7 +256,7 @@ export class Gossiping {
       );
       state.tell({ name: "peer-conflict", peerId, address: record.address, other: address });
       // The old address is asked; if it does not answer, the new one takes over.
-      state.send(record, this.#ownGossip(), { for: "probe", peerId });
+      state.send(record, this.#ownGossip(true), { for: "probe", peerId });
     }
     // The gossip is answered all the same, as to a stranger: a bounded number of times, one small piece.
     const stranger = { address, voucher: isLoopback(ip) ? "local" : "remote" } as const;
@@ -266,7 +273,7 @@ export class Gossiping {
     const record = this.state.membership.get(peerId);
     const { membership } = this.state;
     if (!record?.rival || record.rivalIp === undefined || !sameAddress(record.address, old)) return;
-    if (!membership.hasRoomAt(record.rival)) return;
+    if (!membership.hasRoomAt(record.rival, record)) return;
     membership.move(record, record.rival, record.rivalIp);
     record.lastHeardMs = this.state.nowMs;
     this.#moved(record, old);
@@ -309,22 +316,29 @@ export class Gossiping {
     const { gossipIntervalMs } = state.config;
     this.#nextRoundMs = state.nowMs + gossipIntervalMs * (0.9 + 0.2 * state.random());
     const chosen = state.membership.pick(GOSSIP_FANOUT, () => state.random(), () => true);
-    // Peers about to be dropped are asked once more, so that healthy quiet ones stay.
-    const fading = state.membership.pick(
-      GOSSIP_FANOUT,
-      () => state.random(),
-      (record) =>
-        state.nowMs - record.lastHeardMs > state.config.peerTimeoutMs / 2 &&
-        !chosen.includes(record),
-    );
     const missing = this.#missingBootstraps();
     const bootstrap = missing[Math.floor(state.random() * missing.length)];
-    this.#gossipTo([...chosen, ...fading], { wantList: false });
+    this.#roundGossip = this.#ownGossip(false);
+    state.sendToAll(chosen, this.#roundGossip);
     if (bootstrap) this.#gossipTo([bootstrap]);
   }
 
   #bootstrapNamed(address: Address): boolean {
     return this.state.config.bootstraps.some((bootstrap) => sameAddress(bootstrap, address));
+  }
+
+  /** Peers about to be dropped are asked themselves, so that healthy quiet ones stay. */
+  #askFading(): void {
+    const { state } = this;
+    if (state.nowMs < this.#nextAskMs) return;
+    this.#nextAskMs = state.nowMs + state.config.peerTimeoutMs / 12;
+    const fading = state.membership.pick(
+      MAX_FADING,
+      () => state.random(),
+      ({ lastHeardMs }) => state.nowMs - lastHeardMs > FADING_SHARE * state.config.peerTimeoutMs,
+    );
+    // The gossip of this round: whoever had it answered it, and is not fading.
+    if (fading.length > 0) state.sendToAll(fading, this.#roundGossip ?? this.#ownGossip(false));
   }
 
   #missingBootstraps(): Destination[] {
@@ -350,20 +364,20 @@ export class Gossiping {
       const key = addressText(address);
       if (!this.#pending.has(key)) this.#pending.set(key, { address, sinceMs: state.nowMs });
     }
-    this.#gossipTo(targets, { ticket: { for: "join" } });
+    this.#gossipTo(targets, { for: "join" });
     this.#nextJoinMs = state.nowMs + this.#joinBackoffMs * (0.75 + 0.5 * state.random());
     this.#joinBackoffMs = Math.min(this.#joinBackoffMs * 2, JOIN_BACKOFF_LAST_MS);
   }
 
-  /** One own gossip to each; it asks for whole lists unless told otherwise. */
+  /** One own gossip to each; it asks for whole lists. */
   #gossipTo(
     targets: readonly Destination[],
-    { wantList = true, ticket }: { wantList?: boolean; ticket?: Ticket } = {},
+    ticket?: Ticket,
   ): void {
-    if (targets.length > 0) this.state.sendToAll(targets, this.#ownGossip(wantList), ticket);
+    if (targets.length > 0) this.state.sendToAll(targets, this.#ownGossip(true), ticket);
   }
 
-  #ownGossip(wantList = true): Gossip {
+  #ownGossip(wantList: boolean): Gossip {
     const { state } = this;
     if (!wantList) {
       return { type: "GOSSIP", ...this.#self(), id: state.freshId(), ext: state.ext };

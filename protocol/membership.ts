@@ -108,7 +108,7 @@ export class Membership {
     }
     const sameKey = record.node !== undefined && record.node === claim.ext?.node;
     if (sameKey || nowMs - record.lastHeardMs >= this.bounds.timeoutMs) {
-      if (!this.hasRoomAt(claim.address)) return { outcome: "full" };
+      if (!this.hasRoomAt(claim.address, record)) return { outcome: "full" };
       const old = record.address;
       this.move(record, claim.address, claim.ip);
       this.#refresh(record, claim, nowMs);
@@ -119,9 +119,11 @@ export class Membership {
     return { outcome: "conflict", record };
   }
 
-  /** Whether one more peer may be at the machine of this address. */
-  hasRoomAt(address: Address): boolean {
-    const there = this.#perMachine.get(canonicalHost(address.host)) ?? 0;
+  /** Whether one more peer, or this one by moving, may be at the machine of this address. */
+  hasRoomAt(address: Address, mover?: PeerRecord): boolean {
+    const machine = canonicalHost(address.host);
+    if (mover && machineOf(mover) === machine) return true;
+    const there = this.#perMachine.get(machine) ?? 0;
     return there < this.bounds.maxPeersPerAddress;
   }
 

@@ -102,6 +102,31 @@ Deno.test("nothing in the folder is shared but its plain files with plain names"
   ]);
 });
 
+Deno.test("a file that is changed or removed behind its back is no longer told of or handed out", async () => {
+  await using folder = await Folder.make();
+  await using peer = await start(folder, "kashifm", [], { args: ["--auto-fetch", "0"] });
+  await using asker = await ForeignPeer.start({ style: "same-connection", peerId: "asker" });
+  const ids = await together(["changed", "removed", "stays"].map(async (name) => {
+    await folder.write(`storage_kashifm/${name}`, `${name} ${"x".repeat(5_000)}`);
+    return (await named(peer, name, SHARED_MS)).file_id;
+  }));
+  await Deno.writeTextFile(folder.at("storage_kashifm", "changed"), "something else");
+  await Deno.remove(folder.at("storage_kashifm", "removed"));
+  const isHeld = async (fileId: string) =>
+    (await held(peer)).some(({ file_id }) => file_id === fileId);
+  await peer.until("both to be noticed", async () => {
+    return !(await isHeld(ids[0]!)) && !(await isHeld(ids[1]!));
+  }, SHARED_MS);
+  await asker.gossip(peer);
+  await peer.until("a list", () => asker.catalogue.has(ids[2]!));
+  ok(!asker.catalogue.has(ids[0]!) && !asker.catalogue.has(ids[1]!));
+  strictEqual(await asker.get(peer, ids[0]!), undefined);
+  strictEqual(await asker.get(peer, ids[1]!), undefined);
+  ok(await asker.get(peer, ids[2]!));
+  const news = await named(peer, "changed", SHARED_MS);
+  strictEqual(new TextDecoder().decode(await peer.content(news.file_id)), "something else");
+});
+
 Deno.test("a killed peer comes back with its files on its port and on another, reachable at once", async () => {
   await using folder = await Folder.make();
   // The timeout is far beyond all deadlines here: what is known anew was not learned by forgetting.

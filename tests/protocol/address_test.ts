@@ -96,6 +96,13 @@ Deno.test("any spelling of an IPv4 address is the address", () => {
   );
 });
 
+Deno.test("a dot at the end of an address changes nothing", () => {
+  for (const ip of ["10.0.0.1", "127.0.0.1", "255.255.255.255"]) {
+    strictEqual(canonicalIp(`${ip}.`), ip);
+    strictEqual(canonicalHost(`${ip}.`), ip);
+  }
+});
+
 Deno.test("an IPv6 address has one form", () => {
   const same = [
     "2001:db8::1",

@@ -184,8 +184,9 @@ Deno.test("a dial that fails for another reason than the question who is there m
 Deno.test("an answer that comes late about an address that a peer has left moves it nowhere", () => {
   const machine = new Machine();
   machine.meet(newPeer("a", 1));
-  machine.gossip({ ...oldPeer("a", 66) });
+  machine.gossip(oldPeer("a", 66));
   machine.gossip({ ...newPeer("a", 2), ext: newPeer("a", 1).ext! });
+  machine.gossip(oldPeer("a", 66));
   machine.do({
     kind: "unreachable",
     to: { host: "10.0.0.1", port: 6000 },

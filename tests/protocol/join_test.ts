@@ -50,13 +50,18 @@ Deno.test("joining is tried again, ever more slowly, until somebody answers", ()
   const machine = new Machine({ bootstraps: BOOTSTRAPS.slice(0, 1) });
   refuse(machine)(machine.start());
   const times: number[] = [0];
+  const ids = new Set<string>();
   machine.wait(300_000, 250, (effects) => {
-    if (sent(effects, "GOSSIP").length > 0) times.push(machine.nowMs);
+    for (const { message } of sent(effects, "GOSSIP")) {
+      times.push(machine.nowMs);
+      ids.add(message.id);
+    }
     refuse(machine)(effects);
   });
   const pauses = times.slice(1).map((at, i) => at - times[i]!);
   ok(pauses[0]! <= 1_500 && Math.max(...pauses) <= 38_000, `${pauses}`);
   ok(pauses.slice(-3).every((pause) => pause >= 22_000), `${pauses}`);
+  ok(ids.size >= 5, "who has seen one of these gossips must not be deaf to all");
   ok(times.length >= 10 && times.length <= 20, `${times.length} tries`);
   machine.gossip(oldPeer("a", 1));
   machine.wait(1_000, 250); // a round that is due

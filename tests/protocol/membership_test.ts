@@ -114,6 +114,7 @@ Deno.test("the same key on another port, or a minute of silence, moves a peer at
     deepStrictEqual(peer.address, { host: "10.0.0.3", port: 7000 });
     strictEqual(peer.lastHeardMs, nowMs);
     ok(isProven(peer));
+    strictEqual(peer.voucher, "remote");
     deepStrictEqual([members.knowsMachine("10.0.0.2"), members.knowsMachine("10.0.0.3")], [
       false,
       true,
@@ -219,6 +220,16 @@ Deno.test("when all places are taken, a proven newcomer takes that of the newest
   for (let i = 0; i < 20; i++) members.hear(claim(`late${i}`, `10.2.0.${i}`), 0);
   strictEqual(members.size, BOUNDS.maxPeers);
   ok(members.get("boot") && members.get("honest"), "bootstraps and proven peers stay");
+});
+
+Deno.test("a bootstrap keeps its place before it is known where its name leads", () => {
+  const bootstrap = { host: "eagle", port: 6000 };
+  const members = new Membership(BOUNDS, (address) => sameAddress(bootstrap, address));
+  for (let i = 0; i < 9; i++) track(members, claim(`fake${i}`, `10.1.0.${i}`, { ip: "10.6.6.6" }));
+  track(members, claim("boot", "eagle", { ip: "10.0.0.1" }));
+  for (let i = 0; i < 20; i++) members.hear(claim(`late${i}`, `10.2.0.${i}`), 0);
+  ok(members.get("boot"));
+  strictEqual(members.size, BOUNDS.maxPeers);
 });
 
 Deno.test("places are taken and given back in step, whatever happens in whatever order", () => {
