@@ -301,11 +301,12 @@ export class Gossiping {
     const { state } = this;
     // The sender's port is not known; where it is the only peer of its machine, it is left out.
     const sender = state.membership.soleAt(ip);
-    const chosen = state.membership.pick(
-      MAX_FORWARDS,
-      () => state.random(),
-      (record) => record !== originator && record !== sender,
-    );
+    const others = (record: PeerRecord) => record !== originator && record !== sender;
+    const pick = (passes: (record: PeerRecord) => boolean) =>
+      state.membership.pick(MAX_FORWARDS, () => state.random(), passes);
+    // Addresses that never answered may be dialled seldom; meeting them goes before handing on.
+    const known = pick((record) => others(record) && (record.proven || record.answered));
+    const chosen = known.length > 0 ? known : pick(others);
     // The receiver has no connection to the originator, so an empty host is filled in.
     const named = message.host === "" ? { ...message, host: ip } : message;
     state.sendToAll(chosen, named);

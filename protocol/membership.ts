@@ -15,6 +15,8 @@ export interface PeerRecord {
   readonly heardFrom: Set<string>;
   /** A message in its name came from where the address leads. */
   proven: boolean;
+  /** A dial to the address succeeded: somebody is there. */
+  answered: boolean;
   node: string | undefined;
   /** The peer told the key itself, from where it is. */
   nodeProven: boolean;
@@ -59,12 +61,16 @@ export interface MembershipBounds {
   readonly timeoutMs: number;
 }
 
+/** Draws for each record that is picked, before everybody is looked at. */
+const DRAWS_PER_PICK = 4;
 /** Addresses from which one peer's messages may come: a few interfaces of one machine. */
 const MAX_HEARD_FROM = 4;
 
 export class Membership {
   readonly #records = new Map<string, PeerRecord>();
   readonly #perMachine = new Map<string, number>();
+  /** The records as a list, for drawing; made anew after a change. */
+  #list: readonly PeerRecord[] | undefined;
 
   constructor(
     readonly bounds: MembershipBounds,
@@ -139,6 +145,7 @@ export class Membership {
     record.heardFrom.clear();
     record.heardFrom.add(fromIp);
     record.proven = record.ip === fromIp;
+    record.answered = false;
     record.nodeProven &&= record.proven;
     record.bootstrap = this.#takesBootstrap(address, record.proven);
     record.rival = record.rivalIp = undefined;
@@ -147,6 +154,7 @@ export class Membership {
 
   /** A dial to this peer led to `ip`. False when there are too many peers already, and it is dropped. */
   reached(record: PeerRecord, ip: string): boolean {
+    record.answered = true;
     if (record.ip === ip) return true;
     if ((this.#perMachine.get(ip) ?? 0) >= this.bounds.maxPeersPerAddress) {
       this.#remove(record);
@@ -178,9 +186,20 @@ export class Membership {
   }
 
   /** Up to `count` records by lot among those that pass. */
-  pick(count: number, random: () => number, passes: (record: PeerRecord) => boolean): PeerRecord[] {
-    const pool = [...this.#records.values()].filter(passes);
-    return shuffleFront(pool, count, random);
+  pick(
+    count: number,
+    random: () => number,
+    passes: (record: PeerRecord) => boolean,
+  ): PeerRecord[] {
+    this.#list ??= [...this.#records.values()];
+    // Nearly always a few draws do; looking at everybody is for when hardly anyone passes.
+    const drawn = new Set<PeerRecord>();
+    for (let draws = 0; draws < DRAWS_PER_PICK * count && drawn.size < count; draws++) {
+      const record = this.#list[Math.floor(random() * this.#list.length)];
+      if (record && passes(record)) drawn.add(record);
+    }
+    if (drawn.size === count) return [...drawn];
+    return shuffleFront(this.#list.filter(passes), count, random);
   }
 
   #add(claim: Claim, nowMs: number): Hearing {
@@ -199,6 +218,7 @@ export class Membership {
       ip: canonicalIp(claim.address.host),
       heardFrom: new Set(),
       proven: false,
+      answered: false,
       node: undefined,
       nodeProven: false,
       boot: undefined,
@@ -211,6 +231,7 @@ export class Membership {
       rivalIp: undefined,
     };
     this.#records.set(claim.peerId, record);
+    this.#list = undefined;
     this.#count(machineOf(record), 1);
     this.#refresh(record, claim, nowMs);
     return { outcome: "new", record, evicted };
@@ -270,6 +291,7 @@ export class Membership {
 
   #remove(record: PeerRecord): void {
     this.#records.delete(record.peerId);
+    this.#list = undefined;
     this.#count(machineOf(record), -1);
   }
 

@@ -139,7 +139,11 @@ export class PeerState {
   mayReach(to: Destination): boolean {
     if (to.voucher === "operator" || ("peerId" in to && isProven(to))) return true;
     const key = placeOf(to);
-    if (this.#perDestination.left(key, this.nowMs) < 1 || !this.#unproven.take("", this.nowMs)) {
+    const answered = "peerId" in to && to.answered;
+    if (
+      this.#perDestination.left(key, this.nowMs) < 1 ||
+      (!answered && !this.#unproven.take("", this.nowMs))
+    ) {
       this.refuse(
         key,
         "dial-budget",

@@ -16,6 +16,8 @@ export type Json =
   | readonly Json[]
   | { readonly [key: string]: Json | undefined };
 
+/** Printable ASCII but quote, backslash and closing brace: by far the most strings. */
+const plainText = /^[ !#-[\]-|~]*$/;
 const needsEscape = /[\u007f-\uffff}]/g;
 const escapeUnit = (unit: string) => "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0");
 
@@ -25,7 +27,10 @@ const escapeUnit = (unit: string) => "\\u" + unit.charCodeAt(0).toString(16).pad
  * structure (see `avoidBraceAtReadEdge`).
  */
 export function asciiJson(value: Json): string {
-  if (typeof value === "string") return JSON.stringify(value).replace(needsEscape, escapeUnit);
+  if (typeof value === "string") {
+    if (plainText.test(value)) return `"${value}"`;
+    return JSON.stringify(value).replace(needsEscape, escapeUnit);
+  }
   if (value instanceof NumberText) return value.text;
   if (Array.isArray(value)) return `[${value.map(asciiJson).join(",")}]`;
   if (value === null || typeof value !== "object") return JSON.stringify(value);

@@ -4,7 +4,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Folder } from "./folder.ts";
 import { Program } from "./program.ts";
-import { forEachOf } from "./together.ts";
+import { forEachOf, SANITIZED } from "./together.ts";
 
 const ALONE = ["--no-bootstrap", "--auto-fetch", "0"];
 
@@ -31,64 +31,72 @@ async function refused(
 
 const START = ["kashifm", "127.0.0.1", "0", "0"];
 
-Deno.test("options and values that cannot be meant are refused in one line that names them", async () => {
-  const cases: [args: string[], ...said: (string | RegExp)[]][] = [
-    [[...START, "--bootstrp", "127.0.0.1:8999"], "--bootstrp", "--bootstrap"],
-    [[...START, "--no-repll"], "--no-repll", "--no-repl"],
-    [[...START, "--gossip-interval", "soon"], "--gossip-interval", '"soon"'],
-    [[...START, "--peer-timeout", "0"], "--peer-timeout", "0"],
-    [[...START, "--auto-fetch", "some"], "--auto-fetch", '"some"', "all"],
-    [[...START, "--auto-fetch", "1.5"], "--auto-fetch"],
-    [[...START, "--log-level", "LOUD"], "--log-level", "DEBUG"],
-    [[...START, "--max-file-size", "2 bananas"], "--max-file-size", "GiB"],
-    [[...START, "--bootstrap", "nowhere"], "--bootstrap", "host:port"],
-    [[...START, "--bootstrap", "127.0.0.1:99999"], "--bootstrap", "99999"],
-    [[...START, "--durability", "maybe"], "--durability", "full"],
-    [[...START, "--environment", "TEST"], "--environment", "PROD", "DEV"],
-    [[...START, "--dir"], "--dir"],
-    [["kashifm", "127.0.0.1", "70000", "0"], "70000", "65535"],
-    [["kashifm", "127.0.0.1", "0", "http"], "http", /HTTP port|http_port/],
-    [["kashifm"], "<peer_id>", "<p2p_port>"],
-    [["kashifm", "127.0.0.1", "0", "0", "0"], "<peer_id>"],
-    [["kash\u001bifm", "127.0.0.1", "0", "0"], "peer id", /^[ -~]*$/],
-    [["dummy", "--misbehave", "badly"], "--misbehave", "truncate"],
-    [["dummy", "--prot", "0"], "--prot", "--port"],
-  ];
-  await forEachOf(cases, async ([args, ...said]) => {
-    const line = await refused(2, args);
-    for (const word of said) {
-      ok(typeof word === "string" ? line.includes(word) : word.test(line), `${word} in: ${line}`);
-    }
-  });
-});
+Deno.test(
+  "options and values that cannot be meant are refused in one line that names them",
+  SANITIZED,
+  async () => {
+    const cases: [args: string[], ...said: (string | RegExp)[]][] = [
+      [[...START, "--bootstrp", "127.0.0.1:8999"], "--bootstrp", "--bootstrap"],
+      [[...START, "--no-repll"], "--no-repll", "--no-repl"],
+      [[...START, "--gossip-interval", "soon"], "--gossip-interval", '"soon"'],
+      [[...START, "--peer-timeout", "0"], "--peer-timeout", "0"],
+      [[...START, "--auto-fetch", "some"], "--auto-fetch", '"some"', "all"],
+      [[...START, "--auto-fetch", "1.5"], "--auto-fetch"],
+      [[...START, "--log-level", "LOUD"], "--log-level", "DEBUG"],
+      [[...START, "--max-file-size", "2 bananas"], "--max-file-size", "GiB"],
+      [[...START, "--bootstrap", "nowhere"], "--bootstrap", "host:port"],
+      [[...START, "--bootstrap", "127.0.0.1:99999"], "--bootstrap", "99999"],
+      [[...START, "--durability", "maybe"], "--durability", "full"],
+      [[...START, "--environment", "TEST"], "--environment", "PROD", "DEV"],
+      [[...START, "--dir"], "--dir"],
+      [["kashifm", "127.0.0.1", "70000", "0"], "70000", "65535"],
+      [["kashifm", "127.0.0.1", "0", "http"], "http", /HTTP port|http_port/],
+      [["kashifm"], "<peer_id>", "<p2p_port>"],
+      [["kashifm", "127.0.0.1", "0", "0", "0"], "<peer_id>"],
+      [["kash\u001bifm", "127.0.0.1", "0", "0"], "peer id", /^[ -~]*$/],
+      [["dummy", "--misbehave", "badly"], "--misbehave", "truncate"],
+      [["dummy", "--prot", "0"], "--prot", "--port"],
+    ];
+    await forEachOf(cases, async ([args, ...said]) => {
+      const line = await refused(2, args);
+      for (const word of said) {
+        ok(typeof word === "string" ? line.includes(word) : word.test(line), `${word} in: ${line}`);
+      }
+    });
+  },
+);
 
-Deno.test("a host that does not resolve is refused, and named", async () => {
+Deno.test("a host that does not resolve is refused, and named", SANITIZED, async () => {
   // A label of 64 letters is no name at all: found out without asking any server.
   const host = `${"x".repeat(64)}.invalid`;
   const line = await refused(2, ["kashifm", host, "0", "0", ...ALONE]);
   ok(line.includes(host), line);
 });
 
-Deno.test("mistakes around --config are refused, and say which file and what in it", async () => {
-  const cases: [text: string | undefined, said: string][] = [
-    [undefined, "read"],
-    ["{", "JSON"],
-    ["[]", "object"],
-    ['{"gossip-intervall": 3}', "gossip-intervall"],
-    ['{"auto-fetch": {"all": true}}', "auto-fetch"],
-    ['{"auto-fetch": "some"}', "auto-fetch"],
-    ['{"port": "many"}', "many"],
-  ];
-  await forEachOf(cases, async ([text, said]) => {
-    const files: Record<string, string> = text === undefined ? {} : { "peer.json": text };
-    const args = text?.includes("port") ? ["run"] : START;
-    const line = await refused(2, [...args, "--config", "peer.json"], {}, files);
-    ok(line.includes(said), line);
-    if (!/some|many/.test(said)) ok(line.includes("peer.json") || said === "auto-fetch", line);
-  });
-});
+Deno.test(
+  "mistakes around --config are refused, and say which file and what in it",
+  SANITIZED,
+  async () => {
+    const cases: [text: string | undefined, said: string][] = [
+      [undefined, "read"],
+      ["{", "JSON"],
+      ["[]", "object"],
+      ['{"gossip-intervall": 3}', "gossip-intervall"],
+      ['{"auto-fetch": {"all": true}}', "auto-fetch"],
+      ['{"auto-fetch": "some"}', "auto-fetch"],
+      ['{"port": "many"}', "many"],
+    ];
+    await forEachOf(cases, async ([text, said]) => {
+      const files: Record<string, string> = text === undefined ? {} : { "peer.json": text };
+      const args = text?.includes("port") ? ["run"] : START;
+      const line = await refused(2, [...args, "--config", "peer.json"], {}, files);
+      ok(line.includes(said), line);
+      if (!/some|many/.test(said)) ok(line.includes("peer.json") || said === "auto-fetch", line);
+    });
+  },
+);
 
-Deno.test("help and version are shown on stdout with exit code 0", async () => {
+Deno.test("help and version are shown on stdout with exit code 0", SANITIZED, async () => {
   await using folder = await Folder.make();
   const [help, dummy, version] = await Promise.all(
     [["--help"], ["dummy", "--help"], ["--version"]].map((args) =>
@@ -109,117 +117,137 @@ Deno.test("help and version are shown on stdout with exit code 0", async () => {
   deepStrictEqual([...Deno.readDirSync(folder.path)], []);
 });
 
-Deno.test("a port in use is refused with how to find who has it and a free one instead", async () => {
-  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const port = `${taken.addr.port}`;
-  const starts = [
-    ["kashifm", "127.0.0.1", port, "0", ...ALONE],
-    ["kashifm", "127.0.0.1", "0", port, ...ALONE],
-    ["dummy", "--port", port],
-  ];
-  for (const args of starts) {
+Deno.test(
+  "a port in use is refused with how to find who has it and a free one instead",
+  SANITIZED,
+  async () => {
+    using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const port = `${taken.addr.port}`;
+    const starts = [
+      ["kashifm", "127.0.0.1", port, "0", ...ALONE],
+      ["kashifm", "127.0.0.1", "0", port, ...ALONE],
+      ["dummy", "--port", port],
+    ];
+    for (const args of starts) {
+      await using folder = await Folder.make();
+      const { code, err } = await Program.toEnd(args, { cwd: folder.path });
+      const said = err.join("\n");
+      strictEqual(code, 2, said);
+      strictEqual(err.length, 1, said);
+      ok(said.includes(port), said);
+      match(said, /\b(ss|lsof|fuser|netstat)\b/, "how to find who has it");
+      const others = [...said.matchAll(/\b\d{4,5}\b/g)].map(([text]) => text)
+        .filter((text) => text !== port);
+      ok(others.length > 0, `a free port in: ${said}`);
+      Deno.listen({ hostname: "127.0.0.1", port: Number(others[0]) }).close();
+    }
+  },
+);
+
+Deno.test(
+  "a second process on the same store is refused, and the first goes on unharmed",
+  SANITIZED,
+  async () => {
     await using folder = await Folder.make();
-    const { code, err } = await Program.toEnd(args, { cwd: folder.path });
-    const said = err.join("\n");
-    strictEqual(code, 2, said);
-    strictEqual(err.length, 1, said);
-    ok(said.includes(port), said);
-    match(said, /\b(ss|lsof|fuser|netstat)\b/, "how to find who has it");
-    const others = [...said.matchAll(/\b\d{4,5}\b/g)].map(([text]) => text)
-      .filter((text) => text !== port);
-    ok(others.length > 0, `a free port in: ${said}`);
-    Deno.listen({ hostname: "127.0.0.1", port: Number(others[0]) }).close();
-  }
-});
+    await using first = await Program.peer("kashifm", ALONE, { cwd: folder.path });
+    const second = await Program.toEnd([...START, ...ALONE], { cwd: folder.path });
+    strictEqual(second.code, 2);
+    strictEqual(second.err.length, 1, second.err.join("\n"));
+    match(second.err[0]!, /storage_kashifm/);
+    match(second.err[0]!, /in use|another|locked/i);
+    await folder.write("storage_kashifm/after.txt", "after");
+    await first.until("the first to share a file", async () => {
+      return (await first.files()).some((file) => file.file_name === "after.txt" && file.has_copy);
+    });
+    strictEqual(await first.stop(), 0);
+  },
+);
 
-Deno.test("a second process on the same store is refused, and the first goes on unharmed", async () => {
-  await using folder = await Folder.make();
-  await using first = await Program.peer("kashifm", ALONE, { cwd: folder.path });
-  const second = await Program.toEnd([...START, ...ALONE], { cwd: folder.path });
-  strictEqual(second.code, 2);
-  strictEqual(second.err.length, 1, second.err.join("\n"));
-  match(second.err[0]!, /storage_kashifm/);
-  match(second.err[0]!, /in use|another|locked/i);
-  await folder.write("storage_kashifm/after.txt", "after");
-  await first.until("the first to share a file", async () => {
-    return (await first.files()).some((file) => file.file_name === "after.txt" && file.has_copy);
-  });
-  strictEqual(await first.stop(), 0);
-});
+Deno.test(
+  "storage that cannot be written ends with exit code 7 and names folder and option",
+  SANITIZED,
+  async () => {
+    await forEachOf(["./file/below", "/proc/below"], async (dir) => {
+      const line = await refused(7, [...START, ...ALONE, "--dir", dir], {}, { file: "" });
+      ok(line.includes(dir), line);
+      ok(line.includes("--dir"), `The option that changes it: ${line}`);
+      ok(
+        !line.includes("--allow"),
+        `No advice that the user of an executable cannot follow: ${line}`,
+      );
+    });
+  },
+);
 
-Deno.test("storage that cannot be written ends with exit code 7 and names folder and option", async () => {
-  await forEachOf(["./file/below", "/proc/below"], async (dir) => {
-    const line = await refused(7, [...START, ...ALONE, "--dir", dir], {}, { file: "" });
-    ok(line.includes(dir), line);
-    ok(line.includes("--dir"), `The option that changes it: ${line}`);
-    ok(
-      !line.includes("--allow"),
-      `No advice that the user of an executable cannot follow: ${line}`,
-    );
-  });
-});
-
-Deno.test("values come from flag, then environment, then file, then default", async () => {
-  await using folder = await Folder.make();
-  const file = {
-    "peer-id": "from file",
-    host: "127.0.0.1",
-    port: 0,
-    "http-port": 0,
-    "no-bootstrap": true,
-    "auto-fetch": "0",
-    dir: "./dir_file",
-    "log-level": "ERROR",
-  };
-  await folder.write("peer.json", JSON.stringify(file));
-  const env = { P2P_PEER_ID: "from environment", P2P_PEER_DIR: "./dir_environment" };
-  const config = ["--config", "peer.json"];
-  const cases: [args: string[], env: Record<string, string>, peerId: string, dir: string][] = [
-    [["run", ...config], {}, "from file", "dir_file"],
-    [["run"], { P2P_PEER_CONFIG: "peer.json", ...env }, "from environment", "dir_environment"],
-    [[...START, ...config, "--dir", "./dir_flag"], env, "kashifm", "dir_flag"],
-    [
-      ["run", ...ALONE],
-      {
-        P2P_PEER_HOST: "127.0.0.1",
-        P2P_PEER_PORT: "0",
-        P2P_PEER_HTTP_PORT: "0",
-        LOGNAME: "login",
-      },
-      "login",
-      "storage_login",
-    ],
-  ];
-  await forEachOf(cases, async ([args, env, peerId, dir]) => {
-    await using peer = new Program(args, { cwd: folder.path, env });
-    const [, port] = await peer.waitForLine(/^HTTP address: http:\/\/127\.0\.0\.1:(\d+)/);
-    peer.httpPort = Number(port);
-    strictEqual((await peer.status()).peerId, peerId);
-    match(peer.out[0] ?? "", new RegExp(`^Storage directory: /.*/${dir}$`));
-    strictEqual(await peer.stop(), 0);
-  });
-});
-
-Deno.test("three or four arguments whose last two are ports mean a start, whatever the peer is called", async () => {
-  const names = ["run", "dev", "help", "dummy", "8115"];
-  const cases = names.flatMap((name) => [
-    [name, "127.0.0.1", "0", "0", "--no-bootstrap"],
-    [name, "127.0.0.1", "0", "0", "--no-bootstrap", "--auto-fetch", "0"],
-    ["--auto-fetch", "0", "--no-bootstrap", name, "127.0.0.1", "0", "0"],
-  ]);
-  cases.push(["run", "kashifm", "127.0.0.1", "0", "0", "--no-bootstrap"]);
-  await forEachOf(cases, async (args) => {
+Deno.test(
+  "values come from flag, then environment, then file, then default",
+  SANITIZED,
+  async () => {
     await using folder = await Folder.make();
-    await using peer = new Program(args, { cwd: folder.path });
-    const [, dir] = await peer.waitForLine(/^Storage directory: .*\/storage_(.*)$/);
-    const name = args[args.indexOf("127.0.0.1") - 1]!;
-    strictEqual(dir, name, args.join(" "));
-    await peer.waitForLine(/^HTTP address:/);
-    strictEqual(await peer.stop(), 0);
-  });
-});
+    const file = {
+      "peer-id": "from file",
+      host: "127.0.0.1",
+      port: 0,
+      "http-port": 0,
+      "no-bootstrap": true,
+      "auto-fetch": "0",
+      dir: "./dir_file",
+      "log-level": "ERROR",
+    };
+    await folder.write("peer.json", JSON.stringify(file));
+    const env = { P2P_PEER_ID: "from environment", P2P_PEER_DIR: "./dir_environment" };
+    const config = ["--config", "peer.json"];
+    const cases: [args: string[], env: Record<string, string>, peerId: string, dir: string][] = [
+      [["run", ...config], {}, "from file", "dir_file"],
+      [["run"], { P2P_PEER_CONFIG: "peer.json", ...env }, "from environment", "dir_environment"],
+      [[...START, ...config, "--dir", "./dir_flag"], env, "kashifm", "dir_flag"],
+      [
+        ["run", ...ALONE],
+        {
+          P2P_PEER_HOST: "127.0.0.1",
+          P2P_PEER_PORT: "0",
+          P2P_PEER_HTTP_PORT: "0",
+          LOGNAME: "login",
+        },
+        "login",
+        "storage_login",
+      ],
+    ];
+    await forEachOf(cases, async ([args, env, peerId, dir]) => {
+      await using peer = new Program(args, { cwd: folder.path, env });
+      const [, port] = await peer.waitForLine(/^HTTP address: http:\/\/127\.0\.0\.1:(\d+)/);
+      peer.httpPort = Number(port);
+      strictEqual((await peer.status()).peerId, peerId);
+      match(peer.out[0] ?? "", new RegExp(`^Storage directory: /.*/${dir}$`));
+      strictEqual(await peer.stop(), 0);
+    });
+  },
+);
 
-Deno.test("three arguments start on an address of this machine", async () => {
+Deno.test(
+  "three or four arguments whose last two are ports mean a start, whatever the peer is called",
+  SANITIZED,
+  async () => {
+    const names = ["run", "dev", "help", "dummy", "8115"];
+    const cases = names.flatMap((name) => [
+      [name, "127.0.0.1", "0", "0", "--no-bootstrap"],
+      [name, "127.0.0.1", "0", "0", "--no-bootstrap", "--auto-fetch", "0"],
+      ["--auto-fetch", "0", "--no-bootstrap", name, "127.0.0.1", "0", "0"],
+    ]);
+    cases.push(["run", "kashifm", "127.0.0.1", "0", "0", "--no-bootstrap"]);
+    await forEachOf(cases, async (args) => {
+      await using folder = await Folder.make();
+      await using peer = new Program(args, { cwd: folder.path });
+      const [, dir] = await peer.waitForLine(/^Storage directory: .*\/storage_(.*)$/);
+      const name = args[args.indexOf("127.0.0.1") - 1]!;
+      strictEqual(dir, name, args.join(" "));
+      await peer.waitForLine(/^HTTP address:/);
+      strictEqual(await peer.stop(), 0);
+    });
+  },
+);
+
+Deno.test("three arguments start on an address of this machine", SANITIZED, async () => {
   await using folder = await Folder.make();
   const args = ["kashifm", "0", "0", "--listen-host", "127.0.0.1", ...ALONE];
   await using peer = new Program(args, { cwd: folder.path });

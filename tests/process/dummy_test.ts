@@ -3,7 +3,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { assertSameBytes, Folder, randomBytes } from "./folder.ts";
 import { Program } from "./program.ts";
-import { forEachOf } from "./together.ts";
+import { forEachOf, SANITIZED } from "./together.ts";
 
 const MODES = ["slow", "truncate", "corrupt", "silent", "garbage"];
 /** Larger than what passes in one piece, and small enough for a push to a peer of the old kind. */
@@ -48,63 +48,80 @@ function kashifm(folder: Folder, ...bootstraps: Program[]): Promise<Program> {
   return Program.peer("kashifm", args, { cwd: folder.path });
 }
 
-Deno.test("a dummy has sample files, and a peer that joins it has them soon", async () => {
-  await using folder = await Folder.make();
-  await using dummy = await Program.dummy([], { cwd: folder.path });
-  const [, count] = await dummy.waitForLine(/^Dummy peer at \S+ with (\d+) files/);
-  ok(Number(count) >= 1, "sample files");
-  await using peer = await kashifm(folder, dummy);
-  const [complete] = await peer.waitForLine(/^AUTO FETCH PROCESS COMPLETE.*/);
-  match(complete, new RegExp(`\\b${count}\\b.*\\b0 failed`));
-  strictEqual((await peer.files()).filter(({ has_copy }) => has_copy).length, Number(count));
-  strictEqual(
-    peer.lines.filter((line) => /^Successfully downloaded file from dummy-\d+$/.test(line)).length,
-    Number(count),
-  );
-});
+Deno.test(
+  "a dummy has sample files, and a peer that joins it has them soon",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using dummy = await Program.dummy([], { cwd: folder.path });
+    const [, count] = await dummy.waitForLine(/^Dummy peer at \S+ with (\d+) files/);
+    ok(Number(count) >= 1, "sample files");
+    await using peer = await kashifm(folder, dummy);
+    const [complete] = await peer.waitForLine(/^AUTO FETCH PROCESS COMPLETE.*/);
+    match(complete, new RegExp(`\\b${count}\\b.*\\b0 failed`));
+    strictEqual((await peer.files()).filter(({ has_copy }) => has_copy).length, Number(count));
+    strictEqual(
+      peer.lines.filter((line) => /^Successfully downloaded file from dummy-\d+$/.test(line))
+        .length,
+      Number(count),
+    );
+  },
+);
 
-Deno.test("a dummy shares copies of the files of a folder, and leaves the folder as it is", async () => {
-  await using folder = await Folder.make();
-  const contents = await fill(folder, "files");
-  await using dummy = await Program.dummy(["--files", "files"], { cwd: folder.path });
-  await using peer = await kashifm(folder, dummy);
-  await endsWith(peer, folder, contents);
-  await peer.stop();
-  await dummy.stop();
-  deepStrictEqual([...Deno.readDirSync(folder.at("files"))].map(({ name }) => name).sort(), [
-    "large.bin",
-    "small.txt",
-  ]);
-});
-
-Deno.test("each bad dummy costs a peer nothing but an attempt, where an honest dummy has the same", async () => {
-  await forEachOf(MODES, async (mode) => {
+Deno.test(
+  "a dummy shares copies of the files of a folder, and leaves the folder as it is",
+  SANITIZED,
+  async () => {
     await using folder = await Folder.make();
     const contents = await fill(folder, "files");
-    const files = ["--files", "files"];
-    await using bad = await Program.dummy([...files, "--misbehave", mode], { cwd: folder.path });
-    await using honest = await Program.dummy(files, { cwd: folder.path });
-    await using peer = await kashifm(folder, bad, honest);
-    await endsWith(peer, folder, contents, mode);
-  }, 2);
-});
+    await using dummy = await Program.dummy(["--files", "files"], { cwd: folder.path });
+    await using peer = await kashifm(folder, dummy);
+    await endsWith(peer, folder, contents);
+    await peer.stop();
+    await dummy.stop();
+    deepStrictEqual([...Deno.readDirSync(folder.at("files"))].map(({ name }) => name).sort(), [
+      "large.bin",
+      "small.txt",
+    ]);
+  },
+);
 
-Deno.test("each bad dummy that was tried in vain is made up for by an honest peer that comes later", async () => {
-  await forEachOf(MODES, async (mode) => {
-    await using folder = await Folder.make();
-    const contents = await fill(folder, "files", "storage_honest");
-    await using bad = await Program.dummy(["--files", "files", "--misbehave", mode], {
-      cwd: folder.path,
-    });
-    await using peer = await kashifm(folder, bad);
-    await peer.waitForLine(/Sent GET_FILE/);
-    await using honest = await Program.peer(
-      "honest",
-      ["--bootstrap", peer.address, "--auto-fetch", "0"],
-      { cwd: folder.path },
-    );
-    const shared = (await honest.files()).filter(({ has_copy }) => has_copy);
-    strictEqual(shared.length, contents.size);
-    await endsWith(peer, folder, contents, mode);
-  }, 2);
-});
+Deno.test(
+  "each bad dummy costs a peer nothing but an attempt, where an honest dummy has the same",
+  SANITIZED,
+  async () => {
+    await forEachOf(MODES, async (mode) => {
+      await using folder = await Folder.make();
+      const contents = await fill(folder, "files");
+      const files = ["--files", "files"];
+      await using bad = await Program.dummy([...files, "--misbehave", mode], { cwd: folder.path });
+      await using honest = await Program.dummy(files, { cwd: folder.path });
+      await using peer = await kashifm(folder, bad, honest);
+      await endsWith(peer, folder, contents, mode);
+    }, 2);
+  },
+);
+
+Deno.test(
+  "each bad dummy that was tried in vain is made up for by an honest peer that comes later",
+  SANITIZED,
+  async () => {
+    await forEachOf(MODES, async (mode) => {
+      await using folder = await Folder.make();
+      const contents = await fill(folder, "files", "storage_honest");
+      await using bad = await Program.dummy(["--files", "files", "--misbehave", mode], {
+        cwd: folder.path,
+      });
+      await using peer = await kashifm(folder, bad);
+      await peer.waitForLine(/Sent GET_FILE/);
+      await using honest = await Program.peer(
+        "honest",
+        ["--bootstrap", peer.address, "--auto-fetch", "0"],
+        { cwd: folder.path },
+      );
+      const shared = (await honest.files()).filter(({ has_copy }) => has_copy);
+      strictEqual(shared.length, contents.size);
+      await endsWith(peer, folder, contents, mode);
+    }, 2);
+  },
+);

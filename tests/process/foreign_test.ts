@@ -20,7 +20,7 @@ import {
   randomBytes,
 } from "./folder.ts";
 import { Program } from "./program.ts";
-import { together } from "./together.ts";
+import { SANITIZED, together } from "./together.ts";
 
 const STYLES: ForeignStyle[] = ["keeps-open", "closes-at-once", "same-connection", "reparses"];
 const SECONDS = 1744170562;
@@ -48,6 +48,7 @@ function ownFile(style: ForeignStyle, name = `Übung from ${style}.bin`, sizeByt
 }
 
 Deno.test({
+  ...SANITIZED,
   name: "peers of each style fetch test.png and bitcoin.pdf whole from a peer on the field store",
   ignore: !hasFieldStore(),
   async fn() {
@@ -80,138 +81,154 @@ Deno.test({
   },
 });
 
-Deno.test("files of each style are fetched, verified and handed on with their timestamps as they came", async () => {
-  await using folder = await Folder.make();
-  const files = new Map(STYLES.map((style) => [style, ownFile(style)]));
-  // Its owner had an integer, and the peer that it comes through makes floats of all numbers.
-  const rendered = { ...foreignFile("rendered.bin", randomBytes(999), "far away", `${SECONDS}`) };
-  rendered.timestamp = `${SECONDS}.0`;
-  await using peers = new AsyncDisposableStack();
-  const holders = await Promise.all(STYLES.map(async (style) => {
-    const own = style === "keeps-open" ? [files.get(style)!, rendered] : [files.get(style)!];
-    return peers.use(await ForeignPeer.start({ style, peerId: style, files: own }));
-  }));
-  await using peer = await start(folder, holders, "all");
-  const expected = [...files.values(), rendered];
-  for (const file of expected) {
-    const row = await peer.holds(file.fileId);
-    strictEqual(row.file_owner, file.owner);
-    strictEqual(row.file_name, file.name);
-    assertSameBytes(
-      await Deno.readFile(folder.at("storage_kashifm", file.name)),
-      file.content,
-      file.name,
-    );
-    assertSameBytes(await peer.content(file.fileId), file.content, `${file.name} by HTTP`);
-  }
-  await using reader = await ForeignPeer.start({ style: "same-connection", peerId: "reader" });
-  await reader.gossip(peer);
-  for (const file of expected) {
-    const { entry } = await until(file.name, () => reader.catalogue.get(file.fileId));
-    strictEqual(timestampSource(entry), file.timestamp, `timestamp of ${file.name}`);
-    strictEqual(entry.file_owner, file.owner);
-  }
-  for (const holder of [...holders, reader]) {
-    deepStrictEqual(holder.lost, [], `what ${holder.peerId} could not read`);
-  }
-});
-
-Deno.test("a holder that cuts, spoils, hangs or gives up costs one attempt, and another delivers", async () => {
-  const manners = ["truncate", "corrupt", "silent", "drop-above-4mb"] as const;
-  await together(manners.map(async (misbehave) => {
+Deno.test(
+  "files of each style are fetched, verified and handed on with their timestamps as they came",
+  SANITIZED,
+  async () => {
     await using folder = await Folder.make();
-    const sizeBytes = misbehave === "drop-above-4mb" ? 3_000_000 : 50_000;
-    const file = ownFile("same-connection", `${misbehave}.bin`, sizeBytes);
-    await using bad = await ForeignPeer.start({
+    const files = new Map(STYLES.map((style) => [style, ownFile(style)]));
+    // Its owner had an integer, and the peer that it comes through makes floats of all numbers.
+    const rendered = { ...foreignFile("rendered.bin", randomBytes(999), "far away", `${SECONDS}`) };
+    rendered.timestamp = `${SECONDS}.0`;
+    await using peers = new AsyncDisposableStack();
+    const holders = await Promise.all(STYLES.map(async (style) => {
+      const own = style === "keeps-open" ? [files.get(style)!, rendered] : [files.get(style)!];
+      return peers.use(await ForeignPeer.start({ style, peerId: style, files: own }));
+    }));
+    await using peer = await start(folder, holders, "all");
+    const expected = [...files.values(), rendered];
+    for (const file of expected) {
+      const row = await peer.holds(file.fileId);
+      strictEqual(row.file_owner, file.owner);
+      strictEqual(row.file_name, file.name);
+      assertSameBytes(
+        await Deno.readFile(folder.at("storage_kashifm", file.name)),
+        file.content,
+        file.name,
+      );
+      assertSameBytes(await peer.content(file.fileId), file.content, `${file.name} by HTTP`);
+    }
+    await using reader = await ForeignPeer.start({ style: "same-connection", peerId: "reader" });
+    await reader.gossip(peer);
+    for (const file of expected) {
+      const { entry } = await until(file.name, () => reader.catalogue.get(file.fileId));
+      strictEqual(timestampSource(entry), file.timestamp, `timestamp of ${file.name}`);
+      strictEqual(entry.file_owner, file.owner);
+    }
+    for (const holder of [...holders, reader]) {
+      deepStrictEqual(holder.lost, [], `what ${holder.peerId} could not read`);
+    }
+  },
+);
+
+Deno.test(
+  "a holder that cuts, spoils, hangs or gives up costs one attempt, and another delivers",
+  SANITIZED,
+  async () => {
+    const manners = ["truncate", "corrupt", "silent", "drop-above-4mb"] as const;
+    await together(manners.map(async (misbehave) => {
+      await using folder = await Folder.make();
+      const sizeBytes = misbehave === "drop-above-4mb" ? 3_000_000 : 50_000;
+      const file = ownFile("same-connection", `${misbehave}.bin`, sizeBytes);
+      await using bad = await ForeignPeer.start({
+        style: "closes-at-once",
+        peerId: "bad",
+        files: [file],
+        misbehave,
+      });
+      await using honest = await ForeignPeer.start({
+        style: "same-connection",
+        peerId: "honest",
+      });
+      await using peer = await start(folder, [], "all", ["--idle-timeout", "2"]);
+      const asked = (who: ForeignPeer) =>
+        who.received.filter(({ type, file_id }) => type === "GET_FILE" && file_id === file.fileId)
+          .length;
+      await honest.gossip(peer);
+      await peer.waitForLine(/^Synchronized/);
+      // The silent one does not answer gossip either: it tells of its file by announcing it.
+      await bad.gossip(peer);
+      await peer.tracks("bad");
+      await bad.announce(peer, file);
+      await peer.until(`the ${misbehave} holder to be asked`, () => asked(bad) > 0);
+      honest.files.set(file.fileId, file);
+      await honest.announce(peer, file);
+      const row = await peer.holds(file.fileId);
+      assertSameBytes(
+        await Deno.readFile(folder.at("storage_kashifm", file.name)),
+        file.content,
+        misbehave,
+      );
+      strictEqual(asked(bad), 1, `Attempts at the ${misbehave} holder. ${peer.report()}`);
+      strictEqual(asked(honest), 1);
+      ok(row.peers_with_file.includes("honest"));
+      strictEqual(await peer.stop(), 0);
+      const names = [...Deno.readDirSync(folder.at("storage_kashifm"))].map(({ name }) => name);
+      deepStrictEqual(names.sort(), [".p2p-peer", file.name, "metadata.json"].sort());
+    }));
+  },
+);
+
+Deno.test(
+  "a file is fetched that was only announced, by a peer that never answers gossip",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    const file = ownFile("closes-at-once");
+    await using holder = await ForeignPeer.start({
       style: "closes-at-once",
-      peerId: "bad",
+      peerId: "holder",
       files: [file],
-      misbehave,
+      replies: false,
     });
-    await using honest = await ForeignPeer.start({
-      style: "same-connection",
-      peerId: "honest",
-    });
-    await using peer = await start(folder, [], "all", ["--idle-timeout", "2"]);
-    const asked = (who: ForeignPeer) =>
-      who.received.filter(({ type, file_id }) => type === "GET_FILE" && file_id === file.fileId)
-        .length;
-    await honest.gossip(peer);
-    await peer.waitForLine(/^Synchronized/);
-    // The silent one does not answer gossip either: it tells of its file by announcing it.
-    await bad.gossip(peer);
-    await peer.tracks("bad");
-    await bad.announce(peer, file);
-    await peer.until(`the ${misbehave} holder to be asked`, () => asked(bad) > 0);
-    honest.files.set(file.fileId, file);
-    await honest.announce(peer, file);
-    const row = await peer.holds(file.fileId);
-    assertSameBytes(
-      await Deno.readFile(folder.at("storage_kashifm", file.name)),
-      file.content,
-      misbehave,
-    );
-    strictEqual(asked(bad), 1, `Attempts at the ${misbehave} holder. ${peer.report()}`);
-    strictEqual(asked(honest), 1);
-    ok(row.peers_with_file.includes("honest"));
-    strictEqual(await peer.stop(), 0);
+    await using peer = await start(folder, [], "all");
+    await holder.gossip(peer);
+    await peer.tracks("holder");
+    await holder.announce(peer, file);
+    await peer.holds(file.fileId, 10_000);
+  },
+);
+
+Deno.test(
+  "a push of each style is kept and announced, and one with wrong content is not kept",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using watcher = await ForeignPeer.start({ style: "closes-at-once", peerId: "watcher" });
+    await using peer = await start(folder, [], "0");
+    await watcher.gossip(peer);
+    await peer.tracks("watcher");
+    const announced = (file: ForeignFile) =>
+      watcher.received.filter(({ type, from, file_id }) =>
+        type === "ANNOUNCE" && from === "kashifm" && file_id === file.fileId
+      );
+    await together(STYLES.map(async (style) => {
+      await using pusher = await ForeignPeer.start({ style, peerId: style });
+      const right = ownFile(style);
+      const wrong = { ...ownFile(style, `wrong from ${style}.bin`), content: randomBytes(30_000) };
+      await pusher.push(peer, wrong);
+      await pusher.push(peer, right);
+      await peer.holds(right.fileId);
+      assertSameBytes(
+        await Deno.readFile(folder.at("storage_kashifm", right.name)),
+        right.content,
+        style,
+      );
+      const [news] = await until(`the announcement of ${right.name}`, () => {
+        const found = announced(right);
+        return found.length > 0 && found;
+      });
+      strictEqual(timestampSource(news!), right.timestamp);
+      strictEqual(news!.file_owner, style);
+      await peer.until(`the wrong content from ${style} to be refused`, () => {
+        return peer.lines.some((line) => line.includes(wrong.name));
+      });
+      deepStrictEqual(announced(wrong), []);
+    }));
+    const kept = (await peer.files()).map(({ file_name }) => file_name).sort();
+    deepStrictEqual(kept, STYLES.map((style) => `Übung from ${style}.bin`).sort());
     const names = [...Deno.readDirSync(folder.at("storage_kashifm"))].map(({ name }) => name);
-    deepStrictEqual(names.sort(), [".p2p-peer", file.name, "metadata.json"].sort());
-  }));
-});
-
-Deno.test("a file is fetched that was only announced, by a peer that never answers gossip", async () => {
-  await using folder = await Folder.make();
-  const file = ownFile("closes-at-once");
-  await using holder = await ForeignPeer.start({
-    style: "closes-at-once",
-    peerId: "holder",
-    files: [file],
-    replies: false,
-  });
-  await using peer = await start(folder, [], "all");
-  await holder.gossip(peer);
-  await peer.tracks("holder");
-  await holder.announce(peer, file);
-  await peer.holds(file.fileId, 10_000);
-});
-
-Deno.test("a push of each style is kept and announced, and one with wrong content is not kept", async () => {
-  await using folder = await Folder.make();
-  await using watcher = await ForeignPeer.start({ style: "closes-at-once", peerId: "watcher" });
-  await using peer = await start(folder, [], "0");
-  await watcher.gossip(peer);
-  await peer.tracks("watcher");
-  const announced = (file: ForeignFile) =>
-    watcher.received.filter(({ type, from, file_id }) =>
-      type === "ANNOUNCE" && from === "kashifm" && file_id === file.fileId
-    );
-  await together(STYLES.map(async (style) => {
-    await using pusher = await ForeignPeer.start({ style, peerId: style });
-    const right = ownFile(style);
-    const wrong = { ...ownFile(style, `wrong from ${style}.bin`), content: randomBytes(30_000) };
-    await pusher.push(peer, wrong);
-    await pusher.push(peer, right);
-    await peer.holds(right.fileId);
-    assertSameBytes(
-      await Deno.readFile(folder.at("storage_kashifm", right.name)),
-      right.content,
-      style,
-    );
-    const [news] = await until(`the announcement of ${right.name}`, () => {
-      const found = announced(right);
-      return found.length > 0 && found;
-    });
-    strictEqual(timestampSource(news!), right.timestamp);
-    strictEqual(news!.file_owner, style);
-    await peer.until(`the wrong content from ${style} to be refused`, () => {
-      return peer.lines.some((line) => line.includes(wrong.name));
-    });
-    deepStrictEqual(announced(wrong), []);
-  }));
-  const kept = (await peer.files()).map(({ file_name }) => file_name).sort();
-  deepStrictEqual(kept, STYLES.map((style) => `Übung from ${style}.bin`).sort());
-  const names = [...Deno.readDirSync(folder.at("storage_kashifm"))].map(({ name }) => name);
-  deepStrictEqual(names.filter((name) => name.startsWith("wrong")), []);
-  deepStrictEqual(watcher.lost, []);
-});
+    deepStrictEqual(names.filter((name) => name.startsWith("wrong")), []);
+    deepStrictEqual(watcher.lost, []);
+  },
+);

@@ -4,6 +4,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { type ForeignFile, foreignFile, ForeignPeer } from "../wire/foreign.ts";
 import { assertSameBytes, Folder, randomBytes } from "./folder.ts";
 import { hasTerminal, meet, Terminal } from "./terminal.ts";
+import { SANITIZED } from "./together.ts";
 
 const SECONDS = 1750023401;
 const ALONE = ["--no-bootstrap", "--auto-fetch", "0"];
@@ -21,6 +22,7 @@ const count = (friend: ForeignPeer, type: string) =>
   friend.received.filter((message) => message.type === type).length;
 
 Deno.test({
+  ...SANITIZED,
   name: "the prompt opens with the command menu, and tells of files, peers and traffic",
   ignore,
   async fn() {
@@ -57,6 +59,7 @@ Deno.test({
 });
 
 Deno.test({
+  ...SANITIZED,
   name: "get fetches by id, by unique prefix and by name, and copies to a destination",
   ignore,
   async fn() {
@@ -101,6 +104,7 @@ Deno.test({
 });
 
 Deno.test({
+  ...SANITIZED,
   name:
     "push tells everybody and hands out a copy; delete takes it back, and restore brings it back",
   ignore,
@@ -144,6 +148,7 @@ Deno.test({
 });
 
 Deno.test({
+  ...SANITIZED,
   name:
     "delete of somebody else's file removes our copy only, says so, and it is not fetched again",
   ignore,

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { Folder } from "./folder.ts";
 import { Program } from "./program.ts";
 import { Content, getFile, largeFile, RawHolder, writeFileData } from "./raw.ts";
-import { together } from "./together.ts";
+import { SANITIZED, together } from "./together.ts";
 
 const PEAK_BYTES = 150_000_000;
 const ROOM = ["--min-free", "0", "--no-bootstrap"];
@@ -32,6 +32,7 @@ async function assertModest({ pid }: Program): Promise<void> {
 }
 
 Deno.test({
+  ...SANITIZED,
   name: "64 MiB are fetched from a peer of the old kind, with data first and with data last",
   ignore,
   async fn() {
@@ -58,6 +59,7 @@ Deno.test({
 });
 
 Deno.test({
+  ...SANITIZED,
   name:
     "64 MiB that are pushed are kept, wherever data stands, and refused when the last byte is wrong",
   ignore,
@@ -94,6 +96,7 @@ Deno.test({
 });
 
 Deno.test({
+  ...SANITIZED,
   name: "64 MiB are answered to a peer of the old kind that streams them to a file",
   ignore,
   async fn() {
@@ -130,6 +133,7 @@ Deno.test({
 });
 
 Deno.test({
+  ...SANITIZED,
   name:
     "20 who ask for a file at once and read late all get it whole, and others are served meanwhile",
   ignore,

@@ -5,13 +5,14 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { foreignFile, ForeignPeer } from "../wire/foreign.ts";
 import { Folder, randomBytes } from "./folder.ts";
 import { ARROW_LEFT, ARROW_UP, CTRL_C, hasTerminal, meet, Terminal } from "./terminal.ts";
-import { together } from "./together.ts";
+import { SANITIZED, together } from "./together.ts";
 
 const SECONDS = 1750023401;
 const ALONE = ["--no-bootstrap", "--auto-fetch", "0"];
 const ignore = !hasTerminal;
 
 Deno.test({
+  ...SANITIZED,
   name: "arrow up brings back what was typed, also after a restart",
   ignore,
   async fn() {
@@ -65,24 +66,28 @@ async function typeAndHear(keys: string, shown: string, column: number): Promise
 }
 
 Deno.test({
+  ...SANITIZED,
   name: "a log line that arrives while somebody types leaves the typed text whole",
   ignore,
   fn: () => typeAndHear("list lo", "list lo", 17),
 });
 
 Deno.test({
+  ...SANITIZED,
   name: "a log line leaves the cursor in the middle of the typed text",
   ignore,
   fn: () => typeAndHear(`list local${ARROW_LEFT.repeat(5)}`, "list local", 15),
 });
 
 Deno.test({
+  ...SANITIZED,
   name: "a log line leaves typed text whole that is wider than the screen",
   ignore,
   fn: () => typeAndHear(`get ${"x".repeat(200)} end`, `get ${"x".repeat(200)} end`, 18),
 });
 
 Deno.test({
+  ...SANITIZED,
   name: "control characters in names from the network reach the terminal escaped",
   ignore,
   async fn() {
@@ -148,6 +153,7 @@ Deno.test({
 });
 
 Deno.test({
+  ...SANITIZED,
   name: "Ctrl-C ends the peer with 130, also in the middle of a line, and exit with 0",
   ignore,
   async fn() {
@@ -167,6 +173,7 @@ Deno.test({
 });
 
 Deno.test({
+  ...SANITIZED,
   name: "with --no-repl a terminal shows plain lines and no prompt",
   ignore,
   async fn() {

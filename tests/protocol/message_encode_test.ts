@@ -169,8 +169,10 @@ Deno.test("what is handed on is always JSON, whatever stood in the place of a ti
   }
   fc.assert(
     fc.property(fc.jsonValue(), (value) => {
-      const written = handOn(JSON.stringify(value));
-      if (written !== undefined) deepStrictEqual(JSON.parse(written), value);
+      const text = JSON.stringify(value);
+      const written = handOn(text);
+      // What JSON cannot say (-0) was lost before it was handed on.
+      if (written !== undefined) deepStrictEqual(JSON.parse(written), JSON.parse(text));
     }),
   );
 });

@@ -26,3 +26,9 @@ export function recordOf(name: string, content: string, owner: string, nowMs: nu
   const fileId = digest(content, timestamp.text);
   return { fileId, name, owner, timestamp, size: sizeBytes / 2 ** 20, sizeBytes };
 }
+
+/** Whether a disk holds what the record says. */
+export function isWhole(disk: ReadonlyMap<string, string>, file: FileRecord): boolean {
+  const content = disk.get(file.fileId);
+  return content !== undefined && verify(file.fileId, [file.timestamp], content) !== undefined;
+}

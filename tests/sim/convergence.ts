@@ -4,22 +4,21 @@
 // answered and forwarded 5 times at once, then once in 10 s.
 
 import assert from "node:assert/strict";
-import {
-  GOSSIP_FANOUT,
-  MAX_FORWARDS,
-  ORIGINATOR_BURST,
-  ORIGINATOR_PER_SECOND,
-} from "../../protocol/limits.ts";
-import { buildLab, type Lab, rounds, roundsToOneView, startAll } from "./lab.ts";
+import { LEGACY_PART_BYTES } from "../../protocol/limits.ts";
+import { addMember, buildLab, type Lab, rounds, roundsToOneView, startAll } from "./lab.ts";
 import { Network, ROUND_MS } from "./network.ts";
 import { largeNetwork, type Scenario } from "./seeds.ts";
 import { gaps, lacking, lackingFile, lackingPeer } from "./views.ts";
 
-const PER_RECEIVER = MAX_FORWARDS + 1;
+/** The protocol's numbers: own gossips per round, forwards and the answer of each receiver. */
+const FANOUT = 5;
+const PER_RECEIVER = 3 + 1;
+/** Gossips of one originator that are answered and forwarded at once, and in 30 s. */
+const PER_ORIGINATOR = 5 + 3;
 /** Rounds have a jitter of a tenth, so that up to 30 / 27 of them fall into 30 s. */
 const ROUNDS_IN_30_S = 1 / 0.9;
 /** Peers of the round, peers that fade, peers whose list is missing, and a missing bootstrap. */
-const OWN_SENDS = 3 * GOSSIP_FANOUT + 1;
+const OWN_SENDS = 3 * FANOUT + 1;
 
 /** Messages that a peer of a settled network of `peers` may send in 30 s, on average. */
 export function settledBound(peers: number): number {
@@ -28,9 +27,8 @@ export function settledBound(peers: number): number {
 
 /** The same while `peers` of them get to know each other: the limits per originator are what holds. */
 export function joiningBound(peers: number): number {
-  const perOriginator = ORIGINATOR_BURST + ORIGINATOR_PER_SECOND * ROUND_MS / 1000;
   // Each one that was not known before is gossiped to at once.
-  return Math.ceil((peers - 1) * (perOriginator * PER_RECEIVER + 1) + ROUNDS_IN_30_S * OWN_SENDS);
+  return Math.ceil((peers - 1) * (PER_ORIGINATOR * PER_RECEIVER + 1) + ROUNDS_IN_30_S * OWN_SENDS);
 }
 
 function messagesPerPeer({ network }: Lab, fromRound: number, toRound: number): number {
@@ -154,6 +152,63 @@ export const lateJoin: Scenario = {
   },
 };
 
+const MANY_FILES = 600;
+
+export const mixed: Scenario = {
+  name: "Old peers among new ones get and give whole lists in pieces that they can digest",
+  run(seed) {
+    const lab = buildLab(seed, 12);
+    const { network, bootstraps } = lab;
+    for (let i = 0; i < 6; i++) {
+      const old = addMember(network, bootstraps, { isLegacy: true });
+      old.publish(`file-${old.index}`, `content ${old.index}`);
+    }
+    // Only new peers have many: those who split a list and do not say so are not in the field.
+    for (const host of network.hosts.slice(5, 7)) {
+      for (let i = 0; i < MANY_FILES; i++) host.publish(`${host.index}-${i}`, `many ${i}`);
+    }
+    let longest = 0;
+    for (const old of network.hosts.filter(({ options }) => options.isLegacy)) {
+      const receive = old.receive.bind(old);
+      old.receive = (pieces, ...rest) => {
+        longest = Math.max(longest, pieces.reduce((sum, { length }) => sum + length, 0));
+        return receive(pieces, ...rest);
+      };
+    }
+    startAll(lab);
+    const toOneView = roundsToOneView(network, 4);
+    network.run(2 * ROUND_MS);
+    assert.equal(lacking(network), undefined, "a later list took something away");
+    assert(longest <= LEGACY_PART_BYTES, `an old peer got a message of ${longest} bytes`);
+    network.invariants.scanAll();
+    return { "rounds to one view": toOneView, "longest message to an old peer": longest };
+  },
+};
+
+export const newcomer: Scenario = {
+  name: "A newcomer gets everybody's list, and nobody else gets all of them again",
+  run(seed) {
+    const lab = buildLab(seed, 20);
+    const { network, bootstraps } = lab;
+    for (const host of network.hosts) {
+      for (let i = 0; i < 100; i++) host.publish(`${host.index}-${i}`, `of ${host.index}: ${i}`);
+    }
+    startAll(lab);
+    roundsToOneView(network, 4);
+    network.run(2 * ROUND_MS);
+    const replyBytes = () =>
+      network.meter.between(0, Infinity).byType.get("GOSSIP_REPLY")?.bytes ?? 0;
+    const before = replyBytes();
+    const peers = network.hosts.length;
+    addMember(network, bootstraps).start();
+    const toOneView = roundsToOneView(network, 4);
+    const lists = (replyBytes() - before) / (100 * 320);
+    // Each list once, and as much again for some that are sent twice and for short replies.
+    assert(lists <= 2 * peers, `${Math.round(lists)} lists of ${peers} peers were sent`);
+    return { "peers": peers, "lists sent": Math.round(lists), "rounds to one view": toOneView };
+  },
+};
+
 function traceOf(seed: number): string {
   const lab = buildLab(seed, 20, { autoFetch: 3 });
   lab.network.connectFailureRate = 0.05;
@@ -179,6 +234,8 @@ export const replay: Scenario = {
 export const scenarios = (peers: number): readonly Scenario[] => [
   large(largeNetwork(peers)),
   lossy,
+  mixed,
+  newcomer,
   lateJoin,
   replay,
 ];

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Host, Lie } from "./host.ts";
-import { isWhole } from "./host.ts";
+import { isWhole } from "./content.ts";
 import { addMember, buildLab, roundsToOneView, settledLab, startAll } from "./lab.ts";
 import { type Network, ROUND_MS, TIMEOUT_MS } from "./network.ts";
 import { rounds } from "./lab.ts";
@@ -14,7 +14,7 @@ const LIES: readonly Lie[] = ["wrong", "absent", "cut", "silent"];
 function lackingContent(network: Network, hosts: readonly Host[]): string | undefined {
   for (const host of hosts) {
     for (const { file } of network.published.values()) {
-      if (!host.peer.state.catalogue.get(file.fileId)?.held || !isWhole(host, file)) {
+      if (!host.peer.state.catalogue.get(file.fileId)?.held || !isWhole(host.disk, file)) {
         return `${host.peerId} lacks ${file.name}`;
       }
     }
@@ -50,6 +50,29 @@ export const liars: Scenario = {
       "attempts that failed": network.meter.events.get("attempt-failed") ?? 0,
       "downloads": network.meter.events.get("downloaded") ?? 0,
     };
+  },
+};
+
+export const asked: Scenario = {
+  name: "One get asks one holder after the other until the content is right",
+  run(seed): Figures {
+    const { network, hosts } = settledLab(seed, 16);
+    const file = hosts[3]!.publish("wanted", "content that some pretend to hold");
+    const liars = hosts.slice(4, 4 + 2 * LIES.length);
+    liars.forEach((liar, i) => {
+      if (!liar.disk.has(file.fileId)) liar.pretend(file, LIES[i % LIES.length]!);
+    });
+    network.run(2_000);
+    const asking = hosts.slice(12).filter(({ disk }) => !disk.has(file.fileId));
+    for (const host of asking) host.take({ kind: "want", fileId: file.fileId });
+    const isEverywhere = () => asking.every(({ disk }) => isWhole(disk, file));
+    // Of each kind of liar there are two; each of the silent ones may cost half a minute.
+    const tookMs = network.runUntil(isEverywhere, 70_000);
+    assert(tookMs !== undefined, "a get did not end with the content");
+    const attempts = network.meter.events.get("attempt-failed") ?? 0;
+    assert(attempts <= asking.length * liars.length, `${attempts} attempts failed`);
+    network.invariants.scanAll();
+    return { "gets": asking.length, "attempts that failed": attempts, "seconds": tookMs / 1000 };
   },
 };
 
@@ -132,4 +155,4 @@ export const copies: Scenario = {
   },
 };
 
-export const scenarios: readonly Scenario[] = [liars, deleted, absentOwner, copies];
+export const scenarios: readonly Scenario[] = [liars, asked, deleted, absentOwner, copies];

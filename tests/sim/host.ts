@@ -7,7 +7,7 @@ import type { Effect, Input } from "../../protocol/effects.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../protocol/limits.ts";
 import type { FileRecord } from "../../protocol/message.ts";
 import { Peer } from "../../protocol/peer.ts";
-import { recordOf, verify } from "./content.ts";
+import { recordOf } from "./content.ts";
 import { Dialer } from "./dialer.ts";
 import type { Dialled, Endpoint, Network, Reply } from "./network.ts";
 import { ROUND_MS, TIMEOUT_MS } from "./network.ts";
@@ -168,7 +168,7 @@ export class Host implements Endpoint {
       const text = cause instanceof Error ? cause.stack : cause;
       return network.invariants.fail(this.peerId, `handle throws for "${input.kind}": ${text}`);
     }
-    network.invariants.afterStep(this, effects);
+    network.invariants.afterStep(this);
     for (const effect of effects) this.#carryOut(effect);
   }
 
@@ -293,10 +293,4 @@ export class Host implements Endpoint {
       this.network.carry(this, dialled, bytes);
     });
   }
-}
-
-/** Whether a disk holds what the record says. */
-export function isWhole(host: Host, file: FileRecord): boolean {
-  const content = host.disk.get(file.fileId);
-  return content !== undefined && verify(file.fileId, [file.timestamp], content) !== undefined;
 }

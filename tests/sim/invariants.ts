@@ -2,7 +2,6 @@
 // full scans now and then; a violation ends the run with the host and the moment named.
 
 import { type Address, addressText, dialRefusal, type Voucher } from "../../protocol/address.ts";
-import type { Effect } from "../../protocol/effects.ts";
 import { DEFAULT_LIMITS, MAX_TOMBSTONES } from "../../protocol/limits.ts";
 import { verify } from "./content.ts";
 import type { Host } from "./host.ts";
@@ -38,7 +37,7 @@ export class Invariants {
     if (refusal) this.fail(`host ${from.index}`, `dials ${addressText(to)}, which ${refusal}`);
   }
 
-  afterStep(host: Host, _effects: readonly Effect[]): void {
+  afterStep(host: Host): void {
     const { membership, catalogue } = host.peer.state;
     if (membership.size > DEFAULT_LIMITS.maxPeers) this.fail(host.peerId, "tracks too many peers");
     if (catalogue.size > DEFAULT_LIMITS.maxCatalogueEntries) {

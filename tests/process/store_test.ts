@@ -1,0 +1,62 @@
+// The folder of a running peer: what people and programs do in it, and what the network is told of that.
+
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { ForeignPeer } from "../wire/foreign.ts";
+import { Folder } from "./folder.ts";
+import { held, named, SHARED_MS, start } from "./network.ts";
+import { SANITIZED, together } from "./together.ts";
+
+Deno.test(
+  "nothing in the folder is shared but its plain files with plain names",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using peer = await start(folder, "kashifm", []);
+    await folder.write("secret.txt", "secret");
+    const store = folder.at("storage_kashifm");
+    await folder.folder("storage_kashifm", "subfolder");
+    for (const name of [".hidden", "metadata.json.bak", "subfolder/below.txt"]) {
+      await Deno.writeTextFile(`${store}/${name}`, name);
+    }
+    await Deno.symlink(folder.at("secret.txt"), `${store}/link.txt`);
+    await Deno.symlink("/dev/zero", `${store}/device`);
+    await folder.write("storage_kashifm/plain.txt", "plain");
+    await named(peer, "plain.txt", SHARED_MS);
+    // Found by another look at the folder, after all of them were there to be seen.
+    await folder.write("storage_kashifm/later.txt", "later");
+    await named(peer, "later.txt", SHARED_MS);
+    deepStrictEqual((await held(peer)).map(({ file_name }) => file_name).sort(), [
+      "later.txt",
+      "plain.txt",
+    ]);
+  },
+);
+
+Deno.test(
+  "a file that is changed or removed behind its back is no longer told of or handed out",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using peer = await start(folder, "kashifm", [], { args: ["--auto-fetch", "0"] });
+    await using asker = await ForeignPeer.start({ style: "same-connection", peerId: "asker" });
+    const ids = await together(["changed", "removed", "stays"].map(async (name) => {
+      await folder.write(`storage_kashifm/${name}`, `${name} ${"x".repeat(5_000)}`);
+      return (await named(peer, name, SHARED_MS)).file_id;
+    }));
+    await Deno.writeTextFile(folder.at("storage_kashifm", "changed"), "something else");
+    await Deno.remove(folder.at("storage_kashifm", "removed"));
+    const isHeld = async (fileId: string) =>
+      (await held(peer)).some(({ file_id }) => file_id === fileId);
+    await peer.until("both to be noticed", async () => {
+      return !(await isHeld(ids[0]!)) && !(await isHeld(ids[1]!));
+    }, SHARED_MS);
+    await asker.gossip(peer);
+    await peer.until("a list", () => asker.catalogue.has(ids[2]!));
+    ok(!asker.catalogue.has(ids[0]!) && !asker.catalogue.has(ids[1]!));
+    strictEqual(await asker.get(peer, ids[0]!), undefined);
+    strictEqual(await asker.get(peer, ids[1]!), undefined);
+    ok(await asker.get(peer, ids[2]!));
+    const news = await named(peer, "changed", SHARED_MS);
+    strictEqual(new TextDecoder().decode(await peer.content(news.file_id)), "something else");
+  },
+);
