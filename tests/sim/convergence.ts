@@ -185,30 +185,6 @@ export const mixed: Scenario = {
   },
 };
 
-export const newcomer: Scenario = {
-  name: "A newcomer gets everybody's list, and nobody else gets all of them again",
-  run(seed) {
-    const lab = buildLab(seed, 20);
-    const { network, bootstraps } = lab;
-    for (const host of network.hosts) {
-      for (let i = 0; i < 100; i++) host.publish(`${host.index}-${i}`, `of ${host.index}: ${i}`);
-    }
-    startAll(lab);
-    roundsToOneView(network, 4);
-    network.run(2 * ROUND_MS);
-    const replyBytes = () =>
-      network.meter.between(0, Infinity).byType.get("GOSSIP_REPLY")?.bytes ?? 0;
-    const before = replyBytes();
-    const peers = network.hosts.length;
-    addMember(network, bootstraps).start();
-    const toOneView = roundsToOneView(network, 4);
-    const lists = (replyBytes() - before) / (100 * 320);
-    // Each list once, and as much again for some that are sent twice and for short replies.
-    assert(lists <= 2 * peers, `${Math.round(lists)} lists of ${peers} peers were sent`);
-    return { "peers": peers, "lists sent": Math.round(lists), "rounds to one view": toOneView };
-  },
-};
-
 function traceOf(seed: number): string {
   const lab = buildLab(seed, 20, { autoFetch: 3 });
   lab.network.connectFailureRate = 0.05;
@@ -235,7 +211,6 @@ export const scenarios = (peers: number): readonly Scenario[] => [
   large(largeNetwork(peers)),
   lossy,
   mixed,
-  newcomer,
   lateJoin,
   replay,
 ];
