@@ -1,6 +1,6 @@
-// Joining and staying: gossip in both directions, forwarding, who is tracked and who is dropped. PURE.
-// Always holds: a gossip id is handled once; forwards and replies are limited per originator; joining is
-// retried until somebody answers; silence for the timeout ends a peer, also as a holder.
+// Gossip in both directions: rounds, answers, forwarding, who is tracked and who is dropped. PURE.
+// Always holds: a gossip id is handled once; forwards and replies are limited per originator; a whole list
+// that got lost is asked for in the next round; silence for the timeout ends a peer, also as a holder.
 
 import {
   type Address,
@@ -15,30 +15,29 @@ import type { Ticket } from "./effects.ts";
 import { ExpiringSet } from "./expiring.ts";
 import {
   GOSSIP_FANOUT,
-  JOIN_ANSWER_MS,
-  JOIN_BACKOFF_FIRST_MS,
-  JOIN_BACKOFF_LAST_MS,
-  JOIN_QUIET_MS,
   MAX_FORWARDS,
-  MAX_REJOIN_PEERS,
   MAX_SEEN_GOSSIPS,
+  MAX_WANTED_LISTS,
   ORIGINATOR_BURST,
   ORIGINATOR_PER_SECOND,
+  ROUND_PAUSE_MS,
   SEEN_GOSSIP_MS,
 } from "./limits.ts";
+import { Greeting } from "./greeting.ts";
+import { Joining } from "./joining.ts";
 import type { Lists } from "./lists.ts";
-import { machineOf, type PeerRecord, sameAddress } from "./membership.ts";
+import { type PeerRecord, sameAddress } from "./membership.ts";
 import type { Ext, Gossip, GossipReply } from "./message.ts";
 import type { Destination, PeerState } from "./state.ts";
 
 type Sender = Pick<Gossip, "peerId" | "host" | "port"> & { readonly ext?: Ext };
 
-/** Greetings within this time share an id; with one round of gossip in it, others still answer them all. */
-const GREETING_MS = 2 * 1000 / ORIGINATOR_PER_SECOND;
 /** Files named to somebody whose name belongs to another peer: enough to see that we are alive. */
 const STRANGER_FILES = 8;
 /** A peer that was silent for this share of the timeout is asked itself, with some others at once. */
 const FADING_SHARE = 2 / 3;
+/** Silent for this share, it is asked under an id that it has not met. */
+const URGENT_SHARE = 0.8;
 const MAX_FADING = 16;
 /** An old address is asked at most this often who is there. */
 const PROBE_EVERY_MS = 3_000;
@@ -47,62 +46,41 @@ export class Gossiping {
   readonly #seen = new ExpiringSet(MAX_SEEN_GOSSIPS, SEEN_GOSSIP_MS);
   readonly #originators = new KeyedBuckets(ORIGINATOR_BURST, ORIGINATOR_PER_SECOND);
   readonly #probes: ExpiringSet;
-  readonly #silentBootstraps = new Set<string>();
-  /** Where the first gossip went and when, until an answer or a failure came back. */
-  readonly #pending = new Map<string, { readonly address: Address; readonly sinceMs: number }>();
-  /** Machine and port that the configured bootstraps led to: they may call themselves otherwise. */
-  readonly #ledTo = new Map<string, string>();
-  #greetingId = "";
-  #greetingMs = -Infinity;
-  #startedMs = 0;
+  readonly greeting: Greeting;
+  readonly joining: Joining;
   #started = false;
-  #synchronized = false;
-  #saidAlone = false;
-  #lastReplyMs: number | undefined;
+  #lastRoundMs = 0;
   #nextRoundMs = 0;
   #roundGossip: Gossip | undefined;
+  #urgentGossip: Gossip | undefined;
+  #urgentMs = -Infinity;
   #nextAskMs = 0;
-  #nextJoinMs = Infinity;
-  #joinBackoffMs = JOIN_BACKOFF_FIRST_MS;
 
   constructor(
     readonly state: PeerState,
     readonly lists: Lists,
-    readonly whenSynchronized: (alone: boolean) => void,
+    whenSynchronized: (alone: boolean) => void,
   ) {
     this.#probes = new ExpiringSet(state.config.limits.maxPeers, PROBE_EVERY_MS);
-  }
-
-  /** Whether the first lists are here. */
-  get synchronized(): boolean {
-    return this.#synchronized;
+    this.greeting = new Greeting(state);
+    this.joining = new Joining(state, this.greeting, whenSynchronized);
   }
 
   start(): void {
-    const { state } = this;
-    this.#startedMs = state.nowMs;
     this.#started = true;
-    this.#nextRoundMs = state.nowMs + state.config.gossipIntervalMs;
-    this.#join();
-    if (this.#pending.size === 0) this.#alone();
+    this.#nextRoundMs = this.state.nowMs + this.state.config.gossipIntervalMs;
+    this.joining.start();
   }
 
   tick(): void {
     const { state } = this;
     if (!this.#started) return;
-    for (const [key, { address, sinceMs }] of this.#pending) {
-      if (state.nowMs - sinceMs >= JOIN_ANSWER_MS) {
-        this.#joinFailed(address, `${key} takes connections and does not answer`);
-      }
-    }
     for (const gone of state.membership.expire(state.nowMs)) this.#left(gone);
-    if (state.membership.size === 0) {
-      if (state.nowMs >= this.#nextJoinMs) this.#join();
-    } else {
+    if (state.membership.size > 0) {
       if (state.nowMs >= this.#nextRoundMs) this.#round();
       this.#askFading();
     }
-    this.#checkSynchronized();
+    this.joining.tick();
   }
 
   /** A GOSSIP came: from its originator, or handed on by somebody. */
@@ -124,7 +102,8 @@ export class Gossiping {
       return;
     }
     if (record) {
-      this.lists.reply(record, message.ext?.want === "list");
+      const isAsked = message.ext?.want?.includes(state.config.peerId) ?? false;
+      this.lists.reply(record, isAsked);
       this.#forward(message, ip, record);
     }
   }
@@ -136,15 +115,9 @@ export class Gossiping {
     const record = this.#hear(message, ip);
     if (!record) return;
     this.lists.take(record, message);
-    this.#lastReplyMs = state.nowMs;
-    this.#pending.delete(addressText(record.address));
-    for (const key of this.#pending.keys()) {
-      if (this.#ledTo.get(key) === `${machineOf(record)} ${record.address.port}`) {
-        this.#pending.delete(key);
-      }
-    }
-    if (record.bootstrap) this.#silentBootstraps.delete(addressText(record.address));
-    this.#checkSynchronized();
+    // It told news of a list that is not here: the next round asks for all of it.
+    if (this.lists.isMissing(record)) this.#hastenRound();
+    this.joining.answered(record);
   }
 
   onSent(to: Address, ip: string, peerId: string | undefined): void {
@@ -153,11 +126,7 @@ export class Gossiping {
     if (record && sameAddress(record.address, to) && !membership.reached(record, ip)) {
       this.#left(record);
     }
-    if (!this.#bootstrapNamed(to)) return;
-    this.#ledTo.set(addressText(to), `${ip} ${to.port}`);
-    for (const other of membership.all()) {
-      if (other.heardFrom.has(ip)) this.#markBootstrap(other);
-    }
+    this.joining.ledTo(to, ip);
   }
 
   onUnreachable(
@@ -166,7 +135,7 @@ export class Gossiping {
     ticket: Ticket | undefined,
     text: string,
   ): void {
-    if (ticket?.for === "join") this.#joinFailed(to, text);
+    if (ticket?.for === "join") this.joining.failed(to, text);
     if (ticket?.for === "probe") this.#oldAddressIsDead(ticket.peerId, to);
     if (peerId !== undefined) this.lists.notDelivered(peerId);
   }
@@ -192,9 +161,9 @@ export class Gossiping {
         state.tell({ name: "peer-joined", peerId, address });
         state.save();
         this.lists.forget(peerId);
-        // Some gossip only once in their life: who is new is asked at once, for its whole list.
-        this.#markBootstrap(hearing.record);
-        this.#gossipTo([hearing.record]);
+        this.joining.markBootstrap(hearing.record);
+        // Some gossip only once in their life: who is new is asked at once, unless what it said is its answer.
+        if ("id" in sender || !hearing.record.extended) this.#greet(hearing.record);
         return hearing.record;
       case "moved":
         this.#moved(hearing.record, hearing.old);
@@ -240,11 +209,6 @@ export class Gossiping {
     }
   }
 
-  #markBootstrap(record: PeerRecord): void {
-    const place = `${machineOf(record)} ${record.address.port}`;
-    if (record.proven && [...this.#ledTo.values()].includes(place)) record.bootstrap = true;
-  }
-
   #onConflict(record: PeerRecord, address: Address, isGossip: boolean, ip: string): void {
     const { state } = this;
     const { peerId } = record;
@@ -256,14 +220,14 @@ export class Gossiping {
       );
       state.tell({ name: "peer-conflict", peerId, address: record.address, other: address });
       // The old address is asked; if it does not answer, the new one takes over.
-      state.send(record, this.#ownGossip(true), { for: "probe", peerId });
+      state.send(record, this.greeting.fresh(), { for: "probe", peerId });
     }
     // The gossip is answered all the same, as to a stranger: a bounded number of times, one small piece.
     const stranger = { address, voucher: isLoopback(ip) ? "local" : "remote" } as const;
     if (!isGossip) return;
     state.send(stranger, {
       type: "GOSSIP_REPLY",
-      ...this.#self(),
+      ...state.self,
       files: this.lists.some(STRANGER_FILES),
       ext: state.ext,
     });
@@ -278,7 +242,7 @@ export class Gossiping {
     record.lastHeardMs = this.state.nowMs;
     this.#moved(record, old);
     // It came back without what it knew: ask and tell anew.
-    this.#gossipTo([record]);
+    this.#greet(record);
   }
 
   #moved(record: PeerRecord, old: Address): void {
@@ -294,7 +258,7 @@ export class Gossiping {
     state.catalogue.dropPeer(record.peerId, state.nowMs);
     state.tell({ name: "peer-left", peerId: record.peerId, address: record.address });
     state.save();
-    if (state.membership.size === 0) this.#nextJoinMs = state.nowMs;
+    if (state.membership.size === 0) this.joining.begin();
   }
 
   #forward(message: Gossip, ip: string, originator: PeerRecord): void {
@@ -315,121 +279,54 @@ export class Gossiping {
   #round(): void {
     const { state } = this;
     const { gossipIntervalMs } = state.config;
+    this.#lastRoundMs = state.nowMs;
     this.#nextRoundMs = state.nowMs + gossipIntervalMs * (0.9 + 0.2 * state.random());
-    const chosen = state.membership.pick(GOSSIP_FANOUT, () => state.random(), () => true);
-    const missing = this.#missingBootstraps();
+    const pick = (count: number, passes: (record: PeerRecord) => boolean) =>
+      state.membership.pick(count, () => state.random(), passes);
+    const unlisted = pick(MAX_WANTED_LISTS, (record) => this.lists.isMissing(record));
+    const targets = new Set<Destination>([...pick(GOSSIP_FANOUT, () => true), ...unlisted]);
+    const missing = this.joining.missing();
     const bootstrap = missing[Math.floor(state.random() * missing.length)];
-    this.#roundGossip = this.#ownGossip(false);
-    state.sendToAll(chosen, this.#roundGossip);
-    if (bootstrap) this.#gossipTo([bootstrap]);
+    if (bootstrap) targets.add(bootstrap);
+    this.#roundGossip = this.greeting.fresh(unlisted.map(({ peerId }) => peerId));
+    state.sendToAll(targets, this.#roundGossip);
   }
 
-  #bootstrapNamed(address: Address): boolean {
-    return this.state.config.bootstraps.some((bootstrap) => sameAddress(bootstrap, address));
+  #hastenRound(): void {
+    const soonestMs = Math.max(this.state.nowMs, this.#lastRoundMs + ROUND_PAUSE_MS);
+    this.#nextRoundMs = Math.min(this.#nextRoundMs, soonestMs);
+  }
+
+  #greet(record: PeerRecord): void {
+    this.state.send(record, this.greeting.current);
   }
 
   /** Peers about to be dropped are asked themselves, so that healthy quiet ones stay. */
   #askFading(): void {
     const { state } = this;
     if (state.nowMs < this.#nextAskMs) return;
-    this.#nextAskMs = state.nowMs + state.config.peerTimeoutMs / 12;
-    const fading = state.membership.pick(
-      MAX_FADING,
-      () => state.random(),
-      ({ lastHeardMs }) => state.nowMs - lastHeardMs > FADING_SHARE * state.config.peerTimeoutMs,
-    );
+    const { peerTimeoutMs } = state.config;
+    this.#nextAskMs = state.nowMs + peerTimeoutMs / 12;
+    const silent = (share: number) => ({ lastHeardMs }: PeerRecord) =>
+      state.nowMs - lastHeardMs > share * peerTimeoutMs;
+    const pick = (share: number) =>
+      state.membership.pick(MAX_FADING, () => state.random(), silent(share));
+    const fading = pick(FADING_SHARE);
+    if (fading.length === 0) return;
+    const urgent = fading.filter(silent(URGENT_SHARE));
     // The gossip of this round: whoever had it answered it, and is not fading.
-    if (fading.length > 0) state.sendToAll(fading, this.#roundGossip ?? this.#ownGossip(false));
+    const others = fading.filter((record) => !urgent.includes(record));
+    if (others.length > 0) state.sendToAll(others, this.#roundGossip ??= this.greeting.fresh());
+    if (urgent.length > 0) state.sendToAll(urgent, this.#urgent());
   }
 
-  #missingBootstraps(): Destination[] {
-    const tracked = [...this.state.membership.all()].filter(({ bootstrap }) => bootstrap);
-    const isTracked = (address: Address) =>
-      tracked.some((record) =>
-        sameAddress(record.address, address) ||
-        this.#ledTo.get(addressText(address)) === `${machineOf(record)} ${record.address.port}`
-      );
-    return this.state.config.bootstraps
-      .filter((address) => !isTracked(address))
-      .map((address) => ({ address, voucher: "operator" }));
-  }
-
-  #join(): void {
-    const { state } = this;
-    const { bootstraps, rejoin } = state.config;
-    const targets: Destination[] = [
-      ...bootstraps.map((address) => ({ address, voucher: "operator" }) as const),
-      ...rejoin.slice(0, MAX_REJOIN_PEERS),
-    ];
-    for (const { address } of targets) {
-      const key = addressText(address);
-      if (!this.#pending.has(key)) this.#pending.set(key, { address, sinceMs: state.nowMs });
+  /** Who answered the gossip of this round, and was not heard, answers only to another one. */
+  #urgent(): Gossip {
+    const { nowMs } = this.state;
+    if (!this.#urgentGossip || nowMs - this.#urgentMs >= ROUND_PAUSE_MS) {
+      this.#urgentGossip = this.greeting.fresh();
+      this.#urgentMs = nowMs;
     }
-    this.#gossipTo(targets, { for: "join" });
-    this.#nextJoinMs = state.nowMs + this.#joinBackoffMs * (0.75 + 0.5 * state.random());
-    this.#joinBackoffMs = Math.min(this.#joinBackoffMs * 2, JOIN_BACKOFF_LAST_MS);
-  }
-
-  /** One own gossip to each; it asks for whole lists. */
-  #gossipTo(
-    targets: readonly Destination[],
-    ticket?: Ticket,
-  ): void {
-    if (targets.length > 0) this.state.sendToAll(targets, this.#ownGossip(true), ticket);
-  }
-
-  #ownGossip(wantList: boolean): Gossip {
-    const { state } = this;
-    if (!wantList) {
-      return { type: "GOSSIP", ...this.#self(), id: state.freshId(), ext: state.ext };
-    }
-    // Greetings of some seconds are one gossip: who met it on its way has answered already, and the
-    // limits of others on what one originator may say are not used up by meeting many peers at once.
-    if (state.nowMs - this.#greetingMs >= GREETING_MS) {
-      this.#greetingMs = state.nowMs;
-      this.#greetingId = state.freshId();
-    }
-    const ext = { ...state.ext, want: "list" as const };
-    return { type: "GOSSIP", ...this.#self(), id: this.#greetingId, ext };
-  }
-
-  #self(): { peerId: string; host: string; port: number } {
-    const { peerId, address } = this.state.config;
-    return { peerId, host: address.host, port: address.port };
-  }
-
-  #joinFailed(to: Address, text: string): void {
-    const { state } = this;
-    const key = addressText(to);
-    this.#pending.delete(key);
-    if (this.#bootstrapNamed(to) && !this.#silentBootstraps.has(key)) {
-      this.#silentBootstraps.add(key);
-      state.tell({ name: "bootstrap-silent", address: to, text });
-    }
-    if (this.#pending.size === 0 && state.membership.size === 0) this.#alone();
-    this.#checkSynchronized();
-  }
-
-  #checkSynchronized(): void {
-    const { state } = this;
-    if (this.#synchronized || this.#lastReplyMs === undefined) return;
-    const quiet = state.nowMs - this.#lastReplyMs >= JOIN_QUIET_MS;
-    if (this.#pending.size > 0 && !quiet) return;
-    this.#synchronized = true;
-    this.#joinBackoffMs = JOIN_BACKOFF_FIRST_MS;
-    state.tell({
-      name: "synchronized",
-      afterMs: state.nowMs - this.#startedMs,
-      peers: state.membership.size,
-      files: state.catalogue.size,
-    });
-    this.whenSynchronized(false);
-  }
-
-  #alone(): void {
-    if (this.#saidAlone) return;
-    this.#saidAlone = true;
-    this.state.tell({ name: "alone" });
-    this.whenSynchronized(true);
+    return this.#urgentGossip;
   }
 }

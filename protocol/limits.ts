@@ -105,6 +105,12 @@ export const GOSSIP_FANOUT = 5;
 /** Gossips of one originator that are answered and forwarded: a burst, then one in ten seconds. */
 export const ORIGINATOR_BURST = 5;
 export const ORIGINATOR_PER_SECOND = 0.1;
+/** Peers whose list is missing that one gossip asks for it. */
+export const MAX_WANTED_LISTS = 16;
+/** A list of which no piece came for this long is not coming any more (a guess). */
+export const LIST_QUIET_MS = 10_000;
+/** A list is missing: the next round is held at once, but no sooner than this after the last one. */
+export const ROUND_PAUSE_MS = 10_000;
 /** A piece of a list to a peer that parses in quadratic time. */
 export const LEGACY_PART_BYTES = 64 * KiB;
 /** A piece of a list to a peer with extensions. */

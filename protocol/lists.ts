@@ -5,9 +5,15 @@
 // and an address that has not proved itself gets one piece a reply, the first of them small.
 
 import { KeyedWindows } from "./budget.ts";
-import { FULL_LIST_MS, LEGACY_PART_BYTES, PART_BYTES, UNPROVEN_REPLY_BYTES } from "./limits.ts";
+import {
+  FULL_LIST_MS,
+  LEGACY_PART_BYTES,
+  LIST_QUIET_MS,
+  PART_BYTES,
+  UNPROVEN_REPLY_BYTES,
+} from "./limits.ts";
 import { isProven, machineOf, type PeerRecord } from "./membership.ts";
-import { fileFields, type FileRecord, type GossipReply, replyText } from "./message.ts";
+import { type Ext, fileFields, type FileRecord, type GossipReply, replyText } from "./message.ts";
 import { type PeerState, placeOf } from "./state.ts";
 import { asciiJson, avoidBraceAtReadEdge } from "./text.ts";
 
@@ -34,13 +40,23 @@ interface Told {
   readonly wholeAtMs: number;
 }
 
+/** How far we know the list of a peer with extensions. */
+interface Heard {
+  readonly boot: string;
+  revision: number;
+}
+
 /** Pieces of one round of somebody's list that came so far. */
 interface Inbox {
   readonly round: string;
   readonly n: number;
   readonly seen: Set<number>;
   readonly listed: Set<string>;
+  lastMs: number;
 }
+
+/** What a reply tells of a list: which revisions, and which piece of a whole one. */
+type Place = Required<Pick<Ext, "rev">> & Pick<Ext, "part">;
 
 /** Room for the fields around the list in one piece. */
 const HEAD_BYTES = 1024;
@@ -49,8 +65,9 @@ export class Lists {
   readonly #outboxes = new Map<string, Outbox>();
   readonly #inboxes = new Map<string, Inbox>();
   readonly #told = new Map<string, Told>();
+  readonly #heard = new Map<string, Heard>();
   readonly #entryText = new WeakMap<FileRecord, string>();
-  #emptyReply: Uint8Array<ArrayBuffer> | undefined;
+  #emptyReply: { readonly text: string; readonly bytes: Uint8Array<ArrayBuffer> } | undefined;
   readonly #cuts = new Map<string, Cut>();
   readonly #replies: KeyedWindows;
   readonly #bytes: KeyedWindows;
@@ -61,7 +78,7 @@ export class Lists {
     this.#bytes = new KeyedWindows(limits.replyBytesPerMinute);
   }
 
-  /** Answers a gossip of this peer. `wantsAll`: it says that it knows nothing of us. */
+  /** Answers a gossip of this peer. `wantsAll`: it says that our list is missing there. */
   reply(record: PeerRecord, wantsAll: boolean): void {
     const { state } = this;
     if (!this.#replies.take(placeOf(record), state.nowMs)) {
@@ -113,6 +130,16 @@ export class Lists {
     this.#outboxes.delete(peerId);
     this.#inboxes.delete(peerId);
     this.#told.delete(peerId);
+    this.#heard.delete(peerId);
+  }
+
+  /** Whether a peer that tells things only once has told some that got lost on their way here. */
+  isMissing(record: PeerRecord): boolean {
+    if (record.boot === undefined || this.#heard.get(record.peerId)?.boot === record.boot) {
+      return false;
+    }
+    const inbox = this.#inboxes.get(record.peerId);
+    return !inbox || this.state.nowMs - inbox.lastMs >= LIST_QUIET_MS;
   }
 
   /** Notes what a peer says that it holds. Returns whether the list is whole now. */
@@ -136,6 +163,12 @@ export class Lists {
       // Without `ext`, a list may be one of several pieces: only two in a row take a holder away.
       changed = catalogue.wholeList(record.peerId, all, message.ext ? 1 : 2, nowMs) || changed;
       this.#inboxes.delete(record.peerId);
+      if (record.boot !== undefined) {
+        const revision = message.ext?.rev?.[1] ?? 0;
+        this.#heard.set(record.peerId, { boot: record.boot, revision });
+      }
+    } else if (!part && message.ext?.rev) {
+      this.#takeChanges(record.peerId, message.ext.rev);
     }
     if (changed) this.state.save();
     return whole;
@@ -172,6 +205,14 @@ export class Lists {
     return learned === "new" || news;
   }
 
+  /** Changes that do not follow on what is known here: what lies between got lost. */
+  #takeChanges(peerId: string, [from, to]: readonly [number, number]): void {
+    const heard = this.#heard.get(peerId);
+    if (!heard) return;
+    if (from > heard.revision) this.#heard.delete(peerId);
+    else heard.revision = Math.max(heard.revision, to);
+  }
+
   #collect(
     peerId: string,
     [k, n, round]: readonly [number, number, string],
@@ -179,9 +220,10 @@ export class Lists {
   ): Inbox {
     let inbox = this.#inboxes.get(peerId);
     if (!inbox || inbox.round !== round || inbox.n !== n) {
-      inbox = { round, n, seen: new Set(), listed: new Set() };
+      inbox = { round, n, seen: new Set(), listed: new Set(), lastMs: 0 };
       this.#inboxes.set(peerId, inbox);
     }
+    inbox.lastMs = this.state.nowMs;
     inbox.seen.add(k);
     // A list cannot name more than the catalogue holds.
     if (inbox.listed.size + listed.size <= this.state.config.limits.maxCatalogueEntries) {
@@ -193,8 +235,9 @@ export class Lists {
   #sendChanges(record: PeerRecord, added: readonly string[], told: Told): void {
     const { state } = this;
     const entries = added.map((fileId) => this.#text(state.catalogue.get(fileId)!.file));
-    const sent = this.#sendPart(record, entries, undefined);
-    if (sent) this.#told.set(record.peerId, { ...told, revision: state.catalogue.revision });
+    const { revision } = state.catalogue;
+    const sent = this.#sendPart(record, entries, { rev: [told.revision, revision] });
+    if (sent) this.#told.set(record.peerId, { ...told, revision });
   }
 
   #begin(record: PeerRecord): void {
@@ -239,10 +282,11 @@ export class Lists {
   #continue(record: PeerRecord, asked: boolean): void {
     const { state } = this;
     const outbox = this.#outboxes.get(record.peerId)!;
-    const { parts, round } = outbox;
+    const { parts, round, revision } = outbox;
     while (outbox.next < parts.length) {
       const k = outbox.next + 1;
-      if (!this.#sendPart(record, parts[outbox.next]!, [k, parts.length, round])) return;
+      const place = { part: [k, parts.length, round], rev: [0, revision] } as const;
+      if (!this.#sendPart(record, parts[outbox.next]!, place)) return;
       outbox.next = k;
       if (!isProven(record) && asked) break;
     }
@@ -256,37 +300,29 @@ export class Lists {
     });
   }
 
-  #sendPart(
-    record: PeerRecord,
-    entries: readonly string[],
-    part: readonly [number, number, string] | undefined,
-  ): boolean {
+  #sendPart(record: PeerRecord, entries: readonly string[], place: Place): boolean {
     const { state } = this;
     // Most replies between peers that remember are empty, and all alike.
-    const bytes = entries.length === 0 && !part ? this.#empty() : this.#encode(entries, part);
+    const bytes = entries.length === 0 && !place.part
+      ? this.#empty(place)
+      : this.#encode(entries, place);
     // Who has not proved itself shares the budget of all that name the same machine.
     const key = isProven(record) ? placeOf(record) : machineOf(record);
     if (!this.#bytes.take(key, state.nowMs, bytes.length)) return false;
     return state.sendBytes(record, "GOSSIP_REPLY", bytes);
   }
 
-  #empty(): Uint8Array<ArrayBuffer> {
-    return this.#emptyReply ??= this.#encode([], undefined);
+  #empty(place: Place): Uint8Array<ArrayBuffer> {
+    const text = place.rev.join();
+    if (this.#emptyReply?.text !== text) {
+      this.#emptyReply = { text, bytes: this.#encode([], place) };
+    }
+    return this.#emptyReply.bytes;
   }
 
-  #encode(
-    entries: readonly string[],
-    part: readonly [number, number, string] | undefined,
-  ): Uint8Array<ArrayBuffer> {
-    const { peerId, address } = this.state.config;
-    const ext = part ? { ...this.state.ext, part } : this.state.ext;
-    const head = {
-      type: "GOSSIP_REPLY",
-      host: address.host,
-      port: address.port,
-      peerId,
-      ext,
-    } as const;
+  #encode(entries: readonly string[], place: Place): Uint8Array<ArrayBuffer> {
+    const { self, ext } = this.state;
+    const head = { type: "GOSSIP_REPLY", ...self, ext: { ...ext, ...place } } as const;
     return new TextEncoder().encode(avoidBraceAtReadEdge(replyText(head, entries)));
   }
 

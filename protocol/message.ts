@@ -5,7 +5,13 @@
 
 import { ProtocolError } from "./errors.ts";
 import { isFileId, type Timestamp, timestampOf } from "./fileid.ts";
-import { MAX_GOSSIP_ID_CHARS, MAX_HOST_CHARS, MAX_LABEL_CHARS, MAX_NAME_CHARS } from "./limits.ts";
+import {
+  MAX_GOSSIP_ID_CHARS,
+  MAX_HOST_CHARS,
+  MAX_LABEL_CHARS,
+  MAX_NAME_CHARS,
+  MAX_WANTED_LISTS,
+} from "./limits.ts";
 import { asciiJson, avoidBraceAtReadEdge, isCleanName, type Json, NumberText } from "./text.ts";
 
 /** What peers tell about a file. Only `fileId` and `timestamp` can be checked, against content. */
@@ -28,8 +34,10 @@ export interface Ext {
   readonly node?: string;
   /** New at each start of the peer, which remembers between two starts what it was told. */
   readonly boot?: string;
-  /** "list": the sender knows nothing of the receiver and wants its whole list. */
-  readonly want?: "list";
+  /** Names of peers whose whole list the originator of this gossip is missing. */
+  readonly want?: readonly string[];
+  /** On a reply: it tells what changed in the sender's list from the first to the second revision. */
+  readonly rev?: readonly [number, number];
   /** Piece k of n (from 1) of one round of a list. */
   readonly part?: readonly [number, number, string];
 }
@@ -257,15 +265,26 @@ export function labelOf(name: string): string {
 
 function extOf(value: unknown): Ext | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const { v, node, boot, want, part } = value as Fields;
+  const { v, node, boot, want, rev, part } = value as Fields;
   if (typeof v !== "number" || !Number.isInteger(v) || v < 1) return undefined;
   return {
     v,
     ...(typeof node === "string" && /^[\w-]{43}$/.test(node) ? { node } : {}),
     ...(typeof boot === "string" && /^[\w-]{1,32}$/.test(boot) ? { boot } : {}),
-    ...(want === "list" ? { want } : {}),
+    ...(isWanted(want) ? { want } : {}),
+    ...(isSpan(rev) ? { rev } : {}),
     ...(isPart(part) ? { part } : {}),
   };
+}
+
+function isWanted(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length >= 1 && value.length <= MAX_WANTED_LISTS &&
+    value.every((name) => typeof name === "string" && isCleanName(name, MAX_NAME_CHARS));
+}
+
+function isSpan(value: unknown): value is [number, number] {
+  return Array.isArray(value) && value.length === 2 && value.every(Number.isSafeInteger) &&
+    0 <= value[0] && value[0] <= value[1];
 }
 
 function isPart(value: unknown): value is [number, number, string] {
@@ -305,7 +324,9 @@ export function timestampJson({ text, quoted }: Timestamp): Json {
 }
 
 function extFields(ext: Ext | undefined): Json | undefined {
-  return ext && { v: ext.v, node: ext.node, boot: ext.boot, want: ext.want, part: ext.part };
+  if (!ext) return undefined;
+  const { v, node, boot, want, rev, part } = ext;
+  return { v, node, boot, want, rev, part };
 }
 
 /**

@@ -28,7 +28,7 @@ export class Peer {
 
   /** Whether the first lists are here. */
   get synchronized(): boolean {
-    return this.#gossiping.synchronized;
+    return this.#gossiping.joining.synchronized;
   }
 
   /** Downloads that run or wait. */

@@ -67,6 +67,12 @@ export class PeerState {
     return { v: 1, node: this.config.node, boot: this.config.boot };
   }
 
+  /** How we name ourselves in gossip and replies. */
+  get self(): { peerId: string; host: string; port: number } {
+    const { peerId, address } = this.config;
+    return { peerId, host: address.host, port: address.port };
+  }
+
   random(): number {
     return this.config.random();
   }

@@ -61,7 +61,7 @@ const ODD = [
     '[1,1,"r"]',
   ],
   ...[
-    '{"v":1,"want":"list","part":[1,2,"r"]}',
+    '{"v":1,"want":["me","x"],"part":[1,2,"r"]}',
     `"${"x".repeat(300)}"`,
     `"${idOf(1)}"`,
     '"me"',
@@ -74,7 +74,7 @@ const ODD = [
 /** Messages that mean something to the machine below. */
 const RELEVANT = [
   '{"type":"GOSSIP","host":"10.0.0.1","port":6000,"id":"f1","peerId":"a"}',
-  '{"type":"GOSSIP","host":"10.0.0.66","port":6000,"id":"f2","peerId":"b","ext":{"v":1,"boot":"z","want":"list"}}',
+  '{"type":"GOSSIP","host":"10.0.0.66","port":6000,"id":"f2","peerId":"b","ext":{"v":1,"boot":"z","want":["me","x"]}}',
   ...[1, 2, 50].map((n) =>
     `{"type":"GOSSIP_REPLY","host":"10.0.0.2","port":6000,"peerId":"b","files":[{"file_name":"x","file_size":1,` +
     `"file_id":"${

@@ -26,13 +26,13 @@ const refuse = (machine: Machine) => (effects: Effect[]) => {
   }
 };
 
-Deno.test("at start every bootstrap is gossiped to, with a question for its whole list", () => {
+Deno.test("at start every bootstrap is gossiped to, under one id that asks nobody else for a whole list", () => {
   const machine = new Machine({ bootstraps: BOOTSTRAPS });
   const gossips = sent(machine.start(), "GOSSIP");
   deepStrictEqual(gossips.map(({ to }) => `${to.host}:${to.port}`), operator);
   for (const { message, effect } of gossips) {
     deepStrictEqual([message.peerId, message.host, message.port], ["me", OWN.host, OWN.port]);
-    deepStrictEqual(message.ext, { v: 1, node: OWN_NODE, boot: "boot-of-me", want: "list" });
+    deepStrictEqual(message.ext, { v: 1, node: OWN_NODE, boot: "boot-of-me" });
     strictEqual(effect.voucher, "operator");
   }
 });

@@ -13,6 +13,7 @@ import {
   only,
   readBack,
   refusals,
+  sent,
 } from "./machine.ts";
 
 const holders = (
@@ -210,4 +211,88 @@ Deno.test("a line that was cut, also in one direction, leaves no difference for 
       }
     }
   }
+});
+
+const wanted = (effects: readonly Effect[]) =>
+  sent(effects, "GOSSIP").map(({ peerId, message }) => [peerId, message.ext?.want]);
+
+Deno.test("a list that never came is asked for in the next round, of the peer that has it, by name", () => {
+  const machine = new Machine();
+  machine.start();
+  machine.gossip(newPeer("a", 1));
+  machine.gossip(newPeer("b", 2));
+  machine.reply(newPeer("b", 2), files(3), [1, 1, "r"]);
+  machine.gossip(oldPeer("c", 3));
+  deepStrictEqual(wanted(machine.wait(20_000)), [], "the answer to the greeting is waited for");
+  const effects = machine.wait(15_000);
+  const round = wanted(effects);
+  deepStrictEqual(round.map(([peerId]) => peerId).sort(), ["a", "b", "c"]);
+  deepStrictEqual(round.map(([, names]) => names), [["a"], ["a"], ["a"]]);
+  machine.reply(newPeer("a", 1), files(3), [1, 1, "r"]);
+  const before = new Set(sent(effects, "GOSSIP").map(({ message }) => message.id));
+  const later = sent(machine.wait(34_000), "GOSSIP").filter(({ message }) =>
+    !before.has(message.id)
+  );
+  ok(later.length > 0 && later.every(({ message }) => message.ext?.want === undefined));
+});
+
+Deno.test("a list whose pieces are still coming is not asked for, one that stopped is", () => {
+  const machine = new Machine();
+  machine.start();
+  const slow = newPeer("slow", 1);
+  machine.gossip(slow);
+  const effects: Effect[] = [];
+  for (let k = 1; k <= 5; k++) {
+    effects.push(...machine.reply(slow, files(1, k), [k, 9, "r"]), ...machine.wait(9_000));
+  }
+  ok(wanted(effects).length > 0, "no round was held");
+  ok(wanted(effects).every(([, names]) => names === undefined), "it was asked too early");
+  const later = wanted(machine.wait(40_000));
+  ok(later.some(([, names]) => String(names) === "slow"), "it was never asked");
+});
+
+Deno.test("who tells news of a list that is not here is asked for all of it within a second or two", () => {
+  const machine = new Machine();
+  machine.start();
+  machine.nowMs = 11_000;
+  const forgotten = newPeer("a", 1);
+  machine.reply(forgotten, []);
+  deepStrictEqual(wanted(machine.wait(2_000)), [["a", ["a"]]]);
+  machine.reply(forgotten, []);
+  deepStrictEqual(wanted(machine.wait(7_000)), [], "a liar can hasten one round in ten seconds");
+});
+
+Deno.test("a round names at most 16 peers whose lists are missing, and the next one others", () => {
+  const machine = new Machine();
+  machine.start();
+  const crowd = Array.from({ length: 40 }, (_, i) => newPeer(`p${i}`, i + 1));
+  machine.meet(...crowd);
+  const asked = new Set<string>();
+  for (let round = 0; round < 3; round++) {
+    const effects = machine.wait(33_000, 1000, () => machine.meet(...crowd));
+    for (const { message } of sent(effects, "GOSSIP")) {
+      ok((message.ext?.want?.length ?? 0) <= 16);
+      for (const name of message.ext?.want ?? []) asked.add(name);
+    }
+  }
+  ok(asked.size > 25, `${asked.size} of 40 were asked`);
+});
+
+Deno.test("changes that do not follow on what is known are noted, and what lies between is asked for", () => {
+  const machine = new Machine();
+  machine.start();
+  machine.nowMs = 11_000;
+  const peer = newPeer("a", 1);
+  machine.reply(peer, files(2), [1, 1, "r"], [0, 7]);
+  machine.reply(peer, files(1, 3), undefined, [7, 9]);
+  machine.reply(peer, files(1, 3), undefined, [7, 8]);
+  machine.reply(peer, [], undefined, [9, 9]);
+  ok(wanted(machine.wait(2_000)).every(([, names]) => names === undefined), "nothing was lost");
+  machine.reply(peer, files(1, 5), undefined, [10, 11]);
+  deepStrictEqual(holders(machine, 5), ["a"]);
+  ok(wanted(machine.wait(2_000)).some(([, names]) => String(names) === "a"), "one change was lost");
+  machine.reply(peer, files(5), [1, 1, "s"], [0, 11]);
+  machine.reply(peer, [], undefined, [11, 11]);
+  machine.nowMs += 9_000;
+  ok(wanted(machine.wait(2_000)).every(([, names]) => names === undefined), "it is whole again");
 });

@@ -129,6 +129,15 @@ Deno.test("what did not reach a peer that remembers is told again", () => {
   ok(named(later(changes, peer)).includes(idOf(6)), "a change was lost");
 });
 
+Deno.test("a gossip that wants somebody else's list is answered as any other", () => {
+  const machine = holding(5);
+  const peer = newPeer("a", 1);
+  machine.gossip(peer);
+  machine.nowMs += 15_000;
+  const others = { v: 1, boot: peer.ext!.boot!, want: ["b", "Me", "me "] };
+  deepStrictEqual(named(machine.gossip({ ...peer, ext: others })), []);
+});
+
 Deno.test("a peer that restarts in the middle of a list gets it from its beginning", () => {
   const machine = holding(4000, { limits: { replyBytesPerMinute: 600_000 } });
   const peer = newPeer("a", 1);

@@ -178,7 +178,7 @@ export class Machine {
     { peerId, host, port, ext, ip }: Who,
     { via = ip, id = `g${++this.#ids}`, want = false } = {},
   ): Effect[] {
-    const told = ext && want ? { ...ext, want: "list" as const } : ext;
+    const told = ext && want ? { ...ext, want: ["me"] } : ext;
     return this.message(
       { type: "GOSSIP", peerId, host, port, id, ...(told ? { ext: told } : {}) },
       via,
@@ -189,8 +189,9 @@ export class Machine {
     { peerId, host, port, ext, ip }: Who,
     files: readonly FileRecord[],
     part?: readonly [number, number, string],
+    rev?: readonly [number, number],
   ): Effect[] {
-    const told = ext && part ? { ...ext, part } : ext;
+    const told = ext && { ...ext, ...(part ? { part } : {}), ...(rev ? { rev } : {}) };
     return this.message(
       { type: "GOSSIP_REPLY", peerId, host, port, files, ...(told ? { ext: told } : {}) },
       ip,

@@ -195,17 +195,26 @@ Deno.test("of a key that comes twice the last one counts", () => {
 Deno.test("what an unknown extension says is ignored, what a known one says wrongly too", () => {
   const ext = (value: unknown) => decodeAs("GOSSIP", gossip({ ext: value })).ext;
   const node = "n".repeat(43);
-  deepStrictEqual(ext({ v: 1, node, boot: "b", want: "list", new: [1], type: "DELETE" }), {
+  deepStrictEqual(ext({ v: 1, node, boot: "b", want: ["ann", "bob"], new: [1], type: "DELETE" }), {
     v: 1,
     node,
     boot: "b",
-    want: "list",
+    want: ["ann", "bob"],
   });
   for (const value of [null, 1, "x", [], {}, { v: "1" }, { v: 0 }, { v: 1.5 }]) {
     strictEqual(ext(value), undefined);
   }
   const odd = { v: 2, node: `${node}=`, boot: "", want: "all", part: [0, 1, "r"] };
   deepStrictEqual(ext(odd), { v: 2 });
+  const crowd = Array.from({ length: 17 }, (_, i) => `p${i}`);
+  for (const want of [[], crowd, ["a", 1], [""], ["a\u0000"], ["x".repeat(129)], { 0: "a" }]) {
+    deepStrictEqual(ext({ v: 1, want }), { v: 1 });
+  }
+  for (const rev of [[1], [2, 1], [-1, 1], [0, 1.5], ["0", "1"], [0, 2 ** 53], {}, [0, 1, 2]]) {
+    deepStrictEqual(ext({ v: 1, rev }), { v: 1 });
+  }
+  deepStrictEqual(ext({ v: 1, rev: [0, 7] })?.rev, [0, 7]);
+  strictEqual(ext({ v: 1, want: crowd.slice(1) })?.want?.length, 16);
   for (
     const part of [
       [1, 2],

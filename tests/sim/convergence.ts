@@ -102,8 +102,6 @@ export const lossy: Scenario = {
     };
     const tookMs = network.runUntil(isNearlyOne, 6 * ROUND_MS);
     assert(tookMs !== undefined, `${JSON.stringify(gaps(network))} missing, ${lacking(network)}`);
-    // What is lost without a failure twice in a row is told again after FULL_LIST_MS only.
-    network.resetRate = 0;
     for (const host of network.random.sample(network.hosts, 10)) {
       host.publish(`news-${host.index}`, `news of ${host.index}`);
     }
@@ -149,6 +147,35 @@ export const lateJoin: Scenario = {
       figures[`seconds after ${fault}`] = tookMs / 1000;
     }
     return figures;
+  },
+};
+
+const CROWD = 20;
+const FILES_EACH = 100;
+/** A file in a list: an id of 64 digits, a name, an owner, a timestamp, the names of the fields. */
+const ENTRY_BYTES = 320;
+
+export const newcomer: Scenario = {
+  name: "A newcomer gets everybody's list, and nobody else gets all of them again",
+  run(seed) {
+    const lab = buildLab(seed, CROWD);
+    const { network, bootstraps } = lab;
+    for (const host of network.hosts) {
+      for (let i = 1; i < FILES_EACH; i++) host.publish(`${host.index}-${i}`, `${i}`);
+    }
+    startAll(lab);
+    roundsToOneView(network, 5);
+    const joinsIn = finishRound(network);
+    const late = addMember(network, bootstraps);
+    late.start();
+    const toOneView = roundsToOneView(network, 2);
+    finishRound(network);
+    const until = finishRound(network);
+    const { bytes } = network.meter.between(joinsIn, until).byType.get("GOSSIP_REPLY")!;
+    const lists = Math.round(10 * bytes / (FILES_EACH * ENTRY_BYTES)) / 10;
+    // Each list once for the newcomer; the rest is empty replies, and a list or two that were lost.
+    assert(lists <= 2 * CROWD, `${lists} whole lists were sent for one newcomer`);
+    return { "rounds to one view": toOneView, "whole lists sent": lists };
   },
 };
 
@@ -210,6 +237,7 @@ export const replay: Scenario = {
 export const scenarios = (peers: number): readonly Scenario[] => [
   large(largeNetwork(peers)),
   lossy,
+  newcomer,
   mixed,
   lateJoin,
   replay,

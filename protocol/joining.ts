@@ -1,0 +1,161 @@
+// Joining: bootstraps and the peers of the last run are asked until somebody answers. PURE.
+// Always holds: while nobody is there, joining is tried again with back-off; a bootstrap that stays silent is
+// told of once; synchronized when all that were asked answered, or nobody more does.
+
+import { type Address, addressText } from "./address.ts";
+import type { Greeting } from "./greeting.ts";
+import {
+  JOIN_ANSWER_MS,
+  JOIN_BACKOFF_FIRST_MS,
+  JOIN_BACKOFF_LAST_MS,
+  JOIN_QUIET_MS,
+  MAX_REJOIN_PEERS,
+} from "./limits.ts";
+import { machineOf, type PeerRecord, sameAddress } from "./membership.ts";
+import type { Destination, PeerState } from "./state.ts";
+
+export class Joining {
+  readonly #silentBootstraps = new Set<string>();
+  /** Where the first gossip went and when, until an answer or a failure came back. */
+  readonly #pending = new Map<string, { readonly address: Address; readonly sinceMs: number }>();
+  /** Machine and port that the configured bootstraps led to: they may call themselves otherwise. */
+  readonly #ledTo = new Map<string, string>();
+  #startedMs = 0;
+  #synchronized = false;
+  #saidAlone = false;
+  #lastReplyMs: number | undefined;
+  #nextMs = Infinity;
+  #backoffMs = JOIN_BACKOFF_FIRST_MS;
+
+  constructor(
+    readonly state: PeerState,
+    readonly greeting: Greeting,
+    readonly whenSynchronized: (alone: boolean) => void,
+  ) {}
+
+  /** Whether the first lists are here. */
+  get synchronized(): boolean {
+    return this.#synchronized;
+  }
+
+  start(): void {
+    this.#startedMs = this.state.nowMs;
+    this.#join();
+    if (this.#pending.size === 0) this.#alone();
+  }
+
+  /** Nobody is left: the next tick tries again. */
+  begin(): void {
+    this.#nextMs = this.state.nowMs;
+  }
+
+  tick(): void {
+    const { state } = this;
+    for (const [key, { address, sinceMs }] of this.#pending) {
+      if (state.nowMs - sinceMs >= JOIN_ANSWER_MS) {
+        this.failed(address, `${key} takes connections and does not answer`);
+      }
+    }
+    if (state.membership.size === 0 && state.nowMs >= this.#nextMs) this.#join();
+    this.#checkSynchronized();
+  }
+
+  /** A tracked peer told its list. */
+  answered(record: PeerRecord): void {
+    this.#lastReplyMs = this.state.nowMs;
+    this.#pending.delete(addressText(record.address));
+    for (const key of this.#pending.keys()) {
+      if (this.#ledTo.get(key) === placeText(record)) this.#pending.delete(key);
+    }
+    if (record.bootstrap) this.#silentBootstraps.delete(addressText(record.address));
+    this.#checkSynchronized();
+  }
+
+  /** A dial led to this machine; a configured bootstrap may be there under another name. */
+  ledTo(to: Address, ip: string): void {
+    if (!this.#isNamed(to)) return;
+    this.#ledTo.set(addressText(to), `${ip} ${to.port}`);
+    for (const other of this.state.membership.all()) {
+      if (other.heardFrom.has(ip)) this.markBootstrap(other);
+    }
+  }
+
+  /** Gives a peer the rank of a bootstrap when it is where one of them led. */
+  markBootstrap(record: PeerRecord): void {
+    if (record.proven && [...this.#ledTo.values()].includes(placeText(record))) {
+      record.bootstrap = true;
+    }
+  }
+
+  failed(to: Address, text: string): void {
+    const { state } = this;
+    const key = addressText(to);
+    this.#pending.delete(key);
+    if (this.#isNamed(to) && !this.#silentBootstraps.has(key)) {
+      this.#silentBootstraps.add(key);
+      state.tell({ name: "bootstrap-silent", address: to, text });
+    }
+    if (this.#pending.size === 0 && state.membership.size === 0) this.#alone();
+    this.#checkSynchronized();
+  }
+
+  /** Configured bootstraps that are not among the tracked peers. */
+  missing(): Destination[] {
+    const tracked = [...this.state.membership.all()].filter(({ bootstrap }) => bootstrap);
+    const isTracked = (address: Address) =>
+      tracked.some((record) =>
+        sameAddress(record.address, address) ||
+        this.#ledTo.get(addressText(address)) === placeText(record)
+      );
+    return this.state.config.bootstraps
+      .filter((address) => !isTracked(address))
+      .map((address) => ({ address, voucher: "operator" }));
+  }
+
+  #isNamed(address: Address): boolean {
+    return this.state.config.bootstraps.some((bootstrap) => sameAddress(bootstrap, address));
+  }
+
+  #join(): void {
+    const { state } = this;
+    const { bootstraps, rejoin } = state.config;
+    const targets: Destination[] = [
+      ...bootstraps.map((address) => ({ address, voucher: "operator" }) as const),
+      ...rejoin.slice(0, MAX_REJOIN_PEERS),
+    ];
+    for (const { address } of targets) {
+      const key = addressText(address);
+      if (!this.#pending.has(key)) this.#pending.set(key, { address, sinceMs: state.nowMs });
+    }
+    if (targets.length > 0) state.sendToAll(targets, this.greeting.current, { for: "join" });
+    this.#nextMs = state.nowMs + this.#backoffMs * (0.75 + 0.5 * state.random());
+    this.#backoffMs = Math.min(this.#backoffMs * 2, JOIN_BACKOFF_LAST_MS);
+  }
+
+  #checkSynchronized(): void {
+    const { state } = this;
+    if (this.#synchronized || this.#lastReplyMs === undefined) return;
+    const quiet = state.nowMs - this.#lastReplyMs >= JOIN_QUIET_MS;
+    if (this.#pending.size > 0 && !quiet) return;
+    this.#synchronized = true;
+    this.#backoffMs = JOIN_BACKOFF_FIRST_MS;
+    state.tell({
+      name: "synchronized",
+      afterMs: state.nowMs - this.#startedMs,
+      peers: state.membership.size,
+      files: state.catalogue.size,
+    });
+    this.whenSynchronized(false);
+  }
+
+  #alone(): void {
+    if (this.#saidAlone) return;
+    this.#saidAlone = true;
+    this.state.tell({ name: "alone" });
+    this.whenSynchronized(true);
+  }
+}
+
+function placeText(record: PeerRecord): string {
+  return `${machineOf(record)} ${record.address.port}`;
+}
