@@ -30,6 +30,9 @@ const isSpace = (byte: number) => byte === 0x20 || byte === 0x0a || byte === 0x0
 
 /** More strings than this under "data" are an attack: each one looks at all that came before. */
 const MAX_CONTENTS = 8;
+/** Most messages come whole, in one piece, and need no room of their own. */
+const NOTHING = new Uint8Array(0);
+const FIRST_KEPT_BYTES = 1024;
 /** Longest key at depth 1 that matters. */
 const KEY_CHARS = 8;
 
@@ -55,7 +58,7 @@ export class FrameScanner {
   #contents = 0; // strings under "data" in this message; the last one counts
   #inFiles = false;
   #listBytes = 0;
-  #kept = new Uint8Array(1024); // the message so far, as far as earlier pieces brought it
+  #kept: Uint8Array<ArrayBuffer> = NOTHING; // the message so far, as far as earlier pieces brought it
   #keptLength = 0;
 
   constructor(readonly handler: FrameHandler, readonly limits: ScannerLimits) {}
@@ -244,13 +247,15 @@ export class FrameScanner {
     this.#contents = 0;
     this.#streamed = false;
     this.handler.message(bytes, streamed);
-    if (this.#kept.length > 1 << 20) this.#kept = new Uint8Array(1024); // a list was here
+    if (this.#kept.length > 1 << 20) this.#kept = NOTHING; // a list was here
   }
 
   #keep(chunk: Uint8Array, start: number, end: number): void {
     const length = this.#keptLength + end - start;
     if (length > this.#kept.length) {
-      const larger = new Uint8Array(Math.max(length, this.#kept.length * 2));
+      const larger = new Uint8Array(
+        Math.max(length, this.#kept.length * 2, FIRST_KEPT_BYTES),
+      );
       larger.set(this.#kept.subarray(0, this.#keptLength));
       this.#kept = larger;
     }

@@ -90,6 +90,7 @@ function missing(network: Network): { peers: number; files: number } {
 
 export const lossy: Scenario = {
   name: `${LOSSY} peers become one network while one connection in ten fails and some are reset`,
+  seeds: 10,
   run(seed) {
     const lab = buildLab(seed, LOSSY);
     const { network } = lab;
@@ -157,6 +158,7 @@ const ENTRY_BYTES = 320;
 
 export const newcomer: Scenario = {
   name: "A newcomer gets everybody's list, and nobody else gets all of them again",
+  seeds: 5,
   run(seed) {
     const lab = buildLab(seed, CROWD);
     const { network, bootstraps } = lab;

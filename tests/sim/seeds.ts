@@ -7,6 +7,8 @@ export type Figures = Record<string, number | string>;
 export interface Scenario {
   /** A sentence about behaviour. */
   readonly name: string;
+  /** Seeds in a row that the tests run it with; default 1. */
+  readonly seeds?: number;
   /** Throws where the behaviour is not seen. */
   readonly run: (seed: number) => Figures;
 }
@@ -50,9 +52,9 @@ export function withSeed<T>(name: string, seeds: readonly number[], fn: (seed: n
 
 /** One test per scenario. */
 export function testAll(scenarios: readonly Scenario[]): void {
-  for (const { name, run } of scenarios) {
+  for (const { name, run, seeds: count = 1 } of scenarios) {
     Deno.test(name, () => {
-      withSeed(name, seeds(), run);
+      withSeed(name, seeds(count), run);
     });
   }
 }

@@ -34,10 +34,11 @@ export function lackingPeer(hosts: readonly Host[]): string | undefined {
 
 /** As `lacking`, for files and their publishers only. */
 export function lackingFile(network: Network, hosts: readonly Host[]): string | undefined {
+  const there = new Set(hosts);
   for (const host of hosts) {
     const { catalogue } = host.peer.state;
     for (const { file, host: publisher } of network.published.values()) {
-      if (!hosts.includes(publisher)) continue;
+      if (!there.has(publisher)) continue;
       const entry = catalogue.get(file.fileId);
       if (!entry) return `${host.peerId} does not know ${file.name}`;
       if (publisher !== host && !entry.holders.has(publisher.peerId)) {
@@ -52,11 +53,12 @@ export function lackingFile(network: Network, hosts: readonly Host[]): string | 
 export function gaps(network: Network, hosts: readonly Host[] = network.live) {
   let peers = 0;
   let files = 0;
+  const there = new Set(hosts);
   for (const host of hosts) {
     const { membership, catalogue } = host.peer.state;
     for (const other of hosts) if (other !== host && !membership.get(other.peerId)) peers++;
     for (const { file, host: publisher } of network.published.values()) {
-      if (publisher === host || !hosts.includes(publisher)) continue;
+      if (publisher === host || !there.has(publisher)) continue;
       if (!catalogue.get(file.fileId)?.holders.has(publisher.peerId)) files++;
     }
   }
