@@ -93,12 +93,15 @@ export class Connection {
   }
 
   async #within<T>(timeoutMs: number, act: () => Promise<T>): Promise<T> {
+    // Closing ends what is under way; a pending write of Deno 2.7 only notices when the reader goes.
+    const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       this.#late = true;
       this.close();
+      late.reject(new Deno.errors.TimedOut("Deadline passed"));
     }, timeoutMs);
     try {
-      return await act();
+      return await Promise.race([act(), late.promise]);
     } catch (cause) {
       if (!this.#late) throw cause;
       throw new ProtocolError("too-slow", "Nothing moved on the connection before its deadline", {
