@@ -1,0 +1,78 @@
+// The attacker as a server: listens at any loopback address, and does with each connection what a script says.
+// A `Sink` only counts what is brought to it: it stands for somebody else who is to be attacked through us.
+
+import net from "node:net";
+
+/** What a hostile server may do with one connection. */
+export type Script = (socket: net.Socket, message: Record<string, unknown> | undefined) => void;
+
+export class HostileServer implements AsyncDisposable {
+  readonly #server: net.Server;
+  readonly #sockets = new Set<net.Socket>();
+  /** Connections that came. */
+  connects = 0;
+  bytes = 0;
+  /** What came as whole JSON objects, one a connection, in order. */
+  readonly messages: Record<string, unknown>[] = [];
+
+  private constructor(server: net.Server, readonly host: string, script: Script) {
+    this.#server = server;
+    server.on("connection", (socket: net.Socket) => {
+      this.connects++;
+      this.#sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => this.#sockets.delete(socket));
+      let text = "";
+      let isAnswered = false;
+      socket.on("data", (bytes: Uint8Array) => {
+        this.bytes += bytes.length;
+        if (isAnswered || text.length > 1024 ** 2) return;
+        text += latin1.decode(bytes);
+        const message = parsed(text);
+        if (!message) return;
+        isAnswered = true;
+        this.messages.push(message);
+        script(socket, message);
+      });
+    });
+  }
+
+  get port(): number {
+    return (this.#server.address() as net.AddressInfo).port;
+  }
+
+  /** Listens on a free port, unless one is given. `script` runs for each whole message. */
+  static async start(
+    script: Script = () => {},
+    { host = "127.0.0.1", port = 0 } = {},
+  ): Promise<HostileServer> {
+    const server = net.createServer({ allowHalfOpen: true });
+    const listening = Promise.withResolvers<void>();
+    server.once("error", listening.reject);
+    server.listen(port, host, () => listening.resolve());
+    await listening.promise;
+    return new HostileServer(server, host, script);
+  }
+
+  /** A place that is brought nothing it asked for: it never answers. */
+  static sink(place: { host?: string; port?: number } = {}): Promise<HostileServer> {
+    return HostileServer.start(() => {}, place);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = Promise.withResolvers<void>();
+    this.#server.close(() => closed.resolve());
+    for (const socket of this.#sockets) socket.destroy();
+    await closed.promise;
+  }
+}
+
+const latin1 = new TextDecoder("latin1");
+
+function parsed(text: string): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // not whole yet
+  }
+}
