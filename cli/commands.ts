@@ -96,6 +96,9 @@ async function carryOut(
       if (first === undefined) {
         return "Type: get <file_id, unique beginning of it, or name> [destination]";
       }
+      if (words.length > 2) {
+        return "get takes a file and a destination; put names with spaces between quotes";
+      }
       const { source, path, name } = await commands.get(first, second);
       // The line about a download that just ended was printed when it ended.
       const here = source === "" ? `${visible(name)} is here already` : `${visible(name)} is here`;

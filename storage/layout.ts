@@ -58,7 +58,9 @@ export async function makeFolders(layout: Layout): Promise<void> {
     }
     await Deno.chmod(layout.private, 0o700);
   } catch (cause) {
-    throw asStorageError(cause, `Cannot use ${layout.dir} as storage`);
+    const error = asStorageError(cause, `Cannot use ${layout.dir} as storage`);
+    if (error.code !== "io") throw error;
+    throw new StorageError("io", `${error.message}; choose another folder with --dir`, { cause });
   }
 }
 

@@ -5,6 +5,7 @@ import { createApi } from "./api.ts";
 import { hostGuard, securityHeaders } from "./guard.ts";
 import { statusPage } from "./page.ts";
 import type { View } from "./view.ts";
+import icon from "./icon.svg" with { type: "text" };
 import style from "./style.css" with { type: "text" };
 
 /** The application; `now` gives Unix milliseconds, `onError` hears of mistakes of ours. */
@@ -17,6 +18,7 @@ export function createApp(view: View, now: () => number, onError: (error: Error)
   app.get("/", (c) => c.html(page()));
   app.get("/stats", (c) => c.html(page()));
   app.get("/style.css", (c) => c.body(style, 200, { "content-type": "text/css; charset=utf-8" }));
+  app.get("/icon.svg", (c) => c.body(icon, 200, { "content-type": "image/svg+xml" }));
   app.notFound((c) =>
     c.json({
       title: "Not found",

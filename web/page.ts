@@ -27,6 +27,7 @@ export function statusPage(view: View, nowSeconds: number) {
         <meta http-equiv="refresh" content="${REFRESH_SECONDS}">
         <title>${visible(status.peerId)} · p2p-peer</title>
         <link rel="stylesheet" href="/style.css">
+        <link rel="icon" href="/icon.svg" type="image/svg+xml">
       </head>
       <body>
         <header>
@@ -94,7 +95,9 @@ function peerTable(
               <td title="${new Date(peer.lastSeen * 1000).toISOString()}">${durationText(
                 nowSeconds - peer.lastSeen,
               )} ago</td>
-              <td>${peer.files}</td>
+              <td>${peer.files}<span class="unit"> ${peer.files === 1
+                ? "file"
+                : "files"}</span></td>
             </tr>
           `
         )}</tbody>

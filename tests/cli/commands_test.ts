@@ -181,6 +181,12 @@ Deno.test("get hands on what was typed, prefix, name or id, and where to", async
   assert.equal(commands.calls.length, 3);
 });
 
+Deno.test("get with more words than it takes fetches nothing, and says how names with spaces are typed", async () => {
+  const commands = fake();
+  assert.match(await runCommand("get my holiday photos.zip", commands), /between quotes/);
+  assert.deepEqual(commands.calls, []);
+});
+
 Deno.test("get says what is here now, whether it was before, and where the copy is", async () => {
   const answer = (source: string, path?: string) =>
     runCommand("get x", fake({ get: () => Promise.resolve({ source, path, name: "test.png" }) }));

@@ -29,6 +29,13 @@ Deno.test("the page is at / and at /stats, and its style beside it", async () =>
   assert.ok((await style.text()).includes("{"));
 });
 
+Deno.test("the page's icon is its own, so that no browser asks in vain for another", async () => {
+  const [, path] = (await page()).match(/<link rel="icon" href="([^"]+)"/)!;
+  const icon = await appOver().request(path!);
+  assert.equal(icon.headers.get("content-type"), "image/svg+xml");
+  assert.match(await icon.text(), /^<svg /);
+});
+
 Deno.test("peers and files stand in their tables", async () => {
   const text = textOf(
     await page({
