@@ -28,6 +28,8 @@ const STOP_MS = 5_000;
 /** What the loop needs of the store besides transfers. */
 export interface NodeStore extends TransferStore {
   trash(fileId: string): Promise<void>;
+  /** The content is not what it was, or cannot be read: it is not held any more. */
+  release(fileId: string): void;
 }
 
 export interface NodeOptions {
@@ -180,7 +182,11 @@ export class Node {
       case "serve":
         return this.#onConnection(
           effect.connection,
-          (connection) => this.#serve(connection, effect.file),
+          async (connection) => {
+            const send = () => this.#serve(connection, effect.file);
+            // Who may not even wait is told nothing: a connection that ends is one way of saying no.
+            if (!await this.#listener.inTurn(connection, send)) connection.close();
+          },
         );
       case "fetch":
         return this.#job(this.transfers.fetch(effect));
@@ -247,6 +253,7 @@ export class Node {
       this.dispatch({ kind: "refused", ip, reason, text });
     return {
       onMessage: async (message) => {
+        this.#listener.completed(connection);
         count(this.counters.received, message.type);
         this.dispatch({ kind: "message", message, ip, connection: id });
         await this.#work.get(id);
@@ -258,11 +265,9 @@ export class Node {
         const verdict = this.#verdict!; // an offer is answered at once
         if (verdict.verdict === "refuse") throw new ProtocolError(verdict.reason, verdict.text);
         if (verdict.verdict === "skip") return "skip";
-        try {
-          return this.transfers.beginPush(ip, fileId);
-        } catch (error) {
-          throw new ProtocolError("no-space", messageOf(error), { cause: error });
-        }
+        return this.transfers.beginPush(ip, fileId, (bytes) => {
+          this.#listener.moved(connection, bytes);
+        });
       },
       onPush: (intake, file) => {
         const message: Message = { type: "FILE_DATA", file, hasContent: true };
@@ -294,6 +299,8 @@ export class Node {
 
   async #serve(connection: Connection, file: FileRecord): Promise<void> {
     if (await this.transfers.serve(connection, file)) return;
+    // The next look at the folder finds it again, if it is there under some name and is what it was.
+    this.options.store.release(file.fileId);
     this.dispatch({ kind: "lost", fileIds: [file.fileId] });
     const absent = encodeMessage({
       type: "FILE_DATA",

@@ -30,6 +30,7 @@ export interface TransferStore {
   /** Throws where nothing can be taken in; the message is for people. */
   intake(maxBytes?: number): StoreIntake;
   keep(intake: StoreIntake, held: HeldFile): Promise<HeldFile>;
+  /** Undefined when it is not here any more; throws where it cannot be read just now. */
   reader(fileId: string): ContentReader | undefined;
 }
 
@@ -119,10 +120,17 @@ export class Transfers {
     }
   }
 
-  /** A place for content that somebody pushes. Throws what the store throws. */
-  beginPush(ip: string, fileId: string | undefined): PushIntake {
+  /**
+   * A place for content that somebody pushes; `onMoved` hears of bytes that came.
+   * Throws `ProtocolError` where the store takes nothing in, as `write` does when it cannot go on.
+   */
+  beginPush(
+    ip: string,
+    fileId: string | undefined,
+    onMoved: (bytes: number) => void,
+  ): PushIntake {
     const { store, limits, pushedBytes } = this.options;
-    const intake = store.intake();
+    const intake = refusing(() => store.intake());
     const transfer = this.#begin("in", { fileId: fileId ?? "", name: "(pushed)" }, ip);
     let counted = 0;
     const end = () => {
@@ -139,7 +147,8 @@ export class Transfers {
         }
         counted += content.length;
         this.#pushedInFlight += content.length;
-        intake.write(content);
+        refusing(() => intake.write(content));
+        onMoved(content.length);
         transfer.doneBytes += content.length;
         this.bytesIn += content.length;
       },
@@ -181,7 +190,8 @@ export class Transfers {
       dispatch({ kind: "held", files: [kept], how, ...from });
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
-      dispatch({ kind: "keep-failed", fileId: held.file.fileId, text, ...from });
+      const { fileId, name } = held.file;
+      dispatch({ kind: "keep-failed", fileId, fileName: name, text, ...from });
     }
   }
 
@@ -308,6 +318,19 @@ export interface PushIntake extends Intake {
   end(): void;
 }
 
+/** What the store cannot take is refused to who pushes it, in the store's own words. */
+function refusing<T>(act: () => T): T {
+  try {
+    return act();
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    throw new ProtocolError(isTooLarge(cause) ? "too-long" : "no-space", cause.message, { cause });
+  }
+}
+
+const isTooLarge = (error: unknown) =>
+  error instanceof Error && "code" in error && error.code === "too-large";
+
 class NotDelivered extends Error {
   constructor(readonly failure: FetchFailure, message: string) {
     super(message);
@@ -337,6 +360,5 @@ function explainFailure(error: unknown): { failure: FetchFailure; text: string }
   }
   if (isConnectionError(error)) return { failure: "cut-short", text: "broke the connection" };
   const text = error instanceof Error ? error.message : String(error);
-  const isTooLarge = error instanceof Error && "code" in error && error.code === "too-large";
-  return { failure: isTooLarge ? "too-long" : "storage", text };
+  return { failure: isTooLarge(error) ? "too-long" : "storage", text };
 }

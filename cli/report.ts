@@ -78,6 +78,10 @@ export class Reporter {
         )];
       case "download-failed":
         return [warning(`${visible(event.fileName)} was not fetched: ${visible(event.text)}`)];
+      case "keep-failed":
+        return this.#once(`not kept ${event.text}`)
+          ? [warning(`${visible(event.fileName)} was not kept: ${visible(event.text)}`)]
+          : [];
       case "held":
         return [info(`${visible(event.file.name)} (${event.file.fileId}) is here: ${event.how}`)];
       case "lost":
@@ -97,7 +101,9 @@ export class Reporter {
           ? [warning(`${visible(event.who)}: ${visible(event.text, 300)} [${event.reason}]`)]
           : [debug(`${visible(event.who)}: ${visible(event.text, 300)} [${event.reason}]`)];
       case "trouble":
-        return [{ level: "ERROR", text: visible(event.text, 2_000) }];
+        return this.#once(`trouble ${event.text}`)
+          ? [{ level: "ERROR", text: visible(event.text, 2_000) }]
+          : [];
       default:
         return event satisfies never;
     }

@@ -93,6 +93,7 @@ export type Input =
   | {
     readonly kind: "keep-failed";
     readonly fileId: string;
+    readonly fileName: string;
     readonly source?: string;
     readonly text: string;
   }
@@ -200,7 +201,7 @@ export type PeerEvent =
   | { readonly name: "request"; readonly ip: string; readonly text: string }
   | { readonly name: "downloaded"; readonly file: FileRecord; readonly source: string }
   | {
-    readonly name: "attempt-failed" | "download-failed";
+    readonly name: "attempt-failed" | "download-failed" | "keep-failed";
     readonly fileId: string;
     readonly fileName: string;
     readonly source?: string;

@@ -141,9 +141,11 @@ export class Sharing {
   }
 
   /** The store could not keep it: another source would not help. */
-  onKeepFailed({ fileId, text }: KeepFailed): void {
+  onKeepFailed({ fileId, fileName, source, text }: KeepFailed): void {
     this.#keeping.delete(fileId);
     this.downloads.abandon(fileId, text);
+    // Nobody waits for what was pushed, but the person here should know.
+    if (source === undefined) this.state.tell({ name: "keep-failed", fileId, fileName, text });
   }
 
   // The store

@@ -12,6 +12,7 @@ import {
   type OwnAddresses,
   type Voucher,
 } from "./address.ts";
+import { Admission, type AdmissionLimits } from "./admission.ts";
 import { ProtocolError } from "./errors.ts";
 import type { Limits } from "./limits.ts";
 
@@ -21,6 +22,8 @@ const MAX_WAITING_DIALS = 4_096;
 const DEAD_MS = 5_000;
 /** Pause of the accept loop while the process has no descriptors left. */
 const ACCEPT_PAUSE_MS = 100;
+/** While somebody waits for a place, the others are looked at this often. */
+const WAITING_MS = 250;
 /** How long an answered peer may take to close its side. */
 const LINGER_MS = 10_000;
 /** What is read and thrown away while waiting for the other side to close. */
@@ -82,6 +85,12 @@ export class Connection {
     }
   }
 
+  /** Closes it as a deadline would: what waits on it ends as too slow. */
+  giveUp(): void {
+    this.#late = true;
+    this.close();
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -96,8 +105,7 @@ export class Connection {
     // Closing ends what is under way; a pending write of Deno 2.7 only notices when the reader goes.
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
-      this.#late = true;
-      this.close();
+      this.giveUp();
       late.reject(new Deno.errors.TimedOut("Deadline passed"));
     }, timeoutMs);
     try {
@@ -116,27 +124,30 @@ export class Connection {
 export interface ListenOptions {
   readonly hostname: string;
   readonly port: number;
-  readonly limits: Pick<
-    Limits,
-    "maxConnections" | "maxConnectionsPerAddress" | "maxWaitingConnections"
-  >;
+  readonly limits: AdmissionLimits;
   /** Whether a tracked peer is at this address: its bursts wait instead of being refused. */
   readonly isKnown: (ip: string) => boolean;
   /** Serves one connection to its end; it is closed afterwards. Must not throw. */
   readonly serve: (connection: Connection) => Promise<void>;
+  /** A monotonic clock; for tests. */
+  readonly nowMs?: () => number;
 }
 
-/** Accepts connections within the limits. */
+/** Accepts connections; who of them has a place, and who gives it up, the rules in admission.ts say. */
 export class Listener {
   readonly #listener: Deno.TcpListener;
-  readonly #active = new Set<Connection>();
-  readonly #perAddress = new Map<string, number>();
-  readonly #waiting = new Set<Connection>();
+  readonly #admission: Admission<Connection>;
+  /** Who waits for the turn to send content. */
+  readonly #turns = new Map<Connection, (isTheirs: boolean) => void>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #nowMs: () => number;
   #stopped = false;
 
   /** Takes the port; who connects waits until `begin`. Throws `Deno.errors.AddrInUse`. */
   constructor(readonly options: ListenOptions) {
-    const { hostname, port } = options;
+    const { hostname, port, limits, isKnown } = options;
+    this.#admission = new Admission(limits, isKnown);
+    this.#nowMs = options.nowMs ?? (() => performance.now());
     this.#listener = Deno.listen({ hostname, port });
   }
 
@@ -150,21 +161,57 @@ export class Listener {
   }
 
   get connections(): number {
-    return this.#active.size + this.#waiting.size;
+    return this.#admission.size;
+  }
+
+  /** A message came whole on this connection: it is in use. */
+  completed(connection: Connection): void {
+    this.#admission.completed(connection, this.#nowMs());
+  }
+
+  /** Content that is pushed came on this connection. */
+  moved(connection: Connection, bytes: number): void {
+    this.#admission.moved(connection, bytes, this.#nowMs());
+  }
+
+  /**
+   * Sends content on a connection when it is its turn: slow readers must not take every place. False, and
+   * nothing was sent, when too many wait already or the connection ended meanwhile.
+   */
+  async inTurn(connection: Connection, send: () => Promise<void>): Promise<boolean> {
+    if (!this.#admission.has(connection)) {
+      if (connection.closed) return false;
+      await send(); // one that we opened
+      return true;
+    }
+    if (!this.#admission.wantsContent(connection)) return false;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    this.#turns.set(connection, resolve);
+    this.#goOn();
+    try {
+      if (!await promise) return false;
+      await send();
+      return true;
+    } finally {
+      this.#turns.delete(connection);
+      this.#admission.contentEnded(connection, this.#nowMs());
+      this.#goOn();
+    }
   }
 
   /** Stops accepting; connections under way go on until `close`. */
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
+    clearTimeout(this.#timer);
     this.#listener.close();
   }
 
   /** Closes everything. */
   close(): void {
     this.stop();
-    for (const connection of [...this.#active, ...this.#waiting]) connection.close();
-    this.#waiting.clear();
+    for (const connection of this.#admission.all()) connection.close();
+    for (const tell of this.#turns.values()) tell(false);
   }
 
   async #acceptAll(): Promise<void> {
@@ -173,48 +220,39 @@ export class Listener {
         this.#admit(new Connection(await this.#listener.accept()));
       } catch {
         // EMFILE, or a connection that was reset before it was accepted: the loop goes on.
-        if (!this.#stopped) await new Promise((go) => setTimeout(go, ACCEPT_PAUSE_MS));
+        if (this.#stopped) return;
+        this.#admission.relieve(this.#nowMs())?.giveUp();
+        await new Promise((go) => setTimeout(go, ACCEPT_PAUSE_MS));
       }
     }
   }
 
   #admit(connection: Connection): void {
-    const { limits, isKnown } = this.options;
-    if (this.#hasRoom(connection.ip)) this.#serve(connection);
-    else if (this.#waiting.size < limits.maxWaitingConnections && isKnown(connection.ip)) {
-      this.#waiting.add(connection);
-    } else connection.close();
+    if (this.#admission.arrive(connection, connection.ip, this.#nowMs())) this.#goOn();
+    else connection.close();
   }
 
-  #hasRoom(ip: string): boolean {
-    const { maxConnections, maxConnectionsPerAddress } = this.options.limits;
-    return this.#active.size < maxConnections &&
-      (this.#perAddress.get(ip) ?? 0) < maxConnectionsPerAddress;
+  #goOn(): void {
+    if (this.#stopped) return;
+    const { evict, serve, send } = this.#admission.turn(this.#nowMs());
+    for (const connection of evict) connection.giveUp();
+    for (const connection of serve) this.#serve(connection);
+    for (const connection of send) this.#turns.get(connection)?.(true);
+    if (this.#timer !== undefined || !this.#admission.hasWaiting) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#goOn();
+    }, WAITING_MS);
   }
 
   async #serve(connection: Connection): Promise<void> {
-    const { ip } = connection;
-    this.#active.add(connection);
-    this.#perAddress.set(ip, (this.#perAddress.get(ip) ?? 0) + 1);
     try {
       await this.options.serve(connection);
     } finally {
       connection.close();
-      this.#active.delete(connection);
-      const left = this.#perAddress.get(ip)! - 1;
-      if (left > 0) this.#perAddress.set(ip, left);
-      else this.#perAddress.delete(ip);
-      this.#serveNextWaiting();
-    }
-  }
-
-  #serveNextWaiting(): void {
-    if (this.#stopped) return;
-    for (const connection of this.#waiting) {
-      if (!this.#hasRoom(connection.ip)) continue;
-      this.#waiting.delete(connection);
-      this.#serve(connection);
-      return;
+      this.#turns.get(connection)?.(false);
+      this.#admission.leave(connection);
+      this.#goOn();
     }
   }
 }

@@ -36,6 +36,13 @@ export function asStorageError(cause: unknown, doing: string): StorageError {
       { cause },
     );
   }
+  if (code === "EMFILE" || code === "ENFILE") {
+    return new StorageError(
+      "io",
+      `${doing}: this process may open no more files; raise the limit with "ulimit -n 4096"`,
+      { cause },
+    );
+  }
   const text = cause instanceof Error ? cause.message : String(cause);
   return new StorageError("io", `${doing}: ${text}`, { cause });
 }

@@ -208,7 +208,10 @@ export class Store {
     }
   }
 
-  /** Content for sending; undefined when it is not here or not what it was. */
+  /**
+   * Content for sending; undefined when it is not here or not what it was.
+   * Throws `StorageError` when the process is out of descriptors: that says nothing about the file.
+   */
   reader(fileId: string): FileReader | undefined {
     const placement = this.shelf.get(fileId)?.placement;
     if (!placement) return undefined;
@@ -220,9 +223,15 @@ export class Store {
         info.mtime?.getTime() !== placement.mtimeMs
       ) return undefined;
       return new FileReader(Deno.openSync(path, { read: true }), placement.sizeBytes);
-    } catch {
-      return undefined; // removed or unreadable: the next scan notices and says so
+    } catch (cause) {
+      if (isTransient(cause)) throw asStorageError(cause, `Cannot read ${placement.diskName}`);
+      return undefined; // removed or unreadable
     }
+  }
+
+  /** Content is not what it was: it is not held any more. The next scan looks at what lies there. */
+  release(fileId: string): void {
+    this.shelf.remove([fileId]);
   }
 
   /** Moves content to the trash, for 24 hours. Throws `StorageError`. */
@@ -402,6 +411,12 @@ export class Store {
       `Less than ${mib} MiB are free at ${this.layout.dir}; make room, or lower --min-free`,
     );
   }
+}
+
+/** Out of descriptors or memory: nothing that another try may not mend. */
+function isTransient(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "EMFILE" || code === "ENFILE" || code === "ENOMEM";
 }
 
 function exists(path: string): boolean {

@@ -79,7 +79,13 @@ Deno.test("a failure of our own store ends the download: no other source would h
   deepStrictEqual([sources(effects), events(effects, "download-failed").length], [[], 1]);
   const again = want(machine, 1);
   machine.arrive(fileOfNumber(1), { source: sources(again)[0]! });
-  const failed = machine.do({ kind: "keep-failed", fileId: idOf(1), text: "disk full" });
+  const failed = machine.do({
+    kind: "keep-failed",
+    fileId: idOf(1),
+    fileName: "file 1",
+    source: "p0",
+    text: "disk full",
+  });
   deepStrictEqual(events(failed, "download-failed").map(({ text }) => text), ["disk full"]);
   strictEqual(sources(want(machine, 1)).length, 1, "it may be wanted again");
 });

@@ -171,7 +171,8 @@ Deno.test("each effect is given out once", () => {
   const machine = new Machine();
   ok(machine.gossip(oldPeer("a", 1)).length > 0);
   deepStrictEqual(machine.do({ kind: "lost", fileIds: [idOf(1)] }), [{ kind: "save" }]);
-  deepStrictEqual(machine.do({ kind: "keep-failed", fileId: idOf(1), text: "" }), []);
+  const about = { fileId: idOf(1), fileName: "file 1", source: "a" };
+  deepStrictEqual(machine.do({ kind: "keep-failed", ...about, text: "" }), []);
 });
 
 Deno.test("a clock that goes back takes nothing back and drops nobody", () => {

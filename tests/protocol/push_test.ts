@@ -3,6 +3,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect } from "../../protocol/effects.ts";
 import {
+  events,
   fileOfNumber,
   files,
   idOf,
@@ -73,7 +74,13 @@ Deno.test("a push that the store could not keep gives its share of the quota bac
   const machine = new Machine({ limits: { pushQuotaBytes: 100 } });
   for (let i = 0; i < 10; i++) {
     strictEqual(only(machine.arrive(fileOfNumber(1), { sizeBytes: 80 }), "keep").length, 1, `${i}`);
-    machine.do({ kind: "keep-failed", fileId: idOf(1), text: "disk full" });
+    const failed = machine.do({
+      kind: "keep-failed",
+      fileId: idOf(1),
+      fileName: "file 1",
+      text: "disk full",
+    });
+    deepStrictEqual(events(failed, "keep-failed").map(({ text }) => text), ["disk full"]);
   }
 });
 

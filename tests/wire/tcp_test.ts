@@ -7,7 +7,7 @@ import { until } from "./foreign.ts";
 
 const limits = { maxConnections: 3, maxConnectionsPerAddress: 2, maxWaitingConnections: 2 };
 
-/** A listener whose connections stay until they are let go. */
+/** A listener whose connections stay until they are let go. Its clock stands, so nobody seems to stand still. */
 function holding(options: Partial<ListenOptions> = {}) {
   const served: { connection: Connection; letGo: () => void }[] = [];
   const listener = new Listener({
@@ -15,6 +15,7 @@ function holding(options: Partial<ListenOptions> = {}) {
     port: 0,
     limits,
     isKnown: () => false,
+    nowMs: () => 0,
     serve: (connection) => {
       const { promise, resolve } = Promise.withResolvers<void>();
       served.push({ connection, letGo: resolve });
@@ -43,8 +44,8 @@ async function isClosed(conn: Deno.Conn): Promise<boolean> {
   }
 }
 
-Deno.test("A stranger's connections beyond the limit per address are closed at once", async () => {
-  using server = holding();
+Deno.test("Connections beyond the limits are closed at once where none may wait", async () => {
+  using server = holding({ limits: { ...limits, maxWaitingConnections: 0 } });
   const conns = await Promise.all([1, 2].map(() => connect(server.listener.port)));
   await until("two are served", () => server.served.length === 2);
   const third = await connect(server.listener.port);
@@ -65,6 +66,52 @@ Deno.test("A known peer's burst waits for its turn, up to the limit, and then is
   server.served[1]!.letGo();
   await until("and the last one", () => server.served.length === 4);
   for (const conn of [...conns, fifth]) conn.close();
+});
+
+Deno.test("A connection that stands still is closed for one that comes, and its end says why", async () => {
+  let nowMs = 0;
+  const reasons: unknown[] = [];
+  using server = holding({
+    nowMs: () => nowMs,
+    serve: (connection) =>
+      connection.read(new Uint8Array(1), 60_000).then(() => {}, (error) => {
+        reasons.push(error.reason);
+      }),
+  });
+  const conns = await Promise.all([1, 2].map(() => connect(server.listener.port)));
+  await until("both are served", () => server.listener.connections === 2);
+  nowMs = 1_000;
+  const third = await connect(server.listener.port);
+  await until("one gave its place up", () => reasons.length === 1);
+  assert.deepEqual([reasons, server.listener.connections], [["too-slow"], 2]);
+  for (const conn of [...conns, third]) conn.close();
+});
+
+Deno.test("Content is sent in turn: slow readers leave places for messages, and the next one follows", async () => {
+  using server = holding({ limits: { ...limits, maxConnectionsPerAddress: 3 } });
+  const conns = await Promise.all([1, 2, 3].map(() => connect(server.listener.port)));
+  await until("three are served", () => server.served.length === 3);
+  const sent: number[] = [];
+  const ends = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
+  const outcomes = server.served.map(({ connection }, i) =>
+    server.listener.inTurn(connection, () => {
+      sent.push(i);
+      return ends[i]!.promise;
+    })
+  );
+  const fourth = await connect(server.listener.port);
+  await until(
+    "the one that waits for its content gives its place",
+    () => server.served.length === 4,
+  );
+  assert.deepEqual(sent, [0, 1]);
+  ends[0]!.resolve();
+  await until("its turn", () => sent.length === 3);
+  server.served[1]!.letGo();
+  ends[1]!.resolve();
+  ends[2]!.resolve();
+  assert.deepEqual(await Promise.all(outcomes), [true, true, true]);
+  for (const conn of [...conns, fourth]) conn.close();
 });
 
 Deno.test("A port that is taken is an error at once", () => {

@@ -1,0 +1,240 @@
+// Which of the connections that come are served, which wait, and which give up their place. PURE.
+// A place is worth as much as what moves on it: who holds one and says nothing gives it to somebody who comes.
+// Always holds: at most `maxConnections` are served, at most `maxConnectionsPerAddress` of one machine; a quarter
+// of both is never taken by content that is sent, so that slow readers leave room for messages; at most
+// `maxWaitingConnections` wait, for a place or for their content.
+
+import type { Limits } from "./limits.ts";
+
+export type AdmissionLimits = Pick<
+  Limits,
+  "maxConnections" | "maxConnectionsPerAddress" | "maxWaitingConnections"
+>;
+
+/** A connection on which no message was completed for this long gives way (honest ones take milliseconds). */
+const STALLED_MS = 1_000;
+/** Content that is pushed may pause longer: lines are slow, and disks busy (a guess). */
+const STALLED_CONTENT_MS = 3_000;
+/** Content that moved so much is no longer standing still. */
+const PROGRESS_BYTES = 1_536;
+/** Connections of one machine where no peer is known that may wait for a place. */
+const MAX_WAITING_STRANGERS = 16;
+
+/** "talking": messages are awaited; "queued": content was asked for and is not sent yet; "sending": it is. */
+type Stage = "waiting" | "talking" | "queued" | "sending";
+type Tally = Record<Stage, number>;
+
+interface Guest<T> {
+  readonly it: T;
+  readonly ip: string;
+  stage: Stage;
+  /** When it last completed something, or moved enough content. */
+  sinceMs: number;
+  stalledAfterMs: number;
+  movedBytes: number;
+}
+
+/** What is to be done now, in this order. */
+export interface Turn<T> {
+  /** Close these: their place is needed. */
+  readonly evict: readonly T[];
+  /** Begin to serve these. */
+  readonly serve: readonly T[];
+  /** Send these the content that they asked for. */
+  readonly send: readonly T[];
+}
+
+export class Admission<T> {
+  readonly #guests = new Map<T, Guest<T>>();
+  readonly #all = emptyTally();
+  readonly #perMachine = new Map<string, Tally>();
+
+  constructor(
+    readonly limits: AdmissionLimits,
+    /** Whether a tracked peer is at this machine: its bursts wait instead of being refused. */
+    readonly isKnown: (ip: string) => boolean,
+  ) {}
+
+  /** Connections that have a place or wait for one. */
+  get size(): number {
+    return this.#guests.size;
+  }
+
+  has(it: T): boolean {
+    return this.#guests.has(it);
+  }
+
+  all(): T[] {
+    return [...this.#guests.keys()];
+  }
+
+  /** Whether somebody waits for a place that another may have to give up; ask `turn` now and then. */
+  get hasWaiting(): boolean {
+    return this.#all.waiting > 0;
+  }
+
+  /** Somebody connected. False: there is no place, and it may not wait. */
+  arrive(it: T, ip: string, nowMs: number): boolean {
+    const mayWait = this.#hasRoomToWait() &&
+      (this.isKnown(ip) || this.#at(ip).waiting < MAX_WAITING_STRANGERS);
+    if (!mayWait && !this.#hasPlace(ip) && !this.#whoGivesWay(ip, nowMs)) return false;
+    const guest: Guest<T> = {
+      it,
+      ip,
+      stage: "waiting",
+      sinceMs: nowMs,
+      stalledAfterMs: STALLED_MS,
+      movedBytes: 0,
+    };
+    this.#guests.set(it, guest);
+    this.#tally(guest, 1);
+    return true;
+  }
+
+  /** A connection ended, whoever ended it. */
+  leave(it: T): void {
+    const guest = this.#guests.get(it);
+    if (!guest) return;
+    this.#guests.delete(it);
+    this.#tally(guest, -1);
+  }
+
+  /** A message was completed. */
+  completed(it: T, nowMs: number): void {
+    const guest = this.#guests.get(it);
+    if (!guest) return;
+    guest.sinceMs = nowMs;
+    guest.stalledAfterMs = STALLED_MS;
+    guest.movedBytes = 0;
+  }
+
+  /** Content that is pushed to us came. */
+  moved(it: T, bytes: number, nowMs: number): void {
+    const guest = this.#guests.get(it);
+    if (!guest) return;
+    guest.stalledAfterMs = STALLED_CONTENT_MS;
+    guest.movedBytes += bytes;
+    if (guest.movedBytes < PROGRESS_BYTES) return;
+    guest.movedBytes = 0;
+    guest.sinceMs = nowMs;
+  }
+
+  /** It asked for content; `turn` says when it is to be sent. False: too many wait for theirs already. */
+  wantsContent(it: T): boolean {
+    const guest = this.#guests.get(it);
+    if (!guest || (!this.#maySend(guest.ip) && !this.#hasRoomToWait())) return false;
+    this.#move(guest, "queued");
+    return true;
+  }
+
+  /** Its content was sent, or not; it may say something else now. */
+  contentEnded(it: T, nowMs: number): void {
+    const guest = this.#guests.get(it);
+    if (!guest) return;
+    this.#move(guest, "talking");
+    guest.sinceMs = nowMs;
+  }
+
+  /** What follows from all that happened; ask after each call above, and now and then while somebody waits. */
+  turn(nowMs: number): Turn<T> {
+    const evict: T[] = [];
+    const serve: T[] = [];
+    const send: T[] = [];
+    if (this.#all.queued > 0) {
+      for (const guest of this.#guests.values()) {
+        if (guest.stage !== "queued" || !this.#maySend(guest.ip)) continue;
+        this.#move(guest, "sending");
+        send.push(guest.it);
+      }
+    }
+    /** Machines for which no place was to be had in this turn. */
+    const inVain = new Set<string>();
+    for (const guest of this.#all.waiting > 0 ? this.#guests.values() : []) {
+      if (guest.stage !== "waiting" || inVain.has(guest.ip)) continue;
+      if (!this.#hasPlace(guest.ip)) {
+        const other = this.#whoGivesWay(guest.ip, nowMs);
+        if (!other) {
+          inVain.add(guest.ip);
+          continue;
+        }
+        this.leave(other.it);
+        evict.push(other.it);
+      }
+      this.#move(guest, "talking");
+      guest.sinceMs = nowMs;
+      serve.push(guest.it);
+    }
+    return { evict, serve, send };
+  }
+
+  /** No descriptor is left: whoever stands still longest goes, if anybody does. */
+  relieve(nowMs: number): T | undefined {
+    const guest = longest([...this.#guests.values()].filter((each) => isStalled(each, nowMs)));
+    if (guest) this.leave(guest.it);
+    return guest?.it;
+  }
+
+  #hasPlace(ip: string): boolean {
+    const { maxConnections, maxConnectionsPerAddress } = this.limits;
+    return served(this.#all) < maxConnections && served(this.#at(ip)) < maxConnectionsPerAddress;
+  }
+
+  #hasRoomToWait(): boolean {
+    return this.#all.waiting + this.#all.queued < this.limits.maxWaitingConnections;
+  }
+
+  #maySend(ip: string): boolean {
+    const share = (places: number) => Math.max(1, Math.floor(places * 3 / 4));
+    const { maxConnections, maxConnectionsPerAddress } = this.limits;
+    return this.#all.sending < share(maxConnections) &&
+      this.#at(ip).sending < share(maxConnectionsPerAddress);
+  }
+
+  /** Whose place somebody from this machine may have: where its own machine is full, one of its own. */
+  #whoGivesWay(ip: string, nowMs: number): Guest<T> | undefined {
+    const own = served(this.#at(ip));
+    const isOwnFull = own >= this.limits.maxConnectionsPerAddress;
+    const talking = [...this.#guests.values()].filter((guest) =>
+      guest.stage === "talking" && (!isOwnFull || guest.ip === ip)
+    );
+    const stalled = talking.filter((guest) => isStalled(guest, nowMs));
+    if (stalled.length > 0 || isOwnFull) return longest(stalled);
+    // Nobody stands still: a machine that has many gives one to a machine that has few.
+    return longest(talking.filter((guest) => served(this.#at(guest.ip)) > 2 * own + 1));
+  }
+
+  #at(ip: string): Tally {
+    return this.#perMachine.get(ip) ?? emptyTally();
+  }
+
+  #move(guest: Guest<T>, stage: Stage): void {
+    this.#tally(guest, -1);
+    guest.stage = stage;
+    this.#tally(guest, 1);
+  }
+
+  #tally({ ip, stage }: Guest<T>, by: 1 | -1): void {
+    this.#all[stage] += by;
+    const tally = this.#at(ip);
+    tally[stage] += by;
+    if (served(tally) + tally.waiting + tally.queued > 0) this.#perMachine.set(ip, tally);
+    else this.#perMachine.delete(ip);
+  }
+}
+
+function emptyTally(): Tally {
+  return { waiting: 0, talking: 0, queued: 0, sending: 0 };
+}
+
+const served = ({ talking, sending }: Tally) => talking + sending;
+
+function isStalled({ stage, sinceMs, stalledAfterMs }: Guest<unknown>, nowMs: number): boolean {
+  return stage === "talking" && nowMs - sinceMs >= stalledAfterMs;
+}
+
+function longest<T>(guests: readonly Guest<T>[]): Guest<T> | undefined {
+  return guests.reduce<Guest<T> | undefined>(
+    (first, guest) => first === undefined || guest.sinceMs < first.sinceMs ? guest : first,
+    undefined,
+  );
+}

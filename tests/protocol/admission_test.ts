@@ -1,0 +1,194 @@
+// Who is served, who waits, and who gives way: places go to who uses them, and nobody takes all of them.
+
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import fc from "fast-check";
+import { Admission, type AdmissionLimits } from "../../protocol/admission.ts";
+
+const LIMITS = { maxConnections: 8, maxConnectionsPerAddress: 4, maxWaitingConnections: 6 };
+
+/** Connections are numbers; what a turn says is noted. */
+class Door {
+  readonly admission: Admission<number>;
+  readonly served = new Set<number>();
+  readonly sending = new Set<number>();
+  readonly evicted: number[] = [];
+  nowMs = 0;
+  #next = 0;
+
+  constructor(limits: Partial<AdmissionLimits> = {}, known: readonly string[] = []) {
+    this.admission = new Admission({ ...LIMITS, ...limits }, (ip) => known.includes(ip));
+  }
+
+  /** The number of the connection, or undefined where it is closed at once. */
+  arrive(ip = "a"): number | undefined {
+    const number = this.#next++;
+    const isIn = this.admission.arrive(number, ip, this.nowMs);
+    this.turn();
+    return isIn ? number : undefined;
+  }
+
+  arriveMany(count: number, ip = "a"): (number | undefined)[] {
+    return Array.from({ length: count }, () => this.arrive(ip));
+  }
+
+  leave(number: number): void {
+    this.admission.leave(number);
+    this.served.delete(number);
+    this.sending.delete(number);
+    this.turn();
+  }
+
+  want(number: number): boolean {
+    const mayWait = this.admission.wantsContent(number);
+    this.turn();
+    return mayWait;
+  }
+
+  turn(): void {
+    const { evict, serve, send } = this.admission.turn(this.nowMs);
+    for (const number of evict) {
+      this.evicted.push(number);
+      this.served.delete(number);
+    }
+    for (const number of serve) this.served.add(number);
+    for (const number of send) this.sending.add(number);
+  }
+}
+
+Deno.test("a machine has its places and no more; a few strangers wait, the others are closed", () => {
+  const door = new Door({ maxWaitingConnections: 100 });
+  door.arriveMany(30);
+  deepStrictEqual([...door.served], [0, 1, 2, 3]);
+  strictEqual(door.admission.size, 4 + 16, "16 may wait");
+});
+
+Deno.test("the burst of a known peer waits, up to the limit, and is served in its order", () => {
+  const door = new Door({}, ["a"]);
+  const all = door.arriveMany(12);
+  deepStrictEqual(all.map((number) => number !== undefined), [
+    ...Array(10).fill(true),
+    false,
+    false,
+  ]);
+  for (const number of [0, 1, 2]) door.leave(number);
+  deepStrictEqual([...door.served], [3, 4, 5, 6]);
+});
+
+Deno.test("who stands still gives way, the longest first, to somebody of the same machine or of another", () => {
+  const door = new Door();
+  door.arriveMany(4, "a");
+  door.nowMs = 500;
+  door.arriveMany(4, "b");
+  door.nowMs = 999;
+  door.arrive("c");
+  // Nobody stood still for a second, but a machine that has none yet gets one of a machine that has many.
+  deepStrictEqual(door.evicted, [0]);
+  door.nowMs = 1_000;
+  door.arrive("a");
+  deepStrictEqual(door.evicted, [0, 1]);
+  door.arrive("a");
+  door.nowMs = 1_500;
+  door.arrive("c");
+  door.arrive("b");
+  deepStrictEqual(door.evicted, [0, 1, 2, 3, 4]);
+});
+
+Deno.test("who completes messages or moves content keeps its place", () => {
+  const door = new Door({}, ["a"]);
+  door.arriveMany(4);
+  for (door.nowMs = 0; door.nowMs < 10_000; door.nowMs += 900) {
+    door.admission.completed(0, door.nowMs);
+    for (const number of [1, 2]) door.admission.moved(number, 700, door.nowMs);
+    door.admission.moved(3, 1, door.nowMs); // drips
+  }
+  strictEqual(door.evicted.length, 0, "nobody came");
+  door.arriveMany(2);
+  deepStrictEqual(door.evicted, [3]);
+  door.nowMs += 1_000;
+  door.turn();
+  deepStrictEqual(door.evicted, [3, 0], "content that is pushed may pause longer than a message");
+});
+
+Deno.test("content takes three places in four; who waits for it gives its place back meanwhile", () => {
+  const door = new Door({}, ["a"]);
+  door.arriveMany(4);
+  for (const number of [0, 1, 2, 3]) ok(door.want(number));
+  deepStrictEqual([...door.sending], [0, 1, 2]);
+  const message = door.arrive();
+  ok(door.served.has(message!), "there is room for a message");
+  door.admission.contentEnded(0, door.nowMs);
+  door.turn();
+  deepStrictEqual([...door.sending], [0, 1, 2, 3]);
+});
+
+Deno.test("who reads slowly is never evicted, nor who waits for content", () => {
+  const door = new Door({}, ["a"]);
+  door.arriveMany(4);
+  for (const number of [0, 1, 2, 3]) door.want(number);
+  door.nowMs = 60_000;
+  door.arriveMany(5);
+  strictEqual(door.evicted.some((number) => number < 4), false);
+});
+
+Deno.test("so many wait for their content and no more", () => {
+  const door = new Door({ maxConnections: 100, maxConnectionsPerAddress: 4 }, ["a"]);
+  let refused = 0;
+  for (let i = 0; i < 20; i++) {
+    const number = door.arrive();
+    if (number !== undefined && !door.want(number)) {
+      refused++;
+      door.leave(number);
+    }
+  }
+  strictEqual(door.sending.size, 3);
+  strictEqual(refused, 20 - 3 - LIMITS.maxWaitingConnections);
+});
+
+Deno.test("without descriptors whoever stands still longest goes, and nobody else", () => {
+  const door = new Door();
+  door.arriveMany(2);
+  strictEqual(door.admission.relieve(500), undefined);
+  door.admission.completed(0, 500);
+  deepStrictEqual([door.admission.relieve(1_200), door.admission.relieve(1_200)], [1, undefined]);
+});
+
+Deno.test("whatever happens in whatever order, no bound is passed and nobody who may be served waits", () => {
+  const machines = ["a", "b", "c", "d"];
+  const step = fc.record({
+    act: fc.constantFrom("arrive", "arrive", "leave", "want", "ended", "completed", "moved"),
+    machine: fc.constantFrom(...machines),
+    which: fc.nat(40),
+    waitMs: fc.constantFrom(0, 0, 10, 400, 1_100),
+  });
+  fc.assert(fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+    const door = new Door({}, ["a", "b"]);
+    const ips = new Map<number, string>();
+    for (const { act, machine, which, waitMs } of steps) {
+      door.nowMs += waitMs;
+      const known = [...door.served];
+      const one = known[which % Math.max(1, known.length)];
+      if (act === "arrive") {
+        const number = door.arrive(machine);
+        if (number !== undefined) ips.set(number, machine);
+      } else if (one !== undefined) {
+        if (act === "leave") door.leave(one);
+        if (act === "want" && !door.sending.has(one) && !door.want(one)) door.leave(one);
+        if (act === "ended" && door.sending.delete(one)) {
+          door.admission.contentEnded(one, door.nowMs);
+        }
+        if (act === "completed") door.admission.completed(one, door.nowMs);
+        if (act === "moved") door.admission.moved(one, which * 100, door.nowMs);
+        door.turn();
+      }
+      const holding = [...door.served].filter((each) => door.admission.has(each));
+      ok(door.admission.size <= LIMITS.maxConnections + LIMITS.maxWaitingConnections);
+      ok(door.sending.size <= 6, "a quarter is left for messages");
+      for (const ip of machines) {
+        const there = holding.filter((each) => ips.get(each) === ip);
+        const sending = there.filter((each) => door.sending.has(each));
+        ok(sending.length <= 3, `${ip} is sent ${sending.length} contents at once`);
+      }
+      ok(door.evicted.every((each) => !door.sending.has(each)), "no content under way is cut off");
+    }
+  }));
+});
