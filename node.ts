@@ -27,7 +27,7 @@ const STOP_MS = 5_000;
 
 /** What the loop needs of the store besides transfers. */
 export interface NodeStore extends TransferStore {
-  trash(fileId: string): Promise<void>;
+  trash(fileId: string, why: "deleted" | "unwanted"): Promise<void>;
   /** The content is not what it was, or cannot be read: it is not held any more. */
   release(fileId: string): void;
 }
@@ -200,7 +200,7 @@ export class Node {
       case "drop":
         return this.transfers.drop(effect.receipt);
       case "trash":
-        return this.#job(this.#trash(effect.fileId));
+        return this.#job(this.#trash(effect));
       case "save":
         return this.options.onSave();
       case "event":
@@ -223,9 +223,9 @@ export class Node {
     this.#waiters.delete(fileId);
   }
 
-  async #trash(fileId: string): Promise<void> {
+  async #trash({ fileId, why }: Extract<Effect, { kind: "trash" }>): Promise<void> {
     try {
-      await this.options.store.trash(fileId);
+      await this.options.store.trash(fileId, why);
     } catch (error) {
       this.options.onEvent({ name: "trouble", text: messageOf(error) });
     }

@@ -76,6 +76,7 @@ export class Service {
       owner: options.peerId,
       maxFileBytes: limits.maxFileBytes,
       minFreeBytes: limits.minFreeBytes,
+      pushQuotaBytes: limits.pushQuotaBytes,
       durability: options.durability,
       now: Date.now,
     });
@@ -215,7 +216,7 @@ export class Service {
 
   /** Brings a deleted file back from the trash; takes a unique beginning of the id too. Throws `Error`. */
   async restore(text: string): Promise<FileRecord> {
-    const ids = (await this.store.trashed()).filter((fileId) => fileId.startsWith(text));
+    const ids = this.store.trashed().filter((fileId) => fileId.startsWith(text));
     if (ids.length > 1) throw new Error(`${ids.length} deleted files begin with "${text}"`);
     const held = await this.store.restore(ids[0] ?? text);
     this.node.dispatch({ kind: "held", files: [held], how: "restored" });
@@ -246,6 +247,10 @@ export class Service {
     const nowMs = performance.now();
     for (const [fileId, seconds] of await store.snapshots.loadDeleted()) {
       catalogue.restoreTombstone(fileId, nowMs - Math.max(0, Date.now() - seconds * 1000));
+    }
+    for (const [fileId, { why, unixSeconds }] of store.loaded.removed) {
+      if (why === "unwanted") catalogue.unwanted.add(fileId);
+      else catalogue.restoreTombstone(fileId, nowMs - Math.max(0, Date.now() - unixSeconds * 1000));
     }
     for (const { file, holderlessSince, unwanted } of store.loaded.entries) {
       catalogue.learn(file, nowMs);

@@ -165,8 +165,8 @@ export type Effect =
     readonly source?: string;
   }
   | { readonly kind: "drop"; readonly receipt: number }
-  /** Move the content to the trash. */
-  | { readonly kind: "trash"; readonly fileId: string }
+  /** Move the content to the trash: its owner deleted it, or it is not wanted here. */
+  | { readonly kind: "trash"; readonly fileId: string; readonly why: "deleted" | "unwanted" }
   /** The catalogue, the tombstones or the peers changed: save soon. */
   | { readonly kind: "save" }
   | { readonly kind: "event"; readonly event: PeerEvent };

@@ -86,7 +86,7 @@ export class Sharing {
       state.refuse(from, "delete-rate", "Not deleted: it deletes more than is obeyed in a minute");
       return;
     }
-    this.#remove(entry.file, entry.held);
+    this.#remove(entry.file, entry.held, "deleted");
     state.catalogue.bury(fileId, state.nowMs);
     state.tell({ name: "deleted", file: entry.file, by: "owner" });
     state.save();
@@ -157,7 +157,9 @@ export class Sharing {
       const { fileId } = held.file;
       const wasKept = this.#keeping.delete(fileId);
       if ((how === "fetched" || how === "pushed") && !wasKept) {
-        state.emit({ kind: "trash", fileId }); // it was deleted while the store kept it
+        // It was deleted while the store kept it.
+        const isDeleted = state.catalogue.isDeleted(fileId, state.nowMs);
+        state.emit({ kind: "trash", fileId, why: isDeleted ? "deleted" : "unwanted" });
         continue;
       }
       if (state.catalogue.isDeleted(fileId, state.nowMs)) state.catalogue.lift(fileId);
@@ -195,8 +197,9 @@ export class Sharing {
     const entry = state.catalogue.get(fileId);
     if (!entry) return;
     const { file } = entry;
-    this.#remove(file, entry.held);
-    if (file.owner === state.config.peerId) {
+    const isOurs = file.owner === state.config.peerId;
+    this.#remove(file, entry.held, isOurs ? "deleted" : "unwanted");
+    if (isOurs) {
       state.catalogue.bury(fileId, state.nowMs);
       const message: Message = { type: "DELETE", from: file.owner, fileId, ext: state.ext };
       state.sendToAll(state.membership.all(), message);
@@ -305,10 +308,11 @@ export class Sharing {
     state.emit({ kind: "copy", file, to, voucher, peerId });
   }
 
-  #remove(file: FileRecord, held: boolean): void {
-    this.#keeping.delete(file.fileId);
-    this.downloads.abandon(file.fileId, "It was deleted meanwhile");
-    if (held) this.state.emit({ kind: "trash", fileId: file.fileId });
+  #remove(file: FileRecord, held: boolean, why: "deleted" | "unwanted"): void {
+    const { fileId } = file;
+    this.#keeping.delete(fileId);
+    this.downloads.abandon(fileId, "It was deleted meanwhile");
+    if (held) this.state.emit({ kind: "trash", fileId, why });
   }
 
   /** Why a DELETE does not count, or undefined when it does. */

@@ -91,7 +91,10 @@ export class FileIntake {
 const READ_BYTES = 1024 * 1024;
 
 /** Hash state of a file on disk. Gives way to other work between reads. */
-export async function hashFile(path: string): Promise<{ hash: Hash; sizeBytes: number }> {
+export async function hashFile(
+  path: string,
+  onBytes: (bytes: number) => void = () => {},
+): Promise<{ hash: Hash; sizeBytes: number }> {
   const file = await Deno.open(path, { read: true });
   try {
     const hash = createHash("sha256");
@@ -102,6 +105,7 @@ export async function hashFile(path: string): Promise<{ hash: Hash; sizeBytes: n
       if (read === null) return { hash, sizeBytes };
       hash.update(buffer.subarray(0, read));
       sizeBytes += read;
+      onBytes(read);
     }
   } finally {
     file.close();

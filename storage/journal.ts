@@ -4,6 +4,7 @@
 
 import { createHash } from "node:crypto";
 import * as v from "valibot";
+import { MAX_TOMBSTONES } from "../protocol/limits.ts";
 import { parseJson } from "../protocol/message.ts";
 import { asStorageError } from "./errors.ts";
 import { entryOf, entryText, type MetadataEntry } from "./metadata.ts";
@@ -14,13 +15,30 @@ const MIN_COMPACT_LINES = 1_000;
 export type JournalRecord =
   | { readonly op: "hold"; readonly entry: MetadataEntry }
   | { readonly op: "drop"; readonly fileId: string }
+  /** Deleted, or not wanted here any more; the content goes to the trash after this line. */
+  | {
+    readonly op: "remove";
+    readonly fileId: string;
+    readonly why: Removal["why"];
+    readonly unixSeconds: number;
+  }
   /** Content and folder of these files are safe from a power cut. */
   | { readonly op: "synced"; readonly fileIds: readonly string[] };
+
+/** That a file is not to come back by itself: its owner deleted it, or a person does not want it here. */
+export interface Removal {
+  readonly why: "deleted" | "unwanted";
+  readonly unixSeconds: number;
+}
 
 /** What the journal says: held files, and which of them may be damaged after a crash. */
 export interface JournalState {
   readonly held: Map<string, MetadataEntry>;
   readonly unsynced: Set<string>;
+  /** Removed files that were not held again since. */
+  readonly removed: Map<string, Removal>;
+  /** Removed files whose content may not have reached the trash. */
+  readonly removing: Map<string, MetadataEntry>;
   readonly lines: number;
   readonly damagedLines: number;
 }
@@ -28,6 +46,7 @@ export interface JournalState {
 export class Journal {
   #file: Deno.FsFile | undefined;
   #lines = 0;
+  #removed = new Map<string, Removal>();
 
   constructor(readonly path: string, readonly temporaries: string) {}
 
@@ -42,6 +61,8 @@ export class Journal {
     }
     const held = new Map<string, MetadataEntry>();
     const unsynced = new Set<string>();
+    const removed = new Map<string, Removal>();
+    const removing = new Map<string, MetadataEntry>();
     let damagedLines = 0;
     const lines = text.split("\n").filter((line) => line !== "");
     for (const line of lines) {
@@ -51,14 +72,29 @@ export class Journal {
         continue;
       }
       switch (record.op) {
-        case "hold":
-          held.set(record.entry.file.fileId, record.entry);
-          unsynced.add(record.entry.file.fileId);
+        case "hold": {
+          const { fileId } = record.entry.file;
+          held.set(fileId, record.entry);
+          unsynced.add(fileId);
+          removed.delete(fileId);
+          removing.delete(fileId);
           break;
+        }
         case "drop":
           held.delete(record.fileId);
           unsynced.delete(record.fileId);
+          removing.delete(record.fileId);
           break;
+        case "remove": {
+          const { fileId, why, unixSeconds } = record;
+          const entry = held.get(fileId);
+          if (entry) removing.set(fileId, entry);
+          held.delete(fileId);
+          unsynced.delete(fileId);
+          removed.delete(fileId); // so that the order is that of time
+          removed.set(fileId, { why, unixSeconds });
+          break;
+        }
         case "synced":
           for (const fileId of record.fileIds) unsynced.delete(fileId);
           break;
@@ -67,7 +103,8 @@ export class Journal {
       }
     }
     this.#lines = lines.length;
-    return { held, unsynced, lines: lines.length, damagedLines };
+    this.#removed = removed;
+    return { held, unsynced, removed, removing, lines: lines.length, damagedLines };
   }
 
   /** Appends in one write, so that lines of one call stand together. Throws `StorageError`. */
@@ -81,6 +118,7 @@ export class Journal {
       for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
       if (sync) this.#file.syncDataSync();
       this.#lines += records.length;
+      for (const record of records) this.#noteRemoval(record);
     } catch (cause) {
       throw asStorageError(cause, `Cannot write ${this.path}`);
     }
@@ -92,16 +130,22 @@ export class Journal {
   }
 
   isWorthCompacting(heldFiles: number): boolean {
-    return this.#lines > MIN_COMPACT_LINES && this.#lines > 4 * heldFiles;
+    return this.#lines > MIN_COMPACT_LINES &&
+      this.#lines > 4 * (heldFiles + this.#removed.size);
   }
 
   /**
-   * Replaces all lines by one per held file; `unsynced` ones stay so. Throws `StorageError`.
+   * Replaces all lines by one per held or removed file; `unsynced` ones stay so. Throws `StorageError`.
    * Nothing can be appended meanwhile: it happens in one turn.
    */
   compact(held: readonly MetadataEntry[], unsynced: ReadonlySet<string>): void {
     const fileIds = held.map(({ file }) => file.fileId).filter((id) => !unsynced.has(id));
-    const records: JournalRecord[] = held.map((entry) => ({ op: "hold", entry }));
+    const records: JournalRecord[] = [...this.#removed].map(([fileId, removal]) => ({
+      op: "remove",
+      fileId,
+      ...removal,
+    }));
+    records.push(...held.map((entry): JournalRecord => ({ op: "hold", entry })));
     if (fileIds.length > 0) records.push({ op: "synced", fileIds });
     const temporary = `${this.temporaries}/journal.jsonl`;
     try {
@@ -121,6 +165,17 @@ export class Journal {
     this.#file?.close();
     this.#file = undefined;
   }
+
+  #noteRemoval(record: JournalRecord): void {
+    if (record.op === "hold") this.#removed.delete(record.entry.file.fileId);
+    if (record.op !== "remove") return;
+    const { fileId, why, unixSeconds } = record;
+    this.#removed.delete(fileId);
+    if (this.#removed.size >= MAX_TOMBSTONES) {
+      this.#removed.delete(this.#removed.keys().next().value!);
+    }
+    this.#removed.set(fileId, { why, unixSeconds });
+  }
 }
 
 const sum = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 8);
@@ -135,6 +190,12 @@ function lineOf(record: JournalRecord): string {
 const RecordShape = v.variant("op", [
   v.object({ op: v.literal("hold"), entry: v.unknown() }),
   v.object({ op: v.literal("drop"), fileId: v.string() }),
+  v.object({
+    op: v.literal("remove"),
+    fileId: v.string(),
+    why: v.picklist(["deleted", "unwanted"]),
+    unixSeconds: v.number(),
+  }),
   v.object({ op: v.literal("synced"), fileIds: v.array(v.string()) }),
 ]);
 

@@ -4,7 +4,7 @@
 
 import * as v from "valibot";
 import { readText } from "./atomic.ts";
-import type { Journal } from "./journal.ts";
+import type { Journal, Removal } from "./journal.ts";
 import type { Layout } from "./layout.ts";
 import { type MetadataEntry, parseMetadata } from "./metadata.ts";
 import type { ShelvedFile } from "./shelf.ts";
@@ -14,6 +14,10 @@ export interface LoadedStore {
   readonly shelved: readonly ShelvedFile[];
   /** Where files lay that a crash may have damaged: recognized by content or not shared at all. */
   readonly suspects: ReadonlyMap<string, string>;
+  /** Removed files: not to come back by themselves. */
+  readonly removed: ReadonlyMap<string, Removal>;
+  /** Removed files whose content a crash may have kept from the trash. */
+  readonly removing: readonly ShelvedFile[];
   /** Everything that is known, held or not. */
   readonly entries: readonly MetadataEntry[];
   /** Names of files that were already without owner. */
@@ -47,12 +51,18 @@ export async function loadStore(
     if (state!.unsynced.has(file.fileId)) suspects.set(file.fileId, placement.diskName);
     else shelved.push({ file, placement, pushed });
   }
+  const removing: ShelvedFile[] = [];
+  for (const { file, placement, pushed = false } of state?.removing.values() ?? []) {
+    if (placement) removing.push({ file, placement, pushed });
+  }
   const unclaimed = await loadUnclaimed(layout);
   const journalled = [...state?.held.values() ?? []];
   const known = new Set(journalled.map(({ file }) => file.fileId));
   return {
     shelved,
     suspects,
+    removed: state?.removed ?? new Map(),
+    removing,
     entries: [...journalled, ...entries.filter(({ file }) => !known.has(file.fileId))],
     unclaimed: unclaimed ?? [],
     // Either of them alone brings everything back; without both there may have been more.

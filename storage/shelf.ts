@@ -21,6 +21,8 @@ export class Shelf {
   readonly #reserved = new Set<string>();
   /** Ids whose content may not have reached the disk for good. */
   readonly unsynced = new Set<string>();
+  /** Bytes that came by pushes nobody asked for. */
+  pushedBytes = 0;
 
   constructor(readonly journal: Journal) {}
 
@@ -88,6 +90,7 @@ export class Shelf {
     const { diskName } = shelved.placement;
     this.#forget(fileId);
     this.#files.set(fileId, shelved);
+    if (shelved.pushed) this.pushedBytes += shelved.placement.sizeBytes;
     let ids = this.#byName.get(diskName);
     if (!ids) {
       this.#byName.set(diskName, ids = new Set());
@@ -108,7 +111,8 @@ export class Shelf {
   #forget(fileId: string): void {
     const shelved = this.#files.get(fileId);
     if (!shelved) return;
-    const { diskName } = shelved.placement;
+    const { diskName, sizeBytes } = shelved.placement;
+    if (shelved.pushed) this.pushedBytes -= sizeBytes;
     this.#files.delete(fileId);
     this.unsynced.delete(fileId);
     const ids = this.#byName.get(diskName)!;

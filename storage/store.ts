@@ -8,15 +8,16 @@ import { statfsSync } from "node:fs";
 import type { FileRecord } from "../protocol/message.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 import { FileIntake } from "./intake.ts";
-import { Journal } from "./journal.ts";
+import { Journal, type Removal } from "./journal.ts";
 import { clearTemporaries, type Layout, layoutOf, lockStore, makeFolders } from "./layout.ts";
 import { type LoadedStore, loadStore } from "./load.ts";
 import { loadNodeKey } from "./identity.ts";
 import type { MetadataEntry } from "./metadata.ts";
+import { type FileReader, openHeld } from "./reader.ts";
 import { type Changes, freeId, type Knowledge, Reconciler, setModified } from "./reconcile.ts";
 import { entryOfShelved, Shelf, type ShelvedFile } from "./shelf.ts";
 import { Snapshots } from "./snapshots.ts";
-import { Trash } from "./trash.ts";
+import { Trash, type TrashSize } from "./trash.ts";
 
 const GiB = 1024 ** 3;
 /** Content reaches the disk for good within this time after it was kept. */
@@ -29,6 +30,8 @@ export interface StoreOptions {
   readonly maxFileBytes: number;
   /** Space that stays free; undefined means the larger of 1 GiB and 1 % of the disk. */
   readonly minFreeBytes: number | undefined;
+  /** What others pushed here may take so much, with what of it lies in the trash. */
+  readonly pushQuotaBytes: number;
   /** "full": content is on the disk for good before it is shown; "normal": within 5 s. */
   readonly durability: "normal" | "full";
   /** Unix milliseconds. */
@@ -42,30 +45,6 @@ export interface HeldContent {
   readonly pushed?: boolean;
 }
 
-/** Content of a held file, for sending. */
-export class FileReader {
-  constructor(readonly file: Deno.FsFile, readonly sizeBytes: number) {}
-
-  /** Fills the buffer; 0 at the end. */
-  readInto(buffer: Uint8Array): number {
-    let filled = 0;
-    while (filled < buffer.length) {
-      const read = this.file.readSync(buffer.subarray(filled));
-      if (read === null) break;
-      filled += read;
-    }
-    return filled;
-  }
-
-  seek(offset: number): void {
-    this.file.seekSync(offset, Deno.SeekMode.Start);
-  }
-
-  close(): void {
-    this.file.close();
-  }
-}
-
 export class Store {
   readonly layout: Layout;
   readonly shelf: Shelf;
@@ -76,6 +55,8 @@ export class Store {
   #savedUnclaimed: string;
   #serial = 0;
   #minFreeBytes: number;
+  /** Removed files that could not be moved to the trash yet. */
+  readonly #untrashed = new Map<string, Removal["why"]>();
   #scanning: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -131,7 +112,8 @@ export class Store {
       if (loaded.damagedAside !== undefined) {
         await Deno.rename(layout.metadata, loaded.damagedAside);
       }
-      await store.#trash.purge();
+      await store.#trash.load();
+      await store.#finishRemovals();
       return store;
     } catch (cause) {
       lock.close();
@@ -198,6 +180,7 @@ export class Store {
       await Deno.remove(intake.path);
       this.shelf.release(diskName);
       if (full) await this.sync();
+      this.#keepWithinQuota();
       return { file: { ...file, sizeBytes }, sizeBytes, pushed };
     } catch (cause) {
       await Deno.remove(intake.path).catch(() => {}); // it was kept, or the folder is gone
@@ -208,25 +191,10 @@ export class Store {
     }
   }
 
-  /**
-   * Content for sending; undefined when it is not here or not what it was.
-   * Throws `StorageError` when the process is out of descriptors: that says nothing about the file.
-   */
+  /** Content for sending; see `openHeld`. Throws `StorageError`. */
   reader(fileId: string): FileReader | undefined {
     const placement = this.shelf.get(fileId)?.placement;
-    if (!placement) return undefined;
-    const path = `${this.layout.dir}/${placement.diskName}`;
-    try {
-      const info = Deno.lstatSync(path);
-      if (
-        !info.isFile || info.size !== placement.sizeBytes ||
-        info.mtime?.getTime() !== placement.mtimeMs
-      ) return undefined;
-      return new FileReader(Deno.openSync(path, { read: true }), placement.sizeBytes);
-    } catch (cause) {
-      if (isTransient(cause)) throw asStorageError(cause, `Cannot read ${placement.diskName}`);
-      return undefined; // removed or unreadable
-    }
+    return placement && openHeld(this.layout.dir, placement);
   }
 
   /** Content is not what it was: it is not held any more. The next scan looks at what lies there. */
@@ -234,14 +202,27 @@ export class Store {
     this.shelf.remove([fileId]);
   }
 
-  /** Moves content to the trash, for 24 hours. Throws `StorageError`. */
-  async trash(fileId: string): Promise<void> {
+  /**
+   * Moves content to the trash, for 24 hours. That the file is removed stands in the journal when this
+   * returns its promise, so it does not come back by a crash. What fails is tried again by `tidy`.
+   * Throws `StorageError`.
+   */
+  async trash(fileId: string, why: Removal["why"]): Promise<void> {
     const shelved = this.shelf.get(fileId);
+    this.#untrashed.delete(fileId);
     if (!shelved) return;
-    const { diskName } = shelved.placement;
-    const shared = this.shelf.idsAt(diskName).length > 1;
-    await this.#trash.put(shelved, !shared);
-    this.shelf.remove([fileId]);
+    try {
+      const unixSeconds = Math.round(this.options.now() / 1000);
+      this.journal.append([{ op: "remove", fileId, why, unixSeconds }]);
+      const { diskName } = shelved.placement;
+      const shared = this.shelf.idsAt(diskName).length > 1;
+      await this.#trash.put(shelved, !shared);
+      this.shelf.remove([fileId]);
+      this.#keepWithinQuota();
+    } catch (error) {
+      this.#untrashed.set(fileId, why);
+      throw error;
+    }
   }
 
   /** Brings a file back from the trash. Throws `StorageError` "not-found". */
@@ -268,8 +249,13 @@ export class Store {
   }
 
   /** Ids in the trash. */
-  trashed(): Promise<string[]> {
+  trashed(): string[] {
     return this.#trash.ids();
+  }
+
+  /** What the trash takes of the disk. */
+  get trashSize(): TrashSize {
+    return this.#trash.size;
   }
 
   /** Copies a file from anywhere into the store as one of ours. Throws `StorageError`. */
@@ -387,6 +373,7 @@ export class Store {
   /** Empties what is old from the trash and shortens the journal when that pays. */
   async tidy(): Promise<void> {
     await this.#trash.purge();
+    for (const [fileId, why] of [...this.#untrashed]) await this.trash(fileId, why);
     if (this.journal.isWorthCompacting(this.shelf.size)) this.compactJournal();
   }
 
@@ -401,22 +388,37 @@ export class Store {
     this.lock.close();
   }
 
+  /** A crash came between the word of the journal and the move to the trash. */
+  async #finishRemovals(): Promise<void> {
+    for (const shelved of this.loaded.removing) {
+      const { fileId } = shelved.file;
+      const { diskName } = shelved.placement;
+      // In whatever state it is, it is not ours to publish.
+      const reader = openHeld(this.layout.dir, shelved.placement);
+      reader?.close();
+      if (reader) await this.#trash.put(shelved, this.shelf.idsAt(diskName).length === 0);
+      this.journal.append([{ op: "drop", fileId }]);
+    }
+  }
+
+  /** Others' pushes that were deleted count as long as they lie in the trash, and give their room first. */
+  #keepWithinQuota(): void {
+    const { pushQuotaBytes } = this.options;
+    while (this.shelf.pushedBytes + this.#trash.pushedBytes > pushQuotaBytes) {
+      if (!this.#trash.freeOldestSync(true)) return;
+    }
+  }
+
   #checkSpace(): void {
-    let free = this.freeBytes();
-    if (free < 0 && this.#trash.emptySync()) free = this.freeBytes();
-    if (free >= 0) return;
+    do {
+      if (this.freeBytes() >= 0) return;
+    } while (this.#trash.freeOldestSync());
     const mib = Math.ceil(this.#minFreeBytes / 1024 ** 2);
     throw new StorageError(
       "no-space",
       `Less than ${mib} MiB are free at ${this.layout.dir}; make room, or lower --min-free`,
     );
   }
-}
-
-/** Out of descriptors or memory: nothing that another try may not mend. */
-function isTransient(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return code === "EMFILE" || code === "ENFILE" || code === "ENOMEM";
 }
 
 function exists(path: string): boolean {

@@ -1,4 +1,5 @@
 // Deleted files, kept aside for 24 hours. What is needed to bring one back lies beside it.
+// Always holds: what is in the trash is counted; the oldest goes first when room is needed.
 
 import { asStorageError, StorageError } from "./errors.ts";
 import type { Layout } from "./layout.ts";
@@ -9,28 +10,85 @@ import { entryOfShelved, type ShelvedFile } from "./shelf.ts";
 /** How long a deleted file can be restored. */
 const KEPT_MS = 24 * 3_600_000;
 
+interface Trashed {
+  readonly sizeBytes: number;
+  /** It had come by a push that nobody asked for. */
+  readonly pushed: boolean;
+  readonly sinceMs: number;
+}
+
+/** What the trash takes, for people. */
+export interface TrashSize {
+  readonly files: number;
+  readonly bytes: number;
+}
+
 export class Trash {
+  /** The oldest first. */
+  #index = new Map<string, Trashed>();
+
   constructor(readonly layout: Layout, readonly now: () => number) {}
 
-  /** Moves (or, where other ids need it, links) content here. Throws `StorageError`. */
+  /** Looks what is there, and removes what is older than a day. */
+  async load(): Promise<void> {
+    const found: [string, Trashed][] = [];
+    for await (const { name } of Deno.readDir(this.layout.trash)) {
+      if (!/^[0-9a-f]{64}$/.test(name)) continue;
+      const path = `${this.layout.trash}/${name}`;
+      const [content, note] = await Promise.all([lstat(path), lstat(`${path}.json`)]);
+      const pushed = note !== undefined &&
+        /"pushed": ?true/.test(await Deno.readTextFile(`${path}.json`));
+      found.push([name, {
+        sizeBytes: content?.size ?? 0,
+        pushed,
+        sinceMs: note?.mtime?.getTime() ?? 0,
+      }]);
+    }
+    this.#index = new Map(found.sort(([, a], [, b]) => a.sinceMs - b.sinceMs));
+    await this.purge();
+  }
+
+  get size(): TrashSize {
+    let bytes = 0;
+    for (const { sizeBytes } of this.#index.values()) bytes += sizeBytes;
+    return { files: this.#index.size, bytes };
+  }
+
+  /** Bytes of what others had pushed here. */
+  get pushedBytes(): number {
+    let bytes = 0;
+    for (const { sizeBytes, pushed } of this.#index.values()) if (pushed) bytes += sizeBytes;
+    return bytes;
+  }
+
+  ids(): string[] {
+    return [...this.#index.keys()];
+  }
+
+  /**
+   * Moves (or, where other ids need it, links) content here. Throws `StorageError`.
+   * On a full disk what was deleted before gives its room, and without any, the content is removed for good.
+   */
   async put(shelved: ShelvedFile, move: boolean): Promise<void> {
     const { fileId } = shelved.file;
     const content = `${this.layout.trash}/${fileId}`;
     const source = `${this.layout.dir}/${shelved.placement.diskName}`;
     try {
-      await Deno.remove(content).catch(() => {}); // an older one of the same id
-      await Deno.writeTextFile(`${content}.json`, entryText(entryOfShelved(shelved)) + "\n", {
-        mode: 0o600,
-      });
+      await this.remove(fileId); // an older one of the same id
+      await this.#writeNote(shelved);
       if (move) await Deno.rename(source, content);
       else await Deno.link(source, content);
-      // The time of deletion is when this was written; content keeps its own time.
+      const { sizeBytes } = shelved.placement;
+      this.#index.set(fileId, { sizeBytes, pushed: shelved.pushed, sinceMs: this.now() });
     } catch (cause) {
       if (cause instanceof Deno.errors.NotFound) {
         await this.remove(fileId); // gone already: nothing to keep aside
         return;
       }
-      throw asStorageError(cause, `Cannot delete ${shelved.file.name}`);
+      const error = asStorageError(cause, `Cannot delete ${shelved.file.name}`);
+      if (error.code !== "no-space") throw error;
+      await this.remove(fileId);
+      if (move) await Deno.remove(source).catch(() => {}); // gone already
     }
   }
 
@@ -44,7 +102,7 @@ export class Trash {
         return { file: entry.file, placement: entry.placement, pushed: entry.pushed ?? false };
       }
     } catch (cause) {
-      if (!(cause instanceof Deno.errors.NotFound)) {
+      if (!(cause instanceof Deno.errors.NotFound || cause instanceof SyntaxError)) {
         throw asStorageError(cause, `Cannot restore ${fileId}`);
       }
     }
@@ -60,36 +118,62 @@ export class Trash {
     await this.remove(fileId);
   }
 
-  async ids(): Promise<string[]> {
-    const ids: string[] = [];
-    for await (const { name } of Deno.readDir(this.layout.trash)) {
-      if (/^[0-9a-f]{64}$/.test(name)) ids.push(name);
-    }
-    return ids;
-  }
-
   /** Removes what is older than a day. */
   async purge(): Promise<void> {
-    for (const fileId of await this.ids()) {
-      const info = await Deno.lstat(`${this.layout.trash}/${fileId}.json`).catch(() => undefined);
-      const deletedMs = info?.mtime?.getTime() ?? 0;
-      if (this.now() - deletedMs >= KEPT_MS) await this.remove(fileId);
+    for (const [fileId, { sinceMs }] of this.#index) {
+      if (this.now() - sinceMs >= KEPT_MS) await this.remove(fileId);
     }
   }
 
-  /** Removes everything: room is needed now. Returns whether there was anything. */
-  emptySync(): boolean {
-    let any = false;
-    for (const { name } of Deno.readDirSync(this.layout.trash)) {
-      Deno.removeSync(`${this.layout.trash}/${name}`);
-      any = true;
+  /** Room is needed now: removes the oldest, of what was pushed only if so wished. False when there is none. */
+  freeOldestSync(onlyPushed = false): boolean {
+    for (const [fileId, { pushed }] of this.#index) {
+      if (onlyPushed && !pushed) continue;
+      this.#index.delete(fileId);
+      for (const path of this.#pathsOf(fileId)) {
+        try {
+          Deno.removeSync(path);
+        } catch {
+          // Either may be missing.
+        }
+      }
+      return true;
     }
-    return any;
+    return false;
   }
 
   /** Forgets a file for good. */
   async remove(fileId: string): Promise<void> {
-    await Deno.remove(`${this.layout.trash}/${fileId}`).catch(() => {}); // either may be missing
-    await Deno.remove(`${this.layout.trash}/${fileId}.json`).catch(() => {});
+    this.#index.delete(fileId);
+    for (const path of this.#pathsOf(fileId)) await Deno.remove(path).catch(() => {}); // either may be missing
+  }
+
+  #pathsOf(fileId: string): string[] {
+    const path = `${this.layout.trash}/${fileId}`;
+    return [path, `${path}.json`];
+  }
+
+  /** What the time of deletion is read from later; content keeps its own time. */
+  async #writeNote(shelved: ShelvedFile): Promise<void> {
+    const path = `${this.layout.trash}/${shelved.file.fileId}.json`;
+    const text = entryText(entryOfShelved(shelved)) + "\n";
+    for (;;) {
+      try {
+        await Deno.writeTextFile(path, text, { mode: 0o600 });
+        return;
+      } catch (cause) {
+        const isFull = asStorageError(cause, "").code === "no-space";
+        if (!isFull || !this.freeOldestSync()) throw cause;
+      }
+    }
+  }
+}
+
+async function lstat(path: string): Promise<Deno.FileInfo | undefined> {
+  try {
+    return await Deno.lstat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
   }
 }

@@ -57,7 +57,7 @@ Deno.test("the owner, from its known address, deletes: the copy goes to the tras
   const machine = withOwner();
   machine.reply(oldPeer("b", 2), files(1));
   const effects = machine.delete("owner", idOf(1), "10.0.0.1");
-  deepStrictEqual(only(effects, "trash"), [{ kind: "trash", fileId: idOf(1) }]);
+  deepStrictEqual(only(effects, "trash"), [{ kind: "trash", fileId: idOf(1), why: "deleted" }]);
   deepStrictEqual(events(effects, "deleted").map(({ by }) => by), ["owner"]);
   strictEqual(only(effects, "save").length, 1);
   machine.reply(oldPeer("b", 2), files(1));

@@ -1,6 +1,7 @@
 // Ended at any moment: what was kept is there again, what a crash may have damaged is looked at anew.
 
 import assert from "node:assert/strict";
+import { Trash } from "../../storage/trash.ts";
 import { Snapshots } from "../../storage/snapshots.ts";
 import { bytesOf, inTempDir, namesIn, recordOf, US, withWorld } from "./fixture.ts";
 
@@ -98,12 +99,46 @@ Deno.test("content that was synced is believed by its size and time, and not rea
 Deno.test("what was trashed before a crash is not back after it", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
-    await world.store.trash(file.fileId);
+    await world.store.trash(file.fileId, "deleted");
     world.crash();
     await world.start();
     await world.settle();
     assert.deepEqual(world.holdings(), []);
     assert.deepEqual(await world.store.trashed(), [file.fileId]);
+  });
+});
+
+Deno.test("a removal that a crash cut short is finished at the next start, wherever the crash came", async () => {
+  for (const why of ["deleted", "unwanted"] as const) {
+    for (const isMoved of [false, true]) {
+      await withWorld(async (world) => {
+        const { file } = await world.keep("content");
+        await world.save();
+        world.store.journal.append([{ op: "remove", fileId: file.fileId, why, unixSeconds: 1 }]);
+        const shelved = world.store.shelf.get(file.fileId)!;
+        if (isMoved) await new Trash(world.layout, Date.now).put(shelved, true);
+        world.crash();
+        const changes = await world.start();
+        assert.deepEqual([changes.published, changes.found], [[], []], "it is nobody's new file");
+        await world.settle();
+        assert.deepEqual([world.holdings(), await namesIn(world.dir)], [[], ["metadata.json"]]);
+        assert.equal(world.store.loaded.removed.get(file.fileId)?.why, why);
+        assert.deepEqual(world.store.trashed(), [file.fileId]);
+      });
+    }
+  }
+});
+
+Deno.test("a removed file that was restored is held after a crash", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("content");
+    await world.store.trash(file.fileId, "deleted");
+    await world.store.restore(file.fileId);
+    world.crash();
+    await world.start();
+    await world.settle();
+    assert.deepEqual(world.holdings(), [`alice ${file.fileId}`]);
+    assert.equal(world.store.loaded.removed.size, 0);
   });
 });
 

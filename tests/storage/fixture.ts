@@ -103,6 +103,7 @@ export class World {
       owner: US,
       maxFileBytes: 1024 ** 3,
       minFreeBytes: 0,
+      pushQuotaBytes: 1024 ** 3,
       durability: "normal",
       now: () => this.clockMs,
       ...this.over,

@@ -54,6 +54,8 @@ Deno.test("a journal that was never written is told apart from an empty one", as
     assert.deepEqual(await journal.read(), {
       held: new Map(),
       unsynced: new Set(),
+      removed: new Map(),
+      removing: new Map(),
       lines: 0,
       damagedLines: 0,
     });
@@ -97,6 +99,31 @@ Deno.test("a last line that a crash cut off costs itself, and the next line writ
       const after = (await next.read())!;
       assert.ok(after.held.has(idOf(A)) && after.held.has(idOf(C)), `cut by ${cut}`);
     }
+  });
+});
+
+Deno.test("a removed file does not come back, until it is held again", async () => {
+  await withJournal(async (journal, path) => {
+    const remove: JournalRecord = {
+      op: "remove",
+      fileId: idOf(A),
+      why: "deleted",
+      unixSeconds: 1_744_170_000,
+    };
+    const read = () => new Journal(path, journal.temporaries).read();
+    journal.append([hold(A), hold(B), remove]);
+    const removed = await read();
+    assert.deepEqual([...removed!.held.keys()], [idOf(B)]);
+    assert.deepEqual(removed!.removed.get(idOf(A)), { why: "deleted", unixSeconds: 1_744_170_000 });
+    assert.deepEqual([...removed!.removing.keys()], [idOf(A)], "it may not be in the trash yet");
+    journal.append([drop(A)]);
+    assert.deepEqual([...(await read())!.removing.keys()], []);
+    journal.compact([B], new Set());
+    assert.ok((await read())!.removed.has(idOf(A)), "compacting remembers what was removed");
+    journal.append([hold(A)]);
+    journal.compact([B, A], new Set());
+    const again = await read();
+    assert.deepEqual([[...again!.held.keys()], again!.removed.size], [[idOf(B), idOf(A)], 0]);
   });
 });
 

@@ -82,6 +82,7 @@ Deno.test("a folder that cannot be one is an error that names it", async () => {
           owner: US,
           maxFileBytes: 1,
           minFreeBytes: 0,
+          pushQuotaBytes: 0,
           durability: "normal",
           now: Date.now,
         }),

@@ -24,7 +24,7 @@ async function withSharedFile(
 Deno.test("a trashed file is gone from the folder and from what is held, and comes back as it was", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content", recordOf("content", { name: "a.txt" }));
-    await world.store.trash(file.fileId);
+    await world.store.trash(file.fileId, "deleted");
     assert.deepEqual(world.holdings(), []);
     assert.equal(world.store.reader(file.fileId), undefined);
     assert.deepEqual(await namesIn(world.dir), []);
@@ -43,7 +43,7 @@ Deno.test("a trashed file is gone from the folder and from what is held, and com
 Deno.test("a restored file whose name was taken meanwhile gets another, and both stay", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("old");
-    await world.store.trash(file.fileId);
+    await world.store.trash(file.fileId, "deleted");
     const { file: newer } = await world.keep("new");
     await world.store.restore(file.fileId);
     assert.deepEqual(world.read(file.fileId), bytesOf("old"));
@@ -55,7 +55,7 @@ Deno.test("a restored file whose name was taken meanwhile gets another, and both
 Deno.test("restoring overwrites nothing, whenever it was put there", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("old");
-    await world.store.trash(file.fileId);
+    await world.store.trash(file.fileId, "deleted");
     const { shelf } = world.store;
     const reserve = shelf.reserve.bind(shelf);
     shelf.reserve = (label, isOnDisk) => {
@@ -77,7 +77,7 @@ Deno.test("restoring overwrites nothing, whenever it was put there", async () =>
 Deno.test("a trashed file can be restored after a restart", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
-    await world.store.trash(file.fileId);
+    await world.store.trash(file.fileId, "deleted");
     await world.stop();
     await world.start();
     assert.deepEqual(world.holdings(), []);
@@ -106,7 +106,7 @@ Deno.test("what is not in the trash cannot be restored, and the error says for h
 Deno.test("the trash is emptied of what is older than a day, at a start and while the peer runs", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
-    await world.store.trash(file.fileId);
+    await world.store.trash(file.fileId, "deleted");
     await world.store.tidy();
     assert.deepEqual(await world.store.trashed(), [file.fileId]);
     world.clockMs += DAY_MS;
@@ -114,7 +114,7 @@ Deno.test("the trash is emptied of what is older than a day, at a start and whil
     assert.deepEqual(await world.store.trashed(), []);
 
     const { file: second } = await world.keep("second");
-    await world.store.trash(second.fileId);
+    await world.store.trash(second.fileId, "deleted");
     world.crash();
     world.clockMs += DAY_MS;
     await world.start();
@@ -124,14 +124,14 @@ Deno.test("the trash is emptied of what is older than a day, at a start and whil
 
 Deno.test("trashing what is not held does nothing", async () => {
   await withWorld(async (world) => {
-    await world.store.trash("0".repeat(64));
+    await world.store.trash("0".repeat(64), "deleted");
     assert.deepEqual(await world.store.trashed(), []);
   });
 });
 
 Deno.test("trashing one of two ids of a file leaves the other served", async () => {
   await withSharedFile(async (world, [one, other]) => {
-    await world.store.trash(one);
+    await world.store.trash(one, "deleted");
     assert.deepEqual(world.read(other), bytesOf("same"));
     assert.equal(world.store.reader(one), undefined);
     assert.deepEqual(await namesIn(world.dir), ["file.txt"]);
@@ -143,7 +143,7 @@ Deno.test("trashing one of two ids of a file leaves the other served", async () 
 
 Deno.test("trashing both ids of a file removes it, and both can be restored", async () => {
   await withSharedFile(async (world, ids) => {
-    for (const fileId of ids) await world.store.trash(fileId);
+    for (const fileId of ids) await world.store.trash(fileId, "deleted");
     assert.deepEqual(await namesIn(world.dir), []);
     assert.deepEqual((await world.store.trashed()).sort(), [...ids].sort());
     for (const fileId of ids) await world.store.restore(fileId);
@@ -155,7 +155,7 @@ Deno.test("trashing both ids of a file removes it, and both can be restored", as
 
 Deno.test("a restored file that shared its content with another does not change with it", async () => {
   await withSharedFile(async (world, [one, other]) => {
-    await world.store.trash(one);
+    await world.store.trash(one, "deleted");
     await Deno.writeTextFile(`${world.dir}/file.txt`, "edited in place");
     await world.settle();
     assert.equal(world.store.reader(other), undefined);
@@ -168,7 +168,7 @@ Deno.test("a restored file that shared its content with another does not change 
 Deno.test("restoring a file that was fetched again meanwhile leaves nothing behind to be shared as ours", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
-    await world.store.trash(file.fileId);
+    await world.store.trash(file.fileId, "deleted");
     await world.keep("content");
     await world.store.restore(file.fileId).catch((error) => {
       assert.ok(error instanceof StorageError);
@@ -184,15 +184,69 @@ Deno.test("a file that is gone already can be trashed, and is no longer held", a
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await Deno.remove(`${world.dir}/file.txt`);
-    await world.store.trash(file.fileId);
+    await world.store.trash(file.fileId, "deleted");
     assert.deepEqual(world.holdings(), []);
+  });
+});
+
+Deno.test("what is in the trash is counted, also after a restart", async () => {
+  await withWorld(async (world) => {
+    for (const content of ["1", "22"]) {
+      const { file } = await world.keep(content);
+      await world.store.trash(file.fileId, "deleted");
+    }
+    assert.deepEqual(world.store.trashSize, { files: 2, bytes: 3 });
+    world.crash();
+    await world.start();
+    assert.deepEqual(world.store.trashSize, { files: 2, bytes: 3 });
+    await world.store.restore(world.store.trashed()[0]!);
+    assert.equal(world.store.trashSize.files, 1);
+  });
+});
+
+Deno.test("deleted pushes count against the quota, and the oldest of them give their room first", async () => {
+  const keepPushed = async (world: World, content: string) => {
+    const intake = world.store.intake();
+    intake.write(bytesOf(content));
+    const file = recordOf(content);
+    await world.store.keep(intake, { file, sizeBytes: content.length, pushed: true });
+    return file.fileId;
+  };
+  await withWorld(async (world) => {
+    const { file: ours } = await world.keep("not pushed at all");
+    await world.store.trash(ours.fileId, "unwanted");
+    const [first, second] = [
+      await keepPushed(world, "1".repeat(40)),
+      await keepPushed(world, "2".repeat(40)),
+    ];
+    for (const fileId of [first, second]) await world.store.trash(fileId, "deleted");
+    assert.deepEqual(world.store.trashed(), [ours.fileId, first, second]);
+    await keepPushed(world, "3".repeat(40));
+    assert.deepEqual(world.store.trashed(), [ours.fileId, second]);
+  }, { pushQuotaBytes: 100 });
+});
+
+Deno.test("the oldest in the trash goes first, and only until there is room", async () => {
+  let isFull = false;
+  await withWorld(async (world) => {
+    const ids: string[] = [];
+    for (const content of ["1", "2", "3"]) {
+      const { file } = await world.keep(content);
+      await world.store.trash(file.fileId, "deleted");
+      ids.push(file.fileId);
+    }
+    // A disk that has room again once two of three are gone.
+    world.store.freeBytes = () => isFull && world.store.trashed().length > 1 ? -1 : 1;
+    isFull = true;
+    world.store.intake().abort();
+    assert.deepEqual(world.store.trashed(), [ids[2]]);
   });
 });
 
 Deno.test("the trash gives its room when room is needed", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
-    await world.store.trash(file.fileId);
+    await world.store.trash(file.fileId, "deleted");
     world.crash();
     const poor = new World(world.dir, { minFreeBytes: Number.MAX_SAFE_INTEGER });
     await poor.start();
