@@ -10,6 +10,7 @@ import { type Host, isConnectionError, receiveMessages, sendFile } from "./proto
 import type { Timestamp } from "./protocol/fileid.ts";
 import type { Limits } from "./protocol/limits.ts";
 import { encodeMessage, type FileRecord, type Message } from "./protocol/message.ts";
+import { Refusals } from "./protocol/refusals.ts";
 import { Peer } from "./protocol/peer.ts";
 import { type Connection, Dialer, DialError, Listener } from "./protocol/tcp.ts";
 import { type PushIntake, Transfers, type TransferStore } from "./transfers.ts";
@@ -60,13 +61,13 @@ export interface NodeOptions {
 export interface Counters {
   readonly received: Map<string, number>;
   readonly sent: Map<string, number>;
-  readonly refused: Map<string, number>;
+  readonly refused: Refusals;
 }
 
 export class Node {
   readonly peer: Peer;
   readonly transfers: Transfers;
-  readonly counters: Counters = { received: new Map(), sent: new Map(), refused: new Map() };
+  readonly counters: Counters = { received: new Map(), sent: new Map(), refused: new Refusals() };
   readonly startedMs = performance.now();
   readonly address: Address;
   readonly #listener: Listener;
@@ -115,6 +116,18 @@ export class Node {
       sendFile: options.sendFile ?? sendFile,
       onSent: (what, to) => this.#sent(what, to),
     });
+  }
+
+  /** What is under way, by kind. */
+  get work(): Readonly<Record<string, number>> {
+    return {
+      inbound: this.#listener.connections,
+      outbound: this.#outgoing.size,
+      jobs: this.#jobs.size,
+      transfers: this.transfers.running.length,
+      downloads: this.peer.pendingDownloads,
+      waiters: this.#waiters.size,
+    };
   }
 
   start(): void {
@@ -211,7 +224,7 @@ export class Node {
   }
 
   #onEvent(event: PeerEvent): void {
-    if (event.name === "refused") count(this.counters.refused, event.reason);
+    if (event.name === "refused") this.counters.refused.note(event.who, event.reason);
     if (event.name === "downloaded") this.#tellWaiters(event.file.fileId, `from ${event.source}`);
     if (event.name === "held") this.#tellWaiters(event.file.fileId, `from ${event.file.owner}`);
     if (event.name === "download-failed") this.#tellWaiters(event.fileId, event.text);
@@ -247,10 +260,17 @@ export class Node {
     }
   }
 
-  #host(connection: Connection, id: number): Host {
+  /** `dialled`: the peer that we opened the connection to. */
+  #host(connection: Connection, id: number, dialled?: string): Host {
     const { ip } = connection;
     const refuse = ({ reason, message: text }: ProtocolError) =>
-      this.dispatch({ kind: "refused", ip, reason, text });
+      this.dispatch({
+        kind: "refused",
+        ip,
+        reason,
+        text,
+        ...(dialled === undefined ? {} : { dialled }),
+      });
     return {
       onMessage: async (message) => {
         this.#listener.completed(connection);
@@ -329,7 +349,7 @@ export class Node {
       await connection.closeWrite();
       this.#sent(what, to);
       this.dispatch({ kind: "sent", ...about, ip: connection.ip });
-      if (what === "GOSSIP") await this.#awaitReply(connection);
+      if (what === "GOSSIP") await this.#awaitReply(connection, peerId);
       else await connection.linger(REPLY_WAIT_MS);
     } catch (error) {
       const text = error instanceof DialError
@@ -354,13 +374,13 @@ export class Node {
   }
 
   /** One kind of peer answers a gossip on the connection that brought it. */
-  async #awaitReply(connection: Connection): Promise<void> {
+  async #awaitReply(connection: Connection, peerId: string | undefined): Promise<void> {
     if (this.#lingering >= MAX_LINGERING) return;
     this.#lingering++;
     const id = ++this.#serial;
     this.#connections.set(id, connection);
     try {
-      const host = this.#host(connection, id);
+      const host = this.#host(connection, id, peerId);
       await receiveMessages(connection, host, this.options.limits, REPLY_WAIT_MS);
     } finally {
       this.#lingering--;

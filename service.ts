@@ -1,14 +1,14 @@
-// The parts joined into a running peer: store, node, upkeep, and what the prompt and the pages may ask.
+// The parts joined into a running peer: store, node and upkeep.
 // Owns the timers that look through the folder, save snapshots and sync. Prints nothing.
 
 import { type Address, canonicalHost, isLoopbackHost, type Voucher } from "./protocol/address.ts";
 import type { sendFile } from "./protocol/exchange.ts";
-import { isFileId, type Timestamp, timestampSeconds } from "./protocol/fileid.ts";
-import type { Entry } from "./protocol/catalogue.ts";
+import type { Timestamp } from "./protocol/fileid.ts";
 import type { Limits } from "./protocol/limits.ts";
 import type { FileRecord } from "./protocol/message.ts";
 import type { NodeEvent } from "./protocol/effects.ts";
 import { Node } from "./node.ts";
+import { Requests } from "./requests.ts";
 import type { MetadataEntry } from "./storage/metadata.ts";
 import { SETTLE_MS } from "./storage/reconcile.ts";
 import type { Changes, Knowledge } from "./storage/reconcile.ts";
@@ -48,6 +48,8 @@ export interface ServiceOptions {
 }
 
 export class Service {
+  /** What people ask. */
+  readonly requests: Requests;
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #watcher: Deno.FsWatcher | undefined;
   #rescan: (() => void) | undefined;
@@ -62,7 +64,9 @@ export class Service {
     readonly options: ServiceOptions,
     readonly store: Store,
     readonly node: Node,
-  ) {}
+  ) {
+    this.requests = new Requests(options.peerId, store, node);
+  }
 
   /**
    * Opens the store, takes the port, and looks through the folder; `join` goes on from there, so nobody
@@ -130,97 +134,9 @@ export class Service {
     this.store.close();
   }
 
-  // People
-
-  /** Files by whole id, unique beginning of an id, or name. Throws `Error` that says what to type. */
-  find(text: string): Entry {
-    const { catalogue } = this.node.peer.state;
-    if (isFileId(text)) {
-      const entry = catalogue.get(text);
-      if (entry) return entry;
-      throw new Error(`No file with this id is known; "list" shows what is`);
-    }
-    const byName: Entry[] = [];
-    const byPrefix: Entry[] = [];
-    for (const entry of catalogue.all()) {
-      if (entry.file.name === text) byName.push(entry);
-      else if (/^[0-9a-f]+$/.test(text) && entry.file.fileId.startsWith(text)) byPrefix.push(entry);
-    }
-    const matches = byName.length > 0 ? byName : byPrefix;
-    if (matches.length === 1) return matches[0]!;
-    if (matches.length === 0) throw new Error(`No file "${text}" is known; "list" shows what is`);
-    const ids = matches.slice(0, 5).map(({ file }) =>
-      `${file.fileId.slice(0, 12)} (${file.owner})`
-    );
-    throw new Error(
-      `${matches.length} files fit "${text}", give more of the id: ${ids.join(", ")}`,
-    );
-  }
-
-  /** Fetches a file; resolves with the peer that it came from, "" when it was here. Throws `Error`. */
-  async get(fileId: string): Promise<string> {
-    return await this.node.get(fileId);
-  }
-
-  /** Copies a held file out of the store, never over another file. Throws `Error`. */
-  async copyOut(fileId: string, destination: string): Promise<string> {
-    const reader = this.store.reader(fileId);
-    const name = this.node.peer.state.catalogue.get(fileId)?.file.name ?? fileId;
-    if (!reader) throw new Error("The file is not here any more");
-    try {
-      const info = await Deno.stat(destination).catch(() => undefined);
-      const path = info?.isDirectory
-        ? `${destination.replace(/\/$/, "")}/${safeLabel(name)}`
-        : destination;
-      const target = await Deno.open(path, { write: true, createNew: true }).catch((cause) => {
-        throw cause instanceof Deno.errors.AlreadyExists
-          ? new Error(`${path} exists already; give another destination`, { cause })
-          : cause;
-      });
-      try {
-        await reader.file.readable.pipeTo(target.writable);
-      } catch (error) {
-        await Deno.remove(path).catch(() => {}); // half a file helps nobody
-        throw error;
-      }
-      return path;
-    } finally {
-      try {
-        reader.close();
-      } catch {
-        // The stream closed it at its end.
-      }
-    }
-  }
-
-  /** Shares a file from anywhere on this machine: a copy in the store, announced and pushed. Throws `Error`. */
-  async push(path: string): Promise<FileRecord> {
-    const held = await this.store.publish(path, (fileId) => this.#isTaken(fileId));
-    this.node.dispatch({ kind: "held", files: [held], how: "published" });
-    return held.file;
-  }
-
-  /** Deletes a file: everywhere when it is ours, here only when it is not. Throws `Error`. */
-  delete(fileId: string): "everywhere" | "here" {
-    const entry = this.node.peer.state.catalogue.get(fileId);
-    if (!entry) throw new Error(`No file with this id is known; "list" shows what is`);
-    const isOurs = entry.file.owner === this.options.peerId;
-    if (!isOurs && !entry.held) {
-      throw new Error(
-        `The file is not here, and only its owner ${entry.file.owner} can delete it elsewhere`,
-      );
-    }
-    this.node.dispatch({ kind: "delete", fileId });
-    return isOurs ? "everywhere" : "here";
-  }
-
-  /** Brings a deleted file back from the trash; takes a unique beginning of the id too. Throws `Error`. */
-  async restore(text: string): Promise<FileRecord> {
-    const ids = this.store.trashed().filter((fileId) => fileId.startsWith(text));
-    if (ids.length > 1) throw new Error(`${ids.length} deleted files begin with "${text}"`);
-    const held = await this.store.restore(ids[0] ?? text);
-    this.node.dispatch({ kind: "held", files: [held], how: "restored" });
-    return held.file;
+  /** What is under way, by kind, for people who look for leaks. */
+  get work(): Readonly<Record<string, number>> {
+    return { ...this.node.work, timers: this.#timers.size };
   }
 
   /** Saves soon, and not too often. */
@@ -272,12 +188,7 @@ export class Service {
     const unheld = function* (): Iterable<{ file: FileRecord; otherTimestamps: Timestamp[] }> {
       for (const entry of catalogue.all()) if (!entry.held) yield entry;
     };
-    return { unheld, isTaken: (fileId) => this.#isTaken(fileId) };
-  }
-
-  #isTaken(fileId: string): boolean {
-    const { catalogue } = this.node.peer.state;
-    return catalogue.get(fileId) !== undefined || catalogue.isDeleted(fileId, performance.now());
+    return { unheld, isTaken: (fileId) => this.requests.isTaken(fileId) };
   }
 
   async #scan(): Promise<void> {
@@ -433,13 +344,4 @@ async function rejoinable(store: Store): Promise<{ address: Address; voucher: Vo
       address: { host: canonicalHost(host), port },
       voucher: local ? "local" : "remote",
     }));
-}
-
-function safeLabel(name: string): string {
-  return name.replaceAll(/[/\\\p{Cc}]/gu, "_").replace(/^\.+/, "_") || "unnamed";
-}
-
-/** Unix seconds of a file, for showing. */
-export function fileSeconds(file: FileRecord): number | undefined {
-  return timestampSeconds(file.timestamp);
 }

@@ -5,7 +5,7 @@ import { lookup } from "node:dns/promises";
 import { resolve } from "node:path";
 import type { Logger } from "@logtape/logtape";
 import { type DummyConfig, type RunConfig } from "./cli/arguments.ts";
-import { COMMAND_NAMES, menuText, runCommand } from "./cli/commands.ts";
+import { COMMAND_NAMES, menuText, runCommand, verifyText } from "./cli/commands.ts";
 import { misbehavingSend, sampleFiles } from "./cli/dummy.ts";
 import { firstGlobalAddress } from "./cli/host.ts";
 import { configureLog } from "./cli/log.ts";
@@ -77,11 +77,17 @@ export async function runPeer(config: RunConfig): Promise<number> {
   if (!config.noRepl && Deno.stdin.isTerminal() && Deno.stdout.isTerminal()) {
     face.print(menuText());
     face.terminal = await promptOf(service, face, ending, async (line) => {
-      const answer = await runCommand(line, commands);
+      const answer = await runCommand(line, commands, (text) => face.print(text));
       if (answer !== "") face.print(answer);
     });
   }
   service.join();
+  if (config.verify) {
+    verifyText(commands, (text) => face.print(text)).then(
+      (text) => face.print(text),
+      (error) => face.onEvent({ name: "trouble", text: `Not verified: ${error.message}` }),
+    );
+  }
 
   const code = await ending.wait();
   face.print("Stopping");
@@ -154,7 +160,9 @@ async function startDummy(
       onEvent,
     });
     for await (const { name, isFile } of Deno.readDir(files ?? samples)) {
-      if (isFile && !name.startsWith(".")) await service.push(`${files ?? samples}/${name}`);
+      if (isFile && !name.startsWith(".")) {
+        await service.requests.push(`${files ?? samples}/${name}`);
+      }
     }
     service.join();
     const stop = async () => {

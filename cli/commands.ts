@@ -14,6 +14,24 @@ export interface FileRow {
   readonly holders: readonly string[];
 }
 
+/** How far a verification is. */
+export interface VerifyProgress {
+  readonly files: number;
+  readonly bytes: number;
+  readonly doneBytes: number;
+}
+
+/** What a verification found. */
+export interface Verified {
+  readonly good: number;
+  readonly damaged: readonly {
+    readonly file: FileRecord;
+    readonly keptAt: string;
+    readonly isFetched: boolean;
+  }[];
+  readonly gone: number;
+}
+
 export interface PeerRow {
   readonly peerId: string;
   readonly address: string;
@@ -36,6 +54,7 @@ export interface Commands {
   push(path: string): Promise<FileRecord>;
   delete(fileId: string): { name: string; where: "everywhere" | "here" };
   restore(fileId: string): Promise<FileRecord>;
+  verify(onProgress: (progress: VerifyProgress) => void): Promise<Verified>;
   stats(): readonly (readonly [string, string])[];
   setLogLevel(level: string): Promise<void>;
   exit(): void;
@@ -48,6 +67,7 @@ const MENU: readonly (readonly [string, string])[] = [
   ["push <path>", "share a file: keep a copy, tell everybody, push it to one peer"],
   ["delete <file_id>", "delete a file of ours everywhere, or somebody else's here only"],
   ["restore <file_id>", "bring back what was deleted within 24 hours"],
+  ["verify", "read every file here again, and fetch anew what is damaged"],
   ["stats", "what went in and out"],
   [`log <${LEVELS.join("|").toLowerCase()}>`, "how much is told"],
   ["help", "this menu"],
@@ -70,12 +90,16 @@ export function wordsOf(line: string): string[] {
   return words;
 }
 
-/** Carries out one line and returns what to print. Never throws. */
-export async function runCommand(line: string, commands: Commands): Promise<string> {
+/** Carries out one line and returns what to print; `print` takes lines before that. Never throws. */
+export async function runCommand(
+  line: string,
+  commands: Commands,
+  print: (line: string) => void = () => {},
+): Promise<string> {
   const [name, ...words] = wordsOf(line);
   if (name === undefined) return "";
   try {
-    return await carryOut(name.toLowerCase(), words, commands);
+    return await carryOut(name.toLowerCase(), words, commands, print);
   } catch (error) {
     return visible(error instanceof Error ? error.message : String(error), 1_000);
   }
@@ -85,6 +109,7 @@ async function carryOut(
   name: string,
   words: readonly string[],
   commands: Commands,
+  print: (line: string) => void,
 ): Promise<string> {
   const [first, second] = words;
   switch (name) {
@@ -121,6 +146,8 @@ async function carryOut(
     case "restore":
       if (first === undefined) return "Type: restore <file_id>";
       return `Restored ${visible((await commands.restore(first)).name)}`;
+    case "verify":
+      return await verifyText(commands, print);
     case "stats":
       return columns(commands.stats().map(([title, value]) => [`  ${title}`, visible(value)]));
     case "log": {
@@ -179,4 +206,40 @@ function peersText(peers: readonly PeerRow[]): string {
   return `${table(["peer", "address", "heard", "files", ""], rows)}\n${
     count(peers.length, "peer")
   }`;
+}
+
+/** A line of progress this often. */
+const PROGRESS_MS = 2_000;
+
+/** Verifies everything that is here; `print` takes lines of progress. Throws what `verify` throws. */
+export async function verifyText(
+  { verify }: Pick<Commands, "verify">,
+  print: (line: string) => void,
+): Promise<string> {
+  const beganMs = performance.now();
+  let toldMs = beganMs;
+  const { good, damaged, gone } = await verify(({ files, bytes, doneBytes }) => {
+    const nowMs = performance.now();
+    if (nowMs - toldMs < PROGRESS_MS) return;
+    toldMs = nowMs;
+    const percent = Math.floor(100 * doneBytes / Math.max(1, bytes));
+    const perSecond = doneBytes / Math.max(1, nowMs - beganMs) * 1000;
+    print(
+      `Verifying ${count(files, "file")}: ${percent} %, ${sizeText(doneBytes)} of ${
+        sizeText(bytes)
+      }, ${sizeText(perSecond)}/s`,
+    );
+  });
+  const lines = damaged.map(({ file, keptAt, isFetched }) =>
+    `${visible(file.name)} (${file.fileId}) is damaged and no longer offered; ${
+      isFetched ? "it is fetched again" : "nobody else holds it"
+    }. What was here is kept as ${visible(keptAt, 500)}`
+  );
+  if (gone > 0) lines.push(`${count(gone, "file")} changed or went away meanwhile`);
+  lines.push(
+    damaged.length === 0
+      ? `${count(good, "file")} verified, none is damaged`
+      : `${count(good, "file")} verified, ${damaged.length} damaged`,
+  );
+  return lines.join("\n");
 }

@@ -231,6 +231,12 @@ export const OPTIONS = {
     fallback: false,
     parse: yes,
   },
+  verify: {
+    name: "verify",
+    help: "read every file here again after the start, and fetch anew what is damaged",
+    fallback: false,
+    parse: yes,
+  },
   durability: {
     name: "durability",
     argument: "<normal|full>",

@@ -4,6 +4,7 @@
 
 import { addressText } from "../protocol/address.ts";
 import { visible } from "../protocol/text.ts";
+import { durationText } from "../protocol/words.ts";
 import type { NodeEvent } from "../protocol/effects.ts";
 
 export type Level = "DEBUG" | "INFO" | "WARNING" | "ERROR";
@@ -42,6 +43,12 @@ export class Reporter {
         ];
       case "auto-fetch-complete":
         return [plain(`AUTO FETCH PROCESS COMPLETE (${autoFetchText(event)})`)];
+      case "left-alone":
+        return [warning(
+          `${visible(event.peerId)} is left alone for ${durationText(event.leftMs / 1000)}: it ${
+            visible(event.text)
+          }, ${event.offences} times in a row`,
+        )];
       case "alone":
         return [info("No peer answers yet; still trying, and waiting to be found")];
       case "bootstrap-silent":

@@ -24,6 +24,8 @@ export class Downloads {
   readonly #queue = new Map<string, true>();
   /** Sources that failed for a file are asked last, and not again by themselves. */
   readonly #failures = new ExpiringSet(MAX_QUEUED_DOWNLOADS, SOURCE_FAILURE_MS);
+  /** Wanted by a person. */
+  readonly #insisted = new Set<string>();
   #starting = false;
 
   constructor(
@@ -45,17 +47,24 @@ export class Downloads {
     return this.#active.get(fileId)?.source === peerId;
   }
 
-  /** Whether some holder did not fail for this file yet. */
+  /** Whether some holder did not fail for this file yet, and is not left alone. */
   hasFreshSource(fileId: string): boolean {
-    const holders = this.state.catalogue.get(fileId)?.holders ?? [];
-    return [...holders].some((peerId) =>
-      !this.#failures.has(`${fileId} ${peerId}`, this.state.nowMs)
-    );
+    const { catalogue, membership, nowMs } = this.state;
+    return [...catalogue.get(fileId)?.holders ?? []].some((peerId) => {
+      const record = membership.get(peerId);
+      return record !== undefined && !this.state.pauseOf(record) &&
+        !this.#failures.has(`${fileId} ${peerId}`, nowMs);
+    });
   }
 
-  /** Starts or queues a download. Wanting it twice is one download. */
-  want(fileId: string): void {
-    if (this.isPending(fileId) || this.state.catalogue.get(fileId)?.held) return;
+  /**
+   * Starts or queues a download. Wanting it twice is one download. `insists`: a person wants it, so that also
+   * those are asked, last of all, who are left alone.
+   */
+  want(fileId: string, insists = false): void {
+    if (this.state.catalogue.get(fileId)?.held) return;
+    if (insists) this.#insisted.add(fileId);
+    if (this.isPending(fileId)) return;
     if (this.#queue.size >= MAX_QUEUED_DOWNLOADS) {
       this.#fail(fileId, "Too many downloads wait already; try again when some are done");
       return;
@@ -67,6 +76,7 @@ export class Downloads {
   /** Content came whole and was kept. */
   arrived(fileId: string): void {
     this.#queue.delete(fileId);
+    this.#insisted.delete(fileId);
     if (!this.#active.delete(fileId)) return;
     this.whenEnded(fileId, "fetched");
     this.#startNext();
@@ -81,6 +91,10 @@ export class Downloads {
     const fileName = catalogue.get(fileId)?.file.name ?? "";
     this.state.tell({ name: "attempt-failed", fileId, fileName, source, text });
     this.#failures.add(`${fileId} ${source}`, this.state.nowMs);
+    const record = this.state.membership.get(source);
+    if (record && (failure === "mismatch" || failure === "garbage")) {
+      this.state.offended(record, text);
+    }
     // Who said that it holds the file and does not deliver it is no holder, until it says so again.
     if (failure === "absent" || failure === "mismatch") {
       catalogue.removeHolder(fileId, source, this.state.nowMs);
@@ -123,7 +137,7 @@ export class Downloads {
       : undefined;
     if (!entry || !source) {
       this.#active.delete(fileId);
-      this.#fail(fileId, failureText(entry !== undefined && timestamps.length === 0, tried.size));
+      this.#fail(fileId, this.#failureText(download, timestamps.length));
       this.#startNext();
       return;
     }
@@ -139,7 +153,7 @@ export class Downloads {
     });
   }
 
-  /** Bootstrap peers first, the others by lot; who failed for this file a while ago comes last. */
+  /** Bootstrap peers first, the others by lot; who failed for this file a while ago or lies comes last. */
   #chooseSource(
     fileId: string,
     holders: ReadonlySet<string>,
@@ -147,27 +161,39 @@ export class Downloads {
   ): PeerRecord | undefined {
     const { membership } = this.state;
     const left: PeerRecord[] = [];
+    const insists = this.#insisted.has(fileId);
     for (const peerId of holders) {
       const record = tried.has(peerId) ? undefined : membership.get(peerId);
-      if (record) left.push(record);
+      if (record && (insists || !this.state.pauseOf(record))) left.push(record);
     }
     shuffleFront(left, left.length, () => this.state.random());
-    const rank = ({ peerId, bootstrap }: PeerRecord) =>
-      (this.#failures.has(`${fileId} ${peerId}`, this.state.nowMs) ? 2 : 0) + (bootstrap ? 0 : 1);
+    const rank = (record: PeerRecord) =>
+      (this.state.pauseOf(record) ? 4 : 0) +
+      (this.#failures.has(`${fileId} ${record.peerId}`, this.state.nowMs) ? 2 : 0) +
+      (record.bootstrap ? 0 : 1);
     const inOrder = left.toSorted((a, b) => rank(a) - rank(b));
     return inOrder.find((record) => this.state.mayReach(record));
   }
 
   #fail(fileId: string, text: string): void {
+    this.#insisted.delete(fileId);
     const fileName = this.state.catalogue.get(fileId)?.file.name ?? "";
     this.state.tell({ name: "download-failed", fileId, fileName, text });
     this.whenEnded(fileId, "failed");
   }
-}
 
-function failureText(cannotVerify: boolean, triedSources: number): string {
-  if (cannotVerify) return "Its timestamp cannot vouch for content, so nothing could be verified";
-  return triedSources > 0
-    ? `None of the ${triedSources} peers that hold it delivered it`
-    : "No peer that is alive holds it";
+  #failureText({ fileId, tried }: Download, usableTimestamps: number): string {
+    const { catalogue, membership } = this.state;
+    const entry = catalogue.get(fileId);
+    if (entry && usableTimestamps === 0) {
+      return "Its timestamp cannot vouch for content, so nothing could be verified";
+    }
+    if (tried.size > 0) return `None of the ${tried.size} peers that hold it delivered it`;
+    for (const peerId of entry?.holders ?? []) {
+      const record = membership.get(peerId);
+      const pause = record && this.state.pauseOf(record);
+      if (pause) return `${peerId} is left alone for a while: it ${pause.text}`;
+    }
+    return "No peer that is alive holds it";
+  }
 }

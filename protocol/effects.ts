@@ -48,6 +48,8 @@ export type Input =
   | {
     readonly kind: "refused";
     readonly ip: string;
+    /** On a connection that we opened to this peer: nobody else can have sent it. */
+    readonly dialled?: string;
     readonly reason: Reason;
     readonly text: string;
   }
@@ -183,6 +185,13 @@ export type PeerEvent =
     readonly peerId: string;
     readonly address: Address;
     readonly other: Address;
+  }
+  | {
+    readonly name: "left-alone";
+    readonly peerId: string;
+    readonly leftMs: number;
+    readonly offences: number;
+    readonly text: string;
   }
   | { readonly name: "bootstrap-silent"; readonly address: Address; readonly text: string }
   | { readonly name: "alone" }

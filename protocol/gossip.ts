@@ -265,7 +265,8 @@ export class Gossiping {
     const { state } = this;
     // The sender's port is not known; where it is the only peer of its machine, it is left out.
     const sender = state.membership.soleAt(ip);
-    const others = (record: PeerRecord) => record !== originator && record !== sender;
+    const others = (record: PeerRecord) =>
+      record !== originator && record !== sender && !state.pauseOf(record);
     const pick = (passes: (record: PeerRecord) => boolean) =>
       state.membership.pick(MAX_FORWARDS, () => state.random(), passes);
     // Addresses that never answered may be dialled seldom; meeting them goes before handing on.
@@ -283,8 +284,12 @@ export class Gossiping {
     this.#nextRoundMs = state.nowMs + gossipIntervalMs * (0.9 + 0.2 * state.random());
     const pick = (count: number, passes: (record: PeerRecord) => boolean) =>
       state.membership.pick(count, () => state.random(), passes);
-    const unlisted = pick(MAX_WANTED_LISTS, (record) => this.lists.isMissing(record));
-    const targets = new Set<Destination>([...pick(GOSSIP_FANOUT, () => true), ...unlisted]);
+    const isFine = (record: PeerRecord) => !state.pauseOf(record);
+    const unlisted = pick(
+      MAX_WANTED_LISTS,
+      (record) => isFine(record) && this.lists.isMissing(record),
+    );
+    const targets = new Set<Destination>([...pick(GOSSIP_FANOUT, isFine), ...unlisted]);
     const missing = this.joining.missing();
     const bootstrap = missing[Math.floor(state.random() * missing.length)];
     if (bootstrap) targets.add(bootstrap);
@@ -307,8 +312,8 @@ export class Gossiping {
     if (state.nowMs < this.#nextAskMs) return;
     const { peerTimeoutMs } = state.config;
     this.#nextAskMs = state.nowMs + peerTimeoutMs / 12;
-    const silent = (share: number) => ({ lastHeardMs }: PeerRecord) =>
-      state.nowMs - lastHeardMs > share * peerTimeoutMs;
+    const silent = (share: number) => (record: PeerRecord) =>
+      state.nowMs - record.lastHeardMs > share * peerTimeoutMs && !state.pauseOf(record);
     const pick = (share: number) =>
       state.membership.pick(MAX_FADING, () => state.random(), silent(share));
     const fading = pick(FADING_SHARE);

@@ -126,6 +126,13 @@ export const MAX_LIST_CHANGES = 1_000;
 export const MIN_SOURCE_BYTES_PER_SECOND = 512;
 /** A source that failed for a file is not asked again for it by itself for this long (a guess). */
 export const SOURCE_FAILURE_MS = 600_000;
+/** A source that lied a second time in a row is left alone so long; doubled each time (a guess). */
+export const FIRST_PAUSE_MS = 30_000;
+export const LAST_PAUSE_MS = 600_000;
+/** Half of a source's offences is forgiven after this time (a guess). */
+export const OFFENCE_DECAY_MS = 600_000;
+/** Sources whose offences are remembered. */
+export const MAX_OFFENDERS = 1_024;
 /** Downloads running at once; one per file. */
 export const MAX_DOWNLOADS = 4;
 /** Downloads that wait. */

@@ -59,6 +59,7 @@ export class Peer {
       case "message":
         return this.#onMessage(input);
       case "refused":
+        if (input.dialled !== undefined) this.#onRubbish(input.dialled, input);
         return this.#onRefused(input.ip, input);
       case "sent":
         if (input.ticket?.for === "copy") {
@@ -125,6 +126,13 @@ export class Peer {
   #hearFrom(ip: string): void {
     const record = this.state.membership.soleAt(ip);
     if (record) record.lastHeardMs = this.state.nowMs;
+  }
+
+  /** Who was asked answered with rubbish. One that is slow or breaks off is no liar. */
+  #onRubbish(peerId: string, { reason, text }: Extract<Input, { kind: "refused" }>): void {
+    const record = this.state.membership.get(peerId);
+    if (!record || reason === "cut-short" || reason === "too-slow") return;
+    this.state.offended(record, `answered with rubbish: ${text}`);
   }
 
   #onRefused(

@@ -18,7 +18,7 @@ import {
   type Message,
 } from "./message.ts";
 import { Downloads, type Outcome } from "./downloads.ts";
-import type { PeerState } from "./state.ts";
+import { type PeerState, placeOf } from "./state.ts";
 
 type Held = Extract<Input, { kind: "held" }>;
 type Arrived = Extract<Input, { kind: "arrived" }>;
@@ -131,6 +131,8 @@ export class Sharing {
     // What others said first about name and owner stays; only content can prove a timestamp.
     const known = state.catalogue.get(fileId)?.file;
     const file = known ? { ...known, timestamp: held.file.timestamp } : held.file;
+    const record = source === undefined ? undefined : state.membership.get(source);
+    if (record) state.standing.served(placeOf(record));
     this.#keeping.set(fileId, { pushedBytes: source === undefined ? held.sizeBytes : 0 });
     state.emit({
       kind: "keep",
@@ -188,7 +190,7 @@ export class Sharing {
   /** A person wants the file here. */
   onWant(fileId: string): void {
     this.state.catalogue.unwanted.delete(fileId);
-    this.downloads.want(fileId);
+    this.downloads.want(fileId, true);
   }
 
   /** A person deletes: everywhere what is ours, here only what is not. */
@@ -296,7 +298,7 @@ export class Sharing {
       ? []
       : state.membership.pick(1, () =>
         state.random(), (candidate) =>
-        isProven(candidate) && !asked.has(candidate.peerId) &&
+        isProven(candidate) && !state.pauseOf(candidate) && !asked.has(candidate.peerId) &&
         !holders?.has(candidate.peerId) && (candidate.extended || sizeBytes <= legacyPushBytes));
     if (!record) {
       this.#copies.delete(file.fileId);

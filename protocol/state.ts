@@ -15,6 +15,7 @@ import type { Effect, PeerEvent, Ticket } from "./effects.ts";
 import type { Reason } from "./errors.ts";
 import type { Limits } from "./limits.ts";
 import { isProven, machineOf, Membership, type PeerRecord, sameAddress } from "./membership.ts";
+import { type Pause, Standing } from "./standing.ts";
 import { encodeMessage, type Ext, type Message } from "./message.ts";
 
 export interface PeerConfig {
@@ -45,6 +46,7 @@ export type Destination = PeerRecord | { readonly address: Address; readonly vou
 export class PeerState {
   readonly membership: Membership;
   readonly catalogue: Catalogue;
+  readonly standing = new Standing();
   nowMs = 0;
   #effects: Effect[] = [];
   #ids = 0;
@@ -105,6 +107,19 @@ export class PeerState {
     const effects = this.#effects;
     this.#effects = [];
     return effects;
+  }
+
+  /** Undefined unless the peer is to be left alone for now. */
+  pauseOf(record: PeerRecord): Pause | undefined {
+    // Nearly always there is nobody to look up.
+    return this.standing.size === 0 ? undefined : this.standing.pause(placeOf(record), this.nowMs);
+  }
+
+  /** What we asked a peer for, on a connection to where it is, was a lie or rubbish. `text` follows on its name. */
+  offended(record: PeerRecord, text: string): void {
+    this.standing.offended(placeOf(record), text, this.nowMs);
+    const pause = this.pauseOf(record);
+    if (pause) this.tell({ name: "left-alone", peerId: record.peerId, ...pause });
   }
 
   /** Sends a message, unless that would make us a tool against whoever is at the address. */

@@ -9,6 +9,8 @@ export interface Layout {
   readonly private: string;
   readonly temporaries: string;
   readonly trash: string;
+  /** What was found damaged; never removed by itself. */
+  readonly damaged: string;
   readonly lock: string;
   readonly key: string;
   readonly journal: string;
@@ -27,6 +29,7 @@ export function layoutOf(dir: string): Layout {
     private: own,
     temporaries: `${own}/temporary`,
     trash: `${own}/trash`,
+    damaged: `${own}/damaged`,
     lock: `${own}/lock`,
     key: `${own}/key.json`,
     journal: `${own}/journal.jsonl`,
@@ -45,7 +48,7 @@ export function layoutOf(dir: string): Layout {
 export async function makeFolders(layout: Layout): Promise<void> {
   try {
     await Deno.mkdir(layout.dir, { recursive: true });
-    for (const folder of [layout.private, layout.temporaries, layout.trash]) {
+    for (const folder of [layout.private, layout.temporaries, layout.trash, layout.damaged]) {
       await Deno.mkdir(folder, { mode: 0o700 }).catch((error) => {
         if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
       });

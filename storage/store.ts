@@ -13,7 +13,7 @@ import { clearTemporaries, type Layout, layoutOf, lockStore, makeFolders } from 
 import { type LoadedStore, loadStore } from "./load.ts";
 import { loadNodeKey } from "./identity.ts";
 import type { MetadataEntry } from "./metadata.ts";
-import { type FileReader, openHeld } from "./reader.ts";
+import { examine, type Examined, type FileReader, openHeld } from "./reader.ts";
 import { type Changes, freeId, type Knowledge, Reconciler, setModified } from "./reconcile.ts";
 import { entryOfShelved, Shelf, type ShelvedFile } from "./shelf.ts";
 import { Snapshots } from "./snapshots.ts";
@@ -195,6 +195,30 @@ export class Store {
   reader(fileId: string): FileReader | undefined {
     const placement = this.shelf.get(fileId)?.placement;
     return placement && openHeld(this.layout.dir, placement);
+  }
+
+  /** Reads a held file again; see `examine`. "gone" when it is not held. Throws `StorageError`. */
+  async examine(fileId: string, onBytes?: (bytes: number) => void): Promise<Examined> {
+    const shelved = this.shelf.get(fileId);
+    return shelved ? await examine(this.layout.dir, shelved, onBytes) : "gone";
+  }
+
+  /**
+   * Moves a damaged file out of the folder, and no longer holds it under any of its ids, which are returned.
+   * Throws `StorageError`.
+   */
+  setAside(fileId: string): { fileIds: readonly string[]; keptAt: string } {
+    const diskName = this.shelf.get(fileId)?.placement.diskName;
+    if (diskName === undefined) return { fileIds: [], keptAt: "" };
+    const fileIds = this.shelf.idsAt(diskName);
+    const keptAt = `${this.layout.damaged}/${this.options.now()}-${diskName}`;
+    try {
+      Deno.renameSync(`${this.layout.dir}/${diskName}`, keptAt);
+      this.shelf.remove(fileIds);
+      return { fileIds, keptAt };
+    } catch (cause) {
+      throw asStorageError(cause, `Cannot set ${diskName} aside`);
+    }
   }
 
   /** Content is not what it was: it is not held any more. The next scan looks at what lies there. */

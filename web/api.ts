@@ -33,6 +33,10 @@ export function createApi(view: View): Hono {
       received: status.received,
       sent: status.sent,
       refused: status.refused,
+      refused_by_peer: status.refusedByPeer,
+      trash: status.trash,
+      memory_bytes: status.memoryBytes,
+      work: status.work,
     });
   });
   api.get("/peers", (c) => c.json({ peers: view.peers().map(peerJson) }));
@@ -73,8 +77,19 @@ function wholeOf(text: string | undefined, max: number): number | undefined | "b
   return /^\d{1,16}$/.test(text) && Number(text) <= max ? Number(text) : "bad";
 }
 
-function peerJson({ peerId, host, port, lastSeen, bootstrap, extended, files }: ViewedPeer) {
-  return { peerId, host, port, last_seen: lastSeen, bootstrap, extended, files };
+function peerJson(peer: ViewedPeer) {
+  const { peerId, host, port, lastSeen, bootstrap, extended, files, refused, leftAlone } = peer;
+  return {
+    peerId,
+    host,
+    port,
+    last_seen: lastSeen,
+    bootstrap,
+    extended,
+    files,
+    refused,
+    left_alone: leftAlone ?? null,
+  };
 }
 
 function fileJson({ file, held, holders }: ViewedFile): Json {

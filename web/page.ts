@@ -90,7 +90,11 @@ function peerTable(
         <tbody>${peers.map((peer) =>
           html`
             <tr>
-              <td>${visible(peer.peerId)}${peer.bootstrap ? " (bootstrap)" : ""}</td>
+              <td>${visible(peer.peerId)}${peer.bootstrap ? " (bootstrap)" : ""}${peer.leftAlone
+                ? html`<br><span class="risk">left alone for ${
+                  durationText(peer.leftAlone.seconds)
+                }: it ${visible(peer.leftAlone.why)}</span>`
+                : ""}</td>
               <td><code>${visible(addressText(peer))}</code></td>
               <td title="${new Date(peer.lastSeen * 1000).toISOString()}">${durationText(
                 nowSeconds - peer.lastSeen,

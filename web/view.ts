@@ -11,6 +11,10 @@ export interface ViewedPeer {
   readonly bootstrap: boolean;
   readonly extended: boolean;
   readonly files: number;
+  /** Messages of it that were refused. */
+  readonly refused: number;
+  /** It delivered lies or rubbish; nothing is asked of it for so long. */
+  readonly leftAlone: { readonly seconds: number; readonly why: string } | undefined;
 }
 
 export interface ViewedFile {
@@ -34,6 +38,17 @@ export interface ViewedStatus {
   readonly received: Readonly<Record<string, number>>;
   readonly sent: Readonly<Record<string, number>>;
   readonly refused: Readonly<Record<string, number>>;
+  /** The most first; names are as peers gave them. */
+  readonly refusedByPeer: readonly {
+    readonly peer: string;
+    readonly reasons: Readonly<Record<string, number>>;
+  }[];
+  /** Deleted files that can be restored. */
+  readonly trash: { readonly files: number; readonly bytes: number };
+  /** Resident memory of the process. */
+  readonly memoryBytes: number;
+  /** What is under way in the process, by kind; at rest these are small and stay so. */
+  readonly work: Readonly<Record<string, number>>;
   readonly transfers: readonly {
     readonly direction: "in" | "out";
     readonly name: string;

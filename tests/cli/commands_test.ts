@@ -53,6 +53,7 @@ function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow
     push: noting("push", Promise.resolve(fileOf())),
     delete: noting("delete", { name: "test.png", where: "everywhere" as const }),
     restore: noting("restore", Promise.resolve(fileOf())),
+    verify: noting("verify", Promise.resolve({ good: 3, damaged: [], gone: 0 })),
     stats: () => [["up", "5 s"], ["peers", "2"]],
     setLogLevel: noting("setLogLevel", Promise.resolve()),
     exit: noting("exit", undefined),
@@ -90,7 +91,7 @@ Deno.test("the menu opens with its name and shows every command of the issue", (
   const menu = menuText();
   assert.match(menu, /^Command Menu\n/);
   const commands = ["list [local|remote]", "peers", "get", "push <path>", "delete <file_id>"];
-  commands.push("restore <file_id>", "stats", "log <", "help", "exit");
+  commands.push("restore <file_id>", "verify", "stats", "log <", "help", "exit");
   for (const command of commands) assert.ok(menu.includes(`\n  ${command}`), command);
   assert.deepEqual(COMMAND_NAMES, [
     "list",
@@ -99,6 +100,7 @@ Deno.test("the menu opens with its name and shows every command of the issue", (
     "push",
     "delete",
     "restore",
+    "verify",
     "stats",
     "log",
     "help",
@@ -224,6 +226,27 @@ Deno.test("restore names what came back", async () => {
   assert.equal(await runCommand(`restore ${ID}`, commands), "Restored test.png");
   assert.deepEqual(commands.calls, [["restore", ID]]);
   assert.match(await runCommand("restore", commands), /^Type: restore /);
+});
+
+Deno.test("verify tells how many are good, which are not, where those are kept, and what becomes of them", async () => {
+  assert.equal(await runCommand("verify", fake()), "3 files verified, none is damaged");
+  const damaged = [
+    { file: fileOf({ name: "a\x1b.png" }), keptAt: "/store/damaged/1-a.png", isFetched: true },
+    {
+      file: fileOf({ name: "b.png", fileId: OTHER }),
+      keptAt: "/store/damaged/2-b.png",
+      isFetched: false,
+    },
+  ];
+  const verify = () => Promise.resolve({ good: 1, damaged, gone: 2 });
+  const lines = (await runCommand("verify", fake({ verify }))).split("\n");
+  assert.equal(lines.length, 4);
+  assert.match(lines[0]!, /^a\\u\{1b\}\.png .*no longer offered; it is fetched again.*\/1-a\.png$/);
+  assert.match(lines[1]!, /nobody else holds it.*\/2-b\.png$/);
+  assert.deepEqual(lines.slice(2), [
+    "2 files changed or went away meanwhile",
+    "1 file verified, 2 damaged",
+  ]);
 });
 
 Deno.test("stats shows each figure, one under the other", async () => {

@@ -3,6 +3,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { type ForeignFile, foreignFile, ForeignPeer } from "../wire/foreign.ts";
 import { assertSameBytes, Folder, randomBytes } from "./folder.ts";
+import { Program } from "./program.ts";
 import { hasTerminal, meet, Terminal } from "./terminal.ts";
 import { SANITIZED } from "./together.ts";
 
@@ -31,7 +32,7 @@ Deno.test({
     await using terminal = await Terminal.peer("kashifm", ALONE, folder);
     const menu = terminal.screen.rows.indexOf("Command Menu");
     ok(menu >= 0, "a line that says Command Menu and nothing else");
-    const commands = "list peers get push delete restore stats log help exit".split(" ");
+    const commands = "list peers get push delete restore verify stats log help exit".split(" ");
     for (const command of commands) {
       await terminal.sees(new RegExp(`^\\s*${command}\\b`), menu);
     }
@@ -100,6 +101,50 @@ Deno.test({
     await terminal.command(`get a.bin ${folder.at("taken")}`, /taken/);
     await terminal.command("get c.bin", /c\.bin/);
     strictEqual(await Deno.readTextFile(folder.at("taken")), "taken");
+  },
+});
+
+Deno.test({
+  ...SANITIZED,
+  name: "verify finds what rotted on the disk, offers it no longer, and fetches it again",
+  ignore,
+  async fn() {
+    await using folder = await Folder.make();
+    const [good, rotten] = [file("good.bin"), file("rotten.bin")];
+    await using friend = await friendWith([good, rotten]);
+    await using terminal = await Terminal.peer("kashifm", ALONE, folder);
+    await meet(friend, terminal);
+    for (const { fileId, name } of [good, rotten]) {
+      await terminal.command(`get ${name}`, /^Successfully downloaded file from friend$/);
+      await terminal.program.holds(fileId);
+    }
+    await terminal.command("verify", /^2 files verified, none is damaged$/);
+    const path = folder.at("storage_kashifm", "rotten.bin");
+    const { mtime } = await Deno.stat(path);
+    await Deno.writeFile(path, rotten.content.with(1_000, rotten.content[1_000]! ^ 1));
+    await Deno.utime(path, mtime!, mtime!);
+    const { mark } = terminal;
+    await terminal.command("verify", /^1 file verified, 1 damaged$/);
+    await terminal.sees(/^rotten\.bin .*damaged and no longer offered; it is fetched again/, mark);
+    await terminal.sees(/^Successfully downloaded file from friend$/, mark);
+    await terminal.program.holds(rotten.fileId);
+    assertSameBytes(await Deno.readFile(path), rotten.content, "rotten.bin");
+    const asked = await friend.get(terminal.program, rotten.fileId);
+    assertSameBytes(asked!.content, rotten.content, "what is served");
+  },
+});
+
+Deno.test({
+  ...SANITIZED,
+  name: "--verify reads everything again after the start, and says so",
+  async fn() {
+    await using folder = await Folder.make();
+    const path = `${await folder.folder("storage_kashifm")}/mine.txt`;
+    await Deno.writeTextFile(path, "mine");
+    await Deno.utime(path, SECONDS, SECONDS); // it stood still for long, and is taken at once
+    const args = ["--no-bootstrap", "--verify"];
+    await using peer = await Program.peer("kashifm", args, { cwd: folder.path });
+    await peer.waitForLine(/^1 file verified, none is damaged$/);
   },
 });
 

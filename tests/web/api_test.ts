@@ -27,7 +27,8 @@ async function files(path: string, parts = many(10)) {
 }
 
 Deno.test("the status tells who this is and how it goes", async () => {
-  const response = await appOver().request("/api/v1/status");
+  const refusedByPeer = [{ peer: "bob", reasons: { "not-json": 6 } }];
+  const response = await appOver({ status: { refusedByPeer } }).request("/api/v1/status");
   assert.equal(response.status, 200);
   assert.match(response.headers.get("content-type") ?? "", /^application\/json/);
   assert.deepEqual(await response.json(), {
@@ -44,7 +45,21 @@ Deno.test("the status tells who this is and how it goes", async () => {
     received: { GOSSIP: 4 },
     sent: { GOSSIP_REPLY: 5 },
     refused: { "not-json": 6 },
+    refused_by_peer: [{ peer: "bob", reasons: { "not-json": 6 } }],
+    trash: { files: 0, bytes: 0 },
+    memory_bytes: 80_000_000,
+    work: { inbound: 0 },
   });
+});
+
+Deno.test("the row of a peer that is left alone says for how long, and why", async () => {
+  const why = "sent bytes that do not match the file's id";
+  const peers = [peerOf({ refused: 7, leftAlone: { seconds: 30, why } }), peerOf()];
+  const body = await (await appOver({ peers }).request("/api/v1/peers")).json();
+  assert.deepEqual(
+    body.peers.map(({ refused, left_alone }: Record<string, unknown>) => [refused, left_alone]),
+    [[7, { seconds: 30, why }], [0, null]],
+  );
 });
 
 Deno.test("peers are listed with the field names of the wire and Unix seconds", async () => {

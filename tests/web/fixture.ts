@@ -30,6 +30,8 @@ export const peerOf = (over: Partial<ViewedPeer> = {}): ViewedPeer => ({
   bootstrap: false,
   extended: true,
   files: 3,
+  refused: 0,
+  leftAlone: undefined,
   ...over,
 });
 
@@ -47,6 +49,10 @@ export const STATUS: ViewedStatus = {
   received: { GOSSIP: 4 },
   sent: { GOSSIP_REPLY: 5 },
   refused: { "not-json": 6 },
+  refusedByPeer: [],
+  trash: { files: 0, bytes: 0 },
+  memoryBytes: 80_000_000,
+  work: { inbound: 0 },
   transfers: [],
 };
 

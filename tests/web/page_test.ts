@@ -60,6 +60,12 @@ Deno.test("peers and files stand in their tables", async () => {
   for (const words of expected) assert.ok(text.includes(words), `${words} in ${text}`);
 });
 
+Deno.test("the row of a peer that is left alone says why, as text", async () => {
+  const leftAlone = { seconds: 95, why: "answered with <b>rubbish</b>" };
+  const text = textOf(await page({ peers: [peerOf({ leftAlone })] }));
+  assert.ok(text.includes("left alone for 2 min: it answered with <b>rubbish</b>"), text);
+});
+
 Deno.test("only files that are here are linked, by their id", async () => {
   const here = fileOf({ name: "here.txt" });
   const away = fileOf({ name: "away.txt" });

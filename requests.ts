@@ -1,0 +1,183 @@
+// What a person may ask of the running peer, at the prompt or in a browser: find, fetch, share, delete, restore and
+// verify files. Each answers when it is done, or throws an `Error` whose message says what to do instead.
+
+import type { Entry } from "./protocol/catalogue.ts";
+import { isFileId } from "./protocol/fileid.ts";
+import type { FileRecord } from "./protocol/message.ts";
+import type { Node } from "./node.ts";
+import type { Store } from "./storage/store.ts";
+
+/** How far a verification is. */
+export interface VerifyProgress {
+  readonly files: number;
+  readonly bytes: number;
+  readonly doneFiles: number;
+  readonly doneBytes: number;
+}
+
+/** What a verification found. */
+export interface Verified {
+  readonly good: number;
+  readonly damaged: readonly {
+    readonly file: FileRecord;
+    /** Where what was there is kept now. */
+    readonly keptAt: string;
+    /** Somebody else holds it, and it is being fetched again. */
+    readonly isFetched: boolean;
+  }[];
+  /** Changed or removed meanwhile: the next look at the folder tells of them. */
+  readonly gone: number;
+}
+
+export class Requests {
+  #isVerifying = false;
+
+  constructor(readonly peerId: string, readonly store: Store, readonly node: Node) {}
+
+  /** Files by whole id, unique beginning of an id, or name. Throws `Error` that says what to type. */
+  find(text: string): Entry {
+    const { catalogue } = this.node.peer.state;
+    if (isFileId(text)) {
+      const entry = catalogue.get(text);
+      if (entry) return entry;
+      throw new Error(`No file with this id is known; "list" shows what is`);
+    }
+    const byName: Entry[] = [];
+    const byPrefix: Entry[] = [];
+    for (const entry of catalogue.all()) {
+      if (entry.file.name === text) byName.push(entry);
+      else if (/^[0-9a-f]+$/.test(text) && entry.file.fileId.startsWith(text)) byPrefix.push(entry);
+    }
+    const matches = byName.length > 0 ? byName : byPrefix;
+    if (matches.length === 1) return matches[0]!;
+    if (matches.length === 0) throw new Error(`No file "${text}" is known; "list" shows what is`);
+    const ids = matches.slice(0, 5).map(({ file }) =>
+      `${file.fileId.slice(0, 12)} (${file.owner})`
+    );
+    throw new Error(
+      `${matches.length} files fit "${text}", give more of the id: ${ids.join(", ")}`,
+    );
+  }
+
+  /** Fetches a file; resolves with the peer that it came from, "" when it was here. Throws `Error`. */
+  async get(fileId: string): Promise<string> {
+    return await this.node.get(fileId);
+  }
+
+  /** Copies a held file out of the store, never over another file. Throws `Error`. */
+  async copyOut(fileId: string, destination: string): Promise<string> {
+    const reader = this.store.reader(fileId);
+    const name = this.node.peer.state.catalogue.get(fileId)?.file.name ?? fileId;
+    if (!reader) throw new Error("The file is not here any more");
+    try {
+      const info = await Deno.stat(destination).catch(() => undefined);
+      const path = info?.isDirectory
+        ? `${destination.replace(/\/$/, "")}/${safeLabel(name)}`
+        : destination;
+      const target = await Deno.open(path, { write: true, createNew: true }).catch((cause) => {
+        throw cause instanceof Deno.errors.AlreadyExists
+          ? new Error(`${path} exists already; give another destination`, { cause })
+          : cause;
+      });
+      try {
+        await reader.file.readable.pipeTo(target.writable);
+      } catch (error) {
+        await Deno.remove(path).catch(() => {}); // half a file helps nobody
+        throw error;
+      }
+      return path;
+    } finally {
+      try {
+        reader.close();
+      } catch {
+        // The stream closed it at its end.
+      }
+    }
+  }
+
+  /** Shares a file from anywhere on this machine: a copy in the store, announced and pushed. Throws `Error`. */
+  async push(path: string): Promise<FileRecord> {
+    const held = await this.store.publish(path, (fileId) => this.isTaken(fileId));
+    this.node.dispatch({ kind: "held", files: [held], how: "published" });
+    return held.file;
+  }
+
+  /** Deletes a file: everywhere when it is ours, here only when it is not. Throws `Error`. */
+  delete(fileId: string): "everywhere" | "here" {
+    const entry = this.node.peer.state.catalogue.get(fileId);
+    if (!entry) throw new Error(`No file with this id is known; "list" shows what is`);
+    const isOurs = entry.file.owner === this.peerId;
+    if (!isOurs && !entry.held) {
+      throw new Error(
+        `The file is not here, and only its owner ${entry.file.owner} can delete it elsewhere`,
+      );
+    }
+    this.node.dispatch({ kind: "delete", fileId });
+    return isOurs ? "everywhere" : "here";
+  }
+
+  /** Brings a deleted file back from the trash; takes a unique beginning of the id too. Throws `Error`. */
+  async restore(text: string): Promise<FileRecord> {
+    const ids = this.store.trashed().filter((fileId) => fileId.startsWith(text));
+    if (ids.length > 1) throw new Error(`${ids.length} deleted files begin with "${text}"`);
+    const held = await this.store.restore(ids[0] ?? text);
+    this.node.dispatch({ kind: "held", files: [held], how: "restored" });
+    return held.file;
+  }
+
+  /**
+   * Reads everything that is held again. What is not what its id says any more is offered no longer, kept
+   * aside, and fetched again where somebody else holds it. Throws `Error` when one runs already.
+   */
+  async verify(onProgress: (progress: VerifyProgress) => void): Promise<Verified> {
+    if (this.#isVerifying) throw new Error("Files are being verified already");
+    this.#isVerifying = true;
+    try {
+      return await this.#verify(onProgress);
+    } finally {
+      this.#isVerifying = false;
+    }
+  }
+
+  async #verify(onProgress: (progress: VerifyProgress) => void): Promise<Verified> {
+    const held = [...this.store.held()];
+    const bytes = held.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const damaged: Verified["damaged"][number][] = [];
+    let [good, gone, doneBytes] = [0, 0, 0];
+    for (const [doneFiles, { file }] of held.entries()) {
+      const outcome = await this.store.examine(file.fileId, (read) => {
+        doneBytes += read;
+        onProgress({ files: held.length, bytes, doneFiles, doneBytes });
+      });
+      if (outcome === "good") good++;
+      else if (outcome === "gone") gone++;
+      else damaged.push(...this.#setAside(file.fileId));
+    }
+    onProgress({ files: held.length, bytes, doneFiles: held.length, doneBytes });
+    return { good, damaged, gone };
+  }
+
+  /** Takes a damaged file, under all of its ids, out of what is offered, and fetches it again. */
+  #setAside(fileId: string): Verified["damaged"][number][] {
+    const { fileIds, keptAt } = this.store.setAside(fileId);
+    this.node.dispatch({ kind: "lost", fileIds });
+    return fileIds.flatMap((lost) => {
+      const entry = this.node.peer.state.catalogue.get(lost);
+      if (!entry) return [];
+      const isFetched = entry.holders.size > 0;
+      // The log tells how it ends.
+      if (isFetched) this.node.get(lost).catch(() => {});
+      return [{ file: entry.file, keptAt, isFetched }];
+    });
+  }
+
+  /** Whether a new file must not take this id: it is known or was deleted. */
+  isTaken(fileId: string): boolean {
+    const { catalogue } = this.node.peer.state;
+    return catalogue.get(fileId) !== undefined || catalogue.isDeleted(fileId, performance.now());
+  }
+}
+
+function safeLabel(name: string): string {
+  return name.replaceAll(/[/\\\p{Cc}]/gu, "_").replace(/^\.+/, "_") || "unnamed";
+}
