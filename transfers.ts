@@ -140,6 +140,7 @@ export class Transfers {
     };
     return {
       intake,
+      beganMs: transfer.startedMs,
       end,
       write: (content) => {
         if (pushedBytes() + this.#pushedInFlight + content.length > limits.pushQuotaBytes) {
@@ -175,6 +176,7 @@ export class Transfers {
       receipt: this.#receive(push.intake),
       held: { file: { ...file, timestamp }, sizeBytes: push.intake.sizeBytes },
       ip,
+      beganMs: push.beganMs,
     });
   }
 
@@ -314,6 +316,7 @@ export class Transfers {
 /** Content that somebody pushes, counted against the quota while it comes. */
 export interface PushIntake extends Intake {
   readonly intake: StoreIntake;
+  readonly beganMs: number;
   /** It is whole: the quota counts what is kept from here on. */
   end(): void;
 }

@@ -3,15 +3,23 @@
 // by what anybody says; at most `maxEntries` entries and `MAX_TOMBSTONES` tombstones.
 
 import type { HeldFile } from "./effects.ts";
+import { ExpiringSet } from "./expiring.ts";
 import type { Timestamp } from "./fileid.ts";
 import {
+  EARLY_DELETE_MS,
   HOLDERLESS_MS,
+  MAX_EARLY_DELETES,
   MAX_LIST_CHANGES,
   MAX_OTHER_TIMESTAMPS,
   MAX_TOMBSTONES,
   TOMBSTONE_MS,
 } from "./limits.ts";
 import type { FileRecord } from "./message.ts";
+
+/** No peer's name: it is not clean. */
+const OURSELVES = "\n";
+/** Files of the largest holder looked at for one that nobody else has. */
+const MAX_EVICTION_TRIES = 64;
 
 export interface Entry {
   file: FileRecord;
@@ -43,6 +51,8 @@ export class Catalogue {
   #holderless = new Map<string, number>();
   #holderlessInOrder = true;
   readonly #tombstones = new Map<string, number>();
+  /** What an owner deleted before anybody told of it here: ids with the owner's name. */
+  readonly #early = new ExpiringSet(MAX_EARLY_DELETES, EARLY_DELETE_MS);
   /** Files that the person here does not want back by themselves. */
   readonly unwanted = new Set<string>();
 
@@ -65,6 +75,14 @@ export class Catalogue {
     return this.#entries.size >= this.maxEntries;
   }
 
+  get tombstoneCount(): number {
+    return this.#tombstones.size;
+  }
+
+  get peersWithHoldings(): number {
+    return this.#holdings.size;
+  }
+
   get heldCount(): number {
     return this.#held.size;
   }
@@ -82,12 +100,19 @@ export class Catalogue {
     for (const fileId of this.#held) yield this.#entries.get(fileId)!;
   }
 
-  /** Somebody told of a file. First word wins, except where content proved otherwise. */
-  learn(file: FileRecord, nowMs: number): Learned {
+  /**
+   * Somebody told of a file: `holder` says that it has it; undefined when nobody who is tracked does.
+   * First word wins, except where content proved otherwise. A full catalogue makes room as `#makeRoomFor` says.
+   */
+  learn(file: FileRecord, nowMs: number, holder?: string): Learned {
     if (this.isDeleted(file.fileId, nowMs)) return "deleted";
     const known = this.#entries.get(file.fileId);
     if (!known) {
-      if (this.isFull && !this.#makeRoom()) return "full";
+      if (this.isBuriedEarly(file, nowMs)) {
+        this.bury(file.fileId, nowMs);
+        return "deleted";
+      }
+      if (this.isFull && !this.#makeRoomFor(holder)) return "full";
       this.#entries.set(file.fileId, {
         file,
         otherTimestamps: [],
@@ -166,7 +191,7 @@ export class Catalogue {
   hold({ file, sizeBytes, pushed = false }: HeldFile, nowMs: number): boolean {
     const known = this.#entries.get(file.fileId);
     if (known?.held) return false;
-    if (!known && this.isFull) this.#makeRoom();
+    if (!known && this.isFull) this.#makeRoomFor(OURSELVES);
     const entry: Entry = known ?? {
       file,
       otherTimestamps: [],
@@ -218,6 +243,18 @@ export class Catalogue {
     this.restoreTombstone(fileId, nowMs);
   }
 
+  /**
+   * An owner deleted a file that is not known here: its DELETE overtook the news of it. When the news comes, and
+   * names the same owner, the file is buried; files of others cannot be kept away so.
+   */
+  buryEarly(fileId: string, owner: string, nowMs: number): void {
+    this.#early.add(`${fileId} ${owner}`, nowMs);
+  }
+
+  isBuriedEarly({ fileId, owner }: FileRecord, nowMs: number): boolean {
+    return this.#early.has(`${fileId} ${owner}`, nowMs);
+  }
+
   /** Sets a tombstone that was made at `sinceMs`; the oldest makes room. */
   restoreTombstone(fileId: string, sinceMs: number): void {
     this.#tombstones.delete(fileId);
@@ -235,6 +272,11 @@ export class Catalogue {
   isDeleted(fileId: string, nowMs: number): boolean {
     const since = this.#tombstones.get(fileId);
     return since !== undefined && nowMs - since < TOMBSTONE_MS;
+  }
+
+  /** When an id was deleted, on the machine's clock. */
+  deletedAt(fileId: string): number | undefined {
+    return this.#tombstones.get(fileId);
   }
 
   /** Deleted ids and when, on the machine's clock. */
@@ -294,6 +336,31 @@ export class Catalogue {
     if (entry.holders.size > 0 || entry.held) return;
     this.#holderless.delete(entry.file.fileId);
     this.#holderless.set(entry.file.fileId, nowMs);
+  }
+
+  /**
+   * For what nobody holds there is no room in a full catalogue. For the rest, what nobody holds goes first, the
+   * oldest of it, and then something of the peer that tells of the most, if it tells of more than this one:
+   * nobody fills the catalogue against others.
+   */
+  #makeRoomFor(holder: string | undefined): boolean {
+    if (holder === undefined) return false;
+    if (this.#makeRoom()) return true;
+    let [most, largest] = [this.holdingsOf(holder) + 1, undefined as string | undefined];
+    for (const [peerId, holdings] of this.#holdings) {
+      if (holdings.size > most) [most, largest] = [holdings.size, peerId];
+    }
+    if (largest === undefined) return false;
+    let tries = 0;
+    for (const fileId of this.#holdings.get(largest)!.keys()) {
+      if (++tries > MAX_EVICTION_TRIES) return false;
+      const entry = this.#entries.get(fileId)!;
+      if (entry.held || entry.holders.size > 1) continue;
+      this.removeHolder(fileId, largest, 0);
+      this.#forget(fileId);
+      return true;
+    }
+    return false;
   }
 
   #makeRoom(): boolean {

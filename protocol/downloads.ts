@@ -3,7 +3,7 @@
 // download; a source that fails costs one attempt and nothing else.
 
 import type { FetchFailure } from "./effects.ts";
-import { ExpiringSet } from "./expiring.ts";
+import { type Bounded, ExpiringSet } from "./expiring.ts";
 import { isBindingTimestamp } from "./fileid.ts";
 import { MAX_DOWNLOADS, MAX_QUEUED_DOWNLOADS, SOURCE_FAILURE_MS } from "./limits.ts";
 import { type PeerRecord, shuffleFront } from "./membership.ts";
@@ -36,6 +36,20 @@ export class Downloads {
   /** Downloads that run or wait. */
   get pending(): number {
     return this.#active.size + this.#queue.size;
+  }
+
+  /** What is remembered, against its bounds. */
+  get sizes(): Bounded[] {
+    return [
+      { name: "downloads running", size: this.#active.size, max: MAX_DOWNLOADS },
+      { name: "downloads waiting", size: this.#queue.size, max: MAX_QUEUED_DOWNLOADS },
+      {
+        name: "downloads insisted on",
+        size: this.#insisted.size,
+        max: MAX_DOWNLOADS + MAX_QUEUED_DOWNLOADS,
+      },
+      { name: "sources that failed", size: this.#failures.size, max: MAX_QUEUED_DOWNLOADS },
+    ];
   }
 
   isPending(fileId: string): boolean {

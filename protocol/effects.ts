@@ -83,6 +83,8 @@ export type Input =
     readonly ip: string;
     /** The peer it was fetched from; undefined for a push. */
     readonly source?: string;
+    /** When a push began, on the machine's clock: it may have been under way while the file was deleted. */
+    readonly beganMs?: number;
   }
   | {
     readonly kind: "fetch-failed";

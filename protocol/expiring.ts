@@ -1,5 +1,12 @@
 // Keys remembered for a while, bounded in number and time, oldest forgotten first. PURE.
 
+/** How much a collection holds, and how much it may; what the invariants of the simulation look at. */
+export interface Bounded {
+  readonly name: string;
+  readonly size: number;
+  readonly max: number;
+}
+
 /** A set whose members leave by themselves: after `lifeMs`, or when `maxSize` newer ones came. */
 export class ExpiringSet {
   readonly #addedAt = new Map<string, number>();

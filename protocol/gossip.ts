@@ -12,7 +12,7 @@ import {
 } from "./address.ts";
 import { KeyedBuckets } from "./budget.ts";
 import type { Ticket } from "./effects.ts";
-import { ExpiringSet } from "./expiring.ts";
+import { type Bounded, ExpiringSet } from "./expiring.ts";
 import {
   GOSSIP_FANOUT,
   MAX_FORWARDS,
@@ -64,6 +64,17 @@ export class Gossiping {
     this.#probes = new ExpiringSet(state.config.limits.maxPeers, PROBE_EVERY_MS);
     this.greeting = new Greeting(state);
     this.joining = new Joining(state, this.greeting, whenSynchronized);
+  }
+
+  /** What is remembered, against its bounds. */
+  get sizes(): Bounded[] {
+    const { maxPeers } = this.state.config.limits;
+    return [
+      { name: "gossips seen", size: this.#seen.size, max: MAX_SEEN_GOSSIPS },
+      { name: "originators", size: this.#originators.size, max: this.#originators.maxKeys },
+      { name: "probes", size: this.#probes.size, max: maxPeers },
+      ...this.joining.sizes,
+    ];
   }
 
   start(): void {

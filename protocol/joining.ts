@@ -3,6 +3,7 @@
 // told of once; synchronized when all that were asked answered, or nobody more does.
 
 import { type Address, addressText } from "./address.ts";
+import type { Bounded } from "./expiring.ts";
 import type { Greeting } from "./greeting.ts";
 import {
   JOIN_ANSWER_MS,
@@ -36,6 +37,16 @@ export class Joining {
   /** Whether the first lists are here. */
   get synchronized(): boolean {
     return this.#synchronized;
+  }
+
+  /** What is remembered, against its bounds. */
+  get sizes(): Bounded[] {
+    const max = this.state.config.bootstraps.length + MAX_REJOIN_PEERS;
+    return [
+      { name: "joins under way", size: this.#pending.size, max },
+      { name: "silent bootstraps", size: this.#silentBootstraps.size, max },
+      { name: "places of bootstraps", size: this.#ledTo.size, max },
+    ];
   }
 
   start(): void {

@@ -145,6 +145,11 @@ export const HOLDERLESS_MS = 7 * 86_400_000;
 /** A deleted id does not come back by gossip for this long. */
 export const TOMBSTONE_MS = 30 * 86_400_000;
 export const MAX_TOMBSTONES = 10_000;
+/** A push by the owner that began within this time of the deletion is a copy that was on its way (a guess). */
+export const LIFT_AFTER_MS = 5_000;
+/** DELETEs of files that are not known yet are remembered for so long, and so many (a guess). */
+export const EARLY_DELETE_MS = 120_000;
+export const MAX_EARLY_DELETES = 4_096;
 /** DELETEs obeyed from one owner in a minute. */
 export const DELETES_PER_MINUTE = 60;
 /** Other timestamps that were told for one unverified id; one of them may be the true one. */

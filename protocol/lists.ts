@@ -5,6 +5,7 @@
 // and an address that has not proved itself gets one piece a reply, the first of them small.
 
 import { KeyedWindows } from "./budget.ts";
+import type { Bounded } from "./expiring.ts";
 import {
   FULL_LIST_MS,
   LEGACY_PART_BYTES,
@@ -76,6 +77,20 @@ export class Lists {
     const { limits } = state.config;
     this.#replies = new KeyedWindows(limits.repliesPerMinute);
     this.#bytes = new KeyedWindows(limits.replyBytesPerMinute);
+  }
+
+  /** What is remembered, against its bounds: one of each kind per tracked peer. */
+  get sizes(): Bounded[] {
+    const { maxPeers: max } = this.state.config.limits;
+    return [
+      { name: "lists going out", size: this.#outboxes.size, max },
+      { name: "lists coming in", size: this.#inboxes.size, max },
+      { name: "lists told", size: this.#told.size, max },
+      { name: "lists heard", size: this.#heard.size, max },
+      { name: "kinds of lists", size: this.#cuts.size, max: 4 },
+      { name: "reply budgets", size: this.#replies.size, max: this.#replies.maxKeys },
+      { name: "byte budgets", size: this.#bytes.size, max: this.#bytes.maxKeys },
+    ];
   }
 
   /** Answers a gossip of this peer. `wantsAll`: it says that our list is missing there. */
@@ -177,7 +192,7 @@ export class Lists {
   /** Learns of one file that a peer holds; returns whether that is news. */
   learn(file: FileRecord, holder: PeerRecord | undefined): boolean {
     const { state } = this;
-    const learned = state.catalogue.learn(file, state.nowMs);
+    const learned = state.catalogue.learn(file, state.nowMs, holder?.peerId);
     switch (learned) {
       case "deleted":
         return false;

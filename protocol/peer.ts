@@ -3,6 +3,7 @@
 // same effects, and hundreds of peers can run in one process on a virtual clock (tests/sim).
 
 import type { Effect, Input } from "./effects.ts";
+import type { Bounded } from "./expiring.ts";
 import { Gossiping } from "./gossip.ts";
 import { Lists } from "./lists.ts";
 import type { Message } from "./message.ts";
@@ -34,6 +35,16 @@ export class Peer {
   /** Downloads that run or wait. */
   get pendingDownloads(): number {
     return this.#sharing.downloads.pending;
+  }
+
+  /** Everything that is remembered, against its bounds. */
+  get sizes(): readonly Bounded[] {
+    return [
+      ...this.state.sizes,
+      ...this.#gossiping.sizes,
+      ...this.#lists.sizes,
+      ...this.#sharing.sizes,
+    ];
   }
 
   /**

@@ -3,10 +3,11 @@
 // only from the owner at the owner's known address, and never for what we published ourselves.
 
 import { KeyedBuckets, KeyedWindows } from "./budget.ts";
-import type { HeldFile, Input } from "./effects.ts";
+import type { Bounded } from "./expiring.ts";
+import type { Input } from "./effects.ts";
 import type { Reason } from "./errors.ts";
 import { isBindingTimestamp } from "./fileid.ts";
-import { DELETES_PER_MINUTE, MAX_PUSH_TRIES } from "./limits.ts";
+import { DELETES_PER_MINUTE, LIFT_AFTER_MS, MAX_PUSH_TRIES } from "./limits.ts";
 import type { Lists } from "./lists.ts";
 import { isProven, type PeerRecord, shuffleFront } from "./membership.ts";
 import {
@@ -27,6 +28,8 @@ type PushOffered = Extract<Input, { kind: "push-offered" }>;
 
 /** Copies under way at once; more files than that are offered to nobody until these are through. */
 const MAX_COPIES = 1_000;
+/** Files that the store is about to keep at once; more come faster than it writes. */
+const MAX_KEEPING = 1_000;
 
 export class Sharing {
   readonly downloads: Downloads;
@@ -35,7 +38,10 @@ export class Sharing {
   /** Pushed files that still look for a peer to take a copy: who was asked. */
   readonly #copies = new Map<string, Set<string>>();
   /** Files that the store is about to keep. */
-  readonly #keeping = new Map<string, { readonly pushedBytes: number }>();
+  readonly #keeping = new Map<
+    string,
+    { readonly file: FileRecord; readonly pushedBytes: number }
+  >();
   /** The files of the auto-fetch that is under way. */
   #autoFetch: { readonly waiting: Set<string>; fetched: number; failed: number } | undefined;
   #keepsFetching = false;
@@ -47,6 +53,17 @@ export class Sharing {
       state,
       (fileId, outcome) => this.#downloadEnded(fileId, outcome),
     );
+  }
+
+  /** What is remembered, against its bounds. */
+  get sizes(): Bounded[] {
+    return [
+      { name: "pushing addresses", size: this.#pushes.size, max: this.#pushes.maxKeys },
+      { name: "deleting peers", size: this.#deletes.size, max: this.#deletes.maxKeys },
+      { name: "copies under way", size: this.#copies.size, max: MAX_COPIES },
+      { name: "files being kept", size: this.#keeping.size, max: MAX_KEEPING },
+      ...this.downloads.sizes,
+    ];
   }
 
   // Messages
@@ -76,8 +93,15 @@ export class Sharing {
     const record = state.membership.get(from);
     if (record) state.membership.alive(record, ip, state.nowMs);
     const entry = state.catalogue.get(fileId);
-    if (!entry) return;
-    const forged = this.#forgery(entry.file, from, record, ip);
+    const file = entry?.file ?? this.#keeping.get(fileId)?.file;
+    if (!file) {
+      const isNews = record?.ip === ip && !state.catalogue.isDeleted(fileId, state.nowMs);
+      if (isNews && this.#deletes.take(from, state.nowMs)) {
+        state.catalogue.buryEarly(fileId, from, state.nowMs);
+      }
+      return;
+    }
+    const forged = this.#forgery(file, from, record, ip);
     if (forged !== undefined) {
       state.refuse(from, "forged-delete", `Not deleted: ${forged}`);
       return;
@@ -86,9 +110,9 @@ export class Sharing {
       state.refuse(from, "delete-rate", "Not deleted: it deletes more than is obeyed in a minute");
       return;
     }
-    this.#remove(entry.file, entry.held, "deleted");
+    this.#remove(file, entry?.held ?? false, "deleted");
     state.catalogue.bury(fileId, state.nowMs);
-    state.tell({ name: "deleted", file: entry.file, by: "owner" });
+    state.tell({ name: "deleted", file, by: "owner" });
     state.save();
   }
 
@@ -110,14 +134,15 @@ export class Sharing {
   }
 
   /** Content is whole and verified: keep it, or not. */
-  onArrived({ receipt, held, ip, source }: Arrived): void {
+  onArrived(arrived: Arrived): void {
+    const { receipt, held, ip, source } = arrived;
     const { state } = this;
     const { fileId } = held.file;
     if (this.#keeping.has(fileId) || state.catalogue.get(fileId)?.held) {
       state.emit({ kind: "drop", receipt }); // it came another way meanwhile
       return;
     }
-    const refusal = this.#refusal(held, ip, source);
+    const refusal = this.#refusal(arrived);
     if (refusal) {
       state.refuse(source ?? ip, refusal.reason, refusal.text);
       state.emit({ kind: "drop", receipt });
@@ -133,7 +158,7 @@ export class Sharing {
     const file = known ? { ...known, timestamp: held.file.timestamp } : held.file;
     const record = source === undefined ? undefined : state.membership.get(source);
     if (record) state.standing.served(placeOf(record));
-    this.#keeping.set(fileId, { pushedBytes: source === undefined ? held.sizeBytes : 0 });
+    this.#keeping.set(fileId, { file, pushedBytes: source === undefined ? held.sizeBytes : 0 });
     state.emit({
       kind: "keep",
       receipt,
@@ -325,14 +350,22 @@ export class Sharing {
     return record.ip === ip ? undefined : "it did not come from the owner's address";
   }
 
-  #refusal(held: HeldFile, ip: string, source: string | undefined) {
+  #refusal({ held, ip, source, beganMs = this.state.nowMs }: Arrived) {
     const { state } = this;
     const { file, sizeBytes } = held;
     const entry = state.catalogue.get(file.fileId);
+    if (!entry && state.catalogue.isBuriedEarly(file, state.nowMs)) {
+      return { reason: "deleted" as const, text: "Its owner deleted it just now" };
+    }
     if (state.catalogue.isDeleted(file.fileId, state.nowMs)) {
       const owner = state.membership.get(file.owner);
-      if (source === undefined && owner?.ip === ip) state.catalogue.lift(file.fileId);
+      const isMeant = source === undefined && owner?.ip === ip &&
+        beganMs >= state.catalogue.deletedAt(file.fileId)! + LIFT_AFTER_MS;
+      if (isMeant) state.catalogue.lift(file.fileId);
       else return { reason: "deleted" as const, text: "Its owner deleted it" };
+    }
+    if (this.#keeping.size >= MAX_KEEPING) {
+      return { reason: "push-rate" as const, text: "Files come faster than they can be kept" };
     }
     if (source !== undefined) return undefined;
     // A file that a person removed here does not come back by a push either, but from its owner.

@@ -13,7 +13,8 @@ import { KeyedWindows } from "./budget.ts";
 import { Catalogue } from "./catalogue.ts";
 import type { Effect, PeerEvent, Ticket } from "./effects.ts";
 import type { Reason } from "./errors.ts";
-import type { Limits } from "./limits.ts";
+import type { Bounded } from "./expiring.ts";
+import { type Limits, MAX_OFFENDERS, MAX_TOMBSTONES } from "./limits.ts";
 import { isProven, machineOf, Membership, type PeerRecord, sameAddress } from "./membership.ts";
 import { type Pause, Standing } from "./standing.ts";
 import { encodeMessage, type Ext, type Message } from "./message.ts";
@@ -62,6 +63,33 @@ export class PeerState {
     this.catalogue = new Catalogue(limits.maxCatalogueEntries);
     this.#perDestination = new KeyedWindows(limits.repliesPerMinute);
     this.#unproven = new KeyedWindows(limits.unprovenDialsPerMinute);
+  }
+
+  /** What is remembered, against its bounds. */
+  get sizes(): Bounded[] {
+    const { maxPeers, maxCatalogueEntries } = this.config.limits;
+    const { membership, catalogue, standing } = this;
+    return [
+      { name: "peers", size: membership.size, max: maxPeers },
+      {
+        name: "files known",
+        size: catalogue.size,
+        max: Math.max(maxCatalogueEntries, catalogue.heldCount),
+      },
+      { name: "tombstones", size: catalogue.tombstoneCount, max: MAX_TOMBSTONES },
+      { name: "peers with holdings", size: catalogue.peersWithHoldings, max: maxPeers },
+      {
+        name: "files unwanted",
+        size: catalogue.unwanted.size,
+        max: maxCatalogueEntries + MAX_TOMBSTONES,
+      },
+      { name: "offenders", size: standing.size, max: MAX_OFFENDERS },
+      {
+        name: "places dialled",
+        size: this.#perDestination.size,
+        max: this.#perDestination.maxKeys,
+      },
+    ];
   }
 
   /** What we say of ourselves in every message. */

@@ -4,6 +4,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { Catalogue } from "../../protocol/catalogue.ts";
 import {
+  EARLY_DELETE_MS,
   HOLDERLESS_MS,
   MAX_OTHER_TIMESTAMPS,
   MAX_TOMBSTONES,
@@ -144,16 +145,48 @@ Deno.test("so many tombstones and no more, the oldest makes room", () => {
   ]);
 });
 
-Deno.test("when the catalogue is full, what nobody holds makes room, oldest first, and else nothing", () => {
+Deno.test("in a full catalogue what nobody holds makes room, oldest first, for what somebody holds", () => {
   const catalogue = new Catalogue(3);
   for (const n of [1, 2, 3]) catalogue.learn(fileOfNumber(n), n);
   catalogue.addHolder(idOf(1), "a");
   catalogue.hold(heldOf(fileOfNumber(3)), 3);
-  strictEqual(catalogue.learn(fileOfNumber(4), 4), "new");
+  strictEqual(catalogue.learn(fileOfNumber(4), 4), "full", "nobody holds this one either");
+  strictEqual(catalogue.learn(fileOfNumber(4), 4, "b"), "new");
   deepStrictEqual(known(catalogue), [idOf(1), idOf(3), idOf(4)]);
   catalogue.addHolder(idOf(4), "b");
-  strictEqual(catalogue.learn(fileOfNumber(5), 5), "full");
+  strictEqual(catalogue.learn(fileOfNumber(5), 5, "b"), "full", "it has as much as anybody");
   strictEqual(catalogue.size, 3);
+});
+
+Deno.test("who tells of the most gives room to who tells of less, but not what others hold too, or we", () => {
+  const catalogue = new Catalogue(10);
+  for (let n = 0; n < 10; n++) {
+    strictEqual(catalogue.learn(fileOfNumber(n), 0, "many"), "new");
+    catalogue.addHolder(idOf(n), "many");
+  }
+  catalogue.addHolder(idOf(0), "few");
+  catalogue.hold(heldOf(fileOfNumber(1)), 0);
+  for (let n = 10; n < 20; n++) {
+    if (catalogue.learn(fileOfNumber(n), 0, "few") === "new") catalogue.addHolder(idOf(n), "few");
+  }
+  deepStrictEqual([catalogue.size, catalogue.holdingsOf("many"), catalogue.holdingsOf("few")], [
+    10,
+    6,
+    5,
+  ]);
+  ok(catalogue.get(idOf(0)) && catalogue.get(idOf(1)), "they stay");
+  strictEqual(catalogue.learn(fileOfNumber(30), 0, "many"), "full");
+});
+
+Deno.test("a DELETE that comes before the news of the file keeps it away, but not somebody else's", () => {
+  const catalogue = new Catalogue(10);
+  catalogue.buryEarly(idOf(1), "owner", 0);
+  strictEqual(catalogue.learn(fileOfNumber(1, { owner: "other" }), 1), "new");
+  catalogue.buryEarly(idOf(2), "owner", 0);
+  strictEqual(catalogue.learn(fileOfNumber(2), 1), "deleted");
+  ok(catalogue.isDeleted(idOf(2), 1));
+  catalogue.buryEarly(idOf(3), "owner", 0);
+  strictEqual(catalogue.learn(fileOfNumber(3), EARLY_DELETE_MS), "new", "it is long ago");
 });
 
 Deno.test("a file that is held takes the place of one that nobody holds", () => {

@@ -1,7 +1,7 @@
 // Who announces, pushes, gets and deletes what, and what comes of it.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { DEFAULT_LIMITS, DELETES_PER_MINUTE } from "../../protocol/limits.ts";
+import { DEFAULT_LIMITS, DELETES_PER_MINUTE, LIFT_AFTER_MS } from "../../protocol/limits.ts";
 import {
   events,
   fileOfNumber,
@@ -53,6 +53,33 @@ Deno.test("an announcement keeps a peer alive when it comes from where the peer 
   }
 });
 
+Deno.test("an owner's DELETE that overtook its ANNOUNCE counts; from elsewhere it does not", () => {
+  const machine = new Machine();
+  machine.start();
+  const owner = oldPeer("owner", 1);
+  machine.meet(owner);
+  machine.delete("owner", idOf(1), "10.0.0.66");
+  machine.announce(owner, fileOfNumber(1));
+  ok(machine.catalogue.get(idOf(1)), "anybody may have sent that");
+  machine.delete("owner", idOf(2), owner.ip);
+  machine.announce(owner, fileOfNumber(2));
+  strictEqual(machine.catalogue.get(idOf(2)), undefined);
+});
+
+Deno.test("a DELETE that overtook its push, or comes while the store keeps it, counts as well", () => {
+  const machine = new Machine();
+  machine.start();
+  const owner = oldPeer("owner", 1);
+  machine.meet(owner);
+  machine.delete("owner", idOf(1), owner.ip);
+  deepStrictEqual(refusals(machine.arrive(fileOfNumber(1), { ip: owner.ip })), ["deleted"]);
+  const arrived = machine.arrive(fileOfNumber(2), { ip: owner.ip });
+  machine.delete("owner", idOf(2), owner.ip);
+  const kept = only(machine.keep(arrived), "trash");
+  deepStrictEqual(kept, [{ kind: "trash", fileId: idOf(2), why: "deleted" }]);
+  strictEqual(machine.catalogue.get(idOf(2)), undefined);
+});
+
 Deno.test("the owner, from its known address, deletes: the copy goes to the trash and does not come back", () => {
   const machine = withOwner();
   machine.reply(oldPeer("b", 2), files(1));
@@ -67,6 +94,9 @@ Deno.test("the owner, from its known address, deletes: the copy goes to the tras
   deepStrictEqual(refusals(machine.arrive(fileOfNumber(1), { ip: "10.0.0.2", source: "b" })), [
     "deleted",
   ]);
+  const underWay = machine.arrive(fileOfNumber(1), { ip: "10.0.0.1" });
+  deepStrictEqual(refusals(underWay), ["deleted"], "a copy that was on its way");
+  machine.nowMs += LIFT_AFTER_MS;
   const again = machine.arrive(fileOfNumber(1), { ip: "10.0.0.1" });
   strictEqual(only(again, "keep").length, 1, "the owner itself may bring it back");
   machine.keep(again);

@@ -85,10 +85,10 @@ function remains(hosts: readonly Host[], fileId: string): string | undefined {
   return undefined;
 }
 
-export const deleted: Scenario = {
-  name: "What an owner deletes while others fetch it is gone everywhere and does not come back",
+export const deleted = (peers: number): Scenario => ({
+  name: `What one of ${peers} deletes while others fetch it is gone everywhere, and stays away`,
   run(seed): Figures {
-    const { network } = settledLab(seed, 24, { autoFetch: Infinity });
+    const { network } = settledLab(seed, peers, { autoFetch: Infinity });
     network.run(2 * ROUND_MS);
     const gone: string[] = [];
     let held = 0;
@@ -108,7 +108,7 @@ export const deleted: Scenario = {
     network.invariants.scanAll();
     return { "deleted": gone.length, "copies when deleted": held };
   },
-};
+});
 
 export const absentOwner: Scenario = {
   name: "A peer that was away while a file was deleted does not bring it back to the others",
@@ -155,4 +155,10 @@ export const copies: Scenario = {
   },
 };
 
-export const scenarios: readonly Scenario[] = [liars, asked, deleted, absentOwner, copies];
+export const scenarios: readonly Scenario[] = [
+  liars,
+  asked,
+  deleted(24),
+  absentOwner,
+  copies,
+];

@@ -6,7 +6,9 @@ import type { Address, Voucher } from "../../protocol/address.ts";
 import type { Effect, Input } from "../../protocol/effects.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../protocol/limits.ts";
 import type { FileRecord } from "../../protocol/message.ts";
+import { sameAddress } from "../../protocol/membership.ts";
 import { Peer } from "../../protocol/peer.ts";
+import { Causes } from "./causes.ts";
 import { recordOf } from "./content.ts";
 import { Dialer } from "./dialer.ts";
 import type { Dialled, Endpoint, Network, Reply } from "./network.ts";
@@ -45,6 +47,7 @@ export class Host implements Endpoint {
   /** What is served in place of which file. */
   readonly lies = new Map<string, Lie>();
   readonly transfers: Transfers;
+  causes = new Causes();
   #dialer = new Dialer(this);
   #node: string;
   #boot = "";
@@ -94,7 +97,11 @@ export class Host implements Endpoint {
   /** The process ends without a word; "silent": the machine with it. */
   kill(how: "down" | "silent" = "down"): void {
     const { membership, catalogue } = this.peer.state;
-    this.#rejoin = [...membership.all()].map(({ address, voucher }) => ({ address, voucher }));
+    const alive = [...membership.all()].map(({ address, voucher }) => ({ address, voucher }));
+    // Who was known before is remembered for days, behind who is known now.
+    const isKnown = ({ address }: { address: Address }) =>
+      alive.some((other) => sameAddress(other.address, address));
+    this.#rejoin = [...alive, ...this.#rejoin.filter((before) => !isKnown(before))];
     this.#tombstones = [...catalogue.tombstones()];
     this.#files = [...catalogue.held()].map(({ file }) => file);
     this.life++;
@@ -136,6 +143,11 @@ export class Host implements Endpoint {
     });
   }
 
+  /** Its monotonic clock leaps ahead, as after a sleep that the clock counts. */
+  jump(ms: number): void {
+    this.#clockLagMs -= ms;
+  }
+
   /** Puts a file of its own into the network. */
   publish(name: string, content: string): FileRecord {
     const file = recordOf(name, content, this.peerId, this.network.nowMs);
@@ -168,7 +180,7 @@ export class Host implements Endpoint {
       const text = cause instanceof Error ? cause.stack : cause;
       return network.invariants.fail(this.peerId, `handle throws for "${input.kind}": ${text}`);
     }
-    network.invariants.afterStep(this);
+    network.invariants.afterStep(this, input, effects);
     for (const effect of effects) this.#carryOut(effect);
   }
 
@@ -236,6 +248,7 @@ export class Host implements Endpoint {
     this.#boot = this.random.token(16);
     const chance = this.random.fork();
     this.#dialer = new Dialer(this);
+    this.causes = new Causes();
     this.peer = new Peer({
       peerId: this.peerId,
       address: this.address,

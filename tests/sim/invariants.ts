@@ -2,13 +2,15 @@
 // full scans now and then; a violation ends the run with the host and the moment named.
 
 import { type Address, addressText, dialRefusal, type Voucher } from "../../protocol/address.ts";
-import { DEFAULT_LIMITS, MAX_TOMBSTONES } from "../../protocol/limits.ts";
+import type { Effect, Input } from "../../protocol/effects.ts";
 import { verify } from "./content.ts";
 import type { Host } from "./host.ts";
 import type { Endpoint, Network } from "./network.ts";
 
 /** Steps of one host between two full scans of it. */
 const SCAN_EVERY = 5_000;
+/** Peers and files of a host that is scanned after each step. */
+const SMALL = 120;
 
 export class Violation extends Error {
   override readonly name = "Violation";
@@ -37,15 +39,17 @@ export class Invariants {
     if (refusal) this.fail(`host ${from.index}`, `dials ${addressText(to)}, which ${refusal}`);
   }
 
-  afterStep(host: Host): void {
+  /** What one input brought: each effect has a cause, and everything still holds. */
+  afterStep(host: Host, input: Input, effects: readonly Effect[]): void {
+    const lacking = host.causes.lacking(host.peer, input, effects);
+    if (lacking !== undefined) this.fail(host.peerId, `an effect without a cause: ${lacking}`);
     const { membership, catalogue } = host.peer.state;
-    if (membership.size > DEFAULT_LIMITS.maxPeers) this.fail(host.peerId, "tracks too many peers");
-    if (catalogue.size > DEFAULT_LIMITS.maxCatalogueEntries) {
-      this.fail(host.peerId, "has too many catalogue entries");
-    }
+    // A small peer is looked at whole after each step, a large one as often as it can be afforded.
+    const cost = catalogue.size + membership.size;
     const steps = (this.#steps.get(host.index) ?? 0) + 1;
-    this.#steps.set(host.index, steps % SCAN_EVERY);
-    if (steps === SCAN_EVERY) this.scan(host);
+    const isDue = steps >= (cost <= SMALL ? 1 : SCAN_EVERY);
+    this.#steps.set(host.index, isDue ? 0 : steps);
+    if (isDue) this.scan(host);
   }
 
   scanAll(): void {
@@ -71,9 +75,9 @@ export class Invariants {
       if (!host.isLiar) this.checkContent(host, file.fileId);
     }
     if (held !== catalogue.heldCount) this.fail(host.peerId, "counts what it holds wrongly");
-    let tombstones = 0;
-    for (const _ of catalogue.tombstones()) tombstones++;
-    if (tombstones > MAX_TOMBSTONES) this.fail(host.peerId, "keeps too many tombstones");
+    for (const { name, size, max } of host.peer.sizes) {
+      if (size > max) this.fail(host.peerId, `remembers ${size} of "${name}", more than ${max}`);
+    }
   }
 
   /** What is held lies on the disk, and is what its id says. */

@@ -1,9 +1,11 @@
 // Runs every scenario with many seeds and prints a line for each: what was measured, or how to replay
 // what failed. Usage: deno run -A tests/sim/main.ts [seeds] [words of the name]
 
+import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import * as convergence from "./convergence.ts";
 import { type Figures, type Scenario, seeds, withSeed } from "./seeds.ts";
 import * as files from "./files.ts";
+import * as hostile from "./hostile.ts";
 import * as names from "./names.ts";
 import * as trouble from "./trouble.ts";
 
@@ -12,6 +14,8 @@ const scenarios: readonly Scenario[] = [
   ...trouble.scenarios,
   ...files.scenarios,
   ...names.scenarios,
+  ...hostile.small,
+  hostile.invented(5_000, DEFAULT_LIMITS),
 ];
 
 function shown(figures: Figures): string {

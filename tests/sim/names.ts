@@ -19,9 +19,9 @@ function routing(hosts: readonly Host[], peer: Host, address: Address): Host[] {
 }
 
 /** Restarts a peer on another port; returns how many of the others reach it two seconds later. */
-function comeBack(seed: number, newKey: boolean): Figures {
-  const { network, hosts } = settledLab(seed, 40);
-  const peer = hosts[20]!;
+function comeBack(seed: number, newKey: boolean, peers: number): Figures {
+  const { network, hosts } = settledLab(seed, peers);
+  const peer = hosts[peers / 2]!;
   const others = hosts.filter((host) => host !== peer);
   peer.restart({ newPort: 9_000, newKey });
   network.run(2_000);
@@ -35,22 +35,22 @@ function comeBack(seed: number, newKey: boolean): Figures {
   return { "reach it at once": `${early} of ${others.length}`, "rounds to one view": toOneView };
 }
 
-export const otherPort: Scenario = {
-  name: "A peer that restarts on another port is reachable there at once",
-  run: (seed) => comeBack(seed, false),
-};
+export const otherPort = (peers: number): Scenario => ({
+  name: `One of ${peers} peers that restarts on another port is reachable there at once`,
+  run: (seed) => comeBack(seed, false, peers),
+});
 
-export const otherKey: Scenario = {
+export const otherKey = (peers: number): Scenario => ({
   name:
-    "A peer that restarts on another port without its key is reachable, as its old port refuses",
-  run: (seed) => comeBack(seed, true),
-};
+    `One of ${peers} that restarts on another port without its key is reachable, as its old port refuses`,
+  run: (seed) => comeBack(seed, true, peers),
+});
 
-export const impostor: Scenario = {
-  name: "Somebody else who uses a live peer's name does not move its route anywhere",
+export const impostor = (peers: number): Scenario => ({
+  name: `Somebody else who uses the name of one of ${peers} live peers moves its route nowhere`,
   run(seed): Figures {
-    const { network, hosts } = settledLab(seed, 30);
-    const victim = hosts[15]!;
+    const { network, hosts } = settledLab(seed, peers);
+    const victim = hosts[peers / 2]!;
     const stranger = new Stranger(network);
     const key = network.random.token(43);
     const others = hosts.filter((host) => host !== victim);
@@ -66,7 +66,7 @@ export const impostor: Scenario = {
     assert.equal(routing(others, victim, victim.address).length, others.length);
     return { "answers to the impostor": answers };
   },
-};
+});
 
 const FORBIDDEN: readonly Address[] = [
   { host: "127.0.0.1", port: 22_222 },
@@ -155,4 +155,10 @@ export const storm: Scenario = {
   },
 };
 
-export const scenarios: readonly Scenario[] = [otherPort, otherKey, impostor, forbidden, storm];
+export const scenarios: readonly Scenario[] = [
+  otherPort(40),
+  otherKey(40),
+  impostor(30),
+  forbidden,
+  storm,
+];

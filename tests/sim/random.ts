@@ -77,6 +77,13 @@ export class Random {
     return text;
   }
 
+  /** 64 hex digits. */
+  fileId(): string {
+    let text = "";
+    while (text.length < 64) text += this.bits().toString(16).padStart(8, "0");
+    return text;
+  }
+
   /** A generator of its own, so that what one host draws does not shift what another gets. */
   fork(): Random {
     return new Random(this.bits());

@@ -1,7 +1,14 @@
 // Somebody who is no peer of ours: writes what a scenario wants, as bytes, and remembers what comes back.
 
 import type { Address } from "../../protocol/address.ts";
-import { encodeMessage, type Gossip, type Message } from "../../protocol/message.ts";
+import {
+  encodeMessage,
+  type Ext,
+  type FileRecord,
+  type Gossip,
+  type GossipReply,
+  type Message,
+} from "../../protocol/message.ts";
 import type { Endpoint, Network } from "./network.ts";
 import { Inbound, joined } from "./wire.ts";
 
@@ -11,6 +18,8 @@ export class Stranger implements Endpoint {
   readonly state = "up";
   readonly life = 1;
   readonly received: Message[] = [];
+  /** What it calls itself, where it has a name. */
+  name = "";
   /** What it does when a message comes. */
   onMessage: (message: Message, ip: string) => void = () => {};
   #ids = 0;
@@ -28,6 +37,16 @@ export class Stranger implements Endpoint {
   gossip(peerId: string, node: string, { host, port } = this.address): Gossip {
     const id = `stranger-${this.index}-${++this.#ids}`;
     return { type: "GOSSIP", peerId, host, port, id, ext: { v: 1, node } };
+  }
+
+  /** A list in any name; `place` says which part of which one it is. */
+  reply(
+    peerId: string,
+    files: readonly FileRecord[],
+    place: Partial<Ext> = {},
+  ): GossipReply {
+    const ext = { v: 1, boot: `b${this.index}`, ...place };
+    return { type: "GOSSIP_REPLY", peerId, ...this.address, files, ext };
   }
 
   send(to: Address, message: Message): void {

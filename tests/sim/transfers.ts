@@ -71,7 +71,8 @@ export class Transfers {
       return this.host.take({ kind: "refused", ip, reason: "content-mismatch", text });
     }
     const held = { file: { ...file, timestamp }, sizeBytes: content.length };
-    this.host.take({ kind: "arrived", receipt: this.#receipt(content), held, ip });
+    const beganMs = this.host.clockMs;
+    this.host.take({ kind: "arrived", receipt: this.#receipt(content), held, ip, beganMs });
   }
 
   #receipt(content: string): number {
@@ -153,7 +154,8 @@ export class Transfers {
         else if (data === undefined) outcome = "absent";
         else {
           content = data;
-          const timestamp = verify(file.fileId, timestamps, data);
+          const told = message.file ? [...timestamps, message.file.timestamp] : timestamps;
+          const timestamp = verify(file.fileId, told, data);
           outcome = timestamp
             ? { file: { ...file, timestamp }, sizeBytes: data.length }
             : "mismatch";

@@ -13,11 +13,11 @@ const SUSPENDED_MS = 300_000;
 const TICK_MS = 1_000;
 
 /** Half and half for three minutes, then healed; returns the rounds to one view. */
-function partition(seed: number, where: "in one half" | "in both halves"): number {
-  const { network, bootstraps, hosts } = settledLab(seed, 40);
-  const others = network.random.sample(hosts.filter((host) => !bootstraps.includes(host)), 40);
+function partition(seed: number, where: "in one half" | "in both halves", peers: number): number {
+  const { network, bootstraps, hosts } = settledLab(seed, peers);
+  const others = network.random.sample(hosts.filter((host) => !bootstraps.includes(host)), peers);
   const inFirst = where === "in one half" ? bootstraps : bootstraps.slice(1);
-  const first = [...inFirst, ...others.slice(0, 20 - inFirst.length)];
+  const first = [...inFirst, ...others.slice(0, peers / 2 - inFirst.length)];
   const second = hosts.filter((host) => !first.includes(host));
   network.partition(first, second);
   network.run(PARTITION_MS);
@@ -32,21 +32,22 @@ function partition(seed: number, where: "in one half" | "in both halves"): numbe
   return toOneView;
 }
 
-export const partitioned: Scenario = {
-  name: "Half and half for three minutes, then healed: one view within three rounds",
+export const partitioned = (peers: number): Scenario => ({
+  name: `Half and half of ${peers} for three minutes, then healed: one view within three rounds`,
   run(seed): Figures {
     return {
-      "rounds, bootstraps in one half": partition(seed, "in one half"),
-      "rounds, bootstraps in both": partition(seed, "in both halves"),
+      "rounds, bootstraps in one half": partition(seed, "in one half", peers),
+      "rounds, bootstraps in both": partition(seed, "in both halves", peers),
     };
   },
-};
+});
 
-export const asleep: Scenario = {
-  name: "Machines that slept or stood still for five minutes are back within three rounds",
+export const asleep = (peers: number): Scenario => ({
+  name:
+    `Three of ${peers} machines that slept or stood still for five minutes are back within three rounds`,
   run(seed): Figures {
-    const { network, hosts } = settledLab(seed, 30);
-    const [sleeper, stopped, bootstrap] = [hosts[10]!, hosts[20]!, hosts[0]!];
+    const { network, hosts } = settledLab(seed, peers);
+    const [sleeper, stopped, bootstrap] = [hosts[peers - 1]!, hosts[peers - 2]!, hosts[0]!];
     sleeper.suspend(SUSPENDED_MS, "asleep");
     stopped.suspend(SUSPENDED_MS, "stopped");
     bootstrap.suspend(SUSPENDED_MS, "asleep");
@@ -56,7 +57,7 @@ export const asleep: Scenario = {
     network.run(1);
     return { "rounds to one view": roundsToOneView(network, 3) };
   },
-};
+});
 
 export const churn: Scenario = {
   name: "The dead disappear everywhere within the timeout and a round while others come and go",
@@ -98,4 +99,9 @@ export const goneBootstrap: Scenario = {
   },
 };
 
-export const scenarios: readonly Scenario[] = [partitioned, asleep, churn, goneBootstrap];
+export const scenarios: readonly Scenario[] = [
+  partitioned(40),
+  asleep(30),
+  churn,
+  goneBootstrap,
+];

@@ -1,0 +1,125 @@
+// No effect without a cause: what a peer may do about one input, and nothing else. One instance watches one process.
+// The table says which kinds of effect an input may bring; the checks behind it say which ones of a kind.
+
+import { addressText } from "../../protocol/address.ts";
+import type { Effect, Input } from "../../protocol/effects.ts";
+import type { Message } from "../../protocol/message.ts";
+import type { Peer } from "../../protocol/peer.ts";
+
+type Kind = Effect["kind"] | `send ${Message["type"]}`;
+type Cause = Input["kind"] | Message["type"];
+
+/** Events and saving may follow on anything. */
+const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
+  start: ["send GOSSIP"],
+  tick: ["send GOSSIP", "send GOSSIP_REPLY", "fetch"],
+  GOSSIP: ["send GOSSIP", "send GOSSIP_REPLY"],
+  // A stranger's reply may name a live peer, which is asked then; news may be fetched, first lists end joining.
+  GOSSIP_REPLY: ["send GOSSIP", "fetch"],
+  ANNOUNCE: ["fetch"],
+  GET_FILE: ["serve", "answer-absent"],
+  FILE_DATA: [],
+  DELETE: ["trash", "fetch"],
+  refused: [],
+  sent: [],
+  unreachable: ["send GOSSIP", "copy", "fetch"],
+  "push-offered": ["push-verdict"],
+  arrived: ["keep", "drop", "fetch"],
+  "fetch-failed": ["fetch"],
+  "keep-failed": ["fetch"],
+  held: ["send ANNOUNCE", "copy", "trash", "fetch"],
+  lost: [],
+  want: ["fetch"],
+  delete: ["trash", "send DELETE", "fetch"],
+};
+
+/** Exactly one of these is the answer to such an input. */
+const ANSWERS: Partial<Record<Cause, readonly Kind[]>> = {
+  GET_FILE: ["serve", "answer-absent"],
+  "push-offered": ["push-verdict"],
+  arrived: ["keep", "drop"],
+};
+
+export class Causes {
+  /** Who gossiped, by name and as an address: only they are answered. */
+  readonly #gossiped = new Set<string>();
+  readonly #receipts = new Set<number>();
+  #published = new Set<string>();
+
+  /** Why an effect has no cause; undefined when all have. */
+  lacking(peer: Peer, input: Input, effects: readonly Effect[]): string | undefined {
+    const cause = input.kind === "message" ? input.message.type : input.kind;
+    this.#note(input);
+    const kinds = effects.map(kindOf);
+    for (const kind of kinds) {
+      if (kind === "event" || kind === "save") continue;
+      if (!ALLOWED[cause].includes(kind)) return `"${kind}" follows on "${cause}"`;
+    }
+    const answers = ANSWERS[cause];
+    const given = kinds.filter((kind) => answers?.includes(kind)).length;
+    if (answers && given !== 1) return `"${cause}" has ${given} answers`;
+    for (const effect of effects) {
+      const why = this.#lacks(peer, input, effect);
+      if (why !== undefined) return `${kindOf(effect)} on "${cause}": ${why}`;
+    }
+    return undefined;
+  }
+
+  #note(input: Input): void {
+    if (input.kind === "arrived") this.#receipts.add(input.receipt);
+    if (input.kind === "held" && input.how === "published") {
+      for (const { file } of input.files) this.#published.add(file.fileId);
+    }
+    if (input.kind !== "message" || input.message.type !== "GOSSIP") return;
+    const { peerId, host, port } = input.message;
+    this.#gossiped.add(peerId);
+    this.#gossiped.add(addressText({ host: host || input.ip, port }));
+  }
+
+  #lacks(peer: Peer, input: Input, effect: Effect): string | undefined {
+    const { catalogue, membership, nowMs } = peer.state;
+    switch (effect.kind) {
+      case "send":
+        if (effect.what !== "GOSSIP_REPLY") return undefined;
+        return this.#gossiped.has(effect.peerId ?? addressText(effect.to))
+          ? undefined
+          : `${addressText(effect.to)} never gossiped`;
+      case "serve":
+      case "answer-absent":
+        if (input.kind !== "message" || input.connection !== effect.connection) {
+          return "it is another connection";
+        }
+        return effect.kind === "answer-absent" || catalogue.get(effect.file.fileId)?.held
+          ? undefined
+          : "it is not held";
+      case "push-verdict":
+        return input.kind === "push-offered" && input.connection === effect.connection
+          ? undefined
+          : "it is another connection";
+      case "keep":
+      case "drop":
+        return this.#receipts.delete(effect.receipt) ? undefined : "nothing arrived, or it is over";
+      case "fetch": {
+        const { fileId } = effect.file;
+        const entry = catalogue.get(fileId);
+        if (!entry || entry.held) return "it is held, or not known";
+        if (!entry.holders.has(effect.source)) return `${effect.source} does not hold it`;
+        if (!membership.get(effect.source)) return `${effect.source} is not tracked`;
+        return catalogue.isDeleted(fileId, nowMs) ? "it is deleted" : undefined;
+      }
+      case "copy":
+        return this.#published.has(effect.file.fileId) ? undefined : "it was not published here";
+      case "trash":
+        return catalogue.get(effect.fileId)?.held ? "it is held" : undefined;
+      case "save":
+      case "event":
+        return undefined;
+      default:
+        return effect satisfies never;
+    }
+  }
+}
+
+function kindOf(effect: Effect): Kind {
+  return effect.kind === "send" ? `send ${effect.what}` : effect.kind;
+}
