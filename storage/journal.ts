@@ -13,6 +13,8 @@ import { entryOf, entryText, type MetadataEntry } from "./metadata.ts";
 const MIN_COMPACT_LINES = 1_000;
 
 export type JournalRecord =
+  /** The first line of every journal: without it, the beginning is lost. */
+  | { readonly op: "begin" }
   | { readonly op: "hold"; readonly entry: MetadataEntry }
   | { readonly op: "drop"; readonly fileId: string }
   /** Deleted, or not wanted here any more; the content goes to the trash after this line. */
@@ -41,11 +43,14 @@ export interface JournalState {
   readonly removing: Map<string, MetadataEntry>;
   readonly lines: number;
   readonly damagedLines: number;
+  /** Its beginning is there. */
+  readonly hasBeginning: boolean;
 }
 
 export class Journal {
   #file: Deno.FsFile | undefined;
   #lines = 0;
+  #isBegun = false;
   #removed = new Map<string, Removal>();
 
   constructor(readonly path: string, readonly temporaries: string) {}
@@ -64,6 +69,7 @@ export class Journal {
     const removed = new Map<string, Removal>();
     const removing = new Map<string, MetadataEntry>();
     let damagedLines = 0;
+    let hasBeginning = false;
     const lines = text.split("\n").filter((line) => line !== "");
     for (const line of lines) {
       const record = recordOf(line);
@@ -72,6 +78,9 @@ export class Journal {
         continue;
       }
       switch (record.op) {
+        case "begin":
+          hasBeginning = true;
+          break;
         case "hold": {
           const { fileId } = record.entry.file;
           held.set(fileId, record.entry);
@@ -104,7 +113,9 @@ export class Journal {
     }
     this.#lines = lines.length;
     this.#removed = removed;
-    return { held, unsynced, removed, removing, lines: lines.length, damagedLines };
+    this.#isBegun = hasBeginning;
+    const counts = { lines: lines.length, damagedLines, hasBeginning };
+    return { held, unsynced, removed, removing, ...counts };
   }
 
   /** Appends in one write, so that lines of one call stand together. Throws `StorageError`. */
@@ -113,10 +124,12 @@ export class Journal {
       const isNew = this.#file === undefined;
       this.#file ??= Deno.openSync(this.path, { append: true, create: true, mode: 0o600 });
       // A line that a crash cut off must not swallow the next one.
-      const text = (isNew ? "\n" : "") + records.map(lineOf).join("");
+      const first = this.#isBegun ? "" : lineOf({ op: "begin" });
+      const text = (isNew ? "\n" : "") + first + records.map(lineOf).join("");
       const bytes = new TextEncoder().encode(text);
       for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
       if (sync) this.#file.syncDataSync();
+      this.#isBegun = true;
       this.#lines += records.length;
       for (const record of records) this.#noteRemoval(record);
     } catch (cause) {
@@ -140,12 +153,11 @@ export class Journal {
    */
   compact(held: readonly MetadataEntry[], unsynced: ReadonlySet<string>): void {
     const fileIds = held.map(({ file }) => file.fileId).filter((id) => !unsynced.has(id));
-    const records: JournalRecord[] = [...this.#removed].map(([fileId, removal]) => ({
-      op: "remove",
-      fileId,
-      ...removal,
-    }));
-    records.push(...held.map((entry): JournalRecord => ({ op: "hold", entry })));
+    const records: JournalRecord[] = [{ op: "begin" }];
+    for (const [fileId, removal] of this.#removed) {
+      records.push({ op: "remove", fileId, ...removal });
+    }
+    for (const entry of held) records.push({ op: "hold", entry });
     if (fileIds.length > 0) records.push({ op: "synced", fileIds });
     const temporary = `${this.temporaries}/journal.jsonl`;
     try {
@@ -155,6 +167,7 @@ export class Journal {
       file.syncSync();
       file.close();
       Deno.renameSync(temporary, this.path);
+      this.#isBegun = true;
       this.#lines = records.length;
     } catch (cause) {
       throw asStorageError(cause, `Cannot write ${this.path}`);
@@ -188,6 +201,7 @@ function lineOf(record: JournalRecord): string {
 }
 
 const RecordShape = v.variant("op", [
+  v.object({ op: v.literal("begin") }),
   v.object({ op: v.literal("hold"), entry: v.unknown() }),
   v.object({ op: v.literal("drop"), fileId: v.string() }),
   v.object({

@@ -65,9 +65,9 @@ export async function loadStore(
     removing,
     entries: [...journalled, ...entries.filter(({ file }) => !known.has(file.fileId))],
     unclaimed: unclaimed ?? [],
-    // Either of them alone brings everything back; without both there may have been more.
-    originsLost: unclaimed === undefined ||
-      (state === undefined ? damaged : state.damagedLines > 0 && (damaged || entries.length === 0)),
+    // A damaged file may have known more: what the others do not know was perhaps somebody else's.
+    originsLost: unclaimed === undefined || damagedAside !== undefined ||
+      (state === undefined ? damaged : state.damagedLines > 0 || !state.hasBeginning),
     damagedAside,
     notes,
   };

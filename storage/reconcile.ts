@@ -188,8 +188,9 @@ export class Reconciler {
     const foundIds = new Set(found.map(({ file }) => file.fileId));
     changes.lost.push(...shelf.idsAt(name).filter((fileId) => !foundIds.has(fileId)));
     if (found.length === 0) {
-      // A copy of what somebody owns is not ours.
-      if (isCopy) unclaimed.add(name);
+      // A copy of what somebody owns is not ours, nor what became of somebody else's file.
+      const isOthers = shelf.idsAt(name).some((fileId) => shelf.get(fileId)!.file.owner !== owner);
+      if (isCopy || isOthers) unclaimed.add(name);
       if (unclaimed.has(name)) return;
       const seconds = (info.mtime?.getTime() ?? 0) / 1000;
       const { fileId, timestamp } = freeId(

@@ -223,6 +223,9 @@ export class Store {
 
   /** Content is not what it was: it is not held any more. The next scan looks at what lies there. */
   release(fileId: string): void {
+    const shelved = this.shelf.get(fileId);
+    if (!shelved) return;
+    if (shelved.file.owner !== this.options.owner) this.#unclaimed.add(shelved.placement.diskName);
     this.shelf.remove([fileId]);
   }
 

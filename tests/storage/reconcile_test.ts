@@ -59,15 +59,43 @@ Deno.test("two new files of the same content and time get two ids", async () => 
   });
 });
 
-Deno.test("a changed file is lost under its old id and becomes ours under a new one", async () => {
+Deno.test("a changed file of somebody else is lost, and is not published as ours, then or later", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("original");
     await world.drop("file.txt", "changed!", WRITTEN);
     const { lost, published } = await world.settle();
-    assert.deepEqual(lost, [file.fileId]);
+    assert.deepEqual([lost, published], [[file.fileId], []]);
+    assert.deepEqual(world.store.unclaimed, ["file.txt"]);
+    await world.stop();
+    assert.deepEqual((await world.start()).published, []);
+    assert.deepEqual((await world.settle()).published, []);
+    assert.equal(world.store.reader(file.fileId), undefined);
+    await world.drop("file.txt", "original", WRITTEN + 5);
+    assert.deepEqual((await world.settle()).found.length, 1, "as it was, it is known again");
+  });
+});
+
+Deno.test("a file of somebody else that could not be served is not published as ours either", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("original");
+    await world.drop("file.txt", "changed!", WRITTEN);
+    world.store.release(file.fileId); // a request came before the next look at the folder
+    assert.deepEqual((await world.settle()).published, []);
+    assert.deepEqual(world.holdings(), []);
+  });
+});
+
+Deno.test("a changed file of ours is lost under its old id and shared under a new one", async () => {
+  await withWorld(async (world) => {
+    await world.drop("file.txt", "original", WRITTEN - 10);
+    const [file] = (await world.settle()).published.map(({ file }) => file);
+    world.known.set(file!.fileId, file!);
+    await world.drop("file.txt", "changed!", WRITTEN);
+    const { lost, published } = await world.settle();
+    assert.deepEqual(lost, [file!.fileId]);
     assert.deepEqual(idsOf(published), [sha256("changed!", String(WRITTEN))]);
     assert.deepEqual(world.owned(US).length, 1);
-    assert.equal(world.store.reader(file.fileId), undefined);
+    assert.equal(world.store.reader(file!.fileId), undefined);
   });
 });
 

@@ -99,6 +99,16 @@ const METADATA: Readonly<Record<string, Damage>> = {
 
 const JOURNAL: Readonly<Record<string, Damage>> = {
   "the journal is cut in a line": ({ layout }) => change(layout.journal, half),
+  "the journal is cut between lines": ({ layout }) =>
+    change(layout.journal, (bytes) => {
+      const lines = new TextDecoder().decode(bytes).split("\n");
+      return new TextEncoder().encode(lines.slice(0, lines.length >> 1).join("\n") + "\n");
+    }),
+  "the journal lacks its beginning": ({ layout }) =>
+    change(layout.journal, (bytes) => {
+      const lines = new TextDecoder().decode(bytes).split("\n");
+      return new TextEncoder().encode(lines.slice(lines.length >> 1).join("\n"));
+    }),
   "the journal is emptied": ({ layout }) => change(layout.journal, nothing),
   "the journal is removed": ({ layout }) => Deno.remove(layout.journal),
   "the journal has a flipped bit in every line": ({ layout }) =>
@@ -137,12 +147,22 @@ for (const name of ["metadata.json is truncated", "metadata.json is removed"]) {
   });
 }
 
+/** Both metadata files may be damaged at once, as after a power cut that left them empty. */
+for (const [journal, damage] of Object.entries(JOURNAL)) {
+  Deno.test(`when ${journal}, and metadata.json with the last good one is emptied, nothing is stolen`, async () => {
+    await survives(async (world) => {
+      await change(world.layout.metadata, nothing);
+      await change(world.layout.lastGood, nothing);
+      await damage(world);
+    }, nothingStolen);
+  });
+}
+
 /** Damages that can be seen; with a swapped or removed file nobody can know that there was more. */
 const VISIBLE = ["metadata.json is truncated", "metadata.json is emptied"];
 
 for (const metadata of VISIBLE) {
   for (const [journal, damage] of Object.entries(JOURNAL)) {
-    if (journal === "the journal is emptied") continue; // looks like a store that held nothing
     Deno.test(`when ${metadata} and ${journal}, nobody else's file is published as ours`, async () => {
       await survives(async (world) => {
         await METADATA[metadata]!(world);
