@@ -75,9 +75,7 @@ export class Requests {
         ? `${destination.replace(/\/$/, "")}/${safeLabel(name)}`
         : destination;
       const target = await Deno.open(path, { write: true, createNew: true }).catch((cause) => {
-        throw cause instanceof Deno.errors.AlreadyExists
-          ? new Error(`${path} exists already; give another destination`, { cause })
-          : cause;
+        throw new Error(notWritten(path, cause), { cause });
       });
       try {
         await reader.file.readable.pipeTo(target.writable);
@@ -180,4 +178,17 @@ export class Requests {
 
 function safeLabel(name: string): string {
   return name.replaceAll(/[/\\\p{Cc}]/gu, "_").replace(/^\.+/, "_") || "unnamed";
+}
+
+function notWritten(path: string, cause: unknown): string {
+  if (cause instanceof Deno.errors.AlreadyExists) {
+    return `${path} exists already; give another destination`;
+  }
+  if (cause instanceof Deno.errors.NotFound) {
+    return `There is no folder for ${path}; make it, or give another destination`;
+  }
+  if (cause instanceof Deno.errors.PermissionDenied) {
+    return `${path} may not be written; give another destination`;
+  }
+  return `${path} cannot be written: ${cause instanceof Error ? cause.message : cause}`;
 }

@@ -48,6 +48,8 @@ export interface ServiceOptions {
 }
 
 export class Service {
+  /** Files that changed right before the start: taken when they stand still. */
+  settling = 0;
   /** What people ask. */
   readonly requests: Requests;
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
@@ -116,10 +118,11 @@ export class Service {
     this.save();
   }
 
-  /** Stops within seconds; everything known is saved. */
-  async stop(): Promise<void> {
-    if (this.#stopped) return;
+  /** Stops within seconds; resolves with whether everything known is saved. */
+  async stop(): Promise<boolean> {
+    if (this.#stopped) return true;
     this.#stopped = true;
+    let isSaved = true;
     for (const timer of this.#timers) clearTimeout(timer);
     this.#watcher?.close();
     await this.node.stop();
@@ -130,8 +133,10 @@ export class Service {
       this.store.compactJournal();
     } catch (error) {
       this.#trouble(error);
+      isSaved = false;
     }
     this.store.close();
+    return isSaved;
   }
 
   /** What is under way, by kind, for people who look for leaks. */
@@ -179,6 +184,7 @@ export class Service {
       }
     }
     const changes = await store.scan(this.#knowledge(), true);
+    this.settling = changes.unsettled;
     this.#noteUnreadable(changes);
     node.dispatch({ kind: "held", files: [...store.held()], how: "loaded" });
   }

@@ -7,12 +7,13 @@ import type { Logger } from "@logtape/logtape";
 import { type DummyConfig, type RunConfig } from "./cli/arguments.ts";
 import { COMMAND_NAMES, menuText, runCommand, verifyText } from "./cli/commands.ts";
 import { misbehavingSend, sampleFiles } from "./cli/dummy.ts";
-import { firstGlobalAddress } from "./cli/host.ts";
+import { globalAddresses } from "./cli/host.ts";
 import { configureLog } from "./cli/log.ts";
 import { DEV_BOOTSTRAP, OPTIONS, UsageError } from "./cli/options.ts";
 import { count, Reporter } from "./cli/report.ts";
 import { plainOutput, PromptTerminal, type Terminal } from "./cli/terminal.ts";
 import {
+  type Address,
   addressText,
   canonicalHost,
   canonicalIp,
@@ -27,12 +28,24 @@ import { Service, type ServiceOptions } from "./service.ts";
 import { commandsOf, viewOf } from "./views.ts";
 import { createApp } from "./web/app.ts";
 
+/** What a person asked for was not all saved. */
+const EXIT_STORAGE = 7;
+/** How long a bootstrap may take to tell which of our addresses leads to it. */
+const ROUTE_MS = 1_000;
+/** A command that takes longer goes on while the next ones are carried out. */
+const COMMAND_MS = 300;
+
 /** Runs a peer until it is told to stop; resolves with the exit code. Throws what keeps it from starting. */
 export async function runPeer(config: RunConfig): Promise<number> {
   const face = new Face(config.logLevel);
-  const host = await hostToTell(config.host);
+  const host = await hostToTell(config.host, config.bootstraps);
   const listenHost = listenHostFor(host, config.listenHost);
   const webHost = config.webHost === "" ? listenHost : config.webHost;
+  if (config.port === config.httpPort && config.port !== 0) {
+    throw new UsageError(
+      `The P2P and the HTTP port are both ${config.port}; choose two different ones`,
+    );
+  }
   const ending = new Ending();
   const app: { fetch?: (request: Request) => Response | Promise<Response> } = {};
   const web = serveWeb(webHost, config.httpPort, (request) => app.fetch!(request));
@@ -68,7 +81,11 @@ export async function runPeer(config: RunConfig): Promise<number> {
   face.print(`HTTP address: ${url}`);
   for (const note of service.store.loaded.notes) face.print(visible(note, 1_000));
   tellUnclaimed(service, face);
-  face.print(`${count(service.node.peer.state.catalogue.heldCount, "file")} here`);
+  const { settling } = service;
+  face.print(
+    `${count(service.node.peer.state.catalogue.heldCount, "file")} here` +
+      (settling > 0 ? `, ${settling} more changed just now and are looked at` : ""),
+  );
 
   const commands = commandsOf(service, {
     setLogLevel: (level) => face.setLevel(level),
@@ -77,8 +94,12 @@ export async function runPeer(config: RunConfig): Promise<number> {
   if (!config.noRepl && Deno.stdin.isTerminal() && Deno.stdout.isTerminal()) {
     face.print(menuText());
     face.terminal = await promptOf(service, face, ending, async (line) => {
-      const answer = await runCommand(line, commands, (text) => face.print(text));
-      if (answer !== "") face.print(answer);
+      if (ending.isOver) return;
+      const done = runCommand(line, commands, (text) => face.print(text)).then((answer) => {
+        if (answer !== "") face.print(answer);
+      });
+      // A download may take minutes; the next command does not wait for it.
+      await Promise.race([done, new Promise((go) => setTimeout(go, COMMAND_MS))]);
     });
   }
   service.join();
@@ -91,9 +112,9 @@ export async function runPeer(config: RunConfig): Promise<number> {
 
   const code = await ending.wait();
   face.print("Stopping");
-  await Promise.all([service.stop(), abandon(web)]);
+  const [isSaved] = await Promise.all([service.stop(), abandon(web)]);
   face.terminal.close();
-  return code;
+  return isSaved ? code : EXIT_STORAGE;
 }
 
 /** Runs a bootstrap with sample files until it is told to stop. */
@@ -245,14 +266,24 @@ class Ending {
   #ended = false;
 
   constructor() {
-    Deno.addSignalListener("SIGINT", () => this.end(130));
-    Deno.addSignalListener("SIGTERM", () => this.end(0));
+    Deno.addSignalListener("SIGINT", () => this.insist(130));
+    Deno.addSignalListener("SIGTERM", () => this.insist(0));
   }
 
+  get isOver(): boolean {
+    return this.#ended;
+  }
+
+  /** The program is to end; what says so later changes nothing. */
   end(code: number): void {
-    if (this.#ended) Deno.exit(code);
     this.#ended = true;
     this.#end.resolve(code);
+  }
+
+  /** As `end`, and the second time at once. */
+  insist(code: number): void {
+    if (this.#ended) Deno.exit(code);
+    this.end(code);
   }
 
   wait(): Promise<number> {
@@ -314,6 +345,12 @@ function listenError(error: unknown, what: string, hostname: string, port: numbe
       },
     );
   }
+  if (error instanceof Error && /failed to lookup address|ENOTFOUND/.test(error.message)) {
+    return new UsageError(
+      `The host ${visible(hostname)} does not resolve; check the spelling, or give an address`,
+      { cause: error },
+    );
+  }
   return error;
 }
 
@@ -332,11 +369,14 @@ function freePort(hostname: string, from: number): number | undefined {
 }
 
 /** What others are told. Throws `UsageError` when a given host leads nowhere. */
-async function hostToTell(given: string | undefined): Promise<string> {
+async function hostToTell(
+  given: string | undefined,
+  bootstraps: readonly Address[],
+): Promise<string> {
   if (given === undefined) {
-    const found = firstGlobalAddress(Deno.networkInterfaces());
-    if (found !== undefined) return found;
-    return "127.0.0.1"; // no network: only peers on this machine can come
+    const found = globalAddresses(Deno.networkInterfaces());
+    if (found.length > 1) return await addressTowards(bootstraps, found) ?? found[0]!;
+    return found[0] ?? "127.0.0.1"; // no network: only peers on this machine can come
   }
   if (canonicalIp(given) !== undefined) return given;
   if (!/^[\w.-]{1,253}$/.test(given)) {
@@ -351,6 +391,24 @@ async function hostToTell(given: string | undefined): Promise<string> {
       { cause },
     );
   }
+}
+
+/** A connection to a bootstrap tells which of several addresses leads to the others; within a second, or not at all. */
+async function addressTowards(
+  bootstraps: readonly Address[],
+  ours: readonly string[],
+): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(ROUTE_MS);
+  const probe = async ({ host: hostname, port }: Address) => {
+    const conn = await Deno.connect({ hostname, port, signal });
+    const address = canonicalIp(conn.localAddr.hostname);
+    conn.close();
+    if (address === undefined || !ours.includes(address)) throw new Error("It is on this machine");
+    return address;
+  };
+  const timeout = new Promise<never>((_, no) => signal.addEventListener("abort", () => no()));
+  const probes = Promise.any(bootstraps.map(probe));
+  return await Promise.race([probes, timeout]).catch(() => undefined);
 }
 
 /** All interfaces, unless a loopback host says that only this machine is meant. */
@@ -384,8 +442,8 @@ function tellUnclaimed(service: Service, face: Face): void {
   if (names.length === 0) return;
   face.print(
     `${
-      count(names.length, "file")
-    } here are not shared, for nobody knows any more whose they are (${
+      names.length === 1 ? "1 file here is" : `${names.length} files here are`
+    } not shared, for nobody knows any more whose they are (${
       names.slice(0, 3).map((name) => visible(name, 40)).join(", ")
     }${names.length > 3 ? ", …" : ""}); "push" shares one as yours`,
   );
@@ -403,7 +461,7 @@ async function promptOf(
     history: text.split("\n").filter((line) => line !== ""),
     complete: (line) => completions(service, line),
     onLine,
-    onInterrupt: () => ending.end(130),
+    onInterrupt: () => ending.insist(130),
     onEnd: () => ending.end(0),
     onHistory: (lines) => {
       Deno.writeTextFile(path, lines.join("\n") + "\n", { mode: 0o600 })

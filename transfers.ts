@@ -327,7 +327,9 @@ function refusing<T>(act: () => T): T {
     return act();
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    throw new ProtocolError(isTooLarge(cause) ? "too-long" : "no-space", cause.message, { cause });
+    const code = "code" in cause ? cause.code : undefined;
+    const reason = code === "too-large" || code === "no-space" ? code : "not-stored";
+    throw new ProtocolError(reason, cause.message, { cause });
   }
 }
 

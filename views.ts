@@ -160,7 +160,7 @@ function noteOn(service: Service, record: PeerRecord): string {
   const pause = leftAlone(service, record);
   const notes = [
     record.rival ? `also claimed by ${addressText(record.rival)}` : "",
-    record.refusals > 0 ? `${record.refusals} refused` : "",
+    record.refusals > 0 ? `${record.refusals} refused from its address` : "",
     pause ? `left alone for ${durationText(pause.seconds)}: it ${pause.why}` : "",
   ];
   return notes.filter((note) => note !== "").join(", ");

@@ -69,6 +69,17 @@ const RawShape = v.union([v.string(), v.number(), v.boolean(), v.array(v.string(
 
 const isPort = (text: string | undefined) => /^\d{1,5}$/.test(text ?? "") && Number(text) <= 65535;
 
+/** The options of both commands that are followed by a value. */
+const withValue = new Set([
+  ...everyOption().filter(({ argument }) => argument !== undefined).map(({ name }) => `--${name}`),
+  ...["--config", "--port", "--host", "--files", "--misbehave"],
+]);
+
+/** The words that are neither options nor their values. */
+function positionalWords(args: readonly string[]): string[] {
+  return args.filter((word, i) => !word.startsWith("-") && !withValue.has(args[i - 1] ?? ""));
+}
+
 /** Three or four words whose last two are ports always mean a start, whatever the peer is called. */
 function isStart(words: readonly string[]): boolean {
   return (words.length === 3 || words.length === 4) && isPort(words.at(-1)) && isPort(words.at(-2));
@@ -77,7 +88,7 @@ function isStart(words: readonly string[]): boolean {
 /** Turns the arguments into a command. Throws `UsageError`. */
 export function parseArguments(args: readonly string[], surroundings: Surroundings): Parsed {
   const [first] = args;
-  const words = args.filter((word) => !word.startsWith("-"));
+  const words = positionalWords(args);
   const firstOption = args.findIndex((word) => word.startsWith("-"));
   const leading = firstOption < 0 ? args : args.slice(0, firstOption);
   try {
@@ -176,9 +187,11 @@ function runConfig(
 }
 
 function bootstrapsOf(values: OptionValues, sources: Sources): readonly Address[] {
-  if (values.noBootstrap) return [];
-  const isDev = values.environment === "DEV" &&
-    rankOf(OPTIONS.environment, sources) < rankOf(OPTIONS.bootstrap, sources);
+  const [isNone, env, list] = [OPTIONS.noBootstrap, OPTIONS.environment, OPTIONS.bootstrap]
+    .map((option) => rankOf(option, sources)) as [number, number, number];
+  const isDev = values.environment === "DEV" && env < list;
+  // Whoever is nearer to the person has the word; side by side, joining nobody has.
+  if (values.noBootstrap && isNone <= Math.min(list, isDev ? env : list)) return [];
   return isDev ? [DEV_BOOTSTRAP] : values.bootstrap;
 }
 

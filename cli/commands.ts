@@ -177,7 +177,10 @@ function listText(files: readonly FileRow[], which: string | undefined): string 
     return "Type: list [local|remote]";
   }
   const shown = files.filter(({ held }) => which === undefined || held === (which === "local"));
-  if (shown.length === 0) return which === "local" ? "No files here yet" : "No files are known yet";
+  if (shown.length === 0) {
+    if (which === "local") return "No files here yet";
+    return files.length > 0 ? "Every file that is known is here" : "No files are known yet";
+  }
   const rows = shown.map(({ file, held, holders }) => [
     file.fileId,
     visible(file.name, 40),

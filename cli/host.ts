@@ -1,7 +1,8 @@
 // What others are told to reach us by, when the person did not say.
-// The operating system's routing table cannot be read with the permissions that this program runs with, so
-// the first usable interface stands for the one with the default route: real hardware before tunnels and
-// container bridges, in the order of the system.
+// The system's routing table cannot be read with the permissions that this program runs with. Where there are
+// several addresses, a connection to a bootstrap tells which one leads to the others (session.ts); without one, the
+// first usable interface stands for the one with the default route: real hardware before tunnels and bridges of
+// containers, in the order of the system.
 
 /** Interfaces that lead to other machines seldom: bridges of containers and machines, tunnels. */
 const virtual =
@@ -9,11 +10,11 @@ const virtual =
 
 type Interface = Pick<Deno.NetworkInterfaceInfo, "name" | "family" | "address">;
 
-/** The first global IPv4 address; undefined where there is none. */
-export function firstGlobalAddress(interfaces: readonly Interface[]): string | undefined {
+/** Global IPv4 addresses, the likeliest first. */
+export function globalAddresses(interfaces: readonly Interface[]): string[] {
   const usable = interfaces.filter(({ family, address }) => family === "IPv4" && isGlobal(address));
-  const real = usable.find(({ name }) => !virtual.test(name));
-  return (real ?? usable[0])?.address;
+  const rank = ({ name }: Interface) => virtual.test(name) ? 1 : 0;
+  return usable.toSorted((a, b) => rank(a) - rank(b)).map(({ address }) => address);
 }
 
 function isGlobal(address: string): boolean {

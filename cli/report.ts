@@ -50,7 +50,11 @@ export class Reporter {
           }, ${event.offences} times in a row`,
         )];
       case "alone":
-        return [info("No peer answers yet; still trying, and waiting to be found")];
+        return [info(
+          event.isTrying
+            ? "No peer answers yet; still trying, and waiting to be found"
+            : "No peer to join by; waiting to be found",
+        )];
       case "bootstrap-silent":
         return [warning(
           `Bootstrap peer ${visible(event.text)}; it is tried again, less and less often`,

@@ -202,6 +202,7 @@ export class Downloads {
     if (entry && usableTimestamps === 0) {
       return "Its timestamp cannot vouch for content, so nothing could be verified";
     }
+    if (tried.size === 1) return "The only peer that was asked did not deliver it";
     if (tried.size > 0) return `None of the ${tried.size} peers that hold it delivered it`;
     for (const peerId of entry?.holders ?? []) {
       const record = membership.get(peerId);

@@ -196,7 +196,8 @@ export type PeerEvent =
     readonly text: string;
   }
   | { readonly name: "bootstrap-silent"; readonly address: Address; readonly text: string }
-  | { readonly name: "alone" }
+  /** `isTrying`: somebody is asked again and again; else the peer waits to be found. */
+  | { readonly name: "alone"; readonly isTrying: boolean }
   | {
     readonly name: "synchronized";
     readonly afterMs: number;

@@ -162,7 +162,8 @@ export class Joining {
   #alone(): void {
     if (this.#saidAlone) return;
     this.#saidAlone = true;
-    this.state.tell({ name: "alone" });
+    const { bootstraps, rejoin } = this.state.config;
+    this.state.tell({ name: "alone", isTrying: bootstraps.length + rejoin.length > 0 });
     this.whenSynchronized(true);
   }
 }

@@ -145,7 +145,7 @@ export const HOLDERLESS_MS = 7 * 86_400_000;
 /** A deleted id does not come back by gossip for this long. */
 export const TOMBSTONE_MS = 30 * 86_400_000;
 export const MAX_TOMBSTONES = 10_000;
-/** A push by the owner that began within this time of the deletion is a copy that was on its way (a guess). */
+/** A push or an ANNOUNCE by the owner that began within this time of the deletion is a copy that was on its way (a guess). */
 export const LIFT_AFTER_MS = 5_000;
 /** DELETEs of files that are not known yet are remembered for so long, and so many (a guess). */
 export const EARLY_DELETE_MS = 120_000;

@@ -26,7 +26,7 @@ export interface PeerRecord {
   bootstrap: boolean;
   firstHeardMs: number;
   lastHeardMs: number;
-  /** Messages refused from this peer, by reason, and the last one of them for people. */
+  /** Messages refused that came from its address while no other peer was known there. */
   refusals: number;
   /** Somebody else who uses this name now. */
   rival: Address | undefined;

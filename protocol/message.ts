@@ -300,6 +300,7 @@ function badField(field: string, value: unknown): ProtocolError {
 
 function show(value: unknown): string {
   if (value === undefined) return "nothing";
+  if (value === null) return "null";
   const text = typeof value === "string" ? value : Array.isArray(value) ? "a list" : typeof value;
   return typeof value === "string" ? asciiJson(text.slice(0, 40).toWellFormed()) : text;
 }

@@ -150,9 +150,10 @@ export class Peer {
     ip: string,
     { reason, text }: Pick<Extract<Input, { kind: "refused" }>, "reason" | "text">,
   ) {
+    // Whose process it was at that address is not known; where one peer is, its row shows the count.
     const record = this.state.membership.soleAt(ip);
     if (record) record.refusals++;
-    this.state.refuse(record?.peerId ?? ip, reason, text);
+    this.state.refuse(ip, reason, text);
   }
 }
 

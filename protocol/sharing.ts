@@ -73,8 +73,20 @@ export class Sharing {
     const record = state.membership.get(message.from);
     if (record) state.membership.alive(record, ip, state.nowMs);
     if (message.from === state.config.peerId) return;
+    this.#liftByOwner(message, record, ip);
     if (this.lists.learn(message.file, record)) state.save();
     this.considerFetching(message.file.fileId);
+  }
+
+  /** An owner that restored what it had deleted announces it itself, from where it is. */
+  #liftByOwner({ from, file }: Announce, record: PeerRecord | undefined, ip: string): void {
+    const { catalogue, nowMs } = this.state;
+    const deletedAtMs = catalogue.deletedAt(file.fileId);
+    if (deletedAtMs === undefined || from !== file.owner || record?.ip !== ip) return;
+    // An announcement that was on its way while the file was deleted does not count.
+    if (nowMs < deletedAtMs + LIFT_AFTER_MS) return;
+    catalogue.lift(file.fileId);
+    this.state.save();
   }
 
   onGet(message: GetFile, connection: number): void {
@@ -196,7 +208,8 @@ export class Sharing {
       else if (how !== "loaded") state.tell({ name: "held", file, how });
       this.downloads.arrived(fileId);
       this.#announce(file);
-      if (how === "published") this.#offerCopy(file, new Set());
+      const isOurs = file.owner === state.config.peerId;
+      if (how === "published" || (how === "restored" && isOurs)) this.#offerCopy(file, new Set());
     }
     state.save();
   }
@@ -259,7 +272,9 @@ export class Sharing {
   /** With auto-fetch of everything, what appears later is fetched too. */
   considerFetching(fileId: string): void {
     if (!this.#keepsFetching || !this.#isFetchable(fileId)) return;
-    if (this.downloads.hasFreshSource(fileId)) this.downloads.want(fileId);
+    if (!this.downloads.hasFreshSource(fileId) || this.downloads.isPending(fileId)) return;
+    this.#autoFetch?.waiting.add(fileId);
+    this.downloads.want(fileId);
   }
 
   onCopied(fileId: string, peerId: string): void {

@@ -63,7 +63,7 @@ export class Store {
     readonly options: StoreOptions,
     layout: Layout,
     readonly journal: Journal,
-    readonly lock: Deno.FsFile,
+    private lock: Deno.FsFile,
     readonly nodeKey: string,
     readonly loaded: LoadedStore,
   ) {
@@ -348,6 +348,7 @@ export class Store {
 
   async #scan(knowledge: Knowledge, atStart: boolean): Promise<Changes> {
     try {
+      await this.#remakeFolders();
       const changes = await this.#reconciler.scan(knowledge, atStart);
       this.shelf.remove(changes.lost);
       this.shelf.add([...changes.found, ...changes.published]);
@@ -356,6 +357,18 @@ export class Store {
     } catch (cause) {
       throw asStorageError(cause, `Cannot look through ${this.layout.dir}`);
     }
+  }
+
+  /** Somebody removed the folder under us: it is made anew, empty, so that files can be kept again. */
+  async #remakeFolders(): Promise<void> {
+    if (exists(this.layout.temporaries) && exists(this.layout.journal)) return;
+    await makeFolders(this.layout);
+    if (!exists(this.layout.lock)) {
+      const lock = await lockStore(this.layout);
+      this.lock.close();
+      this.lock = lock;
+    }
+    this.compactJournal();
   }
 
   /** Nobody knows whose the files here are: they must not be published as ours. */

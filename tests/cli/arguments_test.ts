@@ -45,6 +45,32 @@ Deno.test("three positionals are peer and ports, four have a host between them",
   ]);
 });
 
+Deno.test("whoever is nearer to the person says whom to join: nobody, the dummy, or a list", () => {
+  const hosts = (line: string, around: Around = {}) =>
+    run(line, around).bootstraps.map(({ host }) => host);
+  const file = (text: string) => ({ file: text });
+  const nobody = file('{"no-bootstrap": true}');
+  assert.deepEqual(hosts("me 1 2 --config config.json", nobody), []);
+  assert.deepEqual(hosts("me 1 2 --config config.json --bootstrap a:1", nobody), ["a"]);
+  assert.deepEqual(hosts("me 1 2 --config config.json --environment DEV", nobody), ["127.0.0.1"]);
+  const env = { env: { P2P_PEER_NO_BOOTSTRAP: "1" } };
+  assert.deepEqual(hosts("me 1 2 --bootstrap a:1", env), ["a"]);
+  assert.deepEqual(
+    hosts("me 1 2 --config config.json", { ...env, ...file('{"bootstrap": "a:1"}') }),
+    [],
+  );
+  assert.deepEqual(hosts("me 1 2 --no-bootstrap --environment DEV"), []);
+});
+
+Deno.test("the values of options are no positionals: a dummy may share a folder whose name is a number", () => {
+  for (const line of ["dummy --port 18999 --files 8000", "dummy --files 8000 --port 18999"]) {
+    const parsed = parse(line);
+    assert.equal(parsed.command, "dummy", line);
+    const { port, files } = (parsed as Extract<Parsed, { command: "dummy" }>).config;
+    assert.deepEqual([port, files], [18_999, "8000"]);
+  }
+});
+
 Deno.test("options may stand anywhere among the positionals", () => {
   const orders = [
     "--auto-fetch 5 kashifm 8115 8116",

@@ -1,7 +1,7 @@
 // What others are told to reach us by: the first global IPv4 address, of real hardware where there is any.
 
 import assert from "node:assert/strict";
-import { firstGlobalAddress } from "../../cli/host.ts";
+import { globalAddresses } from "../../cli/host.ts";
 
 const v4 = (name: string, address: string) => ({ name, address, family: "IPv4" as const });
 const v6 = (name: string, address: string) => ({ name, address, family: "IPv6" as const });
@@ -12,8 +12,8 @@ Deno.test("the first global IPv4 address is told", () => {
     v6("eth0", "2001:db8::1"),
     v4("eth0", "130.179.28.112"),
   ];
-  assert.equal(firstGlobalAddress(interfaces), "130.179.28.112");
-  assert.equal(firstGlobalAddress([...interfaces, v4("eth1", "10.0.0.1")]), "130.179.28.112");
+  assert.equal(globalAddresses(interfaces)[0], "130.179.28.112");
+  assert.equal(globalAddresses([...interfaces, v4("eth1", "10.0.0.1")])[0], "130.179.28.112");
 });
 
 Deno.test("an address that leads nowhere else is not told", () => {
@@ -26,11 +26,11 @@ Deno.test("an address that leads nowhere else is not told", () => {
     "255.255.255.255",
   ];
   for (const address of useless) {
-    assert.equal(firstGlobalAddress([v4("eth0", address)]), undefined, address);
-    assert.equal(firstGlobalAddress([v4("eth0", address), v4("eth1", "10.0.0.1")]), "10.0.0.1");
+    assert.equal(globalAddresses([v4("eth0", address)])[0], undefined, address);
+    assert.equal(globalAddresses([v4("eth0", address), v4("eth1", "10.0.0.1")])[0], "10.0.0.1");
   }
   for (const address of ["223.255.255.254", "126.0.0.1", "169.253.0.1", "1.0.0.1", "192.168.1.7"]) {
-    assert.equal(firstGlobalAddress([v4("eth0", address)]), address);
+    assert.equal(globalAddresses([v4("eth0", address)])[0], address);
   }
 });
 
@@ -48,12 +48,12 @@ Deno.test("bridges of containers and tunnels stand behind hardware", () => {
   ];
   for (const name of names) {
     const both = [v4(name, "172.17.0.1"), v4("wlp2s0", "10.0.0.5")];
-    assert.equal(firstGlobalAddress(both), "10.0.0.5", name);
-    assert.equal(firstGlobalAddress(both.slice(0, 1)), "172.17.0.1", `${name} alone`);
+    assert.equal(globalAddresses(both)[0], "10.0.0.5", name);
+    assert.equal(globalAddresses(both.slice(0, 1))[0], "172.17.0.1", `${name} alone`);
   }
 });
 
 Deno.test("without a network there is none", () => {
-  assert.equal(firstGlobalAddress([]), undefined);
-  assert.equal(firstGlobalAddress([v4("lo", "127.0.0.1"), v6("lo", "::1")]), undefined);
+  assert.equal(globalAddresses([])[0], undefined);
+  assert.equal(globalAddresses([v4("lo", "127.0.0.1"), v6("lo", "::1")])[0], undefined);
 });

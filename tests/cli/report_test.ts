@@ -26,7 +26,7 @@ function events(name: string): NodeEvent[] {
     { name: "synchronized", afterMs: 123.4, peers: 1, files: 2 },
     { name: "downloaded", file, source: name },
     { name: "auto-fetch-complete", fetched: 1, failed: 2, reason: "done" },
-    { name: "alone" },
+    { name: "alone", isTrying: true },
     { name: "bootstrap-silent", address: evil, text: `${name} does not answer` },
     { name: "request", ip: "10.0.0.8", text: `GET_FILE ${name}` },
     { name: "sent", what: "GOSSIP", to: evil },

@@ -71,6 +71,18 @@ Deno.test("a host that does not resolve is refused, and named", SANITIZED, async
   const host = `${"x".repeat(64)}.invalid`;
   const line = await refused(2, ["kashifm", host, "0", "0", ...ALONE]);
   ok(line.includes(host), line);
+  const wrong = [
+    ["kashifm", "127.0.0.1", "0", "0", ...ALONE, "--listen-host", host],
+    ["kashifm", "127.0.0.1", "0", "0", ...ALONE, "--web-host", host],
+    ["dummy", "--port", "0", "--host", host],
+  ];
+  await forEachOf(wrong, async (args) => {
+    ok((await refused(2, args)).includes(host), args.join(" "));
+  });
+});
+
+Deno.test("one port for both listeners is refused, with what to do", SANITIZED, async () => {
+  match(await refused(2, ["kashifm", "127.0.0.1", "18120", "18120", ...ALONE]), /two different/);
 });
 
 Deno.test(

@@ -249,3 +249,38 @@ Deno.test(
     for (const name of ["mine.bin", "theirs.bin"]) ok(namesIn(store).includes(name), name);
   },
 );
+
+Deno.test(
+  "a storage folder that goes away is made anew, and files are kept again",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using peer = await Program.peer("kashifm", ALONE, { cwd: folder.path });
+    await folder.write("storage_kashifm/mine.txt", "mine");
+    const held = async () => (await peer.files()).filter((file) => file.has_copy);
+    await peer.until("a file of our own", async () => (await held()).length === 1);
+    await Deno.remove(folder.at("storage_kashifm"), { recursive: true });
+    await peer.until("nothing held", async () => (await held()).length === 0);
+    await using friend = await ForeignPeer.start({ style: "closes-at-once", peerId: "friend" });
+    await friend.gossip(peer);
+    const file = foreignFile("pushed.bin", randomBytes(2_000), "friend", `${SECONDS}`);
+    await peer.until("a push that is kept", async () => {
+      await friend.push(peer, file);
+      return (await held()).some(({ file_id }) => file_id === file.fileId);
+    });
+    strictEqual(await peer.stop("SIGTERM"), 0);
+    match(await Deno.readTextFile(folder.at("storage_kashifm", "metadata.json")), /pushed\.bin/);
+  },
+);
+
+Deno.test("a stop that could not save what is known ends with exit code 7", SANITIZED, async () => {
+  await using folder = await Folder.make();
+  await using peer = await Program.peer("kashifm", ALONE, { cwd: folder.path });
+  // A folder in the place of metadata.json cannot be replaced by a file.
+  const metadata = folder.at("storage_kashifm", "metadata.json");
+  await peer.until("metadata", () => Deno.lstat(metadata).then(() => true, () => undefined));
+  await Deno.remove(metadata);
+  await Deno.mkdir(`${metadata}/in-the-way`, { recursive: true });
+  strictEqual(await peer.stop("SIGTERM"), 7);
+  ok(peer.lines.some((line) => line.includes("metadata.json")), peer.report());
+});

@@ -106,6 +106,35 @@ Deno.test({
 
 Deno.test({
   ...SANITIZED,
+  name: "a get that takes long holds up neither other commands nor other gets, nor the end",
+  ignore,
+  async fn() {
+    await using folder = await Folder.make();
+    const [slow, quick] = [file("slow.bin", "mute"), file("quick.bin")];
+    await using mute = await ForeignPeer.start({
+      style: "closes-at-once",
+      peerId: "mute",
+      files: [slow],
+    });
+    await using friend = await friendWith([quick]);
+    await using terminal = await Terminal.peer("kashifm", ALONE, folder);
+    await meet(mute, terminal);
+    await meet(friend, terminal);
+    await mute.stop();
+    // Takes the connection and never says a word.
+    using trap = Deno.listen({ hostname: "127.0.0.1", port: mute.port });
+    const trapped = trap.accept();
+    await terminal.type(`get ${slow.fileId}\r`);
+    using _conn = await trapped;
+    await terminal.command("get quick.bin", /^Successfully downloaded file from friend$/);
+    await terminal.command("list", /^[0-9a-f]{64}.*quick\.bin/);
+    await terminal.type("exit\r");
+    strictEqual(await terminal.program.exit(), 0);
+  },
+});
+
+Deno.test({
+  ...SANITIZED,
   name: "verify finds what rotted on the disk, offers it no longer, and fetches it again",
   ignore,
   async fn() {

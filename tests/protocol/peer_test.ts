@@ -224,7 +224,7 @@ Deno.test("a message without a name is life of the only peer at its address", ()
   }
 });
 
-Deno.test("what was refused is told with the name of who must have sent it", () => {
+Deno.test("what was refused is told with the address that it came from, and counted in the row of who is there", () => {
   const machine = new Machine();
   machine.meet(oldPeer("a", 1));
   const refuse = (ip: string) =>
@@ -232,7 +232,7 @@ Deno.test("what was refused is told with the name of who must have sent it", () 
   deepStrictEqual([refusals(refuse("10.0.0.1")), refusals(refuse("10.0.0.9"))], [["bad-hex"], [
     "bad-hex",
   ]]);
-  deepStrictEqual(events(refuse("10.0.0.1"), "refused").map(({ who }) => who), ["a"]);
+  deepStrictEqual(events(refuse("10.0.0.1"), "refused").map(({ who }) => who), ["10.0.0.1"]);
   deepStrictEqual(events(refuse("10.0.0.9"), "refused").map(({ who }) => who), ["10.0.0.9"]);
   strictEqual(machine.membership.get("a")!.refusals, 2);
 });

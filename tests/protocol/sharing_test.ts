@@ -103,6 +103,22 @@ Deno.test("the owner, from its known address, deletes: the copy goes to the tras
   strictEqual(machine.catalogue.get(idOf(1))?.held, true);
 });
 
+Deno.test("an owner that restores its file announces it from where it is, and others take it again", () => {
+  const machine = withOwner();
+  const owner = oldPeer("owner", 1);
+  machine.delete("owner", idOf(1), owner.ip);
+  machine.announce(owner, fileOfNumber(1));
+  strictEqual(machine.catalogue.size, 0, "an announcement that was on its way");
+  machine.nowMs += LIFT_AFTER_MS;
+  machine.gossip(owner);
+  for (const [from, ip] of [[oldPeer("b", 2), "10.0.0.2"], [owner, "10.0.0.66"]] as const) {
+    machine.announce(from, fileOfNumber(1), ip);
+    strictEqual(machine.catalogue.size, 0, `${from.peerId} from ${ip}`);
+  }
+  machine.announce(owner, fileOfNumber(1));
+  strictEqual(machine.catalogue.get(idOf(1))?.holders.has("owner"), true);
+});
+
 Deno.test("nobody else deletes, from wherever, nor the owner's name from elsewhere", () => {
   const forgeries = [
     ["b", "10.0.0.2"],

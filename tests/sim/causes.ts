@@ -67,7 +67,7 @@ export class Causes {
 
   #note(input: Input): void {
     if (input.kind === "arrived") this.#receipts.add(input.receipt);
-    if (input.kind === "held" && input.how === "published") {
+    if (input.kind === "held" && (input.how === "published" || input.how === "restored")) {
       for (const { file } of input.files) this.#published.add(file.fileId);
     }
     if (input.kind !== "message" || input.message.type !== "GOSSIP") return;
