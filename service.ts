@@ -186,6 +186,8 @@ export class Service {
     const changes = await store.scan(this.#knowledge(), true);
     this.settling = changes.unsettled;
     this.#noteUnreadable(changes);
+    // A peer that is killed again and again never stops in peace: its journal is shortened here.
+    await store.tidy();
     node.dispatch({ kind: "held", files: [...store.held()], how: "loaded" });
   }
 

@@ -1,0 +1,152 @@
+// One life of a peer that will be killed: while it runs, files are pushed to it, fetched by it, dropped into its
+// folder and deleted; what it acknowledged is written down here, and must be true of every life after it.
+
+import { createHash } from "node:crypto";
+import { Program } from "../process/program.ts";
+import type { Random } from "../sim/random.ts";
+import { type ForeignFile, foreignFile, ForeignPeer, pythonStr, until } from "../wire/foreign.ts";
+
+const NAME = "kashifm";
+/** More files than this are deleted again, so that looking at all of them stays cheap. */
+const MANY = 30;
+const LARGEST_BYTES = 150_000;
+
+/** What was acknowledged: by an ANNOUNCE that it holds a file, or by a list without a deleted one. */
+export class Acknowledged {
+  /** Owner by id. */
+  readonly held = new Map<string, string>();
+  readonly deleted = new Set<string>();
+  /** Deletions that were asked for, and not seen to have happened. */
+  readonly uncertain = new Set<string>();
+}
+
+export interface World {
+  readonly dir: string;
+  readonly random: Random;
+  readonly friend: ForeignPeer;
+  readonly acknowledged: Acknowledged;
+  serial: number;
+}
+
+/** The friend, who announces, pushes and deletes under one name at one address, through all lives. */
+export function friendOf(): Promise<ForeignPeer> {
+  return ForeignPeer.start({ style: "closes-at-once", peerId: "friend", forwards: false });
+}
+
+export async function start({ dir, friend }: World): Promise<Program> {
+  const args = ["--bootstrap", `127.0.0.1:${friend.port}`, "--auto-fetch", "all", "--dir", dir];
+  args.push("--gossip-interval", "0.3", "--min-free", "0", "--push-burst", "1000");
+  return await Program.peer(NAME, args, { cwd: dir.slice(0, dir.lastIndexOf("/")) });
+}
+
+/** Writes down what was announced since the last look. */
+export function note({ friend, acknowledged }: World): void {
+  const { held, deleted, uncertain } = acknowledged;
+  for (const message of friend.received.splice(0)) {
+    if (message.type !== "ANNOUNCE" || message.from !== NAME) continue;
+    const fileId = message.file_id as string;
+    if (!deleted.has(fileId) && !uncertain.has(fileId)) {
+      held.set(fileId, message.file_owner as string);
+    }
+  }
+}
+
+const ACTS = ["push", "push", "fetch", "drop", "delete"] as const;
+
+/** Does one thing to the peer; what comes of it is seen by `note`. */
+export async function disturb(world: World, peer: Program): Promise<void> {
+  const { random, friend, acknowledged: { held, uncertain }, dir } = world;
+  const theirs = [...held].filter(([, owner]) => owner === "friend").map(([fileId]) => fileId);
+  const act = held.size > MANY && theirs.length > 0 ? "delete" : random.pick(ACTS);
+  switch (act) {
+    case "push":
+      return await friend.push(peer, fresh(world));
+    case "fetch": {
+      const file = fresh(world);
+      friend.files.set(file.fileId, file);
+      return await friend.announce(peer, file);
+    }
+    case "drop": {
+      const name = `ours-${++world.serial}.bin`;
+      const temporary = `${dir}/.${name}`;
+      await Deno.writeFile(temporary, contentOf(random));
+      await Deno.rename(temporary, `${dir}/${name}`);
+      return;
+    }
+    case "delete": {
+      if (theirs.length === 0) return;
+      const fileId = random.pick(theirs);
+      held.delete(fileId);
+      uncertain.add(fileId);
+      friend.files.delete(fileId);
+      return await friend.delete(peer, fileId);
+    }
+    default:
+      act satisfies never;
+  }
+}
+
+/** Looks at all that was acknowledged; throws where something is not as it was. */
+export async function check(world: World, peer: Program): Promise<void> {
+  const { acknowledged: { held, deleted, uncertain } } = world;
+  const listed = new Map((await peer.files()).map((file) => [file.file_id, file]));
+  const wrong = (what: string) => new Error(`${what}. ${peer.report()}`);
+  for (const [fileId, owner] of held) {
+    const file = listed.get(fileId);
+    if (!file?.has_copy) throw wrong(`${fileId} of ${owner} is gone`);
+    if (file.file_owner !== owner) throw wrong(`${fileId} of ${owner} is ${file.file_owner}'s now`);
+    const content = await peer.content(fileId);
+    const suffix = pythonStr(String(file.file_timestamp));
+    if (createHash("sha256").update(content).update(suffix).digest("hex") !== fileId) {
+      throw wrong(`The content of ${fileId} is not what it was`);
+    }
+  }
+  for (const fileId of deleted) if (listed.has(fileId)) throw wrong(`Deleted ${fileId} is back`);
+  for (const { file_owner, file_name } of listed.values()) {
+    const isTheirs = !file_name.startsWith("ours-");
+    if (file_owner === NAME && isTheirs) throw wrong(`${file_name} was published as ours`);
+  }
+  for (const fileId of uncertain) {
+    if (listed.get(fileId)?.has_copy) continue; // it was killed before it heard of it
+    uncertain.delete(fileId);
+    if (!listed.has(fileId)) deleted.add(fileId);
+  }
+}
+
+/** Waits until the snapshots know everything that was acknowledged. */
+export async function snapshotted({ dir, acknowledged }: World): Promise<void> {
+  await until("a snapshot of everything acknowledged", async () => {
+    const read = (path: string) => Deno.readTextFile(`${dir}/${path}`).catch(() => "");
+    const [text, deleted] = [await read("metadata.json"), await read(".p2p-peer/deleted.json")];
+    return [...acknowledged.deleted].every((fileId) => deleted.includes(fileId)) &&
+      [...acknowledged.held.keys()].every((fileId) =>
+        new RegExp(`"${fileId}": \\{[^\\n]*"hasCopy":"yes"`).test(text)
+      );
+  });
+}
+
+/** Temporaries that an earlier life left. */
+export async function leftovers({ dir }: World, since: Date): Promise<string[]> {
+  const found: string[] = [];
+  const folder = `${dir}/.p2p-peer/temporary`;
+  for await (const { name } of Deno.readDir(folder)) {
+    const info = await Deno.lstat(`${folder}/${name}`).catch(() => undefined); // gone meanwhile
+    // Not the modification time: that is the file's own, once it is to be kept.
+    if (info?.birthtime && info.birthtime < since) found.push(name);
+  }
+  return found;
+}
+
+function contentOf(random: Random): Uint8Array {
+  const content = new Uint8Array(1 + random.below(random.pick([300, 5_000, LARGEST_BYTES])));
+  for (let at = 0; at < content.length; at += 65_536) {
+    crypto.getRandomValues(content.subarray(at, at + 65_536));
+  }
+  return content;
+}
+
+function fresh(world: World): ForeignFile {
+  const seconds = 1_744_000_000 + ++world.serial;
+  const name = `theirs-${world.serial}.bin`;
+  return foreignFile(name, contentOf(world.random), "friend", String(seconds));
+}
