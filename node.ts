@@ -285,11 +285,13 @@ export class Node {
         const verdict = this.#verdict!; // an offer is answered at once
         if (verdict.verdict === "refuse") throw new ProtocolError(verdict.reason, verdict.text);
         if (verdict.verdict === "skip") return "skip";
+        this.#listener.moved(connection, 0); // content begins
         return this.transfers.beginPush(ip, fileId, (bytes) => {
           this.#listener.moved(connection, bytes);
         });
       },
       onPush: (intake, file) => {
+        this.#listener.completed(connection);
         const message: Message = { type: "FILE_DATA", file, hasContent: true };
         count(this.counters.received, message.type);
         this.dispatch({ kind: "message", message, ip, connection: id });
@@ -361,7 +363,10 @@ export class Node {
         this.options.onEvent({ name: "trouble", text: stackOf(error) });
       }
       this.options.onEvent({ name: "send-failed", what, text });
-      this.dispatch({ kind: "unreachable", ...about, text });
+      // What was asked stays open where the trouble is ours: it must not end a peer or its name.
+      const isOurs = error instanceof DialError && error.isOurs;
+      const { ticket: _, ...untold } = about;
+      this.dispatch({ kind: "unreachable", ...(isOurs ? untold : about), text });
     } finally {
       if (connection) this.#outgoing.delete(connection);
       connection?.close();

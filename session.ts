@@ -464,7 +464,7 @@ async function promptOf(
     onInterrupt: () => ending.insist(130),
     onEnd: () => ending.end(0),
     onHistory: (lines) => {
-      Deno.writeTextFile(path, lines.join("\n") + "\n", { mode: 0o600 })
+      service.store.snapshots.saveHistory(lines)
         .catch((error) =>
           face.onEvent({ name: "trouble", text: `History is not kept: ${error.message}` })
         );

@@ -353,7 +353,9 @@ function verified(
 /** What a failed attempt means for the plan, and in words. */
 function explainFailure(error: unknown): { failure: FetchFailure; text: string } {
   if (error instanceof NotDelivered) return { failure: error.failure, text: error.message };
-  if (error instanceof DialError) return { failure: "unreachable", text: error.message };
+  if (error instanceof DialError) {
+    return { failure: error.isOurs ? "storage" : "unreachable", text: error.message };
+  }
   if (error instanceof ProtocolError) {
     if (error.reason === "cut-short") {
       return { failure: "cut-short", text: "stopped in the middle" };

@@ -11,7 +11,16 @@ export interface Terminal {
 }
 
 /** Plain output: no prompt, no colour; the end of the input means nothing. */
-export const plainOutput: Terminal = { print: (line) => console.log(line), close: () => {} };
+export const plainOutput: Terminal = { print: say, close: () => {} };
+
+/** Whoever read it is gone, or its disk is full: nobody is left to be told, and the peer goes on. */
+function say(line: string): void {
+  try {
+    console.log(line);
+  } catch {
+    // As above.
+  }
+}
 
 export interface PromptOptions {
   /** Earlier lines, the latest first. */
@@ -43,6 +52,7 @@ export class PromptTerminal implements Terminal {
       removeHistoryDuplicates: true,
       completer: (line: string) => [options.complete(line), line],
     });
+    process.stdout.on("error", () => {}); // the terminal went away
     this.#readline.on("line", (line) => {
       // One command after the other; a slow one does not keep the next from being typed.
       this.#busy = this.#busy.then(() => options.onLine(line)).then(() => this.#show());
@@ -58,10 +68,7 @@ export class PromptTerminal implements Terminal {
   }
 
   print(line: string): void {
-    if (!this.#open) {
-      console.log(line);
-      return;
-    }
+    if (!this.#open) return say(line);
     // What is being typed may fill several rows: all of them are cleared, and written again below.
     const { rows } = this.#readline.getCursorPos();
     const up = rows > 0 ? `\x1b[${rows}A` : "";

@@ -1,8 +1,9 @@
 // Which of the connections that come are served, which wait, and which give up their place. PURE.
 // A place is worth as much as what moves on it: who holds one and says nothing gives it to somebody who comes.
-// Always holds: at most `maxConnections` are served, at most `maxConnectionsPerAddress` of one machine; a quarter
-// of both is never taken by content that is sent, so that slow readers leave room for messages; at most
-// `maxWaitingConnections` wait, for a place or for their content.
+// Always holds: at most `maxConnections` are served, at most `maxConnectionsPerAddress` of one machine, and at most
+// `maxWaitingConnections` wait, for a place or for their content. Half of the places may take content and a quarter
+// send it, so that slow readers and slow uploads, which are never cut off for others, leave room for messages and
+// for each other; every machine may have a few transfers, whatever the others have.
 
 import type { Limits } from "./limits.ts";
 
@@ -17,11 +18,18 @@ const STALLED_MS = 1_000;
 const STALLED_CONTENT_MS = 3_000;
 /** Content that moved so much is no longer standing still. */
 const PROGRESS_BYTES = 1_536;
+/** Parts of all places, and of those of one machine, for content. */
+const SHARES = { sending: 1 / 4, taking: 1 / 2 };
+/** Transfers of each kind that a machine may have also when these are used up. */
+const SURE_TRANSFERS = 2;
 /** Connections of one machine where no peer is known that may wait for a place. */
 const MAX_WAITING_STRANGERS = 16;
 
-/** "talking": messages are awaited; "queued": content was asked for and is not sent yet; "sending": it is. */
-type Stage = "waiting" | "talking" | "queued" | "sending";
+/**
+ * "talking": messages are awaited; "queued": content was asked for and is not sent yet; "sending": it is;
+ * "taking": content is pushed to us.
+ */
+type Stage = "waiting" | "talking" | "queued" | "sending" | "taking";
 type Tally = Record<Stage, number>;
 
 interface Guest<T> {
@@ -99,19 +107,21 @@ export class Admission<T> {
     this.#tally(guest, -1);
   }
 
-  /** A message was completed. */
+  /** A message was completed, or the content of one was not taken to its end. */
   completed(it: T, nowMs: number): void {
     const guest = this.#guests.get(it);
     if (!guest) return;
+    if (guest.stage === "taking") this.#move(guest, "talking");
     guest.sinceMs = nowMs;
     guest.stalledAfterMs = STALLED_MS;
     guest.movedBytes = 0;
   }
 
-  /** Content that is pushed to us came. */
+  /** Content that is pushed to us came. Within its share it may come as slowly as it likes. */
   moved(it: T, bytes: number, nowMs: number): void {
     const guest = this.#guests.get(it);
-    if (!guest) return;
+    if (!guest || guest.stage === "taking") return;
+    if (this.#mayTransfer("taking", guest.ip)) return this.#move(guest, "taking");
     guest.stalledAfterMs = STALLED_CONTENT_MS;
     guest.movedBytes += bytes;
     if (guest.movedBytes < PROGRESS_BYTES) return;
@@ -122,7 +132,7 @@ export class Admission<T> {
   /** It asked for content; `turn` says when it is to be sent. False: too many wait for theirs already. */
   wantsContent(it: T): boolean {
     const guest = this.#guests.get(it);
-    if (!guest || (!this.#maySend(guest.ip) && !this.#hasRoomToWait())) return false;
+    if (!guest || (!this.#mayTransfer("sending", guest.ip) && !this.#hasRoomToWait())) return false;
     this.#move(guest, "queued");
     return true;
   }
@@ -142,7 +152,8 @@ export class Admission<T> {
     const send: T[] = [];
     if (this.#all.queued > 0) {
       for (const guest of this.#guests.values()) {
-        if (guest.stage !== "queued" || !this.#maySend(guest.ip)) continue;
+        if (guest.stage !== "queued" || !this.#mayTransfer("sending", guest.ip)) continue;
+        if (!this.#makePlace(guest.ip, nowMs, evict)) continue;
         this.#move(guest, "sending");
         send.push(guest.it);
       }
@@ -151,14 +162,9 @@ export class Admission<T> {
     const inVain = new Set<string>();
     for (const guest of this.#all.waiting > 0 ? this.#guests.values() : []) {
       if (guest.stage !== "waiting" || inVain.has(guest.ip)) continue;
-      if (!this.#hasPlace(guest.ip)) {
-        const other = this.#whoGivesWay(guest.ip, nowMs);
-        if (!other) {
-          inVain.add(guest.ip);
-          continue;
-        }
-        this.leave(other.it);
-        evict.push(other.it);
+      if (!this.#makePlace(guest.ip, nowMs, evict)) {
+        inVain.add(guest.ip);
+        continue;
       }
       this.#move(guest, "talking");
       guest.sinceMs = nowMs;
@@ -174,6 +180,16 @@ export class Admission<T> {
     return guest?.it;
   }
 
+  /** Whether there is a place for this machine, by somebody else giving it up where need be. */
+  #makePlace(ip: string, nowMs: number, evict: T[]): boolean {
+    if (this.#hasPlace(ip)) return true;
+    const other = this.#whoGivesWay(ip, nowMs);
+    if (!other) return false;
+    this.leave(other.it);
+    evict.push(other.it);
+    return true;
+  }
+
   #hasPlace(ip: string): boolean {
     const { maxConnections, maxConnectionsPerAddress } = this.limits;
     return served(this.#all) < maxConnections && served(this.#at(ip)) < maxConnectionsPerAddress;
@@ -183,11 +199,12 @@ export class Admission<T> {
     return this.#all.waiting + this.#all.queued < this.limits.maxWaitingConnections;
   }
 
-  #maySend(ip: string): boolean {
-    const share = (places: number) => Math.max(1, Math.floor(places * 3 / 4));
+  #mayTransfer(kind: "sending" | "taking", ip: string): boolean {
+    const own = this.#at(ip)[kind];
+    if (own < SURE_TRANSFERS) return true;
+    const share = (places: number) => Math.floor(places * SHARES[kind]);
     const { maxConnections, maxConnectionsPerAddress } = this.limits;
-    return this.#all.sending < share(maxConnections) &&
-      this.#at(ip).sending < share(maxConnectionsPerAddress);
+    return this.#all[kind] < share(maxConnections) && own < share(maxConnectionsPerAddress);
   }
 
   /** Whose place somebody from this machine may have: where its own machine is full, one of its own. */
@@ -217,16 +234,16 @@ export class Admission<T> {
     this.#all[stage] += by;
     const tally = this.#at(ip);
     tally[stage] += by;
-    if (served(tally) + tally.waiting + tally.queued > 0) this.#perMachine.set(ip, tally);
+    if (Object.values(tally).some((count) => count > 0)) this.#perMachine.set(ip, tally);
     else this.#perMachine.delete(ip);
   }
 }
 
 function emptyTally(): Tally {
-  return { waiting: 0, talking: 0, queued: 0, sending: 0 };
+  return { waiting: 0, talking: 0, queued: 0, sending: 0, taking: 0 };
 }
 
-const served = ({ talking, sending }: Tally) => talking + sending;
+const served = ({ talking, sending, taking }: Tally) => talking + sending + taking;
 
 function isStalled({ stage, sinceMs, stalledAfterMs }: Guest<unknown>, nowMs: number): boolean {
   return stage === "talking" && nowMs - sinceMs >= stalledAfterMs;

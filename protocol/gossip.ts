@@ -48,6 +48,8 @@ export class Gossiping {
   readonly #probes: ExpiringSet;
   readonly greeting: Greeting;
   readonly joining: Joining;
+  /** Gossip of peers whose name was not dialled yet, to be handed on then. */
+  readonly #unresolved = new Map<string, { readonly message: Gossip; readonly ip: string }>();
   #started = false;
   #lastRoundMs = 0;
   #nextRoundMs = 0;
@@ -72,6 +74,7 @@ export class Gossiping {
     return [
       { name: "gossips seen", size: this.#seen.size, max: MAX_SEEN_GOSSIPS },
       { name: "originators", size: this.#originators.size, max: this.#originators.maxKeys },
+      { name: "gossips not handed on yet", size: this.#unresolved.size, max: maxPeers },
       { name: "probes", size: this.#probes.size, max: maxPeers },
       ...this.joining.sizes,
     ];
@@ -115,7 +118,9 @@ export class Gossiping {
     if (record) {
       const isAsked = message.ext?.want?.includes(state.config.peerId) ?? false;
       this.lists.reply(record, isAsked);
-      this.#forward(message, ip, record);
+      // Where a name leads is known once it was dialled; before that nobody is sent there.
+      if (record.ip === undefined) this.#unresolved.set(record.peerId, { message, ip });
+      else this.#forward(message, ip, record);
     }
   }
 
@@ -138,6 +143,12 @@ export class Gossiping {
       this.#left(record);
     }
     this.joining.ledTo(to, ip);
+    const waiting = record && this.#unresolved.get(record.peerId);
+    if (!waiting) return;
+    this.#unresolved.delete(record.peerId);
+    if (membership.get(record.peerId) === record) {
+      this.#forward(waiting.message, waiting.ip, record);
+    }
   }
 
   onUnreachable(
@@ -186,6 +197,7 @@ export class Gossiping {
         return undefined;
       case "full":
         state.refuse(peerId, "peer-limit", "Not tracked: there are as many peers as may be");
+        if ("id" in sender) this.#answerStranger(address, ip);
         return undefined;
       default:
         return hearing satisfies never;
@@ -233,9 +245,13 @@ export class Gossiping {
       // The old address is asked; if it does not answer, the new one takes over.
       state.send(record, this.greeting.fresh(), { for: "probe", peerId });
     }
-    // The gossip is answered all the same, as to a stranger: a bounded number of times, one small piece.
+    if (isGossip) this.#answerStranger(address, ip);
+  }
+
+  /** Who is not tracked is answered all the same: a bounded number of times, one small piece. */
+  #answerStranger(address: Address, ip: string): void {
+    const { state } = this;
     const stranger = { address, voucher: isLoopback(ip) ? "local" : "remote" } as const;
-    if (!isGossip) return;
     state.send(stranger, {
       type: "GOSSIP_REPLY",
       ...state.self,
@@ -265,6 +281,7 @@ export class Gossiping {
 
   #left(record: PeerRecord): void {
     const { state } = this;
+    this.#unresolved.delete(record.peerId);
     this.lists.forget(record.peerId);
     state.catalogue.dropPeer(record.peerId, state.nowMs);
     state.tell({ name: "peer-left", peerId: record.peerId, address: record.address });
@@ -280,8 +297,8 @@ export class Gossiping {
       record !== originator && record !== sender && !state.pauseOf(record);
     const pick = (passes: (record: PeerRecord) => boolean) =>
       state.membership.pick(MAX_FORWARDS, () => state.random(), passes);
-    // Addresses that never answered may be dialled seldom; meeting them goes before handing on.
-    const known = pick((record) => others(record) && (record.proven || record.answered));
+    // Who has not proved itself may be dialled seldom; meeting it goes before handing on.
+    const known = pick((record) => others(record) && record.proven);
     const chosen = known.length > 0 ? known : pick(others);
     // The receiver has no connection to the originator, so an empty host is filled in.
     const named = message.host === "" ? { ...message, host: ip } : message;

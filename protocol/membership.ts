@@ -15,8 +15,6 @@ export interface PeerRecord {
   readonly heardFrom: Set<string>;
   /** A message in its name came from where the address leads. */
   proven: boolean;
-  /** A dial to the address succeeded: somebody is there. */
-  answered: boolean;
   node: string | undefined;
   /** The peer told the key itself, from where it is. */
   nodeProven: boolean;
@@ -145,7 +143,6 @@ export class Membership {
     record.heardFrom.clear();
     record.heardFrom.add(fromIp);
     record.proven = record.ip === fromIp;
-    record.answered = false;
     record.nodeProven &&= record.proven;
     record.bootstrap = this.#takesBootstrap(address, record.proven);
     record.rival = record.rivalIp = undefined;
@@ -154,7 +151,6 @@ export class Membership {
 
   /** A dial to this peer led to `ip`. False when there are too many peers already, and it is dropped. */
   reached(record: PeerRecord, ip: string): boolean {
-    record.answered = true;
     if (record.ip === ip) return true;
     if ((this.#perMachine.get(ip) ?? 0) >= this.bounds.maxPeersPerAddress) {
       this.#remove(record);
@@ -208,7 +204,9 @@ export class Membership {
     if (!bootstrap && !this.hasRoomAt(claim.address)) return { outcome: "full" };
     let evicted: PeerRecord | undefined;
     if (this.#records.size >= this.bounds.maxPeers) {
-      evicted = bootstrap || proven ? this.#makeRoom(bootstrap && proven) : undefined;
+      evicted = bootstrap || proven
+        ? this.#makeRoom(bootstrap && proven, claim.address)
+        : undefined;
       if (!evicted) return { outcome: "full" };
     }
     const record: PeerRecord = {
@@ -218,7 +216,6 @@ export class Membership {
       ip: canonicalIp(claim.address.host),
       heardFrom: new Set(),
       proven: false,
-      answered: false,
       node: undefined,
       nodeProven: false,
       boot: undefined,
@@ -237,11 +234,24 @@ export class Membership {
     return { outcome: "new", record, evicted };
   }
 
-  /** The newest peer that did not prove where it is gives up its place; for a bootstrap, any newest one. */
-  #makeRoom(isBootstrap: boolean): PeerRecord | undefined {
+  /**
+   * The newest peer that did not prove where it is gives up its place. Where there is none, the newest one of the
+   * machine that has the most, if it has many more than the newcomer's; for a bootstrap, any newest one.
+   */
+  #makeRoom(isBootstrap: boolean, { host }: Address): PeerRecord | undefined {
     let newest: PeerRecord | undefined;
     for (const record of this.#records.values()) {
       if (!record.bootstrap && !record.proven) newest = record;
+    }
+    if (!newest) {
+      let most = 2 * (this.#perMachine.get(canonicalHost(host)) ?? 0) + 1;
+      let crowded: string | undefined;
+      for (const [machine, peers] of this.#perMachine) {
+        if (peers > most) [most, crowded] = [peers, machine];
+      }
+      for (const record of crowded === undefined ? [] : this.#records.values()) {
+        if (!record.bootstrap && machineOf(record) === crowded) newest = record;
+      }
     }
     if (!newest && isBootstrap) {
       for (const record of this.#records.values()) if (!record.bootstrap) newest = record;

@@ -188,10 +188,9 @@ export class PeerState {
   mayReach(to: Destination): boolean {
     if (to.voucher === "operator" || ("peerId" in to && isProven(to))) return true;
     const key = placeOf(to);
-    const answered = "peerId" in to && to.answered;
+    // That somebody accepts connections there proves nothing: a victim does.
     if (
-      this.#perDestination.left(key, this.nowMs) < 1 ||
-      (!answered && !this.#unproven.take("", this.nowMs))
+      this.#perDestination.left(key, this.nowMs) < 1 || !this.#unproven.take("", this.nowMs)
     ) {
       this.refuse(
         key,

@@ -20,7 +20,9 @@ import type { Limits } from "./limits.ts";
 const MAX_WAITING_DIALS = 4_096;
 /** An address that did not answer within the deadline is not tried again for this long (a guess). */
 const DEAD_MS = 5_000;
-/** Pause of the accept loop while the process has no descriptors left. */
+/** A dial waits so long for a descriptor, where none is left. */
+const NO_DESCRIPTOR_MS = 10_000;
+/** Pause between two tries while the process has no descriptors left. */
 const ACCEPT_PAUSE_MS = 100;
 /** While somebody waits for a place, the others are looked at this often. */
 const WAITING_MS = 250;
@@ -260,9 +262,20 @@ export class Listener {
 /** Why a dial did not lead to a connection; the message is for people. */
 export class DialError extends Error {
   override readonly name = "DialError";
-  constructor(readonly forbidden: boolean, message: string, options?: ErrorOptions) {
+  constructor(
+    readonly forbidden: boolean,
+    message: string,
+    options?: ErrorOptions,
+    /** It says nothing about the address: this process had no descriptor left. */
+    readonly isOurs = false,
+  ) {
     super(message, options);
   }
+}
+
+function isOutOfDescriptors(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "EMFILE" || code === "ENFILE";
 }
 
 /** Opens connections: a bounded number at once, each within its deadline, none to forbidden addresses. */
@@ -285,13 +298,12 @@ export class Dialer {
     const key = addressText(to);
     await this.#turn(key, voucher, urgent);
     try {
-      const signal = AbortSignal.timeout(this.limits.dialTimeoutMs);
-      const ip = await this.#resolve(to.host, signal);
+      const ip = await this.#resolve(to.host, AbortSignal.timeout(this.limits.dialTimeoutMs));
       const refusal = dialRefusal(ip, to.port, voucher, this.own());
       if (refusal !== undefined) {
         throw new DialError(true, `${key} is not dialled: ${ip} ${refusal}`);
       }
-      const conn = await Deno.connect({ hostname: ip, port: to.port, signal });
+      const conn = await this.#connect(ip, to.port);
       this.#deadUntil.delete(key);
       return new Connection(conn);
     } catch (cause) {
@@ -337,6 +349,20 @@ export class Dialer {
     next.go();
   }
 
+  /** Waits for a descriptor where none is left: that the other side is there has nothing to do with it. */
+  async #connect(hostname: string, port: number): Promise<Deno.TcpConn> {
+    const untilMs = performance.now() + NO_DESCRIPTOR_MS;
+    for (;;) {
+      try {
+        const signal = AbortSignal.timeout(this.limits.dialTimeoutMs);
+        return await Deno.connect({ hostname, port, signal });
+      } catch (error) {
+        if (!isOutOfDescriptors(error) || performance.now() > untilMs) throw error;
+        await new Promise((go) => setTimeout(go, ACCEPT_PAUSE_MS));
+      }
+    }
+  }
+
   async #resolve(host: string, signal: AbortSignal): Promise<string> {
     const literal = canonicalIp(host);
     if (literal !== undefined) return literal;
@@ -365,6 +391,10 @@ export class Dialer {
       for (let i = this.#waiting.length - 1; i >= 0; i--) {
         if (this.#waiting[i]!.key === key) this.#waiting.splice(i, 1)[0]!.go(dead);
       }
+    }
+    if (isOutOfDescriptors(cause)) {
+      const text = `${key} is not dialled: this process may open no more connections`;
+      return new DialError(false, text, { cause }, true);
     }
     const why = silent
       ? "does not answer"

@@ -1,6 +1,7 @@
 // Small files that are replaced whole or not at all, without following links.
 
 import { asStorageError } from "./errors.ts";
+import { removeTemporary } from "./leftovers.ts";
 
 let serial = 0;
 
@@ -33,7 +34,7 @@ export async function replaceFile(
     await before?.();
     await Deno.rename(temporary, path);
   } catch (cause) {
-    await Deno.remove(temporary).catch(() => {}); // it may not have been made
+    removeTemporary(temporary);
     throw asStorageError(cause, `Cannot write ${path}`);
   }
 }

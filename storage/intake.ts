@@ -4,6 +4,7 @@
 
 import { createHash, type Hash } from "node:crypto";
 import { asStorageError, StorageError } from "./errors.ts";
+import { removeTemporary } from "./leftovers.ts";
 
 /** Free space is counted again after so many bytes. */
 const SPACE_CHECK_BYTES = 64 * 1024 * 1024;
@@ -79,11 +80,7 @@ export class FileIntake {
   abort(): void {
     if (!this.#open) return;
     this.close();
-    try {
-      Deno.removeSync(this.path);
-    } catch {
-      // The folder was removed under us: nothing is left to remove.
-    }
+    removeTemporary(this.path);
   }
 }
 

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { MAX_TOMBSTONES } from "../protocol/limits.ts";
 import { parseJson } from "../protocol/message.ts";
-import { asStorageError } from "./errors.ts";
+import { asStorageError, StorageError } from "./errors.ts";
 import { entryOf, entryText, type MetadataEntry } from "./metadata.ts";
 
 /** Lines are rewritten when there are more than this and four times as many as files. */
@@ -122,6 +122,7 @@ export class Journal {
   append(records: readonly JournalRecord[], sync = false): void {
     try {
       const isNew = this.#file === undefined;
+      if (isNew) this.#refuseLink();
       this.#file ??= Deno.openSync(this.path, { append: true, create: true, mode: 0o600 });
       // A line that a crash cut off must not swallow the next one.
       const first = this.#isBegun ? "" : lineOf({ op: "begin" });
@@ -177,6 +178,17 @@ export class Journal {
   close(): void {
     this.#file?.close();
     this.#file = undefined;
+  }
+
+  /** A link in its place would lead what is written out of the store. */
+  #refuseLink(): void {
+    try {
+      if (Deno.lstatSync(this.path).isFile) return;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      throw error;
+    }
+    throw new StorageError("not-writable", `${this.path} must be a plain file; remove it`);
   }
 
   #noteRemoval(record: JournalRecord): void {

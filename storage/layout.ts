@@ -48,22 +48,51 @@ export function layoutOf(dir: string): Layout {
 export async function makeFolders(layout: Layout): Promise<void> {
   try {
     await Deno.mkdir(layout.dir, { recursive: true });
-    for (const folder of [layout.private, layout.temporaries, layout.trash, layout.damaged]) {
+    for (const folder of foldersOf(layout)) {
       await Deno.mkdir(folder, { mode: 0o700 }).catch((error) => {
         if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
       });
-      if (!(await Deno.lstat(folder)).isDirectory) {
-        throw new StorageError(
-          "not-writable",
-          `${folder} must be a folder, not a file or a link; remove it`,
-        );
-      }
+      checkFolder(folder);
     }
     await Deno.chmod(layout.private, 0o700);
+    await checkFiles(layout);
   } catch (cause) {
     const error = asStorageError(cause, `Cannot use ${layout.dir} as storage`);
     if (error.code !== "io") throw error;
     throw new StorageError("io", `${error.message}; choose another folder with --dir`, { cause });
+  }
+}
+
+/**
+ * The private folders must still be folders, and not links that somebody put in their place: what is written there
+ * must stay there. Throws `StorageError`.
+ */
+export function checkFolders(layout: Layout): void {
+  for (const folder of foldersOf(layout)) checkFolder(folder);
+}
+
+/** The private folders, each behind the one that it lies in. */
+const foldersOf = (layout: Layout) => [
+  layout.private,
+  layout.temporaries,
+  layout.trash,
+  layout.damaged,
+];
+
+function checkFolder(folder: string): void {
+  if (Deno.lstatSync(folder).isDirectory) return;
+  throw new StorageError(
+    "not-writable",
+    `${folder} must be a folder, not a file or a link; remove it`,
+  );
+}
+
+/** Private files that are written in place must not be links either. Throws `StorageError`. */
+async function checkFiles(layout: Layout): Promise<void> {
+  for (const path of [layout.lock, layout.journal, layout.history]) {
+    const info = await Deno.lstat(path).catch(() => undefined); // it need not be there
+    if (!info || info.isFile) continue;
+    throw new StorageError("not-writable", `${path} must be a plain file, not a link; remove it`);
   }
 }
 

@@ -77,7 +77,7 @@ export class Reconciler {
     for await (const entry of Deno.readDir(dir)) {
       if (!entry.isFile || isOwnName(entry.name) || shelf.isReserved(entry.name)) continue;
       const info = await lstatOrNothing(`${dir}/${entry.name}`);
-      if (info?.isFile) present.set(entry.name, info);
+      if (info?.isFile && isReadable(info)) present.set(entry.name, info);
     }
     for (const name of [...shelf.names()]) {
       if (!present.has(name) && !shelf.isReserved(name) && !(await this.#isThere(name))) {
@@ -134,7 +134,8 @@ export class Reconciler {
 
   /** Readdir may miss a name that is being renamed; only a second look says that it is gone. */
   async #isThere(name: string): Promise<boolean> {
-    return (await lstatOrNothing(`${this.options.dir}/${name}`))?.isFile === true;
+    const info = await lstatOrNothing(`${this.options.dir}/${name}`);
+    return info?.isFile === true && isReadable(info);
   }
 
   #isUnchanged(name: string, size: number, mtimeMs: number): boolean {
@@ -311,6 +312,9 @@ class CandidateIndex {
     else this.#byKey.set(key, [candidate]);
   }
 }
+
+/** A file that nobody may read is as good as none, until somebody may again. */
+const isReadable = ({ mode }: Deno.FileInfo) => mode === null || (mode & 0o444) !== 0;
 
 const mtimeOf = (info: Deno.FileInfo) => info.mtime?.getTime() ?? 0;
 

@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import { isFileId } from "../protocol/fileid.ts";
 import { readText, replaceFile } from "./atomic.ts";
-import type { Layout } from "./layout.ts";
+import { checkFolders, type Layout } from "./layout.ts";
 import { entryText, type MetadataEntry } from "./metadata.ts";
 
 /** Entries made into text before other work gets its turn. */
@@ -35,6 +35,7 @@ export class Snapshots {
   /** Replaces metadata.json; the one before it stays as the last good one. Throws `StorageError`. */
   async saveMetadata(entries: Iterable<MetadataEntry>): Promise<void> {
     const { metadata, lastGood, temporaries } = this.layout;
+    checkFolders(this.layout);
     await replaceFile(metadata, metadataText(entries), {
       temporaries,
       before: async () => {
@@ -66,6 +67,11 @@ export class Snapshots {
     await this.#save(this.layout.unclaimed, JSON.stringify(names, undefined, 1) + "\n");
   }
 
+  /** Lines typed at the prompt, the latest first. */
+  async saveHistory(lines: readonly string[]): Promise<void> {
+    await this.#save(this.layout.history, lines.join("\n") + "\n");
+  }
+
   /** Deleted ids and when, Unix seconds. Damaged ones are left out. */
   async loadDeleted(): Promise<[string, number][]> {
     const value = await this.#load(this.layout.deleted);
@@ -92,6 +98,7 @@ export class Snapshots {
   }
 
   async #save(path: string, text: string): Promise<void> {
+    checkFolders(this.layout);
     await replaceFile(path, [text], { temporaries: this.layout.temporaries, mode: 0o600 });
   }
 }

@@ -9,7 +9,15 @@ import type { FileRecord } from "../protocol/message.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 import { FileIntake } from "./intake.ts";
 import { Journal, type Removal } from "./journal.ts";
-import { clearTemporaries, type Layout, layoutOf, lockStore, makeFolders } from "./layout.ts";
+import {
+  checkFolders,
+  clearTemporaries,
+  type Layout,
+  layoutOf,
+  lockStore,
+  makeFolders,
+} from "./layout.ts";
+import { removeLeftovers, removeTemporary } from "./leftovers.ts";
 import { type LoadedStore, loadStore } from "./load.ts";
 import { loadNodeKey } from "./identity.ts";
 import type { MetadataEntry } from "./metadata.ts";
@@ -141,6 +149,7 @@ export class Store {
 
   /** A place for content that arrives. Throws `StorageError`. */
   intake(maxBytes = this.options.maxFileBytes): FileIntake {
+    this.#checkFolders();
     const path = `${this.layout.temporaries}/${++this.#serial}.part`;
     return new FileIntake(path, Math.min(maxBytes, this.options.maxFileBytes), () => {
       this.#checkSpace();
@@ -183,7 +192,7 @@ export class Store {
       this.#keepWithinQuota();
       return { file: { ...file, sizeBytes }, sizeBytes, pushed };
     } catch (cause) {
-      await Deno.remove(intake.path).catch(() => {}); // it was kept, or the folder is gone
+      removeTemporary(intake.path);
       throw asStorageError(cause, `Cannot keep ${file.name}`);
     } finally {
       intake.close();
@@ -239,6 +248,7 @@ export class Store {
     this.#untrashed.delete(fileId);
     if (!shelved) return;
     try {
+      this.#checkFolders();
       const unixSeconds = Math.round(this.options.now() / 1000);
       this.journal.append([{ op: "remove", fileId, why, unixSeconds }]);
       const { diskName } = shelved.placement;
@@ -349,6 +359,7 @@ export class Store {
   async #scan(knowledge: Knowledge, atStart: boolean): Promise<Changes> {
     try {
       await this.#remakeFolders();
+      removeLeftovers();
       const changes = await this.#reconciler.scan(knowledge, atStart);
       this.shelf.remove(changes.lost);
       this.shelf.add([...changes.found, ...changes.published]);
@@ -428,6 +439,14 @@ export class Store {
     this.lock.close();
   }
 
+  #checkFolders(): void {
+    try {
+      checkFolders(this.layout);
+    } catch (cause) {
+      throw asStorageError(cause, `Cannot write to ${this.layout.private}`);
+    }
+  }
+
   /** A crash came between the word of the journal and the move to the trash. */
   async #finishRemovals(): Promise<void> {
     for (const shelved of this.loaded.removing) {
@@ -480,7 +499,7 @@ async function syncPath(path: string): Promise<void> {
       file.close();
     }
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    // It was deleted meanwhile.
+    if (error instanceof Deno.errors.NotFound) return; // it was deleted meanwhile
+    throw asStorageError(error, `Cannot make ${path} safe from a power cut`);
   }
 }

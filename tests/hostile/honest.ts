@@ -1,7 +1,7 @@
 // An honest peer of the old kind beside the attack: it gossips, gets and pushes, and each of these must be answered
 // within its deadline, whatever else goes on. How long each took is kept, for benchmarks.
 
-import { deepStrictEqual } from "node:assert/strict";
+import { assertSameBytes } from "../process/folder.ts";
 import { DEADLINE_MS, type Program } from "../process/program.ts";
 import { type ForeignFile, foreignFile, ForeignPeer, until } from "../wire/foreign.ts";
 
@@ -75,7 +75,9 @@ export class Honest implements AsyncDisposable {
     if (answer === "none yet") {
       throw new Error(`No answer to an honest get. ${this.program.report()}`);
     }
-    deepStrictEqual((answer as Awaited<typeof got>)?.content, this.file.content);
+    const content = (answer as Awaited<typeof got>)?.content;
+    if (!content) throw new Error(`An honest get got nothing. ${this.program.report()}`);
+    assertSameBytes(content, this.file.content, "what an honest get got");
     this.getMs.push(performance.now() - began);
   }
 

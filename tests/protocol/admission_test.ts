@@ -93,41 +93,66 @@ Deno.test("who stands still gives way, the longest first, to somebody of the sam
   deepStrictEqual(door.evicted, [0, 1, 2, 3, 4]);
 });
 
-Deno.test("who completes messages or moves content keeps its place", () => {
-  const door = new Door({}, ["a"]);
-  door.arriveMany(4);
+/** Room for two to be sent content at once, of eight places of a machine, and for four to push. */
+const WIDE = { maxConnections: 16, maxConnectionsPerAddress: 8 };
+
+Deno.test("who completes messages or pushes content, however slowly, keeps its place", () => {
+  const door = new Door(WIDE, ["a"]);
+  door.arriveMany(8);
   for (door.nowMs = 0; door.nowMs < 10_000; door.nowMs += 900) {
-    door.admission.completed(0, door.nowMs);
-    for (const number of [1, 2]) door.admission.moved(number, 700, door.nowMs);
-    door.admission.moved(3, 1, door.nowMs); // drips
+    for (const number of [0, 1]) door.admission.completed(number, door.nowMs);
+    for (const number of [2, 3, 4, 5]) door.admission.moved(number, 1, door.nowMs); // drips, within the share
+    door.admission.moved(6, 1, door.nowMs); // drips, beyond it
+    door.admission.moved(7, 700, door.nowMs); // beyond it, and fast enough
   }
-  strictEqual(door.evicted.length, 0, "nobody came");
   door.arriveMany(2);
-  deepStrictEqual(door.evicted, [3]);
+  deepStrictEqual(door.evicted, [6]);
   door.nowMs += 1_000;
   door.turn();
-  deepStrictEqual(door.evicted, [3, 0], "content that is pushed may pause longer than a message");
+  deepStrictEqual(door.evicted, [6, 0], "content that is pushed may pause longer than a message");
 });
 
-Deno.test("content takes three places in four; who waits for it gives its place back meanwhile", () => {
-  const door = new Door({}, ["a"]);
-  door.arriveMany(4);
-  for (const number of [0, 1, 2, 3]) ok(door.want(number));
-  deepStrictEqual([...door.sending], [0, 1, 2]);
+Deno.test("a push that is over leaves its share to the next one", () => {
+  const door = new Door(WIDE);
+  door.arriveMany(5);
+  for (const number of [0, 1, 2, 3, 4]) door.admission.moved(number, 1, 0);
+  door.admission.completed(0, 0);
+  door.admission.moved(4, 1, 0);
+  door.nowMs = 10_000;
+  strictEqual(door.admission.relieve(10_000), 0);
+  strictEqual(door.admission.relieve(10_000), undefined, "all four pushes are within their share");
+});
+
+Deno.test("content is sent on a quarter of the places; who waits for it gives its place back meanwhile", () => {
+  const door = new Door(WIDE, ["a"]);
+  door.arriveMany(8);
+  for (let number = 0; number < 8; number++) ok(door.want(number));
+  deepStrictEqual([...door.sending], [0, 1]);
   const message = door.arrive();
   ok(door.served.has(message!), "there is room for a message");
   door.admission.contentEnded(0, door.nowMs);
   door.turn();
-  deepStrictEqual([...door.sending], [0, 1, 2, 3]);
+  deepStrictEqual([...door.sending], [0, 1, 2]);
+});
+
+Deno.test("a machine that has no transfers gets one, whatever the others hold", () => {
+  const door = new Door({ maxConnections: 16, maxConnectionsPerAddress: 8 }, ["a", "b", "c", "d"]);
+  for (const ip of ["a", "b", "c", "d"]) {
+    for (const number of door.arriveMany(4, ip)) door.want(number!);
+  }
+  strictEqual(door.sending.size, 8, "their share");
+  const late = door.arrive("e")!;
+  ok(door.want(late));
+  ok(door.sending.has(late));
 });
 
 Deno.test("who reads slowly is never evicted, nor who waits for content", () => {
-  const door = new Door({}, ["a"]);
-  door.arriveMany(4);
-  for (const number of [0, 1, 2, 3]) door.want(number);
+  const door = new Door(WIDE, ["a"]);
+  door.arriveMany(8);
+  for (let number = 0; number < 8; number++) door.want(number);
   door.nowMs = 60_000;
-  door.arriveMany(5);
-  strictEqual(door.evicted.some((number) => number < 4), false);
+  door.arriveMany(9);
+  strictEqual(door.evicted.some((number) => number < 8), false);
 });
 
 Deno.test("so many wait for their content and no more", () => {
@@ -140,8 +165,8 @@ Deno.test("so many wait for their content and no more", () => {
       door.leave(number);
     }
   }
-  strictEqual(door.sending.size, 3);
-  strictEqual(refused, 20 - 3 - LIMITS.maxWaitingConnections);
+  strictEqual(door.sending.size, 2);
+  strictEqual(refused, 20 - 2 - LIMITS.maxWaitingConnections);
 });
 
 Deno.test("without descriptors whoever stands still longest goes, and nobody else", () => {
@@ -182,11 +207,12 @@ Deno.test("whatever happens in whatever order, no bound is passed and nobody who
       }
       const holding = [...door.served].filter((each) => door.admission.has(each));
       ok(door.admission.size <= LIMITS.maxConnections + LIMITS.maxWaitingConnections);
-      ok(door.sending.size <= 6, "a quarter is left for messages");
+      ok(holding.length <= LIMITS.maxConnections + LIMITS.maxWaitingConnections);
+      const queued = door.admission.size - holding.length;
+      ok(queued <= LIMITS.maxWaitingConnections, `${queued} wait`);
       for (const ip of machines) {
-        const there = holding.filter((each) => ips.get(each) === ip);
-        const sending = there.filter((each) => door.sending.has(each));
-        ok(sending.length <= 3, `${ip} is sent ${sending.length} contents at once`);
+        const sending = holding.filter((each) => ips.get(each) === ip && door.sending.has(each));
+        ok(sending.length <= 2, `${ip} is sent ${sending.length} contents at once`);
       }
       ok(door.evicted.every((each) => !door.sending.has(each)), "no content under way is cut off");
     }

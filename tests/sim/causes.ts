@@ -21,7 +21,8 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   FILE_DATA: [],
   DELETE: ["trash", "fetch"],
   refused: [],
-  sent: [],
+  // Where a name leads is known now, and gossip from there may be handed on.
+  sent: ["send GOSSIP"],
   unreachable: ["send GOSSIP", "copy", "fetch"],
   "push-offered": ["push-verdict"],
   arrived: ["keep", "drop", "fetch"],

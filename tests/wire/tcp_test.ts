@@ -100,14 +100,11 @@ Deno.test("Content is sent in turn: slow readers leave places for messages, and 
     })
   );
   const fourth = await connect(server.listener.port);
-  await until(
-    "the one that waits for its content gives its place",
-    () => server.served.length === 4,
-  );
+  await until("who waits for content gives its place back", () => server.served.length === 4);
   assert.deepEqual(sent, [0, 1]);
+  server.served[3]!.letGo();
   ends[0]!.resolve();
   await until("its turn", () => sent.length === 3);
-  server.served[1]!.letGo();
   ends[1]!.resolve();
   ends[2]!.resolve();
   assert.deepEqual(await Promise.all(outcomes), [true, true, true]);

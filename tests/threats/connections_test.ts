@@ -1,0 +1,341 @@
+// Threats 6 to 8 of THREATS.md: connections that give nothing, take nothing, or are too many. A real process ends them
+// after their deadline, in little memory, serves honest peers meanwhile, and has lost nothing when they are gone.
+// What the rows count (256, 64 from one address, 10 s, 30 s) are defaults of the program. Only the 20 that never read
+// 200 MiB, and the slow reader beside them, have shorter deadlines, by options.
+
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { descriptors, memoryMib } from "../hostile/gauge.ts";
+import type { Honest } from "../hostile/honest.ts";
+import { Raw } from "../hostile/raw.ts";
+import { COMMAND } from "../process/program.ts";
+import { Content, getFile } from "../process/raw.ts";
+import { SANITIZED, together } from "../process/together.ts";
+import { bytesOf, oneByOne } from "../protocol/stream.ts";
+import { foreignFile, until } from "../wire/foreign.ts";
+import { ATTACKERS, GENEROUS, NAME, Peak, World } from "./world.ts";
+
+/** Defaults, and all deadlines are waited for with a factor of five. */
+const MESSAGE_MS = 5 * 10_000;
+const IDLE_MS = 5 * 30_000;
+const SECONDS = "1744170562";
+
+/** FILE_DATA to its first byte of content, and what stands behind it. */
+function pushOf(name: string, sizeBytes: number) {
+  const file = foreignFile(name, crypto.getRandomValues(new Uint8Array(sizeBytes)), "x", SECONDS);
+  const head =
+    `{"type":"FILE_DATA","file_name":"${name}","file_size":1,"file_id":"${file.fileId}",` +
+    `"file_owner":"x","file_timestamp":${SECONDS},"data":"`;
+  return { file, head, hex: file.content.toHex() };
+}
+
+type Stall = "no bytes" | "a byte a second" | "a stalled body" | "a message, and then nothing";
+const THREE: readonly Stall[] = ["no bytes", "a byte a second", "a stalled body"];
+
+/** Opens connections in turn from each address and of each kind, and lets them stall. */
+async function stall(
+  { program }: World,
+  count: number,
+  from: readonly string[],
+  kinds = THREE,
+): Promise<Raw[]> {
+  const raws = await Raw.openMany(program, count, from);
+  for (const [i, raw] of raws.entries()) {
+    const { head, file } = pushOf(`stalled-${i}`, 100);
+    const kind = kinds[i % kinds.length]!;
+    if (kind === "a byte a second") raw.drip(oneByOne(bytesOf(head)), 1_000);
+    if (kind === "a stalled body") raw.write(`${head}00ff`);
+    if (kind === "a message, and then nothing") {
+      raw.send({ type: "DELETE", from: "x", file_id: file.fileId });
+    }
+  }
+  return raws;
+}
+
+/** Each is ended within the deadline of its kind. */
+async function endInTime(raws: readonly Raw[]): Promise<void> {
+  await together(raws.map(async (raw, i) => {
+    await raw.untilClosed(THREE[i % THREE.length] === "a stalled body" ? IDLE_MS : MESSAGE_MS);
+  }));
+}
+
+/** How many still stand. */
+const standing = (raws: readonly Raw[]) => raws.filter((raw) => !raw.ended && !raw.isClosed).length;
+
+/** A push of a byte every half second, from an address of its own: it must come to its end, and be kept. */
+async function slowPush({ program }: World, name: string, sizeBytes: number): Promise<void> {
+  const { file, head, hex } = pushOf(name, sizeBytes);
+  using raw = await Raw.open(program, { from: "127.0.0.6" });
+  raw.drip([head, ...hex, '"}'], 500);
+  const total = head.length + hex.length + 2;
+  await program.until("the last byte of a slow push", () => {
+    return raw.ended || raw.isClosed || raw.socket.bytesWritten >= total;
+  }, 5 * 500 * hex.length);
+  const said = raw.socket.bytesWritten;
+  const told = program.lines.filter((line) => line.includes("127.0.0.6")).slice(0, 3);
+  ok(said === total, `${name} was cut off after ${said} of ${total} bytes: ${told.join("; ")}`);
+  await program.holds(file.fileId);
+}
+
+Deno.test(
+  "threat 6: 256 connections that stall are closed after their deadline, honest peers are served, a slow push survives",
+  SANITIZED,
+  async () => {
+    await using world = await World.make([]);
+    const before = await descriptors(world.program.pid);
+    const push = slowPush(world, "longer than any deadline.bin", 35);
+    const raws = await stall(world, 256, ATTACKERS);
+    try {
+      ok(raws.length >= 240, `${raws.length} of 256 connections were let in`);
+      await world.honest.check();
+      ok(standing(raws) >= 128, `an attack that stands: ${standing(raws)} connections do`);
+      await world.honest.during(together([endInTime(raws), push]));
+    } finally {
+      for (const raw of raws) raw.close();
+      await push.catch(() => {}); // told above
+    }
+    await world.program.until("its descriptors to be free", async () => {
+      return await descriptors(world.program.pid) <= before + 8;
+    });
+    await world.honest.check();
+  },
+);
+
+Deno.test(
+  "threat 6: where all places are taken, stalled connections give way, and slow but steady pushes do not",
+  SANITIZED,
+  async () => {
+    await using world = await World.make(GENEROUS);
+    const pushes = Array.from({ length: 32 }, (_, i) => slowPush(world, `steady-${i}.bin`, 5));
+    const stalled = await stall(world, 256, ATTACKERS);
+    try {
+      await world.honest.during(together(pushes));
+      await world.honest.check();
+    } finally {
+      for (const raw of stalled) raw.close();
+    }
+  },
+);
+
+/** Whether honest peers are answered while so many connections of this kind stand, from these addresses. */
+async function servesBeside(
+  world: World,
+  kind: Stall,
+  count: number,
+  from: readonly string[],
+): Promise<void> {
+  const raws = await stall(world, count, from, [kind]);
+  try {
+    await world.honest.get(); // they have been accepted, as far as they are
+    ok(standing(raws) >= count / 2, `${standing(raws)} of ${count} stand, with ${kind}`);
+    await world.honest.check();
+    await world.honest.check();
+  } catch (cause) {
+    throw new Error(`Beside ${count} with ${kind} from ${from}`, { cause });
+  } finally {
+    for (const raw of raws) raw.close();
+  }
+}
+
+Deno.test(
+  "threat 6: stalled connections of one kind alone, also from an honest peer's own address, do not hold it up",
+  SANITIZED,
+  async () => {
+    const kinds = [...THREE, "a message, and then nothing"] as const;
+    await together(kinds.map(async (kind) => {
+      await using world = await World.make(GENEROUS);
+      await servesBeside(world, kind, 64, ["127.0.0.1"]);
+      await servesBeside(world, kind, 256, ATTACKERS);
+      await servesBeside(world, kind, 256, ["127.0.0.1", ...ATTACKERS.slice(1)]);
+    }));
+  },
+);
+
+/** Puts content into the store, whole at once, and waits until it is shared. */
+async function share({ folder, program }: World, name: string, content: Content): Promise<string> {
+  await content.writeTo(folder.at(name));
+  await Deno.rename(folder.at(name), folder.at(`storage_${NAME}`, name));
+  const { file_id: fileId } = await program.until(`${name} to be shared`, async () => {
+    return (await program.files()).find((file) => file.file_name === name && file.has_copy);
+  });
+  return fileId;
+}
+
+/** Reads an answer in small pieces, with a pause behind each, and sees that it is whole. */
+async function readSlowly({ program }: World, fileId: string, content: Content): Promise<void> {
+  const sink = async () => {
+    const began = performance.now();
+    await until("the next read", () => performance.now() - began > 60);
+  };
+  const { sha256, sizeBytes } = await getFile(program, fileId, { sink });
+  deepStrictEqual([sizeBytes, sha256], [content.sizeBytes, content.hash()]);
+}
+
+Deno.test(
+  "threat 7: 20 clients that never read 200 MiB are closed, in little memory, and a slow reader gets all of it",
+  SANITIZED,
+  async () => {
+    const [idleMs, sizeMib] = [3_000, 200];
+    await using world = await World.make(["--idle-timeout", "3", "--message-timeout", "3"]);
+    const slow = new Content(16);
+    const slowId = await share(world, "slow.bin", slow);
+    const fileId = await share(world, "large.bin", new Content(sizeMib));
+    await world.honest.check();
+    const { pid } = world.program;
+    const before = { memory: await memoryMib(pid), descriptors: await descriptors(pid) };
+    const memory = new Peak(pid);
+    const reading = readSlowly(world, slowId, slow);
+    const raws = await Raw.openMany(world.program, 20, ATTACKERS, { reads: false });
+    try {
+      strictEqual(raws.length, 20);
+      for (const raw of raws) raw.send({ type: "GET_FILE", file_id: fileId });
+      await world.program.until("20 answers under way", async () => {
+        return await descriptors(pid) >= before.descriptors + 20;
+      });
+      const closed = world.program.until("the 20 to be closed", async () => {
+        return await descriptors(pid) < before.descriptors + 10;
+      }, 5 * idleMs);
+      await world.honest.during(together<unknown>([closed, reading]));
+      // What stood in the sockets' buffers is all they ever get.
+      for (const raw of raws) raw.socket.resume();
+      await together(raws.map((raw) => raw.untilClosed()));
+      for (const raw of raws) ok(raw.socket.bytesRead < sizeMib * 1024 ** 2);
+    } finally {
+      for (const raw of raws) raw.close();
+      await reading.catch(() => {}); // told above
+      await memory.stop();
+    }
+    const grewMib = memory.mostMib - before.memory;
+    ok(grewMib < 100, `Memory grew by ${grewMib} MiB`);
+    await world.honest.check();
+  },
+);
+
+/** What honest peers do while clients that never read hold so many places, at these addresses. */
+async function besideDeafClients(
+  count: number,
+  from: readonly string[],
+  work: (honest: Honest) => Promise<void>,
+): Promise<void> {
+  await using world = await World.make();
+  const fileId = await share(world, "large.bin", new Content(32));
+  const before = await descriptors(world.program.pid);
+  const raws = await Raw.openMany(world.program, count, from, { reads: false });
+  try {
+    for (const raw of raws) raw.send({ type: "GET_FILE", file_id: fileId });
+    await world.program.until("answers under way", async () => {
+      return await descriptors(world.program.pid) >= before + count;
+    });
+    await work(world.honest);
+    ok(standing(raws) >= count / 2);
+  } finally {
+    for (const raw of raws) raw.close();
+  }
+  await world.program.until("them to be gone", async () => {
+    return await descriptors(world.program.pid) <= before + 8;
+  });
+  await world.honest.check();
+}
+
+/** As many as there are places, from other addresses and from that of the honest peer. */
+const DEAF = [[256, ATTACKERS], [64, ["127.0.0.1"]]] as const;
+
+Deno.test(
+  "threat 7: gossip and pushes go on while clients that never read hold all places",
+  SANITIZED,
+  async () => {
+    for (const [count, from] of DEAF) {
+      await besideDeafClients(count, from, async (honest) => {
+        for (let i = 0; i < 3; i++) {
+          await honest.gossip();
+          await honest.push();
+        }
+      });
+    }
+  },
+);
+
+// From the same address a get waits for its turn: a reader is cut off only when it takes nothing for 30 s, and
+// nobody can tell an honest process of that machine from the others.
+Deno.test(
+  "threat 7: an honest get is answered while 256 clients at four other addresses never read",
+  SANITIZED,
+  () => besideDeafClients(256, ATTACKERS, (honest) => honest.get()),
+);
+
+/** The program with so few descriptors. */
+const LIMITED = ["sh", "-c", 'ulimit -n 128; exec "$@"', "sh", ...COMMAND];
+const FLOOD = Array.from({ length: 10 }, (_, i) => `127.0.1.${1 + i}`);
+
+/** 500 connections, with gets and pushes begun on them, for so long; then they go, and `atItsEnd` begins. */
+async function flooded(
+  { program }: World,
+  fileId: string,
+  lastsMs: number,
+  atItsEnd: () => Promise<void> = async () => {},
+): Promise<void> {
+  const raws: Raw[] = [];
+  let isOver = false;
+  const flood = Array.from({ length: 500 }, async (_, i) => {
+    const raw = await Raw.open(program, { from: FLOOD[i % FLOOD.length]! });
+    raws.push(raw);
+    if (isOver) raw.close();
+    else if (i % 2 === 0) raw.send({ type: "GET_FILE", file_id: fileId });
+    else raw.write(pushOf(`flood-${i}`, 100).head);
+  });
+  let last = Promise.resolve();
+  try {
+    await program.until("all descriptors to be in use", async () => {
+      return await descriptors(program.pid) >= 126;
+    });
+    const began = performance.now();
+    await program.until("the flood to have lasted", () => performance.now() - began > lastsMs);
+    last = atItsEnd();
+  } finally {
+    isOver = true;
+    for (const raw of raws) raw.close();
+    // What was not let in by now is let in, and closed.
+    await together<unknown>([Promise.allSettled(flood), last]);
+  }
+}
+
+Deno.test(
+  "threat 8: a process out of descriptors recovers when 500 connections go, and still offers and serves its files",
+  SANITIZED,
+  async () => {
+    await using world = await World.make(GENEROUS, LIMITED);
+    const { program, honest, folder } = world;
+    const content = new Content(1);
+    const fileId = await share(world, "mine.bin", content);
+    const ids = [...(await world.listed()).keys()].sort();
+    const before = await descriptors(program.pid);
+    const flood = flooded(world, fileId, 3_000);
+    await folder.write(`storage_${NAME}/meanwhile.txt`, "meanwhile");
+    await Deno.utime(folder.at(`storage_${NAME}`, "mine.bin"), 1744170562, 1744170562);
+    await flood;
+    await program.until("its descriptors to be free", async () => {
+      return await descriptors(program.pid) <= before + 8;
+    });
+    await honest.check();
+    await program.until("the file that came meanwhile", async () => {
+      return (await program.files()).some((row) => row.file_name === "meanwhile.txt");
+    });
+    const after = await world.listed();
+    for (const id of ids) ok(after.get(id)?.has_copy, `${id} is still offered`);
+    const { sha256 } = await getFile(program, fileId);
+    strictEqual(sha256, content.hash());
+    await honest.check();
+  },
+);
+
+Deno.test(
+  "threat 8: a gossip that comes with the last of 500 connections is answered when they go",
+  SANITIZED,
+  async () => {
+    for (let round = 0; round < 5; round++) {
+      await using world = await World.make(GENEROUS, LIMITED);
+      const fileId = await share(world, "mine.bin", new Content(1));
+      await flooded(world, fileId, 100, () => world.honest.gossip());
+      await world.honest.check();
+    }
+  },
+);

@@ -1,0 +1,132 @@
+// A disk that can be filled: a tmpfs of 1 MiB, mounted in a test's folder and gone with it. And a program that rights
+// on files hold for, although root runs it. Where this system allows neither, the tests that need them are ignored,
+// and say so.
+
+import { Honest } from "../hostile/honest.ts";
+import type { Folder } from "../process/folder.ts";
+import { COMMAND, Program } from "../process/program.ts";
+
+/** How a person is told that there is no room. */
+export const FULL =
+  /no space|no room|not enough (space|room)|disk.*\bfull\b|\bfull\b.*disk|room for/i;
+/** How a person is told that it may not be written. */
+export const UNWRITABLE =
+  /not permitted|permission|read-only|cannot (be )?writ|not writable|denied/i;
+
+async function succeeds(command: string, ...args: string[]): Promise<boolean> {
+  try {
+    const { success } = await new Deno.Command(command, { args, stdout: "null", stderr: "null" })
+      .output();
+    return success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function mounts(): Promise<boolean> {
+  const path = await Deno.makeTempDir({ prefix: "p2p-peer-disk-" });
+  const done = await succeeds("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", path) &&
+    await succeeds("umount", path);
+  await Deno.remove(path);
+  return done;
+}
+
+/** Whether a small disk can be had here. */
+export const hasSmallDisk = await mounts();
+if (!hasSmallDisk) console.log("No tmpfs can be mounted here: no test of a full disk runs");
+
+/** Root without the right to pass over rights; nobody else needs it. */
+const LESS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"];
+
+/** Whether a chmod stops what runs behind `prefix`. */
+function obeys(prefix: readonly string[]): Promise<boolean> {
+  const script =
+    'd=$(mktemp -d); chmod 555 "$d"; touch "$d/x"; code=$?; rm -rf "$d"; [ $code != 0 ]';
+  const [command, ...args] = [...prefix, "sh", "-c", script];
+  return succeeds(command!, ...args);
+}
+
+const prefix = await obeys([]) ? [] : await obeys(LESS) ? LESS : undefined;
+/** Whether a program can be had here that a chmod stops. */
+export const hasObedience = prefix !== undefined;
+if (!hasObedience) console.log("Root cannot be held back here: no test of chmod runs");
+
+/** The command line of a program that rights on files hold for, also when root runs it. */
+export const OBEDIENT_COMMAND: readonly string[] = [...(prefix ?? []), ...COMMAND];
+
+export class SmallDisk implements AsyncDisposable {
+  private constructor(readonly path: string) {}
+
+  static async mount(folder: Folder): Promise<SmallDisk> {
+    const path = await folder.folder("disk");
+    if (!await succeeds("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", path)) {
+      throw new Error(`Cannot mount a tmpfs at "${path}"`);
+    }
+    return new SmallDisk(path);
+  }
+
+  /** The folder for `--dir`, relative to the test's folder and absolute. */
+  readonly dir = "disk/store";
+  get store(): string {
+    return `${this.path}/store`;
+  }
+
+  /** Leaves so many bytes, rounded down to whole pages: another program has taken the rest. */
+  async fill(leftBytes = 0): Promise<void> {
+    const left = "x".repeat(leftBytes);
+    await Deno.writeTextFile(`${this.path}/left`, left);
+    const filler = [`if=/dev/zero`, `of=${this.path}/filler`, "bs=4k"];
+    await succeeds("dd", ...filler); // ends by "No space left on device"
+    await Deno.remove(`${this.path}/left`);
+  }
+
+  /** The other program gives its room back. */
+  async free(): Promise<void> {
+    await Deno.remove(`${this.path}/filler`);
+  }
+
+  async remount(how: "ro" | "rw"): Promise<void> {
+    if (!await succeeds("mount", "-o", `remount,${how}`, this.path)) {
+      throw new Error(`Cannot remount "${this.path}" as ${how}`);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (await succeeds("umount", this.path) || await succeeds("umount", "-l", this.path)) return;
+    throw new Error(`Cannot unmount "${this.path}"`);
+  }
+}
+
+/** What stands in metadata.json, which is JSON at all times. */
+export function metadataOf(store: string): Record<string, unknown> {
+  return JSON.parse(Deno.readTextFileSync(`${store}/metadata.json`));
+}
+
+/** What is recorded of a file that is held; who else has it may change at any time. */
+export function recordOf(store: string, fileId: string): Record<string, unknown> | undefined {
+  const record = metadataOf(store)[fileId] as Record<string, unknown> | undefined;
+  if (!record) return undefined;
+  return Object.fromEntries(Object.entries(record).filter(([name]) => !name.startsWith("peers")));
+}
+
+/** Waits until the file of the honest peer stands there. */
+export async function untilRecorded(program: Program, store: string, honest: Honest) {
+  return await program.until("the honest file in metadata.json", () => {
+    return isThere(`${store}/metadata.json`) && recordOf(store, honest.file.fileId);
+  });
+}
+
+export async function untilNoTemporary(program: Program, store: string): Promise<void> {
+  const names = () => [...Deno.readDirSync(`${store}/.p2p-peer/temporary`)];
+  await program.until("an end of all temporaries", () => names().length === 0);
+}
+
+export function isThere(path: string): boolean {
+  try {
+    return Deno.lstatSync(path) !== undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

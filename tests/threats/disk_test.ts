@@ -1,0 +1,193 @@
+// Row 14 of THREATS.md: no room, while files are fetched, pushed here, pushed from the prompt, and at a start. A sentence
+// says what is wrong, what is held stays recorded and goes on being served, nothing half written stays, and writing
+// resumes by itself when it can.
+
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { Honest } from "../hostile/honest.ts";
+import { Folder } from "../process/folder.ts";
+import { Program } from "../process/program.ts";
+import { hasTerminal, Terminal } from "../process/terminal.ts";
+import { SANITIZED } from "../process/together.ts";
+import { ForeignPeer } from "../wire/foreign.ts";
+import {
+  FULL,
+  hasSmallDisk,
+  metadataOf,
+  recordOf,
+  SmallDisk,
+  untilNoTemporary,
+  untilRecorded,
+  UNWRITABLE,
+} from "./disk.ts";
+import { ALONE, bring, dataOf, EAGER, randomFile, servedDuring } from "./scene.ts";
+
+const BRISK = ["--gossip-interval", "0.5", "--push-rate", "1000", "--push-burst", "1000"];
+const RESUMED_MS = 30_000;
+const noDisk = { ...SANITIZED, ignore: !hasSmallDisk };
+
+function smallPeer(folder: Folder, disk: SmallDisk, args: readonly string[]): Promise<Program> {
+  const all = [...args, ...BRISK, "--min-free", "0", "--dir", disk.dir];
+  return Program.peer("kashifm", all, { cwd: folder.path });
+}
+
+async function assertKeptState(program: Program, store: string, honest: Honest, before: unknown) {
+  await untilNoTemporary(program, store);
+  deepStrictEqual(recordOf(store, honest.file.fileId), before, "the record of what is held");
+  await program.holds(honest.file.fileId);
+}
+
+Deno.test({
+  ...noDisk,
+  name:
+    "threat 14: a disk that fills up while files are fetched is said, and they come when it can",
+  async fn() {
+    await using folder = await Folder.make();
+    await using disk = await SmallDisk.mount(folder);
+    await using program = await smallPeer(folder, disk, EAGER);
+    await using honest = await Honest.beside(program);
+    const before = await untilRecorded(program, disk.store, honest);
+    await disk.fill(64 * 1024);
+    const files = [300_000, 200_000].map((size, i) => randomFile(`large-${i}.bin`, "giver", size));
+    await using giver = await ForeignPeer.start({
+      style: "closes-at-once",
+      peerId: "giver",
+      files,
+    });
+    const { length } = program.lines;
+    await giver.gossip(program);
+    await servedDuring(honest, program.waitForLine(FULL, length));
+    await assertKeptState(program, disk.store, honest, before);
+    ok(
+      !(await program.files()).some(({ file_name: name, has_copy: isHere }) =>
+        isHere && name.startsWith("large")
+      ),
+    );
+
+    await disk.free();
+    for (const file of files) {
+      await program.holds(file.fileId, RESUMED_MS);
+      deepStrictEqual(await program.content(file.fileId), file.content);
+    }
+    await honest.check();
+  },
+});
+
+Deno.test({
+  ...noDisk,
+  name:
+    "threat 14: on a full disk pushes are refused with a word, and kept again when there is room",
+  async fn() {
+    await using folder = await Folder.make();
+    await using disk = await SmallDisk.mount(folder);
+    await using program = await smallPeer(folder, disk, ALONE);
+    await using honest = await Honest.beside(program);
+    const before = await untilRecorded(program, disk.store, honest);
+    for (const [index, leftBytes] of [0, 4_096, 40_000].entries()) {
+      await disk.fill(leftBytes);
+      const { length } = program.lines;
+      const refused = randomFile(`refused-${leftBytes}.bin`, "eve", 60_000);
+      // One and the same sender and reason would be told once a minute.
+      await servedDuring(honest, bring(program, dataOf(refused), `127.0.0.${60 + index}`));
+      await program.waitForLine(FULL, length);
+      await assertKeptState(program, disk.store, honest, before);
+      const rows = await program.files();
+      ok(!rows.some((row) => row.file_id === refused.fileId && row.has_copy), "is not held");
+
+      await disk.free();
+      const kept = randomFile(`kept-${leftBytes}.bin`, "eve", 60_000);
+      await program.until("a push to be kept again", async () => {
+        await bring(program, dataOf(kept), "127.0.0.66");
+        return (await program.files()).some((row) => row.file_id === kept.fileId && row.has_copy);
+      }, RESUMED_MS);
+    }
+    await honest.check();
+  },
+});
+
+Deno.test({
+  ...noDisk,
+  ignore: !hasSmallDisk || !hasTerminal,
+  name: "threat 14: a push at the prompt on a full disk says what is wrong, and works when it can",
+  async fn() {
+    await using folder = await Folder.make();
+    await using disk = await SmallDisk.mount(folder);
+    const args = [...ALONE, ...BRISK, "--min-free", "0", "--dir", disk.dir, "--log-level", "ERROR"];
+    await using terminal = await Terminal.peer("kashifm", args, folder);
+    await using honest = await Honest.beside(terminal.program);
+    const before = await untilRecorded(terminal.program, disk.store, honest);
+    const content = randomFile("", "", 100_000).content;
+    await Deno.writeFile(folder.at("up.bin"), content);
+    await disk.fill(8_192);
+    const { mark } = terminal;
+    await terminal.command(`push ${folder.at("up.bin")}`, FULL);
+    ok(!terminal.screen.rows.slice(mark).some((row) => /^\s+at /.test(row)), "no stack trace");
+    await honest.gossip();
+    await honest.get();
+    await assertKeptState(terminal.program, disk.store, honest, before);
+    deepStrictEqual(await Deno.readFile(folder.at("up.bin")), content, "what was to be pushed");
+
+    await disk.free();
+    await terminal.command(`push ${folder.at("up.bin")}`, /up\.bin/);
+    await terminal.program.until("it to be here", async () => {
+      return (await terminal.program.files()).some((row) =>
+        row.file_name === "up.bin" && row.has_copy
+      );
+    });
+    await honest.check();
+  },
+});
+
+Deno.test({
+  ...noDisk,
+  name:
+    "threat 14: what is held survives kill and restart on a full disk, or the start says why not",
+  async fn() {
+    await using folder = await Folder.make();
+    await using disk = await SmallDisk.mount(folder);
+    await using program = await smallPeer(folder, disk, ALONE);
+    await using honest = await Honest.beside(program);
+    await disk.fill();
+    await servedDuring(
+      honest,
+      bring(program, dataOf(randomFile("refused.bin", "eve", 60_000)), "127.0.0.66"),
+    );
+    await program.stop("SIGKILL");
+    const args = [...ALONE, ...BRISK, "--min-free", "0", "--dir", disk.dir];
+    await using again = new Program(["kashifm", "127.0.0.1", "0", "0", ...args], {
+      cwd: folder.path,
+    });
+    await again.until("a start or an end", () => {
+      return !again.isRunning || again.lines.some((line) => line.startsWith("HTTP address"));
+    });
+    if (again.isRunning) await again.stop();
+    else match(again.err.join("\n"), FULL);
+    await disk.free();
+    await using last = await smallPeer(folder, disk, ALONE);
+    await last.holds(honest.file.fileId);
+    deepStrictEqual(await last.content(honest.file.fileId), honest.file.content);
+  },
+});
+
+Deno.test({
+  ...noDisk,
+  name: "threat 14: a disk that is mounted read-only at the start is said, and nothing is changed",
+  async fn() {
+    await using folder = await Folder.make();
+    await using disk = await SmallDisk.mount(folder);
+    {
+      await using program = await smallPeer(folder, disk, ALONE);
+      await using honest = await Honest.beside(program);
+      await untilRecorded(program, disk.store, honest);
+      strictEqual(await program.stop(), 0);
+    }
+    const before = metadataOf(disk.store);
+    await disk.remount("ro");
+    const args = ["kashifm", "127.0.0.1", "0", "0", ...ALONE, "--dir", disk.dir];
+    const { code, err } = await Program.toEnd(args, { cwd: folder.path });
+    strictEqual(code, 7, err.join("\n"));
+    match(err.join("\n"), UNWRITABLE);
+    ok(err.join("\n").includes("disk/store"), err.join("\n"));
+    await disk.remount("rw");
+    deepStrictEqual(metadataOf(disk.store), before);
+  },
+});

@@ -1,0 +1,207 @@
+// Row 13 of THREATS.md: symbolic links planted in the store, before the start and while the program runs: where files
+// would land, where the private folder and its parts stand, and where its own files are. What they point at keeps
+// every byte, whatever becomes of the store; the program lives on or says clearly why it does not start.
+
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { Honest } from "../hostile/honest.ts";
+import { Folder } from "../process/folder.ts";
+import { Program } from "../process/program.ts";
+import { forEachOf, SANITIZED } from "../process/together.ts";
+import { bring, dataOf, EAGER, entryOf, randomFile, servedDuring, Source, tree } from "./scene.ts";
+
+const QUICK = ["--push-rate", "10000", "--push-burst", "10000"];
+const START = ["kashifm", "127.0.0.1", "0", "0", ...EAGER];
+
+/** A folder that links point into. It must stay as it is, down to each byte. */
+async function victims(folder: Folder): Promise<string> {
+  const outside = await folder.folder("outside");
+  const own = ["metadata.json", "journal.jsonl", "lock", "key.json", "peers.json", "deleted.json"];
+  for (const name of [...own, "metadata.last-good.json", "kept.txt"]) {
+    await folder.write(`outside/${name}`, `${name} of somebody else`);
+  }
+  await folder.folder("outside", "temporary");
+  await folder.write("outside/temporary/kept.txt", "kept");
+  return outside;
+}
+
+Deno.test(
+  "threat 13: links at the names of files to come are not written through, dangling ones neither",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    const outside = await victims(folder);
+    const store = await folder.folder("storage_kashifm");
+    const targets = { "a.bin": "kept.txt", "b.bin": "missing", "c.bin": "temporary", "d.bin": "" };
+    for (const [name, target] of Object.entries(targets)) {
+      await Deno.symlink(`${outside}/${target}`, `${store}/${name}`);
+    }
+    await Deno.symlink("e.bin", `${store}/e.bin`);
+    await using program = await Program.peer("kashifm", [...EAGER, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    await Deno.symlink(`${outside}/kept.txt`, `${store}/f.bin`);
+    const before = tree(outside);
+
+    const names = [..."abcdef"].map((letter) => `${letter}.bin`);
+    const pushed = names.map((name) => randomFile(name, "eve"));
+    const fetched = names.map((name) => randomFile(name, "eve"));
+    await using eve = await Source.start("eve", (socket, message) => {
+      const file = fetched.find(({ fileId }) => fileId === message!.file_id)!;
+      socket.end(JSON.stringify(dataOf(file)));
+    }, "127.0.0.66");
+    await eve.join(program, fetched.map(entryOf));
+    await servedDuring(
+      honest,
+      forEachOf(pushed, (file) => bring(program, dataOf(file), "127.0.0.66")),
+    );
+    for (const { fileId, content } of [...pushed, ...fetched]) {
+      await program.holds(fileId);
+      deepStrictEqual(await program.content(fileId), content);
+    }
+    deepStrictEqual(tree(outside), before);
+    for (const name of names) {
+      ok(Deno.lstatSync(`${store}/${name}`).isSymlink, `the link ${name} is left alone`);
+    }
+    // Restart, so that all that is written at an end and at a start is seen too.
+    strictEqual(await program.stop(), 0);
+    await using again = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+    for (const { fileId } of [...pushed, ...fetched]) await again.holds(fileId);
+    deepStrictEqual(tree(outside), before);
+  },
+);
+
+/** A store as the last run left it, with one file of somebody else in it. */
+async function usedStore(folder: Folder): Promise<string> {
+  await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+  const file = randomFile("held.bin", "olga");
+  await bring(program, dataOf(file));
+  await program.holds(file.fileId);
+  strictEqual(await program.stop(), 0);
+  return folder.at("storage_kashifm");
+}
+
+/** Makes a link of what stands there, or would stand there. */
+async function plant(path: string, target: string): Promise<void> {
+  try {
+    await Deno.rename(path, `${path}.aside`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  await Deno.symlink(target, path);
+}
+
+/** What is planted, and what of `outside` it points at. */
+const PLANTS: readonly (readonly [at: string, target: string])[] = [
+  [".p2p-peer", ""],
+  [".p2p-peer/temporary", "temporary"],
+  [".p2p-peer/trash", "temporary"],
+  [".p2p-peer/lock", "lock"],
+  [".p2p-peer/journal.jsonl", "journal.jsonl"],
+  [".p2p-peer/deleted.json", "kept.txt"],
+  [".p2p-peer/peers.json", "kept.txt"],
+  [".p2p-peer/metadata.last-good.json", "kept.txt"],
+  ["metadata.json", "metadata.json"],
+];
+
+Deno.test(
+  "threat 13: links in place of the private folder and its parts at the start lead nothing outside",
+  SANITIZED,
+  async () => {
+    await forEachOf(PLANTS, async ([at, target]) => {
+      await using folder = await Folder.make();
+      const outside = await victims(folder);
+      const store = await usedStore(folder);
+      await plant(`${store}/${at}`, `${outside}/${target}`);
+      const before = tree(outside);
+      await using program = new Program(START, { cwd: folder.path });
+      await program.until("a start or a clear end", () => {
+        return !program.isRunning || program.lines.some((line) => line.startsWith("HTTP address"));
+      });
+      if (program.isRunning) await serves(program);
+      else match(program.err.join("\n"), /link|storage_kashifm/i, `Ends over ${at} without a word`);
+      await program.stop();
+      deepStrictEqual(tree(outside), before, `A link at ${at}. ${program.report()}`);
+    }, 2);
+  },
+);
+
+/** Keeps a push and answers an honest gossip. */
+async function serves(program: Program): Promise<void> {
+  const [, tcp] = await program.waitForLine(/^TCP address: 127\.0\.0\.1:(\d+)\b/);
+  const [, http] = await program.waitForLine(/^HTTP address: http:\/\/127\.0\.0\.1:(\d+)/);
+  program.port = Number(tcp);
+  program.httpPort = Number(http);
+  await using honest = await Honest.beside(program);
+  await honest.check();
+}
+
+Deno.test(
+  "threat 13: links planted while it runs lead nothing outside, and it lives on",
+  SANITIZED,
+  async () => {
+    await forEachOf(PLANTS, async ([at, target]) => {
+      await using folder = await Folder.make();
+      const outside = await victims(folder);
+      await using program = await Program.peer("kashifm", [...EAGER, ...QUICK], {
+        cwd: folder.path,
+      });
+      const store = folder.at("storage_kashifm");
+      await using honest = await Honest.beside(program);
+      await plant(`${store}/${at}`, `${outside}/${target}`);
+      const before = tree(outside);
+      const files = Array.from({ length: 5 }, (_, i) => randomFile(`late-${i}.bin`, "eve"));
+      for (const file of files) await bring(program, dataOf(file), "127.0.0.66");
+      await honest.gossip();
+      await honest.get();
+      ok(program.isRunning, `Ended over a link at ${at}. ${program.report()}`);
+      await program.stop();
+      deepStrictEqual(tree(outside), before, `A link at ${at}. ${program.report()}`);
+    }, 2);
+  },
+);
+
+Deno.test(
+  "threat 13: links among the temporaries are neither followed nor emptied through",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    const outside = await victims(folder);
+    const store = await usedStore(folder);
+    await Deno.symlink(`${outside}/kept.txt`, `${store}/.p2p-peer/temporary/file`);
+    await Deno.symlink(`${outside}/temporary`, `${store}/.p2p-peer/temporary/folder`);
+    await Deno.symlink(`${outside}/temporary`, `${store}/.p2p-peer/trash/folder`);
+    for (const name of ["metadata.json", ".p2p-peer/peers.json", ".p2p-peer/deleted.json"]) {
+      for (const suffix of [".tmp", ".new", ".part", "~"]) {
+        await Deno.symlink(`${outside}/kept.txt`, `${store}/${name}${suffix}`);
+      }
+    }
+    const before = tree(outside);
+    await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    await honest.check();
+    strictEqual(await program.stop(), 0);
+    deepStrictEqual(tree(outside), before);
+  },
+);
+
+Deno.test(
+  "threat 13: a link in place of a held file is not served as that file",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    const outside = await victims(folder);
+    const store = await usedStore(folder);
+    await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    const file = (await program.files()).find(({ file_name: name }) => name === "held.bin")!;
+    await plant(`${store}/held.bin`, `${outside}/kept.txt`);
+    await program.until("the held file to be gone", async () => {
+      return !(await program.files()).some((row) => row.file_id === file.file_id && row.has_copy);
+    });
+    const response = await fetch(
+      `http://127.0.0.1:${program.httpPort}/api/v1/files/${file.file_id}/content`,
+    );
+    const text = await response.text();
+    ok(!text.includes("somebody else"), text);
+    await honest.check();
+  },
+);

@@ -1,0 +1,252 @@
+// Rows 18 and 19 of THREATS.md: others who speak for a file's owner. A DELETE counts only from the owner at the
+// owner's own address, never for what was published here, and can be taken back; what is said of a file that was
+// verified here changes nothing, and is counted.
+
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { Honest } from "../hostile/honest.ts";
+import { Folder } from "../process/folder.ts";
+import { named } from "../process/network.ts";
+import { Program } from "../process/program.ts";
+import { hasTerminal, Terminal } from "../process/terminal.ts";
+import { forEachOf, SANITIZED } from "../process/together.ts";
+import type { ForeignFile } from "../wire/foreign.ts";
+import {
+  ALONE,
+  ask,
+  bring,
+  dataOf,
+  EAGER,
+  entryOf,
+  listed,
+  randomFile,
+  refusals,
+  servedDuring,
+  Source,
+} from "./scene.ts";
+
+const OLGA = "127.0.0.5";
+const MALLORY = "127.0.0.6";
+const QUICK = ["--push-rate", "1000", "--push-burst", "1000"];
+
+const nothing = () => {};
+
+async function isHeld(program: Program, fileId: string): Promise<boolean> {
+  return (await program.files()).some((row) => row.file_id === fileId && row.has_copy);
+}
+
+async function keep(program: Program, owner: Source, files: readonly ForeignFile[]) {
+  await forEachOf(files, (file) => owner.send(program, dataOf(file)));
+  for (const { fileId } of files) await program.holds(fileId);
+}
+
+const deleteOf = (file: { fileId: string }, from: unknown) => {
+  return { type: "DELETE", from, file_id: file.fileId };
+};
+
+Deno.test(
+  "threat 18: a DELETE in the name of others, from other addresses or of nobody is kept out, and counted",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", [...ALONE, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    await using olga = await Source.start("olga", nothing, OLGA);
+    await using mallory = await Source.start("mallory", nothing, MALLORY);
+    await olga.join(program);
+    await mallory.join(program);
+    const file = randomFile("olgas.bin", "olga");
+    const stranger = randomFile("strangers.bin", "never seen");
+    await keep(program, olga, [file, stranger]);
+    await folder.write("storage_kashifm/mine.txt", "mine");
+    const { file_id: mine } = await named(program, "mine.txt");
+
+    const before = await refusals(program);
+    const forged: [address: string, from: unknown, fileId: string][] = [
+      [MALLORY, "mallory", file.fileId],
+      [MALLORY, "olga", file.fileId],
+      ["127.0.0.1", "olga", file.fileId],
+      ["127.0.0.7", "olga", file.fileId],
+      [OLGA, "mallory", file.fileId],
+      [MALLORY, "nobody", file.fileId],
+      [MALLORY, "OLGA", file.fileId],
+      [MALLORY, "olga ", file.fileId],
+      [MALLORY, "never seen", stranger.fileId],
+      [MALLORY, "kashifm", mine],
+      ["127.0.0.1", "kashifm", mine],
+      [OLGA, "olga", mine],
+      [OLGA, ["olga"], file.fileId],
+      [MALLORY, null, file.fileId],
+    ];
+    const attack = forEachOf(forged, async ([address, from, fileId]) => {
+      await bring(program, deleteOf({ fileId }, from), address);
+    });
+    await servedDuring(honest, attack);
+    const counted = await program.until("each of them to be counted", async () => {
+      const count = await refusals(program) - before;
+      return count >= forged.length && count;
+    }, 5_000).catch(async () => await refusals(program) - before);
+    strictEqual(counted, forged.length, JSON.stringify(await program.status()));
+    for (const fileId of [file.fileId, stranger.fileId, mine]) {
+      ok(await isHeld(program, fileId), `${fileId} is gone`);
+      ok((await ask(program, fileId))?.data, `${fileId} is not handed out`);
+    }
+    await honest.check();
+  },
+);
+
+Deno.test(
+  "threat 18: a name that joins late from another address does not make its DELETE the owner's",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", [...ALONE, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    await using olga = await Source.start("olga", nothing, OLGA);
+    await olga.join(program);
+    const file = randomFile("olgas.bin", "olga");
+    await keep(program, olga, [file]);
+    // Mallory gossips as olga, claims her address while he sits at his, and deletes.
+    await using mallory = await Source.start("olga", nothing, MALLORY);
+    await servedDuring(honest, mallory.gossip(program));
+    await mallory.send(program, deleteOf(file, "olga"));
+    const claim = { type: "GOSSIP", ...olga.address, id: crypto.randomUUID(), peerId: "olga" };
+    await bring(program, claim, MALLORY);
+    await mallory.send(program, deleteOf(file, "olga"));
+    await honest.gossip();
+    ok(await isHeld(program, file.fileId), program.report());
+    await olga.send(program, deleteOf(file, "olga"));
+    await program.until("the owner to be obeyed", async () => !await isHeld(program, file.fileId));
+    await honest.check();
+  },
+);
+
+Deno.test({
+  ...SANITIZED,
+  ignore: !hasTerminal,
+  name:
+    "threat 18: the owner's DELETE from its own address removes the copy, and restore brings it back",
+  async fn() {
+    await using folder = await Folder.make();
+    await using terminal = await Terminal.peer("kashifm", [...ALONE, ...QUICK], folder);
+    const { program } = terminal;
+    await using honest = await Honest.beside(program);
+    await using olga = await Source.start("olga", nothing, OLGA);
+    await olga.join(program);
+    const file = randomFile("olgas.bin", "olga");
+    await keep(program, olga, [file]);
+    await olga.send(program, deleteOf(file, "olga"));
+    await program.until("the copy to be gone", async () => !await isHeld(program, file.fileId));
+    strictEqual((await ask(program, file.fileId))?.data ?? null, null);
+    ok(!(await listed(program)).has(file.fileId));
+    // It does not come back by what others say.
+    await using holder = await Source.start("holder", nothing, MALLORY);
+    await holder.join(program, [entryOf(file)]);
+    await honest.gossip();
+    ok(!await isHeld(program, file.fileId));
+
+    await terminal.command(`restore ${file.fileId}`, /olgas\.bin/);
+    await program.holds(file.fileId);
+    deepStrictEqual(await program.content(file.fileId), file.content);
+    strictEqual((await program.holds(file.fileId)).file_owner, "olga");
+    await honest.check();
+  },
+});
+
+Deno.test(
+  "threat 18: an owner that deletes 90 files at once is obeyed for 60 of them a minute",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", [...ALONE, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    await using olga = await Source.start("olga", nothing, OLGA);
+    await olga.join(program);
+    const files = Array.from({ length: 90 }, (_, i) => randomFile(`olga-${i}.bin`, "olga", 300));
+    await keep(program, olga, files);
+    const began = performance.now();
+    await servedDuring(
+      honest,
+      forEachOf(files, (file) => olga.send(program, deleteOf(file, "olga"))),
+    );
+    await honest.gossip();
+    const left = (await program.files()).filter((row) => row.has_copy && row.file_owner === "olga");
+    const minutes = (performance.now() - began) / 60_000;
+    ok(left.length >= 90 - Math.ceil(60 * (1 + minutes)), `${left.length} of 90 are left`);
+    ok(left.length < 90, "the owner is obeyed");
+    await honest.check();
+  },
+);
+
+Deno.test(
+  "threat 19: announcements and lists that contradict a verified file change nothing, and are counted",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", [...EAGER, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    await using olga = await Source.start("olga", nothing, OLGA);
+    await using mallory = await Source.start("mallory", nothing, MALLORY);
+    await olga.join(program);
+    await mallory.join(program);
+    const file = randomFile("olgas.bin", "olga");
+    await keep(program, olga, [file]);
+    const essence = async () => {
+      const row = await program.holds(file.fileId);
+      return [row.file_name, row.file_owner, row.file_timestamp, row.size_bytes];
+    };
+    const before = await essence();
+    const lies = [
+      { file_owner: "mallory" },
+      { file_owner: "kashifm", file_name: "yours.bin" },
+      { file_owner: "mallory", file_timestamp: 1744170563 },
+      { file_owner: "mallory", file_size: 99_999, size_bytes: 5 },
+    ];
+    const refusedBefore = await refusals(program);
+    const attack = forEachOf(lies, async (lie) => {
+      const entry = { ...entryOf(file), ...lie };
+      await mallory.send(program, { type: "ANNOUNCE", from: "mallory", ...entry });
+      await mallory.list(program, [entry]);
+      await mallory.send(program, { ...dataOf(file), ...lie });
+    });
+    await servedDuring(honest, attack);
+    deepStrictEqual(await essence(), before);
+    const counted = await refusals(program) - refusedBefore;
+    ok(counted >= 2 * lies.length, `${counted}: ${JSON.stringify(await program.status())}`);
+    const answer = await ask(program, file.fileId);
+    deepStrictEqual([answer?.file_owner, answer?.file_name], ["olga", "olgas.bin"]);
+    await mallory.send(program, deleteOf(file, "mallory"));
+    await honest.gossip();
+    ok(await isHeld(program, file.fileId), "he is not its owner for having said so");
+    await honest.check();
+  },
+);
+
+Deno.test(
+  "threat 19: of two who list one id for two owners the first stays, also when it comes from the second",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", [...ALONE, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    const file = randomFile("olgas.bin", "olga");
+    await using olga = await Source.start("olga", nothing, OLGA);
+    await using mallory = await Source.start("mallory", nothing, MALLORY);
+    await olga.join(program, [entryOf(file)]);
+    const owner = async () => {
+      const row = (await program.files()).find(({ file_id: fileId }) => fileId === file.fileId);
+      return row?.file_owner;
+    };
+    await program.until("the list of olga", owner);
+    await mallory.join(program);
+    const before = await refusals(program);
+    const forged = { ...entryOf(file), file_owner: "mallory" };
+    await servedDuring(honest, mallory.list(program, [forged]));
+    await mallory.send(program, { type: "ANNOUNCE", from: "mallory", ...forged });
+    strictEqual(await owner(), "olga");
+    await mallory.send(program, dataOf(file, { file_owner: "mallory" }));
+    await program.until("the content", () => isHeld(program, file.fileId));
+    strictEqual(await owner(), "olga");
+    ok(await refusals(program) - before >= 2, JSON.stringify(await program.status()));
+    await honest.check();
+  },
+);

@@ -1,0 +1,250 @@
+// Rows 20 and 22 of THREATS.md: a peer that is made to speak, at somebody who asked for nothing, or without end. What
+// leaves is counted where it arrives, as connections, bytes and messages; the budgets are those of docs/OPTIONS.md.
+
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { Honest } from "../hostile/honest.ts";
+import { HostileServer } from "../hostile/server.ts";
+import { Folder } from "../process/folder.ts";
+import { Program } from "../process/program.ts";
+import { forEachOf, SANITIZED } from "../process/together.ts";
+import { type ForeignFile, until } from "../wire/foreign.ts";
+import {
+  ALONE,
+  bring,
+  dataOf,
+  listed,
+  type Message,
+  randomFile,
+  servedDuring,
+  Source,
+} from "./scene.ts";
+
+const REPLIES_PER_MINUTE = 30;
+const REPLY_BYTES_PER_MINUTE = 4 * 1024 ** 2;
+const UNPROVEN_DIALS_PER_MINUTE = 300;
+const QUICK = ["--push-rate", "100000", "--push-burst", "100000"];
+
+function gossipOf(place: { host: string; port: number }, peerId: string): Message {
+  return { type: "GOSSIP", ...place, id: crypto.randomUUID(), peerId };
+}
+
+/** Brings many messages, several to a connection, in turn from some addresses. */
+function flood(program: Program, messages: readonly Message[], from: readonly string[]) {
+  const packets = Array.from({ length: Math.ceil(messages.length / 20) }, (_, i) => ({
+    text: messages.slice(20 * i, 20 * i + 20).map((message) => JSON.stringify(message)).join("\n"),
+    from: from[i % from.length]!,
+  }));
+  return forEachOf(packets, ({ text, from }) => bring(program, text, from), 8);
+}
+
+/** Enough files that a list of all of them is large: what amplification wants. */
+async function holdMany(program: Program, count: number): Promise<void> {
+  const files: ForeignFile[] = Array.from(
+    { length: count },
+    (_, i) => randomFile(`${i}-${"long name ".repeat(20)}.bin`, "olga", 10),
+  );
+  await forEachOf(files, (file) => bring(program, dataOf(file), "127.0.0.5"), 8);
+  await program.until("all of them to be here", async () => {
+    return (await program.files()).filter((row) => row.has_copy).length >= count;
+  });
+}
+
+/** Connections from the program: honest peers answer what was passed on to them, each on one of its own. */
+function caused(sink: HostileServer): number {
+  const others = sink.messages.filter(({ peerId }) => String(peerId).startsWith("honest"));
+  return sink.connects - others.length;
+}
+
+/** Once an honest gossip of after the attack is answered, what the attack causes at once is on its way. */
+async function untilQuiet(honest: Honest, sink: HostileServer): Promise<void> {
+  for (let seen = -1; seen !== sink.connects;) {
+    seen = sink.connects;
+    const began = performance.now();
+    await until("a quiet second", () => {
+      if (sink.connects !== seen) return true;
+      return performance.now() - began > 1_000;
+    });
+  }
+  await honest.gossip();
+}
+
+Deno.test(
+  "threat 20: 1,000 gossips that name a sink bring it 30 connections and 4 MiB a minute at most",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", [...ALONE, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    await holdMany(program, 800);
+    await using sink = await HostileServer.sink({ host: "127.0.0.77" });
+    const gossips = Array.from(
+      { length: 1_000 },
+      (_, i) => gossipOf({ host: sink.host, port: sink.port }, `victim-${i}`),
+    );
+    const began = performance.now();
+    const from = Array.from({ length: 10 }, (_, i) => `127.0.0.${20 + i}`);
+    await servedDuring(honest, flood(program, gossips, from));
+    await untilQuiet(honest, sink);
+    const minutes = Math.ceil((performance.now() - began) / 60_000);
+    ok(caused(sink) > 0, "an address that nobody knows is answered at all");
+    ok(caused(sink) <= REPLIES_PER_MINUTE * minutes, `${caused(sink)} connections at the sink`);
+    ok(sink.bytes <= REPLY_BYTES_PER_MINUTE * minutes, `${sink.bytes} bytes at the sink`);
+    await honest.get();
+  },
+);
+
+Deno.test(
+  "threat 20: the first reply to an address that proved nothing is small, and whole lists come later",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", [...ALONE, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    await holdMany(program, 800);
+    await using sink = await HostileServer.sink({ host: "127.0.0.77" });
+    const gossip = gossipOf({ host: sink.host, port: sink.port }, "victim");
+    await bring(program, gossip, "127.0.0.20");
+    await program.until("a dial of the sink", () => sink.connects > 0);
+    await untilQuiet(honest, sink);
+    const sentBytes = JSON.stringify(gossip).length;
+    ok(sink.bytes <= 64 * 1024 + 4_096, `${sink.bytes} bytes for ${sentBytes}`);
+    // Who answers for itself gets it all.
+    strictEqual((await listed(program)).size > 0, true);
+    await honest.get();
+  },
+);
+
+Deno.test(
+  "threat 20: 1,000 gossips that name as many addresses cause at most 300 dials a minute in all",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", ALONE, { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    // Stands at all addresses of the loopback network at once.
+    await using sink = await HostileServer.sink({ host: "0.0.0.0" });
+    const gossips = Array.from({ length: 1_000 }, (_, i) => {
+      const host = `127.7.${i >> 8}.${i & 255}`;
+      return gossipOf({ host, port: sink.port }, `victim-${i}`);
+    });
+    const began = performance.now();
+    const from = Array.from({ length: 10 }, (_, i) => `127.0.0.${20 + i}`);
+    await servedDuring(honest, flood(program, gossips, from));
+    await untilQuiet(honest, sink);
+    const minutes = Math.ceil((performance.now() - began) / 60_000);
+    ok(caused(sink) > 0);
+    ok(
+      caused(sink) <= UNPROVEN_DIALS_PER_MINUTE * minutes,
+      `${caused(sink)} dials of strangers in ${minutes} minutes`,
+    );
+    await honest.get();
+  },
+);
+
+/** Two peers that answer each gossip with two new ones, under their own names. */
+async function stormers(program: Program): Promise<[Source, Source]> {
+  const pair: Source[] = [];
+  for (const [i, host] of ["127.0.0.31", "127.0.0.32"].entries()) {
+    pair.push(await Source.start(`storm-${i}`, () => {}, host));
+  }
+  for (const source of pair) {
+    const seen = new Set<unknown>();
+    const messages = source.server.messages;
+    const push = messages.push.bind(messages);
+    messages.push = (message) => {
+      if (message.type === "GOSSIP" && !seen.has(message.id)) {
+        seen.add(message.id);
+        for (let i = 0; i < 2; i++) source.gossip(program).catch(() => {}); // we may be gone by then
+      }
+      return push(message);
+    };
+  }
+  return pair as [Source, Source];
+}
+
+Deno.test(
+  "threat 22: two peers that answer each gossip with two new ones get two messages a second at most",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", ALONE, { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    const [one, two] = await stormers(program);
+    await using stack = new AsyncDisposableStack();
+    stack.use(one);
+    stack.use(two);
+    await one.gossip(program);
+    await two.gossip(program);
+    const stormed = () =>
+      [...one.server.messages, ...two.server.messages].filter(({ peerId }) =>
+        !String(peerId).startsWith("honest")
+      ).length;
+    await program.until("the storm to begin", () => stormed() >= 8);
+    const began = performance.now();
+    const seconds = () => (performance.now() - began) / 1_000;
+    const calm = until("a time to count in", () => seconds() >= 15, 30_000);
+    const before = stormed();
+    await servedDuring(honest, calm);
+    const count = stormed() - before;
+    // The bursts of five of each may still be under way: each is a reply, and a forward to the other.
+    ok(count <= 20 + 2 * seconds(), `${count} messages in ${seconds()} s`);
+    await honest.check();
+  },
+);
+
+Deno.test(
+  "threat 22: a gossip is handled once however often it comes, and our own coming back is ignored",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", ALONE, { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    await using loud = await Source.start("loud", () => {}, "127.0.0.33");
+    await using listener = await Source.start("listener", () => {}, "127.0.0.34");
+    await listener.join(program);
+    await loud.join(program);
+    const own = await program.until("a gossip of its own", () => {
+      return listener.received("GOSSIP").find(({ peerId }) => peerId === "kashifm");
+    });
+    // Honest peers answer too, once the gossip was passed on to them.
+    const replies = () =>
+      loud.received("GOSSIP_REPLY").filter(({ peerId }) => peerId === "kashifm").length;
+    await program.until("the first answer", () => replies() === 1);
+    const forwarded = (id: unknown) =>
+      listener.received("GOSSIP").filter((gossip) => gossip.id === id).length;
+    const replayed = crypto.randomUUID();
+    const attack = forEachOf(Array.from({ length: 200 }, (_, i) => i), async (i) => {
+      await loud.gossip(program, replayed);
+      await bring(program, own, i % 2 === 0 ? "127.0.0.33" : "127.0.0.35");
+    }, 8);
+    await servedDuring(honest, attack);
+    await program.until("the second answer", () => replies() === 2);
+    // A later gossip of another has gone through all of it: nothing of the replays is still to come.
+    await honest.gossip();
+    strictEqual(replies(), 2, "one reply for one id");
+    ok(forwarded(replayed) <= 1, `passed on ${forwarded(replayed)} times`);
+    ok(forwarded(own.id) <= 1, "our own gossip is not passed on");
+    deepStrictEqual((await program.peers()).filter(({ peerId }) => peerId === "kashifm"), []);
+    await honest.check();
+  },
+);
+
+Deno.test(
+  "threat 22: names and ids that are new each time do not make one address heard more often",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", ALONE, { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    await using listener = await Source.start("listener", () => {}, "127.0.0.34");
+    await listener.join(program);
+    await using loud = await Source.start("loud", () => {}, "127.0.0.33");
+    const gossips = Array.from({ length: 600 }, (_, i) => gossipOf(loud.address, `loud-${i}`));
+    await servedDuring(honest, flood(program, gossips, ["127.0.0.33"]));
+    await untilQuiet(honest, listener.server);
+    const heard =
+      listener.received("GOSSIP").filter(({ peerId }) => String(peerId).startsWith("loud")).length;
+    ok(heard <= 100, `${heard} of 600 were passed on to one peer that asked for none`);
+    await honest.check();
+  },
+);

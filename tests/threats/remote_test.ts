@@ -1,0 +1,66 @@
+// Row 21 of THREATS.md: a sender on another machine who names the loopback, link-local and multicast addresses, and
+// privileged or own ports, in every spelling, also by names that resolve to them. Nothing of it may be dialled. Two
+// network namespaces stand for the machines; what leaves is read off the wire, and a proper address shows that it is.
+
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { COMMAND } from "../process/program.ts";
+import { SANITIZED } from "../process/together.ts";
+import { hasNamespaces, THERE, TwoMachines } from "./namespaces.ts";
+import { NAMES, PRIVILEGED, PROPER_PORT, type Seen } from "./remote_scene.ts";
+
+const SCENE = fileURLToPath(new URL("./remote_scene.ts", import.meta.url));
+
+async function seen(machines: TwoMachines, kind: "literals" | "names"): Promise<Seen> {
+  const deno = [...COMMAND.slice(0, -1), "--allow-run", "--no-prompt", SCENE];
+  const { success, stdout, stderr } = await new Deno.Command("ip", {
+    args: ["netns", "exec", machines.here, ...deno, machines.there, kind],
+  }).output();
+  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  if (!success) throw new Error(`The scene failed:\n${out}\n${err}`);
+  return JSON.parse(out!.trim().split("\n").at(-1)!);
+}
+
+function isForbidden(dial: string, { baitPort }: Seen): boolean {
+  const [address, port] = dial.split(" ") as [string, string];
+  if (/^(169\.254|2[2-5]\d)\.|^f[ef]/.test(address)) return true;
+  if (address === THERE) return Number(port) !== PROPER_PORT;
+  // Whoever asks the program does it at 127.0.0.1, and is answered there.
+  if (address !== "127.0.0.1") return true;
+  return [baitPort, ...PRIVILEGED].includes(Number(port));
+}
+
+function assertNoneForbidden(seen: Seen): void {
+  const { dials, taken, ownPorts, baitPort, heardItself, report } = seen;
+  ok(dials.includes(`${THERE} ${PROPER_PORT}`), `A proper address is dialled. ${report}`);
+  const forbidden = new Set(dials.filter((dial) => isForbidden(dial, seen)));
+  const { connects, bytes } = taken;
+  const came = `${connects} connections and ${bytes} bytes came to ${baitPort}, own: ${ownPorts}`;
+  deepStrictEqual([...forbidden], [], came);
+  strictEqual(heardItself, false, report);
+}
+
+Deno.test({
+  ...SANITIZED,
+  ignore: !hasNamespaces,
+  name:
+    "threat 21: a remote sender has no forbidden address or port dialled, however it is spelled",
+  async fn() {
+    await using machines = await TwoMachines.make();
+    const all = await seen(machines, "literals");
+    assertNoneForbidden(all);
+    const counted = Object.values(all.refused).reduce((sum, count) => sum + count, 0);
+    ok(counted >= 40, `Refusals are counted: ${JSON.stringify(all.refused)}`);
+  },
+});
+
+Deno.test({
+  ...SANITIZED,
+  ignore: !hasNamespaces,
+  name:
+    "threat 21: names that resolve to forbidden addresses are judged before the dial, not behind it",
+  async fn() {
+    await using machines = await TwoMachines.make(NAMES);
+    assertNoneForbidden(await seen(machines, "names"));
+  },
+});

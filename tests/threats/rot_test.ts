@@ -1,0 +1,254 @@
+// Rows 16 and 17 of THREATS.md: files that are changed behind the program's back, and a second process where there
+// may be one only. What rotted is neither told of nor handed out; what is whole stays; the second process says why it
+// does not start, and the first one notices nothing.
+
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { Honest } from "../hostile/honest.ts";
+import { Folder } from "../process/folder.ts";
+import { Program } from "../process/program.ts";
+import { forEachOf, SANITIZED } from "../process/together.ts";
+import { type ForeignFile, ForeignPeer } from "../wire/foreign.ts";
+import { hasObedience, OBEDIENT_COMMAND } from "./disk.ts";
+import { ALONE, ask, bring, dataOf, EAGER, listed, randomFile, servedDuring } from "./scene.ts";
+
+const QUICK = ["--push-rate", "1000", "--push-burst", "1000", "--gossip-interval", "0.5"];
+
+type Harm = (path: string, outside: string) => Promise<void>;
+
+/** Each leaves the modification time changed, or the file gone. */
+const HARMS: readonly (readonly [name: string, Harm])[] = [
+  ["flipped bit", async (path) => {
+    const content = await Deno.readFile(path);
+    content[content.length >> 1]! ^= 1;
+    await Deno.writeFile(path, content);
+    await Deno.utime(path, new Date(), new Date());
+  }],
+  ["unlinked", (path) => Deno.remove(path)],
+  ["cut by a byte", async (path) => await Deno.truncate(path, 1_999)],
+  ["emptied", async (path) => await Deno.truncate(path, 0)],
+  ["longer by a byte", (path) => Deno.writeTextFile(path, "x", { append: true })],
+  ["a link to other bytes", async (path, outside) => {
+    await Deno.remove(path);
+    await Deno.symlink(outside, path);
+  }],
+  ["a link to its own bytes", async (path) => {
+    await Deno.rename(path, `${path.slice(0, path.lastIndexOf("/"))}/.moved`);
+    await Deno.symlink(".moved", path);
+  }],
+  ["a folder", async (path) => {
+    await Deno.remove(path);
+    await Deno.mkdir(path);
+  }],
+  ["other bytes of its size, renamed over it", async (path) => {
+    await Deno.writeFile(`${path}.new`, randomFile("", "").content);
+    await Deno.rename(`${path}.new`, path);
+  }],
+  ["a fifo", async (path) => {
+    await Deno.remove(path);
+    await new Deno.Command("mkfifo", { args: [path] }).output();
+  }],
+];
+
+async function pushAll(program: Program, files: readonly ForeignFile[]): Promise<void> {
+  for (const file of files) await bring(program, dataOf(file), "127.0.0.5");
+  for (const { fileId } of files) await program.holds(fileId);
+}
+
+/** Waits until none of these is offered or handed out in any way. */
+async function untilGone(program: Program, files: readonly (readonly [string, ForeignFile])[]) {
+  for (const [harm, { fileId, content }] of files) {
+    await program.until(`"${harm}" to be noticed`, async () => {
+      return !(await program.files()).some((row) => row.file_id === fileId && row.has_copy);
+    });
+    const answer = await ask(program, fileId);
+    strictEqual(answer?.data ?? null, null, `Handed out after "${harm}"`);
+    const url = `http://127.0.0.1:${program.httpPort}/api/v1/files/${fileId}/content`;
+    const response = await fetch(url);
+    const bytes = await response.bytes();
+    ok(!response.ok && bytes.length < content.length, `${response.status} after "${harm}"`);
+  }
+  const told = await listed(program);
+  for (const [harm, { fileId }] of files) ok(!told.has(fileId), `Told of after "${harm}"`);
+}
+
+Deno.test(
+  "threat 16: files that are changed, cut or replaced are neither listed nor handed out, others are",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await folder.write("outside.bin", randomFile("", "").content);
+    await using program = await Program.peer("kashifm", [...ALONE, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    const files = HARMS.map(([name]) => randomFile(`${name}.bin`, "olga"));
+    const whole = randomFile("whole.bin", "olga");
+    await pushAll(program, [...files, whole]);
+    for (const [index, [name, harm]] of HARMS.entries()) {
+      await harm(folder.at("storage_kashifm", `${name}.bin`), folder.at("outside.bin"));
+      ok(files[index]);
+    }
+    const pairs = files.map((file, index) => [HARMS[index]![0], file] as const);
+    await servedDuring(honest, untilGone(program, pairs));
+    ok((await listed(program)).has(whole.fileId));
+    deepStrictEqual(await program.content(whole.fileId), whole.content);
+    const told = honest.peers.flatMap(({ received }) => received)
+      .filter(({ type }) => type === "DELETE");
+    deepStrictEqual(told, [], "rot here is no reason to delete elsewhere");
+
+    // The true files again: from whoever has them.
+    await forEachOf(files, (file) => bring(program, dataOf(file), "127.0.0.5"));
+    for (const file of files) {
+      await program.holds(file.fileId);
+      deepStrictEqual(await program.content(file.fileId), file.content);
+    }
+    await honest.check();
+  },
+);
+
+Deno.test(
+  "threat 16: what is asked for in the moment of its change is whole or not there, never wrong",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", [...ALONE, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    const files = Array.from({ length: 6 }, (_, i) => randomFile(`f${i}.bin`, "olga", 50_000));
+    await pushAll(program, files);
+    const attack = forEachOf(files, async (file) => {
+      const path = folder.at("storage_kashifm", file.name);
+      const content = file.content.slice();
+      content[content.length - 1]! ^= 1;
+      await Deno.writeFile(path, content);
+      // At once, before any scan can have seen it.
+      const answer = await ask(program, file.fileId);
+      const data = answer?.data ?? null;
+      ok(data === null || data === file.content.toHex(), `Wrong bytes of ${file.name}`);
+    }, 1);
+    await servedDuring(honest, attack);
+    await untilGone(program, files.map((file) => ["changed", file] as const));
+  },
+);
+
+Deno.test(
+  "threat 16: what rotted is fetched again from a holder without being asked to",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    const file = randomFile("rots.bin", "holder");
+    await using holder = await ForeignPeer.start({
+      style: "closes-at-once",
+      peerId: "holder",
+      files: [file],
+    });
+    await using program = await Program.peer("kashifm", [...EAGER, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    await holder.gossip(program);
+    await program.holds(file.fileId);
+    await HARMS[0]![1](folder.at("storage_kashifm", "rots.bin"), "");
+    await program.until("the rot to be noticed", async () => {
+      const row = (await program.files()).find(({ file_id: fileId }) => fileId === file.fileId);
+      const asked = holder.received.filter(({ type }) => type === "GET_FILE").length;
+      return row?.has_copy === false || asked > 1;
+    });
+    await program.holds(file.fileId, 60_000);
+    deepStrictEqual(await program.content(file.fileId), file.content);
+    await honest.check();
+  },
+);
+
+/** Runs with a program that rights hold for, and one file of it that may not be read any more. */
+async function withClosed(
+  work: (program: Program, file: ForeignFile, path: string) => Promise<void>,
+) {
+  await using folder = await Folder.make();
+  await using program = await Program.peer("kashifm", [...ALONE, ...QUICK], {
+    cwd: folder.path,
+    command: OBEDIENT_COMMAND,
+  });
+  await using honest = await Honest.beside(program);
+  const file = randomFile("closed.bin", "olga");
+  await pushAll(program, [file]);
+  const path = folder.at("storage_kashifm", "closed.bin");
+  await Deno.chmod(path, 0o000);
+  await servedDuring(honest, work(program, file, path));
+  await honest.check();
+}
+
+const obedient = { ...SANITIZED, ignore: !hasObedience };
+
+Deno.test({
+  ...obedient,
+  name:
+    "threat 16: a file that cannot be read any more is neither handed out nor told of, once asked for",
+  fn: () =>
+    withClosed(async (program, file) => {
+      strictEqual((await ask(program, file.fileId))?.data ?? null, null);
+      await untilGone(program, [["chmod 000", file]]);
+    }),
+});
+
+Deno.test({
+  ...obedient,
+  name:
+    "threat 16: a file that cannot be read any more is not told of, also when nobody asks for it",
+  fn: () => withClosed((program, file) => untilGone(program, [["chmod 000", file]])),
+});
+
+Deno.test({
+  ...obedient,
+  name: "threat 16: a file that can be read again, and is whole, is offered again",
+  fn: () =>
+    withClosed(async (program, file, path) => {
+      await ask(program, file.fileId);
+      await untilGone(program, [["chmod 000", file]]);
+      await Deno.chmod(path, 0o644);
+      strictEqual((await program.holds(file.fileId)).file_owner, "olga");
+      deepStrictEqual(await program.content(file.fileId), file.content);
+    }),
+});
+
+Deno.test(
+  "threat 17: a second process on the store, by any of its paths, ends with 2 and harms nothing",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", [...ALONE, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    const store = folder.at("storage_kashifm");
+    await Deno.symlink(store, folder.at("alias"));
+    const ways = ["storage_kashifm", store, "alias", "./storage_kashifm/../storage_kashifm/"];
+    const attack = forEachOf(ways, async (dir) => {
+      const args = ["someone", "127.0.0.1", "0", "0", ...ALONE, "--dir", dir];
+      const { code, err } = await Program.toEnd(args, { cwd: folder.path });
+      strictEqual(code, 2, `${dir}: ${err.join("\n")}`);
+      match(err.join("\n"), /in use|another|locked|already/i);
+      strictEqual(err.length, 1, err.join("\n"));
+    }, 2);
+    await servedDuring(honest, attack);
+    await honest.check();
+    const { fileId, content } = honest.file;
+    // A killed one leaves no lock behind that keeps its heir out.
+    await program.stop("SIGKILL");
+    await using heir = await Program.peer("kashifm", ALONE, { cwd: folder.path });
+    deepStrictEqual(await heir.content(fileId), content);
+  },
+);
+
+Deno.test(
+  "threat 17: a port that is in use, by a peer of ours too, ends the second with 2 and a message",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", [...ALONE, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    const [tcp, http] = [`${program.port}`, `${program.httpPort}`];
+    const attack = forEachOf([[tcp, "0"], ["0", http], [http, "0"], ["0", tcp]], async (ports) => {
+      const args = ["other", "127.0.0.1", ...ports, ...ALONE, "--dir", `other-${ports.join("-")}`];
+      const { code, err } = await Program.toEnd(args, { cwd: folder.path });
+      strictEqual(code, 2, err.join("\n"));
+      strictEqual(err.length, 1, err.join("\n"));
+      ok(err[0]!.includes(ports.find((port) => port !== "0")!), err[0]);
+    }, 2);
+    await servedDuring(honest, attack);
+    await honest.check();
+  },
+);

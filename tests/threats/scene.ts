@@ -1,0 +1,175 @@
+// What the tests of the threats share: messages as an attacker writes them, sources that lie, and what is looked at
+// from outside to tell that nothing came of it: folders, lists, answers and the API.
+
+import { createHash } from "node:crypto";
+import { HostileServer, type Script } from "../hostile/server.ts";
+import { Honest } from "../hostile/honest.ts";
+import { Raw, shout, type Target } from "../hostile/raw.ts";
+import { DEADLINE_MS, type Program } from "../process/program.ts";
+import { type ForeignFile, foreignFile, until } from "../wire/foreign.ts";
+
+export type Message = Readonly<Record<string, unknown>>;
+
+export const SECONDS = "1744170562";
+/** Joins nobody and fetches nothing by itself. */
+export const ALONE = ["--no-bootstrap", "--auto-fetch", "0"];
+/** Joins nobody, and fetches whatever is listed. */
+export const EAGER = ["--no-bootstrap", "--auto-fetch", "all"];
+
+export function randomFile(name: string, owner: string, sizeBytes = 2_000): ForeignFile {
+  const content = new Uint8Array(sizeBytes);
+  for (let at = 0; at < sizeBytes; at += 65_536) {
+    crypto.getRandomValues(content.subarray(at, at + 65_536));
+  }
+  return foreignFile(name, content, owner, SECONDS);
+}
+
+/** A file as it stands in lists and announcements. */
+export function entryOf(file: ForeignFile): Message {
+  return {
+    file_name: file.name,
+    file_size: file.content.length / 2 ** 20,
+    file_id: file.fileId,
+    file_owner: file.owner,
+    file_timestamp: JSON.parse(file.timestamp),
+  };
+}
+
+/** FILE_DATA as an honest peer would send it, but for `fields`. */
+export function dataOf(file: ForeignFile, fields: Message = {}): Message {
+  return { type: "FILE_DATA", ...entryOf(file), data: file.content.toHex(), ...fields };
+}
+
+/** Brings one message and waits until the other side has done with the connection. */
+export function bring(target: Target, message: Message | string, from?: string): Promise<void> {
+  return shout(target, message, { how: "half-closes", ...(from ? { from } : {}) });
+}
+
+/** A peer with a script of its own: it joins by GOSSIP and lists by GOSSIP_REPLY, from any loopback address. */
+export class Source implements AsyncDisposable {
+  private constructor(readonly peerId: string, readonly server: HostileServer) {}
+
+  /** `answer` runs for each GET_FILE; all other messages are only noted. */
+  static async start(peerId: string, answer: Script, host = "127.0.0.1"): Promise<Source> {
+    const server = await HostileServer.start((socket, message) => {
+      if (message?.type === "GET_FILE") answer(socket, message);
+      else socket.end();
+    }, { host });
+    return new Source(peerId, server);
+  }
+
+  get address(): { host: string; port: number } {
+    return { host: this.server.host, port: this.server.port };
+  }
+
+  /** How often it was asked for this file. */
+  asked(fileId: string): number {
+    return this.server.messages.filter(({ type, file_id: asked }) =>
+      type === "GET_FILE" && asked === fileId
+    ).length;
+  }
+
+  received(type: string): Record<string, unknown>[] {
+    return this.server.messages.filter((message) => message.type === type);
+  }
+
+  send(to: Target, message: Message): Promise<void> {
+    return bring(to, message, this.server.host);
+  }
+
+  gossip(to: Target, id: string = crypto.randomUUID()): Promise<void> {
+    return this.send(to, { type: "GOSSIP", ...this.address, id, peerId: this.peerId });
+  }
+
+  list(to: Target, files: readonly Message[]): Promise<void> {
+    return this.send(to, { type: "GOSSIP_REPLY", ...this.address, peerId: this.peerId, files });
+  }
+
+  async join(to: Program, files: readonly Message[] = []): Promise<void> {
+    await this.gossip(to);
+    await to.tracks(this.peerId);
+    if (files.length > 0) await this.list(to, files);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.server[Symbol.asyncDispose]();
+  }
+}
+
+/** Gossip and gets of the honest peer, again and again while the attack lasts; its pushes are left out. */
+export async function servedDuring<T>(honest: Honest, attack: Promise<T>): Promise<T> {
+  let isOver = false;
+  attack.finally(() => isOver = true).catch(() => {});
+  while (!isOver) {
+    // Five names are answered five times at once each; some of that is left for what follows.
+    if (honest.gossipMs.length < 15) await honest.gossip();
+    await honest.get();
+    const due = performance.now() + 300;
+    await until("the next round", () => isOver || performance.now() >= due, DEADLINE_MS);
+  }
+  const outcome = await attack;
+  await honest.gossip();
+  await honest.get();
+  return outcome;
+}
+
+/** When something was last made or removed in a folder: also what is gone again shows. */
+function changedMs(folder: string): number | undefined {
+  return Deno.statSync(folder).mtime?.getTime();
+}
+
+/** What a folder holds, link by link and byte by byte, by path. What `skips` is not looked at. */
+export function tree(
+  root: string,
+  skips: (path: string) => boolean = () => false,
+): Map<string, string> {
+  const found = new Map<string, string>();
+  const visit = (path: string) => {
+    for (const { name, isDirectory, isSymlink, isFile } of Deno.readDirSync(path)) {
+      const inside = `${path}/${name}`;
+      if (skips(inside)) continue;
+      if (isSymlink) found.set(inside, `link to ${Deno.readLinkSync(inside)}`);
+      else if (isFile) {
+        found.set(inside, createHash("sha256").update(Deno.readFileSync(inside)).digest("hex"));
+      } else found.set(inside, isDirectory ? `folder of ${changedMs(inside)}` : "other");
+      if (isDirectory) visit(inside);
+    }
+  };
+  visit(root);
+  return found;
+}
+
+/** Names of the files that a store shows to people, without its own. */
+export function shownIn(store: string): string[] {
+  return [...Deno.readDirSync(store)].map(({ name }) => name)
+    .filter((name) => !name.startsWith(".") && !name.startsWith("metadata.json")).sort();
+}
+
+/** All that was refused until now, and for one reason if it matches. */
+export async function refusals(program: Program, reason = /./): Promise<number> {
+  const { refused } = await program.status() as { refused: Record<string, number> };
+  return Object.entries(refused).filter(([name]) => reason.test(name))
+    .reduce((sum, [, count]) => sum + count, 0);
+}
+
+/** What comes back for GET_FILE: the fields, or undefined for an end without an answer. */
+export async function ask(
+  target: Target,
+  fileId: string,
+  from = "127.0.0.1",
+): Promise<Record<string, unknown> | undefined> {
+  using raw = await Raw.open(target, { from });
+  raw.send({ type: "GET_FILE", file_id: fileId });
+  await raw.untilClosed();
+  return raw.text === "" ? undefined : JSON.parse(raw.text);
+}
+
+/** The ids in the next list that a fresh peer is told, which lists are asked for by a new name each time. */
+export async function listed(program: Program): Promise<Set<string>> {
+  await using asker = await Source.start(`asker-${crypto.randomUUID()}`, () => {});
+  await asker.gossip(program);
+  await program.until("a list for a fresh peer", () => asker.received("GOSSIP_REPLY").length > 0);
+  const ids = asker.received("GOSSIP_REPLY").flatMap(({ files }) => files as Message[])
+    .map(({ file_id: fileId }) => fileId as string);
+  return new Set(ids);
+}
