@@ -6,7 +6,7 @@ import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import type { FileRecord, GossipReply } from "../../protocol/message.ts";
 import type { Host } from "./host.ts";
 import { addMember, roundsToOneView, settledLab } from "./lab.ts";
-import { type Network, ROUND_MS } from "./network.ts";
+import { Network, ROUND_MS } from "./network.ts";
 import type { Figures, Scenario } from "./seeds.ts";
 import { Stranger } from "./stranger.ts";
 import { joiningBound, settledBound } from "./convergence.ts";
@@ -87,6 +87,46 @@ export const replays: Scenario = {
     return { replayed, "messages per peer and round": Math.round(perRound) };
   },
 };
+
+export const ring = (peers: number): Scenario => ({
+  name: `A gossip that comes to ${peers} peers in a ring again and again dies within two rounds`,
+  run(seed): Figures {
+    const network = new Network(seed);
+    // Each knows the one before it only, until gossip brings them together.
+    const hosts: Host[] = [network.addHost()];
+    while (hosts.length < peers) hosts.push(network.addHost({ bootstraps: [hosts.at(-1)!] }));
+    for (const host of hosts) host.start();
+    roundsToOneView(network, 6);
+    const stranger = new Stranger(network);
+    const gossip = stranger.gossip("looping", network.random.token(43));
+    const lastHeardMs = new Map<Host, number>();
+    let heard = 0;
+    for (const host of hosts) {
+      const receive = host.receive.bind(host);
+      host.receive = (pieces, ...rest) => {
+        const text = pieces.map((piece) => String.fromCharCode(...piece)).join("");
+        if (text.includes(`"${gossip.id}"`)) {
+          heard++;
+          lastHeardMs.set(host, network.nowMs);
+        }
+        return receive(pieces, ...rest);
+      };
+    }
+    const beganMs = network.nowMs;
+    const DUPLICATES = 10;
+    for (let i = 0; i < DUPLICATES; i++) {
+      for (const { address } of hosts) stranger.send(address, gossip);
+      network.run(500);
+    }
+    network.run(4 * ROUND_MS);
+    const tookMs = Math.max(...lastHeardMs.values()) - beganMs;
+    assert(tookMs <= 2 * ROUND_MS, `it went round for ${tookMs / 1000} s`);
+    // Besides what the stranger sent, each peer hands it on to three at most, once.
+    const handedOn = heard - DUPLICATES * peers;
+    assert(handedOn <= 3 * peers, `it was handed on ${handedOn} times`);
+    return { "times it was handed on": handedOn, "seconds": tookMs / 1000 };
+  },
+});
 
 const FEW = { ...DEFAULT_LIMITS, maxPeers: 24, maxPeersPerAddress: 10, maxCatalogueEntries: 60 };
 
