@@ -1,8 +1,8 @@
 // Which of the connections that come are served, which wait, and which give up their place. PURE.
 // A place is worth as much as what moves on it: who holds one and says nothing gives it to somebody who comes.
 // Always holds: at most `maxConnections` are served, at most `maxConnectionsPerAddress` of one machine, and at most
-// `maxWaitingConnections` wait, for a place or for their content. Half of the places may take content and a quarter
-// send it, so that slow readers and slow uploads, which are never cut off for others, leave room for messages and
+// `maxWaitingConnections` wait, for a place or for their content. Half of the places may take content and three
+// eighths send it, so that slow readers and slow uploads, which are never cut off for others, leave room for messages and
 // for each other; every machine may have a few transfers, whatever the others have.
 
 import type { Limits } from "./limits.ts";
@@ -19,7 +19,7 @@ const STALLED_CONTENT_MS = 3_000;
 /** Content that moved so much is no longer standing still. */
 const PROGRESS_BYTES = 1_536;
 /** Parts of all places, and of those of one machine, for content. */
-const SHARES = { sending: 1 / 4, taking: 1 / 2 };
+const SHARES = { sending: 3 / 8, taking: 1 / 2 };
 /** Transfers of each kind that a machine may have also when these are used up. */
 const SURE_TRANSFERS = 2;
 /** Connections of one machine where no peer is known that may wait for a place. */
@@ -216,8 +216,12 @@ export class Admission<T> {
     );
     const stalled = talking.filter((guest) => isStalled(guest, nowMs));
     if (stalled.length > 0 || isOwnFull) return longest(stalled);
-    // Nobody stands still: a machine that has many gives one to a machine that has few.
-    return longest(talking.filter((guest) => served(this.#at(guest.ip)) > 2 * own + 1));
+    // Nobody stands still: the machine that has the most gives one to a machine that has far fewer.
+    let [most, busiest] = [2 * own + 1, ""];
+    for (const [machine, tally] of this.#perMachine) {
+      if (tally.talking > 0 && served(tally) > most) [most, busiest] = [served(tally), machine];
+    }
+    return longest(talking.filter((guest) => guest.ip === busiest));
   }
 
   #at(ip: string): Tally {

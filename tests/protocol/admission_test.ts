@@ -93,7 +93,7 @@ Deno.test("who stands still gives way, the longest first, to somebody of the sam
   deepStrictEqual(door.evicted, [0, 1, 2, 3, 4]);
 });
 
-/** Room for two to be sent content at once, of eight places of a machine, and for four to push. */
+/** Room for three to be sent content at once, of eight places of a machine, and for four to push. */
 const WIDE = { maxConnections: 16, maxConnectionsPerAddress: 8 };
 
 Deno.test("who completes messages or pushes content, however slowly, keeps its place", () => {
@@ -112,6 +112,15 @@ Deno.test("who completes messages or pushes content, however slowly, keeps its p
   deepStrictEqual(door.evicted, [6, 0], "content that is pushed may pause longer than a message");
 });
 
+Deno.test("the machine that has the most gives way to one that has none, and not the oldest connection", () => {
+  const door = new Door({ maxConnections: 8, maxConnectionsPerAddress: 6 });
+  door.arriveMany(2, "a");
+  door.nowMs = 10;
+  door.arriveMany(6, "b");
+  door.arrive("c");
+  deepStrictEqual(door.evicted, [2]);
+});
+
 Deno.test("a push that is over leaves its share to the next one", () => {
   const door = new Door(WIDE);
   door.arriveMany(5);
@@ -123,16 +132,16 @@ Deno.test("a push that is over leaves its share to the next one", () => {
   strictEqual(door.admission.relieve(10_000), undefined, "all four pushes are within their share");
 });
 
-Deno.test("content is sent on a quarter of the places; who waits for it gives its place back meanwhile", () => {
+Deno.test("content is sent on three eighths of the places; who waits for it gives its place back meanwhile", () => {
   const door = new Door(WIDE, ["a"]);
   door.arriveMany(8);
   for (let number = 0; number < 8; number++) ok(door.want(number));
-  deepStrictEqual([...door.sending], [0, 1]);
+  deepStrictEqual([...door.sending], [0, 1, 2]);
   const message = door.arrive();
   ok(door.served.has(message!), "there is room for a message");
   door.admission.contentEnded(0, door.nowMs);
   door.turn();
-  deepStrictEqual([...door.sending], [0, 1, 2]);
+  deepStrictEqual([...door.sending], [0, 1, 2, 3]);
 });
 
 Deno.test("a machine that has no transfers gets one, whatever the others hold", () => {
@@ -140,7 +149,7 @@ Deno.test("a machine that has no transfers gets one, whatever the others hold", 
   for (const ip of ["a", "b", "c", "d"]) {
     for (const number of door.arriveMany(4, ip)) door.want(number!);
   }
-  strictEqual(door.sending.size, 8, "their share");
+  strictEqual(door.sending.size, 3 + 3 + 2 + 2, "the share of two, and what is sure for each");
   const late = door.arrive("e")!;
   ok(door.want(late));
   ok(door.sending.has(late));
