@@ -163,7 +163,9 @@ export function describe(message: Message): string {
     case "GOSSIP":
       return `GOSSIP of ${message.peerId}`;
     case "GOSSIP_REPLY":
-      return `GOSSIP_REPLY of ${message.peerId}, ${message.files.length} files`;
+      return `GOSSIP_REPLY of ${message.peerId}, ${message.files.length} ${
+        message.files.length === 1 ? "file" : "files"
+      }`;
     case "GET_FILE":
       return `GET_FILE ${message.fileId}`;
     case "FILE_DATA":

@@ -36,10 +36,11 @@ export class Standing {
   /**
    * The place delivered a lie or rubbish. The first time costs it that attempt only, the second a pause that
    * doubles with each further one, up to ten minutes. What was under way when a pause began does not count.
+   * Returns the pause that begins with it, if one does.
    */
-  offended(place: string, text: string, nowMs: number): void {
+  offended(place: string, text: string, nowMs: number): Pause | undefined {
     const known = this.#offenders.get(place);
-    if (known && nowMs < known.untilMs) return;
+    if (known && nowMs < known.untilMs) return undefined;
     const before = known ? decayed(known, nowMs) : 0;
     const offences = before + 1;
     const pauseMs = offences < 2
@@ -50,6 +51,7 @@ export class Standing {
       this.#offenders.delete(this.#offenders.keys().next().value!);
     }
     this.#offenders.set(place, { offences, lastMs: nowMs, untilMs: nowMs + pauseMs, text });
+    return this.pause(place, nowMs);
   }
 
   /** Undefined where the place is as good as any. */

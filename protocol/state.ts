@@ -145,8 +145,7 @@ export class PeerState {
 
   /** What we asked a peer for, on a connection to where it is, was a lie or rubbish. `text` follows on its name. */
   offended(record: PeerRecord, text: string): void {
-    this.standing.offended(placeOf(record), text, this.nowMs);
-    const pause = this.pauseOf(record);
+    const pause = this.standing.offended(placeOf(record), text, this.nowMs);
     if (pause) this.tell({ name: "left-alone", peerId: record.peerId, ...pause });
   }
 

@@ -198,7 +198,8 @@ Deno.test("rubbish counts where it came on a connection that we opened, and nowh
   for (let i = 0; i < 100; i++) deepStrictEqual(events(rubbish(), "left-alone"), []);
   rubbish("liar");
   strictEqual(events(rubbish("liar"), "left-alone").length, 1);
-  strictEqual(machine.membership.get("liar")!.refusals, 102, "its row counts them all");
+  strictEqual(events(rubbish("liar"), "left-alone").length, 0, "it is told once");
+  strictEqual(machine.membership.get("liar")!.refusals, 103, "its row counts them all");
 });
 
 Deno.test("what others say of a peer's files never makes it a liar", () => {

@@ -1,5 +1,6 @@
 // Runs every scenario with many seeds and prints a line for each: what was measured, or how to replay
 // what failed. Usage: deno run -A tests/sim/main.ts [seeds] [words of the name]
+// Large networks take half a minute each, so they get one seed of 200 that the small ones get.
 
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import * as convergence from "./convergence.ts";
@@ -9,12 +10,13 @@ import * as hostile from "./hostile.ts";
 import * as names from "./names.ts";
 import * as trouble from "./trouble.ts";
 
-const scenarios: readonly Scenario[] = [
+const SMALL_PER_LARGE = 200;
+
+const large: readonly Scenario[] = [
   ...convergence.scenarios(300),
   ...trouble.scenarios,
   ...files.scenarios,
   ...names.scenarios,
-  ...hostile.small,
   hostile.invented(5_000, DEFAULT_LIMITS),
 ];
 
@@ -26,9 +28,14 @@ if (import.meta.main) {
   const [count = "1", ...words] = Deno.args;
   const wanted = words.join(" ").toLowerCase();
   let failures = 0;
-  for (const { name, run } of scenarios) {
+  const largeCount = Math.ceil(Number(count) / SMALL_PER_LARGE);
+  const counted = [
+    ...hostile.small.map((scenario) => ({ ...scenario, seeds: Number(count) })),
+    ...large.map((scenario) => ({ ...scenario, seeds: largeCount })),
+  ];
+  for (const { name, run, seeds: each } of counted) {
     if (!name.toLowerCase().includes(wanted)) continue;
-    for (const seed of seeds(Number(count))) {
+    for (const seed of seeds(each)) {
       const began = performance.now();
       const seconds = () => `${((performance.now() - began) / 1000).toFixed(1)} s`;
       try {
