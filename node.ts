@@ -12,7 +12,8 @@ import type { Limits } from "./protocol/limits.ts";
 import { encodeMessage, type FileRecord, type Message } from "./protocol/message.ts";
 import { Refusals } from "./protocol/refusals.ts";
 import { Peer } from "./protocol/peer.ts";
-import { type Connection, Dialer, DialError, Listener } from "./protocol/tcp.ts";
+import { Dialer, DialError } from "./protocol/dialer.ts";
+import { type Connection, Listener } from "./protocol/tcp.ts";
 import { type PushIntake, Transfers, type TransferStore } from "./transfers.ts";
 
 type PushVerdict = Extract<Effect, { kind: "push-verdict" }>;

@@ -116,7 +116,7 @@ export class Requests {
 
   /** Brings a deleted file back from the trash; takes a unique beginning of the id too. Throws `Error`. */
   async restore(text: string): Promise<FileRecord> {
-    const ids = this.store.trashed().filter((fileId) => fileId.startsWith(text));
+    const ids = this.store.removals.ids().filter((fileId) => fileId.startsWith(text));
     if (ids.length > 1) throw new Error(`${ids.length} deleted files begin with "${text}"`);
     const held = await this.store.restore(ids[0] ?? text);
     this.node.dispatch({ kind: "held", files: [held], how: "restored" });
@@ -172,7 +172,8 @@ export class Requests {
   /** Whether a new file must not take this id: it is known or was deleted. */
   isTaken(fileId: string): boolean {
     const { catalogue } = this.node.peer.state;
-    return catalogue.get(fileId) !== undefined || catalogue.isDeleted(fileId, performance.now());
+    return catalogue.get(fileId) !== undefined ||
+      catalogue.tombstones.has(fileId, performance.now());
   }
 }
 

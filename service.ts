@@ -12,7 +12,8 @@ import { Requests } from "./requests.ts";
 import type { MetadataEntry } from "./storage/metadata.ts";
 import { SETTLE_MS } from "./storage/reconcile.ts";
 import type { Changes, Knowledge } from "./storage/reconcile.ts";
-import { type HeldContent, Store } from "./storage/store.ts";
+import type { HeldContent } from "./storage/shelf.ts";
+import { Store } from "./storage/store.ts";
 
 /**
  * The folder is looked through this often, or less where that takes long: with the time that a file must
@@ -167,11 +168,11 @@ export class Service {
     const { catalogue } = node.peer.state;
     const nowMs = performance.now();
     for (const [fileId, seconds] of await store.snapshots.loadDeleted()) {
-      catalogue.restoreTombstone(fileId, nowMs - Math.max(0, Date.now() - seconds * 1000));
+      catalogue.tombstones.add(fileId, nowMs - Math.max(0, Date.now() - seconds * 1000));
     }
     for (const [fileId, { why, unixSeconds }] of store.loaded.removed) {
       if (why === "unwanted") catalogue.unwanted.add(fileId);
-      else catalogue.restoreTombstone(fileId, nowMs - Math.max(0, Date.now() - unixSeconds * 1000));
+      else catalogue.tombstones.add(fileId, nowMs - Math.max(0, Date.now() - unixSeconds * 1000));
     }
     for (const { file, holderlessSince, unwanted } of store.loaded.entries) {
       catalogue.learn(file, nowMs);
@@ -270,7 +271,9 @@ export class Service {
     const toUnix = (monotonicMs: number) =>
       Math.round((Date.now() - (performance.now() - monotonicMs)) / 1000);
     await snapshots.saveDeleted(
-      [...catalogue.tombstones()].map(([fileId, sinceMs]) => [fileId, toUnix(sinceMs)] as const),
+      [...catalogue.tombstones.all()].map(([fileId, sinceMs]) =>
+        [fileId, toUnix(sinceMs)] as const
+      ),
     );
     await this.#savePeers();
     this.#lastSaveMs = performance.now() - beganMs;

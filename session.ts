@@ -1,25 +1,24 @@
 // One run of the program: a peer with its face to the person (lines, prompt, pages) and to the system
 // (addresses, ports, signals). What it throws is for main.ts to turn into a sentence and an exit code.
 
-import { lookup } from "node:dns/promises";
 import { resolve } from "node:path";
-import type { Logger } from "@logtape/logtape";
 import { type DummyConfig, type RunConfig } from "./cli/arguments.ts";
 import { COMMAND_NAMES, menuText, runCommand, verifyText } from "./cli/commands.ts";
 import { misbehavingSend, sampleFiles } from "./cli/dummy.ts";
-import { globalAddresses } from "./cli/host.ts";
-import { configureLog } from "./cli/log.ts";
 import { DEV_BOOTSTRAP, OPTIONS, UsageError } from "./cli/options.ts";
-import { count, Reporter } from "./cli/report.ts";
-import { plainOutput, PromptTerminal, type Terminal } from "./cli/terminal.ts";
+import { count } from "./cli/report.ts";
+import { PromptTerminal, type Terminal } from "./cli/terminal.ts";
+import { Ending, Face } from "./face.ts";
 import {
-  type Address,
-  addressText,
-  canonicalHost,
-  canonicalIp,
-  isLoopback,
-  isLoopbackHost,
-} from "./protocol/address.ts";
+  freePort,
+  hostNames,
+  hostToTell,
+  isWildcard,
+  listenError,
+  listenHostFor,
+  ownIps,
+} from "./listening.ts";
+import { addressText, isLoopbackHost } from "./protocol/address.ts";
 import { sendFile } from "./protocol/exchange.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
 import { visible } from "./protocol/text.ts";
@@ -30,8 +29,6 @@ import { createApp } from "./web/app.ts";
 
 /** What a person asked for was not all saved. */
 const EXIT_STORAGE = 7;
-/** How long a bootstrap may take to tell which of our addresses leads to it. */
-const ROUTE_MS = 1_000;
 /** A command that takes longer goes on while the next ones are carried out. */
 const COMMAND_MS = 300;
 
@@ -205,92 +202,6 @@ async function writeSamples(dir: string): Promise<void> {
   for (const { name, content } of sampleFiles()) await Deno.writeFile(`${dir}/${name}`, content);
 }
 
-/** Lines to the person: milestones as they are, the rest through the log, all above the prompt. */
-class Face {
-  terminal: Terminal = plainOutput;
-  #logger: Logger | undefined;
-  readonly #reporter = new Reporter(Date.now);
-  /** What happened before the log was there. */
-  #early: NodeEvent[] | undefined = [];
-
-  constructor(public level: string) {}
-
-  async begin(): Promise<void> {
-    await this.setLevel(this.level);
-    const early = this.#early ?? [];
-    this.#early = undefined;
-    for (const event of early) this.onEvent(event);
-  }
-
-  async setLevel(level: string): Promise<void> {
-    this.level = level;
-    this.#logger = await configureLog(level, (line) => this.terminal.print(line));
-  }
-
-  print(text: string): void {
-    this.terminal.print(text);
-  }
-
-  readonly onEvent = (event: NodeEvent): void => {
-    if (this.#early) {
-      this.#early.push(event);
-      return;
-    }
-    for (const { level, text, plain } of this.#reporter.lines(event)) {
-      if (plain) this.print(text);
-      else {
-        switch (level) {
-          case "DEBUG":
-            this.#logger?.debug("{text}", { text });
-            break;
-          case "INFO":
-            this.#logger?.info("{text}", { text });
-            break;
-          case "WARNING":
-            this.#logger?.warn("{text}", { text });
-            break;
-          case "ERROR":
-            this.#logger?.error("{text}", { text });
-            break;
-          default:
-            level satisfies never;
-        }
-      }
-    }
-  };
-}
-
-/** When the program ends: on a signal, a command, or at once on a second signal. */
-class Ending {
-  readonly #end = Promise.withResolvers<number>();
-  #ended = false;
-
-  constructor() {
-    Deno.addSignalListener("SIGINT", () => this.insist(130));
-    Deno.addSignalListener("SIGTERM", () => this.insist(0));
-  }
-
-  get isOver(): boolean {
-    return this.#ended;
-  }
-
-  /** The program is to end; what says so later changes nothing. */
-  end(code: number): void {
-    this.#ended = true;
-    this.#end.resolve(code);
-  }
-
-  /** As `end`, and the second time at once. */
-  insist(code: number): void {
-    if (this.#ended) Deno.exit(code);
-    this.end(code);
-  }
-
-  wait(): Promise<number> {
-    return this.#end.promise;
-  }
-}
-
 async function openService(options: ServiceOptions): Promise<Service> {
   try {
     return await Service.open(options);
@@ -317,124 +228,6 @@ async function abandon(web: Deno.HttpServer): Promise<void> {
   const patience = new Promise<void>((go) => timer = setTimeout(go, 1_000));
   await Promise.race([web.shutdown(), patience]);
   clearTimeout(timer);
-}
-
-/** Errors of listening as sentences that name the cure. */
-function listenError(error: unknown, what: string, hostname: string, port: number): unknown {
-  if (error instanceof Deno.errors.AddrInUse) {
-    const free = freePort(hostname, port + 1);
-    return new UsageError(
-      `The ${what} port ${port} is in use; "ss -ltnp sport = :${port}" shows by whom` +
-        (free === undefined ? "" : `, ${free} is free`),
-      { cause: error },
-    );
-  }
-  if (error instanceof Deno.errors.AddrNotAvailable) {
-    return new UsageError(
-      `${hostname} is no address of this machine; choose another one to listen on`,
-      {
-        cause: error,
-      },
-    );
-  }
-  if (error instanceof Deno.errors.PermissionDenied && port > 0 && port < 1024) {
-    return new UsageError(
-      `The ${what} port ${port} needs rights of the administrator; use one above 1023`,
-      {
-        cause: error,
-      },
-    );
-  }
-  if (error instanceof Error && /failed to lookup address|ENOTFOUND/.test(error.message)) {
-    return new UsageError(
-      `The host ${visible(hostname)} does not resolve; check the spelling, or give an address`,
-      { cause: error },
-    );
-  }
-  return error;
-}
-
-/** A port that is free now, at or above `from`; any one for 0. */
-function freePort(hostname: string, from: number): number | undefined {
-  for (let port = from; port < Math.min(from + 100, 65536); port++) {
-    try {
-      const listener = Deno.listen({ hostname, port });
-      listener.close();
-      return listener.addr.port;
-    } catch {
-      // Taken too; the next one.
-    }
-  }
-  return undefined;
-}
-
-/** What others are told. Throws `UsageError` when a given host leads nowhere. */
-async function hostToTell(
-  given: string | undefined,
-  bootstraps: readonly Address[],
-): Promise<string> {
-  if (given === undefined) {
-    const found = globalAddresses(Deno.networkInterfaces());
-    if (found.length > 1) return await addressTowards(bootstraps, found) ?? found[0]!;
-    return found[0] ?? "127.0.0.1"; // no network: only peers on this machine can come
-  }
-  if (canonicalIp(given) !== undefined) return given;
-  if (!/^[\w.-]{1,253}$/.test(given)) {
-    throw new UsageError(`The host must be a name or an address, got "${visible(given)}"`);
-  }
-  try {
-    await lookup(given);
-    return given;
-  } catch (cause) {
-    throw new UsageError(
-      `The host ${given} does not resolve; check the spelling, or leave it out to use this machine's address`,
-      { cause },
-    );
-  }
-}
-
-/** A connection to a bootstrap tells which of several addresses leads to the others; within a second, or not at all. */
-async function addressTowards(
-  bootstraps: readonly Address[],
-  ours: readonly string[],
-): Promise<string | undefined> {
-  const signal = AbortSignal.timeout(ROUTE_MS);
-  const probe = async ({ host: hostname, port }: Address) => {
-    const conn = await Deno.connect({ hostname, port, signal });
-    const address = canonicalIp(conn.localAddr.hostname);
-    conn.close();
-    if (address === undefined || !ours.includes(address)) throw new Error("It is on this machine");
-    return address;
-  };
-  const timeout = new Promise<never>((_, no) => signal.addEventListener("abort", () => no()));
-  const probes = Promise.any(bootstraps.map(probe));
-  return await Promise.race([probes, timeout]).catch(() => undefined);
-}
-
-/** All interfaces, unless a loopback host says that only this machine is meant. */
-function listenHostFor(host: string, given: string): string {
-  if (given !== "") return given;
-  if (isLoopbackHost(host)) return canonicalIp(host) === "::1" ? "::1" : "127.0.0.1";
-  try {
-    Deno.listen({ hostname: "::", port: 0 }).close();
-    return "::";
-  } catch {
-    return "0.0.0.0"; // no IPv6 here
-  }
-}
-
-const isWildcard = (host: string) => host === "::" || host === "0.0.0.0";
-
-function ownIps(): string[] {
-  return Deno.networkInterfaces()
-    .map(({ address }) => canonicalIp(address))
-    .filter((ip): ip is string => ip !== undefined && !isLoopback(ip));
-}
-
-/** Names under which browsers may come. */
-function hostNames(host: string, allowed: readonly string[]): ReadonlySet<string> {
-  const machine = Deno.hostname().toLowerCase();
-  return new Set([canonicalHost(host), machine, `${machine}.local`, ...allowed.map(canonicalHost)]);
 }
 
 function tellUnclaimed(service: Service, face: Face): void {

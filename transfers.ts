@@ -15,7 +15,8 @@ import {
 import { type Timestamp, verifyingTimestamp } from "./protocol/fileid.ts";
 import type { Limits } from "./protocol/limits.ts";
 import type { Ext, FileRecord, Message } from "./protocol/message.ts";
-import { type Connection, type Dialer, DialError } from "./protocol/tcp.ts";
+import { type Dialer, DialError } from "./protocol/dialer.ts";
+import { type Connection } from "./protocol/tcp.ts";
 
 /** Content on its way into the store. */
 export interface StoreIntake extends Intake {

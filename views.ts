@@ -112,7 +112,7 @@ export function viewOf(service: Service, hostNames: ReadonlySet<string>): View {
         peer: who === OTHERS ? "(others)" : who,
         reasons: Object.fromEntries(counts),
       })),
-      trash: store.trashSize,
+      trash: store.removals.size,
       memoryBytes: Deno.memoryUsage().rss,
       work: service.work,
       transfers: node.transfers.running,

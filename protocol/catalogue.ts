@@ -3,18 +3,10 @@
 // by what anybody says; at most `maxEntries` entries and `MAX_TOMBSTONES` tombstones.
 
 import type { HeldFile } from "./effects.ts";
-import { ExpiringSet } from "./expiring.ts";
 import type { Timestamp } from "./fileid.ts";
-import {
-  EARLY_DELETE_MS,
-  HOLDERLESS_MS,
-  MAX_EARLY_DELETES,
-  MAX_LIST_CHANGES,
-  MAX_OTHER_TIMESTAMPS,
-  MAX_TOMBSTONES,
-  TOMBSTONE_MS,
-} from "./limits.ts";
+import { HOLDERLESS_MS, MAX_LIST_CHANGES, MAX_OTHER_TIMESTAMPS } from "./limits.ts";
 import type { FileRecord } from "./message.ts";
+import { Tombstones } from "./tombstones.ts";
 
 /** No peer's name: it is not clean. */
 const OURSELVES = "\n";
@@ -50,9 +42,7 @@ export class Catalogue {
   /** Entries that nobody holds, since when; in order of time, unless what was read at start came between. */
   #holderless = new Map<string, number>();
   #holderlessInOrder = true;
-  readonly #tombstones = new Map<string, number>();
-  /** What an owner deleted before anybody told of it here: ids with the owner's name. */
-  readonly #early = new ExpiringSet(MAX_EARLY_DELETES, EARLY_DELETE_MS);
+  readonly tombstones = new Tombstones();
   /** Files that the person here does not want back by themselves. */
   readonly unwanted = new Set<string>();
 
@@ -73,10 +63,6 @@ export class Catalogue {
   /** Whether another entry would need the place of one. */
   get isFull(): boolean {
     return this.#entries.size >= this.maxEntries;
-  }
-
-  get tombstoneCount(): number {
-    return this.#tombstones.size;
   }
 
   get peersWithHoldings(): number {
@@ -105,10 +91,10 @@ export class Catalogue {
    * First word wins, except where content proved otherwise. A full catalogue makes room as `#makeRoomFor` says.
    */
   learn(file: FileRecord, nowMs: number, holder?: string): Learned {
-    if (this.isDeleted(file.fileId, nowMs)) return "deleted";
+    if (this.tombstones.has(file.fileId, nowMs)) return "deleted";
     const known = this.#entries.get(file.fileId);
     if (!known) {
-      if (this.isBuriedEarly(file, nowMs)) {
+      if (this.tombstones.isEarly(file, nowMs)) {
         this.bury(file.fileId, nowMs);
         return "deleted";
       }
@@ -214,7 +200,7 @@ export class Catalogue {
     if (pushed) this.pushedBytes += sizeBytes;
     this.#note(file.fileId, true);
     // Tombstone and entry never stand side by side; who holds on purpose lifts it.
-    if (this.isDeleted(file.fileId, nowMs)) this.#tombstones.delete(file.fileId);
+    if (this.tombstones.has(file.fileId, nowMs)) this.tombstones.lift(file.fileId);
     return true;
   }
 
@@ -240,48 +226,7 @@ export class Catalogue {
     this.#entries.delete(fileId);
     this.#holderless.delete(fileId);
     this.unwanted.delete(fileId);
-    this.restoreTombstone(fileId, nowMs);
-  }
-
-  /**
-   * An owner deleted a file that is not known here: its DELETE overtook the news of it. When the news comes, and
-   * names the same owner, the file is buried; files of others cannot be kept away so.
-   */
-  buryEarly(fileId: string, owner: string, nowMs: number): void {
-    this.#early.add(`${fileId} ${owner}`, nowMs);
-  }
-
-  isBuriedEarly({ fileId, owner }: FileRecord, nowMs: number): boolean {
-    return this.#early.has(`${fileId} ${owner}`, nowMs);
-  }
-
-  /** Sets a tombstone that was made at `sinceMs`; the oldest makes room. */
-  restoreTombstone(fileId: string, sinceMs: number): void {
-    this.#tombstones.delete(fileId);
-    if (this.#tombstones.size >= MAX_TOMBSTONES) {
-      this.#tombstones.delete(this.#tombstones.keys().next().value!);
-    }
-    this.#tombstones.set(fileId, sinceMs);
-  }
-
-  /** An explicit act of the owner, or of the person here, makes the id possible again. */
-  lift(fileId: string): boolean {
-    return this.#tombstones.delete(fileId);
-  }
-
-  isDeleted(fileId: string, nowMs: number): boolean {
-    const since = this.#tombstones.get(fileId);
-    return since !== undefined && nowMs - since < TOMBSTONE_MS;
-  }
-
-  /** When an id was deleted, on the machine's clock. */
-  deletedAt(fileId: string): number | undefined {
-    return this.#tombstones.get(fileId);
-  }
-
-  /** Deleted ids and when, on the machine's clock. */
-  tombstones(): IterableIterator<[string, number]> {
-    return this.#tombstones.entries();
+    this.tombstones.add(fileId, nowMs);
   }
 
   /** When the file lost its last holder; undefined while there is one. */
@@ -308,12 +253,7 @@ export class Catalogue {
       this.#forget(fileId);
       changed = true;
     }
-    for (const [fileId, sinceMs] of this.#tombstones) {
-      if (nowMs - sinceMs < TOMBSTONE_MS) break;
-      this.#tombstones.delete(fileId);
-      changed = true;
-    }
-    return changed;
+    return this.tombstones.expire(nowMs) || changed;
   }
 
   /** What changed in our own list since `revision`; undefined when nobody remembers. */

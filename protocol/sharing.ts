@@ -81,11 +81,11 @@ export class Sharing {
   /** An owner that restored what it had deleted announces it itself, from where it is. */
   #liftByOwner({ from, file }: Announce, record: PeerRecord | undefined, ip: string): void {
     const { catalogue, nowMs } = this.state;
-    const deletedAtMs = catalogue.deletedAt(file.fileId);
+    const deletedAtMs = catalogue.tombstones.deletedAt(file.fileId);
     if (deletedAtMs === undefined || from !== file.owner || record?.ip !== ip) return;
     // An announcement that was on its way while the file was deleted does not count.
     if (nowMs < deletedAtMs + LIFT_AFTER_MS) return;
-    catalogue.lift(file.fileId);
+    catalogue.tombstones.lift(file.fileId);
     this.state.save();
   }
 
@@ -107,9 +107,9 @@ export class Sharing {
     const entry = state.catalogue.get(fileId);
     const file = entry?.file ?? this.#keeping.get(fileId)?.file;
     if (!file) {
-      const isNews = record?.ip === ip && !state.catalogue.isDeleted(fileId, state.nowMs);
+      const isNews = record?.ip === ip && !state.catalogue.tombstones.has(fileId, state.nowMs);
       if (isNews && this.#deletes.take(from, state.nowMs)) {
-        state.catalogue.buryEarly(fileId, from, state.nowMs);
+        state.catalogue.tombstones.addEarly(fileId, from, state.nowMs);
       }
       return;
     }
@@ -197,11 +197,13 @@ export class Sharing {
       const wasKept = this.#keeping.delete(fileId);
       if ((how === "fetched" || how === "pushed") && !wasKept) {
         // It was deleted while the store kept it.
-        const isDeleted = state.catalogue.isDeleted(fileId, state.nowMs);
+        const isDeleted = state.catalogue.tombstones.has(fileId, state.nowMs);
         state.emit({ kind: "trash", fileId, why: isDeleted ? "deleted" : "unwanted" });
         continue;
       }
-      if (state.catalogue.isDeleted(fileId, state.nowMs)) state.catalogue.lift(fileId);
+      if (state.catalogue.tombstones.has(fileId, state.nowMs)) {
+        state.catalogue.tombstones.lift(fileId);
+      }
       if (!state.catalogue.hold(held, state.nowMs)) continue;
       const { file } = state.catalogue.get(fileId)!;
       if (how === "fetched") state.tell({ name: "downloaded", file, source: source ?? "?" });
@@ -369,14 +371,14 @@ export class Sharing {
     const { state } = this;
     const { file, sizeBytes } = held;
     const entry = state.catalogue.get(file.fileId);
-    if (!entry && state.catalogue.isBuriedEarly(file, state.nowMs)) {
+    if (!entry && state.catalogue.tombstones.isEarly(file, state.nowMs)) {
       return { reason: "deleted" as const, text: "Its owner deleted it just now" };
     }
-    if (state.catalogue.isDeleted(file.fileId, state.nowMs)) {
+    if (state.catalogue.tombstones.has(file.fileId, state.nowMs)) {
       const owner = state.membership.get(file.owner);
       const isMeant = source === undefined && owner?.ip === ip &&
-        beganMs >= state.catalogue.deletedAt(file.fileId)! + LIFT_AFTER_MS;
-      if (isMeant) state.catalogue.lift(file.fileId);
+        beganMs >= state.catalogue.tombstones.deletedAt(file.fileId)! + LIFT_AFTER_MS;
+      if (isMeant) state.catalogue.tombstones.lift(file.fileId);
       else return { reason: "deleted" as const, text: "Its owner deleted it" };
     }
     if (this.#keeping.size >= MAX_KEEPING) {

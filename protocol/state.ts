@@ -76,7 +76,7 @@ export class PeerState {
         size: catalogue.size,
         max: Math.max(maxCatalogueEntries, catalogue.heldCount),
       },
-      { name: "tombstones", size: catalogue.tombstoneCount, max: MAX_TOMBSTONES },
+      { name: "tombstones", size: catalogue.tombstones.size, max: MAX_TOMBSTONES },
       { name: "peers with holdings", size: catalogue.peersWithHoldings, max: maxPeers },
       {
         name: "files unwanted",

@@ -118,3 +118,14 @@ export async function lockStore(layout: Layout): Promise<Deno.FsFile> {
     `Another p2p-peer uses ${layout.dir}; stop it, or start this one with --dir and another folder`,
   );
 }
+
+/** Whether there is something of this name, a link that leads nowhere too. */
+export function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -13,6 +13,13 @@ export interface ShelvedFile {
   readonly pushed: boolean;
 }
 
+/** A file that lies in the store. */
+export interface HeldContent {
+  readonly file: FileRecord;
+  readonly sizeBytes: number;
+  readonly pushed?: boolean;
+}
+
 export class Shelf {
   readonly #files = new Map<string, ShelvedFile>();
   readonly #byName = new Map<string, Set<string>>();

@@ -8,10 +8,11 @@ import { statfsSync } from "node:fs";
 import type { FileRecord } from "../protocol/message.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 import { FileIntake } from "./intake.ts";
-import { Journal, type Removal } from "./journal.ts";
+import { Journal } from "./journal.ts";
 import {
   checkFolders,
   clearTemporaries,
+  exists,
   type Layout,
   layoutOf,
   lockStore,
@@ -23,9 +24,9 @@ import { loadNodeKey } from "./identity.ts";
 import type { MetadataEntry } from "./metadata.ts";
 import { examine, type Examined, type FileReader, openHeld } from "./reader.ts";
 import { type Changes, freeId, type Knowledge, Reconciler, setModified } from "./reconcile.ts";
-import { entryOfShelved, Shelf, type ShelvedFile } from "./shelf.ts";
+import { entryOfShelved, type HeldContent, Shelf, type ShelvedFile } from "./shelf.ts";
+import { Removals } from "./removals.ts";
 import { Snapshots } from "./snapshots.ts";
-import { Trash, type TrashSize } from "./trash.ts";
 
 const GiB = 1024 ** 3;
 /** Content reaches the disk for good within this time after it was kept. */
@@ -46,25 +47,16 @@ export interface StoreOptions {
   readonly now: () => number;
 }
 
-/** A file that lies in the store. */
-export interface HeldContent {
-  readonly file: FileRecord;
-  readonly sizeBytes: number;
-  readonly pushed?: boolean;
-}
-
 export class Store {
   readonly layout: Layout;
   readonly shelf: Shelf;
   readonly snapshots: Snapshots;
-  readonly #trash: Trash;
+  readonly removals: Removals;
   readonly #reconciler: Reconciler;
   readonly #unclaimed: Set<string>;
   #savedUnclaimed: string;
   #serial = 0;
   #minFreeBytes: number;
-  /** Removed files that could not be moved to the trash yet. */
-  readonly #untrashed = new Map<string, Removal["why"]>();
   #scanning: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -79,7 +71,7 @@ export class Store {
     this.shelf = new Shelf(journal);
     for (const shelved of loaded.shelved) this.shelf.restore(shelved);
     this.snapshots = new Snapshots(layout);
-    this.#trash = new Trash(layout, options.now);
+    this.removals = new Removals(layout, this.shelf, options);
     this.#unclaimed = new Set([...loaded.unclaimed, ...loaded.suspects.values()]);
     this.#savedUnclaimed = [...loaded.unclaimed].join("\n");
     this.#reconciler = new Reconciler({
@@ -120,8 +112,7 @@ export class Store {
       if (loaded.damagedAside !== undefined) {
         await Deno.rename(layout.metadata, loaded.damagedAside);
       }
-      await store.#trash.load();
-      await store.#finishRemovals();
+      await store.removals.begin(loaded.removing);
       return store;
     } catch (cause) {
       lock.close();
@@ -189,7 +180,7 @@ export class Store {
       await Deno.remove(intake.path);
       this.shelf.release(diskName);
       if (full) await this.sync();
-      this.#keepWithinQuota();
+      this.removals.keepWithinQuota();
       return { file: { ...file, sizeBytes }, sizeBytes, pushed };
     } catch (cause) {
       removeTemporary(intake.path);
@@ -238,61 +229,14 @@ export class Store {
     this.shelf.remove([fileId]);
   }
 
-  /**
-   * Moves content to the trash, for 24 hours. That the file is removed stands in the journal when this
-   * returns its promise, so it does not come back by a crash. What fails is tried again by `tidy`.
-   * Throws `StorageError`.
-   */
-  async trash(fileId: string, why: Removal["why"]): Promise<void> {
-    const shelved = this.shelf.get(fileId);
-    this.#untrashed.delete(fileId);
-    if (!shelved) return;
-    try {
-      this.#checkFolders();
-      const unixSeconds = Math.round(this.options.now() / 1000);
-      this.journal.append([{ op: "remove", fileId, why, unixSeconds }]);
-      const { diskName } = shelved.placement;
-      const shared = this.shelf.idsAt(diskName).length > 1;
-      await this.#trash.put(shelved, !shared);
-      this.shelf.remove([fileId]);
-      this.#keepWithinQuota();
-    } catch (error) {
-      this.#untrashed.set(fileId, why);
-      throw error;
-    }
+  /** See `Removals`. */
+  trash(fileId: string, why: "deleted" | "unwanted"): Promise<void> {
+    return this.removals.remove(fileId, why);
   }
 
-  /** Brings a file back from the trash. Throws `StorageError` "not-found". */
-  async restore(fileId: string): Promise<HeldContent> {
-    const { file, placement, pushed } = await this.#trash.entry(fileId);
-    const here = this.shelf.get(fileId);
-    if (here) {
-      // It came back another way meanwhile.
-      await this.#trash.remove(fileId);
-      return { file: here.file, sizeBytes: here.placement.sizeBytes, pushed: here.pushed };
-    }
-    const { dir } = this.layout;
-    const diskName = this.shelf.reserve(file.name, (name) => exists(`${dir}/${name}`));
-    try {
-      this.shelf.add([{ file, pushed, placement: { ...placement, diskName } }]);
-      await this.#trash.takeOut(fileId, `${dir}/${diskName}`);
-    } catch (cause) {
-      this.shelf.remove([fileId]);
-      throw asStorageError(cause, `Cannot restore ${file.name}`);
-    } finally {
-      this.shelf.release(diskName);
-    }
-    return { file, sizeBytes: placement.sizeBytes, pushed };
-  }
-
-  /** Ids in the trash. */
-  trashed(): string[] {
-    return this.#trash.ids();
-  }
-
-  /** What the trash takes of the disk. */
-  get trashSize(): TrashSize {
-    return this.#trash.size;
+  /** See `Removals`. */
+  restore(fileId: string): Promise<HeldContent> {
+    return this.removals.restore(fileId);
   }
 
   /** Copies a file from anywhere into the store as one of ours. Throws `StorageError`. */
@@ -423,8 +367,7 @@ export class Store {
 
   /** Empties what is old from the trash and shortens the journal when that pays. */
   async tidy(): Promise<void> {
-    await this.#trash.purge();
-    for (const [fileId, why] of [...this.#untrashed]) await this.trash(fileId, why);
+    await this.removals.tidy();
     if (this.journal.isWorthCompacting(this.shelf.size)) this.compactJournal();
   }
 
@@ -447,46 +390,15 @@ export class Store {
     }
   }
 
-  /** A crash came between the word of the journal and the move to the trash. */
-  async #finishRemovals(): Promise<void> {
-    for (const shelved of this.loaded.removing) {
-      const { fileId } = shelved.file;
-      const { diskName } = shelved.placement;
-      // In whatever state it is, it is not ours to publish.
-      const reader = openHeld(this.layout.dir, shelved.placement);
-      reader?.close();
-      if (reader) await this.#trash.put(shelved, this.shelf.idsAt(diskName).length === 0);
-      this.journal.append([{ op: "drop", fileId }]);
-    }
-  }
-
-  /** Others' pushes that were deleted count as long as they lie in the trash, and give their room first. */
-  #keepWithinQuota(): void {
-    const { pushQuotaBytes } = this.options;
-    while (this.shelf.pushedBytes + this.#trash.pushedBytes > pushQuotaBytes) {
-      if (!this.#trash.freeOldestSync(true)) return;
-    }
-  }
-
   #checkSpace(): void {
     do {
       if (this.freeBytes() >= 0) return;
-    } while (this.#trash.freeOldestSync());
+    } while (this.removals.freeOldestSync());
     const mib = Math.ceil(this.#minFreeBytes / 1024 ** 2);
     throw new StorageError(
       "no-space",
       `Less than ${mib} MiB are free at ${this.layout.dir}; make room, or lower --min-free`,
     );
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }
 

@@ -120,25 +120,25 @@ Deno.test("a deleted file does not come back by hearsay for thirty days, nor is 
   strictEqual(catalogue.addHolder(idOf(1), "a"), false);
   strictEqual(catalogue.learn(fileOfNumber(1), TOMBSTONE_MS), "new");
   strictEqual(catalogue.expire(TOMBSTONE_MS), true);
-  deepStrictEqual([...catalogue.tombstones()], []);
+  deepStrictEqual([...catalogue.tombstones.all()], []);
 });
 
 Deno.test("a tombstone is lifted by an act, and by who holds the file again on purpose", () => {
   const catalogue = new Catalogue(10);
   catalogue.bury(idOf(1), 0);
-  strictEqual(catalogue.lift(idOf(1)), true);
-  strictEqual(catalogue.lift(idOf(1)), false);
+  strictEqual(catalogue.tombstones.lift(idOf(1)), true);
+  strictEqual(catalogue.tombstones.lift(idOf(1)), false);
   strictEqual(catalogue.learn(fileOfNumber(1), 0), "new");
   catalogue.bury(idOf(2), 0);
   strictEqual(catalogue.hold(heldOf(fileOfNumber(2)), 0), true);
-  strictEqual(catalogue.isDeleted(idOf(2), 0), false);
+  strictEqual(catalogue.tombstones.has(idOf(2), 0), false);
 });
 
 Deno.test("so many tombstones and no more, the oldest makes room", () => {
   const catalogue = new Catalogue(10);
   for (let n = 0; n <= MAX_TOMBSTONES; n++) catalogue.bury(idOf(n), n);
-  strictEqual([...catalogue.tombstones()].length, MAX_TOMBSTONES);
-  deepStrictEqual([0, 1, MAX_TOMBSTONES].map((n) => catalogue.isDeleted(idOf(n), 0)), [
+  strictEqual([...catalogue.tombstones.all()].length, MAX_TOMBSTONES);
+  deepStrictEqual([0, 1, MAX_TOMBSTONES].map((n) => catalogue.tombstones.has(idOf(n), 0)), [
     false,
     true,
     true,
@@ -180,12 +180,12 @@ Deno.test("who tells of the most gives room to who tells of less, but not what o
 
 Deno.test("a DELETE that comes before the news of the file keeps it away, but not somebody else's", () => {
   const catalogue = new Catalogue(10);
-  catalogue.buryEarly(idOf(1), "owner", 0);
+  catalogue.tombstones.addEarly(idOf(1), "owner", 0);
   strictEqual(catalogue.learn(fileOfNumber(1, { owner: "other" }), 1), "new");
-  catalogue.buryEarly(idOf(2), "owner", 0);
+  catalogue.tombstones.addEarly(idOf(2), "owner", 0);
   strictEqual(catalogue.learn(fileOfNumber(2), 1), "deleted");
-  ok(catalogue.isDeleted(idOf(2), 1));
-  catalogue.buryEarly(idOf(3), "owner", 0);
+  ok(catalogue.tombstones.has(idOf(2), 1));
+  catalogue.tombstones.addEarly(idOf(3), "owner", 0);
   strictEqual(catalogue.learn(fileOfNumber(3), EARLY_DELETE_MS), "new", "it is long ago");
 });
 
@@ -247,7 +247,7 @@ Deno.test("the sums are those of the entries, whatever happens in whatever order
           catalogue.hold({ ...heldOf(fileOfNumber(n), 100 + n), pushed: true }, nowMs);
         } else if (act === "release") catalogue.release(fileId, nowMs);
         else if (act === "bury") catalogue.bury(fileId, nowMs);
-        else if (act === "lift") catalogue.lift(fileId);
+        else if (act === "lift") catalogue.tombstones.lift(fileId);
         else if (act === "expire") catalogue.expire(nowMs);
         const entries = [...catalogue.all()];
         const held = entries.filter(({ held }) => held);
@@ -264,7 +264,7 @@ Deno.test("the sums are those of the entries, whatever happens in whatever order
           );
         }
         for (const { file: { fileId }, held, holders } of entries) {
-          ok(!catalogue.isDeleted(fileId, nowMs));
+          ok(!catalogue.tombstones.has(fileId, nowMs));
           strictEqual(catalogue.holderlessSince(fileId) !== undefined, !held && holders.size === 0);
         }
       }

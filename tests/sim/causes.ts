@@ -106,7 +106,7 @@ export class Causes {
         if (!entry || entry.held) return "it is held, or not known";
         if (!entry.holders.has(effect.source)) return `${effect.source} does not hold it`;
         if (!membership.get(effect.source)) return `${effect.source} is not tracked`;
-        return catalogue.isDeleted(fileId, nowMs) ? "it is deleted" : undefined;
+        return catalogue.tombstones.has(fileId, nowMs) ? "it is deleted" : undefined;
       }
       case "copy":
         return this.#published.has(effect.file.fileId) ? undefined : "it was not published here";

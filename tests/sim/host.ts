@@ -102,7 +102,7 @@ export class Host implements Endpoint {
     const isKnown = ({ address }: { address: Address }) =>
       alive.some((other) => sameAddress(other.address, address));
     this.#rejoin = [...alive, ...this.#rejoin.filter((before) => !isKnown(before))];
-    this.#tombstones = [...catalogue.tombstones()];
+    this.#tombstones = [...catalogue.tombstones.all()];
     this.#files = [...catalogue.held()].map(({ file }) => file);
     this.life++;
     this.state = how;
@@ -120,7 +120,7 @@ export class Host implements Endpoint {
     if (newKey) this.#node = this.random.token(43);
     this.#newPeer();
     const { catalogue } = this.peer.state;
-    for (const [fileId, sinceMs] of this.#tombstones) catalogue.restoreTombstone(fileId, sinceMs);
+    for (const [fileId, sinceMs] of this.#tombstones) catalogue.tombstones.add(fileId, sinceMs);
     this.#hold(this.#files.filter(({ fileId }) => this.disk.has(fileId)), "loaded");
     this.start();
   }

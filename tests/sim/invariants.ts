@@ -61,7 +61,7 @@ export class Invariants {
     const { catalogue, membership, nowMs } = host.peer.state;
     let held = 0;
     for (const { file, held: isHeld, verified, holders } of catalogue.all()) {
-      if (catalogue.isDeleted(file.fileId, nowMs)) {
+      if (catalogue.tombstones.has(file.fileId, nowMs)) {
         this.fail(host.peerId, `lists ${file.fileId}, which is deleted`);
       }
       for (const peerId of holders) {

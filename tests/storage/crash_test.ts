@@ -104,7 +104,7 @@ Deno.test("what was trashed before a crash is not back after it", async () => {
     await world.start();
     await world.settle();
     assert.deepEqual(world.holdings(), []);
-    assert.deepEqual(await world.store.trashed(), [file.fileId]);
+    assert.deepEqual(await world.store.removals.ids(), [file.fileId]);
   });
 });
 
@@ -123,7 +123,7 @@ Deno.test("a removal that a crash cut short is finished at the next start, where
         await world.settle();
         assert.deepEqual([world.holdings(), await namesIn(world.dir)], [[], ["metadata.json"]]);
         assert.equal(world.store.loaded.removed.get(file.fileId)?.why, why);
-        assert.deepEqual(world.store.trashed(), [file.fileId]);
+        assert.deepEqual(world.store.removals.ids(), [file.fileId]);
       });
     }
   }

@@ -8,7 +8,8 @@ import type { FileRecord } from "../../protocol/message.ts";
 import { layoutOf } from "../../storage/layout.ts";
 import type { MetadataEntry } from "../../storage/metadata.ts";
 import { type Changes, type Knowledge, SETTLE_MS } from "../../storage/reconcile.ts";
-import { type HeldContent, Store, type StoreOptions } from "../../storage/store.ts";
+import type { HeldContent } from "../../storage/shelf.ts";
+import { Store, type StoreOptions } from "../../storage/store.ts";
 
 export const US = "us";
 /** Files that tests write are older than this clock by far more than they need to settle. */

@@ -28,13 +28,13 @@ Deno.test("a trashed file is gone from the folder and from what is held, and com
     assert.deepEqual(world.holdings(), []);
     assert.equal(world.store.reader(file.fileId), undefined);
     assert.deepEqual(await namesIn(world.dir), []);
-    assert.deepEqual(await world.store.trashed(), [file.fileId]);
+    assert.deepEqual(await world.store.removals.ids(), [file.fileId]);
 
     const restored = await world.store.restore(file.fileId);
     assert.deepEqual(restored.file, file);
     assert.deepEqual(world.read(file.fileId), bytesOf("content"));
     assert.deepEqual(await namesIn(world.dir), ["a.txt"]);
-    assert.deepEqual(await world.store.trashed(), []);
+    assert.deepEqual(await world.store.removals.ids(), []);
     const changes = await world.settle();
     assert.deepEqual([changes.lost, changes.published], [[], []]);
   });
@@ -70,7 +70,7 @@ Deno.test("restoring overwrites nothing, whenever it was put there", async () =>
       (await namesIn(world.dir)).map((name) => Deno.readTextFile(`${world.dir}/${name}`)),
     );
     assert.ok(contents.includes("put there just now"), contents.join());
-    assert.ok(contents.includes("old") || (await world.store.trashed()).includes(file.fileId));
+    assert.ok(contents.includes("old") || (await world.store.removals.ids()).includes(file.fileId));
   });
 });
 
@@ -108,24 +108,24 @@ Deno.test("the trash is emptied of what is older than a day, at a start and whil
     const { file } = await world.keep("content");
     await world.store.trash(file.fileId, "deleted");
     await world.store.tidy();
-    assert.deepEqual(await world.store.trashed(), [file.fileId]);
+    assert.deepEqual(await world.store.removals.ids(), [file.fileId]);
     world.clockMs += DAY_MS;
     await world.store.tidy();
-    assert.deepEqual(await world.store.trashed(), []);
+    assert.deepEqual(await world.store.removals.ids(), []);
 
     const { file: second } = await world.keep("second");
     await world.store.trash(second.fileId, "deleted");
     world.crash();
     world.clockMs += DAY_MS;
     await world.start();
-    assert.deepEqual(await world.store.trashed(), []);
+    assert.deepEqual(await world.store.removals.ids(), []);
   });
 });
 
 Deno.test("trashing what is not held does nothing", async () => {
   await withWorld(async (world) => {
     await world.store.trash("0".repeat(64), "deleted");
-    assert.deepEqual(await world.store.trashed(), []);
+    assert.deepEqual(await world.store.removals.ids(), []);
   });
 });
 
@@ -145,7 +145,7 @@ Deno.test("trashing both ids of a file removes it, and both can be restored", as
   await withSharedFile(async (world, ids) => {
     for (const fileId of ids) await world.store.trash(fileId, "deleted");
     assert.deepEqual(await namesIn(world.dir), []);
-    assert.deepEqual((await world.store.trashed()).sort(), [...ids].sort());
+    assert.deepEqual((await world.store.removals.ids()).sort(), [...ids].sort());
     for (const fileId of ids) await world.store.restore(fileId);
     for (const fileId of ids) assert.deepEqual(world.read(fileId), bytesOf("same"));
     const { published, lost } = await world.settle();
@@ -195,12 +195,12 @@ Deno.test("what is in the trash is counted, also after a restart", async () => {
       const { file } = await world.keep(content);
       await world.store.trash(file.fileId, "deleted");
     }
-    assert.deepEqual(world.store.trashSize, { files: 2, bytes: 3 });
+    assert.deepEqual(world.store.removals.size, { files: 2, bytes: 3 });
     world.crash();
     await world.start();
-    assert.deepEqual(world.store.trashSize, { files: 2, bytes: 3 });
-    await world.store.restore(world.store.trashed()[0]!);
-    assert.equal(world.store.trashSize.files, 1);
+    assert.deepEqual(world.store.removals.size, { files: 2, bytes: 3 });
+    await world.store.restore(world.store.removals.ids()[0]!);
+    assert.equal(world.store.removals.size.files, 1);
   });
 });
 
@@ -220,9 +220,9 @@ Deno.test("deleted pushes count against the quota, and the oldest of them give t
       await keepPushed(world, "2".repeat(40)),
     ];
     for (const fileId of [first, second]) await world.store.trash(fileId, "deleted");
-    assert.deepEqual(world.store.trashed(), [ours.fileId, first, second]);
+    assert.deepEqual(world.store.removals.ids(), [ours.fileId, first, second]);
     await keepPushed(world, "3".repeat(40));
-    assert.deepEqual(world.store.trashed(), [ours.fileId, second]);
+    assert.deepEqual(world.store.removals.ids(), [ours.fileId, second]);
   }, { pushQuotaBytes: 100 });
 });
 
@@ -236,10 +236,10 @@ Deno.test("the oldest in the trash goes first, and only until there is room", as
       ids.push(file.fileId);
     }
     // A disk that has room again once two of three are gone.
-    world.store.freeBytes = () => isFull && world.store.trashed().length > 1 ? -1 : 1;
+    world.store.freeBytes = () => isFull && world.store.removals.ids().length > 1 ? -1 : 1;
     isFull = true;
     world.store.intake().abort();
-    assert.deepEqual(world.store.trashed(), [ids[2]]);
+    assert.deepEqual(world.store.removals.ids(), [ids[2]]);
   });
 });
 
@@ -252,7 +252,7 @@ Deno.test("the trash gives its room when room is needed", async () => {
     await poor.start();
     try {
       assert.throws(() => poor.store.intake(), StorageError);
-      assert.deepEqual(await poor.store.trashed(), []);
+      assert.deepEqual(await poor.store.removals.ids(), []);
     } finally {
       poor.crash();
     }

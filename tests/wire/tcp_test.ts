@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { ProtocolError } from "../../protocol/errors.ts";
-import { Connection, Dialer, DialError, Listener, type ListenOptions } from "../../protocol/tcp.ts";
+import { Dialer, DialError } from "../../protocol/dialer.ts";
+import { Connection, Listener, type ListenOptions } from "../../protocol/tcp.ts";
 import { until } from "./foreign.ts";
 
 const limits = { maxConnections: 3, maxConnectionsPerAddress: 2, maxWaitingConnections: 2 };

@@ -1,0 +1,120 @@
+// The addresses of this process: what others are told, what it listens on, which names browsers may use; and what it
+// means when listening fails, as sentences that name the cure.
+
+import { lookup } from "node:dns/promises";
+import { UsageError } from "./cli/options.ts";
+import { globalAddresses } from "./cli/host.ts";
+import {
+  type Address,
+  canonicalHost,
+  canonicalIp,
+  isLoopback,
+  isLoopbackHost,
+} from "./protocol/address.ts";
+import { localAddressTowards } from "./protocol/dialer.ts";
+import { visible } from "./protocol/text.ts";
+
+/** How long a bootstrap may take to tell which of our addresses leads to it. */
+const ROUTE_MS = 1_000;
+
+/** Errors of listening as sentences that name the cure. */
+export function listenError(error: unknown, what: string, hostname: string, port: number): unknown {
+  if (error instanceof Deno.errors.AddrInUse) {
+    const free = freePort(hostname, port + 1);
+    return new UsageError(
+      `The ${what} port ${port} is in use; "ss -ltnp sport = :${port}" shows by whom` +
+        (free === undefined ? "" : `, ${free} is free`),
+      { cause: error },
+    );
+  }
+  if (error instanceof Deno.errors.AddrNotAvailable) {
+    return new UsageError(
+      `${hostname} is no address of this machine; choose another one to listen on`,
+      {
+        cause: error,
+      },
+    );
+  }
+  if (error instanceof Deno.errors.PermissionDenied && port > 0 && port < 1024) {
+    return new UsageError(
+      `The ${what} port ${port} needs rights of the administrator; use one above 1023`,
+      {
+        cause: error,
+      },
+    );
+  }
+  if (error instanceof Error && /failed to lookup address|ENOTFOUND/.test(error.message)) {
+    return new UsageError(
+      `The host ${visible(hostname)} does not resolve; check the spelling, or give an address`,
+      { cause: error },
+    );
+  }
+  return error;
+}
+
+/** A port that is free now, at or above `from`; any one for 0. */
+export function freePort(hostname: string, from: number): number | undefined {
+  for (let port = from; port < Math.min(from + 100, 65536); port++) {
+    try {
+      const listener = Deno.listen({ hostname, port });
+      listener.close();
+      return listener.addr.port;
+    } catch {
+      // Taken too; the next one.
+    }
+  }
+  return undefined;
+}
+
+/** What others are told. Throws `UsageError` when a given host leads nowhere. */
+export async function hostToTell(
+  given: string | undefined,
+  bootstraps: readonly Address[],
+): Promise<string> {
+  if (given === undefined) {
+    const found = globalAddresses(Deno.networkInterfaces());
+    // Of several the one that leads to a bootstrap, if one answers within a second.
+    const leading = found.length > 1 ? await localAddressTowards(bootstraps, ROUTE_MS) : undefined;
+    if (leading !== undefined && found.includes(leading)) return leading;
+    return found[0] ?? "127.0.0.1"; // no network: only peers on this machine can come
+  }
+  if (canonicalIp(given) !== undefined) return given;
+  if (!/^[\w.-]{1,253}$/.test(given)) {
+    throw new UsageError(`The host must be a name or an address, got "${visible(given)}"`);
+  }
+  try {
+    await lookup(given);
+    return given;
+  } catch (cause) {
+    throw new UsageError(
+      `The host ${given} does not resolve; check the spelling, or leave it out to use this machine's address`,
+      { cause },
+    );
+  }
+}
+
+/** All interfaces, unless a loopback host says that only this machine is meant. */
+export function listenHostFor(host: string, given: string): string {
+  if (given !== "") return given;
+  if (isLoopbackHost(host)) return canonicalIp(host) === "::1" ? "::1" : "127.0.0.1";
+  try {
+    Deno.listen({ hostname: "::", port: 0 }).close();
+    return "::";
+  } catch {
+    return "0.0.0.0"; // no IPv6 here
+  }
+}
+
+export const isWildcard = (host: string) => host === "::" || host === "0.0.0.0";
+
+export function ownIps(): string[] {
+  return Deno.networkInterfaces()
+    .map(({ address }) => canonicalIp(address))
+    .filter((ip): ip is string => ip !== undefined && !isLoopback(ip));
+}
+
+/** Names under which browsers may come. */
+export function hostNames(host: string, allowed: readonly string[]): ReadonlySet<string> {
+  const machine = Deno.hostname().toLowerCase();
+  return new Set([canonicalHost(host), machine, `${machine}.local`, ...allowed.map(canonicalHost)]);
+}

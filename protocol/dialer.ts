@@ -1,0 +1,187 @@
+// Opening connections: a bounded number at once, each within its deadline. Touches TCP, as tcp.ts does.
+// Always holds: an address is judged after it was resolved, right before it is dialled; being out of descriptors is
+// our own trouble, and says nothing about the address.
+
+import { lookup } from "node:dns/promises";
+import {
+  type Address,
+  addressText,
+  canonicalIp,
+  dialRefusal,
+  type OwnAddresses,
+  type Voucher,
+} from "./address.ts";
+import type { Limits } from "./limits.ts";
+import { Connection } from "./tcp.ts";
+
+/** Sends wait for a free dial at most so many at once; beyond that the newest is dropped. */
+const MAX_WAITING_DIALS = 4_096;
+/** An address that did not answer within the deadline is not tried again for this long (a guess). */
+const DEAD_MS = 5_000;
+/** A dial waits so long for a descriptor, where none is left. */
+const NO_DESCRIPTOR_MS = 10_000;
+/** Pause between two tries then. */
+const DESCRIPTOR_PAUSE_MS = 100;
+
+/** Why a dial did not lead to a connection; the message is for people. */
+export class DialError extends Error {
+  override readonly name = "DialError";
+  constructor(
+    readonly forbidden: boolean,
+    message: string,
+    options?: ErrorOptions,
+    /** It says nothing about the address: this process had no descriptor left. */
+    readonly isOurs = false,
+  ) {
+    super(message, options);
+  }
+}
+
+function isOutOfDescriptors(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "EMFILE" || code === "ENFILE";
+}
+
+/** Opens connections: a bounded number at once, each within its deadline, none to forbidden addresses. */
+export class Dialer {
+  #open = 0;
+  readonly #waiting: { readonly key: string; readonly go: (dead?: DialError) => void }[] = [];
+  readonly #deadUntil = new Map<string, number>();
+  #stopped = false;
+
+  constructor(
+    readonly limits: Pick<Limits, "maxDials" | "dialTimeoutMs">,
+    readonly own: () => OwnAddresses,
+  ) {}
+
+  /**
+   * Throws `DialError` when the address is refused, not resolved, silent or forbidden.
+   * `urgent`: somebody waits for a file; it goes before gossip.
+   */
+  async dial(to: Address, voucher: Voucher, urgent = false): Promise<Connection> {
+    const key = addressText(to);
+    await this.#turn(key, voucher, urgent);
+    try {
+      const ip = await this.#resolve(to.host, AbortSignal.timeout(this.limits.dialTimeoutMs));
+      const refusal = dialRefusal(ip, to.port, voucher, this.own());
+      if (refusal !== undefined) {
+        throw new DialError(true, `${key} is not dialled: ${ip} ${refusal}`);
+      }
+      const conn = await this.#connect(ip, to.port);
+      this.#deadUntil.delete(key);
+      return new Connection(conn);
+    } catch (cause) {
+      throw this.#explain(key, cause);
+    } finally {
+      this.#open--;
+      this.#startNext();
+    }
+  }
+
+  /** Ends all that wait. */
+  close(): void {
+    this.#stopped = true;
+    for (const { go } of this.#waiting.splice(0)) go(new DialError(false, "This peer is stopping"));
+  }
+
+  async #turn(key: string, voucher: Voucher, urgent: boolean): Promise<void> {
+    if (this.#stopped) throw new DialError(false, "This peer is stopping");
+    const deadUntil = this.#deadUntil.get(key);
+    if (
+      voucher !== "operator" && !urgent && deadUntil !== undefined && performance.now() < deadUntil
+    ) {
+      throw new DialError(false, `${key} did not answer a moment ago`);
+    }
+    if (this.#open < this.limits.maxDials) {
+      this.#open++;
+      return;
+    }
+    if (this.#waiting.length >= MAX_WAITING_DIALS) {
+      throw new DialError(false, `${key} is not dialled: too many wait to be`);
+    }
+    const dead = await new Promise<DialError | undefined>((go) => {
+      if (urgent) this.#waiting.unshift({ key, go });
+      else this.#waiting.push({ key, go });
+    });
+    if (dead) throw dead;
+  }
+
+  #startNext(): void {
+    const next = this.#open < this.limits.maxDials ? this.#waiting.shift() : undefined;
+    if (!next) return;
+    this.#open++;
+    next.go();
+  }
+
+  /** Waits for a descriptor where none is left: that the other side is there has nothing to do with it. */
+  async #connect(hostname: string, port: number): Promise<Deno.TcpConn> {
+    const untilMs = performance.now() + NO_DESCRIPTOR_MS;
+    for (;;) {
+      try {
+        const signal = AbortSignal.timeout(this.limits.dialTimeoutMs);
+        return await Deno.connect({ hostname, port, signal });
+      } catch (error) {
+        if (!isOutOfDescriptors(error) || performance.now() > untilMs) throw error;
+        await new Promise((go) => setTimeout(go, DESCRIPTOR_PAUSE_MS));
+      }
+    }
+  }
+
+  async #resolve(host: string, signal: AbortSignal): Promise<string> {
+    const literal = canonicalIp(host);
+    if (literal !== undefined) return literal;
+    const timeout = Promise.withResolvers<never>();
+    const onAbort = () => timeout.reject(signal.reason);
+    signal.addEventListener("abort", onAbort);
+    try {
+      const found = await Promise.race([lookup(host, { all: true }), timeout.promise]);
+      // The field listens on IPv4 only, whatever else a name leads to.
+      const first = found.find(({ family }) => family === 4) ?? found[0];
+      if (!first) throw new Error("The name leads nowhere");
+      return canonicalIp(first.address) ?? first.address;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  #explain(key: string, cause: unknown): DialError {
+    if (cause instanceof DialError) return cause;
+    const silent = cause instanceof DOMException;
+    if (silent) {
+      if (this.#deadUntil.size >= MAX_WAITING_DIALS) this.#deadUntil.clear();
+      this.#deadUntil.set(key, performance.now() + DEAD_MS);
+      // Whatever else waits for the same address would wait in vain, and keep others waiting.
+      const dead = new DialError(false, `${key} does not answer`);
+      for (let i = this.#waiting.length - 1; i >= 0; i--) {
+        if (this.#waiting[i]!.key === key) this.#waiting.splice(i, 1)[0]!.go(dead);
+      }
+    }
+    if (isOutOfDescriptors(cause)) {
+      const text = `${key} is not dialled: this process may open no more connections`;
+      return new DialError(false, text, { cause }, true);
+    }
+    const why = silent
+      ? "does not answer"
+      : cause instanceof Deno.errors.ConnectionRefused
+      ? "refuses connections"
+      : cause instanceof Error && "code" in cause && String(cause.code).startsWith("E")
+      ? `cannot be reached (${cause.code})`
+      : "cannot be reached";
+    return new DialError(false, `${key} ${why}`, { cause });
+  }
+}
+
+/** Which of this machine's addresses leads to one of these; the first that connects within the time says it. */
+export async function localAddressTowards(
+  addresses: readonly Address[],
+  timeoutMs: number,
+): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(timeoutMs);
+  const late = new Promise<never>((_, no) => signal.addEventListener("abort", () => no()));
+  const probes = addresses.map(async ({ host: hostname, port }) => {
+    const conn = await Deno.connect({ hostname, port, signal });
+    conn.close();
+    return canonicalIp(conn.localAddr.hostname);
+  });
+  return await Promise.race([Promise.any(probes), late]).catch(() => undefined);
+}

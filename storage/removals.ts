@@ -1,0 +1,117 @@
+// Deleting and bringing back: the journal says first that a file is removed, then its content moves to the trash.
+// Always holds: a removal that was written down is finished, whatever comes between; what others pushed here and was
+// deleted counts against their quota as long as it lies in the trash.
+
+import { asStorageError } from "./errors.ts";
+import type { Removal } from "./journal.ts";
+import { checkFolders, exists, type Layout } from "./layout.ts";
+import { openHeld } from "./reader.ts";
+import type { HeldContent, Shelf, ShelvedFile } from "./shelf.ts";
+import { Trash, type TrashSize } from "./trash.ts";
+
+export class Removals {
+  readonly #trash: Trash;
+  /** Removed files that could not be moved to the trash yet. */
+  readonly #untrashed = new Map<string, Removal["why"]>();
+
+  constructor(
+    readonly layout: Layout,
+    readonly shelf: Shelf,
+    readonly options: { readonly now: () => number; readonly pushQuotaBytes: number },
+  ) {
+    this.#trash = new Trash(layout, options.now);
+  }
+
+  /**
+   * Moves content to the trash, for 24 hours. That the file is removed stands in the journal when this
+   * returns its promise, so it does not come back by a crash. What fails is tried again by `tidy`.
+   * Throws `StorageError`.
+   */
+  async remove(fileId: string, why: Removal["why"]): Promise<void> {
+    const shelved = this.shelf.get(fileId);
+    this.#untrashed.delete(fileId);
+    if (!shelved) return;
+    try {
+      checkFolders(this.layout);
+      const unixSeconds = Math.round(this.options.now() / 1000);
+      this.shelf.journal.append([{ op: "remove", fileId, why, unixSeconds }]);
+      const { diskName } = shelved.placement;
+      const shared = this.shelf.idsAt(diskName).length > 1;
+      await this.#trash.put(shelved, !shared);
+      this.shelf.remove([fileId]);
+      this.keepWithinQuota();
+    } catch (error) {
+      this.#untrashed.set(fileId, why);
+      throw error;
+    }
+  }
+
+  /** Brings a file back from the trash. Throws `StorageError` "not-found". */
+  async restore(fileId: string): Promise<HeldContent> {
+    const { file, placement, pushed } = await this.#trash.entry(fileId);
+    const here = this.shelf.get(fileId);
+    if (here) {
+      // It came back another way meanwhile.
+      await this.#trash.remove(fileId);
+      return { file: here.file, sizeBytes: here.placement.sizeBytes, pushed: here.pushed };
+    }
+    const { dir } = this.layout;
+    const diskName = this.shelf.reserve(file.name, (name) => exists(`${dir}/${name}`));
+    try {
+      this.shelf.add([{ file, pushed, placement: { ...placement, diskName } }]);
+      await this.#trash.takeOut(fileId, `${dir}/${diskName}`);
+    } catch (cause) {
+      this.shelf.remove([fileId]);
+      throw asStorageError(cause, `Cannot restore ${file.name}`);
+    } finally {
+      this.shelf.release(diskName);
+    }
+    return { file, sizeBytes: placement.sizeBytes, pushed };
+  }
+
+  /** Ids in the trash. */
+  ids(): string[] {
+    return this.#trash.ids();
+  }
+
+  /** What the trash takes of the disk. */
+  get size(): TrashSize {
+    return this.#trash.size;
+  }
+
+  /**
+   * Looks what is in the trash, and finishes what a crash cut short between the word of the journal and the move.
+   * Throws `StorageError`.
+   */
+  async begin(removing: readonly ShelvedFile[]): Promise<void> {
+    await this.#trash.load();
+    for (const shelved of removing) {
+      const { fileId } = shelved.file;
+      const { diskName } = shelved.placement;
+      // In whatever state it is, it is not ours to publish.
+      const reader = openHeld(this.layout.dir, shelved.placement);
+      reader?.close();
+      if (reader) await this.#trash.put(shelved, this.shelf.idsAt(diskName).length === 0);
+      this.shelf.journal.append([{ op: "drop", fileId }]);
+    }
+  }
+
+  /** Others' pushes that were deleted count as long as they lie in the trash, and give their room first. */
+  keepWithinQuota(): void {
+    const { pushQuotaBytes } = this.options;
+    while (this.shelf.pushedBytes + this.#trash.pushedBytes > pushQuotaBytes) {
+      if (!this.#trash.freeOldestSync(true)) return;
+    }
+  }
+
+  /** Room is needed now: removes the oldest of the trash. False when there is nothing in it. */
+  freeOldestSync(): boolean {
+    return this.#trash.freeOldestSync();
+  }
+
+  /** Removes what is older than a day, and tries again what failed. Throws `StorageError`. */
+  async tidy(): Promise<void> {
+    await this.#trash.purge();
+    for (const [fileId, why] of [...this.#untrashed]) await this.remove(fileId, why);
+  }
+}
