@@ -1,6 +1,7 @@
 // Sockets with deadlines and limits, on real loopback connections.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { ProtocolError } from "../../protocol/errors.ts";
 import { Dialer, DialError } from "../../protocol/dialer.ts";
 import { Connection, Listener, type ListenOptions } from "../../protocol/tcp.ts";
@@ -110,6 +111,41 @@ Deno.test("Content is sent in turn: slow readers leave places for messages, and 
   ends[2]!.resolve();
   assert.deepEqual(await Promise.all(outcomes), [true, true, true]);
   for (const conn of [...conns, fourth]) conn.close();
+});
+
+/** Writes zeros to a port from a thread of its own, so that the reader always finds some. */
+const PUMP = `self.onmessage = async ({ data: { port, sizeBytes } }) => {
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  const bytes = new Uint8Array(1024 ** 2);
+  for (let sent = 0; sent < sizeBytes;) sent += await conn.write(bytes);
+  conn.close();
+  self.close();
+};`;
+
+Deno.test("A fast stream leaves turns to timers and others", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const sizeBytes = 512 * 1024 ** 2;
+  const pump = new Worker(`data:text/javascript,${encodeURIComponent(PUMP)}`, { type: "module" });
+  pump.postMessage({ port: listener.addr.port, sizeBytes });
+  const connection = new Connection(await listener.accept());
+  let turns = 0;
+  const timer = setInterval(() => turns++, 0);
+  const buffer = new Uint8Array(1024 ** 2);
+  const hash = createHash("sha256");
+  let received = 0;
+  let [longest, sinceTurn] = [0, 0];
+  for (let read; (read = await connection.read(buffer, 30_000)) !== null;) {
+    hash.update(buffer.subarray(0, read)); // work that lets the next bytes come meanwhile
+    received += read;
+    sinceTurn = turns === 0 ? sinceTurn + read : 0;
+    turns = 0;
+    longest = Math.max(longest, sinceTurn);
+  }
+  clearInterval(timer);
+  pump.terminate();
+  connection.close();
+  assert.ok(received >= sizeBytes);
+  assert.ok(longest < sizeBytes / 8, `no turn of the timer while ${longest} bytes passed`);
 });
 
 Deno.test("A port that is taken is an error at once", () => {
