@@ -35,6 +35,8 @@ export class Connection {
   readonly ip: string;
   #closed = false;
   #late = false;
+  /** What the system still works on; the descriptor is free when there is nothing left. */
+  readonly #under = new Set<Promise<unknown>>();
 
   constructor(readonly conn: Deno.TcpConn) {
     this.ip = canonicalIp(conn.remoteAddr.hostname) ?? conn.remoteAddr.hostname;
@@ -88,6 +90,14 @@ export class Connection {
     }
   }
 
+  /**
+   * Resolves when the system has let go of the connection. On Deno 2.7 a write that nobody reads holds its
+   * descriptor beyond `close`, until the other side goes.
+   */
+  async settled(): Promise<void> {
+    while (this.#under.size > 0) await Promise.allSettled(this.#under);
+  }
+
   /** Closes it as a deadline would: what waits on it ends as too slow. */
   giveUp(): void {
     this.#late = true;
@@ -112,7 +122,10 @@ export class Connection {
       late.reject(new Deno.errors.TimedOut("Deadline passed"));
     }, timeoutMs);
     try {
-      return await Promise.race([act(), late.promise]);
+      const acting = act();
+      this.#under.add(acting);
+      acting.finally(() => this.#under.delete(acting)).catch(() => {}); // told below
+      return await Promise.race([acting, late.promise]);
     } catch (cause) {
       if (!this.#late) throw cause;
       throw new ProtocolError("too-slow", "Nothing moved on the connection before its deadline", {
@@ -197,9 +210,18 @@ export class Listener {
       return true;
     } finally {
       this.#turns.delete(connection);
-      this.#admission.contentEnded(connection, this.#nowMs());
-      this.#goOn();
+      this.#whenSettled(connection, () => {
+        this.#admission.contentEnded(connection, this.#nowMs());
+      });
     }
+  }
+
+  /** A place is free only when its descriptor is. */
+  #whenSettled(connection: Connection, act: () => void): void {
+    connection.settled().then(() => {
+      act();
+      this.#goOn();
+    });
   }
 
   /** Stops accepting; connections under way go on until `close`. */
@@ -254,8 +276,7 @@ export class Listener {
     } finally {
       connection.close();
       this.#turns.get(connection)?.(false);
-      this.#admission.leave(connection);
-      this.#goOn();
+      this.#whenSettled(connection, () => this.#admission.leave(connection));
     }
   }
 }

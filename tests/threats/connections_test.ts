@@ -191,10 +191,12 @@ Deno.test(
       await world.program.until("20 answers under way", async () => {
         return await descriptors(pid) >= before.descriptors + 20;
       });
-      const closed = world.program.until("the 20 to be closed", async () => {
-        return await descriptors(pid) < before.descriptors + 10;
+      // On Deno 2.7 the system keeps what nobody reads until the reader goes; the program has given it up before.
+      const givenUp = world.program.until("the 20 to be given up", async () => {
+        const { work } = await world.program.status() as { work: Record<string, number> };
+        return work.transfers === 0;
       }, 5 * idleMs);
-      await world.honest.during(together<unknown>([closed, reading]));
+      await world.honest.during(together<unknown>([givenUp, reading]));
       // What stood in the sockets' buffers is all they ever get.
       for (const raw of raws) raw.socket.resume();
       await together(raws.map((raw) => raw.untilClosed()));
@@ -204,6 +206,9 @@ Deno.test(
       await reading.catch(() => {}); // told above
       await memory.stop();
     }
+    await world.program.until("their descriptors to be free", async () => {
+      return await descriptors(pid) <= before.descriptors + 8;
+    });
     const grewMib = memory.mostMib - before.memory;
     ok(grewMib < 100, `Memory grew by ${grewMib} MiB`);
     await world.honest.check();

@@ -113,6 +113,17 @@ Deno.test("Content is sent in turn: slow readers leave places for messages, and 
   for (const conn of [...conns, fourth]) conn.close();
 });
 
+Deno.test("A connection is settled when the system let go of it, at the latest when the other side went", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const reader = await connect(listener.addr.port);
+  const connection = new Connection(await listener.accept());
+  await connection.settled(); // nothing is under way yet
+  await assert.rejects(connection.write(new Uint8Array(64 * 1024 ** 2), 200));
+  assert.equal(connection.closed, true);
+  reader.close();
+  await connection.settled();
+});
+
 /** Writes zeros to a port from a thread of its own, so that the reader always finds some. */
 const PUMP = `self.onmessage = async ({ data: { port, sizeBytes } }) => {
   const conn = await Deno.connect({ hostname: "127.0.0.1", port });
