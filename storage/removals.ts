@@ -3,7 +3,7 @@
 // deleted counts against their quota as long as it lies in the trash.
 
 import { asStorageError } from "./errors.ts";
-import type { Removal } from "./journal.ts";
+import type { JournalRecord, Removal } from "./journal.ts";
 import { checkFolders, exists, type Layout } from "./layout.ts";
 import { openHeld } from "./reader.ts";
 import type { HeldContent, Shelf, ShelvedFile } from "./shelf.ts";
@@ -34,15 +34,33 @@ export class Removals {
     try {
       checkFolders(this.layout);
       const unixSeconds = Math.round(this.options.now() / 1000);
-      this.shelf.journal.append([{ op: "remove", fileId, why, unixSeconds }]);
+      const record = { op: "remove", fileId, why, unixSeconds } as const;
       const { diskName } = shelved.placement;
       const shared = this.shelf.idsAt(diskName).length > 1;
-      await this.#trash.put(shelved, !shared);
+      if (this.#noted(record)) await this.#trash.put(shelved, !shared);
+      else {
+        // Not even a line can be written: the file itself makes the room for it.
+        if (!shared) await Deno.remove(`${this.layout.dir}/${diskName}`);
+        this.shelf.journal.append([record]);
+      }
       this.shelf.remove([fileId]);
       this.keepWithinQuota();
     } catch (error) {
       this.#untrashed.set(fileId, why);
       throw error;
+    }
+  }
+
+  /** Whether it stands in the journal now; false when the disk is full and nothing in the trash gives room. */
+  #noted(record: JournalRecord): boolean {
+    for (;;) {
+      try {
+        this.shelf.journal.append([record]);
+        return true;
+      } catch (error) {
+        if (asStorageError(error, "").code !== "no-space") throw error;
+        if (!this.#trash.freeOldestSync()) return false;
+      }
     }
   }
 

@@ -243,6 +243,28 @@ Deno.test("the oldest in the trash goes first, and only until there is room", as
   });
 });
 
+Deno.test("on a disk so full that no line can be written a file can be deleted, and makes room by it", async () => {
+  await withWorld(async (world) => {
+    const { file: kept } = await world.keep("kept aside");
+    await world.store.trash(kept.fileId, "deleted");
+    const { file } = await world.keep("content");
+    const { journal } = world.store;
+    const append = journal.append.bind(journal);
+    const path = `${world.dir}/${world.store.placementOf(file.fileId)!.diskName}`;
+    journal.append = (...args) => {
+      const isThere = Deno.readDirSync(world.dir).some(({ name }) => path.endsWith(`/${name}`));
+      if (isThere) throw new StorageError("no-space", "the disk is full");
+      append(...args);
+    };
+    await world.store.trash(file.fileId, "deleted");
+    journal.append = append;
+    assert.deepEqual([world.holdings(), world.store.removals.ids()], [[], []]);
+    world.crash();
+    await world.start();
+    assert.equal(world.store.loaded.removed.get(file.fileId)?.why, "deleted");
+  });
+});
+
 Deno.test("the trash gives its room when room is needed", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
