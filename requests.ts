@@ -31,6 +31,8 @@ export interface Verified {
 
 export class Requests {
   #isVerifying = false;
+  /** Files that were found damaged and are not here again yet, and who was asked for each. */
+  readonly #awaited = new Map<string, string>();
 
   constructor(readonly peerId: string, readonly store: Store, readonly node: Node) {}
 
@@ -152,6 +154,7 @@ export class Requests {
       else damaged.push(...this.#setAside(file.fileId));
     }
     onProgress({ files: held.length, bytes, doneFiles: held.length, doneBytes });
+    this.fetchAwaited();
     return { good, damaged, gone };
   }
 
@@ -162,11 +165,26 @@ export class Requests {
     return fileIds.flatMap((lost) => {
       const entry = this.node.peer.state.catalogue.get(lost);
       if (!entry) return [];
+      this.#awaited.set(lost, "");
       const isFetched = entry.holders.size > 0;
-      // The log tells how it ends.
-      if (isFetched) this.node.get(lost).catch(() => {});
       return [{ file: entry.file, keptAt, isFetched }];
     });
+  }
+
+  /** Fetches again what was found damaged, as soon as somebody holds it; to be called now and then. */
+  fetchAwaited(): void {
+    const { catalogue } = this.node.peer.state;
+    for (const [fileId, asked] of this.#awaited) {
+      const entry = catalogue.get(fileId);
+      if (!entry || entry.held) {
+        this.#awaited.delete(fileId);
+        continue;
+      }
+      const holders = [...entry.holders].sort().join("\n");
+      if (holders === "" || holders === asked) continue;
+      this.#awaited.set(fileId, holders);
+      this.node.get(fileId).catch(() => {}); // the log tells how it ends
+    }
   }
 
   /** Whether a new file must not take this id: it is known or was deleted. */

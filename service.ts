@@ -26,6 +26,8 @@ const SHARE_OF_TIME = 20;
 const SNAPSHOT_MS = 150;
 const SYNC_MS = 2_000;
 const TIDY_MS = 60_000;
+/** Files that were found damaged are asked for again this often, once somebody holds them. */
+const AWAITED_MS = 3_000;
 /** Peers are written down so often, besides changes: their last-seen times move. */
 const PEERS_MS = 30_000;
 
@@ -114,6 +116,7 @@ export class Service {
     this.#watch();
     this.#repeat(SYNC_MS, () => this.store.sync());
     this.#repeat(TIDY_MS, () => this.store.tidy());
+    this.#repeat(AWAITED_MS, () => Promise.resolve(this.requests.fetchAwaited()));
     this.#repeat(PEERS_MS, () => this.#savePeers());
     this.#scanLater(SCAN_MS);
     this.save();

@@ -29,6 +29,10 @@ import { createApp } from "./web/app.ts";
 
 /** What a person asked for was not all saved. */
 const EXIT_STORAGE = 7;
+/** Requests under way may end by themselves for so long. */
+const WEB_PATIENCE_MS = 1_000;
+/** Pause between two tries to listen again. */
+const WEB_RETRY_MS = 250;
 /** A command that takes longer goes on while the next ones are carried out. */
 const COMMAND_MS = 300;
 
@@ -45,7 +49,7 @@ export async function runPeer(config: RunConfig): Promise<number> {
   }
   const ending = new Ending();
   const app: { fetch?: (request: Request) => Response | Promise<Response> } = {};
-  const web = serveWeb(webHost, config.httpPort, (request) => app.fetch!(request));
+  const web = new Web(webHost, config.httpPort, (request) => app.fetch!(request));
   let service: Service;
   try {
     service = await openService({
@@ -53,11 +57,11 @@ export async function runPeer(config: RunConfig): Promise<number> {
       host,
       listenHost,
       ownIps: ownIps(),
-      ownPorts: [web.addr.port],
+      ownPorts: [web.port],
       onEvent: face.onEvent,
     });
   } catch (error) {
-    await web.shutdown();
+    await web.stop();
     throw error;
   }
   const names = hostNames(host, config.allowedHost);
@@ -67,7 +71,7 @@ export async function runPeer(config: RunConfig): Promise<number> {
   await face.begin();
 
   const url = `http://${
-    addressText({ host: isWildcard(webHost) ? host : webHost, port: web.addr.port })
+    addressText({ host: isWildcard(webHost) ? host : webHost, port: web.port })
   }`;
   face.print(`Storage directory: ${resolve(config.storageDir)}`);
   face.print(
@@ -109,7 +113,7 @@ export async function runPeer(config: RunConfig): Promise<number> {
 
   const code = await ending.wait();
   face.print("Stopping");
-  const [isSaved] = await Promise.all([service.stop(), abandon(web)]);
+  const [isSaved] = await Promise.all([service.stop(), web.stop()]);
   face.terminal.close();
   return isSaved ? code : EXIT_STORAGE;
 }
@@ -210,24 +214,53 @@ async function openService(options: ServiceOptions): Promise<Service> {
   }
 }
 
-function serveWeb(
-  hostname: string,
-  port: number,
-  handler: (request: Request) => Response | Promise<Response>,
-): Deno.HttpServer<Deno.NetAddr> {
-  try {
-    return Deno.serve({ hostname, port, onListen: () => {} }, handler);
-  } catch (error) {
-    throw listenError(error, "HTTP", hostname, port);
-  }
-}
+/** The web server; a start of it that fails is an error, an end of it that nobody wanted is begun again. */
+class Web {
+  #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly port: number;
+  #isOver = false;
 
-/** Requests under way get a moment; a download in a browser must not keep the peer alive. */
-async function abandon(web: Deno.HttpServer): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const patience = new Promise<void>((go) => timer = setTimeout(go, 1_000));
-  await Promise.race([web.shutdown(), patience]);
-  clearTimeout(timer);
+  /** Throws `UsageError` and other errors of listening. */
+  constructor(
+    readonly hostname: string,
+    port: number,
+    readonly handler: (request: Request) => Response | Promise<Response>,
+  ) {
+    try {
+      this.#server = this.#serve(port);
+    } catch (error) {
+      throw listenError(error, "HTTP", hostname, port);
+    }
+    this.port = this.#server.addr.port;
+  }
+
+  /** Requests under way get a moment; a download in a browser must not keep the peer alive. */
+  async stop(): Promise<void> {
+    this.#isOver = true;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const patience = new Promise<void>((go) => timer = setTimeout(go, WEB_PATIENCE_MS));
+    await Promise.race([this.#server.shutdown().catch(() => {}), patience]);
+    clearTimeout(timer);
+  }
+
+  #serve(port: number): Deno.HttpServer<Deno.NetAddr> {
+    const server = Deno.serve(
+      { hostname: this.hostname, port, onListen: () => {} },
+      (request) => this.handler(request),
+    );
+    // Without descriptors it cannot accept, and ends; when some are free again, so is it.
+    server.finished.catch(() => this.#serveAgain());
+    return server;
+  }
+
+  #serveAgain(): void {
+    if (this.#isOver) return;
+    try {
+      this.#server = this.#serve(this.port);
+    } catch {
+      setTimeout(() => this.#serveAgain(), WEB_RETRY_MS);
+    }
+  }
 }
 
 function tellUnclaimed(service: Service, face: Face): void {

@@ -235,7 +235,7 @@ export async function verifyText(
   });
   const lines = damaged.map(({ file, keptAt, isFetched }) =>
     `${visible(file.name)} (${file.fileId}) is damaged and no longer offered; ${
-      isFetched ? "it is fetched again" : "nobody else holds it"
+      isFetched ? "it is fetched again" : "it is fetched again when somebody is found who holds it"
     }. What was here is kept as ${visible(keptAt, 500)}`
   );
   if (gone > 0) lines.push(`${count(gone, "file")} changed or went away meanwhile`);

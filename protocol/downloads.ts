@@ -107,6 +107,9 @@ export class Downloads {
     this.#failures.add(`${fileId} ${source}`, this.state.nowMs);
     const record = this.state.membership.get(source);
     if (record && (failure === "mismatch" || failure === "garbage")) {
+      const reason = failure === "mismatch" ? "content-mismatch" : "bad-answer";
+      record.refusals++;
+      this.state.refuse(source, reason, `Asked for ${fileName || fileId}, it ${text}`);
       this.state.offended(record, text);
     }
     // Who said that it holds the file and does not deliver it is no holder, until it says so again.

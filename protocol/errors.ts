@@ -16,6 +16,7 @@ export type Reason =
   | "cut-short"
   | "too-slow"
   | "content-mismatch"
+  | "bad-answer"
   | "unusable-timestamp"
   | "unwanted-push"
   | "push-rate"

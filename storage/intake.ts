@@ -5,25 +5,22 @@
 import { createHash, type Hash } from "node:crypto";
 import { asStorageError, StorageError } from "./errors.ts";
 import { removeTemporary } from "./leftovers.ts";
-
-/** Free space is counted again after so many bytes. */
-const SPACE_CHECK_BYTES = 64 * 1024 * 1024;
+import type { Space } from "./space.ts";
 
 export class FileIntake {
   readonly #file: Deno.FsFile;
   #hash: Hash = createHash("sha256");
   #open = true;
-  #sinceCheck = 0;
   sizeBytes = 0;
 
   /** Makes the temporary file; `path` must not exist. Throws `StorageError`. */
   constructor(
     readonly path: string,
     readonly maxBytes: number,
-    readonly checkSpace: () => void,
+    readonly space: Pick<Space, "take" | "makeRoom">,
   ) {
     try {
-      checkSpace();
+      space.take(0);
       this.#file = Deno.openSync(path, { write: true, createNew: true, mode: 0o644 });
     } catch (cause) {
       throw asStorageError(cause, "Cannot take in a file");
@@ -39,16 +36,24 @@ export class FileIntake {
       );
     }
     try {
-      for (let at = 0; at < content.length;) at += this.#file.writeSync(content.subarray(at));
+      this.space.take(content.length);
+      for (let at = 0; at < content.length;) at += this.#writeSome(content.subarray(at));
     } catch (cause) {
       throw asStorageError(cause, "Cannot take in a file");
     }
     this.#hash.update(content);
     this.sizeBytes += content.length;
-    this.#sinceCheck += content.length;
-    if (this.#sinceCheck >= SPACE_CHECK_BYTES) {
-      this.#sinceCheck = 0;
-      this.checkSpace();
+  }
+
+  /** The account of the room may be wrong by what others wrote: then the disk says so itself. */
+  #writeSome(content: Uint8Array): number {
+    for (;;) {
+      try {
+        return this.#file.writeSync(content);
+      } catch (cause) {
+        const isFull = asStorageError(cause, "").code === "no-space";
+        if (!isFull || !this.space.makeRoom()) throw cause;
+      }
     }
   }
 

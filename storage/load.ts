@@ -34,6 +34,8 @@ export async function loadStore(
   layout: Layout,
   journal: Journal,
   now: () => number,
+  /** The store was there before: it had a journal then. */
+  isOld: boolean,
 ): Promise<LoadedStore> {
   const notes: string[] = [];
   const state = await journal.read();
@@ -67,7 +69,7 @@ export async function loadStore(
     unclaimed: unclaimed ?? [],
     // A damaged file may have known more: what the others do not know was perhaps somebody else's.
     originsLost: unclaimed === undefined || damagedAside !== undefined ||
-      (state === undefined ? damaged : state.damagedLines > 0 || !state.hasBeginning),
+      (state === undefined ? damaged || isOld : state.damagedLines > 0 || !state.hasBeginning),
     damagedAside,
     notes,
   };
@@ -87,7 +89,10 @@ async function loadMetadata(
       if (skipped > 0) {
         notes.push(`${skipped} entries of metadata.json describe no file and were left out`);
       }
-      return { entries, damaged: false, damagedAside };
+      // An older one may have been put in its place: what only the last good one knows is known as well.
+      const known = new Set(entries.map(({ file }) => file.fileId));
+      const more = (await loadLastGood(layout)).filter(({ file }) => !known.has(file.fileId));
+      return { entries: [...entries, ...more], damaged: false, damagedAside };
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       damagedAside = `${layout.metadata}.damaged-${
@@ -96,14 +101,18 @@ async function loadMetadata(
       notes.push(`metadata.json was damaged; it is kept as ${damagedAside} and made anew`);
     }
   }
-  const lastGood = await readText(layout.lastGood);
-  const damaged = damagedAside !== undefined || lastGood !== undefined;
+  const isThere = await readText(layout.lastGood) !== undefined;
+  const damaged = damagedAside !== undefined || isThere;
+  return { entries: await loadLastGood(layout), damaged, damagedAside };
+}
+
+async function loadLastGood(layout: Layout): Promise<MetadataEntry[]> {
   try {
-    const entries = lastGood === undefined ? [] : parseMetadata(lastGood).entries;
-    return { entries, damaged, damagedAside };
+    const text = await readText(layout.lastGood);
+    return text === undefined ? [] : parseMetadata(text).entries;
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    return { entries: [], damaged, damagedAside };
+    if (error instanceof SyntaxError) return [];
+    throw error;
   }
 }
 

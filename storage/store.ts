@@ -4,7 +4,6 @@
 // size and time that it had then.
 
 import { statfs } from "node:fs/promises";
-import { statfsSync } from "node:fs";
 import type { FileRecord } from "../protocol/message.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 import { FileIntake } from "./intake.ts";
@@ -27,6 +26,7 @@ import { type Changes, freeId, type Knowledge, Reconciler, setModified } from ".
 import { entryOfShelved, type HeldContent, Shelf, type ShelvedFile } from "./shelf.ts";
 import { Removals } from "./removals.ts";
 import { Snapshots } from "./snapshots.ts";
+import { Space } from "./space.ts";
 
 const GiB = 1024 ** 3;
 /** Content reaches the disk for good within this time after it was kept. */
@@ -56,7 +56,7 @@ export class Store {
   readonly #unclaimed: Set<string>;
   #savedUnclaimed: string;
   #serial = 0;
-  #minFreeBytes: number;
+  readonly space: Space;
   #scanning: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -66,6 +66,7 @@ export class Store {
     private lock: Deno.FsFile,
     readonly nodeKey: string,
     readonly loaded: LoadedStore,
+    minFreeBytes: number,
   ) {
     this.layout = layout;
     this.shelf = new Shelf(journal);
@@ -82,7 +83,7 @@ export class Store {
       homes: new Map(loaded.suspects),
       now: options.now,
     });
-    this.#minFreeBytes = options.minFreeBytes ?? GiB;
+    this.space = new Space(layout.dir, minFreeBytes, () => this.removals.freeOldestSync());
   }
 
   /** Opens the store and takes it for this process. Throws `StorageError`. */
@@ -93,7 +94,7 @@ export class Store {
     try {
       await clearTemporaries(layout);
       const journal = new Journal(layout.journal, layout.temporaries);
-      const loaded = await loadStore(layout, journal, options.now);
+      const loaded = await loadStore(layout, journal, options.now, exists(layout.key));
       const store = new Store(
         options,
         layout,
@@ -101,11 +102,8 @@ export class Store {
         lock,
         await loadNodeKey(layout.key),
         loaded,
+        options.minFreeBytes ?? await usualMinFree(layout.dir),
       );
-      if (options.minFreeBytes === undefined) {
-        const { blocks, bsize } = await statfs(layout.dir);
-        store.#minFreeBytes = Math.max(GiB, Math.floor(blocks * bsize / 100));
-      }
       if (loaded.originsLost) await store.#disclaim();
       // Set aside only when what follows from it is written down: the next start must not forget it.
       await store.#saveUnclaimed();
@@ -134,17 +132,14 @@ export class Store {
 
   /** Bytes that may still be written. */
   freeBytes(): number {
-    const { bavail, bsize } = statfsSync(this.layout.dir);
-    return bavail * bsize - this.#minFreeBytes;
+    return this.space.freeBytes();
   }
 
   /** A place for content that arrives. Throws `StorageError`. */
   intake(maxBytes = this.options.maxFileBytes): FileIntake {
     this.#checkFolders();
     const path = `${this.layout.temporaries}/${++this.#serial}.part`;
-    return new FileIntake(path, Math.min(maxBytes, this.options.maxFileBytes), () => {
-      this.#checkSpace();
-    });
+    return new FileIntake(path, Math.min(maxBytes, this.options.maxFileBytes), this.space);
   }
 
   /** Keeps verified content under a readable name. Throws `StorageError`; the content is gone then. */
@@ -389,17 +384,12 @@ export class Store {
       throw asStorageError(cause, `Cannot write to ${this.layout.private}`);
     }
   }
+}
 
-  #checkSpace(): void {
-    do {
-      if (this.freeBytes() >= 0) return;
-    } while (this.removals.freeOldestSync());
-    const mib = Math.ceil(this.#minFreeBytes / 1024 ** 2);
-    throw new StorageError(
-      "no-space",
-      `Less than ${mib} MiB are free at ${this.layout.dir}; make room, or lower --min-free`,
-    );
-  }
+/** The larger of 1 GiB and 1 % of the disk. */
+async function usualMinFree(dir: string): Promise<number> {
+  const { blocks, bsize } = await statfs(dir);
+  return Math.max(GiB, Math.floor(blocks * bsize / 100));
 }
 
 async function syncPath(path: string): Promise<void> {

@@ -242,7 +242,7 @@ Deno.test("verify tells how many are good, which are not, where those are kept, 
   const lines = (await runCommand("verify", fake({ verify }))).split("\n");
   assert.equal(lines.length, 4);
   assert.match(lines[0]!, /^a\\u\{1b\}\.png .*no longer offered; it is fetched again.*\/1-a\.png$/);
-  assert.match(lines[1]!, /nobody else holds it.*\/2-b\.png$/);
+  assert.match(lines[1]!, /fetched again when somebody.*\/2-b\.png$/);
   assert.deepEqual(lines.slice(2), [
     "2 files changed or went away meanwhile",
     "1 file verified, 2 damaged",

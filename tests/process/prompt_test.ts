@@ -165,6 +165,35 @@ Deno.test({
 
 Deno.test({
   ...SANITIZED,
+  name: "what is found damaged before anybody is there is fetched again when its holder comes",
+  async fn() {
+    await using folder = await Folder.make();
+    const rotten = file("rotten.bin");
+    const args = ["--no-bootstrap", "--auto-fetch", "0"];
+    const options = { cwd: folder.path };
+    {
+      await using friend = await friendWith([]);
+      await using peer = await Program.peer("kashifm", args, options);
+      await friend.gossip(peer);
+      await friend.push(peer, rotten);
+      await peer.holds(rotten.fileId);
+      strictEqual(await peer.stop(), 0);
+    }
+    const path = folder.at("storage_kashifm", "rotten.bin");
+    const { mtime } = await Deno.stat(path);
+    await Deno.writeFile(path, rotten.content.with(1_000, rotten.content[1_000]! ^ 1));
+    await Deno.utime(path, mtime!, mtime!);
+    await using peer = await Program.peer("kashifm", [...args, "--verify"], options);
+    await peer.waitForLine(/rotten\.bin .*fetched again when somebody is found who holds it/);
+    await using friend = await friendWith([rotten]);
+    await friend.gossip(peer);
+    await peer.holds(rotten.fileId);
+    assertSameBytes(await peer.content(rotten.fileId), rotten.content, "rotten.bin");
+  },
+});
+
+Deno.test({
+  ...SANITIZED,
   name: "--verify reads everything again after the start, and says so",
   async fn() {
     await using folder = await Folder.make();

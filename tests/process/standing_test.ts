@@ -59,7 +59,10 @@ Deno.test({
     });
     match(row.left_alone!.why, /sent bytes that do not match/);
     ok(row.left_alone!.seconds > 0 && row.left_alone!.seconds <= 30);
+    strictEqual(row.refused, 2, "its lies are counted");
     strictEqual((await rowOf(program, "honest"))?.left_alone, null);
+    const { refused } = await program.api<{ refused: Record<string, number> }>("status");
+    deepStrictEqual(refused, { "content-mismatch": 2 });
     await terminal.command(
       "peers",
       /^liar .*left alone for \d+ s: it sent bytes that do not match/,

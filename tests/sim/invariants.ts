@@ -1,11 +1,44 @@
 // What must hold in every peer at every moment, whatever the network does. Cheap checks after each step,
 // full scans now and then; a violation ends the run with the host and the moment named.
 
-import { type Address, addressText, dialRefusal, type Voucher } from "../../protocol/address.ts";
+import { type Address, addressText, type Voucher } from "../../protocol/address.ts";
 import type { Effect, Input } from "../../protocol/effects.ts";
 import { verify } from "./content.ts";
 import type { Host } from "./host.ts";
 import type { Endpoint, Network } from "./network.ts";
+
+/**
+ * Addresses that nobody may have a peer dial on a stranger's word. Said here once more, in another way than the program
+ * says it: what is to be watched must not be the watchman.
+ */
+const NEVER =
+  /^(127\.|0\.|169\.254\.|22[4-9]\.|23\d\.|24\d\.|25[0-5]\.|::1$|::$|::ffff:127\.|f[ef][89a-f]|localhost$|127\.1$|2130706433$|0x7f)/i;
+const PRIVILEGED_PORTS = 1_024;
+
+/** Files that an input is about: only those can have changed. */
+function touchedBy(input: Input): string[] {
+  switch (input.kind) {
+    case "message": {
+      const { message } = input;
+      if (message.type === "GOSSIP_REPLY") return message.files.map(({ fileId }) => fileId);
+      if (message.type === "ANNOUNCE") return [message.file.fileId];
+      return message.type === "DELETE" || message.type === "GET_FILE" ? [message.fileId] : [];
+    }
+    case "held":
+      return input.files.map(({ file }) => file.fileId);
+    case "arrived":
+      return [input.held.file.fileId];
+    case "lost":
+      return [...input.fileIds];
+    case "want":
+    case "delete":
+    case "fetch-failed":
+    case "keep-failed":
+      return [input.fileId];
+    default:
+      return [];
+  }
+}
 
 /** Steps of one host between two full scans of it. */
 const SCAN_EVERY = 5_000;
@@ -17,7 +50,6 @@ export class Violation extends Error {
 }
 
 export class Invariants {
-  readonly #refusals = new Map<string, string | undefined>();
   readonly #verified = new Set<string>();
   readonly #steps = new Map<number, number>();
 
@@ -29,12 +61,12 @@ export class Invariants {
 
   /** No address is dialled that may not be, on the word of whoever named it. */
   onDial(from: Endpoint, to: Address, voucher: Voucher): void {
-    const key = `${voucher} ${addressText(to)}`;
-    let refusal = this.#refusals.get(key);
-    if (refusal === undefined && !this.#refusals.has(key)) {
-      refusal = dialRefusal(to.host, to.port, voucher, { ips: [], ports: [] });
-      this.#refusals.set(key, refusal);
-    }
+    const isStrangers = voucher === "remote";
+    let refusal = isStrangers && NEVER.test(to.host)
+      ? "nobody may have it dial"
+      : isStrangers && to.port < PRIVILEGED_PORTS
+      ? "has a privileged port"
+      : undefined;
     if (to.host === from.ip && to.port === from.port) refusal = "is its own";
     if (refusal) this.fail(`host ${from.index}`, `dials ${addressText(to)}, which ${refusal}`);
   }
@@ -44,7 +76,9 @@ export class Invariants {
     const lacking = host.causes.lacking(host.peer, input, effects);
     if (lacking !== undefined) this.fail(host.peerId, `an effect without a cause: ${lacking}`);
     const { membership, catalogue } = host.peer.state;
-    // A small peer is looked at whole after each step, a large one as often as it can be afforded.
+    this.#checkBounds(host);
+    for (const fileId of touchedBy(input)) this.#checkEntry(host, fileId);
+    // Besides, a small peer is looked at whole after each step, a large one as often as it can be afforded.
     const cost = catalogue.size + membership.size;
     const steps = (this.#steps.get(host.index) ?? 0) + 1;
     const isDue = steps >= (cost <= SMALL ? 1 : SCAN_EVERY);
@@ -58,26 +92,36 @@ export class Invariants {
 
   /** Everything about one host. */
   scan(host: Host): void {
-    const { catalogue, membership, nowMs } = host.peer.state;
+    const { catalogue } = host.peer.state;
     let held = 0;
-    for (const { file, held: isHeld, verified, holders } of catalogue.all()) {
-      if (catalogue.tombstones.has(file.fileId, nowMs)) {
-        this.fail(host.peerId, `lists ${file.fileId}, which is deleted`);
-      }
-      for (const peerId of holders) {
-        if (!membership.get(peerId)) {
-          this.fail(host.peerId, `names ${peerId} as a holder, untracked`);
-        }
-      }
-      if (!isHeld) continue;
-      held++;
-      if (!verified) this.fail(host.peerId, `holds ${file.fileId} unverified`);
-      if (!host.isLiar) this.checkContent(host, file.fileId);
+    for (const { file, held: isHeld } of catalogue.all()) {
+      this.#checkEntry(host, file.fileId);
+      if (isHeld) held++;
     }
     if (held !== catalogue.heldCount) this.fail(host.peerId, "counts what it holds wrongly");
+    this.#checkBounds(host);
+  }
+
+  #checkBounds(host: Host): void {
     for (const { name, size, max } of host.peer.sizes) {
       if (size > max) this.fail(host.peerId, `remembers ${size} of "${name}", more than ${max}`);
     }
+  }
+
+  /** What is listed is not deleted, its holders are tracked, and what is held verified and lies on the disk. */
+  #checkEntry(host: Host, fileId: string): void {
+    const { catalogue, membership, nowMs } = host.peer.state;
+    const entry = catalogue.get(fileId);
+    if (!entry) return;
+    if (catalogue.tombstones.has(fileId, nowMs)) {
+      this.fail(host.peerId, `lists ${fileId}, which is deleted`);
+    }
+    for (const peerId of entry.holders) {
+      if (!membership.get(peerId)) this.fail(host.peerId, `names ${peerId} as a holder, untracked`);
+    }
+    if (!entry.held) return;
+    if (!entry.verified) this.fail(host.peerId, `holds ${fileId} unverified`);
+    if (!host.isLiar) this.checkContent(host, fileId);
   }
 
   /** What is held lies on the disk, and is what its id says. */

@@ -158,6 +158,21 @@ for (const [journal, damage] of Object.entries(JOURNAL)) {
   });
 }
 
+Deno.test("when metadata.json and the journal are both older ones, the last good one still knows whose files are", async () => {
+  await survives(async ({ layout }) => {
+    await Deno.copyFile(layout.metadata, layout.lastGood);
+    await Deno.writeTextFile(layout.metadata, "{}");
+    const lines = (await Deno.readTextFile(layout.journal)).split("\n");
+    await Deno.writeTextFile(layout.journal, lines.filter((line) => line !== "")[0] + "\n");
+  }, nothingStolen);
+});
+
+Deno.test("when all that the store remembered is gone but its key, nothing is published as ours", async () => {
+  await survives(async ({ layout }) => {
+    for (const path of [layout.metadata, layout.lastGood, layout.journal]) await Deno.remove(path);
+  }, nothingStolen);
+});
+
 /** Damages that can be seen; with a swapped or removed file nobody can know that there was more. */
 const VISIBLE = ["metadata.json is truncated", "metadata.json is emptied"];
 

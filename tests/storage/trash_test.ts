@@ -236,9 +236,9 @@ Deno.test("the oldest in the trash goes first, and only until there is room", as
       ids.push(file.fileId);
     }
     // A disk that has room again once two of three are gone.
-    world.store.freeBytes = () => isFull && world.store.removals.ids().length > 1 ? -1 : 1;
+    world.store.space.freeBytes = () => isFull && world.store.removals.ids().length > 1 ? -1 : 1e9;
     isFull = true;
-    world.store.intake().abort();
+    world.store.space.take(64 * 1024 ** 2);
     assert.deepEqual(world.store.removals.ids(), [ids[2]]);
   });
 });

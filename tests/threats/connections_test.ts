@@ -344,3 +344,24 @@ Deno.test(
     }
   },
 );
+
+Deno.test(
+  "threat 8: connections to the web port that use up all descriptors end nothing, and it answers when they go",
+  SANITIZED,
+  async () => {
+    await using world = await World.make(GENEROUS, LIMITED);
+    const { program } = world;
+    const raws = await Raw.openMany({ host: "127.0.0.1", port: program.httpPort }, 200, FLOOD);
+    try {
+      await program.until("all descriptors to be in use", async () => {
+        return await descriptors(program.pid) >= 126;
+      });
+    } finally {
+      for (const raw of raws) raw.close();
+    }
+    await program.until("an answer of the pages", async () => {
+      return await program.status().then(() => true, () => undefined);
+    });
+    await world.honest.check();
+  },
+);

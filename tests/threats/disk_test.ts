@@ -191,3 +191,49 @@ Deno.test({
     deepStrictEqual(metadataOf(disk.store), before);
   },
 });
+
+/** Pushes a file of this size; `holds` and `files` tell what became of it. */
+async function pushed(program: Program, name: string, sizeBytes: number): Promise<string> {
+  const file = randomFile(name, "eve", sizeBytes);
+  await bring(program, dataOf(file), "127.0.0.66");
+  return file.fileId;
+}
+
+Deno.test({
+  ...noDisk,
+  ignore: !hasSmallDisk || !hasTerminal,
+  name: "threat 14: on a disk that is really full what was deleted makes room for what comes",
+  async fn() {
+    await using folder = await Folder.make();
+    await using disk = await SmallDisk.mount(folder);
+    const args = [...ALONE, ...BRISK, "--min-free", "0", "--dir", disk.dir, "--log-level", "ERROR"];
+    await using terminal = await Terminal.peer("kashifm", args, folder);
+    const { program } = terminal;
+    for (const name of ["a", "b"]) {
+      await Deno.writeFile(folder.at(name), randomFile("", "", 300_000).content);
+      const [, fileId] = await terminal.command(`push ${folder.at(name)}`, /Shared . as (\w{64})/);
+      await terminal.command(`delete ${fileId}`, /Deleted/);
+    }
+    const trash = async () =>
+      (await program.api<{ trash: { files: number } }>("status")).trash.files;
+    await program.until("both in the trash", async () => await trash() === 2);
+    await program.holds(await pushed(program, "more than is free.bin", 500_000));
+    strictEqual(await trash(), 1, "the oldest gave its room, the other stays");
+  },
+});
+
+Deno.test({
+  ...noDisk,
+  name: "threat 14: what comes leaves the space free that is to stay so",
+  async fn() {
+    await using folder = await Folder.make();
+    await using disk = await SmallDisk.mount(folder);
+    const args = [...ALONE, ...BRISK, "--min-free", "400KiB", "--dir", disk.dir];
+    await using program = await Program.peer("kashifm", args, { cwd: folder.path });
+    await program.holds(await pushed(program, "fits.bin", 300_000));
+    const refused = await pushed(program, "does not.bin", 400_000);
+    await program.waitForLine(/Less than 1 MiB would be free/);
+    await program.holds(await pushed(program, "small.bin", 10_000));
+    ok(!(await program.files()).some(({ file_id, has_copy }) => file_id === refused && has_copy));
+  },
+});

@@ -87,6 +87,25 @@ Deno.test(
 );
 
 Deno.test(
+  "threat 23: one machine invents 400 peers and has 256 places, the default, and not one more",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", ALONE, { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    const [host, there] = ["127.0.0.88", 400];
+    const at = async () => (await program.peers()).filter((peer) => peer.host === host).length;
+    for (let i = 0; i < there; i++) {
+      const names = { peerId: `invented-${i}`, host, port: 20_000 + i };
+      await bring(program, { type: "GOSSIP", id: crypto.randomUUID(), ...names }, host);
+    }
+    await honest.gossip();
+    strictEqual(await at(), 256);
+    await honest.check();
+  },
+);
+
+Deno.test(
   "threat 23: an honest peer that comes when all places are taken by invented ones is answered",
   SANITIZED,
   async () => {
