@@ -346,7 +346,8 @@ export class Node {
     };
     let connection: Connection | undefined;
     try {
-      connection = await this.#dialer.dial(to, voucher);
+      const rank = what === "GOSSIP_REPLY" ? "answer" : "news";
+      connection = await this.#dialer.dial(to, voucher, rank);
       this.#outgoing.add(connection);
       await connection.write(bytes, this.options.limits.messageTimeoutMs);
       await connection.closeWrite();

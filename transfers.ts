@@ -89,7 +89,7 @@ export class Transfers {
     let intake: StoreIntake | undefined;
     let connection: Connection | undefined;
     try {
-      connection = await dialer.dial(from, voucher, true);
+      connection = await dialer.dial(from, voucher, "file");
       this.#dialled.add(connection);
       this.options.onSent("GET_FILE", from);
       intake = store.intake();
@@ -219,7 +219,7 @@ export class Transfers {
     const ticket = { for: "copy", fileId: file.fileId } as const;
     let connection: Connection | undefined;
     try {
-      connection = await dialer.dial(to, voucher, true);
+      connection = await dialer.dial(to, voucher, "file");
       const reader = store.reader(file.fileId);
       if (!reader) throw new Error("The file is not here any more");
       this.#dialled.add(connection);

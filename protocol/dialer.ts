@@ -42,10 +42,21 @@ function isOutOfDescriptors(error: unknown): boolean {
   return code === "EMFILE" || code === "ENFILE";
 }
 
+/** What a dial is for: somebody waits for a file, for an answer, or nobody waits. */
+export type DialRank = "file" | "answer" | "news";
+const RANKS: readonly DialRank[] = ["file", "answer", "news"];
+/** Dials kept free of news: announcing to hundreds, some of them dead, must not hold answers up. */
+const KEPT_FOR_ANSWERS = 2;
+
+interface Waiting {
+  readonly key: string;
+  readonly go: (dead?: DialError) => void;
+}
+
 /** Opens connections: a bounded number at once, each within its deadline, none to forbidden addresses. */
 export class Dialer {
-  #open = 0;
-  readonly #waiting: { readonly key: string; readonly go: (dead?: DialError) => void }[] = [];
+  readonly #open: Record<DialRank, number> = { file: 0, answer: 0, news: 0 };
+  readonly #waiting: Record<DialRank, Waiting[]> = { file: [], answer: [], news: [] };
   readonly #deadUntil = new Map<string, number>();
   #stopped = false;
 
@@ -56,11 +67,11 @@ export class Dialer {
 
   /**
    * Throws `DialError` when the address is refused, not resolved, silent or forbidden.
-   * `urgent`: somebody waits for a file; it goes before gossip.
+   * Files go before answers, and those before news.
    */
-  async dial(to: Address, voucher: Voucher, urgent = false): Promise<Connection> {
+  async dial(to: Address, voucher: Voucher, rank: DialRank = "news"): Promise<Connection> {
     const key = addressText(to);
-    await this.#turn(key, voucher, urgent);
+    await this.#turn(key, voucher, rank);
     try {
       const ip = await this.#resolve(to.host, AbortSignal.timeout(this.limits.dialTimeoutMs));
       const refusal = dialRefusal(ip, to.port, voucher, this.own());
@@ -73,7 +84,7 @@ export class Dialer {
     } catch (cause) {
       throw this.#explain(key, cause);
     } finally {
-      this.#open--;
+      this.#open[rank]--;
       this.#startNext();
     }
   }
@@ -81,36 +92,50 @@ export class Dialer {
   /** Ends all that wait. */
   close(): void {
     this.#stopped = true;
-    for (const { go } of this.#waiting.splice(0)) go(new DialError(false, "This peer is stopping"));
+    for (const rank of RANKS) {
+      for (const { go } of this.#waiting[rank].splice(0)) {
+        go(new DialError(false, "This peer is stopping"));
+      }
+    }
   }
 
-  async #turn(key: string, voucher: Voucher, urgent: boolean): Promise<void> {
+  async #turn(key: string, voucher: Voucher, rank: DialRank): Promise<void> {
     if (this.#stopped) throw new DialError(false, "This peer is stopping");
     const deadUntil = this.#deadUntil.get(key);
     if (
-      voucher !== "operator" && !urgent && deadUntil !== undefined && performance.now() < deadUntil
+      voucher !== "operator" && rank !== "file" && deadUntil !== undefined &&
+      performance.now() < deadUntil
     ) {
       throw new DialError(false, `${key} did not answer a moment ago`);
     }
-    if (this.#open < this.limits.maxDials) {
-      this.#open++;
+    if (this.#mayStart(rank)) {
+      this.#open[rank]++;
       return;
     }
-    if (this.#waiting.length >= MAX_WAITING_DIALS) {
+    const waiting = this.#waiting[rank];
+    if (waiting.length >= MAX_WAITING_DIALS) {
       throw new DialError(false, `${key} is not dialled: too many wait to be`);
     }
-    const dead = await new Promise<DialError | undefined>((go) => {
-      if (urgent) this.#waiting.unshift({ key, go });
-      else this.#waiting.push({ key, go });
-    });
+    const dead = await new Promise<DialError | undefined>((go) => waiting.push({ key, go }));
     if (dead) throw dead;
   }
 
+  #mayStart(rank: DialRank): boolean {
+    const { file, answer, news } = this.#open;
+    const { maxDials } = this.limits;
+    if (file + answer + news >= maxDials) return false;
+    return rank !== "news" || news < Math.max(1, maxDials - KEPT_FOR_ANSWERS);
+  }
+
   #startNext(): void {
-    const next = this.#open < this.limits.maxDials ? this.#waiting.shift() : undefined;
-    if (!next) return;
-    this.#open++;
-    next.go();
+    for (const rank of RANKS) {
+      if (!this.#mayStart(rank)) continue;
+      const next = this.#waiting[rank].shift();
+      if (!next) continue;
+      this.#open[rank]++;
+      next.go();
+      return;
+    }
   }
 
   /** Waits for a descriptor where none is left: that the other side is there has nothing to do with it. */
@@ -152,8 +177,12 @@ export class Dialer {
       this.#deadUntil.set(key, performance.now() + DEAD_MS);
       // Whatever else waits for the same address would wait in vain, and keep others waiting.
       const dead = new DialError(false, `${key} does not answer`);
-      for (let i = this.#waiting.length - 1; i >= 0; i--) {
-        if (this.#waiting[i]!.key === key) this.#waiting.splice(i, 1)[0]!.go(dead);
+      for (const rank of RANKS) {
+        const waiting = this.#waiting[rank].splice(0);
+        for (const each of waiting) {
+          if (each.key === key) each.go(dead);
+          else this.#waiting[rank].push(each);
+        }
       }
     }
     if (isOutOfDescriptors(cause)) {

@@ -1,6 +1,6 @@
 // A network of 8 real processes that lives for a while: files come and go, peers are killed and come back, and among
-// them are dummies that misbehave. Prints what each peer that is never killed uses, once a minute; lines that stay
-// flat are the result. `deno task soak [minutes]`, 10 by default. Fails when something is unexpected or grows.
+// them are dummies that misbehave. Prints what each of them uses, once a minute; lines that stay flat are the result.
+// `deno task soak [minutes]`, 10 by default. Fails when one that is never killed grows, or says ERROR.
 
 import { descriptors, memoryMib } from "../hostile/gauge.ts";
 import { shout } from "../hostile/raw.ts";
@@ -16,6 +16,7 @@ const STEP_MS = 1_000;
 const FILES_EACH = 25;
 /** Of a steady peer, from the second minute to the last one. */
 const MOST_GROWTH_MIB = 40;
+const MOST_GROWTH_DESCRIPTORS = 20;
 
 const MISBEHAVING = ["slow", "corrupt", "garbage"] as const;
 const random = new Random(seed);
@@ -59,6 +60,10 @@ async function row({ name, program }: Member): Promise<Record<string, string | n
     refused,
     errors: program.lines.filter((line) => line.includes(" ERROR ")).length,
   };
+}
+
+function tell(row: Record<string, string | number>): void {
+  console.log(Object.entries(row).map(([key, value]) => `${key} ${value}`).join(", "));
 }
 
 async function addFile(member: Member, serial: number): Promise<void> {
@@ -126,10 +131,15 @@ async function soak(): Promise<boolean> {
         await step(members, folder, ++serial);
         await sleep(STEP_MS);
       }
-      for (const member of steady) {
+      for (const member of members) {
+        if (!member.program.isRunning) continue;
         const now = { minute, ...await row(member) };
         rows.push(now);
-        console.log(Object.entries(now).map(([key, value]) => `${key} ${value}`).join(", "));
+        tell(now);
+      }
+      for (const [i, { pid }] of dummies.entries()) {
+        const used = { "memory MiB": Math.round(await memoryMib(pid)) };
+        tell({ minute, peer: MISBEHAVING[i]!, ...used, descriptors: await descriptors(pid) });
       }
     }
   } finally {
@@ -139,10 +149,13 @@ async function soak(): Promise<boolean> {
   let isFine = true;
   for (const { name, program } of steady) {
     const own = rows.filter(({ peer }) => peer === name);
-    const memory = own.map((each) => Number(each["memory MiB"]));
-    const grown = memory.at(-1)! - memory[Math.min(1, memory.length - 1)]!;
-    console.log(`${name}: memory grew by ${grown} MiB from the second minute on`);
-    if (grown > MOST_GROWTH_MIB) isFine = false;
+    const growth = (key: string) => {
+      const values = own.map((each) => Number(each[key]));
+      return values.at(-1)! - values[Math.min(1, values.length - 1)]!;
+    };
+    const [memory, open] = [growth("memory MiB"), growth("descriptors")];
+    console.log(`${name}: from the second minute on ${memory} MiB and ${open} descriptors more`);
+    if (memory > MOST_GROWTH_MIB || open > MOST_GROWTH_DESCRIPTORS) isFine = false;
     for (const line of program.lines.filter((line) => line.includes(" ERROR "))) {
       console.log(`${name}: ${line}`);
       isFine = false;

@@ -239,6 +239,36 @@ Deno.test("A refused dial says so in words, and frees its place for the next", a
   }
 });
 
+Deno.test("Files are dialled for before answers, and answers before news", async () => {
+  using server = holding({
+    limits: { ...limits, maxConnections: 99, maxConnectionsPerAddress: 99 },
+  });
+  const dialer = new Dialer({ ...dialLimits, maxDials: 1 }, nothingOwn);
+  const done: string[] = [];
+  const dial = async (rank: "file" | "answer" | "news") => {
+    const to = { host: "127.0.0.1", port: server.listener.port };
+    const connection = await dialer.dial(to, "local", rank);
+    done.push(rank);
+    connection.close();
+  };
+  await Promise.all((["news", "news", "answer", "news", "file", "answer"] as const).map(dial));
+  assert.deepEqual(done, ["news", "file", "answer", "answer", "news", "news"]);
+});
+
+Deno.test("An answer does not wait behind news", async () => {
+  using server = holding();
+  const dialer = new Dialer({ maxDials: 4, dialTimeoutMs: 60_000 }, nothingOwn);
+  const to = { host: "127.0.0.1", port: server.listener.port };
+  const dials = Array.from({ length: 20 }, () => dialer.dial(to, "local", "news"));
+  const answer = dialer.dial(to, "local", "answer");
+  const first = await Promise.race([
+    answer.then(() => "answer"),
+    Promise.all(dials.slice(3)).then(() => "news"),
+  ]);
+  assert.equal(first, "answer", "twenty of the news waited before it");
+  for (const connection of await Promise.all([...dials, answer])) connection.close();
+});
+
 Deno.test("A name that leads nowhere is a dial that fails", async () => {
   const dialer = new Dialer(dialLimits, nothingOwn);
   await assert.rejects(
