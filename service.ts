@@ -209,7 +209,12 @@ export class Service {
     try {
       const changes = await this.store.scan(this.#knowledge());
       if (this.#stopped) return;
-      const { found, published, lost, unsettled } = changes;
+      const { found, published, lost, unsettled, isRemade } = changes;
+      if (isRemade) {
+        const text =
+          `${this.store.layout.dir} was removed; it is made anew, without what was in it`;
+        this.#trouble(new Error(text));
+      }
       if (lost.length > 0) this.node.dispatch({ kind: "lost", fileIds: lost });
       const held = (files: Changes["found"]): HeldContent[] =>
         files.map(({ file, placement, pushed }) => ({

@@ -39,6 +39,8 @@ export interface Changes {
   unsettled: number;
   /** Names whose content could not be read, with the reason. */
   unreadable: { readonly name: string; readonly text: string }[];
+  /** The folder had been removed, and was made anew. */
+  isRemade?: boolean;
 }
 
 interface Look {

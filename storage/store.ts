@@ -297,9 +297,10 @@ export class Store {
 
   async #scan(knowledge: Knowledge, atStart: boolean): Promise<Changes> {
     try {
-      await this.#remakeFolders();
+      const isRemade = await this.#remakeFolders();
       removeLeftovers();
       const changes = await this.#reconciler.scan(knowledge, atStart);
+      changes.isRemade = isRemade;
       this.shelf.remove(changes.lost);
       this.shelf.add([...changes.found, ...changes.published]);
       await this.#saveUnclaimed();
@@ -310,8 +311,9 @@ export class Store {
   }
 
   /** Somebody removed the folder under us: it is made anew, empty, so that files can be kept again. */
-  async #remakeFolders(): Promise<void> {
-    if (exists(this.layout.temporaries) && exists(this.layout.journal)) return;
+  async #remakeFolders(): Promise<boolean> {
+    if (exists(this.layout.temporaries) && exists(this.layout.journal)) return false;
+    const isGone = !exists(this.layout.private);
     await makeFolders(this.layout);
     if (!exists(this.layout.lock)) {
       const lock = await lockStore(this.layout);
@@ -319,6 +321,7 @@ export class Store {
       this.lock = lock;
     }
     this.compactJournal();
+    return isGone;
   }
 
   /** Nobody knows whose the files here are: they must not be published as ours. */
