@@ -41,14 +41,18 @@ export class Downloads {
   /** What is remembered, against its bounds. */
   get sizes(): Bounded[] {
     return [
-      { name: "downloads running", size: this.#active.size, max: MAX_DOWNLOADS },
-      { name: "downloads waiting", size: this.#queue.size, max: MAX_QUEUED_DOWNLOADS },
+      { name: "downloads running", size: () => this.#active.size, max: () => MAX_DOWNLOADS },
+      { name: "downloads waiting", size: () => this.#queue.size, max: () => MAX_QUEUED_DOWNLOADS },
       {
         name: "downloads insisted on",
-        size: this.#insisted.size,
-        max: MAX_DOWNLOADS + MAX_QUEUED_DOWNLOADS,
+        size: () => this.#insisted.size,
+        max: () => MAX_DOWNLOADS + MAX_QUEUED_DOWNLOADS,
       },
-      { name: "sources that failed", size: this.#failures.size, max: MAX_QUEUED_DOWNLOADS },
+      {
+        name: "sources that failed",
+        size: () => this.#failures.size,
+        max: () => MAX_QUEUED_DOWNLOADS,
+      },
     ];
   }
 

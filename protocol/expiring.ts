@@ -3,8 +3,8 @@
 /** How much a collection holds, and how much it may; what the invariants of the simulation look at. */
 export interface Bounded {
   readonly name: string;
-  readonly size: number;
-  readonly max: number;
+  readonly size: () => number;
+  readonly max: () => number;
 }
 
 /** A set whose members leave by themselves: after `lifeMs`, or when `maxSize` newer ones came. */

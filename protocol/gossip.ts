@@ -72,10 +72,14 @@ export class Gossiping {
   get sizes(): Bounded[] {
     const { maxPeers } = this.state.config.limits;
     return [
-      { name: "gossips seen", size: this.#seen.size, max: MAX_SEEN_GOSSIPS },
-      { name: "originators", size: this.#originators.size, max: this.#originators.maxKeys },
-      { name: "gossips not handed on yet", size: this.#unresolved.size, max: maxPeers },
-      { name: "probes", size: this.#probes.size, max: maxPeers },
+      { name: "gossips seen", size: () => this.#seen.size, max: () => MAX_SEEN_GOSSIPS },
+      {
+        name: "originators",
+        size: () => this.#originators.size,
+        max: () => this.#originators.maxKeys,
+      },
+      { name: "gossips not handed on yet", size: () => this.#unresolved.size, max: () => maxPeers },
+      { name: "probes", size: () => this.#probes.size, max: () => maxPeers },
       ...this.joining.sizes,
     ];
   }

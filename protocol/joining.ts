@@ -43,9 +43,9 @@ export class Joining {
   get sizes(): Bounded[] {
     const max = this.state.config.bootstraps.length + MAX_REJOIN_PEERS;
     return [
-      { name: "joins under way", size: this.#pending.size, max },
-      { name: "silent bootstraps", size: this.#silentBootstraps.size, max },
-      { name: "places of bootstraps", size: this.#ledTo.size, max },
+      { name: "joins under way", size: () => this.#pending.size, max: () => max },
+      { name: "silent bootstraps", size: () => this.#silentBootstraps.size, max: () => max },
+      { name: "places of bootstraps", size: () => this.#ledTo.size, max: () => max },
     ];
   }
 

@@ -83,13 +83,13 @@ export class Lists {
   get sizes(): Bounded[] {
     const { maxPeers: max } = this.state.config.limits;
     return [
-      { name: "lists going out", size: this.#outboxes.size, max },
-      { name: "lists coming in", size: this.#inboxes.size, max },
-      { name: "lists told", size: this.#told.size, max },
-      { name: "lists heard", size: this.#heard.size, max },
-      { name: "kinds of lists", size: this.#cuts.size, max: 4 },
-      { name: "reply budgets", size: this.#replies.size, max: this.#replies.maxKeys },
-      { name: "byte budgets", size: this.#bytes.size, max: this.#bytes.maxKeys },
+      { name: "lists going out", size: () => this.#outboxes.size, max: () => max },
+      { name: "lists coming in", size: () => this.#inboxes.size, max: () => max },
+      { name: "lists told", size: () => this.#told.size, max: () => max },
+      { name: "lists heard", size: () => this.#heard.size, max: () => max },
+      { name: "kinds of lists", size: () => this.#cuts.size, max: () => 4 },
+      { name: "reply budgets", size: () => this.#replies.size, max: () => this.#replies.maxKeys },
+      { name: "byte budgets", size: () => this.#bytes.size, max: () => this.#bytes.maxKeys },
     ];
   }
 

@@ -14,6 +14,8 @@ type MessageInput = Extract<Input, { kind: "message" }>;
 
 export class Peer {
   readonly state: PeerState;
+  /** Everything that is remembered, against its bounds. */
+  readonly sizes: readonly Bounded[];
   readonly #gossiping: Gossiping;
   readonly #lists: Lists;
   readonly #sharing: Sharing;
@@ -25,6 +27,12 @@ export class Peer {
     this.#gossiping = new Gossiping(this.state, this.#lists, (alone) => {
       this.#sharing.startAutoFetch(alone);
     });
+    this.sizes = [
+      ...this.state.sizes,
+      ...this.#gossiping.sizes,
+      ...this.#lists.sizes,
+      ...this.#sharing.sizes,
+    ];
   }
 
   /** Whether the first lists are here. */
@@ -35,16 +43,6 @@ export class Peer {
   /** Downloads that run or wait. */
   get pendingDownloads(): number {
     return this.#sharing.downloads.pending;
-  }
-
-  /** Everything that is remembered, against its bounds. */
-  get sizes(): readonly Bounded[] {
-    return [
-      ...this.state.sizes,
-      ...this.#gossiping.sizes,
-      ...this.#lists.sizes,
-      ...this.#sharing.sizes,
-    ];
   }
 
   /**

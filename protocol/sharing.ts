@@ -58,10 +58,10 @@ export class Sharing {
   /** What is remembered, against its bounds. */
   get sizes(): Bounded[] {
     return [
-      { name: "pushing addresses", size: this.#pushes.size, max: this.#pushes.maxKeys },
-      { name: "deleting peers", size: this.#deletes.size, max: this.#deletes.maxKeys },
-      { name: "copies under way", size: this.#copies.size, max: MAX_COPIES },
-      { name: "files being kept", size: this.#keeping.size, max: MAX_KEEPING },
+      { name: "pushing addresses", size: () => this.#pushes.size, max: () => this.#pushes.maxKeys },
+      { name: "deleting peers", size: () => this.#deletes.size, max: () => this.#deletes.maxKeys },
+      { name: "copies under way", size: () => this.#copies.size, max: () => MAX_COPIES },
+      { name: "files being kept", size: () => this.#keeping.size, max: () => MAX_KEEPING },
       ...this.downloads.sizes,
     ];
   }

@@ -70,24 +70,24 @@ export class PeerState {
     const { maxPeers, maxCatalogueEntries } = this.config.limits;
     const { membership, catalogue, standing } = this;
     return [
-      { name: "peers", size: membership.size, max: maxPeers },
+      { name: "peers", size: () => membership.size, max: () => maxPeers },
       {
         name: "files known",
-        size: catalogue.size,
-        max: Math.max(maxCatalogueEntries, catalogue.heldCount),
+        size: () => catalogue.size,
+        max: () => Math.max(maxCatalogueEntries, catalogue.heldCount),
       },
-      { name: "tombstones", size: catalogue.tombstones.size, max: MAX_TOMBSTONES },
-      { name: "peers with holdings", size: catalogue.peersWithHoldings, max: maxPeers },
+      { name: "tombstones", size: () => catalogue.tombstones.size, max: () => MAX_TOMBSTONES },
+      { name: "peers with holdings", size: () => catalogue.peersWithHoldings, max: () => maxPeers },
       {
         name: "files unwanted",
-        size: catalogue.unwanted.size,
-        max: maxCatalogueEntries + MAX_TOMBSTONES,
+        size: () => catalogue.unwanted.size,
+        max: () => maxCatalogueEntries + MAX_TOMBSTONES,
       },
-      { name: "offenders", size: standing.size, max: MAX_OFFENDERS },
+      { name: "offenders", size: () => standing.size, max: () => MAX_OFFENDERS },
       {
         name: "places dialled",
-        size: this.#perDestination.size,
-        max: this.#perDestination.maxKeys,
+        size: () => this.#perDestination.size,
+        max: () => this.#perDestination.maxKeys,
       },
     ];
   }

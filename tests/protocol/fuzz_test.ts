@@ -206,7 +206,7 @@ function live(machine: Machine, got: readonly (Message | string)[], random: Rand
   const check = (effects: Effect[]) => {
     all.push(JSON.stringify(effects, (key, part) => key === "bytes" ? textOf(part) : part));
     for (const { name, size, max } of machine.peer.sizes) {
-      ok(size <= max, `${size} of "${name}", of which there may be ${max}`);
+      ok(size() <= max(), `${size()} of "${name}", of which there may be ${max()}`);
     }
     for (const { bytes } of only(effects, "send")) {
       strictEqual(readBack(bytes).length, 1, "what is sent is one whole message");

@@ -104,7 +104,9 @@ export class Invariants {
 
   #checkBounds(host: Host): void {
     for (const { name, size, max } of host.peer.sizes) {
-      if (size > max) this.fail(host.peerId, `remembers ${size} of "${name}", more than ${max}`);
+      if (size() > max()) {
+        this.fail(host.peerId, `remembers ${size()} of "${name}", more than ${max()}`);
+      }
     }
   }
 

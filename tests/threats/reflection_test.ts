@@ -94,6 +94,31 @@ Deno.test(
 );
 
 Deno.test(
+  "threat 20: a destination gets so many bytes of replies a minute, also when it asks for them itself",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    const budget = 300_000;
+    const args = [...ALONE, ...QUICK, "--reply-bytes-per-minute", `${budget}`];
+    await using program = await Program.peer("kashifm", args, { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    await holdMany(program, 800); // more than 200 kB of list
+    await using greedy = await HostileServer.sink({ host: "127.0.0.78" });
+    for (let i = 0; i < 5; i++) {
+      await bring(
+        program,
+        gossipOf({ host: greedy.host, port: greedy.port }, "greedy"),
+        greedy.host,
+      );
+    }
+    await program.until("a list", () => greedy.bytes > budget / 3);
+    await untilQuiet(honest, greedy);
+    ok(greedy.bytes <= budget + 10_000, `${greedy.bytes} bytes, with gossip`);
+    await honest.get();
+  },
+);
+
+Deno.test(
   "threat 20: the first reply to an address that proved nothing is small, and whole lists come later",
   SANITIZED,
   async () => {
