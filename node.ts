@@ -14,6 +14,7 @@ import { Refusals } from "./protocol/refusals.ts";
 import { Peer } from "./protocol/peer.ts";
 import { Dialer, DialError } from "./protocol/dialer.ts";
 import { type Connection, Listener } from "./protocol/tcp.ts";
+import { Moving, type Transfer } from "./moving.ts";
 import { type PushIntake, Transfers, type TransferStore } from "./transfers.ts";
 
 type PushVerdict = Extract<Effect, { kind: "push-verdict" }>;
@@ -54,6 +55,8 @@ export interface NodeOptions {
   readonly sendFile?: typeof sendFile;
   /** Hears of everything, in order. Must not throw. */
   readonly onEvent: (event: NodeEvent) => void;
+  /** A transfer ended, however it did. */
+  readonly onMoved?: (transfer: Transfer) => void;
   /** The catalogue, the peers or the tombstones changed. */
   readonly onSave: () => void;
 }
@@ -62,13 +65,21 @@ export interface NodeOptions {
 export interface Counters {
   readonly received: Map<string, number>;
   readonly sent: Map<string, number>;
+  /** What could not be sent. */
+  readonly unsent: Map<string, number>;
   readonly refused: Refusals;
 }
 
 export class Node {
   readonly peer: Peer;
   readonly transfers: Transfers;
-  readonly counters: Counters = { received: new Map(), sent: new Map(), refused: new Refusals() };
+  readonly moving: Moving;
+  readonly counters: Counters = {
+    received: new Map(),
+    sent: new Map(),
+    unsent: new Map(),
+    refused: new Refusals(),
+  };
   readonly startedMs = performance.now();
   readonly address: Address;
   readonly #listener: Listener;
@@ -106,6 +117,7 @@ export class Node {
       boot: crypto.randomUUID().slice(0, 18),
       random: () => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32,
     });
+    this.moving = new Moving(() => performance.now(), options.onMoved);
     this.transfers = new Transfers({
       store: options.store,
       dialer: this.#dialer,
@@ -113,7 +125,7 @@ export class Node {
       ext: () => this.peer.state.ext,
       dispatch: (input) => this.dispatch(input),
       pushedBytes: () => this.peer.state.catalogue.pushedBytes,
-      nowMs: () => performance.now(),
+      moving: this.moving,
       sendFile: options.sendFile ?? sendFile,
       onSent: (what, to) => this.#sent(what, to),
     });
@@ -125,7 +137,7 @@ export class Node {
       inbound: this.#listener.connections,
       outbound: this.#outgoing.size,
       jobs: this.#jobs.size,
-      transfers: this.transfers.running.length,
+      transfers: this.moving.running.length,
       downloads: this.peer.pendingDownloads,
       waiters: this.#waiters.size,
     };
@@ -165,6 +177,15 @@ export class Node {
     throw new Error(outcome ?? "This peer is stopping");
   }
 
+  /** Ends a transfer, and with it the download or the pushes that it belongs to. False when it has ended. */
+  cancel(id: number): boolean {
+    const move = this.moving.get(id);
+    if (move?.state !== "running") return false;
+    move.cancel();
+    if (move.kind === "fetch") this.dispatch({ kind: "cancel", fileId: move.fileId });
+    return true;
+  }
+
   /** Stops within `STOP_MS`: no new work, transfers finish or are given up. */
   async stop(): Promise<void> {
     if (this.#stopping) return;
@@ -172,7 +193,7 @@ export class Node {
     clearInterval(this.#ticker);
     this.#listener.stop();
     const until = performance.now() + STOP_MS;
-    while (this.transfers.running.length > 0 && performance.now() < until) {
+    while (this.moving.running.length > 0 && performance.now() < until) {
       await new Promise((go) => setTimeout(go, 50));
     }
     this.#dialer.close();
@@ -228,7 +249,10 @@ export class Node {
     if (event.name === "refused") this.counters.refused.note(event.who, event.reason);
     if (event.name === "downloaded") this.#tellWaiters(event.file.fileId, `from ${event.source}`);
     if (event.name === "held") this.#tellWaiters(event.file.fileId, `from ${event.file.owner}`);
-    if (event.name === "download-failed") this.#tellWaiters(event.fileId, event.text);
+    if (event.name === "download-failed") {
+      this.moving.neverBegan(event.fileId, event.fileName, event.text);
+      this.#tellWaiters(event.fileId, event.text);
+    }
     this.options.onEvent(event);
   }
 
@@ -289,7 +313,7 @@ export class Node {
         this.#listener.moved(connection, 0); // content begins
         return this.transfers.beginPush(ip, fileId, (bytes) => {
           this.#listener.moved(connection, bytes);
-        });
+        }, connection);
       },
       onPush: (intake, file) => {
         this.#listener.completed(connection);
@@ -364,6 +388,7 @@ export class Node {
       ) {
         this.options.onEvent({ name: "trouble", text: stackOf(error) });
       }
+      count(this.counters.unsent, what);
       this.options.onEvent({ name: "send-failed", what, text });
       // What was asked stays open where the trouble is ours: it must not end a peer or its name.
       const isOurs = error instanceof DialError && error.isOurs;

@@ -5,6 +5,7 @@ import type { Entry } from "./protocol/catalogue.ts";
 import { isFileId } from "./protocol/fileid.ts";
 import type { FileRecord } from "./protocol/message.ts";
 import type { Node } from "./node.ts";
+import type { FileIntake } from "./storage/intake.ts";
 import type { Store } from "./storage/store.ts";
 
 /** How far a verification is. */
@@ -98,6 +99,23 @@ export class Requests {
   /** Shares a file from anywhere on this machine: a copy in the store, announced and pushed. Throws `Error`. */
   async push(path: string): Promise<FileRecord> {
     const held = await this.store.publish(path, (fileId) => this.isTaken(fileId));
+    this.node.dispatch({ kind: "held", files: [held], how: "published" });
+    return held.file;
+  }
+
+  /** A place for content that somebody sends. Throws `StorageError`. */
+  receive(): FileIntake {
+    return this.store.intake();
+  }
+
+  /** Shares what was received, under a name of ours. Throws `StorageError`. */
+  async share(intake: FileIntake, name: string, modifiedSeconds: number): Promise<FileRecord> {
+    const held = await this.store.publishIntake(
+      intake,
+      name,
+      modifiedSeconds,
+      (fileId) => this.isTaken(fileId),
+    );
     this.node.dispatch({ kind: "held", files: [held], how: "published" });
     return held.file;
   }

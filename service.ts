@@ -7,6 +7,7 @@ import type { Timestamp } from "./protocol/fileid.ts";
 import type { Limits } from "./protocol/limits.ts";
 import type { FileRecord } from "./protocol/message.ts";
 import type { NodeEvent } from "./protocol/effects.ts";
+import type { Transfer } from "./moving.ts";
 import { Node } from "./node.ts";
 import { Requests } from "./requests.ts";
 import type { MetadataEntry } from "./storage/metadata.ts";
@@ -48,6 +49,8 @@ export interface ServiceOptions {
   readonly limits: Limits;
   readonly sendFile?: typeof sendFile;
   readonly onEvent: (event: NodeEvent) => void;
+  /** A transfer ended, however it did. */
+  readonly onMoved?: (transfer: Transfer) => void;
 }
 
 export class Service {

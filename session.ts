@@ -9,6 +9,7 @@ import { DEV_BOOTSTRAP, OPTIONS, UsageError } from "./cli/options.ts";
 import { count } from "./cli/report.ts";
 import { PromptTerminal, type Terminal } from "./cli/terminal.ts";
 import { Ending, Face } from "./face.ts";
+import { Front, type FrontOptions } from "./front.ts";
 import {
   freePort,
   hostNames,
@@ -24,15 +25,14 @@ import { DEFAULT_LIMITS } from "./protocol/limits.ts";
 import { visible } from "./protocol/text.ts";
 import type { NodeEvent } from "./protocol/effects.ts";
 import { Service, type ServiceOptions } from "./service.ts";
-import { commandsOf, viewOf } from "./views.ts";
+import { loadWebToken } from "./storage/identity.ts";
+import { commandsOf } from "./views.ts";
 import { createApp } from "./web/app.ts";
+import { Metrics } from "./web/metrics.ts";
+import { webViewOf } from "./webview.ts";
 
 /** What a person asked for was not all saved. */
 const EXIT_STORAGE = 7;
-/** Requests under way may end by themselves for so long. */
-const WEB_PATIENCE_MS = 1_000;
-/** Pause between two tries to listen again. */
-const WEB_RETRY_MS = 250;
 /** A command that takes longer goes on while the next ones are carried out. */
 const COMMAND_MS = 300;
 
@@ -47,9 +47,10 @@ export async function runPeer(config: RunConfig): Promise<number> {
       `The P2P and the HTTP port are both ${config.port}; choose two different ones`,
     );
   }
+  const legacyPage = config.legacyPage === "" ? undefined : await readPage(config.legacyPage);
+  const metrics = new Metrics();
   const ending = new Ending();
-  const app: { fetch?: (request: Request) => Response | Promise<Response> } = {};
-  const web = new Web(webHost, config.httpPort, (request) => app.fetch!(request));
+  const web = openFront({ hostname: webHost, port: config.httpPort, limits: config.limits });
   let service: Service;
   try {
     service = await openService({
@@ -59,15 +60,24 @@ export async function runPeer(config: RunConfig): Promise<number> {
       ownIps: ownIps(),
       ownPorts: [web.port],
       onEvent: face.onEvent,
+      onMoved: ({ kind, state, startedMs, endedMs = startedMs }) => {
+        metrics.transferred(kind, state, (endedMs - startedMs) / 1000);
+      },
     });
   } catch (error) {
     await web.stop();
     throw error;
   }
-  const names = hostNames(host, config.allowedHost);
-  app.fetch = createApp(viewOf(service, names), Date.now, (error) => {
-    face.onEvent({ name: "trouble", text: error.stack ?? error.message });
-  }).fetch;
+  const view = webViewOf(service, hostNames(host, config.allowedHost));
+  const { token, isNew } = await loadWebToken(service.store.layout.webToken);
+  const app = createApp(view, {
+    now: Date.now,
+    onError: (error) => face.onEvent({ name: "trouble", text: error.stack ?? error.message }),
+    token: config.webAuth === "off" ? undefined : token,
+    isPrivate: config.webRead === "private",
+    legacyPage,
+    metrics,
+  });
   await face.begin();
 
   const url = `http://${
@@ -80,6 +90,8 @@ export async function runPeer(config: RunConfig): Promise<number> {
     })`,
   );
   face.print(`HTTP address: ${url}`);
+  const login = loginText(url, config.webAuth === "off" ? undefined : token);
+  if (isNew || config.webAuth === "off") face.print(login);
   for (const note of service.store.loaded.notes) face.print(visible(note, 1_000));
   tellUnclaimed(service, face);
   const { settling } = service;
@@ -91,6 +103,7 @@ export async function runPeer(config: RunConfig): Promise<number> {
   const commands = commandsOf(service, {
     setLogLevel: (level) => face.setLevel(level),
     exit: () => ending.end(0),
+    login: () => login,
   });
   if (!config.noRepl && Deno.stdin.isTerminal() && Deno.stdout.isTerminal()) {
     face.print(menuText());
@@ -103,6 +116,7 @@ export async function runPeer(config: RunConfig): Promise<number> {
       await Promise.race([done, new Promise((go) => setTimeout(go, COMMAND_MS))]);
     });
   }
+  web.begin((request, client) => app.fetch(request, client), service.store.layout.private);
   service.join();
   if (config.verify) {
     verifyText(commands, (text) => face.print(text)).then(
@@ -113,6 +127,7 @@ export async function runPeer(config: RunConfig): Promise<number> {
 
   const code = await ending.wait();
   face.print("Stopping");
+  view.close();
   const [isSaved] = await Promise.all([service.stop(), web.stop()]);
   face.terminal.close();
   return isSaved ? code : EXIT_STORAGE;
@@ -214,52 +229,28 @@ async function openService(options: ServiceOptions): Promise<Service> {
   }
 }
 
-/** The web server; a start of it that fails is an error, an end of it that nobody wanted is begun again. */
-class Web {
-  #server: Deno.HttpServer<Deno.NetAddr>;
-  readonly port: number;
-  #isOver = false;
+/** How a browser is let in; the part behind # never leaves it. */
+function loginText(url: string, token: string | undefined): string {
+  return token === undefined
+    ? "Anybody who reaches the web pages may share and delete files here (--web-auth off)"
+    : `To share and delete in a browser, open ${url}/#token=${token}`;
+}
 
-  /** Throws `UsageError` and other errors of listening. */
-  constructor(
-    readonly hostname: string,
-    port: number,
-    readonly handler: (request: Request) => Response | Promise<Response>,
-  ) {
-    try {
-      this.#server = this.#serve(port);
-    } catch (error) {
-      throw listenError(error, "HTTP", hostname, port);
-    }
-    this.port = this.#server.addr.port;
+/** Throws `UsageError`. */
+async function readPage(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (cause) {
+    throw new UsageError(`--legacy-page ${path} cannot be read; give an HTML file`, { cause });
   }
+}
 
-  /** Requests under way get a moment; a download in a browser must not keep the peer alive. */
-  async stop(): Promise<void> {
-    this.#isOver = true;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const patience = new Promise<void>((go) => timer = setTimeout(go, WEB_PATIENCE_MS));
-    await Promise.race([this.#server.shutdown().catch(() => {}), patience]);
-    clearTimeout(timer);
-  }
-
-  #serve(port: number): Deno.HttpServer<Deno.NetAddr> {
-    const server = Deno.serve(
-      { hostname: this.hostname, port, onListen: () => {} },
-      (request) => this.handler(request),
-    );
-    // Without descriptors it cannot accept, and ends; when some are free again, so is it.
-    server.finished.catch(() => this.#serveAgain());
-    return server;
-  }
-
-  #serveAgain(): void {
-    if (this.#isOver) return;
-    try {
-      this.#server = this.#serve(this.port);
-    } catch {
-      setTimeout(() => this.#serveAgain(), WEB_RETRY_MS);
-    }
+/** Throws `UsageError` and other errors of listening. */
+function openFront(options: FrontOptions): Front {
+  try {
+    return new Front(options);
+  } catch (error) {
+    throw listenError(error, "HTTP", options.hostname, options.port);
   }
 }
 

@@ -15,6 +15,7 @@ import {
 import { type Timestamp, verifyingTimestamp } from "./protocol/fileid.ts";
 import type { Limits } from "./protocol/limits.ts";
 import type { Ext, FileRecord, Message } from "./protocol/message.ts";
+import { type Move, Moving } from "./moving.ts";
 import { type Dialer, DialError } from "./protocol/dialer.ts";
 import { type Connection } from "./protocol/tcp.ts";
 
@@ -35,19 +36,6 @@ export interface TransferStore {
   reader(fileId: string): ContentReader | undefined;
 }
 
-/** One file under way, for people. */
-export interface Transfer {
-  readonly id: number;
-  readonly direction: "in" | "out";
-  readonly fileId: string;
-  readonly name: string;
-  /** Peer or address at the other end. */
-  readonly peer: string;
-  readonly totalBytes: number | undefined;
-  doneBytes: number;
-  readonly startedMs: number;
-}
-
 export interface TransferOptions {
   readonly store: TransferStore;
   readonly dialer: Dialer;
@@ -56,7 +44,7 @@ export interface TransferOptions {
   readonly dispatch: (input: Input) => void;
   /** Bytes that came by pushes and are kept, against the quota. */
   readonly pushedBytes: () => number;
-  readonly nowMs: () => number;
+  readonly moving: Moving;
   readonly sendFile: typeof sendFile;
   /** Something was asked of or pushed to a peer. */
   readonly onSent: (what: Message["type"], to: Address) => void;
@@ -67,33 +55,27 @@ type Copy = Extract<Effect, { kind: "copy" }>;
 type Keep = Extract<Effect, { kind: "keep" }>;
 
 export class Transfers {
-  readonly #running = new Map<number, Transfer>();
   readonly #dialled = new Set<Connection>();
   /** Content that is whole and verified, and waits for the machine's word. */
   readonly #receipts = new Map<number, StoreIntake>();
   #serial = 0;
   #pushedInFlight = 0;
-  bytesIn = 0;
-  bytesOut = 0;
 
   constructor(readonly options: TransferOptions) {}
-
-  get running(): readonly Transfer[] {
-    return [...this.#running.values()];
-  }
 
   /** Fetches one file from one source. Reports `arrived` or `fetch-failed`; never throws. */
   async fetch({ file, timestamps, source, from, voucher }: Fetch): Promise<void> {
     const { store, dialer, limits, ext, dispatch } = this.options;
-    const transfer = this.#begin("in", file, source);
+    const move = this.#begin("fetch", file, source);
     let intake: StoreIntake | undefined;
     let connection: Connection | undefined;
     try {
       connection = await dialer.dial(from, voucher, "file");
       this.#dialled.add(connection);
+      stopBy(move, connection);
       this.options.onSent("GET_FILE", from);
       intake = store.intake();
-      const sink = this.#counted(intake, transfer);
+      const sink = this.#counted(intake, move);
       const answer = await requestFile(connection, file.fileId, ext(), sink, limits);
       if (answer.outcome === "absent") throw new NotDelivered("absent", "does not have it");
       const told = answer.file ? [...timestamps, answer.file.timestamp] : timestamps;
@@ -104,6 +86,7 @@ export class Transfers {
           : new NotDelivered("mismatch", "sent bytes that do not match the file's id");
       }
       const receipt = this.#receive(intake);
+      move.done();
       dispatch({
         kind: "arrived",
         receipt,
@@ -114,10 +97,10 @@ export class Transfers {
     } catch (error) {
       intake?.abort();
       const { failure, text } = explainFailure(error);
+      move.failed(`${source} ${text}`);
       dispatch({ kind: "fetch-failed", fileId: file.fileId, source, failure, text });
     } finally {
       this.#hangUp(connection);
-      this.#running.delete(transfer.id);
     }
   }
 
@@ -129,19 +112,20 @@ export class Transfers {
     ip: string,
     fileId: string | undefined,
     onMoved: (bytes: number) => void,
+    connection: Connection,
   ): PushIntake {
     const { store, limits, pushedBytes } = this.options;
     const intake = refusing(() => store.intake());
-    const transfer = this.#begin("in", { fileId: fileId ?? "", name: "(pushed)" }, ip);
+    const move = this.#begin("push", { fileId: fileId ?? "", name: "" }, ip);
+    stopBy(move, connection);
     let counted = 0;
     const end = () => {
-      this.#running.delete(transfer.id);
       this.#pushedInFlight -= counted;
       counted = 0;
     };
     return {
       intake,
-      beganMs: transfer.startedMs,
+      move,
       end,
       write: (content) => {
         if (pushedBytes() + this.#pushedInFlight + content.length > limits.pushQuotaBytes) {
@@ -151,11 +135,11 @@ export class Transfers {
         this.#pushedInFlight += content.length;
         refusing(() => intake.write(content));
         onMoved(content.length);
-        transfer.doneBytes += content.length;
-        this.bytesIn += content.length;
+        move.moved(content.length);
       },
       abort: () => {
         end();
+        move.failed("What was pushed was refused, or broke off");
         intake.abort();
       },
     };
@@ -172,12 +156,15 @@ export class Transfers {
       );
     }
     push.end();
+    push.move.fileId = file.fileId;
+    push.move.name = file.name;
+    push.move.done();
     this.options.dispatch({
       kind: "arrived",
       receipt: this.#receive(push.intake),
       held: { file: { ...file, timestamp }, sizeBytes: push.intake.sizeBytes },
       ip,
-      beganMs: push.beganMs,
+      beganMs: push.move.startedMs,
     });
   }
 
@@ -209,7 +196,7 @@ export class Transfers {
   async serve(connection: Connection, file: FileRecord): Promise<boolean> {
     const reader = this.options.store.reader(file.fileId);
     if (!reader) return false;
-    await this.#send(connection, file, reader, connection.ip);
+    await this.#send(connection, file, reader, this.#begin("serve", file, connection.ip));
     return true;
   }
 
@@ -217,6 +204,7 @@ export class Transfers {
   async copy({ file, to, voucher, peerId }: Copy): Promise<void> {
     const { store, dialer, dispatch } = this.options;
     const ticket = { for: "copy", fileId: file.fileId } as const;
+    const move = this.#begin("copy", file, peerId);
     let connection: Connection | undefined;
     try {
       connection = await dialer.dial(to, voucher, "file");
@@ -224,12 +212,15 @@ export class Transfers {
       if (!reader) throw new Error("The file is not here any more");
       this.#dialled.add(connection);
       this.options.onSent("FILE_DATA", to);
-      await this.#send(connection, file, reader, peerId);
+      await this.#send(connection, file, reader, move);
       await connection.linger();
       dispatch({ kind: "sent", to, peerId, ticket, ip: connection.ip });
     } catch (error) {
       const { text } = explainFailure(error);
-      dispatch({ kind: "unreachable", to, peerId, ticket, text });
+      move.failed(`${peerId}: ${text}`);
+      // Who does not want it on its way does not want it on its way to another either.
+      if (move.state === "cancelled") dispatch({ kind: "cancel", fileId: file.fileId });
+      else dispatch({ kind: "unreachable", to, peerId, ticket, text });
     } finally {
       this.#hangUp(connection);
     }
@@ -252,10 +243,10 @@ export class Transfers {
     connection: Connection,
     file: FileRecord,
     reader: ContentReader,
-    peer: string,
+    move: Move,
   ): Promise<void> {
     const { limits, ext } = this.options;
-    const transfer = this.#begin("out", file, peer, reader.sizeBytes);
+    stopBy(move, connection);
     try {
       await this.options.sendFile(
         connection,
@@ -263,40 +254,34 @@ export class Transfers {
         reader,
         ext(),
         limits.idleTimeoutMs,
-        (sentBytes) => {
-          this.bytesOut += sentBytes - transfer.doneBytes;
-          transfer.doneBytes = sentBytes;
-        },
+        (sentBytes) => move.moved(sentBytes - move.doneBytes),
       );
+      move.done();
+    } catch (error) {
+      move.failed(explainFailure(error).text);
+      throw error;
     } finally {
       reader.close();
-      this.#running.delete(transfer.id);
     }
   }
 
   #begin(
-    direction: "in" | "out",
+    kind: Move["kind"],
     { fileId, name, sizeBytes }: Pick<FileRecord, "fileId" | "name" | "sizeBytes">,
     peer: string,
-    totalBytes = sizeBytes,
-  ): Transfer {
-    const id = ++this.#serial;
-    const startedMs = this.options.nowMs();
-    const transfer = { id, direction, fileId, name, peer, totalBytes, doneBytes: 0, startedMs };
-    this.#running.set(id, transfer);
-    return transfer;
+  ): Move {
+    return this.options.moving.begin({ kind, fileId, name, peer, totalBytes: sizeBytes });
   }
 
-  #counted(intake: StoreIntake, transfer: Transfer) {
+  #counted(intake: StoreIntake, move: Move) {
     return {
       write: (content: Uint8Array) => {
         intake.write(content);
-        transfer.doneBytes += content.length;
-        this.bytesIn += content.length;
+        move.moved(content.length);
       },
       restart: () => {
         intake.restart();
-        transfer.doneBytes = 0;
+        move.restart();
       },
     };
   }
@@ -314,10 +299,15 @@ export class Transfers {
   }
 }
 
+function stopBy(move: Move, connection: Connection): void {
+  move.stop = () => connection.close();
+  if (move.state === "cancelled") connection.close();
+}
+
 /** Content that somebody pushes, counted against the quota while it comes. */
 export interface PushIntake extends Intake {
   readonly intake: StoreIntake;
-  readonly beganMs: number;
+  readonly move: Move;
   /** It is whole: the quota counts what is kept from here on. */
   end(): void;
 }

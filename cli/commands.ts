@@ -56,6 +56,8 @@ export interface Commands {
   restore(fileId: string): Promise<FileRecord>;
   verify(onProgress: (progress: VerifyProgress) => void): Promise<Verified>;
   stats(): readonly (readonly [string, string])[];
+  /** How a browser logs in, in words. */
+  login(): string;
   setLogLevel(level: string): Promise<void>;
   exit(): void;
 }
@@ -69,6 +71,7 @@ const MENU: readonly (readonly [string, string])[] = [
   ["restore <file_id>", "bring back what was deleted within 24 hours"],
   ["verify", "read every file here again, and fetch anew what is damaged"],
   ["stats", "what went in and out"],
+  ["login", "the link by which a browser may change things"],
   [`log <${LEVELS.join("|").toLowerCase()}>`, "how much is told"],
   ["help", "this menu"],
   ["exit", "stop the peer"],
@@ -148,6 +151,8 @@ async function carryOut(
       return `Restored ${visible((await commands.restore(first)).name)}`;
     case "verify":
       return await verifyText(commands, print);
+    case "login":
+      return commands.login();
     case "stats":
       return columns(commands.stats().map(([title, value]) => [`  ${title}`, visible(value)]));
     case "log": {

@@ -218,6 +218,27 @@ export const OPTIONS = {
     parse: (raw) => (Array.isArray(raw) ? raw : String(raw).split(",")).map(String).filter(Boolean),
     repeatable: true,
   },
+  webAuth: {
+    name: "web-auth",
+    argument: "<on|off>",
+    help: "off: everybody who reaches the web pages may share and delete without login",
+    fallback: "on",
+    parse: oneOf("on", "off"),
+  },
+  webRead: {
+    name: "web-read",
+    argument: "<open|private>",
+    help: "private: the web pages show nothing without login either",
+    fallback: "open",
+    parse: oneOf("open", "private"),
+  },
+  legacyPage: {
+    name: "legacy-page",
+    argument: "<file>",
+    help: "a page of an older peer, served at /legacy; its own script runs there",
+    fallback: "",
+    parse: text,
+  },
   logLevel: {
     name: "log-level",
     argument: "<level>",

@@ -10,6 +10,8 @@ import { Tombstones } from "./tombstones.ts";
 
 /** No peer's name: it is not clean. */
 const OURSELVES = "\n";
+/** Changed entries that are remembered for who watches; more are "everything". */
+const MAX_TOUCHED = 20_000;
 /** Files of the largest holder looked at for one that nobody else has. */
 const MAX_EVICTION_TRIES = 64;
 
@@ -50,6 +52,9 @@ export class Catalogue {
   revision = 0;
   #changes: { revision: number; fileId: string; added: boolean }[] = [];
 
+  /** What changed since who watches looked last; undefined while nobody does. */
+  #touched: Set<string> | undefined;
+
   /** Bytes held that came by pushes nobody asked for. */
   pushedBytes = 0;
   heldBytes = 0;
@@ -71,6 +76,23 @@ export class Catalogue {
 
   get heldCount(): number {
     return this.#held.size;
+  }
+
+  /** Begins or ends to remember which entries change. */
+  watch(isWatched: boolean): void {
+    this.#touched = isWatched ? new Set() : undefined;
+  }
+
+  /** Ids of entries that are new, changed or gone since the last call; "many" when these are not worth naming. */
+  takeTouched(): readonly string[] | "many" {
+    const touched = this.#touched;
+    if (!touched || touched.size === 0) return [];
+    this.#touched = new Set();
+    return touched.size > MAX_TOUCHED ? "many" : [...touched];
+  }
+
+  #touch(fileId: string): void {
+    if (this.#touched && this.#touched.size <= MAX_TOUCHED) this.#touched.add(fileId);
   }
 
   get(fileId: string): Entry | undefined {
@@ -108,6 +130,7 @@ export class Catalogue {
         holders: new Set(),
       });
       this.#holderless.set(file.fileId, nowMs);
+      this.#touch(file.fileId);
       return "new";
     }
     if (!known.verified) {
@@ -131,13 +154,16 @@ export class Catalogue {
     if (entry.holders.has(peerId)) return false;
     entry.holders.add(peerId);
     this.#holderless.delete(fileId);
+    this.#touch(fileId);
     return true;
   }
 
   removeHolder(fileId: string, peerId: string, nowMs: number): void {
     this.#holdings.get(peerId)?.delete(fileId);
     const entry = this.#entries.get(fileId);
-    if (entry?.holders.delete(peerId)) this.#noteHolderless(entry, nowMs);
+    if (!entry?.holders.delete(peerId)) return;
+    this.#noteHolderless(entry, nowMs);
+    this.#touch(fileId);
   }
 
   /**
@@ -220,6 +246,7 @@ export class Catalogue {
 
   /** The owner deleted the file: it leaves the catalogue and does not come back by gossip. */
   bury(fileId: string, nowMs: number): void {
+    this.#touch(fileId);
     this.release(fileId, nowMs);
     const entry = this.#entries.get(fileId);
     for (const peerId of entry?.holders ?? []) this.#holdings.get(peerId)?.delete(fileId);
@@ -268,6 +295,7 @@ export class Catalogue {
   }
 
   #note(fileId: string, added: boolean): void {
+    this.#touch(fileId);
     this.#changes.push({ revision: ++this.revision, fileId, added });
     if (this.#changes.length > 2 * MAX_LIST_CHANGES) this.#changes.splice(0, MAX_LIST_CHANGES);
   }
@@ -311,6 +339,7 @@ export class Catalogue {
   }
 
   #forget(fileId: string): void {
+    this.#touch(fileId);
     this.#entries.delete(fileId);
     this.#holderless.delete(fileId);
     this.unwanted.delete(fileId);

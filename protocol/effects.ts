@@ -112,6 +112,8 @@ export type Input =
   | { readonly kind: "lost"; readonly fileIds: readonly string[] }
   /** A person wants a file here. */
   | { readonly kind: "want"; readonly fileId: string }
+  /** A person wants no more of a download, or of the search for a peer that takes a copy. */
+  | { readonly kind: "cancel"; readonly fileId: string }
   /** A person deletes a file: everywhere when it is ours, here only when it is not. */
   | { readonly kind: "delete"; readonly fileId: string };
 

@@ -97,6 +97,8 @@ export class Peer {
         return this.#sharing.onLost(input.fileIds);
       case "want":
         return this.#sharing.onWant(input.fileId);
+      case "cancel":
+        return this.#sharing.onCancel(input.fileId);
       case "delete":
         return this.#sharing.onPersonDeletes(input.fileId);
       default:

@@ -233,6 +233,16 @@ export class Sharing {
     this.downloads.want(fileId, true);
   }
 
+  /** A person wants no more of it: it is not fetched by itself either, until somebody wants it again. */
+  onCancel(fileId: string): void {
+    const { catalogue } = this.state;
+    this.#copies.delete(fileId);
+    if (!this.downloads.isPending(fileId)) return;
+    if (catalogue.get(fileId)) catalogue.unwanted.add(fileId);
+    this.downloads.abandon(fileId, "It was cancelled");
+    this.state.save();
+  }
+
   /** A person deletes: everywhere what is ours, here only what is not. */
   onPersonDeletes(fileId: string): void {
     const { state } = this;

@@ -1,5 +1,5 @@
-// The peer's key: made at the first start, kept in the store's private folder. Its public half tells a peer
-// that came back on another port from one that took its name.
+// The peer's secrets: made at the first start, kept in the store's private folder. The public half of its key tells a
+// peer that came back on another port from one that took its name; the token lets its owner in at the pages.
 
 import * as v from "valibot";
 import { asStorageError } from "./errors.ts";
@@ -31,11 +31,28 @@ export async function loadNodeKey(path: string): Promise<string> {
   const publicKey = base64url(new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey)));
   const secret = await crypto.subtle.exportKey("pkcs8", pair.privateKey);
   const text = JSON.stringify({ publicKey, privateKey: base64url(new Uint8Array(secret)) });
+  await writeSecret(path, text);
+  return publicKey;
+}
+
+/**
+ * The token that changes at the pages need: 32 random bytes, base64url (43 characters), made when there is none.
+ * `isNew`: nobody was told of it yet. Throws `StorageError`.
+ */
+export async function loadWebToken(path: string): Promise<{ token: string; isNew: boolean }> {
+  const known = await Deno.readTextFile(path).catch(() => ""); // the first start has none
+  if (/^[\w-]{43}\n?$/.test(known)) return { token: known.trim(), isNew: false };
+  const token = base64url(crypto.getRandomValues(new Uint8Array(32)));
+  await writeSecret(path, token);
+  return { token, isNew: true };
+}
+
+/** Nobody else may read it, and no old file's mode or link matters. */
+async function writeSecret(path: string, text: string): Promise<void> {
   try {
-    await Deno.remove(path).catch(() => {}); // so that an old file's mode and links do not matter
+    await Deno.remove(path).catch(() => {}); // there is none as a rule
     await Deno.writeTextFile(path, text + "\n", { mode: 0o600, createNew: true });
   } catch (cause) {
     throw asStorageError(cause, `Cannot write ${path}`);
   }
-  return publicKey;
 }

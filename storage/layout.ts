@@ -13,6 +13,8 @@ export interface Layout {
   readonly damaged: string;
   readonly lock: string;
   readonly key: string;
+  /** What a browser logs in with. */
+  readonly webToken: string;
   readonly journal: string;
   readonly lastGood: string;
   readonly deleted: string;
@@ -32,6 +34,7 @@ export function layoutOf(dir: string): Layout {
     damaged: `${own}/damaged`,
     lock: `${own}/lock`,
     key: `${own}/key.json`,
+    webToken: `${own}/web-token`,
     journal: `${own}/journal.jsonl`,
     lastGood: `${own}/metadata.last-good.json`,
     deleted: `${own}/deleted.json`,

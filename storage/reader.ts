@@ -8,7 +8,12 @@ import type { ShelvedFile } from "./shelf.ts";
 
 /** Content of a held file, for sending. */
 export class FileReader {
-  constructor(readonly file: Deno.FsFile, readonly sizeBytes: number) {}
+  constructor(
+    readonly file: Deno.FsFile,
+    readonly sizeBytes: number,
+    /** Hex SHA-256 of the content alone. */
+    readonly sha256: string,
+  ) {}
 
   /** Fills the buffer; 0 at the end. */
   readInto(buffer: Uint8Array): number {
@@ -38,7 +43,8 @@ export function openHeld(dir: string, placement: Placement): FileReader | undefi
   const path = `${dir}/${placement.diskName}`;
   try {
     if (!looksAsHashed(Deno.lstatSync(path), placement)) return undefined;
-    return new FileReader(Deno.openSync(path, { read: true }), placement.sizeBytes);
+    const { sizeBytes, sha256 } = placement;
+    return new FileReader(Deno.openSync(path, { read: true }), sizeBytes, sha256);
   } catch (cause) {
     if (isTransient(cause)) throw asStorageError(cause, `Cannot read ${placement.diskName}`);
     return undefined; // removed or unreadable

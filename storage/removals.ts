@@ -3,6 +3,7 @@
 // deleted counts against their quota as long as it lies in the trash.
 
 import { asStorageError } from "./errors.ts";
+import type { FileRecord } from "../protocol/message.ts";
 import type { JournalRecord, Removal } from "./journal.ts";
 import { checkFolders, exists, type Layout } from "./layout.ts";
 import { openHeld } from "./reader.ts";
@@ -90,6 +91,16 @@ export class Removals {
   /** Ids in the trash. */
   ids(): string[] {
     return this.#trash.ids();
+  }
+
+  /** What is in the trash and when it was deleted, Unix milliseconds; what cannot be read is left out. */
+  async list(): Promise<{ file: FileRecord; sizeBytes: number; deletedMs: number }[]> {
+    const found = [];
+    for (const { fileId, sizeBytes, sinceMs } of this.#trash.list()) {
+      const entry = await this.#trash.entry(fileId).catch(() => undefined); // gone meanwhile, or damaged
+      if (entry) found.push({ file: entry.file, sizeBytes, deletedMs: sinceMs });
+    }
+    return found;
   }
 
   /** What the trash takes of the disk. */

@@ -54,6 +54,15 @@ export class Trash {
     return { files: this.#index.size, bytes };
   }
 
+  /** When each was deleted, Unix milliseconds, and its size; the oldest first. */
+  list(): { fileId: string; sizeBytes: number; sinceMs: number }[] {
+    return [...this.#index].map(([fileId, { sizeBytes, sinceMs }]) => ({
+      fileId,
+      sizeBytes,
+      sinceMs,
+    }));
+  }
+
   /** Bytes of what others had pushed here. */
   get pushedBytes(): number {
     let bytes = 0;

@@ -1,40 +1,71 @@
 // The web of the peer: pages and API over the view. No port, no clock of its own; tests call `request`.
 
 import { Hono } from "hono";
-import { createApi } from "./api.ts";
-import { hostGuard, securityHeaders } from "./guard.ts";
+import { createApi, document } from "./api/api.ts";
+import { docsPage } from "./docs.ts";
+import { crossSiteGuard, hostGuard, securityHeaders } from "./guard.ts";
+import { createLegacyApi, legacyStats } from "./legacy.ts";
+import { type Env, Login, loginGuard } from "./login.ts";
+import { Metrics, serveMetrics } from "./metrics.ts";
 import { statusPage } from "./page.ts";
+import { problem } from "./problem.ts";
 import type { View } from "./view.ts";
 import icon from "./icon.svg" with { type: "text" };
 import style from "./style.css" with { type: "text" };
 
-/** The application; `now` gives Unix milliseconds, `onError` hears of mistakes of ours. */
-export function createApp(view: View, now: () => number, onError: (error: Error) => void): Hono {
-  const app = new Hono();
+export interface AppOptions {
+  /** Unix milliseconds. */
+  readonly now: () => number;
+  /** Hears of mistakes of ours. */
+  readonly onError: (error: Error) => void;
+  /** See `LoginOptions`. */
+  readonly token: string | undefined;
+  readonly isPrivate: boolean;
+  /** HTML of a page of an older peer, for `/legacy`. */
+  readonly legacyPage?: string | undefined;
+  readonly metrics?: Metrics;
+}
+
+/** The older page's own script and style may run, here alone. */
+const LEGACY_CSP =
+  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/** The application over the view. Each request needs `{ ip }` of its client as its environment. */
+export function createApp(view: View, options: AppOptions): Hono<Env> {
+  const { now, onError, legacyPage, metrics = new Metrics() } = options;
+  const login = new Login({ ...options, cookie: `session_id_${view.status().port}` });
+  const app = new Hono<Env>();
+  app.use(metrics.middleware(() => performance.now()));
   app.use(securityHeaders);
   app.use(hostGuard(() => view.hostNames));
-  app.route("/api/v1", createApi(view));
-  const page = () => statusPage(view, now() / 1000);
-  app.get("/", (c) => c.html(page()));
-  app.get("/stats", (c) => c.html(page()));
+  app.use(crossSiteGuard);
+  app.get("/healthz", (c) => c.json({ status: "ok" }));
   app.get("/style.css", (c) => c.body(style, 200, { "content-type": "text/css; charset=utf-8" }));
   app.get("/icon.svg", (c) => c.body(icon, 200, { "content-type": "image/svg+xml" }));
+  const api = createApi(view, login);
+  app.route("/api/v1", api);
+  app.get("/api/docs", async (c) => c.html(docsPage(await document(api))));
+  app.route("/api", createLegacyApi(view, login, () => now() / 1000));
+  if (legacyPage !== undefined) {
+    app.get("/legacy", (c) => c.html(legacyPage, 200, { "content-security-policy": LEGACY_CSP }));
+  }
+  const guard = loginGuard(login);
+  const page = () => statusPage(view, now() / 1000);
+  app.get("/", guard, (c) => c.html(page()));
+  app.get("/stats", guard, (c) => c.html(page()));
+  app.get("/stats.json", guard, (c) => legacyStats(c, view));
+  app.get("/metrics", guard, (c) => serveMetrics(c, metrics, view));
   app.notFound((c) =>
-    c.json({
-      title: "Not found",
-      status: 404,
-      detail: "There is nothing at this address",
-      hint: "The pages are / and /stats, the API begins at /api/v1/status",
-    }, 404)
+    problem(
+      c,
+      404,
+      "There is nothing at this address",
+      "The pages are / and /stats, the API begins at /api/v1/status and is described at /api/docs",
+    )
   );
   app.onError((error, c) => {
     onError(error);
-    return c.json({
-      title: "Unexpected",
-      status: 500,
-      detail: "The peer made a mistake and goes on",
-      hint: "Its log says which",
-    }, 500);
+    return problem(c, 500, "The peer made a mistake and goes on", "Its log says which");
   });
   return app;
 }

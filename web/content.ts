@@ -1,46 +1,55 @@
 // A held file as a download: one range, never shown as a page, with a name that cannot break the header.
-// RFC 9110 (ranges, validators), RFC 6266 and 8187 (names).
+// RFC 9110 (ranges, validators), RFC 6266 and 8187 (names), RFC 9530 (digests).
 
 import type { Context } from "hono";
+import { timestampSeconds } from "../protocol/fileid.ts";
+import type { Env } from "./login.ts";
+import { problem } from "./problem.ts";
 import type { View, ViewedContent } from "./view.ts";
 
 /** Read and sent at once. */
 const CHUNK_BYTES = 256 * 1024;
 
-/** GET and HEAD of `/api/v1/files/{file_id}/content`. */
-export function serveContent(c: Context, view: View, fileId: string): Response {
-  const content = view.content(fileId);
+/** GET and HEAD of a file's content. */
+export function serveContent(c: Context<Env>, view: View, fileId: string): Response {
+  const content = view.content(fileId, c.env.ip);
   if (!content) {
-    return c.json({
-      title: "Not here",
-      status: 404,
-      detail: "This file is not held here",
-      hint: 'Fetch it first: type "get" and its id at the prompt',
-    }, 404);
+    return problem(
+      c,
+      404,
+      "This file is not held here",
+      `Fetch it first: POST /api/v1/files/${fileId}/fetch, or "get" and its id at the prompt`,
+    );
   }
   const { file, sizeBytes } = content;
   // The id names the content, so it never changes.
   const etag = `"${file.fileId}"`;
+  const modifiedSeconds = timestampSeconds(file.timestamp);
+  const modified = modifiedSeconds === undefined
+    ? undefined
+    : new Date(Math.floor(modifiedSeconds) * 1000).toUTCString();
+  const digest = Uint8Array.fromHex(content.sha256).toBase64();
   const headers: Record<string, string> = {
     "content-type": "application/octet-stream",
     "content-disposition": attachment(file.name),
     "content-security-policy": "sandbox; default-src 'none'",
     "accept-ranges": "bytes",
     "cache-control": "private, no-cache",
+    "repr-digest": `sha-256=:${digest}:`,
     etag,
+    ...(modified === undefined ? {} : { "last-modified": modified }),
   };
-  const done = (status: 304 | 416, more: Record<string, string> = {}) => {
+  const done = (status: 304 | 412 | 416, more: Record<string, string> = {}) => {
     content.close();
     return c.body(null, status, { ...headers, ...more });
   };
-  const known = c.req.header("if-none-match")?.split(",").map((tag) =>
-    tag.trim().replace(/^W\//, "")
-  );
-  if (known?.some((tag) => tag === etag || tag === "*")) return done(304);
+  const precondition = preconditionOf(c, etag, modifiedSeconds);
+  if (precondition !== undefined) return done(precondition);
 
   const ifRange = c.req.header("if-range");
-  // Ranges belong to GET alone (RFC 9110, 14.2).
-  const isRangeWanted = c.req.method === "GET" && (ifRange === undefined || ifRange === etag);
+  // Ranges belong to GET alone (RFC 9110, 14.2). A date is as good as a tag: the content never changes.
+  const isRangeWanted = c.req.method === "GET" &&
+    (ifRange === undefined || ifRange === etag || ifRange === modified);
   const range = isRangeWanted ? rangeOf(c.req.header("range"), sizeBytes) : undefined;
   if (range === "unsatisfiable") return done(416, { "content-range": `bytes */${sizeBytes}` });
   const { start, end } = range ?? { start: 0, end: sizeBytes };
@@ -52,12 +61,43 @@ export function serveContent(c: Context, view: View, fileId: string): Response {
     return c.body(null, status, headers);
   }
   try {
-    content.seek(start);
+    content.seek(start, end - start);
   } catch (error) {
-    content.close();
+    content.close("It cannot be read");
     throw error;
   }
   return c.body(streamOf(content, end - start), status, headers);
+}
+
+/** RFC 9110, 13.2.2, for content that never changes. */
+function preconditionOf(
+  c: Context,
+  etag: string,
+  modifiedSeconds: number | undefined,
+): 304 | 412 | undefined {
+  const tags = (header: string) =>
+    header.split(",").map((tag) => tag.trim()).map((tag) => ({
+      isWeak: tag.startsWith("W/"),
+      tag: tag.replace(/^W\//, ""),
+    }));
+  const since = (header: string | undefined) => Date.parse(header ?? "") / 1000;
+  const { ifMatch, ifNoneMatch, ifModified, ifUnmodified } = {
+    ifMatch: c.req.header("if-match"),
+    ifNoneMatch: c.req.header("if-none-match"),
+    ifModified: since(c.req.header("if-modified-since")),
+    ifUnmodified: since(c.req.header("if-unmodified-since")),
+  };
+  const whole = modifiedSeconds === undefined ? NaN : Math.floor(modifiedSeconds);
+  if (ifMatch !== undefined) {
+    const isOurs = tags(ifMatch).some(({ tag, isWeak }) =>
+      tag === "*" || (tag === etag && !isWeak)
+    );
+    if (!isOurs) return 412;
+  } else if (whole > ifUnmodified) return 412;
+  if (ifNoneMatch !== undefined) {
+    return tags(ifNoneMatch).some(({ tag }) => tag === "*" || tag === etag) ? 304 : undefined;
+  }
+  return whole <= ifModified ? 304 : undefined;
 }
 
 /** `attachment` with a name that any client reads and none misreads (RFC 6266, RFC 8187). */
@@ -98,16 +138,19 @@ function streamOf(content: ViewedContent, totalBytes: number): ReadableStream<Ui
       try {
         read = left === 0 ? 0 : content.readInto(buffer);
       } catch (error) {
-        content.close();
+        content.close("It cannot be read");
         throw error;
       }
       left -= read;
-      if (read > 0) controller.enqueue(buffer.subarray(0, read));
+      if (read > 0) {
+        controller.enqueue(buffer.subarray(0, read));
+        content.sent(read);
+      }
       if (left > 0 && read > 0) return;
-      content.close();
+      content.close(left > 0 ? "The file became shorter while it was sent" : undefined);
       if (left > 0) controller.error(new Error("File became shorter while it was sent"));
       else controller.close();
     },
-    cancel: () => content.close(),
+    cancel: () => content.close("The receiver went away"),
   }, { highWaterMark: 0 });
 }

@@ -1,10 +1,12 @@
-// Against pages of others that reach into this one: every request must name this peer as a person would.
-// With DNS rebinding a strange page's own name leads to this address, so a name that is not ours is refused.
-// Addresses and localhost cannot be rebound.
+// Against pages of others that reach into this one. Every request must name this peer as a person would: with DNS
+// rebinding a strange page's own name leads to this address, so a name that is not ours is refused; addresses and
+// localhost cannot be rebound. And what changes something must not come from another site. Browsers say where a
+// request comes from; what says nothing is no browser.
 
 import type { MiddlewareHandler } from "hono";
 import { canonicalIp } from "../protocol/address.ts";
 import { visible } from "../protocol/text.ts";
+import { problem } from "./problem.ts";
 
 /** Refuses requests whose Host is neither an address, nor localhost, nor one of `names` (lower case). */
 export function hostGuard(names: () => ReadonlySet<string>): MiddlewareHandler {
@@ -13,12 +15,12 @@ export function hostGuard(names: () => ReadonlySet<string>): MiddlewareHandler {
     const isOurs = host !== undefined &&
       (host === "localhost" || canonicalIp(host) !== undefined || names().has(host));
     if (isOurs) return await next();
-    return c.json({
-      title: "Misdirected request",
-      status: 421,
-      detail: `This peer is not known as "${visible(host ?? "")}"`,
-      hint: `Use its address, or start it with --allowed-host ${visible(host ?? "NAME")}`,
-    }, 421);
+    return problem(
+      c,
+      421,
+      `This peer is not known as "${visible(host ?? "")}"`,
+      `Use its address, or start it with --allowed-host ${visible(host ?? "NAME")}`,
+    );
   };
 }
 
@@ -28,12 +30,39 @@ function hostName(host: string): string | undefined {
   return match?.[1]?.toLowerCase().replace(/\.$/, "");
 }
 
+const SAFE_METHODS = ["GET", "HEAD"];
+
+/** Refuses changes that a page of another origin asks for (Fetch Metadata, and Origin where there is none). */
+export const crossSiteGuard: MiddlewareHandler = async (c, next) => {
+  if (SAFE_METHODS.includes(c.req.method)) return await next();
+  const site = c.req.header("sec-fetch-site");
+  const origin = c.req.header("origin");
+  const isOurs = site === undefined || site === "same-origin" || site === "none";
+  if (isOurs && (origin === undefined || isSameOrigin(origin, c.req.header("host")))) {
+    return await next();
+  }
+  return problem(
+    c,
+    403,
+    `A page of another site (${visible(origin ?? site ?? "")}) asked for a change`,
+    "Do it on this peer's own page, under one name; scripts send no Origin header",
+  );
+};
+
+/** The scheme is left out: something that speaks TLS may stand before us. */
+function isSameOrigin(origin: string, host: string | undefined): boolean {
+  const match = /^https?:\/\/([^/]+)$/i.exec(origin);
+  return host !== undefined && match?.[1]?.toLowerCase() === host.toLowerCase();
+}
+
+const SELF_ONLY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
 /** Nothing inline, nothing from elsewhere, in no frame. */
 export const securityHeaders: MiddlewareHandler = async (c, next) => {
   await next();
   const headers: Record<string, string> = {
-    "content-security-policy":
-      "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "content-security-policy": SELF_ONLY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",

@@ -17,6 +17,7 @@ export function statusPage(view: View, nowSeconds: number) {
   const status = view.status();
   const peers = view.peers();
   const files = view.files();
+  const moving = view.transfers().filter((transfer) => transfer.state === "running");
   const state = status.synchronized ? "synchronized" : peers.length > 0 ? "joining…" : "alone";
   return html`
     <!doctype html>
@@ -47,10 +48,10 @@ export function statusPage(view: View, nowSeconds: number) {
     <li><b>${sizeText(status.bytes.out)}</b> out</li>
     <li><b>${sizeText(Math.max(0, status.freeBytes))}</b> free</li>
     </ul>
-    ${status.transfers.length === 0 ? "" : html`
+    ${moving.length === 0 ? "" : html`
       <section>
         <h2>Moving now</h2>
-        <ul class="moving">${status.transfers.slice(0, 50).map((transfer) =>
+        <ul class="moving">${moving.slice(0, 50).map((transfer) =>
           html`<li>${transfer.direction === "in" ? "from" : "to"} ${visible(transfer.peer)}: ${
             visible(transfer.name, 80)
           } <progress value="${transfer.doneBytes}" max="${

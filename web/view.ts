@@ -1,6 +1,21 @@
-// What the web may know of the peer: a narrow view, read anew for each request. The web keeps no state.
+// What the web may know of the peer and ask of it: a narrow view, read anew for each request. The web keeps no state
+// but who is logged in.
 
 import type { FileRecord } from "../protocol/message.ts";
+
+/** Something that was asked cannot be done; the message is for people. */
+export class NotPossible extends Error {
+  override readonly name = "NotPossible";
+  constructor(
+    /** The HTTP status that says it. */
+    readonly status: 400 | 404 | 409 | 413 | 503 | 507,
+    message: string,
+    readonly hint: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
 
 export interface ViewedPeer {
   readonly peerId: string;
@@ -19,9 +34,36 @@ export interface ViewedPeer {
 
 export interface ViewedFile {
   readonly file: FileRecord;
+  /** It lies here, and its content was verified against its id. */
   readonly held: boolean;
   /** Peers that hold it, this one too. */
   readonly holders: readonly string[];
+}
+
+/** A deleted file that can be restored. */
+export interface ViewedDeleted {
+  readonly file: FileRecord;
+  readonly sizeBytes: number;
+  /** Unix seconds. */
+  readonly deletedAt: number;
+}
+
+export interface ViewedTransfer {
+  readonly id: number;
+  readonly kind: "fetch" | "push" | "serve" | "copy" | "upload" | "download";
+  readonly direction: "in" | "out";
+  readonly fileId: string;
+  readonly name: string;
+  /** Peer or address at the other end. */
+  readonly peer: string;
+  readonly doneBytes: number;
+  readonly totalBytes: number | undefined;
+  readonly state: "running" | "done" | "failed" | "cancelled";
+  /** How long it took, or has taken so far. */
+  readonly seconds: number;
+  /** Unix seconds; undefined while it runs. */
+  readonly endedAt: number | undefined;
+  readonly why: string | undefined;
 }
 
 export interface ViewedStatus {
@@ -37,6 +79,7 @@ export interface ViewedStatus {
   readonly freeBytes: number;
   readonly received: Readonly<Record<string, number>>;
   readonly sent: Readonly<Record<string, number>>;
+  readonly unsent: Readonly<Record<string, number>>;
   readonly refused: Readonly<Record<string, number>>;
   /** The most first; names are as peers gave them. */
   readonly refusedByPeer: readonly {
@@ -49,30 +92,73 @@ export interface ViewedStatus {
   readonly memoryBytes: number;
   /** What is under way in the process, by kind; at rest these are small and stay so. */
   readonly work: Readonly<Record<string, number>>;
-  readonly transfers: readonly {
-    readonly direction: "in" | "out";
-    readonly name: string;
-    readonly peer: string;
-    readonly doneBytes: number;
-    readonly totalBytes: number | undefined;
-  }[];
 }
 
 /** Content of a held file. `close` is called once, whatever happens. */
 export interface ViewedContent {
   readonly file: FileRecord;
   readonly sizeBytes: number;
+  /** Hex SHA-256 of the content alone. */
+  readonly sha256: string;
   readInto(buffer: Uint8Array): number;
-  seek(offset: number): void;
-  close(): void;
+  /** So many bytes from here on are about to be read. */
+  seek(offset: number, bytes: number): void;
+  /** So many bytes are on their way to who asked. */
+  sent(bytes: number): void;
+  /** `why` it ended before its end. */
+  close(why?: string): void;
+}
+
+/** A file that somebody at the pages shares. Exactly one of `finish` and `abort` is called, once. */
+export interface Upload {
+  /** Throws `NotPossible`. */
+  write(content: Uint8Array): void;
+  /** Keeps it as a file of ours and tells the network. Throws `NotPossible`. */
+  finish(): Promise<ViewedFile>;
+  abort(why: string): void;
+  /** Aborts when a person cancels it. */
+  readonly cancelled: AbortSignal;
+}
+
+/** What changed, for who watches. `id` is where to go on from. */
+export interface ViewedEvent {
+  readonly id: string;
+  readonly type: "status" | "peers" | "files" | "transfers" | "reset";
+  /** JSON. */
+  readonly data: string;
 }
 
 export interface View {
+  /** Host names, besides addresses and localhost, under which the pages may be reached. */
+  readonly hostNames: ReadonlySet<string>;
   status(): ViewedStatus;
   peers(): ViewedPeer[];
   files(): ViewedFile[];
-  /** Undefined when the file is not here. */
-  content(fileId: string): ViewedContent | undefined;
-  /** Host names, besides addresses and localhost, under which the pages may be reached. */
-  readonly hostNames: ReadonlySet<string>;
+  file(fileId: string): ViewedFile | undefined;
+  deleted(): Promise<ViewedDeleted[]>;
+  transfers(): ViewedTransfer[];
+  /** Undefined when the file is not here. `client` is told as its receiver. */
+  content(fileId: string, client: string): ViewedContent | undefined;
+  /** Throws `NotPossible`. */
+  share(name: string, options: ShareOptions): Upload;
+  /** Resolves when the file is here. Throws `NotPossible` when nobody delivers it. */
+  fetch(fileId: string): Promise<void>;
+  /** Deletes: everywhere what is ours, here only what is not. Throws `NotPossible`. */
+  remove(fileId: string): "everywhere" | "here";
+  /** Throws `NotPossible`. */
+  restore(fileId: string): Promise<ViewedFile>;
+  /** False when there is no such transfer under way. */
+  cancel(transferId: number): boolean;
+  /**
+   * Calls `onEvent` for each change until the returned function is called; first for those behind `lastId`, or once
+   * with "reset" where these are not known any more. Throws `NotPossible` when too many watch.
+   */
+  watch(lastId: string | undefined, onEvent: (event: ViewedEvent) => void): () => void;
+}
+
+export interface ShareOptions {
+  readonly client: string;
+  /** Unix seconds; undefined: now. */
+  readonly modifiedSeconds: number | undefined;
+  readonly totalBytes: number | undefined;
 }

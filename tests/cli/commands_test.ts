@@ -55,6 +55,7 @@ function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow
     restore: noting("restore", Promise.resolve(fileOf())),
     verify: noting("verify", Promise.resolve({ good: 3, damaged: [], gone: 0 })),
     stats: () => [["up", "5 s"], ["peers", "2"]],
+    login: () => "open http://here/#token=t",
     setLogLevel: noting("setLogLevel", Promise.resolve()),
     exit: noting("exit", undefined),
     ...over,
@@ -91,7 +92,7 @@ Deno.test("the menu opens with its name and shows every command of the issue", (
   const menu = menuText();
   assert.match(menu, /^Command Menu\n/);
   const commands = ["list [local|remote]", "peers", "get", "push <path>", "delete <file_id>"];
-  commands.push("restore <file_id>", "verify", "stats", "log <", "help", "exit");
+  commands.push("restore <file_id>", "verify", "stats", "login", "log <", "help", "exit");
   for (const command of commands) assert.ok(menu.includes(`\n  ${command}`), command);
   assert.deepEqual(COMMAND_NAMES, [
     "list",
@@ -102,6 +103,7 @@ Deno.test("the menu opens with its name and shows every command of the issue", (
     "restore",
     "verify",
     "stats",
+    "login",
     "log",
     "help",
     "exit",

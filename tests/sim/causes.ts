@@ -31,6 +31,7 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   held: ["send ANNOUNCE", "copy", "trash", "fetch"],
   lost: [],
   want: ["fetch"],
+  cancel: ["fetch"],
   delete: ["trash", "send DELETE", "fetch"],
 };
 

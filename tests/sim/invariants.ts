@@ -31,6 +31,7 @@ function touchedBy(input: Input): string[] {
     case "lost":
       return [...input.fileIds];
     case "want":
+    case "cancel":
     case "delete":
     case "fetch-failed":
     case "keep-failed":

@@ -2,8 +2,18 @@
 
 import { createHash } from "node:crypto";
 import type { FileRecord } from "../../protocol/message.ts";
-import { createApp } from "../../web/app.ts";
-import type { View, ViewedFile, ViewedPeer, ViewedStatus } from "../../web/view.ts";
+import { type AppOptions, createApp } from "../../web/app.ts";
+import {
+  NotPossible,
+  type ShareOptions,
+  type Upload,
+  type View,
+  type ViewedEvent,
+  type ViewedFile,
+  type ViewedPeer,
+  type ViewedStatus,
+  type ViewedTransfer,
+} from "../../web/view.ts";
 
 /** Unix seconds of every request. */
 export const NOW = 1_750_000_000;
@@ -48,13 +58,29 @@ export const STATUS: ViewedStatus = {
   freeBytes: 5_000_000_000,
   received: { GOSSIP: 4 },
   sent: { GOSSIP_REPLY: 5 },
+  unsent: {},
   refused: { "not-json": 6 },
   refusedByPeer: [],
   trash: { files: 0, bytes: 0 },
   memoryBytes: 80_000_000,
   work: { inbound: 0 },
-  transfers: [],
 };
+
+export const transferOf = (over: Partial<ViewedTransfer> = {}): ViewedTransfer => ({
+  id: 1,
+  kind: "fetch",
+  direction: "in",
+  fileId: fileOf().fileId,
+  name: "a.txt",
+  peer: "bob",
+  doneBytes: 5,
+  totalBytes: 10,
+  state: "running",
+  seconds: 1.25,
+  endedAt: undefined,
+  why: undefined,
+  ...over,
+});
 
 /** Content that counts what is done with it. */
 export class FakeContent {
@@ -69,6 +95,16 @@ export class FakeContent {
 
   get sizeBytes(): number {
     return this.bytes.length;
+  }
+
+  get sha256(): string {
+    return createHash("sha256").update(this.bytes).digest("hex");
+  }
+
+  sentBytes = 0;
+
+  sent(bytes: number): void {
+    this.sentBytes += bytes;
   }
 
   readInto(buffer: Uint8Array): number {
@@ -90,40 +126,157 @@ export class FakeContent {
   }
 }
 
+/** The token of every application here that has one. */
+export const TOKEN = "t".repeat(43);
+export const BEARER = { authorization: `Bearer ${TOKEN}` };
+
 export interface Made {
-  readonly request: (path: string, init?: RequestInit) => Promise<Response>;
+  /** Asks as from `ip`. */
+  readonly request: (path: string, init?: RequestInit, ip?: string) => Promise<Response>;
   readonly errors: Error[];
   /** Every content that was opened, in order. */
   readonly opened: FakeContent[];
+  /** Every change that was carried out, in order. */
+  readonly done: string[];
+  /** What was shared, whole or not. */
+  readonly uploads: FakeUpload[];
+  /** Who watches. */
+  readonly watchers: Set<(event: ViewedEvent) => void>;
+  /** From where each of them wanted to go on. */
+  readonly resumed: (string | undefined)[];
 }
 
 export interface Parts {
   readonly status?: Partial<ViewedStatus>;
   readonly peers?: ViewedPeer[];
   readonly files?: ViewedFile[];
+  readonly transfers?: ViewedTransfer[];
   readonly hostNames?: readonly string[];
   readonly content?: (fileId: string) => FakeContent | undefined;
+  /** Refuses whatever is to be changed. */
+  readonly refusal?: NotPossible;
+  /** Bytes that a file may have. */
+  readonly roomBytes?: number;
+  readonly fetching?: () => Promise<void>;
+  readonly options?: Partial<AppOptions>;
+  /** Unix milliseconds. */
+  readonly clock?: { now: number };
+}
+
+export class FakeUpload implements Upload {
+  readonly parts: Uint8Array[] = [];
+  state = "open";
+  readonly #abort = new AbortController();
+
+  constructor(
+    readonly name: string,
+    readonly options: ShareOptions,
+    readonly roomBytes: number,
+    readonly onFinish: (file: ViewedFile) => void,
+  ) {}
+
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.parts.flatMap((part) => [...part]));
+  }
+
+  get cancelled(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  cancel(): void {
+    this.#abort.abort();
+  }
+
+  write(content: Uint8Array): void {
+    const total = this.parts.reduce((sum, part) => sum + part.length, content.length);
+    if (total > this.roomBytes) throw new NotPossible(507, "There is no room", "Make some");
+    this.parts.push(content.slice());
+  }
+
+  finish(): Promise<ViewedFile> {
+    this.state = "shared";
+    const sizeBytes = this.bytes.length;
+    const file = fileOf({ name: this.name, owner: "us", sizeBytes });
+    const shared = { file, held: true, holders: ["us"] };
+    this.onFinish(shared);
+    return Promise.resolve(shared);
+  }
+
+  abort(why: string): void {
+    this.state = `aborted: ${why}`;
+  }
 }
 
 /** The application over a made-up peer. */
 export function appOver(parts: Parts = {}): Made {
-  const errors: Error[] = [];
-  const opened: FakeContent[] = [];
+  const made = {
+    errors: [] as Error[],
+    opened: [] as FakeContent[],
+    done: [] as string[],
+    uploads: [] as FakeUpload[],
+    watchers: new Set<(event: ViewedEvent) => void>(),
+    resumed: [] as (string | undefined)[],
+  };
+  const change = (text: string) => {
+    if (parts.refusal) throw parts.refusal;
+    made.done.push(text);
+  };
+  const find = (fileId: string) => parts.files?.find(({ file }) => file.fileId === fileId);
   const view: View = {
     status: () => ({ ...STATUS, ...parts.status }),
     peers: () => parts.peers ?? [],
-    files: () => parts.files ?? [],
+    files: () => [...parts.files ?? []],
+    file: find,
+    deleted: () =>
+      Promise.resolve([{ file: fileOf({ name: "gone.txt" }), sizeBytes: 7, deletedAt: NOW - 60 }]),
+    transfers: () => parts.transfers ?? [],
     hostNames: new Set(parts.hostNames ?? []),
     content: (fileId) => {
       const content = parts.content?.(fileId);
-      if (content) opened.push(content);
+      if (content) made.opened.push(content);
       return content;
     },
+    share: (name, options) => {
+      change(`share ${name}`);
+      const upload = new FakeUpload(name, options, parts.roomBytes ?? Infinity, (file) => {
+        parts.files?.push(file);
+      });
+      made.uploads.push(upload);
+      return upload;
+    },
+    fetch: async (fileId) => {
+      change(`fetch ${fileId}`);
+      await parts.fetching?.();
+    },
+    remove: (fileId) => {
+      change(`remove ${fileId}`);
+      return "everywhere";
+    },
+    restore: (fileId) => {
+      change(`restore ${fileId}`);
+      return Promise.resolve(find(fileId)!);
+    },
+    cancel: (id) => {
+      change(`cancel ${id}`);
+      return parts.transfers?.find((each) => each.id === id)?.state === "running";
+    },
+    watch: (lastId, onEvent) => {
+      if (parts.refusal) throw parts.refusal;
+      made.resumed.push(lastId);
+      made.watchers.add(onEvent);
+      return () => void made.watchers.delete(onEvent);
+    },
   };
-  const app = createApp(view, () => NOW * 1000, (error) => errors.push(error));
-  const request = async (path: string, init?: RequestInit) =>
-    await app.request(path.startsWith("http") ? path : BASE + path, init);
-  return { request, errors, opened };
+  const app = createApp(view, {
+    now: () => parts.clock?.now ?? NOW * 1000,
+    onError: (error) => made.errors.push(error),
+    token: TOKEN,
+    isPrivate: false,
+    ...parts.options,
+  });
+  const request = async (path: string, init?: RequestInit, ip = "127.0.0.1") =>
+    await app.request(path.startsWith("http") ? path : BASE + path, init, { ip });
+  return { request, ...made };
 }
 
 /** An application that holds one file, and the path of its content. */

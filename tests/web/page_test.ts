@@ -1,7 +1,7 @@
 // The status page: true, and safe whatever a peer calls itself or its files (THREATS 30, 33).
 
 import assert from "node:assert/strict";
-import { appOver, fileOf, NOW, type Parts, peerOf } from "./fixture.ts";
+import { appOver, fileOf, NOW, type Parts, peerOf, transferOf } from "./fixture.ts";
 
 async function page(parts: Parts = {}, path = "/"): Promise<string> {
   const { request, errors } = appOver(parts);
@@ -96,8 +96,8 @@ Deno.test("names with markup are text: the page has the tags that it has without
     status: {
       peerId: name,
       host: name,
-      transfers: [{ direction: "in", name, peer: name, doneBytes: 1, totalBytes: 2 }],
     },
+    transfers: [transferOf({ name, peer: name })],
     peers: [peerOf({ peerId: name, host: name })],
     files: [{
       file: fileOf({ name, owner: name, fileId: "a".repeat(64) }),

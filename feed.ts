@@ -1,0 +1,108 @@
+// What changed in the peer, as numbered events for whoever watches. Changes are gathered for a moment and told
+// together, so that a burst of a thousand is one event. While nobody watches nothing is gathered.
+// Always holds: who was away a moment and says where it was misses nothing, or is told to begin anew; at most
+// `MAX_KEPT` events and `MAX_KEPT_BYTES` are remembered; at most `MAX_WATCHERS` watch.
+
+/** One change. */
+export interface FeedEvent<Type extends string> {
+  readonly id: string;
+  readonly type: Type;
+  readonly data: string;
+}
+
+const MAX_KEPT = 1_000;
+const MAX_KEPT_BYTES = 4 * 1024 * 1024;
+export const MAX_WATCHERS = 64;
+/** Gathering time: far below what anybody sees, far above what a burst takes. */
+const GATHER_MS = 100;
+/** So long nothing is forgotten after the last one went: it may come back. */
+const LINGER_MS = 30_000;
+
+export interface FeedSource<Type extends string> {
+  /** Begins or ends to note changes. */
+  watch(isWatched: boolean): void;
+  /** What changed since the last call, as type and JSON; called every `GATHER_MS`. */
+  changes(): Iterable<{ readonly type: Type; readonly data: string }>;
+}
+
+type Watcher<Type extends string> = (event: FeedEvent<Type | "reset">) => void;
+
+export class Feed<Type extends string> {
+  readonly #boot = crypto.randomUUID().slice(0, 8);
+  readonly #watchers = new Set<Watcher<Type>>();
+  #kept: FeedEvent<Type>[] = [];
+  #keptBytes = 0;
+  #serial = 0;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #idleSinceMs = 0;
+
+  constructor(readonly source: FeedSource<Type>) {}
+
+  get watchers(): number {
+    return this.#watchers.size;
+  }
+
+  /**
+   * Calls `tell` for each event until the returned function is called; first for those behind `lastId`. Where these
+   * are not known any more, or none is named, "reset" comes first. Undefined when too many watch.
+   */
+  watch(lastId: string | undefined, tell: Watcher<Type>): (() => void) | undefined {
+    if (this.#watchers.size >= MAX_WATCHERS) return undefined;
+    this.#begin();
+    this.#gather(); // what changed so far is not news to who comes now
+    const missed = this.#behind(lastId);
+    this.#watchers.add(tell);
+    const stop = () => {
+      if (!this.#watchers.delete(tell)) return;
+      this.#idleSinceMs = performance.now();
+    };
+    if (missed) { for (const event of missed) tell(event); }
+    else tell({ id: this.#id(this.#serial), type: "reset", data: "{}" });
+    return stop;
+  }
+
+  /** Ends it; nobody is told any more. */
+  close(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#watchers.clear();
+  }
+
+  #begin(): void {
+    if (this.#timer !== undefined) return;
+    this.#kept = [];
+    this.#keptBytes = 0;
+    this.#serial++; // a gap: what happened while nobody watched is not known
+    this.source.watch(true);
+    this.#timer = setInterval(() => this.#gather(), GATHER_MS);
+  }
+
+  #gather(): void {
+    for (const { type, data } of this.source.changes()) {
+      const event = { id: this.#id(++this.#serial), type, data };
+      this.#kept.push(event);
+      this.#keptBytes += data.length;
+      while (this.#kept.length > MAX_KEPT || this.#keptBytes > MAX_KEPT_BYTES) {
+        this.#keptBytes -= this.#kept.shift()!.data.length;
+      }
+      for (const tell of [...this.#watchers]) tell(event);
+    }
+    if (this.#watchers.size > 0 || performance.now() - this.#idleSinceMs < LINGER_MS) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.source.watch(false);
+  }
+
+  #id(serial: number): string {
+    return `${this.#boot}-${serial}`;
+  }
+
+  /** Events behind this one; undefined when some of them are not known any more. */
+  #behind(lastId: string | undefined): FeedEvent<Type>[] | undefined {
+    const [, boot, text] = /^([0-9a-f]{8})-(\d{1,15})$/.exec(lastId ?? "") ?? [];
+    const last = Number(text);
+    const first = this.#serial - this.#kept.length;
+    if (boot !== this.#boot || last < first || last > this.#serial) return undefined;
+    return this.#kept.slice(last - first);
+  }
+}

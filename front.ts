@@ -1,0 +1,440 @@
+// The door for browsers: a listener of ours in front of `Deno.serve`, which has no deadlines of its own. A connection
+// is handed on, over a Unix socket that only we can reach, when the head of its request is whole; from then on bytes
+// are passed both ways. So always holds: a head comes within its deadline (each one of a connection), a body and a
+// reader move within theirs, nobody takes all places (the same rules as for peers, protocol/admission.ts), and the
+// application knows the address of who asks. Where requests begin and end is known from Content-Length and from the
+// server's own word that an answer is complete; nothing is read from what passes.
+
+import { Buffer } from "node:buffer";
+import type { Limits } from "./protocol/limits.ts";
+import { ProtocolError } from "./protocol/errors.ts";
+import { type Connection, Listener } from "./protocol/tcp.ts";
+import { BadHead, endOfHead, requestHead } from "./web/head.ts";
+
+/** Longest head of a request: names of files stand in it, percent-encoded. */
+const MAX_HEAD_BYTES = 32 * 1024;
+/** What is passed on at once; each connection with a request has two of these at most. */
+const PIECE_BYTES = 64 * 1024;
+/** Requests under way may end by themselves for so long when the peer stops. */
+const PATIENCE_MS = 1_000;
+/** What still comes after an answer is read and dropped for so long: closing at once would destroy the answer. */
+const DRAIN_MS = 5_000;
+/** Pause between two tries to serve again after the server ended for want of descriptors. */
+const RETRY_MS = 250;
+
+/** Who asks. */
+export interface Client {
+  /** Canonical address. */
+  readonly ip: string;
+}
+
+export type Handler = (request: Request, client: Client) => Response | Promise<Response>;
+
+export interface FrontOptions {
+  readonly hostname: string;
+  readonly port: number;
+  readonly limits: Pick<
+    Limits,
+    | "maxConnections"
+    | "maxConnectionsPerAddress"
+    | "maxWaitingConnections"
+    | "messageTimeoutMs"
+    | "idleTimeoutMs"
+  >;
+}
+
+/** One request that was handed on. */
+interface Exchange extends Client {
+  /** The server has written the whole answer. */
+  readonly done: PromiseWithResolvers<void>;
+  isDone: boolean;
+}
+
+/** The way of one connection through the Unix socket. */
+interface Passage {
+  readonly conn: Deno.UnixConn;
+  /** Everything that the server wrote was passed on, or cannot be. */
+  readonly ended: Promise<void>;
+}
+
+export class Front {
+  readonly #listener: Listener;
+  /** Names the exchange to the handler; nobody outside knows it. */
+  readonly #field = `x-exchange-${crypto.randomUUID()}`;
+  readonly #exchanges = new Map<string, Exchange>();
+  readonly #under = new Set<Exchange>();
+  readonly #passages = new Set<Passage>();
+  #isOver = false;
+  /** Ends the server that runs, whatever its handlers do. */
+  #abort = new AbortController();
+  #path = "";
+  /** Made where the private folder cannot have a socket in it. */
+  #folder: string | undefined;
+  #server: Deno.HttpServer | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #serial = 0;
+
+  /** Takes the port; who connects waits until `begin`. Throws `Deno.errors.AddrInUse` and the like. */
+  constructor(readonly options: FrontOptions) {
+    this.#listener = new Listener({
+      ...options,
+      isKnown: () => false,
+      serve: (client) => this.#serve(client),
+    });
+  }
+
+  get port(): number {
+    return this.#listener.port;
+  }
+
+  /** Connections that have a place or wait for one. */
+  get connections(): number {
+    return this.#listener.connections;
+  }
+
+  /**
+   * Answers requests from now on. `folder` is private to this process; the socket is made in it, or in a temporary
+   * folder where its path is too long or its disk takes none. Throws where there is no such place either.
+   */
+  begin(handler: Handler, folder: string): void {
+    const name = "web.sock";
+    this.#path = `${folder}/${name}`;
+    try {
+      this.#listen(handler);
+    } catch {
+      this.#folder = Deno.makeTempDirSync({ prefix: "p2p-peer-" });
+      this.#path = `${this.#folder}/${name}`;
+      this.#listen(handler);
+    }
+    this.#listener.begin();
+  }
+
+  /** Requests under way get a moment; a download in a browser must not keep the peer alive. */
+  async stop(): Promise<void> {
+    this.#isOver = true;
+    this.#listener.stop();
+    clearTimeout(this.#retry);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const patience = new Promise<void>((go) => timer = setTimeout(go, PATIENCE_MS));
+    await Promise.race([
+      Promise.all([...this.#under].map(({ done }) => done.promise)),
+      patience,
+    ]);
+    clearTimeout(timer);
+    this.#listener.close();
+    for (const { conn } of this.#passages) close(conn);
+    await Promise.all([...this.#passages].map(({ ended }) => ended));
+    this.#abort.abort();
+    await this.#server?.finished.catch(() => {}); // it ends, however it does
+    if (this.#path !== "") await Deno.remove(this.#path).catch(() => {}); // it removes it itself as a rule
+    if (this.#folder !== undefined) await Deno.remove(this.#folder, { recursive: true });
+  }
+
+  #listen(handler: Handler): void {
+    try {
+      Deno.removeSync(this.#path); // a process that was killed left it
+    } catch {
+      // There is none, or what is wrong shows below.
+    }
+    this.#abort = new AbortController();
+    this.#server = Deno.serve(
+      { transport: "unix", path: this.#path, signal: this.#abort.signal, onListen: () => {} },
+      (request, { completed }) => this.#handle(handler, request, completed),
+    );
+    // Without descriptors it cannot accept, and ends; when some are free again, it begins anew.
+    const again = () => {
+      this.#abort = new AbortController(); // there is nothing to end any more
+      this.#listenAgain(handler);
+    };
+    this.#server.finished.then(again, again);
+  }
+
+  #listenAgain(handler: Handler): void {
+    if (this.#isOver) return;
+    try {
+      this.#listen(handler);
+    } catch {
+      this.#retry = setTimeout(() => this.#listenAgain(handler), RETRY_MS);
+    }
+  }
+
+  #handle(
+    handler: Handler,
+    request: Request,
+    completed: Promise<void>,
+  ): Response | Promise<Response> {
+    const id = request.headers.get(this.#field) ?? "";
+    const exchange = this.#exchanges.get(id);
+    if (!exchange) return new Response(null, { status: 421 }); // came around the door
+    this.#exchanges.delete(id);
+    const done = () => this.#end(exchange);
+    completed.then(done, done); // an answer that could not be written is over as well
+    return handler(request, { ip: exchange.ip });
+  }
+
+  #end(exchange: Exchange): void {
+    exchange.isDone = true;
+    this.#under.delete(exchange);
+    exchange.done.resolve();
+  }
+
+  /** One connection, request after request. */
+  async #serve(client: Connection): Promise<void> {
+    const heads = new HeadReader(client, this.options.limits.messageTimeoutMs);
+    let passage: Passage | undefined;
+    try {
+      for (let isFirst = true;; isFirst = false) {
+        const next = heads.next();
+        next.catch(() => {}); // when the server closes first
+        const text = await Promise.race([next, ...(passage ? [passage.ended] : [])]);
+        // It said nothing more. Browsers open connections in advance; that is no mistake of theirs.
+        if (typeof text !== "string") return await this.#finish(client, passage);
+        if (isFirst) passage = await this.#connect(client);
+        if (!await this.#exchange(client, heads, passage!, text)) {
+          return await this.#finish(client, passage, DRAIN_MS);
+        }
+      }
+    } catch (error) {
+      await this.#refuse(client, passage, error);
+    } finally {
+      if (passage) close(passage.conn);
+    }
+  }
+
+  /** Hands one request on and waits for its answer; false when nothing can follow on this connection. */
+  async #exchange(
+    client: Connection,
+    heads: HeadReader,
+    passage: Passage,
+    text: string,
+  ): Promise<boolean> {
+    const id = String(++this.#serial);
+    const { body, text: head } = requestHead(text, `${this.#field}: ${id}`);
+    const exchange: Exchange = { ip: client.ip, done: Promise.withResolvers(), isDone: false };
+    this.#exchanges.set(id, exchange);
+    this.#under.add(exchange);
+    this.#listener.completed(client);
+    this.#listener.moved(client, 0); // an answer, or a body, is under way
+    try {
+      const over = Promise.race([exchange.done.promise, passage.ended]);
+      const sending = this.#send(
+        client,
+        heads,
+        passage,
+        Buffer.from(head, "latin1"),
+        body,
+        exchange,
+      );
+      sending.catch(() => {}); // when the answer is there first
+      // An answer may come before the body is whole, and then nobody reads the rest.
+      const isWhole = await Promise.race([sending, over.then(() => false)]);
+      await over;
+      return isWhole && exchange.isDone;
+    } finally {
+      this.#exchanges.delete(id);
+      this.#end(exchange);
+      this.#listener.completed(client);
+    }
+  }
+
+  /** Passes head and body on; whether all of it was. Throws `ProtocolError` when the body stands still. */
+  async #send(
+    client: Connection,
+    heads: HeadReader,
+    { conn }: Passage,
+    head: Uint8Array,
+    body: RequestBody,
+    exchange: Exchange,
+  ): Promise<boolean> {
+    try {
+      await writeAll(conn, head);
+      let left = body === "until-end" ? Infinity : body;
+      const early = heads.take(left);
+      left -= early.length;
+      if (early.length > 0) await writeAll(conn, early);
+      const buffer = left > 0 ? new Uint8Array(PIECE_BYTES) : undefined;
+      while (left > 0) {
+        const piece = buffer!.subarray(0, Math.min(left, PIECE_BYTES));
+        const reading = client.read(piece, this.options.limits.idleTimeoutMs);
+        if (exchange.isDone) return false;
+        const read = await reading;
+        if (read === null) return false;
+        left -= read;
+        this.#listener.moved(client, read);
+        if (exchange.isDone) return false;
+        await writeAll(conn, piece.subarray(0, read));
+      }
+      return true;
+    } catch (error) {
+      if (error instanceof ProtocolError) throw error;
+      return false; // one of the two sides has gone
+    }
+  }
+
+  /** A way to the server, with what it answers passed on until it closes. Throws when there is none. */
+  async #connect(client: Connection): Promise<Passage> {
+    let conn: Deno.UnixConn;
+    try {
+      conn = await Deno.connect({ transport: "unix", path: this.#path });
+    } catch (cause) {
+      // Somebody removed the folder with the socket in it: a new one is made.
+      if (cause instanceof Deno.errors.NotFound) this.#server?.shutdown().catch(() => {});
+      throw cause;
+    }
+    const passage: Passage = { conn, ended: this.#answer(conn, client) };
+    this.#passages.add(passage);
+    passage.ended.then(() => this.#passages.delete(passage));
+    return passage;
+  }
+
+  async #answer(conn: Deno.UnixConn, client: Connection): Promise<void> {
+    const buffer = new Uint8Array(PIECE_BYTES);
+    try {
+      for (;;) {
+        const read = await conn.read(buffer);
+        if (read === null) return;
+        this.#listener.moved(client, read);
+        await client.write(buffer.subarray(0, read), this.options.limits.idleTimeoutMs);
+      }
+    } catch {
+      client.close(); // it does not read, or has gone: whatever else waits for it ends
+      close(conn);
+    }
+  }
+
+  /** Passes on what is still to be said, and closes so that it arrives. */
+  async #finish(client: Connection, passage: Passage | undefined, drainMs = 0): Promise<void> {
+    if (passage) {
+      await passage.conn.closeWrite().catch(() => {}); // the server closed first
+      await passage.ended;
+    }
+    await client.closeWrite();
+    if (drainMs === 0) return;
+    const timer = setTimeout(() => client.close(), drainMs);
+    const buffer = new Uint8Array(PIECE_BYTES);
+    try {
+      while (await client.read(buffer, drainMs) !== null);
+    } catch {
+      // It went, or goes on longer than anybody listens.
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Says what was wrong with a request that was not handed on. */
+  async #refuse(client: Connection, passage: Passage | undefined, error: unknown): Promise<void> {
+    if (client.closed) return;
+    const [status, detail, hint] = error instanceof BadHead
+      ? [400, error.message, "Send one request as RFC 9112 has it"]
+      : error instanceof HeadTooLong
+      ? [431, `The head is longer than ${MAX_HEAD_BYTES} bytes`, "Send fewer or shorter headers"]
+      : error instanceof HeadTooLate
+      ? [408, "The head of the request did not come in time", "Send it at once, then wait"]
+      : [503, "No request can be taken just now", "Try again in a moment"];
+    const title =
+      { 400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large" }[
+        status
+      ] ?? "Service Unavailable";
+    const body = JSON.stringify({ type: "about:blank", title, status, detail, hint });
+    const answer =
+      `HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`;
+    if (passage) {
+      await passage.conn.closeWrite().catch(() => {});
+      await passage.ended; // the answers before this one go first
+    }
+    try {
+      await client.write(Buffer.from(answer), this.options.limits.idleTimeoutMs);
+      await this.#finish(client, undefined, DRAIN_MS);
+    } catch {
+      // It has gone: nobody is there to be told.
+    }
+  }
+}
+
+type RequestBody = ReturnType<typeof requestHead>["body"];
+
+class HeadTooLong extends Error {}
+class HeadTooLate extends Error {}
+
+/** Reads heads, one after the other, and keeps what came behind one. */
+class HeadReader {
+  #buffer = new Uint8Array(4 * 1024);
+  #filled = 0;
+
+  constructor(readonly client: Connection, readonly timeoutMs: number) {}
+
+  /**
+   * The next head, Latin-1. Undefined when the connection ends, or stays silent, before its first byte.
+   * Throws `HeadTooLate`, `HeadTooLong`.
+   */
+  async next(): Promise<string | undefined> {
+    const until = performance.now() + this.timeoutMs;
+    this.#skipEmptyLines();
+    for (let searched = 0;;) {
+      const end = endOfHead(this.#buffer.subarray(0, this.#filled), searched);
+      if (end >= 0) return Buffer.from(this.take(end)).toString("latin1");
+      searched = this.#filled;
+      if (this.#filled === this.#buffer.length) this.#grow();
+      const read = await this.#read(until);
+      if (read === undefined) {
+        if (this.#filled === 0) return undefined;
+        throw new HeadTooLate();
+      }
+      if (read === null) return undefined;
+      this.#filled += read;
+      if (searched === 0) this.#skipEmptyLines();
+    }
+  }
+
+  /** Takes what came already, at most so many bytes. */
+  take(maxBytes: number): Uint8Array {
+    const taken = this.#buffer.slice(0, Math.min(maxBytes, this.#filled));
+    this.#buffer.copyWithin(0, taken.length, this.#filled);
+    this.#filled -= taken.length;
+    return taken;
+  }
+
+  /** Undefined when the time is over. The connection stays open: there is something to be said on it. */
+  async #read(until: number): Promise<number | null | undefined> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<undefined>((go) => {
+      timer = setTimeout(() => go(undefined), Math.max(0, until - performance.now()));
+    });
+    // The connection's own deadline would close it; this one stands behind ours.
+    const reading = this.client.read(this.#buffer.subarray(this.#filled), 3 * this.timeoutMs);
+    reading.catch(() => {}); // when nobody waits for it any more
+    try {
+      return await Promise.race([reading, late]);
+    } catch {
+      return null; // it has gone
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Empty lines before a request are allowed (RFC 9112, 2.2). */
+  #skipEmptyLines(): void {
+    let at = 0;
+    while (at < this.#filled && (this.#buffer[at] === 13 || this.#buffer[at] === 10)) at++;
+    if (at > 0) this.take(at);
+  }
+
+  #grow(): void {
+    if (this.#filled >= MAX_HEAD_BYTES) throw new HeadTooLong();
+    const larger = new Uint8Array(Math.min(MAX_HEAD_BYTES, 4 * this.#buffer.length));
+    larger.set(this.#buffer);
+    this.#buffer = larger;
+  }
+}
+
+async function writeAll(conn: Deno.UnixConn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
+}
+
+function close(conn: Deno.UnixConn): void {
+  try {
+    conn.close();
+  } catch {
+    // Closed already.
+  }
+}

@@ -1,0 +1,152 @@
+// Sharing through the API: raw bodies, forms and curl -T, and what breaks off.
+
+import assert from "node:assert/strict";
+import { labelOf } from "../../web/upload.ts";
+import { NotPossible } from "../../web/view.ts";
+import { appOver, BEARER, type Made, type Parts } from "./fixture.ts";
+
+const content = Uint8Array.from({ length: 700_000 }, (_, i) => (i * 7919) >> 3);
+const app = (parts: Parts = {}) => appOver({ files: [], ...parts });
+
+async function send(
+  { request }: Made,
+  method: string,
+  path: string,
+  body: BodyInit | null,
+  headers: Record<string, string> = {},
+) {
+  const response = await request(path, { method, body, headers: { ...BEARER, ...headers } });
+  return {
+    status: response.status,
+    location: response.headers.get("location"),
+    ...await response.json(),
+  };
+}
+
+/** A body that ends in an error after some bytes. */
+function broken(bytes: Uint8Array): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    type: "bytes",
+    start: (controller) => controller.enqueue(bytes.slice()),
+    pull: (controller) => controller.error(new Error("reset")),
+  });
+}
+
+Deno.test("a raw body is shared under the name in the header, in the query or in the path", async () => {
+  for (
+    const [method, path, headers] of [
+      ["POST", "/api/v1/files", { "x-file-name": "a%20b%27%C3%A4.bin" }],
+      ["POST", "/api/v1/files?name=a%20b%27%C3%A4.bin", {}],
+      ["PUT", "/api/v1/files/by-name/a%20b%27%C3%A4.bin", {}],
+    ] as const
+  ) {
+    const made = app();
+    const { status, files, location } = await send(made, method, path, content, headers);
+    assert.equal(status, 201, path);
+    assert.equal(files[0].file_name, "a b'ä.bin");
+    assert.equal(location, `/api/v1/files/${files[0].file_id}`);
+    const [upload] = made.uploads;
+    assert.deepEqual(upload!.bytes, content);
+    assert.equal(upload!.state, "shared");
+  }
+});
+
+Deno.test("a name that does not decode is taken as it is, and folders before it are left out", async () => {
+  const made = app();
+  for (
+    const [name, kept] of [["100%.txt", "100%.txt"], ["..%2F..%2Fetc%2Fx", "x"], ["C%3A%5Cy", "y"]]
+  ) {
+    const { status } = await send(made, "POST", "/api/v1/files", "x", { "x-file-name": name! });
+    assert.equal(status, 201, name);
+    assert.equal(made.uploads.at(-1)!.name, kept);
+  }
+});
+
+Deno.test("names that are none are refused with words", () => {
+  for (const name of ["", "a/", ".", "..", "a\nb", "a\0", "x".repeat(256), "\ud800"]) {
+    assert.throws(() => labelOf(name), NotPossible, JSON.stringify(name));
+  }
+  assert.equal(labelOf("x".repeat(255)).length, 255);
+});
+
+Deno.test("when it was modified and who sent it is passed on", async () => {
+  const made = app();
+  await send(made, "POST", "/api/v1/files?name=a", "abc", { "x-file-timestamp": "1744169352.5" });
+  assert.deepEqual(
+    [made.uploads[0]!.options.modifiedSeconds, made.uploads[0]!.options.client],
+    [1744169352.5, "127.0.0.1"],
+  );
+});
+
+Deno.test("every file of a form is shared under its name, fields between them are passed over", async () => {
+  const made = app();
+  const form = new FormData();
+  form.append("comment", "hello");
+  form.append("a", new File([content], "one.bin"));
+  form.append("b", new File(["two"], "it's ü.txt"));
+  const { status, files } = await send(made, "POST", "/api/v1/files", form);
+  assert.equal(status, 201);
+  assert.deepEqual(files.map((file: { file_name: string }) => file.file_name), [
+    "one.bin",
+    "it's ü.txt",
+  ]);
+  assert.deepEqual(made.uploads[0]!.bytes, content);
+});
+
+Deno.test("a form that is none, has no file or breaks off is refused, and nothing of it stays", async () => {
+  const type = { "content-type": "multipart/form-data; boundary=x" };
+  const head = '--x\r\ncontent-disposition: form-data; name="f"; filename="a"\r\n\r\n';
+  const cases: [BodyInit, Record<string, string>][] = [
+    ["anything", { "content-type": "multipart/form-data" }],
+    ["--x--\r\n", type],
+    ["no form at all", type],
+    [`${head}abc`, type],
+    [broken(new TextEncoder().encode(`${head}abc`)), type],
+    ['--x\r\ncontent-disposition: form-data; name="f"\r\n\r\nabc\r\n--x--\r\n', type],
+  ];
+  for (const [i, [body, headers]] of cases.entries()) {
+    const made = app();
+    const { status, hint } = await send(made, "POST", "/api/v1/files", body, headers);
+    assert.equal(status, 400, `case ${i}`);
+    assert.ok(hint);
+    for (const upload of made.uploads) assert.match(upload.state, /^aborted/, `case ${i}`);
+  }
+});
+
+Deno.test("a body that breaks off, is shorter than told, or is empty leaves nothing behind", async () => {
+  for (
+    const [body, headers] of [
+      [broken(content), {}],
+      [content, { "content-length": "700001" }],
+      ["", {}],
+      [null, {}],
+    ] as [BodyInit | null, Record<string, string>][]
+  ) {
+    const made = app();
+    const { status } = await send(made, "PUT", "/api/v1/files/by-name/a", body, headers);
+    assert.equal(status, 400);
+    assert.match(made.uploads[0]!.state, /^aborted/);
+  }
+});
+
+Deno.test("what the store cannot take is told with its status and its hint", async () => {
+  const made = app({ roomBytes: 500_000 });
+  const { status, detail, hint } = await send(made, "PUT", "/api/v1/files/by-name/a", content);
+  assert.deepEqual([status, detail, hint], [507, "There is no room", "Make some"]);
+  assert.match(made.uploads[0]!.state, /^aborted/);
+});
+
+Deno.test("an upload that is cancelled here ends", async () => {
+  const made = app();
+  const endless = new ReadableStream({
+    type: "bytes",
+    async pull(controller) {
+      controller.enqueue(new Uint8Array(1000));
+      if (made.uploads[0]?.bytes.length) made.uploads[0].cancel();
+      await new Promise((go) => setTimeout(go));
+    },
+  });
+  const { status } = await send(made, "PUT", "/api/v1/files/by-name/a", endless);
+  assert.equal(status, 400);
+  assert.equal(made.uploads[0]!.state, "aborted: Cancelled here");
+});

@@ -1,0 +1,266 @@
+// The door for browsers on real connections: deadlines of each request, bodies and readers that stand still, places.
+// Deadlines are short here; that something ends is waited for.
+
+import assert from "node:assert/strict";
+import { Front, type FrontOptions, type Handler } from "../../front.ts";
+import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
+import { Raw } from "../hostile/raw.ts";
+import { until } from "./foreign.ts";
+
+const HEAD_MS = 500;
+const IDLE_MS = 600;
+
+class Scene implements AsyncDisposable {
+  /** Of requests whose body could not be read to its end. */
+  broken = 0;
+  handled = 0;
+
+  private constructor(readonly folder: string, readonly front: Front) {}
+
+  static async open(
+    limits: Partial<FrontOptions["limits"]> = {},
+    more: Readonly<Record<string, Handler>> = {},
+  ): Promise<Scene> {
+    const folder = await Deno.makeTempDir();
+    const front = new Front({
+      hostname: "127.0.0.1",
+      port: 0,
+      limits: { ...DEFAULT_LIMITS, messageTimeoutMs: HEAD_MS, idleTimeoutMs: IDLE_MS, ...limits },
+    });
+    const scene = new Scene(folder, front);
+    front.begin(async (request, client) => {
+      scene.handled++;
+      const { pathname } = new URL(request.url);
+      const special = more[pathname];
+      if (special) return await special(request, client);
+      try {
+        const { length } = await request.bytes();
+        return new Response(`${request.method} ${pathname} ${length} from ${client.ip}\n`);
+      } catch {
+        scene.broken++;
+        return new Response("broken", { status: 400 });
+      }
+    }, folder);
+    return scene;
+  }
+
+  get target() {
+    return { host: "127.0.0.1", port: this.front.port };
+  }
+
+  open(options = {}): Promise<Raw> {
+    return Raw.open(this.target, options);
+  }
+
+  /** What comes back for these bytes until the other side closes. */
+  async say(text: string, from = "127.0.0.1"): Promise<string> {
+    using raw = await this.open({ from });
+    raw.write(text);
+    await raw.untilClosed();
+    return raw.text;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.front.stop();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+const request = (line: string, ...fields: string[]) =>
+  [line, "Host: 127.0.0.1", ...fields].join("\r\n") + "\r\n\r\n";
+const get = (path: string, ...fields: string[]) => request(`GET ${path} HTTP/1.1`, ...fields);
+
+Deno.test("the application hears from which address a request comes", async () => {
+  await using scene = await Scene.open();
+  for (const from of ["127.0.0.1", "127.0.0.9"]) {
+    const text = await scene.say(get("/a", "Connection: close"), from);
+    assert.match(text, new RegExp(`GET /a 0 from ${from.replaceAll(".", "\\.")}\n`));
+  }
+});
+
+Deno.test("a head that does not come in time is answered with 408, and the connection ends", async () => {
+  await using scene = await Scene.open();
+  using raw = await scene.open();
+  raw.write("GET /a HTTP/1.1\r\nHost: h");
+  await raw.untilClosed();
+  assert.match(raw.text, /^HTTP\/1\.1 408 [\s\S]*"hint":/);
+  assert.equal(scene.handled, 0);
+});
+
+Deno.test("a head that comes one byte at a time has one deadline for all of them", async () => {
+  await using scene = await Scene.open();
+  using raw = await scene.open();
+  raw.drip("GET /a HTTP/1.1\r\nX: ".padEnd(500, "y"), 50);
+  await raw.untilText(/^HTTP\/1\.1 408 /);
+  assert.equal(scene.handled, 0);
+});
+
+Deno.test("a connection that says nothing is closed without a word", async () => {
+  await using scene = await Scene.open();
+  assert.equal(await scene.say(""), "");
+});
+
+Deno.test("the second request on a connection has the same deadline", async () => {
+  await using scene = await Scene.open();
+  const text = await scene.say(get("/a") + "GET /b HTTP/1.1\r\n");
+  assert.match(text, /GET \/a 0 from[\s\S]*\nHTTP\/1\.1 408 /);
+  assert.equal(scene.handled, 1);
+  assert.match(await scene.say(get("/a")), /GET \/a 0 from [\d.]+\n$/);
+});
+
+Deno.test("several requests on one connection are answered in their order, with and without bodies", async () => {
+  await using scene = await Scene.open();
+  const put = (path: string, body: string) =>
+    request(`PUT ${path} HTTP/1.1`, `Content-Length: ${body.length}`) + body;
+  const text = await scene.say(
+    `\r\n${get("/1")}${put("/2", "abc")}\r\n${get("/3")}${put("/4", get("/inner"))}` +
+      get("/5", "Connection: close") + get("/never"),
+  );
+  assert.deepEqual([...text.matchAll(/\w+ (\/\w+) (\d+) from/g)].map(([, path, n]) => [path, n]), [
+    ["/1", "0"],
+    ["/2", "3"],
+    ["/3", "0"],
+    ["/4", String(get("/inner").length)],
+    ["/5", "0"],
+  ]);
+});
+
+Deno.test("a chunked body is passed on, and its connection ends with the answer", async () => {
+  await using scene = await Scene.open();
+  const head = request("POST /c HTTP/1.1", "Transfer-Encoding: chunked");
+  const text = await scene.say(`${head}3\r\nabc\r\n0\r\n\r\n${get("/never")}`);
+  assert.match(text, /connection: close[\s\S]*POST \/c 3 from/i);
+  assert.equal(scene.handled, 1);
+});
+
+Deno.test("a body that stands still ends its connection; one that moves does not", async () => {
+  await using scene = await Scene.open();
+  using still = await scene.open();
+  using moving = await scene.open();
+  still.write(request("PUT /still HTTP/1.1", "Content-Length: 9") + "abc");
+  moving.write(request("PUT /moving HTTP/1.1", "Content-Length: 12"));
+  // Longer than the deadline in all, each step within it.
+  moving.drip("abcdefghijkl", IDLE_MS / 4);
+  await still.untilClosed();
+  await until("the application hears of it", () => scene.broken === 1);
+  await moving.untilText(/PUT \/moving 12 from/);
+});
+
+Deno.test("a reader that stands still ends its connection, and its answer is given up", async () => {
+  const given = Promise.withResolvers<void>();
+  await using scene = await Scene.open({}, {
+    "/endless": () =>
+      new Response(
+        new ReadableStream({
+          pull: (controller) => controller.enqueue(new Uint8Array(65_536)),
+          cancel: () => given.resolve(),
+        }),
+      ),
+  });
+  using raw = await scene.open({ reads: false });
+  raw.write(get("/endless"));
+  await given.promise;
+  await until("its place is free", () => scene.front.connections === 0);
+});
+
+Deno.test("an answer before the end of the body arrives whole, and what still comes is dropped", async () => {
+  await using scene = await Scene.open({}, {
+    "/no": () => new Response("not you\n", { status: 401 }),
+  });
+  using raw = await scene.open();
+  raw.write(request("PUT /no HTTP/1.1", "Content-Length: 50000000"));
+  for (let i = 0; i < 50 && !raw.isClosed; i++) await raw.writeAll(new Uint8Array(100_000));
+  await raw.untilText(/^HTTP\/1\.1 401 [\s\S]*not you\n/);
+  raw.halfClose();
+  await raw.untilClosed();
+  assert.equal(scene.handled, 1);
+});
+
+Deno.test("a request whose sender says that nothing more comes is answered all the same", async () => {
+  await using scene = await Scene.open();
+  using raw = await scene.open();
+  raw.write(get("/half"));
+  raw.halfClose();
+  await raw.untilText(/GET \/half 0 from/);
+});
+
+Deno.test("heads that are too long or no HTTP/1.1 are refused with words", async () => {
+  await using scene = await Scene.open();
+  const long = await scene.say(get(`/${"a".repeat(40_000)}`));
+  assert.match(long, /^HTTP\/1\.1 431 [\s\S]*"detail":/);
+  const bad = ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "hello\r\n\r\n", get("/", "Bad Name: 1")];
+  bad.push(request("POST / HTTP/1.1", "Content-Length: 1", "Content-Length: 2") + "ab");
+  for (const text of bad) {
+    assert.match(await scene.say(text), /^HTTP\/1\.1 400 [\s\S]*"detail":/, text);
+  }
+  assert.equal(scene.handled, 0);
+});
+
+Deno.test("nobody reaches the application around the door", async () => {
+  await using scene = await Scene.open();
+  const [{ name }] = [...Deno.readDirSync(scene.folder)] as [Deno.DirEntry];
+  const conn = await Deno.connect({ transport: "unix", path: `${scene.folder}/${name}` });
+  await conn.write(new TextEncoder().encode(get("/a", "Connection: close")));
+  const buffer = new Uint8Array(1000);
+  const read = await conn.read(buffer);
+  assert.match(new TextDecoder().decode(buffer.subarray(0, read!)), /^HTTP\/1\.1 421 /);
+  conn.close();
+  assert.equal(scene.handled, 0);
+});
+
+Deno.test("when the folder of the socket was removed, it answers again as soon as there is one", async () => {
+  await using scene = await Scene.open();
+  await Deno.remove(scene.folder, { recursive: true });
+  assert.match(await scene.say(get("/a")), /^HTTP\/1\.1 503 [\s\S]*"hint":/);
+  await Deno.mkdir(scene.folder);
+  await until("an answer", async () => (await scene.say(get("/a"))).includes("GET /a 0"));
+});
+
+Deno.test("where the path of the socket would be too long, it lies elsewhere, and nothing of it stays", async () => {
+  const parent = await Deno.makeTempDir();
+  const folder = `${parent}/${"a".repeat(120)}`;
+  await Deno.mkdir(folder);
+  const front = new Front({ hostname: "127.0.0.1", port: 0, limits: DEFAULT_LIMITS });
+  front.begin(() => new Response("here\n"), folder);
+  const response = await fetch(`http://127.0.0.1:${front.port}/`);
+  assert.equal(await response.text(), "here\n");
+  await front.stop();
+  assert.deepEqual([...Deno.readDirSync(folder)], []);
+  await Deno.remove(parent, { recursive: true });
+});
+
+Deno.test("who says nothing gives its place to who comes", async () => {
+  const silent = { messageTimeoutMs: 60_000, maxConnections: 8, maxConnectionsPerAddress: 4 };
+  await using scene = await Scene.open(silent);
+  const attackers = await Raw.openMany(scene.target, 60, ["127.0.0.2", "127.0.0.3", "127.0.0.4"]);
+  assert.match(await scene.say(get("/a", "Connection: close")), /GET \/a 0 from/);
+  for (const raw of attackers) raw.close();
+});
+
+Deno.test("an answer that is thought about for long is no fault of who asked", async () => {
+  const answer = Promise.withResolvers<void>();
+  await using scene = await Scene.open({}, {
+    "/thinking": async () => {
+      await answer.promise;
+      return new Response("at last\n");
+    },
+  });
+  using raw = await scene.open();
+  raw.write(get("/thinking"));
+  // A connection opened after it, and closed by its deadline, shows that the deadline is over for both.
+  using other = await scene.open();
+  other.write("GET");
+  await other.untilClosed();
+  assert.equal(raw.isClosed, false);
+  answer.resolve();
+  await raw.untilText(/at last\n/);
+});
+
+Deno.test("stopping waits for what is under way, but not for ever", async () => {
+  const scene = await Scene.open({}, { "/never": () => new Promise<Response>(() => {}) });
+  using raw = await scene.open();
+  raw.write(get("/never"));
+  await until("it is under way", () => scene.handled === 1);
+  await scene[Symbol.asyncDispose]();
+  await raw.untilClosed();
+});

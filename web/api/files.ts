@@ -1,0 +1,153 @@
+// Files: lists, one file, its content, fetching, deleting, restoring.
+
+import type { Context, Hono } from "hono";
+import { describeRoute } from "hono-openapi";
+import { asciiJson } from "../../protocol/text.ts";
+import { serveContent } from "../content.ts";
+import type { Env } from "../login.ts";
+import { problem, problemOf } from "../problem.ts";
+import type { View, ViewedFile } from "../view.ts";
+import { CHANGE, check, fileParam, json, problems, READ, security } from "./describe.ts";
+import { fileJson, pageOf } from "./listing.ts";
+import * as shapes from "./schemas.ts";
+
+/** Timestamps keep their source text, which the built-in writer would not. */
+const fileText = (file: ViewedFile) => asciiJson({ file: fileJson(file) });
+const JSON_TYPE = { "content-type": "application/json" };
+
+/** `/files`, but for sharing new ones. */
+export function fileRoutes(api: Hono<Env>, view: View): void {
+  const unknown = (c: Context<Env>) =>
+    problem(c, 404, "No file with this id is known", "GET /api/v1/files lists them");
+  api.get(
+    "/files",
+    describeRoute({
+      summary: "Files that are known, here or elsewhere",
+      responses: { 200: json("One page", shapes.FilesShape), ...problems(400, ...READ) },
+    }),
+    check(
+      "query",
+      shapes.FilesQuery,
+      `"limit" and "start" must be whole numbers, "limit" from 1 to ${shapes.MAX_LIMIT}; "where" is here, elsewhere or mine; "sort" is name, size, owner, time or holders, with - before it for the other way round`,
+    ),
+    (c) => {
+      const page = pageOf(view.files(), c.req.valid("query"), view.status().peerId);
+      return c.body(asciiJson({ ...page, files: page.files.map(fileJson) }), 200, JSON_TYPE);
+    },
+  );
+  api.get(
+    "/files/deleted",
+    describeRoute({
+      summary: "Deleted files that can be restored",
+      responses: { 200: json("All of them", shapes.DeletedShape), ...problems(...READ) },
+    }),
+    async (c) =>
+      c.json({
+        files: (await view.deleted()).map(({ file, sizeBytes, deletedAt }) => ({
+          file_name: file.name,
+          file_id: file.fileId,
+          file_owner: file.owner,
+          size_bytes: sizeBytes,
+          deleted_at: deletedAt,
+        })),
+      }),
+  );
+  api.get(
+    "/files/:id",
+    describeRoute({
+      summary: "One file",
+      responses: { 200: json("The file", shapes.OneFileShape), ...problems(404, ...READ) },
+    }),
+    fileParam,
+    (c) => {
+      const file = view.file(c.req.valid("param").id);
+      return file ? c.body(fileText(file), 200, JSON_TYPE) : unknown(c);
+    },
+  );
+  api.delete(
+    "/files/:id",
+    describeRoute({
+      summary: "Delete a file: everywhere what is ours, here only what is not",
+      security,
+      responses: {
+        200: json("Where it is deleted", shapes.RemovedShape),
+        ...problems(404, 409, ...CHANGE),
+      },
+    }),
+    fileParam,
+    (c) => {
+      try {
+        return c.json({ where: view.remove(c.req.valid("param").id) });
+      } catch (error) {
+        return problemOf(c, error);
+      }
+    },
+  );
+  api.get(
+    "/files/:id/content",
+    describeRoute({
+      summary: "Content of a file that is here",
+      description: "One range; conditional requests; never shown as a page.",
+      responses: {
+        200: { description: "All of it", content: { "application/octet-stream": {} } },
+        206: { description: "A range", content: { "application/octet-stream": {} } },
+        304: { description: "Not modified" },
+        412: { description: "A condition of the request does not hold" },
+        416: { description: "There is no such range" },
+        ...problems(404, ...READ),
+      },
+    }),
+    fileParam,
+    (c) => serveContent(c, view, c.req.valid("param").id),
+  );
+  api.post(
+    "/files/:id/fetch",
+    describeRoute({
+      summary: "Fetch a file from the peers that hold it",
+      security,
+      responses: {
+        200: json("It is here", shapes.OneFileShape),
+        202: json("It is being fetched", shapes.FetchingShape),
+        ...problems(404, 409, ...CHANGE),
+      },
+    }),
+    fileParam,
+    check("query", shapes.FetchQuery, '"wait" is true or false'),
+    async (c) => {
+      const { id } = c.req.valid("param");
+      const file = view.file(id);
+      if (!file) return unknown(c);
+      const fetching = view.fetch(id);
+      if (!file.held && c.req.valid("query").wait !== "true") {
+        fetching.catch(() => {}); // its transfer tells how it ends
+        return c.json({ fetching: id }, 202);
+      }
+      try {
+        await fetching;
+      } catch (error) {
+        return problemOf(c, error);
+      }
+      const fetched = view.file(id);
+      return fetched ? c.body(fileText(fetched), 200, JSON_TYPE) : unknown(c);
+    },
+  );
+  api.post(
+    "/files/:id/restore",
+    describeRoute({
+      summary: "Bring back a deleted file, within 24 hours",
+      security,
+      responses: {
+        200: json("It is back", shapes.OneFileShape),
+        ...problems(404, 409, 507, ...CHANGE),
+      },
+    }),
+    fileParam,
+    async (c) => {
+      try {
+        return c.body(fileText(await view.restore(c.req.valid("param").id)), 200, JSON_TYPE);
+      } catch (error) {
+        return problemOf(c, error);
+      }
+    },
+  );
+}

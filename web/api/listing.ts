@@ -1,0 +1,129 @@
+// Lists as the API gives them: found, sorted, cut into pages, and as JSON with the field names of the wire.
+
+import type * as v from "valibot";
+import { timestampSeconds } from "../../protocol/fileid.ts";
+import { fileFields } from "../../protocol/message.ts";
+import type { Json } from "../../protocol/text.ts";
+import type { FilesQuery } from "./schemas.ts";
+import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../view.ts";
+
+export type Query = v.InferOutput<typeof FilesQuery>;
+
+/** One page of the files that fit the query. */
+export function pageOf(
+  files: readonly ViewedFile[],
+  query: Query,
+  owner: string,
+): { files: readonly ViewedFile[]; total: number; next: number | null } {
+  const found = sorted(files.filter(filterOf(query, owner)), query.sort);
+  const from = Number(query.start ?? 0);
+  const until = query.limit === undefined
+    ? found.length
+    : Math.min(found.length, from + Number(query.limit));
+  return {
+    files: found.slice(from, until),
+    total: found.length,
+    next: until < found.length ? until : null,
+  };
+}
+
+function filterOf({ q, where }: Query, owner: string): (file: ViewedFile) => boolean {
+  const words = (q ?? "").toLowerCase().split(/\s+/).filter((word) => word !== "");
+  const isThere = ({ file, held }: ViewedFile) =>
+    where === undefined || (where === "mine" ? file.owner === owner : held === (where === "here"));
+  return (viewed) => {
+    if (!isThere(viewed)) return false;
+    if (words.length === 0) return true;
+    const { fileId, name, owner: of } = viewed.file;
+    const text = `${name}\n${of}`.toLowerCase();
+    return words.every((word) => text.includes(word) || fileId.startsWith(word));
+  };
+}
+
+function sorted(files: ViewedFile[], sort: Query["sort"]): ViewedFile[] {
+  if (sort === undefined) return files;
+  const sign = sort.startsWith("-") ? -1 : 1;
+  const key = sort.replace(/^-/, "");
+  const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+  const compare = (a: ViewedFile, b: ViewedFile): number => {
+    switch (key) {
+      case "size":
+        return bytesOf(a) - bytesOf(b);
+      case "owner":
+        return collator.compare(a.file.owner, b.file.owner);
+      case "time":
+        return (timestampSeconds(a.file.timestamp) ?? 0) -
+          (timestampSeconds(b.file.timestamp) ?? 0);
+      case "holders":
+        return a.holders.length - b.holders.length;
+      default:
+        return collator.compare(a.file.name, b.file.name);
+    }
+  };
+  return files.sort((a, b) => sign * compare(a, b));
+}
+
+const bytesOf = ({ file }: ViewedFile) => file.sizeBytes ?? file.size * 1024 ** 2;
+
+export function fileJson({ file, held, holders }: ViewedFile): Json {
+  return { ...fileFields(file), has_copy: held, peers_with_file: holders };
+}
+
+export function peerJson(peer: ViewedPeer) {
+  const { peerId, host, port, lastSeen, bootstrap, extended, files, refused, leftAlone } = peer;
+  return {
+    peerId,
+    host,
+    port,
+    last_seen: lastSeen,
+    bootstrap,
+    extended,
+    files,
+    refused,
+    left_alone: leftAlone ?? null,
+  };
+}
+
+export function statusJson(status: ViewedStatus) {
+  return {
+    peerId: status.peerId,
+    host: status.host,
+    port: status.port,
+    version: status.version,
+    uptime_seconds: Math.round(status.uptimeSeconds),
+    synchronized: status.synchronized,
+    peers: status.peers,
+    files: {
+      known: status.files.known,
+      held: status.files.held,
+      held_bytes: status.files.heldBytes,
+    },
+    bytes: status.bytes,
+    free_bytes: status.freeBytes,
+    received: status.received,
+    sent: status.sent,
+    unsent: status.unsent,
+    refused: status.refused,
+    refused_by_peer: status.refusedByPeer,
+    trash: status.trash,
+    memory_bytes: status.memoryBytes,
+    work: status.work,
+  };
+}
+
+export function transferJson(transfer: ViewedTransfer) {
+  return {
+    id: transfer.id,
+    kind: transfer.kind,
+    direction: transfer.direction,
+    file_id: transfer.fileId,
+    file_name: transfer.name,
+    peer: transfer.peer,
+    done_bytes: transfer.doneBytes,
+    total_bytes: transfer.totalBytes ?? null,
+    state: transfer.state,
+    seconds: Math.round(transfer.seconds * 10) / 10,
+    ended_at: transfer.endedAt ?? null,
+    why: transfer.why ?? null,
+  };
+}

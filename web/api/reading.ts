@@ -1,0 +1,50 @@
+// What can be read about the peer and its network, at once or as it changes.
+
+import type { Hono } from "hono";
+import { describeRoute } from "hono-openapi";
+import { serveEvents } from "../events.ts";
+import type { Env } from "../login.ts";
+import { problemOf } from "../problem.ts";
+import type { View } from "../view.ts";
+import { json, problems, READ } from "./describe.ts";
+import { peerJson, statusJson } from "./listing.ts";
+import { PeersShape, StatusShape } from "./schemas.ts";
+
+/** `/status`, `/peers`, `/events`. */
+export function readRoutes(api: Hono<Env>, view: View): void {
+  api.get(
+    "/status",
+    describeRoute({
+      summary: "Who this is and how it goes",
+      responses: { 200: json("The status", StatusShape), ...problems(...READ) },
+    }),
+    (c) => c.json(statusJson(view.status())),
+  );
+  api.get(
+    "/peers",
+    describeRoute({
+      summary: "Peers that are alive",
+      responses: { 200: json("All of them", PeersShape), ...problems(...READ) },
+    }),
+    (c) => c.json({ peers: view.peers().map(peerJson) }),
+  );
+  api.get(
+    "/events",
+    describeRoute({
+      summary: "What changes, as it changes (server-sent events)",
+      description:
+        'Types: status, peers {changed, removed}, files {changed, removed}, transfers {changed}, and reset: read the lists anew. Send "Last-Event-ID" to go on.',
+      responses: {
+        200: { description: "Events without end", content: { "text/event-stream": {} } },
+        ...problems(...READ, 503),
+      },
+    }),
+    (c) => {
+      try {
+        return serveEvents(c, view);
+      } catch (error) {
+        return problemOf(c, error);
+      }
+    },
+  );
+}

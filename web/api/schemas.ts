@@ -1,0 +1,148 @@
+// The shapes of the API: what comes in is checked with them, what goes out is described by them.
+
+import * as v from "valibot";
+
+/** Most files in one answer when a limit is asked for. */
+export const MAX_LIMIT = 10_000;
+
+const Count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const FileId = v.pipe(
+  v.string(),
+  v.regex(/^[0-9a-f]{64}$/),
+  v.description("SHA-256 of content and timestamp, 64 lower-case hex digits"),
+);
+const Counts = v.record(v.string(), Count);
+
+/** Field names are those of the wire. */
+export const FileShape = v.object({
+  file_name: v.string(),
+  file_size: v.pipe(v.number(), v.description("in MiB")),
+  file_id: FileId,
+  file_owner: v.string(),
+  file_timestamp: v.pipe(
+    v.union([v.number(), v.string()]),
+    v.description("Unix seconds, just as the owner told it"),
+  ),
+  size_bytes: v.optional(Count),
+  has_copy: v.pipe(v.boolean(), v.description("It is here, and verified against its id")),
+  peers_with_file: v.array(v.string()),
+});
+
+export const FilesShape = v.object({
+  files: v.array(FileShape),
+  total: v.pipe(Count, v.description("files that fit, on all pages")),
+  next: v.pipe(v.nullable(Count), v.description('"start" of the next page')),
+});
+
+export const SharedShape = v.object({ files: v.array(FileShape) });
+export const OneFileShape = v.object({ file: FileShape });
+
+export const DeletedShape = v.object({
+  files: v.array(v.object({
+    file_name: v.string(),
+    file_id: FileId,
+    file_owner: v.string(),
+    size_bytes: Count,
+    deleted_at: v.pipe(v.number(), v.description("Unix seconds")),
+  })),
+});
+
+export const PeerShape = v.object({
+  peerId: v.string(),
+  host: v.string(),
+  port: Count,
+  last_seen: v.pipe(v.number(), v.description("Unix seconds")),
+  bootstrap: v.boolean(),
+  extended: v.pipe(v.boolean(), v.description("It speaks the extensions of the protocol")),
+  files: Count,
+  refused: Count,
+  left_alone: v.nullable(v.object({ seconds: v.number(), why: v.string() })),
+});
+
+export const PeersShape = v.object({ peers: v.array(PeerShape) });
+
+export const TransferShape = v.object({
+  id: Count,
+  kind: v.picklist(["fetch", "push", "serve", "copy", "upload", "download"]),
+  direction: v.picklist(["in", "out"]),
+  file_id: v.string(),
+  file_name: v.string(),
+  peer: v.string(),
+  done_bytes: Count,
+  total_bytes: v.nullable(Count),
+  state: v.picklist(["running", "done", "failed", "cancelled"]),
+  seconds: v.number(),
+  ended_at: v.nullable(v.number()),
+  why: v.nullable(v.string()),
+});
+
+export const TransfersShape = v.object({ transfers: v.array(TransferShape) });
+
+export const StatusShape = v.object({
+  peerId: v.string(),
+  host: v.string(),
+  port: Count,
+  version: v.string(),
+  uptime_seconds: Count,
+  synchronized: v.boolean(),
+  peers: Count,
+  files: v.object({ known: Count, held: Count, held_bytes: Count }),
+  bytes: v.object({ in: Count, out: Count }),
+  free_bytes: v.number(),
+  received: Counts,
+  sent: Counts,
+  unsent: Counts,
+  refused: Counts,
+  refused_by_peer: v.array(v.object({ peer: v.string(), reasons: Counts })),
+  trash: v.object({ files: Count, bytes: Count }),
+  memory_bytes: Count,
+  work: Counts,
+});
+
+export const ProblemShape = v.object({
+  type: v.string(),
+  title: v.string(),
+  status: Count,
+  detail: v.string(),
+  hint: v.string(),
+});
+
+export const SessionShape = v.object({
+  logged_in: v.boolean(),
+  login_needed: v.pipe(v.boolean(), v.description("for changes")),
+  reading: v.picklist(["open", "private"]),
+});
+
+export const LoginShape = v.object({ token: v.pipe(v.string(), v.maxLength(200)) });
+export const RemovedShape = v.object({ where: v.picklist(["everywhere", "here"]) });
+export const FetchingShape = v.object({ fetching: FileId });
+
+/** A whole number as it stands in a query. */
+const whole = (min: number, max: number) =>
+  v.pipe(
+    v.string(),
+    v.regex(/^\d{1,16}$/),
+    v.check((text) => Number(text) >= min && Number(text) <= max, "out of range"),
+  );
+
+const SORTS = ["name", "size", "owner", "time", "holders"] as const;
+
+export const FilesQuery = v.object({
+  q: v.optional(v.pipe(
+    v.string(),
+    v.maxLength(200),
+    v.description("words in name or owner, or the beginning of an id"),
+  )),
+  where: v.optional(v.picklist(["here", "elsewhere", "mine"])),
+  sort: v.optional(
+    v.picklist([...SORTS, ...SORTS.map((key) => `-${key}` as const)]),
+  ),
+  limit: v.optional(whole(1, MAX_LIMIT)),
+  start: v.optional(whole(0, Number.MAX_SAFE_INTEGER)),
+});
+
+export const FetchQuery = v.object({ wait: v.optional(v.picklist(["true", "false"])) });
+export const FileParam = v.object({ id: FileId });
+export const TransferParam = v.object({ id: v.pipe(v.string(), v.regex(/^\d{1,15}$/)) });
+export const ShareQuery = v.object({ name: v.optional(v.string()) });
+export const NameParam = v.object({ name: v.string() });

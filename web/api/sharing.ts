@@ -1,0 +1,96 @@
+// Sharing files: a raw body with a name, a form, or `curl -T`.
+
+import type { Context, Hono } from "hono";
+import { describeRoute } from "hono-openapi";
+import { asciiJson } from "../../protocol/text.ts";
+import type { Env } from "../login.ts";
+import { problemOf } from "../problem.ts";
+import { decoded, shareBody, shareForm } from "../upload.ts";
+import type { View, ViewedFile } from "../view.ts";
+import { CHANGE, check, json, problems, security } from "./describe.ts";
+import { fileJson } from "./listing.ts";
+import { SharedShape, ShareQuery } from "./schemas.ts";
+
+/** POST `/files` and PUT `/files/by-name/{name}`. */
+export function shareRoutes(api: Hono<Env>, view: View): void {
+  const body = {
+    required: true,
+    content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } },
+  } as const;
+  const responses = {
+    201: json("Shared", SharedShape),
+    ...problems(409, 413, 503, 507, ...CHANGE),
+  };
+  api.post(
+    "/files",
+    describeRoute({
+      summary: "Share a file: a raw body with a name, or a form with files",
+      description:
+        'The name stands in "X-File-Name" (percent-encoded) or in "name"; "X-File-Timestamp" is when it was modified, in Unix seconds.',
+      security,
+      requestBody: {
+        ...body,
+        content: {
+          ...body.content,
+          "multipart/form-data": {
+            schema: {
+              type: "object",
+              properties: { file: { type: "string", format: "binary" } },
+              required: ["file"],
+            },
+          },
+        },
+      },
+      responses,
+    }),
+    check("query", ShareQuery, '"name" is the name of the file'),
+    async (c) => {
+      const type = c.req.header("content-type") ?? "";
+      try {
+        const options = shareOptions(c);
+        const header = c.req.header("x-file-name");
+        const name = header === undefined ? c.req.valid("query").name ?? "" : decoded(header);
+        const files = /^multipart\/form-data\b/i.test(type)
+          ? await shareForm(view, c.req.raw.body, type, options)
+          : [await shareBody(view, c.req.raw.body, name, options)];
+        return created(c, files);
+      } catch (error) {
+        return problemOf(c, error);
+      }
+    },
+  );
+  api.put(
+    "/files/by-name/:name",
+    describeRoute({
+      summary: "Share the body as a file of this name (curl -T FILE URL/)",
+      security,
+      requestBody: body,
+      responses,
+    }),
+    async (c) => {
+      try {
+        const name = c.req.param("name");
+        return created(c, [await shareBody(view, c.req.raw.body, name, shareOptions(c))]);
+      } catch (error) {
+        return problemOf(c, error);
+      }
+    },
+  );
+}
+
+function shareOptions(c: Context<Env>) {
+  const seconds = Number(c.req.header("x-file-timestamp") || NaN);
+  const length = Number(c.req.header("content-length") || NaN);
+  return {
+    client: c.env.ip,
+    modifiedSeconds: Number.isFinite(seconds) && seconds >= 0 ? seconds : undefined,
+    totalBytes: Number.isFinite(length) ? length : undefined,
+  };
+}
+
+function created(c: Context<Env>, files: readonly ViewedFile[]): Response {
+  return c.body(asciiJson({ files: files.map(fileJson) }), 201, {
+    "content-type": "application/json",
+    location: `/api/v1/files/${files[0]!.file.fileId}`,
+  });
+}

@@ -1,0 +1,74 @@
+// Files on their way: seen, cancelled, tried again.
+
+import type { Context, Hono } from "hono";
+import { describeRoute } from "hono-openapi";
+import type { Env } from "../login.ts";
+import { problem } from "../problem.ts";
+import type { View } from "../view.ts";
+import { CHANGE, check, json, problems, READ, security } from "./describe.ts";
+import { transferJson } from "./listing.ts";
+import { FetchingShape, TransferParam, TransfersShape } from "./schemas.ts";
+
+/** `/transfers`. */
+export function transferRoutes(api: Hono<Env>, view: View): void {
+  const param = check("param", TransferParam, "GET /api/v1/transfers lists them", 404);
+  const find = (id: string) => view.transfers().find((each) => each.id === Number(id));
+  const unknown = (c: Context<Env>) =>
+    problem(c, 404, "There is no such transfer", "GET /api/v1/transfers lists them");
+  api.get(
+    "/transfers",
+    describeRoute({
+      summary: "Files on their way, and those that arrived or failed a while ago",
+      responses: { 200: json("The newest last", TransfersShape), ...problems(...READ) },
+    }),
+    (c) => c.json({ transfers: view.transfers().map(transferJson) }),
+  );
+  api.delete(
+    "/transfers/:id",
+    describeRoute({
+      summary: "Cancel a transfer",
+      security,
+      responses: {
+        204: { description: "Cancelled" },
+        ...problems(404, 409, ...CHANGE),
+      },
+    }),
+    param,
+    (c) => {
+      const transfer = find(c.req.valid("param").id);
+      if (!transfer) return unknown(c);
+      return view.cancel(transfer.id) ? c.body(null, 204) : problem(
+        c,
+        409,
+        "This transfer has ended",
+        "Only what is under way can be cancelled; POST …/retry fetches again",
+      );
+    },
+  );
+  api.post(
+    "/transfers/:id/retry",
+    describeRoute({
+      summary: "Fetch again what failed or was cancelled",
+      security,
+      responses: {
+        202: json("It is being fetched", FetchingShape),
+        ...problems(404, 409, ...CHANGE),
+      },
+    }),
+    param,
+    (c) => {
+      const transfer = find(c.req.valid("param").id);
+      if (!transfer) return unknown(c);
+      if (transfer.kind !== "fetch" || !view.file(transfer.fileId)) {
+        return problem(
+          c,
+          409,
+          "Only fetches can be tried again",
+          "Others begin it anew themselves",
+        );
+      }
+      view.fetch(transfer.fileId).catch(() => {}); // its transfer tells how it ends
+      return c.json({ fetching: transfer.fileId }, 202);
+    },
+  );
+}

@@ -1,0 +1,41 @@
+// What changes, as it changes: server-sent events (HTML, 9.2). `Last-Event-ID` resumes; a comment now and then shows
+// that both sides are there. Who does not keep up is let go, and comes back with where it was.
+
+import type { Context } from "hono";
+import type { View } from "./view.ts";
+
+const HEARTBEAT_MS = 15_000;
+/** Events that wait for a slow reader. */
+const MAX_WAITING_BYTES = 1024 * 1024;
+/** A browser comes back after so long. */
+const RETRY_MS = 1_000;
+
+/** GET of the events. Throws `NotPossible`. */
+export function serveEvents(c: Context, view: View): Response {
+  const utf8 = new TextEncoder();
+  let stop = () => {};
+  const stream = new ReadableStream<Uint8Array>({
+    start(controller) {
+      const say = (text: string) => {
+        controller.enqueue(utf8.encode(text));
+        if ((controller.desiredSize ?? 0) > 0) return;
+        stop();
+        controller.close();
+      };
+      say(`retry: ${RETRY_MS}\n\n`);
+      const unwatch = view.watch(c.req.header("last-event-id"), ({ id, type, data }) => {
+        say(`id: ${id}\nevent: ${type}\ndata: ${data}\n\n`);
+      });
+      const heart = setInterval(() => say(": still here\n\n"), HEARTBEAT_MS);
+      stop = () => {
+        clearInterval(heart);
+        unwatch();
+      };
+    },
+    cancel: () => stop(),
+  }, new ByteLengthQueuingStrategy({ highWaterMark: MAX_WAITING_BYTES }));
+  return c.body(stream, 200, {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-store",
+  });
+}

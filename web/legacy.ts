@@ -1,0 +1,144 @@
+// What the pages of older peers ask for, with their paths, names and errors, so that such a page works against this
+// peer unchanged. They turn every apostrophe of an answer into a quote before they parse it, so none is in one.
+
+import { type Context, Hono } from "hono";
+import { timestampSeconds } from "../protocol/fileid.ts";
+import { fileFields } from "../protocol/message.ts";
+import { asciiJson, type Json } from "../protocol/text.ts";
+import { smallJson } from "./body.ts";
+import { serveContent } from "./content.ts";
+import { type Env, type Login, loginRefused, OLD_COOKIE } from "./login.ts";
+import { decoded, shareBody } from "./upload.ts";
+import { NotPossible, type View, type ViewedFile } from "./view.ts";
+
+/** JSON that survives `replace(/'/g, '"')`. */
+function answer(c: Context, value: Json, status: 200 | 201 = 200): Response {
+  return c.body(asciiJson(value).replaceAll("'", "\\u0027"), status, {
+    "content-type": "application/json",
+  });
+}
+
+/** The same error in the shape that older pages show. */
+async function messageOf(refusal: Response): Promise<Response> {
+  const { detail, hint } = await refusal.json();
+  const text = asciiJson({ message: `${detail}. ${hint}` }).replaceAll("'", "\\u0027");
+  const headers = new Headers(refusal.headers);
+  headers.set("content-type", "application/json");
+  return new Response(text, { status: refusal.status, headers });
+}
+
+function refusalOf(c: Context, error: unknown): Response {
+  if (!(error instanceof NotPossible)) throw error;
+  const text = asciiJson({ message: `${error.message}. ${error.hint}` });
+  return c.body(text.replaceAll("'", "\\u0027"), error.status, {
+    "content-type": "application/json",
+  });
+}
+
+/** Routes under `/api`; `nowSeconds` is Unix time. */
+export function createLegacyApi(view: View, login: Login, nowSeconds: () => number): Hono<Env> {
+  const api = new Hono<Env>();
+  const guarded = async (c: Context<Env>, act: () => Response | Promise<Response>) => {
+    const refusal = login.refusal(c);
+    if (refusal) return await messageOf(refusal);
+    try {
+      return await act();
+    } catch (error) {
+      return refusalOf(c, error);
+    }
+  };
+  const reading = (c: Context<Env>, act: () => Response | Promise<Response>) =>
+    login.options.isPrivate ? guarded(c, act) : act();
+
+  api.post("/login", async (c) => {
+    try {
+      const body = await smallJson(c.req.raw) as { username?: unknown } | null;
+      const name = body?.username;
+      if (typeof name !== "string" || name === "") {
+        throw new NotPossible(400, "There is no username", "Send a JSON object with a username");
+      }
+      const outcome = login.enter(c, name, OLD_COOKIE);
+      if (outcome === "in") return answer(c, { message: "Logged in" });
+      return await messageOf(loginRefused(c, outcome));
+    } catch (error) {
+      return refusalOf(c, error);
+    }
+  });
+  api.delete("/login", (c) => {
+    login.leave(c);
+    return answer(c, { message: "Logged out" });
+  });
+  api.get("/session-status", (c) => answer(c, { loggedIn: login.isIn(c) }));
+  api.get("/list", (c) => reading(c, () => answer(c, view.files().map(listed))));
+  api.get("/peers", (c) =>
+    reading(c, () =>
+      answer(
+        c,
+        view.peers().map(({ peerId, host, port, lastSeen }) => ({
+          peer_name: peerId,
+          host,
+          port,
+          last_seen: Math.max(0, Math.round(nowSeconds() - lastSeen)),
+        })),
+      )));
+  api.post("/upload", (c) =>
+    guarded(c, async () => {
+      const seconds = Number(c.req.header("x-file-timestamp") || NaN);
+      const told = Number(c.req.header("x-file-size") ?? c.req.header("content-length") ?? NaN);
+      const name = decoded(c.req.header("x-file-name") ?? "");
+      const file = await shareBody(view, c.req.raw.body, name, {
+        client: c.env.ip,
+        modifiedSeconds: Number.isFinite(seconds) && seconds >= 0 ? seconds : undefined,
+        totalBytes: Number.isFinite(told) ? told : undefined,
+      });
+      return answer(c, { message: "Shared", file_id: file.file.fileId }, 201);
+    }));
+  api.get("/download", (c) =>
+    reading(c, async () => {
+      try {
+        const { file, held } = meant(view, c.req.header("x-file-name"));
+        if (!held) await view.fetch(file.fileId);
+        return serveContent(c, view, file.fileId);
+      } catch (error) {
+        return refusalOf(c, error);
+      }
+    }));
+  api.delete("/delete", (c) =>
+    guarded(c, () => {
+      const { file } = meant(view, c.req.header("x-file-name"));
+      const where = view.remove(file.fileId);
+      return answer(c, { message: where === "here" ? "Deleted here" : "Deleted everywhere" });
+    }));
+  return api;
+}
+
+/** `/stats.json`. */
+export function legacyStats(c: Context, view: View): Response {
+  return answer(c, {
+    peerId: view.status().peerId,
+    peers: view.peers().map(({ peerId, host, port, lastSeen }) => ({
+      peerId,
+      host,
+      port,
+      last_seen: lastSeen,
+    })),
+    files: view.files().map(listed),
+  });
+}
+
+function listed({ file, held, holders }: ViewedFile): Json {
+  return { ...fileFields(file), has_copy: held, peer_w_file: holders, peers_with_file: holders };
+}
+
+/** The file that is meant by a name: the newest of ours, else the newest held. Throws `NotPossible`. */
+function meant(view: View, header: string | undefined): ViewedFile {
+  const name = decoded(header ?? "");
+  const { peerId } = view.status();
+  const rank = ({ file, held }: ViewedFile) => file.owner === peerId ? 2 : held ? 1 : 0;
+  const age = ({ file }: ViewedFile) => timestampSeconds(file.timestamp) ?? 0;
+  const [first] = view.files().filter(({ file }) => file.name === name).toSorted((a, b) =>
+    rank(b) - rank(a) || age(b) - age(a)
+  );
+  if (first && rank(first) > 0) return first;
+  throw new NotPossible(404, "No file of this name is here", "Fetch it first, by its id");
+}

@@ -1,0 +1,40 @@
+// Errors as the API gives them: one shape for all (RFC 9457, problem details), each with a hint what to do instead.
+
+import type { Context } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { NotPossible } from "./view.ts";
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: "Bad request",
+  401: "Login needed",
+  403: "Forbidden",
+  404: "Not found",
+  405: "Method not allowed",
+  409: "Not possible now",
+  413: "Too large",
+  415: "Unsupported media type",
+  421: "Misdirected request",
+  429: "Too many tries",
+  500: "Unexpected",
+  503: "Not available now",
+  507: "No room",
+};
+
+/** `detail` says what is wrong, `hint` what to do instead. */
+export function problem(
+  c: Context,
+  status: ContentfulStatusCode,
+  detail: string,
+  hint: string,
+  headers: Record<string, string> = {},
+): Response {
+  const title = TITLES[status] ?? "Error";
+  const body = JSON.stringify({ type: "about:blank", title, status, detail, hint });
+  return c.body(body, status, { "content-type": "application/problem+json", ...headers });
+}
+
+/** What cannot be done as an answer; other errors are thrown on. */
+export function problemOf(c: Context, error: unknown): Response {
+  if (error instanceof NotPossible) return problem(c, error.status, error.message, error.hint);
+  throw error;
+}
