@@ -228,6 +228,8 @@ export class Front {
       sending.catch(() => {}); // when the answer is there first
       // An answer may come before the body is whole, and then nobody reads the rest.
       const isWhole = await Promise.race([sending, over.then(() => false)]);
+      // Who went away in the middle sends no more, and the server must not wait for it.
+      if (!isWhole) await passage.conn.closeWrite().catch(() => {}); // the server closed first
       await over;
       return isWhole && exchange.isDone;
     } finally {

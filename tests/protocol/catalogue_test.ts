@@ -272,3 +272,34 @@ Deno.test("the sums are those of the entries, whatever happens in whatever order
     { numRuns: 200 },
   );
 });
+
+Deno.test("while somebody watches, every entry that changes is named, once, and nothing else", () => {
+  const catalogue = new Catalogue(3);
+  catalogue.learn(fileOfNumber(1), 0);
+  deepStrictEqual(catalogue.takeTouched(), [], "nobody watched");
+  catalogue.watch(true);
+  const touched = (act: () => void) => {
+    act();
+    return catalogue.takeTouched();
+  };
+  deepStrictEqual(touched(() => catalogue.learn(fileOfNumber(1), 0)), [], "no news");
+  deepStrictEqual(touched(() => catalogue.learn(fileOfNumber(2), 0)), [idOf(2)]);
+  deepStrictEqual(touched(() => catalogue.addHolder(idOf(1), "p")), [idOf(1)]);
+  deepStrictEqual(touched(() => catalogue.addHolder(idOf(1), "p")), [], "no news");
+  deepStrictEqual(touched(() => catalogue.hold(heldOf(fileOfNumber(2)), 0)), [idOf(2)]);
+  deepStrictEqual(touched(() => catalogue.release(idOf(2), 0)), [idOf(2)]);
+  deepStrictEqual(touched(() => catalogue.dropPeer("p", 0)), [idOf(1)]);
+  deepStrictEqual(touched(() => catalogue.bury(idOf(2), 0)), [idOf(2)]);
+  deepStrictEqual(touched(() => catalogue.expire(HOLDERLESS_MS)), [idOf(1)]);
+  catalogue.watch(false);
+  deepStrictEqual(touched(() => catalogue.learn(fileOfNumber(3), 0)), []);
+});
+
+Deno.test("an entry that makes room for another is named too, and very many changes are only counted", () => {
+  const catalogue = new Catalogue(30_000);
+  catalogue.watch(true);
+  for (let n = 1; n <= 30_000; n++) catalogue.learn(fileOfNumber(n), 0);
+  strictEqual(catalogue.takeTouched(), "many");
+  catalogue.learn(fileOfNumber(30_001), 0, "p");
+  deepStrictEqual(catalogue.takeTouched(), [idOf(1), idOf(30_001)]);
+});

@@ -3,7 +3,17 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect, FetchFailure } from "../../protocol/effects.ts";
 import { MAX_DOWNLOADS } from "../../protocol/limits.ts";
-import { events, fileOfNumber, files, idOf, Machine, newPeer, oldPeer, only } from "./machine.ts";
+import {
+  events,
+  fileOfNumber,
+  files,
+  heldOf,
+  idOf,
+  Machine,
+  newPeer,
+  oldPeer,
+  only,
+} from "./machine.ts";
 
 const peers = (count: number) => Array.from({ length: count }, (_, i) => oldPeer(`p${i}`, i + 1));
 const want = (machine: Machine, n: number) => machine.do({ kind: "want", fileId: idOf(n) });
@@ -258,4 +268,29 @@ Deno.test("a deleted file is no longer fetched", () => {
     "the next one takes the place",
   );
   strictEqual(machine.peer.pendingDownloads, 4);
+});
+
+Deno.test("a download that a person cancels ends, what still comes of it is dropped, and it is not fetched by itself", () => {
+  const machine = network(2, 1, { autoFetch: Infinity });
+  const [source] = sources(want(machine, 1));
+  const effects = machine.do({ kind: "cancel", fileId: idOf(1) });
+  deepStrictEqual(events(effects, "download-failed").map(({ text }) => text), ["It was cancelled"]);
+  strictEqual(machine.peer.pendingDownloads, 0);
+  const late = machine.do({
+    kind: "arrived",
+    receipt: 7,
+    held: heldOf(fileOfNumber(1)),
+    ip: "10.0.0.1",
+    source: source!,
+  });
+  deepStrictEqual(only(late, "drop").length, 1);
+  deepStrictEqual(fail(machine, 1, source!), [], "nobody else is asked");
+  deepStrictEqual(sources(machine.reply(oldPeer("p9", 9), files(1))), [], "not by itself");
+  strictEqual(sources(want(machine, 1)).length, 1, "but when somebody wants it again");
+});
+
+Deno.test("cancelling one download begins the next that waits", () => {
+  const machine = network(1, MAX_DOWNLOADS + 1);
+  for (let n = 1; n <= MAX_DOWNLOADS + 1; n++) want(machine, n);
+  strictEqual(sources(machine.do({ kind: "cancel", fileId: idOf(1) })).length, 1);
 });

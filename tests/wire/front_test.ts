@@ -146,6 +146,22 @@ Deno.test("a body that stands still ends its connection; one that moves does not
   await moving.untilText(/PUT \/moving 12 from/);
 });
 
+Deno.test("a sender that goes away in the middle of its body is not waited for", async () => {
+  for (const how of ["resets", "closes", "half-closes"]) {
+    for (const length of ["Content-Length: 9", "Transfer-Encoding: chunked"]) {
+      await using scene = await Scene.open({ idleTimeoutMs: 60_000 });
+      using raw = await scene.open();
+      raw.write(request("PUT /gone HTTP/1.1", length) + "3\r\nabc");
+      await until("the application to be asked", () => scene.handled === 1);
+      if (how === "resets") raw.reset();
+      else if (how === "closes") raw.close();
+      else raw.halfClose();
+      await until(`the application to hear of it (${how}, ${length})`, () => scene.broken === 1);
+      await until("its place to be free", () => scene.front.connections === 0);
+    }
+  }
+});
+
 Deno.test("a reader that stands still ends its connection, and its answer is given up", async () => {
   const given = Promise.withResolvers<void>();
   await using scene = await Scene.open({}, {

@@ -7,6 +7,9 @@ import type { Json } from "../../protocol/text.ts";
 import type { FilesQuery } from "./schemas.ts";
 import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../view.ts";
 
+/** A shorter word is no beginning of an id: one of sixteen files would have it. */
+const MIN_ID_CHARS = 4;
+
 export type Query = v.InferOutput<typeof FilesQuery>;
 
 /** One page of the files that fit the query. */
@@ -36,7 +39,9 @@ function filterOf({ q, where }: Query, owner: string): (file: ViewedFile) => boo
     if (words.length === 0) return true;
     const { fileId, name, owner: of } = viewed.file;
     const text = `${name}\n${of}`.toLowerCase();
-    return words.every((word) => text.includes(word) || fileId.startsWith(word));
+    return words.every((word) =>
+      text.includes(word) || (word.length >= MIN_ID_CHARS && fileId.startsWith(word))
+    );
   };
 }
 

@@ -1,0 +1,105 @@
+// Changes for who watches: gathered, numbered, remembered for a while, and bounded.
+
+import assert from "node:assert/strict";
+import { FakeTime } from "./faketime.ts";
+import { Feed, type FeedEvent, MAX_WATCHERS } from "../feed.ts";
+
+type Event = FeedEvent<string>;
+
+function scene() {
+  const time = new FakeTime();
+  const pending: { type: string; data: string }[] = [];
+  const watched: boolean[] = [];
+  const feed = new Feed<string>({
+    watch: (isWatched) => watched.push(isWatched),
+    changes: () => pending.splice(0),
+  });
+  const change = (...data: string[]) => {
+    for (const each of data) pending.push({ type: "files", data: each });
+    time.pass(100);
+  };
+  const watcher = (lastId?: string) => {
+    const events: Event[] = [];
+    const stop = feed.watch(lastId, (event) => events.push(event));
+    return { events, stop: stop!, data: () => events.map(({ type, data }) => `${type} ${data}`) };
+  };
+  return {
+    feed,
+    change,
+    watched,
+    watcher,
+    time,
+    [Symbol.dispose]() {
+      feed.close();
+      time.restore();
+    },
+  };
+}
+
+Deno.test("who begins to watch is told to read everything first, and hears of each change then", () => {
+  using s = scene();
+  const first = s.watcher();
+  s.change("1", "2");
+  const second = s.watcher();
+  s.change("3");
+  assert.deepEqual(first.data(), ["reset {}", "files 1", "files 2", "files 3"]);
+  assert.deepEqual(second.data(), ["reset {}", "files 3"]);
+  assert.equal(new Set(first.events.map(({ id }) => id)).size, 4);
+});
+
+Deno.test("who comes back hears of what it missed, from where it was", () => {
+  using s = scene();
+  const before = s.watcher();
+  s.change("1", "2");
+  before.stop();
+  s.change("3", "4");
+  const after = s.watcher(before.events.at(-1)!.id);
+  assert.deepEqual(after.data(), ["files 3", "files 4"]);
+  const current = s.watcher(after.events.at(-1)!.id);
+  assert.deepEqual(current.data(), []);
+  assert.deepEqual(s.watcher(before.events[0]!.id).data(), [1, 2, 3, 4].map((n) => `files ${n}`));
+});
+
+Deno.test("who was away too long, or names another start's event, reads everything anew", () => {
+  using s = scene();
+  const before = s.watcher();
+  s.change("1");
+  const { id } = before.events.at(-1)!;
+  const [boot] = id.split("-");
+  for (const strange of ["", "x", `${boot}-999`, `${boot}--1`, "00000000-1", `${boot}-1e3`]) {
+    assert.deepEqual(s.watcher(strange).data(), ["reset {}"], strange);
+  }
+  for (let i = 0; i < 1_100; i++) s.change(`${i}`);
+  assert.deepEqual(s.watcher(id).data(), ["reset {}"]);
+});
+
+Deno.test("large events are forgotten sooner: what is kept has a size, too", () => {
+  using s = scene();
+  const before = s.watcher();
+  s.change("1");
+  const { id } = before.events.at(-1)!;
+  for (let i = 0; i < 50; i++) s.change("x".repeat(100_000));
+  assert.deepEqual(s.watcher(id).data(), ["reset {}"]);
+});
+
+Deno.test("half a minute after the last one went nothing is gathered, and nobody goes on from there", () => {
+  using s = scene();
+  const before = s.watcher();
+  s.change("1");
+  before.stop();
+  s.time.pass(29_000);
+  assert.deepEqual(s.watched, [true]);
+  s.time.pass(2_000);
+  assert.deepEqual(s.watched, [true, false]);
+  assert.deepEqual(s.watcher(before.events.at(-1)!.id).data(), ["reset {}"]);
+});
+
+Deno.test("so many may watch, and when one goes another may", () => {
+  using s = scene();
+  const watchers = Array.from({ length: MAX_WATCHERS }, () => s.watcher());
+  assert.equal(s.feed.watch(undefined, () => {}), undefined);
+  watchers[0]!.stop();
+  watchers[0]!.stop();
+  assert.ok(s.feed.watch(undefined, () => {}));
+  assert.equal(s.feed.watch(undefined, () => {}), undefined);
+});

@@ -1,0 +1,69 @@
+// Server-sent events: their form on the wire, where they go on, and who does not keep up.
+
+import assert from "node:assert/strict";
+import { NotPossible } from "../../web/view.ts";
+import { appOver } from "./fixture.ts";
+
+const SANITIZED = { sanitizeOps: true, sanitizeResources: true };
+
+async function open(app: ReturnType<typeof appOver>, headers: Record<string, string> = {}) {
+  const response = await app.request("/api/v1/events", { headers });
+  assert.equal(response.status, 200);
+  assert.match(response.headers.get("content-type")!, /^text\/event-stream/);
+  assert.equal(response.headers.get("cache-control"), "no-store");
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  return {
+    reader,
+    async until(pattern: RegExp): Promise<string> {
+      while (!pattern.test(text)) {
+        const { value, done } = await reader.read();
+        if (done) throw new Error(`Ended before ${pattern}: ${text.slice(-200)}`);
+        text += value;
+      }
+      return text;
+    },
+  };
+}
+
+Deno.test("an event has its id, its type and one line of data", SANITIZED, async () => {
+  const app = appOver();
+  const stream = await open(app);
+  const [tell] = app.watchers;
+  tell!({ id: "b-1", type: "files", data: '{"changed":[]}' });
+  const text = await stream.until(/changed/);
+  assert.equal(text, 'retry: 1000\n\nid: b-1\nevent: files\ndata: {"changed":[]}\n\n');
+  await stream.reader.cancel();
+  assert.equal(app.watchers.size, 0, "who goes is told nothing more");
+});
+
+Deno.test("Last-Event-ID says where to go on", SANITIZED, async () => {
+  const app = appOver();
+  for (const headers of [{}, { "last-event-id": "b-17" }] as Record<string, string>[]) {
+    await (await open(app, headers)).reader.cancel();
+  }
+  assert.deepEqual(app.resumed, [undefined, "b-17"]);
+});
+
+Deno.test(
+  "who does not read is let go, before what waits for it takes much room",
+  SANITIZED,
+  async () => {
+    const app = appOver();
+    const stream = await open(app);
+    const [tell] = app.watchers;
+    let told = 0;
+    while (app.watchers.size > 0) {
+      tell!({ id: `b-${++told}`, type: "files", data: "x".repeat(10_000) });
+      assert.ok(told < 1_000, "it is let go");
+    }
+    assert.ok(told * 10_000 <= 2 * 1024 * 1024, `${told} events waited`);
+    await stream.reader.cancel();
+  },
+);
+
+Deno.test("when too many watch the answer is an error with a hint", async () => {
+  const refusal = new NotPossible(503, "Too many watch already", "Ask now and then");
+  const response = await appOver({ refusal }).request("/api/v1/events");
+  assert.deepEqual([response.status, (await response.json()).hint], [503, "Ask now and then"]);
+});

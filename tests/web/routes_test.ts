@@ -1,0 +1,299 @@
+// Every route of the OpenAPI document: without login, for another site, with bad input, and as described. What an
+// answer is must stand in the document, and be of its shape.
+
+import assert from "node:assert/strict";
+import { appOver, BEARER, fileOf, type Made, type Parts, transferOf } from "./fixture.ts";
+
+interface Operation {
+  readonly security?: unknown;
+  readonly parameters?: readonly { name: string; in: string }[];
+  readonly responses: Readonly<
+    Record<string, { content?: Readonly<Record<string, { schema?: Schema }>> }>
+  >;
+}
+
+interface Schema {
+  readonly type?: string;
+  readonly anyOf?: readonly Schema[];
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: Schema;
+  readonly required?: readonly string[];
+  readonly items?: Schema;
+  readonly enum?: readonly unknown[];
+}
+
+interface Route {
+  readonly method: string;
+  readonly path: string;
+  readonly operation: Operation;
+}
+
+const { fileId } = fileOf();
+
+function made(over: Parts = {}): Made {
+  return appOver({
+    files: [{ file: fileOf({ sizeBytes: 3 }), held: true, holders: ["us", "bob"] }],
+    transfers: [
+      transferOf(),
+      transferOf({ id: 2, state: "failed", why: "bob has gone", endedAt: 1_750_000_000 }),
+    ],
+    ...over,
+  });
+}
+
+async function routes(): Promise<Route[]> {
+  const document = await (await made().request("/api/v1/openapi.json")).json();
+  assert.match(document.openapi, /^3\.1\./);
+  const paths = document.paths as Record<string, Record<string, Operation>>;
+  return Object.entries(paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]) => ({
+      method: method.toUpperCase(),
+      path,
+      operation,
+    }))
+  );
+}
+
+const isChange = ({ method }: Route) => method !== "GET" && method !== "HEAD";
+const isSession = ({ path }: Route) => path === "/session";
+
+function ask(app: Made, { method, path }: Route, init: RequestInit = {}, ids = [fileId, "2"]) {
+  const id = path.startsWith("/files") ? ids[0]! : ids[1]!;
+  const url = `/api/v1${path.replace("{id}", id).replace("{name}", "a.txt")}`;
+  const named = path === "/files" && method === "POST" ? `${url}?name=a.txt` : url;
+  const body = method === "POST" || method === "PUT" ? "content" : undefined;
+  return app.request(named, { method, ...(body ? { body } : {}), ...init });
+}
+
+/** What of the value is not of this shape. */
+function misfits(value: unknown, schema: Schema, at = ""): string[] {
+  if (schema.anyOf) {
+    const all = schema.anyOf.map((each) => misfits(value, each, at));
+    return all.some((found) => found.length === 0) ? [] : all[0]!;
+  }
+  if (schema.enum) return schema.enum.includes(value) ? [] : [`${at}: ${value}`];
+  const is = value === null ? "null" : Array.isArray(value) ? "array" : typeof value;
+  const fits = schema.type === undefined || schema.type === is ||
+    (schema.type === "integer" && Number.isInteger(value));
+  if (!fits) return [`${at} is ${is}, not ${schema.type}`];
+  if (is === "array") {
+    return (value as unknown[]).flatMap((each, i) =>
+      misfits(each, schema.items ?? {}, `${at}[${i}]`)
+    );
+  }
+  if (is !== "object") return [];
+  const fields = Object.entries(value as Record<string, unknown>);
+  const missing = (schema.required ?? []).filter((key) => !fields.some(([name]) => name === key));
+  const known = schema.properties ?? {};
+  return [
+    ...missing.map((key) => `${at}.${key} is missing`),
+    ...fields.flatMap(([key, field]) => {
+      const shape = known[key] ?? schema.additionalProperties;
+      return shape ? misfits(field, shape, `${at}.${key}`) : [`${at}.${key} is not described`];
+    }),
+  ];
+}
+
+/** The answer stands in the document, and is of its shape. */
+async function assertDescribed(response: Response, { method, path, operation }: Route) {
+  const what = `${method} ${path}: ${response.status}`;
+  const described = operation.responses[response.status];
+  assert.ok(described, `${what} is not described`);
+  const type = response.headers.get("content-type")?.split(";")[0];
+  if (type === undefined || !described.content) {
+    await response.body?.cancel();
+    assert.ok(!described.content || response.status === 304, what);
+    return;
+  }
+  assert.ok(described.content[type], `${what} as ${type}`);
+  if (!/json$/.test(type)) return await response.body?.cancel();
+  const found = misfits(await response.json(), described.content[type].schema ?? {});
+  assert.deepEqual(found, [], what);
+}
+
+Deno.test("the document names every route that this test knows of, and more routes fail it", async () => {
+  const named = (await routes()).map(({ method, path }) => `${method} ${path}`).sort();
+  assert.deepEqual(named, [
+    "DELETE /files/{id}",
+    "DELETE /session",
+    "DELETE /transfers/{id}",
+    "GET /events",
+    "GET /files",
+    "GET /files/deleted",
+    "GET /files/{id}",
+    "GET /files/{id}/content",
+    "GET /peers",
+    "GET /session",
+    "GET /status",
+    "GET /transfers",
+    "POST /files",
+    "POST /files/{id}/fetch",
+    "POST /files/{id}/restore",
+    "POST /session",
+    "POST /transfers/{id}/retry",
+    "PUT /files/by-name/{name}",
+  ]);
+});
+
+Deno.test("with login every route answers as described", async () => {
+  for (const route of await routes()) {
+    const app = made();
+    const response = await ask(app, route, { headers: BEARER }, [fileId, "1"]);
+    assert.ok(response.status < 400 || isSession(route) || route.path.endsWith("/content"));
+    await assertDescribed(response, route);
+    if (route.path !== "/events") continue;
+    assert.equal(app.watchers.size, 0, "who goes watches no more");
+  }
+});
+
+Deno.test("without login every change is refused as described, and nothing else is", async () => {
+  for (const route of await routes()) {
+    const app = made();
+    const response = await ask(app, route);
+    const { status } = response;
+    await assertDescribed(response, route);
+    if (isSession(route)) continue;
+    assert.equal(status === 401, isChange(route), `${route.method} ${route.path}`);
+    assert.equal(route.operation.security !== undefined, isChange(route), route.path);
+    assert.deepEqual(app.done, []);
+  }
+});
+
+Deno.test("for a page of another site every change is refused as described", async () => {
+  for (const route of (await routes()).filter(isChange)) {
+    const app = made();
+    const headers = { ...BEARER, origin: "https://evil.example" };
+    const response = await ask(app, route, { headers });
+    assert.equal(response.status, 403);
+    await assertDescribed(response, route);
+    assert.deepEqual(app.done, []);
+  }
+});
+
+Deno.test("under a strange name every route is refused as described", async () => {
+  for (const route of await routes()) {
+    const response = await ask(made(), route, { headers: { host: "evil.example" } });
+    assert.equal(response.status, 421);
+    await assertDescribed(response, route);
+  }
+});
+
+Deno.test("ids that are none, or of nothing, are 404 as described", async () => {
+  for (const route of (await routes()).filter(({ path }) => path.includes("{id}"))) {
+    for (const id of ["x", "-1", "%00", "F".repeat(64), "0".repeat(63), "..%2f..%2fx", "1e3"]) {
+      const response = await ask(made(), route, { headers: BEARER }, [id, id]);
+      assert.equal(response.status, 404, `${route.path} ${id}`);
+      await assertDescribed(response, route);
+    }
+    const unknown = ["0".repeat(64), "999"];
+    const response = await ask(made({ files: [] }), route, { headers: BEARER }, unknown);
+    if (!route.path.endsWith("restore") && route.method !== "DELETE") {
+      assert.equal(response.status, 404, route.path);
+    }
+    await response.body?.cancel();
+  }
+});
+
+Deno.test("queries and bodies that are not as described are 400 with a hint", async () => {
+  const bad: [string, string, string?][] = [
+    ["GET", "/files?limit=0"],
+    ["GET", "/files?sort=colour"],
+    ["GET", "/files?where=there"],
+    ["GET", `/files?q=${"a".repeat(201)}`],
+    ["POST", `/files/${fileId}/fetch?wait=maybe`],
+    ["POST", "/files", "a body without a name"],
+    ["POST", "/session", "{"],
+    ["POST", "/session", "[]"],
+    ["POST", "/session", '{"token":7}'],
+    ["POST", "/session", `{"token":"${"x".repeat(201)}"}`],
+  ];
+  for (const [method, path, body] of bad) {
+    const app = made();
+    const response = await app.request(`/api/v1${path}`, {
+      method,
+      headers: BEARER,
+      ...(body === undefined ? {} : { body }),
+    });
+    const { status, hint, detail } = await response.json();
+    assert.deepEqual([status, typeof hint, typeof detail], [400, "string", "string"], path);
+    assert.deepEqual(app.done, []);
+  }
+  const long = await made().request("/api/v1/session", {
+    method: "POST",
+    body: "x".repeat(20_000),
+  });
+  assert.equal(long.status, 413);
+  await long.body?.cancel();
+});
+
+Deno.test("files are found by words and ids, filtered and sorted, page by page", async () => {
+  const names = ["Zebra.txt", "apple 10.txt", "apple 9.txt", "Ärger.txt"];
+  const files = names.map((name, i) => ({
+    file: fileOf({ name, owner: i === 0 ? "us" : "bob", sizeBytes: 100 - i }),
+    held: i < 2,
+    holders: Array(i).fill("x"),
+  }));
+  const list = async (query: string) => {
+    const { files: found, total } =
+      await (await appOver({ files }).request(`/api/v1/files?${query}`)).json();
+    return [found.map(({ file_name }: { file_name: string }) => file_name), total];
+  };
+  assert.deepEqual(await list("q=APPLE"), [["apple 10.txt", "apple 9.txt"], 2]);
+  assert.deepEqual(await list("q=apple+9"), [["apple 9.txt"], 1]);
+  assert.deepEqual(await list(`q=${files[3]!.file.fileId.slice(0, 12)}`), [["Ärger.txt"], 1]);
+  assert.deepEqual(await list("q=us"), [["Zebra.txt"], 1]);
+  assert.deepEqual(await list("where=here"), [["Zebra.txt", "apple 10.txt"], 2]);
+  assert.deepEqual(await list("where=elsewhere"), [["apple 9.txt", "Ärger.txt"], 2]);
+  assert.deepEqual(await list("where=mine"), [["Zebra.txt"], 1]);
+  const byName = ["apple 9.txt", "apple 10.txt", "Ärger.txt", "Zebra.txt"];
+  assert.deepEqual(await list("sort=name"), [byName, 4]);
+  assert.deepEqual(await list("sort=-name"), [byName.toReversed(), 4]);
+  assert.deepEqual(await list("sort=size&limit=2"), [["Ärger.txt", "apple 9.txt"], 4]);
+  assert.deepEqual(await list("sort=-holders&limit=2&start=1"), [
+    ["apple 9.txt", "apple 10.txt"],
+    4,
+  ]);
+});
+
+Deno.test("fetching waits only when asked to, and says why it failed", async () => {
+  const away = [{ file: fileOf(), held: false, holders: ["bob"] }];
+  const post = (parts: Parts, query = "") =>
+    appOver({ files: away, ...parts }).request(`/api/v1/files/${fileId}/fetch${query}`, {
+      method: "POST",
+      headers: BEARER,
+    });
+  const never = () => new Promise<void>(() => {});
+  assert.equal((await post({ fetching: never })).status, 202);
+  assert.equal((await post({}, "?wait=true")).status, 200);
+  const { NotPossible } = await import("../../web/view.ts");
+  const refusal = new NotPossible(409, "No peer that is alive holds it", "Wait");
+  const failed = await post({ refusal }, "?wait=true");
+  assert.deepEqual([failed.status, (await failed.json()).detail], [409, refusal.message]);
+  assert.equal((await post({ refusal })).status, 202, "its transfer tells how it ends");
+});
+
+Deno.test("what ended cannot be cancelled, and only fetches are tried again", async () => {
+  const transfers = [
+    transferOf(),
+    transferOf({ id: 2, state: "done" }),
+    transferOf({ id: 3, kind: "serve" }),
+  ];
+  const app = made({ transfers });
+  const status = async (method: string, path: string) => {
+    const response = await app.request(`/api/v1/transfers/${path}`, { method, headers: BEARER });
+    await response.body?.cancel();
+    return response.status;
+  };
+  assert.equal(await status("DELETE", "1"), 204);
+  assert.equal(await status("DELETE", "2"), 409);
+  assert.equal(await status("POST", "1/retry"), 202);
+  assert.equal(await status("POST", "3/retry"), 409);
+});
+
+Deno.test("the readable page of the document names every route and needs nothing else", async () => {
+  const html = await (await made().request("/api/docs")).text();
+  for (const { method, path } of await routes()) {
+    assert.ok(html.includes(`${method} /api/v1${path}`), `${method} ${path}`);
+  }
+  assert.doesNotMatch(html, /(src|href)="(https?:)?\/\//);
+});
