@@ -9,7 +9,7 @@ import { DEV_BOOTSTRAP, OPTIONS, UsageError } from "./cli/options.ts";
 import { count } from "./cli/report.ts";
 import { PromptTerminal, type Terminal } from "./cli/terminal.ts";
 import { Ending, Face } from "./face.ts";
-import { Front, type FrontOptions } from "./front.ts";
+import { Front, type FrontOptions } from "./door/front.ts";
 import {
   freePort,
   hostNames,
@@ -26,10 +26,10 @@ import { visible } from "./protocol/text.ts";
 import type { NodeEvent } from "./protocol/effects.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { loadWebToken } from "./storage/identity.ts";
-import { commandsOf } from "./views.ts";
+import { commandsOf } from "./view/prompt.ts";
 import { createApp } from "./web/app.ts";
 import { Metrics } from "./web/metrics.ts";
-import { webViewOf } from "./webview.ts";
+import { webViewOf } from "./view/web.ts";
 
 /** What a person asked for was not all saved. */
 const EXIT_STORAGE = 7;

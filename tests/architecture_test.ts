@@ -16,24 +16,21 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   transfers: ["moving", "protocol"],
   requests: ["node", "protocol", "storage"],
   service: ["moving", "node", "protocol", "requests", "storage"],
-  feed: [],
-  webview: ["cli", "feed", "moving", "protocol", "service", "storage", "web"],
-  views: ["cli", "protocol", "service", "webview"],
+  view: ["cli", "moving", "protocol", "service", "storage", "web"],
   face: ["cli", "protocol"],
   listening: ["cli", "protocol"],
-  front: ["protocol", "web"],
+  door: ["protocol"],
   session: [
     "cli",
+    "door",
     "face",
-    "front",
     "listening",
     "node",
     "protocol",
     "service",
     "storage",
-    "views",
+    "view",
     "web",
-    "webview",
   ],
   main: ["cli", "session", "storage"],
 };
@@ -48,7 +45,9 @@ interface Source {
 }
 
 async function* sources(): AsyncIterable<Source> {
-  for (const folder of ["", "protocol/", "storage/", "web/", "web/api/", "cli/"]) {
+  for (
+    const folder of ["", "protocol/", "storage/", "web/", "web/api/", "view/", "door/", "cli/"]
+  ) {
     for await (const { name, isFile } of Deno.readDir(new URL(folder, root))) {
       if (!isFile || !name.endsWith(".ts")) continue;
       const path = folder + name;
@@ -124,8 +123,8 @@ Deno.test("The files that decide are pure", async () => {
 Deno.test("Only two files touch TCP sockets: one listens, one dials", async () => {
   const found: string[] = [];
   for await (const { path, text } of sources()) {
-    // listening.ts only tries which ports are free, front.ts only connects to its own Unix socket.
-    const isOther = path === "listening.ts" || path === "front.ts";
+    // listening.ts only tries which ports are free, door/front.ts only connects to its own Unix socket.
+    const isOther = path === "listening.ts" || path === "door/front.ts";
     if (/Deno\.(connect|listen)\b|\.accept\(\)/.test(codeOf(text)) && !isOther) {
       found.push(path);
     }

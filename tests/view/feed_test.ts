@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { FakeTime } from "./faketime.ts";
-import { Feed, type FeedEvent, MAX_WATCHERS } from "../feed.ts";
+import { Feed, type FeedEvent, MAX_WATCHERS } from "../../view/feed.ts";
 
 type Event = FeedEvent<string>;
 

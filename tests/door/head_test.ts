@@ -1,7 +1,7 @@
 // The head of a request as the door reads it: what may stand in it, and how long the body behind it is.
 
 import assert from "node:assert/strict";
-import { BadHead, endOfHead, requestHead } from "../../web/head.ts";
+import { BadHead, endOfHead, requestHead } from "../../door/head.ts";
 
 const read = (...lines: string[]) => requestHead(lines.join("\r\n") + "\r\n\r\n", "x: 1");
 

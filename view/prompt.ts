@@ -1,14 +1,14 @@
 // The running peer as the prompt sees it: its commands, made from the service. Only translation lives here; nothing
 // is decided.
 
-import { addressText } from "./protocol/address.ts";
-import type { PeerRecord } from "./protocol/membership.ts";
-import { visible } from "./protocol/text.ts";
-import { durationText, sizeText } from "./protocol/words.ts";
-import type { Commands } from "./cli/commands.ts";
-import { count } from "./cli/report.ts";
-import type { Service } from "./service.ts";
-import { leftAlone, statusOf } from "./webview.ts";
+import { addressText } from "../protocol/address.ts";
+import type { PeerRecord } from "../protocol/membership.ts";
+import { visible } from "../protocol/text.ts";
+import { durationText, sizeText } from "../protocol/words.ts";
+import type { Commands } from "../cli/commands.ts";
+import { count } from "../cli/report.ts";
+import type { Service } from "../service.ts";
+import { leftAlone, statusOf } from "./state.ts";
 
 /** Peers shown with what was refused of them, the most first; the API has all. */
 const REFUSED_ROWS = 10;

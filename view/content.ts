@@ -1,0 +1,98 @@
+// Content that comes from browsers and goes to them, kept among the transfers that people see.
+
+import type { Move } from "../moving.ts";
+import type { Service } from "../service.ts";
+import type { ShareOptions, Upload, ViewedContent, ViewedFile } from "../web/view.ts";
+import { messageOf, possible, possibly } from "./errors.ts";
+import { viewedFile } from "./state.ts";
+
+/** A file that somebody at the pages sends. */
+export class Sharing implements Upload {
+  readonly #intake;
+  readonly #move: Move;
+  readonly #abort = new AbortController();
+
+  constructor(readonly service: Service, readonly name: string, readonly options: ShareOptions) {
+    this.#intake = service.requests.receive();
+    this.#move = service.node.moving.begin({
+      kind: "upload",
+      fileId: "",
+      name,
+      peer: options.client,
+      totalBytes: options.totalBytes,
+    });
+    this.#move.stop = () => this.#abort.abort();
+  }
+
+  get cancelled(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  write(content: Uint8Array): void {
+    possible(() => this.#intake.write(content));
+    this.#move.moved(content.length);
+  }
+
+  async finish(): Promise<ViewedFile> {
+    const modified = this.options.modifiedSeconds ?? Date.now() / 1000;
+    try {
+      const shared = await possibly(() =>
+        this.service.requests.share(this.#intake, this.name, modified)
+      );
+      this.#move.fileId = shared.fileId;
+      this.#move.done();
+      return viewedFile(this.service, this.service.node.peer.state.catalogue.get(shared.fileId)!);
+    } catch (error) {
+      this.#move.failed(messageOf(error));
+      throw error;
+    }
+  }
+
+  abort(why: string): void {
+    this.#intake.abort();
+    this.#move.failed(why);
+  }
+}
+
+/** A held file for a browser; undefined when it is not here. Throws `StorageError`. */
+export function contentOf(
+  { node, store }: Service,
+  fileId: string,
+  client: string,
+): ViewedContent | undefined {
+  const entry = node.peer.state.catalogue.get(fileId);
+  const reader = entry?.held ? store.reader(fileId) : undefined;
+  if (!entry || !reader) return undefined;
+  let move: Move | undefined;
+  let totalBytes = reader.sizeBytes;
+  let isOpen = true;
+  const close = (why?: string) => {
+    if (!isOpen) return;
+    isOpen = false;
+    reader.close();
+    if (why === undefined) move?.done();
+    else move?.failed(why);
+  };
+  return {
+    file: entry.file,
+    sizeBytes: reader.sizeBytes,
+    sha256: reader.sha256,
+    readInto: (buffer) => {
+      if (!isOpen) throw new Error("It was cancelled here");
+      return reader.readInto(buffer);
+    },
+    seek: (offset, bytes) => {
+      reader.seek(offset);
+      totalBytes = bytes;
+    },
+    sent: (bytes) => {
+      if (!move) {
+        const { name } = entry.file;
+        move = node.moving.begin({ kind: "download", fileId, name, peer: client, totalBytes });
+        move.stop = () => close();
+      }
+      move.moved(bytes);
+    },
+    close,
+  };
+}

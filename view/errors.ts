@@ -1,0 +1,46 @@
+// What the store and the requests throw, for the web: their sentence, a hint, and a status.
+
+import { StorageError } from "../storage/errors.ts";
+import { NotPossible } from "../web/view.ts";
+
+const STATUS_OF = {
+  "not-found": 404,
+  "too-large": 413,
+  "no-space": 507,
+  "not-writable": 503,
+  "in-use": 503,
+  io: 503,
+} as const;
+
+/** Throws `NotPossible` for what people can mend, and what is our mistake as it is. */
+export function possible<T>(act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw notPossible(error);
+  }
+}
+
+/** As `possible`. */
+export async function possibly<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw notPossible(error);
+  }
+}
+
+/** What the store and the requests say in sentences, with a status. */
+function notPossible(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof TypeError || error instanceof NotPossible) {
+    return error;
+  }
+  const status = error instanceof StorageError ? STATUS_OF[error.code] : 409;
+  const [text, hint] = error.message.split("; ", 2);
+  return new NotPossible(status, text!, hint ?? "GET /api/v1/status tells how it stands", {
+    cause: error,
+  });
+}
+
+/** An error in words. */
+export const messageOf = (error: unknown) => error instanceof Error ? error.message : String(error);

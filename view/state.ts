@@ -1,0 +1,87 @@
+// The state of the running peer in values that can be shown: rows and figures. Only translation lives here.
+
+import { VERSION } from "../cli/arguments.ts";
+import { isInbound, type Transfer } from "../moving.ts";
+import type { Entry } from "../protocol/catalogue.ts";
+import type { PeerRecord } from "../protocol/membership.ts";
+import { OTHERS } from "../protocol/refusals.ts";
+import { placeOf } from "../protocol/state.ts";
+import type { Service } from "../service.ts";
+import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../web/view.ts";
+
+/** How it goes, for the pages and for `stats`. */
+export function statusOf({ node, store, options, work }: Service): ViewedStatus {
+  const { membership, catalogue } = node.peer.state;
+  return {
+    peerId: options.peerId,
+    ...node.address,
+    version: VERSION,
+    uptimeSeconds: (performance.now() - node.startedMs) / 1000,
+    synchronized: node.peer.synchronized,
+    peers: membership.size,
+    files: {
+      known: catalogue.size,
+      held: catalogue.heldCount,
+      heldBytes: catalogue.heldBytes,
+    },
+    bytes: { in: node.moving.bytesIn, out: node.moving.bytesOut },
+    freeBytes: store.freeBytes(),
+    received: Object.fromEntries(node.counters.received),
+    sent: Object.fromEntries(node.counters.sent),
+    unsent: Object.fromEntries(node.counters.unsent),
+    refused: Object.fromEntries(node.counters.refused.byReason),
+    refusedByPeer: node.counters.refused.byPeer().map(({ who, counts }) => ({
+      peer: who === OTHERS ? "(others)" : who,
+      reasons: Object.fromEntries(counts),
+    })),
+    trash: store.removals.size,
+    memoryBytes: Deno.memoryUsage().rss,
+    work,
+  };
+}
+
+/** Undefined unless it delivered lies or rubbish, and nothing is asked of it for a while. */
+export function leftAlone({ node }: Service, record: PeerRecord) {
+  const { standing } = node.peer.state;
+  // The monotonic time of what happens outside an input to the machine.
+  const pause = standing.pause(placeOf(record), performance.now());
+  return pause && { seconds: Math.ceil(pause.leftMs / 1000), why: pause.text };
+}
+
+export function viewedFile({ options }: Service, { file, held, holders }: Entry): ViewedFile {
+  return { file, held, holders: held ? [options.peerId, ...holders] : [...holders] };
+}
+
+export function viewedPeer(service: Service, record: PeerRecord): ViewedPeer {
+  return {
+    peerId: record.peerId,
+    ...record.address,
+    lastSeen: Math.round((Date.now() - (performance.now() - record.lastHeardMs)) / 1000),
+    bootstrap: record.bootstrap,
+    extended: record.extended,
+    files: service.node.peer.state.catalogue.holdingsOf(record.peerId),
+    refused: record.refusals,
+    leftAlone: leftAlone(service, record),
+  };
+}
+
+export function viewedTransfer(transfer: Transfer): ViewedTransfer {
+  const { id, kind, fileId, name, peer, doneBytes, totalBytes, state, why, endedMs } = transfer;
+  const nowMs = performance.now();
+  return {
+    id,
+    kind,
+    direction: isInbound(transfer) ? "in" : "out",
+    fileId,
+    name,
+    peer,
+    doneBytes,
+    totalBytes,
+    state,
+    seconds: ((endedMs ?? nowMs) - transfer.startedMs) / 1000,
+    endedAt: endedMs === undefined
+      ? undefined
+      : Math.round((Date.now() - (nowMs - endedMs)) / 1000),
+    why,
+  };
+}

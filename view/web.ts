@@ -1,0 +1,72 @@
+// The running peer as the web sees it (web/view.ts), made from the service. Only translation lives here; nothing is
+// decided. Errors become sentences with a status; transfers of browsers are kept beside those of peers.
+
+import type { Service } from "../service.ts";
+import { NotPossible, type View } from "../web/view.ts";
+import { Changes, type EventType } from "./changes.ts";
+import { contentOf, Sharing } from "./content.ts";
+import { messageOf, possible, possibly } from "./errors.ts";
+import { Feed } from "./feed.ts";
+import { statusOf, viewedFile, viewedPeer, viewedTransfer } from "./state.ts";
+
+/** What the web may know and ask; `close` ends what watches. */
+export function webViewOf(
+  service: Service,
+  hostNames: ReadonlySet<string>,
+): View & { close(): void } {
+  const { node, store, requests } = service;
+  const { membership, catalogue } = node.peer.state;
+  const file = (fileId: string) => {
+    const entry = catalogue.get(fileId);
+    return entry && viewedFile(service, entry);
+  };
+  const peers = () => [...membership.all()].map((record) => viewedPeer(service, record));
+  const transfers = () => node.moving.all().map(viewedTransfer);
+  const changes = new Changes(service, file, peers, transfers);
+  const feed = new Feed<EventType>(changes);
+  return {
+    hostNames,
+    status: () => statusOf(service),
+    peers,
+    files: () => [...catalogue.all()].map((entry) => viewedFile(service, entry)),
+    file,
+    deleted: async () =>
+      (await store.removals.list()).map(({ file, sizeBytes, deletedMs }) => ({
+        file,
+        sizeBytes,
+        deletedAt: Math.round(deletedMs / 1000),
+      })),
+    transfers,
+    content: (fileId, client) => contentOf(service, fileId, client),
+    share: (name, options) => possible(() => new Sharing(service, name, options)),
+    fetch: async (fileId) => {
+      try {
+        await requests.get(fileId);
+      } catch (error) {
+        throw new NotPossible(
+          409,
+          messageOf(error),
+          "Try again when a peer that holds it is there; GET /api/v1/transfers tells who was asked",
+          { cause: error },
+        );
+      }
+    },
+    remove: (fileId) => {
+      const entry = catalogue.get(fileId);
+      const hint = "GET /api/v1/files lists what is known";
+      if (!entry) throw new NotPossible(404, "No file with this id is known", hint);
+      return possible(() => requests.delete(fileId));
+    },
+    restore: async (fileId) => {
+      const restored = await possibly(() => requests.restore(fileId));
+      return file(restored.fileId)!;
+    },
+    cancel: (id) => node.cancel(id),
+    watch: (lastId, onEvent) => {
+      const stop = feed.watch(lastId, onEvent);
+      if (stop) return stop;
+      throw new NotPossible(503, "Too many watch already", "Ask for the lists now and then");
+    },
+    close: () => feed.close(),
+  };
+}
