@@ -1,0 +1,313 @@
+// Threats 6 and 7 of THREATS.md on the web port: connections that give nothing, and connections that take nothing.
+// A real process ends them after their deadline, in little memory, answers honest requests on both ports meanwhile,
+// and keeps nothing of what was never sent whole.
+// The 256 places, the 64 of one address and the 10 s for the head are defaults; the time that a body or a reader may
+// stand still is shorter than its default by option, so that the file does not take minutes.
+
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { descriptors, memoryMib } from "../hostile/gauge.ts";
+import { HONEST_MS } from "../hostile/honest.ts";
+import { Raw } from "../hostile/raw.ts";
+import { DEADLINE_MS } from "../process/program.ts";
+import { Content, writeAll } from "../process/raw.ts";
+import { SANITIZED, together } from "../process/together.ts";
+import { until } from "../wire/foreign.ts";
+import {
+  answerOf,
+  ask,
+  bearer,
+  bytesOf,
+  headText,
+  openMany,
+  share,
+  temporaryIn,
+  tokenOf,
+  webOf,
+} from "./web.ts";
+import { ATTACKERS, GENEROUS, Peak, World } from "./world.ts";
+
+const HEAD_MS = 10_000;
+const IDLE_S = 4;
+/** All deadlines are waited for with a factor of five. */
+const FACTOR = 5;
+
+const KINDS = ["no bytes", "a byte a second", "a stalled body", "a second head"] as const;
+type Stall = typeof KINDS[number];
+
+/** Opens connections in turn from each address and of each kind, and lets them stall. */
+async function stall(
+  world: World,
+  token: string,
+  count: number,
+  from: readonly string[],
+  kinds: readonly Stall[] = KINDS,
+): Promise<Raw[]> {
+  const { program } = world;
+  const raws = await openMany(world, count, from);
+  const head = headText(program, { path: "/api/v1/status", headers: { Connection: "keep-alive" } });
+  for (const [i, raw] of raws.entries()) {
+    // Each address has all kinds, also where there are as many addresses as kinds.
+    const kind = kinds[Math.floor(i / from.length) % kinds.length]!;
+    if (kind === "a byte a second") raw.drip(head, 1_000);
+    if (kind === "a second head") raw.write(head + head.slice(0, 30));
+    if (kind === "a stalled body") {
+      raw.write(headText(program, {
+        method: "POST",
+        path: `/api/v1/files?name=stalled-${i}.bin`,
+        headers: { ...bearer(token), "Content-Length": "1000000" },
+      }));
+      raw.write("its first bytes");
+    }
+  }
+  return raws;
+}
+
+/** How many still stand. */
+const standing = (raws: readonly Raw[]) => raws.filter((raw) => !raw.ended && !raw.isClosed).length;
+
+/** An upload of a piece every half second, from an address of its own: it comes to its end, and is shared. */
+async function slowUpload(
+  { program }: World,
+  token: string,
+  name: string,
+  count: number,
+  from = "127.0.0.6",
+): Promise<void> {
+  const content = crypto.getRandomValues(new Uint8Array(count * 100));
+  const pieces = Array.from({ length: count }, (_, i) => content.subarray(100 * i, 100 * i + 100));
+  using raw = await Raw.open(webOf(program), { from });
+  raw.write(headText(program, {
+    method: "PUT",
+    path: `/api/v1/files/by-name/${name}`,
+    headers: { ...bearer(token), "Content-Length": `${content.length}` },
+  }));
+  raw.drip(pieces, 500);
+  try {
+    await raw.untilClosed(FACTOR * 500 * count + DEADLINE_MS);
+  } catch (cause) {
+    throw new Error(`${name} has no answer. ${program.report()}`, { cause });
+  }
+  ok(raw.text !== "", `${name} was cut off. ${program.report()}`);
+  const { status, body } = answerOf(raw.text);
+  strictEqual(status, 201, body);
+  const [{ file_id: fileId }] = JSON.parse(body).files;
+  deepStrictEqual(await program.content(fileId), content);
+}
+
+/** One honest request over HTTP: its answer must come within the deadline. */
+async function honestly({ program }: World, from: string): Promise<void> {
+  let outcome: number | Error | undefined;
+  ask(program, { path: "/api/v1/status", from }).then(
+    ({ status }) => outcome = status,
+    (error) => outcome = error,
+  );
+  await program.until(`an answer for ${from}`, () => outcome !== undefined, HONEST_MS);
+  if (outcome !== 200) throw new Error(`${from} is not answered`, { cause: outcome });
+}
+
+/** Honest requests on both ports until the attack is over, and once behind it. */
+async function during<T>(world: World, attack: Promise<T>, from = "127.0.0.7"): Promise<T> {
+  let isOver = false;
+  attack.finally(() => isOver = true).catch(() => {});
+  const web = (async () => {
+    while (!isOver) {
+      await honestly(world, from);
+      const due = performance.now() + 200;
+      await until("the next request", () => performance.now() >= due);
+    }
+    await honestly(world, from);
+  })();
+  const [outcome] = await together<unknown>([world.honest.during(attack), web]);
+  return outcome as T;
+}
+
+Deno.test(
+  "threat 6: 256 web connections that stall are closed after their deadline, honest ones are served, a slow upload is kept",
+  SANITIZED,
+  async () => {
+    await using world = await World.make(["--idle-timeout", `${IDLE_S}`]);
+    const { program } = world;
+    const token = await tokenOf(program);
+    const before = await descriptors(program.pid);
+    const slow = slowUpload(world, token, "longer-than-any-deadline.bin", 26);
+    const raws = await stall(world, token, 256, ATTACKERS);
+    try {
+      ok(raws.length >= 240, `${raws.length} of 256 connections were let in`);
+      await program.until("uploads under way", () => temporaryIn(world) > 1);
+      await program.until("first answers", () => {
+        return raws.filter(({ text }) => text.includes('"peerId"')).length >= 32;
+      });
+      ok(standing(raws) >= 128, `an attack that stands: ${standing(raws)} connections do`);
+      const ends = together(raws.map((raw) => raw.untilClosed(FACTOR * HEAD_MS)));
+      await during(world, together<unknown>([ends, slow]));
+      // One that was answered once is not answered again for half a head, but for saying that it is late.
+      for (const { text } of raws) ok(text.split('"peerId"').length <= 2, text);
+    } finally {
+      for (const raw of raws) raw.close();
+      await slow.catch(() => {}); // told above
+    }
+    await program.until(
+      "nothing of the stalled uploads to be there",
+      () => temporaryIn(world) === 0,
+    );
+    const names = (await program.files()).map(({ file_name: name }) => name);
+    deepStrictEqual(names.filter((name) => name.startsWith("stalled")), []);
+    await program.until("its descriptors to be free", async () => {
+      return await descriptors(program.pid) <= before + 8;
+    });
+    await world.honest.check();
+  },
+);
+
+Deno.test(
+  "threat 6: where all places are taken, stalled web connections give way, and slow but steady uploads do not",
+  SANITIZED,
+  async () => {
+    await using world = await World.make(GENEROUS);
+    const token = await tokenOf(world.program);
+    const uploads = Array.from(
+      { length: 16 },
+      (_, i) => slowUpload(world, token, `steady-${i}.bin`, 10),
+    );
+    const stalled = await stall(world, token, 256, ATTACKERS);
+    try {
+      await during(world, together(uploads));
+      await world.honest.check();
+    } finally {
+      for (const raw of stalled) raw.close();
+      await Promise.allSettled(uploads); // told above
+    }
+    await world.program.until("their uploads to be gone", () => temporaryIn(world) === 0);
+  },
+);
+
+Deno.test(
+  "threat 6: stalled web connections of one kind alone, also from the own address of an honest one, hold nobody up",
+  SANITIZED,
+  async () => {
+    for (const kind of KINDS) {
+      await using world = await World.make(GENEROUS);
+      const token = await tokenOf(world.program);
+      for (const [count, from] of [[64, ["127.0.0.1"]], [256, ATTACKERS]] as const) {
+        const raws = await stall(world, token, count, from, [kind]);
+        try {
+          await honestly(world, "127.0.0.1"); // they have been accepted, as far as they are
+          ok(standing(raws) >= count / 2, `${standing(raws)} of ${count} stand, with ${kind}`);
+          for (const honest of ["127.0.0.1", "127.0.0.2", "127.0.0.7"]) {
+            await honestly(world, honest);
+          }
+          await world.honest.check();
+        } catch (cause) {
+          throw new Error(`Beside ${count} with ${kind} from ${from}`, { cause });
+        } finally {
+          for (const raw of raws) raw.close();
+        }
+      }
+    }
+  },
+);
+
+/** How many descriptors of the process are this file of the store, which no option may make visible elsewhere. */
+async function openings(pid: number, name: string): Promise<number> {
+  const { stdout } = await new Deno.Command("ls", { args: ["-l", `/proc/${pid}/fd`] }).output();
+  return new TextDecoder().decode(stdout).split("\n").filter((line) => line.endsWith(name)).length;
+}
+
+/** Reads an answer in small pieces, with a pause behind each, and sees that it is whole. */
+async function readSlowly({ program }: World, fileId: string, content: Content): Promise<void> {
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port: program.httpPort });
+  await writeAll(conn, bytesOf(headText(program, { path: `/api/v1/files/${fileId}/content` })));
+  const buffer = new Uint8Array(256 * 1024);
+  const hash = createHash("sha256");
+  let [sizeBytes, head] = [0, ""];
+  for (let count; (count = await conn.read(buffer)) !== null;) {
+    let bytes = buffer.subarray(0, count);
+    if (!head.includes("\r\n\r\n")) {
+      head += new TextDecoder("latin1").decode(bytes);
+      const end = head.indexOf("\r\n\r\n");
+      if (end < 0) continue;
+      bytes = bytesOf(head.slice(end + 4));
+      head = head.slice(0, end + 4);
+    }
+    hash.update(bytes);
+    sizeBytes += bytes.length;
+    const due = performance.now() + 60;
+    await until("the next read", () => performance.now() >= due);
+  }
+  deepStrictEqual([sizeBytes, hash.digest("hex")], [content.sizeBytes, content.hash()], head);
+}
+
+Deno.test(
+  "threat 7: 20 web clients that never read 200 MiB are closed, in little memory, and a slow reader gets all of it",
+  SANITIZED,
+  async () => {
+    const [idleMs, sizeMib] = [3_000, 200];
+    await using world = await World.make(["--idle-timeout", "3"]);
+    const { program } = world;
+    const slow = new Content(24);
+    const slowId = await share(world, "slow.bin", slow);
+    const fileId = await share(world, "large.bin", new Content(sizeMib));
+    await world.honest.check();
+    const { pid } = program;
+    const before = { memory: await memoryMib(pid), descriptors: await descriptors(pid) };
+    const memory = new Peak(pid);
+    const reading = readSlowly(world, slowId, slow);
+    const raws = await openMany(world, 20, ATTACKERS, { reads: false });
+    try {
+      strictEqual(raws.length, 20);
+      const head = headText(program, { path: `/api/v1/files/${fileId}/content` });
+      for (const raw of raws) raw.write(head);
+      await program.until("20 answers under way", async () => {
+        return await openings(pid, "large.bin") >= 20;
+      });
+      const givenUp = program.until("the 20 to be given up", async () => {
+        return await openings(pid, "large.bin") === 0;
+      }, FACTOR * idleMs);
+      await during(world, together<unknown>([givenUp, reading]));
+      // What stood in the sockets' buffers is all they ever get.
+      for (const raw of raws) raw.socket.resume();
+      await together(raws.map((raw) => raw.untilClosed()));
+      for (const raw of raws) ok(raw.socket.bytesRead < sizeMib * 1024 ** 2);
+    } finally {
+      for (const raw of raws) raw.close();
+      await reading.catch(() => {}); // told above
+      await memory.stop();
+    }
+    await program.until("their descriptors to be free", async () => {
+      return await descriptors(pid) <= before.descriptors + 8;
+    });
+    const grewMib = memory.mostMib - before.memory;
+    ok(grewMib < 100, `Memory grew by ${grewMib} MiB`);
+    await world.honest.check();
+  },
+);
+
+Deno.test(
+  "threat 7: web clients that never read hold all places, and requests, gossip and pushes go on",
+  SANITIZED,
+  async () => {
+    await using world = await World.make(GENEROUS);
+    const fileId = await share(world, "large.bin", new Content(32));
+    for (const path of [`/api/v1/files/${fileId}/content`, "/api/v1/events"]) {
+      for (const [count, from] of [[64, ["127.0.0.1"]], [256, ATTACKERS]] as const) {
+        const raws = await openMany(world, count, from, { reads: false });
+        try {
+          for (const raw of raws) raw.write(headText(world.program, { path }));
+          await honestly(world, "127.0.0.1");
+          await honestly(world, "127.0.0.7");
+          await world.honest.check();
+          await honestly(world, "127.0.0.2");
+        } catch (cause) {
+          throw new Error(`Beside ${count} that do not read ${path} from ${from}`, { cause });
+        } finally {
+          for (const raw of raws) raw.close();
+        }
+      }
+    }
+    await world.program.until("them to be gone", async () => {
+      return await openings(world.program.pid, "large.bin") === 0;
+    });
+    await honestly(world, "127.0.0.1");
+  },
+);

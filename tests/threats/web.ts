@@ -1,0 +1,227 @@
+// The attacker in front of the web port: requests byte by byte as he writes them, from any loopback address, each on a
+// connection of its own, and answers as they came. What holds for every answer there is (no CORS, a policy without
+// inline script on pages, no sniffing) is looked at here, so that no test can leave it out.
+
+import { ok } from "node:assert/strict";
+import { Raw, type RawOptions, type Target } from "../hostile/raw.ts";
+import type { Content } from "../process/raw.ts";
+import type { Program } from "../process/program.ts";
+import { NAME, type World } from "./world.ts";
+
+export interface Asked {
+  readonly method?: string;
+  readonly path: string;
+  /** In this order, as they are written. `Host` is right unless it stands here; null leaves it out. */
+  readonly headers?: Readonly<Record<string, string | null>>;
+  /** Text is one byte a character, as the answers are. */
+  readonly body?: string | Uint8Array;
+  readonly from?: string;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** Names are lower-case; each line of the head is one. */
+  readonly headers: readonly (readonly [string, string])[];
+  /** One character a byte. */
+  readonly head: string;
+  readonly body: string;
+}
+
+/** All values of a header, in order. */
+export function headersOf({ headers }: Answer, name: string): string[] {
+  return headers.filter(([found]) => found === name).map(([, value]) => value);
+}
+
+/** The one value of a header; throws when there are more or none. */
+export function headerOf(answer: Answer, name: string): string {
+  const values = headersOf(answer, name);
+  ok(values.length === 1, `${name} stands ${values.length} times in: ${answer.head}`);
+  return values[0]!;
+}
+
+/** The body as JSON. */
+export function jsonOf<T = Record<string, unknown>>({ body }: Answer): T {
+  return JSON.parse(utf8(body));
+}
+
+/** Bytes that were read one a character, as the text that they are. */
+export const utf8 = (latin1: string): string => new TextDecoder().decode(bytesOf(latin1));
+export const bytesOf = (latin1: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(latin1, (character) => character.charCodeAt(0));
+export const latin1Of = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+
+export const webOf = ({ httpPort }: Program): Target => ({ host: "127.0.0.1", port: httpPort });
+
+/** The whole head of a request, and nothing behind it. */
+export function headText(
+  { httpPort }: Program,
+  { method = "GET", path, headers = {} }: Asked,
+): string {
+  const all: Record<string, string | null> = {
+    Host: `127.0.0.1:${httpPort}`,
+    Connection: "close",
+    ...headers,
+  };
+  const lines = Object.entries(all).filter(([, value]) => value !== null)
+    .map(([name, value]) => `${name}: ${value}\r\n`);
+  return `${method} ${path} HTTP/1.1\r\n${lines.join("")}\r\n`;
+}
+
+/** One request on a connection of its own; its answer, seen to be one that no page of another site can use. */
+export async function ask(program: Program, asked: Asked): Promise<Answer> {
+  const { from = "127.0.0.1", method = "GET", headers = {} } = asked;
+  const body = typeof asked.body === "string" ? bytesOf(asked.body) : asked.body;
+  const length = body && { "Content-Length": `${body.length}` };
+  using raw = await Raw.open(webOf(program), { from });
+  raw.write(bytesOf(headText(program, { ...asked, headers: { ...length, ...headers } })));
+  if (body) raw.write(body);
+  await raw.untilClosed();
+  ok(raw.text !== "", `No answer to ${method} ${asked.path}. ${program.report()}`);
+  return safe(answerOf(raw.text, method), `${method} ${asked.path}`);
+}
+
+/** Reads one answer, which ends with its connection. */
+export function answerOf(text: string, method = "GET"): Answer {
+  const end = text.indexOf("\r\n\r\n");
+  ok(end > 0, `An answer without an end of its head: ${text.slice(0, 500)}`);
+  const [first, ...lines] = text.slice(0, end).split("\r\n");
+  const match = /^HTTP\/1\.1 (\d{3})(?: |$)/.exec(first!);
+  ok(match, `Not the first line of an answer: ${first}`);
+  const headers = lines.map((line) => {
+    const [, name, value] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)$/.exec(line) ?? [];
+    ok(name !== undefined, `Not a header: ${JSON.stringify(line)}`);
+    return [name.toLowerCase(), value!] as const;
+  });
+  const rest = text.slice(end + 4);
+  const answer = { status: Number(match[1]), headers, head: text.slice(0, end), body: rest };
+  const [length] = headersOf(answer, "content-length");
+  const isChunked = headersOf(answer, "transfer-encoding").includes("chunked");
+  if (isChunked) return { ...answer, body: dechunked(rest) };
+  if (length !== undefined && method !== "HEAD" && answer.status !== 304) {
+    ok(rest.length === Number(length), `${rest.length} of ${length} bytes of: ${answer.head}`);
+  }
+  return answer;
+}
+
+function dechunked(text: string): string {
+  let [body, rest] = ["", text];
+  for (;;) {
+    const [line, size] = /^([0-9a-f]+)\r\n/i.exec(rest) ?? [];
+    ok(line !== undefined, "A chunked answer that is cut off");
+    const bytes = parseInt(size!, 16);
+    if (bytes === 0) return body;
+    body += rest.slice(line.length, line.length + bytes);
+    rest = rest.slice(line.length + bytes + 2);
+  }
+}
+
+/** Names of directives of a policy, with their values. */
+export function policyOf(answer: Answer): Map<string, string> {
+  const policy = headerOf(answer, "content-security-policy");
+  return new Map(
+    policy.split(";").map((part) => {
+      const [name, ...values] = part.trim().split(/\s+/);
+      return [name!, values.join(" ")];
+    }),
+  );
+}
+
+/** What must be so in every answer, whatever was asked for. */
+function safe(answer: Answer, what: string): Answer {
+  const shared = answer.headers.filter(([name]) => name.startsWith("access-control-"));
+  ok(shared.length === 0, `${what} gives other sites ${shared}`);
+  if (answer.status === 400 && headersOf(answer, "content-type").length === 0) return answer;
+  ok(headersOf(answer, "x-content-type-options").join() === "nosniff", `${what}: ${answer.head}`);
+  const policy = policyOf(answer);
+  const scripts = policy.get("script-src") ?? policy.get("default-src") ?? "*";
+  ok(/^'(?:none|self)'$/.test(scripts), `${what} lets scripts run: ${scripts}`);
+  ok(/^'(?:none|self)'$/.test(policy.get("default-src") ?? ""), `${what}: ${answer.head}`);
+  ok(!/unsafe|data:|\*/.test([...policy.values()].join(" ")), `${what}: ${answer.head}`);
+  return answer;
+}
+
+/** The token as the program shows it to whoever started it. */
+export async function tokenOf(program: Program): Promise<string> {
+  const [, token] = await program.waitForLine(
+    /^To share and delete in a browser, open http:\/\/127\.0\.0\.1:\d+\/#token=([\w-]{43})$/,
+  );
+  return token!;
+}
+
+export const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
+const JSON_TYPE = { "Content-Type": "application/json" };
+
+/** Asks for a session; `older` by the API of before. */
+export function login(
+  program: Program,
+  token: string,
+  { older = false, from = "127.0.0.1", headers = {} }: {
+    older?: boolean;
+    from?: string;
+    headers?: Readonly<Record<string, string>>;
+  } = {},
+): Promise<Answer> {
+  return ask(program, {
+    method: "POST",
+    path: older ? "/api/login" : "/api/v1/session",
+    headers: { ...JSON_TYPE, ...headers },
+    body: JSON.stringify({ [older ? "username" : "token"]: token }),
+    from,
+  });
+}
+
+/** The cookie of a login, as a browser sends it back. */
+export async function cookieOf(program: Program, token: string, older = false): Promise<string> {
+  const answer = await login(program, token, { older });
+  ok(answer.status === (older ? 200 : 204), answer.head);
+  return headerOf(answer, "set-cookie").split(";")[0]!;
+}
+
+/** Shares a file over the API, and returns its id. */
+export async function upload(
+  program: Program,
+  token: string,
+  name: string,
+  content: string | Uint8Array,
+): Promise<string> {
+  const answer = await ask(program, {
+    method: "POST",
+    path: `/api/v1/files?name=${encodeURIComponent(name)}`,
+    headers: { ...bearer(token), "Content-Type": "application/octet-stream" },
+    body: content,
+  });
+  ok(answer.status === 201, `${answer.head}\n${answer.body}`);
+  return jsonOf<{ files: { file_id: string }[] }>(answer).files[0]!.file_id;
+}
+
+/** Puts content into the store, whole at once, and waits until it is shared. */
+export async function share(
+  { folder, program }: World,
+  name: string,
+  content: Content,
+): Promise<string> {
+  await content.writeTo(folder.at(name));
+  await Deno.rename(folder.at(name), storeOf({ folder }, name));
+  const { file_id: fileId } = await program.until(`${name} to be shared`, async () => {
+    return (await program.files()).find((file) => file.file_name === name && file.has_copy);
+  });
+  return fileId;
+}
+
+export const storeOf = ({ folder }: Pick<World, "folder">, ...names: string[]): string =>
+  folder.at(`storage_${NAME}`, ...names);
+
+/** How many files an upload has not made whole yet. */
+export const temporaryIn = (world: World): number =>
+  [...Deno.readDirSync(storeOf(world, ".p2p-peer", "temporary"))].length;
+
+/** Opens many connections to the web port, in turn from each of the addresses. */
+export function openMany(
+  { program }: World,
+  count: number,
+  from: readonly string[],
+  options: RawOptions = {},
+): Promise<Raw[]> {
+  return Raw.openMany(webOf(program), count, from, options);
+}
