@@ -1,8 +1,9 @@
-// What it costs: `deno task bench transfer [MiB] [rounds]`, or `deno task bench attack [samples]`.
+// What it costs: `deno task bench transfer [MiB] [rounds]`, `attack [samples]` or `web [MiB] [rounds]`.
 
 const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   transfer: () => import("./transfer.ts"),
   attack: () => import("./attack.ts"),
+  web: () => import("./web.ts"),
 };
 
 const bench = benches[Deno.args[0] ?? "transfer"];

@@ -1,8 +1,7 @@
 // Files that come from a browser or a script: a raw body, or a form with several. Memory is one buffer, whatever the
 // size; what breaks off leaves nothing behind.
 
-import { Readable } from "node:stream";
-import { Busboy, type BusboyFileStream } from "@fastify/busboy";
+import type { Busboy as Form, BusboyFileStream } from "@fastify/busboy";
 import { isCleanName } from "../protocol/text.ts";
 import { MAX_NAME_CHARS } from "../protocol/limits.ts";
 import { NotPossible, type ShareOptions, type Upload, type View, type ViewedFile } from "./view.ts";
@@ -39,7 +38,12 @@ export async function shareForm(
   contentType: string,
   options: ShareOptions,
 ): Promise<ViewedFile[]> {
-  let form: Busboy;
+  // Loaded when the first form comes: it costs 10 MB, and most peers never see one.
+  const [{ Busboy }, { Readable }] = await Promise.all([
+    import("@fastify/busboy"),
+    import("node:stream"),
+  ]);
+  let form: Form;
   try {
     form = new Busboy({
       headers: { "content-type": contentType },

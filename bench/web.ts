@@ -1,0 +1,60 @@
+// What HTTP costs: a large upload and downloads of it by curl, with the peak of the process's memory, and a plain
+// `Deno.serve` beside it in the same rounds. `deno task bench web [MiB] [rounds]`.
+
+import { Folder } from "../tests/process/folder.ts";
+import { Program } from "../tests/process/program.ts";
+
+const mib = Number(Deno.args[1] ?? 1024);
+const rounds = Number(Deno.args[2] ?? 3);
+
+async function shell(command: string): Promise<string> {
+  const { code, stdout, stderr } = await new Deno.Command("bash", { args: ["-c", command] })
+    .output();
+  const text = new TextDecoder().decode(stdout);
+  if (code !== 0) throw new Error(`${command}: ${text}${new TextDecoder().decode(stderr)}`);
+  return text;
+}
+
+async function seconds(command: string): Promise<number> {
+  const began = performance.now();
+  await shell(command);
+  return (performance.now() - began) / 1000;
+}
+
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+const peakMb = async (pid: number) =>
+  Math.round(Number(/VmHWM:\s+(\d+)/.exec(await shell(`cat /proc/${pid}/status`))![1]) / 1000);
+
+await using folder = await Folder.make();
+await using program = await Program.peer("kashifm", ["--no-bootstrap", "--min-free", "0"], {
+  cwd: folder.path,
+});
+const [, token] = await program.waitForLine(/#token=([\w-]+)/);
+const base = `http://127.0.0.1:${program.httpPort}/api/v1`;
+const plain = Deno.serve(
+  { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+  async () => new Response((await Deno.open(folder.at("large.bin"))).readable),
+);
+await shell(`head -c ${mib}M /dev/urandom > ${folder.at("large.bin")}`);
+const auth = `-H "Authorization: Bearer ${token}"`;
+const put = (path: string) => `curl -sSf ${auth} -o ${folder.at("answer")} ${path}`;
+const times = { up: [] as number[], down: [] as number[], plain: [] as number[] };
+console.log(`idle: peak ${await peakMb(program.pid)} MB`);
+for (let round = 0; round < rounds; round++) {
+  times.up.push(await seconds(put(`-T ${folder.at("large.bin")} ${base}/files/by-name/`)));
+  if (round === 0) console.log(`after one upload: peak ${await peakMb(program.pid)} MB`);
+  const { files } = JSON.parse(await Deno.readTextFile(folder.at("answer")));
+  const id = files[0].file_id;
+  times.down.push(await seconds(`curl -sSf -o /dev/null ${base}/files/${id}/content`));
+  times.plain.push(await seconds(`curl -sSf -o /dev/null http://127.0.0.1:${plain.addr.port}/`));
+  await shell(put(`-X DELETE ${base}/files/${id}`));
+  await shell(`sleep 1; rm -f ${folder.at("storage_kashifm", ".p2p-peer", "trash")}/*`);
+}
+for (const [name, values] of Object.entries(times)) {
+  console.log(`${name}: median ${median(values).toFixed(2)} s for ${mib} MiB, of ${rounds} rounds`);
+}
+console.log(
+  `down against a plain Deno.serve: ${(median(times.down) / median(times.plain)).toFixed(2)}`,
+);
+console.log(`peak ${await peakMb(program.pid)} MB`);
+await plain.shutdown();
