@@ -7,10 +7,11 @@ import { crossSiteGuard, hostGuard, securityHeaders } from "./guard.ts";
 import { createLegacyApi, legacyStats } from "./legacy.ts";
 import { type Env, Login, loginGuard } from "./login.ts";
 import { Metrics, serveMetrics } from "./metrics.ts";
-import { statusPage } from "./page.ts";
+import { lockedPage, statusPage } from "./page.ts";
 import { problem } from "./problem.ts";
 import type { View } from "./view.ts";
 import icon from "./icon.svg" with { type: "text" };
+import script from "./browser/page.js" with { type: "text" };
 import style from "./style.css" with { type: "text" };
 
 export interface AppOptions {
@@ -41,6 +42,10 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
   app.use(crossSiteGuard);
   app.get("/healthz", (c) => c.json({ status: "ok" }));
   app.get("/style.css", (c) => c.body(style, 200, { "content-type": "text/css; charset=utf-8" }));
+  app.get(
+    "/page.js",
+    (c) => c.body(script, 200, { "content-type": "text/javascript; charset=utf-8" }),
+  );
   app.get("/icon.svg", (c) => c.body(icon, 200, { "content-type": "image/svg+xml" }));
   const api = createApi(view, login);
   app.route("/api/v1", api);
@@ -50,9 +55,12 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
     app.get("/legacy", (c) => c.html(legacyPage, 200, { "content-security-policy": LEGACY_CSP }));
   }
   const guard = loginGuard(login);
-  const page = () => statusPage(view, now() / 1000);
-  app.get("/", guard, (c) => c.html(page()));
-  app.get("/stats", guard, (c) => c.html(page()));
+  for (const path of ["/", "/stats"]) {
+    app.get(path, (c) => {
+      const isShown = !login.options.isPrivate || login.isIn(c);
+      return isShown ? c.html(statusPage(view, now() / 1000)) : c.html(lockedPage(), 401);
+    });
+  }
   app.get("/stats.json", guard, (c) => legacyStats(c, view));
   app.get("/metrics", guard, (c) => serveMetrics(c, metrics, view));
   app.notFound((c) =>

@@ -131,12 +131,16 @@ Deno.test("control characters and marks that change reading direction are shown 
   assert.ok(html.includes("evil\\u{202e}txt.exe\\u{1b}[31m\\u{0}"));
 });
 
-Deno.test("no script, no inline style, nothing from elsewhere stands in the page", async () => {
+Deno.test("no inline script or style, and nothing from elsewhere, stands in the page", async () => {
   const html = await page({
     peers: [peerOf()],
     files: [{ file: fileOf(), held: true, holders: [] }],
   });
-  assert.ok(!/<script|<style|\sstyle=|\son\w+=|javascript:|https?:\/\//i.test(html));
+  const script = '<script type="module" src="/page.js"></script>';
+  assert.equal(html.split(script).length, 2, "its one script is a file of its own");
+  assert.ok(
+    !/<script|<style|\sstyle=|\son\w+=|javascript:|https?:\/\//i.test(html.replace(script, "")),
+  );
 });
 
 Deno.test("a date that is none is shown as such, and the page stands", async () => {
@@ -199,4 +203,60 @@ Deno.test("a thousand files are cut, and the page says where the others are", as
   const html = await page({ files });
   assert.equal(html.match(/file \d+/g)?.length, 500);
   assert.match(textOf(html), /500 more: \/api\/v1\/files/);
+});
+
+Deno.test("what changes something is a button with a name, for files as they are and transfers as they go", async () => {
+  const files = [
+    { file: fileOf({ name: "mine.txt", owner: "us" }), held: true, holders: ["us"] },
+    { file: fileOf({ name: "theirs.txt" }), held: true, holders: ["us", "bob"] },
+    { file: fileOf({ name: "away.txt" }), held: false, holders: ["bob"] },
+    { file: fileOf({ name: "lost.txt" }), held: false, holders: [] },
+  ];
+  const transfers = [
+    transferOf({ id: 1, name: "running" }),
+    transferOf({
+      id: 2,
+      name: "failed",
+      state: "failed",
+      endedAt: NOW - 60,
+      why: "bob <has> gone",
+    }),
+    transferOf({ id: 3, name: "done", state: "done", endedAt: NOW - 10 }),
+    transferOf({ id: 4, name: "old", state: "done", endedAt: NOW - 90 }),
+    transferOf({ id: 5, kind: "serve", name: "served", state: "failed", endedAt: NOW - 60 }),
+  ];
+  const html = await page({ files, transfers });
+  const buttons = [...html.matchAll(/data-act="(\w+)"\s+data-id="[^"]+"\s+aria-label="([^"]+)"/g)];
+  assert.deepEqual(buttons.map(([, act, name]) => `${act}: ${name}`).sort(), [
+    "cancel: Cancel running",
+    "delete: Delete mine.txt",
+    "delete: Remove here theirs.txt",
+    "fetch: Fetch away.txt",
+    "retry: Retry failed",
+  ]);
+  const text = textOf(html);
+  for (
+    const words of [
+      "5 B of 10 B",
+      "from bob",
+      "✗ failed: bob <has> gone",
+      "1 min ago",
+      "done in 1 s",
+    ]
+  ) {
+    assert.ok(text.includes(words), `${words} in ${text}`);
+  }
+  assert.ok(!text.includes("old"));
+});
+
+Deno.test("where reading is private, the page lets in who has the link, and shows nothing else", async () => {
+  const files = [{ file: fileOf(), held: true, holders: ["us"] }];
+  const { request } = appOver({ files, options: { isPrivate: true } });
+  const response = await request("/");
+  const html = await response.text();
+  assert.equal(response.status, 401);
+  assert.match(html, /<script type="module" src="\/page\.js">/);
+  assert.ok(!/a\.txt|us\b.*8115/.test(html));
+  assert.match(textOf(html), /login/);
+  assert.equal((await request("/page.js")).status, 200);
 });
