@@ -240,7 +240,7 @@ Deno.test("what changes something is a button with a name, for files as they are
       "5 B of 10 B",
       "from bob",
       "✗ failed: bob <has> gone",
-      "1 min ago",
+      "60 s ago",
       "done in 1 s",
     ]
   ) {
