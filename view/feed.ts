@@ -1,5 +1,6 @@
 // What changed in the peer, as numbered events for whoever watches. Changes are gathered for a moment and told
 // together, so that a burst of a thousand is one event. While nobody watches nothing is gathered.
+// Nobody keeps others from watching: where all places are taken, who has most of them gives one up.
 // Always holds: who was away a moment and says where it was misses nothing, or is told to begin anew; at most
 // `MAX_KEPT` events and `MAX_KEPT_BYTES` are remembered; at most `MAX_WATCHERS` watch.
 
@@ -25,7 +26,13 @@ export interface FeedSource<Type extends string> {
   changes(): Iterable<{ readonly type: Type; readonly data: string }>;
 }
 
-type Watcher<Type extends string> = (event: FeedEvent<Type | "reset">) => void;
+export interface Watcher<Type extends string> {
+  /** Whose place it takes. */
+  readonly who: string;
+  readonly tell: (event: FeedEvent<Type | "reset">) => void;
+  /** Its place is needed; it is told nothing more. */
+  readonly end: () => void;
+}
 
 export class Feed<Type extends string> {
   readonly #boot = crypto.randomUUID().slice(0, 8);
@@ -43,22 +50,35 @@ export class Feed<Type extends string> {
   }
 
   /**
-   * Calls `tell` for each event until the returned function is called; first for those behind `lastId`. Where these
-   * are not known any more, or none is named, "reset" comes first. Undefined when too many watch.
+   * Tells of each event until the returned function is called; first of those behind `lastId`. Where these are not
+   * known any more, or none is named, "reset" comes first.
    */
-  watch(lastId: string | undefined, tell: Watcher<Type>): (() => void) | undefined {
-    if (this.#watchers.size >= MAX_WATCHERS) return undefined;
+  watch(lastId: string | undefined, watcher: Watcher<Type>): () => void {
+    if (this.#watchers.size >= MAX_WATCHERS) this.#makeRoom();
     this.#begin();
     this.#gather(); // what changed so far is not news to who comes now
     const missed = this.#behind(lastId);
-    this.#watchers.add(tell);
-    const stop = () => {
-      if (!this.#watchers.delete(tell)) return;
-      this.#idleSinceMs = performance.now();
-    };
-    if (missed) { for (const event of missed) tell(event); }
-    else tell({ id: this.#id(this.#serial), type: "reset", data: "{}" });
-    return stop;
+    this.#watchers.add(watcher);
+    if (missed) { for (const event of missed) watcher.tell(event); }
+    else watcher.tell({ id: this.#id(this.#serial), type: "reset", data: "{}" });
+    return () => this.#leave(watcher);
+  }
+
+  #leave(watcher: Watcher<Type>): void {
+    if (!this.#watchers.delete(watcher)) return;
+    this.#idleSinceMs = performance.now();
+  }
+
+  /** The oldest of whoever watches most often goes. */
+  #makeRoom(): void {
+    const counts = new Map<string, number>();
+    for (const { who } of this.#watchers) counts.set(who, (counts.get(who) ?? 0) + 1);
+    const most = Math.max(...counts.values());
+    for (const watcher of this.#watchers) {
+      if (counts.get(watcher.who) !== most) continue;
+      this.#leave(watcher);
+      return watcher.end();
+    }
   }
 
   /** Ends it; nobody is told any more. */
@@ -85,7 +105,7 @@ export class Feed<Type extends string> {
       while (this.#kept.length > MAX_KEPT || this.#keptBytes > MAX_KEPT_BYTES) {
         this.#keptBytes -= this.#kept.shift()!.data.length;
       }
-      for (const tell of [...this.#watchers]) tell(event);
+      for (const { tell } of [...this.#watchers]) tell(event);
     }
     if (this.#watchers.size > 0 || performance.now() - this.#idleSinceMs < LINGER_MS) return;
     clearInterval(this.#timer);

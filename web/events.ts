@@ -2,6 +2,7 @@
 // that both sides are there. Who does not keep up is let go, and comes back with where it was.
 
 import type { Context } from "hono";
+import type { Env } from "./login.ts";
 import type { View } from "./view.ts";
 
 const HEARTBEAT_MS = 15_000;
@@ -10,21 +11,25 @@ const MAX_WAITING_BYTES = 1024 * 1024;
 /** A browser comes back after so long. */
 const RETRY_MS = 1_000;
 
-/** GET of the events. Throws `NotPossible`. */
-export function serveEvents(c: Context, view: View): Response {
+/** GET of the events. */
+export function serveEvents(c: Context<Env>, view: View): Response {
   const utf8 = new TextEncoder();
   let stop = () => {};
   const stream = new ReadableStream<Uint8Array>({
     start(controller) {
-      const say = (text: string) => {
-        controller.enqueue(utf8.encode(text));
-        if ((controller.desiredSize ?? 0) > 0) return;
+      const end = () => {
         stop();
         controller.close();
       };
+      const say = (text: string) => {
+        controller.enqueue(utf8.encode(text));
+        if ((controller.desiredSize ?? 0) <= 0) end();
+      };
       say(`retry: ${RETRY_MS}\n\n`);
-      const unwatch = view.watch(c.req.header("last-event-id"), ({ id, type, data }) => {
-        say(`id: ${id}\nevent: ${type}\ndata: ${data}\n\n`);
+      const unwatch = view.watch(c.req.header("last-event-id"), {
+        who: c.env.ip,
+        tell: ({ id, type, data }) => say(`id: ${id}\nevent: ${type}\ndata: ${data}\n\n`),
+        end,
       });
       const heart = setInterval(() => say(": still here\n\n"), HEARTBEAT_MS);
       stop = () => {

@@ -150,10 +150,18 @@ export interface View {
   /** False when there is no such transfer under way. */
   cancel(transferId: number): boolean;
   /**
-   * Calls `onEvent` for each change until the returned function is called; first for those behind `lastId`, or once
-   * with "reset" where these are not known any more. Throws `NotPossible` when too many watch.
+   * Tells of each change until the returned function is called; first of those behind `lastId`, or once "reset"
+   * where these are not known any more.
    */
-  watch(lastId: string | undefined, onEvent: (event: ViewedEvent) => void): () => void;
+  watch(lastId: string | undefined, watcher: ViewedWatcher): () => void;
+}
+
+/** Who hears of changes. */
+export interface ViewedWatcher {
+  readonly who: string;
+  readonly tell: (event: ViewedEvent) => void;
+  /** Somebody else needs its place; it is told nothing more. */
+  readonly end: () => void;
 }
 
 export interface ShareOptions {

@@ -18,10 +18,16 @@ function scene() {
     for (const each of data) pending.push({ type: "files", data: each });
     time.pass(100);
   };
-  const watcher = (lastId?: string) => {
+  const watcher = (lastId?: string, who = "me") => {
     const events: Event[] = [];
-    const stop = feed.watch(lastId, (event) => events.push(event));
-    return { events, stop: stop!, data: () => events.map(({ type, data }) => `${type} ${data}`) };
+    const it = { who, hasEnded: false };
+    const stop = feed.watch(lastId, {
+      who,
+      tell: (event) => events.push(event),
+      end: () => it.hasEnded = true,
+    });
+    const data = () => events.map(({ type, data }) => `${type} ${data}`);
+    return Object.assign(it, { events, stop, data });
   };
   return {
     feed,
@@ -94,12 +100,17 @@ Deno.test("half a minute after the last one went nothing is gathered, and nobody
   assert.deepEqual(s.watcher(before.events.at(-1)!.id).data(), ["reset {}"]);
 });
 
-Deno.test("so many may watch, and when one goes another may", () => {
+Deno.test("where all places are taken, who has most of them gives its oldest up", () => {
   using s = scene();
-  const watchers = Array.from({ length: MAX_WATCHERS }, () => s.watcher());
-  assert.equal(s.feed.watch(undefined, () => {}), undefined);
-  watchers[0]!.stop();
-  watchers[0]!.stop();
-  assert.ok(s.feed.watch(undefined, () => {}));
-  assert.equal(s.feed.watch(undefined, () => {}), undefined);
+  const honest = [s.watcher(undefined, "a"), s.watcher(undefined, "b")];
+  const greedy = Array.from({ length: MAX_WATCHERS - 2 }, () => s.watcher(undefined, "greedy"));
+  const late = [s.watcher(undefined, "c"), s.watcher(undefined, "greedy")];
+  assert.equal(s.feed.watchers, MAX_WATCHERS);
+  assert.deepEqual(greedy.map(({ hasEnded }) => hasEnded).slice(0, 3), [true, true, false]);
+  assert.ok(![...honest, ...late].some(({ hasEnded }) => hasEnded));
+  s.change("1");
+  assert.equal(honest[0]!.data().at(-1), "files 1");
+  assert.equal(greedy[0]!.data().at(-1), "reset {}", "it is told nothing more");
+  greedy[0]!.stop();
+  assert.equal(s.feed.watchers, MAX_WATCHERS);
 });

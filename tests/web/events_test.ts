@@ -1,7 +1,6 @@
 // Server-sent events: their form on the wire, where they go on, and who does not keep up.
 
 import assert from "node:assert/strict";
-import { NotPossible } from "../../web/view.ts";
 import { appOver } from "./fixture.ts";
 
 const SANITIZED = { sanitizeOps: true, sanitizeResources: true };
@@ -29,8 +28,8 @@ async function open(app: ReturnType<typeof appOver>, headers: Record<string, str
 Deno.test("an event has its id, its type and one line of data", SANITIZED, async () => {
   const app = appOver();
   const stream = await open(app);
-  const [tell] = app.watchers;
-  tell!({ id: "b-1", type: "files", data: '{"changed":[]}' });
+  const [watcher] = app.watchers;
+  watcher!.tell({ id: "b-1", type: "files", data: '{"changed":[]}' });
   const text = await stream.until(/changed/);
   assert.equal(text, 'retry: 1000\n\nid: b-1\nevent: files\ndata: {"changed":[]}\n\n');
   await stream.reader.cancel();
@@ -51,10 +50,10 @@ Deno.test(
   async () => {
     const app = appOver();
     const stream = await open(app);
-    const [tell] = app.watchers;
+    const [watcher] = app.watchers;
     let told = 0;
     while (app.watchers.size > 0) {
-      tell!({ id: `b-${++told}`, type: "files", data: "x".repeat(10_000) });
+      watcher!.tell({ id: `b-${++told}`, type: "files", data: "x".repeat(10_000) });
       assert.ok(told < 1_000, "it is let go");
     }
     assert.ok(told * 10_000 <= 2 * 1024 * 1024, `${told} events waited`);
@@ -62,8 +61,12 @@ Deno.test(
   },
 );
 
-Deno.test("when too many watch the answer is an error with a hint", async () => {
-  const refusal = new NotPossible(503, "Too many watch already", "Ask now and then");
-  const response = await appOver({ refusal }).request("/api/v1/events");
-  assert.deepEqual([response.status, (await response.json()).hint], [503, "Ask now and then"]);
+Deno.test("whose place is needed hears the end, and watches no more", SANITIZED, async () => {
+  const app = appOver();
+  const stream = await open(app);
+  const [watcher] = app.watchers;
+  assert.equal(watcher!.who, "127.0.0.1");
+  watcher!.end();
+  assert.equal(app.watchers.size, 0);
+  await assert.rejects(stream.until(/never/), /Ended/);
 });

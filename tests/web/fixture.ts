@@ -8,11 +8,11 @@ import {
   type ShareOptions,
   type Upload,
   type View,
-  type ViewedEvent,
   type ViewedFile,
   type ViewedPeer,
   type ViewedStatus,
   type ViewedTransfer,
+  type ViewedWatcher,
 } from "../../web/view.ts";
 
 /** Unix seconds of every request. */
@@ -141,7 +141,7 @@ export interface Made {
   /** What was shared, whole or not. */
   readonly uploads: FakeUpload[];
   /** Who watches. */
-  readonly watchers: Set<(event: ViewedEvent) => void>;
+  readonly watchers: Set<ViewedWatcher>;
   /** From where each of them wanted to go on. */
   readonly resumed: (string | undefined)[];
 }
@@ -214,7 +214,7 @@ export function appOver(parts: Parts = {}): Made {
     opened: [] as FakeContent[],
     done: [] as string[],
     uploads: [] as FakeUpload[],
-    watchers: new Set<(event: ViewedEvent) => void>(),
+    watchers: new Set<ViewedWatcher>(),
     resumed: [] as (string | undefined)[],
   };
   const change = (text: string) => {
@@ -260,11 +260,10 @@ export function appOver(parts: Parts = {}): Made {
       change(`cancel ${id}`);
       return parts.transfers?.find((each) => each.id === id)?.state === "running";
     },
-    watch: (lastId, onEvent) => {
-      if (parts.refusal) throw parts.refusal;
+    watch: (lastId, watcher) => {
       made.resumed.push(lastId);
-      made.watchers.add(onEvent);
-      return () => void made.watchers.delete(onEvent);
+      made.watchers.add(watcher);
+      return () => void made.watchers.delete(watcher);
     },
   };
   const app = createApp(view, {

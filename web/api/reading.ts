@@ -4,7 +4,6 @@ import type { Hono } from "hono";
 import { describeRoute } from "hono-openapi";
 import { serveEvents } from "../events.ts";
 import type { Env } from "../login.ts";
-import { problemOf } from "../problem.ts";
 import type { View } from "../view.ts";
 import { json, problems, READ } from "./describe.ts";
 import { peerJson, statusJson } from "./listing.ts";
@@ -36,15 +35,9 @@ export function readRoutes(api: Hono<Env>, view: View): void {
         'Types: status, peers {changed, removed}, files {changed, removed}, transfers {changed}, and reset: read the lists anew. Send "Last-Event-ID" to go on.',
       responses: {
         200: { description: "Events without end", content: { "text/event-stream": {} } },
-        ...problems(...READ, 503),
+        ...problems(...READ),
       },
     }),
-    (c) => {
-      try {
-        return serveEvents(c, view);
-      } catch (error) {
-        return problemOf(c, error);
-      }
-    },
+    (c) => serveEvents(c, view),
   );
 }
