@@ -1,6 +1,6 @@
 // What changed in the peer, as numbered events for whoever watches. Changes are gathered for a moment and told
 // together, so that a burst of a thousand is one event. While nobody watches nothing is gathered.
-// Nobody keeps others from watching: where all places are taken, who has most of them gives one up.
+// Nobody keeps others from watching: one address has a few places, and where all are taken, who has most gives one up.
 // Always holds: who was away a moment and says where it was misses nothing, or is told to begin anew; at most
 // `MAX_KEPT` events and `MAX_KEPT_BYTES` are remembered; at most `MAX_WATCHERS` watch.
 
@@ -14,6 +14,8 @@ export interface FeedEvent<Type extends string> {
 const MAX_KEPT = 1_000;
 const MAX_KEPT_BYTES = 4 * 1024 * 1024;
 export const MAX_WATCHERS = 64;
+/** Of one address: a browser opens six at most, and each holds a connection (a quarter of those of an address). */
+export const MAX_WATCHERS_EACH = 16;
 /** Gathering time: far below what anybody sees, far above what a burst takes. */
 const GATHER_MS = 100;
 /** So long nothing is forgotten after the last one went: it may come back. */
@@ -54,6 +56,8 @@ export class Feed<Type extends string> {
    * known any more, or none is named, "reset" comes first.
    */
   watch(lastId: string | undefined, watcher: Watcher<Type>): () => void {
+    const own = [...this.#watchers].filter(({ who }) => who === watcher.who);
+    if (own.length >= MAX_WATCHERS_EACH) this.#dismiss(own[0]!);
     if (this.#watchers.size >= MAX_WATCHERS) this.#makeRoom();
     this.#begin();
     this.#gather(); // what changed so far is not news to who comes now
@@ -69,16 +73,18 @@ export class Feed<Type extends string> {
     this.#idleSinceMs = performance.now();
   }
 
+  #dismiss(watcher: Watcher<Type>): void {
+    this.#leave(watcher);
+    watcher.end();
+  }
+
   /** The oldest of whoever watches most often goes. */
   #makeRoom(): void {
     const counts = new Map<string, number>();
     for (const { who } of this.#watchers) counts.set(who, (counts.get(who) ?? 0) + 1);
     const most = Math.max(...counts.values());
-    for (const watcher of this.#watchers) {
-      if (counts.get(watcher.who) !== most) continue;
-      this.#leave(watcher);
-      return watcher.end();
-    }
+    const first = [...this.#watchers].find(({ who }) => counts.get(who) === most);
+    if (first) this.#dismiss(first);
   }
 
   /** Ends it; nobody is told any more. */

@@ -11,10 +11,14 @@ import { problem } from "./problem.ts";
 /** Refuses requests whose Host is neither an address, nor localhost, nor one of `names` (lower case). */
 export function hostGuard(names: () => ReadonlySet<string>): MiddlewareHandler {
   return async (c, next) => {
-    const host = hostName(c.req.header("host") ?? new URL(c.req.url).host);
-    const isOurs = host !== undefined &&
+    // Where the target of a request names a host, that one counts (RFC 9112, 3.2.2); so both must be ours.
+    const target = URL.parse(c.req.url)?.host ?? ""; // a Host that is none makes the whole none
+    const isOurs = (host: string | undefined) =>
+      host !== undefined &&
       (host === "localhost" || canonicalIp(host) !== undefined || names().has(host));
-    if (isOurs) return await next();
+    const hosts = [c.req.header("host") ?? target, target].map(hostName);
+    if (hosts.every(isOurs)) return await next();
+    const host = hosts.find((each) => !isOurs(each));
     return problem(
       c,
       421,

@@ -96,13 +96,17 @@ async function slowUpload(
 }
 
 /** One honest request over HTTP: its answer must come within the deadline. */
-async function honestly({ program }: World, from: string): Promise<void> {
+async function honestly(
+  { program }: World,
+  from: string,
+  deadlineMs = HONEST_MS,
+): Promise<void> {
   let outcome: number | Error | undefined;
   ask(program, { path: "/api/v1/status", from }).then(
     ({ status }) => outcome = status,
     (error) => outcome = error,
   );
-  await program.until(`an answer for ${from}`, () => outcome !== undefined, HONEST_MS);
+  await program.until(`an answer for ${from}`, () => outcome !== undefined, deadlineMs);
   if (outcome !== 200) throw new Error(`${from} is not answered`, { cause: outcome });
 }
 
@@ -220,15 +224,14 @@ async function readSlowly({ program }: World, fileId: string, content: Content):
   await writeAll(conn, bytesOf(headText(program, { path: `/api/v1/files/${fileId}/content` })));
   const buffer = new Uint8Array(256 * 1024);
   const hash = createHash("sha256");
-  let [sizeBytes, head] = [0, ""];
+  let [sizeBytes, head, isBody] = [0, "", false];
   for (let count; (count = await conn.read(buffer)) !== null;) {
     let bytes = buffer.subarray(0, count);
-    if (!head.includes("\r\n\r\n")) {
-      head += new TextDecoder("latin1").decode(bytes);
+    if (!isBody) {
+      head += String.fromCharCode(...bytes.subarray(0, 4_096));
       const end = head.indexOf("\r\n\r\n");
-      if (end < 0) continue;
-      bytes = bytesOf(head.slice(end + 4));
-      head = head.slice(0, end + 4);
+      ok(end > 0, `An answer in other pieces than expected: ${head}`);
+      [bytes, head, isBody] = [bytes.subarray(end + 4), head.slice(0, end), true];
     }
     hash.update(bytes);
     sizeBytes += bytes.length;
@@ -283,31 +286,67 @@ Deno.test(
   },
 );
 
+/** Honest requests on both ports while so many connections never read what they asked for. */
+async function besideDeaf(world: World, path: string, count: number, from: readonly string[]) {
+  const raws = await openMany(world, count, from, { reads: false });
+  try {
+    for (const raw of raws) raw.write(headText(world.program, { path }));
+    await honestly(world, "127.0.0.7");
+    await world.honest.check();
+    for (const honest of ["127.0.0.1", "127.0.0.2", "127.0.0.7"]) await honestly(world, honest);
+  } catch (cause) {
+    throw new Error(`Beside ${count} that do not read ${path} from ${from}`, { cause });
+  } finally {
+    for (const raw of raws) raw.close();
+  }
+}
+
+/** As many as there are places, from other addresses and from that of the honest ones. */
+const DEAF = [[256, ATTACKERS], [64, ["127.0.0.1"]]] as const;
+
 Deno.test(
-  "threat 7: web clients that never read hold all places, and requests, gossip and pushes go on",
+  "threat 7: web clients that never read content hold all places, and requests, gossip and pushes go on",
   SANITIZED,
   async () => {
     await using world = await World.make(GENEROUS);
     const fileId = await share(world, "large.bin", new Content(32));
-    for (const path of [`/api/v1/files/${fileId}/content`, "/api/v1/events"]) {
-      for (const [count, from] of [[64, ["127.0.0.1"]], [256, ATTACKERS]] as const) {
-        const raws = await openMany(world, count, from, { reads: false });
-        try {
-          for (const raw of raws) raw.write(headText(world.program, { path }));
-          await honestly(world, "127.0.0.1");
-          await honestly(world, "127.0.0.7");
-          await world.honest.check();
-          await honestly(world, "127.0.0.2");
-        } catch (cause) {
-          throw new Error(`Beside ${count} that do not read ${path} from ${from}`, { cause });
-        } finally {
-          for (const raw of raws) raw.close();
-        }
-      }
+    for (const [count, from] of DEAF) {
+      await besideDeaf(world, `/api/v1/files/${fileId}/content`, count, from);
     }
     await world.program.until("them to be gone", async () => {
       return await openings(world.program.pid, "large.bin") === 0;
     });
     await honestly(world, "127.0.0.1");
+  },
+);
+
+Deno.test(
+  "threat 7: as many streams of events as there are places hold up no request, and are let in again when others go",
+  SANITIZED,
+  async () => {
+    for (const [count, from] of DEAF) {
+      await using world = await World.make(GENEROUS);
+      const { program } = world;
+      const raws = await openMany(world, count, from);
+      try {
+        for (const raw of raws) raw.write(headText(program, { path: "/api/v1/events" }));
+        await program.until("an answer for each", () => {
+          return raws.every((raw) => raw.ended || raw.isClosed || raw.text.includes("\r\n\r\n"));
+        });
+        for (const honest of ["127.0.0.2", "127.0.0.1", "127.0.0.7"]) {
+          await honestly(world, honest, 3 * 1_000); // clear of a place that is given up after 5 s
+        }
+        await world.honest.check();
+        ok(raws.some((raw) => raw.text.startsWith("HTTP/1.1 200") && !raw.ended));
+      } finally {
+        for (const raw of raws) raw.close();
+      }
+      await program.until("a stream to be let in again", async () => {
+        using raw = await Raw.open(webOf(program), { from: from[0]! });
+        raw.write(headText(program, { path: "/api/v1/events" }));
+        await raw.untilText(/\r\n\r\n/);
+        return raw.text.startsWith("HTTP/1.1 200");
+      });
+    }
   },
 );

@@ -3,7 +3,7 @@
 
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 
-/** The threats by their numbers, in short; 27 to 32 belong to the pages. */
+/** The threats by their numbers, in short. */
 const THREATS: ReadonlyMap<number, string> = new Map([
   [1, "messages cut, split, joined, and junk behind them"],
   [2, "depth, width, length and keys that stand twice"],
@@ -31,6 +31,12 @@ const THREATS: ReadonlyMap<number, string> = new Map([
   [24, "names that belong to a living peer, and peers that move"],
   [25, "partitions, loss, churn, clocks and sleep"],
   [26, "many who want one file, and its end meanwhile"],
+  [27, "names of others that lead to this peer"],
+  [28, "changes that pages of other sites ask for"],
+  [29, "guessed and stolen logins"],
+  [30, "script in names"],
+  [31, "files that are more than files in a browser"],
+  [32, "headers, paths, ranges and requests that are not what they seem"],
   [33, "control characters in names"],
 ]);
 

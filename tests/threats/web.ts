@@ -5,7 +5,8 @@
 import { ok } from "node:assert/strict";
 import { Raw, type RawOptions, type Target } from "../hostile/raw.ts";
 import type { Content } from "../process/raw.ts";
-import type { Program } from "../process/program.ts";
+import { DEADLINE_MS, type Program } from "../process/program.ts";
+import { tree } from "./scene.ts";
 import { NAME, type World } from "./world.ts";
 
 export interface Asked {
@@ -44,12 +45,15 @@ export function jsonOf<T = Record<string, unknown>>({ body }: Answer): T {
   return JSON.parse(utf8(body));
 }
 
+/** What `Raw` makes of each byte: a character, which above 0x7f is not always the one of the same number. */
+const CHARACTERS = new TextDecoder("latin1").decode(Uint8Array.from({ length: 256 }, (_, i) => i));
+const BYTES = new Map(Array.from(CHARACTERS, (character, byte) => [character, byte]));
+
+/** The bytes that were read one a character, or are to be written so. */
+export const bytesOf = (text: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(text, (character) => BYTES.get(character) ?? character.charCodeAt(0));
 /** Bytes that were read one a character, as the text that they are. */
-export const utf8 = (latin1: string): string => new TextDecoder().decode(bytesOf(latin1));
-export const bytesOf = (latin1: string): Uint8Array<ArrayBuffer> =>
-  Uint8Array.from(latin1, (character) => character.charCodeAt(0));
-export const latin1Of = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+export const utf8 = (text: string): string => new TextDecoder().decode(bytesOf(text));
 
 export const webOf = ({ httpPort }: Program): Target => ({ host: "127.0.0.1", port: httpPort });
 
@@ -76,9 +80,20 @@ export async function ask(program: Program, asked: Asked): Promise<Answer> {
   using raw = await Raw.open(webOf(program), { from });
   raw.write(bytesOf(headText(program, { ...asked, headers: { ...length, ...headers } })));
   if (body) raw.write(body);
-  await raw.untilClosed();
+  await closing(raw);
   ok(raw.text !== "", `No answer to ${method} ${asked.path}. ${program.report()}`);
   return safe(answerOf(raw.text, method), `${method} ${asked.path}`);
+}
+
+/** Waits as `untilClosed` does, without looking again and again: there are thousands of requests. */
+async function closing(raw: Raw): Promise<void> {
+  const over = Promise.withResolvers<void>();
+  const timer = setTimeout(over.resolve, DEADLINE_MS);
+  raw.socket.once("end", over.resolve);
+  raw.socket.once("close", over.resolve);
+  if (!raw.ended && !raw.isClosed) await over.promise;
+  clearTimeout(timer);
+  await raw.untilClosed();
 }
 
 /** Reads one answer, which ends with its connection. */
@@ -211,6 +226,17 @@ export async function share(
 
 export const storeOf = ({ folder }: Pick<World, "folder">, ...names: string[]): string =>
   folder.at(`storage_${NAME}`, ...names);
+
+/** What the store writes in its own time, whoever asked for what. */
+const OWN = /\/(?:peers|deleted|metadata(?:\.last-good)?|journal)\.jsonl?$/;
+
+/** All files and folders of the test, but for when folders changed and for the store's own lists. */
+export function filesOf({ folder }: World): Map<string, string> {
+  const found = [...tree(folder.path, (path) => OWN.test(path))];
+  return new Map(
+    found.map(([path, what]) => [path, what.startsWith("folder of") ? "folder" : what] as const),
+  );
+}
 
 /** How many files an upload has not made whole yet. */
 export const temporaryIn = (world: World): number =>

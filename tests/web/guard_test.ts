@@ -94,6 +94,13 @@ Deno.test("without a Host header the name in the address counts", async () => {
   assert.equal((await request("http://evil.example/api/v1/status")).status, 421);
 });
 
+Deno.test("a target that names another host is refused, whatever the Host header says", async () => {
+  const { request } = appOver();
+  const headers = { host: "127.0.0.1:8116" };
+  assert.equal((await request("http://evil.example/api/v1/status", { headers })).status, 421);
+  assert.equal((await request("http://localhost:8116/api/v1/status", { headers })).status, 200);
+});
+
 Deno.test("content is behind the same door", async () => {
   const app = appWithFile(new Uint8Array(3));
   const response = await app.request(app.path, { headers: { host: "evil.example" } });

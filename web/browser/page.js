@@ -1,8 +1,4 @@
 // @ts-check
-/// <reference no-default-lib="true" />
-/// <reference lib="dom" />
-/// <reference lib="dom.iterable" />
-/// <reference lib="es2022" />
 // The page in the browser: logs in by the link of the first start, keeps its tables true by the events of the peer,
 // and shares, fetches, deletes and cancels. The server writes every row, so nothing that a peer named becomes markup
 // here: what is shown comes from the same page, asked for anew.
