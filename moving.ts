@@ -82,8 +82,20 @@ export class Move implements Transfer {
     this.moving.end(this, "failed", why);
   }
 
+  /** It is about to be done: from here on it cannot be cancelled. */
+  seal(): void {
+    this.#isSealed = true;
+  }
+
+  #isSealed = false;
+
+  get isCancellable(): boolean {
+    return this.state === "running" && !this.#isSealed;
+  }
+
   /** A person wants it to end. */
   cancel(): void {
+    if (!this.isCancellable) return;
     this.moving.end(this, "cancelled", "Cancelled here");
     this.stop();
   }

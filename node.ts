@@ -180,7 +180,7 @@ export class Node {
   /** Ends a transfer, and with it the download or the pushes that it belongs to. False when it has ended. */
   cancel(id: number): boolean {
     const move = this.moving.get(id);
-    if (move?.state !== "running") return false;
+    if (!move?.isCancellable) return false;
     move.cancel();
     if (move.kind === "fetch") this.dispatch({ kind: "cancel", fileId: move.fileId });
     return true;

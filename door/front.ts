@@ -9,7 +9,7 @@ import { Buffer } from "node:buffer";
 import type { Limits } from "../protocol/limits.ts";
 import { ProtocolError } from "../protocol/errors.ts";
 import { type Connection, Listener } from "../protocol/tcp.ts";
-import { BadHead, requestHead } from "./head.ts";
+import { BadHead, ChunkedBody, requestHead } from "./head.ts";
 import { HeadReader, HeadTooLate, HeadTooLong, MAX_HEAD_BYTES } from "./reader.ts";
 
 /** What is passed on at once; each connection with a request has two of these at most. */
@@ -54,6 +54,9 @@ interface Passage {
   readonly conn: Deno.UnixConn;
   /** Everything that the server wrote was passed on, or cannot be. */
   readonly ended: Promise<void>;
+  isEnded: boolean;
+  /** Who waits for that just now; promises that wait would stay as long as the connection. */
+  onEnd: () => void;
 }
 
 export class Front {
@@ -67,6 +70,8 @@ export class Front {
   /** Ends the server that runs, whatever its handlers do. */
   #abort = new AbortController();
   #path = "";
+  #private = "";
+  #handler: Handler | undefined;
   /** Made where the private folder cannot have a socket in it. */
   #folder: string | undefined;
   #server: Deno.HttpServer | undefined;
@@ -96,15 +101,9 @@ export class Front {
    * folder where its path is too long or its disk takes none. Throws where there is no such place either.
    */
   begin(handler: Handler, folder: string): void {
-    const name = "web.sock";
-    this.#path = `${folder}/${name}`;
-    try {
-      this.#listen(handler);
-    } catch {
-      this.#folder = Deno.makeTempDirSync({ prefix: "p2p-peer-" });
-      this.#path = `${this.#folder}/${name}`;
-      this.#listen(handler);
-    }
+    this.#private = folder;
+    this.#handler = handler;
+    this.#open();
     this.#listener.begin();
   }
 
@@ -129,31 +128,47 @@ export class Front {
     if (this.#folder !== undefined) await Deno.remove(this.#folder, { recursive: true });
   }
 
-  #listen(handler: Handler): void {
+  /** Makes a socket, and a server on it. Throws where there is no place for one. */
+  #open(): void {
+    const name = "web.sock";
     try {
-      Deno.removeSync(this.#path); // a process that was killed left it
+      this.#listen(`${this.#private}/${name}`);
+    } catch {
+      this.#folder ??= Deno.makeTempDirSync({ prefix: "p2p-peer-" });
+      Deno.mkdirSync(this.#folder, { recursive: true, mode: 0o700 }); // somebody may have removed it
+      this.#listen(`${this.#folder}/${name}`);
+    }
+  }
+
+  #listen(path: string): void {
+    try {
+      Deno.removeSync(path); // a process that was killed left it
     } catch {
       // There is none, or what is wrong shows below.
     }
-    this.#abort = new AbortController();
-    this.#server = Deno.serve(
-      { transport: "unix", path: this.#path, signal: this.#abort.signal, onListen: () => {} },
-      (request, { completed }) => this.#handle(handler, request, completed),
+    const abort = new AbortController();
+    const server = Deno.serve(
+      { transport: "unix", path, signal: abort.signal, onListen: () => {} },
+      (request, { completed }) => this.#handle(this.#handler!, request, completed),
     );
+    this.#path = path;
+    this.#abort = abort;
+    this.#server = server;
     // Without descriptors it cannot accept, and ends; when some are free again, it begins anew.
     const again = () => {
+      if (server !== this.#server) return;
       this.#abort = new AbortController(); // there is nothing to end any more
-      this.#listenAgain(handler);
+      this.#openAgain();
     };
-    this.#server.finished.then(again, again);
+    server.finished.then(again, again);
   }
 
-  #listenAgain(handler: Handler): void {
+  #openAgain(): void {
     if (this.#isOver) return;
     try {
-      this.#listen(handler);
+      this.#open();
     } catch {
-      this.#retry = setTimeout(() => this.#listenAgain(handler), RETRY_MS);
+      this.#retry = setTimeout(() => this.#openAgain(), RETRY_MS);
     }
   }
 
@@ -183,11 +198,9 @@ export class Front {
     let passage: Passage | undefined;
     try {
       for (let isFirst = true;; isFirst = false) {
-        const next = heads.next();
-        next.catch(() => {}); // when the server closes first
-        const text = await Promise.race([next, ...(passage ? [passage.ended] : [])]);
+        const text = await unlessEnded(passage, heads.next());
         // It said nothing more. Browsers open connections in advance; that is no mistake of theirs.
-        if (typeof text !== "string") return await this.#finish(client, passage);
+        if (text === undefined) return await this.#finish(client, passage);
         if (isFirst) passage = await this.#connect(client);
         if (!await this.#exchange(client, heads, passage!, text)) {
           return await this.#finish(client, passage, DRAIN_MS);
@@ -215,7 +228,9 @@ export class Front {
     this.#listener.completed(client);
     this.#listener.moved(client, 0); // an answer, or a body, is under way
     try {
-      const over = Promise.race([exchange.done.promise, passage.ended]);
+      const over = exchange.done.promise;
+      passage.onEnd = () => exchange.done.resolve();
+      if (passage.isEnded) passage.onEnd();
       const sending = this.#send(
         client,
         heads,
@@ -232,6 +247,7 @@ export class Front {
       await over;
       return isWhole && exchange.isDone;
     } finally {
+      passage.onEnd = () => {};
       this.#exchanges.delete(id);
       this.#end(exchange);
       this.#listener.completed(client);
@@ -249,18 +265,21 @@ export class Front {
   ): Promise<boolean> {
     try {
       await writeAll(conn, head);
-      let left = body === "until-end" ? Infinity : body;
+      let left = body === "chunked" ? Infinity : body;
+      const chunks = body === "chunked" ? new ChunkedBody() : undefined;
       const early = heads.take(left);
       left -= early.length;
+      chunks?.push(early);
       if (early.length > 0) await writeAll(conn, early);
       const buffer = left > 0 ? new Uint8Array(PIECE_BYTES) : undefined;
-      while (left > 0) {
+      while (left > 0 && !chunks?.isOver) {
         const piece = buffer!.subarray(0, Math.min(left, PIECE_BYTES));
         const reading = client.read(piece, this.options.limits.idleTimeoutMs);
         if (exchange.isDone) return false;
         const read = await reading;
         if (read === null) return false;
         left -= read;
+        chunks?.push(piece.subarray(0, read));
         this.#listener.moved(client, read);
         if (exchange.isDone) return false;
         await writeAll(conn, piece.subarray(0, read));
@@ -278,13 +297,25 @@ export class Front {
     try {
       conn = await Deno.connect({ transport: "unix", path: this.#path });
     } catch (cause) {
-      // Somebody removed the folder with the socket in it: a new one is made.
-      if (cause instanceof Deno.errors.NotFound) this.#server?.shutdown().catch(() => {});
-      throw cause;
+      if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+      // Somebody removed the socket. Who is served over the old one is served to the end.
+      const old = this.#server;
+      this.#open();
+      old?.shutdown().catch(() => {}); // it ended by itself
+      conn = await Deno.connect({ transport: "unix", path: this.#path });
     }
-    const passage: Passage = { conn, ended: this.#answer(conn, client) };
+    const passage: Passage = {
+      conn,
+      ended: this.#answer(conn, client),
+      isEnded: false,
+      onEnd: () => {},
+    };
     this.#passages.add(passage);
-    passage.ended.then(() => this.#passages.delete(passage));
+    passage.ended.then(() => {
+      this.#passages.delete(passage);
+      passage.isEnded = true;
+      passage.onEnd();
+    });
     return passage;
   }
 
@@ -353,6 +384,16 @@ export class Front {
 }
 
 type RequestBody = ReturnType<typeof requestHead>["body"];
+
+/** What is awaited, or undefined when the passage ends first. */
+function unlessEnded<T>(passage: Passage | undefined, awaited: Promise<T>): Promise<T | undefined> {
+  if (!passage) return awaited;
+  const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
+  awaited.then(resolve, reject);
+  passage.onEnd = () => resolve(undefined);
+  if (passage.isEnded) resolve(undefined);
+  return promise;
+}
 
 async function writeAll(conn: Deno.UnixConn, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));

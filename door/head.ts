@@ -2,14 +2,17 @@
 // behind it is, and one line more in it. Whether the request makes sense is for the server behind the door.
 // Stricter than that server where two readings are possible (RFC 9112, 6.3): then it is refused.
 
+/** Longest line of a chunked body that is looked at. */
+const MAX_LINE_CHARS = 16 * 1024;
+
 /** A head that cannot be passed on. */
 export class BadHead extends Error {
   override readonly name = "BadHead";
 }
 
 export interface RequestHead {
-  /** Bytes of the body; "until-end": it says itself where it ends, so nothing can follow it. */
-  readonly body: number | "until-end";
+  /** Bytes of the body; "chunked": it says itself where it ends, and nothing follows it. */
+  readonly body: number | "chunked";
   /** The head with the additional line, and the word that nothing follows where that is so. */
   readonly text: string;
 }
@@ -48,5 +51,48 @@ export function requestHead(text: string, line: string): RequestHead {
   }
   const others = fields.filter((field) => !/^connection:/i.test(field));
   const closing = [request, line, "connection: close", ...others];
-  return { body: "until-end", text: closing.join("\r\n") + "\r\n\r\n" };
+  return { body: "chunked", text: closing.join("\r\n") + "\r\n\r\n" };
+}
+
+/** Where a chunked body ends (RFC 9112, 7.1). What is none never ends here: the server behind the door refuses it. */
+export class ChunkedBody {
+  #part: "size" | "data" | "trailer" | "over" | "none" = "size";
+  #line = "";
+  /** Bytes of a chunk that are still to come, with the line end behind them. */
+  #left = 0;
+
+  get isOver(): boolean {
+    return this.#part === "over";
+  }
+
+  /** Looks at the next bytes. */
+  push(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length && this.#part !== "over" && this.#part !== "none";) {
+      if (this.#part === "data") {
+        const passed = Math.min(this.#left, bytes.length - at);
+        this.#left -= passed;
+        at += passed;
+        if (this.#left === 0) this.#part = "size";
+      } else if (bytes[at++] === 10) this.#endLine();
+      else if (this.#line.length < MAX_LINE_CHARS) {
+        this.#line += String.fromCharCode(bytes[at - 1]!);
+      } else this.#part = "none";
+    }
+  }
+
+  #endLine(): void {
+    const line = this.#line.replace(/\r$/, "");
+    this.#line = "";
+    if (this.#part === "trailer") {
+      if (line === "") this.#part = "over";
+      return;
+    }
+    const size = /^([0-9a-f]{1,12})[ \t]*(;.*)?$/i.exec(line);
+    if (!size) this.#part = "none";
+    else if (/^0+$/.test(size[1]!)) this.#part = "trailer";
+    else {
+      this.#part = "data";
+      this.#left = parseInt(size[1]!, 16) + 2;
+    }
+  }
 }

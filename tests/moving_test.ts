@@ -47,6 +47,17 @@ Deno.test("cancelling says so first and then ends what carries it, whose failure
   assert.deepEqual([seen, move.state, move.why], [["cancelled"], "cancelled", "Cancelled here"]);
 });
 
+Deno.test("what is about to be done cannot be cancelled any more", () => {
+  const { begin } = scene();
+  const move = begin("upload");
+  assert.equal(move.isCancellable, true);
+  move.seal();
+  move.cancel();
+  assert.deepEqual([move.isCancellable, move.state], [false, "running"]);
+  move.done();
+  assert.equal(move.state, "done");
+});
+
 Deno.test("a hundred of those that ended are remembered", () => {
   const { moving, begin } = scene();
   const all = Array.from({ length: 250 }, () => begin());

@@ -34,6 +34,7 @@ export class Sharing implements Upload {
   }
 
   async finish(): Promise<ViewedFile> {
+    this.#move.seal();
     const modified = this.options.modifiedSeconds ?? Date.now() / 1000;
     try {
       const shared = await possibly(() =>

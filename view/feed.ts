@@ -12,7 +12,8 @@ export interface FeedEvent<Type extends string> {
 }
 
 const MAX_KEPT = 1_000;
-const MAX_KEPT_BYTES = 4 * 1024 * 1024;
+/** Less than a watcher that resumes may have waiting for it (web/events.ts), or it would never catch up. */
+const MAX_KEPT_BYTES = 512 * 1024;
 export const MAX_WATCHERS = 64;
 /** Of one address: a browser opens six at most, and each holds a connection (a quarter of those of an address). */
 export const MAX_WATCHERS_EACH = 16;

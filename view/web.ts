@@ -37,7 +37,7 @@ export function webViewOf(
         deletedAt: Math.round(deletedMs / 1000),
       })),
     transfers,
-    content: (fileId, client) => contentOf(service, fileId, client),
+    content: (fileId, client) => possible(() => contentOf(service, fileId, client)),
     share: (name, options) => possible(() => new Sharing(service, name, options)),
     fetch: async (fileId) => {
       try {

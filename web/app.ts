@@ -3,8 +3,8 @@
 import { Hono } from "hono";
 import { createApi, document } from "./api/api.ts";
 import { docsPage } from "./docs.ts";
-import { crossSiteGuard, hostGuard, securityHeaders } from "./guard.ts";
-import { createLegacyApi, legacyStats } from "./legacy.ts";
+import { crossSiteGuard, hostGuard, lengthOfHead, securityHeaders } from "./guard.ts";
+import { createLegacyApi, legacyErrors, legacyStats } from "./legacy.ts";
 import { type Env, Login, loginGuard } from "./login.ts";
 import { Metrics, serveMetrics } from "./metrics.ts";
 import { lockedPage, statusPage } from "./page.ts";
@@ -38,6 +38,8 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
   app.use(metrics.middleware(() => performance.now()));
   app.use(securityHeaders);
+  app.use(lengthOfHead);
+  app.use("/api/*", legacyErrors);
   app.use(hostGuard(() => view.hostNames));
   app.use(crossSiteGuard);
   app.get("/healthz", (c) => c.json({ status: "ok" }));

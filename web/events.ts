@@ -13,34 +13,44 @@ const RETRY_MS = 1_000;
 
 /** GET of the events. */
 export function serveEvents(c: Context<Env>, view: View): Response {
+  const headers = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-store",
+  };
+  if (c.req.method === "HEAD") return c.body(null, 200, headers); // nobody would ever end the stream
   const utf8 = new TextEncoder();
   let stop = () => {};
   const stream = new ReadableStream<Uint8Array>({
     start(controller) {
+      let isOver = false;
+      let unwatch = () => {};
+      let heart: ReturnType<typeof setInterval> | undefined;
+      stop = () => {
+        isOver = true;
+        clearInterval(heart);
+        unwatch();
+      };
       const end = () => {
+        if (isOver) return;
         stop();
         controller.close();
       };
       const say = (text: string) => {
+        if (isOver) return;
         controller.enqueue(utf8.encode(text));
         if ((controller.desiredSize ?? 0) <= 0) end();
       };
       say(`retry: ${RETRY_MS}\n\n`);
-      const unwatch = view.watch(c.req.header("last-event-id"), {
+      unwatch = view.watch(c.req.header("last-event-id"), {
         who: c.env.ip,
         tell: ({ id, type, data }) => say(`id: ${id}\nevent: ${type}\ndata: ${data}\n\n`),
         end,
       });
-      const heart = setInterval(() => say(": still here\n\n"), HEARTBEAT_MS);
-      stop = () => {
-        clearInterval(heart);
-        unwatch();
-      };
+      // What was missed may have been too much already.
+      if (isOver) unwatch();
+      else heart = setInterval(() => say(": still here\n\n"), HEARTBEAT_MS);
     },
     cancel: () => stop(),
   }, new ByteLengthQueuingStrategy({ highWaterMark: MAX_WAITING_BYTES }));
-  return c.body(stream, 200, {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-store",
-  });
+  return c.body(stream, 200, headers);
 }

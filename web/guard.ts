@@ -76,3 +76,12 @@ export const securityHeaders: MiddlewareHandler = async (c, next) => {
     if (!c.res.headers.has(name)) c.res.headers.set(name, value);
   }
 };
+
+/** HEAD says how long the answer to GET is (RFC 9110, 8.6); streams without end are not measured. */
+export const lengthOfHead: MiddlewareHandler = async (c, next) => {
+  await next();
+  const { headers, body } = c.res;
+  if (c.req.method !== "HEAD" || !body || headers.has("content-length")) return;
+  const { byteLength } = await c.res.clone().arrayBuffer();
+  c.res.headers.set("content-length", String(byteLength));
+};

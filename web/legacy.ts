@@ -1,7 +1,7 @@
 // What the pages of older peers ask for, with their paths, names and errors, so that such a page works against this
 // peer unchanged. They turn every apostrophe of an answer into a quote before they parse it, so none is in one.
 
-import { type Context, Hono } from "hono";
+import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { timestampSeconds } from "../protocol/fileid.ts";
 import { fileFields } from "../protocol/message.ts";
 import { asciiJson, type Json } from "../protocol/text.ts";
@@ -34,6 +34,16 @@ function refusalOf(c: Context, error: unknown): Response {
     "content-type": "application/json",
   });
 }
+
+/** Errors of whatever stands before the routes, in the shape that older pages show. */
+export const legacyErrors: MiddlewareHandler = async (c, next) => {
+  await next();
+  if (/^\/api\/(v1|docs)(\/|$)/.test(c.req.path)) return;
+  if (!c.res.headers.get("content-type")?.startsWith("application/problem+json")) return;
+  const refusal = c.res;
+  c.res = undefined; // or its headers would be mixed with the new ones
+  c.res = await messageOf(refusal);
+};
 
 /** Routes under `/api`; `nowSeconds` is Unix time. */
 export function createLegacyApi(view: View, login: Login, nowSeconds: () => number): Hono<Env> {
@@ -94,11 +104,9 @@ export function createLegacyApi(view: View, login: Login, nowSeconds: () => numb
       return answer(c, { message: "Shared", file_id: file.file.fileId }, 201);
     }));
   api.get("/download", (c) =>
-    reading(c, async () => {
+    reading(c, () => {
       try {
-        const { file, held } = meant(view, c.req.header("x-file-name"));
-        if (!held) await view.fetch(file.fileId);
-        return serveContent(c, view, file.fileId);
+        return serveContent(c, view, meant(view, c.req.header("x-file-name"), true).file.fileId);
       } catch (error) {
         return refusalOf(c, error);
       }
@@ -131,14 +139,13 @@ function listed({ file, held, holders }: ViewedFile): Json {
 }
 
 /** The file that is meant by a name: the newest of ours, else the newest held. Throws `NotPossible`. */
-function meant(view: View, header: string | undefined): ViewedFile {
+function meant(view: View, header: string | undefined, isHere = false): ViewedFile {
   const name = decoded(header ?? "");
   const { peerId } = view.status();
   const rank = ({ file, held }: ViewedFile) => file.owner === peerId ? 2 : held ? 1 : 0;
   const age = ({ file }: ViewedFile) => timestampSeconds(file.timestamp) ?? 0;
-  const [first] = view.files().filter(({ file }) => file.name === name).toSorted((a, b) =>
-    rank(b) - rank(a) || age(b) - age(a)
-  );
+  const [first] = view.files().filter(({ file, held }) => file.name === name && (held || !isHere))
+    .toSorted((a, b) => rank(b) - rank(a) || age(b) - age(a));
   if (first && rank(first) > 0) return first;
   throw new NotPossible(404, "No file of this name is here", "Fetch it first, by its id");
 }

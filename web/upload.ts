@@ -31,13 +31,19 @@ export async function shareBody(
   return await finished(upload, read, options.totalBytes);
 }
 
-/** Shares every file of a form (RFC 7578). Throws `NotPossible`. */
+/** What became of the files of a form. */
+export interface SharedForm {
+  readonly files: readonly ViewedFile[];
+  readonly failed: readonly { readonly name: string; readonly error: NotPossible }[];
+}
+
+/** Shares every file of a form (RFC 7578), each by itself. Throws `NotPossible` when none could be shared. */
 export async function shareForm(
   view: View,
   body: ReadableStream<Uint8Array> | null,
   contentType: string,
   options: ShareOptions,
-): Promise<ViewedFile[]> {
+): Promise<SharedForm> {
   // Loaded when the first form comes: it costs 10 MB, and most peers never see one.
   const [{ Busboy }, { Readable }] = await Promise.all([
     import("@fastify/busboy"),
@@ -52,12 +58,12 @@ export async function shareForm(
   } catch (cause) {
     throw new NotPossible(400, "The form has no boundary", "Let the client make it", { cause });
   }
-  const shared: Promise<ViewedFile>[] = [];
-  const streams: BusboyFileStream[] = [];
+  const parts: Part[] = [];
+  let isTooMany = false;
   form.on("file", (_field: string, stream: BusboyFileStream, name: string) => {
-    streams.push(stream);
-    shared.push(sharePart(view, stream, name, options));
+    parts.push(new Part(view, stream, name ?? "", options));
   });
+  form.on("filesLimit", () => isTooMany = true);
   const ended = Promise.withResolvers<void>();
   form.on("finish", () => ended.resolve());
   form.on("error", (error: unknown) => ended.reject(error));
@@ -70,40 +76,97 @@ export async function shareForm(
   try {
     await ended.promise;
   } catch (cause) {
-    for (const stream of streams) stream.destroy(cause as Error); // they would wait for ever
-    await Promise.allSettled(shared);
+    for (const part of parts) part.breakOff(cause);
+    await Promise.all(parts.map(({ outcome }) => outcome));
     throw new NotPossible(400, "The form broke off, or is none", "Send it again", { cause });
   }
-  const outcomes = await Promise.allSettled(shared);
-  const failed = outcomes.find((outcome) => outcome.status === "rejected");
-  if (failed) throw failed.reason;
+  const outcomes = await Promise.all(parts.map(({ outcome }) => outcome));
   if (outcomes.length === 0) {
     throw new NotPossible(400, "There is no file in the form", 'Give the field a "filename"');
   }
-  return outcomes.flatMap((outcome) => outcome.status === "fulfilled" ? [outcome.value] : []);
+  const files = outcomes.flatMap((outcome) => "file" in outcome ? [outcome] : []);
+  const failed = outcomes.flatMap((outcome) => "error" in outcome ? [outcome] : []);
+  if (files.length === 0) throw failed[0]!.error;
+  if (isTooMany) {
+    const error = new NotPossible(
+      413,
+      `A form may have ${MAX_PARTS} files, and those behind were not read`,
+      "Send them in another form",
+    );
+    failed.push({ name: "(the rest)", error });
+  }
+  return { files, failed };
 }
 
-async function sharePart(
-  view: View,
-  stream: BusboyFileStream,
-  name: string,
-  options: ShareOptions,
-): Promise<ViewedFile> {
-  let upload: Upload | undefined;
-  let read = 0;
-  try {
-    upload = view.share(labelOf(name ?? ""), { ...options, totalBytes: undefined });
-    for await (const piece of stream as AsyncIterable<Uint8Array>) {
-      if (upload.cancelled.aborted) throw new Error("Cancelled");
-      read += piece.length;
-      upload.write(piece);
+type Outcome = ViewedFile | { readonly name: string; readonly error: NotPossible };
+
+/** One file of a form. Whatever becomes of it, it is read to its end, so that those behind it come. */
+class Part {
+  readonly outcome: Promise<Outcome>;
+  readonly #settle: (outcome: Outcome | Promise<Outcome>) => void;
+  #upload: Upload | undefined;
+  #error: NotPossible | undefined;
+  #readBytes = 0;
+
+  constructor(
+    view: View,
+    readonly stream: BusboyFileStream,
+    readonly name: string,
+    options: ShareOptions,
+  ) {
+    ({ promise: this.outcome, resolve: this.#settle } = Promise.withResolvers<Outcome>());
+    try {
+      this.#upload = view.share(labelOf(name), { ...options, totalBytes: undefined });
+    } catch (error) {
+      this.#fail(error);
     }
-    if (stream.truncated) throw new Error("The part broke off");
-  } catch (error) {
-    stream.resume(); // the parts behind it are read all the same
-    throw upload ? aborted(upload, error) : error;
+    stream.on("data", (piece: Uint8Array) => this.#take(piece));
+    stream.on("error", (error: unknown) => this.breakOff(error));
+    stream.on("end", () => this.#settle(this.#end()));
+    stream.on("close", () => this.breakOff(new Error("The part broke off"))); // unless it ended
   }
-  return await finished(upload, read, undefined);
+
+  /** It will not come to its end; nothing when it has. */
+  breakOff(cause: unknown): void {
+    this.#fail(cause);
+    this.#settle({ name: this.name, error: this.#error! });
+  }
+
+  #take(piece: Uint8Array): void {
+    if (this.#error || !this.#upload) return;
+    try {
+      if (this.#upload.cancelled.aborted) throw new Error("Cancelled");
+      this.#upload.write(piece);
+      this.#readBytes += piece.length;
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#error || this.#isEnded) return;
+    this.#error = this.#upload ? aborted(this.#upload, error) : asNotPossible(error);
+  }
+
+  #isEnded = false;
+
+  async #end(): Promise<Outcome> {
+    if (this.stream.truncated) this.#fail(new Error("The part broke off"));
+    this.#isEnded = true;
+    if (!this.#error && this.#upload) {
+      try {
+        return await finished(this.#upload, this.#readBytes, undefined);
+      } catch (error) {
+        this.#error = asNotPossible(error);
+      }
+    }
+    return { name: this.name, error: this.#error! };
+  }
+}
+
+function asNotPossible(error: unknown): NotPossible {
+  if (error instanceof NotPossible) return error;
+  return new NotPossible(400, "The upload broke off", "Send the file again", { cause: error });
 }
 
 async function finished(
@@ -130,13 +193,10 @@ async function finished(
   return await upload.finish();
 }
 
-function aborted(upload: Upload, error: unknown): Error {
-  if (error instanceof NotPossible) {
-    upload.abort(error.message);
-    return error;
-  }
-  upload.abort(upload.cancelled.aborted ? "Cancelled here" : "It broke off");
-  return new NotPossible(400, "The upload broke off", "Send the file again", { cause: error });
+function aborted(upload: Upload, error: unknown): NotPossible {
+  if (error instanceof NotPossible) upload.abort(error.message);
+  else upload.abort(upload.cancelled.aborted ? "Cancelled here" : "It broke off");
+  return asNotPossible(error);
 }
 
 /** A name as a client gives it, without the folders that it may come with. Throws `NotPossible`. */
@@ -150,12 +210,24 @@ export function labelOf(name: string): string {
   );
 }
 
-/** URL-decoded where it decodes, as older pages send it. */
-export function decoded(name: string): string {
+/** A name from a header: URL-decoded where it decodes, as older pages send it, and UTF-8 where it is that. */
+export function decoded(header: string): string {
+  // Bytes of a header come as one character each.
+  const isBytes = /[\x80-\xff]/.test(header) && !/[^\0-\xff]/.test(header);
+  const name = isBytes ? utf8Of(header) ?? header : header;
   try {
     return decodeURIComponent(name);
   } catch {
     return name;
+  }
+}
+
+function utf8Of(bytes: string): string | undefined {
+  try {
+    const codes = Uint8Array.from(bytes, (sign) => sign.charCodeAt(0));
+    return new TextDecoder("utf-8", { fatal: true }).decode(codes);
+  } catch {
+    return undefined;
   }
 }
 

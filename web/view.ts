@@ -137,7 +137,7 @@ export interface View {
   file(fileId: string): ViewedFile | undefined;
   deleted(): Promise<ViewedDeleted[]>;
   transfers(): ViewedTransfer[];
-  /** Undefined when the file is not here. `client` is told as its receiver. */
+  /** Undefined when the file is not here. `client` is told as its receiver. Throws `NotPossible`. */
   content(fileId: string, client: string): ViewedContent | undefined;
   /** Throws `NotPossible`. */
   share(name: string, options: ShareOptions): Upload;

@@ -1,7 +1,7 @@
 // The head of a request as the door reads it: what may stand in it, and how long the body behind it is.
 
 import assert from "node:assert/strict";
-import { BadHead, endOfHead, requestHead } from "../../door/head.ts";
+import { BadHead, ChunkedBody, endOfHead, requestHead } from "../../door/head.ts";
 
 const read = (...lines: string[]) => requestHead(lines.join("\r\n") + "\r\n\r\n", "x: 1");
 
@@ -28,7 +28,7 @@ Deno.test("the body is as long as Content-Length says, in any case of letters", 
 
 Deno.test("behind a chunked body nothing follows, and the server is told so", () => {
   const head = read("PUT /a HTTP/1.1", "Connection: keep-alive", "Transfer-Encoding: chunked");
-  assert.equal(head.body, "until-end");
+  assert.equal(head.body, "chunked");
   assert.match(head.text, /\r\nconnection: close\r\n/);
   assert.doesNotMatch(head.text, /keep-alive/);
 });
@@ -52,4 +52,33 @@ Deno.test("what can be read in two ways is refused", () => {
     [""],
   ];
   for (const lines of bad) assert.throws(() => read(...lines), BadHead, JSON.stringify(lines));
+});
+
+Deno.test("a chunked body ends where its last chunk and its trailers do, however it is cut", () => {
+  const bodies = [
+    "0\r\n\r\n",
+    "3\r\nabc\r\n0\r\n\r\n",
+    "a;name=value\r\n0\r\n\r\n12345\r\n00\r\nTrailer: x\r\n\r\n",
+  ];
+  for (const body of bodies) {
+    const bytes = new TextEncoder().encode(body);
+    for (let cut = 0; cut <= bytes.length; cut++) {
+      const chunks = new ChunkedBody();
+      chunks.push(bytes.subarray(0, cut));
+      assert.equal(chunks.isOver, cut === bytes.length, `${body} at ${cut}`);
+      chunks.push(bytes.subarray(cut));
+      assert.equal(chunks.isOver, true);
+    }
+  }
+});
+
+Deno.test("what is no chunked body has no end here, and takes no room", () => {
+  for (
+    const body of ["zz\r\nabc\r\n0\r\n\r\n", "-1\r\n\r\n", "x".repeat(100_000), "fffffffffffff\r\n"]
+  ) {
+    const chunks = new ChunkedBody();
+    chunks.push(new TextEncoder().encode(body));
+    chunks.push(new TextEncoder().encode("0\r\n\r\n"));
+    assert.equal(chunks.isOver, false, body.slice(0, 20));
+  }
 });

@@ -48,7 +48,9 @@ export class Scene implements AsyncDisposable {
     const deleted = await program.api("files/deleted");
     const { transfers } = await program.api<{ transfers: { direction: string }[] }>("transfers");
     const incoming = transfers.filter(({ direction }) => direction !== "out");
-    return { files, deleted, incoming, tree: filesOf(this.world) };
+    // A snapshot may be on its way to its place.
+    const tree = [...filesOf(this.world)].filter(([path]) => !path.includes("/temporary/"));
+    return { files, deleted, incoming, tree: new Map(tree) };
   }
 
   /** Every request that changes something. */

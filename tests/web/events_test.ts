@@ -70,3 +70,27 @@ Deno.test("whose place is needed hears the end, and watches no more", SANITIZED,
   assert.equal(app.watchers.size, 0);
   await assert.rejects(stream.until(/never/), /Ended/);
 });
+
+Deno.test(
+  "who missed more than may wait for it is let go at once, and can come back",
+  SANITIZED,
+  async () => {
+    const missed = Array.from({ length: 300 }, (_, i) => ({
+      id: `b-${i}`,
+      type: "files" as const,
+      data: "x".repeat(10_000),
+    }));
+    const app = appOver({ missed });
+    const stream = await open(app, { "last-event-id": "b-0" });
+    assert.equal(app.watchers.size, 0);
+    await stream.until(/id: b-100\n/);
+    await assert.rejects(stream.until(/id: b-299\n/), /Ended/);
+  },
+);
+
+Deno.test("HEAD tells the type and watches nothing", SANITIZED, async () => {
+  const app = appOver();
+  const response = await app.request("/api/v1/events", { method: "HEAD" });
+  assert.match(response.headers.get("content-type")!, /^text\/event-stream/);
+  assert.deepEqual([response.body, app.watchers.size], [null, 0]);
+});

@@ -8,6 +8,7 @@ import {
   type ShareOptions,
   type Upload,
   type View,
+  type ViewedEvent,
   type ViewedFile,
   type ViewedPeer,
   type ViewedStatus,
@@ -153,6 +154,8 @@ export interface Parts {
   readonly transfers?: ViewedTransfer[];
   readonly hostNames?: readonly string[];
   readonly content?: (fileId: string) => FakeContent | undefined;
+  /** What who watches missed, and is told at once. */
+  readonly missed?: readonly ViewedEvent[];
   /** Refuses whatever is to be changed. */
   readonly refusal?: NotPossible;
   /** Bytes that a file may have. */
@@ -263,6 +266,7 @@ export function appOver(parts: Parts = {}): Made {
     watch: (lastId, watcher) => {
       made.resumed.push(lastId);
       made.watchers.add(watcher);
+      for (const event of parts.missed ?? []) watcher.tell(event);
       return () => void made.watchers.delete(watcher);
     },
   };

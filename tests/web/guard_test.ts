@@ -147,3 +147,13 @@ Deno.test("every answer forbids sniffing, framing, foreign use and inline code",
   }
   assert.equal(broken.errors.length, 1);
 });
+
+Deno.test("HEAD says how long the answer to GET is", async () => {
+  const app = appWithFile(new Uint8Array(3));
+  for (const path of ["/", "/healthz", "/api/v1/files", "/api/v1/status", "/api/list", app.path]) {
+    const length = (await (await app.request(path)).arrayBuffer()).byteLength;
+    const head = await app.request(path, { method: "HEAD" });
+    assert.equal(head.headers.get("content-length"), String(length), path);
+    assert.equal(head.body, null);
+  }
+});

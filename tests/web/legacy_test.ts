@@ -1,7 +1,7 @@
 // Pages of older peers, unchanged, against this one: paths, names and errors as they expect them.
 
 import assert from "node:assert/strict";
-import { appOver, fileOf, type Made, NOW, peerOf, TOKEN } from "./fixture.ts";
+import { appOver, FakeContent, fileOf, type Made, NOW, peerOf, TOKEN } from "./fixture.ts";
 
 const file = (name: string, over = {}) => fileOf({ name, ...over });
 const row = (name: string, over = {}, held = true) => ({
@@ -138,4 +138,42 @@ Deno.test("an older page is served at /legacy when one is given, and only there 
   assert.equal(await response.text(), legacyPage);
   assert.match(response.headers.get("content-security-policy")!, /script-src 'unsafe-inline'/);
   assert.equal((await appOver().request("/legacy")).status, 404);
+});
+
+Deno.test("what stands before the routes refuses with a message too, and without an apostrophe", async () => {
+  const made = appOver();
+  const headers = { origin: "http://evil's.example" };
+  const answers = [
+    await made.request("/api/upload", { method: "POST", headers }),
+    await made.request("/api/nothing"),
+    await made.request("/api/list", { headers: { host: "evil.example" } }),
+  ];
+  for (const [i, response] of answers.entries()) {
+    const text = await response.text();
+    assert.equal(response.status, [403, 404, 421][i]);
+    assert.ok(!text.includes("'"), text);
+    assert.deepEqual(Object.keys(parse(text)), ["message"]);
+    assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+  }
+  const { title } = await (await made.request("/api/v1/nothing")).json();
+  assert.equal(title, "Not found", "the newer API has its own shape");
+});
+
+Deno.test("a download begins nothing: what is not here is not fetched by it, and what is here is given", async () => {
+  const id = (n: number) => ({ fileId: String(n).repeat(64) });
+  const files = [
+    row("a", { ...id(1), owner: "us" }, false),
+    row("b", { ...id(2), owner: "us" }, false),
+    row("b", id(3)),
+  ];
+  const content = (fileId: string) => new FakeContent(file("b", { fileId }), new Uint8Array([7]));
+  const made = appOver({ files, content });
+  const get = (name: string) => made.request("/api/download", { headers: { "x-file-name": name } });
+  const absent = await get("a");
+  assert.equal(absent.status, 404);
+  await absent.body?.cancel();
+  const here = await get("b");
+  assert.deepEqual([...new Uint8Array(await here.arrayBuffer())], [7]);
+  assert.equal(made.opened[0]!.file.fileId, "3".repeat(64));
+  assert.deepEqual(made.done, []);
 });

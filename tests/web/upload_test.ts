@@ -1,7 +1,7 @@
 // Sharing through the API: raw bodies, forms and curl -T, and what breaks off.
 
 import assert from "node:assert/strict";
-import { labelOf } from "../../web/upload.ts";
+import { decoded, labelOf } from "../../web/upload.ts";
 import { NotPossible } from "../../web/view.ts";
 import { appOver, BEARER, type Made, type Parts } from "./fixture.ts";
 
@@ -149,4 +149,90 @@ Deno.test("an upload that is cancelled here ends", async () => {
   const { status } = await send(made, "PUT", "/api/v1/files/by-name/a", endless);
   assert.equal(status, 400);
   assert.equal(made.uploads[0]!.state, "aborted: Cancelled here");
+});
+
+/** A form as it comes over a slow line: in small pieces, with other things between them. */
+function slowForm(
+  parts: readonly [string, Uint8Array | string][],
+  pieceBytes: number,
+): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  const all: number[] = [];
+  for (const [name, part] of parts) {
+    const head = `--x\r\ncontent-disposition: form-data; name="f"; filename="${name}"\r\n\r\n`;
+    const bytes = typeof part === "string" ? encoder.encode(part) : part;
+    for (const piece of [encoder.encode(head), bytes, encoder.encode("\r\n")]) all.push(...piece);
+  }
+  all.push(...encoder.encode("--x--\r\n"));
+  let at = 0;
+  return new ReadableStream({
+    async pull(controller) {
+      await new Promise((go) => setTimeout(go));
+      const piece = Uint8Array.from(all.slice(at, at += pieceBytes));
+      if (piece.length > 0) controller.enqueue(piece);
+      else controller.close();
+    },
+  });
+}
+
+const FORM = { "content-type": "multipart/form-data; boundary=x" };
+
+Deno.test("in a form each file has its own answer: some are shared while others are refused", async () => {
+  const large = new Uint8Array(60_000).fill(7);
+  for (const pieceBytes of [5_000, 20_000, 1_000_000]) {
+    const made = app({ roomBytes: 50_000 });
+    const parts: [string, Uint8Array | string][] = [
+      ["a.txt", "a"],
+      ["a\tb", "x"],
+      ["empty.txt", ""],
+      ["large.bin", large],
+      ["b.txt", "b"],
+    ];
+    const body = slowForm(parts, pieceBytes);
+    const { status, files, failed } = await send(made, "POST", "/api/v1/files", body, FORM);
+    assert.equal(status, 201);
+    const names = (rows: { file_name: string }[]) => rows.map(({ file_name }) => file_name);
+    assert.deepEqual(names(files), ["a.txt", "b.txt"]);
+    assert.deepEqual(names(failed), ["a\tb", "empty.txt", "large.bin"]);
+    assert.ok(failed.every(({ detail, hint }: Record<string, string>) => detail && hint));
+    const states = made.uploads.map(({ state }) => /^\w+/.exec(state)![0]);
+    assert.deepEqual(states, ["shared", "aborted", "aborted", "shared"]);
+  }
+});
+
+Deno.test("a form of nothing but files that are refused is refused with the first reason", async () => {
+  const body = slowForm([["a\tb", "x"], ["empty.txt", ""]], 40);
+  const { status, detail } = await send(app(), "POST", "/api/v1/files", body, FORM);
+  assert.deepEqual([status, /name/.test(detail)], [400, true]);
+});
+
+Deno.test("files of a form beyond the hundredth are named as not read", async () => {
+  const parts = Array.from({ length: 120 }, (_, i) => [`${i}.txt`, "x"] as [string, string]);
+  const body = slowForm(parts, 100_000);
+  const { status, files, failed } = await send(app(), "POST", "/api/v1/files", body, FORM);
+  assert.deepEqual([status, files.length, failed.length], [201, 100, 1]);
+  assert.match(failed[0].detail, /100 files/);
+});
+
+Deno.test("a file of a form that is cancelled does not keep those behind it from being shared", async () => {
+  const made = app();
+  const watching = setInterval(() => {
+    const [first] = made.uploads;
+    if (first?.bytes.length) first.cancel();
+  }, 1);
+  try {
+    const body = slowForm([["a.bin", new Uint8Array(50_000)], ["b.txt", "b"]], 1_000);
+    const { status, files, failed } = await send(made, "POST", "/api/v1/files", body, FORM);
+    assert.deepEqual([status, files[0].file_name, failed[0].file_name], [201, "b.txt", "a.bin"]);
+  } finally {
+    clearInterval(watching);
+  }
+});
+
+Deno.test("a name in UTF-8 as it stands is read as that, and another stays as it is", () => {
+  const raw = (text: string) => String.fromCharCode(...new TextEncoder().encode(text));
+  assert.equal(decoded(raw("ü ☃.txt")), "ü ☃.txt");
+  assert.equal(decoded("\xfc.txt"), "\xfc.txt", "Latin-1 is no UTF-8");
+  assert.equal(decoded("%C3%BC.txt"), "ü.txt");
+  assert.equal(decoded("100%"), "100%");
 });

@@ -94,11 +94,17 @@ export function fileRoutes(api: Hono<Env>, view: View): void {
         304: { description: "Not modified" },
         412: { description: "A condition of the request does not hold" },
         416: { description: "There is no such range" },
-        ...problems(404, ...READ),
+        ...problems(404, 503, ...READ),
       },
     }),
     fileParam,
-    (c) => serveContent(c, view, c.req.valid("param").id),
+    (c) => {
+      try {
+        return serveContent(c, view, c.req.valid("param").id);
+      } catch (error) {
+        return problemOf(c, error);
+      }
+    },
   );
   api.post(
     "/files/:id/fetch",

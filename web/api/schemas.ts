@@ -34,7 +34,13 @@ export const FilesShape = v.object({
   next: v.pipe(v.nullable(Count), v.description('"start" of the next page')),
 });
 
-export const SharedShape = v.object({ files: v.array(FileShape) });
+export const SharedShape = v.object({
+  files: v.array(FileShape),
+  failed: v.pipe(
+    v.array(v.object({ file_name: v.string(), detail: v.string(), hint: v.string() })),
+    v.description("files of a form that could not be shared, while others were"),
+  ),
+});
 export const OneFileShape = v.object({ file: FileShape });
 
 export const DeletedShape = v.object({

@@ -5,7 +5,7 @@ import { describeRoute } from "hono-openapi";
 import { asciiJson } from "../../protocol/text.ts";
 import type { Env } from "../login.ts";
 import { problemOf } from "../problem.ts";
-import { decoded, shareBody, shareForm } from "../upload.ts";
+import { decoded, shareBody, type SharedForm, shareForm } from "../upload.ts";
 import type { View, ViewedFile } from "../view.ts";
 import { CHANGE, check, json, problems, security } from "./describe.ts";
 import { fileJson } from "./listing.ts";
@@ -50,10 +50,11 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
         const options = shareOptions(c);
         const header = c.req.header("x-file-name");
         const name = header === undefined ? c.req.valid("query").name ?? "" : decoded(header);
-        const files = /^multipart\/form-data\b/i.test(type)
-          ? await shareForm(view, c.req.raw.body, type, options)
-          : [await shareBody(view, c.req.raw.body, name, options)];
-        return created(c, files);
+        if (/^multipart\/form-data\b/i.test(type)) {
+          const { files, failed } = await shareForm(view, c.req.raw.body, type, options);
+          return created(c, files, failed);
+        }
+        return created(c, [await shareBody(view, c.req.raw.body, name, options)]);
       } catch (error) {
         return problemOf(c, error);
       }
@@ -88,8 +89,17 @@ function shareOptions(c: Context<Env>) {
   };
 }
 
-function created(c: Context<Env>, files: readonly ViewedFile[]): Response {
-  return c.body(asciiJson({ files: files.map(fileJson) }), 201, {
+function created(
+  c: Context<Env>,
+  files: readonly ViewedFile[],
+  failed: SharedForm["failed"] = [],
+): Response {
+  const failures = failed.map(({ name, error }) => ({
+    file_name: name,
+    detail: error.message,
+    hint: error.hint,
+  }));
+  return c.body(asciiJson({ files: files.map(fileJson), failed: failures }), 201, {
     "content-type": "application/json",
     location: `/api/v1/files/${files[0]!.file.fileId}`,
   });

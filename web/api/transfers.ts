@@ -59,7 +59,8 @@ export function transferRoutes(api: Hono<Env>, view: View): void {
     (c) => {
       const transfer = find(c.req.valid("param").id);
       if (!transfer) return unknown(c);
-      if (transfer.kind !== "fetch" || !view.file(transfer.fileId)) {
+      const hasFailed = transfer.state === "failed" || transfer.state === "cancelled";
+      if (transfer.kind !== "fetch" || !hasFailed || !view.file(transfer.fileId)) {
         return problem(
           c,
           409,
