@@ -18,6 +18,8 @@ const PIECE_BYTES = 64 * 1024;
 const PATIENCE_MS = 1_000;
 /** What still comes after an answer is read and dropped for so long: closing at once would destroy the answer. */
 const DRAIN_MS = 5_000;
+/** A server that was told that nothing more comes, and says nothing itself for so long, is left. */
+const LEAVE_MS = 1_000;
 /** Pause between two tries to serve again after the server ended for want of descriptors. */
 const RETRY_MS = 250;
 
@@ -55,6 +57,12 @@ interface Passage {
   /** Everything that the server wrote was passed on, or cannot be. */
   readonly ended: Promise<void>;
   isEnded: boolean;
+  /** Pieces that the server wrote. */
+  pieces: number;
+  /** We wait for nothing more of the server. */
+  isLeft: boolean;
+  /** One of them is on its way to the client. */
+  isWriting: boolean;
   /** Who waits for that just now; promises that wait would stay as long as the connection. */
   onEnd: () => void;
 }
@@ -273,10 +281,9 @@ export class Front {
       if (early.length > 0) await writeAll(conn, early);
       const buffer = left > 0 ? new Uint8Array(PIECE_BYTES) : undefined;
       while (left > 0 && !chunks?.isOver) {
-        const piece = buffer!.subarray(0, Math.min(left, PIECE_BYTES));
-        const reading = client.read(piece, this.options.limits.idleTimeoutMs);
         if (exchange.isDone) return false;
-        const read = await reading;
+        const piece = buffer!.subarray(0, Math.min(left, PIECE_BYTES));
+        const read = await client.read(piece, this.options.limits.idleTimeoutMs);
         if (read === null) return false;
         left -= read;
         chunks?.push(piece.subarray(0, read));
@@ -304,12 +311,15 @@ export class Front {
       old?.shutdown().catch(() => {}); // it ended by itself
       conn = await Deno.connect({ transport: "unix", path: this.#path });
     }
-    const passage: Passage = {
+    const passage = {
       conn,
-      ended: this.#answer(conn, client),
       isEnded: false,
+      isLeft: false,
+      pieces: 0,
+      isWriting: false,
       onEnd: () => {},
-    };
+    } as Passage;
+    Object.assign(passage, { ended: this.#answer(passage, client) });
     this.#passages.add(passage);
     passage.ended.then(() => {
       this.#passages.delete(passage);
@@ -319,27 +329,47 @@ export class Front {
     return passage;
   }
 
-  async #answer(conn: Deno.UnixConn, client: Connection): Promise<void> {
+  async #answer(passage: Passage, client: Connection): Promise<void> {
     const buffer = new Uint8Array(PIECE_BYTES);
     try {
       for (;;) {
-        const read = await conn.read(buffer);
+        const read = await passage.conn.read(buffer);
         if (read === null) return;
+        passage.pieces++;
+        passage.isWriting = true;
         this.#listener.moved(client, read);
         await client.write(buffer.subarray(0, read), this.options.limits.idleTimeoutMs);
+        passage.isWriting = false;
       }
     } catch {
-      client.close(); // it does not read, or has gone: whatever else waits for it ends
-      close(conn);
+      // It does not read, or has gone: whatever else waits for it ends. Or we closed the way ourselves.
+      if (!passage.isLeft) client.close();
+      close(passage.conn);
+    }
+  }
+
+  /**
+   * Lets the server say what it has to say, and closes. It closes its side as a rule; but not while a body that it
+   * has answered already is held by somebody who reads no further.
+   */
+  async #leave(passage: Passage): Promise<void> {
+    await passage.conn.closeWrite().catch(() => {}); // the server closed first
+    while (!passage.isEnded) {
+      const { pieces } = passage;
+      const waited = Promise.withResolvers<void>();
+      const timer = setTimeout(() => waited.resolve(), LEAVE_MS);
+      await unlessEnded(passage, waited.promise);
+      clearTimeout(timer);
+      if (passage.isEnded || passage.isWriting || passage.pieces > pieces) continue;
+      passage.isLeft = true;
+      close(passage.conn);
+      await passage.ended;
     }
   }
 
   /** Passes on what is still to be said, and closes so that it arrives. */
   async #finish(client: Connection, passage: Passage | undefined, drainMs = 0): Promise<void> {
-    if (passage) {
-      await passage.conn.closeWrite().catch(() => {}); // the server closed first
-      await passage.ended;
-    }
+    if (passage) await this.#leave(passage);
     await client.closeWrite();
     if (drainMs === 0) return;
     const timer = setTimeout(() => client.close(), drainMs);
@@ -370,10 +400,7 @@ export class Front {
     const body = JSON.stringify({ type: "about:blank", title, status, detail, hint });
     const answer =
       `HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`;
-    if (passage) {
-      await passage.conn.closeWrite().catch(() => {});
-      await passage.ended; // the answers before this one go first
-    }
+    if (passage) await this.#leave(passage); // the answers before this one go first
     try {
       await client.write(Buffer.from(answer), this.options.limits.idleTimeoutMs);
       await this.#finish(client, undefined, DRAIN_MS);
