@@ -19,7 +19,9 @@ export function addressText({ host, port }: Address): string {
 
 /** The same host always gives the same text: literal addresses in canonical form, names in lower case. */
 export function canonicalHost(host: string): string {
-  return canonicalIp(host) ?? host.toLowerCase().replace(/\.$/, "");
+  // Every dot at the end goes, not one: `0..` would become `0.`, which is an address and not the name it was.
+  const name = host.replace(/\.+$/, "");
+  return canonicalIp(name) ?? name.toLowerCase();
 }
 
 /** The plain spelling of IPv4, by far the most frequent: it is canonical as it stands. */
