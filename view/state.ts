@@ -2,6 +2,7 @@
 
 import { VERSION } from "../cli/arguments.ts";
 import { isInbound, type Transfer } from "../moving.ts";
+import { addressText } from "../protocol/address.ts";
 import type { Entry } from "../protocol/catalogue.ts";
 import type { PeerRecord } from "../protocol/membership.ts";
 import { OTHERS } from "../protocol/refusals.ts";
@@ -18,6 +19,8 @@ export function statusOf({ node, store, options, work }: Service): ViewedStatus 
     version: VERSION,
     uptimeSeconds: (performance.now() - node.startedMs) / 1000,
     synchronized: node.peer.synchronized,
+    bootstraps: options.bootstraps.map(addressText),
+    peerTimeoutSeconds: node.peer.state.config.peerTimeoutMs / 1000,
     peers: membership.size,
     files: {
       known: catalogue.size,

@@ -2,17 +2,14 @@
 
 import { Hono } from "hono";
 import { createApi, document } from "./api/api.ts";
-import { docsPage } from "./docs.ts";
+import { serveAssets } from "./assets.ts";
 import { crossSiteGuard, hostGuard, lengthOfHead, securityHeaders } from "./guard.ts";
 import { createLegacyApi, legacyErrors, legacyStats } from "./legacy.ts";
 import { type Env, Login, loginGuard } from "./login.ts";
 import { Metrics, serveMetrics } from "./metrics.ts";
-import { lockedPage, statusPage } from "./page.ts";
+import { serveDocs, servePage } from "./page/serve.tsx";
 import { problem } from "./problem.ts";
 import type { View } from "./view.ts";
-import icon from "./icon.svg" with { type: "text" };
-import script from "./browser/page.js" with { type: "text" };
-import style from "./style.css" with { type: "text" };
 
 export interface AppOptions {
   /** Unix milliseconds. */
@@ -43,25 +40,17 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
   app.use(hostGuard(() => view.hostNames));
   app.use(crossSiteGuard);
   app.get("/healthz", (c) => c.json({ status: "ok" }));
-  app.get("/style.css", (c) => c.body(style, 200, { "content-type": "text/css; charset=utf-8" }));
-  app.get(
-    "/page.js",
-    (c) => c.body(script, 200, { "content-type": "text/javascript; charset=utf-8" }),
-  );
-  app.get("/icon.svg", (c) => c.body(icon, 200, { "content-type": "image/svg+xml" }));
+  serveAssets(app);
   const api = createApi(view, login);
   app.route("/api/v1", api);
-  app.get("/api/docs", async (c) => c.html(docsPage(await document(api))));
+  app.get("/api/docs", async (c) => serveDocs(c, await document(api)));
   app.route("/api", createLegacyApi(view, login, () => now() / 1000));
   if (legacyPage !== undefined) {
     app.get("/legacy", (c) => c.html(legacyPage, 200, { "content-security-policy": LEGACY_CSP }));
   }
   const guard = loginGuard(login);
   for (const path of ["/", "/stats"]) {
-    app.get(path, (c) => {
-      const isShown = !login.options.isPrivate || login.isIn(c);
-      return isShown ? c.html(statusPage(view, now() / 1000)) : c.html(lockedPage(), 401);
-    });
+    app.get(path, (c) => servePage(c, view, login, now() / 1000));
   }
   app.get("/stats.json", guard, (c) => legacyStats(c, view));
   app.get("/metrics", guard, (c) => serveMetrics(c, metrics, view));

@@ -6,6 +6,7 @@
 import type { MiddlewareHandler } from "hono";
 import { canonicalIp } from "../protocol/address.ts";
 import { visible } from "../protocol/text.ts";
+import { IMPORT_MAP_HASH } from "./assets.ts";
 import { problem } from "./problem.ts";
 
 /** Refuses requests whose Host is neither an address, nor localhost, nor one of `names` (lower case). */
@@ -59,8 +60,9 @@ function isSameOrigin(origin: string, host: string | undefined): boolean {
   return host !== undefined && match?.[1]?.toLowerCase() === host.toLowerCase();
 }
 
+/** The only thing inline is the import map of the page, known by its hash. */
 const SELF_ONLY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+  `default-src 'none'; script-src 'self' ${IMPORT_MAP_HASH}; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
 
 /** Nothing inline, nothing from elsewhere, in no frame. */
 export const securityHeaders: MiddlewareHandler = async (c, next) => {

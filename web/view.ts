@@ -73,6 +73,10 @@ export interface ViewedStatus {
   readonly version: string;
   readonly uptimeSeconds: number;
   readonly synchronized: boolean;
+  /** Addresses by which it joins. */
+  readonly bootstraps: readonly string[];
+  /** A peer that is silent for so long is dropped. */
+  readonly peerTimeoutSeconds: number;
   readonly peers: number;
   readonly files: { readonly known: number; readonly held: number; readonly heldBytes: number };
   readonly bytes: { readonly in: number; readonly out: number };

@@ -53,6 +53,8 @@ export const STATUS: ViewedStatus = {
   version: "9.9.9",
   uptimeSeconds: 61.4,
   synchronized: true,
+  bootstraps: [],
+  peerTimeoutSeconds: 60,
   peers: 1,
   files: { known: 3, held: 2, heldBytes: 1234 },
   bytes: { in: 10, out: 20 },

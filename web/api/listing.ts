@@ -97,6 +97,8 @@ export function statusJson(status: ViewedStatus) {
     version: status.version,
     uptime_seconds: Math.round(status.uptimeSeconds),
     synchronized: status.synchronized,
+    bootstraps: [...status.bootstraps],
+    peer_timeout_seconds: status.peerTimeoutSeconds,
     peers: status.peers,
     files: {
       known: status.files.known,

@@ -91,6 +91,11 @@ export const StatusShape = v.object({
   version: v.string(),
   uptime_seconds: Count,
   synchronized: v.boolean(),
+  bootstraps: v.pipe(v.array(v.string()), v.description("host:port of each, by which it joins")),
+  peer_timeout_seconds: v.pipe(
+    v.number(),
+    v.description("a peer that is silent for so long is dropped"),
+  ),
   peers: Count,
   files: v.object({ known: Count, held: Count, held_bytes: Count }),
   bytes: v.object({ in: Count, out: Count }),

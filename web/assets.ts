@@ -1,0 +1,127 @@
+// What a browser loads besides the page itself: our own modules, and the libraries, as text. All of it is embedded in
+// the executable; nothing comes from another host, and no copy of a library lies in the repository.
+
+import { createHash } from "node:crypto";
+import type { Hono } from "hono";
+import type { Env } from "./login.ts";
+import icon from "./icon.svg" with { type: "text" };
+import style from "./style.css" with { type: "text" };
+import actions from "./browser/actions.js" with { type: "text" };
+import api from "./browser/api.js" with { type: "text" };
+import chart from "./browser/chart.js" with { type: "text" };
+import details from "./browser/details.js" with { type: "text" };
+import dom from "./browser/dom.js" with { type: "text" };
+import figures from "./browser/figures.js" with { type: "text" };
+import filelist from "./browser/filelist.js" with { type: "text" };
+import filerow from "./browser/filerow.js" with { type: "text" };
+import files from "./browser/files.js" with { type: "text" };
+import keys from "./browser/keys.js" with { type: "text" };
+import layout from "./browser/layout.js" with { type: "text" };
+import live from "./browser/live.js" with { type: "text" };
+import locked from "./browser/locked.js" with { type: "text" };
+import map from "./browser/map.js" with { type: "text" };
+import matrix from "./browser/matrix.js" with { type: "text" };
+import moving from "./browser/moving.js" with { type: "text" };
+import notices from "./browser/notices.js" with { type: "text" };
+import page from "./browser/page.js" with { type: "text" };
+import peers from "./browser/peers.js" with { type: "text" };
+import place from "./browser/place.js" with { type: "text" };
+import safety from "./browser/safety.js" with { type: "text" };
+import session from "./browser/session.js" with { type: "text" };
+import share from "./browser/share.js" with { type: "text" };
+import shell from "./browser/shell.js" with { type: "text" };
+import theme from "./browser/theme.js" with { type: "text" };
+import words from "./browser/words.js" with { type: "text" };
+import d3Dispatch from "npm:d3-dispatch@3.0.2" with { type: "text" };
+import d3Force from "npm:d3-force@3.0.1" with { type: "text" };
+import d3Quadtree from "npm:d3-quadtree@3.0.2" with { type: "text" };
+import d3Timer from "npm:d3-timer@3.0.2" with { type: "text" };
+import uplotScript from "npm:uplot@1.6.32/dist/uPlot.iife.min.js" with { type: "text" };
+import uplotStyle from "npm:uplot@1.6.32/dist/uPlot.min.css" with { type: "text" };
+import uqr from "npm:uqr@0.1.3" with { type: "text" };
+
+/** Our modules by the name they import each other by. */
+const OWN: Readonly<Record<string, string>> = {
+  actions,
+  api,
+  chart,
+  details,
+  dom,
+  figures,
+  filelist,
+  filerow,
+  files,
+  keys,
+  layout,
+  live,
+  locked,
+  map,
+  matrix,
+  moving,
+  notices,
+  page,
+  peers,
+  place,
+  safety,
+  session,
+  share,
+  shell,
+  theme,
+  words,
+};
+
+/** Libraries by the name they are imported by. uPlot's small form is a script; one line makes it a module. */
+const LIBRARIES: Readonly<Record<string, string>> = {
+  "d3-dispatch": d3Dispatch,
+  "d3-force": d3Force,
+  "d3-quadtree": d3Quadtree,
+  "d3-timer": d3Timer,
+  uplot: `${uplotScript}\nexport default uPlot;\n`,
+  uqr,
+};
+
+/** The page's import map. It stands inline, so the content policy names it by its hash. */
+export const IMPORT_MAP = JSON.stringify({
+  imports: Object.fromEntries(Object.keys(LIBRARIES).map((name) => [name, `/lib/${name}.js`])),
+});
+
+/** `'sha256-…'` of the import map, for `script-src`. */
+export const IMPORT_MAP_HASH = `'sha256-${
+  createHash("sha256").update(IMPORT_MAP).digest("base64")
+}'`;
+
+/** What the page asks for at once, so that it need not find out one after the other. */
+export const PRELOADED: readonly string[] = Object.keys(OWN)
+  .filter((name) => !["locked", "theme"].includes(name)).map((name) => `/browser/${name}.js`);
+
+interface Asset {
+  readonly text: string;
+  readonly type: string;
+}
+
+const SCRIPT = "text/javascript; charset=utf-8";
+const STYLE = "text/css; charset=utf-8";
+
+function* assets(): Iterable<[path: string, asset: Asset]> {
+  yield ["/style.css", { text: style, type: STYLE }];
+  yield ["/lib/uplot.css", { text: uplotStyle, type: STYLE }];
+  yield ["/icon.svg", { text: icon, type: "image/svg+xml" }];
+  for (const [name, text] of Object.entries(OWN)) {
+    yield [`/browser/${name}.js`, { text, type: SCRIPT }];
+  }
+  for (const [name, text] of Object.entries(LIBRARIES)) {
+    yield [`/lib/${name}.js`, { text, type: SCRIPT }];
+  }
+}
+
+/** Serves them all. A browser asks each time whether its copy still holds, so a new version is never mixed with an old. */
+export function serveAssets(app: Hono<Env>): void {
+  for (const [path, { text, type }] of assets()) {
+    const etag = `"${createHash("sha256").update(text).digest("base64url").slice(0, 16)}"`;
+    const headers = { "content-type": type, etag, "cache-control": "no-cache" };
+    app.get(path, (c) => {
+      const isSame = c.req.header("if-none-match")?.includes(etag);
+      return isSame ? c.body(null, 304, headers) : c.body(text, 200, headers);
+    });
+  }
+}

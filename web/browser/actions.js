@@ -1,0 +1,96 @@
+// @ts-check
+// What can be done with a file or a transfer, from wherever: a row, its details, the keyboard. Each says how it went.
+
+import { ask, askJson, wordsOf } from "./api.js";
+import { h } from "./dom.js";
+import { live, reload } from "./live.js";
+import { say } from "./notices.js";
+import { mayChange } from "./session.js";
+import { visible } from "./words.js";
+
+/** @typedef {import("./types.d.ts").FileRow} FileRow */
+
+/** @param {string} fileId */
+export const contentPath = (fileId) => `/api/v1/files/${fileId}/content`;
+
+/** The link of a file's content, as another machine can use it. @param {string} fileId */
+export function linkOf(fileId) {
+  const link = new URL(contentPath(fileId), location.href);
+  const host = live.status?.host ?? "";
+  // On this machine the page may be open under a name that leads nowhere elsewhere.
+  if (isHere(link.hostname) && host !== "" && !isHere(host)) {
+    link.hostname = host.includes(":") ? `[${host}]` : host;
+  }
+  return link.href;
+}
+
+/** @param {string} host */
+const isHere = (host) => /^(localhost|127\..*|\[?::1\]?)$/.test(host);
+
+/** @param {() => Promise<void>} change */
+async function tried(change) {
+  if (!mayChange()) return;
+  try {
+    await change();
+  } catch (error) {
+    say(wordsOf(error), "failed");
+  }
+}
+
+/** @param {FileRow} file */
+export const fetchFile = ({ file_id, file_name, has_copy }) =>
+  tried(async () => {
+    if (has_copy) return say(`${visible(file_name)} is here already`);
+    await ask(`/api/v1/files/${file_id}/fetch`, { method: "POST" });
+    say(`Fetching ${visible(file_name)}`);
+  });
+
+/** @param {FileRow} file */
+export const deleteFile = ({ file_id, file_name }) =>
+  tried(async () => {
+    const { where } = await askJson(`/api/v1/files/${file_id}`, { method: "DELETE" });
+    const words = where === "everywhere" ? "Deleted everywhere" : "Removed here";
+    say(`${words}: ${visible(file_name)}`, "good", {
+      words: "Undo",
+      act: () => restoreFile(file_id, file_name),
+    });
+  });
+
+/** @param {string} fileId @param {string} name */
+export const restoreFile = (fileId, name) =>
+  tried(async () => {
+    await ask(`/api/v1/files/${fileId}/restore`, { method: "POST" });
+    say(`${visible(name)} is back`, "good");
+    reload();
+  });
+
+/** @param {number} id */
+export const cancelTransfer = (id) =>
+  tried(async () => void await ask(`/api/v1/transfers/${id}`, { method: "DELETE" }));
+
+/** @param {number} id */
+export const retryTransfer = (id) =>
+  tried(async () => void await ask(`/api/v1/transfers/${id}/retry`, { method: "POST" }));
+
+/** @param {string} text @param {string} what Its name, for the answer */
+export async function copy(text, what) {
+  const isCopied = await toClipboard(text);
+  if (isCopied) say(`Copied the ${what}`, "good");
+  else say(`The browser does not allow it. The ${what}: ${text}`, "failed");
+}
+
+/** @param {string} text */
+async function toClipboard(text) {
+  if (navigator.clipboard) {
+    return await navigator.clipboard.writeText(text).then(() => true, () => false);
+  }
+  // Browsers give the clipboard only to pages of https and of this machine; on a lab's network this one still works.
+  const area = h("textarea", { class: "away", readonly: true });
+  area.value = text;
+  // Inside an open dialog nothing outside it can be selected.
+  (document.querySelector("dialog[open]") ?? document.body).append(area);
+  area.select();
+  const isCopied = document.execCommand("copy");
+  area.remove();
+  return isCopied;
+}

@@ -1,0 +1,31 @@
+// @ts-check
+// Questions to the peer's API. What goes wrong is an Error whose message is a sentence for people, with the cure.
+
+/** @param {string} path @param {RequestInit} [init] @returns {Promise<Response>} Throws an Error in words. */
+export async function ask(path, init = {}) {
+  let response;
+  try {
+    response = await fetch(path, init);
+  } catch (cause) {
+    throw new Error("The peer does not answer. Try again when it is back", { cause });
+  }
+  if (response.ok) return response;
+  throw new Error(problemText(await response.text().catch(() => ""), response.status));
+}
+
+/** @template T @param {string} path @param {RequestInit} [init] @returns {Promise<T>} */
+export const askJson = async (path, init) => await (await ask(path, init)).json();
+
+/** What a refusal says: what happened, and what to do. @param {string} body @param {number} status */
+export function problemText(body, status) {
+  try {
+    const { detail, hint } = JSON.parse(body);
+    if (typeof detail === "string") return hint ? `${detail}. ${hint}` : detail;
+  } catch {
+    // It is no answer of the peer's own; the status has to do.
+  }
+  return `The request was refused (status ${status})`;
+}
+
+/** @param {unknown} error */
+export const wordsOf = (error) => error instanceof Error ? error.message : String(error);

@@ -1,0 +1,95 @@
+// @ts-check
+// Rates in and out over the last minutes, drawn by uPlot, which is asked for only once the chart is seen.
+
+import { byId, colour } from "./dom.js";
+import { live, when } from "./live.js";
+import { rateText } from "./words.js";
+
+const HEIGHT = 140;
+const SPAN_SECONDS = 180;
+
+/** @type {import("uplot") | undefined} */
+let chart;
+
+/** @returns {[number[], number[], number[]]} */
+function data() {
+  const last = live.rates.slice(-SPAN_SECONDS);
+  const now = last.at(-1)?.at ?? Date.now() / 1000;
+  // The span is always the same, so that lines move and do not stretch.
+  const from = { at: now - SPAN_SECONDS, in: null, out: null };
+  const rows = last.length < SPAN_SECONDS ? [from, ...last] : last;
+  return /** @type {any} */ ([
+    rows.map(({ at }) => at),
+    rows.map((row) => row.in),
+    rows.map((row) => row.out),
+  ]);
+}
+
+async function make() {
+  const { default: UPlot } = await import("uplot");
+  const place = byId("chart");
+  chart?.destroy();
+  const faint = `color-mix(in srgb, ${colour("accent")} 12%, transparent)`;
+  const quiet = {
+    stroke: colour("quiet"),
+    font: "12px system-ui",
+    grid: { stroke: colour("line"), width: 1 },
+    ticks: { show: false },
+  };
+  chart = new UPlot(
+    {
+      width: place.clientWidth,
+      height: HEIGHT,
+      cursor: { y: false, points: { size: 5 } },
+      legend: { show: true, live: true },
+      scales: { y: { range: (_, __, max) => [0, Math.max(1000, max * 1.1)] } },
+      axes: [
+        { ...quiet, space: 70, values: (_, at) => at.map(clockText) },
+        { ...quiet, size: 72, space: 28, values: (_, rates) => rates.map(rateText) },
+      ],
+      // One look every second: the line is enough.
+      series: [
+        { label: "time", value: (_, at) => at === null ? "–" : clockText(at) },
+        {
+          label: "in",
+          points: { show: false },
+          stroke: colour("accent"),
+          width: 1.5,
+          fill: faint,
+          value: (_, rate) => rate === null ? "–" : rateText(rate),
+        },
+        {
+          label: "out",
+          points: { show: false },
+          stroke: colour("quiet"),
+          width: 1.5,
+          dash: [4, 3],
+          value: (_, rate) => rate === null ? "–" : rateText(rate),
+        },
+      ],
+    },
+    data(),
+    place,
+  );
+}
+
+/** @param {number} at Unix seconds */
+const clockText = (at) =>
+  new Date(at * 1000).toLocaleTimeString("en-GB", {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+  });
+
+export function startChart() {
+  const place = byId("chart");
+  const resize = () => {
+    if (chart) chart.setSize({ width: place.clientWidth, height: HEIGHT });
+    else if (place.clientWidth > 0) make();
+  };
+  new ResizeObserver(resize).observe(place);
+  addEventListener("themechange", () => chart && make());
+  when(["status"], () => {
+    if (place.clientWidth > 0) chart?.setData(data());
+  });
+}

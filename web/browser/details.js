@@ -1,0 +1,186 @@
+// @ts-check
+// All about one file, and all that can be done with it: a panel beside the page, on a phone a sheet from below.
+
+import { contentPath, copy, deleteFile, fetchFile, linkOf } from "./actions.js";
+import { ask } from "./api.js";
+import { byId, h, icon, put } from "./dom.js";
+import { bytesOf, secondsOf } from "./filelist.js";
+import { fetchOf } from "./filerow.js";
+import { live, when } from "./live.js";
+import { go, place } from "./place.js";
+import { pipsText, safetyKind, safetyText } from "./safety.js";
+import { agoText, exactText, plural, sizeText, visible } from "./words.js";
+
+/** @typedef {import("./types.d.ts").FileRow} FileRow */
+
+const sheet = /** @type {HTMLDialogElement} */ (byId("sheet"));
+let drawn = "";
+
+/** A file that the page does not list, because the network has more than it lists. @type {FileRow | undefined} */
+let asked;
+
+async function draw() {
+  if (place.file === "") {
+    if (sheet.open) sheet.close();
+    drawn = "";
+    return;
+  }
+  const id = place.file;
+  let file = live.files.get(id) ?? (asked?.file_id === id ? asked : undefined);
+  if (!file && live.status) {
+    const answer = await ask(`/api/v1/files/${id}`).catch(() => undefined);
+    if (place.file !== id) return;
+    file = asked = (await answer?.json())?.file;
+  }
+  if (!live.status) return;
+  const key = JSON.stringify([file, fetchOf(id)?.done_bytes, file && linkOf(id)]);
+  if (key !== drawn) fill(file);
+  drawn = key;
+  if (!sheet.open) sheet.showModal();
+}
+
+/** @param {FileRow | undefined} file */
+function fill(file) {
+  // What has the focus is made anew; the focus goes to its like.
+  const focused = document.activeElement?.getAttribute("data-act");
+  const close = h("button", {
+    type: "button",
+    class: "quiet close",
+    "aria-label": "Close",
+    "data-act": "close",
+    onclick: () => go({ file: "" }),
+  }, icon("close"));
+  if (!file) {
+    put(
+      sheet,
+      close,
+      h("h2", { id: "sheet-title" }, "No such file"),
+      h("p", {}, "It was deleted, or no peer that is here knows it."),
+    );
+    return;
+  }
+  const id = file.file_id;
+  const canvas = h("canvas", { class: "qr", role: "img", "aria-label": "QR code of the link" });
+  put(
+    sheet,
+    close,
+    h("h2", { id: "sheet-title" }, h("bdi", {}, visible(file.file_name))),
+    h(
+      "p",
+      { class: "state" },
+      h("span", { class: "pips", "aria-hidden": "true" }, pipsText(file)),
+      " ",
+      h("span", { class: safetyKind(file) }, safetyText(file)),
+      file.has_copy && h("span", { class: "good" }, " ✓ content matches its id"),
+    ),
+    actionsOf(file),
+    h(
+      "dl",
+      {},
+      ...fact(
+        "Size",
+        `${sizeText(bytesOf(file))}${
+          file.size_bytes === undefined
+            ? ", as its owner told it"
+            : ` (${file.size_bytes.toLocaleString("en")} bytes)`
+        }`,
+      ),
+      ...fact("Owner", visible(file.file_owner)),
+      ...fact(
+        "When",
+        `${agoText(secondsOf(file), Date.now() / 1000)}, ${exactText(secondsOf(file))}`,
+      ),
+      ...fact(
+        "Holders",
+        file.peers_with_file.length === 0
+          ? "none"
+          : `${plural(file.peers_with_file.length, "peer")}: ${
+            file.peers_with_file.map((name) => visible(name, 40)).join(", ")
+          }`,
+      ),
+      ...fact("Id", h("code", { class: "whole" }, id)),
+      ...fact("Link", h("a", { href: contentPath(id), class: "whole" }, linkOf(id))),
+    ),
+    file.has_copy
+      ? canvas
+      : h("p", { class: "empty" }, "The link works once the file is kept here."),
+  );
+  if (file.has_copy) drawCode(canvas, linkOf(id));
+  if (focused) {
+    const again = sheet.querySelector(`[data-act="${focused}"]`);
+    if (again instanceof HTMLElement) again.focus();
+  }
+}
+
+/** @param {string} term @param {string | Node} value */
+const fact = (term, value) => [h("dt", {}, term), h("dd", {}, value)];
+
+/** @param {FileRow} file */
+function actionsOf(file) {
+  const id = file.file_id;
+  const isMine = file.file_owner === live.status?.peerId;
+  const current = () => live.files.get(id) ?? file;
+  const isFetching = fetchOf(id) !== undefined;
+  return h(
+    "div",
+    { class: "actions" },
+    file.has_copy &&
+      h(
+        "a",
+        { class: "button main", href: contentPath(id), download: "", "data-act": "download" },
+        icon("download"),
+        "Download",
+      ),
+    !file.has_copy && file.peers_with_file.length > 0 && h("button", {
+      type: "button",
+      class: "main",
+      "data-act": "fetch",
+      disabled: isFetching,
+      onclick: () => fetchFile(current()),
+    }, isFetching ? "Fetching" : "Fetch"),
+    h(
+      "button",
+      { type: "button", "data-act": "link", onclick: () => copy(linkOf(id), "link") },
+      "Copy link",
+    ),
+    h("button", { type: "button", "data-act": "id", onclick: () => copy(id, "id") }, "Copy id"),
+    file.has_copy && h("button", {
+      type: "button",
+      class: "changing danger",
+      "data-act": "delete",
+      title: isMine ? "It can be restored for 24 hours" : "Other peers keep it",
+      onclick: () => {
+        deleteFile(current());
+        go({ file: "" });
+      },
+    }, isMine ? "Delete everywhere" : "Remove here"),
+  );
+}
+
+/** Dark squares on white with a white edge, as readers of such codes need it. @param {HTMLCanvasElement} canvas @param {string} text */
+async function drawCode(canvas, text) {
+  const { encode } = await import("uqr");
+  const { data, size } = encode(text, { border: 2 });
+  const scale = 4;
+  canvas.width = canvas.height = size * scale;
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  pen.fillStyle = "#fff";
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.fillStyle = "#000";
+  for (const [y, line] of data.entries()) {
+    for (const [x, isDark] of line.entries()) {
+      if (isDark) pen.fillRect(x * scale, y * scale, scale, scale);
+    }
+  }
+}
+
+export function startDetails() {
+  sheet.addEventListener("close", () => {
+    if (place.file !== "") go({ file: "" });
+  });
+  // A press beside the panel closes it.
+  sheet.addEventListener("click", (event) => {
+    if (event.target === sheet) go({ file: "" });
+  });
+  when(["place", "files", "transfers", "session", "status"], draw);
+}

@@ -1,0 +1,70 @@
+// @ts-check
+// Elements and their text. Whatever a peer named goes in as text or as the value of an attribute, never as markup:
+// there is no other way in here.
+
+/** @typedef {Node | string | number | false | null | undefined} Child */
+
+/**
+ * Makes an element. Attributes that are `true` are set, `false`, null and undefined are left out; `on…` are listeners.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string | number | boolean | null | undefined | ((event: any) => void)>} [attributes]
+ * @param {...(Child | readonly Child[])} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else if (value !== false && value !== null && value !== undefined) {
+      element.setAttribute(name, value === true ? "" : String(value));
+    }
+  }
+  put(element, ...children);
+  return element;
+}
+
+/** Replaces what is inside. @param {Element} element @param {...(Child | readonly Child[])} children */
+export function put(element, ...children) {
+  element.replaceChildren(
+    ...children.flat().filter((child) => child !== false && child !== null && child !== undefined)
+      .map((child) => child instanceof Node ? child : String(child)),
+  );
+}
+
+/** Writes only what differs: nothing is laid out anew. @param {Element | null} element @param {string} text */
+export function setText(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+/** The element with this id, which the page is sure to have. @param {string} id */
+export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** A drawing of /icons.svg. @param {string} name */
+export function icon(name) {
+  const ns = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(ns, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(ns, "use");
+  use.setAttribute("href", `#i-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** Whether somebody is writing there, so that letters are no commands. @param {EventTarget | null} target */
+export const isWriting = (target) =>
+  target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");
+
+/** Whether things may move. */
+export const isStill = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+/** @type {HTMLElement | undefined} */
+let probe;
+
+/** A colour of the style sheet as canvas takes it: of a property, the browser gives only the formula. @param {string} name */
+export function colour(name) {
+  if (!probe) document.body.append(probe = h("span", { class: "unseen", "aria-hidden": "true" }));
+  probe.style.color = `var(--${name})`;
+  return getComputedStyle(probe).color;
+}

@@ -1,0 +1,122 @@
+// @ts-check
+// The head of the page and its strip of figures: how it goes, in numbers, with the last minute of both directions.
+
+import { byId, colour, setText } from "./dom.js";
+import { live, when } from "./live.js";
+import { copy } from "./actions.js";
+import { addressText, durationText, plural, rateText, sizeText } from "./words.js";
+
+const SPARK_SECONDS = 60;
+/** Below this much room somebody should do something. */
+const LOW_BYTES = 1_000_000_000;
+
+function draw() {
+  const { status } = live;
+  if (!status) return;
+  const [kind, words] = stateOf(status);
+  byId("state-dot").className = `dot ${kind}`;
+  setText(byId("state-words"), words);
+  setText(byId("uptime"), `up ${durationText(status.uptime_seconds)} · ${status.version}`);
+  setText(byId("held"), status.files.held.toLocaleString("en"));
+  setText(byId("known"), status.files.known.toLocaleString("en"));
+  setText(byId("peers-alive"), status.peers.toLocaleString("en"));
+  setText(byId("peers-words"), status.peers === 1 ? "peer" : "peers");
+  const last = live.rates.at(-1);
+  setText(byId("rate-in"), rateText(last?.in ?? 0));
+  setText(byId("rate-out"), rateText(last?.out ?? 0));
+  byId("rate-in").title = `${sizeText(status.bytes.in)} since the start`;
+  byId("rate-out").title = `${sizeText(status.bytes.out)} since the start`;
+  const free = Math.max(0, status.free_bytes);
+  setText(byId("free"), sizeText(free));
+  const meter = /** @type {HTMLMeterElement} */ (byId("free-line"));
+  meter.max = Math.max(1, free + status.files.held_bytes);
+  meter.value = status.files.held_bytes;
+  meter.title = `${sizeText(status.files.held_bytes)} kept here`;
+  drawSpark(/** @type {HTMLCanvasElement} */ (byId("spark-in")), live.rates.map((rate) => rate.in));
+  drawSpark(
+    /** @type {HTMLCanvasElement} */ (byId("spark-out")),
+    live.rates.map((rate) => rate.out),
+  );
+  drawWarning(status);
+}
+
+/** @param {import("./types.d.ts").StatusRow} status @returns {[string, string]} */
+function stateOf(status) {
+  if (live.isGone) return ["failed", "away"];
+  if (status.synchronized) return ["good", "synchronized"];
+  return status.peers > 0 ? ["risk", "joining…"] : ["risk", "alone"];
+}
+
+/** What is wrong with the whole, and what to do about it. @param {import("./types.d.ts").StatusRow} status */
+function drawWarning(status) {
+  const line = byId("warning");
+  const words = warningOf(status);
+  line.hidden = words === "";
+  setText(line, words);
+}
+
+/** @param {import("./types.d.ts").StatusRow} status */
+function warningOf(status) {
+  if (status.free_bytes <= 0) {
+    return "The disk is full: nothing can be fetched or shared. Delete files here, or make room on the disk.";
+  }
+  if (status.free_bytes < LOW_BYTES) {
+    return `Only ${
+      sizeText(status.free_bytes)
+    } are left on the disk. Larger files cannot be fetched.`;
+  }
+  if (status.peers === 0 && status.bootstraps.length > 0) {
+    return `No answer from ${
+      status.bootstraps.join(", ")
+    } yet. It is asked again every few seconds; check that it runs and that its port is open.`;
+  }
+  return "";
+}
+
+/** @param {HTMLCanvasElement} canvas @param {readonly number[]} values */
+function drawSpark(canvas, values) {
+  const { clientWidth: width, clientHeight: height } = canvas;
+  if (width === 0) return;
+  const scale = devicePixelRatio;
+  canvas.width = width * scale;
+  canvas.height = height * scale;
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  pen.scale(scale, scale);
+  const last = values.slice(-SPARK_SECONDS);
+  const most = Math.max(1, ...last);
+  pen.beginPath();
+  for (let second = 0; second < SPARK_SECONDS; second++) {
+    const value = last[second - (SPARK_SECONDS - last.length)] ?? 0;
+    const x = second / (SPARK_SECONDS - 1) * width;
+    pen.lineTo(x, height - 1 - value / most * (height - 3));
+  }
+  pen.strokeStyle = colour("accent");
+  pen.lineWidth = 1.5;
+  pen.stroke();
+  pen.lineTo(width, height);
+  pen.lineTo(0, height);
+  pen.globalAlpha = 0.12;
+  pen.fillStyle = colour("accent");
+  pen.fill();
+}
+
+function drawGone() {
+  document.body.classList.toggle("gone", live.isGone);
+  byId("absent").hidden = !live.isGone;
+  draw();
+}
+
+export function startFigures() {
+  byId("address").addEventListener("click", () => {
+    if (live.status) copy(addressText(live.status), "address");
+  });
+  when(["status"], draw);
+  when(["gone"], drawGone);
+}
+
+/** The line that starts another peer beside this one. @param {import("./types.d.ts").StatusRow} status */
+export const startLine = (status) => `p2p-peer NAME 8117 8118 --bootstrap ${addressText(status)}`;
+
+/** For titles of tabs: what one would want to know from afar. */
+export const tabTitle = () =>
+  live.status ? `${live.status.peerId} · ${plural(live.status.peers, "peer")}` : "p2p-peer";

@@ -1,0 +1,168 @@
+// @ts-check
+// One file as a row: what it is, how safe it is, and the one thing most wanted of it.
+
+import { contentPath, fetchFile } from "./actions.js";
+import { h, icon, put, setText } from "./dom.js";
+import { bytesOf, secondsOf } from "./filelist.js";
+import { live } from "./live.js";
+import { place } from "./place.js";
+import { holdersText, pipsText, safetyKind, safetyText } from "./safety.js";
+import { addressText, agoText, exactText, sizeText, visible } from "./words.js";
+
+/** @typedef {import("./types.d.ts").FileRow} FileRow */
+
+/** A new row is lit so long. */
+const LIT_MS = 2_000;
+
+/**
+ * An empty row and what fills it; only what differs is written.
+ * @param {string} fileId
+ */
+export function fileRow(fileId) {
+  const name = h("button", { type: "button", class: "name", tabindex: -1 }, h("bdi", {}));
+  const mark = h("span", { class: "mark" });
+  const size = h("td", { class: "num" });
+  const owner = h("td", { class: "owner" });
+  const time = h("td", { class: "time" });
+  const pips = h("span", { class: "pips", "aria-hidden": "true" });
+  const words = h("span", { class: "words" });
+  const act = h("td", { class: "acts" });
+  const element = h(
+    "tr",
+    { class: "row", "data-id": fileId, tabindex: -1 },
+    h("td", { class: "file" }, name, mark),
+    size,
+    owner,
+    time,
+    h("td", { class: "safe" }, pips, words),
+    act,
+  );
+  if (performance.now() - (live.arrivedMs.get(fileId) ?? -Infinity) < LIT_MS) {
+    element.classList.add("lit");
+    setTimeout(() => element.classList.remove("lit"), LIT_MS);
+  }
+  let drawn = "";
+
+  /** @param {FileRow} file @param {{ index: number, isCursor: boolean, isThere: boolean }} where */
+  function update(file, { index, isCursor, isThere }) {
+    element.setAttribute("aria-rowindex", String(index + 2));
+    element.tabIndex = isCursor ? 0 : -1;
+    setText(time, agoText(secondsOf(file), Date.now() / 1000));
+    const fetching = fetchOf(file.file_id);
+    const key = JSON.stringify([file, fetching?.done_bytes, isThere]);
+    if (key === drawn) return;
+    drawn = key;
+    element.classList.toggle("away", !isThere);
+    setText(name.firstElementChild, visible(file.file_name));
+    name.title = visible(file.file_name);
+    drawMark(mark, file);
+    setText(size, sizeText(bytesOf(file)));
+    size.title = file.size_bytes === undefined
+      ? "as the owner told it"
+      : `${file.size_bytes.toLocaleString("en")} bytes`;
+    setText(owner, visible(file.file_owner, 40));
+    owner.title = visible(file.file_owner);
+    time.title = exactText(secondsOf(file));
+    setText(pips, fetching ? "" : pipsText(file));
+    setText(words, isThere ? fetching ? fetchText(fetching) : safetyText(file) : "Deleted");
+    words.className = `words ${fetching || !isThere ? "" : safetyKind(file)}`;
+    words.title = holdersText(file);
+    drawAct(act, file, fetching !== undefined);
+  }
+
+  return { element, update };
+}
+
+/** @param {Element} mark @param {FileRow} file */
+function drawMark(mark, file) {
+  put(
+    mark,
+    ...file.has_copy
+      ? [
+        h("span", { class: "good", title: "content matches its id", "aria-hidden": "true" }, "✓"),
+        h("span", { class: "unseen" }, "kept here, content matches its id"),
+      ]
+      : [],
+  );
+}
+
+/** @param {Element} act @param {FileRow} file @param {boolean} isFetching */
+function drawAct(act, file, isFetching) {
+  const name = visible(file.file_name);
+  const id = file.file_id;
+  if (file.has_copy) {
+    put(
+      act,
+      h("a", {
+        class: "action",
+        href: contentPath(id),
+        download: "",
+        tabindex: -1,
+        title: "Download",
+        "aria-label": `Download ${name}`,
+      }, icon("download")),
+    );
+  } else if (file.peers_with_file.length > 0 && !isFetching) {
+    put(
+      act,
+      h("button", {
+        type: "button",
+        class: "action changing",
+        "data-act": "fetch",
+        tabindex: -1,
+        "aria-label": `Fetch ${name}`,
+        onclick: () => fetchFile(live.files.get(id) ?? file),
+      }, "Fetch"),
+    );
+  } else put(act);
+}
+
+/** The transfer that brings this file here, if one runs. @param {string} fileId */
+export function fetchOf(fileId) {
+  for (const transfer of live.transfers.values()) {
+    if (
+      transfer.file_id === fileId && transfer.state === "running" && transfer.direction === "in"
+    ) {
+      return transfer;
+    }
+  }
+}
+
+/** @param {import("./types.d.ts").TransferRow} transfer */
+function fetchText({ done_bytes, total_bytes }) {
+  return total_bytes
+    ? `Fetching, ${Math.floor(100 * Math.min(1, done_bytes / total_bytes))} %`
+    : "Fetching";
+}
+
+/** What stands in an empty table. */
+export function emptyText() {
+  const status = live.status;
+  if (place.q !== "") {
+    return [
+      h("p", {}, `Nothing fits "${visible(place.q)}".`),
+      h("p", {}, "Part of a name, an owner or an id finds it."),
+    ];
+  }
+  if (place.where === "mine") {
+    return [h("p", {}, "You share nothing yet. Drop a file anywhere on this page.")];
+  }
+  if (place.where === "risk") return [h("p", {}, "Every file has at least two holders.")];
+  if (place.where === "elsewhere") {
+    return [h("p", {}, "Everything the network knows is kept here.")];
+  }
+  if (place.where === "here") {
+    return [h("p", {}, "Nothing is kept here yet. Fetch a file, or drop one on this page.")];
+  }
+  return [
+    h("p", {}, "No files yet. Drop one anywhere on this page, or put it into the storage folder."),
+    status && status.peers === 0
+      ? h(
+        "p",
+        {},
+        "Files of others appear once a peer is there: ",
+        h("code", {}, addressText(status)),
+      )
+      : null,
+  ].filter((each) => each !== null);
+}

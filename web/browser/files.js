@@ -1,0 +1,276 @@
+// @ts-check
+// The table of files: search as one types, order, filters, and only the rows that can be seen.
+// Always holds: while somebody reads (the pointer or the focus is in the table) no row moves; what is new waits.
+
+import { askJson } from "./api.js";
+import { restoreFile } from "./actions.js";
+import { byId, h, isWriting, put, setText } from "./dom.js";
+import { emptyText, fileRow } from "./filerow.js";
+import { live, MAX_FILES, when } from "./live.js";
+import { go, place } from "./place.js";
+import { agoText, plural, sizeText, visible } from "./words.js";
+
+/** @typedef {import("./types.d.ts").FileRow} FileRow */
+/** @typedef {import("./types.d.ts").DeletedRow} DeletedRow */
+
+/** Rows drawn above and below what is seen. */
+const SPARE_ROWS = 8;
+/** Somebody who types is done for the moment. */
+const TYPING_MS = 150;
+const CLOCK_MS = 20_000;
+
+/** What is in the table, in order. @type {readonly FileRow[]} */
+let shown = [];
+let shownKey = "";
+/** Rows that are drawn, by id. @type {Map<string, ReturnType<typeof fileRow>>} */
+let rows = new Map();
+/** The row the keyboard is at. */
+let cursor = "";
+let isRead = false;
+/** Found by the peer, where it knows more than the page holds. @type {{ key: string, files: readonly FileRow[] }} */
+let found = { key: "", files: [] };
+
+const body = byId("file-rows");
+const scroller = byId("file-scroll");
+const search = /** @type {HTMLInputElement} */ (byId("search"));
+const above = h("tr", { class: "spacer", "aria-hidden": "true" });
+const below = h("tr", { class: "spacer", "aria-hidden": "true" });
+
+/** Finds what is to be shown and draws it. */
+function draw() {
+  if (!live.status) return;
+  drawTools();
+  if (place.where === "deleted") return;
+  const key = JSON.stringify([place.q, place.where, place.sort]);
+  const fits = fitting(key);
+  const waiting = isRead && key === shownKey ? hold(fits) : 0;
+  if (waiting === 0 && !(isRead && key === shownKey)) shown = fits;
+  if (key !== shownKey) scroller.scrollTop = 0;
+  shownKey = key;
+  const news = byId("news");
+  news.hidden = waiting === 0;
+  setText(news, `${waiting} new`);
+  const isAll = live.known <= live.files.size;
+  setText(
+    byId("file-count"),
+    fits.length === live.known
+      ? plural(live.known, "file")
+      : `${plural(fits.length, "file")} of ${live.known.toLocaleString("en")}${
+        isAll ? "" : `; the newest ${MAX_FILES.toLocaleString("en")} are listed, search finds all`
+      }`,
+  );
+  paint();
+}
+
+/** @param {string} key @returns {readonly FileRow[]} */
+function fitting(key) {
+  const own = live.status?.peerId ?? "";
+  if (found.key === key) return found.files.map((file) => live.files.get(file.file_id) ?? file);
+  return live.files.find(place, own);
+}
+
+/** Keeps the rows where they are, with what they say now; gives how many wait. @param {readonly FileRow[]} fits */
+function hold(fits) {
+  const known = new Set(shown.map(({ file_id }) => file_id));
+  shown = shown.map((file) => live.files.get(file.file_id) ?? file);
+  return fits.filter(({ file_id }) => !known.has(file_id)).length;
+}
+
+function rowHeight() {
+  return Number.parseFloat(getComputedStyle(scroller).getPropertyValue("--row")) || 40;
+}
+
+/** Draws the rows that can be seen, and keeps those that are there already. */
+function paint() {
+  const height = rowHeight();
+  const first = Math.max(0, Math.floor(scroller.scrollTop / height) - SPARE_ROWS);
+  const last = Math.min(
+    shown.length,
+    Math.ceil((scroller.scrollTop + scroller.clientHeight) / height) + SPARE_ROWS,
+  );
+  const next = new Map();
+  const elements = [above];
+  for (const [offset, file] of shown.slice(first, last).entries()) {
+    const row = rows.get(file.file_id) ?? fileRow(file.file_id);
+    const isThere = live.files.get(file.file_id) !== undefined || found.files.includes(file);
+    row.update(file, { index: first + offset, isCursor: isCursor(file, first + offset), isThere });
+    next.set(file.file_id, row);
+    elements.push(row.element);
+  }
+  elements.push(below);
+  above.style.height = `${first * height}px`;
+  below.style.height = `${(shown.length - last) * height}px`;
+  rows = next;
+  arrange(elements);
+  byId("file-table").setAttribute("aria-rowcount", String(shown.length + 1));
+  const empty = byId("file-empty");
+  empty.hidden = shown.length > 0;
+  if (shown.length === 0) put(empty, ...emptyText());
+}
+
+/** @param {FileRow} file @param {number} index */
+const isCursor = (file, index) =>
+  cursor === "" || !shown.some(({ file_id }) => file_id === cursor)
+    ? index === 0
+    : file.file_id === cursor;
+
+/** Puts the elements in their order with as few moves as possible: what has the focus stays. @param {Element[]} elements */
+function arrange(elements) {
+  const wanted = new Set(elements);
+  for (const child of [...body.children]) if (!wanted.has(child)) child.remove();
+  for (const [index, element] of elements.entries()) {
+    if (body.children[index] !== element) body.insertBefore(element, body.children[index] ?? null);
+  }
+}
+
+function drawTools() {
+  if (document.activeElement !== search && search.value !== place.q) search.value = place.q;
+  for (const chip of document.querySelectorAll("[data-where]")) {
+    chip.setAttribute("aria-pressed", String(chip.getAttribute("data-where") === place.where));
+  }
+  const key = place.sort.replace(/^-/, "");
+  for (const head of document.querySelectorAll("#file-table th[data-sort]")) {
+    const isSorted = head.getAttribute("data-sort") === key;
+    if (isSorted) {
+      head.setAttribute("aria-sort", place.sort.startsWith("-") ? "descending" : "ascending");
+    } else head.removeAttribute("aria-sort");
+  }
+  const isDeleted = place.where === "deleted";
+  byId("file-table-box").hidden = isDeleted;
+  byId("deleted").hidden = !isDeleted;
+  if (isDeleted) drawDeleted();
+}
+
+async function drawDeleted() {
+  const list = byId("deleted");
+  let files;
+  try {
+    ({ files } = /** @type {{ files: DeletedRow[] }} */ (await askJson("/api/v1/files/deleted")));
+  } catch {
+    return; // the head says that the peer is away
+  }
+  setText(byId("file-count"), plural(files.length, "file"));
+  put(
+    list,
+    files.length === 0
+      ? h("p", { class: "empty" }, "Nothing was deleted in the last 24 hours.")
+      : h(
+        "ul",
+        { class: "plain" },
+        ...files.map((file) =>
+          h(
+            "li",
+            {},
+            h("span", { class: "name" }, h("bdi", {}, visible(file.file_name))),
+            h(
+              "span",
+              {},
+              `${sizeText(file.size_bytes)} · deleted ${
+                agoText(file.deleted_at, Date.now() / 1000)
+              }`,
+            ),
+            h("button", {
+              type: "button",
+              class: "changing",
+              "aria-label": `Restore ${visible(file.file_name)}`,
+              onclick: () => restoreFile(file.file_id, file.file_name).then(drawDeleted),
+            }, "Restore"),
+          )
+        ),
+      ),
+  );
+}
+
+/** The file that the keyboard is at. */
+export const cursorFile = () =>
+  live.files.get(cursor) ?? shown.find(({ file_id }) => file_id === cursor) ?? shown[0];
+
+/** @param {number} step */
+export function moveCursor(step) {
+  if (shown.length === 0) return;
+  const at = shown.findIndex(({ file_id }) => file_id === cursor);
+  const next = Math.min(shown.length - 1, Math.max(0, at < 0 ? 0 : at + step));
+  setCursor(shown[next]?.file_id ?? "");
+  const height = rowHeight();
+  const head = scroller.querySelector("thead")?.clientHeight ?? 0;
+  if (next * height < scroller.scrollTop) scroller.scrollTop = next * height;
+  const bottom = (next + 1) * height + head - scroller.clientHeight;
+  if (bottom > scroller.scrollTop) scroller.scrollTop = bottom;
+  paint();
+  rows.get(cursor)?.element.focus({ preventScroll: true });
+}
+
+/** @param {string} fileId */
+export function setCursor(fileId) {
+  cursor = fileId;
+  paint();
+}
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let typing;
+
+/** Where the peer knows more than is held here, it is asked, once somebody stops typing. */
+function askForMore() {
+  clearTimeout(typing);
+  if (live.known <= live.files.size || place.q === "") return;
+  typing = setTimeout(async () => {
+    const { q, where, sort } = place;
+    const asked = new URLSearchParams({ q, sort, limit: "500" });
+    if (["here", "elsewhere", "mine"].includes(where)) asked.set("where", where);
+    const key = JSON.stringify([q, where, sort]);
+    const answer = await askJson(`/api/v1/files?${asked}`).catch(() => undefined);
+    if (!answer || place.q !== q) return;
+    found = { key, files: /** @type {{ files: FileRow[] }} */ (answer).files };
+    draw();
+  }, TYPING_MS);
+}
+
+export function startFiles() {
+  search.value = place.q;
+  byId("find").addEventListener("submit", (event) => event.preventDefault()); // without script it asks the server
+  search.addEventListener("input", () => {
+    go({ q: search.value });
+    draw(); // at once: this is what somebody waits for
+    askForMore();
+  });
+  for (const chip of document.querySelectorAll("[data-where]")) {
+    chip.addEventListener("click", () => go({ where: chip.getAttribute("data-where") ?? "all" }));
+  }
+  for (const head of document.querySelectorAll("#file-table th[data-sort]")) {
+    head.querySelector("button")?.addEventListener("click", () => {
+      const key = head.getAttribute("data-sort") ?? "";
+      const isDown = ["size", "time", "holders"].includes(key); // the most first
+      const turned = place.sort === key ? `-${key}` : place.sort === `-${key}` ? key : undefined;
+      go({ sort: turned ?? (isDown ? `-${key}` : key) });
+    });
+  }
+  scroller.addEventListener("scroll", () => requestAnimationFrame(paint), { passive: true });
+  new ResizeObserver(() => paint()).observe(scroller);
+  const free = () => {
+    isRead = false;
+    draw();
+  };
+  body.addEventListener("pointerenter", (event) => {
+    isRead ||= event.pointerType === "mouse";
+  });
+  body.addEventListener("pointerleave", free);
+  body.addEventListener("focusin", () => {
+    isRead = true;
+  });
+  body.addEventListener("focusout", (event) => {
+    if (!(event.relatedTarget instanceof Node && body.contains(event.relatedTarget))) free();
+  });
+  byId("news").addEventListener("click", () => {
+    free();
+    scroller.scrollTop = 0;
+  });
+  body.addEventListener("click", (event) => {
+    if (!(event.target instanceof Element) || event.target.closest("a, [data-act]")) return;
+    const id = event.target.closest("tr")?.dataset["id"];
+    if (!id || isWriting(event.target)) return;
+    setCursor(id);
+    go({ file: id }, { isStep: true });
+  });
+  setInterval(paint, CLOCK_MS);
+  when(["files", "transfers", "place", "session"], draw);
+}

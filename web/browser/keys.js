@@ -1,0 +1,69 @@
+// @ts-check
+// The keyboard: letters are commands unless somebody writes.
+
+import { copy, fetchFile, linkOf } from "./actions.js";
+import { byId, isWriting } from "./dom.js";
+import { cursorFile, moveCursor } from "./files.js";
+import { go, place } from "./place.js";
+import { pick } from "./share.js";
+
+const help = /** @type {HTMLDialogElement} */ (byId("help"));
+
+/** @type {Readonly<Record<string, (event: KeyboardEvent) => void>>} */
+const commands = {
+  "/"() {
+    go({ tab: "files" });
+    byId("search").focus();
+  },
+  ArrowDown: () => moveCursor(1),
+  ArrowUp: () => moveCursor(-1),
+  Enter() {
+    const file = cursorFile();
+    if (file) go({ file: file.file_id }, { isStep: true });
+  },
+  f() {
+    const file = cursorFile();
+    if (file) fetchFile(file);
+  },
+  c() {
+    const file = cursorFile();
+    if (file) copy(linkOf(file.file_id), "link");
+  },
+  s: pick,
+  "?": () => help.showModal(),
+};
+
+/** @param {KeyboardEvent} event */
+function onKey(event) {
+  const { key, target } = event;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (target instanceof HTMLElement && target.id === "search") {
+    if (key === "Escape") target.blur();
+    if (key === "ArrowDown") {
+      event.preventDefault();
+      moveCursor(0);
+    }
+    return;
+  }
+  const isOpen = document.querySelector("dialog[open]") !== null;
+  if (isWriting(target) || (isOpen && key !== "c" && key !== "f")) return;
+  const isControl = target instanceof HTMLElement && target.matches("a, button, summary, canvas");
+  // A control keeps its own Enter, and a list that scrolls its arrows elsewhere than in the files.
+  if (key === "Enter" && isControl) return;
+  if (key.startsWith("Arrow") && place.tab !== "files") return;
+  const command = commands[key];
+  if (!command) return;
+  event.preventDefault();
+  command(event);
+}
+
+export function startKeys() {
+  addEventListener("keydown", onKey);
+  byId("show-help").addEventListener("click", () => help.showModal());
+  for (const button of help.querySelectorAll("button")) {
+    button.addEventListener("click", () => help.close());
+  }
+  help.addEventListener("click", (event) => {
+    if (event.target === help) help.close();
+  });
+}

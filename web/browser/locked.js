@@ -1,0 +1,23 @@
+// @ts-check
+// What runs where reading is private, until somebody is logged in.
+
+/** @param {string} text */
+function say(text) {
+  const line = document.getElementById("said");
+  if (line) line.textContent = text;
+}
+
+async function enter() {
+  const token = /^#token=([\w-]+)$/.exec(location.hash)?.[1];
+  if (token === undefined) return;
+  history.replaceState(null, "", location.pathname);
+  const answer = await fetch("/api/v1/session", { method: "POST", body: JSON.stringify({ token }) })
+    .catch(() => undefined);
+  if (answer?.ok) return location.reload();
+  const { detail = "The peer does not answer", hint = "" } =
+    await answer?.json().catch(() => ({})) ?? {};
+  say(`${detail}. ${hint}`);
+}
+
+addEventListener("hashchange", enter);
+await enter();

@@ -1,0 +1,170 @@
+// @ts-check
+// Who holds which file, as a picture: a line for each peer, a column for each file, the ones at risk first. A file
+// with one holder is amber and one with none red, so that it stands out; words below say which.
+
+import { byId, colour, h, put, setText } from "./dom.js";
+import { live, when } from "./live.js";
+import { go } from "./place.js";
+import { holdersText, isAtRisk, safetyText } from "./safety.js";
+import { plural, visible } from "./words.js";
+
+/** @typedef {import("./types.d.ts").FileRow} FileRow */
+
+const LINE_PX = 18;
+const NAME_PX = 112;
+const MIN_COLUMN_PX = 4;
+const MAX_COLUMN_PX = 18;
+/** Lines of more peers would be a wall; the ones that hold most are shown. */
+const MAX_PEERS = 40;
+/** Drawn at most this often: it is a picture of what changes slowly. */
+const PAUSE_MS = 500;
+
+const canvas = /** @type {HTMLCanvasElement} */ (byId("matrix"));
+const tip = byId("matrix-tip");
+
+/** What is drawn. @type {{ peers: readonly string[], files: readonly FileRow[], column: number }} */
+let drawn = { peers: [], files: [], column: MAX_COLUMN_PX };
+let isWaiting = false;
+
+function drawSoon() {
+  if (isWaiting) return;
+  isWaiting = true;
+  setTimeout(() => {
+    isWaiting = false;
+    draw();
+  }, PAUSE_MS);
+}
+
+function draw() {
+  const { status } = live;
+  if (!status) return;
+  const width = canvas.parentElement?.clientWidth ?? 0;
+  if (width === 0) return;
+  const all = [...live.files.all].sort((a, b) =>
+    a.peers_with_file.length - b.peers_with_file.length || (a.file_name < b.file_name ? -1 : 1)
+  );
+  const peers = linesOf(status.peerId);
+  const column = Math.min(
+    MAX_COLUMN_PX,
+    Math.max(MIN_COLUMN_PX, (width - NAME_PX) / Math.max(1, all.length)),
+  );
+  const files = all.slice(0, Math.round((width - NAME_PX) / column));
+  drawn = { peers, files, column };
+  paint(width);
+  tell(all, files.length);
+}
+
+/** This peer first, then the others by name; of many, those that hold most. @param {string} own */
+function linesOf(own) {
+  const others = [...live.peers.values()].sort((a, b) => b.files - a.files).slice(0, MAX_PEERS - 1)
+    .map(({ peerId }) => peerId).filter((id) => id !== own).sort();
+  return [own, ...others];
+}
+
+/** @param {number} width */
+function paint(width) {
+  const { peers, files, column } = drawn;
+  const height = peers.length * LINE_PX;
+  const scale = devicePixelRatio;
+  canvas.style.height = `${height}px`;
+  canvas.width = Math.round(width * scale);
+  canvas.height = Math.round(height * scale);
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  pen.scale(scale, scale);
+  const [text, line, good, risk, failed] = ["text", "line", "good", "risk", "failed"].map(colour);
+  const gap = column > 6 ? 2 : 1;
+  pen.font = "12px system-ui";
+  pen.textBaseline = "middle";
+  for (const [index, peer] of peers.entries()) {
+    pen.fillStyle = text ?? "";
+    pen.fillText(visible(peer, 15), 0, index * LINE_PX + LINE_PX / 2, NAME_PX - 8);
+  }
+  for (const [place, file] of files.entries()) {
+    const holders = new Set(file.peers_with_file);
+    const x = NAME_PX + place * column;
+    for (const [index, peer] of peers.entries()) {
+      const isHeld = holders.has(peer);
+      const full = holders.size === 0 ? failed : holders.size === 1 ? risk : good;
+      pen.fillStyle = (isHeld ? full : holders.size === 0 ? failed : line) ?? "";
+      pen.globalAlpha = isHeld ? 1 : holders.size === 0 ? 0.25 : 0.5;
+      pen.fillRect(x, index * LINE_PX + 2, column - gap, LINE_PX - 4);
+    }
+  }
+  pen.globalAlpha = 1;
+}
+
+/** The same in words. @param {readonly FileRow[]} all @param {number} shown */
+function tell(all, shown) {
+  const none = all.filter((file) => file.peers_with_file.length === 0);
+  const one = all.filter((file) => file.peers_with_file.length === 1);
+  const words = byId("matrix-words");
+  const risk = none.length + one.length;
+  put(
+    words,
+    all.length === 0
+      ? "No files yet."
+      : risk === 0
+      ? h("span", {}, h("span", { class: "good" }, "✓"), ` Every file has at least two holders.`)
+      : h(
+        "span",
+        {},
+        one.length > 0 &&
+          h("span", { class: "risk" }, `● ${plural(one.length, "file")} with one holder`),
+        one.length > 0 && none.length > 0 && " · ",
+        none.length > 0 &&
+          h("span", { class: "failed" }, `○ ${plural(none.length, "file")} nobody has any more`),
+      ),
+  );
+  byId("show-risk").hidden = risk === 0;
+  setText(
+    byId("matrix-more"),
+    shown < all.length
+      ? `The ${shown.toLocaleString("en")} with the fewest holders of ${plural(all.length, "file")}`
+      : "",
+  );
+  canvas.setAttribute(
+    "aria-label",
+    `Which of ${plural(drawn.peers.length, "peer")} holds which of ${plural(all.length, "file")}: ${
+      plural(all.filter(isAtRisk).length, "file")
+    } at risk`,
+  );
+}
+
+/** @param {PointerEvent | MouseEvent} event */
+function fileAt(event) {
+  const { left } = canvas.getBoundingClientRect();
+  return drawn.files[Math.floor((event.clientX - left - NAME_PX) / drawn.column)];
+}
+
+export function startMatrix() {
+  canvas.addEventListener("pointermove", (event) => {
+    const file = event.clientX - canvas.getBoundingClientRect().left < NAME_PX
+      ? undefined
+      : fileAt(event);
+    tip.hidden = !file;
+    if (!file) return;
+    put(
+      tip,
+      h("b", {}, visible(file.file_name, 60)),
+      h("span", {}, safetyText(file)),
+      h("span", {}, holdersText(file)),
+    );
+    const x = event.clientX - canvas.getBoundingClientRect().left;
+    tip.style.left = `${Math.min(x, canvas.clientWidth - 200)}px`;
+    tip.style.top = `${canvas.clientHeight + 4}px`;
+  });
+  canvas.addEventListener("pointerleave", () => {
+    tip.hidden = true;
+  });
+  canvas.addEventListener("click", (event) => {
+    const file = fileAt(event);
+    if (file) go({ file: file.file_id }, { isStep: true });
+  });
+  byId("show-risk").addEventListener("click", () => {
+    go({ where: "risk", q: "", tab: "files", sort: "holders" }, { isStep: true });
+    byId("files").scrollIntoView();
+  });
+  new ResizeObserver(drawSoon).observe(/** @type {Element} */ (canvas.parentElement));
+  addEventListener("themechange", drawSoon);
+  when(["files", "peers", "place"], drawSoon);
+}

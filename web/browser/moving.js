@@ -1,0 +1,158 @@
+// @ts-check
+// Transfers: what runs, with how far and how fast; what was done a moment ago; what failed, why, and again.
+
+import { cancelTransfer, retryTransfer } from "./actions.js";
+import { byId, h, put, setText } from "./dom.js";
+import { live, when } from "./live.js";
+import { ownUploads } from "./share.js";
+import { durationText, progressText, rateText, visible } from "./words.js";
+
+/** @typedef {import("./types.d.ts").TransferRow} TransferRow */
+
+const DONE_SECONDS = 60;
+/** It begins to fade so long before it goes. */
+const FADE_SECONDS = 5;
+const MAX_SHOWN = 30;
+/** Of what was done a moment ago only the latest. */
+const MAX_DONE = 5;
+
+/** @type {Map<number, ReturnType<typeof transferRow>>} */
+const rows = new Map();
+/** Failed ones that somebody has seen. @type {Set<number>} */
+const putAway = new Set();
+
+function draw() {
+  const list = byId("transfers");
+  const nowSeconds = Date.now() / 1000;
+  const news = [...live.transfers.values()].filter((each) => isNews(each, nowSeconds));
+  // Running ones first, then the latest.
+  news.sort((a, b) => Number(b.state === "running") - Number(a.state === "running") || b.id - a.id);
+  const done = news.filter(({ state }) => state === "done").slice(MAX_DONE);
+  const shown = news.filter((each) => !done.includes(each)).slice(0, MAX_SHOWN);
+  const ids = new Set(shown.map(({ id }) => id));
+  for (const [id, row] of rows) {
+    if (ids.has(id)) continue;
+    row.element.remove();
+    rows.delete(id);
+  }
+  for (const [index, transfer] of shown.entries()) {
+    const row = rows.get(transfer.id) ?? transferRow(transfer);
+    rows.set(transfer.id, row);
+    row.update(transfer, nowSeconds);
+    if (list.children[index] !== row.element) {
+      list.insertBefore(row.element, list.children[index] ?? null);
+    }
+  }
+  const running = news.filter(({ state }) => state === "running").length;
+  byId("transfers-empty").hidden = shown.length > 0;
+  setText(
+    byId("transfers-more"),
+    news.length > shown.length ? `and ${news.length - shown.length} more` : "",
+  );
+  setText(byId("moving-count"), running > 0 ? String(running) : "");
+}
+
+/** @param {TransferRow} transfer @param {number} nowSeconds */
+function isNews({ id, kind, state, ended_at, file_name }, nowSeconds) {
+  if (kind === "upload" && ownUploads.has(file_name)) return false; // it stands under Share
+  if (state === "running") return true;
+  return state === "done" ? nowSeconds - (ended_at ?? 0) < DONE_SECONDS : !putAway.has(id);
+}
+
+/** @param {TransferRow} transfer */
+function transferRow({ id, file_name, direction }) {
+  const bar = h("progress", { "aria-label": `Progress of ${visible(file_name, 80)}` });
+  const words = h("p", { class: "words" });
+  const acts = h("div", { class: "acts" });
+  const title = h("bdi", {});
+  const element = h(
+    "li",
+    { class: "transfer", "data-transfer": id },
+    h(
+      "p",
+      { class: "name" },
+      h("span", { class: "way", "aria-hidden": "true" }, direction === "in" ? "↓" : "↑"),
+      title,
+    ),
+    acts,
+    bar,
+    words,
+  );
+  let state = "";
+
+  /** @param {TransferRow} transfer @param {number} nowSeconds */
+  function update(transfer, nowSeconds) {
+    const { done_bytes, total_bytes, ended_at } = transfer;
+    setText(title, visible(transfer.file_name, 120) || "a file");
+    if (transfer.state === "running") {
+      if (total_bytes) {
+        bar.max = total_bytes;
+        bar.value = done_bytes;
+      } else bar.removeAttribute("value");
+    }
+    setText(words, wordsOf(transfer));
+    const isFading = transfer.state === "done" &&
+      nowSeconds - (ended_at ?? 0) > DONE_SECONDS - FADE_SECONDS;
+    element.classList.toggle("fading", isFading);
+    if (state === transfer.state) return;
+    state = transfer.state;
+    element.classList.add(state);
+    bar.hidden = state !== "running";
+    words.className = `words ${state === "failed" ? "failed" : ""}`;
+    put(acts, ...actsOf(transfer));
+  }
+
+  return { element, update };
+}
+
+/** @param {TransferRow} transfer */
+function actsOf({ id, kind, state, file_id, file_name }) {
+  const name = visible(file_name, 80);
+  if (state === "running") {
+    return [button("Cancel", name, () => cancelTransfer(id), "changing")];
+  }
+  if (state === "done") return [];
+  const away = button("Put away", name, () => {
+    putAway.add(id);
+    draw();
+  }, "quiet");
+  if (kind !== "fetch" || file_id === "") return [away];
+  return [button("Retry", name, () => retryTransfer(id), "changing"), away];
+}
+
+/** @param {string} words @param {string} name @param {() => void} onclick @param {string} kind */
+const button = (words, name, onclick, kind) =>
+  h("button", { type: "button", class: kind, "aria-label": `${words}: ${name}`, onclick }, words);
+
+/** `12.4 of 80.0 MB · 9.1 MB/s · 8 s left · from eagle` @param {TransferRow} transfer */
+function wordsOf(transfer) {
+  const { done_bytes, total_bytes, state, seconds, why } = transfer;
+  const way = wayText(transfer);
+  if (state === "done") {
+    return `✓ ${progressText(done_bytes, null)} in ${durationText(seconds)} · ${way}`;
+  }
+  if (state === "cancelled") return `Cancelled · ${way}`;
+  if (state === "failed") return `✗ ${visible(why ?? "It failed", 300)}`;
+  const speed = live.speeds.get(transfer.id)?.bytesPerSecond ?? 0;
+  const left = total_bytes !== null && speed > 0 ? (total_bytes - done_bytes) / speed : undefined;
+  return [
+    progressText(done_bytes, total_bytes),
+    rateText(speed),
+    left === undefined ? "" : `${durationText(Math.max(0, left))} left`,
+    way,
+  ].filter((part) => part !== "").join(" · ");
+}
+
+/** @param {TransferRow} transfer */
+function wayText({ direction, kind, peer }) {
+  const name = visible(peer, 40);
+  if (kind === "upload") return `from browser ${name}`;
+  if (kind === "download") return `to browser ${name}`;
+  return direction === "in" ? `from ${name}` : `to ${name}`;
+}
+
+export function startMoving() {
+  put(byId("transfers")); // what the server wrote is drawn anew
+  setInterval(draw, 1_000);
+  when(["transfers", "session"], draw);
+}

@@ -1,0 +1,133 @@
+// @ts-check
+// The peers as a table: who, where, heard of when, what it holds, how it speaks, and what was refused of it.
+
+import { byId, h, put, setText } from "./dom.js";
+import { copy } from "./actions.js";
+import { startLine } from "./figures.js";
+import { live, when } from "./live.js";
+import { addressText, agoText, durationText, exactText, visible } from "./words.js";
+
+/** @typedef {import("./types.d.ts").PeerRow} PeerRow */
+
+/** After this part of the time until it is dropped, a peer is called quiet. */
+const QUIET_PART = 0.6;
+
+/** @type {Map<string, ReturnType<typeof peerRow>>} */
+const rows = new Map();
+
+/** 1 for a peer that was just heard, falling to 0 when it is about to be dropped. @param {PeerRow} peer */
+export function freshness({ last_seen }) {
+  const timeout = live.status?.peer_timeout_seconds ?? 60;
+  return Math.min(1, Math.max(0, 1 - (Date.now() / 1000 - last_seen) / timeout));
+}
+
+/** @param {PeerRow} peer */
+export const isQuiet = (peer) => freshness(peer) < 1 - QUIET_PART;
+
+function draw() {
+  const body = byId("peer-rows");
+  for (const [id, row] of rows) {
+    if (live.peers.has(id)) continue;
+    row.element.remove();
+    rows.delete(id);
+  }
+  const peers = [...live.peers.values()].sort((a, b) => a.peerId < b.peerId ? -1 : 1);
+  for (const [index, peer] of peers.entries()) {
+    const row = rows.get(peer.peerId) ?? peerRow();
+    rows.set(peer.peerId, row);
+    row.update(peer);
+    if (body.children[index] !== row.element) {
+      body.insertBefore(row.element, body.children[index] ?? null);
+    }
+  }
+  byId("peer-box").hidden = peers.length === 0;
+  byId("map-box").hidden = peers.length === 0;
+  drawEmpty(peers.length === 0);
+}
+
+/** @param {boolean} isEmpty */
+function drawEmpty(isEmpty) {
+  const place = byId("peer-empty");
+  place.hidden = !isEmpty;
+  if (!isEmpty || !live.status || place.dataset["drawn"]) return;
+  const line = startLine(live.status);
+  place.dataset["drawn"] = "yes";
+  put(
+    place,
+    h("p", {}, "No peers yet. Start another with"),
+    h(
+      "p",
+      { class: "line" },
+      h("code", {}, line),
+      h("button", { type: "button", onclick: () => copy(line, "line") }, "Copy"),
+    ),
+  );
+}
+
+function peerRow() {
+  const name = h("bdi", {});
+  const note = h("span", { class: "note" });
+  const address = h("code", {});
+  const seen = h("td", { class: "seen" });
+  const files = h("td", { class: "num" });
+  const kind = h("td", { class: "kind" });
+  const refused = h("td", { class: "refused" });
+  const element = h(
+    "tr",
+    {},
+    h("td", { class: "file" }, name, note),
+    h("td", {}, address),
+    seen,
+    files,
+    kind,
+    refused,
+  );
+
+  /** @param {PeerRow} peer */
+  function update(peer) {
+    element.dataset["peer"] = peer.peerId;
+    setText(name, visible(peer.peerId, 60));
+    setText(note, noteOf(peer));
+    note.className = `note ${peer.left_alone ? "risk" : ""}`;
+    setText(address, visible(addressText(peer)));
+    const quiet = isQuiet(peer);
+    setText(seen, `${quiet ? "quiet, " : ""}${agoText(peer.last_seen, Date.now() / 1000)}`);
+    seen.className = `seen ${quiet ? "risk" : ""}`;
+    seen.title = exactText(peer.last_seen);
+    element.classList.toggle("quiet-row", quiet);
+    setText(files, peer.files.toLocaleString("en"));
+    setText(kind, peer.extended ? "new" : "older");
+    kind.title = peer.extended
+      ? "It speaks the extensions of the protocol"
+      : "It speaks the plain protocol of the lab";
+    setText(refused, peer.refused === 0 ? "" : `${peer.refused} refused`);
+    refused.title = refusedText(peer);
+  }
+
+  return { element, update };
+}
+
+/** @param {PeerRow} peer */
+function noteOf({ bootstrap, left_alone }) {
+  if (left_alone) {
+    return `left alone for ${durationText(left_alone.seconds)}: it ${visible(left_alone.why)}`;
+  }
+  return bootstrap ? "bootstrap" : "";
+}
+
+/** Why messages of it were refused. @param {PeerRow} peer */
+export function refusedText({ peerId, refused }) {
+  const reasons = live.status?.refused_by_peer.find(({ peer }) => peer === peerId)?.reasons ?? {};
+  const list = Object.entries(reasons).map(([reason, count]) => `${count} ${visible(reason)}`);
+  return list.length > 0
+    ? `Refused: ${list.join(", ")}`
+    : refused > 0
+    ? `${refused} messages were refused`
+    : "";
+}
+
+export function startPeers() {
+  put(byId("peer-rows")); // what the server wrote is drawn anew
+  setInterval(draw, 1_000);
+  when(["peers", "status"], draw);
+}

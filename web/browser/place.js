@@ -1,0 +1,48 @@
+// @ts-check
+// Where one is on the page, kept in the hash of the address: reload and Back keep the view, and a link carries it.
+
+import { isSort } from "./filelist.js";
+import { tell } from "./live.js";
+
+export const TABS = ["files", "moving", "network", "share"];
+export const WHERES = ["all", "here", "elsewhere", "mine", "risk", "deleted"];
+
+const START = { tab: "files", q: "", where: "all", sort: "-time", file: "" };
+/** @typedef {typeof START} Place */
+
+/** @type {Place} */
+export const place = { ...START };
+
+/** Reads the address; what cannot be is as at the start. */
+function read() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  /** @param {string | null} value @param {readonly string[]} known @param {string} otherwise */
+  const one = (value, known, otherwise) => known.includes(value ?? "") ? value ?? "" : otherwise;
+  const sort = given.get("sort") ?? "";
+  Object.assign(place, {
+    tab: one(given.get("tab"), TABS, START.tab),
+    q: (given.get("q") ?? "").slice(0, 200),
+    where: one(given.get("where"), WHERES, START.where),
+    sort: isSort(sort) ? sort : START.sort,
+    file: /^[0-9a-f]{64}$/.exec(given.get("file") ?? "")?.[0] ?? START.file,
+  });
+  tell("place");
+}
+
+/** @param {Partial<Place>} change @param {{ isStep?: boolean }} [options] `isStep`: Back leads here again */
+export function go(change, { isStep = false } = {}) {
+  Object.assign(place, change);
+  const given = new URLSearchParams();
+  for (const [name, value] of Object.entries(place)) {
+    if (value !== START[/** @type {keyof Place} */ (name)]) given.set(name, value);
+  }
+  const address = given.size > 0 ? `#${given}` : location.pathname;
+  history[isStep ? "pushState" : "replaceState"](null, "", address);
+  tell("place");
+}
+
+export function startPlace() {
+  addEventListener("popstate", read);
+  addEventListener("hashchange", read);
+  read();
+}

@@ -1,0 +1,11 @@
+// What the page hears from the API, by the shapes that the API itself is checked with.
+
+import type { InferOutput } from "valibot";
+import type * as shapes from "../api/schemas.ts";
+
+export type FileRow = InferOutput<typeof shapes.FileShape>;
+export type PeerRow = InferOutput<typeof shapes.PeerShape>;
+export type TransferRow = InferOutput<typeof shapes.TransferShape>;
+export type StatusRow = InferOutput<typeof shapes.StatusShape>;
+export type SessionRow = InferOutput<typeof shapes.SessionShape>;
+export type DeletedRow = InferOutput<typeof shapes.DeletedShape>["files"][number];

@@ -1,0 +1,83 @@
+// @ts-check
+// Figures, times and names as people read them, on the page. The prompt and the page without script have the same
+// words (protocol/words.ts, protocol/text.ts); a test compares them. No DOM here.
+
+/** `12.4 MB`; units of 1,000. @param {number} bytes */
+export function sizeText(bytes) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  let value = bytes;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return unit === 0 ? `${Math.round(value)} B` : `${value.toPrecision(3)} ${units[unit]}`;
+}
+
+/** `9.1 MB/s`. @param {number} bytesPerSecond */
+export const rateText = (bytesPerSecond) => `${sizeText(bytesPerSecond)}/s`;
+
+/** `12.4 of 80.0 MB`. @param {number} done @param {number | null} total */
+export function progressText(done, total) {
+  if (total === null) return sizeText(done);
+  const [a, unitA] = sizeText(done).split(" ");
+  const [b, unitB] = sizeText(total).split(" ");
+  return unitA === unitB ? `${a} of ${b} ${unitB}` : `${a} ${unitA} of ${b} ${unitB}`;
+}
+
+/** `42 s`, `5 min`, `3 h`, `2 d`. @param {number} seconds */
+export function durationText(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5_400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 129_600) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} d`;
+}
+
+/** `3 h ago`; a time to come is a date. @param {number} seconds @param {number} nowSeconds Unix times */
+export function agoText(seconds, nowSeconds) {
+  const age = nowSeconds - seconds;
+  if (age < -5) return isoText(seconds).slice(0, 10);
+  return age < 2 ? "now" : `${durationText(age)} ago`;
+}
+
+/** `2025-04-09T03:29:12.000Z`, or words where there is no such date. @param {number} seconds */
+export function isoText(seconds) {
+  const date = new Date(seconds * 1000);
+  return Number.isNaN(date.getTime()) ? "invalid date" : date.toISOString();
+}
+
+/** The date in a long form of the reader's own. @param {number} seconds */
+export function exactText(seconds) {
+  const date = new Date(seconds * 1000);
+  return Number.isNaN(date.getTime())
+    ? "invalid date"
+    : date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+}
+
+/** `a1b2c3…9f0e`. @param {string} id */
+export const shortId = (id) => id.length <= 12 ? id : `${id.slice(0, 6)}…${id.slice(-4)}`;
+
+/** `1 file`, `3 files`. @param {number} count @param {string} one @param {string} [many] */
+export const plural = (count, one, many = `${one}s`) =>
+  `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+
+/** `a, b and c`. @param {readonly string[]} names */
+export function listText(names) {
+  return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}
+
+// Controls, formats (marks that change reading direction among them), line and paragraph separators.
+const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** Text of a stranger that cannot deceive: what cannot be seen stands as `\u{hex}`. @param {string} text */
+export function visible(text, maxChars = 200) {
+  const shown = text.toWellFormed().replace(
+    invisible,
+    (sign) => `\\u{${/** @type {number} */ (sign.codePointAt(0)).toString(16)}}`,
+  );
+  return shown.length <= maxChars ? shown : shown.slice(0, maxChars - 1).toWellFormed() + "…";
+}
+
+/** `host:port`, with brackets around IPv6. @param {{ host: string, port: number }} address */
+export const addressText = ({ host, port }) =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

@@ -1,0 +1,106 @@
+// The rows of the page as the server writes them: what script draws later, once, without what only script can do.
+// Whatever a peer named is text here, never markup.
+
+import { addressText } from "../../protocol/address.ts";
+import { durationText, sizeText } from "../../protocol/words.ts";
+import { timestampSeconds } from "../../protocol/fileid.ts";
+import { visible } from "../../protocol/text.ts";
+import { holdersText, pipsText, safetyKind, safetyText } from "../browser/safety.js";
+import { agoText, isoText, progressText, rateText } from "../browser/words.js";
+import type { ViewedFile, ViewedPeer, ViewedTransfer } from "../view.ts";
+
+export function FileRow({ viewed, now }: { readonly viewed: ViewedFile; readonly now: number }) {
+  const { file, held, holders } = viewed;
+  const safe = { has_copy: held, peers_with_file: holders };
+  const bytes = file.sizeBytes ?? Math.round(file.size * 1024 ** 2);
+  const seconds = timestampSeconds(file.timestamp);
+  const content = `/api/v1/files/${file.fileId}/content`;
+  return (
+    <tr class="row" data-id={file.fileId}>
+      <td class="file">
+        <span class="name" title={visible(file.name)}>
+          <bdi>{held ? <a href={content}>{visible(file.name)}</a> : visible(file.name)}</bdi>
+        </span>
+        <span class="mark">
+          {held && (
+            <>
+              <span class="good" title="content matches its id" aria-hidden="true">✓</span>
+              <span class="unseen">kept here, content matches its id</span>
+            </>
+          )}
+        </span>
+      </td>
+      <td class="num" title={file.sizeBytes === undefined ? undefined : `${bytes} bytes`}>
+        {sizeText(bytes)}
+      </td>
+      <td class="owner">{visible(file.owner, 40)}</td>
+      <td class="time" title={seconds === undefined ? undefined : isoText(seconds)}>
+        {seconds === undefined ? "invalid date" : agoText(seconds, now)}
+      </td>
+      <td class="safe">
+        <span class="pips" aria-hidden="true">{pipsText(safe)}</span>{" "}
+        <span class={`words ${safetyKind(safe)}`} title={holdersText(safe)}>
+          {safetyText(safe)}
+        </span>
+      </td>
+      <td class="acts"></td>
+    </tr>
+  );
+}
+
+export function PeerRow({ peer, now }: { readonly peer: ViewedPeer; readonly now: number }) {
+  const { leftAlone } = peer;
+  return (
+    <tr data-peer={peer.peerId}>
+      <td class="file">
+        <bdi>{visible(peer.peerId, 60)}</bdi>
+        <span class={`note ${leftAlone ? "risk" : ""}`}>
+          {leftAlone
+            ? `left alone for ${durationText(leftAlone.seconds)}: it ${visible(leftAlone.why)}`
+            : peer.bootstrap
+            ? "bootstrap"
+            : ""}
+        </span>
+      </td>
+      <td>
+        <code>{visible(addressText(peer))}</code>
+      </td>
+      <td class="seen" title={isoText(peer.lastSeen)}>{agoText(peer.lastSeen, now)}</td>
+      <td class="num">{peer.files.toLocaleString("en")}</td>
+      <td class="kind">{peer.extended ? "new" : "older"}</td>
+      <td class="refused">{peer.refused > 0 ? `${peer.refused} refused` : ""}</td>
+    </tr>
+  );
+}
+
+export function TransferRow({ transfer }: { readonly transfer: ViewedTransfer }) {
+  const { direction, peer, name, doneBytes, totalBytes, seconds, state, why } = transfer;
+  const way = `${direction === "in" ? "from" : "to"} ${visible(peer, 40)}`;
+  const speed = seconds > 0 ? doneBytes / seconds : 0;
+  const left = totalBytes === undefined || speed === 0
+    ? ""
+    : ` · ${durationText((totalBytes - doneBytes) / speed)} left`;
+  const words = state === "running"
+    ? `${progressText(doneBytes, totalBytes ?? null)} · ${rateText(speed)}${left} · ${way}`
+    : state === "done"
+    ? `✓ ${sizeText(doneBytes)} in ${durationText(seconds)} · ${way}`
+    : state === "failed"
+    ? `✗ ${visible(why ?? "It failed", 300)}`
+    : `Cancelled · ${way}`;
+  return (
+    <li class={`transfer ${state}`}>
+      <p class="name">
+        <span class="way" aria-hidden="true">{direction === "in" ? "↓" : "↑"}</span>
+        <bdi>{visible(name, 120) || "a file"}</bdi>
+      </p>
+      {state === "running" && (
+        <progress
+          value={doneBytes}
+          max={totalBytes}
+          aria-label={`Progress of ${visible(name, 80)}`}
+        />
+      )}
+      <p class={`words ${state === "failed" ? "failed" : ""}`}>{words}</p>
+    </li>
+  );
+}
