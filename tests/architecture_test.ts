@@ -46,10 +46,21 @@ interface Source {
 
 async function* sources(): AsyncIterable<Source> {
   for (
-    const folder of ["", "protocol/", "storage/", "web/", "web/api/", "view/", "door/", "cli/"]
+    const folder of [
+      "",
+      "protocol/",
+      "storage/",
+      "web/",
+      "web/api/",
+      "web/page/",
+      "web/browser/",
+      "view/",
+      "door/",
+      "cli/",
+    ]
   ) {
     for await (const { name, isFile } of Deno.readDir(new URL(folder, root))) {
-      if (!isFile || !name.endsWith(".ts")) continue;
+      if (!isFile || !/\.(ts|tsx|js)$/.test(name)) continue;
       const path = folder + name;
       yield { path, text: await Deno.readTextFile(new URL(path, root)) };
     }
@@ -64,7 +75,7 @@ function codeOf(text: string): string {
     .replaceAll(/\/\/.*$/gm, "");
 }
 
-const roomOf = (path: string) => path.split("/")[0]!.replace(/\.ts$/, "");
+const roomOf = (path: string) => path.split("/")[0]!.replace(/\.tsx?$/, "");
 
 function importsOf(text: string): string[] {
   return [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1]!);
@@ -93,6 +104,10 @@ Deno.test("Nothing is imported from registries that closed networks cannot reach
   assert.deepEqual(targets.filter((target) => /^(jsr:|https?:)/.test(target)), []);
   for (const target of Object.values<string>(config.imports)) {
     assert.match(target, /^npm:.+@\d+\.\d+\.\d+$/, "Dependencies are pinned");
+  }
+  const browser = JSON.parse(await Deno.readTextFile(new URL("web/browser/deno.json", root)));
+  for (const [name, target] of Object.entries(browser.imports)) {
+    assert.equal(target, config.imports[name], `${name} is checked in the version that is served`);
   }
 });
 

@@ -32,13 +32,13 @@ import share from "./browser/share.js" with { type: "text" };
 import shell from "./browser/shell.js" with { type: "text" };
 import theme from "./browser/theme.js" with { type: "text" };
 import words from "./browser/words.js" with { type: "text" };
-import d3Dispatch from "npm:d3-dispatch@3.0.2" with { type: "text" };
-import d3Force from "npm:d3-force@3.0.1" with { type: "text" };
-import d3Quadtree from "npm:d3-quadtree@3.0.2" with { type: "text" };
-import d3Timer from "npm:d3-timer@3.0.2" with { type: "text" };
-import uplotScript from "npm:uplot@1.6.32/dist/uPlot.iife.min.js" with { type: "text" };
-import uplotStyle from "npm:uplot@1.6.32/dist/uPlot.min.css" with { type: "text" };
-import uqr from "npm:uqr@0.1.3" with { type: "text" };
+import d3Dispatch from "d3-dispatch" with { type: "text" };
+import d3Force from "d3-force" with { type: "text" };
+import d3Quadtree from "d3-quadtree" with { type: "text" };
+import d3Timer from "d3-timer" with { type: "text" };
+import uplotScript from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
+import uplotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
+import uqr from "uqr" with { type: "text" };
 
 /** Our modules by the name they import each other by. */
 const OWN: Readonly<Record<string, string>> = {

@@ -6,7 +6,6 @@
 import type { MiddlewareHandler } from "hono";
 import { canonicalIp } from "../protocol/address.ts";
 import { visible } from "../protocol/text.ts";
-import { IMPORT_MAP_HASH } from "./assets.ts";
 import { problem } from "./problem.ts";
 
 /** Refuses requests whose Host is neither an address, nor localhost, nor one of `names` (lower case). */
@@ -60,15 +59,17 @@ function isSameOrigin(origin: string, host: string | undefined): boolean {
   return host !== undefined && match?.[1]?.toLowerCase() === host.toLowerCase();
 }
 
-/** The only thing inline is the import map of the page, known by its hash. */
-const SELF_ONLY =
-  `default-src 'none'; script-src 'self' ${IMPORT_MAP_HASH}; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
+/** The policy of a page whose scripts are files of ours, and besides only what is named, such as by its hash. */
+export const contentPolicy = (...scripts: string[]) =>
+  `default-src 'none'; script-src ${
+    ["'self'", ...scripts].join(" ")
+  }; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
 
 /** Nothing inline, nothing from elsewhere, in no frame. */
 export const securityHeaders: MiddlewareHandler = async (c, next) => {
   await next();
   const headers: Record<string, string> = {
-    "content-security-policy": SELF_ONLY,
+    "content-security-policy": contentPolicy(),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",

@@ -38,6 +38,8 @@ Deno.test("the status tells who this is and how it goes", async () => {
     version: "9.9.9",
     uptime_seconds: 61,
     synchronized: true,
+    bootstraps: [],
+    peer_timeout_seconds: 60,
     peers: 1,
     files: { known: 3, held: 2, held_bytes: 1234 },
     bytes: { in: 10, out: 20 },

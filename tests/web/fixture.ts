@@ -134,6 +134,7 @@ export const TOKEN = "t".repeat(43);
 export const BEARER = { authorization: `Bearer ${TOKEN}` };
 
 export interface Made {
+  readonly app: ReturnType<typeof createApp>;
   /** Asks as from `ip`. */
   readonly request: (path: string, init?: RequestInit, ip?: string) => Promise<Response>;
   readonly errors: Error[];
@@ -281,7 +282,7 @@ export function appOver(parts: Parts = {}): Made {
   });
   const request = async (path: string, init?: RequestInit, ip = "127.0.0.1") =>
     await app.request(path.startsWith("http") ? path : BASE + path, init, { ip });
-  return { request, ...made };
+  return { app, request, ...made };
 }
 
 /** An application that holds one file, and the path of its content. */

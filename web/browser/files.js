@@ -18,6 +18,8 @@ const SPARE_ROWS = 8;
 /** Somebody who types is done for the moment. */
 const TYPING_MS = 150;
 const CLOCK_MS = 20_000;
+/** Somebody whose pointer left the table may be on the way to the button, or back. */
+const LEAVE_MS = 1_500;
 
 /** What is in the table, in order. @type {readonly FileRow[]} */
 let shown = [];
@@ -82,6 +84,7 @@ function rowHeight() {
 
 /** Draws the rows that can be seen, and keeps those that are there already. */
 function paint() {
+  if (!live.status) return; // until it is known, what the server wrote stands
   const height = rowHeight();
   const first = Math.max(0, Math.floor(scroller.scrollTop / height) - SPARE_ROWS);
   const last = Math.min(
@@ -246,19 +249,27 @@ export function startFiles() {
   }
   scroller.addEventListener("scroll", () => requestAnimationFrame(paint), { passive: true });
   new ResizeObserver(() => paint()).observe(scroller);
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let leaving;
   const free = () => {
+    clearTimeout(leaving);
     isRead = false;
     draw();
   };
   body.addEventListener("pointerenter", (event) => {
+    clearTimeout(leaving);
     isRead ||= event.pointerType === "mouse";
   });
-  body.addEventListener("pointerleave", free);
+  body.addEventListener("pointerleave", () => {
+    clearTimeout(leaving);
+    leaving = setTimeout(free, LEAVE_MS);
+  });
   body.addEventListener("focusin", () => {
     isRead = true;
   });
   body.addEventListener("focusout", (event) => {
-    if (!(event.relatedTarget instanceof Node && body.contains(event.relatedTarget))) free();
+    const isOut = !(event.relatedTarget instanceof Node && body.contains(event.relatedTarget));
+    if (isOut) setTimeout(free); // a row that is being taken away loses the focus too: not in the middle of that
   });
   byId("news").addEventListener("click", () => {
     free();

@@ -167,12 +167,12 @@ function Figures({ view }: Pick<Props, "view">) {
       <li class="rate">
         <b id="rate-in">{sizeText(bytes.in)}</b>
         <span>in</span>
-        <canvas id="spark-in" aria-hidden="true"></canvas>
+        <canvas id="spark-in" class="scripted" aria-hidden="true"></canvas>
       </li>
       <li class="rate">
         <b id="rate-out">{sizeText(bytes.out)}</b>
         <span>out</span>
-        <canvas id="spark-out" aria-hidden="true"></canvas>
+        <canvas id="spark-out" class="scripted" aria-hidden="true"></canvas>
       </li>
       <li class="free">
         <b id="free">{sizeText(free)}</b>

@@ -51,7 +51,7 @@ export function FileRow({ viewed, now }: { readonly viewed: ViewedFile; readonly
 export function PeerRow({ peer, now }: { readonly peer: ViewedPeer; readonly now: number }) {
   const { leftAlone } = peer;
   return (
-    <tr data-peer={peer.peerId}>
+    <tr>
       <td class="file">
         <bdi>{visible(peer.peerId, 60)}</bdi>
         <span class={`note ${leftAlone ? "risk" : ""}`}>

@@ -3,16 +3,21 @@
 import type { Context } from "hono";
 import * as v from "valibot";
 import { FilesQuery } from "../api/schemas.ts";
+import { IMPORT_MAP_HASH } from "../assets.ts";
+import { contentPolicy } from "../guard.ts";
 import type { Env, Login } from "../login.ts";
 import type { View } from "../view.ts";
 import { DocsPage } from "./docs.tsx";
 import { LockedPage } from "./locked.tsx";
 import { StatusPage } from "./page.tsx";
 
+/** All that is inline is the import map, known by its hash. */
+const POLICY = { "content-security-policy": contentPolicy(IMPORT_MAP_HASH) };
+
 /** The page, or what stands in its place until a login; `now` is Unix time. */
 export function servePage(c: Context<Env>, view: View, login: Login, now: number) {
   if (login.options.isPrivate && !login.isIn(c)) return c.html(<LockedPage />, 401);
-  return c.html(<StatusPage view={view} query={queryOf(c)} now={now} />);
+  return c.html(<StatusPage view={view} query={queryOf(c)} now={now} />, 200, POLICY);
 }
 
 /** `document` is the OpenAPI document. */

@@ -1,0 +1,89 @@
+// The page for everybody: axe-core looks for what a screen reader, a keyboard or weak eyes would stumble over, in light
+// and dark, wide and small, with details and help open, and where nothing is there.
+
+import { deepStrictEqual } from "node:assert/strict";
+import axe from "axe-core/axe.min.js" with { type: "text" };
+import type { Page } from "playwright-core";
+import { browserTest, rowOf } from "./chromium.ts";
+import { filesOf, peersOf, Served } from "./served.ts";
+import { peerOf, transferOf } from "../web/fixture.ts";
+
+/** What is found, but for what is of small or moderate weight. */
+async function found(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate<{
+    violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[];
+  }>("axe.run(document, { resultTypes: ['violations'] })");
+  return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
+    .flatMap(({ id, nodes }) =>
+      nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 200)} ${failureSummary}`)
+    );
+}
+
+const soon = () => Date.now() / 1000;
+
+browserTest(
+  "axe-core finds nothing serious, in either theme, wide and small, with what opens over the page",
+  async (scene) => {
+    const transfers = [
+      transferOf({ id: 1, totalBytes: 1e6 }),
+      transferOf({
+        id: 2,
+        state: "failed",
+        why: "eagle sent bytes that do not match",
+        endedAt: soon(),
+      }),
+      transferOf({ id: 3, state: "done", endedAt: soon() }),
+    ];
+    const peers = [
+      ...peersOf(6),
+      peerOf({ peerId: "quiet", lastSeen: soon() - 55 }),
+      peerOf({ peerId: "liar", lastSeen: soon(), leftAlone: { seconds: 90, why: "sent rubbish" } }),
+    ];
+    await using served = Served.start({
+      files: filesOf(60),
+      peers,
+      transfers,
+      status: { bootstraps: ["eagle:8999"], peers: 8 },
+    });
+    for (const scheme of ["light", "dark"] as const) {
+      for (const [width, height] of [[1440, 900], [360, 740]] as const) {
+        const page = await scene.open(served.link, { scheme, width, height });
+        const where = `${scheme} ${width}`;
+        await page.waitForSelector("body.may-change");
+        await rowOf(page, "report-59.pdf").waitFor();
+        deepStrictEqual(await found(page), [], where);
+        if (width === 360) {
+          for (const tab of ["Moving", "Network", "Share"]) {
+            await page.getByRole("navigation").getByRole("button", { name: tab }).click();
+            await page.waitForSelector(`[data-tab=${tab.toLowerCase()}]`);
+            deepStrictEqual(await found(page), [], `${where} ${tab}`);
+          }
+          await page.getByRole("navigation").getByRole("button", { name: "Files" }).click();
+        }
+        await rowOf(page, "report-57.pdf").click();
+        await page.locator("#sheet[open]").waitFor();
+        deepStrictEqual(await found(page), [], `${where} details`);
+        await page.getByRole("button", { name: "Close" }).click();
+        await page.keyboard.press("?");
+        await page.locator("#help[open]").waitFor();
+        deepStrictEqual(await found(page), [], `${where} help`);
+      }
+    }
+  },
+);
+
+browserTest(
+  "axe-core finds nothing serious on the empty page, without script, and on the pages of text",
+  async (scene) => {
+    await using served = Served.start({ status: { synchronized: false, peers: 0, freeBytes: 0 } });
+    const empty = await scene.open(served.base);
+    await empty.getByText("The disk is full").waitFor();
+    deepStrictEqual(await found(empty), []);
+    deepStrictEqual(await found(await scene.open(`${served.base}/api/docs`)), []);
+    await using locked = Served.start({ options: { isPrivate: true } });
+    const closed = await scene.open(locked.base);
+    scene.forgive(/401/);
+    deepStrictEqual(await found(closed), []);
+  },
+);

@@ -1,0 +1,135 @@
+// A real browser for tests of the page: Chromium of the system, driven by playwright-core. Where there is none, the
+// tests say so and are skipped. Every page that a test opens is watched: an error in its console, or a request to any
+// other host, fails the test.
+
+import { deepStrictEqual } from "node:assert/strict";
+import fs from "node:fs";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { DEADLINE_MS } from "../process/program.ts";
+import { until } from "../wire/foreign.ts";
+import { SANITIZED } from "../process/together.ts";
+
+const EXECUTABLES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+
+function executable(): string | undefined {
+  const named = Deno.env.get("CHROMIUM");
+  return [...named ? [named] : [], ...EXECUTABLES].find((path) => fs.existsSync(path));
+}
+
+/** The driver looks at files that tell of Windows, which named permissions do not let it see: they are not there. */
+async function driver() {
+  const { existsSync } = fs;
+  const shy = (path: fs.PathLike) => {
+    try {
+      return existsSync(path);
+    } catch {
+      return false;
+    }
+  };
+  Object.assign(fs, { existsSync: shy });
+  return (await import("playwright-core")).chromium;
+}
+
+export interface Look {
+  readonly width?: number;
+  readonly height?: number;
+  readonly scheme?: "light" | "dark";
+  readonly script?: boolean;
+}
+
+/** The browser of one test. */
+export class Scene {
+  readonly #wrong: string[] = [];
+
+  constructor(readonly browser: Browser) {}
+
+  /** A page as somebody new opens it: its own cookies and storage. */
+  async open(url: string, look: Look = {}): Promise<Page> {
+    const { width = 1440, height = 900, scheme = "light", script = true } = look;
+    const options: BrowserContextOptions = {
+      viewport: { width, height },
+      colorScheme: scheme,
+      javaScriptEnabled: script,
+      reducedMotion: "reduce",
+      acceptDownloads: true,
+    };
+    const context = await this.browser.newContext(options);
+    context.setDefaultTimeout(DEADLINE_MS);
+    const page = await context.newPage();
+    const { host } = new URL(url);
+    page.on("request", (request) => {
+      const asked = new URL(request.url());
+      if (asked.host !== host && asked.protocol !== "blob:") {
+        this.#wrong.push(`asked ${request.url()}`);
+      }
+    });
+    page.on("pageerror", (error) => this.#wrong.push(error.stack ?? error.message));
+    page.on("console", (message) => {
+      if (message.type() === "error") this.#wrong.push(message.text());
+    });
+    page.on("dialog", (dialog) => {
+      this.#wrong.push(`a dialog said ${dialog.message()}`);
+      dialog.dismiss();
+    });
+    await page.goto(url);
+    return page;
+  }
+
+  /** Closes all pages, before the peers that they watch end. */
+  async leave(): Promise<void> {
+    for (const context of this.browser.contexts()) await context.close();
+  }
+
+  /** What the page says in its console when a peer goes away is no mistake. */
+  forgive(pattern: RegExp): void {
+    const left = this.#wrong.filter((text) => !pattern.test(text));
+    this.#wrong.splice(0, Infinity, ...left);
+  }
+
+  assertClean(): void {
+    deepStrictEqual(this.#wrong, []);
+  }
+}
+
+/** A test with a browser, or one that says that there is none. */
+export function browserTest(name: string, run: (scene: Scene) => Promise<void>): void {
+  const path = executable();
+  if (path === undefined) {
+    Deno.test({ name: `${name} (skipped: no browser)`, ignore: true, fn: () => {} });
+    return;
+  }
+  Deno.test(name, SANITIZED, async () => {
+    const chromium = await driver();
+    const browser = await chromium.launch({ executablePath: path, args: ["--no-sandbox"] });
+    try {
+      const scene = new Scene(browser);
+      await run(scene);
+      scene.assertClean();
+    } finally {
+      await browser.close();
+    }
+  });
+}
+
+/** A drop of a file from outside, as browsers tell of it. */
+export async function drop(page: Page, name: string, content: Uint8Array): Promise<void> {
+  const transfer = await page.evaluateHandle(([name, bytes]) => {
+    // deno-lint-ignore no-explicit-any
+    const { DataTransfer, File } = globalThis as any;
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([Uint8Array.from(bytes)], name));
+    return transfer;
+  }, [name, [...content]] as [string, number[]]);
+  await page.dispatchEvent("main", "dragover", { dataTransfer: transfer });
+  await page.waitForSelector("#drop:not([hidden])");
+  await page.dispatchEvent("main", "drop", { dataTransfer: transfer });
+}
+
+/** Waits until an expression is true in the page. (The driver's own way is against the page's policy.) */
+export async function holds(page: Page, expression: string): Promise<void> {
+  await until(`${expression} in the page`, () => page.evaluate<boolean>(expression), DEADLINE_MS);
+}
+
+/** The row of a file in the table of files, by the whole name. */
+export const rowOf = (page: Page, name: string) =>
+  page.locator("#file-rows tr.row", { has: page.getByText(name, { exact: true }) });

@@ -1,0 +1,162 @@
+// Numbers of the page, for the log: how soon something is seen, how long a search takes in 10,000 files, how soon a file
+// that is announced stands in a row elsewhere, how smooth 300 peers are, what it weighs. What depends on the machine is
+// told and not judged; what does not, is.
+
+import { ok, strictEqual } from "node:assert/strict";
+import type { Page } from "playwright-core";
+import { browserTest, holds, rowOf } from "./chromium.ts";
+import { filesOf, peersOf, Served } from "./served.ts";
+import { Folder } from "../process/folder.ts";
+import { start } from "../process/network.ts";
+
+/** Of page, modules, libraries, styles and drawings; without the lists, which depend on the network. */
+const MAX_PAGE_BYTES = 300_000;
+
+const tell = (text: string) => console.log(`figure: ${text}`);
+const median = (values: readonly number[]) =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+
+/** Bytes of all that was loaded but the lists, as they are behind any compression. */
+const WEIGHT =
+  `performance.getEntriesByType("resource").concat(performance.getEntriesByType("navigation"))
+  .filter(({ name }) => !name.includes("/api/"))
+  .reduce((sum, { decodedBodySize }) => sum + decodedBodySize, 0)`;
+
+const PAINT = `performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0`;
+
+browserTest("figures: weight of the page, with all its modules and libraries", async (scene) => {
+  await using served = Served.start({ files: filesOf(200), peers: peersOf(12) });
+  const page = await scene.open(served.link);
+  await rowOf(page, "report-198.pdf").click();
+  await holds(page, "document.querySelector('#sheet canvas')?.width > 100"); // the last library is here
+  await holds(page, "document.querySelector('#chart canvas') !== null");
+  const bytes = await page.evaluate<number>(WEIGHT);
+  tell(
+    `page weight ${bytes} bytes, first contentful paint ${
+      Math.round(await page.evaluate<number>(PAINT))
+    } ms`,
+  );
+  ok(bytes > 100_000 && bytes < MAX_PAGE_BYTES, `${bytes} bytes`);
+});
+
+/** Types each text into the search; ms until the rows are right, and until they are painted. */
+async function searched(page: Page, texts: readonly string[]): Promise<[number[], number[]]> {
+  const [right, painted]: [number[], number[]] = [[], []];
+  for (const text of texts) {
+    const [a, b] = await page.evaluate<[number, number]>(`new Promise((done) => {
+      const search = document.querySelector("#search");
+      search.value = ${JSON.stringify(text)};
+      const from = performance.now();
+      search.dispatchEvent(new Event("input"));
+      const rows = performance.now() - from;
+      requestAnimationFrame(() => setTimeout(() => done([rows, performance.now() - from])));
+    })`);
+    right.push(a);
+    painted.push(b);
+  }
+  return [right, painted];
+}
+
+browserTest("figures: search in 10,000 files, which draws only what is seen", async (scene) => {
+  await using served = Served.start({
+    files: filesOf(10_000),
+    status: { files: { known: 10_000, held: 3_334, heldBytes: 1 } },
+  });
+  const page = await scene.open(served.base);
+  await rowOf(page, "report-9999.pdf").waitFor();
+  const drawn = await page.evaluate<number>("document.querySelectorAll('#file-rows .row').length");
+  ok(drawn < 60, `${drawn} rows are drawn`);
+  const texts = ["r", "re", "report-1", "report-12", "report-123", "peer 3", "999", ""];
+  const [right, painted] = await searched(page, [...texts, ...texts, ...texts]);
+  const [a, b] = [median(right), median(painted)].map(Math.round);
+  tell(
+    `search in 10,000 files: rows after ${a} ms, most ${
+      Math.round(Math.max(...right))
+    } ms; painted after ${b} ms`,
+  );
+  await page.fill("#search", "report-1234");
+  await rowOf(page, "report-1234.pdf").waitFor();
+  await page.fill("#search", "");
+  // To the end and back, with rows that are the right ones there.
+  await page.evaluate("document.querySelector('#file-scroll').scrollTop = 1e9");
+  await rowOf(page, "report-0.pdf").waitFor();
+});
+
+browserTest(
+  "figures: 300 peers on the map, and what each frame takes while they find their places",
+  async (scene) => {
+    await using served = Served.start({
+      files: filesOf(50),
+      peers: peersOf(300),
+      status: { peers: 300 },
+    });
+    const page = await scene.open(served.base);
+    await page.locator("#peer-rows tr").nth(299).waitFor({ state: "attached" });
+    await page.locator("#map").scrollIntoViewIfNeeded();
+    const frames = await page.evaluate<number[]>(`new Promise((done) => {
+    const times = [];
+    let last = performance.now();
+    const frame = (now) => {
+      times.push(now - last);
+      last = now;
+      if (times.length < 120) requestAnimationFrame(frame);
+      else done(times);
+    };
+    requestAnimationFrame(frame);
+  })`);
+    tell(
+      `map of 300 peers: a frame takes ${median(frames).toFixed(1)} ms, the slowest of 120 ${
+        Math.max(...frames).toFixed(1)
+      } ms`,
+    );
+    const ink = await page.evaluate<number>(`(() => {
+    const map = document.querySelector("#map");
+    const { data } = map.getContext("2d").getImageData(0, 0, map.width, map.height);
+    return data.filter((value, index) => index % 4 === 3 && value > 200).length;
+  })()`);
+    ok(ink > 3_000, `${ink} pixels are drawn`);
+  },
+);
+
+browserTest(
+  "figures: from an announcement on one peer to the row on the page of another",
+  async (scene) => {
+    await using folder = await Folder.make();
+    const byHand = { args: ["--auto-fetch", "0"] };
+    await using eagle = await start(folder, "eagle", [], byHand);
+    await using hawk = await start(folder, "hawk", [eagle], byHand);
+    const [, token] = await eagle.waitForLine(/#token=(\S+)$/);
+    const page = await scene.open(`http://127.0.0.1:${hawk.httpPort}`);
+    await page.locator("#peer-rows tr", { hasText: "eagle" }).waitFor();
+    const took: number[] = [];
+    for (let round = 0; round < 9; round++) {
+      const name = `announced-${round}.txt`;
+      const seen = page.evaluate<number>(`new Promise((done) => {
+      const rows = document.querySelector("#file-rows");
+      new MutationObserver((_, observer) => {
+        if (!rows.textContent.includes("${name}")) return;
+        observer.disconnect();
+        done(Date.now());
+      }).observe(rows, { childList: true, subtree: true, characterData: true });
+    })`);
+      const from = Date.now();
+      const response = await fetch(
+        `http://127.0.0.1:${eagle.httpPort}/api/v1/files/by-name/${name}`,
+        {
+          method: "PUT",
+          headers: { authorization: `Bearer ${token}` },
+          body: name,
+        },
+      );
+      strictEqual(response.status, 201);
+      await response.body?.cancel();
+      took.push(await seen - from);
+    }
+    tell(
+      `from the upload of a small file on one peer to its row on the page of another: ${
+        median(took)
+      } ms, most ${Math.max(...took)} ms of ${took.length}`,
+    );
+    await scene.leave();
+  },
+);

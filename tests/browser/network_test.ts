@@ -1,0 +1,121 @@
+// Two real peers and a real browser: somebody logs in, drops a file on one, sees it appear and fetches it on the other,
+// and downloads the same bytes; a peer that is stopped fades and is dropped; the page survives its own peer's restart.
+
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { browserTest, drop, holds, rowOf } from "./chromium.ts";
+import { Folder, randomBytes } from "../process/folder.ts";
+import { start } from "../process/network.ts";
+import { Program } from "../process/program.ts";
+
+const base = (program: Program) => `http://127.0.0.1:${program.httpPort}`;
+
+async function linkOf(program: Program): Promise<string> {
+  const [, link] = await program.waitForLine(/^To share and delete in a browser, open (http:\S+)$/);
+  return link!;
+}
+
+const NAME = "Ünter süchung's 1.bin";
+const BY_HAND = { args: ["--auto-fetch", "0"] };
+
+browserTest(
+  "a file that is dropped on one peer appears, is fetched and downloaded on the other, byte for byte",
+  async (scene) => {
+    await using folder = await Folder.make();
+    await using eagle = await start(folder, "eagle", [], BY_HAND);
+    const here = await scene.open(await linkOf(eagle));
+    await here.waitForSelector("body.may-change");
+    const content = randomBytes(300_000);
+    await drop(here, NAME, content);
+    await here.locator("#uploads li").getByText("✓ Shared").waitFor();
+    await rowOf(here, NAME).getByText("Only here").waitFor();
+    await using hawk = await start(folder, "hawk", [eagle], BY_HAND);
+    const there = await scene.open(await linkOf(hawk));
+    await there.waitForSelector("body.may-change");
+    await here.locator("#peer-rows tr", { hasText: "hawk" }).waitFor();
+    await holds(here, `document.querySelector("#state-words").textContent === "synchronized"`);
+    const row = rowOf(there, NAME);
+    await row.getByText("Only on eagle").waitFor();
+    await row.getByRole("button", { name: "Fetch" }).click();
+    const link = row.getByRole("link", { name: "Download" });
+    await link.waitFor();
+    await row.getByText("Here and on 1 more").waitFor();
+    const downloading = there.waitForEvent("download");
+    await link.click();
+    const download = await downloading;
+    strictEqual(download.suggestedFilename(), NAME);
+    deepStrictEqual(await Deno.readFile(await download.path()), content);
+    // What is shared while the other is there appears there at once, or waits while the pointer is on a row.
+    await drop(here, "second.txt", randomBytes(10));
+    await there.getByRole("button", { name: "1 new" }).click();
+    await rowOf(there, "second.txt").waitFor();
+    await there.locator("#transfers li", { hasText: "from eagle" }).waitFor();
+    await scene.leave();
+  },
+);
+
+browserTest(
+  "what is deleted can be brought back, by the notice or from the list of deleted files",
+  async (scene) => {
+    await using folder = await Folder.make();
+    await using eagle = await start(folder, "eagle", [], BY_HAND);
+    const page = await scene.open(await linkOf(eagle));
+    await page.waitForSelector("body.may-change");
+    await drop(page, "notes.txt", randomBytes(10));
+    for (const isByNotice of [true, false]) {
+      await rowOf(page, "notes.txt").click();
+      await page.getByRole("button", { name: "Delete everywhere" }).click();
+      await rowOf(page, "notes.txt").waitFor({ state: "detached" });
+      if (isByNotice) await page.getByRole("button", { name: "Undo" }).click();
+      else {
+        await page.getByRole("button", { name: "Deleted", exact: true }).click();
+        await page.getByRole("button", { name: "Restore notes.txt" }).click();
+        await page.getByText("Nothing was deleted in the last 24 hours.").waitFor();
+        await page.getByRole("button", { name: "All", exact: true }).click();
+      }
+      await rowOf(page, "notes.txt").waitFor();
+    }
+    await scene.leave();
+  },
+);
+
+browserTest("a peer that is stopped goes quiet on the page, and is dropped", async (scene) => {
+  await using folder = await Folder.make();
+  const brisk = { args: ["--auto-fetch", "0", "--peer-timeout", "6"] };
+  await using eagle = await start(folder, "eagle", [], brisk);
+  await using hawk = await start(folder, "hawk", [eagle], brisk);
+  const page = await scene.open(base(eagle));
+  const row = page.locator("#peer-rows tr", { hasText: "hawk" });
+  await row.waitFor();
+  await hawk.stop("SIGKILL");
+  await row.getByText(/quiet, \d+ s ago/).waitFor();
+  await row.waitFor({ state: "detached" });
+  await page.getByText("No peers yet. Start another with").waitFor();
+  await scene.leave();
+});
+
+browserTest(
+  "the page says that its peer is away, greys out, and comes back by itself with what is true then",
+  async (scene) => {
+    await using folder = await Folder.make();
+    const eagle = await start(folder, "eagle", [], BY_HAND);
+    const { port, httpPort } = eagle;
+    const page = await scene.open(base(eagle));
+    await page.getByText("No peers yet").waitFor();
+    await eagle.stop();
+    await page.getByText("This peer does not answer.").waitFor();
+    await holds(page, `document.querySelector("#state-words").textContent === "away"`);
+    await Deno.writeFile(`${folder.path}/storage_eagle/while-away.txt`, randomBytes(9));
+    await using again = await Program.peer("eagle", ["--no-bootstrap", ...BY_HAND.args], {
+      cwd: folder.path,
+      port,
+      httpPort,
+    });
+    ok(again.isRunning);
+    await rowOf(page, "while-away.txt").waitFor();
+    strictEqual(await page.locator("#absent").isVisible(), false);
+    scene.forgive(
+      /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE/,
+    );
+    await scene.leave();
+  },
+);

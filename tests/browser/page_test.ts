@@ -1,0 +1,345 @@
+// The page in a real browser, over made-up peers: finding, ordering, the keyboard, small and dark screens, hostile
+// names, and what it says when nothing is there or the peer is away.
+
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { browserTest, drop, holds, rowOf } from "./chromium.ts";
+import { filesOf, peersOf, Served } from "./served.ts";
+import { fileOf, peerOf, transferOf } from "../web/fixture.ts";
+
+/** Names of the rows that are drawn, from the top. */
+const NAMES = "[...document.querySelectorAll('#file-rows .row .name')].map((e) => e.textContent)";
+
+browserTest(
+  "files are found as one types, ordered, filtered, and the view survives a reload",
+  async (scene) => {
+    await using served = Served.start({
+      files: filesOf(200),
+      peers: peersOf(12),
+      status: { files: { known: 200, held: 67, heldBytes: 9 } },
+    });
+    const page = await scene.open(served.base);
+    const names = () => page.evaluate<string[]>(NAMES);
+    await holds(page, "document.querySelector('#file-rows').children.length > 2");
+    strictEqual((await names())[0], "report-199.pdf", "the newest first");
+    await page.fill("#search", "report-12");
+    await holds(page, `${NAMES}.length === 11`);
+    match(await page.locator("#file-count").innerText(), /^11 files of 200$/);
+    await page.getByRole("button", { name: "Name", exact: true }).click();
+    await holds(page, `${NAMES}[0] === "report-12.pdf"`);
+    strictEqual(await page.locator("th[data-sort=name]").getAttribute("aria-sort"), "ascending");
+    await page.getByRole("button", { name: "Here", exact: true }).click();
+    await holds(page, `${NAMES}.length === 5`);
+    const here = await names();
+    deepStrictEqual(here, [
+      "report-12.pdf",
+      "report-120.pdf",
+      "report-123.pdf",
+      "report-126.pdf",
+      "report-129.pdf",
+    ]);
+    await page.reload();
+    await holds(page, `${NAMES}.length === 5`);
+    deepStrictEqual(await names(), here);
+    strictEqual(await page.inputValue("#search"), "report-12");
+    await page.fill("#search", "nothing like it");
+    await page.getByText('Nothing fits "nothing like it".').waitFor();
+    await page.fill("#search", "");
+    await page.getByRole("button", { name: "At risk" }).click();
+    await holds(page, `${NAMES}.length > 11`);
+    const words = await page.locator("#file-rows .words").allInnerTexts();
+    ok(words.every((text) => /^Only|^Nobody/.test(text)), words.join());
+  },
+);
+
+browserTest(
+  "the keyboard does it all: search, rows, details, link, fetch, share, help",
+  async (scene) => {
+    await using served = Served.start({ files: filesOf(60), peers: peersOf(3) });
+    const page = await scene.open(served.link);
+    await page.waitForSelector("body.may-change");
+    await holds(page, "document.querySelectorAll('#file-rows .row').length > 5");
+    await page.keyboard.press("/");
+    strictEqual(await page.evaluate("document.activeElement.id"), "search");
+    await page.keyboard.type("report-5");
+    await holds(page, `${NAMES}.length === 11`);
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowDown");
+    const at = await page.evaluate<string>(
+      "document.activeElement.querySelector('.name').textContent",
+    );
+    strictEqual(at, "report-58.pdf", "the second row has the focus");
+    const ring = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle");
+    strictEqual(ring, "solid", "and it is seen");
+    await page.keyboard.press("f");
+    await page.getByText("Fetching report-58.pdf").waitFor();
+    ok(served.made.done.includes(`fetch ${fileOf({ name: "report-58.pdf" }).fileId}`));
+    await page.keyboard.press("Enter");
+    await page.locator("#sheet[open] h2", { hasText: "report-58.pdf" }).waitFor();
+    match(page.url(), /#.*file=[0-9a-f]{64}/);
+    await page.keyboard.press("Escape");
+    await page.locator("#sheet:not([open])").waitFor({ state: "attached" });
+    await page.keyboard.press("?");
+    await page.locator("#help[open]").waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator("#help:not([open])").waitFor({ state: "attached" });
+    const chooser = page.waitForEvent("filechooser");
+    await page.keyboard.press("s");
+    ok((await chooser).isMultiple());
+  },
+);
+
+browserTest(
+  "Back closes the details that a press opened, and the link leads to them again",
+  async (scene) => {
+    await using served = Served.start({ files: filesOf(30) });
+    const page = await scene.open(served.base);
+    await rowOf(page, "report-27.pdf").click();
+    await page.locator("#sheet[open]").waitFor();
+    const link = page.url();
+    const id = fileOf({ name: "report-27.pdf" }).fileId;
+    strictEqual(await page.locator("#sheet code.whole").innerText(), id);
+    await holds(page, "document.querySelector('#sheet canvas')?.width > 100");
+    const isDrawn = await page.evaluate(`(() => {
+    const { width, height } = document.querySelector("#sheet canvas");
+    const { data } = document.querySelector("#sheet canvas").getContext("2d").getImageData(0, 0, width, height);
+    const dark = data.filter((value, index) => index % 4 === 0 && value < 128).length;
+    return dark > width * height / 5 && dark < width * height / 1.5;
+  })()`);
+    ok(isDrawn, "the code of its link is drawn");
+    await page.goBack();
+    await page.locator("#sheet:not([open])").waitFor({ state: "attached" });
+    const other = await scene.open(link);
+    await other.locator("#sheet[open] h2", { hasText: "report-27.pdf" }).waitFor();
+  },
+);
+
+browserTest(
+  "while somebody reads the table no row moves, and what is new waits behind a button",
+  async (scene) => {
+    const files = filesOf(40);
+    await using served = Served.start({ files });
+    const page = await scene.open(served.base);
+    await rowOf(page, "report-38.pdf").hover();
+    const names = () => page.evaluate<string[]>(NAMES);
+    const before = await names();
+    const fresh = ["new a.txt", "new b.txt", "new c.txt"].map((name, i) => ({
+      file: fileOf({ name, timestamp: { text: String(1_790_000_000 + i), quoted: false } }),
+      held: false,
+      holders: ["peer 1"],
+    }));
+    served.tellFiles(fresh);
+    await page.getByRole("button", { name: "3 new" }).waitFor();
+    deepStrictEqual((await names()).slice(0, 10), before.slice(0, 10));
+    // One that goes away stays in its place, as gone, until nobody reads any more.
+    served.tellFiles([], [fileOf({ name: "report-39.pdf" }).fileId]);
+    await rowOf(page, "report-39.pdf").getByText("Deleted").waitFor();
+    await page.getByRole("button", { name: "3 new" }).click();
+    await holds(page, `${NAMES}[0] === "new c.txt"`);
+    ok(!(await names()).includes("report-39.pdf"));
+  },
+);
+
+browserTest(
+  "at 360 pixels nothing scrolls sideways, everything is behind four tabs, and fingers find it",
+  async (scene) => {
+    const transfers = [
+      transferOf({
+        id: 1,
+        name: "a very long name of a file that does not fit in a line.tar.gz",
+        totalBytes: 1e9,
+      }),
+    ];
+    await using served = Served.start({ files: filesOf(80), peers: peersOf(12), transfers });
+    for (const scheme of ["light", "dark"] as const) {
+      const page = await scene.open(served.link, { width: 360, height: 740, scheme });
+      await page.waitForSelector("body.may-change");
+      for (const tab of ["Files", "Moving", "Network", "Share"]) {
+        await page.getByRole("navigation").getByRole("button", { name: tab }).click();
+        await page.waitForSelector(`[data-tab=${tab.toLowerCase()}]`);
+        const wide = await page.evaluate("document.documentElement.scrollWidth");
+        strictEqual(wide, 360, `${tab} scrolls sideways`);
+        const small = await page.evaluate<string[]>(
+          `[...document.querySelectorAll("button, a.action, input[type=search]")]
+        .filter((e) => e.checkVisibility({ visibilityProperty: true }) && !e.closest(".u-legend") && !e.matches(".row .name"))
+        .filter((e) => { const r = e.getBoundingClientRect(); return r.width > 1 && r.height < 44; })
+        .map((e) => e.outerHTML)`,
+        );
+        deepStrictEqual(small, [], `${tab} has targets that are too small`);
+      }
+      await page.getByRole("navigation").getByRole("button", { name: "Files" }).click();
+      await page.locator("#file-rows .row").first().click();
+      await page.locator("#sheet[open]").waitFor();
+      strictEqual(await page.evaluate("document.documentElement.scrollWidth"), 360);
+      await page.getByRole("button", { name: "Close" }).click();
+    }
+  },
+);
+
+browserTest(
+  "the theme is the system's until one is chosen, which a reload keeps",
+  async (scene) => {
+    await using served = Served.start({ files: filesOf(5) });
+    const page = await scene.open(served.base, { scheme: "dark" });
+    const ground = () => page.evaluate<string>("getComputedStyle(document.body).backgroundColor");
+    const dark = await ground();
+    const theme = page.getByRole("button", { name: /^Theme/ });
+    await theme.click();
+    await page.getByRole("button", { name: "Theme: light" }).waitFor();
+    const light = await ground();
+    ok(light !== dark, `${light} is not ${dark}`);
+    await page.reload();
+    strictEqual(await ground(), light);
+    await theme.click();
+    await page.getByRole("button", { name: "Theme: dark" }).waitFor();
+    strictEqual(await ground(), dark);
+  },
+);
+
+const HOSTILE = [
+  "<img src=x onerror=alert(1)>",
+  "<script>alert(1)</script>",
+  `"><svg onload=alert(1)>`,
+  "javascript:alert(1)",
+  "${alert(1)}{{alert(1)}}",
+  "evil\u202etxt.exe",
+  "x".repeat(400),
+];
+
+browserTest(
+  "threat 30: hostile names are text in the live page, in every place that shows one",
+  async (scene) => {
+    const files = HOSTILE.map((name) => ({
+      file: fileOf({ name, owner: name, sizeBytes: 5 }),
+      held: true,
+      holders: ["us", name],
+    }));
+    const peers = HOSTILE.map((peerId) =>
+      peerOf({
+        peerId,
+        host: peerId.slice(0, 40),
+        lastSeen: Date.now() / 1000,
+        leftAlone: { seconds: 9, why: peerId },
+      })
+    );
+    const transfers = HOSTILE.map((name, id) =>
+      transferOf({ id, name, peer: name, state: "failed", why: name, endedAt: Date.now() / 1000 })
+    );
+    await using served = Served.start({ files: [], peers: [], transfers });
+    const page = await scene.open(served.link);
+    await page.waitForSelector("body.may-change");
+    served.tellFiles(files);
+    served.tellPeers(peers);
+    for (const name of HOSTILE) {
+      const shown = name.replace("\u202e", "\\u{202e}");
+      await rowOf(page, shown.length > 200 ? `${"x".repeat(199)}…` : shown).first().waitFor();
+    }
+    strictEqual(await page.locator("#peer-rows tr").count(), HOSTILE.length);
+    strictEqual(await page.locator("#transfers li").count(), HOSTILE.length);
+    const made = await page.evaluate(
+      "document.querySelectorAll('main img, main script, main svg[onload]').length",
+    );
+    strictEqual(made, 0);
+    for (const name of HOSTILE.slice(0, 3)) {
+      await rowOf(page, name).click();
+      await page.locator("#sheet[open] h2").waitFor();
+      strictEqual(await page.locator("#sheet h2").innerText(), name);
+      strictEqual(await page.locator("#sheet img, #sheet script").count(), 0);
+      await page.keyboard.press("Escape");
+    }
+    // The picture of copies and the map tell of them under the pointer.
+    await page.locator("#matrix").scrollIntoViewIfNeeded();
+    await page.locator("#matrix").hover({ position: { x: 120, y: 8 } });
+    await page.locator("#matrix-tip:not([hidden])").waitFor();
+    strictEqual(await page.locator(".tip img, .tip script").count(), 0);
+  },
+);
+
+browserTest("without script the page is plain tables and a form that finds", async (scene) => {
+  await using served = Served.start({ files: filesOf(120), peers: peersOf(4) });
+  const page = await scene.open(served.base, { script: false });
+  strictEqual(await page.locator("#file-rows .row").count(), 50);
+  strictEqual(await page.locator("#peer-rows tr").count(), 4);
+  strictEqual(await page.locator("canvas").first().isVisible(), false);
+  await page.fill("#search", "report-11");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\?.*q=report-11/);
+  strictEqual(await page.locator("#file-rows .row").count(), 11);
+  const widths = await page.evaluate("document.documentElement.scrollWidth <= innerWidth");
+  ok(widths);
+});
+
+browserTest(
+  "an empty network says what to do next, and a drop without login says how to log in",
+  async (scene) => {
+    await using served = Served.start({
+      status: {
+        synchronized: false,
+        peers: 0,
+        files: { known: 0, held: 0, heldBytes: 0 },
+        bootstraps: ["eagle:8999"],
+      },
+    });
+    const page = await scene.open(served.base);
+    await page.getByText("p2p-peer NAME 8117 8118 --bootstrap 10.0.0.1:8115").waitFor();
+    await page.getByText("No answer from eagle:8999 yet").waitFor();
+    await page.getByText("No files yet. Drop one anywhere").waitFor();
+    await page.getByText("alone").waitFor();
+    await drop(page, "a.txt", new Uint8Array(3));
+    await page.locator(".notice.failed", { hasText: 'Open the link that "login" shows' }).waitFor();
+    deepStrictEqual(served.made.done, []);
+  },
+);
+
+browserTest("a full disk is said in words", async (scene) => {
+  await using served = Served.start({ status: { freeBytes: 0 } });
+  const page = await scene.open(served.base);
+  await page.getByText("The disk is full").waitFor();
+});
+
+browserTest(
+  "a refusal of the peer is shown with its cure, and a file beside it is shared",
+  async (scene) => {
+    await using served = Served.start({ files: filesOf(3), roomBytes: 10 });
+    const page = await scene.open(served.link);
+    await page.waitForSelector("body.may-change");
+    await page.setInputFiles("#pick", [
+      { name: "large.bin", mimeType: "", buffer: Buffer.alloc(100) },
+      { name: "small.bin", mimeType: "", buffer: Buffer.alloc(5) },
+    ]);
+    await page.locator("#uploads li", { hasText: "large.bin" }).getByText(
+      "✗ Not shared: There is no room. Make some",
+    ).waitFor();
+    await page.locator("#uploads li", { hasText: "small.bin" }).getByText("✓ Shared").waitFor();
+    scene.forgive(/507/);
+    deepStrictEqual(served.made.done.filter((each) => each.startsWith("share")), [
+      "share large.bin",
+      "share small.bin",
+    ]);
+  },
+);
+
+browserTest(
+  "where reading is private, the page opens by the link and closes on logging out",
+  async (scene) => {
+    await using served = Served.start({ files: filesOf(3), options: { isPrivate: true } });
+    const page = await scene.open(served.link);
+    await rowOf(page, "report-2.pdf").waitFor();
+    ok(!page.url().includes("token"));
+    await page.getByRole("button", { name: "Log out" }).click();
+    await page.getByRole("heading", { name: "A private peer" }).waitFor();
+    scene.forgive(/401/);
+  },
+);
+
+browserTest(
+  "threat 29: the token leaves the address at once, and a wrong one says what to do",
+  async (scene) => {
+    await using served = Served.start({ files: filesOf(3) });
+    const page = await scene.open(`${served.base}/#token=wrong-wrong-wrong`);
+    await page.locator(".notice.failed").waitFor();
+    ok(!page.url().includes("token"), page.url());
+    scene.forgive(/401/);
+    strictEqual(await page.locator("#enter").isVisible(), true);
+  },
+);

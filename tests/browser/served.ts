@@ -1,0 +1,81 @@
+// The page of a made-up peer, served on a port of this machine: whatever a network could be like, at once.
+
+import { appOver, fileOf, type Made, type Parts, peerOf, TOKEN } from "../web/fixture.ts";
+import type { ViewedFile, ViewedPeer } from "../../web/view.ts";
+import { fileJson, peerJson } from "../../web/api/listing.ts";
+import { asciiJson } from "../../protocol/text.ts";
+
+export class Served implements AsyncDisposable {
+  readonly base: string;
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  #serial = 0;
+
+  private constructor(readonly made: Made, server: Deno.HttpServer<Deno.NetAddr>) {
+    this.#server = server;
+    this.base = `http://127.0.0.1:${server.addr.port}`;
+  }
+
+  static start(parts: Parts): Served {
+    const made = appOver({ clock: { now: Date.now() }, ...parts });
+    const server = Deno.serve(
+      { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+      (request) => made.app.fetch(request, { ip: "127.0.0.1" }),
+    );
+    return new Served(made, server);
+  }
+
+  /** Logs in whoever opens it. */
+  get link(): string {
+    return `${this.base}/#token=${TOKEN}`;
+  }
+
+  /** Tells who watches. */
+  tell(type: "files" | "peers" | "status", change: Parameters<typeof asciiJson>[0]): void {
+    const event = { id: `e-${++this.#serial}`, type, data: asciiJson(change) };
+    for (const { tell } of this.made.watchers) tell(event);
+  }
+
+  tellFiles(changed: readonly ViewedFile[], removed: readonly string[] = []): void {
+    this.tell("files", { changed: changed.map(fileJson), removed });
+  }
+
+  tellPeers(changed: readonly ViewedPeer[], removed: readonly string[] = []): void {
+    this.tell("peers", { changed: changed.map(peerJson), removed });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { end } of this.made.watchers) end();
+    await this.#server.shutdown();
+  }
+}
+
+/** Made-up files: every third is here, some are mine, some at risk. */
+export function filesOf(count: number, us = "us"): ViewedFile[] {
+  return Array.from({ length: count }, (_, i) => {
+    const held = i % 3 === 0;
+    const others = Array.from({ length: i % 4 }, (_, k) => `peer ${(i + k) % 12}`);
+    return {
+      file: fileOf({
+        name: `report-${i}.pdf`,
+        owner: i % 10 === 0 ? us : `peer ${i % 12}`,
+        sizeBytes: 1_000 + i * 997,
+        timestamp: { text: String(1_740_000_000 + i * 60), quoted: false },
+      }),
+      held,
+      holders: held ? [us, ...others] : others,
+    };
+  });
+}
+
+export function peersOf(count: number): ViewedPeer[] {
+  return Array.from({ length: count }, (_, i) =>
+    peerOf({
+      peerId: `peer ${i}`,
+      host: `10.0.${i >> 8}.${i & 255}`,
+      lastSeen: Date.now() / 1000 - i % 20,
+      files: i % 40,
+      bootstrap: i === 0,
+      extended: i % 3 > 0,
+      refused: i % 7 === 0 ? i : 0,
+    }));
+}
