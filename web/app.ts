@@ -1,6 +1,7 @@
 // The web of the peer: pages and API over the view. No port, no clock of its own; tests call `request`.
 
 import { Hono } from "hono";
+import { compress } from "hono/compress";
 import { createApi, document } from "./api/api.ts";
 import { serveAssets } from "./assets.ts";
 import { crossSiteGuard, hostGuard, lengthOfHead, securityHeaders } from "./guard.ts";
@@ -28,6 +29,8 @@ export interface AppOptions {
 const LEGACY_CSP =
   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+const COMPRESSED = ["/", "/stats", "/style.css", "/browser/*", "/lib/*", "/api/v1/files"];
+
 /** The application over the view. Each request needs `{ ip }` of its client as its environment. */
 export function createApp(view: View, options: AppOptions): Hono<Env> {
   const { now, onError, legacyPage, metrics = new Metrics() } = options;
@@ -36,6 +39,8 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
   app.use(metrics.middleware(() => performance.now()));
   app.use(securityHeaders);
   app.use(lengthOfHead);
+  // Text of our own only: content of files travels as it is, with its length, and events at once.
+  for (const path of COMPRESSED) app.use(path, compress());
   app.use("/api/*", legacyErrors);
   app.use(hostGuard(() => view.hostNames));
   app.use(crossSiteGuard);

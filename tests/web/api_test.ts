@@ -92,6 +92,7 @@ Deno.test("files are listed with the field names of the wire", async () => {
       file_owner: "alice",
       file_timestamp: 1744169352,
       size_bytes: 3 * 1024 ** 2,
+      modified_at: 1744169352,
       has_copy: true,
       peers_with_file: ["us", "bob"],
     }],

@@ -71,7 +71,12 @@ function sorted(files: ViewedFile[], sort: Query["sort"]): ViewedFile[] {
 const bytesOf = ({ file }: ViewedFile) => file.sizeBytes ?? file.size * 1024 ** 2;
 
 export function fileJson({ file, held, holders }: ViewedFile): Json {
-  return { ...fileFields(file), has_copy: held, peers_with_file: holders };
+  return {
+    ...fileFields(file),
+    modified_at: timestampSeconds(file.timestamp) ?? null,
+    has_copy: held,
+    peers_with_file: holders,
+  };
 }
 
 export function peerJson(peer: ViewedPeer) {

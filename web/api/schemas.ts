@@ -23,6 +23,10 @@ export const FileShape = v.object({
     v.union([v.number(), v.string()]),
     v.description("Unix seconds, just as the owner told it"),
   ),
+  modified_at: v.pipe(
+    v.nullable(v.number()),
+    v.description("Unix seconds that the timestamp means; null where it means no date"),
+  ),
   size_bytes: v.optional(Count),
   has_copy: v.pipe(v.boolean(), v.description("It is here, and verified against its id")),
   peers_with_file: v.array(v.string()),

@@ -16,7 +16,7 @@ function draw() {
   const [kind, words] = stateOf(status);
   byId("state-dot").className = `dot ${kind}`;
   setText(byId("state-words"), words);
-  setText(byId("uptime"), `up ${durationText(status.uptime_seconds)} · ${status.version}`);
+  setText(byId("uptime"), `up ${durationText(status.uptime_seconds)}`);
   setText(byId("held"), status.files.held.toLocaleString("en"));
   setText(byId("known"), status.files.known.toLocaleString("en"));
   setText(byId("peers-alive"), status.peers.toLocaleString("en"));

@@ -15,7 +15,7 @@ const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" })
 /** @param {FileRow} file In bytes; older peers tell only MiB. */
 export const bytesOf = (file) => file.size_bytes ?? Math.round(file.file_size * 1024 ** 2);
 /** @param {FileRow} file Unix seconds; NaN when the owner told no date. */
-export const secondsOf = (file) => Number(file.file_timestamp);
+export const secondsOf = (file) => file.modified_at ?? NaN;
 
 /** @type {Readonly<Record<SortKey, (a: FileRow, b: FileRow) => number>>} */
 const orders = {
@@ -27,7 +27,7 @@ const orders = {
 };
 
 /** Whether the text names an order. @param {string} sort */
-export const isSort = (sort) => sort.replace(/^-/, "") in orders;
+export const isSort = (sort) => Object.hasOwn(orders, sort.replace(/^-/, ""));
 
 export class FileList {
   /** @type {Map<string, FileRow>} */

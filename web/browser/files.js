@@ -200,7 +200,9 @@ export function moveCursor(step) {
   const bottom = (next + 1) * height + head - scroller.clientHeight;
   if (bottom > scroller.scrollTop) scroller.scrollTop = bottom;
   paint();
-  rows.get(cursor)?.element.focus({ preventScroll: true });
+  const row = rows.get(cursor)?.element;
+  row?.focus({ preventScroll: true });
+  row?.scrollIntoView({ block: "nearest" }); // the table may be higher than the screen
 }
 
 /** @param {string} fileId */

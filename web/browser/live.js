@@ -111,15 +111,19 @@ function speedOf({ done_bytes: doneBytes, seconds }, before) {
   return { doneBytes, atMs, bytesPerSecond: before.bytesPerSecond * (1 - weight) + now * weight };
 }
 
+/** When the peer started, in Unix seconds of this browser. */
+let startedAt = 0;
+
 /** @param {StatusRow} status */
 function takeStatus(status) {
   const before = live.status;
   live.status = status;
   const seconds = before ? status.uptime_seconds - before.uptime_seconds : 0;
-  // A peer that began anew counts from nothing.
+  // By the peer's own clock; one that began anew counts from nothing.
+  if (!before || seconds < 0) startedAt = Date.now() / 1000 - status.uptime_seconds;
   if (before && seconds > 0 && status.bytes.in >= before.bytes.in) {
     live.rates.push({
-      at: Date.now() / 1000,
+      at: startedAt + status.uptime_seconds,
       in: (status.bytes.in - before.bytes.in) / seconds,
       out: Math.max(0, status.bytes.out - before.bytes.out) / seconds,
     });

@@ -129,7 +129,9 @@ function wordsOf(transfer) {
   const { done_bytes, total_bytes, state, seconds, why } = transfer;
   const way = wayText(transfer);
   if (state === "done") {
-    return `✓ ${progressText(done_bytes, null)} in ${durationText(seconds)} · ${way}`;
+    return `✓ ${progressText(done_bytes, null)} in ${
+      seconds < 1 ? "under 1 s" : durationText(seconds)
+    } · ${way}`;
   }
   if (state === "cancelled") return `Cancelled · ${way}`;
   if (state === "failed") return `✗ ${visible(why ?? "It failed", 300)}`;

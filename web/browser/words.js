@@ -35,6 +35,7 @@ export function durationText(seconds) {
 
 /** `3 h ago`; a time to come is a date. @param {number} seconds @param {number} nowSeconds Unix times */
 export function agoText(seconds, nowSeconds) {
+  if (Number.isNaN(seconds)) return "invalid date";
   const age = nowSeconds - seconds;
   if (age < -5) return isoText(seconds).slice(0, 10);
   return age < 2 ? "now" : `${durationText(age)} ago`;

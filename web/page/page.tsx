@@ -115,7 +115,10 @@ function Head({ view }: Pick<Props, "view">) {
         <Icon name="copy" />
         <span class="unseen">Copy the address</span>
       </button>
-      <p id="uptime" class="quiet">up {durationText(status.uptimeSeconds)} · {status.version}</p>
+      <p class="quiet">
+        <span id="uptime">up {durationText(status.uptimeSeconds)}</span>
+        <span class="wide-only">{` · ${status.version}`}</span>
+      </p>
       <div class="tools scripted">
         <button type="button" class="main changing wide-only" data-pick>
           <Icon name="share" />Share

@@ -1,0 +1,157 @@
+// What the page decides in the browser without a browser: words, how safe a file is, which files are shown in which
+// order. The words are those of the prompt, the rules those of the API, whatever the values.
+
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import fc from "fast-check";
+import { durationText, sizeText } from "../../protocol/words.ts";
+import { visible } from "../../protocol/text.ts";
+import { addressText } from "../../protocol/address.ts";
+import { fileJson, pageOf, type Query } from "../../web/api/listing.ts";
+import { FileList, isSort } from "../../web/browser/filelist.js";
+import { pipsText, safetyKind, safetyText } from "../../web/browser/safety.js";
+import * as words from "../../web/browser/words.js";
+import type { ViewedFile } from "../../web/view.ts";
+import { fileOf } from "./fixture.ts";
+
+Deno.test("sizes, durations, addresses and names read as they do at the prompt", () => {
+  fc.assert(fc.property(fc.double({ min: 0, max: 1e16, noNaN: true }), (value) => {
+    strictEqual(words.sizeText(value), sizeText(value));
+    strictEqual(words.durationText(value), durationText(value));
+  }));
+  const text = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.string({ unit: fc.constantFrom("\u202e", "\n", "a", "\ud800", "é", "\u0000") }),
+  );
+  fc.assert(fc.property(text, fc.integer({ min: 2, max: 40 }), (text, max) => {
+    strictEqual(words.visible(text, max), visible(text, max));
+  }));
+  for (const address of [{ host: "eagle", port: 8115 }, { host: "2001:db8::1", port: 1 }]) {
+    strictEqual(words.addressText(address), addressText(address));
+  }
+});
+
+Deno.test("progress has its unit once where it is the same, times are relative and dates when they are to come", () => {
+  strictEqual(words.progressText(12_400_000, 80_000_000), "12.4 of 80.0 MB");
+  strictEqual(words.progressText(900_000, 80_000_000), "900 kB of 80.0 MB");
+  strictEqual(words.progressText(5, null), "5 B");
+  strictEqual(words.agoText(1_000, 1_001), "now");
+  strictEqual(words.agoText(1_000, 1_042), "42 s ago");
+  strictEqual(words.agoText(2_000_000_000, 1_000), "2033-05-18");
+  strictEqual(words.agoText(NaN, 1_000), "invalid date");
+  strictEqual(words.isoText(1e300), "invalid date");
+  strictEqual(words.shortId("0123456789abcdef"), "012345…cdef");
+  strictEqual(words.listText(["a", "b", "c"]), "a, b and c");
+  strictEqual(words.plural(1_200, "file"), "1,200 files");
+});
+
+Deno.test("a file is as safe as it has holders, in pips, words and colour", () => {
+  const file = (has_copy: boolean, ...peers_with_file: string[]) => ({ has_copy, peers_with_file });
+  const said = (
+    held: Parameters<typeof safetyText>[0],
+  ) => [pipsText(held), safetyText(held), safetyKind(held)];
+  deepStrictEqual(said(file(false)), ["○○○", "Nobody has this any more", "failed"]);
+  deepStrictEqual(said(file(false, "eagle")), ["●○○", "Only on eagle", "risk"]);
+  deepStrictEqual(said(file(true, "us")), ["●○○", "Only here", "risk"]);
+  deepStrictEqual(said(file(true, "us", "a")), ["●●○", "Here and on 1 more", ""]);
+  deepStrictEqual(said(file(false, "a", "b", "c", "d")), ["●●●", "On 4 peers", ""]);
+});
+
+const someFile: fc.Arbitrary<ViewedFile> = fc.record({
+  name: fc.string({
+    unit: fc.constantFrom("a", "B", "é", "1", "2", " ", "."),
+    minLength: 1,
+    maxLength: 6,
+  }),
+  owner: fc.constantFrom("us", "bob", "Eve"),
+  sizeBytes: fc.option(fc.nat(5_000_000), { nil: undefined }),
+  text: fc.nat(5).map(String),
+  held: fc.boolean(),
+  holders: fc.subarray(["us", "bob", "eve"]),
+}).map(({ name, owner, sizeBytes, text, held, holders }) => ({
+  file: fileOf({ name, owner, sizeBytes: sizeBytes!, timestamp: { text, quoted: false } }),
+  held,
+  holders,
+}));
+
+const someFiles = fc.uniqueArray(someFile, { selector: ({ file }) => file.fileId, maxLength: 30 });
+const row = (viewed: ViewedFile) =>
+  JSON.parse(
+    JSON.stringify({
+      ...fileJson(viewed) as object,
+      file_timestamp: Number(viewed.file.timestamp.text),
+    }),
+  );
+
+Deno.test("the page finds what the API finds, in an order that is as good", () => {
+  const query = fc.record({
+    q: fc.constantFrom("", "a", "A é", "bob", "1 2", "zzz"),
+    where: fc.constantFrom("all", "here", "elsewhere", "mine"),
+    sort: fc.constantFrom("name", "-name", "size", "-size", "owner", "time", "-time", "-holders"),
+  });
+  fc.assert(fc.property(someFiles, query, (files, query) => {
+    const list = new FileList();
+    list.reset(files.map(row));
+    const found = list.find(query, "us");
+    const asked = {
+      q: query.q,
+      sort: query.sort,
+      ...query.where === "all" ? {} : { where: query.where },
+    } as Query;
+    const page = pageOf(files, asked, "us");
+    const ids = (rows: readonly { file_id: string }[]) => rows.map(({ file_id }) => file_id).sort();
+    deepStrictEqual(ids(found), ids(page.files.map(row)));
+    // Neither puts one before another that the other would put behind it; equal ones may stand in any order.
+    for (const [at, file] of found.entries()) {
+      const next = found[at + 1];
+      if (!next) break;
+      const pair = files.filter(({ file: { fileId } }) =>
+        [file.file_id, next.file_id].includes(fileId)
+      );
+      const orders = [pair, [...pair].reverse()].map((each) =>
+        pageOf(each, asked, "us").files[0]!.file.fileId
+      );
+      ok(orders.includes(file.file_id), `${file.file_name} before ${next.file_name}`);
+    }
+    const again = new FileList();
+    again.reset([...files].reverse().map(row));
+    deepStrictEqual(again.find(query, "us"), found, "whatever order they came in");
+  }));
+});
+
+Deno.test("changes leave the list as if it had been read anew", () => {
+  fc.assert(
+    fc.property(
+      someFiles,
+      someFiles,
+      fc.constantFrom("name", "-size", "-time"),
+      (before, after, sort) => {
+        const query = { q: "", where: "all", sort };
+        const list = new FileList();
+        list.reset(before.map(row));
+        list.find(query, "us");
+        const ids = new Set(after.map(({ file }) => file.fileId));
+        const removed = before.map(({ file }) => file.fileId).filter((id) => !ids.has(id));
+        list.apply({ changed: after.map(row), removed });
+        const fresh = new FileList();
+        fresh.reset(after.map(row));
+        deepStrictEqual(list.find(query, "us"), fresh.find(query, "us"));
+        strictEqual(list.size, fresh.size);
+      },
+    ),
+  );
+});
+
+Deno.test("files at risk are those with one holder or none, and an unknown order is none", () => {
+  const list = new FileList();
+  const holders = [[], ["a"], ["a", "b"]];
+  list.reset(
+    holders.map((names, i) => row({ file: fileOf({ name: `${i}` }), held: false, holders: names })),
+  );
+  strictEqual(list.find({ q: "", where: "risk", sort: "name" }, "us").length, 2);
+  ok(isSort("-size") && !isSort("color") && !isSort("toString"));
+  match(
+    list.find({ q: "", where: "all", sort: "nonsense" }, "us").map(({ file_name }) => file_name)
+      .join(),
+    /^0,1,2$/,
+  );
+});
