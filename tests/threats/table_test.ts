@@ -40,7 +40,8 @@ const THREATS: ReadonlyMap<number, string> = new Map([
   [33, "control characters in names"],
 ]);
 
-const folder = new URL("./", import.meta.url);
+/** Where tests of threats are; those that need a browser have a folder of their own. */
+const FOLDERS = ["./", "../browser/"].map((path) => new URL(path, import.meta.url));
 const page = new URL("../../docs/SECURITY-TESTS.md", import.meta.url);
 
 interface Shown {
@@ -51,9 +52,15 @@ interface Shown {
 
 async function shown(): Promise<Shown[]> {
   const found: Shown[] = [];
-  for await (const { name: file } of Deno.readDir(folder)) {
+  const files = (await Promise.all(
+    FOLDERS.map((folder) =>
+      Array.fromAsync(Deno.readDir(folder), ({ name }) => new URL(name, folder))
+    ),
+  )).flat();
+  for (const url of files) {
+    const file = url.pathname.split("/").slice(-2).join("/").replace(/^threats\//, "");
     if (!file.endsWith("_test.ts") || file === "table_test.ts") continue;
-    const text = await Deno.readTextFile(new URL(file, folder));
+    const text = await Deno.readTextFile(url);
     for (const [, threat, name] of text.matchAll(/["`]threat (\d+): ([^"`]+)["`]/g)) {
       found.push({ threat: Number(threat), name: name!.replace("${KILLS}", "200"), file });
     }
@@ -74,8 +81,8 @@ function pageOf(tests: readonly Shown[]): string {
     "",
     "Each test runs the program as a user starts it, or the rules on a virtual network, beside honest peers that must be",
     "answered meanwhile. `npx -y deno@2.9.6 test -A tests/threats` runs them alone. The attacker's tools are in `tests/hostile/`. Made",
-    "from the names of the tests (`tests/threats/table_test.ts`). 27 to 32 are about browsers; what needs",
-    "one to be seen (script that does not run, no dialog) comes with the tests of the page.",
+    "from the names of the tests (`tests/threats/table_test.ts`). 27 to 32 are about browsers; what needs one to be seen",
+    "(script that does not run, no dialog) is in `tests/browser/` and skipped where there is none.",
     "",
     "| | threat | what is seen |",
     "|---|---|---|",

@@ -4,15 +4,12 @@
 import { contentPath, fetchFile } from "./actions.js";
 import { h, icon, put, setText } from "./dom.js";
 import { bytesOf, secondsOf } from "./filelist.js";
-import { live } from "./live.js";
+import { live, NEW_MS } from "./live.js";
 import { place } from "./place.js";
 import { holdersText, pipsText, safetyKind, safetyText } from "./safety.js";
 import { addressText, agoText, exactText, sizeText, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
-
-/** A new row is lit so long. */
-const LIT_MS = 2_000;
 
 /**
  * An empty row and what fills it; only what differs is written.
@@ -37,9 +34,9 @@ export function fileRow(fileId) {
     h("td", { class: "safe" }, pips, words),
     act,
   );
-  if (performance.now() - (live.arrivedMs.get(fileId) ?? -Infinity) < LIT_MS) {
+  if (performance.now() - (live.arrivedMs.get(fileId) ?? -Infinity) < NEW_MS) {
     element.classList.add("lit");
-    setTimeout(() => element.classList.remove("lit"), LIT_MS);
+    setTimeout(() => element.classList.remove("lit"), NEW_MS);
   }
   let drawn = "";
 

@@ -19,6 +19,10 @@ const RATE_SECONDS = 300;
 /** After "reset", everything is read anew; not more often than this. */
 const RELOAD_MS = 1_000;
 const RETRY_MS = 3_000;
+/** Transfers that are remembered; of those that ended, the oldest go first. */
+const MAX_TRANSFERS = 500;
+/** A file is new for so long. */
+export const NEW_MS = 2_000;
 /** A speed is the mean of about so long. */
 const SPEED_SECONDS = 3;
 
@@ -118,6 +122,7 @@ let startedAt = 0;
 function takeStatus(status) {
   const before = live.status;
   live.status = status;
+  live.known = Math.max(status.files.known, live.files.size);
   const seconds = before ? status.uptime_seconds - before.uptime_seconds : 0;
   // By the peer's own clock; one that began anew counts from nothing.
   if (!before || seconds < 0) startedAt = Date.now() / 1000 - status.uptime_seconds;
@@ -141,20 +146,32 @@ const takes = {
     tell("peers");
   },
   files({ changed, removed }) {
+    const nowMs = performance.now();
+    for (const [id, ms] of live.arrivedMs) if (nowMs - ms > NEW_MS) live.arrivedMs.delete(id);
     for (const { file_id } of changed) {
-      if (!live.files.get(file_id)) live.arrivedMs.set(file_id, performance.now());
+      if (!live.files.get(file_id)) live.arrivedMs.set(file_id, nowMs);
     }
-    const before = live.files.size;
     live.files.apply({ changed, removed });
-    live.known = Math.max(live.files.size, live.known + live.files.size - before);
+    live.known = Math.max(live.known, live.files.size);
     tell("files");
+    if (live.files.size > 2 * MAX_FILES) reload();
   },
   transfers({ changed }) {
     for (const transfer of changed) putTransfer(transfer);
+    for (const [id, { state }] of live.transfers) {
+      if (live.transfers.size <= MAX_TRANSFERS) break;
+      if (state === "running") continue;
+      live.transfers.delete(id);
+      live.speeds.delete(id);
+    }
     tell("transfers");
   },
-  reset: () => reload(),
 };
+
+/** Events that came while the lists were on their way: which of both is newer is not known, so they are taken after. */
+/** @type {(() => void)[]} */
+let waiting = [];
+let isLoading = false;
 
 /** @type {Promise<void> | null} */
 let loading = null;
@@ -167,9 +184,14 @@ export function reload() {
     return loading;
   }
   const pause = new Promise((done) => setTimeout(done, RELOAD_MS));
+  isLoading = true;
   loading = load().catch(() => {
     isAskedAgain = !live.isGone; // the events say when the peer is there again
   }).then(() => {
+    isLoading = false;
+    for (const take of waiting) take();
+    waiting = [];
+
     pause.then(() => {
       loading = null;
       if (isAskedAgain) reload();
@@ -183,8 +205,13 @@ export function reload() {
 export function watch() {
   const events = new EventSource("/api/v1/events");
   for (const [type, take] of Object.entries(takes)) {
-    events.addEventListener(type, (event) => take(JSON.parse(event.data)));
+    events.addEventListener(type, (event) => {
+      const data = JSON.parse(event.data);
+      if (isLoading) waiting.push(() => take(data));
+      else take(data);
+    });
   }
+  events.addEventListener("reset", () => reload());
   events.addEventListener("open", () => setGone(false));
   events.addEventListener("error", () => {
     setGone(true);
