@@ -111,6 +111,17 @@ Deno.test("Nothing is imported from registries that closed networks cannot reach
   }
 });
 
+Deno.test("The executable has in it what the program needs, in the versions that are tested, and no tools of tests", async () => {
+  const read = async (name: string) => JSON.parse(await Deno.readTextFile(new URL(name, root)));
+  const [all, shipped] = [(await read("deno.lock")).npm, (await read("main.lock")).npm];
+  for (const [name, { integrity }] of Object.entries<{ integrity: string }>(shipped)) {
+    assert.equal(all[name]?.integrity, integrity, `${name}: run "deno task lock"`);
+  }
+  const names = Object.keys(shipped).join();
+  assert.match(names, /\bhono@/);
+  assert.doesNotMatch(names, /playwright|axe-core|fast-check/);
+});
+
 Deno.test("The files that decide are pure", async () => {
   const impure =
     /\b(Deno\.|Date\.now|new Date\(\)|Math\.random|performance\.|crypto\.|setTimeout|setInterval|console\.|fetch\(|process\.)|\basync\b|\bawait\b|\bPromise\b/;
