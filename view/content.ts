@@ -42,7 +42,11 @@ export class Sharing implements Upload {
       );
       this.#move.fileId = shared.fileId;
       this.#move.done();
-      return viewedFile(this.service, this.service.node.peer.state.catalogue.get(shared.fileId)!);
+      const entry = this.service.node.peer.state.catalogue.get(shared.fileId);
+      // Somebody may have deleted it in the same moment: it was shared all the same.
+      return entry
+        ? viewedFile(this.service, entry)
+        : { file: shared, held: false, holders: [] as string[] };
     } catch (error) {
       this.#move.failed(messageOf(error));
       throw error;

@@ -129,11 +129,14 @@ function isSame(a: string, b: string): boolean {
 const digest = (session: string) => createHash("sha256").update(session).digest("hex");
 
 function needed(c: Context, entry: "wrong" | "unknown"): Response {
+  const option = isReading(c)
+    ? "--web-read open shows it to everyone"
+    : "--web-auth off opens it to everyone";
   return problem(
     c,
     401,
     entry === "wrong" ? "This token is not the right one" : "This needs a login",
-    'Open the link that "login" shows at the prompt, or send its token as "Authorization: Bearer"; --web-auth off opens it to everyone',
+    `Open the link that "login" shows at the prompt, or send its token as "Authorization: Bearer"; ${option}`,
     { "www-authenticate": 'Bearer realm="p2p-peer"' },
   );
 }
@@ -148,6 +151,8 @@ function tooMany(c: Context): Response {
   );
 }
 
+const isReading = (c: Context) => c.req.method === "GET" || c.req.method === "HEAD";
+
 /** Answers a login that failed. */
 export function loginRefused(c: Context, outcome: Exclude<LoginOutcome, "in">): Response {
   return outcome === "limited" ? tooMany(c) : needed(c, outcome);
@@ -156,8 +161,7 @@ export function loginRefused(c: Context, outcome: Exclude<LoginOutcome, "in">): 
 /** Changes need a login; reading does where `--web-read private` says so. */
 export function loginGuard(login: Login): MiddlewareHandler<Env> {
   return async (c, next) => {
-    const isReading = c.req.method === "GET" || c.req.method === "HEAD";
-    if (isReading && !login.options.isPrivate) return await next();
+    if (isReading(c) && !login.options.isPrivate) return await next();
     return login.refusal(c) ?? await next();
   };
 }

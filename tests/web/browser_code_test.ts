@@ -7,7 +7,7 @@ import { durationText, sizeText } from "../../protocol/words.ts";
 import { visible } from "../../protocol/text.ts";
 import { addressText } from "../../protocol/address.ts";
 import { fileJson, pageOf, type Query } from "../../web/api/listing.ts";
-import { FileList, isSort } from "../../web/browser/filelist.js";
+import { FileList, isSort, nameKey } from "../../web/browser/filelist.js";
 import { pipsText, safetyKind, safetyText } from "../../web/browser/safety.js";
 import * as words from "../../web/browser/words.js";
 import type { ViewedFile } from "../../web/view.ts";
@@ -139,6 +139,14 @@ Deno.test("changes leave the list as if it had been read anew", () => {
       },
     ),
   );
+});
+
+Deno.test("names are ordered as people read them, numbers by their value", () => {
+  const order = ["a 2", "A 10", "á 11", "b", "B1", "b01x", "b2", "b10", "z", "ß", "Ω"];
+  const sorted = [...order].reverse().sort((a, b) => nameKey(a) < nameKey(b) ? -1 : 1);
+  deepStrictEqual(sorted, order);
+  // However a name is made, its key is not much longer.
+  ok(nameKey("1a".repeat(127)).length <= 3 * 127);
 });
 
 Deno.test("files at risk are those with one holder or none, and an unknown order is none", () => {

@@ -226,3 +226,13 @@ Deno.test("with --web-read private nothing is shown without login", async () => 
   const status = await app.request("/api/v1/status", { headers: BEARER });
   assert.equal(status.status, 200);
 });
+
+Deno.test("a refusal names the option that would allow what was asked: reading or changing", async () => {
+  const app = made({ isPrivate: true });
+  const hint = async (path: string, method: string) =>
+    (await (await app.request(path, { method })).json()).hint as string;
+  assert.match(await hint("/api/v1/status", "GET"), /--web-read open/);
+  const change = await hint(`/api/v1/files/${fileId}`, "DELETE");
+  assert.match(change, /--web-auth off/);
+  assert.doesNotMatch(change, /--web-read/);
+});
