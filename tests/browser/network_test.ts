@@ -99,12 +99,14 @@ browserTest(
     await using folder = await Folder.make();
     const eagle = await start(folder, "eagle", [], BY_HAND);
     const { port, httpPort } = eagle;
+    await folder.write("storage_eagle/before.txt", randomBytes(8));
     const page = await scene.open(base(eagle));
-    await page.getByText("No peers yet").waitFor();
+    await rowOf(page, "before.txt").getByText("Only here").waitFor();
     await eagle.stop();
     await page.getByText("This peer does not answer.").waitFor();
     await holds(page, `document.querySelector("#state-words").textContent === "away"`);
-    await Deno.writeFile(`${folder.path}/storage_eagle/while-away.txt`, randomBytes(9));
+    await folder.write("storage_eagle/while-away.txt", randomBytes(9));
+    await Deno.remove(folder.at("storage_eagle", "before.txt"));
     await using again = await Program.peer("eagle", ["--no-bootstrap", ...BY_HAND.args], {
       cwd: folder.path,
       port,
@@ -112,6 +114,8 @@ browserTest(
     });
     ok(again.isRunning);
     await rowOf(page, "while-away.txt").waitFor();
+    // No event tells of what happened in between.
+    await rowOf(page, "before.txt").getByText("Only here").waitFor({ state: "detached" });
     strictEqual(await page.locator("#absent").isVisible(), false);
     scene.forgive(
       /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE/,

@@ -3,7 +3,9 @@
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import type { FileChooser } from "playwright-core";
 import { browserTest, drop, holds, rowOf } from "./chromium.ts";
+import { until } from "../wire/foreign.ts";
 import { filesOf, peersOf, Served } from "./served.ts";
 import { fileOf, transferOf } from "../web/fixture.ts";
 
@@ -57,6 +59,8 @@ browserTest(
   async (scene) => {
     await using served = Served.start({ files: filesOf(60), peers: peersOf(3) });
     const page = await scene.open(served.link);
+    // From the beginning, because the driver needs a moment until it catches them.
+    const chooser = new Promise<FileChooser>((done) => page.once("filechooser", done));
     await page.waitForSelector("body.may-change");
     await holds(page, "document.querySelectorAll('#file-rows .row').length > 5");
     await page.keyboard.press("/");
@@ -83,7 +87,6 @@ browserTest(
     await page.locator("#help[open]").waitFor();
     await page.keyboard.press("Escape");
     await page.locator("#help:not([open])").waitFor({ state: "attached" });
-    const chooser = page.waitForEvent("filechooser");
     await page.keyboard.press("s");
     ok((await chooser).isMultiple());
   },
@@ -270,5 +273,28 @@ browserTest(
     await page.getByRole("button", { name: "Log out" }).click();
     await page.getByRole("heading", { name: "A private peer" }).waitFor();
     scene.forgive(/401/);
+  },
+);
+
+browserTest(
+  "an event that comes while the lists are being read is not lost behind the older list",
+  async (scene) => {
+    const files = filesOf(5);
+    await using served = Served.start({ files });
+    const page = await scene.open("about:blank");
+    const fresh = { file: fileOf({ name: "fresh.txt" }), held: false, holders: ["peer 1"] };
+    let lists = 0;
+    await page.route(/\/api\/v1\/files\?/, async (route) => {
+      const answer = await route.fetch(); // the list as it is now
+      if (++lists > 1) return await route.fulfill({ response: answer });
+      await until("somebody who watches", () => served.made.watchers.size > 0);
+      served.tellFiles([fresh], [files[0]!.file.fileId]);
+      await holds(page, "performance.getEntriesByType('resource').length > 0");
+      await route.fulfill({ response: answer });
+    });
+    await page.goto(served.base);
+    await rowOf(page, "fresh.txt").waitFor();
+    strictEqual(await rowOf(page, "report-0.pdf").count(), 0);
+    strictEqual(lists, 1);
   },
 );
