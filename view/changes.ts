@@ -81,7 +81,8 @@ export class Changes {
     const rows = this.transfers();
     for (const transfer of rows) {
       // How long it has taken goes on by itself.
-      const text = `${transfer.state} ${transfer.doneBytes} ${transfer.name}`;
+      const { state, doneBytes, totalBytes, name, peer, why } = transfer;
+      const text = JSON.stringify([state, doneBytes, totalBytes, name, peer, why]);
       if (this.#transfers.get(transfer.id) === text) continue;
       this.#transfers.set(transfer.id, text);
       changed.push(transferJson(transfer));

@@ -61,6 +61,7 @@ export class Feed<Type extends string> {
     if (own.length >= MAX_WATCHERS_EACH) this.#dismiss(own[0]!);
     if (this.#watchers.size >= MAX_WATCHERS) this.#makeRoom();
     this.#begin();
+    this.#idleSinceMs = performance.now(); // who comes now is not there yet, but nobody may stop for that
     this.#gather(); // what changed so far is not news to who comes now
     const missed = this.#behind(lastId);
     this.#watchers.add(watcher);

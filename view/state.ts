@@ -17,6 +17,7 @@ export function statusOf({ node, store, options, work }: Service): ViewedStatus 
     peerId: options.peerId,
     ...node.address,
     version: VERSION,
+    now: Date.now() / 1000,
     uptimeSeconds: (performance.now() - node.startedMs) / 1000,
     synchronized: node.peer.synchronized,
     bootstraps: options.bootstraps.map(addressText),

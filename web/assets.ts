@@ -26,6 +26,7 @@ import notices from "./browser/notices.js" with { type: "text" };
 import page from "./browser/page.js" with { type: "text" };
 import peers from "./browser/peers.js" with { type: "text" };
 import place from "./browser/place.js" with { type: "text" };
+import rates from "./browser/rates.js" with { type: "text" };
 import safety from "./browser/safety.js" with { type: "text" };
 import session from "./browser/session.js" with { type: "text" };
 import share from "./browser/share.js" with { type: "text" };
@@ -62,6 +63,7 @@ const OWN: Readonly<Record<string, string>> = {
   page,
   peers,
   place,
+  rates,
   safety,
   session,
   share,

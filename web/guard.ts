@@ -63,7 +63,7 @@ function isSameOrigin(origin: string, host: string | undefined): boolean {
 export const contentPolicy = (...scripts: string[]) =>
   `default-src 'none'; script-src ${
     ["'self'", ...scripts].join(" ")
-  }; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
+  }; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'`;
 
 /** Nothing inline, nothing from elsewhere, in no frame. */
 export const securityHeaders: MiddlewareHandler = async (c, next) => {

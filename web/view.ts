@@ -71,6 +71,8 @@ export interface ViewedStatus {
   readonly host: string;
   readonly port: number;
   readonly version: string;
+  /** Unix seconds of this machine's clock. */
+  readonly now: number;
   readonly uptimeSeconds: number;
   readonly synchronized: boolean;
   /** Addresses by which it joins. */

@@ -106,13 +106,9 @@ browserTest(
       strictEqual(await Deno.readTextFile(await download.path()), text);
       ok(!page.url().includes("/content"), "it is nowhere to be seen");
       // As part of a page it does nothing either.
-      const outcome = await page.evaluate<string>(`new Promise((done) => {
-      const script = document.createElement("script");
-      script.src = "${path}";
-      script.onload = () => done("ran");
-      script.onerror = () => done("refused");
-      document.head.append(script);
-    })`);
+      const outcome = await page.evaluate<string>(
+        `import("${path}").then(() => "ran", () => "refused")`,
+      );
       strictEqual(outcome, "refused", name);
     }
     scene.forgive(/Refused to execute script|MIME type|nosniff/);

@@ -47,7 +47,7 @@ browserTest(
     await page.fill("#search", "nothing like it");
     await page.getByText('Nothing fits "nothing like it".').waitFor();
     await page.fill("#search", "");
-    await page.getByRole("button", { name: "At risk" }).click();
+    await page.getByRole("button", { name: "At risk", exact: true }).click();
     await holds(page, `${NAMES}.length > 11`);
     const words = await page.locator("#file-rows .words").allInnerTexts();
     ok(words.every((text) => /^Only|^Nobody/.test(text)), words.join());
@@ -230,7 +230,8 @@ browserTest(
     await page.getByText("No files yet. Drop one anywhere").waitFor();
     await page.getByText("alone").waitFor();
     await drop(page, "a.txt", new Uint8Array(3));
-    await page.locator(".notice.failed", { hasText: 'Open the link that "login" shows' }).waitFor();
+    await page.locator(".notice.failed", { hasText: "Open the link that the peer printed" })
+      .waitFor();
     deepStrictEqual(served.made.done, []);
   },
 );

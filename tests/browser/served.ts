@@ -1,27 +1,39 @@
 // The page of a made-up peer, served on a port of this machine: whatever a network could be like, at once.
 
-import { appOver, fileOf, type Made, type Parts, peerOf, TOKEN } from "../web/fixture.ts";
+import { appOver, fileOf, type Made, type Parts, peerOf, STATUS, TOKEN } from "../web/fixture.ts";
 import type { ViewedFile, ViewedPeer } from "../../web/view.ts";
-import { fileJson, peerJson } from "../../web/api/listing.ts";
+import { fileJson, peerJson, statusJson } from "../../web/api/listing.ts";
 import { asciiJson } from "../../protocol/text.ts";
 
 export class Served implements AsyncDisposable {
   readonly base: string;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #ticking: ReturnType<typeof setInterval>;
+  isTicking = true;
   #serial = 0;
 
-  private constructor(readonly made: Made, server: Deno.HttpServer<Deno.NetAddr>) {
+  private constructor(readonly made: Made, server: Deno.HttpServer<Deno.NetAddr>, parts: Parts) {
     this.#server = server;
+    // As a real peer does; a page that hears nothing takes its peer for gone.
+    this.#ticking = setInterval(() => {
+      if (this.isTicking) {
+        this.tell("status", statusJson({ ...STATUS, now: Date.now() / 1000, ...parts.status }));
+      }
+    }, 1_000);
     this.base = `http://127.0.0.1:${server.addr.port}`;
   }
 
   static start(parts: Parts): Served {
-    const made = appOver({ clock: { now: Date.now() }, ...parts });
+    const made = appOver({
+      clock: { now: Date.now() },
+      missed: [{ id: "e-0", type: "reset", data: "{}" }],
+      ...parts,
+    });
     const server = Deno.serve(
       { port: 0, hostname: "127.0.0.1", onListen: () => {} },
       (request) => made.app.fetch(request, { ip: "127.0.0.1" }),
     );
-    return new Served(made, server);
+    return new Served(made, server, parts);
   }
 
   /** Logs in whoever opens it. */
@@ -44,6 +56,7 @@ export class Served implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#ticking);
     for (const { end } of this.made.watchers) end();
     await this.#server.shutdown();
   }

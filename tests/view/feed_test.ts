@@ -53,6 +53,22 @@ Deno.test("who begins to watch is told to read everything first, and hears of ea
   assert.equal(new Set(first.events.map(({ id }) => id)).size, 4);
 });
 
+Deno.test("who begins to watch after a long time without anybody hears of each change too", () => {
+  for (const idleMs of [0, 29_950, 30_000, 60_000]) {
+    using s = scene();
+    s.time.pass(60_000); // a process that has been there for a while
+    if (idleMs > 0) {
+      s.watcher().stop();
+      s.time.pass(idleMs);
+    }
+    const late = s.watcher();
+    s.change("1");
+    s.change("2");
+    assert.deepEqual(late.data(), ["reset {}", "files 1", "files 2"], `after ${idleMs} ms`);
+    assert.equal(s.watched.at(-1), true);
+  }
+});
+
 Deno.test("who comes back hears of what it missed, from where it was", () => {
   using s = scene();
   const before = s.watcher();

@@ -36,6 +36,7 @@ Deno.test("the status tells who this is and how it goes", async () => {
     host: "10.0.0.1",
     port: 8115,
     version: "9.9.9",
+    now: NOW,
     uptime_seconds: 61,
     synchronized: true,
     bootstraps: [],

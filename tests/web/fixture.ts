@@ -51,6 +51,7 @@ export const STATUS: ViewedStatus = {
   host: "10.0.0.1",
   port: 8115,
   version: "9.9.9",
+  now: NOW,
   uptimeSeconds: 61.4,
   synchronized: true,
   bootstraps: [],
@@ -229,7 +230,11 @@ export function appOver(parts: Parts = {}): Made {
   };
   const find = (fileId: string) => parts.files?.find(({ file }) => file.fileId === fileId);
   const view: View = {
-    status: () => ({ ...STATUS, ...parts.status }),
+    status: () => ({
+      ...STATUS,
+      ...parts.clock ? { now: parts.clock.now / 1000 } : {},
+      ...parts.status,
+    }),
     peers: () => parts.peers ?? [],
     files: () => [...parts.files ?? []],
     file: find,

@@ -5,6 +5,7 @@ import { timestampSeconds } from "../../protocol/fileid.ts";
 import { fileFields } from "../../protocol/message.ts";
 import type { Json } from "../../protocol/text.ts";
 import { nameKey } from "../browser/filelist.js";
+import { isAtRisk } from "../browser/safety.js";
 import type { FilesQuery } from "./schemas.ts";
 import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../view.ts";
 
@@ -33,8 +34,11 @@ export function pageOf(
 
 function filterOf({ q, where }: Query, owner: string): (file: ViewedFile) => boolean {
   const words = (q ?? "").toLowerCase().split(/\s+/).filter((word) => word !== "");
-  const isThere = ({ file, held }: ViewedFile) =>
-    where === undefined || (where === "mine" ? file.owner === owner : held === (where === "here"));
+  const isThere = ({ file, held, holders }: ViewedFile) => {
+    if (where === undefined) return true;
+    if (where === "risk") return isAtRisk({ has_copy: held, peers_with_file: holders });
+    return where === "mine" ? file.owner === owner : held === (where === "here");
+  };
   return (viewed) => {
     if (!isThere(viewed)) return false;
     if (words.length === 0) return true;
@@ -101,6 +105,7 @@ export function statusJson(status: ViewedStatus) {
     host: status.host,
     port: status.port,
     version: status.version,
+    now: Math.round(status.now * 10) / 10,
     uptime_seconds: Math.round(status.uptimeSeconds),
     synchronized: status.synchronized,
     bootstraps: [...status.bootstraps],

@@ -93,6 +93,7 @@ export const StatusShape = v.object({
   host: v.string(),
   port: Count,
   version: v.string(),
+  now: v.pipe(v.number(), v.description("Unix seconds of the peer's clock")),
   uptime_seconds: Count,
   synchronized: v.boolean(),
   bootstraps: v.pipe(v.array(v.string()), v.description("host:port of each, by which it joins")),
@@ -148,7 +149,10 @@ export const FilesQuery = v.object({
     v.maxLength(200),
     v.description("words in name or owner, or the beginning of an id"),
   )),
-  where: v.optional(v.picklist(["here", "elsewhere", "mine"])),
+  where: v.optional(v.pipe(
+    v.picklist(["here", "elsewhere", "mine", "risk"]),
+    v.description("here, elsewhere, mine, or risk: one holder or none"),
+  )),
   sort: v.optional(
     v.picklist([...SORTS, ...SORTS.map((key) => `-${key}` as const)]),
   ),

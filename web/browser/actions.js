@@ -5,7 +5,7 @@ import { ask, askJson, wordsOf } from "./api.js";
 import { h } from "./dom.js";
 import { live, reload } from "./live.js";
 import { say } from "./notices.js";
-import { mayChange } from "./session.js";
+import { mayChange, refresh } from "./session.js";
 import { visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
@@ -34,6 +34,7 @@ async function tried(change) {
     await change();
   } catch (error) {
     say(wordsOf(error), "failed");
+    refresh(); // the login may be over
   }
 }
 
@@ -85,6 +86,7 @@ async function toClipboard(text) {
     return await navigator.clipboard.writeText(text).then(() => true, () => false);
   }
   // Browsers give the clipboard only to pages of https and of this machine; on a lab's network this one still works.
+  const focused = document.activeElement;
   const area = h("textarea", { class: "away", readonly: true });
   area.value = text;
   // Inside an open dialog nothing outside it can be selected.
@@ -92,5 +94,6 @@ async function toClipboard(text) {
   area.select();
   const isCopied = document.execCommand("copy");
   area.remove();
+  if (focused instanceof HTMLElement) focused.focus({ preventScroll: true });
   return isCopied;
 }

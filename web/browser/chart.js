@@ -13,11 +13,15 @@ let chart;
 
 /** @returns {[number[], number[], number[]]} */
 function data() {
-  const last = live.rates.slice(-SPAN_SECONDS);
+  const last = live.rates.all.slice(-SPAN_SECONDS);
   const now = last.at(-1)?.at ?? Date.now() / 1000;
   // The span is always the same, so that lines move and do not stretch.
   const from = { at: now - SPAN_SECONDS, in: null, out: null };
-  const rows = last.length < SPAN_SECONDS ? [from, ...last] : last;
+  const rows = last.length === 0
+    ? [from, { ...from, at: now }]
+    : last.length < SPAN_SECONDS
+    ? [from, ...last]
+    : last;
   return /** @type {any} */ ([
     rows.map(({ at }) => at),
     rows.map((row) => row.in),
@@ -90,6 +94,11 @@ export function startChart() {
   new ResizeObserver(resize).observe(place);
   addEventListener("themechange", () => chart && make());
   when(["status"], () => {
-    if (place.clientWidth > 0) chart?.setData(data());
+    if (place.clientWidth === 0) return;
+    chart?.setData(data());
+    // Where nobody points, the legend tells of the last second.
+    if (chart && (chart.cursor.left ?? -1) < 0) {
+      chart.setLegend({ idx: chart.data[0].length - 1 }, false);
+    }
   });
 }

@@ -6,15 +6,20 @@ import { ask } from "./api.js";
 import { byId, h, icon, put } from "./dom.js";
 import { bytesOf, secondsOf } from "./filelist.js";
 import { fetchOf } from "./filerow.js";
-import { live, when } from "./live.js";
-import { go, place } from "./place.js";
+import { live, nowSeconds, when } from "./live.js";
+import { closeFile, place } from "./place.js";
 import { pipsText, safetyKind, safetyText } from "./safety.js";
 import { agoText, exactText, plural, sizeText, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
 
+/** What is drawn anew; notices may stand beside it. */
+const body = byId("sheet-body");
 const sheet = /** @type {HTMLDialogElement} */ (byId("sheet"));
 let drawn = "";
+
+/** The last one that was asked for. */
+let unknown = "";
 
 /** A file that the page does not list, because the network has more than it lists. @type {FileRow | undefined} */
 let asked;
@@ -22,18 +27,19 @@ let asked;
 async function draw() {
   if (place.file === "") {
     if (sheet.open) sheet.close();
-    drawn = "";
+    drawn = unknown = "";
     return;
   }
   const id = place.file;
   let file = live.files.get(id) ?? (asked?.file_id === id ? asked : undefined);
-  if (!file && live.status) {
+  if (!file && live.status && unknown !== id) {
+    unknown = id; // asked once; should it come, an event tells of it
     const answer = await ask(`/api/v1/files/${id}`).catch(() => undefined);
     if (place.file !== id) return;
     file = asked = (await answer?.json())?.file;
   }
   if (!live.status) return;
-  const key = JSON.stringify([file, fetchOf(id)?.done_bytes, file && linkOf(id)]);
+  const key = JSON.stringify([file, fetchOf(id) !== undefined, file && linkOf(id)]);
   if (key !== drawn) fill(file);
   drawn = key;
   if (!sheet.open) sheet.showModal();
@@ -48,11 +54,11 @@ function fill(file) {
     class: "quiet close",
     "aria-label": "Close",
     "data-act": "close",
-    onclick: () => go({ file: "" }),
+    onclick: closeFile,
   }, icon("close"));
   if (!file) {
     put(
-      sheet,
+      body,
       close,
       h("h2", { id: "sheet-title" }, "No such file"),
       h("p", {}, "It was deleted, or no peer that is here knows it."),
@@ -62,7 +68,7 @@ function fill(file) {
   const id = file.file_id;
   const canvas = h("canvas", { class: "qr", role: "img", "aria-label": "QR code of the link" });
   put(
-    sheet,
+    body,
     close,
     h("h2", { id: "sheet-title" }, h("bdi", {}, visible(file.file_name))),
     h(
@@ -88,7 +94,7 @@ function fill(file) {
       ...fact("Owner", visible(file.file_owner)),
       ...fact(
         "When",
-        `${agoText(secondsOf(file), Date.now() / 1000)}, ${exactText(secondsOf(file))}`,
+        `${agoText(secondsOf(file), nowSeconds())}, ${exactText(secondsOf(file))}`,
       ),
       ...fact(
         "Holders",
@@ -151,7 +157,7 @@ function actionsOf(file) {
       title: isMine ? "It can be restored for 24 hours" : "Other peers keep it",
       onclick: () => {
         deleteFile(current());
-        go({ file: "" });
+        closeFile();
       },
     }, isMine ? "Delete everywhere" : "Remove here"),
   );
@@ -160,7 +166,7 @@ function actionsOf(file) {
 /** Dark squares on white with a white edge, as readers of such codes need it. @param {HTMLCanvasElement} canvas @param {string} text */
 async function drawCode(canvas, text) {
   const { encode } = await import("uqr");
-  const { data, size } = encode(text, { border: 2 });
+  const { data, size } = encode(text, { border: 4 });
   const scale = 4;
   canvas.width = canvas.height = size * scale;
   const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
@@ -176,11 +182,11 @@ async function drawCode(canvas, text) {
 
 export function startDetails() {
   sheet.addEventListener("close", () => {
-    if (place.file !== "") go({ file: "" });
+    if (place.file !== "") closeFile();
   });
   // A press beside the panel closes it.
   sheet.addEventListener("click", (event) => {
-    if (event.target === sheet) go({ file: "" });
+    if (event.target === sheet) closeFile();
   });
   when(["place", "files", "transfers", "session", "status"], draw);
 }

@@ -40,7 +40,7 @@ export function setText(element, text) {
 /** The element with this id, which the page is sure to have. @param {string} id */
 export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
-/** A drawing of /icons.svg. @param {string} name */
+/** A drawing of the sheet of icons in the page. @param {string} name */
 export function icon(name) {
   const ns = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(ns, "svg");
@@ -50,6 +50,22 @@ export function icon(name) {
   use.setAttribute("href", `#i-${name}`);
   svg.append(use);
   return svg;
+}
+
+/**
+ * Changes what is inside a list; where that takes the focus away, its next control has it, or the list itself.
+ * @param {HTMLElement} list @param {() => void} change
+ */
+export function keepFocus(list, change) {
+  const focused = document.activeElement;
+  const hadFocus = list.contains(focused);
+  const at = [...list.querySelectorAll("button")].findIndex((each) => each === focused);
+  change();
+  if (!hadFocus || list.contains(document.activeElement)) return;
+  const buttons = list.querySelectorAll("button");
+  const next = buttons[Math.min(Math.max(0, at), buttons.length - 1)];
+  if (!next) list.tabIndex = -1;
+  (next ?? list).focus();
 }
 
 /** Whether somebody is writing there, so that letters are no commands. @param {EventTarget | null} target */

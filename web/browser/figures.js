@@ -21,9 +21,11 @@ function draw() {
   setText(byId("known"), status.files.known.toLocaleString("en"));
   setText(byId("peers-alive"), status.peers.toLocaleString("en"));
   setText(byId("peers-words"), status.peers === 1 ? "peer" : "peers");
-  const last = live.rates.at(-1);
+  const last = live.rates.all.at(-1);
   setText(byId("rate-in"), rateText(last?.in ?? 0));
   setText(byId("rate-out"), rateText(last?.out ?? 0));
+  setText(byId("rate-in-words"), "in");
+  setText(byId("rate-out-words"), "out");
   byId("rate-in").title = `${sizeText(status.bytes.in)} since the start`;
   byId("rate-out").title = `${sizeText(status.bytes.out)} since the start`;
   const free = Math.max(0, status.free_bytes);
@@ -32,10 +34,13 @@ function draw() {
   meter.max = Math.max(1, free + status.files.held_bytes);
   meter.value = status.files.held_bytes;
   meter.title = `${sizeText(status.files.held_bytes)} kept here`;
-  drawSpark(/** @type {HTMLCanvasElement} */ (byId("spark-in")), live.rates.map((rate) => rate.in));
+  drawSpark(
+    /** @type {HTMLCanvasElement} */ (byId("spark-in")),
+    live.rates.all.map((rate) => rate.in),
+  );
   drawSpark(
     /** @type {HTMLCanvasElement} */ (byId("spark-out")),
-    live.rates.map((rate) => rate.out),
+    live.rates.all.map((rate) => rate.out),
   );
   drawWarning(status);
 }

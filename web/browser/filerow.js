@@ -4,7 +4,7 @@
 import { contentPath, fetchFile } from "./actions.js";
 import { h, icon, put, setText } from "./dom.js";
 import { bytesOf, secondsOf } from "./filelist.js";
-import { live, NEW_MS } from "./live.js";
+import { live, NEW_MS, nowSeconds } from "./live.js";
 import { place } from "./place.js";
 import { holdersText, pipsText, safetyKind, safetyText } from "./safety.js";
 import { addressText, agoText, exactText, sizeText, visible } from "./words.js";
@@ -40,11 +40,11 @@ export function fileRow(fileId) {
   }
   let drawn = "";
 
-  /** @param {FileRow} file @param {{ index: number, isCursor: boolean, isThere: boolean }} where */
-  function update(file, { index, isCursor, isThere }) {
+  /** @param {FileRow} file @param {{ index: number, isStop: boolean, isThere: boolean }} where */
+  function update(file, { index, isStop, isThere }) {
     element.setAttribute("aria-rowindex", String(index + 2));
-    element.tabIndex = isCursor ? 0 : -1;
-    setText(time, agoText(secondsOf(file), Date.now() / 1000));
+    element.tabIndex = isStop ? 0 : -1;
+    setText(time, agoText(secondsOf(file), nowSeconds()));
     const fetching = fetchOf(file.file_id);
     const key = JSON.stringify([file, fetching?.done_bytes, isThere]);
     if (key === drawn) return;

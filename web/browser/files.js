@@ -6,7 +6,7 @@ import { askJson } from "./api.js";
 import { restoreFile } from "./actions.js";
 import { byId, h, isWriting, put, setText } from "./dom.js";
 import { emptyText, fileRow } from "./filerow.js";
-import { live, MAX_FILES, when } from "./live.js";
+import { live, MAX_FILES, nowSeconds, when } from "./live.js";
 import { go, place } from "./place.js";
 import { agoText, plural, sizeText, visible } from "./words.js";
 
@@ -17,6 +17,10 @@ import { agoText, plural, sizeText, visible } from "./words.js";
 const SPARE_ROWS = 8;
 /** Somebody who types is done for the moment. */
 const TYPING_MS = 150;
+/** Of more than fit into the page, so many are listed. */
+const MAX_FOUND = 1_000;
+/** What the peer found is asked for anew at most so often, while files come and go. */
+const FOUND_MS = 2_000;
 const CLOCK_MS = 20_000;
 /** Somebody whose pointer left the table may be on the way to the button, or back. */
 const LEAVE_MS = 1_500;
@@ -29,8 +33,14 @@ let rows = new Map();
 /** The row the keyboard is at. */
 let cursor = "";
 let isRead = false;
-/** Found by the peer, where it knows more than the page holds. @type {{ key: string, files: readonly FileRow[] }} */
-let found = { key: "", files: [] };
+/**
+ * Found by the peer, where it knows more than the page holds.
+ * @type {{ key: string, files: readonly FileRow[], total: number }}
+ */
+let found = { key: "", files: [], total: 0 };
+
+/** Everything, the newest first: what the page begins with. */
+const WHOLE = JSON.stringify(["", "all", "-time"]);
 
 const body = byId("file-rows");
 const scroller = byId("file-scroll");
@@ -52,16 +62,19 @@ function draw() {
   const news = byId("news");
   news.hidden = waiting === 0;
   setText(news, `${waiting} new`);
-  const isAll = live.known <= live.files.size;
-  setText(
-    byId("file-count"),
-    fits.length === live.known
-      ? plural(live.known, "file")
-      : `${plural(fits.length, "file")} of ${live.known.toLocaleString("en")}${
-        isAll ? "" : `; the newest ${MAX_FILES.toLocaleString("en")} are listed, search finds all`
-      }`,
-  );
+  setText(byId("file-count"), countText(fits.length, key));
   paint();
+}
+
+/** @param {number} fits @param {string} key */
+function countText(fits, key) {
+  const total = found.key === key ? found.total : fits;
+  const known = live.known.toLocaleString("en");
+  if (total > fits) return `the first ${fits.toLocaleString("en")} of ${plural(total, "file")}`;
+  if (fits === live.known) return plural(live.known, "file");
+  return key === WHOLE && live.known > MAX_FILES
+    ? `the newest ${fits.toLocaleString("en")} of ${known} files; search finds all`
+    : `${plural(fits, "file")} of ${known}`;
 }
 
 /** @param {string} key @returns {readonly FileRow[]} */
@@ -92,11 +105,14 @@ function paint() {
     Math.ceil((scroller.scrollTop + scroller.clientHeight) / height) + SPARE_ROWS,
   );
   const next = new Map();
+  // The table has one tab stop: the row the keyboard is at, or the first that is drawn.
+  const drawn = shown.slice(first, last);
+  const stop = drawn.some(({ file_id }) => file_id === cursor) ? cursor : drawn[0]?.file_id;
   const elements = [above];
-  for (const [offset, file] of shown.slice(first, last).entries()) {
+  for (const [offset, file] of drawn.entries()) {
     const row = rows.get(file.file_id) ?? fileRow(file.file_id);
     const isThere = live.files.get(file.file_id) !== undefined || found.files.includes(file);
-    row.update(file, { index: first + offset, isCursor: isCursor(file, first + offset), isThere });
+    row.update(file, { index: first + offset, isStop: file.file_id === stop, isThere });
     next.set(file.file_id, row);
     elements.push(row.element);
   }
@@ -110,12 +126,6 @@ function paint() {
   empty.hidden = shown.length > 0;
   if (shown.length === 0) put(empty, ...emptyText());
 }
-
-/** @param {FileRow} file @param {number} index */
-const isCursor = (file, index) =>
-  cursor === "" || !shown.some(({ file_id }) => file_id === cursor)
-    ? index === 0
-    : file.file_id === cursor;
 
 /** Puts the elements in their order with as few moves as possible: what has the focus stays. @param {Element[]} elements */
 function arrange(elements) {
@@ -131,6 +141,8 @@ function drawTools() {
   for (const chip of document.querySelectorAll("[data-where]")) {
     chip.setAttribute("aria-pressed", String(chip.getAttribute("data-where") === place.where));
   }
+  const order = /** @type {HTMLSelectElement} */ (byId("order"));
+  if (order.value !== place.sort) order.value = place.sort;
   const key = place.sort.replace(/^-/, "");
   for (const head of document.querySelectorAll("#file-table th[data-sort]")) {
     const isSorted = head.getAttribute("data-sort") === key;
@@ -141,8 +153,9 @@ function drawTools() {
   const isDeleted = place.where === "deleted";
   byId("file-table-box").hidden = isDeleted;
   byId("deleted").hidden = !isDeleted;
-  if (isDeleted) drawDeleted();
 }
+
+let trashFiles = 0;
 
 async function drawDeleted() {
   const list = byId("deleted");
@@ -152,6 +165,7 @@ async function drawDeleted() {
   } catch {
     return; // the head says that the peer is away
   }
+  if (place.where !== "deleted") return;
   setText(byId("file-count"), plural(files.length, "file"));
   put(
     list,
@@ -168,9 +182,7 @@ async function drawDeleted() {
             h(
               "span",
               {},
-              `${sizeText(file.size_bytes)} · deleted ${
-                agoText(file.deleted_at, Date.now() / 1000)
-              }`,
+              `${sizeText(file.size_bytes)} · deleted ${agoText(file.deleted_at, nowSeconds())}`,
             ),
             h("button", {
               type: "button",
@@ -184,9 +196,8 @@ async function drawDeleted() {
   );
 }
 
-/** The file that the keyboard is at. */
-export const cursorFile = () =>
-  live.files.get(cursor) ?? shown.find(({ file_id }) => file_id === cursor) ?? shown[0];
+/** The file that the keyboard is at, if it is among those that are shown. */
+export const cursorFile = () => shown.find(({ file_id }) => file_id === cursor);
 
 /** @param {number} step */
 export function moveCursor(step) {
@@ -214,20 +225,35 @@ export function setCursor(fileId) {
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let typing;
 
-/** Where the peer knows more than is held here, it is asked, once somebody stops typing. */
-function askForMore() {
+/** Where the peer knows more than is held here, it is asked. @param {number} afterMs */
+function askForMore(afterMs) {
   clearTimeout(typing);
-  if (live.known <= live.files.size || place.q === "") return;
+  const { q, where, sort } = place;
+  const key = JSON.stringify([q, where, sort]);
+  if (live.known <= live.files.size || key === WHOLE || where === "deleted") return;
   typing = setTimeout(async () => {
-    const { q, where, sort } = place;
-    const asked = new URLSearchParams({ q, sort, limit: "500" });
-    if (["here", "elsewhere", "mine"].includes(where)) asked.set("where", where);
-    const key = JSON.stringify([q, where, sort]);
-    const answer = await askJson(`/api/v1/files?${asked}`).catch(() => undefined);
-    if (!answer || place.q !== q) return;
-    found = { key, files: /** @type {{ files: FileRow[] }} */ (answer).files };
+    const asked = new URLSearchParams({ sort, limit: String(MAX_FOUND) });
+    if (q !== "") asked.set("q", q);
+    if (where !== "all") asked.set("where", where);
+    const answer = /** @type {{ files: FileRow[], total: number } | undefined} */ (
+      await askJson(`/api/v1/files?${asked}`).catch(() => undefined)
+    );
+    if (!answer || JSON.stringify([place.q, place.where, place.sort]) !== key) return;
+    found = { key, files: answer.files, total: answer.total };
+    foundMs = performance.now();
     draw();
-  }, TYPING_MS);
+  }, afterMs);
+}
+
+let foundMs = 0;
+
+/** What the peer found may not be so any more. */
+function onFiles() {
+  if (found.key === shownKey && performance.now() - foundMs > FOUND_MS) {
+    foundMs = performance.now();
+    askForMore(FOUND_MS);
+  }
+  draw();
 }
 
 export function startFiles() {
@@ -236,7 +262,6 @@ export function startFiles() {
   search.addEventListener("input", () => {
     go({ q: search.value });
     draw(); // at once: this is what somebody waits for
-    askForMore();
   });
   for (const chip of document.querySelectorAll("[data-where]")) {
     chip.addEventListener("click", () => go({ where: chip.getAttribute("data-where") ?? "all" }));
@@ -249,6 +274,8 @@ export function startFiles() {
       go({ sort: turned ?? (isDown ? `-${key}` : key) });
     });
   }
+  const order = /** @type {HTMLSelectElement} */ (byId("order"));
+  order.addEventListener("change", () => go({ sort: order.value }));
   scroller.addEventListener("scroll", () => requestAnimationFrame(paint), { passive: true });
   new ResizeObserver(() => paint()).observe(scroller);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -285,5 +312,18 @@ export function startFiles() {
     go({ file: id }, { isStep: true });
   });
   setInterval(paint, CLOCK_MS);
-  when(["files", "transfers", "place", "session"], draw);
+  when(["files"], onFiles);
+  when(["transfers", "session"], draw);
+  when(["place"], () => {
+    if (place.where === "deleted") drawDeleted();
+    askForMore(TYPING_MS);
+    draw();
+  });
+  when(["status"], () => {
+    // The first look tells whether there is more than the page holds.
+    if (found.key === "" && live.known > live.files.size) askForMore(0);
+    const { files = 0 } = live.status?.trash ?? {};
+    if (place.where === "deleted" && files !== trashFiles) drawDeleted();
+    trashFiles = files;
+  });
 }

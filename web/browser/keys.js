@@ -4,10 +4,14 @@
 import { copy, fetchFile, linkOf } from "./actions.js";
 import { byId, isWriting } from "./dom.js";
 import { cursorFile, moveCursor } from "./files.js";
+import { live } from "./live.js";
 import { go, place } from "./place.js";
 import { pick } from "./share.js";
 
 const help = /** @type {HTMLDialogElement} */ (byId("help"));
+
+/** The file that is open, or else the one the keyboard is at. */
+const chosen = () => place.file === "" ? cursorFile() : live.files.get(place.file);
 
 /** @type {Readonly<Record<string, (event: KeyboardEvent) => void>>} */
 const commands = {
@@ -22,16 +26,18 @@ const commands = {
     if (file) go({ file: file.file_id }, { isStep: true });
   },
   f() {
-    const file = cursorFile();
+    const file = chosen();
     if (file) fetchFile(file);
   },
   c() {
-    const file = cursorFile();
+    const file = chosen();
     if (file) copy(linkOf(file.file_id), "link");
   },
   s: pick,
   "?": () => help.showModal(),
 };
+
+const isPhone = () => matchMedia("(max-width: 999px)").matches;
 
 /** @param {KeyboardEvent} event */
 function onKey(event) {
@@ -45,12 +51,16 @@ function onKey(event) {
     }
     return;
   }
-  const isOpen = document.querySelector("dialog[open]") !== null;
-  if (isWriting(target) || (isOpen && key !== "c" && key !== "f")) return;
+  if (isWriting(target) || help.open) return;
+  if (place.file !== "" && key !== "c" && key !== "f") return;
   const isControl = target instanceof HTMLElement && target.matches("a, button, summary, canvas");
   // A control keeps its own Enter, and a list that scrolls its arrows elsewhere than in the files.
   if (key === "Enter" && isControl) return;
-  if (key.startsWith("Arrow") && place.tab !== "files") return;
+  if (key.startsWith("Arrow")) {
+    const isElsewhere = target instanceof HTMLElement &&
+      target.closest("[tabindex='0']:not(#file-rows tr)");
+    if (isElsewhere || (place.tab !== "files" && isPhone())) return;
+  }
   const command = commands[key];
   if (!command) return;
   event.preventDefault();

@@ -41,7 +41,8 @@ export const layout = {
     const ring = ringOf(peers.length);
     simulation.nodes([...layout.spots])
       .force("apart", forceManyBody().strength(-60).distanceMax(200))
-      .force("ring", forceRadial(ring).strength(0.15))
+      // Many fill the whole picture, few stand in a ring.
+      .force("ring", forceRadial(ring).strength(peers.length > 60 ? 0.02 : 0.15))
       .force(
         "room",
         /** @type {any} */ (forceCollide((/** @type {Spot} */ spot) => spot.radius + 12)),
@@ -49,9 +50,13 @@ export const layout = {
       .alpha(0.8);
   },
 
+  get isSettled() {
+    return simulation.alpha() < simulation.alphaMin();
+  },
+
   /** One step; false when it has settled. */
   step() {
-    if (simulation.alpha() < simulation.alphaMin()) return false;
+    if (layout.isSettled) return false;
     simulation.tick();
     return true;
   },

@@ -1,10 +1,12 @@
 // @ts-check
-// What the peer is like now: loaded once, then kept true by its events (server-sent). Who draws something listens to
-// the topics it needs; changes are gathered and told at most once a frame.
-// Always holds: after "reset", and after an absence, everything is read anew; no more than MAX_FILES files are held.
+// What the peer is like now: read once, then kept true by its events (server-sent). Who draws something listens to the
+// topics it needs; changes are gathered and told at most once a frame.
+// Always holds: after "reset" everything is read anew, also when that failed at first; what came while the lists were on
+// their way is taken after them; nothing that is remembered here grows without bound.
 
 import { askJson } from "./api.js";
 import { FileList } from "./filelist.js";
+import { Rates, speedOf } from "./rates.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
 /** @typedef {import("./types.d.ts").PeerRow} PeerRow */
@@ -14,19 +16,19 @@ import { FileList } from "./filelist.js";
 
 /** As many as one answer of the API holds; of more, the newest. */
 export const MAX_FILES = 10_000;
-/** Rates are remembered so long, for the chart. */
-const RATE_SECONDS = 300;
+/** Transfers that are remembered; of those that ended, the oldest go first. The peer itself remembers fewer. */
+const MAX_TRANSFERS = 200;
+/** A file is new for so long. */
+export const NEW_MS = 2_000;
 /** After "reset", everything is read anew; not more often than this. */
 const RELOAD_MS = 1_000;
 const RETRY_MS = 3_000;
-/** Transfers that are remembered; of those that ended, the oldest go first. */
-const MAX_TRANSFERS = 500;
-/** A file is new for so long. */
-export const NEW_MS = 2_000;
-/** A speed is the mean of about so long. */
-const SPEED_SECONDS = 3;
-
-/** @typedef {{ doneBytes: number, atMs: number, bytesPerSecond: number }} Speed */
+/** The status comes every second; without a word for so long, the connection is dead, whatever it looks like. */
+const SILENT_MS = 10_000;
+/** A page that nobody sees gives its connection back after so long: a browser has six for a host. */
+const HIDDEN_MS = 10_000;
+/** An answer may be so much older than the last event. */
+const LATE_SECONDS = 5;
 
 export const live = {
   /** @type {StatusRow | null} */
@@ -38,14 +40,18 @@ export const live = {
   known: 0,
   /** @type {Map<number, TransferRow>} */
   transfers: new Map(),
-  /** How fast each transfer is now. @type {Map<number, Speed>} */
+  /** How fast each transfer is now. @type {Map<number, import("./rates.js").Speed>} */
   speeds: new Map(),
-  /** Bytes a second, one for each second that was looked at. @type {{ at: number, in: number, out: number }[]} */
-  rates: [],
-  /** Files that came while the page was open, with when. @type {Map<string, number>} */
+  rates: new Rates(),
+  /** Files that came a moment ago, with when. @type {Map<string, number>} */
   arrivedMs: new Map(),
   isGone: false,
+  /** By how much the peer's clock is ahead of this one. */
+  aheadSeconds: 0,
 };
+
+/** Unix seconds by the peer's clock, which all its times are told by. */
+export const nowSeconds = () => Date.now() / 1000 + live.aheadSeconds;
 
 /** @type {Map<Topic, Set<() => void>>} */
 const listeners = new Map();
@@ -69,13 +75,14 @@ export function tell(...topics) {
 function flush() {
   const draws = new Set([...changed].flatMap((topic) => [...listeners.get(topic) ?? []]));
   changed.clear();
-  for (const draw of draws) draw();
+  for (const draw of draws) {
+    try {
+      draw();
+    } catch (error) {
+      reportError(error); // one part that cannot be drawn does not keep the others from it
+    }
+  }
 }
-
-// A page in the background draws no frames; what it heard is drawn when it is looked at again.
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) flush();
-});
 
 async function load() {
   const [status, peers, transfers, files] = await Promise.all([
@@ -92,8 +99,8 @@ async function load() {
   for (const id of live.speeds.keys()) if (!known.has(id)) live.speeds.delete(id);
   for (const transfer of transfers.transfers) putTransfer(transfer);
   live.files.reset(files.files);
-  live.known = files.total;
   takeStatus(status);
+  live.known = files.total;
   tell("peers", "transfers", "files");
 }
 
@@ -103,37 +110,15 @@ function putTransfer(transfer) {
   live.speeds.set(transfer.id, speedOf(transfer, live.speeds.get(transfer.id)));
 }
 
-/** @param {TransferRow} transfer @param {Speed | undefined} before @returns {Speed} */
-function speedOf({ done_bytes: doneBytes, seconds }, before) {
-  const atMs = performance.now();
-  const mean = seconds > 0 ? doneBytes / seconds : 0;
-  if (!before) return { doneBytes, atMs, bytesPerSecond: mean };
-  const passed = (atMs - before.atMs) / 1000;
-  if (passed <= 0 || doneBytes < before.doneBytes) return before;
-  const weight = Math.min(1, passed / SPEED_SECONDS);
-  const now = (doneBytes - before.doneBytes) / passed;
-  return { doneBytes, atMs, bytesPerSecond: before.bytesPerSecond * (1 - weight) + now * weight };
-}
-
-/** When the peer started, in Unix seconds of this browser. */
-let startedAt = 0;
-
 /** @param {StatusRow} status */
 function takeStatus(status) {
   const before = live.status;
-  live.status = status;
-  live.known = Math.max(status.files.known, live.files.size);
   const seconds = before ? status.uptime_seconds - before.uptime_seconds : 0;
-  // By the peer's own clock; one that began anew counts from nothing.
-  if (!before || seconds < 0) startedAt = Date.now() / 1000 - status.uptime_seconds;
-  if (before && seconds > 0 && status.bytes.in >= before.bytes.in) {
-    live.rates.push({
-      at: startedAt + status.uptime_seconds,
-      in: (status.bytes.in - before.bytes.in) / seconds,
-      out: Math.max(0, status.bytes.out - before.bytes.out) / seconds,
-    });
-    if (live.rates.length > RATE_SECONDS) live.rates.shift();
-  }
+  if (before && seconds < 0 && seconds > -LATE_SECONDS) return; // an answer that was overtaken
+  live.status = status;
+  live.aheadSeconds = status.now - Date.now() / 1000;
+  live.known = Math.max(status.files.known, live.files.size);
+  live.rates.take(status);
   tell("status");
 }
 
@@ -168,55 +153,96 @@ const takes = {
   },
 };
 
-/** Events that came while the lists were on their way: which of both is newer is not known, so they are taken after. */
-/** @type {(() => void)[]} */
+/** Events that came while the lists were on their way: which of both is newer is not known. @type {(() => void)[]} */
 let waiting = [];
 let isLoading = false;
+/** The lists must be read, as soon as that can be. */
+let isOwed = false;
+let isPausing = false;
 
-/** @type {Promise<void> | null} */
-let loading = null;
-let isAskedAgain = false;
-
-/** Reads everything anew, once for many reasons. @returns {Promise<void>} */
-export function reload() {
-  if (loading) {
-    isAskedAgain = true;
-    return loading;
+/** Reads everything anew, once for many reasons. */
+export async function reload() {
+  isOwed = true;
+  if (isLoading || isPausing) return;
+  isOwed = false;
+  isLoading = isPausing = true;
+  setTimeout(() => {
+    isPausing = false;
+    if (isOwed && !live.isGone) reload();
+  }, RELOAD_MS);
+  try {
+    await load();
+  } catch {
+    isOwed = true; // tried again after the pause, or when the peer is there again
   }
-  const pause = new Promise((done) => setTimeout(done, RELOAD_MS));
-  isLoading = true;
-  loading = load().catch(() => {
-    isAskedAgain = !live.isGone; // the events say when the peer is there again
-  }).then(() => {
-    isLoading = false;
-    for (const take of waiting) take();
-    waiting = [];
-
-    pause.then(() => {
-      loading = null;
-      if (isAskedAgain) reload();
-      isAskedAgain = false;
-    });
-  });
-  return loading;
+  isLoading = false;
+  const takeAll = waiting;
+  waiting = [];
+  for (const take of takeAll) take();
 }
 
-/** Listens from now on; whatever breaks off comes back by itself. */
-export function watch() {
-  const events = new EventSource("/api/v1/events");
+/** @type {EventSource | null} */
+let events = null;
+let heardMs = 0;
+
+function connect() {
+  events?.close();
+  const source = events = new EventSource("/api/v1/events");
+  const hear = () => {
+    heardMs = performance.now();
+    setGone(false);
+  };
+  heardMs = performance.now();
   for (const [type, take] of Object.entries(takes)) {
-    events.addEventListener(type, (event) => {
+    source.addEventListener(type, (event) => {
+      hear();
       const data = JSON.parse(event.data);
       if (isLoading) waiting.push(() => take(data));
       else take(data);
     });
   }
-  events.addEventListener("reset", () => reload());
-  events.addEventListener("open", () => setGone(false));
-  events.addEventListener("error", () => {
+  source.addEventListener("reset", () => {
+    hear();
+    reload();
+  });
+  source.addEventListener("open", () => {
+    hear();
+    if (isOwed) reload();
+  });
+  source.addEventListener("error", () => {
+    if (source !== events) return;
     setGone(true);
     // Some ends are for good (too many watch, or the login is over): then it is tried anew from here.
-    if (events.readyState === EventSource.CLOSED) setTimeout(watch, RETRY_MS);
+    if (source.readyState === EventSource.CLOSED) {
+      setTimeout(() => source === events && connect(), RETRY_MS);
+    }
+  });
+}
+
+function disconnect() {
+  events?.close();
+  events = null;
+}
+
+/** Listens from now on; whatever breaks off comes back by itself. */
+export function watch() {
+  connect();
+  // Events come first, so that nothing happens between them and the lists unseen; where none come, the lists do.
+  setTimeout(() => {
+    if (!live.status) reload();
+  }, RETRY_MS);
+  setInterval(() => {
+    if (!events || performance.now() - heardMs < SILENT_MS) return;
+    setGone(true);
+    connect();
+  }, RETRY_MS);
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let leaving;
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(leaving);
+    if (document.hidden) leaving = setTimeout(disconnect, HIDDEN_MS);
+    else if (!events) connect();
+    else if (changed.size > 0) flush();
   });
 }
 

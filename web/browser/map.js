@@ -4,7 +4,7 @@
 
 import { byId, colour, h, isStill, put } from "./dom.js";
 import { layout } from "./layout.js";
-import { live, when } from "./live.js";
+import { live, nowSeconds, when } from "./live.js";
 import { freshness, isQuiet, refusedText } from "./peers.js";
 import { addressText, agoText, plural, rateText, visible } from "./words.js";
 
@@ -41,7 +41,7 @@ function readInks() {
 }
 
 /** Bytes a second to and from each peer now. @returns {Map<string, { in: number, out: number }>} */
-export function flows() {
+function flows() {
   const found = new Map();
   for (const { id, peer, state, direction } of live.transfers.values()) {
     if (state !== "running" || !live.peers.has(peer)) continue;
@@ -72,7 +72,10 @@ function notePeers() {
 }
 
 /** Area by files, within bounds. @param {number} files */
-const radiusOf = (files) => Math.min(12, 4 + Math.sqrt(files) / 2);
+function radiusOf(files) {
+  const most = live.peers.size > 100 ? 5 : live.peers.size > MAX_NAMES ? 8 : 12;
+  return Math.min(most, most / 3 + Math.sqrt(files) / 2);
+}
 
 /** Draws from now on, until nothing moves any more. */
 function wake() {
@@ -81,8 +84,14 @@ function wake() {
   requestAnimationFrame(frame);
 }
 
+/** Twenty pictures a second are smooth for dots on a line, and leave the machine to others. */
+const FRAME_MS = 50;
+let drawnMs = 0;
+
 /** @param {number} nowMs */
 function frame(nowMs) {
+  if (nowMs - drawnMs < FRAME_MS && layout.isSettled) return void requestAnimationFrame(frame);
+  drawnMs = nowMs;
   const moving = layout.step();
   const flowing = flows();
   drawAll(nowMs, flowing);
@@ -103,7 +112,9 @@ function drawAll(nowMs, flowing) {
   layout.fit(width, height);
   const centre = layout.centre;
   for (const spot of layout.spots) drawEdge(spot, centre, nowMs, flowing.get(spot.id));
-  for (const spot of layout.spots) drawPeer(spot);
+  // The bootstrap is always found: it is drawn last, with its name.
+  const spots = [...layout.spots].sort((a, b) => Number(isBootstrap(a)) - Number(isBootstrap(b)));
+  for (const spot of spots) drawPeer(spot);
   drawSelf(centre);
   pen.globalAlpha = 1;
 }
@@ -147,6 +158,9 @@ function drawEdge(spot, centre, nowMs, flow) {
 }
 
 /** @param {Spot} spot */
+const isBootstrap = ({ id }) => live.peers.get(id)?.bootstrap ?? false;
+
+/** @param {Spot} spot */
 function drawPeer(spot) {
   const peer = live.peers.get(spot.id);
   if (!peer) return;
@@ -161,8 +175,8 @@ function drawPeer(spot) {
   if (peer.bootstrap) ring(x, y, radius + 4);
   if (spot.id === pointed) ring(x, y, radius + 2);
   if (isBad) text("!", x, y + 4, inks["ground"] ?? "", "600 12px system-ui");
-  if (layout.spots.length <= MAX_NAMES || spot.id === pointed) {
-    pen.globalAlpha = 0.5 + 0.5 * freshness(peer);
+  if (layout.spots.length <= MAX_NAMES || spot.id === pointed || peer.bootstrap) {
+    pen.globalAlpha = 0.75 + 0.25 * freshness(peer);
     const name = visible(spot.id, 16);
     text(
       peer.bootstrap ? `${name} (bootstrap)` : name,
@@ -247,7 +261,7 @@ function tipLines(peer) {
   return [
     visible(peer.peerId, 60),
     visible(addressText(peer)),
-    `heard ${agoText(peer.last_seen, Date.now() / 1000)}, holds ${plural(peer.files, "file")}`,
+    `heard ${agoText(peer.last_seen, nowSeconds())}, holds ${plural(peer.files, "file")}`,
     peer.bootstrap ? "bootstrap" : "",
     flow ? `${rateText(flow.in)} in, ${rateText(flow.out)} out` : "",
     peer.left_alone ? `left alone: it ${visible(peer.left_alone.why)}` : "",

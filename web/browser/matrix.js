@@ -28,6 +28,7 @@ let isWaiting = false;
 
 function drawSoon() {
   if (isWaiting) return;
+  if (drawn.files.length === 0) draw(); // the first time at once
   isWaiting = true;
   setTimeout(() => {
     isWaiting = false;
@@ -40,23 +41,43 @@ function draw() {
   if (!status) return;
   const width = canvas.parentElement?.clientWidth ?? 0;
   if (width === 0) return;
+  // One holder first: these can still be saved. What nobody has any more is shown behind them, but not instead.
   const all = [...live.files.all].sort((a, b) =>
-    a.peers_with_file.length - b.peers_with_file.length || (a.file_name < b.file_name ? -1 : 1)
+    rankOf(a) - rankOf(b) || (a.file_name < b.file_name ? -1 : 1)
   );
-  const peers = linesOf(status.peerId);
   const column = Math.min(
     MAX_COLUMN_PX,
     Math.max(MIN_COLUMN_PX, (width - NAME_PX) / Math.max(1, all.length)),
   );
-  const files = all.slice(0, Math.round((width - NAME_PX) / column));
+  const fit = Math.round((width - NAME_PX) / column);
+  const lost = all.filter((file) => file.peers_with_file.length === 0);
+  const lostShown = lost.slice(0, Math.max(fit - (all.length - lost.length), Math.ceil(fit / 4)));
+  const others = all.filter((file) => file.peers_with_file.length > 0);
+  const files = [...lostShown, ...others.slice(0, fit - lostShown.length)];
+  const peers = linesOf(status.peerId, files);
   drawn = { peers, files, column };
   paint(width);
   tell(all, files.length);
 }
 
-/** This peer first, then the others by name; of many, those that hold most. @param {string} own */
-function linesOf(own) {
-  const others = [...live.peers.values()].sort((a, b) => b.files - a.files).slice(0, MAX_PEERS - 1)
+/** @param {FileRow} file */
+const rankOf = ({ peers_with_file }) => peers_with_file.length;
+
+/**
+ * This peer first, then the others by name; of many, first those that alone hold one of these files, then those that
+ * hold most.
+ * @param {string} own @param {readonly FileRow[]} files
+ */
+function linesOf(own, files) {
+  const alone = new Set(
+    files.filter((file) => file.peers_with_file.length === 1).map((file) =>
+      file.peers_with_file[0]
+    ),
+  );
+  const others = [...live.peers.values()].sort((a, b) =>
+    Number(alone.has(b.peerId)) - Number(alone.has(a.peerId)) || b.files - a.files
+  )
+    .slice(0, MAX_PEERS - 1)
     .map(({ peerId }) => peerId).filter((id) => id !== own).sort();
   return [own, ...others];
 }

@@ -2,14 +2,15 @@
 // Transfers: what runs, with how far and how fast; what was done a moment ago; what failed, why, and again.
 
 import { cancelTransfer, retryTransfer } from "./actions.js";
-import { byId, h, put, setText } from "./dom.js";
-import { live, when } from "./live.js";
+import { byId, h, keepFocus, put, setText } from "./dom.js";
+import { live, nowSeconds, when } from "./live.js";
 import { ownUploads } from "./share.js";
-import { durationText, progressText, rateText, visible } from "./words.js";
+import { durationText, progressText, rateText, tookText, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").TransferRow} TransferRow */
 
 const DONE_SECONDS = 60;
+const FAILED_SECONDS = 3600;
 /** It begins to fade so long before it goes. */
 const FADE_SECONDS = 5;
 const MAX_SHOWN = 30;
@@ -23,12 +24,16 @@ const putAway = new Set();
 
 function draw() {
   const list = byId("transfers");
-  const nowSeconds = Date.now() / 1000;
-  const news = [...live.transfers.values()].filter((each) => isNews(each, nowSeconds));
-  // Running ones first, then the latest.
-  news.sort((a, b) => Number(b.state === "running") - Number(a.state === "running") || b.id - a.id);
+  const now = nowSeconds();
+  // The newest first, whatever becomes of them: a row that ends stays where it is.
+  const news = [...live.transfers.values()].filter((each) => isNews(each, now)).sort((a, b) =>
+    b.id - a.id
+  );
   const done = news.filter(({ state }) => state === "done").slice(MAX_DONE);
-  const shown = news.filter((each) => !done.includes(each)).slice(0, MAX_SHOWN);
+  const wanted = news.filter((each) => !done.includes(each)).slice(0, MAX_SHOWN);
+  // While somebody is about to press something in the list, nothing moves under the pointer.
+  const isRead = list.matches(":hover") || list.contains(document.activeElement);
+  const shown = isRead ? held() : wanted;
   const ids = new Set(shown.map(({ id }) => id));
   for (const [id, row] of rows) {
     if (ids.has(id)) continue;
@@ -38,25 +43,32 @@ function draw() {
   for (const [index, transfer] of shown.entries()) {
     const row = rows.get(transfer.id) ?? transferRow(transfer);
     rows.set(transfer.id, row);
-    row.update(transfer, nowSeconds);
+    row.update(transfer, now);
     if (list.children[index] !== row.element) {
       list.insertBefore(row.element, list.children[index] ?? null);
     }
   }
   const running = news.filter(({ state }) => state === "running").length;
   byId("transfers-empty").hidden = shown.length > 0;
-  setText(
-    byId("transfers-more"),
-    news.length > shown.length ? `and ${news.length - shown.length} more` : "",
-  );
+  const more = wanted.filter(({ id }) => !ids.has(id)).length + news.length - done.length -
+    wanted.length;
+  setText(byId("transfers-more"), more > 0 ? `and ${more} more` : "");
   setText(byId("moving-count"), running > 0 ? String(running) : "");
 }
 
-/** @param {TransferRow} transfer @param {number} nowSeconds */
-function isNews({ id, kind, state, ended_at, file_name }, nowSeconds) {
+/** What is in the list, as it is now. */
+const held = () =>
+  [...rows.keys()].flatMap((id) => live.transfers.get(id) ?? []).filter(({ id }) =>
+    !putAway.has(id)
+  )
+    .sort((a, b) => b.id - a.id);
+
+/** @param {TransferRow} transfer @param {number} now Unix seconds */
+function isNews({ id, kind, state, ended_at, file_name }, now) {
   if (kind === "upload" && ownUploads.has(file_name)) return false; // it stands under Share
   if (state === "running") return true;
-  return state === "done" ? nowSeconds - (ended_at ?? 0) < DONE_SECONDS : !putAway.has(id);
+  const age = now - (ended_at ?? 0);
+  return state === "done" ? age < DONE_SECONDS : age < FAILED_SECONDS && !putAway.has(id);
 }
 
 /** @param {TransferRow} transfer */
@@ -80,8 +92,8 @@ function transferRow({ id, file_name, direction }) {
   );
   let state = "";
 
-  /** @param {TransferRow} transfer @param {number} nowSeconds */
-  function update(transfer, nowSeconds) {
+  /** @param {TransferRow} transfer @param {number} now Unix seconds */
+  function update(transfer, now) {
     const { done_bytes, total_bytes, ended_at } = transfer;
     setText(title, visible(transfer.file_name, 120) || "a file");
     if (transfer.state === "running") {
@@ -92,11 +104,11 @@ function transferRow({ id, file_name, direction }) {
     }
     setText(words, wordsOf(transfer));
     const isFading = transfer.state === "done" &&
-      nowSeconds - (ended_at ?? 0) > DONE_SECONDS - FADE_SECONDS;
+      now - (ended_at ?? 0) > DONE_SECONDS - FADE_SECONDS;
     element.classList.toggle("fading", isFading);
     if (state === transfer.state) return;
     state = transfer.state;
-    element.classList.add(state);
+    element.className = `transfer ${state}`;
     bar.hidden = state !== "running";
     words.className = `words ${state === "failed" ? "failed" : ""}`;
     put(acts, ...actsOf(transfer));
@@ -114,7 +126,7 @@ function actsOf({ id, kind, state, file_id, file_name }) {
   if (state === "done") return [];
   const away = button("Put away", name, () => {
     putAway.add(id);
-    draw();
+    keepFocus(byId("transfers"), draw);
   }, "quiet");
   if (kind !== "fetch" || file_id === "") return [away];
   return [button("Retry", name, () => retryTransfer(id), "changing"), away];
@@ -129,9 +141,7 @@ function wordsOf(transfer) {
   const { done_bytes, total_bytes, state, seconds, why } = transfer;
   const way = wayText(transfer);
   if (state === "done") {
-    return `✓ ${progressText(done_bytes, null)} in ${
-      seconds < 1 ? "under 1 s" : durationText(seconds)
-    } · ${way}`;
+    return `✓ ${progressText(done_bytes, null)} in ${tookText(seconds)} · ${way}`;
   }
   if (state === "cancelled") return `Cancelled · ${way}`;
   if (state === "failed") return `✗ ${visible(why ?? "It failed", 300)}`;
@@ -155,6 +165,7 @@ function wayText({ direction, kind, peer }) {
 
 export function startMoving() {
   put(byId("transfers")); // what the server wrote is drawn anew
+  byId("transfers").addEventListener("pointerleave", draw);
   setInterval(draw, 1_000);
   when(["transfers", "session"], draw);
 }

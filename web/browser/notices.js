@@ -4,6 +4,9 @@
 
 import { byId, h, icon } from "./dom.js";
 
+// A dialog that closes must not take the notices with it.
+addEventListener("close", () => document.body.append(byId("notices")), { capture: true });
+
 const STAY_MS = 8_000;
 const MAX_NOTICES = 4;
 
@@ -14,6 +17,11 @@ const MAX_NOTICES = 4;
  */
 export function say(text, kind = "plain", offer) {
   const place = byId("notices");
+  // What is outside an open dialog can neither be seen nor heard.
+  (document.querySelector("dialog[open]") ?? document.body).append(place);
+  for (const same of place.querySelectorAll("p")) {
+    if (same.textContent === text) same.parentElement?.remove();
+  }
   const close = () => notice.remove();
   const notice = h(
     "div",
@@ -34,6 +42,8 @@ export function say(text, kind = "plain", offer) {
     ),
   );
   place.append(notice);
-  while (place.children.length > MAX_NOTICES) place.firstElementChild?.remove();
+  while (place.children.length > MAX_NOTICES) {
+    (place.querySelector(".notice:not(.failed)") ?? place.firstElementChild)?.remove();
+  }
   if (kind !== "failed") setTimeout(close, STAY_MS);
 }

@@ -7,7 +7,7 @@ import { startDetails } from "./details.js";
 import { startFigures } from "./figures.js";
 import { startFiles } from "./files.js";
 import { startKeys } from "./keys.js";
-import { reload, watch } from "./live.js";
+import { watch } from "./live.js";
 import { startMap } from "./map.js";
 import { startMatrix } from "./matrix.js";
 import { startMoving } from "./moving.js";
@@ -36,5 +36,5 @@ for (
   ]
 ) start();
 watch();
-await reload();
+
 addEventListener("hashchange", enter);

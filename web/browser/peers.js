@@ -4,7 +4,7 @@
 import { byId, h, put, setText } from "./dom.js";
 import { copy } from "./actions.js";
 import { startLine } from "./figures.js";
-import { live, when } from "./live.js";
+import { live, nowSeconds, when } from "./live.js";
 import { addressText, agoText, durationText, exactText, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").PeerRow} PeerRow */
@@ -18,7 +18,7 @@ const rows = new Map();
 /** 1 for a peer that was just heard, falling to 0 when it is about to be dropped. @param {PeerRow} peer */
 export function freshness({ last_seen }) {
   const timeout = live.status?.peer_timeout_seconds ?? 60;
-  return Math.min(1, Math.max(0, 1 - (Date.now() / 1000 - last_seen) / timeout));
+  return Math.min(1, Math.max(0, 1 - (nowSeconds() - last_seen) / timeout));
 }
 
 /** @param {PeerRow} peer */
@@ -49,9 +49,10 @@ function draw() {
 function drawEmpty(isEmpty) {
   const place = byId("peer-empty");
   place.hidden = !isEmpty;
-  if (!isEmpty || !live.status || place.dataset["drawn"]) return;
+  if (!isEmpty || !live.status) return;
   const line = startLine(live.status);
-  place.dataset["drawn"] = "yes";
+  if (place.dataset["drawn"] === line) return;
+  place.dataset["drawn"] = line;
   put(
     place,
     h("p", {}, "No peers yet. Start another with"),
@@ -83,6 +84,8 @@ function peerRow() {
     refused,
   );
 
+  let seenAt = 0;
+
   /** @param {PeerRow} peer */
   function update(peer) {
     element.dataset["peer"] = peer.peerId;
@@ -91,9 +94,10 @@ function peerRow() {
     note.className = `note ${peer.left_alone ? "risk" : ""}`;
     setText(address, visible(addressText(peer)));
     const quiet = isQuiet(peer);
-    setText(seen, `${quiet ? "quiet, " : ""}${agoText(peer.last_seen, Date.now() / 1000)}`);
+    setText(seen, `${quiet ? "quiet, " : ""}${agoText(peer.last_seen, nowSeconds())}`);
     seen.className = `seen ${quiet ? "risk" : ""}`;
-    seen.title = exactText(peer.last_seen);
+    if (seenAt !== peer.last_seen) seen.title = exactText(peer.last_seen);
+    seenAt = peer.last_seen;
     element.classList.toggle("quiet-row", quiet);
     setText(files, peer.files.toLocaleString("en"));
     setText(kind, peer.extended ? "new" : "older");

@@ -4,8 +4,8 @@
 import { isSort } from "./filelist.js";
 import { tell } from "./live.js";
 
-export const TABS = ["files", "moving", "network", "share"];
-export const WHERES = ["all", "here", "elsewhere", "mine", "risk", "deleted"];
+const TABS = ["files", "moving", "network", "share"];
+const WHERES = ["all", "here", "elsewhere", "mine", "risk", "deleted"];
 
 const START = { tab: "files", q: "", where: "all", sort: "-time", file: "" };
 /** @typedef {typeof START} Place */
@@ -16,6 +16,8 @@ export const place = { ...START };
 /** Reads the address; what cannot be is as at the start. */
 function read() {
   const given = new URLSearchParams(location.hash.slice(1));
+  // A hash of something else, such as a part of the page, says nothing about the view.
+  if (given.size > 0 && ![...given.keys()].some((name) => name in START)) return;
   /** @param {string | null} value @param {readonly string[]} known @param {string} otherwise */
   const one = (value, known, otherwise) => known.includes(value ?? "") ? value ?? "" : otherwise;
   const sort = given.get("sort") ?? "";
@@ -29,6 +31,15 @@ function read() {
   tell("place");
 }
 
+/** Steps that Back would undo, made on this page. */
+let steps = 0;
+
+/** Closes the details, by the way that opened them. */
+export function closeFile() {
+  if (steps > 0) history.back();
+  else go({ file: "" });
+}
+
 /** @param {Partial<Place>} change @param {{ isStep?: boolean }} [options] `isStep`: Back leads here again */
 export function go(change, { isStep = false } = {}) {
   Object.assign(place, change);
@@ -37,12 +48,17 @@ export function go(change, { isStep = false } = {}) {
     if (value !== START[/** @type {keyof Place} */ (name)]) given.set(name, value);
   }
   const address = given.size > 0 ? `#${given}` : location.pathname;
-  history[isStep ? "pushState" : "replaceState"](null, "", address);
+  if (isStep) steps++;
+  history[isStep ? "pushState" : "replaceState"]({ steps }, "", address);
   tell("place");
 }
 
 export function startPlace() {
-  addEventListener("popstate", read);
+  addEventListener("popstate", ({ state }) => {
+    steps = state?.steps ?? 0;
+    read();
+  });
   addEventListener("hashchange", read);
+  steps = history.state?.steps ?? 0;
   read();
 }

@@ -3,13 +3,13 @@
 
 import { ask, askJson, wordsOf } from "./api.js";
 import { byId } from "./dom.js";
-import { tell } from "./live.js";
+import { live, tell, when } from "./live.js";
 import { say } from "./notices.js";
 
 /** @typedef {import("./types.d.ts").SessionRow} SessionRow */
 
-export const LOGIN_HINT =
-  'Open the link that "login" shows at the prompt of the peer, in this browser';
+const LOGIN_HINT =
+  'Open the link that the peer printed at its first start, in this browser; "login" at its prompt shows it again';
 
 export const session = { mayChange: false, isPrivate: false };
 
@@ -29,12 +29,15 @@ export async function enter() {
   await refresh();
 }
 
-async function refresh() {
+/** Asks how it stands: at the beginning, after an absence, and when something was refused. */
+export async function refresh() {
   try {
     const { logged_in, login_needed, reading } =
       /** @type {SessionRow} */ (await askJson("/api/v1/session"));
     session.mayChange = logged_in;
     session.isPrivate = reading === "private";
+    // Nothing may stay on the screen of somebody who may not read it.
+    if (session.isPrivate && !logged_in) return location.reload();
     document.body.classList.toggle("may-change", logged_in);
     byId("leave").hidden = !logged_in || !login_needed;
     byId("enter").hidden = logged_in;
@@ -51,6 +54,9 @@ export function mayChange() {
 }
 
 export function startSession() {
+  when(["gone"], () => {
+    if (!live.isGone || session.isPrivate) refresh(); // a restart of the peer ends all sessions
+  });
   byId("enter").addEventListener("click", () => say(LOGIN_HINT));
   byId("leave").addEventListener("click", async () => {
     try {

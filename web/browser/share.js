@@ -2,13 +2,15 @@
 // Sharing: files dropped anywhere or picked, one after the other, each with how far it is, and how it ended.
 
 import { problemText } from "./api.js";
-import { byId, h, put, setText } from "./dom.js";
+import { byId, h, keepFocus, put, setText } from "./dom.js";
 import { say } from "./notices.js";
 import { go } from "./place.js";
 import { mayChange } from "./session.js";
-import { durationText, progressText, rateText, visible } from "./words.js";
+import { durationText, progressText, rateText, tookText, visible } from "./words.js";
 
-/** Names that this page sends or has sent: their rows stand here. @type {Set<string>} */
+const OWN_MS = 60_000;
+
+/** Names that this page sends or has just sent: their rows stand here. @type {Set<string>} */
 export const ownUploads = new Set();
 
 const picker = /** @type {HTMLInputElement} */ (byId("pick"));
@@ -27,6 +29,13 @@ export function share(files) {
   }
   byId("share").classList.add("busy");
   if (matchMedia("(max-width: 999px)").matches) go({ tab: "share" });
+}
+
+/** @param {Element} row */
+function putAway(row) {
+  const list = byId("uploads");
+  keepFocus(list, () => row.remove());
+  byId("share").classList.toggle("busy", list.children.length > 0);
 }
 
 /** @param {File} file */
@@ -73,7 +82,7 @@ function uploadRow(file) {
         share([file]);
       })]
       : [];
-    put(acts, ...again, button("Put away", () => element.remove()));
+    keepFocus(element, () => put(acts, ...again, button("Put away", () => putAway(element))));
   }
 
   async function run() {
@@ -92,9 +101,11 @@ function uploadRow(file) {
         } left`,
       );
     };
-    const failure = await send(request, file);
+    const failure = await send(request, file).catch((error) => `${error}`);
+    // The peer tells of it for a minute more; then another of that name is another.
+    setTimeout(() => ownUploads.delete(file.name), OWN_MS);
     if (isCancelled) return;
-    const took = durationText((performance.now() - startedMs) / 1000);
+    const took = tookText((performance.now() - startedMs) / 1000);
     if (failure === undefined) {
       end(`✓ Shared in ${took}`, "good");
       say(`${visible(file.name)} is shared`, "good");
@@ -132,6 +143,10 @@ export function startShare() {
   picker.addEventListener("change", () => {
     share([...picker.files ?? []]);
     picker.value = "";
+  });
+  // What is half sent is lost when the page goes.
+  addEventListener("beforeunload", (event) => {
+    if (document.querySelector("#uploads progress:not([hidden])")) event.preventDefault();
   });
   const isOfFiles = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files");
   const dim = (/** @type {boolean} */ isDimmed) => {

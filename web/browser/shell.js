@@ -45,6 +45,12 @@ function startTheme() {
 }
 
 export function startShell() {
+  // By script, because the hash of the address says where one is.
+  byId("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    go({ tab: "files" });
+    byId("file-scroll").focus();
+  });
   startTheme();
   for (const tab of document.querySelectorAll("[data-go]")) {
     tab.addEventListener(

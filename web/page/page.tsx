@@ -77,7 +77,9 @@ export function StatusPage({ view, query, now }: Props) {
         tabindex={-1}
         aria-label="Files to share"
       />
-      <dialog id="sheet" aria-labelledby="sheet-title"></dialog>
+      <dialog id="sheet" aria-labelledby="sheet-title">
+        <div id="sheet-body"></div>
+      </dialog>
       <Help />
       <Drop peerId={name} />
       <div id="notices" role="status" aria-live="polite"></div>
@@ -96,7 +98,7 @@ function Head({ view }: Pick<Props, "view">) {
   const state = status.synchronized ? "synchronized" : status.peers > 0 ? "joining…" : "alone";
   return (
     <header class="bar">
-      <a class="skip" href="#file-scroll">Skip to the files</a>
+      <a class="skip" id="skip" href="#file-scroll">Skip to the files</a>
       <h1>
         <img src="/icon.svg" alt="" width="20" height="20" />{" "}
         <bdi>{visible(status.peerId, 60)}</bdi>
@@ -169,12 +171,12 @@ function Figures({ view }: Pick<Props, "view">) {
       </li>
       <li class="rate">
         <b id="rate-in">{sizeText(bytes.in)}</b>
-        <span>in</span>
+        <span id="rate-in-words">in so far</span>
         <canvas id="spark-in" class="scripted" aria-hidden="true"></canvas>
       </li>
       <li class="rate">
         <b id="rate-out">{sizeText(bytes.out)}</b>
-        <span>out</span>
+        <span id="rate-out-words">out so far</span>
         <canvas id="spark-out" class="scripted" aria-hidden="true"></canvas>
       </li>
       <li class="free">
@@ -208,6 +210,29 @@ const COLUMNS = [
   ["holders", "Who has it"],
 ] as const;
 
+/** What a phone, which has no heads of columns to press, orders by. */
+const ORDERS = [
+  ["-time", "Newest first"],
+  ["name", "By name"],
+  ["-size", "Largest first"],
+  ["owner", "By owner"],
+  ["holders", "Fewest holders first"],
+] as const;
+
+/** The most, or the newest, first. */
+const DOWN_FIRST: readonly string[] = ["size", "time", "holders"];
+
+/** What a press on the head of a column orders by: the other way round where it is ordered by it already. */
+function turned(key: string, sort: string): string {
+  if (sort === key) return `-${key}`;
+  if (sort === `-${key}`) return key;
+  return DOWN_FIRST.includes(key) ? `-${key}` : key;
+}
+
+function directionOf(key: string, sort: string) {
+  return sort === key ? "ascending" : sort === `-${key}` ? "descending" : undefined;
+}
+
 function Files({ view, query, now }: Props) {
   const { peerId } = view.status();
   const start = Number(query.start ?? 0);
@@ -218,6 +243,7 @@ function Files({ view, query, now }: Props) {
     limit: String(PAGE_ROWS),
   }, peerId);
   const where = query.where ?? "all";
+  const sort = query.sort ?? "-time";
   const other = new URLSearchParams(Object.entries(query).filter(([key]) => key !== "start"));
   return (
     <section id="files" aria-labelledby="files-title" data-panel="files">
@@ -226,6 +252,7 @@ function Files({ view, query, now }: Props) {
       </h2>
       <form id="find" role="search" method="get" action="/">
         <input type="hidden" name="sort" value={query.sort ?? "-time"} />
+        <input type="hidden" name="where" value={where} />
         <label class="search">
           <Icon name="search" />
           <span class="unseen">Search the files</span>
@@ -259,6 +286,12 @@ function Files({ view, query, now }: Props) {
             Deleted
           </button>
         </div>
+        <label class="order phone-only scripted">
+          <span class="unseen">Order</span>
+          <select id="order">
+            {ORDERS.map(([value, words]) => <option value={value}>{words}</option>)}
+          </select>
+        </label>
         <button type="button" id="news" class="main" hidden></button>
       </form>
       <div id="file-table-box">
@@ -268,8 +301,13 @@ function Files({ view, query, now }: Props) {
             <thead>
               <tr>
                 {COLUMNS.map(([key, words]) => (
-                  <th data-sort={key} scope="col" class={key === "size" ? "num" : key}>
-                    <button form="find" name="sort" value={key}>{words}</button>
+                  <th
+                    data-sort={key}
+                    scope="col"
+                    class={key === "size" ? "num" : key}
+                    aria-sort={directionOf(key, sort)}
+                  >
+                    <button form="find" name="sort" value={turned(key, sort)}>{words}</button>
                   </th>
                 ))}
                 <th class="acts">
