@@ -7,7 +7,7 @@ import type { FileChooser } from "playwright-core";
 import { browserTest, drop, holds, rowOf } from "./chromium.ts";
 import { until } from "../wire/foreign.ts";
 import { filesOf, peersOf, Served } from "./served.ts";
-import { fileOf, transferOf } from "../web/fixture.ts";
+import { fileOf, peerOf, transferOf } from "../web/fixture.ts";
 
 /** Names of the rows that are drawn, from the top. */
 const NAMES = "[...document.querySelectorAll('#file-rows .row .name')].map((e) => e.textContent)";
@@ -59,6 +59,7 @@ browserTest(
   async (scene) => {
     await using served = Served.start({ files: filesOf(60), peers: peersOf(3) });
     const page = await scene.open(served.link);
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     // From the beginning, because the driver needs a moment until it catches them.
     const chooser = new Promise<FileChooser>((done) => page.once("filechooser", done));
     await page.waitForSelector("body.may-change");
@@ -75,11 +76,18 @@ browserTest(
     strictEqual(at, "report-58.pdf", "the second row has the focus");
     const ring = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle");
     strictEqual(ring, "solid", "and it is seen");
+    await page.keyboard.press("c");
+    await page.locator(".notice.good", { hasText: "Copied the link" }).waitFor();
     await page.keyboard.press("f");
     await page.getByText("Fetching report-58.pdf").waitFor();
     ok(served.made.done.includes(`fetch ${fileOf({ name: "report-58.pdf" }).fileId}`));
     await page.keyboard.press("Enter");
     await page.locator("#sheet[open] h2", { hasText: "report-58.pdf" }).waitFor();
+    // What was copied is what a paste gives.
+    strictEqual(
+      await page.evaluate("navigator.clipboard.readText()"),
+      await page.locator("#sheet dd a.whole").innerText(),
+    );
     match(page.url(), /#.*file=[0-9a-f]{64}/);
     await page.keyboard.press("Escape");
     await page.locator("#sheet:not([open])").waitFor({ state: "attached" });
@@ -202,7 +210,7 @@ browserTest(
 browserTest("without script the page is plain tables and a form that finds", async (scene) => {
   await using served = Served.start({ files: filesOf(120), peers: peersOf(4) });
   const page = await scene.open(served.base, { script: false });
-  strictEqual(await page.locator("#file-rows .row").count(), 50);
+  strictEqual(await page.locator("#file-rows .row").count(), 30);
   strictEqual(await page.locator("#peer-rows tr").count(), 4);
   strictEqual(await page.locator("canvas").first().isVisible(), false);
   await page.fill("#search", "report-11");
@@ -299,3 +307,88 @@ browserTest(
     strictEqual(lists, 1);
   },
 );
+
+browserTest(
+  "keys act on the file that is open, or on the one chosen, and on nothing else",
+  async (scene) => {
+    await using served = Served.start({ files: filesOf(60) });
+    const page = await scene.open(served.link);
+    await page.waitForSelector("body.may-change");
+    await rowOf(page, "report-59.pdf").waitFor();
+    await page.keyboard.press("f"); // nothing is chosen
+    await page.evaluate(`location.hash = "#file=${fileOf({ name: "report-31.pdf" }).fileId}"`);
+    await page.locator("#sheet[open] h2", { hasText: "report-31.pdf" }).waitFor();
+    await page.keyboard.press("f");
+    await page.getByText("Fetching report-31.pdf").waitFor();
+    await page.locator("#sheet #notices").getByText("Fetching report-31.pdf").waitFor(); // where it can be seen
+    await page.keyboard.press("Escape");
+    await holds(page, `!location.hash.includes("file")`);
+    await page.keyboard.press("?");
+    await page.locator("#help[open]").waitFor();
+    await page.keyboard.press("f");
+    await page.keyboard.press("Escape");
+    deepStrictEqual(served.made.done, [`fetch ${fileOf({ name: "report-31.pdf" }).fileId}`]);
+  },
+);
+
+browserTest(
+  "the skip link moves the focus and not the view; the table has one tab stop wherever it is scrolled to",
+  async (scene) => {
+    await using served = Served.start({ files: filesOf(400) });
+    const page = await scene.open(`${served.base}/#q=report-3`);
+    await rowOf(page, "report-399.pdf").waitFor();
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    strictEqual(await page.inputValue("#search"), "report-3");
+    strictEqual(await page.evaluate("document.activeElement.id"), "file-scroll");
+    await page.evaluate("document.querySelector('#file-scroll').scrollTop = 2000");
+    await rowOf(page, "report-345.pdf").waitFor();
+    strictEqual(await page.locator("#file-rows [tabindex='0']").count(), 1);
+  },
+);
+
+browserTest(
+  "names can be read from 1,000 pixels on, and long addresses do not widen a phone",
+  async (scene) => {
+    const host = "2001:db8:85a3:1234:5678:8a2e:370:7334";
+    await using served = Served.start({
+      files: filesOf(30),
+      peers: [peerOf({ host, lastSeen: Date.now() / 1000 })],
+      status: { host },
+    });
+    for (const width of [320, 360, 768, 1000, 1100, 1300]) {
+      const page = await scene.open(served.base, { width });
+      await rowOf(page, "report-29.pdf").waitFor();
+      const name = await page.evaluate<number>(
+        "document.querySelector('#file-rows .name').getBoundingClientRect().width",
+      );
+      ok(name > 90, `a name has ${name} pixels of ${width}`);
+      const cut = await page.evaluate(
+        "(() => { const e = document.querySelector('#file-rows .name'); return e.scrollWidth > e.clientWidth; })()",
+      );
+      strictEqual(cut, false, `${width}`);
+      for (const tab of width < 1000 ? ["files", "network"] : ["files"]) {
+        await page.evaluate(`location.hash = "#tab=${tab}"`);
+        await page.waitForSelector(`[data-tab=${tab}]`);
+        ok(
+          await page.evaluate("document.documentElement.scrollWidth <= innerWidth"),
+          `${width} ${tab}`,
+        );
+      }
+      await page.close();
+    }
+  },
+);
+
+browserTest("times are told by the peer's clock, whatever this machine's says", async (scene) => {
+  const now = Date.now() / 1000 - 3_600; // the peer is an hour behind
+  await using served = Served.start({
+    clock: { now: now * 1000 },
+    status: { now },
+    files: filesOf(3),
+    peers: [peerOf({ lastSeen: now - 10 })],
+  });
+  served.isTicking = false;
+  const page = await scene.open(served.base);
+  await page.locator("#peer-rows .seen").getByText(/^1\d s ago$/).waitFor();
+});

@@ -1,8 +1,8 @@
 // The page of a made-up peer, served on a port of this machine: whatever a network could be like, at once.
 
 import { appOver, fileOf, type Made, type Parts, peerOf, STATUS, TOKEN } from "../web/fixture.ts";
-import type { ViewedFile, ViewedPeer } from "../../web/view.ts";
-import { fileJson, peerJson, statusJson } from "../../web/api/listing.ts";
+import type { ViewedFile, ViewedPeer, ViewedTransfer } from "../../web/view.ts";
+import { fileJson, peerJson, statusJson, transferJson } from "../../web/api/listing.ts";
 import { asciiJson } from "../../protocol/text.ts";
 
 export class Served implements AsyncDisposable {
@@ -42,7 +42,10 @@ export class Served implements AsyncDisposable {
   }
 
   /** Tells who watches. */
-  tell(type: "files" | "peers" | "status", change: Parameters<typeof asciiJson>[0]): void {
+  tell(
+    type: "files" | "peers" | "status" | "transfers" | "reset",
+    change: Parameters<typeof asciiJson>[0],
+  ): void {
     const event = { id: `e-${++this.#serial}`, type, data: asciiJson(change) };
     for (const { tell } of this.made.watchers) tell(event);
   }
@@ -53,6 +56,10 @@ export class Served implements AsyncDisposable {
 
   tellPeers(changed: readonly ViewedPeer[], removed: readonly string[] = []): void {
     this.tell("peers", { changed: changed.map(peerJson), removed });
+  }
+
+  tellTransfers(changed: readonly ViewedTransfer[]): void {
+    this.tell("transfers", { changed: changed.map(transferJson) });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -227,7 +227,8 @@ Deno.test(
     const state = async () => [
       await program.files(),
       await program.api("files/deleted"),
-      filesOf(world),
+      // Metadata that is being written is on its way through here.
+      new Map([...filesOf(world)].filter(([path]) => !path.includes("/temporary/"))),
     ];
     const before = await state();
     const spoiled = (id: string) => [

@@ -13,7 +13,7 @@ import { Drop, Help, Tabs } from "./overlays.tsx";
 import { FileRow, PeerRow, TransferRow } from "./rows.tsx";
 
 /** Files of one page without script; with it all are there. */
-const PAGE_ROWS = 50;
+const PAGE_ROWS = 30;
 const MAX_TRANSFERS = 30;
 /** Transfers that are done are shown so long, and those that failed. */
 const DONE_SECONDS = 60;

@@ -1,0 +1,204 @@
+// What moves, on the page: transfers with how far and how fast, cancelled and tried again; uploads with their progress, one
+// after the other; rates as a chart.
+
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { browserTest, holds, rowOf } from "./chromium.ts";
+import { filesOf, Served } from "./served.ts";
+import { until } from "../wire/foreign.ts";
+import { fileOf, STATUS, transferOf } from "../web/fixture.ts";
+import { statusJson } from "../../web/api/listing.ts";
+
+const MB = 1_000_000;
+const soon = () => Date.now() / 1000;
+
+browserTest(
+  "a transfer is a bar, bytes, speed, time left and source; it is cancelled, and tried again when it failed",
+  async (scene) => {
+    const running = transferOf({
+      id: 7,
+      name: "big.bin",
+      peer: "eagle",
+      doneBytes: 10 * MB,
+      totalBytes: 80 * MB,
+      seconds: 2,
+    });
+    const transfers = [
+      transferOf({
+        id: 3,
+        name: "bad.bin",
+        state: "failed",
+        why: "eagle sent bytes that do not match",
+        endedAt: soon() - 5,
+      }),
+      transferOf({
+        id: 4,
+        name: "old.bin",
+        state: "failed",
+        why: "long ago",
+        endedAt: soon() - 7200,
+      }),
+      transferOf({
+        id: 5,
+        name: "done.bin",
+        state: "done",
+        doneBytes: 5 * MB,
+        endedAt: soon() - 50,
+        seconds: 0.3,
+      }),
+      running,
+    ];
+    const file = fileOf({ name: "a.txt" }); // what the transfers are of
+    await using served = Served.start({
+      files: [...filesOf(3), { file, held: false, holders: ["bob"] }],
+      transfers,
+    });
+    const page = await scene.open(served.link);
+    const row = page.locator("#transfers li", { hasText: "big.bin" });
+    await row.getByText("10.0 of 80.0 MB · 5.00 MB/s · 14 s left · from eagle").waitFor();
+    strictEqual(
+      await page.evaluate("document.querySelector('#transfers progress').position"),
+      0.125,
+    );
+    strictEqual(await page.locator("#transfers li", { hasText: "old.bin" }).count(), 0);
+    await page.getByText("✓ 5.00 MB in under 1 s · from bob").waitFor();
+    served.tellTransfers([{ ...running, doneBytes: 40 * MB, seconds: 4 }]);
+    await row.getByText(/^40.0 of 80.0 MB · \d[\d.]* \wB\/s · \d+ (s|min|h) left · from eagle$/)
+      .waitFor();
+    await row.getByRole("button", { name: "Cancel: big.bin" }).click();
+    const bad = page.locator("#transfers li", { hasText: "bad.bin" });
+    await bad.getByText("✗ eagle sent bytes that do not match").waitFor();
+    await bad.getByRole("button", { name: "Retry: bad.bin" }).click();
+    await until("the fetch", () => served.made.done.length === 2);
+    await bad.getByRole("button", { name: "Put away: bad.bin" }).click();
+    await bad.waitFor({ state: "detached" });
+    deepStrictEqual(served.made.done, ["cancel 7", `fetch ${file.fileId}`]);
+    // The one that is done fades, and goes after its minute.
+    await page.locator("#transfers li.fading", { hasText: "done.bin" }).waitFor();
+    await page.mouse.move(0, 0);
+    await page.locator("#transfers li", { hasText: "done.bin" }).waitFor({ state: "detached" });
+  },
+);
+
+browserTest("a file that is being fetched says so in its row", async (scene) => {
+  const file = fileOf({ name: "coming.bin" });
+  const transfer = transferOf({
+    id: 2,
+    fileId: file.fileId,
+    name: "coming.bin",
+    doneBytes: 30,
+    totalBytes: 120,
+  });
+  await using served = Served.start({
+    files: [{ file, held: false, holders: ["bob"] }],
+    transfers: [transfer],
+  });
+  const page = await scene.open(served.link);
+  await rowOf(page, "coming.bin").getByText("Fetching, 25 %").waitFor();
+  strictEqual(
+    await rowOf(page, "coming.bin").getByRole("button", { name: "Fetch coming.bin" }).count(),
+    0,
+  );
+  served.tellTransfers([{ ...transfer, state: "failed", why: "no" }]);
+  await rowOf(page, "coming.bin").getByRole("button", { name: "Fetch coming.bin" }).waitFor();
+});
+
+browserTest(
+  "an upload tells how far it is, is cancelled in the middle, and those behind it go on",
+  async (scene) => {
+    await using served = Served.start({ files: filesOf(3) });
+    const page = await scene.open(served.link);
+    await page.waitForSelector("body.may-change");
+    // The peer does not answer the first one until it is cancelled.
+    let asked = () => {};
+    const isAsked = new Promise<void>((done) => asked = done);
+    await page.route(/\/api\/v1\/files$/, async (route) => {
+      if (route.request().headers()["x-file-name"] !== "slow.bin") return await route.continue();
+      asked();
+    });
+    const file = (name: string, size: number) => ({
+      name,
+      mimeType: "",
+      buffer: Buffer.alloc(size),
+    });
+    await page.setInputFiles("#pick", [
+      file("slow.bin", 500_000),
+      file("never.bin", 9),
+      file("next.bin", 9),
+    ]);
+    await isAsked;
+    const upload = (name: string) => page.locator("#uploads li", { hasText: name });
+    await upload("never.bin").getByText("Waits for its turn").waitFor();
+    await upload("never.bin").getByRole("button", { name: "Cancel" }).click();
+    await upload("slow.bin").getByText(/500 of 500 kB · .*\/s · \d+ s left|Waits/).waitFor();
+    await upload("slow.bin").getByRole("button", { name: "Cancel" }).click();
+    await upload("slow.bin").getByText("Cancelled").waitFor();
+    await upload("next.bin").getByText("✓ Shared in").waitFor();
+    deepStrictEqual(served.made.done, ["share next.bin"]);
+    for (const name of ["slow.bin", "never.bin", "next.bin"]) {
+      await upload(name).getByRole("button", { name: "Put away" }).click();
+    }
+    strictEqual(
+      await page.locator("#share").isVisible(),
+      false,
+      "and the empty list is not left there",
+    );
+  },
+);
+
+browserTest(
+  "rates are told and drawn, second by second, by the peer's own clock",
+  async (scene) => {
+    await using served = Served.start({ files: filesOf(3) });
+    served.isTicking = false;
+    const page = await scene.open(served.base);
+    await rowOf(page, "report-2.pdf").waitFor();
+    for (let second = 1; second <= 60; second++) {
+      const bytes = { in: 10 + second * 3 * MB, out: 20 + second * MB };
+      served.tell(
+        "status",
+        statusJson({ ...STATUS, now: soon(), uptimeSeconds: 61 + second, bytes }),
+      );
+    }
+    await holds(page, `document.querySelector("#rate-in").textContent === "3.00 MB/s"`);
+    strictEqual(await page.locator("#rate-out").innerText(), "1.00 MB/s");
+    await page.locator("#chart .u-legend", { hasText: "3.00 MB/s" }).waitFor();
+    const drawn = (selector: string) =>
+      page.evaluate<number>(`(() => {
+      const canvas = document.querySelector("${selector}");
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return data.filter((value, index) => index % 4 === 3 && value > 0).length / canvas.width / canvas.height;
+    })()`);
+    ok(await drawn("#spark-in") > 0.3, "sixty seconds of the same rate fill the little picture");
+    ok(await drawn("#chart canvas") > 0.1);
+  },
+);
+
+browserTest(
+  "a page whose connection died without a word says so, and comes back",
+  async (scene) => {
+    await using served = Served.start({ files: filesOf(3) });
+    const page = await scene.open(served.base);
+    await rowOf(page, "report-2.pdf").waitFor();
+    await page.route("**/api/v1/events", (route) => route.abort());
+    served.isTicking = false; // as on a network that is gone, or with a process that stands still
+    await page.getByText("This peer does not answer.").waitFor();
+    served.isTicking = true;
+    await page.unroute("**/api/v1/events");
+    await page.getByText("This peer does not answer.").waitFor({ state: "hidden" });
+    match(await page.locator("#state-words").innerText(), /synchronized/);
+    scene.forgive(/ERR_FAILED/);
+  },
+);
+
+browserTest("a login that is over is noticed when something is refused", async (scene) => {
+  await using served = Served.start({ files: filesOf(3) });
+  const page = await scene.open(served.link);
+  await page.waitForSelector("body.may-change");
+  await page.context().clearCookies();
+  await rowOf(page, "report-1.pdf").getByRole("button", { name: "Fetch" }).click();
+  await page.locator(".notice.failed", { hasText: "This needs a login" }).waitFor();
+  await page.waitForSelector("body:not(.may-change)");
+  await page.getByRole("button", { name: "Log in" }).waitFor();
+  scene.forgive(/401/);
+});

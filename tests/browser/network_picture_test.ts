@@ -1,0 +1,197 @@
+// The pictures of the network: the map and its table, and who holds what. What is drawn on a canvas is looked at by its
+// colours; what stands in words, by its words.
+
+import { ok, strictEqual } from "node:assert/strict";
+import type { Page } from "playwright-core";
+import { browserTest, holds } from "./chromium.ts";
+import { filesOf, peersOf, Served } from "./served.ts";
+import { fileOf, peerOf, transferOf } from "../web/fixture.ts";
+import type { ViewedFile } from "../../web/view.ts";
+
+const soon = () => Date.now() / 1000;
+
+/** How many pixels of a canvas have about the colour that a custom property names. */
+function pixels(page: Page, canvas: string, name: string): Promise<number> {
+  return page.evaluate<number>(`(() => {
+    const probe = document.body.appendChild(document.createElement("i"));
+    probe.style.color = "var(--${name})";
+    const [r, g, b] = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
+    probe.remove();
+    const canvas = document.querySelector("${canvas}");
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let count = 0;
+    for (let i = 0; i < data.length; i += 4) {
+      const isNear = Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 24;
+      if (isNear && data[i + 3] > 200) count++;
+    }
+    return count;
+  })()`);
+}
+
+/** The map when it has found its places: two looks at it are the same. */
+async function settled(page: Page): Promise<void> {
+  let last = "";
+  await holds(page, "document.querySelectorAll('#peer-rows tr').length > 0");
+  for (let same = 0; same < 3;) {
+    const map = await page.evaluate<string>(
+      "new Promise((done) => setTimeout(() => done(document.querySelector('#map').toDataURL()), 120))",
+    );
+    same = map === last ? same + 1 : 0;
+    last = map;
+  }
+}
+
+const fresh = (over: Parameters<typeof peerOf>[0]) => peerOf({ lastSeen: soon(), ...over });
+
+browserTest(
+  "the map draws each peer, fades who is quiet, marks the bootstrap and where bytes flow",
+  async (scene) => {
+    const far = { lastSeen: soon() + 1_000 }; // stays fresh, so that nothing fades meanwhile
+    const peers = [
+      fresh({ peerId: "boot", ...far, bootstrap: true }),
+      fresh({ peerId: "eagle", ...far }),
+      fresh({ peerId: "hawk", ...far }),
+    ];
+    await using served = Served.start({ files: filesOf(3), peers: [...peers] });
+    const page = await scene.open(served.base);
+    await settled(page);
+    const alive = await pixels(page, "#map", "good");
+    const accent = await pixels(page, "#map", "accent");
+    const ringed = await pixels(page, "#map", "text");
+    ok(alive > 100, `${alive} pixels of three peers that are alive`);
+    ok(accent > 300, `${accent} of this one in the middle`);
+    served.tellTransfers([transferOf({ id: 1, peer: "hawk", doneBytes: 5, totalBytes: 10 })]);
+    for (let flowing = 0; flowing <= accent + 100;) flowing = await pixels(page, "#map", "accent");
+    served.tellTransfers([transferOf({ id: 1, peer: "hawk", state: "done", endedAt: soon() })]);
+    // Not the bootstrap any more: its ring and its word are gone.
+    served.tellPeers([{ ...peers[0]!, bootstrap: false }]);
+    for (let ring = ringed; ring > ringed - 40;) ring = await pixels(page, "#map", "text");
+    // Silent for long: no pixel of it is as it was.
+    served.tellPeers(peers.map((peer) => ({ ...peer, bootstrap: false, lastSeen: soon() - 50 })));
+    for (let left = alive; left > 0;) left = await pixels(page, "#map", "good");
+    await page.getByText(/quiet, 5\d s ago/).first().waitFor();
+    served.tellPeers([], ["hawk"]);
+    await page.locator("#peer-rows tr", { hasText: "hawk" }).waitFor({ state: "detached" });
+  },
+);
+
+browserTest(
+  "the map and the table tell of a peer what the pointer and the reader want to know",
+  async (scene) => {
+    const name = "<b>eagle</b>";
+    const peer = fresh({
+      peerId: name,
+      refused: 3,
+      extended: false,
+      files: 4,
+      leftAlone: { seconds: 60, why: "sent <i>rubbish</i>" },
+    });
+    const refusedByPeer = [{ peer: name, reasons: { "not-json": 2, "bad-field": 1 } }];
+    await using served = Served.start({
+      files: filesOf(3),
+      peers: [peer],
+      status: { refusedByPeer },
+    });
+    const page = await scene.open(served.base);
+    await settled(page);
+    const row = page.locator("#peer-rows tr");
+    await row.getByText("left alone for 60 s: it sent <i>rubbish</i>").waitFor();
+    await row.getByText("older").waitFor();
+    strictEqual(await row.locator(".refused").innerText(), "3 refused");
+    strictEqual(
+      await row.locator(".refused").getAttribute("title"),
+      "Refused: 2 not-json, 1 bad-field",
+    );
+    const box = (await page.locator("#map").boundingBox())!;
+    const tip = page.locator("#map-tip:not([hidden])");
+    for (let step = 0; await tip.count() === 0; step++) {
+      ok(step < 400, "the peer is nowhere under the pointer");
+      await page.mouse.move(
+        box.x + step % 20 * box.width / 20,
+        box.y + Math.floor(step / 20) * box.height / 20,
+      );
+    }
+    const text = await tip.innerText();
+    for (
+      const words of [
+        name,
+        "10.0.0.7:8115",
+        "holds 4 files",
+        "left alone: it sent <i>rubbish</i>",
+        "Refused: 2 not-json",
+      ]
+    ) {
+      ok(text.includes(words), `${words} in ${text}`);
+    }
+  },
+);
+
+const held = (name: string, ...holders: string[]): ViewedFile => ({
+  file: fileOf({ name }),
+  held: holders.includes("us"),
+  holders,
+});
+
+browserTest(
+  "the picture of copies has a line for each peer, and a file at risk stands out in colour and words",
+  async (scene) => {
+    const safe = [held("a", "us", "eagle"), held("b", "us", "hawk", "eagle")];
+    await using served = Served.start({
+      files: [...safe],
+      peers: [fresh({ peerId: "eagle" }), fresh({ peerId: "hawk" })],
+    });
+    const page = await scene.open(served.base);
+    await page.getByText("Every file has at least two holders.").waitFor();
+    for (let good = 0; good < 200;) good = await pixels(page, "#matrix", "good");
+    strictEqual(await pixels(page, "#matrix", "risk"), 0);
+    served.tellFiles([held("c", "hawk"), held("d")]);
+    await page.getByText("1 file with one holder").waitFor();
+    await page.getByText("1 file nobody has any more").waitFor();
+    for (let risk = 0; risk < 50;) risk = await pixels(page, "#matrix", "risk");
+    await page.getByRole("button", { name: "Show files at risk" }).click();
+    await holds(page, "document.querySelectorAll('#file-rows .row').length === 2");
+  },
+);
+
+browserTest(
+  "of many peers, the picture of copies shows those that alone hold a file",
+  async (scene) => {
+    const peers = Array.from(
+      { length: 60 },
+      (_, i) => fresh({ peerId: `peer ${i}`, files: i === 59 ? 1 : 50 }),
+    );
+    const files = [
+      held("only.txt", "peer 59"),
+      ...Array.from({ length: 20 }, (_, i) => held(`${i}`, "peer 1", "peer 2")),
+    ];
+    await using served = Served.start({ files, peers });
+    const page = await scene.open(served.base);
+    for (let risk = 0; risk < 50;) {
+      risk = await pixels(page, "#matrix", "risk");
+    }
+  },
+);
+
+browserTest(
+  "where the network has more files than the page holds, the peer finds the others",
+  async (scene) => {
+    // The page may hold 10,000; the oldest of 10,500 are not among them.
+    await using served = Served.start({
+      files: filesOf(10_500),
+      peers: peersOf(2),
+      status: { files: { known: 10_500, held: 3_500, heldBytes: 1 } },
+    });
+    const page = await scene.open(served.base);
+    await page.getByText("the newest 10,000 of 10,500 files; search finds all").waitFor();
+    await page.fill("#search", "report-7.pdf");
+    await page.locator("#file-rows .row", { hasText: "report-7.pdf" }).waitFor();
+    await page.reload();
+    await page.locator("#file-rows .row", { hasText: "report-7.pdf" }).waitFor();
+    await page.fill("#search", "report-1");
+    await page.getByText("the first 1,000 of 1,611 files").waitFor();
+    await page.getByRole("button", { name: "At risk", exact: true }).click();
+    await page.getByText(/^the first 1,000 of|^\d+ files of 10,500/).waitFor();
+    const words = await page.locator("#file-rows .words").allInnerTexts();
+    ok(words.length > 5 && words.every((text) => /^Only|^Nobody/.test(text)), words.join());
+  },
+);
