@@ -32,7 +32,7 @@ function draw() {
   const done = news.filter(({ state }) => state === "done").slice(MAX_DONE);
   const wanted = news.filter((each) => !done.includes(each)).slice(0, MAX_SHOWN);
   // While somebody is about to press something in the list, nothing moves under the pointer.
-  const isRead = list.matches(":hover") || list.contains(document.activeElement);
+  const isRead = list.matches(":hover");
   const shown = isRead ? held() : wanted;
   const ids = new Set(shown.map(({ id }) => id));
   for (const [id, row] of rows) {
