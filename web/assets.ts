@@ -5,7 +5,10 @@ import { createHash } from "node:crypto";
 import type { Hono } from "hono";
 import type { Env } from "./login.ts";
 import icon from "./icon.svg" with { type: "text" };
-import style from "./style.css" with { type: "text" };
+import base from "./style/base.css" with { type: "text" };
+import over from "./style/over.css" with { type: "text" };
+import pageStyle from "./style/page.css" with { type: "text" };
+import phone from "./style/phone.css" with { type: "text" };
 import actions from "./browser/actions.js" with { type: "text" };
 import api from "./browser/api.js" with { type: "text" };
 import chart from "./browser/chart.js" with { type: "text" };
@@ -105,7 +108,7 @@ const SCRIPT = "text/javascript; charset=utf-8";
 const STYLE = "text/css; charset=utf-8";
 
 function* assets(): Iterable<[path: string, asset: Asset]> {
-  yield ["/style.css", { text: style, type: STYLE }];
+  yield ["/style.css", { text: [base, pageStyle, over, phone].join("\n"), type: STYLE }];
   yield ["/lib/uplot.css", { text: uplotStyle, type: STYLE }];
   yield ["/icon.svg", { text: icon, type: "image/svg+xml" }];
   for (const [name, text] of Object.entries(OWN)) {

@@ -32,7 +32,7 @@ let pointed = "";
 let isSeen = false;
 let isDrawing = false;
 /** Colours are read from the style sheet once, and again when the theme changes. @type {Record<string, string>} */
-let inks = {};
+const inks = {};
 
 function readInks() {
   for (const name of ["text", "quiet", "line", "accent", "good", "risk", "ground"]) {

@@ -5,21 +5,22 @@
 import { addressText } from "../../protocol/address.ts";
 import { visible } from "../../protocol/text.ts";
 import { durationText, sizeText } from "../../protocol/words.ts";
-import { pageOf, type Query } from "../api/listing.ts";
-import type { View, ViewedTransfer } from "../view.ts";
+import type { Query } from "../api/listing.ts";
+import type { View } from "../view.ts";
+import { Files } from "./files.tsx";
 import { Icon, IconSheet } from "./icons.tsx";
 import { Layout } from "./layout.tsx";
 import { Drop, Help, Tabs } from "./overlays.tsx";
-import { FileRow, PeerRow, TransferRow } from "./rows.tsx";
+import { Moving, Network } from "./side.tsx";
 
-/** Files of one page without script; with it all are there. */
-const PAGE_ROWS = 30;
-const MAX_TRANSFERS = 30;
-/** Transfers that are done are shown so long, and those that failed. */
-const DONE_SECONDS = 60;
-const FAILED_SECONDS = 3600;
 /** Without script the page is asked for anew so often. */
 const REFRESH_SECONDS = 15;
+
+export interface Props {
+  readonly view: View;
+  readonly query: Query;
+  readonly now: number;
+}
 
 /** The page; `now` is Unix time, `query` what a browser without script looks for. */
 export function StatusPage({ view, query, now }: Props) {
@@ -85,12 +86,6 @@ export function StatusPage({ view, query, now }: Props) {
       <div id="notices" role="status" aria-live="polite"></div>
     </Layout>
   );
-}
-
-interface Props {
-  readonly view: View;
-  readonly query: Query;
-  readonly now: number;
 }
 
 function Head({ view }: Pick<Props, "view">) {
@@ -162,7 +157,7 @@ function Figures({ view }: Pick<Props, "view">) {
           </span>
         </b>
         <span>
-          <span class="wide-only">{"files "}</span>here / known
+          here / known<span class="wide-only">files</span>
         </span>
       </li>
       <li>
@@ -192,224 +187,5 @@ function Figures({ view }: Pick<Props, "view">) {
         </meter>
       </li>
     </ul>
-  );
-}
-
-const FILTERS = [
-  ["all", "All"],
-  ["here", "Here"],
-  ["elsewhere", "Elsewhere"],
-  ["mine", "Mine"],
-] as const;
-
-const COLUMNS = [
-  ["name", "Name"],
-  ["size", "Size"],
-  ["owner", "Owner"],
-  ["time", "When"],
-  ["holders", "Who has it"],
-] as const;
-
-/** What a phone, which has no heads of columns to press, orders by. */
-const ORDERS = [
-  ["-time", "Newest first"],
-  ["name", "By name"],
-  ["-size", "Largest first"],
-  ["owner", "By owner"],
-  ["holders", "Fewest holders first"],
-] as const;
-
-/** The most, or the newest, first. */
-const DOWN_FIRST: readonly string[] = ["size", "time", "holders"];
-
-/** What a press on the head of a column orders by: the other way round where it is ordered by it already. */
-function turned(key: string, sort: string): string {
-  if (sort === key) return `-${key}`;
-  if (sort === `-${key}`) return key;
-  return DOWN_FIRST.includes(key) ? `-${key}` : key;
-}
-
-function directionOf(key: string, sort: string) {
-  return sort === key ? "ascending" : sort === `-${key}` ? "descending" : undefined;
-}
-
-function Files({ view, query, now }: Props) {
-  const { peerId } = view.status();
-  const start = Number(query.start ?? 0);
-  const page = pageOf(view.files(), {
-    sort: "-time",
-    ...query,
-    start: String(start),
-    limit: String(PAGE_ROWS),
-  }, peerId);
-  const where = query.where ?? "all";
-  const sort = query.sort ?? "-time";
-  const other = new URLSearchParams(Object.entries(query).filter(([key]) => key !== "start"));
-  return (
-    <section id="files" aria-labelledby="files-title" data-panel="files">
-      <h2 id="files-title">
-        Files <span id="file-count" class="quiet">{page.total.toLocaleString("en")}</span>
-      </h2>
-      <form id="find" role="search" method="get" action="/">
-        <input type="hidden" name="sort" value={query.sort ?? "-time"} />
-        <input type="hidden" name="where" value={where} />
-        <label class="search">
-          <Icon name="search" />
-          <span class="unseen">Search the files</span>
-          <input
-            id="search"
-            type="search"
-            name="q"
-            value={query.q ?? ""}
-            placeholder="Search"
-            autocomplete="off"
-            spellcheck={false}
-            maxlength={200}
-          />
-          <kbd class="wide-only scripted" aria-hidden="true">/</kbd>
-        </label>
-        <div class="chips" role="group" aria-label="Which files">
-          {FILTERS.map(([value, words]) => (
-            <button
-              name="where"
-              value={value}
-              data-where={value}
-              aria-pressed={String(value === where)}
-            >
-              {words}
-            </button>
-          ))}
-          <button type="button" class="scripted" data-where="risk" aria-pressed="false">
-            At risk
-          </button>
-          <button type="button" class="scripted" data-where="deleted" aria-pressed="false">
-            Deleted
-          </button>
-        </div>
-        <label class="order phone-only scripted">
-          <span class="unseen">Order</span>
-          <select id="order">
-            {ORDERS.map(([value, words]) => <option value={value}>{words}</option>)}
-          </select>
-        </label>
-        <button type="button" id="news" class="main" hidden></button>
-      </form>
-      <div id="file-table-box">
-        <div id="file-scroll" class="scroll" tabindex={-1}>
-          <table id="file-table">
-            <caption class="unseen">Files of the network</caption>
-            <thead>
-              <tr>
-                {COLUMNS.map(([key, words]) => (
-                  <th
-                    data-sort={key}
-                    scope="col"
-                    class={key === "size" ? "num" : key}
-                    aria-sort={directionOf(key, sort)}
-                  >
-                    <button form="find" name="sort" value={turned(key, sort)}>{words}</button>
-                  </th>
-                ))}
-                <th class="acts">
-                  <span class="unseen">What to do</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody id="file-rows">
-              {page.files.map((viewed) => <FileRow viewed={viewed} now={now} />)}
-            </tbody>
-          </table>
-          <div id="file-empty" class="empty" hidden={page.total > 0}>
-            <p>
-              {Object.keys(query).length > 0
-                ? "Nothing fits."
-                : "No files yet. Put one into the storage folder, and it is shared."}
-            </p>
-          </div>
-        </div>
-        {(page.next !== null || start > 0) && (
-          <noscript>
-            <p class="pages">
-              {start > 0 && <a href={`/?${other}`}>First files</a>}{" "}
-              {page.next !== null && <a href={`/?${withStart(other, page.next)}`}>More files</a>}
-            </p>
-          </noscript>
-        )}
-      </div>
-      <div id="deleted" hidden></div>
-    </section>
-  );
-}
-
-function withStart(query: URLSearchParams, start: number): URLSearchParams {
-  const next = new URLSearchParams(query);
-  next.set("start", String(start));
-  return next;
-}
-
-function Moving({ view, now }: Omit<Props, "query">) {
-  const transfers = view.transfers().filter((each) => isNews(each, now)).reverse();
-  return (
-    <section id="moving" aria-labelledby="moving-title" data-panel="moving">
-      <h2 id="moving-title">Moving now</h2>
-      <div
-        id="chart"
-        class="scripted"
-        role="img"
-        aria-label="Rates in and out over the last three minutes"
-      >
-      </div>
-      <ul id="transfers" class="plain">
-        {transfers.slice(0, MAX_TRANSFERS).map((transfer) => <TransferRow transfer={transfer} />)}
-      </ul>
-      <p id="transfers-more" class="quiet"></p>
-      <p id="transfers-empty" class="empty" hidden={transfers.length > 0}>
-        Nothing moves. Fetch a file, or share one.
-      </p>
-    </section>
-  );
-}
-
-/** What runs, what failed a while ago, and what was done just now. */
-function isNews({ state, endedAt = 0 }: ViewedTransfer, now: number): boolean {
-  return state === "running" || now - endedAt < (state === "done" ? DONE_SECONDS : FAILED_SECONDS);
-}
-
-function Network({ view, now }: Omit<Props, "query">) {
-  const peers = view.peers();
-  return (
-    <section id="network" aria-labelledby="network-title" data-panel="network">
-      <h2 id="network-title">Network</h2>
-      <div id="map-box" class="picture scripted" hidden={peers.length === 0}>
-        <canvas id="map" role="img" aria-label="Map of the peers"></canvas>
-        <div id="map-tip" class="tip" hidden></div>
-      </div>
-      <div
-        id="peer-box"
-        class="scroll"
-        hidden={peers.length === 0}
-        tabindex={0}
-        role="region"
-        aria-label="Table of peers"
-      >
-        <table id="peer-table">
-          <caption class="unseen">Peers that are alive</caption>
-          <thead>
-            <tr>
-              {["Peer", "Address", "Last seen", "Files", "Kind", "Refused"].map((words) => (
-                <th scope="col" class={words === "Files" ? "num" : ""}>{words}</th>
-              ))}
-            </tr>
-          </thead>
-          <tbody id="peer-rows">{peers.map((peer) => <PeerRow peer={peer} now={now} />)}</tbody>
-        </table>
-      </div>
-      <div id="peer-empty" class="empty" hidden={peers.length > 0}>
-        <p>No peers yet. Start another with</p>
-        <p class="line">
-          <code>p2p-peer NAME 8117 8118 --bootstrap {visible(addressText(view.status()))}</code>
-        </p>
-      </div>
-    </section>
   );
 }

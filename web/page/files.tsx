@@ -1,0 +1,164 @@
+// The files as a table, with a form that finds, filters and orders: complete without script, taken over by browser/files.js.
+
+import { pageOf } from "../api/listing.ts";
+import { Icon } from "./icons.tsx";
+import type { Props } from "./page.tsx";
+import { FileRow } from "./rows.tsx";
+
+/** Files of one page without script; with it all are there. */
+const PAGE_ROWS = 30;
+
+const FILTERS = [
+  ["all", "All"],
+  ["here", "Here"],
+  ["elsewhere", "Elsewhere"],
+  ["mine", "Mine"],
+] as const;
+
+const COLUMNS = [
+  ["name", "Name"],
+  ["size", "Size"],
+  ["owner", "Owner"],
+  ["time", "When"],
+  ["holders", "Who has it"],
+] as const;
+
+/** What a phone, which has no heads of columns to press, orders by. */
+const ORDERS = [
+  ["-time", "Newest first"],
+  ["name", "By name"],
+  ["-size", "Largest first"],
+  ["owner", "By owner"],
+  ["holders", "Fewest holders first"],
+] as const;
+
+/** The most, or the newest, first. */
+const DOWN_FIRST: readonly string[] = ["size", "time", "holders"];
+
+/** What a press on the head of a column orders by: the other way round where it is ordered by it already. */
+function turned(key: string, sort: string): string {
+  if (sort === key) return `-${key}`;
+  if (sort === `-${key}`) return key;
+  return DOWN_FIRST.includes(key) ? `-${key}` : key;
+}
+
+function directionOf(key: string, sort: string) {
+  return sort === key ? "ascending" : sort === `-${key}` ? "descending" : undefined;
+}
+
+export function Files({ view, query, now }: Props) {
+  const { peerId } = view.status();
+  const start = Number(query.start ?? 0);
+  const page = pageOf(view.files(), {
+    sort: "-time",
+    ...query,
+    start: String(start),
+    limit: String(PAGE_ROWS),
+  }, peerId);
+  const where = query.where ?? "all";
+  const sort = query.sort ?? "-time";
+  const other = new URLSearchParams(Object.entries(query).filter(([key]) => key !== "start"));
+  return (
+    <section id="files" aria-labelledby="files-title" data-panel="files">
+      <h2 id="files-title">
+        Files <span id="file-count" class="quiet">{page.total.toLocaleString("en")}</span>
+      </h2>
+      <form id="find" role="search" method="get" action="/">
+        <input type="hidden" name="sort" value={query.sort ?? "-time"} />
+        <input type="hidden" name="where" value={where} />
+        <label class="search">
+          <Icon name="search" />
+          <span class="unseen">Search the files</span>
+          <input
+            id="search"
+            type="search"
+            name="q"
+            value={query.q ?? ""}
+            placeholder="Search"
+            autocomplete="off"
+            spellcheck={false}
+            maxlength={200}
+          />
+          <kbd class="wide-only scripted" aria-hidden="true">/</kbd>
+        </label>
+        <div class="chips" role="group" aria-label="Which files">
+          {FILTERS.map(([value, words]) => (
+            <button
+              type="submit"
+              name="where"
+              value={value}
+              data-where={value}
+              aria-pressed={String(value === where)}
+            >
+              {words}
+            </button>
+          ))}
+          <button type="button" class="scripted" data-where="risk" aria-pressed="false">
+            At risk
+          </button>
+          <button type="button" class="scripted" data-where="deleted" aria-pressed="false">
+            Deleted
+          </button>
+        </div>
+        <label class="order phone-only scripted">
+          <span class="unseen">Order</span>
+          <select id="order">
+            {ORDERS.map(([value, words]) => <option value={value}>{words}</option>)}
+          </select>
+        </label>
+        <button type="button" id="news" class="main" hidden></button>
+      </form>
+      <div id="file-table-box">
+        <div id="file-scroll" class="scroll" tabindex={-1}>
+          <table id="file-table">
+            <caption class="unseen">Files of the network</caption>
+            <thead>
+              <tr>
+                {COLUMNS.map(([key, words]) => (
+                  <th
+                    data-sort={key}
+                    scope="col"
+                    class={key === "size" ? "num" : key}
+                    aria-sort={directionOf(key, sort)}
+                  >
+                    <button type="submit" form="find" name="sort" value={turned(key, sort)}>
+                      {words}
+                    </button>
+                  </th>
+                ))}
+                <th class="acts">
+                  <span class="unseen">What to do</span>
+                </th>
+              </tr>
+            </thead>
+            <tbody id="file-rows">
+              {page.files.map((viewed) => <FileRow viewed={viewed} now={now} />)}
+            </tbody>
+          </table>
+          <div id="file-empty" class="empty" hidden={page.total > 0}>
+            <p>
+              {Object.keys(query).length > 0
+                ? "Nothing fits."
+                : "No files yet. Put one into the storage folder, and it is shared."}
+            </p>
+          </div>
+        </div>
+        {(page.next !== null || start > 0) && (
+          <noscript>
+            <p class="pages">
+              {start > 0 && <a href={`/?${other}`}>First files</a>}{" "}
+              {page.next !== null && <a href={`/?${withStart(other, page.next)}`}>More files</a>}
+            </p>
+          </noscript>
+        )}
+      </div>
+      <div id="deleted" hidden></div>
+    </section>
+  );
+}
+
+function withStart(query: URLSearchParams, start: number): URLSearchParams {
+  const next = new URLSearchParams(query);
+  next.set("start", String(start));
+  return next;
+}

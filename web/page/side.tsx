@@ -1,0 +1,79 @@
+// What stands beside the files: what moves, and the peers.
+
+import { addressText } from "../../protocol/address.ts";
+import { visible } from "../../protocol/text.ts";
+import type { ViewedTransfer } from "../view.ts";
+import type { Props } from "./page.tsx";
+import { PeerRow, TransferRow } from "./rows.tsx";
+
+const MAX_TRANSFERS = 30;
+/** Transfers that are done are shown so long, and those that failed. */
+const DONE_SECONDS = 60;
+const FAILED_SECONDS = 3600;
+
+export function Moving({ view, now }: Omit<Props, "query">) {
+  const transfers = view.transfers().filter((each) => isNews(each, now)).reverse();
+  return (
+    <section id="moving" aria-labelledby="moving-title" data-panel="moving">
+      <h2 id="moving-title">Moving now</h2>
+      <div
+        id="chart"
+        class="scripted"
+        role="img"
+        aria-label="Rates in and out over the last three minutes"
+      >
+      </div>
+      <ul id="transfers" class="plain">
+        {transfers.slice(0, MAX_TRANSFERS).map((transfer) => <TransferRow transfer={transfer} />)}
+      </ul>
+      <p id="transfers-more" class="quiet"></p>
+      <p id="transfers-empty" class="empty" hidden={transfers.length > 0}>
+        Nothing moves. Fetch a file, or share one.
+      </p>
+    </section>
+  );
+}
+
+/** What runs, what failed a while ago, and what was done just now. */
+function isNews({ state, endedAt = 0 }: ViewedTransfer, now: number): boolean {
+  return state === "running" || now - endedAt < (state === "done" ? DONE_SECONDS : FAILED_SECONDS);
+}
+
+export function Network({ view, now }: Omit<Props, "query">) {
+  const peers = view.peers();
+  return (
+    <section id="network" aria-labelledby="network-title" data-panel="network">
+      <h2 id="network-title">Network</h2>
+      <div id="map-box" class="picture scripted" hidden={peers.length === 0}>
+        <canvas id="map" role="img" aria-label="Map of the peers"></canvas>
+        <div id="map-tip" class="tip" hidden></div>
+      </div>
+      <div
+        id="peer-box"
+        class="scroll"
+        hidden={peers.length === 0}
+        tabindex={0}
+        role="region"
+        aria-label="Table of peers"
+      >
+        <table id="peer-table">
+          <caption class="unseen">Peers that are alive</caption>
+          <thead>
+            <tr>
+              {["Peer", "Address", "Last seen", "Files", "Kind", "Refused"].map((words) => (
+                <th scope="col" class={words === "Files" ? "num" : ""}>{words}</th>
+              ))}
+            </tr>
+          </thead>
+          <tbody id="peer-rows">{peers.map((peer) => <PeerRow peer={peer} now={now} />)}</tbody>
+        </table>
+      </div>
+      <div id="peer-empty" class="empty" hidden={peers.length > 0}>
+        <p>No peers yet. Start another with</p>
+        <p class="line">
+          <code>p2p-peer NAME 8117 8118 --bootstrap {visible(addressText(view.status()))}</code>
+        </p>
+      </div>
+    </section>
+  );
+}
