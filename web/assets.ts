@@ -12,11 +12,13 @@ import phone from "./style/phone.css" with { type: "text" };
 import actions from "./browser/actions.js" with { type: "text" };
 import api from "./browser/api.js" with { type: "text" };
 import chart from "./browser/chart.js" with { type: "text" };
+import deleted from "./browser/deleted.js" with { type: "text" };
 import details from "./browser/details.js" with { type: "text" };
 import dom from "./browser/dom.js" with { type: "text" };
 import figures from "./browser/figures.js" with { type: "text" };
 import filelist from "./browser/filelist.js" with { type: "text" };
 import filerow from "./browser/filerow.js" with { type: "text" };
+import filetools from "./browser/filetools.js" with { type: "text" };
 import files from "./browser/files.js" with { type: "text" };
 import keys from "./browser/keys.js" with { type: "text" };
 import layout from "./browser/layout.js" with { type: "text" };
@@ -49,11 +51,13 @@ const OWN: Readonly<Record<string, string>> = {
   actions,
   api,
   chart,
+  deleted,
   details,
   dom,
   figures,
   filelist,
   filerow,
+  filetools,
   files,
   keys,
   layout,

@@ -3,15 +3,14 @@
 // Always holds: while somebody reads (the pointer or the focus is in the table) no row moves; what is new waits.
 
 import { askJson } from "./api.js";
-import { restoreFile } from "./actions.js";
 import { byId, h, isWriting, put, setText } from "./dom.js";
 import { emptyText, fileRow } from "./filerow.js";
-import { live, MAX_FILES, nowSeconds, when } from "./live.js";
+import { drawTools, startTools } from "./filetools.js";
+import { live, MAX_FILES, when } from "./live.js";
 import { go, place } from "./place.js";
-import { agoText, plural, sizeText, visible } from "./words.js";
+import { plural } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
-/** @typedef {import("./types.d.ts").DeletedRow} DeletedRow */
 
 /** Rows drawn above and below what is seen. */
 const SPARE_ROWS = 8;
@@ -44,7 +43,6 @@ const WHOLE = JSON.stringify(["", "all", "-time"]);
 
 const body = byId("file-rows");
 const scroller = byId("file-scroll");
-const search = /** @type {HTMLInputElement} */ (byId("search"));
 const above = h("tr", { class: "spacer", "aria-hidden": "true" });
 const below = h("tr", { class: "spacer", "aria-hidden": "true" });
 
@@ -136,66 +134,6 @@ function arrange(elements) {
   }
 }
 
-function drawTools() {
-  if (document.activeElement !== search && search.value !== place.q) search.value = place.q;
-  for (const chip of document.querySelectorAll("[data-where]")) {
-    chip.setAttribute("aria-pressed", String(chip.getAttribute("data-where") === place.where));
-  }
-  const order = /** @type {HTMLSelectElement} */ (byId("order"));
-  if (order.value !== place.sort) order.value = place.sort;
-  const key = place.sort.replace(/^-/, "");
-  for (const head of document.querySelectorAll("#file-table th[data-sort]")) {
-    const isSorted = head.getAttribute("data-sort") === key;
-    if (isSorted) {
-      head.setAttribute("aria-sort", place.sort.startsWith("-") ? "descending" : "ascending");
-    } else head.removeAttribute("aria-sort");
-  }
-  const isDeleted = place.where === "deleted";
-  byId("file-table-box").hidden = isDeleted;
-  byId("deleted").hidden = !isDeleted;
-}
-
-let trashFiles = 0;
-
-async function drawDeleted() {
-  const list = byId("deleted");
-  let files;
-  try {
-    ({ files } = /** @type {{ files: DeletedRow[] }} */ (await askJson("/api/v1/files/deleted")));
-  } catch {
-    return; // the head says that the peer is away
-  }
-  if (place.where !== "deleted") return;
-  setText(byId("file-count"), plural(files.length, "file"));
-  put(
-    list,
-    files.length === 0
-      ? h("p", { class: "empty" }, "Nothing was deleted in the last 24 hours.")
-      : h(
-        "ul",
-        { class: "plain" },
-        ...files.map((file) =>
-          h(
-            "li",
-            {},
-            h("span", { class: "name" }, h("bdi", {}, visible(file.file_name))),
-            h(
-              "span",
-              {},
-              `${sizeText(file.size_bytes)} · deleted ${agoText(file.deleted_at, nowSeconds())}`,
-            ),
-            h("button", {
-              type: "button",
-              class: "changing",
-              "aria-label": `Restore ${visible(file.file_name)}`,
-              onclick: () => restoreFile(file.file_id, file.file_name).then(drawDeleted),
-            }, "Restore"),
-          )
-        ),
-      ),
-  );
-}
-
 /** The file that the keyboard is at, if it is among those that are shown. */
 export const cursorFile = () => shown.find(({ file_id }) => file_id === cursor);
 
@@ -257,25 +195,7 @@ function onFiles() {
 }
 
 export function startFiles() {
-  search.value = place.q;
-  byId("find").addEventListener("submit", (event) => event.preventDefault()); // without script it asks the server
-  search.addEventListener("input", () => {
-    go({ q: search.value });
-    draw(); // at once: this is what somebody waits for
-  });
-  for (const chip of document.querySelectorAll("[data-where]")) {
-    chip.addEventListener("click", () => go({ where: chip.getAttribute("data-where") ?? "all" }));
-  }
-  for (const head of document.querySelectorAll("#file-table th[data-sort]")) {
-    head.querySelector("button")?.addEventListener("click", () => {
-      const key = head.getAttribute("data-sort") ?? "";
-      const isDown = ["size", "time", "holders"].includes(key); // the most first
-      const turned = place.sort === key ? `-${key}` : place.sort === `-${key}` ? key : undefined;
-      go({ sort: turned ?? (isDown ? `-${key}` : key) });
-    });
-  }
-  const order = /** @type {HTMLSelectElement} */ (byId("order"));
-  order.addEventListener("change", () => go({ sort: order.value }));
+  startTools(draw); // at once: this is what somebody waits for
   scroller.addEventListener("scroll", () => requestAnimationFrame(paint), { passive: true });
   new ResizeObserver(() => paint()).observe(scroller);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -315,15 +235,11 @@ export function startFiles() {
   when(["files"], onFiles);
   when(["transfers", "session"], draw);
   when(["place"], () => {
-    if (place.where === "deleted") drawDeleted();
     askForMore(TYPING_MS);
     draw();
   });
   when(["status"], () => {
     // The first look tells whether there is more than the page holds.
     if (found.key === "" && live.known > live.files.size) askForMore(0);
-    const { files = 0 } = live.status?.trash ?? {};
-    if (place.where === "deleted" && files !== trashFiles) drawDeleted();
-    trashFiles = files;
   });
 }

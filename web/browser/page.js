@@ -3,6 +3,7 @@
 // of the peer (live.js). Each part draws its own piece and listens for what it needs.
 
 import { startChart } from "./chart.js";
+import { startDeleted } from "./deleted.js";
 import { startDetails } from "./details.js";
 import { startFigures } from "./figures.js";
 import { startFiles } from "./files.js";
@@ -23,6 +24,7 @@ for (
   const start of [
     startFigures,
     startFiles,
+    startDeleted,
     startMoving,
     startChart,
     startPeers,

@@ -1,0 +1,64 @@
+// @ts-check
+// Files that were deleted in the last 24 hours, to be brought back: in the place of the table, where somebody asks for them.
+
+import { askJson } from "./api.js";
+import { restoreFile } from "./actions.js";
+import { byId, h, put, setText } from "./dom.js";
+import { live, nowSeconds, when } from "./live.js";
+import { place } from "./place.js";
+import { agoText, plural, sizeText, visible } from "./words.js";
+
+/** @typedef {import("./types.d.ts").DeletedRow} DeletedRow */
+
+/** How many there were at the last look; when that changes, they are asked for anew. */
+let trashFiles = 0;
+
+async function drawDeleted() {
+  const list = byId("deleted");
+  let files;
+  try {
+    ({ files } = /** @type {{ files: DeletedRow[] }} */ (await askJson("/api/v1/files/deleted")));
+  } catch {
+    return; // the head says that the peer is away
+  }
+  if (place.where !== "deleted") return;
+  setText(byId("file-count"), plural(files.length, "file"));
+  put(
+    list,
+    files.length === 0
+      ? h("p", { class: "empty" }, "Nothing was deleted in the last 24 hours.")
+      : h(
+        "ul",
+        { class: "plain" },
+        ...files.map((file) =>
+          h(
+            "li",
+            {},
+            h("span", { class: "name" }, h("bdi", {}, visible(file.file_name))),
+            h(
+              "span",
+              {},
+              `${sizeText(file.size_bytes)} · deleted ${agoText(file.deleted_at, nowSeconds())}`,
+            ),
+            h("button", {
+              type: "button",
+              class: "changing",
+              "aria-label": `Restore ${visible(file.file_name)}`,
+              onclick: () => restoreFile(file.file_id, file.file_name).then(drawDeleted),
+            }, "Restore"),
+          )
+        ),
+      ),
+  );
+}
+
+export function startDeleted() {
+  when(["place"], () => {
+    if (place.where === "deleted") drawDeleted();
+  });
+  when(["status"], () => {
+    const { files = 0 } = live.status?.trash ?? {};
+    if (place.where === "deleted" && files !== trashFiles) drawDeleted();
+    trashFiles = files;
+  });
+}
