@@ -119,7 +119,7 @@ Deno.test("The executable has in it what the program needs, in the versions that
   }
   const names = Object.keys(shipped).join();
   assert.match(names, /\bhono@/);
-  assert.doesNotMatch(names, /playwright|axe-core|fast-check/);
+  assert.doesNotMatch(names, /playwright|axe-core|fast-check|jsqr/);
 });
 
 Deno.test("The files that decide are pure", async () => {

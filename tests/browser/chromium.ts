@@ -11,6 +11,9 @@ import { SANITIZED } from "../process/together.ts";
 
 const EXECUTABLES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
+/** Tests run as root and in containers with little shared memory. */
+const ARGS = ["--no-sandbox", "--disable-dev-shm-usage"];
+
 function executable(): string | undefined {
   const named = Deno.env.get("CHROMIUM");
   return [...named ? [named] : [], ...EXECUTABLES].find((path) => fs.existsSync(path));
@@ -35,6 +38,8 @@ export interface Look {
   readonly height?: number;
   readonly scheme?: "light" | "dark";
   readonly script?: boolean;
+  /** What moves may move; else pictures stand still. */
+  readonly motion?: boolean;
 }
 
 /** The browser of one test. */
@@ -45,12 +50,12 @@ export class Scene {
 
   /** A page as somebody new opens it: its own cookies and storage. */
   async open(url: string, look: Look = {}): Promise<Page> {
-    const { width = 1440, height = 900, scheme = "light", script = true } = look;
+    const { width = 1440, height = 900, scheme = "light", script = true, motion = false } = look;
     const options: BrowserContextOptions = {
       viewport: { width, height },
       colorScheme: scheme,
       javaScriptEnabled: script,
-      reducedMotion: "reduce",
+      reducedMotion: motion ? "no-preference" : "reduce",
       acceptDownloads: true,
     };
     const context = await this.browser.newContext(options);
@@ -101,7 +106,7 @@ export function browserTest(name: string, run: (scene: Scene) => Promise<void>):
   }
   Deno.test(name, SANITIZED, async () => {
     const chromium = await driver();
-    const browser = await chromium.launch({ executablePath: path, args: ["--no-sandbox"] });
+    const browser = await chromium.launch({ executablePath: path, args: ARGS });
     try {
       const scene = new Scene(browser);
       await run(scene);

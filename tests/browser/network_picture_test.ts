@@ -195,3 +195,26 @@ browserTest(
     ok(words.length > 5 && words.every((text) => /^Only|^Nobody/.test(text)), words.join());
   },
 );
+
+browserTest("bytes travel along their edge, but not where motion is not wanted", async (scene) => {
+  const transfers = [transferOf({ id: 1, peer: "hawk", doneBytes: 5, totalBytes: 10 })];
+  const peers = [fresh({ peerId: "hawk", lastSeen: soon() + 1_000 })];
+  await using served = Served.start({ files: filesOf(3), peers, transfers });
+  const differs = async (motion: boolean) => {
+    const page = await scene.open(served.base, { motion });
+    await page.locator("#peer-rows tr").waitFor();
+    await page.locator("#map").scrollIntoViewIfNeeded();
+    const looks = await page.evaluate<string[]>(`new Promise((done) => {
+      const looks = [];
+      const look = () => {
+        looks.push(document.querySelector("#map").toDataURL());
+        if (looks.length < 60) setTimeout(look, 50);
+        else done(looks.slice(30));
+      };
+      look();
+    })`);
+    return new Set(looks).size;
+  };
+  ok(await differs(true) > 10, "the dots are elsewhere at each look");
+  ok(await differs(false) <= 2, "they stand still");
+});

@@ -3,6 +3,7 @@
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import jsQR from "jsqr";
 import type { FileChooser } from "playwright-core";
 import { browserTest, drop, holds, rowOf } from "./chromium.ts";
 import { until } from "../wire/foreign.ts";
@@ -111,13 +112,20 @@ browserTest(
     const id = fileOf({ name: "report-27.pdf" }).fileId;
     strictEqual(await page.locator("#sheet code.whole").innerText(), id);
     await holds(page, "document.querySelector('#sheet canvas')?.width > 100");
-    const isDrawn = await page.evaluate(`(() => {
+    const { data, width, height } = await page.evaluate<
+      { data: number[]; width: number; height: number }
+    >(`(() => {
     const { width, height } = document.querySelector("#sheet canvas");
     const { data } = document.querySelector("#sheet canvas").getContext("2d").getImageData(0, 0, width, height);
-    const dark = data.filter((value, index) => index % 4 === 0 && value < 128).length;
-    return dark > width * height / 5 && dark < width * height / 1.5;
+    return { data: [...data], width, height };
   })()`);
-    ok(isDrawn, "the code of its link is drawn");
+    const read = jsQR.default(Uint8ClampedArray.from(data), width, height)?.data;
+    strictEqual(
+      read,
+      await page.locator("#sheet dd a.whole").innerText(),
+      "the code is that of the link",
+    );
+    match(read ?? "", new RegExp(`/api/v1/files/${id}/content$`));
     await page.goBack();
     await page.locator("#sheet:not([open])").waitFor({ state: "attached" });
     const other = await scene.open(link);
@@ -392,3 +400,36 @@ browserTest("times are told by the peer's clock, whatever this machine's says", 
   const page = await scene.open(served.base);
   await page.locator("#peer-rows .seen").getByText(/^1\d s ago$/).waitFor();
 });
+
+browserTest(
+  "a page that nobody sees gives its connection back, and is true again when it is looked at",
+  async (scene) => {
+    const files = filesOf(3);
+    await using served = Served.start({ files });
+    const page = await scene.open(served.base);
+    await rowOf(page, "report-2.pdf").waitFor();
+    const hide = (isHidden: boolean) =>
+      page.evaluate(
+        `Object.defineProperty(document, "hidden", { configurable: true, get: () => ${isHidden} });
+      document.dispatchEvent(new Event("visibilitychange"))`,
+      );
+    await hide(true);
+    await until("nobody who watches", () => served.made.watchers.size === 0);
+    files.push({ file: fileOf({ name: "meanwhile.txt" }), held: false, holders: ["peer 1"] });
+    await hide(false);
+    await rowOf(page, "meanwhile.txt").waitFor();
+  },
+);
+
+browserTest(
+  "where reading is private, nothing stays on the screen once the login is over",
+  async (scene) => {
+    await using served = Served.start({ files: filesOf(3), options: { isPrivate: true } });
+    const page = await scene.open(served.link);
+    await rowOf(page, "report-2.pdf").waitFor();
+    await page.context().clearCookies();
+    for (const { end } of served.made.watchers) end();
+    await page.getByRole("heading", { name: "A private peer" }).waitFor();
+    scene.forgive(/401/);
+  },
+);
