@@ -110,7 +110,12 @@ async function settled(page: Page, served: Served, status: ViewedStatus): Promis
     bytes.out += Math.round((26 + 18 * Math.sin(second / 13 + 2)) * MB);
     served.tell(
       "status",
-      statusJson({ ...status, bytes: { ...bytes }, uptimeSeconds: status.uptimeSeconds + second }),
+      statusJson({
+        ...status,
+        now: Date.now() / 1000,
+        bytes: { ...bytes },
+        uptimeSeconds: status.uptimeSeconds + second,
+      }),
     );
   }
   await holds(
@@ -136,6 +141,7 @@ browserTest("pictures: light, dark and phone", async (scene) => {
     peerId: "kashifm",
     host: "10.20.4.15",
     version: "0.1.0",
+    now,
     uptimeSeconds: 3 * 3600,
     peers: PEERS.length,
     files: { known: COUNT, held: 120, heldBytes: 64_000 * MB },
@@ -160,6 +166,7 @@ browserTest("pictures: light, dark and phone", async (scene) => {
     files: files(now),
     transfers: transfers(now),
   });
+  served.isTicking = false; // the seconds of the picture are told one after the other
   const isWanted = Deno.env.get("P2P_UPDATE_DOCS") === "1";
   const folder = isWanted
     ? fileURLToPath(new URL("../../docs/screens/", import.meta.url))

@@ -157,7 +157,7 @@ function Figures({ view }: Pick<Props, "view">) {
           </span>
         </b>
         <span>
-          here / known<span class="wide-only">files</span>
+          here / known<span class="wide-only">&nbsp;files</span>
         </span>
       </li>
       <li>
