@@ -104,7 +104,7 @@ browserTest("a file that is being fetched says so in its row", async (scene) => 
 });
 
 browserTest(
-  "an upload tells how far it is, is cancelled in the middle, and those behind it go on",
+  "an upload is cancelled in the middle or before its turn, and those behind it go on",
   async (scene) => {
     await using served = Served.start({ files: filesOf(3) });
     const page = await scene.open(served.link);
@@ -130,7 +130,6 @@ browserTest(
     const upload = (name: string) => page.locator("#uploads li", { hasText: name });
     await upload("never.bin").getByText("Waits for its turn").waitFor();
     await upload("never.bin").getByRole("button", { name: "Cancel" }).click();
-    await upload("slow.bin").getByText(/500 of 500 kB · .*\/s · \d+ s left|Waits/).waitFor();
     await upload("slow.bin").getByRole("button", { name: "Cancel" }).click();
     await upload("slow.bin").getByText("Cancelled").waitFor();
     await upload("next.bin").getByText("✓ Shared in").waitFor();
