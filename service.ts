@@ -25,6 +25,8 @@ const SCAN_MS = 1_500;
 const SHARE_OF_TIME = 20;
 /** metadata.json follows a change within this time. */
 const SNAPSHOT_MS = 150;
+/** A snapshot that failed is tried again after so long. */
+const RETRY_SAVE_MS = 2_000;
 const SYNC_MS = 2_000;
 const TIDY_MS = 60_000;
 /** Files that were found damaged are asked for again this often, once somebody holds them. */
@@ -159,7 +161,10 @@ export class Service {
     this.#saveTimer = this.#after(waitMs, () => {
       this.#saveTimer = undefined;
       this.#saving = this.#snapshot()
-        .catch((error) => this.#trouble(error))
+        .catch((error) => {
+          this.#trouble(error);
+          this.#after(RETRY_SAVE_MS, () => this.save()); // what was not saved is not forgotten
+        })
         .then(() => {
           this.#saving = undefined;
           if (this.#dirty) this.save();
@@ -277,7 +282,6 @@ export class Service {
     this.#dirty = false;
     const beganMs = performance.now();
     const { snapshots } = this.store;
-    await snapshots.saveMetadata(this.#metadata());
     const { catalogue } = this.node.peer.state;
     const toUnix = (monotonicMs: number) =>
       Math.round((Date.now() - (performance.now() - monotonicMs)) / 1000);
@@ -286,6 +290,8 @@ export class Service {
         [fileId, toUnix(sinceMs)] as const
       ),
     );
+    // In this order: at no moment does neither of the two know what became of a file, should the journal be damaged.
+    await snapshots.saveMetadata(this.#metadata());
     await this.#savePeers();
     this.#lastSaveMs = performance.now() - beganMs;
   }

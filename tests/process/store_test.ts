@@ -60,3 +60,35 @@ Deno.test(
     strictEqual(new TextDecoder().decode(await peer.content(news.file_id)), "something else");
   },
 );
+
+Deno.test(
+  "a deletion is remembered before metadata.json forgets the file, and a snapshot that failed is tried again",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using peer = await start(folder, "kashifm", []);
+    const store = folder.at("storage_kashifm");
+    await folder.write("storage_kashifm/mine.txt", "mine");
+    const { file_id } = await named(peer, "mine.txt", SHARED_MS);
+    const read = (name: string) => Deno.readTextFile(`${store}/${name}`).catch(() => "");
+    await peer.until("a snapshot", async () => (await read("metadata.json")).includes(file_id));
+    // From now on metadata.json cannot be replaced.
+    await Deno.rename(`${store}/metadata.json`, `${store}/metadata.json.aside`);
+    await Deno.mkdir(`${store}/metadata.json/in-the-way`, { recursive: true });
+    const [, token] = await peer.waitForLine(/#token=(\S+)$/);
+    const deleted = await fetch(`http://127.0.0.1:${peer.httpPort}/api/v1/files/${file_id}`, {
+      method: "DELETE",
+      headers: { authorization: `Bearer ${token}` },
+    });
+    strictEqual(deleted.status, 200);
+    await deleted.body?.cancel();
+    await peer.until("the deletion in its snapshot", async () => {
+      return (await read(".p2p-peer/deleted.json")).includes(file_id);
+    });
+    await Deno.remove(`${store}/metadata.json`, { recursive: true });
+    await peer.until("metadata.json, by itself", async () => {
+      const text = await read("metadata.json");
+      return text !== "" && !text.includes(file_id);
+    });
+  },
+);
