@@ -37,6 +37,7 @@ import session from "./browser/session.js" with { type: "text" };
 import share from "./browser/share.js" with { type: "text" };
 import shell from "./browser/shell.js" with { type: "text" };
 import theme from "./browser/theme.js" with { type: "text" };
+import transferwords from "./browser/transferwords.js" with { type: "text" };
 import words from "./browser/words.js" with { type: "text" };
 import d3Dispatch from "d3-dispatch" with { type: "text" };
 import d3Force from "d3-force" with { type: "text" };
@@ -76,6 +77,7 @@ const OWN: Readonly<Record<string, string>> = {
   share,
   shell,
   theme,
+  transferwords,
   words,
 };
 

@@ -86,8 +86,15 @@ export class Source implements AsyncDisposable {
   }
 
   async join(to: Program, files: readonly Message[] = []): Promise<void> {
-    await this.gossip(to);
-    await to.tracks(this.peerId);
+    // Again and again, as peers in the field do: on a busy machine one message may be lost.
+    const seen = to.tracks(this.peerId);
+    const again = setInterval(() => this.gossip(to).catch(() => {}), 3_000);
+    try {
+      await this.gossip(to);
+      await seen;
+    } finally {
+      clearInterval(again);
+    }
     if (files.length > 0) await this.list(to, files);
   }
 

@@ -3,7 +3,7 @@
 
 import { ask, askJson, wordsOf } from "./api.js";
 import { h } from "./dom.js";
-import { live, reload } from "./live.js";
+import { live } from "./live.js";
 import { say } from "./notices.js";
 import { mayChange, refresh } from "./session.js";
 import { visible } from "./words.js";
@@ -62,7 +62,6 @@ export const restoreFile = (fileId, name) =>
   tried(async () => {
     await ask(`/api/v1/files/${fileId}/restore`, { method: "POST" });
     say(`${visible(name)} is back`, "good");
-    reload();
   });
 
 /** @param {number} id */

@@ -4,7 +4,7 @@
 import { byId, colour, setText } from "./dom.js";
 import { live, when } from "./live.js";
 import { copy } from "./actions.js";
-import { addressText, durationText, plural, rateText, sizeText } from "./words.js";
+import { addressText, durationText, plural, rateText, sizeText, stateText } from "./words.js";
 
 const SPARK_SECONDS = 60;
 /** Below this much room somebody should do something. */
@@ -48,8 +48,7 @@ function draw() {
 /** @param {import("./types.d.ts").StatusRow} status @returns {[string, string]} */
 function stateOf(status) {
   if (live.isGone) return ["failed", "away"];
-  if (status.synchronized) return ["good", "synchronized"];
-  return status.peers > 0 ? ["risk", "joining…"] : ["risk", "alone"];
+  return [status.synchronized ? "good" : "risk", stateText(status)];
 }
 
 /** What is wrong with the whole, and what to do about it. @param {import("./types.d.ts").StatusRow} status */
@@ -118,9 +117,6 @@ export function startFigures() {
   when(["status"], draw);
   when(["gone"], drawGone);
 }
-
-/** The line that starts another peer beside this one. @param {import("./types.d.ts").StatusRow} status */
-export const startLine = (status) => `p2p-peer NAME 8117 8118 --bootstrap ${addressText(status)}`;
 
 /** For titles of tabs: what one would want to know from afar. */
 export const tabTitle = () =>

@@ -55,6 +55,19 @@ const orders = {
 /** Whether the text names an order. @param {string} sort */
 export const isSort = (sort) => Object.hasOwn(orders, sort.replace(/^-/, ""));
 
+/** The most, or the newest, first. */
+const DOWN_FIRST = ["size", "time", "holders"];
+
+/**
+ * What a press on the head of a column orders by: the other way round where it is ordered by it already.
+ * @param {string} key @param {string} sort The order now
+ */
+export function turned(key, sort) {
+  if (sort === key) return `-${key}`;
+  if (sort === `-${key}`) return key;
+  return DOWN_FIRST.includes(key) ? `-${key}` : key;
+}
+
 export class FileList {
   /** @type {Map<string, FileRow>} */
   #files = new Map();

@@ -41,6 +41,9 @@ let found = { key: "", files: [], total: 0 };
 /** Everything, the newest first: what the page begins with. */
 const WHOLE = JSON.stringify(["", "all", "-time"]);
 
+/** What somebody looks for now, to be compared. */
+const askedFor = () => JSON.stringify([place.q, place.where, place.sort]);
+
 const body = byId("file-rows");
 const scroller = byId("file-scroll");
 const above = h("tr", { class: "spacer", "aria-hidden": "true" });
@@ -51,10 +54,11 @@ function draw() {
   if (!live.status) return;
   drawTools();
   if (place.where === "deleted") return;
-  const key = JSON.stringify([place.q, place.where, place.sort]);
+  const key = askedFor();
   const fits = fitting(key);
-  const waiting = isRead && key === shownKey ? hold(fits) : 0;
-  if (waiting === 0 && !(isRead && key === shownKey)) shown = fits;
+  const isHeld = isRead && key === shownKey;
+  const waiting = isHeld ? hold(fits) : 0;
+  if (!isHeld) shown = fits;
   if (key !== shownKey) scroller.scrollTop = 0;
   shownKey = key;
   const news = byId("news");
@@ -167,7 +171,7 @@ let typing;
 function askForMore(afterMs) {
   clearTimeout(typing);
   const { q, where, sort } = place;
-  const key = JSON.stringify([q, where, sort]);
+  const key = askedFor();
   if (live.known <= live.files.size || key === WHOLE || where === "deleted") return;
   typing = setTimeout(async () => {
     const asked = new URLSearchParams({ sort, limit: String(MAX_FOUND) });
@@ -176,7 +180,7 @@ function askForMore(afterMs) {
     const answer = /** @type {{ files: FileRow[], total: number } | undefined} */ (
       await askJson(`/api/v1/files?${asked}`).catch(() => undefined)
     );
-    if (!answer || JSON.stringify([place.q, place.where, place.sort]) !== key) return;
+    if (!answer || askedFor() !== key) return;
     found = { key, files: answer.files, total: answer.total };
     foundMs = performance.now();
     draw();

@@ -2,6 +2,7 @@
 // What stands above the table of files: search, filters and order. It changes the place, and shows it.
 
 import { byId } from "./dom.js";
+import { turned } from "./filelist.js";
 import { go, place } from "./place.js";
 
 const search = /** @type {HTMLInputElement} */ (byId("search"));
@@ -40,9 +41,7 @@ export function startTools(onSearch) {
   for (const head of document.querySelectorAll("#file-table th[data-sort]")) {
     head.querySelector("button")?.addEventListener("click", () => {
       const key = head.getAttribute("data-sort") ?? "";
-      const isDown = ["size", "time", "holders"].includes(key); // the most first
-      const turned = place.sort === key ? `-${key}` : place.sort === `-${key}` ? key : undefined;
-      go({ sort: turned ?? (isDown ? `-${key}` : key) });
+      go({ sort: turned(key, place.sort) });
     });
   }
   const order = /** @type {HTMLSelectElement} */ (byId("order"));

@@ -5,12 +5,11 @@ import { cancelTransfer, retryTransfer } from "./actions.js";
 import { byId, h, keepFocus, put, setText } from "./dom.js";
 import { live, nowSeconds, when } from "./live.js";
 import { ownUploads } from "./share.js";
-import { durationText, progressText, rateText, tookText, visible } from "./words.js";
+import { DONE_SECONDS, isNews, transferText } from "./transferwords.js";
+import { visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").TransferRow} TransferRow */
 
-const DONE_SECONDS = 60;
-const FAILED_SECONDS = 3600;
 /** It begins to fade so long before it goes. */
 const FADE_SECONDS = 5;
 const MAX_SHOWN = 30;
@@ -26,7 +25,7 @@ function draw() {
   const list = byId("transfers");
   const now = nowSeconds();
   // The newest first, whatever becomes of them: a row that ends stays where it is.
-  const news = [...live.transfers.values()].filter((each) => isNews(each, now)).sort((a, b) =>
+  const news = [...live.transfers.values()].filter((each) => isShown(each, now)).sort((a, b) =>
     b.id - a.id
   );
   const done = news.filter(({ state }) => state === "done").slice(MAX_DONE);
@@ -50,8 +49,7 @@ function draw() {
   }
   const running = news.filter(({ state }) => state === "running").length;
   byId("transfers-empty").hidden = shown.length > 0;
-  const more = wanted.filter(({ id }) => !ids.has(id)).length + news.length - done.length -
-    wanted.length;
+  const more = news.filter((each) => !ids.has(each.id) && !done.includes(each)).length;
   setText(byId("transfers-more"), more > 0 ? `and ${more} more` : "");
   setText(byId("moving-count"), running > 0 ? String(running) : "");
 }
@@ -64,12 +62,9 @@ const held = () =>
     .sort((a, b) => b.id - a.id);
 
 /** @param {TransferRow} transfer @param {number} now Unix seconds */
-function isNews({ id, kind, state, ended_at, file_name }, now) {
-  if (kind === "upload" && ownUploads.has(file_name)) return false; // it stands under Share
-  if (state === "running") return true;
-  const age = now - (ended_at ?? 0);
-  return state === "done" ? age < DONE_SECONDS : age < FAILED_SECONDS && !putAway.has(id);
-}
+const isShown = (transfer, now) =>
+  isNews(transfer, now) && !putAway.has(transfer.id) &&
+  !(transfer.kind === "upload" && ownUploads.has(transfer.file_name)); // it stands under Share
 
 /** @param {TransferRow} transfer */
 function transferRow({ id, file_name, direction }) {
@@ -102,7 +97,7 @@ function transferRow({ id, file_name, direction }) {
         bar.value = done_bytes;
       } else bar.removeAttribute("value");
     }
-    setText(words, wordsOf(transfer));
+    setText(words, transferText(transfer, live.speeds.get(transfer.id)?.bytesPerSecond ?? 0));
     const isFading = transfer.state === "done" &&
       now - (ended_at ?? 0) > DONE_SECONDS - FADE_SECONDS;
     element.classList.toggle("fading", isFading);
@@ -135,33 +130,6 @@ function actsOf({ id, kind, state, file_id, file_name }) {
 /** @param {string} words @param {string} name @param {() => void} onclick @param {string} kind */
 const button = (words, name, onclick, kind) =>
   h("button", { type: "button", class: kind, "aria-label": `${words}: ${name}`, onclick }, words);
-
-/** `12.4 of 80.0 MB · 9.1 MB/s · 8 s left · from eagle` @param {TransferRow} transfer */
-function wordsOf(transfer) {
-  const { done_bytes, total_bytes, state, seconds, why } = transfer;
-  const way = wayText(transfer);
-  if (state === "done") {
-    return `✓ ${progressText(done_bytes, null)} in ${tookText(seconds)} · ${way}`;
-  }
-  if (state === "cancelled") return `Cancelled · ${way}`;
-  if (state === "failed") return `✗ ${visible(why ?? "It failed", 300)}`;
-  const speed = live.speeds.get(transfer.id)?.bytesPerSecond ?? 0;
-  const left = total_bytes !== null && speed > 0 ? (total_bytes - done_bytes) / speed : undefined;
-  return [
-    progressText(done_bytes, total_bytes),
-    rateText(speed),
-    left === undefined ? "" : `${durationText(Math.max(0, left))} left`,
-    way,
-  ].filter((part) => part !== "").join(" · ");
-}
-
-/** @param {TransferRow} transfer */
-function wayText({ direction, kind, peer }) {
-  const name = visible(peer, 40);
-  if (kind === "upload") return `from browser ${name}`;
-  if (kind === "download") return `to browser ${name}`;
-  return direction === "in" ? `from ${name}` : `to ${name}`;
-}
 
 export function startMoving() {
   put(byId("transfers")); // what the server wrote is drawn anew

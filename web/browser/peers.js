@@ -3,9 +3,8 @@
 
 import { byId, h, put, setText } from "./dom.js";
 import { copy } from "./actions.js";
-import { startLine } from "./figures.js";
 import { live, nowSeconds, when } from "./live.js";
-import { addressText, agoText, durationText, exactText, visible } from "./words.js";
+import { addressText, agoText, durationText, exactText, startLine, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").PeerRow} PeerRow */
 

@@ -86,3 +86,10 @@ export function visible(text, maxChars = 200) {
 /** `host:port`, with brackets around IPv6. @param {{ host: string, port: number }} address */
 export const addressText = ({ host, port }) =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+
+/** The line that starts another peer beside this one. @param {{ host: string, port: number }} status */
+export const startLine = (status) => `p2p-peer NAME 8117 8118 --bootstrap ${addressText(status)}`;
+
+/** How it stands with the network. @param {{ synchronized: boolean, peers: number }} status */
+export const stateText = ({ synchronized, peers }) =>
+  synchronized ? "synchronized" : peers > 0 ? "joining…" : "alone";

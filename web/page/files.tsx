@@ -1,6 +1,7 @@
 // The files as a table, with a form that finds, filters and orders: complete without script, taken over by browser/files.js.
 
 import { pageOf } from "../api/listing.ts";
+import { turned } from "../browser/filelist.js";
 import { Icon } from "./icons.tsx";
 import type { Props } from "./page.tsx";
 import { FileRow } from "./rows.tsx";
@@ -31,16 +32,6 @@ const ORDERS = [
   ["owner", "By owner"],
   ["holders", "Fewest holders first"],
 ] as const;
-
-/** The most, or the newest, first. */
-const DOWN_FIRST: readonly string[] = ["size", "time", "holders"];
-
-/** What a press on the head of a column orders by: the other way round where it is ordered by it already. */
-function turned(key: string, sort: string): string {
-  if (sort === key) return `-${key}`;
-  if (sort === `-${key}`) return key;
-  return DOWN_FIRST.includes(key) ? `-${key}` : key;
-}
 
 function directionOf(key: string, sort: string) {
   return sort === key ? "ascending" : sort === `-${key}` ? "descending" : undefined;

@@ -6,6 +6,7 @@ import { addressText } from "../../protocol/address.ts";
 import { visible } from "../../protocol/text.ts";
 import { durationText, sizeText } from "../../protocol/words.ts";
 import type { Query } from "../api/listing.ts";
+import { stateText } from "../browser/words.js";
 import type { View } from "../view.ts";
 import { Files } from "./files.tsx";
 import { Icon, IconSheet } from "./icons.tsx";
@@ -90,7 +91,6 @@ export function StatusPage({ view, query, now }: Props) {
 
 function Head({ view }: Pick<Props, "view">) {
   const status = view.status();
-  const state = status.synchronized ? "synchronized" : status.peers > 0 ? "joining…" : "alone";
   return (
     <header class="bar">
       <a class="skip" id="skip" href="#file-scroll">Skip to the files</a>
@@ -105,7 +105,7 @@ function Head({ view }: Pick<Props, "view">) {
           aria-hidden="true"
         >
         </span>
-        <span id="state-words">{state}</span>
+        <span id="state-words">{stateText(status)}</span>
       </p>
       <button type="button" id="address" class="quiet" title="Copy the address">
         <code>{visible(addressText(status))}</code>

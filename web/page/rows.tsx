@@ -6,8 +6,10 @@ import { durationText, sizeText } from "../../protocol/words.ts";
 import { timestampSeconds } from "../../protocol/fileid.ts";
 import { visible } from "../../protocol/text.ts";
 import { holdersText, pipsText, safetyKind, safetyText } from "../browser/safety.js";
-import { agoText, isoText, progressText, rateText } from "../browser/words.js";
-import type { ViewedFile, ViewedPeer, ViewedTransfer } from "../view.ts";
+import { agoText, isoText } from "../browser/words.js";
+import { transferText } from "../browser/transferwords.js";
+import type { TransferRow as TransferJson } from "../browser/types.d.ts";
+import type { ViewedFile, ViewedPeer } from "../view.ts";
 
 export function FileRow({ viewed, now }: { readonly viewed: ViewedFile; readonly now: number }) {
   const { file, held, holders } = viewed;
@@ -73,34 +75,23 @@ export function PeerRow({ peer, now }: { readonly peer: ViewedPeer; readonly now
   );
 }
 
-export function TransferRow({ transfer }: { readonly transfer: ViewedTransfer }) {
-  const { direction, peer, name, doneBytes, totalBytes, seconds, state, why } = transfer;
-  const way = `${direction === "in" ? "from" : "to"} ${visible(peer, 40)}`;
-  const speed = seconds > 0 ? doneBytes / seconds : 0;
-  const left = totalBytes === undefined || speed === 0
-    ? ""
-    : ` · ${durationText((totalBytes - doneBytes) / speed)} left`;
-  const words = state === "running"
-    ? `${progressText(doneBytes, totalBytes ?? null)} · ${rateText(speed)}${left} · ${way}`
-    : state === "done"
-    ? `✓ ${sizeText(doneBytes)} in ${durationText(seconds)} · ${way}`
-    : state === "failed"
-    ? `✗ ${visible(why ?? "It failed", 300)}`
-    : `Cancelled · ${way}`;
+export function TransferRow({ transfer }: { readonly transfer: TransferJson }) {
+  const { direction, file_name, done_bytes, total_bytes, seconds, state } = transfer;
+  const speed = seconds > 0 ? done_bytes / seconds : 0;
   return (
     <li class={`transfer ${state}`}>
       <p class="name">
         <span class="way" aria-hidden="true">{direction === "in" ? "↓" : "↑"}</span>
-        <bdi>{visible(name, 120) || "a file"}</bdi>
+        <bdi>{visible(file_name, 120) || "a file"}</bdi>
       </p>
       {state === "running" && (
         <progress
-          value={doneBytes}
-          max={totalBytes}
-          aria-label={`Progress of ${visible(name, 80)}`}
+          value={done_bytes}
+          max={total_bytes ?? undefined}
+          aria-label={`Progress of ${visible(file_name, 80)}`}
         />
       )}
-      <p class={`words ${state === "failed" ? "failed" : ""}`}>{words}</p>
+      <p class={`words ${state === "failed" ? "failed" : ""}`}>{transferText(transfer, speed)}</p>
     </li>
   );
 }

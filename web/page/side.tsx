@@ -1,18 +1,17 @@
 // What stands beside the files: what moves, and the peers.
 
-import { addressText } from "../../protocol/address.ts";
 import { visible } from "../../protocol/text.ts";
-import type { ViewedTransfer } from "../view.ts";
+import { transferJson } from "../api/listing.ts";
+import { isNews } from "../browser/transferwords.js";
+import { startLine } from "../browser/words.js";
 import type { Props } from "./page.tsx";
 import { PeerRow, TransferRow } from "./rows.tsx";
 
 const MAX_TRANSFERS = 30;
-/** Transfers that are done are shown so long, and those that failed. */
-const DONE_SECONDS = 60;
-const FAILED_SECONDS = 3600;
 
 export function Moving({ view, now }: Omit<Props, "query">) {
-  const transfers = view.transfers().filter((each) => isNews(each, now)).reverse();
+  const transfers = view.transfers().map(transferJson).filter((each) => isNews(each, now))
+    .reverse();
   return (
     <section id="moving" aria-labelledby="moving-title" data-panel="moving">
       <h2 id="moving-title">Moving now</h2>
@@ -32,11 +31,6 @@ export function Moving({ view, now }: Omit<Props, "query">) {
       </p>
     </section>
   );
-}
-
-/** What runs, what failed a while ago, and what was done just now. */
-function isNews({ state, endedAt = 0 }: ViewedTransfer, now: number): boolean {
-  return state === "running" || now - endedAt < (state === "done" ? DONE_SECONDS : FAILED_SECONDS);
 }
 
 export function Network({ view, now }: Omit<Props, "query">) {
@@ -71,7 +65,7 @@ export function Network({ view, now }: Omit<Props, "query">) {
       <div id="peer-empty" class="empty" hidden={peers.length > 0}>
         <p>No peers yet. Start another with</p>
         <p class="line">
-          <code>p2p-peer NAME 8117 8118 --bootstrap {visible(addressText(view.status()))}</code>
+          <code>{visible(startLine(view.status()))}</code>
         </p>
       </div>
     </section>
