@@ -136,6 +136,19 @@ export async function holds(page: Page, expression: string): Promise<void> {
   await until(`${expression} in the page`, () => page.evaluate<boolean>(expression), DEADLINE_MS);
 }
 
+/** Waits until a canvas is the same at four looks one after the other. */
+export async function standsStill(page: Page, canvas: string): Promise<void> {
+  let [last, same] = ["", 0];
+  await until(`${canvas} to stand still`, async () => {
+    const look = await page.evaluate<string>(
+      `new Promise((done) => setTimeout(() => done(document.querySelector("${canvas}").toDataURL()), 120))`,
+    );
+    same = look === last ? same + 1 : 0;
+    last = look;
+    return same >= 3;
+  }, DEADLINE_MS);
+}
+
 /** The row of a file in the table of files, by the whole name. */
 export const rowOf = (page: Page, name: string) =>
   page.locator("#file-rows tr.row", { has: page.getByText(name, { exact: true }) });

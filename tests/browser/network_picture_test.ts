@@ -3,7 +3,9 @@
 
 import { ok, strictEqual } from "node:assert/strict";
 import type { Page } from "playwright-core";
-import { browserTest, holds } from "./chromium.ts";
+import { browserTest, holds, standsStill } from "./chromium.ts";
+import { DEADLINE_MS } from "../process/program.ts";
+import { until } from "../wire/foreign.ts";
 import { filesOf, peersOf, Served } from "./served.ts";
 import { fileOf, peerOf, transferOf } from "../web/fixture.ts";
 import type { ViewedFile } from "../../web/view.ts";
@@ -28,17 +30,24 @@ function pixels(page: Page, canvas: string, name: string): Promise<number> {
   })()`);
 }
 
+/** Waits until a canvas has as many pixels of a colour as are wanted. */
+async function untilPixels(
+  page: Page,
+  canvas: string,
+  name: string,
+  isWanted: (count: number) => boolean,
+): Promise<void> {
+  await until(
+    `enough of ${name} on ${canvas}`,
+    async () => isWanted(await pixels(page, canvas, name)),
+    DEADLINE_MS,
+  );
+}
+
 /** The map when it has found its places: two looks at it are the same. */
 async function settled(page: Page): Promise<void> {
-  let last = "";
   await holds(page, "document.querySelectorAll('#peer-rows tr').length > 0");
-  for (let same = 0; same < 3;) {
-    const map = await page.evaluate<string>(
-      "new Promise((done) => setTimeout(() => done(document.querySelector('#map').toDataURL()), 120))",
-    );
-    same = map === last ? same + 1 : 0;
-    last = map;
-  }
+  await standsStill(page, "#map");
 }
 
 const fresh = (over: Parameters<typeof peerOf>[0]) => peerOf({ lastSeen: soon(), ...over });
@@ -61,14 +70,14 @@ browserTest(
     ok(alive > 100, `${alive} pixels of three peers that are alive`);
     ok(accent > 300, `${accent} of this one in the middle`);
     served.tellTransfers([transferOf({ id: 1, peer: "hawk", doneBytes: 5, totalBytes: 10 })]);
-    for (let flowing = 0; flowing <= accent + 100;) flowing = await pixels(page, "#map", "accent");
+    await untilPixels(page, "#map", "accent", (count) => count > accent + 100);
     served.tellTransfers([transferOf({ id: 1, peer: "hawk", state: "done", endedAt: soon() })]);
     // Not the bootstrap any more: its ring and its word are gone.
     served.tellPeers([{ ...peers[0]!, bootstrap: false }]);
-    for (let ring = ringed; ring > ringed - 40;) ring = await pixels(page, "#map", "text");
+    await untilPixels(page, "#map", "text", (count) => count <= ringed - 40);
     // Silent for long: no pixel of it is as it was.
     served.tellPeers(peers.map((peer) => ({ ...peer, bootstrap: false, lastSeen: soon() - 50 })));
-    for (let left = alive; left > 0;) left = await pixels(page, "#map", "good");
+    await untilPixels(page, "#map", "good", (count) => count === 0);
     await page.getByText(/quiet, 5\d s ago/).first().waitFor();
     served.tellPeers([], ["hawk"]);
     await page.locator("#peer-rows tr", { hasText: "hawk" }).waitFor({ state: "detached" });
@@ -142,12 +151,12 @@ browserTest(
     });
     const page = await scene.open(served.base);
     await page.getByText("Every file has at least two holders.").waitFor();
-    for (let good = 0; good < 200;) good = await pixels(page, "#matrix", "good");
+    await untilPixels(page, "#matrix", "good", (count) => count >= 200);
     strictEqual(await pixels(page, "#matrix", "risk"), 0);
     served.tellFiles([held("c", "hawk"), held("d")]);
     await page.getByText("1 file with one holder").waitFor();
     await page.getByText("1 file nobody has any more").waitFor();
-    for (let risk = 0; risk < 50;) risk = await pixels(page, "#matrix", "risk");
+    await untilPixels(page, "#matrix", "risk", (count) => count >= 50);
     await page.getByRole("button", { name: "Show files at risk" }).click();
     await holds(page, "document.querySelectorAll('#file-rows .row').length === 2");
   },
@@ -166,9 +175,7 @@ browserTest(
     ];
     await using served = Served.start({ files, peers });
     const page = await scene.open(served.base);
-    for (let risk = 0; risk < 50;) {
-      risk = await pixels(page, "#matrix", "risk");
-    }
+    await untilPixels(page, "#matrix", "risk", (count) => count >= 50);
   },
 );
 

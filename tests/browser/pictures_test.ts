@@ -4,7 +4,7 @@
 import { ok } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
-import { browserTest, holds } from "./chromium.ts";
+import { browserTest, holds, standsStill } from "./chromium.ts";
 import { Served } from "./served.ts";
 import { fileOf, peerOf, STATUS, transferOf } from "../web/fixture.ts";
 import { statusJson } from "../../web/api/listing.ts";
@@ -123,15 +123,8 @@ async function settled(page: Page, served: Served, status: ViewedStatus): Promis
     "document.querySelector('#chart').clientWidth === 0 || document.querySelector('#chart canvas') !== null",
   );
   await holds(page, `document.querySelector("#uptime").textContent.startsWith("up 3 h")`);
-  // The map has found its places when two looks at it are the same.
-  let last = "";
   await holds(page, "document.querySelector('#file-rows .row') !== null");
-  for (let same = 0; same < 3;) {
-    const map = await page.evaluate<string>("document.querySelector('#map').toDataURL()");
-    same = map === last ? same + 1 : 0;
-    last = map;
-    await page.evaluate("new Promise((done) => setTimeout(done, 100))");
-  }
+  await standsStill(page, "#map");
 }
 
 browserTest("pictures: light, dark and phone", async (scene) => {
