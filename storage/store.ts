@@ -130,9 +130,13 @@ export class Store {
     }
   }
 
-  /** Bytes that may still be written. */
+  /** Bytes that may still be written; negative when too few are free already, 0 while the folder is not there. */
   freeBytes(): number {
-    return this.space.freeBytes();
+    try {
+      return this.space.freeBytes();
+    } catch {
+      return 0;
+    }
   }
 
   /** A place for content that arrives. Throws `StorageError`. */

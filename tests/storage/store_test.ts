@@ -133,6 +133,20 @@ Deno.test("without room nothing is taken in, and what was there stays", async ()
   });
 });
 
+Deno.test("while the folder is not there, no bytes may be written, and asking that fails nobody", async () => {
+  await inTempDir(async (temp) => {
+    const world = new World(`${temp}/store`);
+    await world.start();
+    try {
+      assert.ok(world.store.freeBytes() > 0);
+      await Deno.remove(world.dir, { recursive: true });
+      assert.equal(world.store.freeBytes(), 0);
+    } finally {
+      world.crash();
+    }
+  });
+});
+
 Deno.test("a file longer than allowed is refused while it comes, and leaves nothing", async () => {
   await withWorld(async (world) => {
     const intake = world.store.intake();
