@@ -1,14 +1,13 @@
-// The web of the peer: pages and API over the view. No port, no clock of its own; tests call `request`.
+// The web of the peer: pages and API over the view. No port, no clock of its own; tests call `request`. Pages, what
+// they load, and the text for Prometheus come into memory with the first request for them: most peers have no browser.
 
 import { Hono } from "hono";
 import { compress } from "hono/compress";
 import { createApi, document } from "./api/api.ts";
-import { serveAssets } from "./assets.ts";
 import { crossSiteGuard, hostGuard, lengthOfHead, securityHeaders } from "./guard.ts";
 import { createLegacyApi, legacyErrors, legacyStats } from "./legacy.ts";
 import { type Env, Login, loginGuard } from "./login.ts";
-import { Metrics, serveMetrics } from "./metrics.ts";
-import { serveDocs, servePage } from "./page/serve.tsx";
+import { Metrics } from "./metrics.ts";
 import { problem } from "./problem.ts";
 import type { View } from "./view.ts";
 
@@ -29,7 +28,8 @@ export interface AppOptions {
 const LEGACY_CSP =
   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-const COMPRESSED = ["/", "/stats", "/style.css", "/browser/*", "/lib/*", "/api/v1/files"];
+const PAGES = ["/", "/stats"];
+const ASSETS = ["/style.css", "/icon.svg", "/browser/*", "/lib/*"];
 
 /** The application over the view. Each request needs `{ ip }` of its client as its environment. */
 export function createApp(view: View, options: AppOptions): Hono<Env> {
@@ -40,25 +40,31 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
   app.use(securityHeaders);
   app.use(lengthOfHead);
   // Text of our own only: content of files travels as it is, with its length, and events at once.
-  for (const path of COMPRESSED) app.use(path, compress());
+  for (const path of [...PAGES, ...ASSETS, "/api/v1/files"]) app.use(path, compress());
   app.use("/api/*", legacyErrors);
   app.use(hostGuard(() => view.hostNames));
   app.use(crossSiteGuard);
   app.get("/healthz", (c) => c.json({ status: "ok" }));
-  serveAssets(app);
+  for (const path of ASSETS) {
+    app.get(path, async (c, next) => (await import("./assets.ts")).serveAsset(c) ?? await next());
+  }
   const api = createApi(view, login);
   app.route("/api/v1", api);
-  app.get("/api/docs", async (c) => serveDocs(c, await document(api)));
+  const pages = () => import("./page/serve.tsx");
+  app.get("/api/docs", async (c) => (await pages()).serveDocs(c, await document(api)));
   app.route("/api", createLegacyApi(view, login, () => now() / 1000));
   if (legacyPage !== undefined) {
     app.get("/legacy", (c) => c.html(legacyPage, 200, { "content-security-policy": LEGACY_CSP }));
   }
   const guard = loginGuard(login);
-  for (const path of ["/", "/stats"]) {
-    app.get(path, (c) => servePage(c, view, login, now() / 1000));
+  for (const path of PAGES) {
+    app.get(path, async (c) => (await pages()).servePage(c, view, login, now() / 1000));
   }
   app.get("/stats.json", guard, (c) => legacyStats(c, view));
-  app.get("/metrics", guard, (c) => serveMetrics(c, metrics, view));
+  app.get("/metrics", guard, async (c) => {
+    const { serveMetrics } = await import("./exposition.ts");
+    return await serveMetrics(c, metrics, view);
+  });
   app.notFound((c) =>
     problem(
       c,

@@ -2,7 +2,7 @@
 // the executable; nothing comes from another host, and no copy of a library lies in the repository.
 
 import { createHash } from "node:crypto";
-import type { Hono } from "hono";
+import type { Context } from "hono";
 import type { Env } from "./login.ts";
 import icon from "./icon.svg" with { type: "text" };
 import base from "./style/base.css" with { type: "text" };
@@ -125,14 +125,21 @@ function* assets(): Iterable<[path: string, asset: Asset]> {
   }
 }
 
-/** Serves them all. A browser asks each time whether its copy still holds, so a new version is never mixed with an old. */
-export function serveAssets(app: Hono<Env>): void {
-  for (const [path, { text, type }] of assets()) {
-    const etag = `"${createHash("sha256").update(text).digest("base64url").slice(0, 16)}"`;
-    const headers = { "content-type": type, etag, "cache-control": "no-cache" };
-    app.get(path, (c) => {
-      const isSame = c.req.header("if-none-match")?.includes(etag);
-      return isSame ? c.body(null, 304, headers) : c.body(text, 200, headers);
-    });
-  }
+/** What is served, by its path. */
+const served = new Map([...assets()].map(([path, { text, type }]) => {
+  const etag = `"${createHash("sha256").update(text).digest("base64url").slice(0, 16)}"`;
+  const headers = { "content-type": type, etag, "cache-control": "no-cache" };
+  return [path, { text, etag, headers }];
+}));
+
+/**
+ * The asset at the path that is asked for; undefined when there is none. A browser asks each time whether its copy
+ * still holds, so a new version is never mixed with an old.
+ */
+export function serveAsset(c: Context<Env>): Response | undefined {
+  const asset = served.get(c.req.path);
+  if (asset === undefined) return undefined;
+  const { text, etag, headers } = asset;
+  const isSame = c.req.header("if-none-match")?.includes(etag);
+  return isSame ? c.body(null, 304, headers) : c.body(text, 200, headers);
 }

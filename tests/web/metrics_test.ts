@@ -34,6 +34,7 @@ Deno.test("figures tell of peers, files, bytes, transfers, messages and refusals
 Deno.test("durations are histograms: of requests by status, of transfers by kind and outcome", async () => {
   const metrics = new Metrics();
   metrics.transferred("fetch", "done", 0.3);
+  metrics.transferred("fetch", "done", 0.5);
   metrics.transferred("fetch", "failed", 90);
   const app = appOver({ options: { metrics } });
   await (await app.request("/nothing")).body?.cancel();
@@ -41,8 +42,14 @@ Deno.test("durations are histograms: of requests by status, of transfers by kind
   const text = await scrape(app);
   assert.match(text, /^p2p_http_request_seconds_count\{method="GET",status="404"\} 1$/m);
   assert.match(text, /^p2p_http_request_seconds_count\{method="other",status="\d+"\} 1$/m);
-  assert.match(text, /^p2p_transfer_seconds_bucket\{le="0\.5",kind="fetch",outcome="done"\} 1$/m);
+  assert.match(text, /^p2p_transfer_seconds_bucket\{le="0\.1",kind="fetch",outcome="done"\} 0$/m);
+  assert.match(text, /^p2p_transfer_seconds_bucket\{le="0\.5",kind="fetch",outcome="done"\} 2$/m);
+  assert.match(text, /^p2p_transfer_seconds_count\{kind="fetch",outcome="done"\} 2$/m);
   assert.match(text, /^p2p_transfer_seconds_bucket\{le="60",kind="fetch",outcome="failed"\} 0$/m);
+  assert.match(
+    text,
+    /^p2p_transfer_seconds_bucket\{le="\+Inf",kind="fetch",outcome="failed"\} 1$/m,
+  );
   assert.match(text, /^p2p_transfer_seconds_sum\{kind="fetch",outcome="failed"\} 90$/m);
 });
 
