@@ -57,19 +57,22 @@ export function avoidBraceAtReadEdge(text: string): string {
   return text;
 }
 
-// Controls, formats (marks that change reading direction among them), line and paragraph separators.
-const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+// Controls, formats (marks that change reading direction among them), line and paragraph separators, and letters that
+// leave no trace. What joins two emoji or gives one its colour stays: a family is one sign.
+const invisible =
+  /(?!(?<=\p{ExtPict}[\ufe0f\p{EMod}]?)\u200d(?=\p{ExtPict}))(?!(?<=\p{ExtPict})\ufe0f|\ufe0f\u20e3)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{DI}\u2800]/gu;
+const escapeSign = (sign: string) => `\\u{${sign.codePointAt(0)!.toString(16)}}`;
 
 /**
  * Text that is safe to show in a terminal, a log line or a page: no control character, no change of
- * reading direction, no line break; each such character stands as `\u{hex}`. At most `maxChars`.
+ * reading direction, no line break, and never nothing to see; each such character stands as `\u{hex}`.
+ * At most `maxChars`.
  */
 export function visible(text: string, maxChars = 200): string {
-  const shown = text.toWellFormed().replace(
-    invisible,
-    (sign) => `\\u{${sign.codePointAt(0)!.toString(16)}}`,
-  );
-  return shown.length <= maxChars ? shown : shown.slice(0, maxChars - 1).toWellFormed() + "…";
+  const isBlank = !/\S/.test(text);
+  const shown = text.toWellFormed().replace(isBlank ? /./gsu : invisible, escapeSign);
+  if (shown.length <= maxChars) return shown;
+  return shown.slice(0, maxChars - 1).toWellFormed().replace(/\u200d$/, "") + "…";
 }
 
 /** Whether a name may be used as an identity: no control characters, well-formed, within `max`. */

@@ -113,7 +113,8 @@ Deno.test("what is shown has no control, no change of direction and no line brea
       fc.integer({ min: 1, max: 250 }),
       (text, max) => {
         const shown = visible(text, max);
-        ok(!/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(shown), JSON.stringify(shown));
+        ok(!/[\p{Cc}\p{Zl}\p{Zp}]|(?!\u200d)\p{Cf}/u.test(shown), JSON.stringify(shown));
+        ok(text === "" || /\S/.test(shown), JSON.stringify(text));
         ok(shown.length <= max, `${shown.length} of ${max}`);
         ok(shown.isWellFormed());
       },
@@ -131,6 +132,13 @@ Deno.test("what is shown has no control, no change of direction and no line brea
     ],
     ["\ud800", "\ufffd"],
     ["\u{e0041}", "\\u{e0041}"],
+    // Letters of no width and of no ink, as Hangul fillers and the blank of Braille.
+    ["a\u3164\u115f\uffa0\u2800\u034fb", "a\\u{3164}\\u{115f}\\u{ffa0}\\u{2800}\\u{34f}b"],
+    ["  \u00a0", "\\u{20}\\u{20}\\u{a0}"],
+    [" a b ", " a b "],
+    // Emoji of several parts are one sign; the same parts elsewhere are nothing to see.
+    ["👨‍👩‍👧.jpg ❤️ 🏃🏽‍♀️ 1️⃣", "👨‍👩‍👧.jpg ❤️ 🏃🏽‍♀️ 1️⃣"],
+    ["a\u200db 👨\u200d 1\ufe0f\ufe0f", "a\\u{200d}b 👨\\u{200d} 1\\u{fe0f}\\u{fe0f}"],
   ] as const;
   for (const [text, shown] of table) strictEqual(visible(text), shown);
 });
@@ -139,6 +147,7 @@ Deno.test("a shown text that was cut says so and does not break a sign in two", 
   strictEqual(visible("x".repeat(200)), "x".repeat(200));
   strictEqual(visible("x".repeat(201)), `${"x".repeat(199)}…`);
   ok(!visible("🧀".repeat(10), 6).includes("\ud83e\u2026"));
+  strictEqual(visible("👨‍👩‍👧.jpg", 4), "👨…");
 });
 
 Deno.test("a name is clean without control characters, within its length, and not empty", () => {

@@ -20,8 +20,11 @@ export const MAX_FILES = 10_000;
 const MAX_TRANSFERS = 200;
 /** A file is new for so long. */
 export const NEW_MS = 2_000;
-/** After "reset", everything is read anew; not more often than this. */
-const RELOAD_MS = 1_000;
+/** After everything was read anew, the next time waits so long; twice as long each time it is soon needed again. */
+const PAUSE_MS = 1_000;
+const MAX_PAUSE_MS = 15_000;
+/** Nothing had to be read for so long: the pause is short again. */
+const CALM_MS = 60_000;
 const RETRY_MS = 3_000;
 /** The status comes every second; without a word for so long, the connection is dead, whatever it looks like. */
 const SILENT_MS = 10_000;
@@ -158,27 +161,42 @@ let waiting = [];
 let isLoading = false;
 /** The lists must be read, as soon as that can be. */
 let isOwed = false;
-let isPausing = false;
+let isReloading = false;
+let pauseMs = PAUSE_MS;
+let loadedMs = -Infinity;
 
-/** Reads everything anew, once for many reasons. */
+/** Reads everything anew, once for many reasons. A peer whom others make say "reset" all the time is not run down by it. */
 export async function reload() {
   isOwed = true;
-  if (isLoading || isPausing) return;
-  isOwed = false;
-  isLoading = isPausing = true;
-  setTimeout(() => {
-    isPausing = false;
-    if (isOwed && !live.isGone) reload();
-  }, RELOAD_MS);
+  if (isReloading) return;
+  isReloading = true;
+  while (isOwed) {
+    isOwed = false;
+    const waitMs = await loadOnce();
+    await new Promise((go) => setTimeout(go, waitMs));
+    if (live.isGone) break; // when the peer is there again, it is asked for what is owed
+  }
+  isReloading = false;
+}
+
+/** Resolves with how long the next time has to wait. */
+async function loadOnce() {
+  isLoading = true;
   try {
     await load();
+    const nowMs = performance.now();
+    pauseMs = nowMs - loadedMs < CALM_MS ? Math.min(2 * pauseMs, MAX_PAUSE_MS) : PAUSE_MS;
+    loadedMs = nowMs;
+    return pauseMs;
   } catch {
-    isOwed = true; // tried again after the pause, or when the peer is there again
+    isOwed = true;
+    return RETRY_MS;
+  } finally {
+    isLoading = false;
+    const takeAll = waiting;
+    waiting = [];
+    for (const take of takeAll) take();
   }
-  isLoading = false;
-  const takeAll = waiting;
-  waiting = [];
-  for (const take of takeAll) take();
 }
 
 /** @type {EventSource | null} */

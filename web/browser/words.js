@@ -71,16 +71,19 @@ export function listText(names) {
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }
 
-// Controls, formats (marks that change reading direction among them), line and paragraph separators.
-const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+// Controls, formats (marks that change reading direction among them), line and paragraph separators, and letters that
+// leave no trace. What joins two emoji or gives one its colour stays: a family is one sign.
+const invisible =
+  /(?!(?<=\p{ExtPict}[\ufe0f\p{EMod}]?)\u200d(?=\p{ExtPict}))(?!(?<=\p{ExtPict})\ufe0f|\ufe0f\u20e3)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{DI}\u2800]/gu;
+/** @param {string} sign */
+const escapeSign = (sign) => `\\u{${sign.codePointAt(0)?.toString(16)}}`;
 
 /** Text of a stranger that cannot deceive: what cannot be seen stands as `\u{hex}`. @param {string} text */
 export function visible(text, maxChars = 200) {
-  const shown = text.toWellFormed().replace(
-    invisible,
-    (sign) => `\\u{${/** @type {number} */ (sign.codePointAt(0)).toString(16)}}`,
-  );
-  return shown.length <= maxChars ? shown : shown.slice(0, maxChars - 1).toWellFormed() + "…";
+  const isBlank = !/\S/.test(text);
+  const shown = text.toWellFormed().replace(isBlank ? /./gsu : invisible, escapeSign);
+  if (shown.length <= maxChars) return shown;
+  return shown.slice(0, maxChars - 1).toWellFormed().replace(/\u200d$/, "") + "…";
 }
 
 /** `host:port`, with brackets around IPv6. @param {{ host: string, port: number }} address */
