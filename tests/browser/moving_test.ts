@@ -103,6 +103,31 @@ browserTest("a file that is being fetched says so in its row", async (scene) => 
   await rowOf(page, "coming.bin").getByRole("button", { name: "Fetch coming.bin" }).waitFor();
 });
 
+browserTest("an upload says how far it is, how fast, and how long it will take", async (scene) => {
+  await using served = Served.start({});
+  const page = await scene.open(served.link);
+  await page.waitForSelector("body.may-change");
+  // A line as slow as a bad one of a phone, so that there is a middle to see.
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("Network.emulateNetworkConditions", {
+    offline: false,
+    latency: 0,
+    downloadThroughput: -1,
+    uploadThroughput: 300_000,
+  });
+  await page.setInputFiles("#pick", [{
+    name: "slow.bin",
+    mimeType: "",
+    buffer: Buffer.alloc(1_500_000),
+  }]);
+  const row = page.locator("#uploads li", { hasText: "slow.bin" });
+  await row.getByText(/^\d[\d.]*( kB)? of 1\.50 MB · \d[\d.]* \wB\/s · \d+ s left$/).waitFor();
+  await holds(page, "document.querySelector('#uploads progress').position > 0");
+  await holds(page, "document.querySelector('#uploads progress').position > 0.3");
+  await row.getByText("✓ Shared in").waitFor();
+  deepStrictEqual(served.made.done, ["share slow.bin"]);
+});
+
 browserTest(
   "an upload is cancelled in the middle or before its turn, and those behind it go on",
   async (scene) => {

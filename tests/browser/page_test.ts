@@ -252,10 +252,29 @@ browserTest(
   },
 );
 
-browserTest("a full disk is said in words", async (scene) => {
-  await using served = Served.start({ status: { freeBytes: 0 } });
-  const page = await scene.open(served.base);
-  await page.getByText("The disk is full").waitFor();
+browserTest("without script the page reads itself anew, and shows what came", async (scene) => {
+  const files = filesOf(3);
+  await using served = Served.start({ files });
+  const page = await scene.open(served.base, { script: false });
+  await rowOf(page, "report-2.pdf").waitFor();
+  files.push({ file: fileOf({ name: "meanwhile.txt" }), held: false, holders: ["peer 1"] });
+  await rowOf(page, "meanwhile.txt").waitFor();
+});
+
+browserTest("a full disk and one that is nearly full are said in words", async (scene) => {
+  const words = [
+    [0, "The disk is full"],
+    [999_000_000, "Only 999 MB are left on the disk"],
+    [1_000_000_000, ""],
+  ] as const;
+  for (const [freeBytes, said] of words) {
+    await using served = Served.start({ files: filesOf(1), status: { freeBytes } });
+    const page = await scene.open(served.base);
+    await rowOf(page, "report-0.pdf").waitFor();
+    if (said !== "") await page.getByText(said).waitFor();
+    else strictEqual(await page.getByText("on the disk").count(), 0);
+    await page.close();
+  }
 });
 
 browserTest(

@@ -30,6 +30,27 @@ Deno.test("a held file is served whole, with its length and its id as validator"
   assert.equal(get("content-range"), null);
 });
 
+Deno.test("content and events travel as they are, pages and lists compressed to who takes that", async () => {
+  const app = appWithFile(TEN);
+  const get = (path: string) =>
+    app.request(path, { headers: { "accept-encoding": "gzip, deflate, br" } });
+  for (const path of [app.path, "/api/v1/events"]) {
+    const response = await get(path);
+    assert.equal(response.headers.get("content-encoding"), null, path);
+    await response.body?.cancel();
+  }
+  const legacy = await app.request("/api/download", {
+    headers: { "accept-encoding": "gzip", "x-file-name": app.file.name },
+  });
+  assert.equal(legacy.headers.get("content-encoding"), null);
+  assert.equal(await legacy.text(), "0123456789");
+  for (const path of ["/", "/style.css", "/browser/live.js"]) {
+    const response = await get(path);
+    assert.equal(response.headers.get("content-encoding"), "gzip", path);
+    await response.body?.cancel();
+  }
+});
+
 Deno.test("a large file comes through piece by piece, byte for byte", async () => {
   const bytes = new Uint8Array(1_000_003);
   for (let i = 0; i < bytes.length; i++) bytes[i] = (i * 31 + (i >> 8)) & 255;
