@@ -57,10 +57,17 @@ export function avoidBraceAtReadEdge(text: string): string {
   return text;
 }
 
+// What joins two emoji, and what gives a sign its colour or its key: a family is one sign.
+const joiner = String
+  .raw`(?<=\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]?)\u200d(?=\p{Extended_Pictographic})`;
+const style = String.raw`(?<=\p{Extended_Pictographic})\ufe0f|\ufe0f(?=\u20e3)`;
 // Controls, formats (marks that change reading direction among them), line and paragraph separators, and letters that
-// leave no trace. What joins two emoji or gives one its colour stays: a family is one sign.
-const invisible =
-  /(?!(?<=\p{ExtPict}[\ufe0f\p{EMod}]?)\u200d(?=\p{ExtPict}))(?!(?<=\p{ExtPict})\ufe0f|\ufe0f\u20e3)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{DI}\u2800]/gu;
+// leave no trace.
+const invisible = new RegExp(
+  String
+    .raw`(?!${joiner}|${style})[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]`,
+  "gu",
+);
 const escapeSign = (sign: string) => `\\u{${sign.codePointAt(0)!.toString(16)}}`;
 
 /**

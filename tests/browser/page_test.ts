@@ -1,12 +1,9 @@
-// The page in a real browser, over made-up peers: finding, ordering, the keyboard, small and dark screens, hostile
-// names, and what it says when nothing is there or the peer is away.
+// The page in a real browser, over made-up peers: finding, ordering, the keyboard, small and dark screens.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { Buffer } from "node:buffer";
 import jsQR from "jsqr";
 import type { FileChooser } from "playwright-core";
-import { browserTest, drop, holds, rowOf } from "./chromium.ts";
-import { until } from "../wire/foreign.ts";
+import { browserTest, holds, rowOf } from "./chromium.ts";
 import { filesOf, peersOf, Served } from "./served.ts";
 import { fileOf, peerOf, transferOf } from "../web/fixture.ts";
 
@@ -215,126 +212,6 @@ browserTest(
   },
 );
 
-browserTest("without script the page is plain tables and a form that finds", async (scene) => {
-  await using served = Served.start({ files: filesOf(120), peers: peersOf(4) });
-  const page = await scene.open(served.base, { script: false });
-  strictEqual(await page.locator("#file-rows .row").count(), 30);
-  strictEqual(await page.locator("#peer-rows tr").count(), 4);
-  strictEqual(await page.locator("canvas").first().isVisible(), false);
-  await page.fill("#search", "report-11");
-  await page.keyboard.press("Enter");
-  await page.waitForURL(/\?.*q=report-11/);
-  strictEqual(await page.locator("#file-rows .row").count(), 11);
-  const widths = await page.evaluate("document.documentElement.scrollWidth <= innerWidth");
-  ok(widths);
-});
-
-browserTest(
-  "an empty network says what to do next, and a drop without login says how to log in",
-  async (scene) => {
-    await using served = Served.start({
-      status: {
-        synchronized: false,
-        peers: 0,
-        files: { known: 0, held: 0, heldBytes: 0 },
-        bootstraps: ["eagle:8999"],
-      },
-    });
-    const page = await scene.open(served.base);
-    await page.getByText("p2p-peer NAME 8117 8118 --bootstrap 10.0.0.1:8115").waitFor();
-    await page.getByText("No answer from eagle:8999 yet").waitFor();
-    await page.getByText("No files yet. Drop one anywhere").waitFor();
-    await page.getByText("alone").waitFor();
-    await drop(page, "a.txt", new Uint8Array(3));
-    await page.locator(".notice.failed", { hasText: "Open the link that the peer printed" })
-      .waitFor();
-    deepStrictEqual(served.made.done, []);
-  },
-);
-
-browserTest("without script the page reads itself anew, and shows what came", async (scene) => {
-  const files = filesOf(3);
-  await using served = Served.start({ files });
-  const page = await scene.open(served.base, { script: false });
-  await rowOf(page, "report-2.pdf").waitFor();
-  files.push({ file: fileOf({ name: "meanwhile.txt" }), held: false, holders: ["peer 1"] });
-  await rowOf(page, "meanwhile.txt").waitFor();
-});
-
-browserTest("a full disk and one that is nearly full are said in words", async (scene) => {
-  const words = [
-    [0, "The disk is full"],
-    [999_000_000, "Only 999 MB are left on the disk"],
-    [1_000_000_000, ""],
-  ] as const;
-  for (const [freeBytes, said] of words) {
-    await using served = Served.start({ files: filesOf(1), status: { freeBytes } });
-    const page = await scene.open(served.base);
-    await rowOf(page, "report-0.pdf").waitFor();
-    if (said !== "") await page.getByText(said).waitFor();
-    else strictEqual(await page.getByText("on the disk").count(), 0);
-    await page.close();
-  }
-});
-
-browserTest(
-  "a refusal of the peer is shown with its cure, and a file beside it is shared",
-  async (scene) => {
-    await using served = Served.start({ files: filesOf(3), roomBytes: 10 });
-    const page = await scene.open(served.link);
-    await page.waitForSelector("body.may-change");
-    await page.setInputFiles("#pick", [
-      { name: "large.bin", mimeType: "", buffer: Buffer.alloc(100) },
-      { name: "small.bin", mimeType: "", buffer: Buffer.alloc(5) },
-    ]);
-    await page.locator("#uploads li", { hasText: "large.bin" }).getByText(
-      "✗ Not shared: There is no room. Make some",
-    ).waitFor();
-    await page.locator("#uploads li", { hasText: "small.bin" }).getByText("✓ Shared").waitFor();
-    scene.forgive(/507/);
-    deepStrictEqual(served.made.done.filter((each) => each.startsWith("share")), [
-      "share large.bin",
-      "share small.bin",
-    ]);
-  },
-);
-
-browserTest(
-  "where reading is private, the page opens by the link and closes on logging out",
-  async (scene) => {
-    await using served = Served.start({ files: filesOf(3), options: { isPrivate: true } });
-    const page = await scene.open(served.link);
-    await rowOf(page, "report-2.pdf").waitFor();
-    ok(!page.url().includes("token"));
-    await page.getByRole("button", { name: "Log out" }).click();
-    await page.getByRole("heading", { name: "A private peer" }).waitFor();
-    scene.forgive(/401/);
-  },
-);
-
-browserTest(
-  "an event that comes while the lists are being read is not lost behind the older list",
-  async (scene) => {
-    const files = filesOf(5);
-    await using served = Served.start({ files });
-    const page = await scene.open("about:blank");
-    const fresh = { file: fileOf({ name: "fresh.txt" }), held: false, holders: ["peer 1"] };
-    let lists = 0;
-    await page.route(/\/api\/v1\/files\?/, async (route) => {
-      const answer = await route.fetch(); // the list as it is now
-      if (++lists > 1) return await route.fulfill({ response: answer });
-      await until("somebody who watches", () => served.made.watchers.size > 0);
-      served.tellFiles([fresh], [files[0]!.file.fileId]);
-      await holds(page, "performance.getEntriesByType('resource').length > 0");
-      await route.fulfill({ response: answer });
-    });
-    await page.goto(served.base);
-    await rowOf(page, "fresh.txt").waitFor();
-    strictEqual(await rowOf(page, "report-0.pdf").count(), 0);
-    strictEqual(lists, 1);
-  },
-);
-
 browserTest(
   "keys act on the file that is open, or on the one chosen, and on nothing else",
   async (scene) => {
@@ -404,51 +281,5 @@ browserTest(
       }
       await page.close();
     }
-  },
-);
-
-browserTest("times are told by the peer's clock, whatever this machine's says", async (scene) => {
-  const now = Date.now() / 1000 - 3_600; // the peer is an hour behind
-  await using served = Served.start({
-    clock: { now: now * 1000 },
-    status: { now },
-    files: filesOf(3),
-    peers: [peerOf({ lastSeen: now - 10 })],
-  });
-  served.isTicking = false;
-  const page = await scene.open(served.base);
-  await page.locator("#peer-rows .seen").getByText(/^1\d s ago$/).waitFor();
-});
-
-browserTest(
-  "a page that nobody sees gives its connection back, and is true again when it is looked at",
-  async (scene) => {
-    const files = filesOf(3);
-    await using served = Served.start({ files });
-    const page = await scene.open(served.base);
-    await rowOf(page, "report-2.pdf").waitFor();
-    const hide = (isHidden: boolean) =>
-      page.evaluate(
-        `Object.defineProperty(document, "hidden", { configurable: true, get: () => ${isHidden} });
-      document.dispatchEvent(new Event("visibilitychange"))`,
-      );
-    await hide(true);
-    await until("nobody who watches", () => served.made.watchers.size === 0);
-    files.push({ file: fileOf({ name: "meanwhile.txt" }), held: false, holders: ["peer 1"] });
-    await hide(false);
-    await rowOf(page, "meanwhile.txt").waitFor();
-  },
-);
-
-browserTest(
-  "where reading is private, nothing stays on the screen once the login is over",
-  async (scene) => {
-    await using served = Served.start({ files: filesOf(3), options: { isPrivate: true } });
-    const page = await scene.open(served.link);
-    await rowOf(page, "report-2.pdf").waitFor();
-    await page.context().clearCookies();
-    for (const { end } of served.made.watchers) end();
-    await page.getByRole("heading", { name: "A private peer" }).waitFor();
-    scene.forgive(/401/);
   },
 );
