@@ -6,6 +6,7 @@ import * as v from "valibot";
 import { isFileId } from "../protocol/fileid.ts";
 import { readText, replaceFile } from "./atomic.ts";
 import { checkFolders, type Layout } from "./layout.ts";
+import { removeTemporary } from "./leftovers.ts";
 import { entryText, type MetadataEntry } from "./metadata.ts";
 
 /** Entries made into text before other work gets its turn. */
@@ -45,6 +46,8 @@ export class Snapshots {
         try {
           await Deno.link(metadata, temporary);
           await Deno.rename(temporary, lastGood);
+          // Killed right here once, both were one file under two names: of these, rename leaves both (POSIX).
+          removeTemporary(temporary);
         } catch (error) {
           if (!(error instanceof Deno.errors.NotFound)) throw error;
         }

@@ -147,6 +147,20 @@ Deno.test("while the folder is not there, no bytes may be written, and asking th
   });
 });
 
+Deno.test("killed with metadata.json and the last good one being one file, the next save leaves no second name", async () => {
+  await withWorld(async (world) => {
+    await world.keep("content");
+    await world.save();
+    const { metadata, lastGood } = world.layout;
+    await Deno.remove(lastGood).catch(() => {}); // the first save makes none
+    await Deno.link(metadata, lastGood);
+    await world.keep("more");
+    await world.save();
+    assert.deepEqual(await temporaries(world), []);
+    assert.notEqual(await Deno.readTextFile(metadata), await Deno.readTextFile(lastGood));
+  });
+});
+
 Deno.test("a file longer than allowed is refused while it comes, and leaves nothing", async () => {
   await withWorld(async (world) => {
     const intake = world.store.intake();
