@@ -23,6 +23,14 @@ browserTest(
       totalBytes: 80 * MB,
       seconds: 2,
     });
+    const done = transferOf({
+      id: 5,
+      name: "done.bin",
+      state: "done",
+      doneBytes: 5 * MB,
+      endedAt: soon(),
+      seconds: 0.3,
+    });
     const transfers = [
       transferOf({
         id: 3,
@@ -38,14 +46,7 @@ browserTest(
         why: "long ago",
         endedAt: soon() - 7200,
       }),
-      transferOf({
-        id: 5,
-        name: "done.bin",
-        state: "done",
-        doneBytes: 5 * MB,
-        endedAt: soon() - 50,
-        seconds: 0.3,
-      }),
+      done,
       running,
     ];
     const file = fileOf({ name: "a.txt" }); // what the transfers are of
@@ -74,6 +75,7 @@ browserTest(
     await bad.waitFor({ state: "detached" });
     deepStrictEqual(served.made.done, ["cancel 7", `fetch ${file.fileId}`]);
     // The one that is done fades, and goes after its minute.
+    served.tellTransfers([{ ...done, endedAt: soon() - 50 }]);
     await page.locator("#transfers li.fading", { hasText: "done.bin" }).waitFor();
     await page.mouse.move(0, 0);
     await page.locator("#transfers li", { hasText: "done.bin" }).waitFor({ state: "detached" });
