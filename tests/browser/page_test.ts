@@ -217,14 +217,22 @@ browserTest(
   async (scene) => {
     await using served = Served.start({ files: filesOf(60) });
     const page = await scene.open(served.link);
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     await page.waitForSelector("body.may-change");
     await rowOf(page, "report-59.pdf").waitFor();
     await page.keyboard.press("f"); // nothing is chosen
+    await page.keyboard.press("c");
     await page.evaluate(`location.hash = "#file=${fileOf({ name: "report-31.pdf" }).fileId}"`);
     await page.locator("#sheet[open] h2", { hasText: "report-31.pdf" }).waitFor();
     await page.keyboard.press("f");
     await page.getByText("Fetching report-31.pdf").waitFor();
     await page.locator("#sheet #notices").getByText("Fetching report-31.pdf").waitFor(); // where it can be seen
+    await page.keyboard.press("c");
+    await page.locator("#sheet #notices").getByText("Copied the link").waitFor();
+    match(
+      await page.evaluate("navigator.clipboard.readText()"),
+      new RegExp(`/files/${fileOf({ name: "report-31.pdf" }).fileId}/content$`),
+    );
     await page.keyboard.press("Escape");
     await holds(page, `!location.hash.includes("file")`);
     await page.keyboard.press("?");
