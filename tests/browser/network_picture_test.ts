@@ -1,7 +1,7 @@
 // The pictures of the network: the map and its table, and who holds what. What is drawn on a canvas is looked at by its
 // colours; what stands in words, by its words.
 
-import { ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Page } from "playwright-core";
 import { browserTest, holds, standsStill } from "./chromium.ts";
 import { DEADLINE_MS } from "../process/program.ts";
@@ -188,7 +188,7 @@ browserTest(
       peers: peersOf(2),
       status: { files: { known: 10_500, held: 3_500, heldBytes: 1 } },
     });
-    const page = await scene.open(served.base);
+    const page = await scene.open(served.link);
     await page.getByText("the newest 10,000 of 10,500 files; search finds all").waitFor();
     await page.fill("#search", "report-7.pdf");
     await page.locator("#file-rows .row", { hasText: "report-7.pdf" }).waitFor();
@@ -197,9 +197,21 @@ browserTest(
     await page.fill("#search", "report-1");
     await page.getByText("the first 1,000 of 1,611 files").waitFor();
     await page.getByRole("button", { name: "At risk", exact: true }).click();
-    await page.getByText(/^the first 1,000 of|^\d+ files of 10,500/).waitFor();
-    const words = await page.locator("#file-rows .words").allInnerTexts();
-    ok(words.length > 5 && words.every((text) => /^Only|^Nobody/.test(text)), words.join());
+    await holds(
+      page,
+      `(() => {
+        const words = [...document.querySelectorAll("#file-rows .words")].map((e) => e.innerText);
+        return words.length > 5 && words.every((text) => /^Only|^Nobody/.test(text));
+      })()`,
+    );
+    // A link to a file that is not among those of the page opens it, and the keys are about it.
+    const { fileId } = filesOf(3)[2]!.file;
+    await page.waitForSelector("body.may-change");
+    await page.evaluate(`location.hash = "#file=${fileId}"`);
+    await page.locator("#sheet[open] h2", { hasText: "report-2.pdf" }).waitFor();
+    await page.keyboard.press("f");
+    await page.getByText("Fetching report-2.pdf").waitFor();
+    deepStrictEqual(served.made.done, [`fetch ${fileId}`]);
   },
 );
 
@@ -222,6 +234,6 @@ browserTest("bytes travel along their edge, but not where motion is not wanted",
     })`);
     return new Set(looks).size;
   };
-  ok(await differs(true) > 10, "the dots are elsewhere at each look");
+  ok(await differs(true) > 4, "the dots are elsewhere at each look");
   ok(await differs(false) <= 2, "they stand still");
 });

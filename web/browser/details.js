@@ -24,6 +24,10 @@ let unknown = "";
 /** A file that the page does not list, because the network has more than it lists. @type {FileRow | undefined} */
 let asked;
 
+/** The file whose details are asked for, once it is known. */
+export const openFile = () =>
+  live.files.get(place.file) ?? (asked?.file_id === place.file ? asked : undefined);
+
 async function draw() {
   if (place.file === "") {
     if (sheet.open) sheet.close();
@@ -31,7 +35,7 @@ async function draw() {
     return;
   }
   const id = place.file;
-  let file = live.files.get(id) ?? (asked?.file_id === id ? asked : undefined);
+  let file = openFile();
   if (!file && live.status && unknown !== id) {
     unknown = id; // asked once; should it come, an event tells of it
     const answer = await ask(`/api/v1/files/${id}`).catch(() => undefined);

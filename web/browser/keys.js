@@ -2,16 +2,16 @@
 // The keyboard: letters are commands unless somebody writes.
 
 import { copy, fetchFile, linkOf } from "./actions.js";
+import { openFile } from "./details.js";
 import { byId, isWriting } from "./dom.js";
 import { cursorFile, moveCursor } from "./files.js";
-import { live } from "./live.js";
 import { go, place } from "./place.js";
 import { pick } from "./share.js";
 
 const help = /** @type {HTMLDialogElement} */ (byId("help"));
 
 /** The file that is open, or else the one the keyboard is at. */
-const chosen = () => place.file === "" ? cursorFile() : live.files.get(place.file);
+const chosen = () => place.file === "" ? cursorFile() : openFile();
 
 /** @type {Readonly<Record<string, (event: KeyboardEvent) => void>>} */
 const commands = {
