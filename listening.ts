@@ -2,7 +2,7 @@
 // means when listening fails, as sentences that name the cure.
 
 import { lookup } from "node:dns/promises";
-import { UsageError } from "./cli/options.ts";
+import { UsageError } from "./cli/values.ts";
 import { globalAddresses } from "./cli/host.ts";
 import {
   type Address,

@@ -1,7 +1,7 @@
 // The door: the command line in, an exit code out. Every mistake ends in one line that names the cure.
 
 import { parseArguments, type Parsed } from "./cli/arguments.ts";
-import { UsageError } from "./cli/options.ts";
+import { UsageError } from "./cli/values.ts";
 import { runDev, runDummy, runPeer } from "./session.ts";
 import { StorageError } from "./storage/errors.ts";
 

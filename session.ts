@@ -5,9 +5,10 @@ import { resolve } from "node:path";
 import { type DummyConfig, type RunConfig } from "./cli/arguments.ts";
 import { COMMAND_NAMES, menuText, runCommand, verifyText } from "./cli/commands.ts";
 import { misbehavingSend, sampleFiles } from "./cli/dummy.ts";
-import { DEV_BOOTSTRAP, OPTIONS, UsageError } from "./cli/options.ts";
+import { DEV_BOOTSTRAP, OPTIONS } from "./cli/options.ts";
 import { count } from "./cli/report.ts";
 import { PromptTerminal, type Terminal } from "./cli/terminal.ts";
+import { UsageError } from "./cli/values.ts";
 import { Ending, Face } from "./face.ts";
 import { Front, type FrontOptions } from "./door/front.ts";
 import {

@@ -15,11 +15,10 @@ import {
   type OptionValues,
   POSITIONALS,
   rankOf,
-  type Raw,
   type Sources,
-  UsageError,
   valueOf,
 } from "./options.ts";
+import { type Raw, UsageError } from "./values.ts";
 
 export const VERSION = "0.1.0";
 

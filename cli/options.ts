@@ -5,14 +5,18 @@
 import { DEFAULT_LIMITS, type Limits } from "../protocol/limits.ts";
 import type { Address } from "../protocol/address.ts";
 import { visible } from "../protocol/text.ts";
-
-/** Something on the command line, in the environment or in the config file cannot be used. Exit code 2. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
-
-/** A value as it is written, in any of the three places. */
-export type Raw = string | boolean | number | readonly string[];
+import {
+  addresses,
+  oneOf,
+  type Raw,
+  seconds,
+  size,
+  text,
+  texts,
+  UsageError,
+  whole,
+  yes,
+} from "./values.ts";
 
 export interface Option<T> {
   /** As `--name`. */
@@ -26,81 +30,6 @@ export interface Option<T> {
   /** Throws `UsageError` that names what is allowed. */
   readonly parse: (raw: Raw) => T;
   readonly repeatable?: boolean;
-}
-
-const MIB = 1024 ** 2;
-const unitBytes = new Map([["", 1], ["b", 1]]);
-for (const [power, letter] of ["k", "m", "g", "t"].entries()) {
-  unitBytes.set(letter, 1000 ** (power + 1));
-  unitBytes.set(`${letter}b`, 1000 ** (power + 1));
-  unitBytes.set(`${letter}ib`, 1024 ** (power + 1));
-}
-
-function size(raw: Raw): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(String(raw));
-  const unit = match && unitBytes.get(match[2]!.toLowerCase());
-  if (!match || !unit) {
-    throw new UsageError(`must be a size such as 500000, 2MiB or 8GiB, got "${raw}"`);
-  }
-  return Math.round(Number(match[1]) * unit);
-}
-
-/** A number as it is written; what is no text and no number is none. */
-const numberOf = (raw: Raw) => ["string", "number"].includes(typeof raw) ? Number(raw) : NaN;
-
-function seconds(raw: Raw): number {
-  const value = numberOf(raw);
-  if (!Number.isFinite(value) || value <= 0 || value > 86_400 * 365) {
-    throw new UsageError(`must be a number of seconds above 0, got "${raw}"`);
-  }
-  return value * 1000;
-}
-
-function whole(min: number, max: number, or = ""): (raw: Raw) => number {
-  return (raw) => {
-    const value = numberOf(raw);
-    if (!Number.isInteger(value) || value < min || value > max || String(raw).trim() === "") {
-      throw new UsageError(`must be ${or}a whole number from ${min} to ${max}, got "${raw}"`);
-    }
-    return value;
-  };
-}
-
-function oneOf<const T extends string>(...words: T[]): (raw: Raw) => T {
-  return (raw) => {
-    const word = words.find((each) => each.toLowerCase() === String(raw).toLowerCase());
-    if (word === undefined) {
-      throw new UsageError(`must be one of ${words.join(", ")}, got "${raw}"`);
-    }
-    return word;
-  };
-}
-
-function text(raw: Raw): string {
-  if (typeof raw !== "string" || raw === "") throw new UsageError(`must be text, got "${raw}"`);
-  return raw;
-}
-
-function yes(raw: Raw): boolean {
-  if (typeof raw === "boolean") return raw;
-  if (/^(1|true|yes|on)$/i.test(String(raw))) return true;
-  if (/^(0|false|no|off|)$/i.test(String(raw))) return false;
-  throw new UsageError(`must be true or false, got "${raw}"`);
-}
-
-/** Reads `host:port`, `[ipv6]:port`. Throws `UsageError`. */
-export function addressOf(raw: string): Address {
-  const match = /^(?:\[([0-9a-f:.%]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(raw.trim());
-  const port = Number(match?.[3]);
-  if (!match || port < 1 || port > 65535) {
-    throw new UsageError(`must be host:port such as eagle.cs.umanitoba.ca:8999, got "${raw}"`);
-  }
-  return { host: match[1] ?? match[2]!, port };
-}
-
-function addresses(raw: Raw): Address[] {
-  const list = Array.isArray(raw) ? raw : String(raw).split(",");
-  return list.filter((each) => each !== "").map((each) => addressOf(String(each)));
 }
 
 /** The bootstrap peers of the lab. */
@@ -118,7 +47,7 @@ function shownDefault(argument: string, value: number): string {
   if (argument === "<seconds>") return String(value / 1000);
   if (argument !== "<size>") return String(value);
   if (value === 0) return "the larger of 1GiB and 1 % of the disk";
-  const [unit, bytes] = Object.entries({ GiB: 1024 ** 3, MiB: MIB, KiB: 1024 })
+  const [unit, bytes] = Object.entries({ GiB: 1024 ** 3, MiB: 1024 ** 2, KiB: 1024 })
     .find(([, bytes]) => value % bytes === 0) ?? ["", 1];
   return `${value / bytes}${unit}`;
 }
@@ -215,7 +144,7 @@ export const OPTIONS = {
     help: "a name under which browsers may reach the web pages; may be given several times",
     defaultText: "this machine's names and addresses",
     fallback: [],
-    parse: (raw) => (Array.isArray(raw) ? raw : String(raw).split(",")).map(String).filter(Boolean),
+    parse: texts,
     repeatable: true,
   },
   webAuth: {

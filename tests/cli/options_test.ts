@@ -4,17 +4,15 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseArguments } from "../../cli/arguments.ts";
 import {
-  addressOf,
   allValues,
   envName,
   everyOption,
   LIMIT_OPTIONS,
   OPTIONS,
   POSITIONALS,
-  type Raw,
-  UsageError,
   valueOf,
 } from "../../cli/options.ts";
+import { addressOf, type Raw, UsageError } from "../../cli/values.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 
 const nowhere = { flags: {}, env: () => undefined, file: {} };

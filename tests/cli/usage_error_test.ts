@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { parseArguments } from "../../cli/arguments.ts";
-import { UsageError } from "../../cli/options.ts";
+import { UsageError } from "../../cli/values.ts";
 
 interface Around {
   readonly env?: Readonly<Record<string, string>>;

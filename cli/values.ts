@@ -1,0 +1,94 @@
+// Values as people write them in options: sizes, seconds, addresses, words. Each reader throws a `UsageError` that says
+// what would do; who calls it names the place of the value.
+
+import type { Address } from "../protocol/address.ts";
+
+/** Something on the command line, in the environment or in the config file cannot be used. Exit code 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** A value as it is written, in any of the three places. */
+export type Raw = string | boolean | number | readonly string[];
+
+const unitBytes = new Map([["", 1], ["b", 1]]);
+for (const [power, letter] of ["k", "m", "g", "t"].entries()) {
+  unitBytes.set(letter, 1000 ** (power + 1));
+  unitBytes.set(`${letter}b`, 1000 ** (power + 1));
+  unitBytes.set(`${letter}ib`, 1024 ** (power + 1));
+}
+
+/** Bytes: `500000`, `2MiB`, `8GB`. */
+export function size(raw: Raw): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(String(raw));
+  const unit = match && unitBytes.get(match[2]!.toLowerCase());
+  if (!match || !unit) {
+    throw new UsageError(`must be a size such as 500000, 2MiB or 8GiB, got "${raw}"`);
+  }
+  return Math.round(Number(match[1]) * unit);
+}
+
+/** A number as it is written; what is no text and no number is none. */
+const numberOf = (raw: Raw) => ["string", "number"].includes(typeof raw) ? Number(raw) : NaN;
+
+/** Milliseconds, from seconds. */
+export function seconds(raw: Raw): number {
+  const value = numberOf(raw);
+  if (!Number.isFinite(value) || value <= 0 || value > 86_400 * 365) {
+    throw new UsageError(`must be a number of seconds above 0, got "${raw}"`);
+  }
+  return value * 1000;
+}
+
+/** A whole number within bounds; `or` names what else would do. */
+export function whole(min: number, max: number, or = ""): (raw: Raw) => number {
+  return (raw) => {
+    const value = numberOf(raw);
+    if (!Number.isInteger(value) || value < min || value > max || String(raw).trim() === "") {
+      throw new UsageError(`must be ${or}a whole number from ${min} to ${max}, got "${raw}"`);
+    }
+    return value;
+  };
+}
+
+/** One of the words, in any case. */
+export function oneOf<const T extends string>(...words: T[]): (raw: Raw) => T {
+  return (raw) => {
+    const word = words.find((each) => each.toLowerCase() === String(raw).toLowerCase());
+    if (word === undefined) {
+      throw new UsageError(`must be one of ${words.join(", ")}, got "${raw}"`);
+    }
+    return word;
+  };
+}
+
+/** Text that is not empty. */
+export function text(raw: Raw): string {
+  if (typeof raw !== "string" || raw === "") throw new UsageError(`must be text, got "${raw}"`);
+  return raw;
+}
+
+/** `true`, `yes`, `on`, `1` and their opposites. */
+export function yes(raw: Raw): boolean {
+  if (typeof raw === "boolean") return raw;
+  if (/^(1|true|yes|on)$/i.test(String(raw))) return true;
+  if (/^(0|false|no|off|)$/i.test(String(raw))) return false;
+  throw new UsageError(`must be true or false, got "${raw}"`);
+}
+
+/** Reads `host:port`, `[ipv6]:port`. Throws `UsageError`. */
+export function addressOf(raw: string): Address {
+  const match = /^(?:\[([0-9a-f:.%]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(raw.trim());
+  const port = Number(match?.[3]);
+  if (!match || port < 1 || port > 65535) {
+    throw new UsageError(`must be host:port such as eagle.cs.umanitoba.ca:8999, got "${raw}"`);
+  }
+  return { host: match[1] ?? match[2]!, port };
+}
+
+/** Several, as a list or with commas between them. */
+export function texts(raw: Raw): string[] {
+  return (Array.isArray(raw) ? raw : String(raw).split(",")).map(String).filter(Boolean);
+}
+
+export const addresses = (raw: Raw): Address[] => texts(raw).map(addressOf);
