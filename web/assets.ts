@@ -6,6 +6,9 @@ import type { Context } from "hono";
 import type { Env } from "./login.ts";
 import icon from "./icon.svg" with { type: "text" };
 import base from "./style/base.css" with { type: "text" };
+import filesStyle from "./style/files.css" with { type: "text" };
+import movingStyle from "./style/moving.css" with { type: "text" };
+import networkStyle from "./style/network.css" with { type: "text" };
 import over from "./style/over.css" with { type: "text" };
 import pageStyle from "./style/page.css" with { type: "text" };
 import phone from "./style/phone.css" with { type: "text" };
@@ -113,8 +116,11 @@ interface Asset {
 const SCRIPT = "text/javascript; charset=utf-8";
 const STYLE = "text/css; charset=utf-8";
 
+/** In this order: what stands later is stronger. */
+const STYLES = [base, pageStyle, filesStyle, movingStyle, networkStyle, over, phone];
+
 function* assets(): Iterable<[path: string, asset: Asset]> {
-  yield ["/style.css", { text: [base, pageStyle, over, phone].join("\n"), type: STYLE }];
+  yield ["/style.css", { text: STYLES.join("\n"), type: STYLE }];
   yield ["/lib/uplot.css", { text: uplotStyle, type: STYLE }];
   yield ["/icon.svg", { text: icon, type: "image/svg+xml" }];
   for (const [name, text] of Object.entries(OWN)) {
