@@ -9,6 +9,7 @@ import { Buffer } from "node:buffer";
 import type { Limits } from "../protocol/limits.ts";
 import { ProtocolError } from "../protocol/errors.ts";
 import { type Connection, Listener } from "../protocol/tcp.ts";
+import { BackServer } from "./backserver.ts";
 import { BadHead, ChunkedBody, requestHead } from "./head.ts";
 import { HeadReader, HeadTooLate, HeadTooLong, MAX_HEAD_BYTES } from "./reader.ts";
 
@@ -20,8 +21,6 @@ const PATIENCE_MS = 1_000;
 const DRAIN_MS = 5_000;
 /** A server that was told that nothing more comes, and says nothing itself for so long, is left. */
 const LEAVE_MS = 1_000;
-/** Pause between two tries to serve again after the server ended for want of descriptors. */
-const RETRY_MS = 250;
 
 /** Who asks. */
 export interface Client {
@@ -74,16 +73,8 @@ export class Front {
   readonly #exchanges = new Map<string, Exchange>();
   readonly #under = new Set<Exchange>();
   readonly #passages = new Set<Passage>();
-  #isOver = false;
-  /** Ends the server that runs, whatever its handlers do. */
-  #abort = new AbortController();
-  #path = "";
-  #private = "";
+  readonly #server: BackServer;
   #handler: Handler | undefined;
-  /** Made where the private folder cannot have a socket in it. */
-  #folder: string | undefined;
-  #server: Deno.HttpServer | undefined;
-  #retry: ReturnType<typeof setTimeout> | undefined;
   #serial = 0;
 
   /** Takes the port; who connects waits until `begin`. Throws `Deno.errors.AddrInUse` and the like. */
@@ -93,6 +84,7 @@ export class Front {
       isKnown: () => false,
       serve: (client) => this.#serve(client),
     });
+    this.#server = new BackServer((request, completed) => this.#handle(request, completed));
   }
 
   get port(): number {
@@ -104,22 +96,16 @@ export class Front {
     return this.#listener.connections;
   }
 
-  /**
-   * Answers requests from now on. `folder` is private to this process; the socket is made in it, or in a temporary
-   * folder where its path is too long or its disk takes none. Throws where there is no such place either.
-   */
+  /** Answers requests from now on. `folder` is private to this process. Throws as `BackServer.begin` does. */
   begin(handler: Handler, folder: string): void {
-    this.#private = folder;
     this.#handler = handler;
-    this.#open();
+    this.#server.begin(folder);
     this.#listener.begin();
   }
 
   /** Requests under way get a moment; a download in a browser must not keep the peer alive. */
   async stop(): Promise<void> {
-    this.#isOver = true;
     this.#listener.stop();
-    clearTimeout(this.#retry);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const patience = new Promise<void>((go) => timer = setTimeout(go, PATIENCE_MS));
     await Promise.race([
@@ -130,68 +116,17 @@ export class Front {
     this.#listener.close();
     for (const { conn } of this.#passages) close(conn);
     await Promise.all([...this.#passages].map(({ ended }) => ended));
-    this.#abort.abort();
-    await this.#server?.finished.catch(() => {}); // it ends, however it does
-    if (this.#path !== "") await Deno.remove(this.#path).catch(() => {}); // it removes it itself as a rule
-    if (this.#folder !== undefined) await Deno.remove(this.#folder, { recursive: true });
+    await this.#server.close();
   }
 
-  /** Makes a socket, and a server on it. Throws where there is no place for one. */
-  #open(): void {
-    const name = "web.sock";
-    try {
-      this.#listen(`${this.#private}/${name}`);
-    } catch {
-      this.#folder ??= Deno.makeTempDirSync({ prefix: "p2p-peer-" });
-      Deno.mkdirSync(this.#folder, { recursive: true, mode: 0o700 }); // somebody may have removed it
-      this.#listen(`${this.#folder}/${name}`);
-    }
-  }
-
-  #listen(path: string): void {
-    try {
-      Deno.removeSync(path); // a process that was killed left it
-    } catch {
-      // There is none, or what is wrong shows below.
-    }
-    const abort = new AbortController();
-    const server = Deno.serve(
-      { transport: "unix", path, signal: abort.signal, onListen: () => {} },
-      (request, { completed }) => this.#handle(this.#handler!, request, completed),
-    );
-    this.#path = path;
-    this.#abort = abort;
-    this.#server = server;
-    // Without descriptors it cannot accept, and ends; when some are free again, it begins anew.
-    const again = () => {
-      if (server !== this.#server) return;
-      this.#abort = new AbortController(); // there is nothing to end any more
-      this.#openAgain();
-    };
-    server.finished.then(again, again);
-  }
-
-  #openAgain(): void {
-    if (this.#isOver) return;
-    try {
-      this.#open();
-    } catch {
-      this.#retry = setTimeout(() => this.#openAgain(), RETRY_MS);
-    }
-  }
-
-  #handle(
-    handler: Handler,
-    request: Request,
-    completed: Promise<void>,
-  ): Response | Promise<Response> {
+  #handle(request: Request, completed: Promise<void>): Response | Promise<Response> {
     const id = request.headers.get(this.#field) ?? "";
     const exchange = this.#exchanges.get(id);
     if (!exchange) return new Response(null, { status: 421 }); // came around the door
     this.#exchanges.delete(id);
     const done = () => this.#end(exchange);
     completed.then(done, done); // an answer that could not be written is over as well
-    return handler(request, { ip: exchange.ip });
+    return this.#handler!(request, { ip: exchange.ip });
   }
 
   #end(exchange: Exchange): void {
@@ -300,17 +235,7 @@ export class Front {
 
   /** A way to the server, with what it answers passed on until it closes. Throws when there is none. */
   async #connect(client: Connection): Promise<Passage> {
-    let conn: Deno.UnixConn;
-    try {
-      conn = await Deno.connect({ transport: "unix", path: this.#path });
-    } catch (cause) {
-      if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-      // Somebody removed the socket. Who is served over the old one is served to the end.
-      const old = this.#server;
-      this.#open();
-      old?.shutdown().catch(() => {}); // it ended by itself
-      conn = await Deno.connect({ transport: "unix", path: this.#path });
-    }
+    const conn = await this.#server.connect();
     const passage = {
       conn,
       isEnded: false,
