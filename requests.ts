@@ -5,6 +5,7 @@ import type { Entry } from "./protocol/catalogue.ts";
 import { isFileId } from "./protocol/fileid.ts";
 import type { FileRecord } from "./protocol/message.ts";
 import type { Node } from "./node.ts";
+import { StorageError } from "./storage/errors.ts";
 import type { FileIntake } from "./storage/intake.ts";
 import type { Store } from "./storage/store.ts";
 
@@ -28,6 +29,8 @@ export interface Verified {
   }[];
   /** Changed or removed meanwhile: the next look at the folder tells of them. */
   readonly gone: number;
+  /** Could not be read just now, as without descriptors; they are offered on. */
+  readonly unread: readonly { readonly file: FileRecord; readonly why: string }[];
 }
 
 export class Requests {
@@ -161,19 +164,26 @@ export class Requests {
     const held = [...this.store.held()];
     const bytes = held.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     const damaged: Verified["damaged"][number][] = [];
+    const unread: Verified["unread"][number][] = [];
     let [good, gone, doneBytes] = [0, 0, 0];
     for (const [doneFiles, { file }] of held.entries()) {
-      const outcome = await this.store.examine(file.fileId, (read) => {
-        doneBytes += read;
-        onProgress({ files: held.length, bytes, doneFiles, doneBytes });
-      });
-      if (outcome === "good") good++;
-      else if (outcome === "gone") gone++;
-      else damaged.push(...this.#setAside(file.fileId));
+      try {
+        const outcome = await this.store.examine(file.fileId, (read) => {
+          doneBytes += read;
+          onProgress({ files: held.length, bytes, doneFiles, doneBytes });
+        });
+        if (outcome === "good") good++;
+        else if (outcome === "gone") gone++;
+        else damaged.push(...this.#setAside(file.fileId));
+      } catch (error) {
+        // One file that cannot be read, or set aside, does not keep the others from being looked at.
+        if (!(error instanceof StorageError)) throw error;
+        unread.push({ file, why: error.message });
+      }
     }
     onProgress({ files: held.length, bytes, doneFiles: held.length, doneBytes });
     this.fetchAwaited();
-    return { good, damaged, gone };
+    return { good, damaged, gone, unread };
   }
 
   /** Takes a damaged file, under all of its ids, out of what is offered, and fetches it again. */

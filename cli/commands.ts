@@ -30,6 +30,7 @@ export interface Verified {
     readonly isFetched: boolean;
   }[];
   readonly gone: number;
+  readonly unread: readonly { readonly file: FileRecord; readonly why: string }[];
 }
 
 export interface PeerRow {
@@ -218,6 +219,8 @@ function peersText(peers: readonly PeerRow[]): string {
 
 /** A line of progress this often. */
 const PROGRESS_MS = 2_000;
+/** Files that could not be verified are named, but no more than so many. */
+const MAX_UNREAD_LINES = 5;
 
 /** Verifies everything that is here; `print` takes lines of progress. Throws what `verify` throws. */
 export async function verifyText(
@@ -226,7 +229,7 @@ export async function verifyText(
 ): Promise<string> {
   const beganMs = performance.now();
   let toldMs = beganMs;
-  const { good, damaged, gone } = await verify(({ files, bytes, doneBytes }) => {
+  const { good, damaged, gone, unread } = await verify(({ files, bytes, doneBytes }) => {
     const nowMs = performance.now();
     if (nowMs - toldMs < PROGRESS_MS) return;
     toldMs = nowMs;
@@ -243,6 +246,12 @@ export async function verifyText(
       isFetched ? "it is fetched again" : "it is fetched again when somebody is found who holds it"
     }. What was here is kept as ${visible(keptAt, 500)}`
   );
+  for (const { file, why } of unread.slice(0, MAX_UNREAD_LINES)) {
+    lines.push(`${visible(file.name)} was not verified: ${visible(why, 500)}`);
+  }
+  if (unread.length > 0) {
+    lines.push(`${count(unread.length, "file")} could not be verified now; type "verify" later`);
+  }
   if (gone > 0) lines.push(`${count(gone, "file")} changed or went away meanwhile`);
   lines.push(
     damaged.length === 0

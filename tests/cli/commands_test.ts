@@ -53,7 +53,7 @@ function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow
     push: noting("push", Promise.resolve(fileOf())),
     delete: noting("delete", { name: "test.png", where: "everywhere" as const }),
     restore: noting("restore", Promise.resolve(fileOf())),
-    verify: noting("verify", Promise.resolve({ good: 3, damaged: [], gone: 0 })),
+    verify: noting("verify", Promise.resolve({ good: 3, damaged: [], gone: 0, unread: [] })),
     stats: () => [["up", "5 s"], ["peers", "2"]],
     login: () => "open http://here/#token=t",
     setLogLevel: noting("setLogLevel", Promise.resolve()),
@@ -240,7 +240,7 @@ Deno.test("verify tells how many are good, which are not, where those are kept, 
       isFetched: false,
     },
   ];
-  const verify = () => Promise.resolve({ good: 1, damaged, gone: 2 });
+  const verify = () => Promise.resolve({ good: 1, damaged, gone: 2, unread: [] });
   const lines = (await runCommand("verify", fake({ verify }))).split("\n");
   assert.equal(lines.length, 4);
   assert.match(lines[0]!, /^a\\u\{1b\}\.png .*no longer offered; it is fetched again.*\/1-a\.png$/);
@@ -248,6 +248,20 @@ Deno.test("verify tells how many are good, which are not, where those are kept, 
   assert.deepEqual(lines.slice(2), [
     "2 files changed or went away meanwhile",
     "1 file verified, 2 damaged",
+  ]);
+});
+
+Deno.test("verify names files that could not be read, a few of many, and says what to do", async () => {
+  const unread = Array.from({ length: 7 }, (_, i) => ({
+    file: fileOf({ name: `${i}\x1b.png` }),
+    why: "Cannot read it: too many open files",
+  }));
+  const verify = () => Promise.resolve({ good: 2, damaged: [], gone: 0, unread });
+  const lines = (await runCommand("verify", fake({ verify }))).split("\n");
+  assert.equal(lines[0], "0\\u{1b}.png was not verified: Cannot read it: too many open files");
+  assert.deepEqual(lines.slice(5), [
+    `7 files could not be verified now; type "verify" later`,
+    "2 files verified, none is damaged",
   ]);
 });
 

@@ -1,0 +1,52 @@
+// What people ask of the running peer, where the store has troubles.
+
+import assert from "node:assert/strict";
+import type { Node } from "../node.ts";
+import { Requests } from "../requests.ts";
+import { StorageError } from "../storage/errors.ts";
+import type { Examined } from "../storage/reader.ts";
+import type { Store } from "../storage/store.ts";
+
+/** A store whose files are as told: examined with an outcome, or with an error. */
+function requestsOver(files: Readonly<Record<string, Examined | Error>>) {
+  const dispatched: unknown[] = [];
+  const store = {
+    held: () => Object.keys(files).map((fileId) => ({ file: { fileId }, sizeBytes: 1 })),
+    examine: (fileId: string, onBytes: (bytes: number) => void) => {
+      const outcome = files[fileId]!;
+      if (outcome instanceof Error) return Promise.reject(outcome);
+      onBytes(1);
+      return Promise.resolve(outcome);
+    },
+    setAside: (fileId: string) => ({ fileIds: [fileId], keptAt: `/damaged/${fileId}` }),
+  };
+  const catalogue = { get: (fileId: string) => ({ file: { fileId }, holders: new Set() }) };
+  const node = {
+    dispatch: (input: unknown) => dispatched.push(input),
+    peer: { state: { catalogue } },
+  };
+  const requests = new Requests("us", store as unknown as Store, node as unknown as Node);
+  return { requests, dispatched };
+}
+
+Deno.test("a file that cannot be read just now is named, stays offered, and those behind it are verified", async () => {
+  const { requests, dispatched } = requestsOver({
+    a: "good",
+    b: new StorageError("io", "Cannot read b: too many open files"),
+    c: "damaged",
+    d: "good",
+  });
+  const verified = await requests.verify(() => {});
+  assert.equal(verified.good, 2);
+  assert.deepEqual(verified.unread.map(({ file, why }) => [file.fileId, why]), [
+    ["b", "Cannot read b: too many open files"],
+  ]);
+  assert.deepEqual(verified.damaged.map(({ file }) => file.fileId), ["c"]);
+  assert.deepEqual(dispatched, [{ kind: "lost", fileIds: ["c"] }]);
+});
+
+Deno.test("a mistake of ours ends a verification, and the next one can begin", async () => {
+  const { requests } = requestsOver({ a: new TypeError("ours") });
+  await assert.rejects(requests.verify(() => {}), /ours/);
+  await assert.rejects(requests.verify(() => {}), /ours/, "not: being verified already");
+});
