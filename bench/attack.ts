@@ -8,7 +8,7 @@ import { HostileServer } from "../tests/hostile/server.ts";
 import { Folder } from "../tests/process/folder.ts";
 import { Content } from "../tests/process/raw.ts";
 import { Program } from "../tests/process/program.ts";
-import { until } from "../tests/wire/foreign.ts";
+import { until } from "../tests/until.ts";
 
 const samples = Number(Deno.args[1] ?? 400);
 const PAUSE_MS = 10;

@@ -6,7 +6,7 @@ import { deepStrictEqual } from "node:assert/strict";
 import fs from "node:fs";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { DEADLINE_MS } from "../process/program.ts";
-import { until } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 import { SANITIZED } from "../process/together.ts";
 
 const EXECUTABLES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];

@@ -5,7 +5,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { browserTest, holds, rowOf } from "./chromium.ts";
 import { filesOf, Served } from "./served.ts";
-import { until } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 import { fileOf, STATUS, transferOf } from "../web/fixture.ts";
 import { statusJson } from "../../web/api/listing.ts";
 

@@ -5,7 +5,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Page } from "playwright-core";
 import { browserTest, holds, standsStill } from "./chromium.ts";
 import { DEADLINE_MS } from "../process/program.ts";
-import { until } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 import { filesOf, peersOf, Served } from "./served.ts";
 import { fileOf, peerOf, transferOf } from "../web/fixture.ts";
 import type { ViewedFile } from "../../web/view.ts";

@@ -4,7 +4,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { browserTest, drop, holds, rowOf } from "./chromium.ts";
-import { until } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 import { filesOf, peersOf, Served } from "./served.ts";
 import { fileOf, peerOf } from "../web/fixture.ts";
 

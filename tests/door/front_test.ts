@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { Front, type FrontOptions, type Handler } from "../../door/front.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { Raw } from "../hostile/raw.ts";
-import { until } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 
 const HEAD_MS = 500;
 const IDLE_MS = 600;

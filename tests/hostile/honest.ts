@@ -3,7 +3,8 @@
 
 import { assertSameBytes } from "../process/folder.ts";
 import { DEADLINE_MS, type Program } from "../process/program.ts";
-import { type ForeignFile, foreignFile, ForeignPeer, until } from "../wire/foreign.ts";
+import { type ForeignFile, foreignFile, ForeignPeer } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 
 /** THREATS: the next honest GOSSIP is answered within 1 s; waited for with a factor of five. */
 export const HONEST_MS = 5_000;

@@ -3,7 +3,7 @@
 
 import net from "node:net";
 import { DEADLINE_MS } from "../process/program.ts";
-import { until } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 
 export interface Target {
   readonly host: string;

@@ -9,8 +9,8 @@ import {
   type ForeignStyle,
   ownTimestamp,
   timestampSource,
-  until,
 } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 import {
   assertSameBytes,
   copyFieldStore,

@@ -2,7 +2,8 @@
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { foreignFile, ForeignPeer, until } from "../wire/foreign.ts";
+import { foreignFile, ForeignPeer } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 import { assertSameBytes, Folder, randomBytes } from "./folder.ts";
 import { held, named, SHARED_MS, start } from "./network.ts";
 import { SANITIZED, together } from "./together.ts";

@@ -4,7 +4,7 @@
 // No wait here is without a deadline, and a wait that fails shows what the process printed last.
 
 import { fileURLToPath } from "node:url";
-import { until } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 
 /** Generous, because the tests share slow machines; what is waited for takes a fraction of a second. */
 export const DEADLINE_MS = 30_000;

@@ -3,7 +3,8 @@
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Raw, shout } from "../hostile/raw.ts";
-import { foreignFile, ForeignPeer, until } from "../wire/foreign.ts";
+import { foreignFile, ForeignPeer } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 import { Folder, randomBytes } from "./folder.ts";
 import { Program } from "./program.ts";
 import { hasTerminal, meet, Terminal } from "./terminal.ts";

@@ -11,7 +11,8 @@ import { COMMAND } from "../process/program.ts";
 import { Content, getFile } from "../process/raw.ts";
 import { SANITIZED, together } from "../process/together.ts";
 import { bytesOf, oneByOne } from "../protocol/stream.ts";
-import { foreignFile, until } from "../wire/foreign.ts";
+import { foreignFile } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 import { ATTACKERS, GENEROUS, NAME, Peak, World } from "./world.ts";
 
 /** Defaults, and all deadlines are waited for with a factor of five. */

@@ -6,7 +6,7 @@ import { Honest } from "../hostile/honest.ts";
 import { Folder } from "../process/folder.ts";
 import { COMMAND, Program } from "../process/program.ts";
 import { SANITIZED } from "../process/together.ts";
-import { until } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 import {
   FULL,
   hasObedience,

@@ -4,7 +4,8 @@
 import { createHash } from "node:crypto";
 import { Program } from "../process/program.ts";
 import type { Random } from "../sim/random.ts";
-import { type ForeignFile, foreignFile, ForeignPeer, pythonStr, until } from "../wire/foreign.ts";
+import { type ForeignFile, foreignFile, ForeignPeer, pythonStr } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 
 const NAME = "kashifm";
 /** More files than this are deleted again, so that looking at all of them stays cheap. */

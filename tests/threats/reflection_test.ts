@@ -7,7 +7,8 @@ import { HostileServer } from "../hostile/server.ts";
 import { Folder } from "../process/folder.ts";
 import { Program } from "../process/program.ts";
 import { forEachOf, SANITIZED } from "../process/together.ts";
-import { type ForeignFile, until } from "../wire/foreign.ts";
+import { type ForeignFile } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 import {
   ALONE,
   bring,

@@ -6,7 +6,8 @@ import { HostileServer, type Script } from "../hostile/server.ts";
 import { Honest } from "../hostile/honest.ts";
 import { Raw, shout, type Target } from "../hostile/raw.ts";
 import { DEADLINE_MS, type Program } from "../process/program.ts";
-import { type ForeignFile, foreignFile, until } from "../wire/foreign.ts";
+import { type ForeignFile, foreignFile } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 
 export type Message = Readonly<Record<string, unknown>>;
 

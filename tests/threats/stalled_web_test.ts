@@ -12,7 +12,7 @@ import { Raw } from "../hostile/raw.ts";
 import { DEADLINE_MS } from "../process/program.ts";
 import { Content, writeAll } from "../process/raw.ts";
 import { SANITIZED, together } from "../process/together.ts";
-import { until } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 import {
   answerOf,
   ask,

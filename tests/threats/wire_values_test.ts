@@ -7,7 +7,8 @@ import { memoryMib } from "../hostile/gauge.ts";
 import { Program } from "../process/program.ts";
 import { SANITIZED } from "../process/together.ts";
 import { bytesOf, decodeAll, oneByOne, scan } from "../protocol/stream.ts";
-import { foreignFile, ForeignPeer, timestampSource, until } from "../wire/foreign.ts";
+import { foreignFile, ForeignPeer, timestampSource } from "../wire/foreign.ts";
+import { until } from "../until.ts";
 import { ALONE, NAME, Peak, sum, World } from "./world.ts";
 
 const SECONDS = "1744170562";

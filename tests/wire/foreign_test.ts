@@ -11,8 +11,8 @@ import {
   ownTimestamp,
   pythonStr,
   timestampSource,
-  until,
 } from "./foreign.ts";
+import { until } from "../until.ts";
 
 const STYLES: ForeignStyle[] = ["keeps-open", "closes-at-once", "same-connection", "reparses"];
 const PAIRS = STYLES.flatMap((a) => STYLES.map((b) => [a, b] as const));

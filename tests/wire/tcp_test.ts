@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { ProtocolError } from "../../protocol/errors.ts";
 import { Dialer, DialError } from "../../protocol/dialer.ts";
 import { Connection, Listener, type ListenOptions } from "../../protocol/tcp.ts";
-import { until } from "./foreign.ts";
+import { until } from "../until.ts";
 
 const limits = { maxConnections: 3, maxConnectionsPerAddress: 2, maxWaitingConnections: 2 };
 
