@@ -147,6 +147,9 @@ export const TOMBSTONE_MS = 30 * 86_400_000;
 export const MAX_TOMBSTONES = 10_000;
 /** A push or an ANNOUNCE by the owner that began within this time of the deletion is a copy that was on its way (a guess). */
 export const LIFT_AFTER_MS = 5_000;
+/** What is restored sooner than that after its deletion is told once more then: others heard of the deletion later (a guess). */
+export const TELL_AGAIN_MS = 2 * LIFT_AFTER_MS;
+export const MAX_TOLD_AGAIN = 1_024;
 /** DELETEs of files that are not known yet are remembered for so long, and so many (a guess). */
 export const EARLY_DELETE_MS = 120_000;
 export const MAX_EARLY_DELETES = 4_096;

@@ -63,6 +63,7 @@ export class Peer {
       case "tick":
         this.#gossiping.tick();
         this.#lists.tick();
+        this.#sharing.tick();
         if (state.catalogue.expire(state.nowMs)) state.save();
         return;
       case "message":

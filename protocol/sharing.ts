@@ -7,7 +7,13 @@ import type { Bounded } from "./expiring.ts";
 import type { Input } from "./effects.ts";
 import type { Reason } from "./errors.ts";
 import { isBindingTimestamp } from "./fileid.ts";
-import { DELETES_PER_MINUTE, LIFT_AFTER_MS, MAX_PUSH_TRIES } from "./limits.ts";
+import {
+  DELETES_PER_MINUTE,
+  LIFT_AFTER_MS,
+  MAX_PUSH_TRIES,
+  MAX_TOLD_AGAIN,
+  TELL_AGAIN_MS,
+} from "./limits.ts";
 import type { Lists } from "./lists.ts";
 import { isProven, type PeerRecord, shuffleFront } from "./membership.ts";
 import {
@@ -42,6 +48,8 @@ export class Sharing {
     string,
     { readonly file: FileRecord; readonly pushedBytes: number }
   >();
+  /** Files that were restored right after their deletion, and when to tell of them again. */
+  readonly #toldAgain = new Map<string, number>();
   /** The files of the auto-fetch that is under way. */
   #autoFetch: { readonly waiting: Set<string>; fetched: number; failed: number } | undefined;
   #keepsFetching = false;
@@ -61,6 +69,7 @@ export class Sharing {
       { name: "pushing addresses", size: () => this.#pushes.size, max: () => this.#pushes.maxKeys },
       { name: "deleting peers", size: () => this.#deletes.size, max: () => this.#deletes.maxKeys },
       { name: "copies under way", size: () => this.#copies.size, max: () => MAX_COPIES },
+      { name: "files told again", size: () => this.#toldAgain.size, max: () => MAX_TOLD_AGAIN },
       { name: "files being kept", size: () => this.#keeping.size, max: () => MAX_KEEPING },
       ...this.downloads.sizes,
     ];
@@ -201,6 +210,7 @@ export class Sharing {
         state.emit({ kind: "trash", fileId, why: isDeleted ? "deleted" : "unwanted" });
         continue;
       }
+      const deletedAtMs = state.catalogue.tombstones.deletedAt(fileId);
       if (state.catalogue.tombstones.has(fileId, state.nowMs)) {
         state.catalogue.tombstones.lift(fileId);
       }
@@ -212,8 +222,29 @@ export class Sharing {
       this.#announce(file);
       const isOurs = file.owner === state.config.peerId;
       if (how === "published" || (how === "restored" && isOurs)) this.#offerCopy(file, new Set());
+      if (how === "restored" && isOurs) this.#tellAgain(fileId, deletedAtMs);
     }
     state.save();
+  }
+
+  /** Others take what comes right after a deletion for what was on its way before it. */
+  #tellAgain(fileId: string, deletedAtMs = -Infinity): void {
+    const dueMs = deletedAtMs + TELL_AGAIN_MS;
+    if (this.state.nowMs < dueMs && this.#toldAgain.size < MAX_TOLD_AGAIN) {
+      this.#toldAgain.set(fileId, dueMs);
+    }
+  }
+
+  tick(): void {
+    const { state } = this;
+    for (const [fileId, dueMs] of this.#toldAgain) {
+      if (state.nowMs < dueMs) continue;
+      this.#toldAgain.delete(fileId);
+      const entry = state.catalogue.get(fileId);
+      if (!entry?.held) continue;
+      this.#announce(entry.file);
+      this.#offerCopy(entry.file, new Set());
+    }
   }
 
   onLost(fileIds: readonly string[]): void {

@@ -76,6 +76,7 @@ export class Reconciler {
     const { dir, shelf, homes, now } = this.options;
     const changes: Changes = { found: [], published: [], lost: [], unsettled: 0, unreadable: [] };
     const present = new Map<string, Deno.FileInfo>();
+    const known = new Set(shelf.names()); // what is shelved while we look is not missing
     for await (const entry of Deno.readDir(dir)) {
       if (!entry.isFile || isOwnName(entry.name) || shelf.isReserved(entry.name)) continue;
       const info = await lstatOrNothing(`${dir}/${entry.name}`);
@@ -92,6 +93,7 @@ export class Reconciler {
     }
 
     const isIntact = (diskName: string) => {
+      if (!known.has(diskName)) return true;
       const there = present.get(diskName);
       return there !== undefined && this.#isUnchanged(diskName, there.size, mtimeOf(there));
     };
@@ -200,16 +202,17 @@ export class Reconciler {
         digestWith,
         seconds,
         now() / 1000,
-        (id) =>
-          knowledge.isTaken(id) || shelf.get(id) !== undefined ||
-          changes.published.some(({ file }) => file.fileId === id),
+        (id) => knowledge.isTaken(id) || shelf.isTaken(id),
       );
       const file = { fileId, name, owner, timestamp, size: sizeBytes / BYTES_PER_MIB, sizeBytes };
-      changes.published.push({
-        file,
-        pushed: false,
-        placement: await this.#settle(name, info, hash, sizeBytes, timestamp),
-      });
+      shelf.claim(fileId);
+      try {
+        const placement = await this.#settle(name, info, hash, sizeBytes, timestamp);
+        changes.published.push({ file, pushed: false, placement });
+      } catch (cause) {
+        shelf.unclaim(fileId);
+        throw cause;
+      }
       return;
     }
     const placement = await this.#settle(name, info, hash, sizeBytes, found[0]!.file.timestamp);

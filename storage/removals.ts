@@ -12,6 +12,8 @@ import { Trash, type TrashSize } from "./trash.ts";
 
 export class Removals {
   readonly #trash: Trash;
+  /** Removals under way, by id: who asks for what is in the trash waits for them. */
+  readonly #removing = new Map<string, Promise<void>>();
   /** Removed files that could not be moved to the trash yet. */
   readonly #untrashed = new Map<string, Removal["why"]>();
 
@@ -29,6 +31,16 @@ export class Removals {
    * Throws `StorageError`.
    */
   async remove(fileId: string, why: Removal["why"]): Promise<void> {
+    const removing = this.#remove(fileId, why);
+    this.#removing.set(fileId, removing);
+    try {
+      await removing;
+    } finally {
+      if (this.#removing.get(fileId) === removing) this.#removing.delete(fileId);
+    }
+  }
+
+  async #remove(fileId: string, why: Removal["why"]): Promise<void> {
     const shelved = this.shelf.get(fileId);
     this.#untrashed.delete(fileId);
     if (!shelved) return;
@@ -65,8 +77,9 @@ export class Removals {
     }
   }
 
-  /** Brings a file back from the trash. Throws `StorageError` "not-found". */
+  /** Brings a file back from the trash, also one that is on its way there. Throws `StorageError` "not-found". */
   async restore(fileId: string): Promise<HeldContent> {
+    await this.#removing.get(fileId)?.catch(() => {}); // who removed it hears of it
     const { file, placement, pushed } = await this.#trash.entry(fileId);
     const here = this.shelf.get(fileId);
     if (here) {
@@ -95,6 +108,7 @@ export class Removals {
 
   /** What is in the trash and when it was deleted, Unix milliseconds; what cannot be read is left out. */
   async list(): Promise<{ file: FileRecord; sizeBytes: number; deletedMs: number }[]> {
+    await Promise.allSettled(this.#removing.values());
     const found = [];
     for (const { fileId, sizeBytes, sinceMs } of this.#trash.list()) {
       const entry = await this.#trash.entry(fileId).catch(() => undefined); // gone meanwhile, or damaged

@@ -26,6 +26,8 @@ export class Shelf {
   readonly #nameKeys = new Map<string, number>();
   /** Names given out for files that are about to be there. */
   readonly #reserved = new Set<string>();
+  /** Ids given to files of ours that are on their way onto the shelf. */
+  readonly #claimed = new Set<string>();
   /** Ids whose content may not have reached the disk for good. */
   readonly unsynced = new Set<string>();
   /** Bytes that came by pushes nobody asked for. */
@@ -39,6 +41,20 @@ export class Shelf {
 
   get(fileId: string): ShelvedFile | undefined {
     return this.#files.get(fileId);
+  }
+
+  /** Whether a new file must not take this id: it is shelved, or will be in a moment. */
+  isTaken(fileId: string): boolean {
+    return this.#files.has(fileId) || this.#claimed.has(fileId);
+  }
+
+  /** Gives the id to a file that is about to be shelved; `unclaim` when it is, or will not be. */
+  claim(fileId: string): void {
+    this.#claimed.add(fileId);
+  }
+
+  unclaim(fileId: string): void {
+    this.#claimed.delete(fileId);
   }
 
   all(): IterableIterator<ShelvedFile> {

@@ -279,8 +279,10 @@ export class Store {
       (suffix) => intake.digestWith(suffix),
       Math.min(modifiedSeconds, nowSeconds),
       nowSeconds,
-      (id) => isTaken(id) || this.shelf.get(id) !== undefined,
+      (id) => isTaken(id) || this.shelf.isTaken(id),
     );
+    // The same content may come twice at once, and each time is a file of its own.
+    this.shelf.claim(fileId);
     const file: FileRecord = {
       fileId,
       name: label,
@@ -289,7 +291,11 @@ export class Store {
       size: intake.sizeBytes / (1024 * 1024),
       sizeBytes: intake.sizeBytes,
     };
-    return await this.keep(intake, { file, sizeBytes: intake.sizeBytes });
+    try {
+      return await this.keep(intake, { file, sizeBytes: intake.sizeBytes });
+    } finally {
+      this.shelf.unclaim(fileId);
+    }
   }
 
   /** One look at the folder; what changed is on the shelf when it returns. Throws `StorageError`. */
@@ -305,8 +311,12 @@ export class Store {
       removeLeftovers();
       const changes = await this.#reconciler.scan(knowledge, atStart);
       changes.isRemade = isRemade;
-      this.shelf.remove(changes.lost);
-      this.shelf.add([...changes.found, ...changes.published]);
+      try {
+        this.shelf.remove(changes.lost);
+        this.shelf.add([...changes.found, ...changes.published]);
+      } finally {
+        for (const { file } of changes.published) this.shelf.unclaim(file.fileId);
+      }
       await this.#saveUnclaimed();
       return changes;
     } catch (cause) {

@@ -39,19 +39,36 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
     etag,
     ...(modified === undefined ? {} : { "last-modified": modified }),
   };
-  const done = (status: 304 | 412 | 416, more: Record<string, string> = {}) => {
+  const refused = (status: 412 | 416, detail: string, hint: string) => {
     content.close();
-    return c.body(null, status, { ...headers, ...more });
+    const range = status === 416 ? { "content-range": `bytes */${sizeBytes}` } : undefined;
+    return problem(c, status, detail, hint, { etag, ...range });
   };
   const precondition = preconditionOf(c, etag, modifiedSeconds);
-  if (precondition !== undefined) return done(precondition);
+  if (precondition === 304) {
+    content.close();
+    return c.body(null, 304, headers);
+  }
+  if (precondition === 412) {
+    return refused(
+      412,
+      "The content is not the one that If-Match or If-Unmodified-Since asks for",
+      "Ask without them for what is here",
+    );
+  }
 
   const ifRange = c.req.header("if-range");
   // Ranges belong to GET alone (RFC 9110, 14.2). A date is as good as a tag: the content never changes.
   const isRangeWanted = c.req.method === "GET" &&
     (ifRange === undefined || ifRange === etag || ifRange === modified);
   const range = isRangeWanted ? rangeOf(c.req.header("range"), sizeBytes) : undefined;
-  if (range === "unsatisfiable") return done(416, { "content-range": `bytes */${sizeBytes}` });
+  if (range === "unsatisfiable") {
+    return refused(
+      416,
+      `The range is outside of the file, which has ${sizeBytes} bytes`,
+      "Ask for a range within it, or without Range for all of it",
+    );
+  }
   const { start, end } = range ?? { start: 0, end: sizeBytes };
   headers["content-length"] = String(end - start);
   if (range) headers["content-range"] = `bytes ${start}-${end - 1}/${sizeBytes}`;

@@ -11,8 +11,8 @@ const MAX_WAITING_BYTES = 1024 * 1024;
 /** A browser comes back after so long. */
 const RETRY_MS = 1_000;
 
-/** GET of the events. */
-export function serveEvents(c: Context<Env>, view: View): Response {
+/** GET of the events. The stream ends, before anything more is said, once `mayRead` is false. */
+export function serveEvents(c: Context<Env>, view: View, mayRead: () => boolean): Response {
   const headers = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
@@ -37,6 +37,7 @@ export function serveEvents(c: Context<Env>, view: View): Response {
       };
       const say = (text: string) => {
         if (isOver) return;
+        if (!mayRead()) return end();
         controller.enqueue(utf8.encode(text));
         if ((controller.desiredSize ?? 0) <= 0) end();
       };

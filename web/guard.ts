@@ -49,7 +49,7 @@ export const crossSiteGuard: MiddlewareHandler = async (c, next) => {
     c,
     403,
     `A page of another site (${visible(origin ?? site ?? "")}) asked for a change`,
-    "Do it on this peer's own page, under one name; scripts send no Origin header",
+    "Do it on this peer's own page, under one of its names (--allowed-host adds one; a proxy must pass Host on); scripts send no Origin header",
   );
 };
 

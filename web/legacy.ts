@@ -8,7 +8,7 @@ import { asciiJson, type Json } from "../protocol/text.ts";
 import { smallJson } from "./body.ts";
 import { serveContent } from "./content.ts";
 import { type Env, type Login, loginRefused, OLD_COOKIE } from "./login.ts";
-import { decoded, shareBody } from "./upload.ts";
+import { checkWhole, decoded, shareBody } from "./upload.ts";
 import { NotPossible, type View, type ViewedFile } from "./view.ts";
 
 /** JSON that survives `replace(/'/g, '"')`. */
@@ -93,6 +93,7 @@ export function createLegacyApi(view: View, login: Login, nowSeconds: () => numb
       )));
   api.post("/upload", (c) =>
     guarded(c, async () => {
+      checkWhole((name) => c.req.header(name));
       const seconds = Number(c.req.header("x-file-timestamp") || NaN);
       const told = Number(c.req.header("x-file-size") ?? c.req.header("content-length") ?? NaN);
       const name = decoded(c.req.header("x-file-name") ?? "");

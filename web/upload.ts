@@ -2,7 +2,7 @@
 // size; what breaks off leaves nothing behind.
 
 import type { Busboy as Form, BusboyFileStream } from "@fastify/busboy";
-import { isCleanName } from "../protocol/text.ts";
+import { isCleanName, visible } from "../protocol/text.ts";
 import { MAX_NAME_CHARS } from "../protocol/limits.ts";
 import { NotPossible, type ShareOptions, type Upload, type View, type ViewedFile } from "./view.ts";
 
@@ -10,6 +10,36 @@ import { NotPossible, type ShareOptions, type Upload, type View, type ViewedFile
 const BUFFER_BYTES = 256 * 1024;
 /** Files in one form. */
 const MAX_PARTS = 100;
+
+/**
+ * Refuses a body that is not the whole file as it is: a part of one (RFC 9110, 14.5), or one that is coded (RFC 9110,
+ * 8.4; RFC 9112, 6.1). Throws `NotPossible`.
+ */
+export function checkWhole(header: (name: string) => string | undefined): void {
+  if (header("content-range") !== undefined) {
+    throw new NotPossible(
+      400,
+      "A part of a file was sent, and only whole files can be shared",
+      "Send it from its beginning, without Content-Range",
+    );
+  }
+  const coding = header("content-encoding") ?? "identity";
+  if (coding.toLowerCase() !== "identity") {
+    throw new NotPossible(
+      415,
+      `The file was sent with the coding ${visible(coding, 80)}`,
+      "Send it as it is, without Content-Encoding",
+    );
+  }
+  const transfer = header("transfer-encoding") ?? "chunked";
+  if (transfer.toLowerCase() !== "chunked") {
+    throw new NotPossible(
+      501,
+      `The body was sent with the transfer coding ${visible(transfer, 80)}`,
+      'Send it as it is, or "chunked" alone',
+    );
+  }
+}
 
 /** Shares the body of a request under a name. Throws `NotPossible`. */
 export async function shareBody(
@@ -195,7 +225,17 @@ async function finished(
 
 function aborted(upload: Upload, error: unknown): NotPossible {
   if (error instanceof NotPossible) upload.abort(error.message);
-  else upload.abort(upload.cancelled.aborted ? "Cancelled here" : "It broke off");
+  else if (upload.cancelled.aborted) {
+    upload.abort("Cancelled here");
+    return new NotPossible(
+      409,
+      "It was cancelled here",
+      "Send it again if it is wanted after all",
+      {
+        cause: error,
+      },
+    );
+  } else upload.abort("It broke off");
   return asNotPossible(error);
 }
 
@@ -206,7 +246,7 @@ export function labelOf(name: string): string {
   throw new NotPossible(
     400,
     "The name is empty, too long, or has control characters in it",
-    "Send one of 1 to 255 characters as X-File-Name (percent-encoded), ?name= or in the path",
+    "Send one of 1 to 255 characters (an emoji counts as two or more) as X-File-Name (percent-encoded), ?name= or in the path",
   );
 }
 

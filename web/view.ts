@@ -8,7 +8,7 @@ export class NotPossible extends Error {
   override readonly name = "NotPossible";
   constructor(
     /** The HTTP status that says it. */
-    readonly status: 400 | 404 | 409 | 413 | 503 | 507,
+    readonly status: 400 | 404 | 409 | 413 | 415 | 501 | 503 | 507,
     message: string,
     readonly hint: string,
     options?: ErrorOptions,

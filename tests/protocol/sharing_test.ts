@@ -1,7 +1,12 @@
 // Who announces, pushes, gets and deletes what, and what comes of it.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { DEFAULT_LIMITS, DELETES_PER_MINUTE, LIFT_AFTER_MS } from "../../protocol/limits.ts";
+import {
+  DEFAULT_LIMITS,
+  DELETES_PER_MINUTE,
+  LIFT_AFTER_MS,
+  TELL_AGAIN_MS,
+} from "../../protocol/limits.ts";
 import {
   events,
   fileOfNumber,
@@ -117,6 +122,23 @@ Deno.test("an owner that restores its file announces it from where it is, and ot
   }
   machine.announce(owner, fileOfNumber(1));
   strictEqual(machine.catalogue.get(idOf(1))?.holders.has("owner"), true);
+});
+
+Deno.test("what is restored right after its deletion is told once more when others believe it", () => {
+  for (const [pauseMs, times] of [[1_000, 1], [TELL_AGAIN_MS, 0]] as const) {
+    const machine = new Machine();
+    machine.start();
+    machine.meet(oldPeer("b", 2));
+    const ours = fileOfNumber(1, { owner: "me" });
+    machine.hold([ours], "published");
+    machine.do({ kind: "delete", fileId: ours.fileId });
+    machine.nowMs += pauseMs;
+    const at = sent(machine.hold([ours], "restored"), "ANNOUNCE");
+    strictEqual(at.length, 1, "at once, for who knows nothing of the deletion");
+    const later = sent(machine.wait(3 * LIFT_AFTER_MS), "ANNOUNCE");
+    strictEqual(later.length, times, `restored after ${pauseMs} ms`);
+    strictEqual(sent(machine.wait(3 * LIFT_AFTER_MS), "ANNOUNCE").length, 0, "and once only");
+  }
 });
 
 Deno.test("nobody else deletes, from wherever, nor the owner's name from elsewhere", () => {

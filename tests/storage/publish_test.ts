@@ -50,6 +50,44 @@ Deno.test("a file published twice takes the present second, and both stay", asyn
   });
 });
 
+Deno.test("the same content many times at once, from people and from the folder, is a file each time", async () => {
+  await withWorld(async (world) => {
+    await world.drop("dropped.txt", "same");
+    await world.drop("dropped too.txt", "same");
+    for (const name of ["dropped.txt", "dropped too.txt"]) {
+      await Deno.utime(`${world.dir}/${name}`, WRITTEN, WRITTEN);
+    }
+    const paths = await Promise.all(
+      ["a.txt", "b.txt", "c.txt", "d.txt"].map((name) => source(world, name, "same")),
+    );
+    const [published] = await Promise.all([
+      Promise.all(paths.map((path) => world.store.publish(path, never))),
+      world.settle(),
+    ]);
+    await world.settle();
+    deepNames(published.map(({ file }) => file.name), ["a.txt", "b.txt", "c.txt", "d.txt"]);
+    const held = [...world.store.held()].map(({ file }) => file);
+    deepNames(held.map(({ name }) => name), [
+      "a.txt",
+      "b.txt",
+      "c.txt",
+      "d.txt",
+      "dropped too.txt",
+      "dropped.txt",
+    ]);
+    assert.equal(new Set(held.map(({ fileId }) => fileId)).size, 6);
+    for (const { fileId } of held) assert.deepEqual(world.read(fileId), bytesOf("same"));
+    // A claim is over with the file: what is deleted leaves its id to nobody, and to no claim either.
+    for (const { fileId } of held) await world.store.trash(fileId, "deleted");
+    const again = await world.store.publish(paths[0]!, never);
+    assert.equal(again.file.timestamp.text, String(WRITTEN));
+  });
+});
+
+function deepNames(names: readonly string[], expected: readonly string[]): void {
+  assert.deepEqual([...names].sort(), expected);
+}
+
 Deno.test("an id that is known or was deleted is not taken", async () => {
   await withWorld(async (world) => {
     const path = await source(world, "a.txt", "same");

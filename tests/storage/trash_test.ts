@@ -40,6 +40,22 @@ Deno.test("a trashed file is gone from the folder and from what is held, and com
   });
 });
 
+Deno.test("what is on its way to the trash is listed there, and comes back from there", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("content");
+    const trashing = world.store.trash(file.fileId, "deleted");
+    const listed = await world.store.removals.list();
+    assert.deepEqual(listed.map(({ file: { fileId } }) => fileId), [file.fileId]);
+    await trashing;
+    await world.store.restore(file.fileId);
+    const again = world.store.trash(file.fileId, "deleted");
+    await world.store.restore(file.fileId);
+    await again;
+    assert.deepEqual(world.read(file.fileId), bytesOf("content"));
+    assert.deepEqual(world.store.removals.ids(), []);
+  });
+});
+
 Deno.test("a restored file whose name was taken meanwhile gets another, and both stay", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("old");

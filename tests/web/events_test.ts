@@ -1,7 +1,7 @@
 // Server-sent events: their form on the wire, where they go on, and who does not keep up.
 
 import assert from "node:assert/strict";
-import { appOver } from "./fixture.ts";
+import { appOver, TOKEN } from "./fixture.ts";
 
 const SANITIZED = { sanitizeOps: true, sanitizeResources: true };
 
@@ -35,6 +35,28 @@ Deno.test("an event has its id, its type and one line of data", SANITIZED, async
   await stream.reader.cancel();
   assert.equal(app.watchers.size, 0, "who goes is told nothing more");
 });
+
+Deno.test(
+  "where reading is private, the stream of a login that is over ends, and says nothing more",
+  SANITIZED,
+  async () => {
+    const app = appOver({ options: { isPrivate: true } });
+    const entered = await app.request("/api/v1/session", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ token: TOKEN }),
+    });
+    const cookie = entered.headers.get("set-cookie")!.split(";")[0]!;
+    const stream = await open(app, { cookie });
+    const [watcher] = app.watchers;
+    watcher!.tell({ id: "b-1", type: "files", data: '{"changed":[]}' });
+    await stream.until(/changed/);
+    await app.request("/api/v1/session", { method: "DELETE", headers: { cookie } });
+    watcher!.tell({ id: "b-2", type: "files", data: '{"secret":[]}' });
+    await assert.rejects(stream.until(/secret/), /Ended before/);
+    assert.equal(app.watchers.size, 0);
+  },
+);
 
 Deno.test("Last-Event-ID says where to go on", SANITIZED, async () => {
   const app = appOver();

@@ -146,9 +146,37 @@ Deno.test("an upload that is cancelled here ends", async () => {
       await new Promise((go) => setTimeout(go));
     },
   });
-  const { status } = await send(made, "PUT", "/api/v1/files/by-name/a", endless);
-  assert.equal(status, 400);
+  const { status, detail } = await send(made, "PUT", "/api/v1/files/by-name/a", endless);
+  assert.deepEqual([status, detail], [409, "It was cancelled here"]);
   assert.equal(made.uploads[0]!.state, "aborted: Cancelled here");
+});
+
+Deno.test("a part of a file, and one that is coded, are not shared as if they were whole", async () => {
+  const refusals = [
+    [{ "content-range": "bytes 100-104/1000" }, 400],
+    [{ "content-encoding": "gzip" }, 415],
+    [{ "transfer-encoding": "gzip, chunked" }, 501],
+  ] as [Record<string, string>, number][];
+  for (const [headers, expected] of refusals) {
+    for (
+      const [method, path] of [
+        ["PUT", "/api/v1/files/by-name/a"],
+        ["POST", "/api/v1/files?name=a"],
+        ["POST", "/api/upload"],
+      ] as const
+    ) {
+      const made = app();
+      const { status, hint, message } = await send(made, method, path, "abc", {
+        "x-file-name": "a",
+        ...headers,
+      });
+      assert.equal(status, expected, `${path} ${JSON.stringify(headers)}`);
+      assert.ok(hint ?? message);
+      assert.equal(made.uploads.length, 0);
+    }
+  }
+  const whole = { "content-encoding": "identity", "transfer-encoding": "chunked" };
+  assert.equal((await send(app(), "PUT", "/api/v1/files/by-name/a", "abc", whole)).status, 201);
 });
 
 /** A form as it comes over a slow line: in small pieces, with other things between them. */

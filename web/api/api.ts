@@ -16,7 +16,7 @@ export function createApi(view: View, login: Login): Hono<Env> {
   const api = new Hono<Env>();
   sessionRoutes(api, login);
   api.use(loginGuard(login));
-  readRoutes(api, view);
+  readRoutes(api, view, login);
   fileRoutes(api, view);
   shareRoutes(api, view);
   transferRoutes(api, view);

@@ -28,9 +28,13 @@ const PROBLEMS: Readonly<Record<number, string>> = {
   403: "It comes from another site",
   404: "There is none",
   409: "It cannot be done now; the detail says why",
+  412: "A condition of the request does not hold",
   413: "It is too large",
+  415: "It is coded; only files as they are can be shared",
+  416: "There is no such range",
   421: "This peer does not have the name in Host",
   429: "Too many wrong tokens came from this address",
+  501: "The transfer coding is not known",
   503: "Not now",
   507: "There is no room for it",
 };

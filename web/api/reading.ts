@@ -3,14 +3,14 @@
 import type { Hono } from "hono";
 import { describeRoute } from "hono-openapi";
 import { serveEvents } from "../events.ts";
-import type { Env } from "../login.ts";
+import type { Env, Login } from "../login.ts";
 import type { View } from "../view.ts";
 import { json, problems, READ } from "./describe.ts";
 import { peerJson, statusJson } from "./listing.ts";
 import { PeersShape, StatusShape } from "./schemas.ts";
 
 /** `/status`, `/peers`, `/events`. */
-export function readRoutes(api: Hono<Env>, view: View): void {
+export function readRoutes(api: Hono<Env>, view: View, login: Login): void {
   api.get(
     "/status",
     describeRoute({
@@ -38,6 +38,6 @@ export function readRoutes(api: Hono<Env>, view: View): void {
         ...problems(...READ),
       },
     }),
-    (c) => serveEvents(c, view),
+    (c) => serveEvents(c, view, () => !login.options.isPrivate || login.isIn(c)),
   );
 }

@@ -5,7 +5,7 @@ import { describeRoute } from "hono-openapi";
 import { asciiJson } from "../../protocol/text.ts";
 import type { Env } from "../login.ts";
 import { problemOf } from "../problem.ts";
-import { decoded, shareBody, type SharedForm, shareForm } from "../upload.ts";
+import { checkWhole, decoded, shareBody, type SharedForm, shareForm } from "../upload.ts";
 import type { View, ViewedFile } from "../view.ts";
 import { CHANGE, check, json, problems, security } from "./describe.ts";
 import { fileJson } from "./listing.ts";
@@ -19,7 +19,7 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
   } as const;
   const responses = {
     201: json("Shared", SharedShape),
-    ...problems(409, 413, 503, 507, ...CHANGE),
+    ...problems(409, 413, 415, 501, 503, 507, ...CHANGE),
   };
   api.post(
     "/files",
@@ -79,7 +79,9 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
   );
 }
 
+/** Throws `NotPossible` where the body is not a whole file as it is. */
 function shareOptions(c: Context<Env>) {
+  checkWhole((name) => c.req.header(name));
   const seconds = Number(c.req.header("x-file-timestamp") || NaN);
   const length = Number(c.req.header("content-length") || NaN);
   return {
