@@ -78,6 +78,11 @@ export async function hostToTell(
     if (leading !== undefined && found.includes(leading)) return leading;
     return found[0] ?? "127.0.0.1"; // no network: only peers on this machine can come
   }
+  if (isWildcard(given)) {
+    throw new UsageError(
+      `${given} is no address by which others could reach this peer; leave the host out to use this machine's own, and listen on all interfaces by --listen-host ${given}`,
+    );
+  }
   if (canonicalIp(given) !== undefined) return given;
   if (!/^[\w.-]{1,253}$/.test(given)) {
     throw new UsageError(`The host must be a name or an address, got "${visible(given)}"`);

@@ -137,13 +137,29 @@ export class Requests {
     return isOurs ? "everywhere" : "here";
   }
 
-  /** Brings a deleted file back from the trash; takes a unique beginning of the id too. Throws `Error`. */
+  /** Brings a file back from the trash, by its id, a unique beginning of it, or its name. Throws `Error`. */
   async restore(text: string): Promise<FileRecord> {
-    const ids = this.store.removals.ids().filter((fileId) => fileId.startsWith(text));
-    if (ids.length > 1) throw new Error(`${ids.length} deleted files begin with "${text}"`);
-    const held = await this.store.restore(ids[0] ?? text);
+    const held = await this.store.restore(isFileId(text) ? text : await this.#trashed(text));
     this.node.dispatch({ kind: "held", files: [held], how: "restored" });
     return held.file;
+  }
+
+  async #trashed(text: string): Promise<string> {
+    const deleted = await this.store.removals.list();
+    const named = deleted.filter(({ file }) => file.name === text);
+    const fits = named.length > 0
+      ? named
+      : deleted.filter(({ file }) => file.fileId.startsWith(text));
+    if (fits.length === 1) return fits[0]!.file.fileId;
+    if (fits.length === 0) {
+      throw new Error(
+        `No deleted file has the id or the name "${text}"; "restore" shows which there are`,
+      );
+    }
+    const ids = fits.slice(0, 5).map(({ file }) => file.fileId.slice(0, 12));
+    throw new Error(
+      `${fits.length} deleted files fit "${text}", give more of the id: ${ids.join(", ")}`,
+    );
   }
 
   /**

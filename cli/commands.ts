@@ -33,6 +33,12 @@ export interface Verified {
   readonly unread: readonly { readonly file: FileRecord; readonly why: string }[];
 }
 
+export interface DeletedRow {
+  readonly file: FileRecord;
+  readonly sizeBytes: number;
+  readonly secondsAgo: number;
+}
+
 export interface PeerRow {
   readonly peerId: string;
   readonly address: string;
@@ -54,7 +60,9 @@ export interface Commands {
   ): Promise<{ source: string; path: string | undefined; name: string }>;
   push(path: string): Promise<FileRecord>;
   delete(fileId: string): { name: string; where: "everywhere" | "here" };
-  restore(fileId: string): Promise<FileRecord>;
+  restore(what: string): Promise<FileRecord>;
+  /** What can be restored. */
+  deleted(): Promise<readonly DeletedRow[]>;
   verify(onProgress: (progress: VerifyProgress) => void): Promise<Verified>;
   stats(): readonly (readonly [string, string])[];
   /** How a browser logs in, in words. */
@@ -69,7 +77,10 @@ const MENU: readonly (readonly [string, string])[] = [
   ["get <file_id|prefix|name> [destination]", "fetch a file, and copy it to a destination"],
   ["push <path>", "share a file: keep a copy, tell everybody, push it to one peer"],
   ["delete <file_id>", "delete a file of ours everywhere, or somebody else's here only"],
-  ["restore <file_id>", "bring back what was deleted within 24 hours"],
+  [
+    "restore [file_id|prefix|name]",
+    "bring back what was deleted within 24 hours; alone: what there is",
+  ],
   ["verify", "read every file here again, and fetch anew what is damaged"],
   ["stats", "what went in and out"],
   ["login", "the link by which a browser may change things"],
@@ -148,8 +159,8 @@ async function carryOut(
         } only: it belongs to somebody else. Nobody was told, and it is not fetched again by itself`;
     }
     case "restore":
-      if (first === undefined) return "Type: restore <file_id>";
-      return `Restored ${visible((await commands.restore(first)).name)}`;
+      if (first === undefined) return deletedText(await commands.deleted());
+      return `Restored ${visible((await commands.restore(words.join(" "))).name)}`;
     case "verify":
       return await verifyText(commands, print);
     case "login":
@@ -176,6 +187,19 @@ async function carryOut(
       } Type "help" for all`;
     }
   }
+}
+
+function deletedText(deleted: readonly DeletedRow[]): string {
+  if (deleted.length === 0) return "Nothing was deleted here within the last 24 hours";
+  const rows = deleted.map(({ file, sizeBytes, secondsAgo }) => [
+    file.fileId,
+    visible(file.name, 40),
+    sizeText(sizeBytes),
+    `${durationText(secondsAgo)} ago`,
+  ]);
+  return `${
+    table(["file_id", "name", "size", "deleted"], rows)
+  }\nType: restore <file_id, unique beginning of it, or name>`;
 }
 
 function listText(files: readonly FileRow[], which: string | undefined): string {

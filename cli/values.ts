@@ -31,11 +31,16 @@ export function size(raw: Raw): number {
 /** A number as it is written; what is no text and no number is none. */
 const numberOf = (raw: Raw) => ["string", "number"].includes(typeof raw) ? Number(raw) : NaN;
 
+/** A year: longer waits are mistakes. */
+const MAX_SECONDS = 365 * 86_400;
+
 /** Milliseconds, from seconds. */
 export function seconds(raw: Raw): number {
   const value = numberOf(raw);
-  if (!Number.isFinite(value) || value <= 0 || value > 86_400 * 365) {
-    throw new UsageError(`must be a number of seconds above 0, got "${raw}"`);
+  if (!Number.isFinite(value) || value <= 0 || value > MAX_SECONDS) {
+    throw new UsageError(
+      `must be a number of seconds above 0, at most ${MAX_SECONDS}, got "${raw}"`,
+    );
   }
   return value * 1000;
 }

@@ -97,6 +97,12 @@ async function checkFiles(layout: Layout): Promise<void> {
     if (!info || info.isFile) continue;
     throw new StorageError("not-writable", `${path} must be a plain file, not a link; remove it`);
   }
+  const { metadata, lastGood, deleted, peers, unclaimed, key, webToken } = layout;
+  for (const path of [metadata, lastGood, deleted, peers, unclaimed, key, webToken]) {
+    const info = await Deno.lstat(path).catch(() => undefined); // it need not be there either
+    if (!info?.isDirectory) continue;
+    throw new StorageError("not-writable", `${path} must be a plain file, not a folder; remove it`);
+  }
 }
 
 /** Removes what transfers of an earlier run left behind. Call it only while holding the lock. */

@@ -45,6 +45,28 @@ Deno.test("a file that cannot be read just now is named, stays offered, and thos
   assert.deepEqual(dispatched, [{ kind: "lost", fileIds: ["c"] }]);
 });
 
+Deno.test("what is restored is named by id, a beginning of it, or name; what fits several is not guessed", async () => {
+  const [one, other, third] = ["a1", "a2", "b3"].map((start) => start.padEnd(64, "0"));
+  const deleted = [[one, "x.txt"], [other, "x.txt"], [third, "a1"]].map(([fileId, name]) => ({
+    file: { fileId, name },
+  }));
+  const restored: string[] = [];
+  const store = {
+    removals: { list: () => Promise.resolve(deleted) },
+    restore: (fileId: string) => {
+      restored.push(fileId);
+      return Promise.resolve({ file: { fileId } });
+    },
+  };
+  const node = { dispatch: () => {} };
+  const requests = new Requests("us", store as unknown as Store, node as unknown as Node);
+  for (const text of [one!, "a2", "b", "a1"]) await requests.restore(text);
+  assert.deepEqual(restored, [one, other, third, third], "a name comes before a beginning");
+  await assert.rejects(requests.restore("x.txt"), /2 deleted files fit "x.txt".*a10.*a20/);
+  await assert.rejects(requests.restore("a"), /2 deleted files fit/);
+  await assert.rejects(requests.restore("none"), /No deleted file .*"restore" shows/);
+});
+
 Deno.test("a mistake of ours ends a verification, and the next one can begin", async () => {
   const { requests } = requestsOver({ a: new TypeError("ours") });
   await assert.rejects(requests.verify(() => {}), /ours/);

@@ -48,12 +48,18 @@ export function commandsOf(
         : await requests.copyOut(file.fileId, destination);
       return { source, path, name: file.name };
     },
-    push: (path) => requests.push(path),
+    push: (path) => requests.push(path.replace(/^~(?=\/)/, () => Deno.env.get("HOME") ?? "~")),
     delete: (text) => {
       const { file } = requests.find(text);
       return { name: file.name, where: requests.delete(file.fileId) };
     },
     restore: (text) => requests.restore(text),
+    deleted: async () =>
+      (await service.store.removals.list()).map(({ file, sizeBytes, deletedMs }) => ({
+        file,
+        sizeBytes,
+        secondsAgo: Math.max(0, (Date.now() - deletedMs) / 1000),
+      })),
     verify: (onProgress) => requests.verify(onProgress),
     stats: () => {
       const status = statusOf(service);

@@ -53,6 +53,7 @@ function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow
     push: noting("push", Promise.resolve(fileOf())),
     delete: noting("delete", { name: "test.png", where: "everywhere" as const }),
     restore: noting("restore", Promise.resolve(fileOf())),
+    deleted: () => Promise.resolve([{ file: fileOf(), sizeBytes: 5, secondsAgo: 300 }]),
     verify: noting("verify", Promise.resolve({ good: 3, damaged: [], gone: 0, unread: [] })),
     stats: () => [["up", "5 s"], ["peers", "2"]],
     login: () => "open http://here/#token=t",
@@ -92,7 +93,15 @@ Deno.test("the menu opens with its name and shows every command of the issue", (
   const menu = menuText();
   assert.match(menu, /^Command Menu\n/);
   const commands = ["list [local|remote]", "peers", "get", "push <path>", "delete <file_id>"];
-  commands.push("restore <file_id>", "verify", "stats", "login", "log <", "help", "exit");
+  commands.push(
+    "restore [file_id|prefix|name]",
+    "verify",
+    "stats",
+    "login",
+    "log <",
+    "help",
+    "exit",
+  );
   for (const command of commands) assert.ok(menu.includes(`\n  ${command}`), command);
   assert.deepEqual(COMMAND_NAMES, [
     "list",
@@ -227,7 +236,16 @@ Deno.test("restore names what came back", async () => {
   const commands = fake();
   assert.equal(await runCommand(`restore ${ID}`, commands), "Restored test.png");
   assert.deepEqual(commands.calls, [["restore", ID]]);
-  assert.match(await runCommand("restore", commands), /^Type: restore /);
+  assert.equal(await runCommand("restore my file.txt", commands), "Restored test.png");
+  assert.deepEqual(commands.calls[1], ["restore", "my file.txt"]);
+});
+
+Deno.test("restore alone shows what can be restored, and how", async () => {
+  const lines = (await runCommand("restore", fake())).split("\n");
+  assert.match(lines[1]!, new RegExp(`^${ID} +test\\.png +5 B +5 min ago$`));
+  assert.match(lines[2]!, /^Type: restore /);
+  const empty = fake({ deleted: () => Promise.resolve([]) });
+  assert.match(await runCommand("restore", empty), /^Nothing was deleted here/);
 });
 
 Deno.test("verify tells how many are good, which are not, where those are kept, and what becomes of them", async () => {

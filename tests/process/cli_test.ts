@@ -66,6 +66,17 @@ Deno.test(
   },
 );
 
+Deno.test(
+  "a host that means every address is none for others: the cure is named",
+  SANITIZED,
+  async () => {
+    for (const host of ["0.0.0.0", "::"]) {
+      const line = await refused(2, ["kashifm", host, "0", "0", ...ALONE]);
+      match(line, /leave the host out .*--listen-host/);
+    }
+  },
+);
+
 Deno.test("a host that does not resolve is refused, and named", SANITIZED, async () => {
   // A label of 64 letters is no name at all: found out without asking any server.
   const host = `${"x".repeat(64)}.invalid`;

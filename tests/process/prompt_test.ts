@@ -240,7 +240,8 @@ Deno.test({
     ok(!names().includes("up.bin"), "gone from the folder");
     assertSameBytes(await Deno.readFile(folder.at("up.bin")), content, "what was pushed from");
 
-    await terminal.command(`restore ${fileId}`, /up\.bin/);
+    await terminal.command("restore", new RegExp(`${fileId} +up\\.bin`));
+    await terminal.command("restore up.bin", /Restored up\.bin/);
     strictEqual((await terminal.program.holds(fileId)).file_owner, "kashifm");
     assertSameBytes(
       await Deno.readFile(folder.at("storage_kashifm", "up.bin")),

@@ -92,6 +92,22 @@ Deno.test("a folder that cannot be one is an error that names it", async () => {
   });
 });
 
+Deno.test("a folder where a file of the store should be is an error with its cure", async () => {
+  await withWorld(async (world) => {
+    const { layout } = world;
+    world.crash();
+    for (const path of [layout.metadata, layout.deleted, layout.peers, layout.journal]) {
+      await Deno.remove(path).catch(() => {}); // not each is there
+      await Deno.mkdir(path);
+      await assert.rejects(world.open(), (error) => {
+        return error instanceof StorageError && error.message.includes(path) &&
+          error.message.endsWith("remove it");
+      });
+      await Deno.remove(path);
+    }
+  });
+});
+
 Deno.test("a folder that may not be written to is an error that says so", async (t) => {
   await inTempDir(async (dir) => {
     await Deno.mkdir(`${dir}/readonly`, { mode: 0o500 });
