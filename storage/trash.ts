@@ -117,7 +117,7 @@ export class Trash {
     }
     throw new StorageError(
       "not-found",
-      `${fileId} is not in the trash (it is kept there for 24 hours)`,
+      `${fileId} is not in the trash, where deleted files stay for 24 hours; the list of deleted files shows which there are`,
     );
   }
 
