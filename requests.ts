@@ -123,7 +123,10 @@ export class Requests {
     return held.file;
   }
 
-  /** Deletes a file: everywhere when it is ours, here only when it is not. Throws `Error`. */
+  /**
+   * Deletes a file: everywhere when it is ours, here only when it is not. Nobody is told before it is written down.
+   * Throws `Error`.
+   */
   delete(fileId: string): "everywhere" | "here" {
     const entry = this.node.peer.state.catalogue.get(fileId);
     if (!entry) throw new Error(`No file with this id is known; "list" shows what is`);
@@ -133,6 +136,7 @@ export class Requests {
         `The file is not here, and only its owner ${entry.file.owner} can delete it elsewhere`,
       );
     }
+    if (entry.held) this.store.removals.announce(fileId, isOurs ? "deleted" : "unwanted");
     this.node.dispatch({ kind: "delete", fileId });
     return isOurs ? "everywhere" : "here";
   }

@@ -26,6 +26,20 @@ export class Removals {
   }
 
   /**
+   * Writes down that a held file will be removed, before anybody is told of it. Throws `StorageError` when that cannot
+   * be written, but not for want of room: a removal makes some.
+   */
+  announce(fileId: string, why: Removal["why"]): void {
+    if (!this.shelf.get(fileId)) return;
+    const unixSeconds = Math.round(this.options.now() / 1000);
+    try {
+      this.shelf.journal.append([{ op: "remove", fileId, why, unixSeconds }]);
+    } catch (error) {
+      if (asStorageError(error, "").code !== "no-space") throw error;
+    }
+  }
+
+  /**
    * Moves content to the trash, for 24 hours. That the file is removed stands in the journal when this
    * returns its promise, so it does not come back by a crash. What fails is tried again by `tidy`.
    * Throws `StorageError`.

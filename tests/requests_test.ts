@@ -45,6 +45,33 @@ Deno.test("a file that cannot be read just now is named, stays offered, and thos
   assert.deepEqual(dispatched, [{ kind: "lost", fileIds: ["c"] }]);
 });
 
+Deno.test("a deletion that cannot be written down is refused, and nobody hears of it", () => {
+  const dispatched: unknown[] = [];
+  let isReadonly = true;
+  const announced: unknown[] = [];
+  const removals = {
+    announce: (...removal: unknown[]) => {
+      if (isReadonly) throw new StorageError("not-writable", "Cannot write the journal");
+      announced.push(removal);
+    },
+  };
+  const files: Record<string, unknown> = {
+    ours: { held: true, file: { owner: "us" } },
+    theirs: { held: true, file: { owner: "them" } },
+  };
+  const node = {
+    dispatch: (input: unknown) => dispatched.push(input),
+    peer: { state: { catalogue: { get: (fileId: string) => files[fileId] } } },
+  };
+  const requests = new Requests("us", { removals } as unknown as Store, node as unknown as Node);
+  assert.throws(() => requests.delete("ours"), /Cannot write the journal/);
+  assert.deepEqual(dispatched, []);
+  isReadonly = false;
+  assert.deepEqual([requests.delete("ours"), requests.delete("theirs")], ["everywhere", "here"]);
+  assert.deepEqual(announced, [["ours", "deleted"], ["theirs", "unwanted"]]);
+  assert.equal(dispatched.length, 2);
+});
+
 Deno.test("what is restored is named by id, a beginning of it, or name; what fits several is not guessed", async () => {
   const [one, other, third] = ["a1", "a2", "b3"].map((start) => start.padEnd(64, "0"));
   const deleted = [[one, "x.txt"], [other, "x.txt"], [third, "a1"]].map(([fileId, name]) => ({

@@ -56,6 +56,36 @@ Deno.test("what is on its way to the trash is listed there, and comes back from 
   });
 });
 
+Deno.test("a removal that was announced is finished by the next start, and one that cannot be is an error", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("content");
+    world.store.removals.announce(file.fileId, "deleted");
+    assert.equal(world.holdings().length, 1, "it is not carried out by that");
+    world.crash();
+    await world.start();
+    assert.deepEqual(world.holdings(), []);
+    assert.deepEqual(world.store.removals.ids(), [file.fileId]);
+    const { file: other } = await world.keep("other");
+    const { journal } = world.store;
+    for (
+      const [code, refuses] of [["not-writable", true], ["no-space", false]] as const
+    ) {
+      const append = journal.append.bind(journal);
+      journal.append = () => {
+        throw new StorageError(code, "no line can be written");
+      };
+      const announce = () => world.store.removals.announce(other.fileId, "deleted");
+      if (refuses) assert.throws(announce, /no line/);
+      else announce();
+      journal.append = append;
+    }
+    world.store.removals.announce(other.fileId, "deleted");
+    await world.store.trash(other.fileId, "deleted");
+    assert.deepEqual(world.store.removals.ids().length, 2);
+    world.store.removals.announce("0".repeat(64), "deleted"); // not held: nothing to write down
+  });
+});
+
 Deno.test("a restored file whose name was taken meanwhile gets another, and both stay", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("old");
