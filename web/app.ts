@@ -9,6 +9,7 @@ import { createLegacyApi, legacyErrors, legacyStats } from "./legacy.ts";
 import { type Env, Login, loginGuard } from "./login.ts";
 import { Metrics } from "./metrics.ts";
 import { problem } from "./problem.ts";
+import { visible } from "../protocol/text.ts";
 import type { View } from "./view.ts";
 
 export interface AppOptions {
@@ -65,17 +66,36 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
     const { serveMetrics } = await import("./exposition.ts");
     return await serveMetrics(c, metrics, view);
   });
-  app.notFound((c) =>
-    problem(
+  app.notFound((c) => {
+    const methods = methodsOf(app, c.req.path);
+    if (methods.length > 0 && !methods.includes(c.req.method)) {
+      const allow = methods.join(", ");
+      const detail = `This address does not take ${visible(c.req.method, 20)}`;
+      return problem(c, 405, detail, `It takes ${allow}; /api/docs tells what for`, { allow });
+    }
+    return problem(
       c,
       404,
       "There is nothing at this address",
       "The pages are / and /stats, the API begins at /api/v1/status and is described at /api/docs",
-    )
-  );
+    );
+  });
   app.onError((error, c) => {
     onError(error);
     return problem(c, 500, "The peer made a mistake and goes on", "Its log says which");
   });
   return app;
+}
+
+/** What an address takes (RFC 9110, 15.5.6): the methods of the routes whose path it fits. */
+function methodsOf(app: Hono<Env>, path: string): string[] {
+  const parts = path.split("/");
+  const fits = (pattern: string) => {
+    const wanted = pattern.split("/");
+    return wanted.length === parts.length &&
+      wanted.every((part, i) => part === parts[i] || part === "*" || part.startsWith(":"));
+  };
+  const methods = app.routes.filter((route) => route.method !== "ALL" && fits(route.path))
+    .map(({ method }) => method);
+  return [...new Set(methods.flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]))];
 }

@@ -24,7 +24,11 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
   const { file, sizeBytes } = content;
   // The id names the content, so it never changes.
   const etag = `"${file.fileId}"`;
-  const modifiedSeconds = timestampSeconds(file.timestamp);
+  const toldSeconds = timestampSeconds(file.timestamp);
+  // A time that is still to come says nothing about when it was modified (RFC 9110, 8.8.2.1).
+  const modifiedSeconds = toldSeconds !== undefined && toldSeconds <= view.status().now
+    ? toldSeconds
+    : undefined;
   const modified = modifiedSeconds === undefined
     ? undefined
     : new Date(Math.floor(modifiedSeconds) * 1000).toUTCString();

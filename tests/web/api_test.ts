@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { parseJson } from "../../protocol/message.ts";
 import { NumberText } from "../../protocol/text.ts";
-import { appOver, fileOf, NOW, peerOf } from "./fixture.ts";
+import { appOver, BEARER, fileOf, NOW, peerOf } from "./fixture.ts";
 
 const held = (file = fileOf()) => ({ file, held: true, holders: ["us", "bob"] });
 
@@ -177,6 +177,26 @@ Deno.test("names and owners of any kind are data in JSON, and the answer is ASCI
   assert.ok(!/[^ -~]/.test(text));
   const { files: [file] } = JSON.parse(text);
   assert.deepEqual([file.file_name, file.file_owner], [name, "__proto__"]);
+});
+
+Deno.test("an address that does not take a method says which it takes", async () => {
+  const { request } = appOver();
+  const id = "0".repeat(64);
+  const table = [
+    ["POST", "/api/v1/status", "GET, HEAD"],
+    ["DELETE", "/browser/live.js", "GET, HEAD"],
+    ["PATCH", `/api/v1/files/${id}`, "GET, HEAD, DELETE"],
+    ["GET", `/api/v1/files/${id}/restore`, "POST"],
+    ["PUT", "/", "GET, HEAD"],
+  ] as const;
+  for (const [method, path, allow] of table) {
+    const response = await request(path, { method, headers: BEARER });
+    assert.deepEqual([response.status, response.headers.get("allow")], [405, allow], path);
+    assert.match((await response.json()).hint, /^It takes /);
+  }
+  for (const path of ["/nothing", "/api/v1/nothing", `/api/v1/files/${id}/content/more`]) {
+    assert.equal((await request(path, { method: "POST", headers: BEARER })).status, 404, path);
+  }
 });
 
 Deno.test("what is not there is 404, with words for the person who asked", async () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { attachment, rangeOf } from "../../web/content.ts";
-import { appOver, appWithFile } from "./fixture.ts";
+import { appOver, appWithFile, NOW } from "./fixture.ts";
 
 const TEN = new TextEncoder().encode("0123456789");
 
@@ -122,6 +122,18 @@ Deno.test("a condition that does not hold is 412, and says so as every error doe
     assert.deepEqual([response.status, get("content-type")], [412, "application/problem+json"]);
     assert.ok(JSON.parse(body).hint);
     assert.equal(get("content-range"), null);
+  }
+});
+
+Deno.test("a time that is still to come is not told as that of a modification", async () => {
+  for (const [seconds, isTold] of [[NOW, true], [NOW + 60, false]] as const) {
+    const timestamp = { text: String(seconds), quoted: false };
+    const app = appWithFile(TEN, { timestamp });
+    const modified = (await app.request(app.path)).headers.get("last-modified");
+    assert.equal(modified, isTold ? new Date(NOW * 1000).toUTCString() : null);
+    const since = { "if-modified-since": new Date((NOW + 999) * 1000).toUTCString() };
+    const { status } = await app.request(app.path, { headers: since });
+    assert.equal(status, isTold ? 304 : 200);
   }
 });
 
