@@ -1,7 +1,7 @@
 // The page of a made-up peer, served on a port of this machine: whatever a network could be like, at once.
 
 import { appOver, fileOf, type Made, type Parts, peerOf, STATUS, TOKEN } from "../web/fixture.ts";
-import type { ViewedFile, ViewedPeer, ViewedTransfer } from "../../web/view.ts";
+import type { ViewedEvent, ViewedFile, ViewedPeer, ViewedTransfer } from "../../web/view.ts";
 import { fileJson, peerJson, statusJson, transferJson } from "../../web/api/listing.ts";
 import { asciiJson } from "../../protocol/text.ts";
 
@@ -9,6 +9,9 @@ export class Served implements AsyncDisposable {
   readonly base: string;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #ticking: ReturnType<typeof setInterval>;
+  /** What was told while nobody watched: rows of the server stand there before the page's own connection does. */
+  readonly #untold: ViewedEvent[] = [];
+  readonly #telling: ReturnType<typeof setInterval>;
   isTicking = true;
   #serial = 0;
 
@@ -16,10 +19,11 @@ export class Served implements AsyncDisposable {
     this.#server = server;
     // As a real peer does; a page that hears nothing takes its peer for gone.
     this.#ticking = setInterval(() => {
-      if (this.isTicking) {
+      if (this.isTicking && made.watchers.size > 0) {
         this.tell("status", statusJson({ ...STATUS, now: Date.now() / 1000, ...parts.status }));
       }
     }, 1_000);
+    this.#telling = setInterval(() => this.#flush(), 20);
     this.base = `http://127.0.0.1:${server.addr.port}`;
   }
 
@@ -41,13 +45,20 @@ export class Served implements AsyncDisposable {
     return `${this.base}/#token=${TOKEN}`;
   }
 
-  /** Tells who watches. */
+  /** Tells who watches, or who will. */
   tell(
     type: "files" | "peers" | "status" | "transfers" | "reset",
     change: Parameters<typeof asciiJson>[0],
   ): void {
-    const event = { id: `e-${++this.#serial}`, type, data: asciiJson(change) };
-    for (const { tell } of this.made.watchers) tell(event);
+    this.#untold.push({ id: `e-${++this.#serial}`, type, data: asciiJson(change) });
+    this.#flush();
+  }
+
+  #flush(): void {
+    if (this.made.watchers.size === 0) return;
+    for (const event of this.#untold.splice(0)) {
+      for (const { tell } of this.made.watchers) tell(event);
+    }
   }
 
   tellFiles(changed: readonly ViewedFile[], removed: readonly string[] = []): void {
@@ -64,6 +75,7 @@ export class Served implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#ticking);
+    clearInterval(this.#telling);
     for (const { end } of this.made.watchers) end();
     await this.#server.shutdown();
   }
