@@ -31,9 +31,8 @@ export class Removals {
    */
   announce(fileId: string, why: Removal["why"]): void {
     if (!this.shelf.get(fileId)) return;
-    const unixSeconds = Math.round(this.options.now() / 1000);
     try {
-      this.shelf.journal.append([{ op: "remove", fileId, why, unixSeconds }]);
+      this.shelf.journal.append([this.#record(fileId, why)]);
     } catch (error) {
       if (asStorageError(error, "").code !== "no-space") throw error;
     }
@@ -60,8 +59,7 @@ export class Removals {
     if (!shelved) return;
     try {
       checkFolders(this.layout);
-      const unixSeconds = Math.round(this.options.now() / 1000);
-      const record = { op: "remove", fileId, why, unixSeconds } as const;
+      const record = this.#record(fileId, why); // also where it was announced: twice is as good as once
       const { diskName } = shelved.placement;
       const shared = this.shelf.idsAt(diskName).length > 1;
       if (this.#noted(record)) await this.#trash.put(shelved, !shared);
@@ -76,6 +74,10 @@ export class Removals {
       this.#untrashed.set(fileId, why);
       throw error;
     }
+  }
+
+  #record(fileId: string, why: Removal["why"]): JournalRecord {
+    return { op: "remove", fileId, why, unixSeconds: Math.round(this.options.now() / 1000) };
   }
 
   /** Whether it stands in the journal now; false when the disk is full and nothing in the trash gives room. */

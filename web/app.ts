@@ -1,8 +1,9 @@
 // The web of the peer: pages and API over the view. No port, no clock of its own; tests call `request`. Pages, what
 // they load, and the text for Prometheus come into memory with the first request for them: most peers have no browser.
 
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { compress } from "hono/compress";
+import { methodNotAllowed } from "hono/method-not-allowed";
 import { createApi, document } from "./api/api.ts";
 import { crossSiteGuard, hostGuard, lengthOfHead, securityHeaders } from "./guard.ts";
 import { createLegacyApi, legacyErrors, legacyStats } from "./legacy.ts";
@@ -43,6 +44,7 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
   // Text of our own only: content of files travels as it is, with its length, and events at once.
   for (const path of [...PAGES, ...ASSETS, "/api/v1/files"]) app.use(path, compress());
   app.use("/api/*", legacyErrors);
+  app.use(methodNotAllowed({ app, onMethodNotAllowed: notAllowed }));
   app.use(hostGuard(() => view.hostNames));
   app.use(crossSiteGuard);
   app.get("/healthz", (c) => c.json({ status: "ok" }));
@@ -66,20 +68,14 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
     const { serveMetrics } = await import("./exposition.ts");
     return await serveMetrics(c, metrics, view);
   });
-  app.notFound((c) => {
-    const methods = methodsOf(app, c.req.path);
-    if (methods.length > 0 && !methods.includes(c.req.method)) {
-      const allow = methods.join(", ");
-      const detail = `This address does not take ${visible(c.req.method, 20)}`;
-      return problem(c, 405, detail, `It takes ${allow}; /api/docs tells what for`, { allow });
-    }
-    return problem(
+  app.notFound((c) =>
+    problem(
       c,
       404,
       "There is nothing at this address",
       "The pages are / and /stats, the API begins at /api/v1/status and is described at /api/docs",
-    );
-  });
+    )
+  );
   app.onError((error, c) => {
     onError(error);
     return problem(c, 500, "The peer made a mistake and goes on", "Its log says which");
@@ -87,15 +83,8 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
   return app;
 }
 
-/** What an address takes (RFC 9110, 15.5.6): the methods of the routes whose path it fits. */
-function methodsOf(app: Hono<Env>, path: string): string[] {
-  const parts = path.split("/");
-  const fits = (pattern: string) => {
-    const wanted = pattern.split("/");
-    return wanted.length === parts.length &&
-      wanted.every((part, i) => part === parts[i] || part === "*" || part.startsWith(":"));
-  };
-  const methods = app.routes.filter((route) => route.method !== "ALL" && fits(route.path))
-    .map(({ method }) => method);
-  return [...new Set(methods.flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]))];
+function notAllowed(c: Context, methods: readonly string[]): Response {
+  const allow = methods.join(", ");
+  const detail = `This address does not take ${visible(c.req.method, 20)}`;
+  return problem(c, 405, detail, `It takes ${allow}; /api/docs tells what for`, { allow });
 }
