@@ -2,11 +2,12 @@
 // same bytes over TCP in the same run: the ratio holds on a noisy machine where seconds do not.
 // `deno task bench transfer [MiB] [rounds]`; prints one line a round and the medians.
 
+import { COMMAND } from "../tests/process/program.ts";
+
 const MIB = 1024 * 1024;
 const [, sizeText = "1024", roundsText = "3"] = Deno.args;
 const sizeBytes = Number(sizeText) * MIB;
 const rounds = Number(roundsText);
-const main = new URL("../main.ts", import.meta.url).pathname;
 
 interface Figures {
   readonly seconds: number;
@@ -42,9 +43,9 @@ class Program {
   readonly #process: Deno.ChildProcess;
   #output = "";
   constructor(args: string[]) {
-    const permissions = ["net", "read", "write", "env"].map((name) => `--allow-${name}`);
-    this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", ...permissions, "--allow-sys=hostname,networkInterfaces,statfs", main, ...args],
+    const [executable, ...first] = COMMAND;
+    this.#process = new Deno.Command(executable!, {
+      args: [...first, ...args],
       stdin: "null",
       stdout: "piped",
       stderr: "inherit",

@@ -1,11 +1,14 @@
 // What HTTP costs: a large upload and downloads of it by curl, with the peak of the process's memory, and a plain
-// `Deno.serve` beside it in the same rounds. `deno task bench web [MiB] [rounds]`.
+// `Deno.serve` beside it in the same rounds. `deno task bench web [MiB] [rounds] [executable]`: of the program as
+// `deno task start` runs it, or of what `deno task compile` made.
 
+import { resolve } from "node:path";
 import { Folder } from "../tests/process/folder.ts";
 import { Program } from "../tests/process/program.ts";
 
 const mib = Number(Deno.args[1] ?? 1024);
 const rounds = Number(Deno.args[2] ?? 3);
+const executable = Deno.args[3];
 
 async function shell(command: string): Promise<string> {
   const { code, stdout, stderr } = await new Deno.Command("bash", { args: ["-c", command] })
@@ -28,6 +31,7 @@ const peakMb = async (pid: number) =>
 await using folder = await Folder.make();
 await using program = await Program.peer("kashifm", ["--no-bootstrap", "--min-free", "0"], {
   cwd: folder.path,
+  ...(executable !== undefined && { command: [resolve(executable)] }),
 });
 const [, token] = await program.waitForLine(/#token=([\w-]+)/);
 const base = `http://127.0.0.1:${program.httpPort}/api/v1`;

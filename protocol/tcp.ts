@@ -25,9 +25,64 @@ let lastTurnMs = 0;
  * fast stream would keep timers, other connections and answers waiting until its end (measured: 0.7 s a GiB).
  */
 async function turn(): Promise<void> {
-  if (performance.now() - lastTurnMs < TURN_MS) return;
   await new Promise<void>((go) => setImmediate(go));
   lastTurnMs = performance.now();
+}
+
+const isTurnDue = () => performance.now() - lastTurnMs >= TURN_MS;
+
+/**
+ * One direction of a connection: what is under way in it, and until when. A stream sets its deadline anew for every
+ * piece, so the timer runs on, and looks when it fires whether the deadline moved: a timer, and what goes with it, made
+ * for each piece is more garbage than a large file can wait for the collector with.
+ */
+class Direction {
+  #acting: Promise<unknown> | undefined;
+  #fail: (reason: unknown) => void = () => {};
+  #untilMs = Infinity;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #firesMs = Infinity;
+  #isOver = false;
+
+  constructor(private readonly onLate: () => void) {}
+
+  /** What `acting` comes to, unless `end` comes before it. A later one takes the place of one that nobody waits for. */
+  async within<T>(timeoutMs: number, acting: Promise<T>): Promise<T> {
+    if (this.#isOver) return await acting;
+    this.#acting = acting;
+    const nowMs = performance.now();
+    this.#untilMs = nowMs + timeoutMs;
+    if (this.#untilMs < this.#firesMs) this.#start(nowMs, timeoutMs);
+    try {
+      return await new Promise<T>((done, fail) => {
+        this.#fail = fail;
+        acting.then(done, fail);
+      });
+    } finally {
+      if (this.#acting === acting) this.#untilMs = Infinity;
+    }
+  }
+
+  /** What is under way fails. */
+  end(reason: unknown): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#fail(reason);
+  }
+
+  #start(nowMs: number, timeoutMs: number): void {
+    clearTimeout(this.#timer);
+    this.#firesMs = nowMs + timeoutMs;
+    this.#timer = setTimeout(() => this.#look(), timeoutMs);
+  }
+
+  #look(): void {
+    this.#firesMs = Infinity;
+    if (this.#untilMs === Infinity) return; // the next one starts it again
+    const nowMs = performance.now();
+    if (this.#untilMs <= nowMs) this.onLate();
+    else this.#start(nowMs, this.#untilMs - nowMs);
+  }
 }
 
 /** One TCP connection, with deadlines. After a deadline passed, it is closed. */
@@ -35,8 +90,15 @@ export class Connection {
   readonly ip: string;
   #closed = false;
   #late = false;
+  readonly #reading = new Direction(() => this.giveUp());
+  readonly #writing = new Direction(() => this.giveUp());
   /** What the system still works on; the descriptor is free when there is nothing left. */
-  readonly #under = new Set<Promise<unknown>>();
+  #under = 0;
+  #onSettled: (() => void)[] = [];
+  readonly #ended = () => {
+    if (--this.#under > 0) return;
+    for (const tell of this.#onSettled.splice(0)) tell();
+  };
 
   constructor(readonly conn: Deno.TcpConn) {
     this.ip = canonicalIp(conn.remoteAddr.hostname) ?? conn.remoteAddr.hostname;
@@ -53,15 +115,15 @@ export class Connection {
 
   /** Bytes read into `buffer`, or null at the end. Throws `ProtocolError` "too-slow" after `timeoutMs`. */
   async read(buffer: Uint8Array, timeoutMs: number): Promise<number | null> {
-    await turn();
-    return await this.#within(timeoutMs, () => this.conn.read(buffer));
+    if (isTurnDue()) await turn();
+    return await this.#within(this.#reading, timeoutMs, () => this.conn.read(buffer));
   }
 
   /** Writes everything; throws `ProtocolError` "too-slow" when nothing at all was taken for `idleMs`. */
   async write(bytes: Uint8Array, idleMs: number): Promise<void> {
     for (let at = 0; at < bytes.length;) {
-      await turn();
-      at += await this.#within(idleMs, () => this.conn.write(bytes.subarray(at)));
+      if (isTurnDue()) await turn();
+      at += await this.#within(this.#writing, idleMs, () => this.conn.write(bytes.subarray(at)));
     }
   }
 
@@ -95,7 +157,7 @@ export class Connection {
    * descriptor beyond `close`, until the other side goes.
    */
   async settled(): Promise<void> {
-    while (this.#under.size > 0) await Promise.allSettled(this.#under);
+    if (this.#under > 0) await new Promise<void>((go) => this.#onSettled.push(go));
   }
 
   /** Closes it as a deadline would: what waits on it ends as too slow. */
@@ -104,6 +166,7 @@ export class Connection {
     this.close();
   }
 
+  /** What waits on it ends. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -112,27 +175,23 @@ export class Connection {
     } catch {
       // Closed by the system already.
     }
+    // Closing ends what is under way; but a pending write of Deno 2.7 only notices when the reader goes.
+    const reason = new Deno.errors.BadResource("The connection was closed");
+    this.#reading.end(reason);
+    this.#writing.end(reason);
   }
 
-  async #within<T>(timeoutMs: number, act: () => Promise<T>): Promise<T> {
-    // Closing ends what is under way; a pending write of Deno 2.7 only notices when the reader goes.
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      this.giveUp();
-      late.reject(new Deno.errors.TimedOut("Deadline passed"));
-    }, timeoutMs);
+  async #within<T>(direction: Direction, timeoutMs: number, act: () => Promise<T>): Promise<T> {
     try {
       const acting = act();
-      this.#under.add(acting);
-      acting.finally(() => this.#under.delete(acting)).catch(() => {}); // told below
-      return await Promise.race([acting, late.promise]);
+      this.#under++;
+      acting.then(this.#ended, this.#ended);
+      return await direction.within(timeoutMs, acting);
     } catch (cause) {
       if (!this.#late) throw cause;
       throw new ProtocolError("too-slow", "Nothing moved on the connection before its deadline", {
         cause,
       });
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

@@ -60,7 +60,8 @@ async function* sources(): AsyncIterable<Source> {
     ]
   ) {
     for await (const { name, isFile } of Deno.readDir(new URL(folder, root))) {
-      if (!isFile || !/\.(ts|tsx|js)$/.test(name)) continue;
+      // The script of `deno task bundle` stands beside main.ts.
+      if (!isFile || !/\.(ts|tsx|js)$/.test(name) || name === "p2p-peer.js") continue;
       const path = folder + name;
       yield { path, text: await Deno.readTextFile(new URL(path, root)) };
     }
@@ -158,6 +159,31 @@ Deno.test("Only two files touch TCP sockets: one listens, one dials", async () =
   assert.deepEqual(found.sort(), ["protocol/dialer.ts", "protocol/tcp.ts"]);
 });
 
+Deno.test("Nothing that the program loads asks Intl, whose tables cost it 6 MB of memory", async () => {
+  const texts = new Map<string, string>();
+  for await (const { path, text } of sources()) texts.set(path, text);
+  // Browser code is sent, not run, but for the modules that the program shares with it.
+  const shared = new Set<string>();
+  const share = (from: string) => {
+    for (const target of importsOf(texts.get(from)!)) {
+      if (!/^\.\.?\/.*\.js$/.test(target)) continue;
+      const reached = new URL(target, new URL(from, root)).href.slice(root.href.length);
+      if (from === "web/assets.ts" || shared.has(reached)) continue;
+      shared.add(reached);
+      share(reached);
+    }
+  };
+  for (const path of texts.keys()) if (!path.startsWith("web/browser/")) share(path);
+  assert.ok(shared.has("web/browser/words.js"));
+  for (const [path, text] of texts) {
+    if (path.startsWith("web/browser/") && !shared.has(path)) continue;
+    const asked = codeOf(text).match(/\bIntl\.|\.toLocale\w*\(|\.localeCompare\(/g) ?? [];
+    // The one date in the reader's own form is made by the first who asks, and the program never does.
+    assert.deepEqual(asked, path === "web/browser/words.js" ? ["Intl."] : [], path);
+  }
+  assert.match(texts.get("web/browser/words.js")!, /^ {2}exact \?\?= new Intl\.DateTimeFormat/m);
+});
+
 Deno.test("Every file says in its first lines what it is for", async () => {
   for await (const { path, text } of sources()) {
     const lines = text.split("\n");
@@ -176,9 +202,13 @@ Deno.test("Tasks have permissions by name, and only those that must may run proc
     assert.doesNotMatch(command, /--allow-all|-A\b|--allow-ffi/, name);
     if (!mayRun.includes(name)) assert.doesNotMatch(command, /--allow-run/, name);
   }
-  for (const name of ["start", "dev", "dummy"]) {
-    const words = (tasks[name] as string).split(" ").filter((word) => word.startsWith("--"));
+  const flags = "--v8-flags=--max-semi-space-size=1,--no-opt"; // docs/BENCHMARKS.md says why
+  for (const name of ["start", "dev", "dummy", "compile"]) {
+    const words = (tasks[name] as string).split(" ").filter((word) =>
+      /^--(allow|v8-flags)/.test(word)
+    );
     assert.deepEqual(words, [
+      flags,
       "--allow-net",
       "--allow-read",
       "--allow-write",

@@ -9,21 +9,18 @@ import { until } from "../until.ts";
 /** Generous, because the tests share slow machines; what is waited for takes a fraction of a second. */
 export const DEADLINE_MS = 30_000;
 
-const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 /** Lines shown in error messages, from the beginning and from the end. */
 const SHOWN_LINES = 30;
 
-/** What stands before the arguments of the program, first the executable. */
-export const COMMAND: readonly string[] = [
-  Deno.execPath(),
-  "run",
-  "--allow-net",
-  "--allow-read",
-  "--allow-write",
-  "--allow-env",
-  "--allow-sys=hostname,networkInterfaces,statfs",
-  MAIN,
-];
+/** What stands before the arguments of the program, first the executable: what `deno task start` runs. */
+export const COMMAND: readonly string[] = await startCommand();
+
+async function startCommand(): Promise<string[]> {
+  const config = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
+  const [, ...words] = (config.tasks.start as string).split(" ");
+  const main = new URL(`../../${words.pop()}`, import.meta.url);
+  return [Deno.execPath(), ...words, fileURLToPath(main)];
+}
 
 export interface FileRow {
   readonly file_id: string;

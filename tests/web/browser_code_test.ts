@@ -30,6 +30,13 @@ Deno.test("sizes, durations, addresses and names read as they do at the prompt",
   }
 });
 
+Deno.test("counts read as the browser itself would write them", () => {
+  fc.assert(fc.property(fc.maxSafeNat(), (count) => {
+    strictEqual(words.countText(count), count.toLocaleString("en"));
+  }));
+  strictEqual(words.plural(1_000, "file"), "1,000 files");
+});
+
 Deno.test("progress has its unit once where it is the same, times are relative and dates when they are to come", () => {
   strictEqual(words.progressText(12_400_000, 80_000_000), "12.4 of 80.0 MB");
   strictEqual(words.progressText(900_000, 80_000_000), "900 kB of 80.0 MB");

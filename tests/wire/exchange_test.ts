@@ -202,6 +202,7 @@ for (const size of [0, 1, 4096, 256 * 1024, 256 * 1024 + 1, 3_000_001]) {
       requestFile(ends.connection, file.fileId, ext, sink, { ...limits, idleTimeoutMs: 10_000 }),
       far.read(request, 10_000).then(() => sendFile(far, file, reader(whole), ext, 10_000)),
     ]);
+    far.close();
     assert.equal(answer.outcome, "content");
     let at = 0;
     for (const chunk of sink.chunks) {

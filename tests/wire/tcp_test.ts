@@ -177,6 +177,71 @@ Deno.test("A read that brings nothing before its deadline ends the connection", 
   assert.equal(connection.closed, true);
 });
 
+Deno.test("The deadline counts from the last piece, and again after a pause in which nobody read", async () => {
+  using server = holding();
+  const far = await connect(server.listener.port);
+  await until("it is served", () => server.served.length === 1);
+  const { connection } = server.served[0]!;
+  const buffer = new Uint8Array(1);
+  const timeoutMs = 1_500;
+  const beganMs = performance.now();
+  // Twice as long as the deadline in all; the pause comes when the timer of the first pieces has run out.
+  for (const waitMs of [400, 400, 400, 400, 1_600, 400, 400]) {
+    const reading = waitMs > timeoutMs ? undefined : connection.read(buffer, timeoutMs);
+    await new Promise((go) => setTimeout(go, waitMs));
+    await far.write(new Uint8Array(1));
+    assert.equal(await (reading ?? connection.read(buffer, timeoutMs)), 1);
+  }
+  assert.ok(performance.now() - beganMs > 2 * timeoutMs);
+  await assert.rejects(
+    connection.read(buffer, timeoutMs),
+    (error) => error instanceof ProtocolError && error.reason === "too-slow",
+  );
+  far.close();
+});
+
+Deno.test("A shorter deadline counts though a longer one was set before", async () => {
+  using server = holding();
+  const far = await connect(server.listener.port);
+  await until("it is served", () => server.served.length === 1);
+  const { connection } = server.served[0]!;
+  await far.write(new Uint8Array(1));
+  assert.equal(await connection.read(new Uint8Array(1), 3_600_000), 1);
+  await assert.rejects(connection.read(new Uint8Array(1), 50), ProtocolError);
+  far.close();
+});
+
+Deno.test("A read that nobody waits for any more does not lift the deadline of the one after it", async () => {
+  using server = holding();
+  const far = await connect(server.listener.port);
+  await until("it is served", () => server.served.length === 1);
+  const { connection } = server.served[0]!;
+  const abandoned = connection.read(new Uint8Array(1), 3_600_000);
+  const waiting = connection.read(new Uint8Array(1), 300);
+  await far.write(new Uint8Array(1));
+  assert.equal(await abandoned, 1);
+  await assert.rejects(waiting, ProtocolError);
+  far.close();
+});
+
+Deno.test("Closing ends what waits, and is no deadline", async () => {
+  using server = holding();
+  const far = await connect(server.listener.port);
+  await until("it is served", () => server.served.length === 1);
+  const { connection } = server.served[0]!;
+  const waiting = [
+    connection.read(new Uint8Array(1), 3_600_000),
+    connection.write(new Uint8Array(64 * 1024 ** 2), 3_600_000),
+  ];
+  await new Promise((go) => setTimeout(go, 50));
+  connection.close();
+  for (const ended of waiting) {
+    await assert.rejects(ended, (error) => !(error instanceof ProtocolError));
+  }
+  await assert.rejects(connection.read(new Uint8Array(1), 3_600_000));
+  far.close();
+});
+
 Deno.test("A reader that takes nothing is given up, and what was written is bounded", async () => {
   using server = holding();
   const silent = await connect(server.listener.port);

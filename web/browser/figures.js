@@ -4,7 +4,15 @@
 import { byId, colour, setText } from "./dom.js";
 import { live, when } from "./live.js";
 import { copy } from "./actions.js";
-import { addressText, durationText, plural, rateText, sizeText, stateText } from "./words.js";
+import {
+  addressText,
+  countText,
+  durationText,
+  plural,
+  rateText,
+  sizeText,
+  stateText,
+} from "./words.js";
 
 const SPARK_SECONDS = 60;
 /** Below this much room somebody should do something. */
@@ -17,9 +25,9 @@ function draw() {
   byId("state-dot").className = `dot ${kind}`;
   setText(byId("state-words"), words);
   setText(byId("uptime"), `up ${durationText(status.uptime_seconds)}`);
-  setText(byId("held"), status.files.held.toLocaleString("en"));
-  setText(byId("known"), status.files.known.toLocaleString("en"));
-  setText(byId("peers-alive"), status.peers.toLocaleString("en"));
+  setText(byId("held"), countText(status.files.held));
+  setText(byId("known"), countText(status.files.known));
+  setText(byId("peers-alive"), countText(status.peers));
   setText(byId("peers-words"), status.peers === 1 ? "peer" : "peers");
   const last = live.rates.all.at(-1);
   setText(byId("rate-in"), rateText(last?.in ?? 0));

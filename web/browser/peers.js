@@ -4,7 +4,15 @@
 import { byId, h, put, setText } from "./dom.js";
 import { copy } from "./actions.js";
 import { live, nowSeconds, when } from "./live.js";
-import { addressText, agoText, durationText, exactText, startLine, visible } from "./words.js";
+import {
+  addressText,
+  agoText,
+  countText,
+  durationText,
+  exactText,
+  startLine,
+  visible,
+} from "./words.js";
 
 /** @typedef {import("./types.d.ts").PeerRow} PeerRow */
 
@@ -98,7 +106,7 @@ function peerRow() {
     if (seenAt !== peer.last_seen) seen.title = exactText(peer.last_seen);
     seenAt = peer.last_seen;
     element.classList.toggle("quiet-row", quiet);
-    setText(files, peer.files.toLocaleString("en"));
+    setText(files, countText(peer.files));
     setText(kind, peer.extended ? "new" : "older");
     kind.title = peer.extended
       ? "It speaks the extensions of the protocol"
