@@ -32,7 +32,7 @@ Deno.test("sizes, durations, addresses and names read as they do at the prompt",
 
 Deno.test("counts read as the browser itself would write them", () => {
   fc.assert(fc.property(fc.maxSafeNat(), (count) => {
-    strictEqual(words.countText(count), count.toLocaleString("en"));
+    strictEqual(words.numberText(count), count.toLocaleString("en"));
   }));
   strictEqual(words.plural(1_000, "file"), "1,000 files");
 });

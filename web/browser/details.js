@@ -9,7 +9,7 @@ import { fetchOf } from "./filerow.js";
 import { live, nowSeconds, when } from "./live.js";
 import { closeFile, place } from "./place.js";
 import { pipsText, safetyKind, safetyText } from "./safety.js";
-import { agoText, countText, exactText, plural, sizeText, visible } from "./words.js";
+import { agoText, exactText, numberText, plural, sizeText, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
 
@@ -92,7 +92,7 @@ function fill(file) {
         `${sizeText(bytesOf(file))}${
           file.size_bytes === undefined
             ? ", as its owner told it"
-            : ` (${countText(file.size_bytes)} bytes)`
+            : ` (${numberText(file.size_bytes)} bytes)`
         }`,
       ),
       ...fact("Owner", visible(file.file_owner)),

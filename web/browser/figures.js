@@ -6,8 +6,8 @@ import { live, when } from "./live.js";
 import { copy } from "./actions.js";
 import {
   addressText,
-  countText,
   durationText,
+  numberText,
   plural,
   rateText,
   sizeText,
@@ -25,9 +25,9 @@ function draw() {
   byId("state-dot").className = `dot ${kind}`;
   setText(byId("state-words"), words);
   setText(byId("uptime"), `up ${durationText(status.uptime_seconds)}`);
-  setText(byId("held"), countText(status.files.held));
-  setText(byId("known"), countText(status.files.known));
-  setText(byId("peers-alive"), countText(status.peers));
+  setText(byId("held"), numberText(status.files.held));
+  setText(byId("known"), numberText(status.files.known));
+  setText(byId("peers-alive"), numberText(status.peers));
   setText(byId("peers-words"), status.peers === 1 ? "peer" : "peers");
   const last = live.rates.all.at(-1);
   setText(byId("rate-in"), rateText(last?.in ?? 0));

@@ -7,7 +7,7 @@ import { bytesOf, secondsOf } from "./filelist.js";
 import { live, NEW_MS, nowSeconds } from "./live.js";
 import { place } from "./place.js";
 import { holdersText, pipsText, safetyKind, safetyText } from "./safety.js";
-import { addressText, agoText, countText, exactText, sizeText, visible } from "./words.js";
+import { addressText, agoText, exactText, numberText, sizeText, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
 
@@ -56,7 +56,7 @@ export function fileRow(fileId) {
     setText(size, sizeText(bytesOf(file)));
     size.title = file.size_bytes === undefined
       ? "as the owner told it"
-      : `${countText(file.size_bytes)} bytes`;
+      : `${numberText(file.size_bytes)} bytes`;
     setText(owner, visible(file.file_owner, 40));
     owner.title = visible(file.file_owner);
     time.title = exactText(secondsOf(file));

@@ -8,7 +8,7 @@ import { emptyText, fileRow } from "./filerow.js";
 import { drawTools, startTools } from "./filetools.js";
 import { live, MAX_FILES, when } from "./live.js";
 import { go, place } from "./place.js";
-import { countText, plural } from "./words.js";
+import { numberText, plural } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
 
@@ -71,11 +71,11 @@ function draw() {
 /** @param {number} fits @param {string} key */
 function countText(fits, key) {
   const total = found.key === key ? found.total : fits;
-  const known = countText(live.known);
-  if (total > fits) return `the first ${countText(fits)} of ${plural(total, "file")}`;
+  const known = numberText(live.known);
+  if (total > fits) return `the first ${numberText(fits)} of ${plural(total, "file")}`;
   if (fits === live.known) return plural(live.known, "file");
   return key === WHOLE && live.known > MAX_FILES
-    ? `the newest ${countText(fits)} of ${known} files; search finds all`
+    ? `the newest ${numberText(fits)} of ${known} files; search finds all`
     : `${plural(fits, "file")} of ${known}`;
 }
 

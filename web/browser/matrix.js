@@ -6,7 +6,7 @@ import { byId, colour, h, put, setText } from "./dom.js";
 import { live, when } from "./live.js";
 import { go } from "./place.js";
 import { holdersText, isAtRisk, safetyText } from "./safety.js";
-import { countText, plural, visible } from "./words.js";
+import { numberText, plural, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
 
@@ -140,7 +140,7 @@ function tell(all, shown) {
   setText(
     byId("matrix-more"),
     shown < all.length
-      ? `The ${countText(shown)} with the fewest holders of ${plural(all.length, "file")}`
+      ? `The ${numberText(shown)} with the fewest holders of ${plural(all.length, "file")}`
       : "",
   );
   canvas.setAttribute(

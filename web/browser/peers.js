@@ -7,9 +7,9 @@ import { live, nowSeconds, when } from "./live.js";
 import {
   addressText,
   agoText,
-  countText,
   durationText,
   exactText,
+  numberText,
   startLine,
   visible,
 } from "./words.js";
@@ -106,7 +106,7 @@ function peerRow() {
     if (seenAt !== peer.last_seen) seen.title = exactText(peer.last_seen);
     seenAt = peer.last_seen;
     element.classList.toggle("quiet-row", quiet);
-    setText(files, countText(peer.files));
+    setText(files, numberText(peer.files));
     setText(kind, peer.extended ? "new" : "older");
     kind.title = peer.extended
       ? "It speaks the extensions of the protocol"

@@ -72,11 +72,11 @@ export const shortId = (id) => id.length <= 12 ? id : `${id.slice(0, 6)}…${id.
  * `12,345`: a whole number, its thousands apart. Not by Intl, whose tables cost the program 5 MB for this alone.
  * @param {number} count from 0, below 2^53
  */
-export const countText = (count) => String(count).replace(/\B(?=(\d{3})+$)/g, ",");
+export const numberText = (count) => String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 
 /** `1 file`, `3 files`. @param {number} count @param {string} one @param {string} [many] */
 export const plural = (count, one, many = `${one}s`) =>
-  `${countText(count)} ${count === 1 ? one : many}`;
+  `${numberText(count)} ${count === 1 ? one : many}`;
 
 /** `a, b and c`. @param {readonly string[]} names */
 export function listText(names) {

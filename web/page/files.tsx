@@ -2,7 +2,7 @@
 
 import { pageOf } from "../api/listing.ts";
 import { turned } from "../browser/filelist.js";
-import { countText } from "../browser/words.js";
+import { numberText } from "../browser/words.js";
 import { Icon } from "./icons.tsx";
 import type { Props } from "./page.tsx";
 import { FileRow } from "./rows.tsx";
@@ -53,7 +53,7 @@ export function Files({ view, query, now }: Props) {
   return (
     <section id="files" aria-labelledby="files-title" data-panel="files">
       <h2 id="files-title">
-        Files <span id="file-count" class="quiet">{countText(page.total)}</span>
+        Files <span id="file-count" class="quiet">{numberText(page.total)}</span>
       </h2>
       <form id="find" role="search" method="get" action="/">
         <input type="hidden" name="sort" value={query.sort ?? "-time"} />

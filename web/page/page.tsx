@@ -6,7 +6,7 @@ import { addressText } from "../../protocol/address.ts";
 import { visible } from "../../protocol/text.ts";
 import { durationText, sizeText } from "../../protocol/words.ts";
 import type { Query } from "../api/listing.ts";
-import { countText, stateText } from "../browser/words.js";
+import { numberText, stateText } from "../browser/words.js";
 import type { View } from "../view.ts";
 import { Files } from "./files.tsx";
 import { Icon, IconSheet } from "./icons.tsx";
@@ -151,9 +151,9 @@ function Figures({ view }: Pick<Props, "view">) {
     <ul class="figures" aria-label="Figures">
       <li>
         <b>
-          <span id="held">{countText(files.held)}</span>
+          <span id="held">{numberText(files.held)}</span>
           <span class="of">
-            / <span id="known">{countText(files.known)}</span>
+            / <span id="known">{numberText(files.known)}</span>
           </span>
         </b>
         <span>
@@ -161,7 +161,7 @@ function Figures({ view }: Pick<Props, "view">) {
         </span>
       </li>
       <li>
-        <b id="peers-alive">{countText(peers)}</b>
+        <b id="peers-alive">{numberText(peers)}</b>
         <span id="peers-words">{peers === 1 ? "peer" : "peers"}</span>
       </li>
       <li class="rate">

@@ -6,7 +6,7 @@ import { durationText, sizeText } from "../../protocol/words.ts";
 import { timestampSeconds } from "../../protocol/fileid.ts";
 import { visible } from "../../protocol/text.ts";
 import { holdersText, pipsText, safetyKind, safetyText } from "../browser/safety.js";
-import { agoText, countText, isoText } from "../browser/words.js";
+import { agoText, isoText, numberText } from "../browser/words.js";
 import { transferText } from "../browser/transferwords.js";
 import type { TransferRow as TransferJson } from "../browser/types.d.ts";
 import type { ViewedFile, ViewedPeer } from "../view.ts";
@@ -68,7 +68,7 @@ export function PeerRow({ peer, now }: { readonly peer: ViewedPeer; readonly now
         <code>{visible(addressText(peer))}</code>
       </td>
       <td class="seen" title={isoText(peer.lastSeen)}>{agoText(peer.lastSeen, now)}</td>
-      <td class="num">{countText(peer.files)}</td>
+      <td class="num">{numberText(peer.files)}</td>
       <td class="kind">{peer.extended ? "new" : "older"}</td>
       <td class="refused">{peer.refused > 0 ? `${peer.refused} refused` : ""}</td>
     </tr>
