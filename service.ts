@@ -23,6 +23,8 @@ import { Store } from "./storage/store.ts";
 const SCAN_MS = 1_500;
 /** Work that repeats gets at most a twentieth of the time. */
 const SHARE_OF_TIME = 20;
+/** So many names of what is not shared stand in one line. */
+const NAMED = 5;
 /** metadata.json follows a change within this time. */
 const SNAPSHOT_MS = 150;
 /** A snapshot that failed is tried again after so long. */
@@ -197,7 +199,7 @@ export class Service {
     }
     const changes = await store.scan(this.#knowledge(), true);
     this.settling = changes.unsettled;
-    this.#noteUnreadable(changes);
+    this.#noteOthers(changes);
     // A peer that is killed again and again never stops in peace: its journal is shortened here.
     await store.tidy();
     node.dispatch({ kind: "held", files: [...store.held()], how: "loaded" });
@@ -234,7 +236,7 @@ export class Service {
       if (published.length > 0) {
         this.node.dispatch({ kind: "held", files: held(published), how: "published" });
       }
-      this.#noteUnreadable(changes);
+      this.#noteOthers(changes);
       soon = unsettled > 0;
     } catch (error) {
       this.#trouble(error);
@@ -272,10 +274,17 @@ export class Service {
     }
   }
 
-  #noteUnreadable({ unreadable }: Changes): void {
+  /** Says what lies in the folder and is not shared, and why. */
+  #noteOthers({ unreadable, passedOver }: Changes): void {
     for (const { name, text } of unreadable) {
       this.#trouble(new Error(`${name} is not shared: ${text}`));
     }
+    if (passedOver.length === 0) return;
+    const named = passedOver.slice(0, NAMED).map(({ name, what }) => `${name} (${what})`);
+    const rest = passedOver.length - named.length;
+    if (rest > 0) named.push(`${rest} more`);
+    const text = `Not shared: ${named.join(", ")}; only plain files directly in the folder are`;
+    this.options.onEvent({ name: "passed-over", text });
   }
 
   async #snapshot(): Promise<void> {

@@ -7,12 +7,12 @@ import type { Address } from "../protocol/address.ts";
 import { visible } from "../protocol/text.ts";
 import {
   addresses,
+  hosts,
   oneOf,
   type Raw,
   seconds,
   size,
   text,
-  texts,
   UsageError,
   whole,
   yes,
@@ -144,7 +144,7 @@ export const OPTIONS = {
     help: "a name under which browsers may reach the web pages; may be given several times",
     defaultText: "this machine's names and addresses",
     fallback: [],
-    parse: texts,
+    parse: hosts,
     repeatable: true,
   },
   webAuth: {

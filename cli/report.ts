@@ -111,6 +111,8 @@ export class Reporter {
         return this.#once(`${event.who} ${event.reason}`)
           ? [warning(`${visible(event.who)}: ${visible(event.text, 300)} [${event.reason}]`)]
           : [debug(`${visible(event.who)}: ${visible(event.text, 300)} [${event.reason}]`)];
+      case "passed-over":
+        return [info(visible(event.text, 2_000))];
       case "trouble":
         return this.#once(`trouble ${event.text}`)
           ? [{ level: "ERROR", text: visible(event.text, 2_000) }]

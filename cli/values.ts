@@ -96,4 +96,15 @@ export function texts(raw: Raw): string[] {
   return (Array.isArray(raw) ? raw : String(raw).split(",")).map(String).filter(Boolean);
 }
 
+/** Names that a browser may have in its address line. Throws `UsageError`. */
+export function hosts(raw: Raw): string[] {
+  return texts(raw).map((each) => {
+    const name = each.trim();
+    if (/^[\w.-]{1,253}$/.test(name)) return name;
+    throw new UsageError(
+      `must be a name such as files.example.org, no port and no path, got "${each}"`,
+    );
+  });
+}
+
 export const addresses = (raw: Raw): Address[] => texts(raw).map(addressOf);

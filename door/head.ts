@@ -35,11 +35,17 @@ export function requestHead(text: string, line: string): RequestHead {
   }
   const lengths: string[] = [];
   let isCoded = false;
+  let hosts = 0;
   for (const field of fields) {
     const [, name, value] = /^([^\s:]+):[ \t]*(.*?)[ \t]*$/.exec(field) ?? [];
     if (name === undefined) throw new BadHead("A header line has no name, or is a folded one");
     if (name.toLowerCase() === "content-length") lengths.push(value!);
     else if (name.toLowerCase() === "transfer-encoding") isCoded = true;
+    else if (name.toLowerCase() === "host") hosts++;
+  }
+  // RFC 9112, 3.2.
+  if (hosts > 1 || (hosts === 0 && request!.endsWith("1"))) {
+    throw new BadHead("A request has one Host header");
   }
   if (lengths.length > 1 || (lengths.length > 0 && isCoded)) {
     throw new BadHead("The length of the body is given more than once");

@@ -241,4 +241,5 @@ export type NodeEvent =
   | PeerEvent
   | { readonly name: "sent"; readonly what: Message["type"]; readonly to: Address }
   | { readonly name: "send-failed"; readonly what: Message["type"]; readonly text: string }
+  | { readonly name: "passed-over"; readonly text: string }
   | { readonly name: "trouble"; readonly text: string };

@@ -39,6 +39,8 @@ export interface Changes {
   unsettled: number;
   /** Names whose content could not be read, with the reason. */
   unreadable: { readonly name: string; readonly text: string }[];
+  /** What lies in the folder and is no plain file, told once for each. */
+  passedOver: { readonly name: string; readonly what: string }[];
   /** The folder had been removed, and was made anew. */
   isRemade?: boolean;
 }
@@ -66,6 +68,8 @@ export interface ReconcileOptions {
 export class Reconciler {
   /** What was seen and not taken yet. */
   readonly #looks = new Map<string, Look>();
+  /** What is no plain file, and was told. */
+  readonly #passedOver = new Set<string>();
   /** Files that were tried in vain, so that they are not hashed at each scan. */
   readonly #unrecognized = new Map<string, string>();
 
@@ -74,13 +78,28 @@ export class Reconciler {
   /** One look at the folder. `atStart`: files need not be seen twice, unless they changed just now. */
   async scan(knowledge: Knowledge, atStart = false): Promise<Changes> {
     const { dir, shelf, homes, now } = this.options;
-    const changes: Changes = { found: [], published: [], lost: [], unsettled: 0, unreadable: [] };
+    const changes: Changes = {
+      found: [],
+      published: [],
+      lost: [],
+      unsettled: 0,
+      unreadable: [],
+      passedOver: [],
+    };
     const present = new Map<string, Deno.FileInfo>();
+    const aside = new Map<string, string | undefined>();
     const known = new Set(shelf.names()); // what is shelved while we look is not missing
     for await (const entry of Deno.readDir(dir)) {
-      if (!entry.isFile || isOwnName(entry.name) || shelf.isReserved(entry.name)) continue;
-      const info = await lstatOrNothing(`${dir}/${entry.name}`);
+      if (isOwnName(entry.name) || shelf.isReserved(entry.name)) continue;
+      const info = entry.isFile ? await lstatOrNothing(`${dir}/${entry.name}`) : undefined;
       if (info?.isFile && isReadable(info)) present.set(entry.name, info);
+      else aside.set(entry.name, whyNot(entry, info));
+    }
+    for (const name of this.#passedOver) if (!aside.has(name)) this.#passedOver.delete(name);
+    for (const [name, what] of aside) {
+      if (what === undefined || this.#passedOver.has(name)) continue;
+      this.#passedOver.add(name);
+      changes.passedOver.push({ name, what });
     }
     for (const name of [...shelf.names()]) {
       if (!present.has(name) && !shelf.isReserved(name) && !(await this.#isThere(name))) {
@@ -320,6 +339,17 @@ class CandidateIndex {
 
 /** A file that nobody may read is as good as none, until somebody may again. */
 const isReadable = ({ mode }: Deno.FileInfo) => mode === null || (mode & 0o444) !== 0;
+
+/** Why an entry of the folder is not shared; undefined for a plain file that went meanwhile. */
+function whyNot(entry: Deno.DirEntry, info: Deno.FileInfo | undefined): string | undefined {
+  const { name, isFile, isDirectory, isSymlink } = entry;
+  if (isDirectory) return "a folder";
+  if (isSymlink) return "a link";
+  if (!isFile) return "no plain file";
+  if (info?.isFile) return "nobody may read it";
+  // Deno cannot open a file whose name is no UTF-8.
+  return name.includes("\ufffd") ? "a name that is not UTF-8" : undefined;
+}
 
 const mtimeOf = (info: Deno.FileInfo) => info.mtime?.getTime() ?? 0;
 

@@ -12,7 +12,7 @@ import {
   POSITIONALS,
   valueOf,
 } from "../../cli/options.ts";
-import { addressOf, type Raw, UsageError } from "../../cli/values.ts";
+import { addressOf, hosts, type Raw, UsageError } from "../../cli/values.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 
 const nowhere = { flags: {}, env: () => undefined, file: {} };
@@ -146,6 +146,13 @@ Deno.test("an address is a name or an IP address with a port", () => {
   assert.deepEqual(addressOf(" 127.0.0.1:65535 "), { host: "127.0.0.1", port: 65535 });
   for (const bad of ["", "x", "x:", "x:0", "x:65536", "x:1:2", "http://x:1", "[x]:1", "a b:1"]) {
     assert.throws(() => addressOf(bad), UsageError, bad);
+  }
+});
+
+Deno.test("a name for browsers is a name: no port, no path, no two in one", () => {
+  assert.deepEqual(hosts("files.example.org, lab-7"), ["files.example.org", "lab-7"]);
+  for (const bad of ["a b", "https://a.example", "a.example:80", "a/b", "*.a", "é"]) {
+    assert.throws(() => hosts(bad), /must be a name such as files\.example\.org/, bad);
   }
 });
 

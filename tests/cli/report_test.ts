@@ -45,6 +45,7 @@ function events(name: string): NodeEvent[] {
     { name: "deleted", file, by: "us-here-only" },
     { name: "copied", file, peerId: name },
     { name: "refused", who: name, reason: "not-json", text: name },
+    { name: "passed-over", text: name },
     { name: "trouble", text: name },
   ];
 }
@@ -106,8 +107,15 @@ Deno.test("requests both ways are told at INFO, failures to send at DEBUG, mista
     events("bob").map((event) => [event.name, one(event)[0]!.level]),
   );
   assert.deepEqual(
-    [levels.request, levels.sent, levels["send-failed"], levels.refused, levels.trouble],
-    ["INFO", "INFO", "DEBUG", "WARNING", "ERROR"],
+    [
+      levels.request,
+      levels.sent,
+      levels["send-failed"],
+      levels.refused,
+      levels["passed-over"],
+      levels.trouble,
+    ],
+    ["INFO", "INFO", "DEBUG", "WARNING", "INFO", "ERROR"],
   );
 });
 

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { BadHead, ChunkedBody, endOfHead, requestHead } from "../../door/head.ts";
 
-const read = (...lines: string[]) => requestHead(lines.join("\r\n") + "\r\n\r\n", "x: 1");
+const readAll = (lines: string[]) => requestHead(lines.join("\r\n") + "\r\n\r\n", "x: 1");
+const read = (first: string, ...lines: string[]) => readAll([first, "Host: h", ...lines]);
 
 Deno.test("the end of a head is found wherever the bytes were cut", () => {
   const bytes = new TextEncoder().encode("GET / HTTP/1.1\r\nHost: h\r\n\r\nGET");
@@ -16,9 +17,9 @@ Deno.test("the end of a head is found wherever the bytes were cut", () => {
 });
 
 Deno.test("a request without a length has no body, and gets its line behind the first", () => {
-  assert.deepEqual(read("GET /a HTTP/1.1", "Host: h"), {
+  assert.deepEqual(read("GET /a HTTP/1.1", "Accept: */*"), {
     body: 0,
-    text: "GET /a HTTP/1.1\r\nx: 1\r\nHost: h\r\n\r\n",
+    text: "GET /a HTTP/1.1\r\nx: 1\r\nHost: h\r\nAccept: */*\r\n\r\n",
   });
 });
 
@@ -34,7 +35,7 @@ Deno.test("behind a chunked body nothing follows, and the server is told so", ()
 });
 
 Deno.test("what can be read in two ways is refused", () => {
-  const bad: string[][] = [
+  const bad: [string, ...string[]][] = [
     ["GET /a HTTP/1.1", "Content-Length: 3", "Content-Length: 3"],
     ["GET /a HTTP/1.1", "Content-Length: 3", "Transfer-Encoding: chunked"],
     ["GET /a HTTP/1.1", "Content-Length: +3"],
@@ -43,15 +44,22 @@ Deno.test("what can be read in two ways is refused", () => {
     ["GET /a HTTP/1.1", "Content-Length: 0x3"],
     ["GET /a HTTP/1.1", "Content-Length: 9999999999999999"],
     ["GET /a HTTP/1.1", "Content-Length : 3"],
-    ["GET /a HTTP/1.1", "Host: h", " folded"],
+    ["GET /a HTTP/1.1", "Accept: a", " folded"],
     ["GET /a HTTP/1.1", "no colon"],
     ["GET /a b HTTP/1.1"],
     ["PRI * HTTP/2.0"],
-    ["GET /a HTTP/1.1\nHost: h"],
+    ["GET /a HTTP/1.1\nAccept: a"],
     ["GET /a"],
     [""],
   ];
   for (const lines of bad) assert.throws(() => read(...lines), BadHead, JSON.stringify(lines));
+});
+
+Deno.test("a request names its host once (RFC 9112, 3.2); one of HTTP/1.0 need not", () => {
+  assert.throws(() => readAll(["GET / HTTP/1.1", "Accept: */*"]), BadHead);
+  assert.throws(() => readAll(["GET / HTTP/1.1", "Host: a", "host: b"]), BadHead);
+  assert.throws(() => readAll(["GET / HTTP/1.0", "Host: a", "Host: a"]), BadHead);
+  assert.equal(readAll(["GET / HTTP/1.0", "Accept: */*"]).body, 0);
 });
 
 Deno.test("a chunked body ends where its last chunk and its trailers do, however it is cut", () => {

@@ -139,6 +139,7 @@ export class World {
       lost: [...first.lost, ...second.lost],
       unsettled: second.unsettled,
       unreadable: [...first.unreadable, ...second.unreadable],
+      passedOver: [...first.passedOver, ...second.passedOver],
     };
   }
 

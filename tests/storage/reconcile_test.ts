@@ -151,6 +151,35 @@ Deno.test("a file that was replaced by a link, a folder or a pipe is lost", asyn
   });
 });
 
+Deno.test("what lies in the folder and is no plain file is told once, with why, and again when it comes back", async () => {
+  await withWorld(async (world) => {
+    const path = (name: string) => `${world.dir}/${name}`;
+    await Deno.mkdir(path("photos"));
+    await Deno.mkdir(path(".git"));
+    await Deno.symlink("/etc/passwd", path("passwords"));
+    await run("mkfifo", path("pipe"));
+    await run("sh", "-c", `touch "$1/$(printf 'caf\\351')"`, "sh", world.dir);
+    await Deno.writeTextFile(path("closed"), "x", { mode: 0o000 });
+    await Deno.writeTextFile(path("\ufffd.txt"), "a sign that may stand in a name");
+    const { passedOver, published } = await world.settle();
+    assert.deepEqual(
+      new Map(passedOver.map(({ name, what }) => [name, what])),
+      new Map([
+        ["photos", "a folder"],
+        ["passwords", "a link"],
+        ["pipe", "no plain file"],
+        ["caf\ufffd", "a name that is not UTF-8"],
+        ["closed", "nobody may read it"],
+      ]),
+    );
+    assert.deepEqual(published.map(({ file }) => file.name), ["\ufffd.txt"]);
+    await Deno.remove(path("photos"));
+    assert.deepEqual((await world.look()).passedOver, []);
+    await Deno.mkdir(path("photos"));
+    assert.deepEqual((await world.look()).passedOver, [{ name: "photos", what: "a folder" }]);
+  });
+});
+
 Deno.test("a file renamed while the peer runs is found again under its id and owner", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
