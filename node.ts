@@ -13,7 +13,8 @@ import { encodeMessage, type FileRecord, type Message } from "./protocol/message
 import { Refusals } from "./protocol/refusals.ts";
 import { Peer } from "./protocol/peer.ts";
 import { Dialer, DialError } from "./protocol/dialer.ts";
-import { type Connection, Listener } from "./protocol/tcp.ts";
+import type { Connection } from "./protocol/connection.ts";
+import { Listener } from "./protocol/tcp.ts";
 import { Moving, type Transfer } from "./moving.ts";
 import { type PushIntake, Transfers, type TransferStore } from "./transfers.ts";
 

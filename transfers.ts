@@ -17,7 +17,7 @@ import type { Limits } from "./protocol/limits.ts";
 import type { Ext, FileRecord, Message } from "./protocol/message.ts";
 import { type Move, Moving } from "./moving.ts";
 import { type Dialer, DialError } from "./protocol/dialer.ts";
-import { type Connection } from "./protocol/tcp.ts";
+import type { Connection } from "./protocol/connection.ts";
 
 /** Content on its way into the store. */
 export interface StoreIntake extends Intake {

@@ -8,7 +8,8 @@
 import { Buffer } from "node:buffer";
 import type { Limits } from "../protocol/limits.ts";
 import { ProtocolError } from "../protocol/errors.ts";
-import { type Connection, Listener } from "../protocol/tcp.ts";
+import type { Connection } from "../protocol/connection.ts";
+import { Listener } from "../protocol/tcp.ts";
 import { BackServer } from "./backserver.ts";
 import { BadHead, ChunkedBody, requestHead } from "./head.ts";
 import { HeadReader, HeadTooLate, HeadTooLong, MAX_HEAD_BYTES } from "./reader.ts";

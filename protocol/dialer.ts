@@ -12,7 +12,7 @@ import {
   type Voucher,
 } from "./address.ts";
 import type { Limits } from "./limits.ts";
-import { Connection } from "./tcp.ts";
+import { Connection } from "./connection.ts";
 
 /** Sends wait for a free dial at most so many at once; beyond that the newest is dropped. */
 const MAX_WAITING_DIALS = 4_096;

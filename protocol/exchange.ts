@@ -17,7 +17,7 @@ import {
   type Message,
   peekEnvelope,
 } from "./message.ts";
-import type { Connection } from "./tcp.ts";
+import type { Connection } from "./connection.ts";
 
 /** Control messages are short; content is read into larger buffers, which halves the cost per byte. */
 const CONTROL_BUFFER_BYTES = 16 * 1024;

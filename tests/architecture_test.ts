@@ -36,7 +36,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The files that may touch the system; all others in protocol/ and storage/ that are listed as pure may not. */
-const PROTOCOL_IO = ["tcp.ts", "dialer.ts", "exchange.ts"];
+const PROTOCOL_IO = ["tcp.ts", "connection.ts", "dialer.ts", "exchange.ts"];
 const STORAGE_PURE = ["metadata.ts", "names.ts"];
 
 interface Source {

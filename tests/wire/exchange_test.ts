@@ -11,7 +11,7 @@ import {
 } from "../../protocol/exchange.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import type { FileRecord, Message } from "../../protocol/message.ts";
-import { Connection } from "../../protocol/tcp.ts";
+import { Connection } from "../../protocol/connection.ts";
 
 const limits = { ...DEFAULT_LIMITS, messageTimeoutMs: 200, idleTimeoutMs: 200 };
 const ext = { v: 1 };
