@@ -202,7 +202,7 @@ Deno.test("Tasks have permissions by name, and only those that must may run proc
     assert.doesNotMatch(command, /--allow-all|-A\b|--allow-ffi/, name);
     if (!mayRun.includes(name)) assert.doesNotMatch(command, /--allow-run/, name);
   }
-  const flags = "--v8-flags=--max-semi-space-size=1,--no-opt"; // docs/BENCHMARKS.md says why
+  const flags = "--v8-flags=--max-semi-space-size=2,--no-opt,--no-concurrent-recompilation"; // docs/BENCHMARKS.md says why
   for (const name of ["start", "dev", "dummy", "compile"]) {
     const words = (tasks[name] as string).split(" ").filter((word) =>
       /^--(allow|v8-flags)/.test(word)
