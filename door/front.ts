@@ -324,8 +324,17 @@ export class Front {
         status
       ] ?? "Service Unavailable";
     const body = JSON.stringify({ type: "about:blank", title, status, detail, hint });
-    const answer =
-      `HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`;
+    const answer = [
+      `HTTP/1.1 ${status} ${title}`,
+      "content-type: application/problem+json",
+      `content-length: ${body.length}`,
+      // As all answers of the server behind the door have it: nothing in here is a page.
+      "content-security-policy: default-src 'none'",
+      "x-content-type-options: nosniff",
+      "connection: close",
+      "",
+      body,
+    ].join("\r\n");
     if (passage) await this.#leave(passage); // the answers before this one go first
     try {
       await client.write(Buffer.from(answer), this.options.limits.idleTimeoutMs);

@@ -227,7 +227,11 @@ Deno.test("heads that are too long or no HTTP/1.1 are refused with words", async
   const bad = ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "hello\r\n\r\n", get("/", "Bad Name: 1")];
   bad.push(request("POST / HTTP/1.1", "Content-Length: 1", "Content-Length: 2") + "ab");
   for (const text of bad) {
-    assert.match(await scene.say(text), /^HTTP\/1\.1 400 [\s\S]*"detail":/, text);
+    const answer = await scene.say(text);
+    assert.match(answer, /^HTTP\/1\.1 400 [\s\S]*"detail":/, text);
+    // Like all that the server says: nothing in it is a page.
+    assert.match(answer, /\r\ncontent-security-policy: default-src 'none'\r\n/);
+    assert.match(answer, /\r\nx-content-type-options: nosniff\r\n/);
   }
   assert.equal(scene.handled, 0);
 });
