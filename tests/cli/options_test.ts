@@ -12,7 +12,7 @@ import {
   POSITIONALS,
   valueOf,
 } from "../../cli/options.ts";
-import { addressOf, hosts, type Raw, UsageError } from "../../cli/values.ts";
+import { addressOf, type Raw, UsageError } from "../../cli/values.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 
 const nowhere = { flags: {}, env: () => undefined, file: {} };
@@ -150,6 +150,7 @@ Deno.test("an address is a name or an IP address with a port", () => {
 });
 
 Deno.test("a name for browsers is a name: no port, no path, no two in one", () => {
+  const hosts = OPTIONS.allowedHost.parse;
   assert.deepEqual(hosts("files.example.org, lab-7"), ["files.example.org", "lab-7"]);
   for (const bad of ["a b", "https://a.example", "a.example:80", "a/b", "*.a", "é"]) {
     assert.throws(() => hosts(bad), /must be a name such as files\.example\.org/, bad);
