@@ -9,6 +9,7 @@ import { go, place } from "./place.js";
 import { pick } from "./share.js";
 
 const help = /** @type {HTMLDialogElement} */ (byId("help"));
+const sheet = /** @type {HTMLDialogElement} */ (byId("sheet"));
 
 /** The file that is open, or else the one the keyboard is at. */
 const chosen = () => place.file === "" ? cursorFile() : openFile();
@@ -52,7 +53,8 @@ function onKey(event) {
     return;
   }
   if (isWriting(target) || help.open) return;
-  if (place.file !== "" && key !== "c" && key !== "f") return;
+  // The panel itself and not its place, which follows a moment after Escape closed it.
+  if (sheet.open && key !== "c" && key !== "f") return;
   const isControl = target instanceof HTMLElement && target.matches("a, button, summary, canvas");
   // A control keeps its own Enter, and a list that scrolls its arrows elsewhere than in the files.
   if (key === "Enter" && isControl) return;
