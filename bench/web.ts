@@ -26,7 +26,9 @@ async function seconds(command: string): Promise<number> {
 
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 const peakMb = async (pid: number) =>
-  Math.round(Number(/VmHWM:\s+(\d+)/.exec(await shell(`cat /proc/${pid}/status`))![1]) / 1000);
+  Math.round(
+    Number(/VmHWM:\s+(\d+)/.exec(await shell(`cat /proc/${pid}/status`))![1]) * 1024 / 1e6,
+  );
 
 await using folder = await Folder.make();
 await using program = await Program.peer("kashifm", ["--no-bootstrap", "--min-free", "0"], {
