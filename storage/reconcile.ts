@@ -87,17 +87,20 @@ export class Reconciler {
       passedOver: [],
     };
     const present = new Map<string, Deno.FileInfo>();
-    const aside = new Map<string, string | undefined>();
+    const aside = new Map<string, string>();
     const known = new Set(shelf.names()); // what is shelved while we look is not missing
     for await (const entry of Deno.readDir(dir)) {
       if (isOwnName(entry.name) || shelf.isReserved(entry.name)) continue;
       const info = entry.isFile ? await lstatOrNothing(`${dir}/${entry.name}`) : undefined;
       if (info?.isFile && isReadable(info)) present.set(entry.name, info);
-      else aside.set(entry.name, whyNot(entry, info));
+      else {
+        const what = whyNot(entry, info);
+        if (what !== undefined) aside.set(entry.name, what);
+      }
     }
     for (const name of this.#passedOver) if (!aside.has(name)) this.#passedOver.delete(name);
     for (const [name, what] of aside) {
-      if (what === undefined || this.#passedOver.has(name)) continue;
+      if (this.#passedOver.has(name)) continue;
       this.#passedOver.add(name);
       changes.passedOver.push({ name, what });
     }
