@@ -49,11 +49,21 @@ export interface JournalState {
 
 export class Journal {
   #file: Deno.FsFile | undefined;
+  /** Length of the file as far as whole lines go. */
+  #endBytes = 0;
+  /** The file may end in the middle of a line. */
+  #isTorn = false;
+  #isClosed = false;
   #lines = 0;
   #isBegun = false;
   #removed = new Map<string, Removal>();
 
-  constructor(readonly path: string, readonly temporaries: string) {}
+  constructor(
+    readonly path: string,
+    readonly temporaries: string,
+    /** For tests of disks that fail. */
+    readonly openFile: (path: string) => Deno.FsFile = openToAppend,
+  ) {}
 
   /** Reads what is there; undefined when there is no journal. */
   async read(): Promise<JournalState | undefined> {
@@ -118,23 +128,49 @@ export class Journal {
     return { held, unsynced, removed, removing, ...counts };
   }
 
-  /** Appends in one write, so that lines of one call stand together. Throws `StorageError`. */
+  /**
+   * Appends all records or none: what a failed write left behind is cut off again, and where that fails too, the
+   * next line starts on a line of its own. Throws `StorageError`, also after `close`.
+   */
   append(records: readonly JournalRecord[], sync = false): void {
     try {
-      const isNew = this.#file === undefined;
-      if (isNew) this.#refuseLink();
-      this.#file ??= Deno.openSync(this.path, { append: true, create: true, mode: 0o600 });
-      // A line that a crash cut off must not swallow the next one.
+      const file = this.#open();
       const first = this.#isBegun ? "" : lineOf({ op: "begin" });
-      const text = (isNew ? "\n" : "") + first + records.map(lineOf).join("");
+      const text = (this.#isTorn ? "\n" : "") + first + records.map(lineOf).join("");
       const bytes = new TextEncoder().encode(text);
-      for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
-      if (sync) this.#file.syncDataSync();
+      try {
+        for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+        if (sync) file.syncDataSync();
+      } catch (error) {
+        this.#cutTorn(file);
+        throw error;
+      }
+      this.#endBytes += bytes.length;
+      this.#isTorn = false;
       this.#isBegun = true;
       this.#lines += records.length;
       for (const record of records) this.#noteRemoval(record);
     } catch (cause) {
       throw asStorageError(cause, `Cannot write ${this.path}`);
+    }
+  }
+
+  #open(): Deno.FsFile {
+    if (this.#file) return this.#file;
+    // Whoever closed the store gave up its lock: another process may be writing here.
+    if (this.#isClosed) throw new StorageError("io", `${this.path} is closed already`);
+    this.#refuseLink();
+    this.#file = this.openFile(this.path);
+    this.#endBytes = this.#file.statSync().size;
+    this.#isTorn = this.#endBytes > 0; // a crash may have cut off the last line
+    return this.#file;
+  }
+
+  #cutTorn(file: Deno.FsFile): void {
+    try {
+      file.truncateSync(this.#endBytes);
+    } catch {
+      this.#isTorn = true; // the next append copes, and the caller hears of the first error
     }
   }
 
@@ -162,7 +198,9 @@ export class Journal {
     if (fileIds.length > 0) records.push({ op: "synced", fileIds });
     const temporary = `${this.temporaries}/journal.jsonl`;
     try {
-      this.close();
+      if (this.#isClosed) throw new StorageError("io", `${this.path} is closed already`);
+      this.#file?.close();
+      this.#file = undefined;
       Deno.writeTextFileSync(temporary, records.map(lineOf).join(""), { mode: 0o600 });
       const file = Deno.openSync(temporary, { read: true });
       file.syncSync();
@@ -175,7 +213,9 @@ export class Journal {
     }
   }
 
+  /** Nothing is written any more. */
   close(): void {
+    this.#isClosed = true;
     this.#file?.close();
     this.#file = undefined;
   }
@@ -202,6 +242,9 @@ export class Journal {
     this.#removed.set(fileId, { why, unixSeconds });
   }
 }
+
+const openToAppend = (path: string) =>
+  Deno.openSync(path, { append: true, create: true, mode: 0o600 });
 
 const sum = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 8);
 

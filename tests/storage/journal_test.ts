@@ -255,3 +255,78 @@ Deno.test("a journal that cannot be written is a StorageError that names it", as
     assert.throws(() => nowhere.append([hold(A)]), named);
   });
 });
+
+/** A journal on a disk that takes only `left` more bytes of the next write, and perhaps does not truncate either. */
+async function withFullDisk(
+  { left, truncates }: { left: number; truncates: boolean },
+  act: (journal: Journal, fill: () => void, again: () => Promise<string[]>) => Promise<void>,
+): Promise<void> {
+  await inTempDir(async (dir) => {
+    await Deno.mkdir(`${dir}/temporary`);
+    const path = `${dir}/journal.jsonl`;
+    let isFull = false;
+    const journal = new Journal(path, `${dir}/temporary`, (path) => {
+      const file = Deno.openSync(path, { append: true, create: true });
+      return Object.assign(Object.create(file) as Deno.FsFile, {
+        statSync: () => file.statSync(),
+        close: () => file.close(),
+        syncDataSync: () => file.syncDataSync(),
+        writeSync(bytes: Uint8Array) {
+          if (!isFull) return file.writeSync(bytes);
+          if (left > 0) return file.writeSync(bytes.subarray(0, left)) + (left = 0);
+          isFull = false;
+          throw Object.assign(new Error("No space left on device"), { code: "ENOSPC" });
+        },
+        truncateSync(length: number) {
+          if (!truncates) throw new Error("Cannot truncate");
+          file.truncateSync(length);
+        },
+      });
+    });
+    const again = async () => {
+      const state = await new Journal(path, `${dir}/temporary`).read();
+      return [...state!.held.keys()];
+    };
+    try {
+      await act(journal, () => isFull = true, again);
+    } finally {
+      journal.close();
+    }
+  });
+}
+
+for (const truncates of [true, false]) {
+  const where = truncates ? "is cut off again" : "stays, where it cannot be cut off";
+  Deno.test(`a line that the disk took in part ${where}, and the next one is read back`, async () => {
+    for (const left of [1, 40, 200]) {
+      await withFullDisk({ left, truncates }, async (journal, fill, again) => {
+        journal.append([hold(A)]);
+        fill();
+        assert.throws(() => journal.append([hold(B)]), StorageError);
+        journal.append([hold(C)]);
+        journal.append([drop(A)]);
+        assert.deepEqual(await again(), [idOf(C)], `${left} bytes of the line were written`);
+      });
+    }
+  });
+}
+
+Deno.test("of several records that did not fit, none is read back", async () => {
+  await withFullDisk({ left: 700, truncates: true }, async (journal, fill, again) => {
+    journal.append([hold(A)]);
+    fill();
+    assert.throws(() => journal.append([hold(B), hold(C)]), StorageError);
+    assert.deepEqual(await again(), [idOf(A)]);
+  });
+});
+
+Deno.test("a closed journal stays closed: another process may have the store by then", async () => {
+  await withJournal(async (journal, path) => {
+    journal.append([hold(A)]);
+    journal.close();
+    const before = await Deno.readTextFile(path);
+    assert.throws(() => journal.append([hold(B)]), StorageError);
+    assert.throws(() => journal.compact([A], new Set()), StorageError);
+    assert.equal(await Deno.readTextFile(path), before);
+  });
+});
