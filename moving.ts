@@ -82,6 +82,11 @@ export class Move implements Transfer {
     this.moving.end(this, "failed", why);
   }
 
+  /** Nobody wants it any more, which is no failure. */
+  ended(why: string): void {
+    this.moving.end(this, "cancelled", why);
+  }
+
   /** It is about to be done: from here on it cannot be cancelled. */
   seal(): void {
     this.#isSealed = true;

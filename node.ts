@@ -5,7 +5,7 @@
 import type { Address, Voucher } from "./protocol/address.ts";
 import { addressText } from "./protocol/address.ts";
 import type { Effect, Input, NodeEvent, PeerEvent } from "./protocol/effects.ts";
-import { ProtocolError } from "./protocol/errors.ts";
+import { ProtocolError, type Reason } from "./protocol/errors.ts";
 import { type Host, isConnectionError, receiveMessages, sendFile } from "./protocol/exchange.ts";
 import type { Timestamp } from "./protocol/fileid.ts";
 import type { Limits } from "./protocol/limits.ts";
@@ -26,8 +26,8 @@ const TICK_MS = 250;
 const REPLY_WAIT_MS = 2_000;
 /** Connections waited on for such answers at once. */
 const MAX_LINGERING = 64;
-/** Transfers may end by themselves for so long when the peer stops. */
-const STOP_MS = 5_000;
+/** How long transfers may go on when the peer stops, so that the whole stop stays below five seconds. */
+const STOP_MS = 2_000;
 
 /** What the loop needs of the store besides transfers. */
 export interface NodeStore extends TransferStore {
@@ -91,7 +91,8 @@ export class Node {
   readonly #outgoing = new Set<Connection>();
   #verdict: PushVerdict | undefined;
   readonly #jobs = new Set<Promise<void>>();
-  readonly #waiters = new Map<string, ((outcome: string | undefined) => void)[]>();
+  /** Per file that somebody waits for: how it ended. Shared by all who wait. */
+  readonly #waiters = new Map<string, PromiseWithResolvers<string | undefined>>();
   #draining = false;
   #lingering = 0;
   #serial = 0;
@@ -107,6 +108,10 @@ export class Node {
       limits,
       isKnown: (ip) => this.peer.state.membership.knowsMachine(ip),
       serve: (connection) => this.#serveConnection(connection),
+      onRefused: (ip) => {
+        const text = "Opens more connections than are served or may wait; one was closed";
+        this.#noteRefused(ip, "too-many-connections", text);
+      },
     });
     this.address = { host: options.address.host, port: this.#listener.port };
     const own = { ips: options.ownIps, ports: [...options.ownPorts, this.address.port] };
@@ -170,12 +175,17 @@ export class Node {
    */
   async get(fileId: string): Promise<string> {
     if (this.peer.state.catalogue.get(fileId)?.held) return "";
-    const { promise, resolve } = Promise.withResolvers<string | undefined>();
-    this.#waiters.set(fileId, [...this.#waiters.get(fileId) ?? [], resolve]);
+    const waiter = this.#waiters.get(fileId) ?? Promise.withResolvers<string | undefined>();
+    this.#waiters.set(fileId, waiter);
     this.dispatch({ kind: "want", fileId });
-    const outcome = await promise;
+    const outcome = await waiter.promise;
     if (outcome?.startsWith("from ")) return outcome.slice(5);
     throw new Error(outcome ?? "This peer is stopping");
+  }
+
+  /** Wants a file here, without waiting for it. */
+  want(fileId: string): void {
+    this.dispatch({ kind: "want", fileId });
   }
 
   /** Ends a transfer, and with it the download or the pushes that it belongs to. False when it has ended. */
@@ -203,7 +213,7 @@ export class Node {
     this.transfers.close();
     await Promise.allSettled(this.#jobs);
     this.transfers.close();
-    for (const waiters of this.#waiters.values()) for (const tell of waiters) tell(undefined);
+    for (const { resolve } of this.#waiters.values()) resolve(undefined);
   }
 
   #perform(effect: Effect): void {
@@ -216,16 +226,11 @@ export class Node {
           await connection.closeWrite();
         });
       case "serve":
-        return this.#onConnection(
-          effect.connection,
-          async (connection) => {
-            const send = () => this.#serve(connection, effect.file);
-            // Who may not even wait is told nothing: a connection that ends is one way of saying no.
-            if (!await this.#listener.inTurn(connection, send)) connection.close();
-          },
-        );
+        return this.#serveInTurn(effect);
       case "fetch":
         return this.#job(this.transfers.fetch(effect));
+      case "stop-fetch":
+        return this.transfers.stopFetch(effect.attempt, effect.text);
       case "copy":
         return this.#job(this.transfers.copy(effect));
       case "push-verdict":
@@ -252,13 +257,13 @@ export class Node {
     if (event.name === "held") this.#tellWaiters(event.file.fileId, `from ${event.file.owner}`);
     if (event.name === "download-failed") {
       this.moving.neverBegan(event.fileId, event.fileName, event.text);
-      this.#tellWaiters(event.fileId, event.text);
+      this.#tellWaiters(event.fileId, failureText(event));
     }
     this.options.onEvent(event);
   }
 
   #tellWaiters(fileId: string, outcome: string): void {
-    for (const tell of this.#waiters.get(fileId) ?? []) tell(outcome);
+    this.#waiters.get(fileId)?.resolve(outcome);
     this.#waiters.delete(fileId);
   }
 
@@ -345,11 +350,45 @@ export class Node {
     this.#job(work);
   }
 
+  #serveInTurn({ connection: id, file, ip }: Extract<Effect, { kind: "serve" }>): void {
+    if (!this.#connections.has(id)) {
+      this.dispatch({ kind: "served", ip }); // it ended while the machine thought
+      return;
+    }
+    this.#onConnection(id, async (connection) => {
+      try {
+        const send = () => this.#serve(connection, file);
+        if (await this.#listener.inTurn(connection, send)) return;
+        // Who may not even wait is told nothing: a connection that ends is one way of saying no.
+        this.#refuseToServe(connection);
+      } catch (error) {
+        // What was sent is not whole: only a connection that breaks says so.
+        connection.close();
+        throw error;
+      } finally {
+        this.dispatch({ kind: "served", ip });
+      }
+    });
+  }
+
+  #refuseToServe(connection: Connection): void {
+    const isGone = connection.closed;
+    connection.close();
+    if (isGone) return;
+    const text = "Asked for more files at once than may wait; it was not answered";
+    this.#noteRefused(connection.ip, "too-many-requests", text);
+  }
+
+  /** Something was refused before the machine could hear of it. */
+  #noteRefused(who: string, reason: Reason, text: string): void {
+    this.#onEvent({ name: "refused", who, reason, text });
+  }
+
   async #serve(connection: Connection, file: FileRecord): Promise<void> {
     if (await this.transfers.serve(connection, file)) return;
     // The next look at the folder finds it again, if it is there under some name and is what it was.
     this.options.store.release(file.fileId);
-    this.dispatch({ kind: "lost", fileIds: [file.fileId] });
+    this.dispatch({ kind: "lost", fileIds: [file.fileId], why: "removed" });
     const absent = encodeMessage({
       type: "FILE_DATA",
       hasContent: false,
@@ -362,7 +401,7 @@ export class Node {
   // Connections that we open
 
   async #send(
-    { to, voucher, peerId, what, bytes, ticket }: Extract<Effect, { kind: "send" }>,
+    { to, voucher, peerId, what, bytes, ticket, isBroadcast }: Extract<Effect, { kind: "send" }>,
   ): Promise<void> {
     const about = {
       to,
@@ -370,13 +409,15 @@ export class Node {
       ...(ticket ? { ticket } : {}),
     };
     let connection: Connection | undefined;
+    let isSent = false;
     try {
       const rank = what === "GOSSIP_REPLY" ? "answer" : "news";
       connection = await this.#dialer.dial(to, voucher, rank);
       this.#outgoing.add(connection);
       await connection.write(bytes, this.options.limits.messageTimeoutMs);
       await connection.closeWrite();
-      this.#sent(what, to);
+      this.#sent(what, to, isBroadcast);
+      isSent = true;
       this.dispatch({ kind: "sent", ...about, ip: connection.ip });
       if (what === "GOSSIP") await this.#awaitReply(connection, peerId);
       else await connection.linger(REPLY_WAIT_MS);
@@ -389,21 +430,21 @@ export class Node {
       ) {
         this.options.onEvent({ name: "trouble", text: stackOf(error) });
       }
+      if (isSent) return; // what it answered was of no use, and the machine heard of the rest
       count(this.counters.unsent, what);
       this.options.onEvent({ name: "send-failed", what, text });
-      // What was asked stays open where the trouble is ours: it must not end a peer or its name.
-      const isOurs = error instanceof DialError && error.isOurs;
-      const { ticket: _, ...untold } = about;
-      this.dispatch({ kind: "unreachable", ...(isOurs ? untold : about), text });
+      // Where the trouble is ours, it must not end a peer or its name.
+      const isOurs = (error instanceof DialError && error.isOurs) || this.#stopping;
+      this.dispatch({ kind: isOurs ? "unsent" : "unreachable", ...about, what, text });
     } finally {
       if (connection) this.#outgoing.delete(connection);
       connection?.close();
     }
   }
 
-  #sent(what: Message["type"], to: Address): void {
+  #sent(what: Message["type"], to: Address, isBroadcast?: true): void {
     count(this.counters.sent, what);
-    this.options.onEvent({ name: "sent", what, to });
+    this.options.onEvent({ name: "sent", what, to, ...(isBroadcast ? { isBroadcast } : {}) });
   }
 
   /** One kind of peer answers a gossip on the connection that brought it. */
@@ -436,6 +477,11 @@ export class Node {
       this.options.onEvent({ name: "trouble", text: messageOf(error) });
     }
   }
+}
+
+/** Why a file was not fetched, and what becomes of the wish. */
+function failureText({ text, willRetry }: Extract<PeerEvent, { name: "download-failed" }>): string {
+  return willRetry ? `${text}; it is tried again when a peer delivers it` : text;
 }
 
 function count(counts: Map<string, number>, key: string): void {

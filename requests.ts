@@ -2,12 +2,26 @@
 // verify files. Each answers when it is done, or throws an `Error` whose message says what to do instead.
 
 import type { Entry } from "./protocol/catalogue.ts";
+import type { DeletionProgress } from "./protocol/deletions.ts";
 import { isFileId } from "./protocol/fileid.ts";
 import type { FileRecord } from "./protocol/message.ts";
 import type { Node } from "./node.ts";
 import { StorageError } from "./storage/errors.ts";
 import type { FileIntake } from "./storage/intake.ts";
+import { safeName } from "./storage/names.ts";
 import type { Store } from "./storage/store.ts";
+
+/** Content copied out at once, in bytes. */
+const COPY_BYTES = 256 * 1024;
+/** How long a person waits to hear who was told of a deletion, and how often that is looked at, in milliseconds. */
+const TOLD_MS = 2_000;
+const TOLD_LOOK_MS = 20;
+
+/** What became of a file that somebody shared; not `isNew`: it was shared already, under the same name. */
+export interface Shared {
+  readonly file: FileRecord;
+  readonly isNew: boolean;
+}
 
 /** How far a verification is. */
 export interface VerifyProgress {
@@ -35,8 +49,6 @@ export interface Verified {
 
 export class Requests {
   #isVerifying = false;
-  /** Files that were found damaged and are not here again yet, and who was asked for each. */
-  readonly #awaited = new Map<string, string>();
 
   constructor(readonly peerId: string, readonly store: Store, readonly node: Node) {}
 
@@ -76,34 +88,35 @@ export class Requests {
     const name = this.node.peer.state.catalogue.get(fileId)?.file.name ?? fileId;
     if (!reader) throw new Error("The file is not here any more");
     try {
-      const info = await Deno.stat(destination).catch(() => undefined);
+      const info = await statOrNothing(destination);
       const path = info?.isDirectory
-        ? `${destination.replace(/\/$/, "")}/${safeLabel(name)}`
+        ? `${destination.replace(/\/$/, "")}/${safeName(name)}`
         : destination;
       const target = await Deno.open(path, { write: true, createNew: true }).catch((cause) => {
         throw new Error(notWritten(path, cause), { cause });
       });
       try {
-        await reader.file.readable.pipeTo(target.writable);
+        const buffer = new Uint8Array(COPY_BYTES);
+        for (let read = reader.readInto(buffer); read > 0; read = reader.readInto(buffer)) {
+          for (let at = 0; at < read;) at += await target.write(buffer.subarray(at, read));
+        }
       } catch (error) {
-        await Deno.remove(path).catch(() => {}); // half a file helps nobody
+        await Deno.remove(path); // half a file helps nobody
         throw error;
+      } finally {
+        target.close();
       }
       return path;
     } finally {
-      try {
-        reader.close();
-      } catch {
-        // The stream closed it at its end.
-      }
+      reader.close();
     }
   }
 
   /** Shares a file from anywhere on this machine: a copy in the store, announced and pushed. Throws `Error`. */
-  async push(path: string): Promise<FileRecord> {
-    const held = await this.store.publish(path, (fileId) => this.isTaken(fileId));
-    this.node.dispatch({ kind: "held", files: [held], how: "published" });
-    return held.file;
+  async push(path: string): Promise<Shared> {
+    const { isNew, ...held } = await this.store.publish(path, (fileId) => this.isTaken(fileId));
+    if (isNew) this.node.dispatch({ kind: "held", files: [held], how: "published" });
+    return { file: held.file, isNew };
   }
 
   /** A place for content that somebody sends. Throws `StorageError`. */
@@ -112,15 +125,15 @@ export class Requests {
   }
 
   /** Shares what was received, under a name of ours. Throws `StorageError`. */
-  async share(intake: FileIntake, name: string, modifiedSeconds: number): Promise<FileRecord> {
-    const held = await this.store.publishIntake(
+  async share(intake: FileIntake, name: string, modifiedSeconds: number): Promise<Shared> {
+    const { isNew, ...held } = await this.store.publishIntake(
       intake,
       name,
       modifiedSeconds,
       (fileId) => this.isTaken(fileId),
     );
-    this.node.dispatch({ kind: "held", files: [held], how: "published" });
-    return held.file;
+    if (isNew) this.node.dispatch({ kind: "held", files: [held], how: "published" });
+    return { file: held.file, isNew };
   }
 
   /**
@@ -139,6 +152,16 @@ export class Requests {
     if (entry.held) this.store.removals.announce(fileId, isOurs ? "deleted" : "unwanted");
     this.node.dispatch({ kind: "delete", fileId });
     return isOurs ? "everywhere" : "here";
+  }
+
+  /** How many peers were told of a deletion everywhere, once all were or `TOLD_MS` has passed, and how many were not yet. */
+  async toldOfDeletion(fileId: string): Promise<DeletionProgress> {
+    const untilMs = performance.now() + TOLD_MS;
+    for (;;) {
+      const progress = this.node.peer.deletionProgress(fileId) ?? { reached: 0, left: 0 };
+      if (progress.left === 0 || performance.now() >= untilMs) return progress;
+      await new Promise((go) => setTimeout(go, TOLD_LOOK_MS));
+    }
   }
 
   /** Brings a file back from the trash, by its id, a unique beginning of it, or its name. Throws `Error`. */
@@ -202,37 +225,19 @@ export class Requests {
       }
     }
     onProgress({ files: held.length, bytes, doneFiles: held.length, doneBytes });
-    this.fetchAwaited();
     return { good, damaged, gone, unread };
   }
 
   /** Takes a damaged file, under all of its ids, out of what is offered, and fetches it again. */
   #setAside(fileId: string): Verified["damaged"][number][] {
     const { fileIds, keptAt } = this.store.setAside(fileId);
-    this.node.dispatch({ kind: "lost", fileIds });
+    this.node.dispatch({ kind: "lost", fileIds, why: "damaged" });
     return fileIds.flatMap((lost) => {
       const entry = this.node.peer.state.catalogue.get(lost);
       if (!entry) return [];
-      this.#awaited.set(lost, "");
       const isFetched = entry.holders.size > 0;
       return [{ file: entry.file, keptAt, isFetched }];
     });
-  }
-
-  /** Fetches again what was found damaged, as soon as somebody holds it; to be called now and then. */
-  fetchAwaited(): void {
-    const { catalogue } = this.node.peer.state;
-    for (const [fileId, asked] of this.#awaited) {
-      const entry = catalogue.get(fileId);
-      if (!entry || entry.held) {
-        this.#awaited.delete(fileId);
-        continue;
-      }
-      const holders = [...entry.holders].sort().join("\n");
-      if (holders === "" || holders === asked) continue;
-      this.#awaited.set(fileId, holders);
-      this.node.get(fileId).catch(() => {}); // the log tells how it ends
-    }
   }
 
   /** Whether a new file must not take this id: it is known or was deleted. */
@@ -243,8 +248,13 @@ export class Requests {
   }
 }
 
-function safeLabel(name: string): string {
-  return name.replaceAll(/[/\\\p{Cc}]/gu, "_").replace(/^\.+/, "_") || "unnamed";
+async function statOrNothing(path: string): Promise<Deno.FileInfo | undefined> {
+  try {
+    return await Deno.stat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new Error(notWritten(path, error), { cause: error });
+  }
 }
 
 function notWritten(path: string, cause: unknown): string {

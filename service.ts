@@ -11,7 +11,6 @@ import type { Transfer } from "./moving.ts";
 import { Node } from "./node.ts";
 import { Requests } from "./requests.ts";
 import type { MetadataEntry } from "./storage/metadata.ts";
-import { SETTLE_MS } from "./storage/reconcile.ts";
 import type { Changes, Knowledge } from "./storage/reconcile.ts";
 import type { HeldContent } from "./storage/shelf.ts";
 import { Store } from "./storage/store.ts";
@@ -23,6 +22,13 @@ import { Store } from "./storage/store.ts";
 const SCAN_MS = 1_500;
 /** Work that repeats gets at most a twentieth of the time. */
 const SHARE_OF_TIME = 20;
+/** A change that the system tells of is looked at after this long, so that a burst of them is one look. */
+const GATHER_MS = 100;
+/** Minimum interval between looks at the folder that files being written ask for, in milliseconds. */
+const AGAIN_MS = 100;
+/** How long a stop may take in all, and how much of that transfers may use to finish, in milliseconds. */
+const STOP_MS = 4_500;
+const STOP_NODE_MS = 2_500;
 /** So many names of what is not shared stand in one line. */
 const NAMED = 5;
 /** metadata.json follows a change within this time. */
@@ -31,8 +37,8 @@ const SNAPSHOT_MS = 150;
 const RETRY_SAVE_MS = 2_000;
 const SYNC_MS = 2_000;
 const TIDY_MS = 60_000;
-/** Files that were found damaged are asked for again this often, once somebody holds them. */
-const AWAITED_MS = 3_000;
+/** How often it is looked whether there is space again, after there was none. */
+const SPACE_MS = 3_000;
 /** Peers are written down so often, besides changes: their last-seen times move. */
 const PEERS_MS = 30_000;
 
@@ -52,10 +58,19 @@ export interface ServiceOptions {
   readonly durability: "normal" | "full";
   readonly limits: Limits;
   readonly sendFile?: typeof sendFile;
+  /** Watches a folder; for tests. */
+  readonly watchFolder?: (dir: string) => FolderWatcher;
   readonly onEvent: (event: NodeEvent) => void;
   /** A transfer ended, however it did. */
   readonly onMoved?: (transfer: Transfer) => void;
 }
+
+/** What is needed of `Deno.watchFs`. It may hang, so nothing waits for it. */
+export type FolderWatcher =
+  & AsyncIterable<Pick<Deno.FsEvent, "kind" | "paths" | "flag">>
+  & { close?(): void };
+
+const watchFolder = (dir: string): FolderWatcher => Deno.watchFs(dir, { recursive: false });
 
 export class Service {
   /** Files that changed right before the start: taken when they stand still. */
@@ -63,8 +78,14 @@ export class Service {
   /** What people ask. */
   readonly requests: Requests;
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
-  #watcher: Deno.FsWatcher | undefined;
-  #rescan: (() => void) | undefined;
+  #watcher: FolderWatcher | undefined;
+  #scanTimer: ReturnType<typeof setTimeout> | undefined;
+  #isScanning = false;
+  /** Something changed in the folder while it was looked at. */
+  #changedMeanwhile = false;
+  /** Upkeep under way, which a stop waits for. */
+  readonly #underWay = new Set<Promise<unknown>>();
+  #hadSpace = true;
   #saveTimer: ReturnType<typeof setTimeout> | undefined;
   #saving: Promise<void> | undefined;
   #dirty = false;
@@ -96,9 +117,10 @@ export class Service {
       durability: options.durability,
       now: Date.now,
     });
+    let node: Node | undefined;
     try {
       let service: Service | undefined = undefined;
-      const node = new Node({
+      node = new Node({
         ...options,
         address: { host: options.host, port: options.port },
         node: store.nodeKey,
@@ -112,6 +134,7 @@ export class Service {
       await service.#load();
       return service;
     } catch (error) {
+      await node?.stop(); // the port is free again
       store.close();
       throw error;
     }
@@ -120,34 +143,52 @@ export class Service {
   /** Joins the network and begins the upkeep. */
   join(): void {
     this.node.start();
-    this.#watch();
+    this.store.onHashed = () => this.#lookSoon();
+    this.#keepUp(this.#watch());
     this.#repeat(SYNC_MS, () => this.store.sync());
     this.#repeat(TIDY_MS, () => this.store.tidy());
-    this.#repeat(AWAITED_MS, () => Promise.resolve(this.requests.fetchAwaited()));
+    this.#repeat(SPACE_MS, () => Promise.resolve(this.#noticeSpace()));
     this.#repeat(PEERS_MS, () => this.#savePeers());
     this.#scanLater(SCAN_MS);
     this.save();
   }
 
-  /** Stops within seconds; resolves with whether everything known is saved. */
+  /**
+   * Stops within seconds, whatever hangs; resolves with whether everything known is saved. The folder's watcher is not
+   * closed: that may never return, and the end of the process closes it.
+   */
   async stop(): Promise<boolean> {
     if (this.#stopped) return true;
     this.#stopped = true;
-    let isSaved = true;
     for (const timer of this.#timers) clearTimeout(timer);
-    this.#watcher?.close();
-    await this.node.stop();
-    try {
-      await this.#saving;
-      await this.#snapshot();
-      await this.store.sync();
-      this.store.compactJournal();
-    } catch (error) {
+    this.store.stopReading();
+    const untilMs = performance.now() + STOP_MS;
+    await within(STOP_NODE_MS, this.node.stop());
+    const saved = this.#saveLast().then(() => true, (error) => {
       this.#trouble(error);
-      isSaved = false;
+      return false;
+    });
+    const isSaved = await within(untilMs - performance.now(), saved);
+    if (isSaved === undefined) {
+      this.#trouble(
+        new Error("The end came before everything was saved; the journal has the files"),
+      );
     }
     this.store.close();
-    return isSaved;
+    return isSaved ?? false;
+  }
+
+  /** Closes the folder's watcher, which may never return: for who goes on living after `stop`. */
+  release(): void {
+    this.#watcher?.close?.();
+  }
+
+  async #saveLast(): Promise<void> {
+    await Promise.allSettled([...this.#underWay, this.store.settled()]);
+    await this.#saving;
+    await this.#snapshot();
+    await this.store.sync();
+    this.store.compactJournal();
   }
 
   /** What is under way, by kind, for people who look for leaks. */
@@ -187,14 +228,19 @@ export class Service {
       if (why === "unwanted") catalogue.unwanted.add(fileId);
       else catalogue.tombstones.add(fileId, nowMs - Math.max(0, Date.now() - unixSeconds * 1000));
     }
-    for (const { file, holderlessSince, unwanted } of store.loaded.entries) {
+    const toMonotonic = (unixSeconds: number) =>
+      nowMs - Math.max(0, Date.now() - unixSeconds * 1000);
+    for (const entry of store.loaded.entries) {
+      const { file, holderlessSince, unwanted, peers, knownSince } = entry;
       catalogue.learn(file, nowMs);
-      if (unwanted) catalogue.unwanted.add(file.fileId);
+      const away = peers.filter((peerId) => peerId !== this.options.peerId);
+      catalogue.restore(file.fileId, {
+        away,
+        ...(knownSince === undefined ? {} : { sinceMs: toMonotonic(knownSince) }),
+      });
+      if (unwanted) catalogue.refuse(file.fileId);
       if (holderlessSince !== undefined) {
-        catalogue.restoreHolderless(
-          file.fileId,
-          nowMs - Math.max(0, Date.now() - holderlessSince * 1000),
-        );
+        catalogue.restoreHolderless(file.fileId, toMonotonic(holderlessSince));
       }
     }
     const changes = await store.scan(this.#knowledge(), true);
@@ -202,7 +248,15 @@ export class Service {
     this.#noteOthers(changes);
     // A peer that is killed again and again never stops in peace: its journal is shortened here.
     await store.tidy();
-    node.dispatch({ kind: "held", files: [...store.held()], how: "loaded" });
+    const held = [...store.held()].map(({ knownSince, ...content }) => ({
+      ...content,
+      ...(knownSince === undefined ? {} : { sinceMs: toMonotonic(knownSince) }),
+    }));
+    node.dispatch({ kind: "held", files: held, how: "loaded" });
+    // What a person removed or edited meanwhile is not fetched again.
+    for (const fileId of changes.lost) {
+      if (!catalogue.get(fileId)?.held) catalogue.refuse(fileId);
+    }
   }
 
   #knowledge(): Knowledge {
@@ -210,71 +264,111 @@ export class Service {
     const unheld = function* (): Iterable<{ file: FileRecord; otherTimestamps: Timestamp[] }> {
       for (const entry of catalogue.all()) if (!entry.held) yield entry;
     };
-    return { unheld, isTaken: (fileId) => this.requests.isTaken(fileId) };
+    return {
+      unheld,
+      revision: () => catalogue.unheldRevision,
+      isTaken: (fileId) => this.requests.isTaken(fileId),
+    };
   }
 
   async #scan(): Promise<void> {
-    const beganMs = performance.now();
-    let soon = false;
+    this.#isScanning = true;
+    this.#changedMeanwhile = false;
+    let againMs: number | undefined;
+    let lookedMs = 0;
     try {
       const changes = await this.store.scan(this.#knowledge());
       if (this.#stopped) return;
-      const { found, published, lost, unsettled, isRemade } = changes;
-      if (isRemade) {
-        const text =
-          `${this.store.layout.dir} was removed; it is made anew, without what was in it`;
-        this.#trouble(new Error(text));
-      }
-      if (lost.length > 0) this.node.dispatch({ kind: "lost", fileIds: lost });
-      const held = (files: Changes["found"]): HeldContent[] =>
-        files.map(({ file, placement, pushed }) => ({
-          file,
-          sizeBytes: placement.sizeBytes,
-          pushed,
-        }));
-      if (found.length > 0) this.node.dispatch({ kind: "held", files: held(found), how: "found" });
-      if (published.length > 0) {
-        this.node.dispatch({ kind: "held", files: held(published), how: "published" });
-      }
-      this.#noteOthers(changes);
-      soon = unsettled > 0;
+      ({ againMs, lookedMs = 0 } = changes);
+      this.#tellChanges(changes);
     } catch (error) {
       this.#trouble(error);
+    } finally {
+      this.#isScanning = false;
     }
-    const tookMs = performance.now() - beganMs;
-    this.#scanLater(soon ? SETTLE_MS : Math.max(SCAN_MS, SHARE_OF_TIME * tookMs));
+    if (this.#changedMeanwhile) return this.#lookSoon();
+    // Paced by what looking costs: hashing is done once per file.
+    const restMs = SHARE_OF_TIME * lookedMs;
+    const pauseMs = Math.max(SCAN_MS, restMs);
+    this.#scanLater(
+      againMs === undefined ? pauseMs : Math.min(pauseMs, Math.max(AGAIN_MS, restMs, againMs)),
+    );
+  }
+
+  #tellChanges(changes: Changes): void {
+    const { found, published, lost, edited, isRemade } = changes;
+    if (isRemade) {
+      const text = `${this.store.layout.dir} was removed; it is made again, without what was in it`;
+      this.#trouble(new Error(text));
+    }
+    const gone = lost.filter((fileId) => !edited.has(fileId));
+    const why = isRemade ? "missing" : "removed";
+    if (gone.length > 0) this.node.dispatch({ kind: "lost", fileIds: gone, why });
+    const changed = lost.filter((fileId) => edited.has(fileId));
+    if (changed.length > 0) this.node.dispatch({ kind: "lost", fileIds: changed, why: "edited" });
+    const held = (files: Changes["published"]): HeldContent[] =>
+      files.map(({ file, placement, pushed }) => ({
+        file,
+        sizeBytes: placement.sizeBytes,
+        pushed,
+      }));
+    if (found.length > 0) this.node.dispatch({ kind: "held", files: held(found), how: "found" });
+    const renamed = found.filter(({ isRenamed }) => isRenamed).map(({ file }) => file);
+    if (renamed.length > 0) this.node.dispatch({ kind: "renamed", files: renamed });
+    if (published.length > 0) {
+      this.node.dispatch({ kind: "held", files: held(published), how: "published" });
+    }
+    this.#noteOthers(changes);
   }
 
   #scanLater(delayMs: number): void {
     if (this.#stopped) return;
-    const timer = this.#after(delayMs, () => {
-      this.#rescan = undefined;
-      this.#scan();
+    if (this.#scanTimer !== undefined) this.#cancel(this.#scanTimer);
+    this.#scanTimer = this.#after(delayMs, () => {
+      this.#scanTimer = undefined;
+      this.#keepUp(this.#scan());
     });
-    this.#rescan = () => {
-      clearTimeout(timer);
-      this.#timers.delete(timer);
-      this.#scanLater(SETTLE_MS / 4);
-    };
+  }
+
+  /** Something changed in the folder: it is looked at at once, or right after the look that is under way. */
+  #lookSoon(): void {
+    if (this.#isScanning) this.#changedMeanwhile = true;
+    else this.#scanLater(GATHER_MS);
   }
 
   /** The system tells of changes at once, but not on every file system: the scan stays. */
   async #watch(): Promise<void> {
     try {
-      this.#watcher = Deno.watchFs(this.store.layout.dir, { recursive: false });
-      for await (const { kind, paths } of this.#watcher) {
+      this.#watcher = (this.options.watchFolder ?? watchFolder)(this.store.layout.dir);
+      for await (const { kind, paths, flag } of this.#watcher) {
+        if (this.#stopped) return;
         if (kind === "access") continue;
-        if (paths.every((path) => /\/(\.|metadata\.json)[^/]*$/.test(path))) continue;
-        const rescan = this.#rescan;
-        this.#rescan = undefined;
-        rescan?.();
+        // After a burst some events are missing, and none of those that came may be of interest.
+        const isOurs = (path: string) => /\/(\.p2p-peer|metadata\.json)[^/]*$/.test(path);
+        if (flag !== "rescan" && paths.every(isOurs)) continue;
+        this.#lookSoon();
       }
     } catch {
       // No watching on this system: the scan finds everything, a little later.
     }
   }
 
-  /** Says what lies in the folder and is not shared, and why. */
+  /** Upkeep that a stop waits for. */
+  #keepUp(work: Promise<unknown>): void {
+    this.#underWay.add(work);
+    work.finally(() => this.#underWay.delete(work));
+  }
+
+  /** Space or quota that was used up and is there again: what failed for want of it is tried again. */
+  #noticeSpace(): void {
+    const { catalogue, config } = this.node.peer.state;
+    const hasSpace = this.store.freeBytes() > 0 &&
+      catalogue.pushedBytes < config.limits.pushQuotaBytes;
+    if (hasSpace && !this.#hadSpace) this.node.dispatch({ kind: "space" });
+    this.#hadSpace = hasSpace;
+  }
+
+  /** Says what is in the folder and not shared, and why. */
   #noteOthers({ unreadable, passedOver }: Changes): void {
     for (const { name, text } of unreadable) {
       this.#trouble(new Error(`${name} is not shared: ${text}`));
@@ -283,7 +377,7 @@ export class Service {
     const named = passedOver.slice(0, NAMED).map(({ name, what }) => `${name} (${what})`);
     const rest = passedOver.length - named.length;
     if (rest > 0) named.push(`${rest} more`);
-    const text = `Not shared: ${named.join(", ")}; only plain files directly in the folder are`;
+    const text = `Not shared: ${named.join(", ")}; plain files directly in the folder are`;
     this.options.onEvent({ name: "passed-over", text });
   }
 
@@ -332,7 +426,11 @@ export class Service {
       yield {
         file,
         held,
-        peers: held ? [this.options.peerId, ...holders] : [...holders],
+        peers: [
+          ...(held ? [this.options.peerId] : []),
+          ...(holders.size > 0 ? holders : entry.away),
+        ],
+        knownSince: Math.round((Date.now() - (nowMs - entry.sinceMs)) / 1000),
         ...(placement ? { placement } : {}),
         ...(pushed ? { pushed } : {}),
         ...(catalogue.unwanted.has(file.fileId) ? { unwanted: true } : {}),
@@ -345,8 +443,10 @@ export class Service {
 
   #repeat(everyMs: number, act: () => Promise<void>): void {
     this.#after(everyMs, async () => {
+      const work = act();
+      this.#keepUp(work.catch(() => {})); // told below
       try {
-        await act();
+        await work;
       } catch (error) {
         this.#trouble(error);
       }
@@ -361,6 +461,11 @@ export class Service {
     }, delayMs);
     this.#timers.add(timer);
     return timer;
+  }
+
+  #cancel(timer: ReturnType<typeof setTimeout>): void {
+    clearTimeout(timer);
+    this.#timers.delete(timer);
   }
 
   /** What keeps failing is told once, not at each scan. */
@@ -381,4 +486,17 @@ async function rejoinable(store: Store): Promise<{ address: Address; voucher: Vo
       address: { host: canonicalHost(host), port },
       voucher: local ? "local" : "remote",
     }));
+}
+
+/** What a promise resolves to, or undefined when that takes longer. */
+export async function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((go) => {
+    timer = setTimeout(() => go(undefined), Math.max(0, timeoutMs));
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

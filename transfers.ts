@@ -56,6 +56,8 @@ type Keep = Extract<Effect, { kind: "keep" }>;
 
 export class Transfers {
   readonly #dialled = new Set<Connection>();
+  /** Fetches under way, by attempt. */
+  readonly #attempts = new Map<number, Move>();
   /** Content that is whole and verified, and waits for the machine's word. */
   readonly #receipts = new Map<number, StoreIntake>();
   #serial = 0;
@@ -64,15 +66,17 @@ export class Transfers {
   constructor(readonly options: TransferOptions) {}
 
   /** Fetches one file from one source. Reports `arrived` or `fetch-failed`; never throws. */
-  async fetch({ file, timestamps, source, from, voucher }: Fetch): Promise<void> {
+  async fetch({ attempt, file, timestamps, source, from, voucher }: Fetch): Promise<void> {
     const { store, dialer, limits, ext, dispatch } = this.options;
     const move = this.#begin("fetch", file, source);
+    this.#attempts.set(attempt, move);
     let intake: StoreIntake | undefined;
     let connection: Connection | undefined;
     try {
       connection = await dialer.dial(from, voucher, "file");
       this.#dialled.add(connection);
       stopBy(move, connection);
+      if (move.state !== "running") throw new Error("It is not wanted any more");
       this.options.onSent("GET_FILE", from);
       intake = store.intake();
       const sink = this.#counted(intake, move);
@@ -93,15 +97,25 @@ export class Transfers {
         held: { file: { ...file, timestamp }, sizeBytes: intake.sizeBytes },
         ip: connection.ip,
         source,
+        attempt,
       });
     } catch (error) {
       intake?.abort();
       const { failure, text } = explainFailure(error);
       move.failed(`${source} ${text}`);
-      dispatch({ kind: "fetch-failed", fileId: file.fileId, source, failure, text });
+      dispatch({ kind: "fetch-failed", fileId: file.fileId, source, attempt, failure, text });
     } finally {
+      this.#attempts.delete(attempt);
       this.#hangUp(connection);
     }
+  }
+
+  /** Ends an attempt that nobody wants any more; nothing when it has ended. `text` is for people. */
+  stopFetch(attempt: number, text: string): void {
+    const move = this.#attempts.get(attempt);
+    if (!move) return;
+    move.ended(text);
+    move.stop();
   }
 
   /**
@@ -220,7 +234,10 @@ export class Transfers {
       move.failed(`${peerId}: ${text}`);
       // Who does not want it on its way does not want it on its way to another either.
       if (move.state === "cancelled") dispatch({ kind: "cancel", fileId: file.fileId });
-      else dispatch({ kind: "unreachable", to, peerId, ticket, text });
+      else {
+        const kind = error instanceof DialError && error.isOurs ? "unsent" : "unreachable";
+        dispatch({ kind, to, what: "FILE_DATA", peerId, ticket, text });
+      }
     } finally {
       this.#hangUp(connection);
     }
@@ -301,7 +318,7 @@ export class Transfers {
 
 function stopBy(move: Move, connection: Connection): void {
   move.stop = () => connection.close();
-  if (move.state === "cancelled") connection.close();
+  if (move.state !== "running") connection.close();
 }
 
 /** Content that somebody pushes, counted against the quota while it comes. */

@@ -58,8 +58,12 @@ export interface Commands {
     what: string,
     destination: string | undefined,
   ): Promise<{ source: string; path: string | undefined; name: string }>;
-  push(path: string): Promise<FileRecord>;
-  delete(fileId: string): { name: string; where: "everywhere" | "here" };
+  /** Not `isNew`: it was shared already. */
+  push(path: string): Promise<{ file: FileRecord; isNew: boolean }>;
+  /** `reached` and `left`: peers that were told, and that are still to be told. */
+  delete(
+    fileId: string,
+  ): Promise<{ name: string; where: "everywhere" | "here"; reached: number; left: number }>;
   restore(what: string): Promise<FileRecord>;
   /** What can be restored. */
   deleted(): Promise<readonly DeletedRow[]>;
@@ -105,6 +109,18 @@ export function wordsOf(line: string): string[] {
   return words;
 }
 
+/**
+ * A path behind a command: quotes or a backslash keep a space, also at the end, and without them spaces around it do not
+ * count. Spaces within a path need neither.
+ */
+export function pathOf(line: string): string {
+  const rest = line.trimStart().replace(/^\S+\s*/, "");
+  const [, double, single] = /^(?:"([^"]*)"|'([^']*)')\s*$/.exec(rest) ?? [];
+  const quoted = double ?? single;
+  if (quoted !== undefined) return quoted;
+  return rest.replace(/(?<!\\)\s+$/, "").replaceAll("\\ ", " ");
+}
+
 /** Carries out one line and returns what to print; `print` takes lines before that. Never throws. */
 export async function runCommand(
   line: string,
@@ -114,7 +130,7 @@ export async function runCommand(
   const [name, ...words] = wordsOf(line);
   if (name === undefined) return "";
   try {
-    return await carryOut(name.toLowerCase(), words, commands, print);
+    return await carryOut(name.toLowerCase(), words, pathOf(line), commands, print);
   } catch (error) {
     return visible(error instanceof Error ? error.message : String(error), 1_000);
   }
@@ -123,6 +139,7 @@ export async function runCommand(
 async function carryOut(
   name: string,
   words: readonly string[],
+  path: string,
   commands: Commands,
   print: (line: string) => void,
 ): Promise<string> {
@@ -146,14 +163,18 @@ async function carryOut(
     }
     case "push": {
       if (first === undefined) return "Type: push <path of a file>";
-      const file = await commands.push(words.join(" "));
-      return `Shared ${visible(file.name)} as ${file.fileId}`;
+      const { file, isNew } = await commands.push(path);
+      return isNew
+        ? `Shared ${visible(file.name)} as ${file.fileId}`
+        : `${visible(file.name)} is shared already, with the same content, as ${file.fileId}`;
     }
     case "delete": {
       if (first === undefined) return "Type: delete <file_id>";
-      const { name, where } = commands.delete(first);
+      const { name, where, reached, left } = await commands.delete(first);
       return where === "everywhere"
-        ? `Deleted ${visible(name)} everywhere; "restore" brings it back for 24 hours`
+        ? `Deleted ${visible(name)}: ${
+          toldText(reached, left)
+        }; "restore" brings it back for 24 hours`
         : `Deleted our copy of ${
           visible(name)
         } only: it belongs to somebody else. Nobody was told, and it is not fetched again by itself`;
@@ -187,6 +208,12 @@ async function carryOut(
       } Type "help" for all`;
     }
   }
+}
+
+function toldText(reached: number, left: number): string {
+  if (reached + left === 0) return "nobody else is there to be told";
+  const told = `${count(reached, "peer")} told`;
+  return left === 0 ? told : `${told}, ${left} not reached yet and told when they are`;
 }
 
 function deletedText(deleted: readonly DeletedRow[]): string {

@@ -62,7 +62,13 @@ export class Reporter {
       case "request":
         return [info(`${visible(event.ip)} asks: ${visible(event.text, 300)}`)];
       case "sent":
-        return [info(`Sent ${event.what} to ${visible(addressText(event.to))}`)];
+        return [
+          (event.isBroadcast ? debug : info)(
+            `Sent ${event.what} to ${visible(addressText(event.to))}`,
+          ),
+        ];
+      case "broadcast":
+        return [info(`Sending ${event.what} to ${count(event.peers, "peer")}`)];
       case "send-failed":
         return [debug(`${event.what} was not sent: ${visible(event.text, 300)}`)];
       case "peer-joined":
@@ -88,7 +94,11 @@ export class Reporter {
           }`,
         )];
       case "download-failed":
-        return [warning(`${visible(event.fileName)} was not fetched: ${visible(event.text)}`)];
+        return [warning(
+          `${visible(event.fileName)} was not fetched: ${visible(event.text)}${
+            event.willRetry ? "; it is tried again when a peer delivers it" : ""
+          }`,
+        )];
       case "keep-failed":
         return this.#once(`not kept ${event.text}`)
           ? [warning(`${visible(event.fileName)} was not kept: ${visible(event.text)}`)]
@@ -105,6 +115,16 @@ export class Reporter {
         return [info(
           `${visible(event.file.name)} (${event.file.fileId}) was deleted ${deletedText(event.by)}`,
         )];
+      case "renamed":
+        return [info(
+          `${visible(event.from)} is now called ${
+            visible(event.file.name)
+          } (${event.file.fileId}); the network is told`,
+        )];
+      case "name-taken":
+        return this.#once(`name-taken ${addressText(event.other)}`)
+          ? [{ ...warning(nameTakenText(event)), plain: true }]
+          : [];
       case "copied":
         return [info(`${visible(event.file.name)} was pushed to ${visible(event.peerId)}`)];
       case "refused":
@@ -145,11 +165,13 @@ export function count(n: number, noun: string): string {
 }
 
 function autoFetchText(
-  { fetched, failed, reason }: Extract<NodeEvent, { name: "auto-fetch-complete" }>,
+  { fetched, failed, pending, reason }: Extract<NodeEvent, { name: "auto-fetch-complete" }>,
 ): string {
   switch (reason) {
     case "done":
-      return `${count(fetched, "file")} fetched, ${failed} failed`;
+      return `${count(fetched, "file")} fetched, ${failed} failed${
+        pending > 0 ? `, ${pending} still to come: tried again when a peer delivers them` : ""
+      }`;
     case "nothing-missing":
       return "0 files fetched, 0 failed: no file is missing";
     case "no-peers":
@@ -161,7 +183,18 @@ function autoFetchText(
   }
 }
 
-function deletedText(by: "owner" | "us" | "us-here-only"): string {
+function nameTakenText({ other, toldBy }: Extract<NodeEvent, { name: "name-taken" }>): string {
+  const there = visible(addressText(other));
+  return toldBy === undefined
+    ? `Another peer, at ${there}, uses the name of this one; others list only one of the two. Start one of them with another peer id`
+    : `${
+      visible(toldBy)
+    } lists another peer under this name, at ${there}, so it does not list this one. Start this peer with another peer id, or stop the other one`;
+}
+
+type By = Extract<NodeEvent, { name: "deleted" }>["by"];
+
+function deletedText(by: By): string {
   switch (by) {
     case "owner":
       return "by its owner";
@@ -169,6 +202,8 @@ function deletedText(by: "owner" | "us" | "us-here-only"): string {
       return "everywhere";
     case "us-here-only":
       return "here only, for it is not ours";
+    case "us-replaced":
+      return "everywhere: it changed right after it was shared, and its new version takes its place";
     default:
       return by satisfies never;
   }

@@ -35,6 +35,8 @@ type Tally = Record<Stage, number>;
 interface Guest<T> {
   readonly it: T;
   readonly ip: string;
+  /** In the order of arrival. */
+  readonly number: number;
   stage: Stage;
   /** When it last completed something, or moved enough content. */
   sinceMs: number;
@@ -54,8 +56,19 @@ export interface Turn<T> {
 
 export class Admission<T> {
   readonly #guests = new Map<T, Guest<T>>();
+  /** Guests by stage and machine, the first to come first, so that nobody is walked past. */
+  readonly #lines: Record<Stage, Map<string, Set<Guest<T>>>> = {
+    waiting: new Map(),
+    talking: new Map(),
+    queued: new Map(),
+    sending: new Map(),
+    taking: new Map(),
+  };
   readonly #all = emptyTally();
   readonly #perMachine = new Map<string, Tally>();
+  #arrived = 0;
+  /** Guests looked at so far; a test bounds how many that takes. */
+  steps = 0;
 
   constructor(
     readonly limits: AdmissionLimits,
@@ -89,6 +102,7 @@ export class Admission<T> {
     const guest: Guest<T> = {
       it,
       ip,
+      number: this.#arrived++,
       stage: "waiting",
       sinceMs: nowMs,
       stalledAfterMs: STALLED_MS,
@@ -150,32 +164,45 @@ export class Admission<T> {
     const evict: T[] = [];
     const serve: T[] = [];
     const send: T[] = [];
-    if (this.#all.queued > 0) {
-      for (const guest of this.#guests.values()) {
-        if (guest.stage !== "queued" || !this.#mayTransfer("sending", guest.ip)) continue;
-        if (!this.#makePlace(guest.ip, nowMs, evict)) continue;
-        this.#move(guest, "sending");
-        send.push(guest.it);
-      }
-    }
-    /** Machines for which no place was to be had in this turn. */
-    const inVain = new Set<string>();
-    for (const guest of this.#all.waiting > 0 ? this.#guests.values() : []) {
-      if (guest.stage !== "waiting" || inVain.has(guest.ip)) continue;
-      if (!this.#makePlace(guest.ip, nowMs, evict)) {
-        inVain.add(guest.ip);
-        continue;
-      }
+    this.#inOrder("queued", (guest) => {
+      if (!this.#mayTransfer("sending", guest.ip)) return false;
+      if (!this.#makePlace(guest.ip, nowMs, evict)) return false;
+      this.#move(guest, "sending");
+      send.push(guest.it);
+      return true;
+    });
+    this.#inOrder("waiting", (guest) => {
+      if (!this.#makePlace(guest.ip, nowMs, evict)) return false;
       this.#move(guest, "talking");
       guest.sinceMs = nowMs;
       serve.push(guest.it);
-    }
+      return true;
+    });
     return { evict, serve, send };
+  }
+
+  /**
+   * Offers `act` the guests of a stage in the order of arrival. Where it answers false, that machine gets nothing more in
+   * this turn. `act` moves the guest on, or removes others.
+   */
+  #inOrder(stage: Stage, act: (guest: Guest<T>) => boolean): void {
+    const lines = this.#lines[stage];
+    const left = new Set(lines.keys());
+    while (left.size > 0) {
+      let first: Guest<T> | undefined;
+      for (const ip of left) {
+        this.steps++;
+        const [guest] = lines.get(ip) ?? [];
+        if (!guest) left.delete(ip);
+        else if (!first || guest.number < first.number) first = guest;
+      }
+      if (first && !act(first)) left.delete(first.ip);
+    }
   }
 
   /** No descriptor is left: whoever stands still longest goes, if anybody does. */
   relieve(nowMs: number): T | undefined {
-    const guest = longest([...this.#guests.values()].filter((each) => isStalled(each, nowMs)));
+    const guest = longest(this.#talking().filter((each) => isStalled(each, nowMs)));
     if (guest) this.leave(guest.it);
     return guest?.it;
   }
@@ -211,9 +238,7 @@ export class Admission<T> {
   #whoGivesWay(ip: string, nowMs: number): Guest<T> | undefined {
     const own = served(this.#at(ip));
     const isOwnFull = own >= this.limits.maxConnectionsPerAddress;
-    const talking = [...this.#guests.values()].filter((guest) =>
-      guest.stage === "talking" && (!isOwnFull || guest.ip === ip)
-    );
+    const talking = this.#talking(isOwnFull ? ip : undefined);
     const stalled = talking.filter((guest) => isStalled(guest, nowMs));
     if (stalled.length > 0 || isOwnFull) return longest(stalled);
     // Nobody stands still: the machine that has the most gives one to a machine that has far fewer.
@@ -222,6 +247,15 @@ export class Admission<T> {
       if (tally.talking > 0 && served(tally) > most) [most, busiest] = [served(tally), machine];
     }
     return longest(talking.filter((guest) => guest.ip === busiest));
+  }
+
+  /** Whoever has a place for messages, of one machine or of all. */
+  #talking(ip?: string): Guest<T>[] {
+    const { talking } = this.#lines;
+    const lines = ip === undefined ? [...talking.values()] : [talking.get(ip) ?? []];
+    const guests = lines.flatMap((line) => [...line]);
+    this.steps += guests.length;
+    return guests;
   }
 
   #at(ip: string): Tally {
@@ -234,7 +268,12 @@ export class Admission<T> {
     this.#tally(guest, 1);
   }
 
-  #tally({ ip, stage }: Guest<T>, by: 1 | -1): void {
+  #tally(guest: Guest<T>, by: 1 | -1): void {
+    const { ip, stage } = guest;
+    const lines = this.#lines[stage];
+    const line = lines.get(ip) ?? new Set();
+    if (by > 0) lines.set(ip, line.add(guest));
+    else if (line.delete(guest) && line.size === 0) lines.delete(ip);
     this.#all[stage] += by;
     const tally = this.#at(ip);
     tally[stage] += by;

@@ -26,7 +26,14 @@ export interface Entry {
   pushed: boolean;
   /** Tracked peers that say they hold it; never ourselves. */
   readonly holders: Set<string>;
+  /** Peers that held it when they were last heard, at most `MAX_AWAY`. */
+  away: readonly string[];
+  /** When this peer first knew of it, on the machine's clock. */
+  sinceMs: number;
 }
+
+/** Maximum number of absent holders remembered for a file: enough to tell people whom to wait for. */
+const MAX_AWAY = 4;
 
 export type Learned = "new" | "known" | "owner-conflict" | "deleted" | "full";
 
@@ -50,6 +57,8 @@ export class Catalogue {
 
   /** Grows with each change of what we hold. */
   revision = 0;
+  /** Grows whenever an entry that is not held appears, changes or goes. */
+  unheldRevision = 0;
   #changes: { revision: number; fileId: string; added: boolean }[] = [];
 
   /** What changed since who watches looked last; undefined while nobody does. */
@@ -121,14 +130,8 @@ export class Catalogue {
         return "deleted";
       }
       if (this.isFull && !this.#makeRoomFor(holder)) return "full";
-      this.#entries.set(file.fileId, {
-        file,
-        otherTimestamps: [],
-        held: false,
-        verified: false,
-        pushed: false,
-        holders: new Set(),
-      });
+      this.#entries.set(file.fileId, newEntry(file, nowMs));
+      this.unheldRevision++;
       this.#holderless.set(file.fileId, nowMs);
       this.#touch(file.fileId);
       return "new";
@@ -139,7 +142,10 @@ export class Catalogue {
       if (
         ![known.file.timestamp, ...known.otherTimestamps].some(isSame) &&
         known.otherTimestamps.length < MAX_OTHER_TIMESTAMPS
-      ) known.otherTimestamps.push(file.timestamp);
+      ) {
+        known.otherTimestamps.push(file.timestamp);
+        this.unheldRevision++;
+      }
     }
     return known.file.owner === file.owner ? "known" : "owner-conflict";
   }
@@ -153,15 +159,18 @@ export class Catalogue {
     holdings.set(fileId, 0);
     if (entry.holders.has(peerId)) return false;
     entry.holders.add(peerId);
+    if (entry.away.length > 0) entry.away = entry.away.filter((other) => other !== peerId);
     this.#holderless.delete(fileId);
     this.#touch(fileId);
     return true;
   }
 
-  removeHolder(fileId: string, peerId: string, nowMs: number): void {
+  /** This peer says no longer, or showed, that it does not hold the file; `isAway`: it is only gone. */
+  removeHolder(fileId: string, peerId: string, nowMs: number, isAway = false): void {
     this.#holdings.get(peerId)?.delete(fileId);
     const entry = this.#entries.get(fileId);
     if (!entry?.holders.delete(peerId)) return;
+    if (isAway) entry.away = [peerId, ...entry.away].slice(0, MAX_AWAY);
     this.#noteHolderless(entry, nowMs);
     this.#touch(fileId);
   }
@@ -186,10 +195,10 @@ export class Catalogue {
     return changed;
   }
 
-  /** A peer is gone, and holds nothing any more. */
+  /** A peer is gone, and with it what it holds. */
   dropPeer(peerId: string, nowMs: number): void {
     for (const fileId of [...this.#holdings.get(peerId)?.keys() ?? []]) {
-      this.removeHolder(fileId, peerId, nowMs);
+      this.removeHolder(fileId, peerId, nowMs, true);
     }
     this.#holdings.delete(peerId);
   }
@@ -200,19 +209,15 @@ export class Catalogue {
   }
 
   /** The file is in the store and verified. False when it was held already. */
-  hold({ file, sizeBytes, pushed = false }: HeldFile, nowMs: number): boolean {
+  hold({ file, sizeBytes, pushed = false, ...held }: HeldFile, nowMs: number): boolean {
+    const { sinceMs = nowMs } = held;
     const known = this.#entries.get(file.fileId);
     if (known?.held) return false;
     if (!known && this.isFull) this.#makeRoomFor(OURSELVES);
-    const entry: Entry = known ?? {
-      file,
-      otherTimestamps: [],
-      held: false,
-      verified: false,
-      pushed: false,
-      holders: new Set(),
-    };
+    const entry = known ?? newEntry(file, sinceMs);
+    entry.sinceMs = Math.min(entry.sinceMs, sinceMs);
     this.#entries.set(file.fileId, entry);
+    this.unheldRevision++;
     // The store's word on name and timestamp wins over hearsay: it was verified against content.
     entry.file = { ...(known?.verified ? known.file : file), sizeBytes };
     entry.otherTimestamps = [];
@@ -235,6 +240,7 @@ export class Catalogue {
     const entry = this.#entries.get(fileId);
     if (!entry?.held) return false;
     entry.held = false;
+    this.unheldRevision++;
     this.heldBytes -= entry.file.sizeBytes ?? 0;
     if (entry.pushed) this.pushedBytes -= entry.file.sizeBytes ?? 0;
     entry.pushed = false;
@@ -254,6 +260,42 @@ export class Catalogue {
     this.#holderless.delete(fileId);
     this.unwanted.delete(fileId);
     this.tombstones.add(fileId, nowMs);
+  }
+
+  /** The file has another name from now on. False when that is its name already. */
+  rename(fileId: string, name: string): boolean {
+    const entry = this.#entries.get(fileId);
+    if (!entry || entry.file.name === name) return false;
+    entry.file = { ...entry.file, name };
+    if (entry.held) this.#note(fileId, true);
+    else this.#touch(fileId);
+    return true;
+  }
+
+  /** Does not fetch the file automatically any more, also when it is forgotten and heard of again. */
+  refuse(fileId: string): void {
+    this.unwanted.delete(fileId);
+    if (this.unwanted.size >= this.maxEntries) {
+      this.unwanted.delete(this.unwanted.keys().next().value!);
+    }
+    this.unwanted.add(fileId);
+  }
+
+  /** Forgets an entry that nobody holds, but not that it is unwanted. It may be learned again. */
+  forget(fileId: string): void {
+    const entry = this.#entries.get(fileId);
+    if (!entry || entry.held || entry.holders.size > 0) return;
+    const isUnwanted = this.unwanted.has(fileId);
+    this.#forget(fileId);
+    if (isUnwanted) this.refuse(fileId);
+  }
+
+  /** For entries read at start: who held them, and since when they are known. */
+  restore(fileId: string, { away, sinceMs }: Partial<Pick<Entry, "away" | "sinceMs">>): void {
+    const entry = this.#entries.get(fileId);
+    if (!entry) return;
+    if (away) entry.away = away.slice(0, MAX_AWAY);
+    if (sinceMs !== undefined) entry.sinceMs = sinceMs;
   }
 
   /** When the file lost its last holder; undefined while there is one. */
@@ -340,8 +382,24 @@ export class Catalogue {
 
   #forget(fileId: string): void {
     this.#touch(fileId);
+    this.unheldRevision++;
     this.#entries.delete(fileId);
     this.#holderless.delete(fileId);
     this.unwanted.delete(fileId);
   }
+}
+
+const NOBODY: readonly string[] = [];
+
+function newEntry(file: FileRecord, sinceMs: number): Entry {
+  return {
+    file,
+    otherTimestamps: [],
+    held: false,
+    verified: false,
+    pushed: false,
+    holders: new Set(),
+    away: NOBODY,
+    sinceMs,
+  };
 }

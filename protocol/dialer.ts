@@ -1,6 +1,6 @@
 // Opening connections: a bounded number at once, each within its deadline. Touches TCP, as tcp.ts does.
-// Always holds: an address is judged after it was resolved, right before it is dialled; being out of descriptors is
-// our own trouble, and says nothing about the address.
+// Always holds: an address is judged after it was resolved, right before it is dialed; a failure of ours (queue full, no
+// descriptor, no port, no network, stopping) is told apart from silence of the other side.
 
 import { lookup } from "node:dns/promises";
 import {
@@ -23,24 +23,41 @@ const NO_DESCRIPTOR_MS = 10_000;
 /** Pause between two tries then. */
 const DESCRIPTOR_PAUSE_MS = 100;
 
+/**
+ * Whose failure it was that a dial did not lead to a connection. "theirs": nobody answers at the address. "ours": this
+ * says nothing about the address. "forbidden": the address must not be dialed.
+ */
+export type DialFault = "theirs" | "ours" | "forbidden";
+
 /** Why a dial did not lead to a connection; the message is for people. */
 export class DialError extends Error {
   override readonly name = "DialError";
-  constructor(
-    readonly forbidden: boolean,
-    message: string,
-    options?: ErrorOptions,
-    /** It says nothing about the address: this process had no descriptor left. */
-    readonly isOurs = false,
-  ) {
+  constructor(readonly fault: DialFault, message: string, options?: ErrorOptions) {
     super(message, options);
+  }
+
+  get isOurs(): boolean {
+    return this.fault === "ours";
   }
 }
 
-function isOutOfDescriptors(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return code === "EMFILE" || code === "ENFILE";
-}
+const codeOf = (error: unknown) =>
+  error instanceof Error && "code" in error ? String(error.code) : "";
+
+const OUT_OF_DESCRIPTORS = new Set(["EMFILE", "ENFILE"]);
+/** What the system answers when this machine, not the other one, is in trouble; EAI_AGAIN: no name server answers. */
+const OUR_TROUBLE = new Set([
+  ...OUT_OF_DESCRIPTORS,
+  "EADDRNOTAVAIL",
+  "EAGAIN",
+  "ENETDOWN",
+  "ENETUNREACH",
+  "ENOBUFS",
+  "ENOMEM",
+  "EACCES",
+  "EPERM",
+  "EAI_AGAIN",
+]);
 
 /** What a dial is for: somebody waits for a file, for an answer, or nobody waits. */
 export type DialRank = "file" | "answer" | "news";
@@ -76,7 +93,7 @@ export class Dialer {
       const ip = await this.#resolve(to.host, AbortSignal.timeout(this.limits.dialTimeoutMs));
       const refusal = dialRefusal(ip, to.port, voucher, this.own());
       if (refusal !== undefined) {
-        throw new DialError(true, `${key} is not dialled: ${ip} ${refusal}`);
+        throw new DialError("forbidden", `${key} is not dialed: ${ip} ${refusal}`);
       }
       const conn = await this.#connect(ip, to.port);
       this.#deadUntil.delete(key);
@@ -94,19 +111,19 @@ export class Dialer {
     this.#stopped = true;
     for (const rank of RANKS) {
       for (const { go } of this.#waiting[rank].splice(0)) {
-        go(new DialError(false, "This peer is stopping"));
+        go(new DialError("ours", "This peer is stopping"));
       }
     }
   }
 
   async #turn(key: string, voucher: Voucher, rank: DialRank): Promise<void> {
-    if (this.#stopped) throw new DialError(false, "This peer is stopping");
+    if (this.#stopped) throw new DialError("ours", "This peer is stopping");
     const deadUntil = this.#deadUntil.get(key);
     if (
       voucher !== "operator" && rank !== "file" && deadUntil !== undefined &&
       performance.now() < deadUntil
     ) {
-      throw new DialError(false, `${key} did not answer a moment ago`);
+      throw new DialError("theirs", `${key} did not answer a moment ago`);
     }
     if (this.#mayStart(rank)) {
       this.#open[rank]++;
@@ -114,7 +131,7 @@ export class Dialer {
     }
     const waiting = this.#waiting[rank];
     if (waiting.length >= MAX_WAITING_DIALS) {
-      throw new DialError(false, `${key} is not dialled: too many wait to be`);
+      throw new DialError("ours", `${key} is not dialed: too many other addresses wait to be`);
     }
     const dead = await new Promise<DialError | undefined>((go) => waiting.push({ key, go }));
     if (dead) throw dead;
@@ -146,7 +163,8 @@ export class Dialer {
         const signal = AbortSignal.timeout(this.limits.dialTimeoutMs);
         return await Deno.connect({ hostname, port, signal });
       } catch (error) {
-        if (!isOutOfDescriptors(error) || performance.now() > untilMs) throw error;
+        const isShort = OUT_OF_DESCRIPTORS.has(codeOf(error));
+        if (!isShort || this.#stopped || performance.now() > untilMs) throw error;
         await new Promise((go) => setTimeout(go, DESCRIPTOR_PAUSE_MS));
       }
     }
@@ -171,32 +189,37 @@ export class Dialer {
 
   #explain(key: string, cause: unknown): DialError {
     if (cause instanceof DialError) return cause;
-    const silent = cause instanceof DOMException;
-    if (silent) {
-      if (this.#deadUntil.size >= MAX_WAITING_DIALS) this.#deadUntil.clear();
-      this.#deadUntil.set(key, performance.now() + DEAD_MS);
-      // Whatever else waits for the same address would wait in vain, and keep others waiting.
-      const dead = new DialError(false, `${key} does not answer`);
-      for (const rank of RANKS) {
-        const waiting = this.#waiting[rank].splice(0);
-        for (const each of waiting) {
-          if (each.key === key) each.go(dead);
-          else this.#waiting[rank].push(each);
-        }
-      }
+    const code = codeOf(cause);
+    if (OUR_TROUBLE.has(code)) {
+      const why = OUT_OF_DESCRIPTORS.has(code)
+        ? "this process may open no more connections"
+        : `this machine cannot reach it just now (${code})`;
+      return new DialError("ours", `${key} is not dialed: ${why}`, { cause });
     }
-    if (isOutOfDescriptors(cause)) {
-      const text = `${key} is not dialled: this process may open no more connections`;
-      return new DialError(false, text, { cause }, true);
-    }
-    const why = silent
+    const isSilent = cause instanceof DOMException;
+    if (isSilent) this.#noteDead(key);
+    const why = isSilent
       ? "does not answer"
       : cause instanceof Deno.errors.ConnectionRefused
       ? "refuses connections"
-      : cause instanceof Error && "code" in cause && String(cause.code).startsWith("E")
-      ? `cannot be reached (${cause.code})`
+      : code.startsWith("E")
+      ? `cannot be reached (${code})`
       : "cannot be reached";
-    return new DialError(false, `${key} ${why}`, { cause });
+    return new DialError("theirs", `${key} ${why}`, { cause });
+  }
+
+  /** Whatever else waits for the same address would wait in vain, and keep others waiting. */
+  #noteDead(key: string): void {
+    if (this.#deadUntil.size >= MAX_WAITING_DIALS) this.#deadUntil.clear();
+    this.#deadUntil.set(key, performance.now() + DEAD_MS);
+    const dead = new DialError("theirs", `${key} does not answer`);
+    for (const rank of RANKS) {
+      const waiting = this.#waiting[rank].splice(0);
+      for (const each of waiting) {
+        if (each.key === key) each.go(dead);
+        else this.#waiting[rank].push(each);
+      }
+    }
   }
 }
 

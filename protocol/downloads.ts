@@ -1,31 +1,58 @@
-// The download plan: which file is fetched from whom, one source after the other. PURE.
-// Always holds: one download per file, at most `MAX_DOWNLOADS` at once, each source at most once per
-// download; a source that fails costs one attempt and nothing else.
+// The download plan: which file is fetched from whom, one source after the other, and what is tried again later. PURE.
+// Always holds: one download per file, at most `MAX_DOWNLOADS` at once, each source at most once per round; every attempt
+// has a number of its own, and one that nobody wants any more is ended; a file that is wanted and was not delivered stays
+// wanted until it is here, deleted, canceled or forgotten.
 
 import type { FetchFailure } from "./effects.ts";
 import { type Bounded, ExpiringSet } from "./expiring.ts";
 import { isBindingTimestamp } from "./fileid.ts";
-import { MAX_DOWNLOADS, MAX_QUEUED_DOWNLOADS, SOURCE_FAILURE_MS } from "./limits.ts";
+import {
+  FIRST_RETRY_MS,
+  LAST_RETRY_MS,
+  MAX_DOWNLOADS,
+  MAX_QUEUED_DOWNLOADS,
+  MAX_WISHES,
+  SOURCE_FAILURE_MS,
+  WISHES_PER_TICK,
+} from "./limits.ts";
 import { type PeerRecord, shuffleFront } from "./membership.ts";
 import type { PeerState } from "./state.ts";
 
 interface Download {
   readonly fileId: string;
   readonly tried: Set<string>;
-  /** The source that is asked now. */
+  /** The source that is asked now, and the number of that attempt. */
   source: string;
+  attempt: number;
+  /** Sources that delivered something, but not this file; and of these, such that delivered too much. */
+  wrong: number;
+  tooLong: number;
 }
 
-/** How a download ended, for who wanted it. */
-export type Outcome = "fetched" | "failed";
+/** A round in which somebody delivered the wrong content counts as so many for the delay before the next one. */
+const WRONG_TRIES = 5;
+
+/** A file that nobody delivered, and that is still wanted. */
+interface Wish {
+  readonly tries: number;
+  readonly dueMs: number;
+  /** It failed on our side, as for want of space: other sources would not help. */
+  readonly isOurs: boolean;
+}
+
+/** How a round of a download ended, for who wanted it. "pending": it is tried again later. */
+export type Outcome = "fetched" | "failed" | "pending";
 
 export class Downloads {
   readonly #active = new Map<string, Download>();
   readonly #queue = new Map<string, true>();
-  /** Sources that failed for a file are asked last, and not again by themselves. */
+  /** What is tried again, the one that waits longest first. */
+  readonly #wishes = new Map<string, Wish>();
+  /** Sources that failed for a file a while ago are asked last. */
   readonly #failures = new ExpiringSet(MAX_QUEUED_DOWNLOADS, SOURCE_FAILURE_MS);
   /** Wanted by a person. */
   readonly #insisted = new Set<string>();
+  #attempts = 0;
   #starting = false;
 
   constructor(
@@ -33,9 +60,14 @@ export class Downloads {
     readonly whenEnded: (fileId: string, outcome: Outcome) => void,
   ) {}
 
-  /** Downloads that run or wait. */
+  /** Downloads that run or wait for their turn. */
   get pending(): number {
     return this.#active.size + this.#queue.size;
+  }
+
+  /** Files that are tried again later. */
+  get wishes(): number {
+    return this.#wishes.size;
   }
 
   /** What is remembered, against its bounds. */
@@ -43,10 +75,11 @@ export class Downloads {
     return [
       { name: "downloads running", size: () => this.#active.size, max: () => MAX_DOWNLOADS },
       { name: "downloads waiting", size: () => this.#queue.size, max: () => MAX_QUEUED_DOWNLOADS },
+      { name: "downloads to try again", size: () => this.#wishes.size, max: () => MAX_WISHES },
       {
         name: "downloads insisted on",
         size: () => this.#insisted.size,
-        max: () => MAX_DOWNLOADS + MAX_QUEUED_DOWNLOADS,
+        max: () => MAX_DOWNLOADS + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
       },
       {
         name: "sources that failed",
@@ -60,12 +93,12 @@ export class Downloads {
     return this.#active.has(fileId) || this.#queue.has(fileId);
   }
 
-  /** Whether this peer is being asked for this file. */
-  isAsked(fileId: string, peerId: string): boolean {
-    return this.#active.get(fileId)?.source === peerId;
+  /** Whether it is tried again later. */
+  isWished(fileId: string): boolean {
+    return this.#wishes.has(fileId);
   }
 
-  /** Whether some holder did not fail for this file yet, and is not left alone. */
+  /** Whether some holder did not fail for this file yet, and is not avoided. */
   hasFreshSource(fileId: string): boolean {
     const { catalogue, membership, nowMs } = this.state;
     return [...catalogue.get(fileId)?.holders ?? []].some((peerId) => {
@@ -77,34 +110,79 @@ export class Downloads {
 
   /**
    * Starts or queues a download. Wanting it twice is one download. `insists`: a person wants it, so that also
-   * those are asked, last of all, who are left alone.
+   * those are asked, last of all, who are avoided.
    */
   want(fileId: string, insists = false): void {
     if (this.state.catalogue.get(fileId)?.held) return;
     if (insists) this.#insisted.add(fileId);
     if (this.isPending(fileId)) return;
     if (this.#queue.size >= MAX_QUEUED_DOWNLOADS) {
-      this.#fail(fileId, "Too many downloads wait already; try again when some are done");
+      this.#insisted.delete(fileId);
+      this.#fail(fileId, "Too many downloads wait already; try again when some are done", "failed");
       return;
     }
     this.#queue.set(fileId, true);
     this.#startNext();
   }
 
-  /** Content came whole and was kept. */
-  arrived(fileId: string): void {
-    this.#queue.delete(fileId);
-    this.#insisted.delete(fileId);
-    if (!this.#active.delete(fileId)) return;
-    this.whenEnded(fileId, "fetched");
-    this.#startNext();
+  /** Files whose time has come, and that somebody holds, are tried again. */
+  tick(): void {
+    const { nowMs, catalogue } = this.state;
+    let started = 0;
+    for (const [fileId, wish] of this.#wishes) {
+      if (wish.dueMs > nowMs || this.isPending(fileId)) continue;
+      if (started >= WISHES_PER_TICK || this.#queue.size >= MAX_QUEUED_DOWNLOADS) break;
+      const entry = catalogue.get(fileId);
+      if (!entry || entry.held) this.#forget(fileId);
+      else if (entry.holders.size > 0) {
+        started++;
+        this.want(fileId);
+      } else this.#wish(fileId, { ...wish, dueMs: nowMs + FIRST_RETRY_MS }); // nobody to ask
+    }
   }
 
-  /** A source failed: the next one is tried. */
-  failed(fileId: string, source: string, failure: FetchFailure, text: string): void {
+  /** Another peer holds the file: if it is to be tried again, that is now. */
+  holderCame(fileId: string): void {
+    const wish = this.#wishes.get(fileId);
+    if (!wish || wish.isOurs || this.isPending(fileId)) return;
+    if (this.hasFreshSource(fileId)) this.want(fileId);
+  }
+
+  /** A peer came, came back or started anew: what it holds and did not deliver before is tried again soon. */
+  peerCame(peerId: string): void {
+    const { catalogue, nowMs } = this.state;
+    for (const [fileId, wish] of this.#wishes) {
+      if (wish.isOurs || !catalogue.get(fileId)?.holders.has(peerId)) continue;
+      this.#wishes.set(fileId, { ...wish, dueMs: nowMs });
+    }
+  }
+
+  /** There is space again: what failed for want of it is tried at once. */
+  spaceCame(): void {
+    for (const [fileId, wish] of this.#wishes) {
+      if (wish.isOurs) this.#wishes.set(fileId, { ...wish, dueMs: this.state.nowMs });
+    }
+  }
+
+  /** Content came and was kept, from an attempt or another way. */
+  arrived(fileId: string): void {
+    this.#queue.delete(fileId);
+    this.#forget(fileId);
     const download = this.#active.get(fileId);
-    if (!download || download.source !== source) return;
-    if (failure === "storage") return this.abandon(fileId, text); // another source would not help
+    if (download) {
+      this.#active.delete(fileId);
+      this.#stop(download, "It came another way");
+    }
+    this.whenEnded(fileId, "fetched");
+    if (download) this.#startNext();
+  }
+
+  /** A source failed: the next one is tried. A late word of an attempt that is over changes nothing. */
+  failed(fileId: string, attempt: number, failure: FetchFailure, text: string): void {
+    const download = this.#active.get(fileId);
+    if (!download || download.attempt !== attempt) return;
+    if (failure === "storage") return this.#end(download, text, true); // another source would not help
+    const { source } = download;
     const { catalogue } = this.state;
     const fileName = catalogue.get(fileId)?.file.name ?? "";
     this.state.tell({ name: "attempt-failed", fileId, fileName, source, text });
@@ -121,15 +199,34 @@ export class Downloads {
       catalogue.removeHolder(fileId, source, this.state.nowMs);
       this.state.save();
     }
+    if (failure === "mismatch" || failure === "garbage" || failure === "too-long") download.wrong++;
+    if (failure === "too-long") download.tooLong++;
     this.#tryNext(download);
   }
 
-  /** Ends a download that cannot succeed any more, if there is one. */
+  /** What arrived could not be kept: it is tried again when there may be space. */
+  notKept(fileId: string, text: string): void {
+    const download = this.#active.get(fileId);
+    if (download) this.#end(download, text, true);
+  }
+
+  /** Ends a download that is not wanted any more or cannot succeed, and what was to be tried again. */
   abandon(fileId: string, text: string): void {
     const wasQueued = this.#queue.delete(fileId);
-    if (!this.#active.delete(fileId) && !wasQueued) return;
-    this.#fail(fileId, text);
+    const wasWished = this.#wishes.has(fileId);
+    const download = this.#active.get(fileId);
+    this.#forget(fileId);
+    if (!download && !wasQueued && !wasWished) return;
+    if (download) {
+      this.#active.delete(fileId);
+      this.#stop(download, text);
+    }
+    this.#fail(fileId, text, "failed");
     this.#startNext();
+  }
+
+  #stop({ attempt }: Download, text: string): void {
+    if (attempt > 0) this.state.emit({ kind: "stop-fetch", attempt, text });
   }
 
   #startNext(): void {
@@ -139,7 +236,14 @@ export class Downloads {
     for (const fileId of this.#queue.keys()) {
       if (this.#active.size >= MAX_DOWNLOADS) break;
       this.#queue.delete(fileId);
-      const download: Download = { fileId, tried: new Set(), source: "" };
+      const download: Download = {
+        fileId,
+        tried: new Set(),
+        source: "",
+        attempt: 0,
+        wrong: 0,
+        tooLong: 0,
+      };
       this.#active.set(fileId, download);
       this.#tryNext(download);
     }
@@ -157,21 +261,55 @@ export class Downloads {
       ? this.#chooseSource(fileId, entry.holders, tried)
       : undefined;
     if (!entry || !source) {
-      this.#active.delete(fileId);
-      this.#fail(fileId, this.#failureText(download, timestamps.length));
-      this.#startNext();
+      const text = this.#failureText(download, timestamps.length);
+      // A file that is too long from everybody is too long.
+      const isTooLong = tried.size > 0 && download.tooLong === tried.size;
+      if (entry && timestamps.length > 0 && !isTooLong) this.#end(download, text, false);
+      else this.abandon(fileId, text);
       return;
     }
     download.source = source.peerId;
+    download.attempt = ++this.#attempts;
     tried.add(source.peerId);
     state.emit({
       kind: "fetch",
+      attempt: download.attempt,
       file: entry.file,
       timestamps,
       source: source.peerId,
       from: source.address,
       voucher: source.voucher,
     });
+  }
+
+  /** A round is over without the file: it is tried again later. */
+  #end(download: Download, text: string, isOurs: boolean): void {
+    const { fileId } = download;
+    const before = this.#wishes.get(fileId)?.tries ?? 0;
+    // Whoever delivered the wrong content will most likely do so again, at the cost of all its bytes.
+    const tries = before + (download.wrong > 0 ? WRONG_TRIES : 1);
+    const backoffMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (tries - 1));
+    const dueMs = this.state.nowMs + backoffMs * (0.75 + 0.5 * this.state.random());
+    this.#active.delete(fileId);
+    const isFirst = before === 0;
+    this.#wish(fileId, { tries, dueMs, isOurs });
+    // Each further round that fails is told by its attempts alone.
+    if (isFirst || this.#insisted.has(fileId)) this.#fail(fileId, text, "pending");
+    this.#insisted.delete(fileId);
+    this.#startNext();
+  }
+
+  #wish(fileId: string, wish: Wish): void {
+    this.#wishes.delete(fileId);
+    if (this.#wishes.size >= MAX_WISHES) {
+      this.#wishes.delete(this.#wishes.keys().next().value!);
+    }
+    this.#wishes.set(fileId, wish);
+  }
+
+  #forget(fileId: string): void {
+    this.#wishes.delete(fileId);
+    this.#insisted.delete(fileId);
   }
 
   /** Bootstrap peers first, the others by lot; who failed for this file a while ago or lies comes last. */
@@ -196,11 +334,11 @@ export class Downloads {
     return inOrder.find((record) => this.state.mayReach(record));
   }
 
-  #fail(fileId: string, text: string): void {
-    this.#insisted.delete(fileId);
+  #fail(fileId: string, text: string, outcome: Outcome): void {
     const fileName = this.state.catalogue.get(fileId)?.file.name ?? "";
-    this.state.tell({ name: "download-failed", fileId, fileName, text });
-    this.whenEnded(fileId, "failed");
+    const willRetry = outcome === "pending";
+    this.state.tell({ name: "download-failed", fileId, fileName, text, willRetry });
+    this.whenEnded(fileId, outcome);
   }
 
   #failureText({ fileId, tried }: Download, usableTimestamps: number): string {
@@ -214,7 +352,7 @@ export class Downloads {
     for (const peerId of entry?.holders ?? []) {
       const record = membership.get(peerId);
       const pause = record && this.state.pauseOf(record);
-      if (pause) return `${peerId} is left alone for a while: it ${pause.text}`;
+      if (pause) return `${peerId} is avoided for a while: it ${pause.text}`;
     }
     return "No peer that is alive holds it";
   }

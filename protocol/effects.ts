@@ -7,10 +7,12 @@ import type { Reason } from "./errors.ts";
 import type { FileRecord, Message } from "./message.ts";
 import type { Timestamp } from "./fileid.ts";
 
-/** A file that lies in the store and verified. */
+/** A file that is in the store and verified. */
 export interface HeldFile {
   readonly file: FileRecord;
   readonly sizeBytes: number;
+  /** When this peer first knew of it, on the machine's clock; undefined means now. */
+  readonly sinceMs?: number;
   /** It came by a push that nobody asked for, and counts against the quota. */
   readonly pushed?: boolean;
 }
@@ -30,7 +32,13 @@ export type FetchFailure =
 export type Ticket =
   | { readonly for: "join" }
   | { readonly for: "probe"; readonly peerId: string }
-  | { readonly for: "copy"; readonly fileId: string };
+  | { readonly for: "copy"; readonly fileId: string }
+  /** One of many sends of a message to everybody; the next one waits for it. */
+  | { readonly for: "broadcast" }
+  /** The same, for a file that we deleted. */
+  | { readonly for: "delete"; readonly fileId: string }
+  /** A DELETE once more, for a peer that missed it. */
+  | { readonly for: "reminder"; readonly fileId: string };
 
 export type Input =
   /** Time passes; a few times a second. */
@@ -64,10 +72,22 @@ export type Input =
   | {
     readonly kind: "unreachable";
     readonly to: Address;
+    readonly what: Message["type"];
     readonly peerId?: string;
     readonly ticket?: Ticket;
     readonly text: string;
   }
+  /** A send failed on our side (queue full, no descriptors, stopping, no network): it says nothing about the other peer. */
+  | {
+    readonly kind: "unsent";
+    readonly to: Address;
+    readonly what: Message["type"];
+    readonly peerId?: string;
+    readonly ticket?: Ticket;
+    readonly text: string;
+  }
+  /** A `serve` ended, however it did; `ip` is who asked. */
+  | { readonly kind: "served"; readonly ip: string }
   /** Content begins to arrive that nobody asked for. Answered by a `push-verdict`. */
   | {
     readonly kind: "push-offered";
@@ -81,8 +101,9 @@ export type Input =
     readonly receipt: number;
     readonly held: HeldFile;
     readonly ip: string;
-    /** The peer it was fetched from; undefined for a push. */
+    /** The peer it was fetched from, and which attempt that was; undefined for a push. */
     readonly source?: string;
+    readonly attempt?: number;
     /** When a push began, on the machine's clock: it may have been under way while the file was deleted. */
     readonly beganMs?: number;
   }
@@ -90,6 +111,7 @@ export type Input =
     readonly kind: "fetch-failed";
     readonly fileId: string;
     readonly source: string;
+    readonly attempt: number;
     readonly failure: FetchFailure;
     readonly text: string;
   }
@@ -108,8 +130,19 @@ export type Input =
     readonly how: "fetched" | "pushed" | "published" | "found" | "restored" | "loaded";
     readonly source?: string;
   }
-  /** Files are no longer in the store, or no longer what they were. */
-  | { readonly kind: "lost"; readonly fileIds: readonly string[] }
+  /**
+   * Files are no longer in the store. "removed" and "edited": by a person, so they are not fetched again automatically;
+   * "damaged": wanted back; "missing": the whole folder went, and may come back.
+   */
+  | {
+    readonly kind: "lost";
+    readonly fileIds: readonly string[];
+    readonly why: "removed" | "edited" | "damaged" | "missing";
+  }
+  /** A person gave held files other names. */
+  | { readonly kind: "renamed"; readonly files: readonly FileRecord[] }
+  /** There is space in the store again, after there was none. */
+  | { readonly kind: "space" }
   /** A person wants a file here. */
   | { readonly kind: "want"; readonly fileId: string }
   /** A person wants no more of a download, or of the search for a peer that takes a copy. */
@@ -126,6 +159,8 @@ export type Effect =
     readonly what: Message["type"];
     readonly bytes: Uint8Array<ArrayBuffer>;
     readonly ticket?: Ticket;
+    /** One of several sends of the same message; an event has told of all of them. */
+    readonly isBroadcast?: true;
   }
   /** Say on this connection that the file is not here. */
   | {
@@ -134,15 +169,25 @@ export type Effect =
     readonly bytes: Uint8Array<ArrayBuffer>;
   }
   /** Stream the file on this connection. */
-  | { readonly kind: "serve"; readonly connection: number; readonly file: FileRecord }
+  | {
+    readonly kind: "serve";
+    readonly connection: number;
+    readonly file: FileRecord;
+    /** Who asked; to be named when this ended. */
+    readonly ip: string;
+  }
   | {
     readonly kind: "fetch";
+    /** Different for each attempt. */
+    readonly attempt: number;
     readonly file: FileRecord;
     readonly timestamps: readonly Timestamp[];
     readonly source: string;
     readonly from: Address;
     readonly voucher: Voucher;
   }
+  /** Nobody wants this attempt any more: end it. It may have ended already. */
+  | { readonly kind: "stop-fetch"; readonly attempt: number; readonly text: string }
   /** Push a copy of a held file. */
   | {
     readonly kind: "copy";
@@ -210,12 +255,22 @@ export type PeerEvent =
     readonly name: "auto-fetch-complete";
     readonly fetched: number;
     readonly failed: number;
+    /** Not fetched yet, and tried again. */
+    readonly pending: number;
     readonly reason: "done" | "nothing-missing" | "no-peers" | "off";
   }
   | { readonly name: "request"; readonly ip: string; readonly text: string }
   | { readonly name: "downloaded"; readonly file: FileRecord; readonly source: string }
   | {
-    readonly name: "attempt-failed" | "download-failed" | "keep-failed";
+    readonly name: "download-failed";
+    readonly fileId: string;
+    readonly fileName: string;
+    readonly text: string;
+    /** It stays wanted, and is tried again. */
+    readonly willRetry: boolean;
+  }
+  | {
+    readonly name: "attempt-failed" | "keep-failed";
     readonly fileId: string;
     readonly fileName: string;
     readonly source?: string;
@@ -223,11 +278,17 @@ export type PeerEvent =
   }
   | { readonly name: "held"; readonly file: FileRecord; readonly how: string }
   | { readonly name: "lost"; readonly file: FileRecord }
+  | { readonly name: "renamed"; readonly file: FileRecord; readonly from: string }
+  /** "us-replaced": an earlier version of a file that changed right after it was shared. */
   | {
     readonly name: "deleted";
     readonly file: FileRecord;
-    readonly by: "owner" | "us" | "us-here-only";
+    readonly by: "owner" | "us" | "us-here-only" | "us-replaced";
   }
+  /** A message goes to so many peers. */
+  | { readonly name: "broadcast"; readonly what: Message["type"]; readonly peers: number }
+  /** Another peer uses our name. `toldBy`: a peer that lists that one and not us. */
+  | { readonly name: "name-taken"; readonly other: Address; readonly toldBy?: string }
   | { readonly name: "copied"; readonly file: FileRecord; readonly peerId: string }
   | {
     readonly name: "refused";
@@ -239,7 +300,12 @@ export type PeerEvent =
 /** What the machine tells, and what only the edge can know. */
 export type NodeEvent =
   | PeerEvent
-  | { readonly name: "sent"; readonly what: Message["type"]; readonly to: Address }
+  | {
+    readonly name: "sent";
+    readonly what: Message["type"];
+    readonly to: Address;
+    readonly isBroadcast?: true;
+  }
   | { readonly name: "send-failed"; readonly what: Message["type"]; readonly text: string }
   | { readonly name: "passed-over"; readonly text: string }
   | { readonly name: "trouble"; readonly text: string };

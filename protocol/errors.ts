@@ -34,6 +34,8 @@ export type Reason =
   | "catalogue-limit"
   | "gossip-rate"
   | "reply-budget"
+  | "too-many-connections"
+  | "too-many-requests"
   | "dial-budget"
   | "unsolicited"
   | "announced-nothing"

@@ -10,8 +10,8 @@ import {
   isLoopback,
   isLoopbackHost,
 } from "./address.ts";
-import { KeyedBuckets } from "./budget.ts";
-import type { Ticket } from "./effects.ts";
+import { KeyedBuckets, KeyedWindows } from "./budget.ts";
+import type { Input } from "./effects.ts";
 import { type Bounded, ExpiringSet } from "./expiring.ts";
 import {
   GOSSIP_FANOUT,
@@ -28,7 +28,7 @@ import { Joining } from "./joining.ts";
 import type { Lists } from "./lists.ts";
 import { type PeerRecord, sameAddress } from "./membership.ts";
 import type { Ext, Gossip, GossipReply } from "./message.ts";
-import type { Destination, PeerState } from "./state.ts";
+import { type Destination, type PeerState, placeOf } from "./state.ts";
 
 type Sender = Pick<Gossip, "peerId" | "host" | "port"> & { readonly ext?: Ext };
 
@@ -39,13 +39,35 @@ const FADING_SHARE = 2 / 3;
 /** Silent for this share, it is asked under an id that it has not met. */
 const URGENT_SHARE = 0.8;
 const MAX_FADING = 16;
-/** An old address is asked at most this often who is there. */
+/** An address that a name is claimed from leads to one probe of the known address in this time. */
 const PROBE_EVERY_MS = 3_000;
+/** Maximum number of probes of one peer in that time, whatever number of addresses claims its name. */
+const MAX_PROBES = 3;
+/** A claim to a name counts this long when the known address stops answering: two rounds of gossip. */
+const CLAIM_MS = 60_000;
+/** Maximum number of greetings remembered, so that one address is greeted once. */
+const MAX_GREETED = 4_096;
+
+/** What follows from gossip for the other parts of the machine. */
+export interface Hooks {
+  readonly synchronized: (alone: boolean) => void;
+  /** A peer is there for the first time, at another address, or after a restart. */
+  readonly peerCame: (record: PeerRecord) => void;
+}
+
+/** What a list told. */
+export interface HeardList {
+  readonly record: PeerRecord;
+  /** Files that were not known to be held by this peer. */
+  readonly news: ReadonlySet<string>;
+}
 
 export class Gossiping {
   readonly #seen = new ExpiringSet(MAX_SEEN_GOSSIPS, SEEN_GOSSIP_MS);
   readonly #originators = new KeyedBuckets(ORIGINATOR_BURST, ORIGINATOR_PER_SECOND);
   readonly #probes: ExpiringSet;
+  readonly #probeBudget = new KeyedWindows(MAX_PROBES, PROBE_EVERY_MS);
+  readonly #greeted = new ExpiringSet(MAX_GREETED, SEEN_GOSSIP_MS);
   readonly greeting: Greeting;
   readonly joining: Joining;
   /** Gossip of peers whose name was not dialled yet, to be handed on then. */
@@ -61,11 +83,11 @@ export class Gossiping {
   constructor(
     readonly state: PeerState,
     readonly lists: Lists,
-    whenSynchronized: (alone: boolean) => void,
+    readonly hooks: Hooks,
   ) {
     this.#probes = new ExpiringSet(state.config.limits.maxPeers, PROBE_EVERY_MS);
     this.greeting = new Greeting(state);
-    this.joining = new Joining(state, this.greeting, whenSynchronized);
+    this.joining = new Joining(state, this.greeting, hooks.synchronized);
   }
 
   /** What is remembered, against its bounds. */
@@ -80,6 +102,12 @@ export class Gossiping {
       },
       { name: "gossips not handed on yet", size: () => this.#unresolved.size, max: () => maxPeers },
       { name: "probes", size: () => this.#probes.size, max: () => maxPeers },
+      {
+        name: "probe budgets",
+        size: () => this.#probeBudget.size,
+        max: () => this.#probeBudget.maxKeys,
+      },
+      { name: "greetings", size: () => this.#greeted.size, max: () => MAX_GREETED },
       ...this.joining.sizes,
     ];
   }
@@ -128,16 +156,18 @@ export class Gossiping {
     }
   }
 
-  /** A GOSSIP_REPLY came. */
-  onReply(message: GossipReply, ip: string): void {
+  /** A GOSSIP_REPLY came. Returns what it told; undefined when its sender is not tracked. */
+  onReply(message: GossipReply, ip: string): HeardList | undefined {
     const { state } = this;
-    if (message.peerId === state.config.peerId) return;
+    if (message.ext?.taken) this.#onNameTaken(message.ext.taken, message.peerId);
+    if (message.peerId === state.config.peerId) return undefined;
     const record = this.#hear(message, ip);
-    if (!record) return;
-    this.lists.take(record, message);
+    if (!record) return undefined;
+    const news = this.lists.take(record, message, record.ip === ip);
     // It told news of a list that is not here: the next round asks for all of it.
     if (this.lists.isMissing(record)) this.#hastenRound();
     this.joining.answered(record);
+    return { record, news };
   }
 
   onSent(to: Address, ip: string, peerId: string | undefined): void {
@@ -155,15 +185,21 @@ export class Gossiping {
     }
   }
 
+  /** Nobody answered at an address. */
   onUnreachable(
-    to: Address,
-    peerId: string | undefined,
-    ticket: Ticket | undefined,
-    text: string,
+    { to, what, peerId, ticket, text }: Extract<Input, { kind: "unreachable" }>,
   ): void {
     if (ticket?.for === "join") this.joining.failed(to, text);
-    if (ticket?.for === "probe") this.#oldAddressIsDead(ticket.peerId, to);
-    if (peerId !== undefined) this.lists.notDelivered(peerId);
+    // Any dial to the known address of a claimed name asks the same as a probe.
+    const asked = ticket?.for === "probe" ? ticket.peerId : peerId;
+    if (asked !== undefined) this.#oldAddressIsDead(asked, to);
+    // Only lists are told once; the rest is told again or does not matter.
+    if (peerId !== undefined && what === "GOSSIP_REPLY") this.lists.notDelivered(peerId);
+  }
+
+  /** A send failed on our side: nothing is known of the other one, but a list did not get there. */
+  onUnsent({ what, peerId }: Extract<Input, { kind: "unsent" }>): void {
+    if (peerId !== undefined && what === "GOSSIP_REPLY") this.lists.notDelivered(peerId);
   }
 
   /** Tracks the sender of a message; undefined when it is not, or when its name belongs to another. */
@@ -190,11 +226,13 @@ export class Gossiping {
         this.joining.markBootstrap(hearing.record);
         // Some gossip only once in their life: who is new is asked at once, unless what it said is its answer.
         if ("id" in sender || !hearing.record.extended) this.#greet(hearing.record);
+        this.hooks.peerCame(hearing.record);
         return hearing.record;
       case "moved":
         this.#moved(hearing.record, hearing.old);
         return hearing.record;
       case "known":
+        if (hearing.isRestarted) this.hooks.peerCame(hearing.record);
         return hearing.record;
       case "conflict":
         this.#onConflict(hearing.record, address, "id" in sender, ip);
@@ -233,13 +271,16 @@ export class Gossiping {
     }
     if (this.#seen.add(message.id, state.nowMs)) {
       state.refuse(addressText(address), "own-name", "Somebody else uses the name of this peer");
+      state.tell({ name: "name-taken", other: address });
     }
   }
 
   #onConflict(record: PeerRecord, address: Address, isGossip: boolean, ip: string): void {
     const { state } = this;
     const { peerId } = record;
-    if (this.#probes.add(peerId, state.nowMs)) {
+    // Each new claim is a question of its own: one that was false before must not silence one that is true.
+    const claim = `${peerId} ${addressText(record.address)} ${addressText(address)}`;
+    if (this.#probes.add(claim, state.nowMs) && this.#probeBudget.take(peerId, state.nowMs)) {
       state.refuse(
         peerId,
         "name-conflict",
@@ -249,18 +290,25 @@ export class Gossiping {
       // The old address is asked; if it does not answer, the new one takes over.
       state.send(record, this.greeting.fresh(), { for: "probe", peerId });
     }
-    if (isGossip) this.#answerStranger(address, ip);
+    if (isGossip) this.#answerStranger(address, ip, record.address);
+  }
+
+  /** Somebody tells us that the name we use belongs to a peer at another address. */
+  #onNameTaken(other: Address, toldBy: string): void {
+    const { state } = this;
+    if (sameAddress(state.config.address, other)) return; // it was a rival's gossip that met our name
+    state.tell({ name: "name-taken", other, toldBy });
   }
 
   /** Who is not tracked is answered all the same: a bounded number of times, one small piece. */
-  #answerStranger(address: Address, ip: string): void {
+  #answerStranger(address: Address, ip: string, taken?: Address): void {
     const { state } = this;
     const stranger = { address, voucher: isLoopback(ip) ? "local" : "remote" } as const;
     state.send(stranger, {
       type: "GOSSIP_REPLY",
       ...state.self,
       files: this.lists.some(STRANGER_FILES),
-      ext: state.ext,
+      ext: taken ? { ...state.ext, taken } : state.ext,
     });
   }
 
@@ -268,18 +316,21 @@ export class Gossiping {
     const record = this.state.membership.get(peerId);
     const { membership } = this.state;
     if (!record?.rival || record.rivalIp === undefined || !sameAddress(record.address, old)) return;
+    if (this.state.nowMs - record.rivalMs >= CLAIM_MS) return; // that claim was given up
     if (!membership.hasRoomAt(record.rival, record)) return;
     membership.move(record, record.rival, record.rivalIp);
     record.lastHeardMs = this.state.nowMs;
     this.#moved(record, old);
-    // It came back without what it knew: ask and tell anew.
+    // It came back without what it knew, and may not ask again: it is asked, and told all, at once.
     this.#greet(record);
+    this.lists.reply(record, true);
   }
 
   #moved(record: PeerRecord, old: Address): void {
     const { state } = this;
     this.lists.forget(record.peerId);
     state.tell({ name: "peer-moved", peerId: record.peerId, address: record.address, other: old });
+    this.hooks.peerCame(record);
     state.save();
   }
 
@@ -297,8 +348,10 @@ export class Gossiping {
     const { state } = this;
     // The sender's port is not known; where it is the only peer of its machine, it is left out.
     const sender = state.membership.soleAt(ip);
+    // Other names at the originator's address are no other peers.
+    const home = placeOf(originator);
     const others = (record: PeerRecord) =>
-      record !== originator && record !== sender && !state.pauseOf(record);
+      record !== sender && placeOf(record) !== home && !state.pauseOf(record);
     const pick = (passes: (record: PeerRecord) => boolean) =>
       state.membership.pick(MAX_FORWARDS, () => state.random(), passes);
     // Who has not proved itself may be dialled seldom; meeting it goes before handing on.
@@ -334,8 +387,12 @@ export class Gossiping {
     this.#nextRoundMs = Math.min(this.#nextRoundMs, soonestMs);
   }
 
+  /** An address that claims many names is greeted once with each greeting. */
   #greet(record: PeerRecord): void {
-    this.state.send(record, this.greeting.current);
+    const { state } = this;
+    const greeting = this.greeting.current;
+    if (!this.#greeted.add(`${greeting.id} ${placeOf(record)}`, state.nowMs)) return;
+    state.send(record, greeting);
   }
 
   /** Peers about to be dropped are asked themselves, so that healthy quiet ones stay. */

@@ -133,6 +133,13 @@ export const LAST_PAUSE_MS = 600_000;
 export const OFFENCE_DECAY_MS = 600_000;
 /** Sources whose offences are remembered. */
 export const MAX_OFFENDERS = 1_024;
+/** Delay before a file that nobody delivered is tried again, in milliseconds; doubled up to the last one. (Guesses.) */
+export const FIRST_RETRY_MS = 5_000;
+export const LAST_RETRY_MS = 600_000;
+/** Maximum number of files that are wanted and waiting to be tried again. */
+export const MAX_WISHES = 10_000;
+/** Maximum number of waiting files whose turn comes in one tick. */
+export const WISHES_PER_TICK = 32;
 /** Downloads running at once; one per file. */
 export const MAX_DOWNLOADS = 4;
 /** Downloads that wait. */
@@ -140,6 +147,31 @@ export const MAX_QUEUED_DOWNLOADS = 10_000;
 /** Peers that a copy of a pushed file is offered to, one after the other, until one takes it. */
 export const MAX_PUSH_TRIES = 3;
 
+/** Maximum number of sends of broadcasts under way at once: far below what the dialer lets wait (4,096). */
+export const MAX_BROADCAST_SENDS = 512;
+/** Announcements made at once, and how many more per second; further files are announced together. (A guess.) */
+export const ANNOUNCE_BURST = 8;
+export const ANNOUNCES_PER_SECOND = 1;
+/** Up to this many files are announced one by one, more of them as parts of a list. */
+export const MAX_SINGLE_ANNOUNCES = 4;
+/** Maximum number of files announced together, so that one round of it stays short. */
+export const ANNOUNCE_BATCH = 1_000;
+/** Minimum interval between pieces of a list to a peer without extensions, in milliseconds: time to ask for what is new. */
+export const LEGACY_PIECE_MS = 1_000;
+/** Such a peer gets no further piece while more of its requests than this are open. */
+export const LEGACY_OPEN_GETS = 64;
+/** Maximum number of files in such a piece: one kind of peer asks for all of them at once, and 576 connections may wait. */
+export const LEGACY_PIECE_FILES = 256;
+/** An own file that is replaced within this time after it was shared is withdrawn. (A guess.) */
+export const WITHDRAW_MS = 600_000;
+/** Delay before a DELETE is sent again to a peer that still lists the file, in milliseconds; doubled up to the last one. */
+export const FIRST_REMIND_MS = 5_000;
+export const LAST_REMIND_MS = 3_600_000;
+/** Maximum number of peers and deleted files for which reminders are remembered. */
+export const MAX_REMINDERS = 16_384;
+/** Maximum number of deletions whose delivery is followed, and for how long. */
+export const MAX_DELETIONS = 256;
+export const DELETION_MS = 600_000;
 /** A file without any holder stays in the catalogue this long. */
 export const HOLDERLESS_MS = 7 * 86_400_000;
 /** A deleted id does not come back by gossip for this long. */

@@ -8,7 +8,10 @@ import { KeyedWindows } from "./budget.ts";
 import type { Bounded } from "./expiring.ts";
 import {
   FULL_LIST_MS,
+  LEGACY_OPEN_GETS,
   LEGACY_PART_BYTES,
+  LEGACY_PIECE_FILES,
+  LEGACY_PIECE_MS,
   LIST_QUIET_MS,
   PART_BYTES,
   UNPROVEN_REPLY_BYTES,
@@ -26,6 +29,8 @@ interface Outbox {
   /** The start of the peer that it was begun for; another one begins anew. */
   readonly boot: string | undefined;
   next: number;
+  /** When the last piece was sent. */
+  lastMs: number;
 }
 
 /** Our own list in pieces, made once for all who get it. */
@@ -59,7 +64,7 @@ interface Inbox {
 /** What a reply tells of a list: which revisions, and which piece of a whole one. */
 type Place = Required<Pick<Ext, "rev">> & Pick<Ext, "part">;
 
-/** Room for the fields around the list in one piece. */
+/** Bytes reserved in each piece for the fields around the list. */
 const HEAD_BYTES = 1024;
 
 export class Lists {
@@ -157,15 +162,19 @@ export class Lists {
     return !inbox || this.state.nowMs - inbox.lastMs >= LIST_QUIET_MS;
   }
 
-  /** Notes what a peer says that it holds. Returns whether the list is whole now. */
-  take(record: PeerRecord, message: GossipReply): boolean {
+  /**
+   * Notes what a peer says that it holds; `isFromThere`: the message came from where the peer is. Returns the files that
+   * it was not known to hold.
+   */
+  take(record: PeerRecord, message: GossipReply, isFromThere: boolean): ReadonlySet<string> {
     const { catalogue, nowMs } = this.state;
     const listed = new Set<string>();
-    let changed = false;
+    const news = new Set<string>();
     for (const file of message.files) {
-      changed = this.learn(file, record) || changed;
+      if (this.learn(file, record, isFromThere)) news.add(file.fileId);
       listed.add(file.fileId);
     }
+    let changed = news.size > 0;
     const part = message.ext?.part;
     let whole = message.ext === undefined || (part?.[1] === 1);
     let all: ReadonlySet<string> = listed;
@@ -186,11 +195,39 @@ export class Lists {
       this.#takeChanges(record.peerId, message.ext.rev);
     }
     if (changed) this.state.save();
-    return whole;
+    return news;
   }
 
-  /** Learns of one file that a peer holds; returns whether that is news. */
-  learn(file: FileRecord, holder: PeerRecord | undefined): boolean {
+  /** Pieces of a list that names these files and leaves open what else is held. */
+  piecesOf(files: readonly FileRecord[]): Uint8Array<ArrayBuffer>[] {
+    const { self, ext } = this.state;
+    const entries = files.map((file) => this.#text(file));
+    return cut(entries, PART_BYTES - HEAD_BYTES, Infinity).map((piece) => {
+      const text = replyText({ type: "GOSSIP_REPLY", ...self, ext }, piece);
+      return new TextEncoder().encode(avoidBraceAtReadEdge(text));
+    });
+  }
+
+  /** Tells a peer without extensions of these files, unless a whole list is on its way to it. */
+  tellOf(record: PeerRecord, files: readonly FileRecord[]): void {
+    if (this.#outboxes.has(record.peerId)) return;
+    const entries = files.map((file) => this.#text(file));
+    this.#outboxes.set(record.peerId, {
+      parts: cut(entries, LEGACY_PART_BYTES - HEAD_BYTES, LEGACY_PIECE_FILES),
+      revision: this.state.catalogue.revision,
+      round: this.state.freshId().slice(-12),
+      boot: record.boot,
+      next: 0,
+      lastMs: -Infinity,
+    });
+    this.#continue(record, true);
+  }
+
+  /**
+   * Learns of one file that a peer holds; returns whether that is news. The owner of a file, speaking from where it is,
+   * may give it another name.
+   */
+  learn(file: FileRecord, holder: PeerRecord | undefined, isFromThere = false): boolean {
     const { state } = this;
     const learned = state.catalogue.learn(file, state.nowMs, holder?.peerId);
     switch (learned) {
@@ -216,8 +253,17 @@ export class Lists {
       default:
         learned satisfies never;
     }
+    const isOwner = isFromThere && holder?.peerId === file.owner;
+    if (isOwner && learned === "known" && this.#mayRename(file)) {
+      state.catalogue.rename(file.fileId, file.name);
+    }
     const news = holder !== undefined && state.catalogue.addHolder(file.fileId, holder.peerId);
     return learned === "new" || news;
+  }
+
+  /** What a person renamed here keeps that name, and what is ours is named by us. */
+  #mayRename({ fileId, owner }: FileRecord): boolean {
+    return owner !== this.state.config.peerId && !this.state.catalogue.get(fileId)?.held;
   }
 
   /** Changes that do not follow on what is known here: what lies between got lost. */
@@ -264,6 +310,7 @@ export class Lists {
       round: state.freshId().slice(-12),
       boot: record.boot,
       next: 0,
+      lastMs: -Infinity,
     });
   }
 
@@ -273,24 +320,17 @@ export class Lists {
     const kind = `${extended} ${proven}`;
     const known = this.#cuts.get(kind);
     if (known?.revision === catalogue.revision) return known;
-    const partBytes = extended ? PART_BYTES : LEGACY_PART_BYTES;
-    const parts: string[][] = [[]];
-    let bytes = 0;
-    let room = (proven ? partBytes : UNPROVEN_REPLY_BYTES) - HEAD_BYTES;
-    for (const { file } of catalogue.held()) {
-      const text = this.#text(file);
-      if (bytes + text.length + 1 > room && bytes > 0) {
-        parts.push([]);
-        bytes = 0;
-        room = partBytes - HEAD_BYTES;
-      }
-      // One byte for the comma and one for a space before a brace at the edge of a read.
-      bytes += text.length + 2;
-      parts.at(-1)!.push(text);
-    }
-    const cut = { revision: catalogue.revision, parts };
-    this.#cuts.set(kind, cut);
-    return cut;
+    const entries: string[] = [];
+    for (const { file } of catalogue.held()) entries.push(this.#text(file));
+    const parts = cut(
+      entries,
+      (extended ? PART_BYTES : LEGACY_PART_BYTES) - HEAD_BYTES,
+      extended ? Infinity : LEGACY_PIECE_FILES,
+      proven ? undefined : UNPROVEN_REPLY_BYTES - HEAD_BYTES,
+    );
+    const made = { revision: catalogue.revision, parts };
+    this.#cuts.set(kind, made);
+    return made;
   }
 
   /** Sends what the budget allows; `asked`: an unproven peer gets one piece for each time that it asks. */
@@ -299,10 +339,12 @@ export class Lists {
     const outbox = this.#outboxes.get(record.peerId)!;
     const { parts, round, revision } = outbox;
     while (outbox.next < parts.length) {
+      if (!record.extended && !this.#isReady(record, outbox)) return;
       const k = outbox.next + 1;
       const place = { part: [k, parts.length, round], rev: [0, revision] } as const;
       if (!this.#sendPart(record, parts[outbox.next]!, place)) return;
       outbox.next = k;
+      outbox.lastMs = state.nowMs;
       if (!isProven(record) && asked) break;
     }
     if (outbox.next < parts.length) return;
@@ -313,6 +355,16 @@ export class Lists {
       revision: outbox.revision,
       wholeAtMs: state.nowMs,
     });
+  }
+
+  /**
+   * Whether a peer without extensions may have the next piece. One kind opens a connection for each file that a piece
+   * tells of, and never asks again for what it could not have: so it first fetches what it knows of.
+   */
+  #isReady(record: PeerRecord, outbox: Outbox): boolean {
+    const { nowMs, serving } = this.state;
+    return nowMs - outbox.lastMs >= LEGACY_PIECE_MS &&
+      (serving.get(machineOf(record)) ?? 0) <= LEGACY_OPEN_GETS;
   }
 
   #sendPart(record: PeerRecord, entries: readonly string[], place: Place): boolean {
@@ -346,4 +398,29 @@ export class Lists {
     if (text === undefined) this.#entryText.set(file, text = asciiJson(fileFields(file)));
     return text;
   }
+}
+
+/** Entries of a list in pieces of bounded size and number; the first piece may have a bound of its own. At least one. */
+function cut(
+  entries: readonly string[],
+  maxBytes: number,
+  maxEntries: number,
+  firstBytes = maxBytes,
+): string[][] {
+  const parts: string[][] = [[]];
+  let bytes = 0;
+  for (const text of entries) {
+    const last = parts.at(-1)!;
+    const space = parts.length === 1 ? firstBytes : maxBytes;
+    // One byte for the comma and one for a space before a brace at the edge of a read.
+    const isFull = bytes + text.length + 1 > space || last.length >= maxEntries;
+    if (isFull && last.length > 0) {
+      parts.push([text]);
+      bytes = text.length + 2;
+    } else {
+      last.push(text);
+      bytes += text.length + 2;
+    }
+  }
+  return parts;
 }

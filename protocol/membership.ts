@@ -30,6 +30,8 @@ export interface PeerRecord {
   rival: Address | undefined;
   /** Where the rival's message came from. */
   rivalIp: string | undefined;
+  /** When the rival was heard last. */
+  rivalMs: number;
 }
 
 /** How a peer names itself in a message. */
@@ -47,7 +49,8 @@ export type Hearing =
     readonly record: PeerRecord;
     readonly evicted: PeerRecord | undefined;
   }
-  | { readonly outcome: "known"; readonly record: PeerRecord }
+  /** `isRestarted`: it says that it started anew since it was heard last. */
+  | { readonly outcome: "known"; readonly record: PeerRecord; readonly isRestarted: boolean }
   | { readonly outcome: "moved"; readonly record: PeerRecord; readonly old: Address }
   /** The name belongs to a live peer elsewhere: the caller asks that address before anything changes. */
   | { readonly outcome: "conflict"; readonly record: PeerRecord }
@@ -107,8 +110,9 @@ export class Membership {
     const record = this.#records.get(claim.peerId);
     if (!record) return this.#add(claim, nowMs);
     if (this.#isSameAddress(record, claim)) {
+      const { boot } = record;
       this.#refresh(record, claim, nowMs);
-      return { outcome: "known", record };
+      return { outcome: "known", record, isRestarted: boot !== record.boot };
     }
     const sameKey = record.node !== undefined && record.node === claim.ext?.node;
     if (sameKey || nowMs - record.lastHeardMs >= this.bounds.timeoutMs) {
@@ -120,6 +124,7 @@ export class Membership {
     }
     record.rival = claim.address;
     record.rivalIp = claim.ip;
+    record.rivalMs = nowMs;
     return { outcome: "conflict", record };
   }
 
@@ -226,6 +231,7 @@ export class Membership {
       refusals: 0,
       rival: undefined,
       rivalIp: undefined,
+      rivalMs: 0,
     };
     this.#records.set(claim.peerId, record);
     this.#list = undefined;

@@ -40,6 +40,8 @@ export interface Ext {
   readonly rev?: readonly [number, number];
   /** Piece k of n (from 1) of one round of a list. */
   readonly part?: readonly [number, number, string];
+  /** On a reply to somebody whose name belongs to another peer: where that one is. */
+  readonly taken?: { readonly host: string; readonly port: number };
 }
 
 export interface Gossip {
@@ -265,7 +267,7 @@ export function labelOf(name: string): string {
 
 function extOf(value: unknown): Ext | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const { v, node, boot, want, rev, part } = value as Fields;
+  const { v, node, boot, want, rev, part, taken } = value as Fields;
   if (typeof v !== "number" || !Number.isInteger(v) || v < 1) return undefined;
   return {
     v,
@@ -274,7 +276,15 @@ function extOf(value: unknown): Ext | undefined {
     ...(isWanted(want) ? { want } : {}),
     ...(isSpan(rev) ? { rev } : {}),
     ...(isPart(part) ? { part } : {}),
+    ...(isTaken(taken) ? { taken: { host: taken[0], port: taken[1] } } : {}),
   };
+}
+
+function isTaken(value: unknown): value is [string, number] {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [host, port] = value;
+  return typeof host === "string" && isCleanName(host, MAX_HOST_CHARS) &&
+    Number.isInteger(port) && 1 <= port && port <= 65_535;
 }
 
 function isWanted(value: unknown): value is string[] {
@@ -326,8 +336,8 @@ export function timestampJson({ text, quoted }: Timestamp): Json {
 
 function extFields(ext: Ext | undefined): Json | undefined {
   if (!ext) return undefined;
-  const { v, node, boot, want, rev, part } = ext;
-  return { v, node, boot, want, rev, part };
+  const { v, node, boot, want, rev, part, taken } = ext;
+  return { v, node, boot, want, rev, part, taken: taken && [taken.host, taken.port] };
 }
 
 /**

@@ -2,6 +2,7 @@
 // `handle` is plain synchronous code without clock, chance or I/O of its own, so the same inputs give the
 // same effects, and hundreds of peers can run in one process on a virtual clock (tests/sim).
 
+import type { DeletionProgress } from "./deletions.ts";
 import type { Effect, Input } from "./effects.ts";
 import type { Bounded } from "./expiring.ts";
 import { Gossiping } from "./gossip.ts";
@@ -24,8 +25,9 @@ export class Peer {
     this.state = new PeerState(config);
     this.#lists = new Lists(this.state);
     this.#sharing = new Sharing(this.state, this.#lists);
-    this.#gossiping = new Gossiping(this.state, this.#lists, (alone) => {
-      this.#sharing.startAutoFetch(alone);
+    this.#gossiping = new Gossiping(this.state, this.#lists, {
+      synchronized: (alone) => this.#sharing.startAutoFetch(alone),
+      peerCame: (record) => this.#sharing.onPeerCame(record),
     });
     this.sizes = [
       ...this.state.sizes,
@@ -43,6 +45,16 @@ export class Peer {
   /** Downloads that run or wait. */
   get pendingDownloads(): number {
     return this.#sharing.downloads.pending;
+  }
+
+  /** Downloads that are tried again later. */
+  get wishedDownloads(): number {
+    return this.#sharing.downloads.wishes;
+  }
+
+  /** How far the news of a deletion of ours has come; undefined when it is not followed any more. */
+  deletionProgress(fileId: string): DeletionProgress | undefined {
+    return this.#sharing.deletions.progress(fileId);
   }
 
   /**
@@ -72,13 +84,11 @@ export class Peer {
         if (input.dialled !== undefined) this.#onRubbish(input.dialled, input);
         return this.#onRefused(input.ip, input);
       case "sent":
-        if (input.ticket?.for === "copy") {
-          return this.#sharing.onCopied(input.ticket.fileId, input.peerId ?? "?");
-        }
-        return this.#gossiping.onSent(input.to, input.ip, input.peerId);
       case "unreachable":
-        if (input.ticket?.for === "copy") return this.#sharing.onCopyFailed(input.ticket.fileId);
-        return this.#gossiping.onUnreachable(input.to, input.peerId, input.ticket, input.text);
+      case "unsent":
+        return this.#onSendEnded(input);
+      case "served":
+        return this.#sharing.onServed(input.ip);
       case "push-offered":
         return this.#sharing.onPushOffered(input);
       case "arrived":
@@ -86,7 +96,7 @@ export class Peer {
       case "fetch-failed":
         return this.#sharing.downloads.failed(
           input.fileId,
-          input.source,
+          input.attempt,
           input.failure,
           input.text,
         );
@@ -95,7 +105,11 @@ export class Peer {
       case "held":
         return this.#sharing.onHeld(input);
       case "lost":
-        return this.#sharing.onLost(input.fileIds);
+        return this.#sharing.onLost(input);
+      case "renamed":
+        return this.#sharing.onRenamed(input.files);
+      case "space":
+        return this.#sharing.onSpace();
       case "want":
         return this.#sharing.onWant(input.fileId);
       case "cancel":
@@ -107,20 +121,35 @@ export class Peer {
     }
   }
 
+  #onSendEnded(input: Extract<Input, { kind: "sent" | "unreachable" | "unsent" }>): void {
+    const { ticket, peerId } = input;
+    if (ticket?.for === "copy") {
+      if (input.kind === "sent") this.#sharing.onCopied(ticket.fileId, peerId ?? "?");
+      else this.#sharing.onCopyFailed(ticket.fileId);
+      return;
+    }
+    if (input.kind === "sent") {
+      if (ticket?.for === "delete" || ticket?.for === "reminder") {
+        this.#sharing.deletions.told(ticket.fileId, peerId);
+      }
+      this.#gossiping.onSent(input.to, input.ip, peerId);
+    } else if (input.kind === "unreachable") this.#gossiping.onUnreachable(input);
+    else this.#gossiping.onUnsent(input);
+    if (ticket?.for === "broadcast" || ticket?.for === "delete") this.#sharing.onSendEnded();
+  }
+
   #onMessage({ message, ip, connection }: MessageInput): void {
     this.state.tell({ name: "request", ip, text: describe(message) });
     switch (message.type) {
       case "GOSSIP":
         return this.#gossiping.onGossip(message, ip);
       case "GOSSIP_REPLY":
-        this.#gossiping.onReply(message, ip);
-        for (const { fileId } of message.files) this.#sharing.considerFetching(fileId);
-        return;
+        return this.#onReply(message, ip);
       case "ANNOUNCE":
         return this.#sharing.onAnnounce(message, ip);
       case "GET_FILE":
         this.#hearFrom(ip);
-        return this.#sharing.onGet(message, connection);
+        return this.#sharing.onGet(message, connection, ip);
       case "DELETE":
         return this.#sharing.onDelete(message, ip);
       case "FILE_DATA":
@@ -131,6 +160,14 @@ export class Peer {
         return this.#hearFrom(ip);
       default:
         message satisfies never;
+    }
+  }
+
+  #onReply(message: Extract<Message, { type: "GOSSIP_REPLY" }>, ip: string): void {
+    const heard = this.#gossiping.onReply(message, ip);
+    for (const file of message.files) {
+      this.#sharing.considerFetching(file.fileId, heard?.news.has(file.fileId));
+      if (heard) this.#sharing.remindOfDeletion(file, heard.record);
     }
   }
 

@@ -1,18 +1,25 @@
 // Files: who announces, pushes, gets and deletes what, and what we do then. PURE.
 // Always holds: only verified content is kept; a push is taken within rate and quota; a DELETE counts
-// only from the owner at the owner's known address, and never for what we published ourselves.
+// only from the owner at the owner's known address, and never for what we published ourselves; what a person
+// removed, edited or canceled here is not fetched automatically; what is wanted stays wanted.
 
+import { Broadcasts } from "./broadcasts.ts";
 import { KeyedBuckets, KeyedWindows } from "./budget.ts";
+import { Deletions } from "./deletions.ts";
 import type { Bounded } from "./expiring.ts";
 import type { Input } from "./effects.ts";
 import type { Reason } from "./errors.ts";
 import { isBindingTimestamp } from "./fileid.ts";
 import {
   DELETES_PER_MINUTE,
+  FIRST_RETRY_MS,
+  LAST_RETRY_MS,
   LIFT_AFTER_MS,
   MAX_PUSH_TRIES,
   MAX_TOLD_AGAIN,
   TELL_AGAIN_MS,
+  WISHES_PER_TICK,
+  WITHDRAW_MS,
 } from "./limits.ts";
 import type { Lists } from "./lists.ts";
 import { isProven, type PeerRecord, shuffleFront } from "./membership.ts";
@@ -29,20 +36,33 @@ import { type PeerState, placeOf } from "./state.ts";
 
 type Held = Extract<Input, { kind: "held" }>;
 type Arrived = Extract<Input, { kind: "arrived" }>;
+type Lost = Extract<Input, { kind: "lost" }>;
 type KeepFailed = Extract<Input, { kind: "keep-failed" }>;
 type PushOffered = Extract<Input, { kind: "push-offered" }>;
 
-/** Copies under way at once; more files than that are offered to nobody until these are through. */
+/** Maximum number of files of which a copy is being offered or is to be offered again. */
 const MAX_COPIES = 1_000;
-/** Files that the store is about to keep at once; more come faster than it writes. */
+/** Maximum number of files being written concurrently. */
 const MAX_KEEPING = 1_000;
+
+/** A published file of which nobody has taken a copy yet. */
+interface Copying {
+  readonly file: FileRecord;
+  /** Peers that were asked in this round. */
+  readonly asked: Set<string>;
+  readonly tries: number;
+  /** When it is offered again; undefined while it is. */
+  readonly dueMs: number | undefined;
+}
 
 export class Sharing {
   readonly downloads: Downloads;
   readonly #pushes: KeyedBuckets;
   readonly #deletes = new KeyedWindows(DELETES_PER_MINUTE);
-  /** Pushed files that still look for a peer to take a copy: who was asked. */
-  readonly #copies = new Map<string, Set<string>>();
+  readonly #broadcasts: Broadcasts;
+  readonly deletions: Deletions;
+  /** Published files that still look for a peer to take a copy. */
+  readonly #copies = new Map<string, Copying>();
   /** Files that the store is about to keep. */
   readonly #keeping = new Map<
     string,
@@ -51,12 +71,16 @@ export class Sharing {
   /** Files that were restored right after their deletion, and when to tell of them again. */
   readonly #toldAgain = new Map<string, number>();
   /** The files of the auto-fetch that is under way. */
-  #autoFetch: { readonly waiting: Set<string>; fetched: number; failed: number } | undefined;
+  #autoFetch:
+    | { readonly waiting: Set<string>; fetched: number; failed: number; pending: number }
+    | undefined;
   #keepsFetching = false;
 
   constructor(readonly state: PeerState, readonly lists: Lists) {
     const { pushBurst, pushesPerSecond } = state.config.limits;
     this.#pushes = new KeyedBuckets(pushBurst, pushesPerSecond);
+    this.#broadcasts = new Broadcasts(state, lists);
+    this.deletions = new Deletions(state, this.#broadcasts);
     this.downloads = new Downloads(
       state,
       (fileId, outcome) => this.#downloadEnded(fileId, outcome),
@@ -72,6 +96,8 @@ export class Sharing {
       { name: "files told again", size: () => this.#toldAgain.size, max: () => MAX_TOLD_AGAIN },
       { name: "files being kept", size: () => this.#keeping.size, max: () => MAX_KEEPING },
       ...this.downloads.sizes,
+      ...this.#broadcasts.sizes,
+      ...this.deletions.sizes,
     ];
   }
 
@@ -83,8 +109,17 @@ export class Sharing {
     if (record) state.membership.alive(record, ip, state.nowMs);
     if (message.from === state.config.peerId) return;
     this.#liftByOwner(message, record, ip);
-    if (this.lists.learn(message.file, record)) state.save();
-    this.considerFetching(message.file.fileId);
+    const isNews = this.lists.learn(message.file, record, record?.ip === ip);
+    if (isNews) state.save();
+    this.considerFetching(message.file.fileId, isNews);
+    if (record) this.remindOfDeletion(message.file, record);
+  }
+
+  /** A peer lists a file: if that is one of ours that we deleted, it missed the DELETE. */
+  remindOfDeletion({ fileId, owner }: FileRecord, record: PeerRecord): void {
+    const { config, catalogue, nowMs } = this.state;
+    if (owner !== config.peerId || !catalogue.tombstones.has(fileId, nowMs)) return;
+    this.deletions.stillListed(fileId, record);
   }
 
   /** An owner that restored what it had deleted announces it itself, from where it is. */
@@ -98,14 +133,24 @@ export class Sharing {
     this.state.save();
   }
 
-  onGet(message: GetFile, connection: number): void {
+  onGet(message: GetFile, connection: number, ip: string): void {
     const { state } = this;
     const entry = state.catalogue.get(message.fileId);
-    if (entry?.held) state.emit({ kind: "serve", connection, file: entry.file });
-    else {
+    if (entry?.held) {
+      state.serving.set(ip, (state.serving.get(ip) ?? 0) + 1);
+      state.emit({ kind: "serve", connection, file: entry.file, ip });
+    } else {
       const absent: Message = { type: "FILE_DATA", hasContent: false, ext: state.ext };
       state.emit({ kind: "answer-absent", connection, bytes: encodeMessage(absent) });
     }
+  }
+
+  /** A file was sent to this machine, or not. */
+  onServed(ip: string): void {
+    const { serving } = this.state;
+    const left = (serving.get(ip) ?? 0) - 1;
+    if (left > 0) serving.set(ip, left);
+    else serving.delete(ip);
   }
 
   onDelete(message: Delete, ip: string): void {
@@ -163,6 +208,8 @@ export class Sharing {
       state.emit({ kind: "drop", receipt }); // it came another way meanwhile
       return;
     }
+    const isMeant = this.#isMeant(arrived);
+    if (isMeant) state.catalogue.tombstones.lift(fileId);
     const refusal = this.#refusal(arrived);
     if (refusal) {
       state.refuse(source ?? ip, refusal.reason, refusal.text);
@@ -170,8 +217,10 @@ export class Sharing {
       if (source !== undefined) this.downloads.abandon(fileId, refusal.text);
       return;
     }
-    if (source !== undefined && !this.downloads.isAsked(fileId, source)) {
-      state.emit({ kind: "drop", receipt }); // nobody wants it any more
+    // Also what an attempt brings that was given up meanwhile is good, as long as the file is wanted.
+    const isWanted = this.downloads.isPending(fileId) || this.downloads.isWished(fileId);
+    if (source !== undefined && !isWanted) {
+      state.emit({ kind: "drop", receipt });
       return;
     }
     // What others said first about name and owner stays; only content can prove a timestamp.
@@ -191,16 +240,17 @@ export class Sharing {
   /** The store could not keep it: another source would not help. */
   onKeepFailed({ fileId, fileName, source, text }: KeepFailed): void {
     this.#keeping.delete(fileId);
-    this.downloads.abandon(fileId, text);
+    this.downloads.notKept(fileId, text);
     // Nobody waits for what was pushed, but the person here should know.
     if (source === undefined) this.state.tell({ name: "keep-failed", fileId, fileName, text });
   }
 
   // The store
 
-  /** Files lie in the store now. */
+  /** Files are in the store now. */
   onHeld({ files, how, source }: Held): void {
     const { state } = this;
+    const toAnnounce: string[] = [];
     for (const held of files) {
       const { fileId } = held.file;
       const wasKept = this.#keeping.delete(fileId);
@@ -219,11 +269,30 @@ export class Sharing {
       if (how === "fetched") state.tell({ name: "downloaded", file, source: source ?? "?" });
       else if (how !== "loaded") state.tell({ name: "held", file, how });
       this.downloads.arrived(fileId);
-      this.#announce(file);
+      toAnnounce.push(fileId);
       const isOurs = file.owner === state.config.peerId;
-      if (how === "published" || (how === "restored" && isOurs)) this.#offerCopy(file, new Set());
-      if (how === "restored" && isOurs) this.#tellAgain(fileId, deletedAtMs);
+      if (how === "published" || (how === "restored" && isOurs)) this.#offerCopy(file);
+      if (how === "restored" && isOurs) {
+        this.deletions.revoke(fileId);
+        this.#tellAgain(fileId, deletedAtMs);
+      }
     }
+    this.#broadcasts.announce(toAnnounce);
+    state.save();
+  }
+
+  /** A person gave held files other names: the network hears of them. */
+  onRenamed(files: readonly FileRecord[]): void {
+    const { state } = this;
+    const renamed: string[] = [];
+    for (const { fileId, name } of files) {
+      const from = state.catalogue.get(fileId)?.file.name;
+      if (from === undefined || !state.catalogue.rename(fileId, name)) continue;
+      renamed.push(fileId);
+      state.tell({ name: "renamed", file: state.catalogue.get(fileId)!.file, from });
+    }
+    if (renamed.length === 0) return;
+    this.#broadcasts.announce(renamed);
     state.save();
   }
 
@@ -242,18 +311,61 @@ export class Sharing {
       this.#toldAgain.delete(fileId);
       const entry = state.catalogue.get(fileId);
       if (!entry?.held) continue;
-      this.#announce(entry.file);
-      this.#offerCopy(entry.file, new Set());
+      this.#broadcasts.announce([fileId]);
+      this.#offerCopy(entry.file);
+    }
+    this.#offerAgain();
+    this.downloads.tick();
+    this.deletions.tick();
+    this.#broadcasts.tick();
+  }
+
+  /** Files are not here any more; see the input. */
+  onLost({ fileIds, why }: Lost): void {
+    const { state } = this;
+    const { catalogue, nowMs } = state;
+    for (const fileId of fileIds) {
+      const entry = catalogue.get(fileId);
+      if (!entry?.held) continue;
+      const { file, sinceMs, away } = entry;
+      const isOurs = file.owner === state.config.peerId;
+      this.#copies.delete(fileId);
+      if (isOurs && why === "edited" && nowMs - sinceMs < WITHDRAW_MS) {
+        // Nobody is to keep a version that was shared while the file was still being written.
+        catalogue.bury(fileId, nowMs);
+        this.deletions.announce(fileId, away);
+        state.tell({ name: "deleted", file, by: "us-replaced" });
+        continue;
+      }
+      catalogue.release(fileId, nowMs);
+      state.tell({ name: "lost", file });
+      if (why === "damaged") this.downloads.want(fileId);
+      if (why === "removed" || why === "edited") {
+        catalogue.refuse(fileId);
+        if (isOurs) catalogue.forget(fileId);
+      }
+    }
+    state.save();
+  }
+
+  /** There is space in the store again. */
+  onSpace(): void {
+    this.downloads.spaceCame();
+    this.downloads.tick();
+  }
+
+  /** A peer is there, or there anew. */
+  onPeerCame(record: PeerRecord): void {
+    this.downloads.peerCame(record.peerId);
+    for (const [fileId, copying] of this.#copies) {
+      if (copying.dueMs !== undefined) {
+        this.#copies.set(fileId, { ...copying, dueMs: this.state.nowMs });
+      }
     }
   }
 
-  onLost(fileIds: readonly string[]): void {
-    const { state } = this;
-    for (const fileId of fileIds) {
-      const file = state.catalogue.get(fileId)?.file;
-      if (file && state.catalogue.release(fileId, state.nowMs)) state.tell({ name: "lost", file });
-    }
-    state.save();
+  onSendEnded(): void {
+    this.#broadcasts.sendEnded();
   }
 
   // People
@@ -268,9 +380,9 @@ export class Sharing {
   onCancel(fileId: string): void {
     const { catalogue } = this.state;
     this.#copies.delete(fileId);
-    if (!this.downloads.isPending(fileId)) return;
-    if (catalogue.get(fileId)) catalogue.unwanted.add(fileId);
-    this.downloads.abandon(fileId, "It was cancelled");
+    if (!this.downloads.isPending(fileId) && !this.downloads.isWished(fileId)) return;
+    if (catalogue.get(fileId)) catalogue.refuse(fileId);
+    this.downloads.abandon(fileId, "It was canceled");
     this.state.save();
   }
 
@@ -279,17 +391,16 @@ export class Sharing {
     const { state } = this;
     const entry = state.catalogue.get(fileId);
     if (!entry) return;
-    const { file } = entry;
+    const { file, away } = entry;
     const isOurs = file.owner === state.config.peerId;
     this.#remove(file, entry.held, isOurs ? "deleted" : "unwanted");
     if (isOurs) {
       state.catalogue.bury(fileId, state.nowMs);
-      const message: Message = { type: "DELETE", from: file.owner, fileId, ext: state.ext };
-      state.sendToAll(state.membership.all(), message);
+      this.deletions.announce(fileId, away);
       state.tell({ name: "deleted", file, by: "us" });
     } else {
       state.catalogue.release(fileId, state.nowMs);
-      state.catalogue.unwanted.add(fileId);
+      state.catalogue.refuse(fileId);
       state.tell({ name: "deleted", file, by: "us-here-only" });
     }
     state.save();
@@ -302,20 +413,25 @@ export class Sharing {
     const { state } = this;
     const { autoFetch } = state.config;
     const done = (reason: "nothing-missing" | "no-peers" | "off") =>
-      state.tell({ name: "auto-fetch-complete", fetched: 0, failed: 0, reason });
+      state.tell({ name: "auto-fetch-complete", fetched: 0, failed: 0, pending: 0, reason });
     if (autoFetch === 0) return done("off");
     this.#keepsFetching = autoFetch === Infinity;
     if (alone) return done("no-peers");
     const chosen = this.#missing(autoFetch);
     if (chosen.length === 0) return done("nothing-missing");
-    this.#autoFetch = { waiting: new Set(chosen), fetched: 0, failed: 0 };
+    this.#autoFetch = { waiting: new Set(chosen), fetched: 0, failed: 0, pending: 0 };
     for (const fileId of chosen) this.downloads.want(fileId);
   }
 
-  /** With auto-fetch of everything, what appears later is fetched too. */
-  considerFetching(fileId: string): void {
+  /**
+   * A file was told of; `isNews`: or another holder of it. What is wanted is tried again then, and with auto-fetch of
+   * everything, what is missing is fetched.
+   */
+  considerFetching(fileId: string, isNews = false): void {
+    if (isNews) this.downloads.holderCame(fileId);
     if (!this.#keepsFetching || !this.#isFetchable(fileId)) return;
-    if (!this.downloads.hasFreshSource(fileId) || this.downloads.isPending(fileId)) return;
+    if (!this.downloads.hasFreshSource(fileId)) return;
+    if (this.downloads.isPending(fileId) || this.downloads.isWished(fileId)) return;
     this.#autoFetch?.waiting.add(fileId);
     this.downloads.want(fileId);
   }
@@ -327,9 +443,9 @@ export class Sharing {
   }
 
   onCopyFailed(fileId: string): void {
-    const asked = this.#copies.get(fileId);
+    const copying = this.#copies.get(fileId);
     const entry = this.state.catalogue.get(fileId);
-    if (asked && entry?.held) this.#offerCopy(entry.file, asked);
+    if (copying && entry?.held) this.#offerCopy(entry.file, copying);
     else this.#copies.delete(fileId);
   }
 
@@ -361,36 +477,49 @@ export class Sharing {
     batch[outcome]++;
     if (batch.waiting.size > 0) return;
     this.#autoFetch = undefined;
-    const { fetched, failed } = batch;
-    this.state.tell({ name: "auto-fetch-complete", fetched, failed, reason: "done" });
+    const { fetched, failed, pending } = batch;
+    this.state.tell({ name: "auto-fetch-complete", fetched, failed, pending, reason: "done" });
   }
 
-  #announce(file: FileRecord): void {
+  /** One tracked peer that can take it gets a copy; while nobody does, it is offered again later. */
+  #offerCopy(file: FileRecord, before?: Copying): void {
     const { state } = this;
-    const message: Message = { type: "ANNOUNCE", from: state.config.peerId, file, ext: state.ext };
-    state.sendToAll(state.membership.all(), message);
-  }
-
-  /** One tracked peer that can take it gets a copy. */
-  #offerCopy(file: FileRecord, asked: Set<string>): void {
-    const { state } = this;
-    const sizeBytes = file.sizeBytes ?? 0;
+    const { fileId, sizeBytes = 0 } = file;
+    if (!before && this.#copies.size >= MAX_COPIES) return;
     const { legacyPushBytes } = state.config.limits;
-    const holders = state.catalogue.get(file.fileId)?.holders;
-    const [record] = asked.size >= MAX_PUSH_TRIES || this.#copies.size >= MAX_COPIES
-      ? []
-      : state.membership.pick(1, () =>
-        state.random(), (candidate) =>
+    const holders = state.catalogue.get(fileId)?.holders;
+    const asked = before?.asked ?? new Set<string>();
+    const tries = before?.tries ?? 1;
+    const [record] = asked.size >= MAX_PUSH_TRIES ? [] : state.membership.pick(
+      1,
+      () => state.random(),
+      (candidate) =>
         isProven(candidate) && !state.pauseOf(candidate) && !asked.has(candidate.peerId) &&
-        !holders?.has(candidate.peerId) && (candidate.extended || sizeBytes <= legacyPushBytes));
+        !holders?.has(candidate.peerId) && (candidate.extended || sizeBytes <= legacyPushBytes),
+    );
     if (!record) {
-      this.#copies.delete(file.fileId);
+      const waitMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (tries - 1));
+      const dueMs = state.nowMs + waitMs;
+      this.#copies.set(fileId, { file, asked: new Set(), tries: tries + 1, dueMs });
       return;
     }
     asked.add(record.peerId);
-    this.#copies.set(file.fileId, asked);
+    this.#copies.set(fileId, { file, asked, tries, dueMs: undefined });
     const { peerId, address: to, voucher } = record;
     state.emit({ kind: "copy", file, to, voucher, peerId });
+  }
+
+  /** Files of which nobody has taken a copy yet are offered again when their time has come. */
+  #offerAgain(): void {
+    const { catalogue, nowMs } = this.state;
+    let offered = 0;
+    for (const [fileId, copying] of this.#copies) {
+      if (copying.dueMs === undefined || copying.dueMs > nowMs) continue;
+      if (++offered > WISHES_PER_TICK) return;
+      const entry = catalogue.get(fileId);
+      if (!entry?.held || entry.holders.size > 0) this.#copies.delete(fileId);
+      else this.#offerCopy(entry.file, copying);
+    }
   }
 
   #remove(file: FileRecord, held: boolean, why: "deleted" | "unwanted"): void {
@@ -408,7 +537,16 @@ export class Sharing {
     return record.ip === ip ? undefined : "it did not come from the owner's address";
   }
 
-  #refusal({ held, ip, source, beganMs = this.state.nowMs }: Arrived) {
+  /** The owner pushes what it had deleted, and began to well after that: it wants the file back. */
+  #isMeant({ held: { file }, ip, source, beganMs = this.state.nowMs }: Arrived): boolean {
+    const { catalogue, membership, nowMs } = this.state;
+    if (source !== undefined || !catalogue.tombstones.has(file.fileId, nowMs)) return false;
+    return membership.get(file.owner)?.ip === ip &&
+      beganMs >= catalogue.tombstones.deletedAt(file.fileId)! + LIFT_AFTER_MS;
+  }
+
+  /** Why content that arrived is not kept; undefined when it is. */
+  #refusal({ held, ip, source }: Arrived) {
     const { state } = this;
     const { file, sizeBytes } = held;
     const entry = state.catalogue.get(file.fileId);
@@ -416,11 +554,7 @@ export class Sharing {
       return { reason: "deleted" as const, text: "Its owner deleted it just now" };
     }
     if (state.catalogue.tombstones.has(file.fileId, state.nowMs)) {
-      const owner = state.membership.get(file.owner);
-      const isMeant = source === undefined && owner?.ip === ip &&
-        beganMs >= state.catalogue.tombstones.deletedAt(file.fileId)! + LIFT_AFTER_MS;
-      if (isMeant) state.catalogue.tombstones.lift(file.fileId);
-      else return { reason: "deleted" as const, text: "Its owner deleted it" };
+      return { reason: "deleted" as const, text: "Its owner deleted it" };
     }
     if (this.#keeping.size >= MAX_KEEPING) {
       return { reason: "push-rate" as const, text: "Files come faster than they can be kept" };

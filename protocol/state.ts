@@ -41,6 +41,9 @@ export interface PeerConfig {
   readonly random: () => number;
 }
 
+/** Requests that may come on connections that we opened, as answers to gossip. */
+const MAX_OUTGOING_GETS = 64;
+
 /** Where something is sent: a tracked peer, or an address that the operator or the last run named. */
 export type Destination = PeerRecord | { readonly address: Address; readonly voucher: Voucher };
 
@@ -48,6 +51,8 @@ export class PeerState {
   readonly membership: Membership;
   readonly catalogue: Catalogue;
   readonly standing = new Standing();
+  /** Per machine: files that are being sent to it, or that it waits for. */
+  readonly serving = new Map<string, number>();
   nowMs = 0;
   #effects: Effect[] = [];
   #ids = 0;
@@ -82,6 +87,14 @@ export class PeerState {
         name: "files unwanted",
         size: () => catalogue.unwanted.size,
         max: () => maxCatalogueEntries + MAX_TOMBSTONES,
+      },
+      {
+        name: "machines served",
+        size: () => this.serving.size,
+        max: () => {
+          const { maxConnections, maxWaitingConnections } = this.config.limits;
+          return maxConnections + maxWaitingConnections + MAX_OUTGOING_GETS;
+        },
       },
       { name: "offenders", size: () => standing.size, max: () => MAX_OFFENDERS },
       {
@@ -154,17 +167,33 @@ export class PeerState {
     return this.sendBytes(to, message.type, encodeMessage(message), ticket);
   }
 
-  /** The same message to many; it is made once. */
+  /**
+   * The same message to a few, one connection for each address however many names it has. It is encoded once, and not at
+   * all where nobody gets it. For everybody, use `Broadcasts`.
+   */
   sendToAll(targets: Iterable<Destination>, message: Message, ticket?: Ticket): void {
+    const byPlace = new Map<string, Destination>();
+    for (const to of targets) {
+      const place = placeOf(to);
+      if (!byPlace.has(place)) byPlace.set(place, to);
+    }
+    if (byPlace.size === 0) return;
     const bytes = encodeMessage(message);
-    for (const to of targets) this.sendBytes(to, message.type, bytes, ticket);
+    const isBroadcast = byPlace.size > 1;
+    let peers = 0;
+    for (const to of byPlace.values()) {
+      if (this.sendBytes(to, message.type, bytes, ticket, isBroadcast)) peers++;
+    }
+    if (isBroadcast && peers > 0) this.tell({ name: "broadcast", what: message.type, peers });
   }
 
+  /** `isBroadcast`: an event tells of all of them, so that the log has one line and not one per peer. */
   sendBytes(
     to: Destination,
     what: Message["type"],
     bytes: Uint8Array<ArrayBuffer>,
     ticket?: Ticket,
+    isBroadcast = false,
   ): boolean {
     if (!this.mayReach(to)) return false;
     const peerId = "peerId" in to ? to.peerId : undefined;
@@ -176,6 +205,7 @@ export class PeerState {
       bytes,
       ...(peerId === undefined ? {} : { peerId }),
       ...(ticket ? { ticket } : {}),
+      ...(isBroadcast ? { isBroadcast } : {}),
     });
     return true;
   }

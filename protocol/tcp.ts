@@ -5,7 +5,7 @@
 import { Admission, type AdmissionLimits } from "./admission.ts";
 import { Connection } from "./connection.ts";
 
-/** Pause between two tries while the process has no descriptors left. */
+/** Delay between accept attempts while the process is out of file descriptors, in milliseconds. */
 const ACCEPT_PAUSE_MS = 100;
 /** While somebody waits for a place, the others are looked at this often. */
 const WAITING_MS = 250;
@@ -16,13 +16,15 @@ export interface ListenOptions {
   readonly limits: AdmissionLimits;
   /** Whether a tracked peer is at this address: its bursts wait instead of being refused. */
   readonly isKnown: (ip: string) => boolean;
+  /** Called for each connection that is closed because there is no place for it, served or waiting. */
+  readonly onRefused?: (ip: string) => void;
   /** Serves one connection to its end; it is closed afterwards. Must not throw. */
   readonly serve: (connection: Connection) => Promise<void>;
   /** A monotonic clock; for tests. */
   readonly nowMs?: () => number;
 }
 
-/** Accepts connections; who of them has a place, and who gives it up, the rules in admission.ts say. */
+/** Accepts connections. `admission.ts` decides which ones to serve and which to drop. */
 export class Listener {
   readonly #listener: Deno.TcpListener;
   readonly #admission: Admission<Connection>;
@@ -127,7 +129,10 @@ export class Listener {
 
   #admit(connection: Connection): void {
     if (this.#admission.arrive(connection, connection.ip, this.#nowMs())) this.#goOn();
-    else connection.close();
+    else {
+      connection.close();
+      this.options.onRefused?.(connection.ip);
+    }
   }
 
   #goOn(): void {

@@ -4,7 +4,14 @@
 export class StorageError extends Error {
   override readonly name = "StorageError";
   constructor(
-    readonly code: "in-use" | "no-space" | "too-large" | "not-writable" | "not-found" | "io",
+    readonly code:
+      | "in-use"
+      | "no-space"
+      | "too-large"
+      | "empty"
+      | "not-writable"
+      | "not-found"
+      | "io",
     message: string,
     options?: ErrorOptions,
   ) {

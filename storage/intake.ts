@@ -92,22 +92,31 @@ export class FileIntake {
 /** Buffer for hashing files that lie there already. */
 const READ_BYTES = 1024 * 1024;
 
-/** Hash state of a file on disk. Gives way to other work between reads. */
+/**
+ * Hash state of a file on disk. Gives way to other work between reads. `expectedBytes` sizes the buffer. Throws the
+ * signal's reason once it is aborted, and what the file system throws.
+ */
 export async function hashFile(
   path: string,
-  onBytes: (bytes: number) => void = () => {},
+  { expectedBytes = READ_BYTES, onBytes, signal }: {
+    readonly expectedBytes?: number;
+    readonly onBytes?: (bytes: number) => void;
+    readonly signal?: AbortSignal;
+  } = {},
 ): Promise<{ hash: Hash; sizeBytes: number }> {
   const file = await Deno.open(path, { read: true });
   try {
     const hash = createHash("sha256");
-    const buffer = new Uint8Array(READ_BYTES);
+    // One byte more than expected, so that the end shows in the second read.
+    const buffer = new Uint8Array(Math.min(READ_BYTES, Math.max(1, expectedBytes) + 1));
     let sizeBytes = 0;
     for (;;) {
+      signal?.throwIfAborted();
       const read = await file.read(buffer);
       if (read === null) return { hash, sizeBytes };
       hash.update(buffer.subarray(0, read));
       sizeBytes += read;
-      onBytes(read);
+      onBytes?.(read);
     }
   } finally {
     file.close();

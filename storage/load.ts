@@ -6,14 +6,14 @@ import * as v from "valibot";
 import { readText } from "./atomic.ts";
 import type { Journal, Removal } from "./journal.ts";
 import type { Layout } from "./layout.ts";
-import { type MetadataEntry, parseMetadata } from "./metadata.ts";
+import { type MetadataEntry, parseMetadata, type Placement } from "./metadata.ts";
 import type { ShelvedFile } from "./shelf.ts";
 
 export interface LoadedStore {
   /** Held by the word of the journal; looked at again by the first scan. */
   readonly shelved: readonly ShelvedFile[];
-  /** Where files lay that a crash may have damaged: recognized by content or not shared at all. */
-  readonly suspects: ReadonlyMap<string, string>;
+  /** Where files were that a crash may have damaged: recognized by content or not shared at all. */
+  readonly suspects: ReadonlyMap<string, Placement>;
   /** Removed files: not to come back by themselves. */
   readonly removed: ReadonlyMap<string, Removal>;
   /** Removed files whose content a crash may have kept from the trash. */
@@ -46,12 +46,15 @@ export async function loadStore(
   }
   const { entries, damaged, damagedAside } = await loadMetadata(layout, now, notes);
   const shelved: ShelvedFile[] = [];
-  const suspects = new Map<string, string>();
-  for (const { file, placement, pushed = false } of state?.held.values() ?? []) {
+  const suspects = new Map<string, Placement>();
+  for (const { file, placement, pushed = false, knownSince } of state?.held.values() ?? []) {
     if (!placement) continue;
-    // What a crash may have damaged is hashed again, by the same way as files of unknown content.
-    if (state!.unsynced.has(file.fileId)) suspects.set(file.fileId, placement.diskName);
-    else shelved.push({ file, placement, pushed });
+    // What a crash may have damaged is hashed again, in the same way as files of unknown content.
+    if (state!.unsynced.has(file.fileId)) suspects.set(file.fileId, placement);
+    else {
+      const since = knownSince === undefined ? {} : { knownSince };
+      shelved.push({ file, placement, pushed, ...since });
+    }
   }
   const removing: ShelvedFile[] = [];
   for (const { file, placement, pushed = false } of state?.removing.values() ?? []) {

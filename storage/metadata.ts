@@ -15,6 +15,10 @@ export interface Placement {
   readonly sha256: string;
   /** Modification time at the time of hashing, milliseconds since 1970. */
   readonly mtimeMs: number;
+  /** Change time of the inode then (Deno gives whole seconds), milliseconds; undefined where it was not noted. */
+  readonly ctimeMs?: number;
+  /** Number of the inode then; undefined where the disk has none or it was not noted. */
+  readonly inode?: number;
 }
 
 export interface MetadataEntry {
@@ -26,8 +30,10 @@ export interface MetadataEntry {
   readonly pushed?: boolean;
   /** Unix seconds since when nobody holds it. */
   readonly holderlessSince?: number;
-  /** The person here does not want it back by itself. */
+  /** Not to be fetched automatically: a person removed or edited it here. */
   readonly unwanted?: boolean;
+  /** Unix seconds when this peer first knew of it. */
+  readonly knownSince?: number;
 }
 
 /** A peer that wrote unreadable entries loses those; so many were left out. */
@@ -67,7 +73,7 @@ export function entryOf(value: unknown): MetadataEntry | undefined {
   const fields = value as Record<string, unknown>;
   const placement = placementOf(fields);
   const peers = fields.peers_with_file ?? fields.peers;
-  const { holderless_since: since } = fields;
+  const { holderless_since: since, known_since: knownSince } = fields;
   return {
     file,
     held: isYes(fields.hasCopy ?? fields.has_copy),
@@ -76,6 +82,7 @@ export function entryOf(value: unknown): MetadataEntry | undefined {
     ...(fields.pushed === true ? { pushed: true } : {}),
     ...(typeof since === "number" && Number.isFinite(since) ? { holderlessSince: since } : {}),
     ...(fields.unwanted === true ? { unwanted: true } : {}),
+    ...(typeof knownSince === "number" && Number.isFinite(knownSince) ? { knownSince } : {}),
   };
 }
 
@@ -84,15 +91,24 @@ const isYes = (value: unknown) =>
 
 function placementOf(fields: Record<string, unknown>): Placement | undefined {
   const { disk_name: diskName, size_bytes: sizeBytes, sha256, disk_mtime_ms: mtimeMs } = fields;
-  return typeof diskName === "string" && isFileId(sha256) &&
-      Number.isSafeInteger(sizeBytes) && typeof mtimeMs === "number"
-    ? { diskName, sizeBytes: sizeBytes as number, sha256, mtimeMs }
-    : undefined;
+  const { disk_ctime_ms: ctimeMs, disk_inode: inode } = fields;
+  if (
+    typeof diskName !== "string" || !isFileId(sha256) ||
+    !Number.isSafeInteger(sizeBytes) || typeof mtimeMs !== "number"
+  ) return undefined;
+  return {
+    diskName,
+    sizeBytes: sizeBytes as number,
+    sha256,
+    mtimeMs,
+    ...(typeof ctimeMs === "number" ? { ctimeMs } : {}),
+    ...(typeof inode === "number" ? { inode } : {}),
+  };
 }
 
 /** One entry as JSON text, on one line. */
 export function entryText(entry: MetadataEntry): string {
-  const { file, held, peers, placement, pushed, holderlessSince, unwanted } = entry;
+  const { file, held, peers, placement, pushed, holderlessSince, unwanted, knownSince } = entry;
   return asciiJson({
     ...fileFields(file),
     peers_with_file: peers,
@@ -101,8 +117,11 @@ export function entryText(entry: MetadataEntry): string {
     sha256: placement?.sha256,
     disk_name: placement?.diskName,
     disk_mtime_ms: placement?.mtimeMs,
+    disk_ctime_ms: placement?.ctimeMs,
+    disk_inode: placement?.inode,
     pushed,
     holderless_since: holderlessSince,
     unwanted,
+    known_since: knownSince,
   });
 }

@@ -17,7 +17,7 @@ export function nameKey(name: string): string {
   return name.normalize("NFKC").toLowerCase();
 }
 
-/** A safe name that reads like the label; not unique yet. */
+/** A filesystem-safe form of the label. Not necessarily unique. */
 export function safeName(label: string): string {
   let name = label.toWellFormed().normalize("NFC");
   name = name.slice(Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1);
@@ -25,24 +25,32 @@ export function safeName(label: string): string {
   name = cutBytes(name, MAX_NAME_BYTES).replace(/[.\s]+$/, "");
   const stem = name.split(".", 1)[0]!;
   if (name === "") return "unnamed";
-  // metadata.json and its relatives are the store's own.
+  // A stranger's metadata.json must not take the place of the store's.
   return reserved.test(stem.trim()) || isOwnName(name) ? `_${name}` : name;
 }
 
-/** Names in the store's folder that are never shared: ours, and whatever is hidden. */
+/** The store's own names in its folder: metadata.json, damaged ones that were kept, and the private folder. */
 export function isOwnName(name: string): boolean {
-  return name.startsWith(".") || /^metadata\.json/i.test(name);
+  return /^metadata\.json(\.damaged-[\dtz.-]+)?$/i.test(name) || /^\.p2p-peer$/i.test(name);
 }
 
-/** A safe name for the label that is not taken: `name.txt`, `name (2).txt`, and so on. */
-export function freeName(label: string, isTaken: (key: string) => boolean): string {
+/** Hidden files are not shared: editors, sync programs and desktops keep theirs so. */
+export function isHidden(name: string): boolean {
+  return name.startsWith(".");
+}
+
+/**
+ * A safe name for the label that is not taken: `name.txt`, `name (2).txt`, and so on. `first` is the first number to
+ * try, for callers who know that the lower ones are taken.
+ */
+export function freeName(label: string, isTaken: (key: string) => boolean, first = 2): string {
   const name = safeName(label);
   if (!isTaken(nameKey(name))) return name;
   const dot = name.lastIndexOf(".");
   const hasExtension = dot > 0 && name.length - dot <= MAX_EXTENSION_CHARS;
   const stem = hasExtension ? name.slice(0, dot) : name;
   const extension = hasExtension ? name.slice(dot) : "";
-  for (let n = 2;; n++) {
+  for (let n = first;; n++) {
     const candidate = `${stem} (${n})${extension}`;
     if (!isTaken(nameKey(candidate))) return candidate;
   }

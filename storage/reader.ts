@@ -1,37 +1,89 @@
 // Held content read again: for sending it, and for looking whether it is still what its id says.
 
 import { verifyingTimestamp } from "../protocol/fileid.ts";
-import { asStorageError } from "./errors.ts";
+import { asStorageError, StorageError } from "./errors.ts";
 import { hashFile } from "./intake.ts";
+import { lookOf, looksAsHashed } from "./looks.ts";
 import type { Placement } from "./metadata.ts";
 import type { ShelvedFile } from "./shelf.ts";
 
-/** Content of a held file, for sending. */
+/**
+ * Content of a held file, for sending. What was checked when it was opened is checked again before the last piece is
+ * handed out, so that nobody gets a mix of two versions for whole.
+ */
 export class FileReader {
-  constructor(
-    readonly file: Deno.FsFile,
-    readonly sizeBytes: number,
-    /** Hex SHA-256 of the content alone. */
-    readonly sha256: string,
-  ) {}
+  #position = 0;
+  #end: number;
 
-  /** Fills the buffer; 0 at the end. */
+  constructor(
+    private readonly file: Deno.FsFile,
+    private readonly path: string,
+    private readonly placement: Placement,
+    /** How the file looked when it was opened. */
+    private readonly opened: Deno.FileInfo,
+  ) {
+    this.#end = placement.sizeBytes;
+  }
+
+  get sizeBytes(): number {
+    return this.placement.sizeBytes;
+  }
+
+  /** Hex SHA-256 of the content alone. */
+  get sha256(): string {
+    return this.placement.sha256;
+  }
+
+  /**
+   * Fills the buffer, at most to the end of what is sent; 0 at the end. Throws `StorageError` instead of handing out the
+   * last piece when the file was changed since it was opened.
+   */
   readInto(buffer: Uint8Array): number {
+    const wanted = Math.min(buffer.length, this.#end - this.#position);
     let filled = 0;
-    while (filled < buffer.length) {
-      const read = this.file.readSync(buffer.subarray(filled));
+    while (filled < wanted) {
+      const read = this.file.readSync(buffer.subarray(filled, wanted));
       if (read === null) break;
       filled += read;
     }
+    this.#position += filled;
+    if (wanted > 0 && (this.#position === this.#end || filled < wanted)) this.#check();
     return filled;
   }
 
-  seek(offset: number): void {
+  /** What is sent begins here and ends after so many bytes. */
+  seek(offset: number, bytes = this.sizeBytes - offset): void {
     this.file.seekSync(offset, Deno.SeekMode.Start);
+    this.#position = offset;
+    this.#end = offset + bytes;
   }
 
   close(): void {
     this.file.close();
+  }
+
+  /** Throws `StorageError` when the content may be another one than that which was opened. */
+  #check(): void {
+    const [now, opened] = [this.file.statSync(), this.opened];
+    const look = lookOf(now);
+    const isSame = look.sizeBytes === this.placement.sizeBytes &&
+      look.mtimeMs === this.placement.mtimeMs &&
+      // Renaming and removing a file changes its inode too, and leaves the content as it is.
+      (look.ctimeMs === lookOf(opened).ctimeMs || now.nlink !== opened.nlink || !this.#isInPlace());
+    if (!isSame) {
+      throw new StorageError("io", `${this.placement.diskName} was changed while it was sent`);
+    }
+  }
+
+  /** Whether the file that was opened still has its name. */
+  #isInPlace(): boolean {
+    try {
+      const { ino, dev } = Deno.lstatSync(this.path);
+      return ino === this.opened.ino && dev === this.opened.dev;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
   }
 }
 
@@ -41,11 +93,17 @@ export class FileReader {
  */
 export function openHeld(dir: string, placement: Placement): FileReader | undefined {
   const path = `${dir}/${placement.diskName}`;
+  let file: Deno.FsFile | undefined;
   try {
-    if (!looksAsHashed(Deno.lstatSync(path), placement)) return undefined;
-    const { sizeBytes, sha256 } = placement;
-    return new FileReader(Deno.openSync(path, { read: true }), sizeBytes, sha256);
+    // Looked at before it is opened, which must not wait for a pipe, and after, when nothing can take its place.
+    if (!isAsHashed(Deno.lstatSync(path), placement)) return undefined;
+    file = Deno.openSync(path, { read: true });
+    const opened = file.statSync();
+    if (isAsHashed(opened, placement)) return new FileReader(file, path, placement, opened);
+    file.close();
+    return undefined;
   } catch (cause) {
+    file?.close();
     if (isTransient(cause)) throw asStorageError(cause, `Cannot read ${placement.diskName}`);
     return undefined; // removed or unreadable
   }
@@ -64,12 +122,12 @@ export async function examine(
 ): Promise<Examined> {
   const path = `${dir}/${placement.diskName}`;
   try {
-    if (!looksAsHashed(await Deno.lstat(path), placement)) return "gone";
-    const { hash } = await hashFile(path, onBytes);
+    if (!isAsHashed(await Deno.lstat(path), placement)) return "gone";
+    const { hash } = await hashFile(path, { expectedBytes: placement.sizeBytes, onBytes });
     const digestWith = (suffix: string) => hash.copy().update(suffix).digest("hex");
     if (verifyingTimestamp(file.fileId, [file.timestamp], digestWith)) return "good";
     // Somebody may have written to it while it was read: then it is for the next look at the folder.
-    return looksAsHashed(await Deno.lstat(path), placement) ? "damaged" : "gone";
+    return isAsHashed(await Deno.lstat(path), placement) ? "damaged" : "gone";
   } catch (cause) {
     if (isTransient(cause)) throw asStorageError(cause, `Cannot read ${placement.diskName}`);
     // A disk that fails to read what it has is as bad as one that reads something else.
@@ -77,9 +135,8 @@ export async function examine(
   }
 }
 
-function looksAsHashed(info: Deno.FileInfo, { sizeBytes, mtimeMs }: Placement): boolean {
-  return info.isFile && info.size === sizeBytes && info.mtime?.getTime() === mtimeMs;
-}
+const isAsHashed = (info: Deno.FileInfo, placement: Placement) =>
+  info.isFile && looksAsHashed(lookOf(info), placement);
 
 /** Out of descriptors or memory: nothing that another try may not mend. */
 function isTransient(error: unknown): boolean {

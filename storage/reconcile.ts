@@ -1,347 +1,541 @@
-// What lies in the folder against what the shelf says: new files become ours or turn out to be known ones,
+// Compares the folder with the shelf: new files become ours or turn out to be known ones, renamed ones keep their id,
 // changed and missing ones are no longer held. Runs at start and every few seconds while the peer runs.
-// Always holds: only plain files directly in the folder are looked at, never links, devices, folders,
-// hidden files or our own; a file is taken only after it stood still; content is hashed before it is shown.
+// Always holds: only plain files directly in the folder are looked at, never links, devices, folders, hidden files or
+// the store's own; a file is taken only after it stood still; content is hashed before it is shown; nothing in the folder
+// is written to; one look costs the same per file however many files are alike.
 
 import type { Hash } from "node:crypto";
-import {
-  isBindingTimestamp,
-  ownTimestamp,
-  type Timestamp,
-  timestampSeconds,
-  verifyingTimestamp,
-} from "../protocol/fileid.ts";
-import type { FileRecord } from "../protocol/message.ts";
+import { type Timestamp, verifyingTimestamp } from "../protocol/fileid.ts";
+import { type FileRecord, labelOf } from "../protocol/message.ts";
+import { BackgroundHashing, type Hashed, LARGE_BYTES } from "./background.ts";
+import { type Candidate, CandidateIndex } from "./candidates.ts";
 import { hashFile } from "./intake.ts";
+import { isSameLook, type Look, lookOf, looksAsHashed, Settling } from "./looks.ts";
 import type { Placement } from "./metadata.ts";
-import { isOwnName, nameKey, safeName } from "./names.ts";
+import { isHidden, isOwnName } from "./names.ts";
+import type { OwnIds } from "./ownids.ts";
 import type { Shelf, ShelvedFile } from "./shelf.ts";
 
-/** A file must look the same twice, so far apart, before it is taken: it may still be written. */
-export const SETTLE_MS = 400;
+export { SETTLE_MS } from "./looks.ts";
 const BYTES_PER_MIB = 1024 * 1024;
+/** Maximum content and number of files hashed in one look, so that what it found is shown before the rest is read. */
+const MAX_HASHED_BYTES = 256 * BYTES_PER_MIB;
+const MAX_HASHED_FILES = 1_000;
+/** Maximum number of files of unknown owner whose hash state is kept; others are read again to be compared. */
+const MAX_KEPT_HASHES = 1_000;
+/** A file that could not be read is tried again after this long, doubled up to the last one, in milliseconds. */
+const FIRST_RETRY_MS = 5_000;
+const LAST_RETRY_MS = 300_000;
+/** Hidden files are reported once they have been there this long: editors and rsync remove theirs sooner. */
+const HIDDEN_MS = 30_000;
 
-/** What the rest of the peer knows, for finding out which file lies there. */
+/** What the rest of the peer knows, for finding out which file is which. */
 export interface Knowledge {
   /** Known files that are not held, with all timestamps told for each. */
   unheld(): Iterable<{ readonly file: FileRecord; readonly otherTimestamps: readonly Timestamp[] }>;
+  /** Grows whenever `unheld` may have changed. */
+  revision(): number;
   /** Whether a new file must not take this id: it is known or was deleted. */
   isTaken(fileId: string): boolean;
 }
 
+/** A file that turned out to be a known one. */
+export interface FoundFile extends ShelvedFile {
+  /** A person gave it another name in the folder; `file.name` is the new one. */
+  readonly isRenamed?: boolean;
+}
+
 export interface Changes {
-  /** Files of others, noticed by their content. */
-  found: ShelvedFile[];
+  /** Known files, recognized by their content. */
+  found: FoundFile[];
   /** New files, ours from now on. */
   published: ShelvedFile[];
+  /** Ids that are no longer here: removed, or other content under the name. */
   lost: string[];
-  /** Names that were seen but not taken yet: look again soon. */
+  /** Those of `lost` whose name now has other content. */
+  edited: Set<string>;
+  /** Names that were seen but not taken yet. */
   unsettled: number;
+  /** When another look is worthwhile, in milliseconds; undefined when nothing waits for one. */
+  againMs: number | undefined;
   /** Names whose content could not be read, with the reason. */
   unreadable: { readonly name: string; readonly text: string }[];
-  /** What lies in the folder and is no plain file, told once for each. */
+  /** What is in the folder and not shared, reported once for each. */
   passedOver: { readonly name: string; readonly what: string }[];
-  /** The folder had been removed, and was made anew. */
+  /** The folder had been removed, and was made again. */
   isRemade?: boolean;
+  /** How long the folder was looked at, without hashing, in milliseconds. */
+  lookedMs?: number;
 }
 
-interface Look {
-  readonly size: number;
-  readonly mtimeMs: number;
-  readonly sinceMs: number;
+export function noChanges(): Changes {
+  return {
+    found: [],
+    published: [],
+    lost: [],
+    edited: new Set(),
+    unsettled: 0,
+    againMs: undefined,
+    unreadable: [],
+    passedOver: [],
+  };
 }
-
-type Candidate = { readonly file: FileRecord; readonly otherTimestamps: readonly Timestamp[] };
 
 export interface ReconcileOptions {
   readonly dir: string;
   readonly owner: string;
   readonly shelf: Shelf;
+  readonly ownIds: OwnIds;
+  readonly maxFileBytes: number;
   /** Names whose owner is not known any more: never published, only recognized. */
   readonly unclaimed: Set<string>;
-  /** Where files lay by the word of the journal that are to be looked at again. */
-  readonly homes: ReadonlyMap<string, string>;
+  /** What the journal says of files that are to be looked at again, by id. */
+  readonly suspects: ReadonlyMap<string, Placement>;
   /** Unix milliseconds. */
   readonly now: () => number;
+  /** Aborted when the store closes. */
+  readonly signal: AbortSignal;
+  /** A large file was hashed: another look is worthwhile. */
+  readonly onHashed: () => void;
+}
+
+/** A plain file of the folder. */
+interface Present {
+  readonly name: string;
+  readonly look: Look;
+  readonly info: Deno.FileInfo;
+  /** Why it is not shared although it could be read. */
+  readonly barred: string | undefined;
+}
+
+/** One look at the folder under way. */
+interface Pass {
+  readonly knowledge: Knowledge;
+  readonly atStart: boolean;
+  readonly changes: Changes;
+  readonly present: ReadonlyMap<string, Present>;
+  readonly index: CandidateIndex;
+  /** Ids that were found in this look already. */
+  readonly foundIds: Set<string>;
+  /** Contents of files with several names, by inode. */
+  readonly byInode: Map<string, Hashed>;
+}
+
+interface Unrecognized {
+  readonly look: Look;
+  readonly revision: number;
+  readonly state: string;
+  readonly hashed: Hashed | undefined;
 }
 
 export class Reconciler {
-  /** What was seen and not taken yet. */
-  readonly #looks = new Map<string, Look>();
-  /** What is no plain file, and was told. */
-  readonly #passedOver = new Set<string>();
-  /** Files that were tried in vain, so that they are not hashed at each scan. */
-  readonly #unrecognized = new Map<string, string>();
+  readonly #settling = new Settling();
+  readonly #background: BackgroundHashing;
+  /** What is not shared, and was reported. */
+  readonly #reported = new Set<string>();
+  /** Hidden files, and since when they are there. */
+  readonly #hidden = new Map<string, number>();
+  /** Files that were compared in vain, and with what. */
+  readonly #unrecognized = new Map<string, Unrecognized>();
+  readonly #unread = new Map<string, { look: Look; pauseMs: number; untilMs: number }>();
+  /** This disk does not keep the inode numbers of its files, as some FUSE file systems do not. */
+  #ignoresInode = false;
 
-  constructor(readonly options: ReconcileOptions) {}
+  constructor(readonly options: ReconcileOptions) {
+    this.#background = new BackgroundHashing(options.signal, options.onHashed);
+  }
+
+  /** Large files that are being hashed or wait for it. */
+  get hashing(): number {
+    return this.#background.pending;
+  }
 
   /** One look at the folder. `atStart`: files need not be seen twice, unless they changed just now. */
   async scan(knowledge: Knowledge, atStart = false): Promise<Changes> {
-    const { dir, shelf, homes, now } = this.options;
-    const changes: Changes = {
-      found: [],
-      published: [],
-      lost: [],
-      unsettled: 0,
-      unreadable: [],
-      passedOver: [],
-    };
-    const present = new Map<string, Deno.FileInfo>();
-    const aside = new Map<string, string>();
+    const { dir, shelf } = this.options;
+    const beganMs = performance.now();
+    const changes = noChanges();
     const known = new Set(shelf.names()); // what is shelved while we look is not missing
-    for await (const entry of Deno.readDir(dir)) {
-      if (isOwnName(entry.name) || shelf.isReserved(entry.name)) continue;
-      const info = entry.isFile ? await lstatOrNothing(`${dir}/${entry.name}`) : undefined;
-      if (info?.isFile && isReadable(info)) present.set(entry.name, info);
-      else {
-        const what = whyNot(entry, info);
-        if (what !== undefined) aside.set(entry.name, what);
-      }
-    }
-    for (const name of this.#passedOver) if (!aside.has(name)) this.#passedOver.delete(name);
-    for (const [name, what] of aside) {
-      if (this.#passedOver.has(name)) continue;
-      this.#passedOver.add(name);
-      changes.passedOver.push({ name, what });
+    const present = await this.#list(changes, atStart);
+    const inodes = new Set<number>();
+    for (const { name, look, barred } of present.values()) {
+      const isNew = !known.has(name) && !this.options.unclaimed.has(name) && barred === undefined;
+      if (isNew && look.inode !== undefined) inodes.add(look.inode);
     }
     for (const name of [...shelf.names()]) {
-      if (!present.has(name) && !shelf.isReserved(name) && !(await this.#isThere(name))) {
-        changes.lost.push(...shelf.idsAt(name));
-      }
+      if (present.has(name) || shelf.isReserved(name) || await isThere(`${dir}/${name}`)) continue;
+      const ids = shelf.idsAt(name);
+      // The same inode under a new name: it was renamed, and is known again once it has stood still.
+      const { inode } = shelf.get(ids[0]!)!.placement;
+      if (inode === undefined || !inodes.has(inode)) changes.lost.push(...ids);
     }
-    for (const name of this.#looks.keys()) if (!present.has(name)) this.#looks.delete(name);
-    for (const name of this.options.unclaimed) {
-      if (!present.has(name)) this.options.unclaimed.delete(name);
-    }
+    this.#forgetMissing(present);
+    changes.lookedMs = performance.now() - beganMs;
 
+    const due: Present[] = [];
+    for (const file of present.values()) if (this.#isDue(file, atStart, changes)) due.push(file);
+    const toTake = due.filter((file) => this.#hasNews(file, knowledge));
+    if (toTake.length === 0) return changes;
     const isIntact = (diskName: string) => {
-      if (!known.has(diskName)) return true;
       const there = present.get(diskName);
-      return there !== undefined && this.#isUnchanged(diskName, there.size, mtimeOf(there));
+      return !known.has(diskName) || (there !== undefined && this.#isUnchanged(there));
     };
-    let index: CandidateIndex | undefined;
-    for (const [name, info] of present) {
-      const mtimeMs = mtimeOf(info);
-      if (this.#isUnchanged(name, info.size, mtimeMs)) continue;
-      if (!this.#isSettled(name, info.size, mtimeMs, now(), atStart)) {
-        changes.unsettled++;
+    const look: Pass = {
+      knowledge,
+      atStart,
+      changes,
+      present,
+      index: new CandidateIndex(this.#candidates(knowledge, isIntact)),
+      foundIds: new Set(),
+      byInode: new Map(),
+    };
+    // Files that were here before keep their ids; then small ones first, so that nobody waits for a large one.
+    const isNew = ({ name }: Present) => known.has(name) ? 0 : 1;
+    toTake.sort((a, b) =>
+      isNew(a) - isNew(b) || a.look.sizeBytes - b.look.sizeBytes || (a.name < b.name ? -1 : 1)
+    );
+    let [files, bytes] = [0, 0];
+    for (const file of toTake) {
+      if (!atStart && (files >= MAX_HASHED_FILES || bytes >= MAX_HASHED_BYTES)) {
+        wait(changes, 0);
         continue;
       }
-      index ??= new CandidateIndex(knowledge, shelf, (diskName) => isIntact(diskName));
-      const former = shelf.idsAt(name).map((fileId) => shelf.get(fileId)!.file);
-      const candidates = index.fitting(name, info.size, former);
-      // Of several files with the same content, each id stays with its own.
-      const isElsewhere = (fileId: string) => {
-        const home = atStart ? homes.get(fileId) : undefined;
-        return (home !== undefined && home !== name && present.has(home)) ||
-          changes.found.some(({ file }) => file.fileId === fileId);
-      };
-      if (this.options.unclaimed.has(name)) {
-        // Hashing again makes sense only when there is something new to compare with.
-        const key = [info.size, mtimeMs, ...candidates.map(({ file }) => file.fileId)].join();
-        if (candidates.length === 0 || this.#unrecognized.get(name) === key) continue;
-        this.#unrecognized.set(name, key);
-      }
-      try {
-        await this.#take(name, info, candidates, isElsewhere, knowledge, changes);
-        this.#looks.delete(name);
-      } catch (error) {
-        if (error instanceof Changed) changes.unsettled++;
-        else {
-          changes.unreadable.push({
-            name,
-            text: error instanceof Error ? error.message : String(error),
-          });
-        }
-      }
+      if (!await this.#tryToTake(file, look)) continue;
+      files++;
+      if (file.look.sizeBytes <= LARGE_BYTES) bytes += file.look.sizeBytes;
     }
+    // An id that moved to another name was not lost.
+    changes.lost = changes.lost.filter((fileId) => !look.foundIds.has(fileId));
+    for (const fileId of look.foundIds) changes.edited.delete(fileId);
     return changes;
   }
 
-  /** Readdir may miss a name that is being renamed; only a second look says that it is gone. */
-  async #isThere(name: string): Promise<boolean> {
-    const info = await lstatOrNothing(`${this.options.dir}/${name}`);
-    return info?.isFile === true && isReadable(info);
-  }
-
-  #isUnchanged(name: string, size: number, mtimeMs: number): boolean {
-    const [fileId] = this.options.shelf.idsAt(name);
-    if (fileId === undefined) return false;
-    const { placement } = this.options.shelf.get(fileId)!;
-    return placement.sizeBytes === size && placement.mtimeMs === mtimeMs;
-  }
-
-  #isSettled(
-    name: string,
-    size: number,
-    mtimeMs: number,
-    nowMs: number,
-    atStart: boolean,
-  ): boolean {
-    if (atStart && nowMs - mtimeMs >= SETTLE_MS) return true;
-    const look = this.#looks.get(name);
-    if (look && look.size === size && look.mtimeMs === mtimeMs) {
-      return nowMs - look.sinceMs >= SETTLE_MS;
+  /** The plain files of the folder; reports what is not shared. */
+  async #list(changes: Changes, atStart: boolean): Promise<Map<string, Present>> {
+    const { dir, shelf, maxFileBytes, now } = this.options;
+    const present = new Map<string, Present>();
+    const aside = new Map<string, string>();
+    const hidden = new Set<string>();
+    for await (const entry of Deno.readDir(dir)) {
+      const { name } = entry;
+      if (isOwnName(name) || shelf.isReserved(name)) continue;
+      if (isHidden(name)) {
+        hidden.add(name);
+        if (!this.#hidden.has(name)) this.#hidden.set(name, now());
+        if (atStart || now() - this.#hidden.get(name)! >= HIDDEN_MS) aside.set(name, "hidden");
+        continue;
+      }
+      const info = entry.isFile ? await lstatOrNothing(`${dir}/${name}`) : undefined;
+      if (info?.isFile && isReadable(info)) {
+        const barred = info.size === 0
+          ? "empty"
+          : info.size > maxFileBytes
+          ? "larger than --max-file-size"
+          : undefined;
+        present.set(name, { name, look: lookOf(info), info, barred });
+      } else {
+        const what = whyNot(entry, info);
+        if (what !== undefined) aside.set(name, what);
+      }
     }
-    this.#looks.set(name, { size, mtimeMs, sinceMs: nowMs });
-    return false;
+    for (const name of this.#hidden.keys()) if (!hidden.has(name)) this.#hidden.delete(name);
+    for (const name of this.#reported) {
+      if (!aside.has(name) && present.get(name)?.barred === undefined) this.#reported.delete(name);
+    }
+    for (const [name, what] of aside) this.#report(name, what, changes);
+    return present;
   }
 
-  async #take(
-    name: string,
-    info: Deno.FileInfo,
-    candidates: readonly Candidate[],
-    isElsewhere: (fileId: string) => boolean,
+  #report(name: string, what: string, changes: Changes): void {
+    if (this.#reported.has(name)) return;
+    this.#reported.add(name);
+    changes.passedOver.push({ name, what });
+  }
+
+  #forgetMissing(present: ReadonlyMap<string, Present>): void {
+    const isPresent = (name: string) => present.has(name);
+    this.#settling.tidy(isPresent, this.options.now());
+    this.#background.tidy(isPresent);
+    for (const names of [this.options.unclaimed, this.#unrecognized, this.#unread]) {
+      for (const name of names.keys()) if (!isPresent(name)) names.delete(name);
+    }
+  }
+
+  /** Whether a file is not what the shelf says, and has stood still. */
+  #isDue(file: Present, atStart: boolean, changes: Changes): boolean {
+    const { shelf, now } = this.options;
+    const { name, look, barred } = file;
+    if (this.#isUnchanged(file)) return false;
+    const [known] = shelf.idsAt(name);
+    if (barred !== undefined && known === undefined && this.#reported.has(name)) return false;
+    const nowMs = now();
+    const placed = known === undefined ? undefined : shelf.get(known)!.placement;
+    const waitMs = this.#settling.waitMs(name, look, nowMs, placed?.mtimeMs);
+    const isOld = atStart && nowMs - look.mtimeMs >= waitMs;
+    if (waitMs > 0 && !isOld) {
+      wait(changes, waitMs);
+      return false;
+    }
+    const unread = this.#unread.get(name);
+    if (!unread || !isSameLook(unread.look, look)) return true;
+    return nowMs >= unread.untilMs;
+  }
+
+  /** False for a file of unknown owner when nothing is known that it was not compared with already. */
+  #hasNews({ name, look }: Present, knowledge: Knowledge): boolean {
+    if (!this.options.unclaimed.has(name)) return true;
+    const before = this.#unrecognized.get(name);
+    return !before || before.revision !== knowledge.revision() ||
+      !isSameLook(before.look, look);
+  }
+
+  #isUnchanged({ name, look }: Present): boolean {
+    const { shelf } = this.options;
+    const [fileId] = shelf.idsAt(name);
+    if (fileId === undefined) return false;
+    const { placement } = shelf.get(fileId)!;
+    if (looksAsHashed(look, placement)) return true;
+    if (!this.#ignoresInode || !looksAsHashed(look, placement, true)) return false;
+    shelf.relook(name, { ...look, inode: undefined });
+    return true;
+  }
+
+  /** Known files that are not where they were, or were never here. */
+  *#candidates(
     knowledge: Knowledge,
-    changes: Changes,
-  ): Promise<void> {
-    const { dir, owner, shelf, unclaimed, now } = this.options;
+    isIntact: (diskName: string) => boolean,
+  ): Iterable<Candidate> {
+    const { shelf, suspects } = this.options;
+    for (const { file, otherTimestamps } of knowledge.unheld()) {
+      if (shelf.get(file.fileId)) continue;
+      const before = suspects.get(file.fileId);
+      yield {
+        file,
+        otherTimestamps,
+        ...(before ? { home: before.diskName, sha256: before.sha256 } : {}),
+      };
+    }
+    // What is no longer where it was may have been renamed.
+    for (const { file, placement } of shelf.all()) {
+      const { diskName, sha256 } = placement;
+      if (!isIntact(diskName)) yield { file, otherTimestamps: [], sha256, home: diskName };
+    }
+  }
+
+  /** Takes a file or says why not; false when that costs nothing. */
+  async #tryToTake(file: Present, look: Pass): Promise<boolean> {
+    const { name, barred } = file;
+    const { changes } = look;
+    const { shelf, now } = this.options;
+    if (barred !== undefined) {
+      this.#report(name, barred, changes);
+      this.#lose(shelf.idsAt(name), changes);
+      return false;
+    }
+    try {
+      const hashed = await this.#hash(file, look);
+      if (!hashed) return false;
+      this.#unread.delete(name);
+      await this.#take(file, hashed, look);
+      this.#settling.taken(name);
+    } catch (error) {
+      this.options.signal.throwIfAborted();
+      if (error instanceof Changed) wait(changes, 0);
+      else {
+        const pauseMs = Math.min(
+          LAST_RETRY_MS,
+          2 * (this.#unread.get(name)?.pauseMs ?? FIRST_RETRY_MS / 2),
+        );
+        this.#unread.set(name, { look: file.look, pauseMs, untilMs: now() + pauseMs });
+        const text = error instanceof Error ? error.message : String(error);
+        changes.unreadable.push({ name, text });
+      }
+    }
+    return true;
+  }
+
+  /** Undefined while it is made, or when it would be compared with nothing new. */
+  async #hash(file: Present, { index, knowledge, atStart, byInode, changes }: Pass) {
+    const { dir, unclaimed, signal } = this.options;
+    const { name, look, info } = file;
+    if (unclaimed.has(name)) {
+      const clues = { name, ...look };
+      const before = this.#unrecognized.get(name);
+      const isSame = before !== undefined && isSameLook(before.look, look);
+      if (!index.hasAny(clues) || (isSame && before?.state === index.state(clues))) {
+        const revision = knowledge.revision();
+        const kept = isSame ? before : undefined;
+        const state = index.state(clues);
+        this.#unrecognized.set(name, { look, revision, state, hashed: kept?.hashed });
+        return undefined;
+      }
+      if (isSame && before?.hashed) return before.hashed;
+    }
+    const inode = info.nlink !== null && info.nlink > 1 ? `${info.dev} ${info.ino}` : undefined;
+    const known = inode === undefined ? undefined : byInode.get(inode);
+    if (known) return known;
     const path = `${dir}/${name}`;
-    const { hash, sizeBytes } = await hashFile(path);
-    const digestWith = (suffix: string) => hash.copy().update(suffix).digest("hex");
-    const found: { file: FileRecord; pushed: boolean }[] = [];
+    let hashed: Hashed | undefined;
+    if (look.sizeBytes > LARGE_BYTES && !atStart) {
+      hashed = this.#background.take(name, path, look);
+      if (!hashed) changes.unsettled++; // `onHashed` asks for the next look
+    } else hashed = await hashFile(path, { expectedBytes: look.sizeBytes, signal });
+    if (hashed && inode !== undefined) byInode.set(inode, hashed);
+    return hashed;
+  }
+
+  async #take(file: Present, hashed: Hashed, look: Pass): Promise<void> {
+    const { owner, shelf, unclaimed } = this.options;
+    const { name } = file;
+    const { knowledge, changes, index } = look;
+    const placement = await this.#placement(file, hashed);
+    const { found, isCopy } = this.#recognize(file, hashed.hash, placement, look);
+    const former = shelf.idsAt(name);
+    this.#lose(
+      former.filter((fileId) => !found.some((each) => each.file.fileId === fileId)),
+      changes,
+    );
+    if (found.length > 0) {
+      this.#noteInode(file.look, former, placement);
+      for (const each of found) look.foundIds.add(each.file.fileId);
+      changes.found.push(...found);
+      unclaimed.delete(name);
+      this.#unrecognized.delete(name);
+      return;
+    }
+    // A copy of what somebody owns is not ours, nor what became of somebody else's file.
+    const isOthers = former.some((fileId) => shelf.get(fileId)!.file.owner !== owner);
+    if (isCopy || isOthers) unclaimed.add(name);
+    if (unclaimed.has(name)) {
+      const keeps = this.#unrecognized.size < MAX_KEPT_HASHES;
+      this.#unrecognized.set(name, {
+        look: file.look,
+        revision: knowledge.revision(),
+        state: index.state({ name, ...file.look }),
+        hashed: keeps ? hashed : undefined,
+      });
+      return;
+    }
+    changes.published.push(this.#publish(file, hashed.hash, placement, knowledge));
+  }
+
+  /** Which known files have this content. `isCopy`: only such that are somewhere else already. */
+  #recognize(
+    { name, look }: Present,
+    hash: Hash,
+    placement: Placement,
+    { index, foundIds, present, atStart }: Pass,
+  ): { found: FoundFile[]; isCopy: boolean } {
+    const { shelf, suspects } = this.options;
+    const digests = new Map<string, string>();
+    const digestWith = (suffix: string) => {
+      let digest = digests.get(suffix);
+      if (digest === undefined) {
+        digests.set(suffix, digest = hash.copy().update(suffix).digest("hex"));
+      }
+      return digest;
+    };
+    const { sizeBytes, sha256 } = placement;
+    const found: FoundFile[] = [];
     let isCopy = false;
-    for (const { file, otherTimestamps } of candidates) {
-      const timestamps = [file.timestamp, ...otherTimestamps];
-      const timestamp = verifyingTimestamp(file.fileId, timestamps, digestWith);
+    for (const { file, otherTimestamps, home } of index.likely({ name, ...look, sha256 })) {
+      const timestamp = verifyingTimestamp(
+        file.fileId,
+        [file.timestamp, ...otherTimestamps],
+        digestWith,
+      );
       if (!timestamp) continue;
-      if (isElsewhere(file.fileId)) {
+      // Of several files with the same content, each id stays with its own.
+      const journalled = atStart ? suspects.get(file.fileId)?.diskName : undefined;
+      const isAtHome = journalled !== undefined && journalled !== name && present.has(journalled);
+      if (foundIds.has(file.fileId) || isAtHome) {
         isCopy = true;
         continue;
       }
       const pushed = shelf.get(file.fileId)?.pushed ?? false;
-      found.push({ file: { ...file, timestamp, sizeBytes }, pushed });
+      const isRenamed = home !== undefined && home !== name;
+      const label = isRenamed ? { name: labelOf(name) } : {};
+      found.push({
+        file: { ...file, ...label, timestamp, sizeBytes },
+        pushed,
+        placement,
+        ...(isRenamed ? { isRenamed } : {}),
+      });
     }
-    const foundIds = new Set(found.map(({ file }) => file.fileId));
-    changes.lost.push(...shelf.idsAt(name).filter((fileId) => !foundIds.has(fileId)));
-    if (found.length === 0) {
-      // A copy of what somebody owns is not ours, nor what became of somebody else's file.
-      const isOthers = shelf.idsAt(name).some((fileId) => shelf.get(fileId)!.file.owner !== owner);
-      if (isCopy || isOthers) unclaimed.add(name);
-      if (unclaimed.has(name)) return;
-      const seconds = (info.mtime?.getTime() ?? 0) / 1000;
-      const { fileId, timestamp } = freeId(
-        digestWith,
-        seconds,
-        now() / 1000,
-        (id) => knowledge.isTaken(id) || shelf.isTaken(id),
-      );
-      const file = { fileId, name, owner, timestamp, size: sizeBytes / BYTES_PER_MIB, sizeBytes };
-      shelf.claim(fileId);
-      try {
-        const placement = await this.#settle(name, info, hash, sizeBytes, timestamp);
-        changes.published.push({ file, pushed: false, placement });
-      } catch (cause) {
-        shelf.unclaim(fileId);
-        throw cause;
-      }
-      return;
-    }
-    const placement = await this.#settle(name, info, hash, sizeBytes, found[0]!.file.timestamp);
-    for (const each of found) changes.found.push({ ...each, placement });
-    unclaimed.delete(name);
+    return { found, isCopy };
   }
 
-  /** Gives the file its timestamp as modification time, if it is still what was hashed. */
-  async #settle(
-    name: string,
-    hashed: Deno.FileInfo,
+  #publish(
+    { name, look }: Present,
     hash: Hash,
-    sizeBytes: number,
-    timestamp: Timestamp,
-  ): Promise<Placement> {
-    const path = `${this.options.dir}/${name}`;
-    const info = await Deno.lstat(path);
-    if (
-      !info.isFile || info.size !== sizeBytes || info.mtime?.getTime() !== hashed.mtime?.getTime()
-    ) throw new Changed();
-    await setModified(path, timestamp);
-    const after = await Deno.lstat(path);
+    placement: Placement,
+    knowledge: Knowledge,
+  ): ShelvedFile {
+    const { owner, shelf, ownIds, now } = this.options;
+    const { sizeBytes } = placement;
+    const { fileId, timestamp } = ownIds.free(
+      (suffix) => hash.copy().update(suffix).digest("hex"),
+      look.mtimeMs / 1000,
+      now() / 1000,
+      (id) => knowledge.isTaken(id) || shelf.isTaken(id),
+    );
+    shelf.claim(fileId);
+    const size = sizeBytes / BYTES_PER_MIB;
+    const file = { fileId, name: labelOf(name), owner, timestamp, size, sizeBytes };
+    return { file, pushed: false, placement };
+  }
+
+  /** Where the content is, if it still is what was hashed. */
+  async #placement({ name, look }: Present, { hash, sizeBytes }: Hashed): Promise<Placement> {
+    const info = await Deno.lstat(`${this.options.dir}/${name}`);
+    const now = lookOf(info);
+    if (!info.isFile || sizeBytes !== look.sizeBytes || !isSameLook(now, look)) {
+      throw new Changed();
+    }
+    const { mtimeMs, ctimeMs, inode } = look;
     return {
       diskName: name,
       sizeBytes,
       sha256: hash.copy().digest("hex"),
-      mtimeMs: after.mtime?.getTime() ?? 0,
+      mtimeMs,
+      ...(ctimeMs === undefined ? {} : { ctimeMs }),
+      ...(inode === undefined || this.#ignoresInode ? {} : { inode }),
     };
+  }
+
+  #lose(fileIds: readonly string[], changes: Changes): void {
+    changes.lost.push(...fileIds);
+    for (const fileId of fileIds) changes.edited.add(fileId);
+  }
+
+  /** Same content, and nothing but the inode is another: numbers of inodes say nothing on this disk. */
+  #noteInode(look: Look, former: readonly string[], { sha256 }: Placement): void {
+    for (const fileId of former) {
+      const { placement } = this.options.shelf.get(fileId)!;
+      if (placement.sha256 === sha256 && looksAsHashed(look, placement, true)) {
+        this.#ignoresInode = true;
+      }
+    }
   }
 }
 
 /** The file changed while it was hashed; it is looked at again. */
 class Changed extends Error {}
 
-/** Sets the modification time to what the timestamp means; not possible for files of other users. */
-export async function setModified(path: string, timestamp: Timestamp): Promise<void> {
-  const seconds = timestampSeconds(timestamp);
-  if (seconds === undefined) return;
-  const time = new Date(seconds * 1000);
-  await Deno.utime(path, time, time).catch((error) => {
-    // A file of another user can be shared but not touched; its own time then serves as well.
-    if (
-      !(error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable)
-    ) {
-      throw error;
-    }
-  });
+/** A file waits for another look, at the latest after this time. */
+function wait(changes: Changes, waitMs: number): void {
+  changes.unsettled++;
+  changes.againMs = Math.min(changes.againMs ?? Infinity, waitMs);
 }
 
-/** The id of a new file of ours: by its own time where that is possible, else by the present second. */
-export function freeId(
-  digestWith: (suffix: string) => string,
-  modifiedSeconds: number,
-  nowSeconds: number,
-  isTaken: (fileId: string) => boolean,
-): { fileId: string; timestamp: Timestamp } {
-  let timestamp = ownTimestamp(modifiedSeconds);
-  for (let seconds = nowSeconds;; seconds++) {
-    const fileId = digestWith(timestamp.text);
-    if (isBindingTimestamp(timestamp) && !isTaken(fileId)) return { fileId, timestamp };
-    timestamp = ownTimestamp(seconds);
-  }
-}
-
-/** Known files by name and size, made once per scan that needs it. */
-class CandidateIndex {
-  readonly #byKey = new Map<string, Candidate[]>();
-
-  constructor(knowledge: Knowledge, shelf: Shelf, isIntact: (diskName: string) => boolean) {
-    for (const candidate of knowledge.unheld()) {
-      if (!shelf.get(candidate.file.fileId)) this.#add(candidate);
-    }
-    // What is not any more where it was may have been renamed.
-    for (const { file, placement } of shelf.all()) {
-      if (!isIntact(placement.diskName)) this.#add({ file, otherTimestamps: [] });
-    }
-  }
-
-  #add(candidate: Candidate): void {
-    const { file } = candidate;
-    this.#put(`name ${nameKey(safeName(file.name))}`, candidate);
-    for (const bytes of new Set([file.sizeBytes, file.size, file.size * BYTES_PER_MIB])) {
-      if (bytes !== undefined) this.#put(`size ${Math.round(bytes)}`, candidate);
-    }
-  }
-
-  /** What may lie in a file of this name and size, and what lay there before. */
-  fitting(name: string, size: number, former: readonly FileRecord[]): Candidate[] {
-    const fitting = new Map<string, Candidate>();
-    for (const file of former) fitting.set(file.fileId, { file, otherTimestamps: [] });
-    for (const key of [`name ${nameKey(name)}`, `size ${size}`]) {
-      for (const candidate of this.#byKey.get(key) ?? []) {
-        fitting.set(candidate.file.fileId, candidate);
-      }
-    }
-    return [...fitting.values()];
-  }
-
-  #put(key: string, candidate: Candidate): void {
-    const known = this.#byKey.get(key);
-    if (known) known.push(candidate);
-    else this.#byKey.set(key, [candidate]);
-  }
-}
-
-/** A file that nobody may read is as good as none, until somebody may again. */
+/** Without any read permission a file is not shared until somebody grants one. */
 const isReadable = ({ mode }: Deno.FileInfo) => mode === null || (mode & 0o444) !== 0;
+
+/** Readdir may miss a name that is being renamed; only a second look says that it is gone. */
+async function isThere(path: string): Promise<boolean> {
+  const info = await lstatOrNothing(path);
+  return info?.isFile === true && isReadable(info);
+}
 
 /** Why an entry of the folder is not shared; undefined for a plain file that went meanwhile. */
 function whyNot(entry: Deno.DirEntry, info: Deno.FileInfo | undefined): string | undefined {
@@ -353,8 +547,6 @@ function whyNot(entry: Deno.DirEntry, info: Deno.FileInfo | undefined): string |
   // Deno cannot open a file whose name is no UTF-8.
   return name.includes("\ufffd") ? "a name that is not UTF-8" : undefined;
 }
-
-const mtimeOf = (info: Deno.FileInfo) => info.mtime?.getTime() ?? 0;
 
 async function lstatOrNothing(path: string): Promise<Deno.FileInfo | undefined> {
   try {

@@ -6,6 +6,7 @@ import { asStorageError } from "./errors.ts";
 import type { FileRecord } from "../protocol/message.ts";
 import type { JournalRecord, Removal } from "./journal.ts";
 import { checkFolders, exists, type Layout } from "./layout.ts";
+import { lookOf, looksAsHashed } from "./looks.ts";
 import { openHeld } from "./reader.ts";
 import type { HeldContent, Shelf, ShelvedFile } from "./shelf.ts";
 import { Trash, type TrashSize } from "./trash.ts";
@@ -62,8 +63,13 @@ export class Removals {
       const record = this.#record(fileId, why); // also where it was announced: twice is as good as once
       const { diskName } = shelved.placement;
       const shared = this.shelf.idsAt(diskName).length > 1;
-      if (this.#noted(record)) await this.#trash.put(shelved, !shared);
-      else {
+      if (this.#noted(record)) {
+        const path = `${this.layout.dir}/${diskName}`;
+        const isIntact = shared && looksAsHashed(lookOf(await Deno.lstat(path)), shelved.placement);
+        await this.#trash.put(shelved, !shared);
+        // The second name changed the inode, but not the content that the other ids have there.
+        if (isIntact) this.shelf.relook(diskName, lookOf(await Deno.lstat(path)));
+      } else {
         // Not even a line can be written: the file itself makes the room for it.
         if (!shared) await Deno.remove(`${this.layout.dir}/${diskName}`);
         this.shelf.journal.append([record]);
@@ -105,9 +111,16 @@ export class Removals {
     }
     const { dir } = this.layout;
     const diskName = this.shelf.reserve(file.name, (name) => exists(`${dir}/${name}`));
+    const { sizeBytes, sha256, mtimeMs } = placement;
+    const knownSince = Math.trunc(this.options.now() / 1000);
     try {
-      this.shelf.add([{ file, pushed, placement: { ...placement, diskName } }]);
+      const moved = { diskName, sizeBytes, sha256, mtimeMs };
+      this.shelf.add([{ file, pushed, placement: moved, knownSince }]);
       await this.#trash.takeOut(fileId, `${dir}/${diskName}`);
+      const look = lookOf(await Deno.lstat(`${dir}/${diskName}`));
+      if (look.sizeBytes === sizeBytes && look.mtimeMs === mtimeMs) {
+        this.shelf.relook(diskName, look);
+      }
     } catch (cause) {
       this.shelf.remove([fileId]);
       throw asStorageError(cause, `Cannot restore ${file.name}`);
@@ -115,6 +128,11 @@ export class Removals {
       this.shelf.release(diskName);
     }
     return { file, sizeBytes: placement.sizeBytes, pushed };
+  }
+
+  /** The file came back another way: the trash does not keep it a second time. */
+  async forget(fileId: string): Promise<void> {
+    if (this.#trash.has(fileId)) await this.#trash.remove(fileId);
   }
 
   /** Ids in the trash. */

@@ -4,28 +4,38 @@
 
 import type { FileRecord } from "../protocol/message.ts";
 import { Journal, type JournalRecord } from "./journal.ts";
+import type { Look } from "./looks.ts";
 import type { MetadataEntry, Placement } from "./metadata.ts";
-import { freeName, nameKey } from "./names.ts";
+import { freeName, nameKey, safeName } from "./names.ts";
+
+/** Maximum number of labels for which the last number given out is remembered. */
+const MAX_NUMBERED = 10_000;
 
 export interface ShelvedFile {
   readonly file: FileRecord;
   readonly placement: Placement;
   readonly pushed: boolean;
+  /** Unix seconds when this peer first knew of it; undefined where that was not noted. */
+  readonly knownSince?: number;
 }
 
-/** A file that lies in the store. */
+/** A file that is in the store. */
 export interface HeldContent {
   readonly file: FileRecord;
   readonly sizeBytes: number;
   readonly pushed?: boolean;
+  readonly knownSince?: number;
 }
 
 export class Shelf {
   readonly #files = new Map<string, ShelvedFile>();
   readonly #byName = new Map<string, Set<string>>();
+  readonly #bySha256 = new Map<string, Set<string>>();
   readonly #nameKeys = new Map<string, number>();
   /** Names given out for files that are about to be there. */
   readonly #reserved = new Set<string>();
+  /** Per label that was taken: the number to try next. */
+  readonly #numbers = new Map<string, number>();
   /** Ids given to files of ours that are on their way onto the shelf. */
   readonly #claimed = new Set<string>();
   /** Ids whose content may not have reached the disk for good. */
@@ -61,7 +71,12 @@ export class Shelf {
     return this.#files.values();
   }
 
-  /** Ids whose content lies in the file of this name. */
+  /** Ids whose content has this SHA-256 (hex). */
+  idsOf(sha256: string): Iterable<string> {
+    return this.#bySha256.get(sha256) ?? [];
+  }
+
+  /** Ids whose content is in the file of this name. */
   idsAt(diskName: string): string[] {
     return [...this.#byName.get(diskName) ?? []];
   }
@@ -74,20 +89,37 @@ export class Shelf {
     return this.#reserved.has(nameKey(diskName));
   }
 
-  /** A free name for a label, reserved until `release`. `isOnDisk` knows files that are not shelved. */
+  /**
+   * A free name for a label, reserved until `release`. `isOnDisk` knows files that are not shelved. Costs the same however
+   * many files have the label: numbers are not tried again from the first.
+   */
   reserve(label: string, isOnDisk: (name: string) => boolean): string {
+    const key = nameKey(safeName(label));
     const onDisk = new Set<string>();
+    let tried = 0;
     for (;;) {
-      const name = freeName(
-        label,
-        (key) => this.#nameKeys.has(key) || this.#reserved.has(key) || onDisk.has(key),
-      );
+      const isTaken = (other: string) => {
+        tried++;
+        return this.#nameKeys.has(other) || this.#reserved.has(other) || onDisk.has(other);
+      };
+      const first = this.#numbers.get(key) ?? 2;
+      const name = freeName(label, isTaken, first);
+      if (tried > 2) this.#remember(key, first + tried - 2);
       if (!isOnDisk(name)) {
         this.#reserved.add(nameKey(name));
         return name;
       }
       onDisk.add(nameKey(name));
+      tried = 0;
     }
+  }
+
+  #remember(key: string, number: number): void {
+    this.#numbers.delete(key);
+    if (this.#numbers.size >= MAX_NUMBERED) {
+      this.#numbers.delete(this.#numbers.keys().next().value!);
+    }
+    this.#numbers.set(key, number);
   }
 
   release(diskName: string): void {
@@ -107,7 +139,32 @@ export class Shelf {
     }
   }
 
-  /** Shelves a file that stands in the journal already. */
+  /**
+   * Notes how a file looks now that it has its name. The journal learns of it when it is compacted, and compares less
+   * until then.
+   */
+  place(fileId: string, placement: Placement): void {
+    const shelved = this.#files.get(fileId);
+    if (shelved) this.#files.set(fileId, { ...shelved, placement });
+  }
+
+  /** The file of this name looks different now, though its content is the same: we gave it a second name, for instance. */
+  relook(diskName: string, { ctimeMs, inode, ...look }: Look): void {
+    for (const fileId of this.idsAt(diskName)) {
+      const { placement } = this.#files.get(fileId)!;
+      const { sizeBytes, sha256 } = placement;
+      this.place(fileId, {
+        diskName,
+        sizeBytes,
+        sha256,
+        mtimeMs: look.mtimeMs,
+        ...(ctimeMs === undefined ? {} : { ctimeMs }),
+        ...(inode === undefined ? {} : { inode }),
+      });
+    }
+  }
+
+  /** Shelves a file that is in the journal already. */
   restore(shelved: ShelvedFile): void {
     const { fileId } = shelved.file;
     const { diskName } = shelved.placement;
@@ -121,22 +178,37 @@ export class Shelf {
       this.#nameKeys.set(key, (this.#nameKeys.get(key) ?? 0) + 1);
     }
     ids.add(fileId);
+    const { sha256 } = shelved.placement;
+    const same = this.#bySha256.get(sha256);
+    if (same) same.add(fileId);
+    else this.#bySha256.set(sha256, new Set([fileId]));
   }
 
-  /** Takes files off the shelf and notes it in the journal. Throws `StorageError`. */
-  remove(fileIds: readonly string[]): void {
+  /**
+   * Takes files off the shelf and notes it in the journal. `removedAt` (Unix seconds): a person removed or changed them in
+   * the folder, so they are not fetched again automatically. Throws `StorageError`.
+   */
+  remove(fileIds: readonly string[], removedAt?: number): void {
     const known = fileIds.filter((fileId) => this.#files.has(fileId));
     if (known.length === 0) return;
-    this.journal.append(known.map((fileId): JournalRecord => ({ op: "drop", fileId })));
+    this.journal.append(known.flatMap((fileId): JournalRecord[] => [
+      ...(removedAt === undefined
+        ? []
+        : [{ op: "remove", fileId, why: "unwanted", unixSeconds: removedAt } as const]),
+      { op: "drop", fileId },
+    ]));
     for (const fileId of known) this.#forget(fileId);
   }
 
   #forget(fileId: string): void {
     const shelved = this.#files.get(fileId);
     if (!shelved) return;
-    const { diskName, sizeBytes } = shelved.placement;
+    const { diskName, sizeBytes, sha256 } = shelved.placement;
     if (shelved.pushed) this.pushedBytes -= sizeBytes;
     this.#files.delete(fileId);
+    const same = this.#bySha256.get(sha256)!;
+    same.delete(fileId);
+    if (same.size === 0) this.#bySha256.delete(sha256);
     this.unsynced.delete(fileId);
     const ids = this.#byName.get(diskName)!;
     ids.delete(fileId);
@@ -149,7 +221,16 @@ export class Shelf {
   }
 }
 
-/** How a shelved file stands in the journal. */
-export function entryOfShelved({ file, placement, pushed }: ShelvedFile): MetadataEntry {
-  return { file, held: true, peers: [], placement, ...(pushed ? { pushed } : {}) };
+/** A shelved file as the journal has it. */
+export function entryOfShelved(
+  { file, placement, pushed, knownSince }: ShelvedFile,
+): MetadataEntry {
+  return {
+    file,
+    held: true,
+    peers: [],
+    placement,
+    ...(pushed ? { pushed } : {}),
+    ...(knownSince === undefined ? {} : { knownSince }),
+  };
 }

@@ -8,6 +8,7 @@ import { readText, replaceFile } from "./atomic.ts";
 import { checkFolders, type Layout } from "./layout.ts";
 import { removeTemporary } from "./leftovers.ts";
 import { entryText, type MetadataEntry } from "./metadata.ts";
+import { nameAgain } from "./placing.ts";
 
 /** Entries made into text before other work gets its turn. */
 const ENTRIES_PER_TURN = 1_000;
@@ -44,7 +45,7 @@ export class Snapshots {
         const temporary = `${temporaries}/last-good.json`;
         await Deno.remove(temporary).catch(() => {}); // left by a failure
         try {
-          await Deno.link(metadata, temporary);
+          await nameAgain(metadata, temporary);
           await Deno.rename(temporary, lastGood);
           // Killed right here once, both were one file under two names: of these, rename leaves both (POSIX).
           removeTemporary(temporary);

@@ -1,10 +1,11 @@
 // The store: one folder with files that people can read, and what the peer remembers of them.
 // Always holds: a file is in the journal before anybody hears of it; nothing is overwritten, no link is
-// followed for writing, nothing is written outside the folder; what is served verified, and still has the
-// size and time that it had then.
+// followed for writing, nothing is written outside the folder; what is served verified, and still looks as it
+// did then; a file that a person put into the folder is only read.
 
 import { statfs } from "node:fs/promises";
-import type { FileRecord } from "../protocol/message.ts";
+import { type Timestamp, timestampSeconds } from "../protocol/fileid.ts";
+import { type FileRecord, labelOf } from "../protocol/message.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 import { FileIntake } from "./intake.ts";
 import { Journal } from "./journal.ts";
@@ -22,7 +23,10 @@ import { type LoadedStore, loadStore } from "./load.ts";
 import { loadNodeKey } from "./identity.ts";
 import type { MetadataEntry } from "./metadata.ts";
 import { examine, type Examined, type FileReader, openHeld } from "./reader.ts";
-import { type Changes, freeId, type Knowledge, Reconciler, setModified } from "./reconcile.ts";
+import { lookOf } from "./looks.ts";
+import { OwnIds } from "./ownids.ts";
+import { hasHardLinks, placeNew } from "./placing.ts";
+import { type Changes, type Knowledge, Reconciler } from "./reconcile.ts";
 import { entryOfShelved, type HeldContent, Shelf, type ShelvedFile } from "./shelf.ts";
 import { Removals } from "./removals.ts";
 import { Snapshots } from "./snapshots.ts";
@@ -58,6 +62,10 @@ export class Store {
   #serial = 0;
   readonly space: Space;
   #scanning: Promise<unknown> = Promise.resolve();
+  readonly #ownIds = new OwnIds();
+  readonly #closing = new AbortController();
+  /** Called when a large file was hashed: another look at the folder is worthwhile. */
+  onHashed: () => void = () => {};
 
   private constructor(
     readonly options: StoreOptions,
@@ -67,21 +75,28 @@ export class Store {
     readonly nodeKey: string,
     readonly loaded: LoadedStore,
     minFreeBytes: number,
+    /** What this disk cannot do; a sentence for the person who starts the peer. */
+    readonly notes: readonly string[],
   ) {
     this.layout = layout;
     this.shelf = new Shelf(journal);
     for (const shelved of loaded.shelved) this.shelf.restore(shelved);
     this.snapshots = new Snapshots(layout);
     this.removals = new Removals(layout, this.shelf, options);
-    this.#unclaimed = new Set([...loaded.unclaimed, ...loaded.suspects.values()]);
+    const suspected = [...loaded.suspects.values()].map(({ diskName }) => diskName);
+    this.#unclaimed = new Set([...loaded.unclaimed, ...suspected]);
     this.#savedUnclaimed = [...loaded.unclaimed].join("\n");
     this.#reconciler = new Reconciler({
       dir: layout.dir,
       owner: options.owner,
       shelf: this.shelf,
+      ownIds: this.#ownIds,
+      maxFileBytes: options.maxFileBytes,
       unclaimed: this.#unclaimed,
-      homes: new Map(loaded.suspects),
+      suspects: loaded.suspects,
       now: options.now,
+      signal: this.#closing.signal,
+      onHashed: () => this.onHashed(),
     });
     this.space = new Space(layout.dir, minFreeBytes, () => this.removals.freeOldestSync());
   }
@@ -103,6 +118,7 @@ export class Store {
         await loadNodeKey(layout.key),
         loaded,
         options.minFreeBytes ?? await usualMinFree(layout.dir),
+        await notesOn(layout, loaded),
       );
       if (loaded.originsLost) await store.#disclaim();
       // Set aside only when what follows from it is written down: the next start must not forget it.
@@ -125,8 +141,9 @@ export class Store {
 
   /** Every held file. */
   *held(): Iterable<HeldContent> {
-    for (const { file, placement, pushed } of this.shelf.all()) {
-      yield { file, sizeBytes: placement.sizeBytes, pushed };
+    for (const { file, placement, pushed, knownSince } of this.shelf.all()) {
+      const since = knownSince === undefined ? {} : { knownSince };
+      yield { file, sizeBytes: placement.sizeBytes, pushed, ...since };
     }
   }
 
@@ -150,25 +167,26 @@ export class Store {
   async keep(intake: FileIntake, { file, pushed = false }: HeldContent): Promise<HeldContent> {
     const { dir } = this.layout;
     const full = this.options.durability === "full";
+    const { sizeBytes } = intake;
     let diskName = "";
     try {
       if (full) intake.sync();
       intake.close();
       await setModified(intake.path, file.timestamp);
-      const { mtime } = await Deno.lstat(intake.path);
-      const sizeBytes = intake.sizeBytes;
+      const { mtimeMs, inode } = lookOf(await Deno.lstat(intake.path));
+      const knownSince = Math.trunc(this.options.now() / 1000);
       for (;;) {
         diskName = this.shelf.reserve(file.name, (name) => exists(`${dir}/${name}`));
         const placement = {
           diskName,
           sizeBytes,
           sha256: intake.digestWith(""),
-          mtimeMs: mtime?.getTime() ?? 0,
+          mtimeMs,
+          ...(inode === undefined ? {} : { inode }),
         };
-        this.shelf.add([{ file: { ...file, sizeBytes }, placement, pushed }], full);
+        this.shelf.add([{ file: { ...file, sizeBytes }, placement, pushed, knownSince }], full);
         try {
-          // A link fails where a file exists, a rename would replace it.
-          await Deno.link(intake.path, `${dir}/${diskName}`);
+          await placeNew(intake.path, `${dir}/${diskName}`);
           break;
         } catch (cause) {
           this.shelf.remove([file.fileId]);
@@ -176,11 +194,16 @@ export class Store {
           this.shelf.release(diskName);
         }
       }
-      await Deno.remove(intake.path);
+      // Getting its name changed the inode, so its change time is known only now.
+      const placed = lookOf(await Deno.lstat(`${dir}/${diskName}`));
+      if (placed.mtimeMs === mtimeMs && placed.sizeBytes === sizeBytes) {
+        this.shelf.relook(diskName, placed);
+      }
+      await this.removals.forget(file.fileId);
       this.shelf.release(diskName);
       if (full) await this.sync();
       this.removals.keepWithinQuota();
-      return { file: { ...file, sizeBytes }, sizeBytes, pushed };
+      return { file: { ...file, sizeBytes }, sizeBytes, pushed, knownSince };
     } catch (cause) {
       removeTemporary(intake.path);
       throw asStorageError(cause, `Cannot keep ${file.name}`);
@@ -220,12 +243,15 @@ export class Store {
     }
   }
 
-  /** Content is not what it was: it is not held any more. The next scan looks at what lies there. */
+  /**
+   * A file that is gone, or looks different from when it was hashed, is not held any more. The next scan looks at what is
+   * there; if that is the same content, it is held again.
+   */
   release(fileId: string): void {
     const shelved = this.shelf.get(fileId);
     if (!shelved) return;
     if (shelved.file.owner !== this.options.owner) this.#unclaimed.add(shelved.placement.diskName);
-    this.shelf.remove([fileId]);
+    this.shelf.remove([fileId], Math.trunc(this.options.now() / 1000));
   }
 
   /** See `Removals`. */
@@ -239,7 +265,10 @@ export class Store {
   }
 
   /** Copies a file from anywhere into the store as one of ours. Throws `StorageError`. */
-  async publish(path: string, isTaken: (fileId: string) => boolean): Promise<HeldContent> {
+  async publish(
+    path: string,
+    isTaken: (fileId: string) => boolean,
+  ): Promise<HeldContent & { readonly isNew: boolean }> {
     const info = await Deno.stat(path).catch((cause) => {
       throw cause instanceof Deno.errors.NotFound
         ? new StorageError("not-found", `There is no file ${path}`, { cause })
@@ -259,29 +288,46 @@ export class Store {
       } finally {
         source.close();
       }
-      const label = path.slice(path.lastIndexOf("/") + 1);
-      return await this.publishIntake(intake, label, (info.mtime?.getTime() ?? 0) / 1000, isTaken);
+      return await this.publishIntake(
+        intake,
+        labelOf(path),
+        (info.mtime?.getTime() ?? 0) / 1000,
+        isTaken,
+      );
     } catch (cause) {
       intake.abort();
       throw asStorageError(cause, `Cannot share ${path}`);
     }
   }
 
-  /** Keeps content that was taken in as one of our files. Throws `StorageError`. */
+  /**
+   * Keeps content that was taken in as one of our files. The same content under a name that we share it under already is
+   * that file: `isNew` is false, and nothing is kept twice. Throws `StorageError`.
+   */
   async publishIntake(
     intake: FileIntake,
-    label: string,
+    name: string,
     modifiedSeconds: number,
     isTaken: (fileId: string) => boolean,
-  ): Promise<HeldContent> {
+  ): Promise<HeldContent & { readonly isNew: boolean }> {
+    const label = labelOf(name);
+    if (intake.sizeBytes === 0) {
+      intake.abort();
+      throw new StorageError("empty", `${label} is empty, and no peer could fetch it`);
+    }
+    const same = this.#sharedAs(label, intake.digestWith(""));
+    if (same) {
+      intake.abort();
+      return { ...same, isNew: false };
+    }
     const nowSeconds = this.options.now() / 1000;
-    const { fileId, timestamp } = freeId(
+    const { fileId, timestamp } = this.#ownIds.free(
       (suffix) => intake.digestWith(suffix),
       Math.min(modifiedSeconds, nowSeconds),
       nowSeconds,
       (id) => isTaken(id) || this.shelf.isTaken(id),
     );
-    // The same content may come twice at once, and each time is a file of its own.
+    // The same content may come under two names at once.
     this.shelf.claim(fileId);
     const file: FileRecord = {
       fileId,
@@ -292,10 +338,22 @@ export class Store {
       sizeBytes: intake.sizeBytes,
     };
     try {
-      return await this.keep(intake, { file, sizeBytes: intake.sizeBytes });
+      return { ...await this.keep(intake, { file, sizeBytes: intake.sizeBytes }), isNew: true };
     } finally {
       this.shelf.unclaim(fileId);
     }
+  }
+
+  /** The file of ours that has this name and content, if it still looks as it did. */
+  #sharedAs(label: string, sha256: string): HeldContent | undefined {
+    for (const fileId of this.shelf.idsOf(sha256)) {
+      const { file, placement, pushed } = this.shelf.get(fileId)!;
+      if (file.owner !== this.options.owner || file.name !== label) continue;
+      const reader = openHeld(this.layout.dir, placement);
+      reader?.close();
+      if (reader) return { file, sizeBytes: placement.sizeBytes, pushed };
+    }
+    return undefined;
   }
 
   /** One look at the folder; what changed is on the shelf when it returns. Throws `StorageError`. */
@@ -311,9 +369,15 @@ export class Store {
       removeLeftovers();
       const changes = await this.#reconciler.scan(knowledge, atStart);
       changes.isRemade = isRemade;
+      // What a person removed or edited is not to be fetched again, but a folder that went as a whole may come back.
+      const removedAt = isRemade ? undefined : Math.trunc(this.options.now() / 1000);
+      const knownSince = Math.trunc(this.options.now() / 1000);
       try {
-        this.shelf.remove(changes.lost);
-        this.shelf.add([...changes.found, ...changes.published]);
+        this.shelf.remove(changes.lost, removedAt);
+        this.shelf.add([
+          ...changes.found.map((each) => ({ ...each, ...this.#sinceOf(each.file.fileId) })),
+          ...changes.published.map((each) => ({ ...each, knownSince })),
+        ]);
       } finally {
         for (const { file } of changes.published) this.shelf.unclaim(file.fileId);
       }
@@ -322,6 +386,11 @@ export class Store {
     } catch (cause) {
       throw asStorageError(cause, `Cannot look through ${this.layout.dir}`);
     }
+  }
+
+  #sinceOf(fileId: string): { knownSince?: number } {
+    const knownSince = this.shelf.get(fileId)?.knownSince;
+    return knownSince === undefined ? {} : { knownSince };
   }
 
   /** Somebody removed the folder under us: it is made anew, empty, so that files can be kept again. */
@@ -388,8 +457,24 @@ export class Store {
     this.journal.compact(entries, this.shelf.unsynced);
   }
 
-  /** Gives the store free for other processes. */
+  /** Large files that are being hashed or wait for it. */
+  get hashing(): number {
+    return this.#reconciler.hashing;
+  }
+
+  /** Resolves when no look at the folder is under way any more. */
+  async settled(): Promise<void> {
+    await this.#scanning;
+  }
+
+  /** Reads no more of the folder: what is being hashed is given up. */
+  stopReading(): void {
+    this.#closing.abort(new StorageError("io", "The store is being closed"));
+  }
+
+  /** Gives the store free for other processes. Nothing is written afterwards. */
   close(): void {
+    this.stopReading();
     this.journal.close();
     this.lock.close();
   }
@@ -401,6 +486,29 @@ export class Store {
       throw asStorageError(cause, `Cannot write to ${this.layout.private}`);
     }
   }
+}
+
+/** Sets the time of a file of ours to what its timestamp means, so that people see it. */
+async function setModified(path: string, timestamp: Timestamp): Promise<void> {
+  const seconds = timestampSeconds(timestamp);
+  if (seconds === undefined) return;
+  try {
+    await Deno.utime(path, seconds, seconds);
+  } catch (error) {
+    // Some disks set no times. The timestamp that counts is in the journal.
+    if (
+      !(error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotSupported)
+    ) throw error;
+  }
+}
+
+/** What people should know of the store at the start. */
+async function notesOn(layout: Layout, loaded: LoadedStore): Promise<readonly string[]> {
+  if (await hasHardLinks(layout.temporaries)) return loaded.notes;
+  return [
+    ...loaded.notes,
+    `The disk of ${layout.dir} has no hard links; files are stored by renaming instead, which is as safe unless another program writes the same name in the same moment`,
+  ];
 }
 
 /** The larger of 1 GiB and 1 % of the disk. */

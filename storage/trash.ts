@@ -4,6 +4,7 @@
 import { asStorageError, StorageError } from "./errors.ts";
 import type { Layout } from "./layout.ts";
 import { entryOf, entryText } from "./metadata.ts";
+import { nameAgain, placeNew } from "./placing.ts";
 import { parseJson } from "../protocol/message.ts";
 import { entryOfShelved, type ShelvedFile } from "./shelf.ts";
 
@@ -75,7 +76,7 @@ export class Trash {
   }
 
   /**
-   * Moves (or, where other ids need it, links) content here. Throws `StorageError`.
+   * Moves content here, or gives it a second name where other ids need it. Throws `StorageError`.
    * On a full disk what was deleted before gives its room, and without any, the content is removed for good.
    */
   async put(shelved: ShelvedFile, move: boolean): Promise<void> {
@@ -86,7 +87,7 @@ export class Trash {
       await this.remove(fileId); // an older one of the same id
       await this.#writeNote(shelved);
       if (move) await Deno.rename(source, content);
-      else await Deno.link(source, content);
+      else await nameAgain(source, content);
       const { sizeBytes } = shelved.placement;
       this.#index.set(fileId, { sizeBytes, pushed: shelved.pushed, sinceMs: this.now() });
     } catch (cause) {
@@ -123,7 +124,7 @@ export class Trash {
 
   /** Moves content to `target`, which must not exist. */
   async takeOut(fileId: string, target: string): Promise<void> {
-    await Deno.link(`${this.layout.trash}/${fileId}`, target);
+    await placeNew(`${this.layout.trash}/${fileId}`, target);
     await this.remove(fileId);
   }
 
@@ -149,6 +150,10 @@ export class Trash {
       return true;
     }
     return false;
+  }
+
+  has(fileId: string): boolean {
+    return this.#index.has(fileId);
   }
 
   /** Forgets a file for good. */

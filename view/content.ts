@@ -37,7 +37,7 @@ export class Sharing implements Upload {
     this.#move.seal();
     const modified = this.options.modifiedSeconds ?? Date.now() / 1000;
     try {
-      const shared = await possibly(() =>
+      const { file: shared } = await possibly(() =>
         this.service.requests.share(this.#intake, this.name, modified)
       );
       this.#move.fileId = shared.fileId;
@@ -87,7 +87,7 @@ export function contentOf(
       return reader.readInto(buffer);
     },
     seek: (offset, bytes) => {
-      reader.seek(offset);
+      reader.seek(offset, bytes);
       totalBytes = bytes;
     },
     sent: (bytes) => {

@@ -6,6 +6,7 @@ import { NotPossible } from "../web/view.ts";
 const STATUS_OF = {
   "not-found": 404,
   "too-large": 413,
+  "empty": 400,
   "no-space": 507,
   "not-writable": 503,
   "in-use": 503,

@@ -49,9 +49,13 @@ export function commandsOf(
       return { source, path, name: file.name };
     },
     push: (path) => requests.push(path.replace(/^~(?=\/)/, () => Deno.env.get("HOME") ?? "~")),
-    delete: (text) => {
+    delete: async (text) => {
       const { file } = requests.find(text);
-      return { name: file.name, where: requests.delete(file.fileId) };
+      const where = requests.delete(file.fileId);
+      const { reached, left } = where === "everywhere"
+        ? await requests.toldOfDeletion(file.fileId)
+        : { reached: 0, left: 0 };
+      return { name: file.name, where, reached, left };
     },
     restore: (text) => requests.restore(text),
     deleted: async () =>

@@ -50,8 +50,11 @@ function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow
     files: () => rows,
     peers: () => peers,
     get: noting("get", Promise.resolve({ source: "bob", path: undefined, name: "test.png" })),
-    push: noting("push", Promise.resolve(fileOf())),
-    delete: noting("delete", { name: "test.png", where: "everywhere" as const }),
+    push: noting("push", Promise.resolve({ file: fileOf(), isNew: true })),
+    delete: noting(
+      "delete",
+      Promise.resolve({ name: "test.png", where: "everywhere" as const, reached: 3, left: 0 }),
+    ),
     restore: noting("restore", Promise.resolve(fileOf())),
     deleted: () => Promise.resolve([{ file: fileOf(), sizeBytes: 5, secondsAgo: 300 }]),
     verify: noting("verify", Promise.resolve({ good: 3, damaged: [], gone: 0, unread: [] })),
@@ -221,10 +224,47 @@ Deno.test("push takes a path with spaces, quoted or not", async () => {
   assert.match(await runCommand("push", commands), /^Type: push /);
 });
 
+Deno.test("push takes the path as it is typed: quotes keep spaces at its end, and without them these do not count", async () => {
+  for (
+    const [line, path] of [
+      ["push a.txt ", "a.txt"],
+      ['push "a.txt "', "a.txt "],
+      ["push 'a.txt '", "a.txt "],
+      ["push  two  spaces.txt", "two  spaces.txt"],
+      ["push my\\ file.txt", "my file.txt"],
+      ["push end\\ ", "end "],
+      ['push say "hi".txt', 'say "hi".txt'],
+    ]
+  ) {
+    const commands = fake();
+    await runCommand(line!, commands);
+    assert.deepEqual(commands.calls, [["push", path]], line);
+  }
+});
+
+Deno.test("push of what is shared already says so", async () => {
+  const commands = fake({ push: () => Promise.resolve({ file: fileOf(), isNew: false }) });
+  assert.match(await runCommand("push a.txt", commands), /^test\.png is shared already/);
+});
+
 Deno.test("delete of a file of ours is everywhere, of somebody else's here only, and says so", async () => {
-  assert.match(await runCommand(`delete ${ID}`, fake()), /^Deleted test\.png everywhere/);
+  assert.match(await runCommand(`delete ${ID}`, fake()), /^Deleted test\.png: 3 peers told;/);
+  const everywhere = "everywhere" as const;
+  const some = fake({
+    delete: () => Promise.resolve({ name: "test.png", where: everywhere, reached: 1, left: 2 }),
+  });
+  assert.match(
+    await runCommand(`delete ${ID}`, some),
+    /^Deleted test\.png: 1 peer told, 2 not reached yet and told when they are;/,
+  );
+  const nobody = fake({
+    delete: () => Promise.resolve({ name: "test.png", where: everywhere, reached: 0, left: 0 }),
+  });
+  assert.match(await runCommand(`delete ${ID}`, nobody), /nobody else is there/);
   const where = "here" as const;
-  const commands = fake({ delete: () => ({ name: "test.png", where }) });
+  const commands = fake({
+    delete: () => Promise.resolve({ name: "test.png", where, reached: 0, left: 0 }),
+  });
   const text = await runCommand(`delete ${ID}`, commands);
   assert.match(text, /only/);
   assert.match(text, /somebody else/);
@@ -340,8 +380,8 @@ Deno.test("control characters from the network are shown escaped, in every answe
   const commands = fake(
     {
       get: () => Promise.resolve({ source: evil, path: evil, name: evil }),
-      push: () => Promise.resolve(file),
-      delete: () => ({ name: evil, where: "here" }),
+      push: () => Promise.resolve({ file, isNew: true }),
+      delete: () => Promise.resolve({ name: evil, where: "here", reached: 0, left: 0 }),
       restore: () => Promise.resolve(file),
       stats: () => [["refused", evil]],
     },

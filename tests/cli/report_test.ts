@@ -25,7 +25,7 @@ function events(name: string): NodeEvent[] {
   return [
     { name: "synchronized", afterMs: 123.4, peers: 1, files: 2 },
     { name: "downloaded", file, source: name },
-    { name: "auto-fetch-complete", fetched: 1, failed: 2, reason: "done" },
+    { name: "auto-fetch-complete", fetched: 1, failed: 2, pending: 0, reason: "done" },
     { name: "alone", isTrying: true },
     { name: "bootstrap-silent", address: evil, text: `${name} does not answer` },
     { name: "request", ip: "10.0.0.8", text: `GET_FILE ${name}` },
@@ -37,7 +37,7 @@ function events(name: string): NodeEvent[] {
     { name: "peer-conflict", peerId: name, address: evil, other },
     { name: "attempt-failed", fileId: "a", fileName: name, source: name, text: name },
     { name: "attempt-failed", fileId: "a", fileName: name, text: name },
-    { name: "download-failed", fileId: "a", fileName: name, text: name },
+    { name: "download-failed", fileId: "a", fileName: name, text: name, willRetry: true },
     { name: "held", file, how: "found" },
     { name: "lost", file },
     { name: "deleted", file, by: "owner" },
@@ -94,11 +94,17 @@ Deno.test("the milestones have the words that people wait for, and are plain", (
   assert.equal(synchronized?.plain, true);
   assert.match(synchronized!.text, /^Synchronized in 123 ms: 1 peer, 2 files/);
   for (const reason of ["done", "nothing-missing", "no-peers", "off"] as const) {
-    const [line] = one({ name: "auto-fetch-complete", fetched: 0, failed: 0, reason });
+    const [line] = one({ name: "auto-fetch-complete", fetched: 0, failed: 0, pending: 0, reason });
     assert.equal(line?.plain, true);
     assert.match(line!.text, /^AUTO FETCH PROCESS COMPLETE \(.+\)$/, reason);
   }
-  const counted = { name: "auto-fetch-complete", fetched: 1, failed: 2, reason: "done" } as const;
+  const counted = {
+    name: "auto-fetch-complete",
+    fetched: 1,
+    failed: 2,
+    pending: 0,
+    reason: "done",
+  } as const;
   assert.match(texts(counted)[0]!, /1 file fetched, 2 failed/);
 });
 

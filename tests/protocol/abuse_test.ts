@@ -88,13 +88,7 @@ Deno.test("fetching from holders that never proved themselves is within the budg
     const effects = machine.reply(sink(i % 10), [fileOfNumber(100_000 + i)]);
     // The sink refuses each dial at once.
     const failed = only(effects, "fetch").flatMap(({ file, source }) =>
-      machine.do({
-        kind: "fetch-failed",
-        fileId: file.fileId,
-        source,
-        failure: "unreachable",
-        text: "refused",
-      })
+      machine.failFetch(file.fileId, source, "unreachable")
     );
     return [...effects, ...failed];
   });

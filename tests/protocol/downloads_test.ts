@@ -25,7 +25,7 @@ function fail(
   source: string,
   failure: FetchFailure = "absent",
 ): Effect[] {
-  return machine.do({ kind: "fetch-failed", fileId: idOf(n), source, failure, text: failure });
+  return machine.failFetch(idOf(n), source, failure);
 }
 
 /** A machine on which each of some peers holds the first few files. */
@@ -180,17 +180,12 @@ Deno.test("thousands of downloads whose only source left end, each with its fail
   machine.wait(61_000);
   strictEqual(machine.membership.get("a"), undefined);
   const ended = only(effects, "fetch").flatMap(({ file }) =>
-    machine.do({
-      kind: "fetch-failed",
-      fileId: file.fileId,
-      source: "a",
-      failure: "unreachable",
-      text: "gone",
-    })
+    machine.failFetch(file.fileId, "a", "unreachable")
   );
   strictEqual(events(ended, "download-failed").length, 9_000);
   strictEqual(machine.peer.pendingDownloads, 0);
-  deepStrictEqual(events(ended, "auto-fetch-complete").map(({ failed }) => failed), [9_000]);
+  deepStrictEqual(events(ended, "auto-fetch-complete").map(({ pending }) => pending), [9_000]);
+  strictEqual(machine.peer.wishedDownloads, 9_000);
 });
 
 /** Lets a machine join a network in which one peer holds so many files. */
@@ -212,17 +207,12 @@ Deno.test("after joining so many files are fetched as is configured, and the end
   strictEqual(chosen.length, 2);
   ok(chosen.every(({ fileId }) => !machine.catalogue.get(fileId)!.held));
   machine.keep(machine.arrive(chosen[0]!, { source: "p0" }));
-  const end = machine.do({
-    kind: "fetch-failed",
-    fileId: chosen[1]!.fileId,
-    source: "p0",
-    failure: "absent",
-    text: "",
-  });
+  const end = machine.failFetch(chosen[1]!.fileId, "p0", "absent");
   deepStrictEqual(events(end, "auto-fetch-complete"), [{
     name: "auto-fetch-complete",
     fetched: 1,
-    failed: 1,
+    failed: 0,
+    pending: 1,
     reason: "done",
   }]);
   deepStrictEqual(sources(machine.reply(newPeer("p0", 1), files(5, 100))), [], "and then no more");
@@ -274,7 +264,7 @@ Deno.test("a download that a person cancels ends, what still comes of it is drop
   const machine = network(2, 1, { autoFetch: Infinity });
   const [source] = sources(want(machine, 1));
   const effects = machine.do({ kind: "cancel", fileId: idOf(1) });
-  deepStrictEqual(events(effects, "download-failed").map(({ text }) => text), ["It was cancelled"]);
+  deepStrictEqual(events(effects, "download-failed").map(({ text }) => text), ["It was canceled"]);
   strictEqual(machine.peer.pendingDownloads, 0);
   const late = machine.do({
     kind: "arrived",

@@ -212,20 +212,15 @@ function live(machine: Machine, got: readonly (Message | string)[], random: Rand
       strictEqual(readBack(bytes).length, 1, "what is sent is one whole message");
       ok(bytes.every((byte) => byte >= 0x20 && byte < 0x7f), "in ASCII");
     }
-    for (const { to, peerId, ticket } of only(effects, "send")) {
+    for (const { to, peerId, ticket, what } of only(effects, "send")) {
       const about = { to, ...(peerId ? { peerId } : {}), ...(ticket ? { ticket } : {}) };
-      if (random.chance(0.3)) machine.do({ kind: "unreachable", ...about, text: "" });
+      if (random.chance(0.3)) machine.do({ kind: "unreachable", ...about, what, text: "" });
+      else if (random.chance(0.2)) machine.do({ kind: "unsent", ...about, what, text: "" });
       else if (random.chance(0.5)) machine.do({ kind: "sent", ...about, ip: random.pick(ips) });
     }
     for (const { file, source } of only(effects, "fetch")) {
       if (random.chance(0.5)) {
-        machine.do({
-          kind: "fetch-failed",
-          fileId: file.fileId,
-          source,
-          failure: "absent",
-          text: "",
-        });
+        machine.failFetch(file.fileId, source, "absent");
       } else machine.keep(machine.arrive(file, { source }));
     }
   };

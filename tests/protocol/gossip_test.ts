@@ -2,6 +2,8 @@
 // a name that two use.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import type { Effect } from "../../protocol/effects.ts";
+import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { encodeMessage } from "../../protocol/message.ts";
 import { decode } from "./decoding.ts";
 import {
@@ -157,6 +159,7 @@ Deno.test("a restarted peer without a key takes over when its old address does n
   const { to, ticket } = probe!.effect;
   const effects = machine.do({
     kind: "unreachable",
+    what: "GOSSIP",
     to,
     peerId: "a",
     text: "refused",
@@ -167,17 +170,101 @@ Deno.test("a restarted peer without a key takes over when its old address does n
   strictEqual(events(effects, "peer-moved").length, 1);
 });
 
-Deno.test("a dial that fails for another reason than the question who is there moves nobody", () => {
+Deno.test("any dial to the address of a claimed name asks who is there, but a failure of ours says nothing", () => {
+  const to = { host: "10.0.0.1", port: 6000 };
+  const about = { to, peerId: "a", what: "ANNOUNCE", text: "refused" } as const;
+  const ticket = { for: "probe", peerId: "a" } as const;
+  const machine = new Machine();
+  const address = () => machine.membership.get("a")!.address.host;
+  machine.meet(oldPeer("a", 1));
+  machine.do({ kind: "unreachable", ...about });
+  deepStrictEqual(address(), "10.0.0.1", "nobody claims the name");
+  machine.gossip(oldPeer("a", 66));
+  machine.do({ kind: "unsent", ...about, ticket });
+  machine.do({ kind: "unsent", ...about });
+  deepStrictEqual(address(), "10.0.0.1", "the queue was full, or there was no descriptor");
+  machine.do({ kind: "unreachable", ...about });
+  deepStrictEqual(address(), "10.0.0.66");
+});
+
+Deno.test("a claim that was given up does not get the name when its owner stops", () => {
   const machine = new Machine();
   machine.meet(oldPeer("a", 1));
   machine.gossip(oldPeer("a", 66));
+  for (let i = 0; i < 3; i++) {
+    machine.nowMs += 25_000;
+    machine.gossip(oldPeer("a", 1));
+  }
+  const to = { host: "10.0.0.1", port: 6000 };
+  machine.do({ kind: "unreachable", to, peerId: "a", what: "GOSSIP", text: "refused" });
+  deepStrictEqual(machine.membership.get("a")!.address.host, "10.0.0.1");
+});
+
+Deno.test("a name that was falsely claimed a moment ago can move at once", () => {
+  const machine = new Machine();
+  machine.meet(oldPeer("a", 1));
+  machine.hold(files(3));
+  const probes = (effects: Effect[]) =>
+    only(effects, "send").filter((s) => s.ticket?.for === "probe");
+  strictEqual(probes(machine.gossip(oldPeer("a", 66))).length, 1, "a false claim, and a probe");
   machine.do({
-    kind: "unreachable",
+    kind: "sent",
     to: { host: "10.0.0.1", port: 6000 },
     peerId: "a",
+    ip: "10.0.0.1",
+    ticket: { for: "probe", peerId: "a" },
+  });
+  machine.nowMs += 500; // the owner stops, and starts on another port
+  const [probe] = probes(machine.gossip(oldPeer("a", 1, 6001)));
+  ok(probe, "another claim is another question");
+  const told = machine.do({
+    kind: "unreachable",
+    to: probe.to,
+    peerId: "a",
+    what: "GOSSIP",
+    ticket: { for: "probe", peerId: "a" },
     text: "refused",
   });
-  deepStrictEqual(machine.membership.get("a")!.address.host, "10.0.0.1");
+  deepStrictEqual(machine.membership.get("a")!.address.port, 6001);
+  // It may gossip once in its life: it is told everything now.
+  deepStrictEqual(sent(told, "GOSSIP_REPLY").flatMap(({ message }) => message.files.length), [3]);
+  deepStrictEqual(sent(told, "GOSSIP_REPLY").map(({ to }) => to.port), [6001]);
+  machine.nowMs += 500; // and once more
+  const [again] = probes(machine.gossip(oldPeer("a", 1, 6002)));
+  ok(again, "a second move within the same seconds is followed as well");
+});
+
+Deno.test("whoever claims a taken name is told where its owner is, and passes that on to its person", () => {
+  const lister = new Machine({ peerId: "lister", address: { host: "10.0.0.9", port: 6000 } });
+  lister.meet(newPeer("me", 1));
+  const claimant = new Machine({ peerId: "me", address: { host: "10.0.0.2", port: 6000 } });
+  const claim = lister.gossip({ ...newPeer("me", 2), ext: { ...newPeer("other", 2).ext! } });
+  const [answer] = sent(claim, "GOSSIP_REPLY");
+  deepStrictEqual(answer!.message.ext?.taken, { host: "10.0.0.1", port: 6000 });
+  deepStrictEqual(events(claimant.message(answer!.message, "10.0.0.9"), "name-taken"), [{
+    name: "name-taken",
+    other: { host: "10.0.0.1", port: 6000 },
+    toldBy: "lister",
+  }]);
+});
+
+Deno.test("one address under many names gets each message once", () => {
+  const machine = new Machine();
+  machine.meet(newPeer("honest", 2));
+  const effects: Effect[] = [];
+  for (let i = 0; i < 300; i++) {
+    effects.push(...machine.gossip({ ...newPeer(`name ${i}`, 1), ext: { v: 1 } }));
+  }
+  effects.push(...machine.wait(1_000, 250));
+  const there = only(effects, "send").filter(({ to }) => to.host === "10.0.0.1");
+  const messages = there.map(({ bytes }) => new TextDecoder().decode(bytes));
+  const gossips = messages.filter((text) => text.includes('"type":"GOSSIP",'));
+  strictEqual(new Set(gossips).size, gossips.length, "no gossip twice");
+  // Answers within their budget, to names that are tracked and to others, and a greeting now and then.
+  ok(there.length <= 2 * DEFAULT_LIMITS.repliesPerMinute + 3, `${there.length} connections`);
+  const announced = sent(machine.hold(files(1), "published"), "ANNOUNCE");
+  strictEqual(announced.filter(({ to }) => to.host === "10.0.0.1").length, 1);
+  strictEqual(announced.length, 2);
 });
 
 Deno.test("an answer that comes late about an address that a peer has left moves it nowhere", () => {
@@ -188,6 +275,7 @@ Deno.test("an answer that comes late about an address that a peer has left moves
   machine.gossip(oldPeer("a", 66));
   machine.do({
     kind: "unreachable",
+    what: "GOSSIP",
     to: { host: "10.0.0.1", port: 6000 },
     peerId: "a",
     text: "late",

@@ -22,7 +22,13 @@ const operator = BOOTSTRAPS.map((address) => `${address.host}:${address.port}`);
 /** Lets the network answer each gossip: dials fail. */
 const refuse = (machine: Machine) => (effects: Effect[]) => {
   for (const { to, effect: { ticket } } of sent(effects, "GOSSIP")) {
-    machine.do({ kind: "unreachable", to, text: "refused", ...(ticket ? { ticket } : {}) });
+    machine.do({
+      kind: "unreachable",
+      what: "GOSSIP",
+      to,
+      text: "refused",
+      ...(ticket ? { ticket } : {}),
+    });
   }
 };
 
@@ -93,7 +99,13 @@ Deno.test("a silent bootstrap is told of once, and the peer that finds none is a
   const fail = (effects: Effect[]) => {
     for (const { to, effect: { ticket } } of sent(effects, "GOSSIP")) {
       all.push(
-        ...machine.do({ kind: "unreachable", to, text: "refused", ...(ticket ? { ticket } : {}) }),
+        ...machine.do({
+          kind: "unreachable",
+          what: "GOSSIP",
+          to,
+          text: "refused",
+          ...(ticket ? { ticket } : {}),
+        }),
       );
     }
   };

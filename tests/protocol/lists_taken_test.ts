@@ -150,7 +150,10 @@ class Pair {
       const other = to.host === "10.0.0.1" ? this.a : this.b;
       const about = { to, ...(peerId ? { peerId } : {}), ...(ticket ? { ticket } : {}) };
       if (this.cut.includes(from)) {
-        this.carry(from, from.do({ kind: "unreachable", ...about, text: "cut" }));
+        this.carry(
+          from,
+          from.do({ kind: "unreachable", what: "GOSSIP_REPLY", ...about, text: "cut" }),
+        );
         continue;
       }
       this.carry(from, from.do({ kind: "sent", ...about, ip: to.host }));
@@ -188,7 +191,7 @@ Deno.test("two peers that remember see what came and what went", () => {
   pair.start();
   pair.carry(pair.a, pair.a.hold(files(5, 2001)));
   deepStrictEqual(seenBy(pair.b, "a"), heldBy(pair.a), "announced at once");
-  pair.a.do({ kind: "lost", fileIds: [idOf(1), idOf(2)] });
+  pair.a.do({ kind: "lost", fileIds: [idOf(1), idOf(2)], why: "missing" });
   pair.wait(90_000);
   deepStrictEqual(seenBy(pair.b, "a"), heldBy(pair.a));
 });

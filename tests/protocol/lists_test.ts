@@ -34,6 +34,7 @@ Deno.test("an old peer gets the whole list each time, in messages of at most 64 
   const machine = holding(2000);
   for (let time = 0; time < 3; time++) {
     const effects = later(machine, oldPeer("a", 1));
+    effects.push(...machine.wait(25_000, 250));
     deepStrictEqual(named(effects), idsOf(2000));
     const replies = sent(effects, "GOSSIP_REPLY");
     ok(replies.length > 5);
@@ -92,7 +93,7 @@ Deno.test("it gets the whole list again when it asks, restarts, moves, when some
     ["it restarts", (machine) => later(machine, restarted)],
     ["it moves", (machine) => later(machine, { ...peer, port: 7000 })],
     ["something left", (machine) => {
-      machine.do({ kind: "lost", fileIds: [idOf(9)] });
+      machine.do({ kind: "lost", fileIds: [idOf(9)], why: "missing" });
       return later(machine, peer);
     }],
     ["a while", (machine) => {
@@ -116,7 +117,13 @@ Deno.test("what did not reach a peer that remembers is told again", () => {
   const peer = newPeer("a", 1);
   const fail = (machine: Machine, effects: readonly Effect[]) => {
     for (const { to, peerId } of sent(effects, "GOSSIP_REPLY")) {
-      machine.do({ kind: "unreachable", to, text: "reset", ...(peerId ? { peerId } : {}) });
+      machine.do({
+        kind: "unreachable",
+        what: "GOSSIP_REPLY",
+        to,
+        text: "reset",
+        ...(peerId ? { peerId } : {}),
+      });
     }
   };
   const whole = holding(5);

@@ -2,7 +2,7 @@
 // real scanner and decoder. No clock, no network, and chance from one seed.
 
 import type { Address } from "../../protocol/address.ts";
-import type { Effect, HeldFile, Input, PeerEvent } from "../../protocol/effects.ts";
+import type { Effect, FetchFailure, HeldFile, Input, PeerEvent } from "../../protocol/effects.ts";
 import type { Reason } from "../../protocol/errors.ts";
 import { FrameScanner } from "../../protocol/frame.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../protocol/limits.ts";
@@ -136,6 +136,7 @@ export class Machine {
   nowMs = 0;
   #ids = 0;
   #receipts = 0;
+  readonly #attempts = new Map<string, number>();
 
   constructor(overrides: Overrides = {}) {
     this.peer = new Peer(configOf(overrides));
@@ -150,7 +151,22 @@ export class Machine {
   }
 
   do(input: Input): Effect[] {
-    return this.peer.handle(input, this.nowMs);
+    const effects = this.peer.handle(input, this.nowMs);
+    for (const { file, source, attempt } of only(effects, "fetch")) {
+      this.#attempts.set(`${file.fileId} ${source}`, attempt);
+    }
+    return effects;
+  }
+
+  /** The number of the latest attempt to fetch a file from a source. */
+  attempt(fileId: string, source: string): number {
+    return this.#attempts.get(`${fileId} ${source}`) ?? 0;
+  }
+
+  /** The latest attempt to fetch a file from a source fails. */
+  failFetch(fileId: string, source: string, failure: FetchFailure, text: string = failure) {
+    const attempt = this.attempt(fileId, source);
+    return this.do({ kind: "fetch-failed", fileId, source, attempt, failure, text });
   }
 
   start(): Effect[] {
@@ -222,7 +238,7 @@ export class Machine {
       receipt: ++this.#receipts,
       held: heldOf(file, sizeBytes),
       ip,
-      ...(source === "" ? {} : { source }),
+      ...(source === "" ? {} : { source, attempt: this.attempt(file.fileId, source) }),
     });
   }
 

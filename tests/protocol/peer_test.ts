@@ -68,6 +68,7 @@ const input: fc.Arbitrary<Input> = (() => {
     fc.tuple(address, who).map(([to, { peerId, ip }]) => ({ kind: "sent", to, peerId, ip })),
     fc.tuple(address, who).map(([to, { peerId }]) => ({
       kind: "unreachable",
+      what: "GOSSIP",
       to,
       peerId,
       ticket: { for: "probe", peerId },
@@ -99,7 +100,7 @@ const input: fc.Arbitrary<Input> = (() => {
       files: [heldOf(fileOfNumber(n))],
       how,
     })),
-    n.map((n) => ({ kind: "lost", fileIds: [idOf(n)] })),
+    n.map((n) => ({ kind: "lost", fileIds: [idOf(n)], why: "missing" })),
     n.map((n) => ({ kind: "want", fileId: idOf(n) })),
     n.map((n) => ({ kind: "delete", fileId: idOf(n) })),
   ) as fc.Arbitrary<Input>;
@@ -170,7 +171,9 @@ Deno.test("whatever happens in whatever order, nothing is thrown and what must h
 Deno.test("each effect is given out once", () => {
   const machine = new Machine();
   ok(machine.gossip(oldPeer("a", 1)).length > 0);
-  deepStrictEqual(machine.do({ kind: "lost", fileIds: [idOf(1)] }), [{ kind: "save" }]);
+  deepStrictEqual(machine.do({ kind: "lost", fileIds: [idOf(1)], why: "missing" }), [{
+    kind: "save",
+  }]);
   const about = { fileId: idOf(1), fileName: "file 1", source: "a" };
   deepStrictEqual(machine.do({ kind: "keep-failed", ...about, text: "" }), []);
 });

@@ -66,7 +66,7 @@ Deno.test("pushes take no more than their quota, also when many are on their way
   deepStrictEqual(refusals(machine.arrive(fileOfNumber(50), { sizeBytes: 11 })), ["push-quota"]);
   machine.keep(machine.arrive(fileOfNumber(51), { sizeBytes: 10 }));
   strictEqual(offer(machine), "refuse");
-  machine.do({ kind: "lost", fileIds: [idOf(51)] });
+  machine.do({ kind: "lost", fileIds: [idOf(51)], why: "missing" });
   strictEqual(offer(machine), "take", "room again");
 });
 

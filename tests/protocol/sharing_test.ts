@@ -269,6 +269,7 @@ Deno.test("what is published is announced to all and offered to one", () => {
       ...only(
         machine.do({
           kind: "unreachable",
+          what: "FILE_DATA",
           to,
           peerId,
           text: "refused",
@@ -286,6 +287,7 @@ Deno.test("what is published is announced to all and offered to one", () => {
   const { to, peerId } = asked[2]!;
   const last = machine.do({
     kind: "unreachable",
+    what: "FILE_DATA",
     to,
     peerId,
     text: "refused",
@@ -324,7 +326,7 @@ Deno.test("who asks gets the file, or hears that it is not here", () => {
     [[7, idOf(1)]],
   );
   machine.reply(oldPeer("b", 2), [fileOfNumber(2)]);
-  machine.do({ kind: "lost", fileIds: [idOf(1)] });
+  machine.do({ kind: "lost", fileIds: [idOf(1)], why: "missing" });
   for (const n of [1, 2, 3]) {
     const [absent] = only(get(idOf(n)), "answer-absent");
     strictEqual(absent!.connection, 7);

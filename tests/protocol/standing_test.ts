@@ -107,13 +107,7 @@ function failBy(
   for (let tries = 0; tries < 3 && machine.peer.pendingDownloads > 0; tries++) {
     for (const peerId of ["liar", "honest"]) {
       effects.push(
-        ...machine.do({
-          kind: "fetch-failed",
-          fileId: idOf(n),
-          source: peerId,
-          failure: peerId === source ? failure : "cut-short",
-          text: LIE,
-        }),
+        ...machine.failFetch(idOf(n), peerId, peerId === source ? failure : "cut-short", LIE),
       );
     }
   }
@@ -171,11 +165,11 @@ Deno.test("auto-fetch leaves it alone, and says why nothing came", () => {
     for (const { file, source } of only(past, "fetch")) {
       const { fileId } = file;
       effects.push(
-        ...machine.do({ kind: "fetch-failed", fileId, source, failure: "mismatch", text: LIE }),
+        ...machine.failFetch(fileId, source, "mismatch", LIE),
       );
     }
   }
-  ok(failed.has(`liar is left alone for a while: it ${LIE}`), [...failed].join());
+  ok(failed.has(`liar is avoided for a while: it ${LIE}`), [...failed].join());
 });
 
 Deno.test("being slow, cut short, absent or away is no offence", () => {
@@ -211,13 +205,7 @@ Deno.test("what others say of a peer's files never makes it a liar", () => {
     for (const { file, source } of only(effects, "fetch")) {
       const { fileId } = file;
       // It never had them, and says so.
-      machine.do({
-        kind: "fetch-failed",
-        fileId,
-        source,
-        failure: "absent",
-        text: "does not have it",
-      });
+      machine.failFetch(fileId, source, "absent", "does not have it");
     }
   }
   strictEqual(machine.peer.state.standing.size, 0);

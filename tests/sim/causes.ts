@@ -12,27 +12,48 @@ type Cause = Input["kind"] | Message["type"];
 /** Events and saving may follow on anything. */
 const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   start: ["send GOSSIP"],
-  tick: ["send GOSSIP", "send GOSSIP_REPLY", "fetch"],
+  tick: [
+    "send GOSSIP",
+    "send GOSSIP_REPLY",
+    "send ANNOUNCE",
+    "send DELETE",
+    "fetch",
+    "stop-fetch",
+    "copy",
+  ],
   GOSSIP: ["send GOSSIP", "send GOSSIP_REPLY"],
-  // A stranger's reply may name a live peer, which is asked then; news may be fetched, first lists end joining.
-  GOSSIP_REPLY: ["send GOSSIP", "fetch"],
-  ANNOUNCE: ["fetch"],
+  // A stranger's reply may name a live peer, which is asked then; news may be fetched, first lists end joining; who
+  // lists what its owner here deleted missed that.
+  GOSSIP_REPLY: ["send GOSSIP", "send DELETE", "fetch"],
+  ANNOUNCE: ["fetch", "send DELETE"],
   GET_FILE: ["serve", "answer-absent"],
   FILE_DATA: [],
-  DELETE: ["trash", "fetch"],
+  DELETE: ["trash", "fetch", "stop-fetch"],
   refused: [],
-  // Where a name leads is known now, and gossip from there may be handed on.
-  sent: ["send GOSSIP"],
-  unreachable: ["send GOSSIP", "copy", "fetch"],
+  // Where a name leads is known now, and gossip from there may be handed on; the next one of a broadcast goes out.
+  sent: ["send GOSSIP", "send ANNOUNCE", "send DELETE", "send GOSSIP_REPLY"],
+  // Who moved is told all at once.
+  unreachable: [
+    "send GOSSIP",
+    "send GOSSIP_REPLY",
+    "send ANNOUNCE",
+    "send DELETE",
+    "copy",
+    "fetch",
+  ],
+  unsent: ["copy", "send ANNOUNCE", "send DELETE", "send GOSSIP_REPLY"],
+  served: [],
   "push-offered": ["push-verdict"],
-  arrived: ["keep", "drop", "fetch"],
+  arrived: ["keep", "drop", "fetch", "stop-fetch"],
   "fetch-failed": ["fetch"],
-  "keep-failed": ["fetch"],
-  held: ["send ANNOUNCE", "copy", "trash", "fetch"],
-  lost: [],
+  "keep-failed": ["fetch", "stop-fetch"],
+  held: ["send ANNOUNCE", "send GOSSIP_REPLY", "copy", "trash", "fetch", "stop-fetch"],
+  renamed: ["send ANNOUNCE", "send GOSSIP_REPLY"],
+  lost: ["fetch", "send DELETE"],
+  space: ["fetch"],
   want: ["fetch"],
-  cancel: ["fetch"],
-  delete: ["trash", "send DELETE", "fetch"],
+  cancel: ["fetch", "stop-fetch"],
+  delete: ["trash", "send DELETE", "fetch", "stop-fetch"],
 };
 
 /** Exactly one of these is the answer to such an input. */
@@ -82,7 +103,7 @@ export class Causes {
     const { catalogue, membership, nowMs } = peer.state;
     switch (effect.kind) {
       case "send":
-        if (effect.what !== "GOSSIP_REPLY") return undefined;
+        if (effect.what !== "GOSSIP_REPLY" || effect.isBroadcast) return undefined;
         return this.#gossiped.has(effect.peerId ?? addressText(effect.to))
           ? undefined
           : `${addressText(effect.to)} never gossiped`;
@@ -113,6 +134,7 @@ export class Causes {
         return this.#published.has(effect.file.fileId) ? undefined : "it was not published here";
       case "trash":
         return catalogue.get(effect.fileId)?.held ? "it is held" : undefined;
+      case "stop-fetch":
       case "save":
       case "event":
         return undefined;

@@ -29,13 +29,14 @@ export class Dialer {
   dial(to: Address, voucher: Voucher, urgent: boolean, done: (dialled: Dialled) => void): void {
     const { network } = this.host;
     const request = { key: addressText(to), to, voucher, done };
-    const fail = (failure: string) => network.clock.after(0, () => done({ failure }));
+    const fail = (failure: string, isOurs = false) =>
+      network.clock.after(0, () => done({ failure, isOurs }));
     const deadUntil = this.#deadUntil.get(request.key) ?? 0;
     if (voucher !== "operator" && !urgent && network.nowMs < deadUntil) {
       return fail("did not answer a moment ago");
     }
     if (this.#open < DEFAULT_LIMITS.maxDials) return this.#start(request);
-    if (this.#waiting.length - this.#next >= MAX_WAITING) return fail("too many wait");
+    if (this.#waiting.length - this.#next >= MAX_WAITING) return fail("too many wait", true);
     if (urgent) this.#waiting.splice(this.#next, 0, request);
     else this.#waiting.push(request);
   }

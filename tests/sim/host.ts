@@ -300,7 +300,8 @@ export class Host implements Endpoint {
     const about = { to, ...(peerId ? { peerId } : {}), ...(ticket ? { ticket } : {}) };
     this.dial(to, voucher, (dialled) => {
       if ("failure" in dialled) {
-        return this.take({ kind: "unreachable", ...about, text: dialled.failure });
+        const kind = dialled.isOurs ? "unsent" : "unreachable";
+        return this.take({ kind, ...about, what, text: dialled.failure });
       }
       this.take({ kind: "sent", ...about, ip: dialled.at.ip });
       this.network.carry(this, dialled, bytes);

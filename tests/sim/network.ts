@@ -40,7 +40,7 @@ export interface Endpoint {
 /** How a dial ended: at somebody, or why not. */
 export type Dialled =
   | { readonly at: Endpoint; readonly life: number }
-  | { readonly failure: string; readonly silent?: boolean };
+  | { readonly failure: string; readonly silent?: boolean; readonly isOurs?: boolean };
 
 export class Network {
   readonly clock = new Clock();

@@ -22,6 +22,8 @@ export class Transfers {
   /** How to answer on a connection, while a message from it is handled. */
   readonly replies = new Map<number, Reply>();
   readonly #waiting = new Map<number, string>();
+  /** How to end a fetch, by its attempt. */
+  readonly #attempts = new Map<number, () => void>();
   #receipts = 0;
   #verdict: "take" | "skip" | "refuse" = "refuse";
 
@@ -33,9 +35,11 @@ export class Transfers {
         this.replies.get(effect.connection)?.(this.host.outgoing(effect.bytes));
         return;
       case "serve":
-        return this.#serve(effect.file, this.replies.get(effect.connection));
+        return this.#serve(effect.file, effect.ip, this.replies.get(effect.connection));
       case "fetch":
         return this.#fetch(effect);
+      case "stop-fetch":
+        return this.#attempts.get(effect.attempt)?.();
       case "copy":
         return this.#copy(effect);
       case "push-verdict":
@@ -106,8 +110,9 @@ export class Transfers {
     return this.host.outgoing(bytes);
   }
 
-  #serve(file: FileRecord, reply: Reply | undefined): void {
+  #serve(file: FileRecord, ip: string, reply: Reply | undefined): void {
     const { host } = this;
+    host.network.clock.after(0, host.mine(() => host.take({ kind: "served", ip })));
     const lie = host.lies.get(file.fileId);
     const content = lie === "wrong" ? `not ${file.name}` : host.disk.get(file.fileId) ?? "?";
     if (!lie) host.network.invariants.checkContent(host, file.fileId);
@@ -121,16 +126,21 @@ export class Transfers {
 
   #fetch(effect: Fetch): void {
     const { host } = this;
+    const { attempt, source } = effect;
     const { fileId } = effect.file;
     let isOver = false;
     const end = (then: () => void) => {
       if (!isOver) host.mine(then)();
       isOver = true;
+      this.#attempts.delete(attempt);
     };
+    this.#attempts.set(attempt, () => end(() => {}));
     const fail = (failure: FetchFailure, text: string) =>
-      end(() => host.take({ kind: "fetch-failed", fileId, source: effect.source, failure, text }));
+      end(() => host.take({ kind: "fetch-failed", fileId, source, attempt, failure, text }));
     host.dial(effect.from, effect.voucher, (dialled) => {
-      if ("failure" in dialled) return fail("unreachable", dialled.failure);
+      if ("failure" in dialled) {
+        return fail(dialled.isOurs ? "storage" : "unreachable", dialled.failure);
+      }
       const { ext } = host.peer.state;
       const asking = host.outgoing(encodeMessage({ type: "GET_FILE", fileId, ext }));
       host.network.meter.sent(host.network.nowMs, host.index, "GET_FILE", asking.length);
@@ -144,7 +154,11 @@ export class Transfers {
   }
 
   /** Reads the answer to a GET_FILE. */
-  #read({ file, timestamps, source }: Fetch, answer: Uint8Array | "closed", ip: string): void {
+  #read(
+    { file, timestamps, source, attempt }: Fetch,
+    answer: Uint8Array | "closed",
+    ip: string,
+  ): void {
     const { host } = this;
     let outcome: HeldFile | FetchFailure = "cut-short";
     let content = "";
@@ -171,20 +185,23 @@ export class Transfers {
     if (typeof result === "string") {
       const { fileId } = file;
       const text = `the answer was: ${result}`;
-      return host.take({ kind: "fetch-failed", fileId, source, failure: result, text });
+      return host.take({ kind: "fetch-failed", fileId, source, attempt, failure: result, text });
     }
-    host.take({ kind: "arrived", receipt: this.#receipt(content), held: result, ip, source });
+    const receipt = this.#receipt(content);
+    host.take({ kind: "arrived", receipt, held: result, ip, source, attempt });
   }
 
   #copy({ file, to, voucher, peerId }: Copy): void {
     const { host } = this;
     const about = { to, peerId, ticket: { for: "copy", fileId: file.fileId } } as const;
+    const what = "FILE_DATA";
     const failed = host.mine(() =>
-      host.take({ kind: "unreachable", ...about, text: "connection reset" })
+      host.take({ kind: "unreachable", ...about, what, text: "connection reset" })
     );
     host.dial(to, voucher, (dialled) => {
       if ("failure" in dialled) {
-        return host.take({ kind: "unreachable", ...about, text: dialled.failure });
+        const kind = dialled.isOurs ? "unsent" : "unreachable";
+        return host.take({ kind, ...about, what, text: dialled.failure });
       }
       const content = host.disk.get(file.fileId);
       if (content === undefined) return failed();

@@ -89,6 +89,7 @@ export class World {
 
   readonly knowledge: Knowledge = {
     unheld: () => this.#unheld(),
+    revision: () => this.known.size + this.deleted.size + this.store.shelf.size,
     isTaken: (fileId) => this.known.has(fileId) || this.deleted.has(fileId),
   };
 
@@ -131,13 +132,16 @@ export class World {
   /** Looks until every file that stands still was taken. */
   async settle(): Promise<Changes> {
     const first = await this.look();
-    this.clockMs += SETTLE_MS;
+    // A file that changed right after it was taken has to stand still longer.
+    this.clockMs += Math.max(SETTLE_MS, first.againMs ?? 0);
     const second = await this.look();
     return {
       found: [...first.found, ...second.found],
       published: [...first.published, ...second.published],
       lost: [...first.lost, ...second.lost],
+      edited: new Set([...first.edited, ...second.edited]),
       unsettled: second.unsettled,
+      againMs: second.againMs,
       unreadable: [...first.unreadable, ...second.unreadable],
       passedOver: [...first.passedOver, ...second.passedOver],
     };

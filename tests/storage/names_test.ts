@@ -198,13 +198,22 @@ Deno.test("free names for the same labels are all safe and all different", () =>
   );
 });
 
-Deno.test("hidden names and metadata.json in any case are the store's own", () => {
-  for (
-    const name of [".x", ".p2p-peer", "metadata.json", "Metadata.JSON", "metadata.json.damaged-1"]
-  ) {
+Deno.test("metadata.json in any case, damaged ones and the private folder are the store's own", () => {
+  const damaged = "metadata.json.damaged-2026-11-28T21-40-35.123Z";
+  for (const name of [".p2p-peer", "metadata.json", "Metadata.JSON", damaged]) {
     assert.ok(isOwnName(name), name);
   }
-  for (const name of ["x", "metadata.txt", "my metadata.json", "metadata"]) {
+  for (
+    const name of [
+      "x",
+      ".x",
+      "metadata.txt",
+      "my metadata.json",
+      "metadata",
+      "metadata.jsonl",
+      "metadata.json.bak",
+    ]
+  ) {
     assert.ok(!isOwnName(name), name);
   }
 });

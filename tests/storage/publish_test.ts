@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { StorageError } from "../../storage/errors.ts";
-import { freeId } from "../../storage/reconcile.ts";
+import { OwnIds } from "../../storage/ownids.ts";
 import { bytesOf, namesIn, run, sha256, US, withWorld, type World } from "./fixture.ts";
 
 const never = () => false;
@@ -33,12 +33,13 @@ Deno.test("a published file is ours, with its own time as id, and its source sta
   });
 });
 
-Deno.test("a file published twice takes the present second, and both stay", async () => {
+Deno.test("the same content under other names takes the current second, and all stay", async () => {
   await withWorld(async (world) => {
-    const path = await source(world, "a.txt", "same");
-    const first = await world.store.publish(path, never);
-    const second = await world.store.publish(path, never);
-    const third = await world.store.publish(path, never);
+    const publish = async (name: string) =>
+      await world.store.publish(await source(world, name, "same"), never);
+    const first = await publish("a.txt");
+    const second = await publish("b.txt");
+    const third = await publish("c.txt");
     const now = Math.trunc(world.clockMs / 1000);
     assert.equal(first.file.timestamp.text, String(WRITTEN));
     assert.equal(second.file.timestamp.text, String(now));
@@ -111,7 +112,8 @@ Deno.test("a time that cannot vouch for content, or lies ahead, gives way to the
 
 Deno.test("fractions of a second are no part of our timestamps", () => {
   const digestWith = (suffix: string) => sha256("x", suffix);
-  const { fileId, timestamp } = freeId(digestWith, 1_700_000_000.987, 1_800_000_000, never);
+  const ids = new OwnIds();
+  const { fileId, timestamp } = ids.free(digestWith, 1_700_000_000.987, 1_800_000_000, never);
   assert.equal(timestamp.text, "1700000000");
   assert.equal(fileId, sha256("x", "1700000000"));
 });
@@ -119,8 +121,28 @@ Deno.test("fractions of a second are no part of our timestamps", () => {
 Deno.test("ids are free at last, however many are taken", () => {
   const digestWith = (suffix: string) => sha256("x", suffix);
   let asked = 0;
-  const { timestamp } = freeId(digestWith, 1_700_000_000, 1_800_000_000.5, () => ++asked < 10);
+  const isTaken = () => ++asked < 10;
+  const { timestamp } = new OwnIds().free(digestWith, 1_700_000_000, 1_800_000_000.5, isTaken);
   assert.equal(timestamp.text, "1800000008");
+});
+
+Deno.test("finding an id costs the same for the hundredth and the thousandth file of one content", () => {
+  const steps = (files: number) => {
+    const taken = new Set<string>();
+    const ids = new OwnIds();
+    let asked = 0;
+    const isTaken = (fileId: string) => {
+      asked++;
+      return taken.has(fileId);
+    };
+    for (let i = 0; i < files; i++) {
+      const digestWith = (suffix: string) => sha256("x", suffix);
+      taken.add(ids.free(digestWith, 1_700_000_000, 1_800_000_000, isTaken).fileId);
+    }
+    assert.equal(taken.size, files);
+    return asked;
+  };
+  assert.ok(steps(200) <= 2.1 * steps(100), "twice the files cost twice the steps");
 });
 
 Deno.test("what is no plain file is refused by its name, and leaves nothing", async () => {
@@ -141,11 +163,46 @@ Deno.test("what is no plain file is refused by its name, and leaves nothing", as
   });
 });
 
-Deno.test("an empty file can be published", async () => {
+Deno.test("an empty file is refused, for no peer could fetch it", async () => {
   await withWorld(async (world) => {
-    const { file } = await world.store.publish(await source(world, "empty", ""), never);
-    assert.equal(file.sizeBytes, 0);
-    assert.deepEqual(world.read(file.fileId), new Uint8Array());
+    await assert.rejects(
+      world.store.publish(await source(world, "nothing.txt", ""), never),
+      (error) => error instanceof StorageError && error.code === "empty",
+    );
+    assert.deepEqual([await namesIn(world.dir), world.holdings()], [[], []]);
+  });
+});
+
+Deno.test("the same content under the same name is the file that is shared already", async () => {
+  await withWorld(async (world) => {
+    const first = await world.store.publish(await source(world, "essay.pdf", "words"), never);
+    const again = await source(world, "essay.pdf", "words", WRITTEN + 1000);
+    const second = await world.store.publish(again, never);
+    assert.deepEqual([first.isNew, second.isNew], [true, false]);
+    assert.equal(second.file.fileId, first.file.fileId);
+    assert.deepEqual(await namesIn(world.dir), ["essay.pdf"]);
+    const renamed = await world.store.publish(await source(world, "copy.pdf", "words"), never);
+    assert.equal(renamed.isNew, true, "another name is another file");
+    await world.drop("essay.pdf", "other");
+    const third = await world.store.publish(await source(world, "essay.pdf", "words"), never);
+    assert.equal(third.isNew, true, "what was there is not there any more");
+  });
+});
+
+Deno.test("a label is what is behind the last slash or backslash, from the beginning", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.store.publish(
+      await source(world, "back\\slash.txt", "words"),
+      never,
+    );
+    assert.equal(file.name, "slash.txt");
+    await world.drop("two\\parts.txt", "more", WRITTEN);
+    const [published] = (await world.settle()).published;
+    assert.equal(published?.file.name, "parts.txt");
+    const before = [...world.store.held()].map(({ file }) => file.name).sort();
+    await world.stop();
+    await world.start();
+    assert.deepEqual([...world.store.held()].map(({ file }) => file.name).sort(), before);
   });
 });
 

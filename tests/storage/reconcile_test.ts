@@ -27,13 +27,13 @@ Deno.test("a new file becomes ours, with its modification time as timestamp of i
   });
 });
 
-Deno.test("fractions of the modification time are left out, on disk too", async () => {
+Deno.test("fractions of the modification time are no part of the id, and stay on disk", async () => {
   await withWorld(async (world) => {
     await world.drop("new.txt", "words", WRITTEN + 0.75);
     const [file] = (await world.settle()).published;
     assert.equal(file?.file.timestamp.text, String(WRITTEN));
     const { mtime } = await Deno.lstat(`${world.dir}/new.txt`);
-    assert.equal(mtime?.getTime(), WRITTEN * 1000);
+    assert.equal(mtime?.getTime(), WRITTEN * 1000 + 750);
   });
 });
 
@@ -249,13 +249,13 @@ Deno.test("content of a known id is noticed by its name, its size in MiB, and it
   for (const { disk, file } of table) {
     await withWorld(async (world) => {
       world.known.set(file.fileId, file);
-      await world.drop(disk, "content");
+      await world.drop(disk, "content", WRITTEN);
       const { found, published } = await world.settle();
       assert.deepEqual([idsOf(found), published], [[file.fileId], []], disk);
       assert.deepEqual(world.holdings(), [`alice ${file.fileId}`]);
       assert.equal(found[0]!.file.sizeBytes, 7);
       const { mtime } = await Deno.lstat(`${world.dir}/${disk}`);
-      assert.equal(mtime?.getTime(), 1_744_169_352_000);
+      assert.equal(mtime?.getTime(), WRITTEN * 1000, "the person's file keeps its time");
     });
   }
 });

@@ -22,7 +22,7 @@ Deno.test("A remote peer cannot make us dial loopback, whatever the spelling", a
   for (const host of spellings) {
     await assert.rejects(
       dialer.dial({ host, port: server.listener.port }, "remote"),
-      (error) => error instanceof DialError && error.forbidden,
+      (error) => error instanceof DialError && error.fault === "forbidden",
       host,
     );
   }

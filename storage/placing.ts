@@ -1,0 +1,95 @@
+// Gives a finished file its name without ever replacing another one.
+// Always holds: a name that is taken stays untouched; at any moment the content is under its old name or its new one.
+// Disks without hard links (FAT, exFAT, many FUSE file systems) get the same through an empty file that only we can
+// have created.
+
+/** A disk answers one of these where it has no hard links (exfat-fuse EPERM; others ENOTSUP, ENOSYS or EMLINK). */
+const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV", "EACCES"]);
+
+/** Whether `link` failed because this disk has no hard links, rather than because of these two paths. */
+function refusesLinks(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return NO_LINKS.has(code) || error instanceof Deno.errors.NotSupported;
+}
+
+/** Whether the disk under `folder`, which must be writable and ours, has hard links. */
+export async function hasHardLinks(folder: string): Promise<boolean> {
+  const [probe, second] = [`${folder}/link-probe`, `${folder}/link-probe-2`];
+  try {
+    await Deno.writeFile(probe, new Uint8Array());
+    await Deno.link(probe, second);
+    return true;
+  } catch (error) {
+    if (refusesLinks(error)) return false;
+    throw error;
+  } finally {
+    for (const path of [probe, second]) {
+      await Deno.remove(path).catch((error) => {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      });
+    }
+  }
+}
+
+/**
+ * Moves `from` to `to`. Throws `Deno.errors.AlreadyExists` where `to` exists, whatever it is.
+ * Without hard links there is one gap: if another program replaces the empty file between its check and the rename,
+ * that program's file is lost. A process killed in the same moment leaves the empty file behind.
+ */
+export async function placeNew(from: string, to: string): Promise<void> {
+  try {
+    await Deno.link(from, to);
+  } catch (error) {
+    if (!refusesLinks(error)) throw error;
+    await renameToNew(from, to);
+    return;
+  }
+  await Deno.remove(from);
+}
+
+async function renameToNew(from: string, to: string): Promise<void> {
+  const placeholder = await Deno.open(to, { write: true, createNew: true });
+  placeholder.close();
+  try {
+    const { isFile, size } = await Deno.lstat(to);
+    if (!isFile || size > 0) throw new Deno.errors.AlreadyExists(`${to} was just taken`);
+    await Deno.rename(from, to);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) await removeEmpty(to);
+    throw error;
+  }
+}
+
+/** Removes a placeholder, unless somebody has written to it meanwhile. */
+async function removeEmpty(path: string): Promise<void> {
+  try {
+    if ((await Deno.lstat(path)).size === 0) await Deno.remove(path);
+  } catch {
+    // The first error is the one worth telling; an empty file is never shared.
+  }
+}
+
+/**
+ * Gives the content of `from` a second name `to`, which must not exist: a hard link, or a copy where the disk has none.
+ */
+export async function nameAgain(from: string, to: string): Promise<void> {
+  try {
+    await Deno.link(from, to);
+  } catch (error) {
+    if (!refusesLinks(error)) throw error;
+    const source = await Deno.open(from, { read: true });
+    try {
+      const target = await Deno.open(to, { write: true, createNew: true });
+      await source.readable.pipeTo(target.writable);
+    } catch (cause) {
+      if (!(cause instanceof Deno.errors.AlreadyExists)) await removeHalf(to);
+      throw cause;
+    }
+  }
+}
+
+async function removeHalf(path: string): Promise<void> {
+  await Deno.remove(path).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+}
