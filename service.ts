@@ -29,6 +29,8 @@ const AGAIN_MS = 100;
 /** How long a stop may take in all, and how much of that transfers may use to finish, in milliseconds. */
 const STOP_MS = 4_500;
 const STOP_NODE_MS = 2_500;
+/** How long the last save waits for upkeep that is under way, in milliseconds. */
+const STOP_WORK_MS = 500;
 /** So many names of what is not shared stand in one line. */
 const NAMED = 5;
 /** metadata.json follows a change within this time. */
@@ -144,7 +146,7 @@ export class Service {
   join(): void {
     this.node.start();
     this.store.onHashed = () => this.#lookSoon();
-    this.#keepUp(this.#watch());
+    this.#watch();
     this.#repeat(SYNC_MS, () => this.store.sync());
     this.#repeat(TIDY_MS, () => this.store.tidy());
     this.#repeat(SPACE_MS, () => Promise.resolve(this.#noticeSpace()));
@@ -184,8 +186,8 @@ export class Service {
   }
 
   async #saveLast(): Promise<void> {
-    await Promise.allSettled([...this.#underWay, this.store.settled()]);
-    await this.#saving;
+    await within(STOP_WORK_MS, Promise.allSettled([...this.#underWay, this.store.settled()]));
+    await within(STOP_WORK_MS, this.#saving ?? Promise.resolve());
     await this.#snapshot();
     await this.store.sync();
     this.store.compactJournal();

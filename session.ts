@@ -26,6 +26,7 @@ import { DEFAULT_LIMITS } from "./protocol/limits.ts";
 import { visible } from "./protocol/text.ts";
 import type { NodeEvent } from "./protocol/effects.ts";
 import { Service, type ServiceOptions } from "./service.ts";
+import { readText } from "./storage/atomic.ts";
 import { loadWebToken } from "./storage/identity.ts";
 import { commandsOf } from "./view/prompt.ts";
 import { createApp } from "./web/app.ts";
@@ -93,7 +94,7 @@ export async function runPeer(config: RunConfig): Promise<number> {
   face.print(`HTTP address: ${url}`);
   const login = loginText(url, config.webAuth === "off" ? undefined : token);
   if (isNew || config.webAuth === "off") face.print(login);
-  for (const note of service.store.loaded.notes) face.print(visible(note, 1_000));
+  for (const note of service.store.notes) face.print(visible(note, 1_000));
   tellUnclaimed(service, face);
   const { settling } = service;
   face.print(
@@ -274,7 +275,7 @@ async function promptOf(
   onLine: (line: string) => Promise<void>,
 ): Promise<Terminal> {
   const { history: path } = service.store.layout;
-  const text = await Deno.readTextFile(path).catch(() => ""); // the first run has none
+  const text = await readText(path) ?? ""; // the first run has none
   return new PromptTerminal({
     history: text.split("\n").filter((line) => line !== ""),
     complete: (line) => completions(service, line),

@@ -1,8 +1,10 @@
 // The peer's secrets: made at the first start, kept in the store's private folder. The public half of its key tells a
 // peer that came back on another port from one that took its name; the token lets its owner in at the pages.
+// Always holds: a secret is made only where there is none; one that cannot be read, or is damaged, ends the start.
 
 import * as v from "valibot";
-import { asStorageError } from "./errors.ts";
+import { readText } from "./atomic.ts";
+import { asStorageError, StorageError } from "./errors.ts";
 
 /** Raw public and PKCS #8 private key, base64url. */
 const KeyShape = v.object({
@@ -13,16 +15,16 @@ const KeyShape = v.object({
 const base64url = (bytes: Uint8Array) =>
   bytes.toBase64({ alphabet: "base64url", omitPadding: true });
 
-/** The public key (base64url, 43 characters); makes the pair when there is none. Throws `StorageError`. */
+/**
+ * The public key (base64url, 43 characters); makes the pair when there is none. Throws `StorageError`, also when the
+ * file is damaged: a new key would make this peer a stranger to those who know it.
+ */
 export async function loadNodeKey(path: string): Promise<string> {
-  const known = await Deno.readTextFile(path).catch(() => undefined);
+  const known = await readText(path);
   if (known !== undefined) {
-    try {
-      const key = v.safeParse(KeyShape, JSON.parse(known));
-      if (key.success) return key.output.publicKey;
-    } catch {
-      // A damaged key is replaced: it only tells this start from others.
-    }
+    const key = v.safeParse(KeyShape, jsonOf(known));
+    if (key.success) return key.output.publicKey;
+    throw damaged(path, "get a new identity");
   }
   const pair = await crypto.subtle.generateKey("Ed25519", true, [
     "sign",
@@ -40,17 +42,36 @@ export async function loadNodeKey(path: string): Promise<string> {
  * `isNew`: nobody was told of it yet. Throws `StorageError`.
  */
 export async function loadWebToken(path: string): Promise<{ token: string; isNew: boolean }> {
-  const known = await Deno.readTextFile(path).catch(() => ""); // the first start has none
-  if (/^[\w-]{43}\n?$/.test(known)) return { token: known.trim(), isNew: false };
+  const known = await readText(path);
+  if (known !== undefined) {
+    if (/^[\w-]{43}\n?$/.test(known)) return { token: known.trim(), isNew: false };
+    throw damaged(path, "get a new login");
+  }
   const token = base64url(crypto.getRandomValues(new Uint8Array(32)));
   await writeSecret(path, token);
   return { token, isNew: true };
 }
 
-/** Nobody else may read it, and no old file's mode or link matters. */
+function damaged(path: string, what: string): StorageError {
+  return new StorageError(
+    "io",
+    `${path} is damaged; restore it from a backup, or remove it to ${what}`,
+  );
+}
+
+/** Undefined for what is no JSON. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** Nobody else may read it, and there is no such file yet. */
 async function writeSecret(path: string, text: string): Promise<void> {
   try {
-    await Deno.remove(path).catch(() => {}); // there is none as a rule
     await Deno.writeTextFile(path, text + "\n", { mode: 0o600, createNew: true });
   } catch (cause) {
     throw asStorageError(cause, `Cannot write ${path}`);

@@ -93,15 +93,34 @@ function checkFolder(folder: string): void {
 /** Private files that are written in place must not be links either. Throws `StorageError`. */
 async function checkFiles(layout: Layout): Promise<void> {
   for (const path of [layout.lock, layout.journal, layout.history]) {
-    const info = await Deno.lstat(path).catch(() => undefined); // it need not be there
+    const info = await lstatOrNothing(path);
     if (!info || info.isFile) continue;
     throw new StorageError("not-writable", `${path} must be a plain file, not a link; remove it`);
   }
   const { metadata, lastGood, deleted, peers, unclaimed, key, webToken } = layout;
   for (const path of [metadata, lastGood, deleted, peers, unclaimed, key, webToken]) {
-    const info = await Deno.lstat(path).catch(() => undefined); // it need not be there either
+    const info = await lstatOrNothing(path);
     if (!info?.isDirectory) continue;
     throw new StorageError("not-writable", `${path} must be a plain file, not a folder; remove it`);
+  }
+}
+
+/** What is at a path, links not followed; undefined where there is nothing. Throws what the file system throws. */
+export async function lstatOrNothing(path: string): Promise<Deno.FileInfo | undefined> {
+  try {
+    return await Deno.lstat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Removes a file that need not be there. Throws what the file system throws. */
+export async function removeIfThere(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

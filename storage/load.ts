@@ -61,6 +61,11 @@ export async function loadStore(
     if (placement) removing.push({ file, placement, pushed });
   }
   const unclaimed = await loadUnclaimed(layout);
+  if (unclaimed === undefined) {
+    notes.push(
+      `${layout.unclaimed} was damaged; files whose owner the journal does not know are kept and not shared`,
+    );
+  }
   const journalled = [...state?.held.values() ?? []];
   const known = new Set(journalled.map(({ file }) => file.fileId));
   return {

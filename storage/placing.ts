@@ -3,6 +3,8 @@
 // Disks without hard links (FAT, exFAT, many FUSE file systems) get the same through an empty file that only we can
 // have created.
 
+import { removeIfThere } from "./layout.ts";
+
 /** A disk answers one of these where it has no hard links (exfat-fuse EPERM; others ENOTSUP, ENOSYS or EMLINK). */
 const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV", "EACCES"]);
 
@@ -23,11 +25,7 @@ export async function hasHardLinks(folder: string): Promise<boolean> {
     if (refusesLinks(error)) return false;
     throw error;
   } finally {
-    for (const path of [probe, second]) {
-      await Deno.remove(path).catch((error) => {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      });
-    }
+    for (const path of [probe, second]) await removeIfThere(path);
   }
 }
 
@@ -82,14 +80,8 @@ export async function nameAgain(from: string, to: string): Promise<void> {
       const target = await Deno.open(to, { write: true, createNew: true });
       await source.readable.pipeTo(target.writable);
     } catch (cause) {
-      if (!(cause instanceof Deno.errors.AlreadyExists)) await removeHalf(to);
+      if (!(cause instanceof Deno.errors.AlreadyExists)) await removeIfThere(to);
       throw cause;
     }
   }
-}
-
-async function removeHalf(path: string): Promise<void> {
-  await Deno.remove(path).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
 }

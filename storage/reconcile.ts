@@ -12,6 +12,7 @@ import { type Candidate, CandidateIndex } from "./candidates.ts";
 import { hashFile } from "./intake.ts";
 import { isSameLook, type Look, lookOf, looksAsHashed, Settling } from "./looks.ts";
 import type { Placement } from "./metadata.ts";
+import { lstatOrNothing } from "./layout.ts";
 import { isHidden, isOwnName } from "./names.ts";
 import type { OwnIds } from "./ownids.ts";
 import type { Shelf, ShelvedFile } from "./shelf.ts";
@@ -546,13 +547,4 @@ function whyNot(entry: Deno.DirEntry, info: Deno.FileInfo | undefined): string |
   if (info?.isFile) return "nobody may read it";
   // Deno cannot open a file whose name is no UTF-8.
   return name.includes("\ufffd") ? "a name that is not UTF-8" : undefined;
-}
-
-async function lstatOrNothing(path: string): Promise<Deno.FileInfo | undefined> {
-  try {
-    return await Deno.lstat(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
 }

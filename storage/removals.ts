@@ -145,7 +145,10 @@ export class Removals {
     await Promise.allSettled(this.#removing.values());
     const found = [];
     for (const { fileId, sizeBytes, sinceMs } of this.#trash.list()) {
-      const entry = await this.#trash.entry(fileId).catch(() => undefined); // gone meanwhile, or damaged
+      const entry = await this.#trash.entry(fileId).catch((error) => {
+        if (asStorageError(error, "").code !== "not-found") throw error;
+        return undefined; // gone meanwhile, or its note is damaged
+      });
       if (entry) found.push({ file: entry.file, sizeBytes, deletedMs: sinceMs });
     }
     return found;

@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import { isFileId } from "../protocol/fileid.ts";
 import { readText, replaceFile } from "./atomic.ts";
-import { checkFolders, type Layout } from "./layout.ts";
+import { checkFolders, type Layout, removeIfThere } from "./layout.ts";
 import { removeTemporary } from "./leftovers.ts";
 import { entryText, type MetadataEntry } from "./metadata.ts";
 import { nameAgain } from "./placing.ts";
@@ -32,6 +32,9 @@ const DeletedShape = v.tuple([v.custom<string>(isFileId), v.number()]);
 const KNOWN_PEER_SECONDS = 7 * 86_400;
 
 export class Snapshots {
+  /** Sentences for the person who starts the peer: what was damaged, and where it is kept. */
+  readonly notes: string[] = [];
+
   constructor(readonly layout: Layout) {}
 
   /** Replaces metadata.json; the one before it stays as the last good one. Throws `StorageError`. */
@@ -43,7 +46,7 @@ export class Snapshots {
       before: async () => {
         // Never without metadata.json: the old one gets a second name before the new takes its place.
         const temporary = `${temporaries}/last-good.json`;
-        await Deno.remove(temporary).catch(() => {}); // left by a failure
+        await removeIfThere(temporary); // left by a failure
         try {
           await nameAgain(metadata, temporary);
           await Deno.rename(temporary, lastGood);
@@ -92,12 +95,18 @@ export class Snapshots {
       .sort((a, b) => b.lastSeen - a.lastSeen);
   }
 
+  /** What a file has; undefined where there is none. A damaged one is kept aside, and what it had is lost. */
   async #load(path: string): Promise<unknown> {
+    const text = await readText(path);
+    if (text === undefined) return undefined;
     try {
-      return JSON.parse(await readText(path) ?? "null");
+      return JSON.parse(text);
     } catch (error) {
-      if (error instanceof SyntaxError) return undefined; // rebuilt from the network
-      throw error;
+      if (!(error instanceof SyntaxError)) throw error;
+      const aside = `${path}.damaged`;
+      await Deno.rename(path, aside);
+      this.notes.push(`${path} was damaged; it is kept as ${aside} and made anew`);
+      return undefined;
     }
   }
 

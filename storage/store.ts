@@ -75,13 +75,13 @@ export class Store {
     readonly nodeKey: string,
     readonly loaded: LoadedStore,
     minFreeBytes: number,
-    /** What this disk cannot do; a sentence for the person who starts the peer. */
-    readonly notes: readonly string[],
+    startNotes: readonly string[],
   ) {
     this.layout = layout;
     this.shelf = new Shelf(journal);
     for (const shelved of loaded.shelved) this.shelf.restore(shelved);
     this.snapshots = new Snapshots(layout);
+    this.snapshots.notes.push(...startNotes);
     this.removals = new Removals(layout, this.shelf, options);
     const suspected = [...loaded.suspects.values()].map(({ diskName }) => diskName);
     this.#unclaimed = new Set([...loaded.unclaimed, ...suspected]);
@@ -132,6 +132,11 @@ export class Store {
       lock.close();
       throw asStorageError(cause, `Cannot open ${options.dir}`);
     }
+  }
+
+  /** Sentences for the person who starts the peer: what was damaged, and what this disk cannot do. */
+  get notes(): readonly string[] {
+    return this.snapshots.notes;
   }
 
   /** Names of files whose owner is not known any more; they are kept, and not shared. */

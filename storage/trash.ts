@@ -2,8 +2,9 @@
 // Always holds: what is in the trash is counted; the oldest goes first when room is needed.
 
 import { asStorageError, StorageError } from "./errors.ts";
-import type { Layout } from "./layout.ts";
+import { type Layout, lstatOrNothing, removeIfThere } from "./layout.ts";
 import { entryOf, entryText } from "./metadata.ts";
+import { removeTemporary } from "./leftovers.ts";
 import { nameAgain, placeNew } from "./placing.ts";
 import { parseJson } from "../protocol/message.ts";
 import { entryOfShelved, type ShelvedFile } from "./shelf.ts";
@@ -36,7 +37,10 @@ export class Trash {
     for await (const { name } of Deno.readDir(this.layout.trash)) {
       if (!/^[0-9a-f]{64}$/.test(name)) continue;
       const path = `${this.layout.trash}/${name}`;
-      const [content, note] = await Promise.all([lstat(path), lstat(`${path}.json`)]);
+      const [content, note] = await Promise.all([
+        lstatOrNothing(path),
+        lstatOrNothing(`${path}.json`),
+      ]);
       const pushed = note !== undefined &&
         /"pushed": ?true/.test(await Deno.readTextFile(`${path}.json`));
       found.push([name, {
@@ -98,7 +102,7 @@ export class Trash {
       const error = asStorageError(cause, `Cannot delete ${shelved.file.name}`);
       if (error.code !== "no-space") throw error;
       await this.remove(fileId);
-      if (move) await Deno.remove(source).catch(() => {}); // gone already
+      if (move) await removeIfThere(source);
     }
   }
 
@@ -141,11 +145,7 @@ export class Trash {
       if (onlyPushed && !pushed) continue;
       this.#index.delete(fileId);
       for (const path of this.#pathsOf(fileId)) {
-        try {
-          Deno.removeSync(path);
-        } catch {
-          // Either may be missing.
-        }
+        removeTemporary(path); // tried again later where that fails
       }
       return true;
     }
@@ -159,7 +159,7 @@ export class Trash {
   /** Forgets a file for good. */
   async remove(fileId: string): Promise<void> {
     this.#index.delete(fileId);
-    for (const path of this.#pathsOf(fileId)) await Deno.remove(path).catch(() => {}); // either may be missing
+    for (const path of this.#pathsOf(fileId)) await removeIfThere(path);
   }
 
   #pathsOf(fileId: string): string[] {
@@ -180,14 +180,5 @@ export class Trash {
         if (!isFull || !this.freeOldestSync()) throw cause;
       }
     }
-  }
-}
-
-async function lstat(path: string): Promise<Deno.FileInfo | undefined> {
-  try {
-    return await Deno.lstat(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
   }
 }

@@ -181,19 +181,12 @@ Deno.test("the metadata before the last is kept as the last good one", async () 
   });
 });
 
-Deno.test("the key stays the same from start to start, and a damaged one is replaced", async () => {
+Deno.test("the key stays the same from start to start", async () => {
   await withWorld(async (world) => {
     const { nodeKey } = world.store;
     assert.match(nodeKey, /^[\w-]{43}$/);
     world.crash();
     assert.equal((await world.open()).nodeKey, nodeKey);
-    for (const damaged of ["", "{", "null", "[]", '{"publicKey": "short"}']) {
-      world.crash();
-      await Deno.writeTextFile(world.layout.key, damaged);
-      const replaced = (await world.open()).nodeKey;
-      assert.match(replaced, /^[\w-]{43}$/, damaged);
-      assert.notEqual(replaced, nodeKey);
-    }
   });
 });
 

@@ -1,7 +1,9 @@
 // What must never be shared by accident: hidden files, our own, links, pipes, sockets, folders. A test for each.
 
 import assert from "node:assert/strict";
-import { run, withWorld, type World } from "./fixture.ts";
+import { StorageError } from "../../storage/errors.ts";
+import { loadWebToken } from "../../storage/identity.ts";
+import { inTempDir, run, withWorld, World } from "./fixture.ts";
 
 /** Puts something into the folder and asserts that neither a running nor a starting peer shares it. */
 async function neverShared(put: (world: World) => Promise<void>): Promise<void> {
@@ -100,5 +102,74 @@ Deno.test("a name that is no text is passed over, and the others are found", asy
     await world.drop("plain", "content");
     const { published } = await world.settle();
     assert.deepEqual(published.map(({ file }) => file.name), ["plain"]);
+  });
+});
+
+Deno.test("the identity is made once, and whatever keeps it from being read ends the start", async () => {
+  await inTempDir(async (dir) => {
+    const world = new World(`${dir}/store`);
+    await world.open();
+    const { key, webToken } = world.layout;
+    const before = world.store.nodeKey;
+    const { token } = await loadWebToken(webToken);
+    world.crash();
+    assert.equal((await world.open()).nodeKey, before);
+    world.crash();
+    const text = await Deno.readTextFile(key);
+
+    const readTextFile = Deno.readTextFile;
+    Deno.readTextFile = (path, options) => {
+      if (path !== key && path !== webToken) return readTextFile(path, options);
+      const error = Object.assign(new Error("Too many open files (os error 24)"), {
+        code: "EMFILE",
+      });
+      return Promise.reject(error);
+    };
+    try {
+      await assert.rejects(
+        world.open(),
+        (error) => error instanceof StorageError && error.message.includes(key),
+      );
+      await assert.rejects(
+        loadWebToken(webToken),
+        (error) => error instanceof StorageError && error.message.includes(webToken),
+      );
+    } finally {
+      Deno.readTextFile = readTextFile;
+    }
+    assert.equal(await Deno.readTextFile(key), text, "it is not made anew");
+
+    for (const damaged of ["", "{", '{"publicKey":"short"}', text.slice(0, 40)]) {
+      await Deno.writeTextFile(key, damaged);
+      await assert.rejects(
+        world.open(),
+        (error) =>
+          error instanceof StorageError && error.message.includes(key) &&
+          error.message.includes("remove it"),
+      );
+      assert.equal(await Deno.readTextFile(key), damaged);
+    }
+    await Deno.writeTextFile(key, text);
+    assert.equal((await world.open()).nodeKey, before);
+    world.crash();
+
+    await Deno.writeTextFile(webToken, token.slice(0, 20));
+    await assert.rejects(
+      loadWebToken(webToken),
+      (error) => error instanceof StorageError && error.message.includes(webToken),
+    );
+  });
+});
+
+Deno.test("a damaged list of deletions or peers is kept aside and told of", async () => {
+  await withWorld(async (world) => {
+    const { deleted, peers } = world.layout;
+    for (const path of [deleted, peers]) await Deno.writeTextFile(path, '{"half');
+    assert.deepEqual(await world.store.snapshots.loadDeleted(), []);
+    assert.deepEqual(await world.store.snapshots.loadPeers(0), []);
+    for (const path of [deleted, peers]) {
+      assert.equal(await Deno.readTextFile(`${path}.damaged`), '{"half');
+      assert.ok(world.store.notes.some((note) => note.includes(path)), path);
+    }
   });
 });
