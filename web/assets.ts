@@ -96,7 +96,7 @@ const LIBRARIES: Readonly<Record<string, string>> = {
 
 /** The page's import map. It stands inline, so the content policy names it by its hash. */
 export const IMPORT_MAP = JSON.stringify({
-  imports: Object.fromEntries(Object.keys(LIBRARIES).map((name) => [name, `/lib/${name}.js`])),
+  imports: Object.fromEntries(Object.keys(LIBRARIES).map((name) => [name, `./lib/${name}.js`])),
 });
 
 /** `'sha256-…'` of the import map, for `script-src`. */

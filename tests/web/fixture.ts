@@ -18,8 +18,14 @@ import {
 
 /** Unix seconds of every request. */
 export const NOW = 1_750_000_000;
-/** A Host that the guard takes. */
+/** A Host that the guard accepts. */
 export const BASE = "http://127.0.0.1:8116";
+
+/** The URL of a path, sent as written; one that starts with a dot is a link of the page, resolved as browsers do. */
+function urlOf(path: string): string {
+  if (path.startsWith("http")) return path;
+  return path.startsWith(".") ? new URL(path, `${BASE}/`).href : BASE + path;
+}
 
 export function fileOf(over: Partial<FileRecord> = {}): FileRecord {
   const name = over.name ?? "a.txt";
@@ -286,7 +292,7 @@ export function appOver(parts: Parts = {}): Made {
     ...parts.options,
   });
   const request = async (path: string, init?: RequestInit, ip = "127.0.0.1") =>
-    await app.request(path.startsWith("http") ? path : BASE + path, init, { ip });
+    await app.request(urlOf(path), init, { ip });
   return { app, request, ...made };
 }
 
