@@ -78,7 +78,7 @@ export function createLegacyApi(view: View, login: Login, nowSeconds: () => numb
     login.leave(c);
     return answer(c, { message: "Logged out" });
   });
-  api.get("/session-status", (c) => answer(c, { loggedIn: login.isIn(c) }));
+  api.get("/session-status", (c) => answer(c, { loggedIn: login.hasLogin(c) }));
   api.get("/list", (c) => reading(c, () => answer(c, view.files().map(listed))));
   api.get("/peers", (c) =>
     reading(c, () =>

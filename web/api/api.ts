@@ -4,6 +4,7 @@
 import { Hono } from "hono";
 import { generateSpecs } from "hono-openapi";
 import { type Env, type Login, loginGuard } from "../login.ts";
+import { prefixOf } from "../proxy.ts";
 import type { View } from "../view.ts";
 import { fileRoutes } from "./files.ts";
 import { readRoutes } from "./reading.ts";
@@ -20,12 +21,12 @@ export function createApi(view: View, login: Login): Hono<Env> {
   fileRoutes(api, view);
   shareRoutes(api, view);
   transferRoutes(api, view);
-  api.get("/openapi.json", async (c) => c.json(await document(api)));
+  api.get("/openapi.json", async (c) => c.json(await document(api, prefixOf(c))));
   return api;
 }
 
-/** The description of the API (OpenAPI 3.1). */
-export async function document(api: Hono<Env>) {
+/** The description of the API (OpenAPI 3.1), as seen under a path prefix. */
+export async function document(api: Hono<Env>, prefix: string) {
   const described = await generateSpecs(api, {
     documentation: {
       info: {
@@ -33,7 +34,7 @@ export async function document(api: Hono<Env>) {
         version: "1",
         description: "One peer of the lab's file sharing network: what it knows, holds and moves.",
       },
-      servers: [{ url: "/api/v1" }],
+      servers: [{ url: `${prefix}/api/v1` }],
       components: {
         securitySchemes: {
           bearer: { type: "http", scheme: "bearer" },

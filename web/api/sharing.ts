@@ -5,6 +5,7 @@ import { describeRoute } from "hono-openapi";
 import { asciiJson } from "../../protocol/text.ts";
 import type { Env } from "../login.ts";
 import { problemOf } from "../problem.ts";
+import { prefixOf } from "../proxy.ts";
 import { checkWhole, decoded, shareBody, type SharedForm, shareForm } from "../upload.ts";
 import type { View, ViewedFile } from "../view.ts";
 import { CHANGE, check, json, problems, security } from "./describe.ts";
@@ -103,6 +104,6 @@ function created(
   }));
   return c.body(asciiJson({ files: files.map(fileJson), failed: failures }), 201, {
     "content-type": "application/json",
-    location: `/api/v1/files/${files[0]!.file.fileId}`,
+    location: `${prefixOf(c)}/api/v1/files/${files[0]!.file.fileId}`,
   });
 }
