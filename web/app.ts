@@ -11,6 +11,7 @@ import { Metrics } from "./metrics.ts";
 import { problem } from "./problem.ts";
 import { prefixOf, proxied, type ProxyOptions, routedPath } from "./proxy.ts";
 import { visible } from "../protocol/text.ts";
+import { Turns } from "./turns.ts";
 import type { View } from "./view.ts";
 
 export interface AppOptions extends ProxyOptions {
@@ -56,22 +57,26 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
   for (const path of ASSETS) {
     app.get(path, async (c, next) => (await import("./assets.ts")).serveAsset(c) ?? await next());
   }
-  const api = createApi(view, login);
+  const turns = new Turns();
+  const api = createApi(view, login, turns);
   app.route("/api/v1", api);
   const pages = () => import("./page/serve.tsx");
   app.get("/api/docs", async (c) => (await pages()).serveDocs(c, await document(api, prefixOf(c))));
-  app.route("/api", createLegacyApi(view, login, () => now() / 1000));
+  app.route("/api", createLegacyApi(view, login, turns, () => now() / 1000));
   if (legacyPage !== undefined) {
     app.get("/legacy", (c) => c.html(legacyPage, 200, { "content-security-policy": LEGACY_CSP }));
   }
   const guard = loginGuard(login);
   for (const path of PAGES) {
-    app.get(path, async (c) => (await pages()).servePage(c, view, login, now() / 1000));
+    app.get(path, async (c) => {
+      const { servePage } = await pages();
+      return await turns.take(() => servePage(c, view, login, now() / 1000));
+    });
   }
-  app.get("/stats.json", guard, (c) => legacyStats(c, view));
+  app.get("/stats.json", guard, (c) => legacyStats(c, view, turns));
   app.get("/metrics", guard, async (c) => {
     const { serveMetrics } = await import("./exposition.ts");
-    return await serveMetrics(c, metrics, view);
+    return await turns.take(() => serveMetrics(c, metrics, view));
   });
   app.notFound((c) =>
     problem(

@@ -8,6 +8,7 @@ import {
   type ShareOptions,
   type Upload,
   type View,
+  type ViewedDeleted,
   type ViewedEvent,
   type ViewedFile,
   type ViewedPeer,
@@ -164,6 +165,7 @@ export interface Parts {
   readonly transfers?: ViewedTransfer[];
   readonly hostNames?: readonly string[];
   readonly content?: (fileId: string) => FakeContent | undefined;
+  readonly deleted?: ViewedDeleted[];
   /** What who watches missed, and is told at once. */
   readonly missed?: readonly ViewedEvent[];
   /** Refuses whatever is to be changed. */
@@ -244,8 +246,11 @@ export function appOver(parts: Parts = {}): Made {
     peers: () => parts.peers ?? [],
     files: () => [...parts.files ?? []],
     file: find,
-    deleted: () =>
-      Promise.resolve([{ file: fileOf({ name: "gone.txt" }), sizeBytes: 7, deletedAt: NOW - 60 }]),
+    deleted: (start, limit) => {
+      const all = parts.deleted ??
+        [{ file: fileOf({ name: "gone.txt" }), sizeBytes: 7, deletedAt: NOW - 60 }];
+      return Promise.resolve({ files: all.slice(start, start + limit), total: all.length });
+    },
     transfers: () => parts.transfers ?? [],
     hostNames: new Set(parts.hostNames ?? []),
     content: (fileId) => {
