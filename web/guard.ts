@@ -87,6 +87,8 @@ export const securityHeaders: MiddlewareHandler = async (c, next) => {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
+    // No cache on the way may give what one person sees to another.
+    "cache-control": "private, no-cache",
   };
   for (const [name, value] of Object.entries(headers)) {
     if (!c.res.headers.has(name)) c.res.headers.set(name, value);

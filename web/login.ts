@@ -31,6 +31,9 @@ export interface LoginOptions {
   readonly now: () => number;
 }
 
+/** Every 401 names how to get in (RFC 9110, 15.5.2). */
+export const CHALLENGE = 'Bearer realm="p2p-peer"';
+
 export type LoginOutcome = "in" | "wrong" | "limited";
 
 /** What an app is called with: the client's address. The rest is filled in by `proxied` (proxy.ts). */
@@ -171,7 +174,7 @@ function needed(c: Context, entry: "wrong" | "unknown"): Response {
     401,
     entry === "wrong" ? "This token is not the right one" : "This needs a login",
     `Open the link that "login" shows at the prompt, or send its token as "Authorization: Bearer"; ${option}`,
-    { "www-authenticate": 'Bearer realm="p2p-peer"' },
+    { "www-authenticate": CHALLENGE },
   );
 }
 

@@ -5,7 +5,8 @@ import { describeRoute } from "hono-openapi";
 import { asciiJson } from "../../protocol/text.ts";
 import { serveContent } from "../content.ts";
 import type { Env } from "../login.ts";
-import { problem, problemOf } from "../problem.ts";
+import { mayChange } from "../preconditions.ts";
+import { conditionFailed, problem, problemOf } from "../problem.ts";
 import type { Turns } from "../turns.ts";
 import type { View, ViewedFile } from "../view.ts";
 import { CHANGE, check, fileParam, json, problems, READ, security } from "./describe.ts";
@@ -90,13 +91,15 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
       security,
       responses: {
         200: json("Where it is deleted", shapes.RemovedShape),
-        ...problems(404, 409, ...CHANGE),
+        ...problems(404, 409, 412, ...CHANGE),
       },
     }),
     fileParam,
     (c) => {
+      const { id } = c.req.valid("param");
+      if (view.file(id) && !mayChange(c, `"${id}"`)) return conditionFailed(c);
       try {
-        return c.json({ where: view.remove(c.req.valid("param").id) });
+        return c.json({ where: view.remove(id) });
       } catch (error) {
         return problemOf(c, error);
       }

@@ -4,7 +4,8 @@ import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
 import { asciiJson } from "../../protocol/text.ts";
 import type { Env } from "../login.ts";
-import { problemOf } from "../problem.ts";
+import { mayChange } from "../preconditions.ts";
+import { conditionFailed, problemOf } from "../problem.ts";
 import { prefixOf } from "../proxy.ts";
 import { checkWhole, decoded, shareBody, type SharedForm, shareForm } from "../upload.ts";
 import type { View, ViewedFile } from "../view.ts";
@@ -20,7 +21,7 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
   } as const;
   const responses = {
     201: json("Shared", SharedShape),
-    ...problems(409, 413, 415, 501, 503, 507, ...CHANGE),
+    ...problems(409, 412, 413, 415, 501, 503, 507, ...CHANGE),
   };
   api.post(
     "/files",
@@ -70,6 +71,8 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
       responses,
     }),
     async (c) => {
+      // Nothing can be read at this address, whatever is shared under the name.
+      if (!mayChange(c, undefined)) return conditionFailed(c);
       try {
         const name = c.req.param("name");
         return created(c, [await shareBody(view, c.req.raw.body, name, shareOptions(c))]);
