@@ -160,8 +160,7 @@ export const OPTIONS = {
     name: "trusted-proxy",
     argument: "<address>",
     help:
-      "a reverse proxy whose X-Forwarded-For and X-Forwarded-Prefix are believed; may be given several times",
-    defaultText: "loopback addresses, always",
+      "a reverse proxy whose X-Forwarded-For is believed; see DEPLOY.md; may be given several times",
     fallback: [],
     parse: ips,
     repeatable: true,

@@ -60,8 +60,8 @@ export const crossSiteGuard: MiddlewareHandler<Env> = async (c, next) => {
 const AUTHORITY = /^(?:(https?):\/\/)?(\[[0-9a-f:.]+\]|[^/:@\s]+)(?::(\d{1,5}))?$/i;
 
 /**
- * Whether an Origin is the one that a Host header names. Schemes are not compared: a proxy may speak TLS for us. A
- * trusted proxy may also have dropped the port (nginx's `Host $host`), so there a missing port matches any.
+ * Whether an Origin is the one that a Host header names. Schemes are not compared: a proxy may speak TLS for us. It
+ * may also have dropped the port (nginx's `Host $host`), so where there may be one a missing port matches any.
  */
 function isSameOrigin(origin: string, host: string | undefined, isProxy: boolean): boolean {
   const [, scheme, name, port] = AUTHORITY.exec(origin.toLowerCase()) ?? [];

@@ -41,7 +41,7 @@ export interface Env {
   Bindings: {
     readonly ip: string;
     readonly prefix?: string;
-    /** The connection comes from a trusted proxy, or from this machine. */
+    /** The connection comes from a named proxy, or from this machine: something may have passed it on. */
     readonly isProxy?: boolean;
   };
 }

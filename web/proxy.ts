@@ -1,6 +1,8 @@
 // What a reverse proxy in front of the peer changes about a request: the path prefix that the client sees, and whose
-// connection it is. Only a trusted proxy is believed: a connection from this machine's loopback addresses, or from one
-// named by `--trusted-proxy`. Everybody else could write these headers too, so theirs are ignored.
+// connection it is. Everybody can write the headers that tell of it, so only some are believed. A prefix concerns no
+// one but who sent it: it counts from loopback and from proxies named by `--trusted-proxy`. A client's address decides
+// about limits (wrong tokens, live pages), so it counts from named proxies alone: other users of this machine connect
+// from loopback too.
 
 import type { Context, MiddlewareHandler } from "hono";
 import { getPath } from "hono/utils/url";
@@ -10,7 +12,7 @@ import type { Env } from "./login.ts";
 export interface ProxyOptions {
   /** Path under which a proxy passes requests on unchanged, such as `/peer`; empty: none. */
   readonly basePath?: string;
-  /** Canonical addresses of proxies to believe, in addition to loopback. */
+  /** Canonical addresses of proxies to believe. */
   readonly trustedProxies?: ReadonlySet<string>;
 }
 
@@ -28,14 +30,14 @@ export function routedPath(basePath = ""): (request: Request) => string {
 
 /** Replaces the address of the connection by the client's, and notes the prefix, as far as a proxy is believed. */
 export function proxied({ basePath = "", trustedProxies }: ProxyOptions): MiddlewareHandler<Env> {
-  const isTrusted = (ip: string) => isLoopback(ip) || trustedProxies?.has(ip) === true;
+  const isNamed = (ip: string) => trustedProxies?.has(ip) === true;
   return async (c, next) => {
     const { ip } = c.env;
-    const isProxy = isTrusted(ip);
+    const isProxy = isLoopback(ip) || isNamed(ip);
     const forwarded = isProxy ? forwardedPrefix(c) : undefined;
     const hasBase = basePath !== "" && getPath(c.req.raw).startsWith(`${basePath}/`);
     c.env = {
-      ip: isProxy ? clientOf(c.req.header("x-forwarded-for"), isTrusted) ?? ip : ip,
+      ip: isNamed(ip) ? clientOf(c.req.header("x-forwarded-for"), isNamed) ?? ip : ip,
       prefix: forwarded ?? (hasBase ? basePath : ""),
       isProxy,
     };
@@ -54,17 +56,17 @@ function forwardedPrefix(c: Context<Env>): string | undefined {
   return value.replace(/\/$/, "");
 }
 
-/** The last address in the list that is not a trusted proxy's own: the ones before it are the client's claims. */
+/** The last address in the list that is not a named proxy's own: the ones before it are the client's claims. */
 function clientOf(
   header: string | undefined,
-  isTrusted: (ip: string) => boolean,
+  isNamed: (ip: string) => boolean,
 ): string | undefined {
   let client: string | undefined;
   for (const each of (header ?? "").split(",").toReversed()) {
     const ip = canonicalIp(each.trim());
     if (ip === undefined) return client;
     client = ip;
-    if (!isTrusted(ip)) return client;
+    if (!isNamed(ip)) return client;
   }
   return client;
 }

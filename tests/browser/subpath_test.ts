@@ -19,7 +19,7 @@ browserTest(
     });
     const failed: string[] = [];
     page.on("response", (response) => {
-      if (!response.ok()) failed.push(`${response.status()} ${response.url()}`);
+      if (response.status() >= 400) failed.push(`${response.status()} ${response.url()}`);
     });
     await page.goto(`${served.base}/peer/#token=${TOKEN}`);
     await page.getByText("Logged in: you can share, fetch and delete here").waitFor();

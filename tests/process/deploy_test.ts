@@ -242,6 +242,7 @@ for (
   Deno.test(`${kind.command} serves a peer as docs/DEPLOY.md has it: ${title}`, async () => {
     await using folder = await Folder.make();
     const args = ["--no-bootstrap", "--min-free", "0", "--allowed-host", NAME];
+    args.push("--trusted-proxy", "127.0.0.1");
     if (title === "path") args.push("--base-path", base);
     await using peer = await Program.peer("kashifm", args, { cwd: folder.path });
     const [, token] = await peer.waitForLine(/#token=([\w-]+)$/);

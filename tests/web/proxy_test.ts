@@ -79,14 +79,15 @@ Deno.test("a prefix that is no plain path is ignored", async () => {
   }
 });
 
-Deno.test("who asks is the last address that no trusted proxy has", async () => {
+Deno.test("who asks is the last address that no named proxy has; nobody else is believed", async () => {
   const table: [connection: string, forwarded: string, client: string][] = [
-    ["127.0.0.1", "192.0.2.7", "192.0.2.7"],
+    ["127.0.0.1", "192.0.2.7", "127.0.0.1"],
     [PROXY, "6.6.6.6, 192.0.2.7", "192.0.2.7"],
-    [PROXY, `192.0.2.7, ${PROXY}, 127.0.0.1`, "192.0.2.7"],
+    [PROXY, `192.0.2.7, ${PROXY}, ${PROXY}`, "192.0.2.7"],
+    [PROXY, "192.0.2.7, 127.0.0.1", "127.0.0.1"],
     [PROXY, "[2001:db8::7]", "2001:db8::7"],
     [PROXY, "::ffff:192.0.2.7", "192.0.2.7"],
-    ["127.0.0.1", "127.0.0.1", "127.0.0.1"],
+    [PROXY, PROXY, PROXY],
     [PROXY, "192.0.2.7, unknown", PROXY],
     [PROXY, "", PROXY],
     [STRANGER, "192.0.2.7", STRANGER],
