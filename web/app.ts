@@ -61,7 +61,11 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
   const api = createApi(view, login, turns);
   app.route("/api/v1", api);
   const pages = () => import("./page/serve.tsx");
-  app.get("/api/docs", async (c) => (await pages()).serveDocs(c, await document(api, prefixOf(c))));
+  app.get("/api/docs", async (c) => {
+    const { serveDocs } = await pages();
+    const described = await document(api, prefixOf(c));
+    return await turns.take(() => serveDocs(c, described));
+  });
   app.route("/api", createLegacyApi(view, login, turns, () => now() / 1000));
   if (legacyPage !== undefined) {
     app.get("/legacy", (c) => c.html(legacyPage, 200, { "content-security-policy": LEGACY_CSP }));

@@ -10,7 +10,7 @@ import { setCookie } from "hono/cookie";
 import { createHash } from "node:crypto";
 import { KeyedWindows } from "../protocol/budget.ts";
 import { problem } from "./problem.ts";
-import { prefixOf } from "./proxy.ts";
+import { isOverTls, prefixOf } from "./proxy.ts";
 
 /** Wrong tokens of one address in a minute. */
 const TRIES_PER_MINUTE = 5;
@@ -78,6 +78,7 @@ export class Login {
     setCookie(c, name, session, {
       path: `${prefixOf(c)}/`,
       httpOnly: true,
+      secure: isOverTls(c),
       sameSite: "Strict",
       maxAge: SESSION_SECONDS,
     });

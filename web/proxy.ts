@@ -1,6 +1,6 @@
 // What a reverse proxy in front of the peer changes about a request: the path prefix that the client sees, and whose
-// connection it is. Everybody can write the headers that tell of it, so only some are believed. A prefix concerns no
-// one but who sent it: it counts from loopback and from proxies named by `--trusted-proxy`. A client's address decides
+// connection it is. Everybody can write the headers that tell of it, so only some are believed. A prefix, or
+// TLS, concerns no one but who sent it: it counts from loopback and from proxies named by `--trusted-proxy`. A client's address decides
 // about limits (wrong tokens, live pages), so it counts from named proxies alone: other users of this machine connect
 // from loopback too.
 
@@ -47,6 +47,10 @@ export function proxied({ basePath = "", trustedProxies }: ProxyOptions): Middle
 
 /** The path prefix under which the client reaches the peer: empty, or such as `/peer`. */
 export const prefixOf = (c: Context<Env>): string => c.env.prefix ?? "";
+
+/** Whether a proxy says that the client speaks TLS to it. */
+export const isOverTls = (c: Context<Env>): boolean =>
+  c.env.isProxy === true && c.req.header("x-forwarded-proto")?.toLowerCase() === "https";
 
 function forwardedPrefix(c: Context<Env>): string | undefined {
   const value = c.req.header("x-forwarded-prefix");

@@ -70,6 +70,21 @@ Deno.test("a prefix counts from loopback and from a named proxy, and from nobody
   }
 });
 
+Deno.test("behind TLS the login's cookie is for TLS alone", async () => {
+  const cookie = async (ip: string, proto: string) => {
+    const response = await made().request("/api/v1/session", {
+      method: "POST",
+      body: JSON.stringify({ token: TOKEN }),
+      headers: { "x-forwarded-proto": proto },
+    }, ip);
+    return response.headers.getSetCookie().join();
+  };
+  assert.match(await cookie(PROXY, "https"), /; Secure(;|$)/);
+  assert.match(await cookie("127.0.0.1", "HTTPS"), /; Secure(;|$)/);
+  assert.doesNotMatch(await cookie(PROXY, "http"), /Secure/);
+  assert.doesNotMatch(await cookie(STRANGER, "https"), /Secure/);
+});
+
 Deno.test("a prefix that is no plain path is ignored", async () => {
   const odd = ["peer", "//evil.example", "/a//b", "/a;b", "/..", "/a, /b", "/a b", "/é", "/%2e"];
   odd.push("https://evil.example/", `/${"a".repeat(300)}`);

@@ -7,7 +7,14 @@ import type { Env } from "../login.ts";
 import { mayChange } from "../preconditions.ts";
 import { conditionFailed, problemOf } from "../problem.ts";
 import { prefixOf } from "../proxy.ts";
-import { checkWhole, decoded, shareBody, type SharedForm, shareForm } from "../upload.ts";
+import {
+  checkWhole,
+  decoded,
+  digestsOf,
+  shareBody,
+  type SharedForm,
+  shareForm,
+} from "../upload.ts";
 import type { View, ViewedFile } from "../view.ts";
 import { CHANGE, check, json, problems, security } from "./describe.ts";
 import { fileJson } from "./listing.ts";
@@ -28,7 +35,7 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
     describeRoute({
       summary: "Share a file: a raw body with a name, or a form with files",
       description:
-        'The name stands in "X-File-Name" (percent-encoded) or in "name"; "X-File-Timestamp" is when it was modified, in Unix seconds.',
+        'The name stands in "X-File-Name" (percent-encoded) or in "name"; "X-File-Timestamp" is when it was modified, in Unix seconds. A raw body is checked against "Content-Digest" and "Repr-Digest" (sha-256).',
       security,
       requestBody: {
         ...body,
@@ -56,7 +63,7 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
           const { files, failed } = await shareForm(view, c.req.raw.body, type, options);
           return created(c, files, failed);
         }
-        return created(c, [await shareBody(view, c.req.raw.body, name, options)]);
+        return created(c, [await shareBody(view, c.req.raw.body, name, options, digestsIn(c))]);
       } catch (error) {
         return problemOf(c, error);
       }
@@ -75,13 +82,17 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
       if (!mayChange(c, undefined)) return conditionFailed(c);
       try {
         const name = c.req.param("name");
-        return created(c, [await shareBody(view, c.req.raw.body, name, shareOptions(c))]);
+        return created(c, [
+          await shareBody(view, c.req.raw.body, name, shareOptions(c), digestsIn(c)),
+        ]);
       } catch (error) {
         return problemOf(c, error);
       }
     },
   );
 }
+
+const digestsIn = (c: Context<Env>) => digestsOf((name) => c.req.header(name));
 
 /** Throws `NotPossible` where the body is not a whole file as it is. */
 function shareOptions(c: Context<Env>) {
