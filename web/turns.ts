@@ -6,6 +6,8 @@ const CHEAP_MS = 10;
 
 export class Turns {
   #before: Promise<void> = Promise.resolve();
+  /** Nothing more is made until then. */
+  #restUntilMs = 0;
 
   /** Resolves with what `work` returns, once it is its turn. Throws what `work` throws. */
   async take<T>(work: () => T | Promise<T>): Promise<T> {
@@ -13,13 +15,15 @@ export class Turns {
     const before = this.#before;
     this.#before = promise;
     await before;
+    const restMs = this.#restUntilMs - performance.now();
+    if (restMs > 0) await new Promise((go) => setTimeout(go, restMs));
     const startedMs = performance.now();
     try {
       return await work();
     } finally {
-      const tookMs = performance.now() - startedMs;
-      if (tookMs < CHEAP_MS) resolve();
-      else setTimeout(resolve, tookMs);
+      const endedMs = performance.now();
+      if (endedMs - startedMs >= CHEAP_MS) this.#restUntilMs = 2 * endedMs - startedMs;
+      resolve();
     }
   }
 }

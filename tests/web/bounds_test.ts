@@ -148,3 +148,32 @@ Deno.test("lists are made one at a time, in the order in which they are asked fo
   assert.equal(await third, 3);
   assert.deepEqual(log, ["first begins", "first ends", "second", "third"]);
 });
+
+Deno.test("after an expensive list the thread rests as long before the next, and nobody waits for that alone", async () => {
+  const { now } = performance;
+  let nowMs = 1_000;
+  performance.now = () => nowMs;
+  const { setTimeout: wait } = globalThis;
+  const rests: number[] = [];
+  globalThis.setTimeout = ((go: () => void, ms: number) => {
+    rests.push(ms);
+    nowMs += ms;
+    go();
+    return 0;
+  }) as unknown as typeof wait;
+  try {
+    const turns = new Turns();
+    await turns.take(() => void (nowMs += 400));
+    assert.deepEqual(rests, [], "who asked has its list");
+    await turns.take(() => void (nowMs += 5));
+    await turns.take(() => {});
+    assert.deepEqual(rests, [400], "a cheap one is not rested from");
+    await turns.take(() => void (nowMs += 100));
+    nowMs += 1_000;
+    await turns.take(() => {});
+    assert.deepEqual(rests, [400], "nor is one of long ago");
+  } finally {
+    performance.now = now;
+    globalThis.setTimeout = wait;
+  }
+});
