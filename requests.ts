@@ -47,18 +47,36 @@ export interface Verified {
   readonly unread: readonly { readonly file: FileRecord; readonly why: string }[];
 }
 
+/** What a person asked for cannot be done. The message says what happened and, where there is a cure, what to do. */
+export class RequestError extends Error {
+  override readonly name = "RequestError";
+  /** What to do, without what happened. */
+  readonly hint: string | undefined;
+  constructor(
+    readonly code: "not-found" | "not-possible",
+    /** What happened, without the hint. */
+    readonly what: string,
+    { hint, ...options }: ErrorOptions & { readonly hint?: string | undefined } = {},
+  ) {
+    super(hint === undefined ? what : `${what}; ${hint}`, options);
+    this.hint = hint;
+  }
+}
+
+const LIST_HINT = '"list" shows what is';
+
 export class Requests {
   #isVerifying = false;
 
   constructor(readonly peerId: string, readonly store: Store, readonly node: Node) {}
 
-  /** Files by whole id, unique beginning of an id, or name. Throws `Error` that says what to type. */
+  /** Files by whole id, unique beginning of an id, or name. Throws `RequestError` that says what to type. */
   find(text: string): Entry {
     const { catalogue } = this.node.peer.state;
     if (isFileId(text)) {
       const entry = catalogue.get(text);
       if (entry) return entry;
-      throw new Error(`No file with this id is known; "list" shows what is`);
+      throw unknownId();
     }
     const byName: Entry[] = [];
     const byPrefix: Entry[] = [];
@@ -68,11 +86,14 @@ export class Requests {
     }
     const matches = byName.length > 0 ? byName : byPrefix;
     if (matches.length === 1) return matches[0]!;
-    if (matches.length === 0) throw new Error(`No file "${text}" is known; "list" shows what is`);
+    if (matches.length === 0) {
+      throw new RequestError("not-found", `No file "${text}" is known`, { hint: LIST_HINT });
+    }
     const ids = matches.slice(0, 5).map(({ file }) =>
       `${file.fileId.slice(0, 12)} (${file.owner})`
     );
-    throw new Error(
+    throw new RequestError(
+      "not-possible",
       `${matches.length} files fit "${text}", give more of the id: ${ids.join(", ")}`,
     );
   }
@@ -86,14 +107,14 @@ export class Requests {
   async copyOut(fileId: string, destination: string): Promise<string> {
     const reader = this.store.reader(fileId);
     const name = this.node.peer.state.catalogue.get(fileId)?.file.name ?? fileId;
-    if (!reader) throw new Error("The file is not here any more");
+    if (!reader) throw new RequestError("not-found", "The file is not here any more");
     try {
       const info = await statOrNothing(destination);
       const path = info?.isDirectory
         ? `${destination.replace(/\/$/, "")}/${safeName(name)}`
         : destination;
       const target = await Deno.open(path, { write: true, createNew: true }).catch((cause) => {
-        throw new Error(notWritten(path, cause), { cause });
+        throw notWritten(path, cause);
       });
       try {
         const buffer = new Uint8Array(COPY_BYTES);
@@ -142,10 +163,11 @@ export class Requests {
    */
   delete(fileId: string): "everywhere" | "here" {
     const entry = this.node.peer.state.catalogue.get(fileId);
-    if (!entry) throw new Error(`No file with this id is known; "list" shows what is`);
+    if (!entry) throw unknownId();
     const isOurs = entry.file.owner === this.peerId;
     if (!isOurs && !entry.held) {
-      throw new Error(
+      throw new RequestError(
+        "not-possible",
         `The file is not here, and only its owner ${entry.file.owner} can delete it elsewhere`,
       );
     }
@@ -179,12 +201,13 @@ export class Requests {
       : deleted.filter(({ file }) => file.fileId.startsWith(text));
     if (fits.length === 1) return fits[0]!.file.fileId;
     if (fits.length === 0) {
-      throw new Error(
-        `No deleted file has the id or the name "${text}"; "restore" shows which there are`,
-      );
+      throw new RequestError("not-found", `No deleted file has the id or the name "${text}"`, {
+        hint: '"restore" shows which there are',
+      });
     }
     const ids = fits.slice(0, 5).map(({ file }) => file.fileId.slice(0, 12));
-    throw new Error(
+    throw new RequestError(
+      "not-possible",
       `${fits.length} deleted files fit "${text}", give more of the id: ${ids.join(", ")}`,
     );
   }
@@ -194,7 +217,9 @@ export class Requests {
    * aside, and fetched again where somebody else holds it. Throws `Error` when one runs already.
    */
   async verify(onProgress: (progress: VerifyProgress) => void): Promise<Verified> {
-    if (this.#isVerifying) throw new Error("Files are being verified already");
+    if (this.#isVerifying) {
+      throw new RequestError("not-possible", "Files are being verified already");
+    }
     this.#isVerifying = true;
     try {
       return await this.#verify(onProgress);
@@ -253,19 +278,20 @@ async function statOrNothing(path: string): Promise<Deno.FileInfo | undefined> {
     return await Deno.stat(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new Error(notWritten(path, error), { cause: error });
+    throw notWritten(path, error);
   }
 }
 
-function notWritten(path: string, cause: unknown): string {
-  if (cause instanceof Deno.errors.AlreadyExists) {
-    return `${path} exists already; give another destination`;
-  }
-  if (cause instanceof Deno.errors.NotFound) {
-    return `There is no folder for ${path}; make it, or give another destination`;
-  }
-  if (cause instanceof Deno.errors.PermissionDenied) {
-    return `${path} may not be written; give another destination`;
-  }
-  return `${path} cannot be written: ${cause instanceof Error ? cause.message : cause}`;
+const unknownId = () =>
+  new RequestError("not-found", "No file with this id is known", { hint: LIST_HINT });
+
+function notWritten(path: string, cause: unknown): RequestError {
+  const [what, hint] = cause instanceof Deno.errors.AlreadyExists
+    ? [`${path} exists already`, "give another destination"]
+    : cause instanceof Deno.errors.NotFound
+    ? [`There is no folder for ${path}`, "make it, or give another destination"]
+    : cause instanceof Deno.errors.PermissionDenied
+    ? [`${path} may not be written`, "give another destination"]
+    : [`${path} cannot be written: ${cause instanceof Error ? cause.message : cause}`];
+  return new RequestError("not-possible", what!, { hint, cause });
 }

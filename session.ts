@@ -79,6 +79,8 @@ export async function runPeer(config: RunConfig): Promise<number> {
     isPrivate: config.webRead === "private",
     legacyPage,
     metrics,
+    basePath: config.basePath,
+    trustedProxies: new Set(config.trustedProxy),
   });
   await face.begin();
 

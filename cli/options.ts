@@ -8,7 +8,9 @@ import { visible } from "../protocol/text.ts";
 import {
   addresses,
   hosts,
+  ips,
   oneOf,
+  path,
   type Raw,
   seconds,
   size,
@@ -145,6 +147,22 @@ export const OPTIONS = {
     defaultText: "this machine's names and addresses",
     fallback: [],
     parse: hosts,
+    repeatable: true,
+  },
+  basePath: {
+    name: "base-path",
+    argument: "<path>",
+    help: "path under which a reverse proxy passes requests on, such as /peer; see DEPLOY.md",
+    fallback: "",
+    parse: path,
+  },
+  trustedProxy: {
+    name: "trusted-proxy",
+    argument: "<address>",
+    help:
+      "a reverse proxy whose X-Forwarded-For is believed; see DEPLOY.md; may be given several times",
+    fallback: [],
+    parse: ips,
     repeatable: true,
   },
   webAuth: {

@@ -1,7 +1,7 @@
 // Values as people write them in options: sizes, seconds, addresses, words. Each reader throws a `UsageError` that says
 // what would do; who calls it names the place of the value.
 
-import type { Address } from "../protocol/address.ts";
+import { type Address, canonicalIp } from "../protocol/address.ts";
 
 /** Something on the command line, in the environment or in the config file cannot be used. Exit code 2. */
 export class UsageError extends Error {
@@ -105,6 +105,31 @@ export function hosts(raw: Raw): string[] {
       `must be a name such as files.example.org, no port and no path, got "${each}"`,
     );
   });
+}
+
+/** IP addresses in canonical form. Throws `UsageError`. */
+export function ips(raw: Raw): string[] {
+  return texts(raw).map((each) => {
+    const ip = canonicalIp(each.trim());
+    if (ip !== undefined) return ip;
+    throw new UsageError(`must be an IP address such as 10.0.0.7, got "${each}"`);
+  });
+}
+
+/** Top-level paths of the web pages: a base path that starts with one could not be told from them. */
+const OWN_PATHS = ["api", "browser", "lib"];
+
+/** A path of plain segments, without its final slash; `/` alone is the empty one. Throws `UsageError`. */
+export function path(raw: Raw): string {
+  const value = String(raw).replace(/\/$/, "");
+  if (value === "") return "";
+  const match = /^(?:\/[\w~-][\w.~-]*)+$/.test(value);
+  if (match && value.length <= 200 && !OWN_PATHS.includes(value.split("/")[1]!)) return value;
+  throw new UsageError(
+    `must be a path such as /peer, of letters, digits and "-._~", and not start with ${
+      OWN_PATHS.map((each) => `/${each}`).join(", ")
+    }, got "${raw}"`,
+  );
 }
 
 export const addresses = (raw: Raw): Address[] => texts(raw).map(addressOf);

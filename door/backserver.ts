@@ -72,8 +72,8 @@ export class BackServer {
     }
     const abort = new AbortController();
     const server = Deno.serve(
-      { transport: "unix", path, signal: abort.signal, onListen: () => {} },
-      (request, { completed }) => this.handle(request, completed),
+      { transport: "unix", path, signal: abort.signal, onListen: () => {}, onError: broken },
+      (request, { completed }) => this.#answer(request, completed),
     );
     this.#path = path;
     this.#abort = abort;
@@ -87,6 +87,15 @@ export class BackServer {
     server.finished.then(again, again);
   }
 
+  async #answer(request: Request, completed: Promise<void>): Promise<Response> {
+    try {
+      return await this.handle(request, completed);
+    } catch (error) {
+      console.error(error); // a mistake: the application answers its own errors
+      return broken();
+    }
+  }
+
   #openAgain(): void {
     if (this.#isClosed) return;
     try {
@@ -96,3 +105,9 @@ export class BackServer {
     }
   }
 }
+
+/**
+ * Stands in for the server's own handler, which would print a stack trace above the prompt: content that broke off while
+ * it was sent is noted by whoever read it, and the connection ends in any case.
+ */
+const broken = () => new Response(null, { status: 500 });

@@ -127,7 +127,8 @@ export class Front {
     this.#exchanges.delete(id);
     const done = () => this.#end(exchange);
     completed.then(done, done); // an answer that could not be written is over as well
-    return this.#handler!(request, { ip: exchange.ip });
+    const answer = this.#handler!(request, { ip: exchange.ip });
+    return request.method === "HEAD" ? unmeasured(answer) : answer;
   }
 
   #end(exchange: Exchange): void {
@@ -343,6 +344,18 @@ export class Front {
       // It has gone: nobody is there to be told.
     }
   }
+}
+
+/**
+ * The server claims a length of 0 for a response without a body, which for HEAD would be that of GET (RFC 9110, 8.6).
+ * An empty stream makes it claim none; a length that the handler gives stands.
+ */
+async function unmeasured(answering: Response | Promise<Response>): Promise<Response> {
+  const answer = await answering;
+  const isSilent = answer.body === null && !answer.headers.has("content-length");
+  if (!isSilent || answer.status === 204 || answer.status === 304) return answer;
+  const { status, headers } = answer;
+  return new Response(new Blob().stream(), { status, headers });
 }
 
 type RequestBody = ReturnType<typeof requestHead>["body"];

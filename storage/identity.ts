@@ -53,10 +53,8 @@ export async function loadWebToken(path: string): Promise<{ token: string; isNew
 }
 
 function damaged(path: string, what: string): StorageError {
-  return new StorageError(
-    "io",
-    `${path} is damaged; restore it from a backup, or remove it to ${what}`,
-  );
+  const hint = `restore it from a backup, or remove it to ${what}`;
+  return new StorageError("io", `${path} is damaged`, { hint });
 }
 
 /** Undefined for what is no JSON. */

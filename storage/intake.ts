@@ -32,7 +32,8 @@ export class FileIntake {
     if (this.sizeBytes + content.length > this.maxBytes) {
       throw new StorageError(
         "too-large",
-        `File is larger than ${this.maxBytes} bytes; --max-file-size allows more`,
+        `File is larger than ${this.maxBytes} bytes`,
+        { hint: "--max-file-size allows more" },
       );
     }
     try {

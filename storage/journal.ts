@@ -228,7 +228,9 @@ export class Journal {
       if (error instanceof Deno.errors.NotFound) return;
       throw error;
     }
-    throw new StorageError("not-writable", `${this.path} must be a plain file; remove it`);
+    throw new StorageError("not-writable", `${this.path} must be a plain file`, {
+      hint: "remove it",
+    });
   }
 
   #noteRemoval(record: JournalRecord): void {

@@ -62,7 +62,10 @@ export async function makeFolders(layout: Layout): Promise<void> {
   } catch (cause) {
     const error = asStorageError(cause, `Cannot use ${layout.dir} as storage`);
     if (error.code !== "io") throw error;
-    throw new StorageError("io", `${error.message}; choose another folder with --dir`, { cause });
+    throw new StorageError("io", error.what, {
+      cause,
+      hint: error.hint ?? "choose another folder with --dir",
+    });
   }
 }
 
@@ -86,7 +89,8 @@ function checkFolder(folder: string): void {
   if (Deno.lstatSync(folder).isDirectory) return;
   throw new StorageError(
     "not-writable",
-    `${folder} must be a folder, not a file or a link; remove it`,
+    `${folder} must be a folder, not a file or a link`,
+    { hint: "remove it" },
   );
 }
 
@@ -95,13 +99,17 @@ async function checkFiles(layout: Layout): Promise<void> {
   for (const path of [layout.lock, layout.journal, layout.history]) {
     const info = await lstatOrNothing(path);
     if (!info || info.isFile) continue;
-    throw new StorageError("not-writable", `${path} must be a plain file, not a link; remove it`);
+    throw new StorageError("not-writable", `${path} must be a plain file, not a link`, {
+      hint: "remove it",
+    });
   }
   const { metadata, lastGood, deleted, peers, unclaimed, key, webToken } = layout;
   for (const path of [metadata, lastGood, deleted, peers, unclaimed, key, webToken]) {
     const info = await lstatOrNothing(path);
     if (!info?.isDirectory) continue;
-    throw new StorageError("not-writable", `${path} must be a plain file, not a folder; remove it`);
+    throw new StorageError("not-writable", `${path} must be a plain file, not a folder`, {
+      hint: "remove it",
+    });
   }
 }
 
@@ -143,7 +151,8 @@ export async function lockStore(layout: Layout): Promise<Deno.FsFile> {
   file.close();
   throw new StorageError(
     "in-use",
-    `Another p2p-peer uses ${layout.dir}; stop it, or start this one with --dir and another folder`,
+    `Another p2p-peer uses ${layout.dir}`,
+    { hint: "stop it, or start this one with --dir and another folder" },
   );
 }
 

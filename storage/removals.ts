@@ -11,6 +11,14 @@ import { openHeld } from "./reader.ts";
 import type { HeldContent, Shelf, ShelvedFile } from "./shelf.ts";
 import { Trash, type TrashSize } from "./trash.ts";
 
+/** A deleted file that can be restored. */
+export interface Deleted {
+  readonly file: FileRecord;
+  readonly sizeBytes: number;
+  /** Unix milliseconds. */
+  readonly deletedMs: number;
+}
+
 export class Removals {
   readonly #trash: Trash;
   /** Removals under way, by id: who asks for what is in the trash waits for them. */
@@ -141,10 +149,21 @@ export class Removals {
   }
 
   /** What is in the trash and when it was deleted, Unix milliseconds; what cannot be read is left out. */
-  async list(): Promise<{ file: FileRecord; sizeBytes: number; deletedMs: number }[]> {
+  async list(): Promise<Deleted[]> {
     await Promise.allSettled(this.#removing.values());
-    const found = [];
-    for (const { fileId, sizeBytes, sinceMs } of this.#trash.list()) {
+    return await this.#read(this.#trash.list());
+  }
+
+  /** As `list`, for one page of it, what was deleted last first. Only the notes of that page are read. */
+  async page(start: number, limit: number): Promise<{ found: Deleted[]; total: number }> {
+    await Promise.allSettled(this.#removing.values());
+    const all = this.#trash.list().reverse();
+    return { found: await this.#read(all.slice(start, start + limit)), total: all.length };
+  }
+
+  async #read(trashed: ReturnType<Trash["list"]>): Promise<Deleted[]> {
+    const found: Deleted[] = [];
+    for (const { fileId, sizeBytes, sinceMs } of trashed) {
       const entry = await this.#trash.entry(fileId).catch((error) => {
         if (asStorageError(error, "").code !== "not-found") throw error;
         return undefined; // gone meanwhile, or its note is damaged

@@ -43,8 +43,13 @@ export class Space {
     throw new StorageError(
       "no-space",
       this.minFreeBytes === 0
-        ? `The disk is full at ${this.dir}; make room, or use --dir elsewhere`
-        : `Less than ${mib} MiB would be free at ${this.dir}; make room, or lower --min-free`,
+        ? `The disk is full at ${this.dir}`
+        : `Less than ${mib} MiB would be free at ${this.dir}`,
+      {
+        hint: this.minFreeBytes === 0
+          ? "make room, or use --dir elsewhere"
+          : "make room, or lower --min-free",
+      },
     );
   }
 }

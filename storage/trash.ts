@@ -122,7 +122,8 @@ export class Trash {
     }
     throw new StorageError(
       "not-found",
-      `${fileId} is not in the trash, where deleted files stay for 24 hours; the list of deleted files shows which there are`,
+      `${fileId} is not in the trash, where deleted files stay for 24 hours`,
+      { hint: "the list of deleted files shows which there are" },
     );
   }
 

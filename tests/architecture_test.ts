@@ -16,7 +16,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   transfers: ["moving", "protocol"],
   requests: ["node", "protocol", "storage"],
   service: ["moving", "node", "protocol", "requests", "storage"],
-  view: ["cli", "moving", "protocol", "service", "storage", "web"],
+  view: ["cli", "moving", "protocol", "requests", "service", "storage", "web"],
   face: ["cli", "protocol"],
   listening: ["cli", "protocol"],
   door: ["protocol"],

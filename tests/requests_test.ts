@@ -5,6 +5,7 @@ import type { Node } from "../node.ts";
 import { Requests } from "../requests.ts";
 import { StorageError } from "../storage/errors.ts";
 import type { Examined } from "../storage/reader.ts";
+import { safeName } from "../storage/names.ts";
 import type { Store } from "../storage/store.ts";
 
 /** A store whose files are as told: examined with an outcome, or with an error. */
@@ -42,7 +43,7 @@ Deno.test("a file that cannot be read just now is named, stays offered, and thos
     ["b", "Cannot read b: too many open files"],
   ]);
   assert.deepEqual(verified.damaged.map(({ file }) => file.fileId), ["c"]);
-  assert.deepEqual(dispatched, [{ kind: "lost", fileIds: ["c"] }]);
+  assert.deepEqual(dispatched, [{ kind: "lost", fileIds: ["c"], why: "damaged" }]);
 });
 
 Deno.test("a deletion that cannot be written down is refused, and nobody hears of it", () => {
@@ -98,4 +99,26 @@ Deno.test("a mistake of ours ends a verification, and the next one can begin", a
   const { requests } = requestsOver({ a: new TypeError("ours") });
   await assert.rejects(requests.verify(() => {}), /ours/);
   await assert.rejects(requests.verify(() => {}), /ours/, "not: being verified already");
+});
+
+Deno.test("a copy into a folder gets a name that any file system takes, under no other rule than the store's own", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/content`, "content");
+    const labels = ["con.txt", "..", "a:b?.txt", "\u202egpj.exe", "x".repeat(300), "metadata.json"];
+    for (const name of labels) {
+      const target = `${folder}/${crypto.randomUUID()}`;
+      await Deno.mkdir(target);
+      const file = await Deno.open(`${folder}/content`);
+      const store = { reader: () => ({ file, close: () => file.close() }) };
+      const state = { catalogue: { get: () => ({ file: { name } }) } };
+      const node = { peer: { state } };
+      const requests = new Requests("us", store as unknown as Store, node as unknown as Node);
+      const path = await requests.copyOut("id", target);
+      assert.equal(path, `${target}/${safeName(name)}`);
+      assert.deepEqual([...Deno.readDirSync(target)].map((each) => each.name), [safeName(name)]);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

@@ -1,5 +1,6 @@
 // What the store and the requests throw, for the web: their sentence, a hint, and a status.
 
+import { RequestError } from "../requests.ts";
 import { StorageError } from "../storage/errors.ts";
 import { NotPossible } from "../web/view.ts";
 
@@ -11,6 +12,7 @@ const STATUS_OF = {
   "not-writable": 503,
   "in-use": 503,
   io: 503,
+  "not-possible": 409,
 } as const;
 
 /** Throws `NotPossible` for what people can mend, and what is our mistake as it is. */
@@ -36,9 +38,10 @@ function notPossible(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof TypeError || error instanceof NotPossible) {
     return error;
   }
-  const status = error instanceof StorageError ? STATUS_OF[error.code] : 409;
-  const [text, hint] = error.message.split("; ", 2);
-  return new NotPossible(status, text!, hint ?? "GET /api/v1/status tells how it stands", {
+  const isKnown = error instanceof StorageError || error instanceof RequestError;
+  const { what, hint } = isKnown ? error : { what: error.message, hint: undefined };
+  const status = isKnown ? STATUS_OF[error.code] : 409;
+  return new NotPossible(status, what, hint ?? "GET /api/v1/status tells how it stands", {
     cause: error,
   });
 }

@@ -53,7 +53,14 @@ export function leftAlone({ node }: Service, record: PeerRecord) {
 }
 
 export function viewedFile({ options }: Service, { file, held, holders }: Entry): ViewedFile {
-  return { file, held, holders: held ? [options.peerId, ...holders] : [...holders] };
+  return {
+    file,
+    held,
+    // Listing looks at every file and shows few: the names are put together for those alone.
+    get holders() {
+      return held ? [options.peerId, ...holders] : [...holders];
+    },
+  };
 }
 
 export function viewedPeer(service: Service, record: PeerRecord): ViewedPeer {

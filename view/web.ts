@@ -28,14 +28,19 @@ export function webViewOf(
     hostNames,
     status: () => statusOf(service),
     peers,
-    files: () => [...catalogue.all()].map((entry) => viewedFile(service, entry)),
+    files: function* () {
+      for (const entry of catalogue.all()) yield viewedFile(service, entry);
+    },
     file,
-    deleted: async () =>
-      (await store.removals.list()).map(({ file, sizeBytes, deletedMs }) => ({
+    deleted: async (start, limit) => {
+      const { found, total } = await store.removals.page(start, limit);
+      const files = found.map(({ file, sizeBytes, deletedMs }) => ({
         file,
         sizeBytes,
         deletedAt: Math.round(deletedMs / 1000),
-      })),
+      }));
+      return { files, total };
+    },
     transfers,
     content: (fileId, client) => possible(() => contentOf(service, fileId, client)),
     share: (name, options) => possible(() => new Sharing(service, name, options)),

@@ -2,18 +2,19 @@
 // they load, and the text for Prometheus come into memory with the first request for them: most peers have no browser.
 
 import { type Context, Hono } from "hono";
-import { compress } from "hono/compress";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { createApi, document } from "./api/api.ts";
-import { crossSiteGuard, hostGuard, lengthOfHead, securityHeaders } from "./guard.ts";
+import { compressing, crossSiteGuard, hostGuard, lengthOfHead, securityHeaders } from "./guard.ts";
 import { createLegacyApi, legacyErrors, legacyStats } from "./legacy.ts";
 import { type Env, Login, loginGuard } from "./login.ts";
 import { Metrics } from "./metrics.ts";
 import { problem } from "./problem.ts";
+import { prefixOf, proxied, type ProxyOptions, routedPath } from "./proxy.ts";
 import { visible } from "../protocol/text.ts";
+import { Turns } from "./turns.ts";
 import type { View } from "./view.ts";
 
-export interface AppOptions {
+export interface AppOptions extends ProxyOptions {
   /** Unix milliseconds. */
   readonly now: () => number;
   /** Hears of mistakes of ours. */
@@ -37,36 +38,49 @@ const ASSETS = ["/style.css", "/icon.svg", "/browser/*", "/lib/*"];
 export function createApp(view: View, options: AppOptions): Hono<Env> {
   const { now, onError, legacyPage, metrics = new Metrics() } = options;
   const login = new Login({ ...options, cookie: `session_id_${view.status().port}` });
-  const app = new Hono<Env>();
+  const { basePath = "" } = options;
+  const app = new Hono<Env>({ getPath: routedPath(basePath) });
+  app.use(proxied(options));
   app.use(metrics.middleware(() => performance.now()));
   app.use(securityHeaders);
   app.use(lengthOfHead);
   // Text of our own only: content of files travels as it is, with its length, and events at once.
-  for (const path of [...PAGES, ...ASSETS, "/api/v1/files"]) app.use(path, compress());
+  for (const path of [...PAGES, ...ASSETS, "/api/v1/files"]) app.use(path, compressing);
   app.use("/api/*", legacyErrors);
   app.use(methodNotAllowed({ app, onMethodNotAllowed: notAllowed }));
   app.use(hostGuard(() => view.hostNames));
   app.use(crossSiteGuard);
+  if (basePath !== "") {
+    app.get(basePath, (c) => c.redirect(`${basePath}/${URL.parse(c.req.url)?.search ?? ""}`, 308));
+  }
   app.get("/healthz", (c) => c.json({ status: "ok" }));
   for (const path of ASSETS) {
     app.get(path, async (c, next) => (await import("./assets.ts")).serveAsset(c) ?? await next());
   }
-  const api = createApi(view, login);
+  const turns = new Turns();
+  const api = createApi(view, login, turns);
   app.route("/api/v1", api);
   const pages = () => import("./page/serve.tsx");
-  app.get("/api/docs", async (c) => (await pages()).serveDocs(c, await document(api)));
-  app.route("/api", createLegacyApi(view, login, () => now() / 1000));
+  app.get("/api/docs", async (c) => {
+    const { serveDocs } = await pages();
+    const described = await document(api, prefixOf(c));
+    return await turns.take(() => serveDocs(c, described));
+  });
+  app.route("/api", createLegacyApi(view, login, turns, () => now() / 1000));
   if (legacyPage !== undefined) {
     app.get("/legacy", (c) => c.html(legacyPage, 200, { "content-security-policy": LEGACY_CSP }));
   }
   const guard = loginGuard(login);
   for (const path of PAGES) {
-    app.get(path, async (c) => (await pages()).servePage(c, view, login, now() / 1000));
+    app.get(path, async (c) => {
+      const { servePage } = await pages();
+      return await turns.take(() => servePage(c, view, login, now() / 1000));
+    });
   }
-  app.get("/stats.json", guard, (c) => legacyStats(c, view));
+  app.get("/stats.json", guard, (c) => legacyStats(c, view, turns));
   app.get("/metrics", guard, async (c) => {
     const { serveMetrics } = await import("./exposition.ts");
-    return await serveMetrics(c, metrics, view);
+    return await turns.take(() => serveMetrics(c, metrics, view));
   });
   app.notFound((c) =>
     problem(

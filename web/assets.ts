@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import type { Context } from "hono";
 import type { Env } from "./login.ts";
+import { isKnown } from "./preconditions.ts";
 import icon from "./icon.svg" with { type: "text" };
 import base from "./style/base.css" with { type: "text" };
 import filesStyle from "./style/files.css" with { type: "text" };
@@ -96,7 +97,7 @@ const LIBRARIES: Readonly<Record<string, string>> = {
 
 /** The page's import map. It stands inline, so the content policy names it by its hash. */
 export const IMPORT_MAP = JSON.stringify({
-  imports: Object.fromEntries(Object.keys(LIBRARIES).map((name) => [name, `/lib/${name}.js`])),
+  imports: Object.fromEntries(Object.keys(LIBRARIES).map((name) => [name, `./lib/${name}.js`])),
 });
 
 /** `'sha256-…'` of the import map, for `script-src`. */
@@ -146,6 +147,7 @@ export function serveAsset(c: Context<Env>): Response | undefined {
   const asset = served.get(c.req.path);
   if (asset === undefined) return undefined;
   const { text, etag, headers } = asset;
-  const isSame = c.req.header("if-none-match")?.includes(etag);
-  return isSame ? c.body(null, 304, headers) : c.body(text, 200, headers);
+  return isKnown(c.req.header("if-none-match"), etag)
+    ? c.body(null, 304, headers)
+    : c.body(text, 200, headers);
 }

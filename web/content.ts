@@ -3,12 +3,16 @@
 
 import type { Context } from "hono";
 import { timestampSeconds } from "../protocol/fileid.ts";
+import type { FileRecord } from "../protocol/message.ts";
 import type { Env } from "./login.ts";
+import { isSameForRange, preconditionOf } from "./preconditions.ts";
 import { problem } from "./problem.ts";
-import type { View, ViewedContent } from "./view.ts";
+import { NotPossible, type View, type ViewedContent } from "./view.ts";
 
 /** Read and sent at once. */
 const CHUNK_BYTES = 256 * 1024;
+/** One range, with empty list elements around it (RFC 9110, 5.6.1 and 14.1.2). */
+const RANGE = /^bytes=[, \t]*(\d{0,300})[ \t]*-[ \t]*(\d{0,300})[, \t]*$/i;
 
 /** GET and HEAD of a file's content. */
 export function serveContent(c: Context<Env>, view: View, fileId: string): Response {
@@ -24,34 +28,20 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
   const { file, sizeBytes } = content;
   // The id names the content, so it never changes.
   const etag = `"${file.fileId}"`;
-  const toldSeconds = timestampSeconds(file.timestamp);
-  // A time that is still to come says nothing about when it was modified (RFC 9110, 8.8.2.1).
-  const modifiedSeconds = toldSeconds !== undefined && toldSeconds <= view.status().now
-    ? toldSeconds
-    : undefined;
-  const modified = modifiedSeconds === undefined
-    ? undefined
-    : new Date(Math.floor(modifiedSeconds) * 1000).toUTCString();
-  const digest = Uint8Array.fromHex(content.sha256).toBase64();
-  const headers: Record<string, string> = {
-    "content-type": "application/octet-stream",
-    "content-disposition": attachment(file.name),
-    "content-security-policy": "sandbox; default-src 'none'",
-    "accept-ranges": "bytes",
-    "cache-control": "private, no-cache",
-    "repr-digest": `sha-256=:${digest}:`,
-    etag,
-    ...(modified === undefined ? {} : { "last-modified": modified }),
-  };
+  const nowSeconds = view.status().now;
+  const modifiedSeconds = lastModified(file, nowSeconds);
+  const current = { etag, modifiedSeconds, nowSeconds };
+  /** What a 304 has too (RFC 9110, 15.4.5). */
+  const validators = { etag, "cache-control": "private, no-cache" };
   const refused = (status: 412 | 416, detail: string, hint: string) => {
     content.close();
     const range = status === 416 ? { "content-range": `bytes */${sizeBytes}` } : undefined;
     return problem(c, status, detail, hint, { etag, ...range });
   };
-  const precondition = preconditionOf(c, etag, modifiedSeconds);
+  const precondition = preconditionOf(c, current);
   if (precondition === 304) {
     content.close();
-    return c.body(null, 304, headers);
+    return c.body(null, 304, validators);
   }
   if (precondition === 412) {
     return refused(
@@ -61,10 +51,8 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
     );
   }
 
-  const ifRange = c.req.header("if-range");
-  // Ranges belong to GET alone (RFC 9110, 14.2). A date is as good as a tag: the content never changes.
-  const isRangeWanted = c.req.method === "GET" &&
-    (ifRange === undefined || ifRange === etag || ifRange === modified);
+  // Ranges belong to GET alone (RFC 9110, 14.2).
+  const isRangeWanted = c.req.method === "GET" && isSameForRange(c.req.header("if-range"), current);
   const range = isRangeWanted ? rangeOf(c.req.header("range"), sizeBytes) : undefined;
   if (range === "unsatisfiable") {
     return refused(
@@ -73,9 +61,24 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
       "Ask for a range within it, or without Range for all of it",
     );
   }
+  const digest = Uint8Array.fromHex(content.sha256).toBase64();
+  const headers: Record<string, string> = {
+    ...validators,
+    "content-type": "application/octet-stream",
+    "content-disposition": attachment(file.name),
+    "content-security-policy": "sandbox; default-src 'none'",
+    "accept-ranges": "bytes",
+    // Both are of the whole file, also where a part is sent; aria2 checks the older one only (RFC 3230).
+    "repr-digest": `sha-256=:${digest}:`,
+    digest: `SHA-256=${digest}`,
+    ...(modifiedSeconds !== undefined && {
+      "last-modified": new Date(modifiedSeconds * 1000).toUTCString(),
+    }),
+  };
   const { start, end } = range ?? { start: 0, end: sizeBytes };
   headers["content-length"] = String(end - start);
   if (range) headers["content-range"] = `bytes ${start}-${end - 1}/${sizeBytes}`;
+  else headers["content-digest"] = headers["repr-digest"]!; // what is sent is all of it
   const status = range ? 206 : 200;
   if (c.req.method === "HEAD") {
     content.close();
@@ -90,35 +93,14 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
   return c.body(streamOf(content, end - start), status, headers);
 }
 
-/** RFC 9110, 13.2.2, for content that never changes. */
-function preconditionOf(
-  c: Context,
-  etag: string,
-  modifiedSeconds: number | undefined,
-): 304 | 412 | undefined {
-  const tags = (header: string) =>
-    header.split(",").map((tag) => tag.trim()).map((tag) => ({
-      isWeak: tag.startsWith("W/"),
-      tag: tag.replace(/^W\//, ""),
-    }));
-  const since = (header: string | undefined) => Date.parse(header ?? "") / 1000;
-  const { ifMatch, ifNoneMatch, ifModified, ifUnmodified } = {
-    ifMatch: c.req.header("if-match"),
-    ifNoneMatch: c.req.header("if-none-match"),
-    ifModified: since(c.req.header("if-modified-since")),
-    ifUnmodified: since(c.req.header("if-unmodified-since")),
-  };
-  const whole = modifiedSeconds === undefined ? NaN : Math.floor(modifiedSeconds);
-  if (ifMatch !== undefined) {
-    const isOurs = tags(ifMatch).some(({ tag, isWeak }) =>
-      tag === "*" || (tag === etag && !isWeak)
-    );
-    if (!isOurs) return 412;
-  } else if (whole > ifUnmodified) return 412;
-  if (ifNoneMatch !== undefined) {
-    return tags(ifNoneMatch).some(({ tag }) => tag === "*" || tag === etag) ? 304 : undefined;
-  }
-  return whole <= ifModified ? 304 : undefined;
+/**
+ * Whole Unix seconds for `Last-Modified`; undefined where the owner told no date, or one that is still to come, which
+ * says nothing about when it was modified (RFC 9110, 8.8.2.1).
+ */
+function lastModified(file: FileRecord, nowSeconds: number): number | undefined {
+  const seconds = timestampSeconds(file.timestamp);
+  if (seconds === undefined || seconds > nowSeconds) return undefined;
+  return Math.floor(seconds);
 }
 
 /** `attachment` with a name that any client reads and none misreads (RFC 6266, RFC 8187). */
@@ -132,12 +114,15 @@ export function attachment(name: string): string {
   return `attachment; filename="${ascii}"; filename*=UTF-8''${encoded}`;
 }
 
-/** One range of `bytes`; undefined where the header is to be ignored (several ranges, other units). */
+/**
+ * One range of `bytes`; undefined where the header is to be ignored (several ranges, other units). Numbers of any size
+ * are numbers: some clients ask up to 2^63 - 1 (RFC 9110, 14.1.2).
+ */
 export function rangeOf(
   header: string | undefined,
   sizeBytes: number,
 ): { start: number; end: number } | "unsatisfiable" | undefined {
-  const match = /^bytes=\s*(\d{0,15})\s*-\s*(\d{0,15})\s*$/i.exec(header ?? "");
+  const match = RANGE.exec(header ?? "");
   if (!match || (match[1] === "" && match[2] === "")) return undefined;
   const first = match[1] === "" ? undefined : Number(match[1]);
   const last = match[2] === "" ? undefined : Number(match[2]);
@@ -159,7 +144,8 @@ function streamOf(content: ViewedContent, totalBytes: number): ReadableStream<Ui
       try {
         read = left === 0 ? 0 : content.readInto(buffer);
       } catch (error) {
-        content.close("It cannot be read");
+        // The connection breaks off: the receiver sees fewer bytes than it was promised.
+        content.close(error instanceof NotPossible ? error.message : "It cannot be read");
         throw error;
       }
       left -= read;

@@ -16,6 +16,8 @@ export function serveEvents(c: Context<Env>, view: View, mayRead: () => boolean)
   const headers = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
+    // nginx would otherwise hold events back until it has a buffer full of them.
+    "x-accel-buffering": "no",
   };
   if (c.req.method === "HEAD") return c.body(null, 200, headers); // nobody would ever end the stream
   const utf8 = new TextEncoder();

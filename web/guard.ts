@@ -4,7 +4,9 @@
 // request comes from; what says nothing is no browser.
 
 import type { MiddlewareHandler } from "hono";
+import { compress } from "hono/compress";
 import { canonicalIp } from "../protocol/address.ts";
+import type { Env } from "./login.ts";
 import { visible } from "../protocol/text.ts";
 import { problem } from "./problem.ts";
 
@@ -37,12 +39,13 @@ function hostName(host: string): string | undefined {
 const SAFE_METHODS = ["GET", "HEAD"];
 
 /** Refuses changes that a page of another origin asks for (Fetch Metadata, and Origin where there is none). */
-export const crossSiteGuard: MiddlewareHandler = async (c, next) => {
+export const crossSiteGuard: MiddlewareHandler<Env> = async (c, next) => {
   if (SAFE_METHODS.includes(c.req.method)) return await next();
   const site = c.req.header("sec-fetch-site");
   const origin = c.req.header("origin");
   const isOurs = site === undefined || site === "same-origin" || site === "none";
-  if (isOurs && (origin === undefined || isSameOrigin(origin, c.req.header("host")))) {
+  const isSame = () => isSameOrigin(origin!, c.req.header("host"), c.env.isProxy === true);
+  if (isOurs && (origin === undefined || isSame())) {
     return await next();
   }
   return problem(
@@ -53,10 +56,20 @@ export const crossSiteGuard: MiddlewareHandler = async (c, next) => {
   );
 };
 
-/** The scheme is left out: something that speaks TLS may stand before us. */
-function isSameOrigin(origin: string, host: string | undefined): boolean {
-  const match = /^https?:\/\/([^/]+)$/i.exec(origin);
-  return host !== undefined && match?.[1]?.toLowerCase() === host.toLowerCase();
+/** A host with an optional port, as in `Host`, with the scheme of an Origin in front. */
+const AUTHORITY = /^(?:(https?):\/\/)?(\[[0-9a-f:.]+\]|[^/:@\s]+)(?::(\d{1,5}))?$/i;
+
+/**
+ * Whether an Origin is the one that a Host header names. Schemes are not compared: a proxy may speak TLS for us. It
+ * may also have dropped the port (nginx's `Host $host`), so where there may be one a missing port matches any.
+ */
+function isSameOrigin(origin: string, host: string | undefined, isProxy: boolean): boolean {
+  const [, scheme, name, port] = AUTHORITY.exec(origin.toLowerCase()) ?? [];
+  const [, noScheme, ownName, ownPort] = AUTHORITY.exec(host?.toLowerCase() ?? "") ?? [];
+  if (scheme === undefined || noScheme !== undefined || name !== ownName) return false;
+  const standard = scheme === "https" ? "443" : "80"; // which browsers leave out
+  if (ownPort === undefined) return isProxy || port === undefined || port === standard;
+  return (port ?? standard) === ownPort;
 }
 
 /** The policy of a page whose scripts are files of ours, and besides only what is named, such as by its hash. */
@@ -74,17 +87,32 @@ export const securityHeaders: MiddlewareHandler = async (c, next) => {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
+    // No cache on the way may give what one person sees to another.
+    "cache-control": "private, no-cache",
   };
   for (const [name, value] of Object.entries(headers)) {
     if (!c.res.headers.has(name)) c.res.headers.set(name, value);
   }
 };
 
-/** HEAD says how long the answer to GET is (RFC 9110, 8.6); streams without end are not measured. */
+/**
+ * Gives the response to HEAD the length of the one to GET (RFC 9110, 8.6). A stream without end is not measured, and
+ * neither is what GET would compress: then no length is sent (the door sees to that).
+ */
 export const lengthOfHead: MiddlewareHandler = async (c, next) => {
   await next();
   const { headers, body } = c.res;
   if (c.req.method !== "HEAD" || !body || headers.has("content-length")) return;
+  if (headers.has("vary") && c.req.header("accept-encoding") !== undefined) return;
   const { byteLength } = await c.res.clone().arrayBuffer();
   c.res.headers.set("content-length", String(byteLength));
+};
+
+const compressed = compress();
+
+/** Compresses what GET returns, and lets HEAD say that it would. */
+export const compressing: MiddlewareHandler = async (c, next) => {
+  if (c.req.method !== "HEAD") return await compressed(c, next);
+  await next();
+  c.header("vary", "Accept-Encoding");
 };

@@ -8,8 +8,12 @@ import { asciiJson, type Json } from "../protocol/text.ts";
 import { smallJson } from "./body.ts";
 import { serveContent } from "./content.ts";
 import { type Env, type Login, loginRefused, OLD_COOKIE } from "./login.ts";
+import type { Turns } from "./turns.ts";
 import { checkWhole, decoded, shareBody } from "./upload.ts";
 import { NotPossible, type View, type ViewedFile } from "./view.ts";
+
+/** Maximum files in a list of an older page, which cannot ask for the rest. */
+const MAX_LISTED = 10_000;
 
 /** JSON that survives `replace(/'/g, '"')`. */
 function answer(c: Context, value: Json, status: 200 | 201 = 200): Response {
@@ -46,7 +50,12 @@ export const legacyErrors: MiddlewareHandler = async (c, next) => {
 };
 
 /** Routes under `/api`; `nowSeconds` is Unix time. */
-export function createLegacyApi(view: View, login: Login, nowSeconds: () => number): Hono<Env> {
+export function createLegacyApi(
+  view: View,
+  login: Login,
+  turns: Turns,
+  nowSeconds: () => number,
+): Hono<Env> {
   const api = new Hono<Env>();
   const guarded = async (c: Context<Env>, act: () => Response | Promise<Response>) => {
     const refusal = login.refusal(c);
@@ -78,8 +87,8 @@ export function createLegacyApi(view: View, login: Login, nowSeconds: () => numb
     login.leave(c);
     return answer(c, { message: "Logged out" });
   });
-  api.get("/session-status", (c) => answer(c, { loggedIn: login.isIn(c) }));
-  api.get("/list", (c) => reading(c, () => answer(c, view.files().map(listed))));
+  api.get("/session-status", (c) => answer(c, { loggedIn: login.hasLogin(c) }));
+  api.get("/list", (c) => reading(c, () => turns.take(() => answer(c, listedFiles(view)))));
   api.get("/peers", (c) =>
     reading(c, () =>
       answer(
@@ -122,17 +131,31 @@ export function createLegacyApi(view: View, login: Login, nowSeconds: () => numb
 }
 
 /** `/stats.json`. */
-export function legacyStats(c: Context, view: View): Response {
-  return answer(c, {
-    peerId: view.status().peerId,
-    peers: view.peers().map(({ peerId, host, port, lastSeen }) => ({
-      peerId,
-      host,
-      port,
-      last_seen: lastSeen,
-    })),
-    files: view.files().map(listed),
-  });
+export function legacyStats(c: Context, view: View, turns: Turns): Promise<Response> {
+  return turns.take(() =>
+    answer(c, {
+      peerId: view.status().peerId,
+      peers: view.peers().map(({ peerId, host, port, lastSeen }) => ({
+        peerId,
+        host,
+        port,
+        last_seen: lastSeen,
+      })),
+      files: listedFiles(view),
+    })
+  );
+}
+
+/** Older pages know no pages of a list: those that are here come first, and there is an end. */
+function listedFiles(view: View): Json[] {
+  const rows: Json[] = [];
+  for (const isHere of [true, false]) {
+    for (const file of view.files()) {
+      if (rows.length === MAX_LISTED) return rows;
+      if (file.held === isHere) rows.push(listed(file));
+    }
+  }
+  return rows;
 }
 
 function listed({ file, held, holders }: ViewedFile): Json {
@@ -145,8 +168,12 @@ function meant(view: View, header: string | undefined, isHere = false): ViewedFi
   const { peerId } = view.status();
   const rank = ({ file, held }: ViewedFile) => file.owner === peerId ? 2 : held ? 1 : 0;
   const age = ({ file }: ViewedFile) => timestampSeconds(file.timestamp) ?? 0;
-  const [first] = view.files().filter(({ file, held }) => file.name === name && (held || !isHere))
-    .toSorted((a, b) => rank(b) - rank(a) || age(b) - age(a));
-  if (first && rank(first) > 0) return first;
+  let first: ViewedFile | undefined;
+  for (const each of view.files()) {
+    if (each.file.name !== name || rank(each) === 0 || (isHere && !each.held)) continue;
+    if (!first || rank(each) > rank(first)) first = each;
+    else if (rank(each) === rank(first) && age(each) > age(first)) first = each;
+  }
+  if (first) return first;
   throw new NotPossible(404, "No file of this name is here", "Fetch it first, by its id");
 }

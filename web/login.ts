@@ -6,10 +6,11 @@
 
 import { timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
-import { getCookie, setCookie } from "hono/cookie";
+import { setCookie } from "hono/cookie";
 import { createHash } from "node:crypto";
 import { KeyedWindows } from "../protocol/budget.ts";
 import { problem } from "./problem.ts";
+import { isOverTls, prefixOf } from "./proxy.ts";
 
 /** Wrong tokens of one address in a minute. */
 const TRIES_PER_MINUTE = 5;
@@ -30,11 +31,19 @@ export interface LoginOptions {
   readonly now: () => number;
 }
 
+/** Every 401 names how to get in (RFC 9110, 15.5.2). */
+export const CHALLENGE = 'Bearer realm="p2p-peer"';
+
 export type LoginOutcome = "in" | "wrong" | "limited";
 
-/** What an app is called with: who asks. */
+/** What an app is called with: the client's address. The rest is filled in by `proxied` (proxy.ts). */
 export interface Env {
-  Bindings: { readonly ip: string };
+  Bindings: {
+    readonly ip: string;
+    readonly prefix?: string;
+    /** The connection comes from a named proxy, or from this machine: something may have passed it on. */
+    readonly isProxy?: boolean;
+  };
 }
 
 export class Login {
@@ -49,11 +58,16 @@ export class Login {
     return this.options.token === undefined;
   }
 
-  /** Logs in by token, and sets `cookie` to a new session. */
+  /**
+   * Logs in by token, and sets `cookie` to a new session. Browsers share cookies between all ports of a host (RFC
+   * 6265, 8.5): where `cookie` holds something that is not ours, our own name is used instead.
+   */
   enter(c: Context<Env>, token: string, cookie: string): LoginOutcome {
     const outcome = this.#check(c, token);
     if (outcome !== "in") return outcome;
-    this.leave(c);
+    const isForeign = cookiesOf(c, cookie).some((value) => !this.#isSession(value));
+    const name = isForeign ? this.options.cookie : cookie;
+    this.leave(c, name);
     const session = crypto.getRandomValues(new Uint8Array(32)).toBase64({
       alphabet: "base64url",
       omitPadding: true,
@@ -61,23 +75,38 @@ export class Login {
     const [oldest] = this.#sessions.keys();
     if (this.#sessions.size >= MAX_SESSIONS) this.#sessions.delete(oldest!);
     this.#sessions.set(digest(session), this.options.now());
-    setCookie(c, cookie, session, {
-      path: "/",
+    setCookie(c, name, session, {
+      path: `${prefixOf(c)}/`,
       httpOnly: true,
+      secure: isOverTls(c),
       sameSite: "Strict",
       maxAge: SESSION_SECONDS,
     });
     return "in";
   }
 
-  /** Forgets the sessions that the request has. */
-  leave(c: Context<Env>): void {
+  /**
+   * Ends the sessions that the request carries, and expires their cookies, except for `kept`, which is about to be
+   * set. Other programs' cookies stay.
+   */
+  leave(c: Context<Env>, kept?: string): void {
     for (const name of [this.options.cookie, OLD_COOKIE]) {
-      const session = getCookie(c, name);
-      if (session === undefined) continue;
-      this.#sessions.delete(digest(session));
-      setCookie(c, name, "", { path: "/", httpOnly: true, sameSite: "Strict", maxAge: 0 });
+      const ended = cookiesOf(c, name).filter((session) => this.#sessions.delete(digest(session)));
+      // Under a name that is ours alone, a session of an earlier run goes too.
+      if (name === kept) continue;
+      if (ended.length === 0 && (name === OLD_COOKIE || cookiesOf(c, name).length === 0)) continue;
+      setCookie(c, name, "", {
+        path: `${prefixOf(c)}/`,
+        httpOnly: true,
+        sameSite: "Strict",
+        maxAge: 0,
+      });
     }
+  }
+
+  /** Whether the request carries a session, or the token, also where nobody needs one. */
+  hasLogin(c: Context<Env>): boolean {
+    return this.#given(c) === "in";
   }
 
   /** Whether the request may change something. */
@@ -93,16 +122,17 @@ export class Login {
   }
 
   #entry(c: Context<Env>): LoginOutcome | "unknown" {
-    if (this.isOff) return "in";
-    const bearer = /^Bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "")?.[1];
-    if (bearer !== undefined) return this.#check(c, bearer);
-    return [this.options.cookie, OLD_COOKIE].some((name) => this.#isSession(getCookie(c, name)))
-      ? "in"
-      : "unknown";
+    return this.isOff ? "in" : this.#given(c);
   }
 
-  #isSession(session: string | undefined): boolean {
-    if (session === undefined) return false;
+  #given(c: Context<Env>): LoginOutcome | "unknown" {
+    const bearer = /^Bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "")?.[1];
+    if (bearer !== undefined) return this.#check(c, bearer);
+    const sessions = [this.options.cookie, OLD_COOKIE].flatMap((name) => cookiesOf(c, name));
+    return sessions.some((session) => this.#isSession(session)) ? "in" : "unknown";
+  }
+
+  #isSession(session: string): boolean {
     const key = digest(session);
     const usedMs = this.#sessions.get(key);
     if (usedMs === undefined) return false;
@@ -126,6 +156,14 @@ function isSame(a: string, b: string): boolean {
   return timingSafeEqual(x!, y!);
 }
 
+/** All values of a cookie: a browser sends several of one name where their paths differ. */
+function cookiesOf(c: Context, name: string): string[] {
+  return (c.req.header("cookie") ?? "").split(";").flatMap((pair) => {
+    const [key, value] = pair.trim().split("=", 2);
+    return key === name && value !== undefined ? [value] : [];
+  });
+}
+
 const digest = (session: string) => createHash("sha256").update(session).digest("hex");
 
 function needed(c: Context, entry: "wrong" | "unknown"): Response {
@@ -137,7 +175,7 @@ function needed(c: Context, entry: "wrong" | "unknown"): Response {
     401,
     entry === "wrong" ? "This token is not the right one" : "This needs a login",
     `Open the link that "login" shows at the prompt, or send its token as "Authorization: Bearer"; ${option}`,
-    { "www-authenticate": 'Bearer realm="p2p-peer"' },
+    { "www-authenticate": CHALLENGE },
   );
 }
 

@@ -36,6 +36,15 @@ export function problem(
   return c.body(body, status, { "content-type": "application/problem+json", ...headers });
 }
 
+/** A condition of a change (If-Match, If-None-Match) does not hold, so nothing was changed. */
+export const conditionFailed = (c: Context): Response =>
+  problem(
+    c,
+    412,
+    "What If-Match or If-None-Match asks for is not so, and nothing was changed",
+    "Look what is there with GET, or send the request without them",
+  );
+
 /** What cannot be done as an answer; other errors are thrown on. */
 export function problemOf(c: Context, error: unknown): Response {
   if (error instanceof NotPossible) return problem(c, error.status, error.message, error.hint);

@@ -2,6 +2,7 @@
 // size; what breaks off leaves nothing behind.
 
 import type { Busboy as Form, BusboyFileStream } from "@fastify/busboy";
+import { createHash } from "node:crypto";
 import { isCleanName, visible } from "../protocol/text.ts";
 import { MAX_NAME_CHARS } from "../protocol/limits.ts";
 import { NotPossible, type ShareOptions, type Upload, type View, type ViewedFile } from "./view.ts";
@@ -41,19 +42,40 @@ export function checkWhole(header: (name: string) => string | undefined): void {
   }
 }
 
-/** Shares the body of a request under a name. Throws `NotPossible`. */
+/**
+ * The SHA-256 hashes, in base64, that a client gives for its body (RFC 9530): of the content, and of what it represents,
+ * which are the same where nothing is coded. Other algorithms are left alone.
+ */
+export function digestsOf(header: (name: string) => string | undefined): readonly string[] {
+  return ["content-digest", "repr-digest"].flatMap((name) =>
+    /(?:^|,)[ \t]*sha-256=:([\w+/]{43}=):/.exec(header(name) ?? "")?.[1] ?? []
+  );
+}
+
+/** Shares the body of a request under a name, if it has the digests that were promised. Throws `NotPossible`. */
 export async function shareBody(
   view: View,
   body: ReadableStream<Uint8Array> | null,
   name: string,
   options: ShareOptions,
+  digests: readonly string[] = [],
 ): Promise<ViewedFile> {
   const upload = view.share(labelOf(name), options);
+  const hash = digests.length > 0 ? createHash("sha256") : undefined;
   let read = 0;
   try {
     for await (const piece of pieces(body, upload.cancelled)) {
       read += piece.length;
       upload.write(piece);
+      hash?.update(piece);
+    }
+    const digest = hash?.digest("base64");
+    if (digests.some((promised) => promised !== digest)) {
+      throw new NotPossible(
+        400,
+        "The content is not what its digest promises",
+        "Send the file again; it changed on its way, or while it was read",
+      );
     }
   } catch (error) {
     throw aborted(upload, error);

@@ -139,9 +139,14 @@ export interface View {
   readonly hostNames: ReadonlySet<string>;
   status(): ViewedStatus;
   peers(): ViewedPeer[];
-  files(): ViewedFile[];
+  /** Made one by one as they are read; to be read at once, for they may change. */
+  files(): Iterable<ViewedFile>;
   file(fileId: string): ViewedFile | undefined;
-  deleted(): Promise<ViewedDeleted[]>;
+  /** One page, what was deleted last first, and how many there are. What cannot be read is left out. */
+  deleted(
+    start: number,
+    limit: number,
+  ): Promise<{ readonly files: readonly ViewedDeleted[]; readonly total: number }>;
   transfers(): ViewedTransfer[];
   /** Undefined when the file is not here. `client` is told as its receiver. Throws `NotPossible`. */
   content(fileId: string, client: string): ViewedContent | undefined;

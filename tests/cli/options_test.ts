@@ -157,6 +157,38 @@ Deno.test("a name for browsers is a name: no port, no path, no two in one", () =
   }
 });
 
+Deno.test("a base path is a plain path, without its final slash, and none of the page's own", () => {
+  const path = OPTIONS.basePath.parse;
+  assert.deepEqual(["/peer", "/lab/peer-7/", "/", "/~me/p.2p"].map(path), [
+    "/peer",
+    "/lab/peer-7",
+    "",
+    "/~me/p.2p",
+  ]);
+  const bad = [
+    "peer",
+    "//peer",
+    "/a//b",
+    "/..",
+    "/a b",
+    "/a;b",
+    "/é",
+    "/api",
+    "/api/x",
+    "/lib",
+    "/browser/",
+  ];
+  for (const text of bad) assert.throws(() => path(text), /must be a path such as \/peer/, text);
+});
+
+Deno.test("a trusted proxy is an address, in any spelling of it", () => {
+  const ips = OPTIONS.trustedProxy.parse;
+  assert.deepEqual(ips("10.0.0.7, ::ffff:10.0.0.8,::1"), ["10.0.0.7", "10.0.0.8", "::1"]);
+  for (const bad of ["proxy.example", "10.0.0.0/8", "10.0.0.7:80"]) {
+    assert.throws(() => ips(bad), /must be an IP address such as 10\.0\.0\.7/, bad);
+  }
+});
+
 Deno.test("auto-fetch takes a number or all", () => {
   assert.equal(OPTIONS.autoFetch.parse("all"), Infinity);
   assert.equal(OPTIONS.autoFetch.parse("ALL"), Infinity);

@@ -70,6 +70,24 @@ const request = (line: string, ...fields: string[]) =>
   [line, "Host: 127.0.0.1", ...fields].join("\r\n") + "\r\n\r\n";
 const get = (path: string, ...fields: string[]) => request(`GET ${path} HTTP/1.1`, ...fields);
 
+Deno.test("HEAD claims the length that the application gives, and no other", async () => {
+  const answer = (status: number, headers = {}) => () => new Response(null, { status, headers });
+  await using scene = await Scene.open({}, {
+    "/events": answer(200, { "content-type": "text/event-stream" }),
+    "/file": answer(200, { "content-length": "77" }),
+    "/empty": answer(200, { "content-length": "0" }),
+    "/same": answer(304),
+    "/none": answer(204),
+  });
+  const table = [["/events"], ["/file", "77"], ["/empty", "0"], ["/same"], ["/none"]] as const;
+  for (const [path, length] of table) {
+    const text = await scene.say(request(`HEAD ${path} HTTP/1.1`, "Connection: close"));
+    assert.match(text, /^HTTP\/1\.1 \d{3} /);
+    assert.equal(/^content-length: (\d+)\r$/im.exec(text)?.[1], length, text);
+    assert.ok(text.endsWith("\r\n\r\n"), "and no content follows");
+  }
+});
+
 Deno.test("the application hears from which address a request comes", async () => {
   await using scene = await Scene.open();
   for (const from of ["127.0.0.1", "127.0.0.9"]) {

@@ -223,7 +223,15 @@ export class Program implements AsyncDisposable {
   }
 
   async files(): Promise<FileRow[]> {
-    return (await this.api<{ files: FileRow[] }>("files")).files;
+    const all: FileRow[] = [];
+    for (let start: number | null = 0; start !== null;) {
+      const page: { files: FileRow[]; next: number | null } = await this.api(
+        `files?limit=10000&start=${start}`,
+      );
+      all.push(...page.files);
+      start = page.next;
+    }
+    return all;
   }
 
   /** Content as the HTTP API gives it. */

@@ -326,3 +326,28 @@ Deno.test("the trash gives its room when room is needed", async () => {
     }
   });
 });
+
+Deno.test("a page of deleted files reads the notes of that page alone, what was deleted last first", async () => {
+  await withWorld(async (world) => {
+    const names = ["a.txt", "b.txt", "c.txt", "d.txt", "e.txt"];
+    for (const name of names) {
+      const { file } = await world.keep(name, recordOf(name, { name }));
+      await world.store.trash(file.fileId, "deleted");
+    }
+    const { readTextFile } = Deno;
+    let read = 0;
+    Deno.readTextFile = (...args) => (read++, readTextFile(...args));
+    try {
+      for (
+        const [start, shown] of [[0, ["e", "d"]], [2, ["c", "b"]], [4, ["a"]], [9, []]] as const
+      ) {
+        read = 0;
+        const { found, total } = await world.store.removals.page(start, 2);
+        assert.deepEqual(found.map(({ file }) => file.name), shown.map((name) => `${name}.txt`));
+        assert.deepEqual([total, read], [names.length, shown.length]);
+      }
+    } finally {
+      Deno.readTextFile = readTextFile;
+    }
+  });
+});

@@ -309,7 +309,9 @@ Deno.test(
         if (path.endsWith("/events")) continue; // below
         const { head, body } = await ask(program, { path, headers });
         answers.push(`${path}\n${head}\n${body}`);
-        for (const [, link] of body.matchAll(/(?:href|src)="(\/[^"]*)"/g)) found.add(link!);
+        for (const [, link] of body.matchAll(/(?:href|src)="(\.{0,2}\/[^"]*)"/g)) {
+          found.add(new URL(link!, `http://127.0.0.1${path}`).pathname);
+        }
       }
     }
     ok(found.size > PAGES.length + described.length + GUESSED.length, "no page links to another");

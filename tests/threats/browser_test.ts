@@ -110,7 +110,7 @@ function assertInert(
     for (const [key, value] of attributes) {
       ok(!/^(?:on|style$|srcdoc$)/.test(key) && !key.includes("kezqu"), `${path}: ${shown}`);
       if (["href", "src", "action", "formaction"].includes(key)) {
-        ok(/^(?:\/(?!\/)|#|\?|https?:\/\/127\.0\.0\.1)/.test(value), `${path}: ${shown}`);
+        ok(/^(?:\.{0,2}\/(?!\/)|#|\?|https?:\/\/127\.0\.0\.1)/.test(value), `${path}: ${shown}`);
       }
     }
     ok(!DRAWN.test(name) || /^\/?script$/.test(name), `${path}: ${shown}`);

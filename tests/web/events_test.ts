@@ -10,6 +10,7 @@ async function open(app: ReturnType<typeof appOver>, headers: Record<string, str
   assert.equal(response.status, 200);
   assert.match(response.headers.get("content-type")!, /^text\/event-stream/);
   assert.equal(response.headers.get("cache-control"), "no-store");
+  assert.equal(response.headers.get("x-accel-buffering"), "no", "nginx passes events on at once");
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   return {

@@ -8,6 +8,7 @@ import {
   type ShareOptions,
   type Upload,
   type View,
+  type ViewedDeleted,
   type ViewedEvent,
   type ViewedFile,
   type ViewedPeer,
@@ -18,8 +19,14 @@ import {
 
 /** Unix seconds of every request. */
 export const NOW = 1_750_000_000;
-/** A Host that the guard takes. */
+/** A Host that the guard accepts. */
 export const BASE = "http://127.0.0.1:8116";
+
+/** The URL of a path, sent as written; one that starts with a dot is a link of the page, resolved as browsers do. */
+function urlOf(path: string): string {
+  if (path.startsWith("http")) return path;
+  return path.startsWith(".") ? new URL(path, `${BASE}/`).href : BASE + path;
+}
 
 export function fileOf(over: Partial<FileRecord> = {}): FileRecord {
   const name = over.name ?? "a.txt";
@@ -158,6 +165,7 @@ export interface Parts {
   readonly transfers?: ViewedTransfer[];
   readonly hostNames?: readonly string[];
   readonly content?: (fileId: string) => FakeContent | undefined;
+  readonly deleted?: ViewedDeleted[];
   /** What who watches missed, and is told at once. */
   readonly missed?: readonly ViewedEvent[];
   /** Refuses whatever is to be changed. */
@@ -238,8 +246,11 @@ export function appOver(parts: Parts = {}): Made {
     peers: () => parts.peers ?? [],
     files: () => [...parts.files ?? []],
     file: find,
-    deleted: () =>
-      Promise.resolve([{ file: fileOf({ name: "gone.txt" }), sizeBytes: 7, deletedAt: NOW - 60 }]),
+    deleted: (start, limit) => {
+      const all = parts.deleted ??
+        [{ file: fileOf({ name: "gone.txt" }), sizeBytes: 7, deletedAt: NOW - 60 }];
+      return Promise.resolve({ files: all.slice(start, start + limit), total: all.length });
+    },
     transfers: () => parts.transfers ?? [],
     hostNames: new Set(parts.hostNames ?? []),
     content: (fileId) => {
@@ -286,7 +297,7 @@ export function appOver(parts: Parts = {}): Made {
     ...parts.options,
   });
   const request = async (path: string, init?: RequestInit, ip = "127.0.0.1") =>
-    await app.request(path.startsWith("http") ? path : BASE + path, init, { ip });
+    await app.request(urlOf(path), init, { ip });
   return { app, request, ...made };
 }
 

@@ -148,6 +148,15 @@ Deno.test("every answer forbids sniffing, framing, foreign use and inline code",
   assert.equal(broken.errors.length, 1);
 });
 
+Deno.test("HEAD gives no length where GET would be compressed", async () => {
+  const headers = { "accept-encoding": "gzip" };
+  for (const path of ["/", "/style.css"]) {
+    const head = await appOver().request(path, { method: "HEAD", headers });
+    assert.equal(head.headers.get("content-length"), null, path);
+    assert.equal(head.headers.get("vary"), "Accept-Encoding", path);
+  }
+});
+
 Deno.test("HEAD says how long the answer to GET is", async () => {
   const app = appWithFile(new Uint8Array(3));
   for (const path of ["/", "/healthz", "/api/v1/files", "/api/v1/status", "/api/list", app.path]) {

@@ -47,6 +47,16 @@ Deno.test("with --web-auth off any username logs in; what is no login is refused
   }
 });
 
+Deno.test("with --web-auth off a login is still seen until it is ended", async () => {
+  const made = appOver({ options: { token: undefined } });
+  const status = async (cookie: string) =>
+    await (await made.request("/api/session-status", { headers: { cookie } })).json();
+  const cookie = cookieOf(await login(made, "anybody"));
+  assert.deepEqual(await status(cookie), { loggedIn: true });
+  await made.request("/api/login", { method: "DELETE", headers: { cookie } });
+  assert.deepEqual(await status(cookie), { loggedIn: false });
+});
+
 Deno.test("lists survive that apostrophes are turned into quotes", async () => {
   const name = `it's "quoted" <b>\\'`;
   const made = appOver({

@@ -95,6 +95,51 @@ Deno.test("a login ends the session that the browser had, and a logout ends its 
   assert.equal(await isIn(fresh), false);
 });
 
+Deno.test("cookies of other programs on this host stay, and ours is found among them", async () => {
+  const app = made();
+  const foreign = "session_id=somebody-elses";
+  const ask = (method: string, path: string, cookie: string, body?: string) =>
+    app.request(path, { method, headers: { cookie }, ...(body && { body }) });
+  const username = JSON.stringify({ username: TOKEN });
+  for (
+    const [method, path, body] of [
+      ["POST", "/api/v1/session", JSON.stringify({ token: TOKEN })],
+      ["DELETE", "/api/v1/session"],
+      ["POST", "/api/login", username],
+      ["DELETE", "/api/login"],
+    ]
+  ) {
+    const response = await ask(method!, path!, foreign, body);
+    assert.ok(response.ok);
+    const set = response.headers.getSetCookie();
+    assert.ok(
+      set.every((cookie) => !cookie.startsWith("session_id=")),
+      `${method} ${path}: ${set}`,
+    );
+  }
+  // Where nobody else has one, the old page's cookie has its old name, and is expired when its session ends.
+  const ours = cookieOf(await ask("POST", "/api/login", "", username));
+  assert.match(ours, /^session_id=[\w-]{43}$/);
+  const isIn = async (cookie: string) =>
+    (await (await app.request("/api/v1/session", { headers: { cookie } })).json()).logged_in;
+  assert.equal(
+    await isIn(`${foreign}; ${ours}`),
+    true,
+    "a browser sends both where their paths differ",
+  );
+  const left = await ask("DELETE", "/api/login", `${foreign}; ${ours}`);
+  assert.match(left.headers.getSetCookie().join(), /^session_id=; Max-Age=0;/);
+  assert.equal(await isIn(ours), false);
+});
+
+Deno.test("a login sets one cookie, also where it replaces a session", async () => {
+  const app = made();
+  const cookie = cookieOf(await enter(app));
+  const [set, ...more] = (await enter(app, TOKEN, "127.0.0.1", { cookie })).headers.getSetCookie();
+  assert.match(set!, /^session_id_8115=[\w-]{43};/);
+  assert.deepEqual(more, []);
+});
+
 Deno.test("a session that was not used for a month is over", async () => {
   const clock = { now: NOW * 1000 };
   const app = appOver({ files: [held()], clock });

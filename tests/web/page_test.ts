@@ -24,7 +24,7 @@ const tagsOf = (html: string) => [...html.matchAll(/<(\/?[a-z][a-z0-9]*)/gi)].ma
 
 Deno.test("the page is at / and at /stats, and its style beside it", async () => {
   assert.equal(await page(), await page({}, "/stats"));
-  assert.match(await page(), /<link rel="stylesheet" href="\/style\.css"\/>/);
+  assert.match(await page(), /<link rel="stylesheet" href="\.\/style\.css"\/>/);
   const style = await appOver().request("/style.css");
   assert.match(style.headers.get("content-type") ?? "", /^text\/css/);
   assert.ok((await style.text()).includes("{"));
@@ -78,7 +78,7 @@ Deno.test("only files that are here are linked, by their id", async () => {
     ],
   });
   const links = [...html.matchAll(/<a href="([^"]*)"/g)].map(([, href]) => href);
-  assert.deepEqual(links, [`/api/v1/files/${here.fileId}/content`]);
+  assert.deepEqual(links, [`./api/v1/files/${here.fileId}/content`]);
 });
 
 Deno.test("names with markup are text: the page has the tags that it has without them", async () => {
@@ -148,7 +148,7 @@ Deno.test("no inline script or style, and nothing from elsewhere, stands in the 
   assert.ok(policy.includes(`'sha256-${hash}'`), "and which the policy names by its hash");
   const rest = html.replace(tag, "");
   for (const [, src] of rest.matchAll(/<script[^>]*\ssrc="([^"]*)"/g)) {
-    assert.match(src!, /^\/browser\/\w+\.js$/);
+    assert.match(src!, /^\.\/browser\/\w+\.js$/);
   }
   assert.ok(!/<style|\sstyle=|\son\w+=|javascript:|https?:\/\//i.test(rest));
 });
@@ -157,9 +157,9 @@ Deno.test("whatever the page and its modules ask for is there, and is asked for 
   const { request } = appOver();
   const html = await (await request("/")).text();
   const { imports } = JSON.parse(/<script type="importmap">([^]*?)<\/script>/.exec(html)![1]!);
-  const asked = [...html.matchAll(/\s(?:src|href)="(\/[^"]*\.(?:js|css|svg))"/g)].map(([, path]) =>
-    path!
-  );
+  const asked = [...html.matchAll(/\s(?:src|href)="(\.\/[^"]*\.(?:js|css|svg))"/g)].map((
+    [, path],
+  ) => path!);
   asked.push(...Object.values<string>(imports));
   assert.ok(asked.length > 20);
   for (const path of new Set(asked)) {
@@ -173,7 +173,7 @@ Deno.test("whatever the page and its modules ask for is there, and is asked for 
     if (!path.endsWith(".js")) continue;
     for (const [, name] of text.matchAll(/^import [^"']*?["']([^"']+)["'];$/gm)) {
       const reached = name!.startsWith(".")
-        ? new URL(name!, `http://x${path}`).pathname
+        ? `.${new URL(name!, new URL(path, "http://x/")).pathname}`
         : imports[name!];
       assert.ok(asked.includes(reached), `${path} imports ${name}`);
     }
@@ -287,7 +287,7 @@ Deno.test("where reading is private, the page lets in who has the link, and show
   const response = await request("/");
   const html = await response.text();
   assert.equal(response.status, 401);
-  assert.match(html, /<script type="module" src="\/browser\/locked\.js">/);
+  assert.match(html, /<script type="module" src="\.\/browser\/locked\.js">/);
   assert.ok(!/a\.txt|us\b.*8115/.test(html));
   assert.match(textOf(html), /login/);
   assert.equal((await request("/browser/locked.js")).status, 200);

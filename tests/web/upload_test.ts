@@ -1,6 +1,7 @@
 // Sharing through the API: raw bodies, forms and curl -T, and what breaks off.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { decoded, labelOf } from "../../web/upload.ts";
 import { NotPossible } from "../../web/view.ts";
 import { appOver, BEARER, type Made, type Parts } from "./fixture.ts";
@@ -263,4 +264,33 @@ Deno.test("a name in UTF-8 as it stands is read as that, and another stays as it
   assert.equal(decoded("\xfc.txt"), "\xfc.txt", "Latin-1 is no UTF-8");
   assert.equal(decoded("%C3%BC.txt"), "ü.txt");
   assert.equal(decoded("100%"), "100%");
+});
+
+Deno.test("a body is shared only if it has the digests that were promised (RFC 9530)", async () => {
+  const hashOf = (text: string) => createHash("sha256").update(text).digest("base64");
+  const [right, wrong] = [hashOf("content"), hashOf("other")];
+  const table: [Record<string, string>, number][] = [
+    [{ "content-digest": `sha-256=:${right}:` }, 201],
+    [{ "repr-digest": `sha-512=:AAAA:, sha-256=:${right}:` }, 201],
+    [{ "content-digest": `sha-256=:${wrong}:` }, 400],
+    [{ "repr-digest": `sha-256=:${wrong}:` }, 400],
+    [{ "content-digest": `sha-256=:${right}:`, "repr-digest": `sha-256=:${wrong}:` }, 400],
+    [{ "content-digest": "sha-512=:AAAA:" }, 201],
+    [{ "content-digest": "unixsum=:AAAA:, x" }, 201],
+  ];
+  for (const [headers, status] of table) {
+    for (
+      const [method, path] of [["POST", "/api/v1/files?name=a"], [
+        "PUT",
+        "/api/v1/files/by-name/a",
+      ]] as const
+    ) {
+      const made = app();
+      const answer = await send(made, method, path, "content", headers);
+      assert.equal(answer.status, status, JSON.stringify(headers));
+      const [upload] = made.uploads;
+      if (status === 201) assert.equal(upload!.state, "shared");
+      else assert.match(upload!.state, /^aborted: The content is not what its digest promises$/);
+    }
+  }
 });

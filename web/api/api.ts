@@ -4,6 +4,8 @@
 import { Hono } from "hono";
 import { generateSpecs } from "hono-openapi";
 import { type Env, type Login, loginGuard } from "../login.ts";
+import { prefixOf } from "../proxy.ts";
+import type { Turns } from "../turns.ts";
 import type { View } from "../view.ts";
 import { fileRoutes } from "./files.ts";
 import { readRoutes } from "./reading.ts";
@@ -12,28 +14,36 @@ import { shareRoutes } from "./sharing.ts";
 import { transferRoutes } from "./transfers.ts";
 
 /** Routes under `/api/v1`. */
-export function createApi(view: View, login: Login): Hono<Env> {
+export function createApi(view: View, login: Login, turns: Turns): Hono<Env> {
   const api = new Hono<Env>();
   sessionRoutes(api, login);
   api.use(loginGuard(login));
   readRoutes(api, view, login);
-  fileRoutes(api, view);
+  fileRoutes(api, view, turns);
   shareRoutes(api, view);
   transferRoutes(api, view);
-  api.get("/openapi.json", async (c) => c.json(await document(api)));
+  api.get("/openapi.json", async (c) => c.json(await document(api, prefixOf(c))));
   return api;
 }
 
-/** The description of the API (OpenAPI 3.1). */
-export async function document(api: Hono<Env>) {
-  const described = await generateSpecs(api, {
+/** The description of the API (OpenAPI 3.1), as seen under a path prefix. */
+export async function document(api: Hono<Env>, prefix: string) {
+  let described = descriptions.get(api);
+  if (!described) descriptions.set(api, described = describe(api));
+  return { ...await described, servers: [{ url: `${prefix}/api/v1` }], openapi: "3.1.0" };
+}
+
+/** Made once: it takes tens of milliseconds, and anybody may ask for it. */
+const descriptions = new WeakMap<Hono<Env>, ReturnType<typeof describe>>();
+
+function describe(api: Hono<Env>) {
+  return generateSpecs(api, {
     documentation: {
       info: {
         title: "p2p-peer",
         version: "1",
         description: "One peer of the lab's file sharing network: what it knows, holds and moves.",
       },
-      servers: [{ url: "/api/v1" }],
       components: {
         securitySchemes: {
           bearer: { type: "http", scheme: "bearer" },
@@ -42,5 +52,4 @@ export async function document(api: Hono<Env>) {
       },
     },
   });
-  return { ...described, openapi: "3.1.0" };
 }

@@ -5,7 +5,9 @@ import { describeRoute } from "hono-openapi";
 import { asciiJson } from "../../protocol/text.ts";
 import { serveContent } from "../content.ts";
 import type { Env } from "../login.ts";
-import { problem, problemOf } from "../problem.ts";
+import { mayChange } from "../preconditions.ts";
+import { conditionFailed, problem, problemOf } from "../problem.ts";
+import type { Turns } from "../turns.ts";
 import type { View, ViewedFile } from "../view.ts";
 import { CHANGE, check, fileParam, json, problems, READ, security } from "./describe.ts";
 import { fileJson, pageOf } from "./listing.ts";
@@ -16,13 +18,14 @@ const fileText = (file: ViewedFile) => asciiJson({ file: fileJson(file) });
 const JSON_TYPE = { "content-type": "application/json" };
 
 /** `/files`, but for sharing new ones. */
-export function fileRoutes(api: Hono<Env>, view: View): void {
+export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
   const unknown = (c: Context<Env>) =>
     problem(c, 404, "No file with this id is known", "GET /api/v1/files lists them");
   api.get(
     "/files",
     describeRoute({
       summary: "Files that are known, here or elsewhere",
+      description: 'Read on with "start" until "next" is null.',
       responses: { 200: json("One page", shapes.FilesShape), ...problems(400, ...READ) },
     }),
     check(
@@ -30,27 +33,44 @@ export function fileRoutes(api: Hono<Env>, view: View): void {
       shapes.FilesQuery,
       `"limit" and "start" must be whole numbers, "limit" from 1 to ${shapes.MAX_LIMIT}; "where" is here, elsewhere, mine or risk; "sort" is name, size, owner, time or holders, with - before it for the other way round`,
     ),
-    (c) => {
-      const page = pageOf(view.files(), c.req.valid("query"), view.status().peerId);
-      return c.body(asciiJson({ ...page, files: page.files.map(fileJson) }), 200, JSON_TYPE);
+    async (c) => {
+      const text = await turns.take(() => {
+        const page = pageOf(view.files(), c.req.valid("query"), view.status().peerId);
+        return asciiJson({ ...page, files: page.files.map(fileJson) });
+      });
+      return c.body(text, 200, JSON_TYPE);
     },
   );
   api.get(
     "/files/deleted",
     describeRoute({
-      summary: "Deleted files that can be restored",
-      responses: { 200: json("All of them", shapes.DeletedShape), ...problems(...READ) },
+      summary: "Deleted files that can be restored, the last one first",
+      description: 'Read on with "start" until "next" is null.',
+      responses: { 200: json("One page", shapes.DeletedShape), ...problems(400, ...READ) },
     }),
-    async (c) =>
-      c.json({
-        files: (await view.deleted()).map(({ file, sizeBytes, deletedAt }) => ({
+    check(
+      "query",
+      shapes.DeletedQuery,
+      `"limit" and "start" must be whole numbers, "limit" from 1 to ${shapes.MAX_DELETED_LIMIT}`,
+    ),
+    async (c) => {
+      const query = c.req.valid("query");
+      const start = Number(query.start ?? 0);
+      const limit = Number(query.limit ?? shapes.DEFAULT_DELETED_LIMIT);
+      const { files, total } = await turns.take(() => view.deleted(start, limit));
+      const next = start + limit;
+      return c.json({
+        files: files.map(({ file, sizeBytes, deletedAt }) => ({
           file_name: file.name,
           file_id: file.fileId,
           file_owner: file.owner,
           size_bytes: sizeBytes,
           deleted_at: deletedAt,
         })),
-      }),
+        total,
+        next: next < total ? next : null,
+      });
+    },
   );
   api.get(
     "/files/:id",
@@ -71,13 +91,15 @@ export function fileRoutes(api: Hono<Env>, view: View): void {
       security,
       responses: {
         200: json("Where it is deleted", shapes.RemovedShape),
-        ...problems(404, 409, ...CHANGE),
+        ...problems(404, 409, 412, ...CHANGE),
       },
     }),
     fileParam,
     (c) => {
+      const { id } = c.req.valid("param");
+      if (view.file(id) && !mayChange(c, `"${id}"`)) return conditionFailed(c);
       try {
-        return c.json({ where: view.remove(c.req.valid("param").id) });
+        return c.json({ where: view.remove(id) });
       } catch (error) {
         return problemOf(c, error);
       }

@@ -6,7 +6,8 @@ import { fileFields } from "../../protocol/message.ts";
 import type { Json } from "../../protocol/text.ts";
 import { nameKey } from "../browser/filelist.js";
 import { isAtRisk } from "../browser/safety.js";
-import type { FilesQuery } from "./schemas.ts";
+import { DEFAULT_LIMIT, type FilesQuery } from "./schemas.ts";
+import { type Order, selection } from "./selection.ts";
 import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../view.ts";
 
 /** A shorter word is no beginning of an id: one of sixteen files would have it. */
@@ -16,27 +17,27 @@ export type Query = v.InferOutput<typeof FilesQuery>;
 
 /** One page of the files that fit the query. */
 export function pageOf(
-  files: readonly ViewedFile[],
+  files: Iterable<ViewedFile>,
   query: Query,
   owner: string,
 ): { files: readonly ViewedFile[]; total: number; next: number | null } {
-  const found = sorted(files.filter(filterOf(query, owner)), query.sort);
   const from = Number(query.start ?? 0);
-  const until = query.limit === undefined
-    ? found.length
-    : Math.min(found.length, from + Number(query.limit));
+  const limit = Number(query.limit ?? DEFAULT_LIMIT);
+  const page = selection(files, filterOf(query, owner), { from, limit }, orderOf(query.sort));
+  const next = from + page.items.length;
   return {
-    files: found.slice(from, until),
-    total: found.length,
-    next: until < found.length ? until : null,
+    files: page.items,
+    total: page.total,
+    next: page.items.length > 0 && next < page.total ? next : null,
   };
 }
 
 function filterOf({ q, where }: Query, owner: string): (file: ViewedFile) => boolean {
   const words = (q ?? "").toLowerCase().split(/\s+/).filter((word) => word !== "");
-  const isThere = ({ file, held, holders }: ViewedFile) => {
+  const isThere = (viewed: ViewedFile) => {
+    const { file, held } = viewed;
     if (where === undefined) return true;
-    if (where === "risk") return isAtRisk({ has_copy: held, peers_with_file: holders });
+    if (where === "risk") return isAtRisk({ has_copy: held, peers_with_file: viewed.holders });
     return where === "mine" ? file.owner === owner : held === (where === "here");
   };
   return (viewed) => {
@@ -50,14 +51,9 @@ function filterOf({ q, where }: Query, owner: string): (file: ViewedFile) => boo
   };
 }
 
-function sorted(files: ViewedFile[], sort: Query["sort"]): ViewedFile[] {
-  if (sort === undefined) return files;
-  const sign = sort.startsWith("-") ? -1 : 1;
-  const keyOf = KEYS[sort.replace(/^-/, "")]!;
-  // Each key is made once: of 200,000 files, comparing would make millions.
-  const keyed = files.map((file) => ({ file, key: keyOf(file) }));
-  keyed.sort((a, b) => sign * compare(a.key, b.key));
-  return keyed.map(({ file }) => file);
+function orderOf(sort: Query["sort"]): Order<ViewedFile> | undefined {
+  if (sort === undefined) return undefined;
+  return { keyOf: KEYS[sort.replace(/^-/, "")]!, sign: sort.startsWith("-") ? -1 : 1 };
 }
 
 const KEYS: Readonly<Record<string, (file: ViewedFile) => string | number>> = {
@@ -67,11 +63,6 @@ const KEYS: Readonly<Record<string, (file: ViewedFile) => string | number>> = {
   time: ({ file }) => timestampSeconds(file.timestamp) ?? 0,
   holders: ({ holders }) => holders.length,
 };
-
-function compare(a: string | number, b: string | number): number {
-  if (typeof a === "number") return a - Number(b);
-  return a < b ? -1 : a > b ? 1 : 0;
-}
 
 const bytesOf = ({ file }: ViewedFile) => file.sizeBytes ?? file.size * 1024 ** 2;
 

@@ -2,8 +2,13 @@
 
 import * as v from "valibot";
 
-/** Most files in one answer when a limit is asked for. */
+/** Maximum files in one response: about 3 MB of JSON. */
 export const MAX_LIMIT = 10_000;
+/** Files in one response when the request gives no limit. */
+export const DEFAULT_LIMIT = 1_000;
+/** The same for deleted files; each costs reading a note from the disk. */
+export const MAX_DELETED_LIMIT = 1_000;
+export const DEFAULT_DELETED_LIMIT = 200;
 
 const Count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const FileId = v.pipe(
@@ -55,6 +60,8 @@ export const DeletedShape = v.object({
     size_bytes: Count,
     deleted_at: v.pipe(v.number(), v.description("Unix seconds")),
   })),
+  total: v.pipe(Count, v.description("deleted files, on all pages")),
+  next: v.pipe(v.nullable(Count), v.description('"start" of the next page')),
 });
 
 export const PeerShape = v.object({
@@ -134,12 +141,15 @@ export const RemovedShape = v.object({ where: v.picklist(["everywhere", "here"])
 export const FetchingShape = v.object({ fetching: FileId });
 
 /** A whole number as it stands in a query. */
-const whole = (min: number, max: number) =>
+const whole = (min: number, max: number, description: string) =>
   v.pipe(
     v.string(),
     v.regex(/^\d{1,16}$/),
     v.check((text) => Number(text) >= min && Number(text) <= max, "out of range"),
+    v.description(description),
   );
+
+const Start = whole(0, Number.MAX_SAFE_INTEGER, '"next" of the page before');
 
 const SORTS = ["name", "size", "owner", "time", "holders"] as const;
 
@@ -156,8 +166,15 @@ export const FilesQuery = v.object({
   sort: v.optional(
     v.picklist([...SORTS, ...SORTS.map((key) => `-${key}` as const)]),
   ),
-  limit: v.optional(whole(1, MAX_LIMIT)),
-  start: v.optional(whole(0, Number.MAX_SAFE_INTEGER)),
+  limit: v.optional(whole(1, MAX_LIMIT, `1 to ${MAX_LIMIT}; ${DEFAULT_LIMIT} if left out`)),
+  start: v.optional(Start),
+});
+
+export const DeletedQuery = v.object({
+  limit: v.optional(
+    whole(1, MAX_DELETED_LIMIT, `1 to ${MAX_DELETED_LIMIT}; ${DEFAULT_DELETED_LIMIT} if left out`),
+  ),
+  start: v.optional(Start),
 });
 
 export const FetchQuery = v.object({ wait: v.optional(v.picklist(["true", "false"])) });

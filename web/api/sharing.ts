@@ -4,8 +4,17 @@ import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
 import { asciiJson } from "../../protocol/text.ts";
 import type { Env } from "../login.ts";
-import { problemOf } from "../problem.ts";
-import { checkWhole, decoded, shareBody, type SharedForm, shareForm } from "../upload.ts";
+import { mayChange } from "../preconditions.ts";
+import { conditionFailed, problemOf } from "../problem.ts";
+import { prefixOf } from "../proxy.ts";
+import {
+  checkWhole,
+  decoded,
+  digestsOf,
+  shareBody,
+  type SharedForm,
+  shareForm,
+} from "../upload.ts";
 import type { View, ViewedFile } from "../view.ts";
 import { CHANGE, check, json, problems, security } from "./describe.ts";
 import { fileJson } from "./listing.ts";
@@ -19,14 +28,14 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
   } as const;
   const responses = {
     201: json("Shared", SharedShape),
-    ...problems(409, 413, 415, 501, 503, 507, ...CHANGE),
+    ...problems(409, 412, 413, 415, 501, 503, 507, ...CHANGE),
   };
   api.post(
     "/files",
     describeRoute({
       summary: "Share a file: a raw body with a name, or a form with files",
       description:
-        'The name stands in "X-File-Name" (percent-encoded) or in "name"; "X-File-Timestamp" is when it was modified, in Unix seconds.',
+        'The name stands in "X-File-Name" (percent-encoded) or in "name"; "X-File-Timestamp" is when it was modified, in Unix seconds. A raw body is checked against "Content-Digest" and "Repr-Digest" (sha-256).',
       security,
       requestBody: {
         ...body,
@@ -54,7 +63,7 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
           const { files, failed } = await shareForm(view, c.req.raw.body, type, options);
           return created(c, files, failed);
         }
-        return created(c, [await shareBody(view, c.req.raw.body, name, options)]);
+        return created(c, [await shareBody(view, c.req.raw.body, name, options, digestsIn(c))]);
       } catch (error) {
         return problemOf(c, error);
       }
@@ -69,15 +78,21 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
       responses,
     }),
     async (c) => {
+      // Nothing can be read at this address, whatever is shared under the name.
+      if (!mayChange(c, undefined)) return conditionFailed(c);
       try {
         const name = c.req.param("name");
-        return created(c, [await shareBody(view, c.req.raw.body, name, shareOptions(c))]);
+        return created(c, [
+          await shareBody(view, c.req.raw.body, name, shareOptions(c), digestsIn(c)),
+        ]);
       } catch (error) {
         return problemOf(c, error);
       }
     },
   );
 }
+
+const digestsIn = (c: Context<Env>) => digestsOf((name) => c.req.header(name));
 
 /** Throws `NotPossible` where the body is not a whole file as it is. */
 function shareOptions(c: Context<Env>) {
@@ -103,6 +118,6 @@ function created(
   }));
   return c.body(asciiJson({ files: files.map(fileJson), failed: failures }), 201, {
     "content-type": "application/json",
-    location: `/api/v1/files/${files[0]!.file.fileId}`,
+    location: `${prefixOf(c)}/api/v1/files/${files[0]!.file.fileId}`,
   });
 }

@@ -1,7 +1,7 @@
 // @ts-check
 // What can be done with a file or a transfer, from wherever: a row, its details, the keyboard. Each says how it went.
 
-import { ask, askJson, wordsOf } from "./api.js";
+import { ask, askJson, urlOf, wordsOf } from "./api.js";
 import { h } from "./dom.js";
 import { live } from "./live.js";
 import { say } from "./notices.js";
@@ -11,11 +11,11 @@ import { visible } from "./words.js";
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
 
 /** @param {string} fileId */
-export const contentPath = (fileId) => `/api/v1/files/${fileId}/content`;
+export const contentPath = (fileId) => urlOf(`/api/v1/files/${fileId}/content`);
 
 /** The link of a file's content, as another machine can use it. @param {string} fileId */
 export function linkOf(fileId) {
-  const link = new URL(contentPath(fileId), location.href);
+  const link = new URL(contentPath(fileId));
   const host = live.status?.host ?? "";
   // On this machine the page may be open under a name that leads nowhere elsewhere.
   if (isHere(link.hostname) && host !== "" && !isHere(host)) {

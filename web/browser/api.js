@@ -1,11 +1,17 @@
 // @ts-check
 // Questions to the peer's API. What goes wrong is an Error whose message is a sentence for people, with the cure.
 
+/** Where the peer's pages start: the folder above the one that holds this module. A proxy may serve them under a prefix. */
+const ROOT = new URL("..", import.meta.url);
+
+/** The full URL of one of the peer's paths, such as `/api/v1/status`. @param {string} path */
+export const urlOf = (path) => new URL(`.${path}`, ROOT).href;
+
 /** @param {string} path @param {RequestInit} [init] @returns {Promise<Response>} Throws an Error in words. */
 export async function ask(path, init = {}) {
   let response;
   try {
-    response = await fetch(path, init);
+    response = await fetch(urlOf(path), init);
   } catch (cause) {
     throw new Error("The peer does not answer. Try again when it is back", { cause });
   }

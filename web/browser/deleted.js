@@ -15,14 +15,16 @@ let trashFiles = 0;
 
 async function drawDeleted() {
   const list = byId("deleted");
-  let files;
+  let files, total;
   try {
-    ({ files } = /** @type {{ files: DeletedRow[] }} */ (await askJson("/api/v1/files/deleted")));
+    ({ files, total } = /** @type {{ files: DeletedRow[], total: number }} */ (
+      await askJson("/api/v1/files/deleted?limit=1000")
+    ));
   } catch {
     return; // the head says that the peer is away
   }
   if (place.where !== "deleted") return;
-  setText(byId("file-count"), plural(files.length, "file"));
+  setText(byId("file-count"), plural(total, "file"));
   put(
     list,
     files.length === 0

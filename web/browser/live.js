@@ -4,7 +4,7 @@
 // Always holds: after "reset" everything is read anew, also when that failed at first; what came while the lists were on
 // their way is taken after them; nothing that is remembered here grows without bound.
 
-import { askJson } from "./api.js";
+import { askJson, urlOf } from "./api.js";
 import { FileList } from "./filelist.js";
 import { Rates, speedOf } from "./rates.js";
 
@@ -205,7 +205,7 @@ let heardMs = 0;
 
 function connect() {
   events?.close();
-  const source = events = new EventSource("/api/v1/events");
+  const source = events = new EventSource(urlOf("/api/v1/events"));
   const hear = () => {
     heardMs = performance.now();
     setGone(false);

@@ -11,7 +11,10 @@ async function enter() {
   const token = /^#token=([\w-]+)$/.exec(location.hash)?.[1];
   if (token === undefined) return;
   history.replaceState(null, "", location.pathname);
-  const answer = await fetch("/api/v1/session", { method: "POST", body: JSON.stringify({ token }) })
+  const answer = await fetch("./api/v1/session", {
+    method: "POST",
+    body: JSON.stringify({ token }),
+  })
     .catch(() => undefined);
   if (answer?.ok) return location.reload();
   const { detail = "The peer does not answer", hint = "" } =

@@ -1,7 +1,7 @@
 // @ts-check
 // Sharing: files dropped anywhere or picked, one after the other, each with how far it is, and how it ended.
 
-import { problemText } from "./api.js";
+import { problemText, urlOf } from "./api.js";
 import { byId, h, keepFocus, put, setText } from "./dom.js";
 import { say } from "./notices.js";
 import { go } from "./place.js";
@@ -121,7 +121,7 @@ const button = (words, onclick) => h("button", { type: "button", class: "quiet",
 /** Resolves with what went wrong, in words. @param {XMLHttpRequest} request @param {File} file @returns {Promise<string | undefined>} */
 function send(request, file) {
   return new Promise((done) => {
-    request.open("POST", "/api/v1/files");
+    request.open("POST", urlOf("/api/v1/files"));
     request.setRequestHeader("X-File-Name", encodeURIComponent(file.name));
     request.setRequestHeader("X-File-Timestamp", String(Math.floor(file.lastModified / 1000)));
     request.setRequestHeader("Content-Type", "application/octet-stream");

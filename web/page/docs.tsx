@@ -34,14 +34,13 @@ export function DocsPage({ document: { paths, servers } }: Props) {
     }))
   );
   return (
-    <Layout title="API · p2p-peer" bodyClass="text">
+    <Layout title="API · p2p-peer" bodyClass="text" root="..">
       <header>
         <h1>API</h1>
         <p>
           For scripts:{" "}
-          <a href="/api/v1/openapi.json">OpenAPI document</a>. Reading is open; what changes
-          something needs the token, as <code>Authorization: Bearer TOKEN</code>. Share a file with
-          {" "}
+          <a href="./v1/openapi.json">OpenAPI document</a>. Reading is open; what changes something
+          needs the token, as <code>Authorization: Bearer TOKEN</code>. Share a file with{" "}
           <code>curl -H "Authorization: Bearer TOKEN" -T FILE {base}/files/by-name/</code>
         </p>
       </header>

@@ -55,7 +55,7 @@ export function Files({ view, query, now }: Props) {
       <h2 id="files-title">
         Files <span id="file-count" class="quiet">{numberText(page.total)}</span>
       </h2>
-      <form id="find" role="search" method="get" action="/">
+      <form id="find" role="search" method="get" action="./">
         <input type="hidden" name="sort" value={query.sort ?? "-time"} />
         <input type="hidden" name="where" value={where} />
         <label class="search">
@@ -138,8 +138,8 @@ export function Files({ view, query, now }: Props) {
         {(page.next !== null || start > 0) && (
           <noscript>
             <p class="pages">
-              {start > 0 && <a href={`/?${other}`}>First files</a>}{" "}
-              {page.next !== null && <a href={`/?${withStart(other, page.next)}`}>More files</a>}
+              {start > 0 && <a href={`./?${other}`}>First files</a>}{" "}
+              {page.next !== null && <a href={`./?${withStart(other, page.next)}`}>More files</a>}
             </p>
           </noscript>
         )}

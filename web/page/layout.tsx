@@ -11,10 +11,12 @@ interface Frame {
   readonly bodyClass?: string;
   /** Without script it is asked for anew so often. */
   readonly refreshSeconds?: number;
+  /** From the page's own path to where the peer's paths start, without a final slash. */
+  readonly root?: "." | "..";
 }
 
 export function Layout(
-  { title, module, bodyClass, refreshSeconds, children }: PropsWithChildren<Frame>,
+  { title, module, bodyClass, refreshSeconds, root = ".", children }: PropsWithChildren<Frame>,
 ) {
   return html`<!doctype html>${(
     <html lang="en">
@@ -28,17 +30,17 @@ export function Layout(
             <meta http-equiv="refresh" content={String(refreshSeconds)} />
           </noscript>
         )}
-        <script src="/browser/theme.js"></script>
-        <link rel="stylesheet" href="/style.css" />
-        <link rel="icon" href="/icon.svg" type="image/svg+xml" />
+        <script src={`${root}/browser/theme.js`}></script>
+        <link rel="stylesheet" href={`${root}/style.css`} />
+        <link rel="icon" href={`${root}/icon.svg`} type="image/svg+xml" />
         {module === "page" && (
           <>
-            <link rel="stylesheet" href="/lib/uplot.css" />
+            <link rel="stylesheet" href={`${root}/lib/uplot.css`} />
             <script type="importmap">{raw(IMPORT_MAP)}</script>
-            {PRELOADED.map((path) => <link rel="modulepreload" href={path} />)}
+            {PRELOADED.map((path) => <link rel="modulepreload" href={root + path} />)}
           </>
         )}
-        {module && <script type="module" src={`/browser/${module}.js`}></script>}
+        {module && <script type="module" src={`${root}/browser/${module}.js`}></script>}
       </head>
       <body class={bodyClass} data-tab="files">{children}</body>
     </html>

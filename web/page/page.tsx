@@ -95,7 +95,7 @@ function Head({ view }: Pick<Props, "view">) {
     <header class="bar">
       <a class="skip" id="skip" href="#file-scroll">Skip to the files</a>
       <h1>
-        <img src="/icon.svg" alt="" width="20" height="20" />{" "}
+        <img src="./icon.svg" alt="" width="20" height="20" />{" "}
         <bdi>{visible(status.peerId, 60)}</bdi>
       </h1>
       <p class="state">

@@ -16,7 +16,7 @@ export function FileRow({ viewed, now }: { readonly viewed: ViewedFile; readonly
   const safe = { has_copy: held, peers_with_file: holders };
   const bytes = file.sizeBytes ?? Math.round(file.size * 1024 ** 2);
   const seconds = timestampSeconds(file.timestamp);
-  const content = `/api/v1/files/${file.fileId}/content`;
+  const content = `./api/v1/files/${file.fileId}/content`;
   return (
     <tr class="row" data-id={file.fileId}>
       <td class="file">

@@ -5,7 +5,7 @@ import * as v from "valibot";
 import { FilesQuery } from "../api/schemas.ts";
 import { IMPORT_MAP_HASH } from "../assets.ts";
 import { contentPolicy } from "../guard.ts";
-import type { Env, Login } from "../login.ts";
+import { CHALLENGE, type Env, type Login } from "../login.ts";
 import type { View } from "../view.ts";
 import { DocsPage } from "./docs.tsx";
 import { LockedPage } from "./locked.tsx";
@@ -16,7 +16,9 @@ const POLICY = { "content-security-policy": contentPolicy(IMPORT_MAP_HASH) };
 
 /** The page, or what stands in its place until a login; `now` is Unix time. */
 export function servePage(c: Context<Env>, view: View, login: Login, now: number) {
-  if (login.options.isPrivate && !login.isIn(c)) return c.html(<LockedPage />, 401);
+  if (login.options.isPrivate && !login.isIn(c)) {
+    return c.html(<LockedPage />, 401, { "www-authenticate": CHALLENGE });
+  }
   return c.html(<StatusPage view={view} query={queryOf(c)} now={now} />, 200, POLICY);
 }
 
