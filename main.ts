@@ -11,6 +11,7 @@ async function main(args: readonly string[]): Promise<number> {
     return await carryOut(parseArguments(args, {
       env: (name) => Deno.env.get(name),
       readFile: (path) => Deno.readTextFileSync(path),
+      hostname: () => Deno.hostname(),
     }));
   } catch (error) {
     if (error instanceof UsageError) {

@@ -27,7 +27,8 @@ import { visible } from "./protocol/text.ts";
 import type { NodeEvent } from "./protocol/effects.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { readText } from "./storage/atomic.ts";
-import { loadWebToken } from "./storage/identity.ts";
+import { loadNodeKey, loadWebToken } from "./storage/identity.ts";
+import { layoutOf, makeFolders } from "./storage/layout.ts";
 import { commandsOf } from "./view/prompt.ts";
 import { createApp } from "./web/app.ts";
 import { Metrics } from "./web/metrics.ts";
@@ -39,7 +40,8 @@ const EXIT_STORAGE = 7;
 const COMMAND_MS = 300;
 
 /** Runs a peer until it is told to stop; resolves with the exit code. Throws what keeps it from starting. */
-export async function runPeer(config: RunConfig): Promise<number> {
+export async function runPeer(given: RunConfig): Promise<number> {
+  const config = given.isNamed ? given : { ...given, peerId: await ownName(given) };
   const face = new Face(config.logLevel);
   const host = await hostToTell(config.host, config.bootstraps);
   const listenHost = listenHostFor(host, config.listenHost);
@@ -137,6 +139,18 @@ export async function runPeer(config: RunConfig): Promise<number> {
   return isSaved ? code : EXIT_STORAGE;
 }
 
+/** Letters of the key behind the machine's name, so that two peers that nobody named have different names. */
+const NAME_LETTERS = 4;
+
+/** The peer id where nobody gave one: the machine's name and some letters of this store's key. */
+async function ownName({ peerId, storageDir }: RunConfig): Promise<string> {
+  const layout = layoutOf(storageDir);
+  await makeFolders(layout);
+  const key = await loadNodeKey(layout.key);
+  const letters = key.toLowerCase().replaceAll(/[^a-z0-9]/g, "").slice(0, NAME_LETTERS);
+  return `${peerId}-${letters}`;
+}
+
 /** Runs a bootstrap with sample files until it is told to stop. */
 export async function runDummy(config: DummyConfig): Promise<number> {
   const face = new Face(config.logLevel);
@@ -220,9 +234,16 @@ async function startDummy(
   }
 }
 
+/** When the samples were made, Unix seconds. */
+const SAMPLES_MADE = 1_700_000_000;
+
 async function writeSamples(dir: string): Promise<void> {
   await Deno.mkdir(dir);
-  for (const { name, content } of sampleFiles()) await Deno.writeFile(`${dir}/${name}`, content);
+  for (const { name, content } of sampleFiles()) {
+    await Deno.writeFile(`${dir}/${name}`, content);
+    // The same time in each run: whoever has a sample already has this one.
+    await Deno.utime(`${dir}/${name}`, SAMPLES_MADE, SAMPLES_MADE);
+  }
 }
 
 async function openService(options: ServiceOptions): Promise<Service> {

@@ -18,7 +18,7 @@ import {
   type Sources,
   valueOf,
 } from "./options.ts";
-import { type Raw, UsageError } from "./values.ts";
+import { host as hostOf, type Raw, UsageError } from "./values.ts";
 
 export const VERSION = "0.1.0";
 
@@ -33,7 +33,10 @@ export const MISBEHAVIOURS: readonly Misbehaviour[] = [
 
 /** Everything that a peer is started with. */
 export interface RunConfig extends OptionValues {
+  /** Without `isNamed` the name of the machine, to which letters of the key are added at the start. */
   readonly peerId: string;
+  /** A person, the environment or the config file gave the peer id. */
+  readonly isNamed: boolean;
   /** What others are told; undefined: found out at start. */
   readonly host: string | undefined;
   readonly port: number;
@@ -61,7 +64,12 @@ export interface Surroundings {
   readonly env: (name: string) => string | undefined;
   /** Text of a file; throws as `Deno.readTextFileSync`. */
   readonly readFile: (path: string) => string;
+  /** The name of this machine. */
+  readonly hostname: () => string;
 }
+
+/** The peer id where neither a person nor the environment nor the machine has a name. */
+const UNNAMED = "peer";
 
 /** A value as it may stand in the config file. */
 const RawShape = v.union([v.string(), v.number(), v.boolean(), v.array(v.string())]);
@@ -156,7 +164,7 @@ function parseRun(args: readonly string[], surroundings: Surroundings): Parsed {
 function runConfig(
   words: readonly string[],
   flags: Readonly<Record<string, Raw | undefined>>,
-  { env, readFile }: Surroundings,
+  { env, readFile, hostname }: Surroundings,
 ): RunConfig {
   const configPath = flags.config ?? env("P2P_PEER_CONFIG");
   const file = typeof configPath === "string" ? readConfig(configPath, readFile) : {};
@@ -165,7 +173,9 @@ function runConfig(
   const given = (name: keyof typeof POSITIONALS) =>
     positional[name] ?? (env(POSITIONALS[name].env) || undefined) ??
       (file[POSITIONALS[name].key] === undefined ? undefined : String(file[POSITIONALS[name].key]));
-  const peerId = given("peerId") ?? env("LOGNAME") ?? env("USER") ?? "peer";
+  const login = env("LOGNAME") ?? env("USER");
+  const named = given("peerId") ?? (login === undefined || login === "" ? undefined : login);
+  const peerId = named ?? (machineName(hostname()) || UNNAMED);
   if (!isCleanName(peerId, MAX_NAME_CHARS)) {
     throw new UsageError(
       `The peer id must be 1 to ${MAX_NAME_CHARS} characters without control characters, got "${
@@ -174,10 +184,12 @@ function runConfig(
     );
   }
   const values = allValues(sources);
+  const host = given("host");
   return {
     ...values,
     peerId,
-    host: given("host"),
+    isNamed: named !== undefined,
+    host: host === undefined || host === "" ? host : hostOf(host),
     port: portOf("P2P port", given("port") ?? "8040"),
     httpPort: portOf("HTTP port", given("httpPort") ?? "8042"),
     bootstraps: bootstrapsOf(values, sources),
@@ -193,6 +205,10 @@ function bootstrapsOf(values: OptionValues, sources: Sources): readonly Address[
   if (values.noBootstrap && isNone <= Math.min(list, isDev ? env : list)) return [];
   return isDev ? [DEV_BOOTSTRAP] : values.bootstrap;
 }
+
+/** The name of a machine without its domain, as a peer id. */
+const machineName = (hostname: string) =>
+  (hostname.split(".", 1)[0] ?? "").replaceAll(/[^\w-]/g, "").slice(0, 40);
 
 /** A peer id as part of a folder's name. */
 function folderOf(peerId: string): string {

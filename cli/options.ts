@@ -7,6 +7,7 @@ import type { Address } from "../protocol/address.ts";
 import { visible } from "../protocol/text.ts";
 import {
   addresses,
+  host,
   hosts,
   ips,
   oneOf,
@@ -130,7 +131,7 @@ export const OPTIONS = {
     help: "address on which peers are listened for",
     defaultText: "all interfaces; loopback when [host] is loopback",
     fallback: "",
-    parse: text,
+    parse: host,
   },
   webHost: {
     name: "web-host",
@@ -138,7 +139,7 @@ export const OPTIONS = {
     help: "address on which the web pages are served",
     defaultText: "as --listen-host",
     fallback: "",
-    parse: text,
+    parse: host,
   },
   allowedHost: {
     name: "allowed-host",

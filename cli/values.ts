@@ -92,6 +92,11 @@ export function addressOf(raw: string): Address {
 }
 
 /** Several, as a list or with commas between them. */
+/** A host: a name, or an address, of which one of IPv6 may be given in brackets as in a URL. */
+export function host(raw: Raw): string {
+  return text(raw).replace(/^\[([^\]]*)\]$/, "$1");
+}
+
 export function texts(raw: Raw): string[] {
   return (Array.isArray(raw) ? raw : String(raw).split(",")).map(String).filter(Boolean);
 }

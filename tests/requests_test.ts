@@ -110,7 +110,8 @@ Deno.test("a copy into a folder gets a name that any file system takes, under no
       const target = `${folder}/${crypto.randomUUID()}`;
       await Deno.mkdir(target);
       const file = await Deno.open(`${folder}/content`);
-      const store = { reader: () => ({ file, close: () => file.close() }) };
+      const readInto = (buffer: Uint8Array) => file.readSync(buffer) ?? 0;
+      const store = { reader: () => ({ readInto, close: () => file.close() }) };
       const state = { catalogue: { get: () => ({ file: { name } }) } };
       const node = { peer: { state } };
       const requests = new Requests("us", store as unknown as Store, node as unknown as Node);

@@ -2,7 +2,7 @@
 
 import type { Move } from "../moving.ts";
 import type { Service } from "../service.ts";
-import type { ShareOptions, Upload, ViewedContent, ViewedFile } from "../web/view.ts";
+import type { SharedFile, ShareOptions, Upload, ViewedContent } from "../web/view.ts";
 import { messageOf, possible, possibly } from "./errors.ts";
 import { viewedFile } from "./state.ts";
 
@@ -33,20 +33,21 @@ export class Sharing implements Upload {
     this.#move.moved(content.length);
   }
 
-  async finish(): Promise<ViewedFile> {
+  async finish(): Promise<SharedFile> {
     this.#move.seal();
     const modified = this.options.modifiedSeconds ?? Date.now() / 1000;
     try {
-      const { file: shared } = await possibly(() =>
+      const { file: shared, isNew } = await possibly(() =>
         this.service.requests.share(this.#intake, this.name, modified)
       );
       this.#move.fileId = shared.fileId;
       this.#move.done();
       const entry = this.service.node.peer.state.catalogue.get(shared.fileId);
       // Somebody may have deleted it in the same moment: it was shared all the same.
-      return entry
+      const viewed = entry
         ? viewedFile(this.service, entry)
         : { file: shared, held: false, holders: [] as string[] };
+      return { ...viewed, isNew };
     } catch (error) {
       this.#move.failed(messageOf(error));
       throw error;

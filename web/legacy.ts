@@ -111,7 +111,9 @@ export function createLegacyApi(
         modifiedSeconds: Number.isFinite(seconds) && seconds >= 0 ? seconds : undefined,
         totalBytes: Number.isFinite(told) ? told : undefined,
       });
-      return answer(c, { message: "Shared", file_id: file.file.fileId }, 201);
+      return file.isNew
+        ? answer(c, { message: "Shared", file_id: file.file.fileId }, 201)
+        : answer(c, { message: "Shared already", file_id: file.file.fileId });
     }));
   api.get("/download", (c) =>
     reading(c, () => {

@@ -5,7 +5,7 @@ import type { Busboy as Form, BusboyFileStream } from "@fastify/busboy";
 import { createHash } from "node:crypto";
 import { isCleanName, visible } from "../protocol/text.ts";
 import { MAX_NAME_CHARS } from "../protocol/limits.ts";
-import { NotPossible, type ShareOptions, type Upload, type View, type ViewedFile } from "./view.ts";
+import { NotPossible, type SharedFile, type ShareOptions, type Upload, type View } from "./view.ts";
 
 /** Read at once, into one buffer that is used again. */
 const BUFFER_BYTES = 256 * 1024;
@@ -59,7 +59,7 @@ export async function shareBody(
   name: string,
   options: ShareOptions,
   digests: readonly string[] = [],
-): Promise<ViewedFile> {
+): Promise<SharedFile> {
   const upload = view.share(labelOf(name), options);
   const hash = digests.length > 0 ? createHash("sha256") : undefined;
   let read = 0;
@@ -85,7 +85,7 @@ export async function shareBody(
 
 /** What became of the files of a form. */
 export interface SharedForm {
-  readonly files: readonly ViewedFile[];
+  readonly files: readonly SharedFile[];
   readonly failed: readonly { readonly name: string; readonly error: NotPossible }[];
 }
 
@@ -150,7 +150,7 @@ export async function shareForm(
   return { files, failed };
 }
 
-type Outcome = ViewedFile | { readonly name: string; readonly error: NotPossible };
+type Outcome = SharedFile | { readonly name: string; readonly error: NotPossible };
 
 /** One file of a form. Whatever becomes of it, it is read to its end, so that those behind it come. */
 class Part {
@@ -225,7 +225,7 @@ async function finished(
   upload: Upload,
   readBytes: number,
   toldBytes: number | undefined,
-): Promise<ViewedFile> {
+): Promise<SharedFile> {
   if (toldBytes !== undefined && readBytes !== toldBytes) {
     upload.abort("Its size is not what was told");
     throw new NotPossible(

@@ -40,6 +40,11 @@ export interface ViewedFile {
   readonly holders: readonly string[];
 }
 
+/** A file that somebody shared; not `isNew`: the same content was shared under the same name already. */
+export interface SharedFile extends ViewedFile {
+  readonly isNew: boolean;
+}
+
 /** A deleted file that can be restored. */
 export interface ViewedDeleted {
   readonly file: FileRecord;
@@ -120,7 +125,7 @@ export interface Upload {
   /** Throws `NotPossible`. */
   write(content: Uint8Array): void;
   /** Keeps it as a file of ours and tells the network. Throws `NotPossible`. */
-  finish(): Promise<ViewedFile>;
+  finish(): Promise<SharedFile>;
   abort(why: string): void;
   /** Aborts when a person cancels it. */
   readonly cancelled: AbortSignal;

@@ -14,6 +14,7 @@ function parse(line: string | readonly string[], { env = {}, file }: Around = {}
   const args = typeof line === "string" ? line.split(" ").filter((word) => word !== "") : line;
   return parseArguments(args, {
     env: (name) => env[name],
+    hostname: () => "lab7.example.edu",
     readFile: (path) => {
       if (path === "config.json" && file !== undefined) return file;
       throw new Deno.errors.NotFound(path);
@@ -117,7 +118,7 @@ Deno.test("a bare run starts with the login name and the usual ports", () => {
   assert.equal(config.storageDir, "./storage_kashifm");
   assert.deepEqual(config.bootstraps, LAB_BOOTSTRAPS);
   assert.equal(run("run", { env: { USER: "other" } }).peerId, "other");
-  assert.equal(run("run").peerId, "peer");
+  assert.equal(run("run").peerId, "lab7");
 });
 
 Deno.test("positionals have twins in the environment and in the file", () => {
@@ -304,4 +305,19 @@ Deno.test("help and version are shown, and start nothing", () => {
   }
   const dummy = parse("dummy --help");
   assert.match((dummy as { text: string }).text, /--misbehave/);
+});
+
+Deno.test("an IPv6 address may be given in brackets, everywhere a host is", () => {
+  assert.equal(run("me [::1] 8115 8116").host, "::1");
+  assert.equal(run("me 8115 8116 --listen-host [::]").listenHost, "::");
+  assert.equal(run("me 8115 8116 --web-host [::1]").webHost, "::1");
+});
+
+Deno.test("without a login name the peer is named after its machine, and says that nobody named it", () => {
+  const env = { LOGNAME: "", USER: "" };
+  const unnamed = run("run", { env });
+  assert.deepEqual([unnamed.peerId, unnamed.isNamed], ["lab7", false]);
+  assert.equal(unnamed.storageDir, "./storage_lab7");
+  assert.deepEqual([run("me 8115 8116").peerId, run("me 8115 8116").isNamed], ["me", true]);
+  assert.equal(run("run", { env: { LOGNAME: "kashifm" } }).isNamed, true);
 });

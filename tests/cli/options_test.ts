@@ -20,6 +20,7 @@ const nowhere = { flags: {}, env: () => undefined, file: {} };
 function helpText(): string {
   const shown = parseArguments(["--help"], {
     env: () => undefined,
+    hostname: () => "lab7.example.edu",
     readFile: () => assert.fail("read a file"),
   });
   assert.equal(shown.command, "show");

@@ -260,7 +260,7 @@ Deno.test(
     const held = async () => (await peer.files()).filter((file) => file.has_copy);
     await peer.until("a file of our own", async () => (await held()).length === 1);
     await Deno.remove(folder.at("storage_kashifm"), { recursive: true });
-    await peer.waitForLine(/ERROR .*storage_kashifm was removed; it is made anew/);
+    await peer.waitForLine(/ERROR .*storage_kashifm was removed; it is made again/);
     await peer.until("nothing held", async () => (await held()).length === 0);
     await using friend = await ForeignPeer.start({ style: "closes-at-once", peerId: "friend" });
     await friend.gossip(peer);

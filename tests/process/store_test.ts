@@ -15,7 +15,7 @@ Deno.test(
     await folder.write("secret.txt", "secret");
     const store = folder.at("storage_kashifm");
     await folder.folder("storage_kashifm", "subfolder");
-    for (const name of [".hidden", "metadata.json.bak", "subfolder/below.txt"]) {
+    for (const name of [".hidden", "metadata.json.damaged-2026-11-28", "subfolder/below.txt"]) {
       await Deno.writeTextFile(`${store}/${name}`, name);
     }
     await Deno.symlink(folder.at("secret.txt"), `${store}/link.txt`);

@@ -5,6 +5,7 @@ import type { FileRecord } from "../../protocol/message.ts";
 import { type AppOptions, createApp } from "../../web/app.ts";
 import {
   NotPossible,
+  type SharedFile,
   type ShareOptions,
   type Upload,
   type View,
@@ -159,6 +160,8 @@ export interface Made {
 }
 
 export interface Parts {
+  /** Whatever is shared was shared before. */
+  readonly isSharedAlready?: boolean;
   readonly status?: Partial<ViewedStatus>;
   readonly peers?: ViewedPeer[];
   readonly files?: ViewedFile[];
@@ -181,6 +184,8 @@ export interface Parts {
 export class FakeUpload implements Upload {
   readonly parts: Uint8Array[] = [];
   state = "open";
+  /** Not: it is shared already. */
+  isNew = true;
   readonly #abort = new AbortController();
 
   constructor(
@@ -208,11 +213,11 @@ export class FakeUpload implements Upload {
     this.parts.push(content.slice());
   }
 
-  finish(): Promise<ViewedFile> {
+  finish(): Promise<SharedFile> {
     this.state = "shared";
     const sizeBytes = this.bytes.length;
     const file = fileOf({ name: this.name, owner: "us", sizeBytes });
-    const shared = { file, held: true, holders: ["us"] };
+    const shared = { file, held: true, holders: ["us"], isNew: this.isNew };
     this.onFinish(shared);
     return Promise.resolve(shared);
   }
@@ -263,6 +268,7 @@ export function appOver(parts: Parts = {}): Made {
       const upload = new FakeUpload(name, options, parts.roomBytes ?? Infinity, (file) => {
         parts.files?.push(file);
       });
+      upload.isNew = !parts.isSharedAlready;
       made.uploads.push(upload);
       return upload;
     },

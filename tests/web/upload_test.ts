@@ -294,3 +294,15 @@ Deno.test("a body is shared only if it has the digests that were promised (RFC 9
     }
   }
 });
+
+Deno.test("what is shared already under the same name is answered with 200, and as such", async () => {
+  for (const isSharedAlready of [false, true]) {
+    const made = app({ isSharedAlready });
+    const answer = await send(made, "PUT", "/api/v1/files/by-name/a.txt", "same");
+    assert.equal(answer.status, isSharedAlready ? 200 : 201);
+    assert.equal(answer.files[0].already_shared, isSharedAlready);
+    assert.ok(answer.location?.endsWith(answer.files[0].file_id));
+    const old = await send(made, "POST", "/api/upload", "same", { "x-file-name": "a.txt" });
+    assert.equal(old.status, isSharedAlready ? 200 : 201);
+  }
+});

@@ -66,7 +66,9 @@ const KEYS: Readonly<Record<string, (file: ViewedFile) => string | number>> = {
 
 const bytesOf = ({ file }: ViewedFile) => file.sizeBytes ?? file.size * 1024 ** 2;
 
-export function fileJson({ file, held, holders }: ViewedFile): Json {
+export function fileJson(
+  { file, held, holders }: ViewedFile,
+): { readonly [field: string]: Json | undefined } {
   return {
     ...fileFields(file),
     modified_at: timestampSeconds(file.timestamp) ?? null,

@@ -44,7 +44,13 @@ export const FilesShape = v.object({
 });
 
 export const SharedShape = v.object({
-  files: v.array(FileShape),
+  files: v.array(v.object({
+    ...FileShape.entries,
+    already_shared: v.pipe(
+      v.boolean(),
+      v.description("The same content was shared under the same name before; nothing was added"),
+    ),
+  })),
   failed: v.pipe(
     v.array(v.object({ file_name: v.string(), detail: v.string(), hint: v.string() })),
     v.description("files of a form that could not be shared, while others were"),

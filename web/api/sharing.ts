@@ -15,7 +15,7 @@ import {
   type SharedForm,
   shareForm,
 } from "../upload.ts";
-import type { View, ViewedFile } from "../view.ts";
+import type { SharedFile, View } from "../view.ts";
 import { CHANGE, check, json, problems, security } from "./describe.ts";
 import { fileJson } from "./listing.ts";
 import { SharedShape, ShareQuery } from "./schemas.ts";
@@ -27,6 +27,7 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
     content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } },
   } as const;
   const responses = {
+    200: json("Shared already, with the same name and content", SharedShape),
     201: json("Shared", SharedShape),
     ...problems(409, 412, 413, 415, 501, 503, 507, ...CHANGE),
   };
@@ -106,9 +107,10 @@ function shareOptions(c: Context<Env>) {
   };
 }
 
+/** 201 where something is new, 200 where all of it was shared already. */
 function created(
   c: Context<Env>,
-  files: readonly ViewedFile[],
+  files: readonly SharedFile[],
   failed: SharedForm["failed"] = [],
 ): Response {
   const failures = failed.map(({ name, error }) => ({
@@ -116,7 +118,9 @@ function created(
     detail: error.message,
     hint: error.hint,
   }));
-  return c.body(asciiJson({ files: files.map(fileJson), failed: failures }), 201, {
+  const rows = files.map((file) => ({ ...fileJson(file), already_shared: !file.isNew }));
+  const status = files.some(({ isNew }) => isNew) ? 201 : 200;
+  return c.body(asciiJson({ files: rows, failed: failures }), status, {
     "content-type": "application/json",
     location: `${prefixOf(c)}/api/v1/files/${files[0]!.file.fileId}`,
   });
