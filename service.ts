@@ -13,7 +13,7 @@ import { Requests } from "./requests.ts";
 import type { MetadataEntry } from "./storage/metadata.ts";
 import type { Changes, Knowledge } from "./storage/reconcile.ts";
 import type { HeldContent } from "./storage/shelf.ts";
-import { Store } from "./storage/store.ts";
+import { type SetAside, Store } from "./storage/store.ts";
 
 /**
  * The folder is looked through this often, or less where that takes long: with the time that a file must
@@ -255,6 +255,7 @@ export class Service {
       ...(knownSince === undefined ? {} : { sinceMs: toMonotonic(knownSince) }),
     }));
     node.dispatch({ kind: "held", files: held, how: "loaded" });
+    this.#noteDamaged(changes);
     // What a person removed or edited meanwhile is not fetched again.
     for (const fileId of changes.lost) {
       if (!catalogue.get(fileId)?.held) catalogue.refuse(fileId);
@@ -297,7 +298,7 @@ export class Service {
     );
   }
 
-  #tellChanges(changes: Changes): void {
+  #tellChanges(changes: Awaited<ReturnType<Store["scan"]>>): void {
     const { found, published, lost, edited, isRemade } = changes;
     if (isRemade) {
       const text = `${this.store.layout.dir} was removed; it is made again, without what was in it`;
@@ -320,7 +321,21 @@ export class Service {
     if (published.length > 0) {
       this.node.dispatch({ kind: "held", files: held(published), how: "published" });
     }
+    this.#noteDamaged(changes);
     this.#noteOthers(changes);
+  }
+
+  /** What is not what it was, although nobody gave it another time, is fetched again. */
+  #noteDamaged({ setAside }: { readonly setAside: readonly SetAside[] }): void {
+    for (const { file, fileIds, keptAt } of setAside) {
+      this.#trouble(
+        new Error(
+          `${file.name} is damaged: what was there is kept as ${keptAt}, and it is fetched again when somebody is found who holds it`,
+        ),
+      );
+      this.node.dispatch({ kind: "lost", fileIds, why: "damaged" });
+      for (const fileId of fileIds) this.node.want(fileId);
+    }
   }
 
   #scanLater(delayMs: number): void {

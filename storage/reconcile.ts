@@ -55,6 +55,8 @@ export interface Changes {
   lost: string[];
   /** Those of `lost` whose name now has other content. */
   edited: Set<string>;
+  /** Ids of somebody else's files whose content is another one under the same size and time: no person does that. */
+  damaged: string[];
   /** Names that were seen but not taken yet. */
   unsettled: number;
   /** When another look is worthwhile, in milliseconds; undefined when nothing waits for one. */
@@ -75,6 +77,7 @@ export function noChanges(): Changes {
     published: [],
     lost: [],
     edited: new Set(),
+    damaged: [],
     unsettled: 0,
     againMs: undefined,
     unreadable: [],
@@ -392,6 +395,10 @@ export class Reconciler {
     const placement = await this.#placement(file, hashed);
     const { found, isCopy } = this.#recognize(file, hashed.hash, placement, look);
     const former = shelf.idsAt(name);
+    if (found.length === 0 && this.#isDamaged(file, former)) {
+      changes.damaged.push(...former);
+      return;
+    }
     this.#lose(
       former.filter((fileId) => !found.some((each) => each.file.fileId === fileId)),
       changes,
@@ -418,6 +425,16 @@ export class Reconciler {
       return;
     }
     changes.published.push(this.#publish(file, hashed.hash, placement, knowledge));
+  }
+
+  /** Whether a file that we fetched changed without a new time, as by a bad disk or a bad backup of it. */
+  #isDamaged({ look }: Present, former: readonly string[]): boolean {
+    const { shelf, owner } = this.options;
+    return former.length > 0 && former.every((fileId) => {
+      const { file, placement } = shelf.get(fileId)!;
+      return file.owner !== owner && placement.mtimeMs === look.mtimeMs &&
+        placement.sizeBytes === look.sizeBytes;
+    });
   }
 
   /** Which known files have this content. `isCopy`: only such that are somewhere else already. */

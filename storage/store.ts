@@ -51,6 +51,13 @@ export interface StoreOptions {
   readonly now: () => number;
 }
 
+/** A damaged file that was moved out of the folder, with all ids that it had. */
+export interface SetAside {
+  readonly file: FileRecord;
+  readonly fileIds: readonly string[];
+  readonly keptAt: string;
+}
+
 export class Store {
   readonly layout: Layout;
   readonly shelf: Shelf;
@@ -362,13 +369,14 @@ export class Store {
   }
 
   /** One look at the folder; what changed is on the shelf when it returns. Throws `StorageError`. */
-  scan(knowledge: Knowledge, atStart = false): Promise<Changes> {
+  scan(knowledge: Knowledge, atStart = false): Promise<Changes & { setAside: SetAside[] }> {
     const scan = this.#scanning.then(() => this.#scan(knowledge, atStart));
     this.#scanning = scan.catch(() => {}); // who asked hears of it
     return scan;
   }
 
-  async #scan(knowledge: Knowledge, atStart: boolean): Promise<Changes> {
+  async #scan(knowledge: Knowledge, atStart: boolean): Promise<Changes & { setAside: SetAside[] }> {
+    const setAside: SetAside[] = [];
     try {
       const isRemade = await this.#remakeFolders();
       removeLeftovers();
@@ -386,8 +394,14 @@ export class Store {
       } finally {
         for (const { file } of changes.published) this.shelf.unclaim(file.fileId);
       }
+      for (const fileId of changes.damaged) {
+        const file = this.shelf.get(fileId)?.file;
+        if (!file) continue; // set aside with another id of the same file
+        const { fileIds, keptAt } = this.setAside(fileId);
+        setAside.push({ file, fileIds, keptAt });
+      }
       await this.#saveUnclaimed();
-      return changes;
+      return { ...changes, setAside };
     } catch (cause) {
       throw asStorageError(cause, `Cannot look through ${this.layout.dir}`);
     }

@@ -140,6 +140,7 @@ export class World {
       published: [...first.published, ...second.published],
       lost: [...first.lost, ...second.lost],
       edited: new Set([...first.edited, ...second.edited]),
+      damaged: [...first.damaged, ...second.damaged],
       unsettled: second.unsettled,
       againMs: second.againMs,
       unreadable: [...first.unreadable, ...second.unreadable],

@@ -130,6 +130,23 @@ Deno.test("content that was replaced under its size and time is noticed by chang
   });
 });
 
+Deno.test("a fetched file that changed without a new time is damaged: it is kept aside, and wanted back", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("original");
+    const placed = world.store.placementOf(file.fileId)!;
+    const earlier = { ...placed, ctimeMs: placed.ctimeMs! - 1000, inode: placed.inode };
+    world.store.shelf.relook("file.txt", earlier);
+    await world.drop("file.txt", "0riginal", placed.mtimeMs / 1000);
+    const { lost, damaged, published } = await world.settle();
+    assert.deepEqual([lost, damaged, published], [[], [file.fileId], []]);
+    assert.equal(world.store.reader(file.fileId), undefined);
+    assert.equal((await namesIn(world.dir)).includes("file.txt"), false);
+    const [kept] = await namesIn(`${world.dir}/.p2p-peer/damaged`);
+    assert.equal(await Deno.readTextFile(`${world.dir}/.p2p-peer/damaged/${kept}`), "0riginal");
+    assert.deepEqual([...world.store.loaded.removed], [], "it is not unwanted");
+  });
+});
+
 Deno.test("a file that only got other permissions keeps its id, and nobody hears of a loss", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
