@@ -227,3 +227,32 @@ Deno.test("whatever happens in whatever order, no bound is passed and nobody who
     }
   }));
 });
+
+/** Guests looked at until a burst of so many connections from one peer has come, been served and gone. */
+function stepsOf(burst: number, machines: number): number {
+  const limits = {
+    maxConnections: 256,
+    maxConnectionsPerAddress: 64,
+    maxWaitingConnections: 4_000,
+  };
+  const ips = Array.from({ length: machines }, (_, i) => `m${i}`);
+  const door = new Door(limits, ips);
+  for (let i = 0; i < burst; i++) {
+    const number = door.arrive(ips[i % machines]);
+    if (number !== undefined) door.admission.completed(number, door.nowMs);
+  }
+  for (let left = burst; left > 0; left--) {
+    const [number] = door.served;
+    if (number === undefined) break;
+    door.leave(number);
+  }
+  strictEqual(door.admission.size, 0);
+  return door.admission.steps;
+}
+
+Deno.test("a connection costs the same whether a hundred wait or a thousand", () => {
+  for (const machines of [1, 8]) {
+    const [once, twice] = [stepsOf(1_000, machines), stepsOf(2_000, machines)];
+    ok(twice <= 2.5 * once, `${machines} machines: ${once} steps for 1,000, ${twice} for 2,000`);
+  }
+});

@@ -89,3 +89,39 @@ Deno.test("A name that leads nowhere is a dial that fails", async () => {
     DialError,
   );
 });
+
+Deno.test("A full queue, stopping and a network that is down are ours; silence and refusal are theirs", async () => {
+  const faultOf = async (dial: Promise<unknown>) => {
+    try {
+      await dial;
+      return "none";
+    } catch (error) {
+      assert.ok(error instanceof DialError, String(error));
+      return error.fault;
+    }
+  };
+  const refusing = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = refusing.addr;
+  refusing.close();
+  const dialer = new Dialer(dialLimits, nothingOwn);
+  assert.equal(await faultOf(dialer.dial({ host: "127.0.0.1", port }, "local")), "theirs");
+
+  const connect = Deno.connect;
+  const answer = Promise.withResolvers<never>();
+  answer.promise.catch(() => {}); // it may come before somebody asks
+  Deno.connect = (() => answer.promise) as unknown as typeof Deno.connect;
+  try {
+    const dials = Array.from(
+      { length: 5_000 },
+      (_, i) => faultOf(dialer.dial({ host: `10.0.${i >> 8}.${i & 255}`, port: 6000 }, "remote")),
+    );
+    const unreachable = new Error("Network is unreachable (os error 101)");
+    answer.reject(Object.assign(unreachable, { code: "ENETUNREACH" }));
+    const faults = await Promise.all(dials);
+    assert.deepEqual(new Set(faults), new Set(["ours"]), "beyond the queue, and in it");
+  } finally {
+    Deno.connect = connect;
+  }
+  dialer.close();
+  assert.equal(await faultOf(dialer.dial({ host: "127.0.0.1", port }, "local")), "ours");
+});
