@@ -123,7 +123,10 @@ export class Broadcasts {
       const entry = state.catalogue.get(fileId);
       if (entry?.held) files.push(entry.file);
     }
-    if (files.length > MAX_SINGLE_ANNOUNCES) return this.#announceList(files);
+    const peers = this.#everybody().length;
+    if (files.length > 1 && files.length * peers > MAX_SINGLE_ANNOUNCES) {
+      return this.#announceList(files);
+    }
     for (const file of files) {
       this.toAll({ type: "ANNOUNCE", from: state.config.peerId, file, ext: state.ext });
     }

@@ -152,8 +152,8 @@ export const MAX_BROADCAST_SENDS = 512;
 /** Announcements made at once, and how many more per second; further files are announced together. (A guess.) */
 export const ANNOUNCE_BURST = 8;
 export const ANNOUNCES_PER_SECOND = 1;
-/** Up to this many files are announced one by one, more of them as parts of a list. */
-export const MAX_SINGLE_ANNOUNCES = 4;
+/** Files are announced one by one while that takes no more sends than this, and as pieces of a list beyond. (A guess.) */
+export const MAX_SINGLE_ANNOUNCES = 2_048;
 /** Maximum number of files announced together, so that one round of it stays short. */
 export const ANNOUNCE_BATCH = 1_000;
 /** Minimum interval between pieces of a list to a peer without extensions, in milliseconds: time to ask for what is new. */

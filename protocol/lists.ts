@@ -31,6 +31,8 @@ interface Outbox {
   next: number;
   /** When the last piece was sent. */
   lastMs: number;
+  /** It goes to several peers, and an event has told of that. */
+  readonly isBroadcast?: true;
 }
 
 /** Our own list in pieces, made once for all who get it. */
@@ -219,6 +221,7 @@ export class Lists {
       boot: record.boot,
       next: 0,
       lastMs: -Infinity,
+      isBroadcast: true,
     });
     this.#continue(record, true);
   }
@@ -342,7 +345,7 @@ export class Lists {
       if (!record.extended && !this.#isReady(record, outbox)) return;
       const k = outbox.next + 1;
       const place = { part: [k, parts.length, round], rev: [0, revision] } as const;
-      if (!this.#sendPart(record, parts[outbox.next]!, place)) return;
+      if (!this.#sendPart(record, parts[outbox.next]!, place, outbox.isBroadcast)) return;
       outbox.next = k;
       outbox.lastMs = state.nowMs;
       if (!isProven(record) && asked) break;
@@ -367,7 +370,12 @@ export class Lists {
       (serving.get(machineOf(record)) ?? 0) <= LEGACY_OPEN_GETS;
   }
 
-  #sendPart(record: PeerRecord, entries: readonly string[], place: Place): boolean {
+  #sendPart(
+    record: PeerRecord,
+    entries: readonly string[],
+    place: Place,
+    isBroadcast = false,
+  ): boolean {
     const { state } = this;
     // Most replies between peers that remember are empty, and all alike.
     const bytes = entries.length === 0 && !place.part
@@ -376,7 +384,7 @@ export class Lists {
     // Who has not proved itself shares the budget of all that name the same machine.
     const key = isProven(record) ? placeOf(record) : machineOf(record);
     if (!this.#bytes.take(key, state.nowMs, bytes.length)) return false;
-    return state.sendBytes(record, "GOSSIP_REPLY", bytes);
+    return state.sendBytes(record, "GOSSIP_REPLY", bytes, undefined, isBroadcast);
   }
 
   #empty(place: Place): Uint8Array<ArrayBuffer> {

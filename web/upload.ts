@@ -1,7 +1,7 @@
 // Files that come from a browser or a script: a raw body, or a form with several. Memory is one buffer, whatever the
 // size; what breaks off leaves nothing behind.
 
-import type { Busboy as Form, BusboyFileStream } from "@fastify/busboy";
+import type { BusboyFileStream } from "@fastify/busboy";
 import { createHash } from "node:crypto";
 import { isCleanName, visible } from "../protocol/text.ts";
 import { MAX_NAME_CHARS } from "../protocol/limits.ts";
@@ -101,7 +101,7 @@ export async function shareForm(
     import("@fastify/busboy"),
     import("node:stream"),
   ]);
-  let form: Form;
+  let form: InstanceType<typeof Busboy>;
   try {
     form = new Busboy({
       headers: { "content-type": contentType },
