@@ -138,7 +138,12 @@ export class Gossiping {
     }
     if (!this.#seen.add(message.id, state.nowMs)) return;
     const record = this.#hear(message, ip);
-    const key = record ? record.peerId : addressText(this.#claimed(message, ip));
+    // One address is one originator, however many names it has; but only it can use up what it may.
+    const key = !record
+      ? addressText(this.#claimed(message, ip))
+      : record.proven
+      ? placeOf(record)
+      : record.peerId;
     if (!this.#originators.take(key, state.nowMs)) {
       state.refuse(
         message.peerId,

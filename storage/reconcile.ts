@@ -55,7 +55,7 @@ export interface Changes {
   lost: string[];
   /** Those of `lost` whose name now has other content. */
   edited: Set<string>;
-  /** Ids of somebody else's files whose content is another one under the same size and time: no person does that. */
+  /** Ids of somebody else's files whose content is another one under the same time: no person does that. */
   damaged: string[];
   /** Names that were seen but not taken yet. */
   unsettled: number;
@@ -432,8 +432,7 @@ export class Reconciler {
     const { shelf, owner } = this.options;
     return former.length > 0 && former.every((fileId) => {
       const { file, placement } = shelf.get(fileId)!;
-      return file.owner !== owner && placement.mtimeMs === look.mtimeMs &&
-        placement.sizeBytes === look.sizeBytes;
+      return file.owner !== owner && placement.mtimeMs === look.mtimeMs;
     });
   }
 

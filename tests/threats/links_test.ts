@@ -193,6 +193,7 @@ Deno.test(
     await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
     await using honest = await Honest.beside(program);
     const file = (await program.files()).find(({ file_name: name }) => name === "held.bin")!;
+    await Deno.remove(`${store}/held.bin`); // renamed, it would be held under its new name
     await plant(`${store}/held.bin`, `${outside}/kept.txt`);
     await program.until("the held file to be gone", async () => {
       return !(await program.files()).some((row) => row.file_id === file.file_id && row.has_copy);
