@@ -32,8 +32,8 @@ const MAX_WAITING = 2_048;
 export class Broadcasts {
   /** Messages that are going out, the first one first. */
   readonly #queue: Broadcast[] = [];
-  /** Held files that are to be announced. */
-  readonly #files = new Set<string>();
+  /** Held files that are to be announced, and since when: who came later has heard of them in a list. */
+  readonly #files = new Map<string, number>();
   readonly #announces: TokenBucket;
   #underWay = 0;
 
@@ -55,11 +55,11 @@ export class Broadcasts {
   }
 
   /**
-   * Sends a message to every tracked peer, one address once. False when so many messages wait already that it is
-   * dropped.
+   * Sends a message to every peer that has been tracked since before `sinceMs`, one address once. False when so many
+   * messages wait already that it is dropped.
    */
-  toAll(message: Message, ticket: Ticket = { for: "broadcast" }): boolean {
-    const to = this.#everybody();
+  toAll(message: Message, ticket: Ticket = { for: "broadcast" }, sinceMs = Infinity): boolean {
+    const to = this.#everybody(sinceMs);
     if (to.length === 0) return true;
     if (this.#queue.length >= MAX_WAITING) return false;
     this.#queue.push({ what: message.type, bytes: encodeMessage(message), to, ticket, next: 0 });
@@ -71,7 +71,7 @@ export class Broadcasts {
   /** Tells everybody that we hold these files: at once where there are few of them, otherwise soon and together. */
   announce(fileIds: Iterable<string>): void {
     if (this.state.membership.size === 0) return; // who comes later gets the whole list
-    for (const fileId of fileIds) this.#files.add(fileId);
+    for (const fileId of fileIds) this.#files.set(fileId, this.state.nowMs);
     this.#announceSome();
   }
 
@@ -86,10 +86,11 @@ export class Broadcasts {
     this.#announceSome();
   }
 
-  #everybody(): string[] {
+  #everybody(sinceMs: number): string[] {
     const places = new Set<string>();
     const names: string[] = [];
     for (const record of this.state.membership.all()) {
+      if (record.firstHeardMs > sinceMs) continue;
       const place = placeOf(record);
       if (places.has(place)) continue;
       places.add(place);
@@ -116,26 +117,35 @@ export class Broadcasts {
     const { state } = this;
     if (this.#files.size === 0 || this.#queue.length > 0) return;
     if (!this.#announces.take(state.nowMs)) return;
-    const files: FileRecord[] = [];
-    for (const fileId of this.#files) {
-      if (files.length >= ANNOUNCE_BATCH) break;
+    const batch: { readonly file: FileRecord; readonly sinceMs: number }[] = [];
+    for (const [fileId, sinceMs] of this.#files) {
+      if (batch.length >= ANNOUNCE_BATCH) break;
       this.#files.delete(fileId);
       const entry = state.catalogue.get(fileId);
-      if (entry?.held) files.push(entry.file);
+      if (entry?.held) batch.push({ file: entry.file, sinceMs });
     }
-    const peers = this.#everybody().length;
-    if (files.length > 1 && files.length * peers > MAX_SINGLE_ANNOUNCES) {
-      return this.#announceList(files);
+    const latestMs = batch.at(-1)?.sinceMs ?? -Infinity;
+    const peers = this.#everybody(latestMs).length;
+    if (batch.length > 1 && batch.length * peers > MAX_SINGLE_ANNOUNCES) {
+      return this.#announceList(batch.map(({ file }) => file), latestMs);
     }
-    for (const file of files) {
-      this.toAll({ type: "ANNOUNCE", from: state.config.peerId, file, ext: state.ext });
+    for (const { file, sinceMs } of batch) {
+      const message = {
+        type: "ANNOUNCE",
+        from: state.config.peerId,
+        file,
+        ext: state.ext,
+      } as const;
+      this.toAll(message, { for: "broadcast" }, sinceMs);
     }
   }
 
   /** Many files at once are told as pieces of a list, which every peer takes. */
-  #announceList(files: readonly FileRecord[]): void {
+  #announceList(files: readonly FileRecord[], sinceMs: number): void {
     const { state } = this;
-    const to = this.#everybody().map((peerId) => state.membership.get(peerId)!).filter(isProven);
+    const to = this.#everybody(sinceMs).map((peerId) => state.membership.get(peerId)!).filter(
+      isProven,
+    );
     const isNew = (record: PeerRecord) => record.extended;
     const extended = to.filter(isNew).map(({ peerId }) => peerId);
     for (const bytes of extended.length > 0 ? this.lists.piecesOf(files) : []) {

@@ -138,8 +138,8 @@ export async function examine(
 const isAsHashed = (info: Deno.FileInfo, placement: Placement) =>
   info.isFile && looksAsHashed(lookOf(info), placement);
 
-/** Out of descriptors or memory: nothing that another try may not mend. */
-function isTransient(error: unknown): boolean {
+/** Whether this process was out of descriptors or memory, which says nothing about the file. */
+export function isTransient(error: unknown): boolean {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return code === "EMFILE" || code === "ENFILE" || code === "ENOMEM";
 }

@@ -15,6 +15,7 @@ import type { Placement } from "./metadata.ts";
 import { lstatOrNothing } from "./layout.ts";
 import { isHidden, isOwnName } from "./names.ts";
 import type { OwnIds } from "./ownids.ts";
+import { isTransient } from "./reader.ts";
 import type { Shelf, ShelvedFile } from "./shelf.ts";
 
 export { SETTLE_MS } from "./looks.ts";
@@ -27,6 +28,8 @@ const MAX_KEPT_HASHES = 1_000;
 /** A file that could not be read is tried again after this long, doubled up to the last one, in milliseconds. */
 const FIRST_RETRY_MS = 5_000;
 const LAST_RETRY_MS = 300_000;
+/** When this process is out of descriptors, another look is taken after this long. */
+const TRANSIENT_MS = 1_000;
 /** Hidden files are reported once they have been there this long: editors and rsync remove theirs sooner. */
 const HIDDEN_MS = 30_000;
 
@@ -345,6 +348,7 @@ export class Reconciler {
     } catch (error) {
       this.options.signal.throwIfAborted();
       if (error instanceof Changed) wait(changes, 0);
+      else if (isTransient(error)) wait(changes, TRANSIENT_MS); // nothing is wrong with the file
       else {
         const pauseMs = Math.min(
           LAST_RETRY_MS,
