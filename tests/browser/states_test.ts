@@ -162,6 +162,34 @@ browserTest(
 );
 
 browserTest(
+  "seven tabs that are opened in the background all load, and none keeps a connection until it is shown",
+  async (scene) => {
+    await using served = Served.start({ files: filesOf(3) });
+    const first = await scene.open("about:blank");
+    const context = first.context();
+    await context.addInitScript(
+      `Object.defineProperty(document, "hidden", { configurable: true, get: () => true })`,
+    );
+    const tabs = [];
+    for (let tab = 0; tab < 7; tab++) {
+      const page = await context.newPage();
+      await page.goto(served.base);
+      // A row has its address for the keyboard only once script has drawn it.
+      await page.locator("#file-rows tr[aria-rowindex]").first().waitFor();
+      tabs.push(page);
+    }
+    strictEqual(served.made.watchers.size, 0);
+    await tabs[6]!.evaluate(
+      `Object.defineProperty(document, "hidden", { configurable: true, get: () => false });
+      document.dispatchEvent(new Event("visibilitychange"))`,
+    );
+    await until("the tab that is shown to watch", () => served.made.watchers.size === 1);
+    served.tellFiles([{ file: fileOf({ name: "news.txt" }), held: false, holders: ["peer 1"] }]);
+    await rowOf(tabs[6]!, "news.txt").waitFor();
+  },
+);
+
+browserTest(
   "where reading is private, nothing stays on the screen once the login is over",
   async (scene) => {
     await using served = Served.start({ files: filesOf(3), options: { isPrivate: true } });

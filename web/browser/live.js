@@ -28,7 +28,7 @@ const CALM_MS = 60_000;
 const RETRY_MS = 3_000;
 /** The status comes every second; without a word for so long, the connection is dead, whatever it looks like. */
 const SILENT_MS = 10_000;
-/** A page that nobody sees gives its connection back after so long: a browser has six for a host. */
+/** Delay before a page that was hidden closes its event stream: a browser allows six connections per host. */
 const HIDDEN_MS = 10_000;
 /** An answer may be so much older than the last event. */
 const LATE_SECONDS = 5;
@@ -242,9 +242,13 @@ function disconnect() {
   events = null;
 }
 
-/** Listens from now on; whatever breaks off comes back by itself. */
+/**
+ * Follows the peer from now on, and reconnects after interruptions. A page that is opened in the background reads the lists once
+ * and opens no event stream until it is shown: six such tabs would use up every connection, and a seventh would never load.
+ */
 export function watch() {
-  connect();
+  if (document.hidden) reload();
+  else connect();
   // Events come first, so that nothing happens between them and the lists unseen; where none come, the lists do.
   setTimeout(() => {
     if (!live.status) reload();
