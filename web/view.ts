@@ -111,9 +111,12 @@ export interface ViewedContent {
   seek(offset: number, bytes: number): void;
   /** So many bytes are on their way to who asked. */
   sent(bytes: number): void;
-  /** `why` it ended before its end. */
-  close(why?: string): void;
+  /** `why` it ended early, if it did; `how` says whether that is a failure or the receiver's own decision. */
+  close(why?: string, how?: EarlyEnd): void;
 }
+
+/** How content on its way ended early: something went wrong, or the browser at the other end stopped. */
+export type EarlyEnd = "failed" | "stopped";
 
 /** A file that somebody at the pages shares. Exactly one of `finish` and `abort` is called, once. */
 export interface Upload {
@@ -121,7 +124,7 @@ export interface Upload {
   write(content: Uint8Array): void;
   /** Keeps it as a file of ours and tells the network. Throws `NotPossible`. */
   finish(): Promise<ViewedFile>;
-  abort(why: string): void;
+  abort(why: string, how?: EarlyEnd): void;
   /** Aborts when a person cancels it. */
   readonly cancelled: AbortSignal;
 }
