@@ -15,6 +15,7 @@ import phone from "./style/phone.css" with { type: "text" };
 import actions from "./browser/actions.js" with { type: "text" };
 import api from "./browser/api.js" with { type: "text" };
 import chart from "./browser/chart.js" with { type: "text" };
+import collect from "./browser/collect.js" with { type: "text" };
 import deleted from "./browser/deleted.js" with { type: "text" };
 import details from "./browser/details.js" with { type: "text" };
 import dom from "./browser/dom.js" with { type: "text" };
@@ -34,10 +35,13 @@ import notices from "./browser/notices.js" with { type: "text" };
 import page from "./browser/page.js" with { type: "text" };
 import peers from "./browser/peers.js" with { type: "text" };
 import place from "./browser/place.js" with { type: "text" };
+import putaway from "./browser/putaway.js" with { type: "text" };
 import rates from "./browser/rates.js" with { type: "text" };
 import safety from "./browser/safety.js" with { type: "text" };
+import sending from "./browser/sending.js" with { type: "text" };
 import session from "./browser/session.js" with { type: "text" };
 import share from "./browser/share.js" with { type: "text" };
+import sharefolder from "./browser/sharefolder.js" with { type: "text" };
 import shell from "./browser/shell.js" with { type: "text" };
 import theme from "./browser/theme.js" with { type: "text" };
 import transferwords from "./browser/transferwords.js" with { type: "text" };
@@ -55,6 +59,7 @@ const OWN: Readonly<Record<string, string>> = {
   actions,
   api,
   chart,
+  collect,
   deleted,
   details,
   dom,
@@ -74,10 +79,13 @@ const OWN: Readonly<Record<string, string>> = {
   page,
   peers,
   place,
+  putaway,
   rates,
   safety,
+  sending,
   session,
   share,
+  sharefolder,
   shell,
   theme,
   transferwords,

@@ -210,7 +210,7 @@ browserTest(
     await page.evaluate(`location.hash = "#file=${fileId}"`);
     await page.locator("#sheet[open] h2", { hasText: "report-2.pdf" }).waitFor();
     await page.keyboard.press("f");
-    await page.getByText("Fetching report-2.pdf").waitFor();
+    await page.locator("#sheet").getByRole("button", { name: "Fetching" }).waitFor();
     deepStrictEqual(served.made.done, [`fetch ${fileId}`]);
   },
 );

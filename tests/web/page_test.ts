@@ -15,7 +15,7 @@ async function page(parts: Parts = {}, path = "/"): Promise<string> {
 
 /** The text of the page as a reader sees it. */
 const textOf = (html: string) =>
-  html.replaceAll(/<[^>]*>/g, " ")
+  html.replaceAll('</span><span class="tail">', "").replaceAll(/<[^>]*>/g, " ")
     .replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"')
     .replaceAll("&#39;", "'").replaceAll("&amp;", "&").replaceAll(/\s+/g, " ");
 

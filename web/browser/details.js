@@ -8,7 +8,7 @@ import { bytesOf, secondsOf } from "./filelist.js";
 import { fetchOf } from "./filerow.js";
 import { live, nowSeconds, when } from "./live.js";
 import { closeFile, place } from "./place.js";
-import { pipsText, safetyKind, safetyText } from "./safety.js";
+import { isLastCopy, pipsText, safetyKind, safetyText } from "./safety.js";
 import { agoText, exactText, numberText, plural, sizeText, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
@@ -43,7 +43,8 @@ async function draw() {
     file = asked = (await answer?.json())?.file;
   }
   if (!live.status) return;
-  const key = JSON.stringify([file, fetchOf(id) !== undefined, file && linkOf(id)]);
+  const isFetching = fetchOf(id) !== undefined || live.asked.has(id);
+  const key = JSON.stringify([file, isFetching, file && linkOf(id)]);
   if (key !== drawn) fill(file);
   drawn = key;
   if (!sheet.open) sheet.showModal();
@@ -78,9 +79,9 @@ function fill(file) {
     h(
       "p",
       { class: "state" },
-      h("span", { class: "pips", "aria-hidden": "true" }, pipsText(file)),
+      h("span", { class: `pips ${safetyKind(file)}`, "aria-hidden": "true" }, pipsText(file)),
       " ",
-      h("span", { class: safetyKind(file) }, safetyText(file)),
+      h("span", {}, safetyText(file)),
       file.has_copy && h("span", { class: "good" }, " ✓ content matches its id"),
     ),
     actionsOf(file),
@@ -130,7 +131,7 @@ function actionsOf(file) {
   const id = file.file_id;
   const isMine = file.file_owner === live.status?.peerId;
   const current = () => live.files.get(id) ?? file;
-  const isFetching = fetchOf(id) !== undefined;
+  const isFetching = fetchOf(id) !== undefined || live.asked.has(id);
   return h(
     "div",
     { class: "actions" },
@@ -154,16 +155,31 @@ function actionsOf(file) {
       "Copy link",
     ),
     h("button", { type: "button", "data-act": "id", onclick: () => copy(id, "id") }, "Copy id"),
-    file.has_copy && h("button", {
-      type: "button",
-      class: "changing danger",
-      "data-act": "delete",
-      title: isMine ? "It can be restored for 24 hours" : "Other peers keep it",
-      onclick: () => {
-        deleteFile(current());
-        closeFile();
+    file.has_copy && h(
+      "button",
+      {
+        type: "button",
+        class: "changing danger",
+        "data-act": "delete",
+        title: "It can be restored for 24 hours",
+        onclick: () => {
+          deleteFile(current());
+          closeFile();
+        },
       },
-    }, isMine ? "Delete everywhere" : "Remove here"),
+      isMine
+        ? "Delete everywhere"
+        : isLastCopy(file)
+        ? "Remove the only known copy"
+        : "Remove here",
+    ),
+    file.has_copy && !isMine && h(
+      "p",
+      { class: `changing note ${isLastCopy(file) ? "risk" : ""}` },
+      isLastCopy(file)
+        ? "Nobody else is known to hold this file. If you remove it, only this peer can restore it, for 24 hours."
+        : "Removing it here leaves the copies of other peers.",
+    ),
   );
 }
 

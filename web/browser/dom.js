@@ -2,6 +2,8 @@
 // Elements and their text. Whatever a peer named goes in as text or as the value of an attribute, never as markup:
 // there is no other way in here.
 
+import { splitName } from "./words.js";
+
 /** @typedef {Node | string | number | false | null | undefined} Child */
 
 /**
@@ -30,6 +32,15 @@ export function put(element, ...children) {
     ...children.flat().filter((child) => child !== false && child !== null && child !== undefined)
       .map((child) => child instanceof Node ? child : String(child)),
   );
+}
+
+/**
+ * Returns a name as it goes into an element of the class `whole-name`, which shortens it in the middle where it does not fit.
+ * @param {string} name Visible text
+ */
+export function nameParts(name) {
+  const [head, tail] = splitName(name);
+  return [h("span", { class: "head" }, head), h("span", { class: "tail" }, tail)];
 }
 
 /** Writes only what differs: nothing is laid out anew. @param {Element | null} element @param {string} text */

@@ -46,7 +46,8 @@ export function fileRow(fileId) {
     element.tabIndex = isStop ? 0 : -1;
     setText(time, agoText(secondsOf(file), nowSeconds()));
     const fetching = fetchOf(file.file_id);
-    const key = JSON.stringify([file, fetching?.done_bytes, isThere]);
+    const isAsked = fetching !== undefined || live.asked.has(file.file_id);
+    const key = JSON.stringify([file, fetching?.done_bytes, isAsked, isThere]);
     if (key === drawn) return;
     drawn = key;
     element.classList.toggle("away", !isThere);
@@ -60,11 +61,11 @@ export function fileRow(fileId) {
     setText(owner, visible(file.file_owner, 40));
     owner.title = visible(file.file_owner);
     time.title = exactText(secondsOf(file));
-    setText(pips, fetching ? "" : pipsText(file));
-    setText(words, isThere ? fetching ? fetchText(fetching) : safetyText(file) : "Deleted");
-    words.className = `words ${fetching || !isThere ? "" : safetyKind(file)}`;
+    setText(pips, isAsked ? "" : pipsText(file));
+    pips.className = `pips ${safetyKind(file)}`;
+    setText(words, isThere ? isAsked ? fetchText(fetching) : safetyText(file) : "Deleted");
     words.title = holdersText(file);
-    drawAct(act, file, fetching !== undefined);
+    drawAct(act, file, isAsked);
   }
 
   return { element, update };
@@ -125,11 +126,10 @@ export function fetchOf(fileId) {
   }
 }
 
-/** @param {import("./types.d.ts").TransferRow} transfer */
-function fetchText({ done_bytes, total_bytes }) {
-  return total_bytes
-    ? `Fetching, ${Math.floor(100 * Math.min(1, done_bytes / total_bytes))} %`
-    : "Fetching";
+/** @param {import("./types.d.ts").TransferRow | undefined} transfer Undefined until the peer tells of one */
+function fetchText(transfer) {
+  if (!transfer?.total_bytes) return "Fetching";
+  return `Fetching, ${Math.floor(100 * Math.min(1, transfer.done_bytes / transfer.total_bytes))} %`;
 }
 
 /** What stands in an empty table. */

@@ -46,6 +46,8 @@ export const live = {
   /** How fast each transfer is now. @type {Map<number, import("./rates.js").Speed>} */
   speeds: new Map(),
   rates: new Rates(),
+  /** Files that somebody here asked to fetch, until their transfer or their content is there. @type {Set<string>} */
+  asked: new Set(),
   /** Files that came a moment ago, with when. @type {Map<string, number>} */
   arrivedMs: new Map(),
   isGone: false,
@@ -98,6 +100,7 @@ async function load() {
   ]);
   live.peers = new Map(peers.peers.map((peer) => [peer.peerId, peer]));
   live.transfers = new Map();
+  live.asked.clear();
   const known = new Set(transfers.transfers.map(({ id }) => id));
   for (const id of live.speeds.keys()) if (!known.has(id)) live.speeds.delete(id);
   for (const transfer of transfers.transfers) putTransfer(transfer);
@@ -110,6 +113,7 @@ async function load() {
 /** @param {TransferRow} transfer */
 function putTransfer(transfer) {
   live.transfers.set(transfer.id, transfer);
+  if (transfer.kind === "fetch") live.asked.delete(transfer.file_id);
   live.speeds.set(transfer.id, speedOf(transfer, live.speeds.get(transfer.id)));
 }
 
@@ -136,9 +140,11 @@ const takes = {
   files({ changed, removed }) {
     const nowMs = performance.now();
     for (const [id, ms] of live.arrivedMs) if (nowMs - ms > NEW_MS) live.arrivedMs.delete(id);
-    for (const { file_id } of changed) {
+    for (const { file_id, has_copy } of changed) {
       if (!live.files.get(file_id)) live.arrivedMs.set(file_id, nowMs);
+      if (has_copy) live.asked.delete(file_id);
     }
+    for (const id of removed) live.asked.delete(id);
     live.files.apply({ changed, removed });
     live.known = Math.max(live.known, live.files.size);
     tell("files");

@@ -12,6 +12,9 @@ export const SAFE_HOLDERS = 3;
 /** One holder is one mistake away from none. @param {Held} file */
 export const isAtRisk = (file) => file.peers_with_file.length < 2;
 
+/** Returns whether the copy here is the only one that is known. @param {Held} file */
+export const isLastCopy = ({ has_copy, peers_with_file }) => has_copy && peers_with_file.length < 2;
+
 /** @param {Held} file */
 export function pipsText({ peers_with_file }) {
   const full = Math.min(SAFE_HOLDERS, peers_with_file.length);

@@ -105,6 +105,25 @@ export function visible(text, maxChars = 200) {
   return shown.slice(0, maxChars - 1).toWellFormed().replace(/\u200d$/, "") + "…";
 }
 
+/** How much of the end of a long name is always shown: what tells versions apart, and the kind of file. */
+const TAIL_CHARS = 12;
+/** Maximum distance from there to a place where a name can be cut. */
+const TAIL_SLACK = 12;
+
+/**
+ * Splits a name into a head, which may be cut short with an ellipsis, and a tail, which is always shown; the tail of a short name
+ * is empty. Cuts only in front of a visible ASCII character, so never inside a sign that is made of several characters.
+ * @param {string} name @returns {[head: string, tail: string]}
+ */
+export function splitName(name) {
+  if (name.length <= 2 * TAIL_CHARS) return [name, ""];
+  const last = name.length - TAIL_CHARS;
+  for (let at = last; at >= last - TAIL_SLACK; at--) {
+    if (/[!-~]/.test(name[at] ?? "")) return [name.slice(0, at), name.slice(at)];
+  }
+  return [name, ""];
+}
+
 /** `host:port`, with brackets around IPv6. @param {{ host: string, port: number }} address */
 export const addressText = ({ host, port }) =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

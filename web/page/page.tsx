@@ -46,6 +46,11 @@ export function StatusPage({ view, query, now }: Props) {
                 <Icon name="share" />Choose files
               </button>
             </p>
+            <p class="phone-only">
+              <button type="button" class="wide" data-pick-folder>
+                <Icon name="folder" />Choose a folder
+              </button>
+            </p>
             <p class="quiet phone-only">Everybody on this network can fetch what you share.</p>
             <ul id="uploads" class="plain"></ul>
           </section>
@@ -79,12 +84,22 @@ export function StatusPage({ view, query, now }: Props) {
         tabindex={-1}
         aria-label="Files to share"
       />
+      <input
+        id="pick-folder"
+        type="file"
+        multiple
+        {...{ webkitdirectory: true }}
+        class="away"
+        tabindex={-1}
+        aria-label="Folder to share"
+      />
       <dialog id="sheet" aria-labelledby="sheet-title">
         <div id="sheet-body"></div>
       </dialog>
       <Help />
       <Drop peerId={name} />
       <div id="notices" role="status" aria-live="polite"></div>
+      <p id="heard" class="unseen" role="status"></p>
     </Layout>
   );
 }
@@ -119,6 +134,15 @@ function Head({ view }: Pick<Props, "view">) {
       <div class="tools scripted">
         <button type="button" class="main changing wide-only" data-pick>
           <Icon name="share" />Share
+        </button>
+        <button
+          type="button"
+          class="square changing wide-only"
+          aria-label="Share a folder"
+          title="Share a folder"
+          data-pick-folder
+        >
+          <Icon name="folder" />
         </button>
         <button type="button" id="enter" hidden>Log in</button>
         <button type="button" id="leave" class="quiet" hidden>Log out</button>
