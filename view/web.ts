@@ -21,7 +21,7 @@ export function webViewOf(
     return entry && viewedFile(service, entry);
   };
   const peers = () => [...membership.all()].map((record) => viewedPeer(service, record));
-  const transfers = () => node.moving.all().map(viewedTransfer);
+  const transfers = () => node.moving.all().map((move) => viewedTransfer(service, move));
   const changes = new Changes(service, file, peers, transfers);
   const feed = new Feed<EventType>(changes);
   return {

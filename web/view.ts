@@ -38,6 +38,10 @@ export interface ViewedFile {
   readonly held: boolean;
   /** Peers that hold it, this one too. */
   readonly holders: readonly string[];
+  /** Peers that held it when they were last heard; present only when nobody holds it now. */
+  readonly lastHolders?: readonly string[];
+  /** When this peer first learned of it, in Unix seconds; absent where that is not known. */
+  readonly knownSince?: number;
 }
 
 /** A deleted file that can be restored. */

@@ -34,7 +34,15 @@ browserTest(
       },
     });
     const page = await scene.open(served.base);
-    await page.getByText("p2p-peer NAME 8117 8118 --bootstrap 10.0.0.1:8115").waitFor();
+    const line = "p2p-peer NAME 8117 8118 --bootstrap 10.0.0.1:8115";
+    for (const part of ["#files", "#network"]) {
+      await page.locator(part).getByText(line).waitFor();
+      await page.locator(part).getByText("No peers yet. Start another with").waitFor();
+    }
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.locator("#files .empty").getByRole("button", { name: "Copy" }).click();
+    await page.locator(".notice.good", { hasText: "Copied the line" }).waitFor();
+    strictEqual(await page.evaluate("navigator.clipboard.readText()"), line);
     await page.getByText("No answer from eagle:8999 yet").waitFor();
     await page.getByText("No files yet. Drop one anywhere").waitFor();
     await page.getByText("alone").waitFor();
@@ -42,6 +50,47 @@ browserTest(
     await page.locator(".notice.failed", { hasText: "Open the link that the peer printed" })
       .waitFor();
     deepStrictEqual(served.made.done, []);
+  },
+);
+
+browserTest(
+  "where a link leads nowhere else, no code is drawn and the words say so",
+  async (scene) => {
+    const files = [{ file: fileOf({ name: "mine.txt" }), held: true, holders: ["us"] }];
+    await using served = Served.start({ files, status: { host: "127.0.0.1", peers: 0 } });
+    const page = await scene.open(served.base);
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.locator("#peer-empty").getByText("Start another on this machine with").waitFor();
+    await rowOf(page, "mine.txt").click();
+    await page.getByText("This link only works on this machine.").waitFor();
+    strictEqual(await page.locator("#sheet canvas").count(), 0);
+    await page.getByRole("button", { name: "Copy link" }).click();
+    await page.getByText("Copied the link, which only works on this machine").waitFor();
+  },
+);
+
+browserTest(
+  "a file whose holders are away says who they are, and is not called lost",
+  async (scene) => {
+    const away = {
+      file: fileOf({ name: "away.txt" }),
+      held: false,
+      holders: [],
+      lastHolders: ["eagle"],
+    };
+    const lost = { file: fileOf({ name: "lost.txt" }), held: false, holders: [] };
+    await using served = Served.start({ files: [away, lost] });
+    const page = await scene.open(served.base);
+    await rowOf(page, "away.txt").getByText("eagle is away").waitFor();
+    strictEqual(await rowOf(page, "away.txt").locator(".failed").count(), 0);
+    await rowOf(page, "lost.txt").getByText("Nobody has this any more").waitFor();
+    await page.getByText("1 file whose holders are away · ○ 1 file nobody has any more").waitFor();
+    await rowOf(page, "away.txt").click();
+    await page.getByText("none now; away: eagle").waitFor();
+    await page.keyboard.press("Escape");
+    // It comes back with it.
+    served.tellFiles([{ ...away, holders: ["eagle"] }]);
+    await rowOf(page, "away.txt").getByText("Only on eagle").waitFor();
   },
 );
 

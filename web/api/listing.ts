@@ -4,13 +4,10 @@ import type * as v from "valibot";
 import { timestampSeconds } from "../../protocol/fileid.ts";
 import { fileFields } from "../../protocol/message.ts";
 import type { Json } from "../../protocol/text.ts";
-import { nameKey } from "../browser/filelist.js";
+import { isFound, nameKey, searchText, searchWords } from "../browser/filelist.js";
 import { isAtRisk } from "../browser/safety.js";
 import type { FilesQuery } from "./schemas.ts";
 import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../view.ts";
-
-/** A shorter word is no beginning of an id: one of sixteen files would have it. */
-const MIN_ID_CHARS = 4;
 
 export type Query = v.InferOutput<typeof FilesQuery>;
 
@@ -33,20 +30,17 @@ export function pageOf(
 }
 
 function filterOf({ q, where }: Query, owner: string): (file: ViewedFile) => boolean {
-  const words = (q ?? "").toLowerCase().split(/\s+/).filter((word) => word !== "");
+  const words = searchWords(q ?? "");
   const isThere = ({ file, held, holders }: ViewedFile) => {
     if (where === undefined) return true;
-    if (where === "risk") return isAtRisk({ has_copy: held, peers_with_file: holders });
+    if (where === "risk") return isAtRisk({ peers_with_file: holders });
     return where === "mine" ? file.owner === owner : held === (where === "here");
   };
   return (viewed) => {
     if (!isThere(viewed)) return false;
     if (words.length === 0) return true;
     const { fileId, name, owner: of } = viewed.file;
-    const text = `${name}\n${of}`.toLowerCase();
-    return words.every((word) =>
-      text.includes(word) || (word.length >= MIN_ID_CHARS && fileId.startsWith(word))
-    );
+    return isFound(words, searchText(`${name}\n${of}`), fileId);
   };
 }
 
@@ -55,8 +49,10 @@ function sorted(files: ViewedFile[], sort: Query["sort"]): ViewedFile[] {
   const sign = sort.startsWith("-") ? -1 : 1;
   const keyOf = KEYS[sort.replace(/^-/, "")]!;
   // Each key is made once: of 200,000 files, comparing would make millions.
-  const keyed = files.map((file) => ({ file, key: keyOf(file) }));
-  keyed.sort((a, b) => sign * compare(a.key, b.key));
+  const keyed = files.map((file, at) => ({ file, key: keyOf(file), at }));
+  // What was known in the same moment, or since nobody knows when, is in the order in which it came.
+  const isTurned = sort === "-known";
+  keyed.sort((a, b) => sign * compare(a.key, b.key) || (isTurned ? b.at - a.at : a.at - b.at));
   return keyed.map(({ file }) => file);
 }
 
@@ -66,6 +62,7 @@ const KEYS: Readonly<Record<string, (file: ViewedFile) => string | number>> = {
   owner: ({ file }) => nameKey(file.owner),
   time: ({ file }) => timestampSeconds(file.timestamp) ?? 0,
   holders: ({ holders }) => holders.length,
+  known: ({ knownSince }) => knownSince ?? 0,
 };
 
 function compare(a: string | number, b: string | number): number {
@@ -75,12 +72,14 @@ function compare(a: string | number, b: string | number): number {
 
 const bytesOf = ({ file }: ViewedFile) => file.sizeBytes ?? file.size * 1024 ** 2;
 
-export function fileJson({ file, held, holders }: ViewedFile): Json {
+export function fileJson({ file, held, holders, lastHolders, knownSince }: ViewedFile): Json {
   return {
     ...fileFields(file),
     modified_at: timestampSeconds(file.timestamp) ?? null,
+    known_at: knownSince ?? null,
     has_copy: held,
     peers_with_file: holders,
+    last_holders: holders.length === 0 ? lastHolders ?? [] : [],
   };
 }
 

@@ -27,9 +27,17 @@ export const FileShape = v.object({
     v.nullable(v.number()),
     v.description("Unix seconds that the timestamp means; null where it means no date"),
   ),
+  known_at: v.pipe(
+    v.nullable(v.number()),
+    v.description("Unix seconds when this peer first learned of it; null where that is not known"),
+  ),
   size_bytes: v.optional(Count),
   has_copy: v.pipe(v.boolean(), v.description("It is here, and verified against its id")),
   peers_with_file: v.array(v.string()),
+  last_holders: v.pipe(
+    v.array(v.string()),
+    v.description("When nobody holds it now: the peers that held it and are away"),
+  ),
 });
 
 export const FilesShape = v.object({
@@ -141,21 +149,26 @@ const whole = (min: number, max: number) =>
     v.check((text) => Number(text) >= min && Number(text) <= max, "out of range"),
   );
 
-const SORTS = ["name", "size", "owner", "time", "holders"] as const;
+const SORTS = ["name", "size", "owner", "time", "holders", "known"] as const;
 
 export const FilesQuery = v.object({
   q: v.optional(v.pipe(
     v.string(),
     v.maxLength(200),
-    v.description("words in name or owner, or the beginning of an id"),
+    v.description(
+      "words in name or owner, where - _ . count as spaces, or the beginning of an id",
+    ),
   )),
   where: v.optional(v.pipe(
     v.picklist(["here", "elsewhere", "mine", "risk"]),
     v.description("here, elsewhere, mine, or risk: one holder or none"),
   )),
-  sort: v.optional(
+  sort: v.optional(v.pipe(
     v.picklist([...SORTS, ...SORTS.map((key) => `-${key}` as const)]),
-  ),
+    v.description(
+      "time is when it was modified, known when this peer learned of it; - for the other way round",
+    ),
+  )),
   limit: v.optional(whole(1, MAX_LIMIT)),
   start: v.optional(whole(0, Number.MAX_SAFE_INTEGER)),
 });

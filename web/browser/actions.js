@@ -7,7 +7,7 @@ import { live, tell } from "./live.js";
 import { announce, say } from "./notices.js";
 import { isLastCopy } from "./safety.js";
 import { mayChange, refresh } from "./session.js";
-import { visible } from "./words.js";
+import { isLoopback, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
 
@@ -19,14 +19,14 @@ export function linkOf(fileId) {
   const link = new URL(contentPath(fileId), location.href);
   const host = live.status?.host ?? "";
   // On this machine the page may be open under a name that leads nowhere elsewhere.
-  if (isHere(link.hostname) && host !== "" && !isHere(host)) {
+  if (isLoopback(link.hostname) && host !== "" && !isLoopback(host)) {
     link.hostname = host.includes(":") ? `[${host}]` : host;
   }
   return link.href;
 }
 
-/** @param {string} host */
-const isHere = (host) => /^(localhost|127\..*|\[?::1\]?)$/.test(host);
+/** Returns whether links from here lead nowhere on any other machine. @param {string} fileId */
+export const isLocalLink = (fileId) => isLoopback(new URL(linkOf(fileId)).hostname);
 
 /** @param {() => Promise<void>} change */
 async function tried(change) {
@@ -91,6 +91,10 @@ export const cancelTransfer = (id) =>
 /** @param {number} id */
 export const retryTransfer = (id) =>
   tried(async () => void await ask(`/api/v1/transfers/${id}/retry`, { method: "POST" }));
+
+/** @param {string} fileId */
+export const copyLink = (fileId) =>
+  copy(linkOf(fileId), isLocalLink(fileId) ? "link, which only works on this machine" : "link");
 
 /** @param {string} text @param {string} what Its name, for the answer */
 export async function copy(text, what) {

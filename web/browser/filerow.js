@@ -6,8 +6,9 @@ import { h, icon, put, setText } from "./dom.js";
 import { bytesOf, secondsOf } from "./filelist.js";
 import { live, NEW_MS, nowSeconds } from "./live.js";
 import { place } from "./place.js";
+import { startAnother } from "./peers.js";
 import { holdersText, pipsText, safetyKind, safetyText } from "./safety.js";
-import { addressText, agoText, exactText, numberText, sizeText, visible } from "./words.js";
+import { agoText, exactText, numberText, sizeText, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
 
@@ -153,13 +154,6 @@ export function emptyText() {
   }
   return [
     h("p", {}, "No files yet. Drop one anywhere on this page, or put it into the storage folder."),
-    status && status.peers === 0
-      ? h(
-        "p",
-        {},
-        "Files of others appear once a peer is there: ",
-        h("code", {}, addressText(status)),
-      )
-      : null,
-  ].filter((each) => each !== null);
+    ...status && status.peers === 0 ? startAnother(status) : [],
+  ];
 }

@@ -5,7 +5,7 @@
 // their way is taken after them; nothing that is remembered here grows without bound.
 
 import { askJson } from "./api.js";
-import { FileList } from "./filelist.js";
+import { FileList, NEWEST_FIRST } from "./filelist.js";
 import { Rates, speedOf } from "./rates.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
@@ -95,7 +95,7 @@ async function load() {
     /** @type {Promise<{ peers: PeerRow[] }>} */ (askJson("/api/v1/peers")),
     /** @type {Promise<{ transfers: TransferRow[] }>} */ (askJson("/api/v1/transfers")),
     /** @type {Promise<{ files: FileRow[], total: number }>} */ (askJson(
-      `/api/v1/files?limit=${MAX_FILES}&sort=-time`,
+      `/api/v1/files?limit=${MAX_FILES}&sort=${NEWEST_FIRST}`,
     )),
   ]);
   live.peers = new Map(peers.peers.map((peer) => [peer.peerId, peer]));

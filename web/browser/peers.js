@@ -11,6 +11,7 @@ import {
   exactText,
   numberText,
   startLine,
+  startWords,
   visible,
 } from "./words.js";
 
@@ -60,16 +61,21 @@ function drawEmpty(isEmpty) {
   const line = startLine(live.status);
   if (place.dataset["drawn"] === line) return;
   place.dataset["drawn"] = line;
-  put(
-    place,
-    h("p", {}, "No peers yet. Start another with"),
+  put(place, ...startAnother(live.status));
+}
+
+/** How another peer is started that joins this one, as a line to copy. @param {import("./types.d.ts").StatusRow} status */
+export function startAnother(status) {
+  const line = startLine(status);
+  return [
+    h("p", {}, startWords(status)),
     h(
       "p",
       { class: "line" },
       h("code", {}, line),
       h("button", { type: "button", onclick: () => copy(line, "line") }, "Copy"),
     ),
-  );
+  ];
 }
 
 function peerRow() {

@@ -128,8 +128,18 @@ export function splitName(name) {
 export const addressText = ({ host, port }) =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 
-/** The line that starts another peer beside this one. @param {{ host: string, port: number }} status */
+/** The line that starts another peer, which joins this one. @param {{ host: string, port: number }} status */
 export const startLine = (status) => `p2p-peer NAME 8117 8118 --bootstrap ${addressText(status)}`;
+
+/** Returns whether the host is this machine, under a name or address that leads nowhere else. @param {string} host */
+export const isLoopback = (host) =>
+  /^(localhost|127(\.\d+){3}|\[?::1\]?|\[?::ffff:(127\.|7f)[^\]]*\]?)$/i.test(host);
+
+/** What to do about an empty network. @param {{ host: string }} status */
+export const startWords = ({ host }) =>
+  isLoopback(host)
+    ? "No peers yet. Start another on this machine with"
+    : "No peers yet. Start another with";
 
 /** How it stands with the network. @param {{ synchronized: boolean, peers: number }} status */
 export const stateText = ({ synchronized, peers }) =>

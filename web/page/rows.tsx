@@ -12,8 +12,8 @@ import type { TransferRow as TransferJson } from "../browser/types.d.ts";
 import type { ViewedFile, ViewedPeer } from "../view.ts";
 
 export function FileRow({ viewed, now }: { readonly viewed: ViewedFile; readonly now: number }) {
-  const { file, held, holders } = viewed;
-  const safe = { has_copy: held, peers_with_file: holders };
+  const { file, held, holders, lastHolders = [] } = viewed;
+  const safe = { has_copy: held, peers_with_file: holders, last_holders: lastHolders };
   const bytes = file.sizeBytes ?? Math.round(file.size * 1024 ** 2);
   const seconds = timestampSeconds(file.timestamp);
   const content = `/api/v1/files/${file.fileId}/content`;

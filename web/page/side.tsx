@@ -3,7 +3,7 @@
 import { visible } from "../../protocol/text.ts";
 import { transferJson } from "../api/listing.ts";
 import { isNews } from "../browser/transferwords.js";
-import { startLine } from "../browser/words.js";
+import { startLine, startWords } from "../browser/words.js";
 import type { Props } from "./page.tsx";
 import { PeerRow, TransferRow } from "./rows.tsx";
 
@@ -63,7 +63,7 @@ export function Network({ view, now }: Omit<Props, "query">) {
         </table>
       </div>
       <div id="peer-empty" class="empty" hidden={peers.length > 0}>
-        <p>No peers yet. Start another with</p>
+        <p>{startWords(view.status())}</p>
         <p class="line">
           <code>{visible(startLine(view.status()))}</code>
         </p>
