@@ -124,15 +124,26 @@ interface Asset {
 const SCRIPT = "text/javascript; charset=utf-8";
 const STYLE = "text/css; charset=utf-8";
 
+/**
+ * Returns our own script or style without its whole-line comments, a quarter of its size. Lines stay where they are, so a trace from a
+ * browser fits the sources; code is never touched.
+ */
+export const bare = (text: string) =>
+  text.replace(/^[ \t]*\/\/.*$/gm, "")
+    .replace(
+      /^[ \t]*\/\*(?:(?!\*\/)[^])*\*\/[ \t]*$/gm,
+      (comment) => comment.replace(/[^\n]+/g, ""),
+    );
+
 /** In this order: what stands later is stronger. */
 const STYLES = [base, pageStyle, filesStyle, movingStyle, networkStyle, over, phone];
 
 function* assets(): Iterable<[path: string, asset: Asset]> {
-  yield ["/style.css", { text: STYLES.join("\n"), type: STYLE }];
+  yield ["/style.css", { text: bare(STYLES.join("\n")), type: STYLE }];
   yield ["/lib/uplot.css", { text: uplotStyle, type: STYLE }];
   yield ["/icon.svg", { text: icon, type: "image/svg+xml" }];
   for (const [name, text] of Object.entries(OWN)) {
-    yield [`/browser/${name}.js`, { text, type: SCRIPT }];
+    yield [`/browser/${name}.js`, { text: bare(text), type: SCRIPT }];
   }
   for (const [name, text] of Object.entries(LIBRARIES)) {
     yield [`/lib/${name}.js`, { text, type: SCRIPT }];

@@ -104,6 +104,15 @@ export interface ViewedStatus {
   readonly work: Readonly<Record<string, number>>;
 }
 
+/** How fast content moved around one moment. */
+export interface ViewedRate {
+  /** Unix seconds. */
+  readonly at: number;
+  /** Bytes per second. */
+  readonly in: number;
+  readonly out: number;
+}
+
 /** Content of a held file. `close` is called once, whatever happens. */
 export interface ViewedContent {
   readonly file: FileRecord;
@@ -150,6 +159,8 @@ export interface View {
   file(fileId: string): ViewedFile | undefined;
   deleted(): Promise<ViewedDeleted[]>;
   transfers(): ViewedTransfer[];
+  /** Rates of the last minutes, about one per second, the latest last. */
+  rates(): readonly ViewedRate[];
   /** Undefined when the file is not here. `client` is told as its receiver. Throws `NotPossible`. */
   content(fileId: string, client: string): ViewedContent | undefined;
   /** Throws `NotPossible`. */

@@ -325,7 +325,7 @@ browserTest(
     }
     await holds(page, `document.querySelector("#rate-in").textContent === "3.00 MB/s"`);
     strictEqual(await page.locator("#rate-out").innerText(), "1.00 MB/s");
-    await page.locator("#chart .u-legend", { hasText: "3.00 MB/s" }).waitFor();
+    await holds(page, `document.querySelector("#legend-in").textContent === "3.00 MB/s"`);
     const drawn = (selector: string) =>
       page.evaluate<number>(`(() => {
       const canvas = document.querySelector("${selector}");

@@ -11,6 +11,7 @@ import {
   type ViewedEvent,
   type ViewedFile,
   type ViewedPeer,
+  type ViewedRate,
   type ViewedStatus,
   type ViewedTransfer,
   type ViewedWatcher,
@@ -156,6 +157,7 @@ export interface Parts {
   readonly peers?: ViewedPeer[];
   readonly files?: ViewedFile[];
   readonly transfers?: ViewedTransfer[];
+  readonly rates?: readonly ViewedRate[];
   readonly hostNames?: readonly string[];
   readonly content?: (fileId: string) => FakeContent | undefined;
   /** What who watches missed, and is told at once. */
@@ -241,6 +243,7 @@ export function appOver(parts: Parts = {}): Made {
     deleted: () =>
       Promise.resolve([{ file: fileOf({ name: "gone.txt" }), sizeBytes: 7, deletedAt: NOW - 60 }]),
     transfers: () => parts.transfers ?? [],
+    rates: () => parts.rates ?? [],
     hostNames: new Set(parts.hostNames ?? []),
     content: (fileId) => {
       const content = parts.content?.(fileId);

@@ -123,6 +123,17 @@ export const StatusShape = v.object({
   work: Counts,
 });
 
+export const RatesShape = v.object({
+  rates: v.pipe(
+    v.array(v.object({
+      at: v.pipe(v.number(), v.description("Unix seconds of the peer's clock")),
+      in: v.pipe(Count, v.description("bytes per second")),
+      out: v.pipe(Count, v.description("bytes per second")),
+    })),
+    v.description("about one per second, the latest last"),
+  ),
+});
+
 export const ProblemShape = v.object({
   type: v.string(),
   title: v.string(),

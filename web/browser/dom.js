@@ -79,6 +79,24 @@ export function keepFocus(list, change) {
   (next ?? list).focus();
 }
 
+/** Distance between the pointer and what it points at, in pixels. */
+const TIP_PX = 14;
+
+/**
+ * Puts a tip next to the pointer: below and to the right, or on the other side where there is no room on the screen.
+ * @param {HTMLElement} tip It is placed within the parent that it shares with the canvas @param {HTMLElement} canvas
+ * @param {{ clientX: number, clientY: number }} pointer
+ */
+export function placeTip(tip, canvas, { clientX, clientY }) {
+  const { left, top, width } = canvas.getBoundingClientRect();
+  const x = clientX - left;
+  const y = clientY - top;
+  const isLeft = x + TIP_PX + tip.offsetWidth > width;
+  const isAbove = clientY + TIP_PX + tip.offsetHeight > innerHeight;
+  tip.style.left = `${Math.max(0, isLeft ? x - TIP_PX - tip.offsetWidth : x + TIP_PX)}px`;
+  tip.style.top = `${isAbove ? y - TIP_PX - tip.offsetHeight : y + TIP_PX}px`;
+}
+
 /** Whether somebody is writing there, so that letters are no commands. @param {EventTarget | null} target */
 export const isWriting = (target) =>
   target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");

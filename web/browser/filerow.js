@@ -2,7 +2,7 @@
 // One file as a row: what it is, how safe it is, and the one thing most wanted of it.
 
 import { contentPath, fetchFile } from "./actions.js";
-import { h, icon, put, setText } from "./dom.js";
+import { h, icon, nameParts, put, setText } from "./dom.js";
 import { bytesOf, secondsOf } from "./filelist.js";
 import { live, NEW_MS, nowSeconds } from "./live.js";
 import { place } from "./place.js";
@@ -17,7 +17,8 @@ import { agoText, exactText, numberText, sizeText, visible } from "./words.js";
  * @param {string} fileId
  */
 export function fileRow(fileId) {
-  const name = h("button", { type: "button", class: "name", tabindex: -1 }, h("bdi", {}));
+  const whole = h("bdi", { class: "whole-name" });
+  const name = h("button", { type: "button", class: "name", tabindex: -1 }, whole);
   const mark = h("span", { class: "mark" });
   const size = h("td", { class: "num" });
   const owner = h("td", { class: "owner" });
@@ -52,8 +53,10 @@ export function fileRow(fileId) {
     if (key === drawn) return;
     drawn = key;
     element.classList.toggle("away", !isThere);
-    setText(name.firstElementChild, visible(file.file_name));
-    name.title = visible(file.file_name);
+    if (name.title !== visible(file.file_name)) {
+      name.title = visible(file.file_name);
+      put(whole, ...nameParts(name.title));
+    }
     drawMark(mark, file);
     setText(size, sizeText(bytesOf(file)));
     size.title = file.size_bytes === undefined

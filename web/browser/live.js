@@ -90,10 +90,11 @@ function flush() {
 }
 
 async function load() {
-  const [status, peers, transfers, files] = await Promise.all([
+  const [status, peers, transfers, rates, files] = await Promise.all([
     /** @type {Promise<StatusRow>} */ (askJson("/api/v1/status")),
     /** @type {Promise<{ peers: PeerRow[] }>} */ (askJson("/api/v1/peers")),
     /** @type {Promise<{ transfers: TransferRow[] }>} */ (askJson("/api/v1/transfers")),
+    /** @type {Promise<{ rates: import("./rates.js").Rate[] }>} */ (askJson("/api/v1/rates")),
     /** @type {Promise<{ files: FileRow[], total: number }>} */ (askJson(
       `/api/v1/files?limit=${MAX_FILES}&sort=${NEWEST_FIRST}`,
     )),
@@ -106,6 +107,7 @@ async function load() {
   for (const transfer of transfers.transfers) putTransfer(transfer);
   live.files.reset(files.files);
   takeStatus(status);
+  live.rates.seed(rates.rates, live.aheadSeconds);
   live.known = files.total;
   tell("peers", "transfers", "files");
 }

@@ -2,7 +2,7 @@
 // Who holds which file, as a picture: a line for each peer, a column for each file, the ones at risk first. A file
 // with one holder is amber and one with none red, so that it stands out; words below say which.
 
-import { byId, colour, h, put, setText } from "./dom.js";
+import { byId, colour, h, placeTip, put, setText } from "./dom.js";
 import { live, when } from "./live.js";
 import { go } from "./place.js";
 import { holdersText, isAtRisk, isAway, safetyText } from "./safety.js";
@@ -60,8 +60,8 @@ function draw() {
   tell(all, files.length);
 }
 
-/** @param {FileRow} file */
-const rankOf = ({ peers_with_file }) => peers_with_file.length;
+/** What is lost first, then what is away. @param {FileRow} file */
+const rankOf = (file) => file.peers_with_file.length + (isAway(file) ? 0.5 : 0);
 
 /**
  * This peer first, then the others by name; of many, first those that alone hold one of these files, then those that
@@ -188,9 +188,7 @@ export function startMatrix() {
       h("span", {}, safetyText(file)),
       h("span", {}, holdersText(file)),
     );
-    const x = event.clientX - canvas.getBoundingClientRect().left;
-    tip.style.left = `${Math.min(x, canvas.clientWidth - 200)}px`;
-    tip.style.top = `${canvas.clientHeight + 4}px`;
+    placeTip(tip, canvas, event);
   });
   canvas.addEventListener("pointerleave", () => {
     tip.hidden = true;

@@ -10,6 +10,7 @@ import {
   durationText,
   exactText,
   numberText,
+  shownColumns,
   startLine,
   startWords,
   visible,
@@ -33,7 +34,9 @@ export function freshness({ last_seen }) {
 export const isQuiet = (peer) => freshness(peer) < 1 - QUIET_PART;
 
 function draw() {
+  if (!live.status) return; // until the lists are here, what the server wrote stands
   const body = byId("peer-rows");
+  if (rows.size === 0) put(body);
   for (const [id, row] of rows) {
     if (live.peers.has(id)) continue;
     row.element.remove();
@@ -48,6 +51,9 @@ function draw() {
       body.insertBefore(row.element, body.children[index] ?? null);
     }
   }
+  const shown = shownColumns(peers);
+  const table = byId("peer-table");
+  if (table.className !== shown) table.className = shown;
   byId("peer-box").hidden = peers.length === 0;
   byId("map-box").hidden = peers.length === 0;
   drawEmpty(peers.length === 0);
@@ -89,8 +95,7 @@ function peerRow() {
   const element = h(
     "tr",
     {},
-    h("td", { class: "file" }, name, note),
-    h("td", {}, address),
+    h("td", { class: "file" }, name, address, note),
     seen,
     files,
     kind,
@@ -144,7 +149,6 @@ export function refusedText({ peerId, refused }) {
 }
 
 export function startPeers() {
-  put(byId("peer-rows")); // what the server wrote is drawn anew
   setInterval(draw, 1_000);
   when(["peers", "status"], draw);
 }

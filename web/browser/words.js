@@ -141,6 +141,40 @@ export const startWords = ({ host }) =>
     ? "No peers yet. Start another on this machine with"
     : "No peers yet. Start another with";
 
+/**
+ * Returns the classes of the table of peers: which of its columns have something to show.
+ * @param {Iterable<{ extended: boolean, refused: number }>} peers
+ */
+export function shownColumns(peers) {
+  const all = [...peers];
+  return [
+    all.some(({ extended }) => !extended) ? "has-kind" : "",
+    all.some(({ refused }) => refused > 0) ? "has-refused" : "",
+  ].join(" ").trim();
+}
+
+/** Free space below which somebody should do something, in bytes. */
+const LOW_BYTES = 1_000_000_000;
+
+/**
+ * Returns what is wrong with the peer as a whole and what to do about it, or "".
+ * @param {{ free_bytes: number, peers: number, bootstraps: readonly string[] }} status
+ */
+export function warningText({ free_bytes, peers, bootstraps }) {
+  if (free_bytes <= 0) {
+    return "The disk is full: nothing can be fetched or shared. Delete files here, or make room on the disk.";
+  }
+  if (free_bytes < LOW_BYTES) {
+    return `Only ${sizeText(free_bytes)} are left on the disk. Larger files cannot be fetched.`;
+  }
+  if (peers === 0 && bootstraps.length > 0) {
+    return `No answer from ${
+      bootstraps.join(", ")
+    } yet. It is asked again every few seconds; check that it runs and that its port is open.`;
+  }
+  return "";
+}
+
 /** How it stands with the network. @param {{ synchronized: boolean, peers: number }} status */
 export const stateText = ({ synchronized, peers }) =>
   synchronized ? "synchronized" : peers > 0 ? "joining…" : "alone";

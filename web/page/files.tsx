@@ -94,7 +94,7 @@ export function Files({ view, query, now }: Props) {
             Deleted
           </button>
         </div>
-        <label class="order phone-only scripted">
+        <label class="order scripted">
           <span class="unseen">Order</span>
           <select id="order">
             {ORDERS.map(([value, words]) => <option value={value}>{words}</option>)}

@@ -6,7 +6,7 @@ import { addressText } from "../../protocol/address.ts";
 import { visible } from "../../protocol/text.ts";
 import { durationText, sizeText } from "../../protocol/words.ts";
 import type { Query } from "../api/listing.ts";
-import { numberText, stateText } from "../browser/words.js";
+import { numberText, stateText, warningText } from "../browser/words.js";
 import type { View } from "../view.ts";
 import { Files } from "./files.tsx";
 import { Icon, IconSheet } from "./icons.tsx";
@@ -72,6 +72,21 @@ export function StatusPage({ view, query, now }: Props) {
             <canvas id="matrix" role="img" aria-label="Which peer holds which file"></canvas>
             <div id="matrix-tip" class="tip" hidden></div>
           </div>
+          <ul class="legend plain">
+            <li>
+              <i class="cell good" aria-hidden="true"></i>held, by others too
+            </li>
+            <li>
+              <i class="cell risk" aria-hidden="true"></i>the only holder
+            </li>
+            <li>
+              <i class="cell risk faint" aria-hidden="true"></i>all holders are away
+            </li>
+            <li>
+              <i class="cell failed faint" aria-hidden="true"></i>nobody has it
+            </li>
+            <li>one column per file, one line per peer</li>
+          </ul>
           <p id="matrix-more" class="quiet"></p>
         </section>
       </main>
@@ -106,6 +121,8 @@ export function StatusPage({ view, query, now }: Props) {
 
 function Head({ view }: Pick<Props, "view">) {
   const status = view.status();
+  const { freeBytes, peers, bootstraps } = status;
+  const warning = visible(warningText({ free_bytes: freeBytes, peers, bootstraps }), 1_000);
   return (
     <header class="bar">
       <a class="skip" id="skip" href="#file-scroll">Skip to the files</a>
@@ -122,14 +139,20 @@ function Head({ view }: Pick<Props, "view">) {
         </span>
         <span id="state-words">{stateText(status)}</span>
       </p>
-      <button type="button" id="address" class="quiet" title="Copy the address">
+      <button
+        type="button"
+        id="address"
+        class="quiet wide-only"
+        data-copy-address
+        title="Copy the address"
+      >
         <code>{visible(addressText(status))}</code>
         <Icon name="copy" />
         <span class="unseen">Copy the address</span>
       </button>
-      <p class="quiet">
+      <p class="quiet wide-only">
         <span id="uptime">up {durationText(status.uptimeSeconds)}</span>
-        <span class="wide-only">{` · ${status.version}`}</span>
+        {` · ${status.version}`}
       </p>
       <div class="tools scripted">
         <button type="button" class="main changing wide-only" data-pick>
@@ -163,7 +186,7 @@ function Head({ view }: Pick<Props, "view">) {
         This peer does not answer. What stands here was true a moment ago; the page comes back by
         itself.
       </p>
-      <p id="warning" class="banner risk" role="status" hidden></p>
+      <p id="warning" class="banner risk" role="status" hidden={warning === ""}>{warning}</p>
     </header>
   );
 }
@@ -173,7 +196,7 @@ function Figures({ view }: Pick<Props, "view">) {
   const free = Math.max(0, freeBytes);
   return (
     <ul class="figures" aria-label="Figures">
-      <li>
+      <li class="files">
         <b>
           <span id="held">{numberText(files.held)}</span>
           <span class="of">
@@ -181,7 +204,7 @@ function Figures({ view }: Pick<Props, "view">) {
           </span>
         </b>
         <span>
-          here / known<span class="wide-only">&nbsp;files</span>
+          <span class="wide-only">here / known&nbsp;</span>files
         </span>
       </li>
       <li>

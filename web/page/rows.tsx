@@ -20,8 +20,14 @@ export function FileRow({ viewed, now }: { readonly viewed: ViewedFile; readonly
   return (
     <tr class="row" data-id={file.fileId}>
       <td class="file">
-        <span class="name" title={visible(file.name)}>
-          <bdi>{held ? <a href={content}>{visible(file.name)}</a> : visible(file.name)}</bdi>
+        <span class="name">
+          {held
+            ? (
+              <a href={content}>
+                <Name name={visible(file.name)} />
+              </a>
+            )
+            : <Name name={visible(file.name)} />}
         </span>
         <span class="mark">
           {held && (
@@ -56,6 +62,7 @@ export function PeerRow({ peer, now }: { readonly peer: ViewedPeer; readonly now
     <tr>
       <td class="file">
         <bdi>{visible(peer.peerId, 60)}</bdi>
+        <code>{visible(addressText(peer))}</code>
         <span class={`note ${leftAlone ? "risk" : ""}`}>
           {leftAlone
             ? `left alone for ${durationText(leftAlone.seconds)}: it ${visible(leftAlone.why)}`
@@ -63,9 +70,6 @@ export function PeerRow({ peer, now }: { readonly peer: ViewedPeer; readonly now
             ? "bootstrap"
             : ""}
         </span>
-      </td>
-      <td>
-        <code>{visible(addressText(peer))}</code>
       </td>
       <td class="seen" title={isoText(peer.lastSeen)}>{agoText(peer.lastSeen, now)}</td>
       <td class="num">{numberText(peer.files)}</td>
