@@ -372,10 +372,17 @@ browserTest("the head of a phone's page takes less than a fifth of the screen", 
     );
     ok(bottom < height / 5, `${bottom} of ${height} pixels`);
     strictEqual(await page.evaluate("document.documentElement.scrollWidth"), 360);
-    const cut = await page.evaluate(
-      "[...document.querySelectorAll('.figures b')].filter((e) => e.getBoundingClientRect().right > innerWidth).length",
+    const boxes = await page.evaluate<{ left: number; right: number }[]>(
+      `[...document.querySelectorAll(".figures b")].map((e) => {
+        const range = document.createRange();
+        range.selectNodeContents(e);
+        const { left, right } = range.getBoundingClientRect();
+        return { left, right };
+      })`,
     );
-    strictEqual(cut, 0);
+    for (const [at, { right }] of boxes.entries()) {
+      ok(right <= (boxes[at + 1]?.left ?? 345), `figure ${at} ends at ${right}`);
+    }
     // The address, which the head has no room for, is where the network is.
     await page.getByRole("navigation").getByRole("button", { name: "Network" }).click();
     await page.getByText("This peer is at").waitFor();
