@@ -45,7 +45,7 @@ browserTest(
     strictEqual(await page.evaluate("navigator.clipboard.readText()"), line);
     await page.getByText("No answer from eagle:8999 yet").waitFor();
     await page.getByText("No files yet. Drop one anywhere").waitFor();
-    await page.getByText("alone").waitFor();
+    await page.getByText("alone", { exact: true }).waitFor();
     await drop(page, "a.txt", new Uint8Array(3));
     await page.locator(".notice.failed", { hasText: "Open the link that the peer printed" })
       .waitFor();
