@@ -2,7 +2,7 @@
 
 import type { Move } from "../moving.ts";
 import type { Service } from "../service.ts";
-import type { SharedFile, ShareOptions, Upload, ViewedContent } from "../web/view.ts";
+import type { EarlyEnd, SharedFile, ShareOptions, Upload, ViewedContent } from "../web/view.ts";
 import { messageOf, possible, possibly } from "./errors.ts";
 import { viewedFile } from "./state.ts";
 
@@ -54,10 +54,16 @@ export class Sharing implements Upload {
     }
   }
 
-  abort(why: string): void {
+  abort(why: string, how: EarlyEnd = "failed"): void {
     this.#intake.abort();
-    this.#move.failed(why);
+    endEarly(this.#move, why, how);
   }
+}
+
+/** Somebody who closes a tab or cancels in the browser did nothing wrong: no page shows that as a failure. */
+function endEarly(move: Move, why: string, how: EarlyEnd): void {
+  if (how === "failed") move.failed(why);
+  else move.moving.end(move, "cancelled", why);
 }
 
 /** A held file for a browser; undefined when it is not here. Throws `StorageError`. */
@@ -72,12 +78,13 @@ export function contentOf(
   let move: Move | undefined;
   let totalBytes = reader.sizeBytes;
   let isOpen = true;
-  const close = (why?: string) => {
+  const close = (why?: string, how: EarlyEnd = "failed") => {
     if (!isOpen) return;
     isOpen = false;
     reader.close();
-    if (why === undefined) move?.done();
-    else move?.failed(why);
+    if (!move) return;
+    if (why === undefined) move.done();
+    else endEarly(move, why, how);
   };
   return {
     file: entry.file,

@@ -52,10 +52,13 @@ export function leftAlone({ node }: Service, record: PeerRecord) {
   return pause && { seconds: Math.ceil(pause.leftMs / 1000), why: pause.text };
 }
 
-export function viewedFile({ options }: Service, { file, held, holders }: Entry): ViewedFile {
+export function viewedFile({ options }: Service, entry: Entry): ViewedFile {
+  const { file, held, holders, away, sinceMs } = entry;
   return {
     file,
     held,
+    knownSince: Math.round((Date.now() - (performance.now() - sinceMs)) / 1000),
+    ...(held || holders.size > 0 ? {} : { lastHolders: away }),
     // Listing looks at every file and shows few: the names are put together for those alone.
     get holders() {
       return held ? [options.peerId, ...holders] : [...holders];
@@ -76,8 +79,21 @@ export function viewedPeer(service: Service, record: PeerRecord): ViewedPeer {
   };
 }
 
-export function viewedTransfer(transfer: Transfer): ViewedTransfer {
-  const { id, kind, fileId, name, peer, doneBytes, totalBytes, state, why, endedMs } = transfer;
+/** Names of peers that were only known by address when their transfer began; a transfer keeps the name when its peer leaves. */
+const peerNames = new WeakMap<Transfer, string>();
+
+/** Who is at the other end: of a connection that others opened only the address is known, and it may be that of one tracked peer. */
+function otherEnd({ node }: Service, transfer: Transfer): string {
+  const { kind, peer } = transfer;
+  if (kind !== "serve" && kind !== "push") return peer;
+  const name = peerNames.get(transfer) ?? node.peer.state.membership.soleAt(peer)?.peerId;
+  if (name === undefined) return peer;
+  peerNames.set(transfer, name);
+  return name;
+}
+
+export function viewedTransfer(service: Service, transfer: Transfer): ViewedTransfer {
+  const { id, kind, fileId, name, doneBytes, totalBytes, state, why, endedMs } = transfer;
   const nowMs = performance.now();
   return {
     id,
@@ -85,7 +101,7 @@ export function viewedTransfer(transfer: Transfer): ViewedTransfer {
     direction: isInbound(transfer) ? "in" : "out",
     fileId,
     name,
-    peer,
+    peer: otherEnd(service, transfer),
     doneBytes,
     totalBytes,
     state,

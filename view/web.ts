@@ -7,9 +7,10 @@ import { Changes, type EventType } from "./changes.ts";
 import { contentOf, Sharing } from "./content.ts";
 import { messageOf, possible, possibly } from "./errors.ts";
 import { Feed } from "./feed.ts";
+import { RateHistory } from "./rates.ts";
 import { statusOf, viewedFile, viewedPeer, viewedTransfer } from "./state.ts";
 
-/** What the web may know and ask; `close` ends what watches. */
+/** What the web may know and ask; rates are sampled and changes watched until `close`. */
 export function webViewOf(
   service: Service,
   hostNames: ReadonlySet<string>,
@@ -21,9 +22,11 @@ export function webViewOf(
     return entry && viewedFile(service, entry);
   };
   const peers = () => [...membership.all()].map((record) => viewedPeer(service, record));
-  const transfers = () => node.moving.all().map(viewedTransfer);
+  const transfers = () => node.moving.all().map((move) => viewedTransfer(service, move));
   const changes = new Changes(service, file, peers, transfers);
   const feed = new Feed<EventType>(changes);
+  const rates = new RateHistory(node.moving);
+  rates.start();
   return {
     hostNames,
     status: () => statusOf(service),
@@ -42,6 +45,7 @@ export function webViewOf(
       return { files, total };
     },
     transfers,
+    rates: () => rates.all(),
     content: (fileId, client) => possible(() => contentOf(service, fileId, client)),
     share: (name, options) => possible(() => new Sharing(service, name, options)),
     fetch: async (fileId) => {
@@ -68,6 +72,9 @@ export function webViewOf(
     },
     cancel: (id) => node.cancel(id),
     watch: (lastId, watcher) => feed.watch(lastId, watcher),
-    close: () => feed.close(),
+    close: () => {
+      rates.stop();
+      feed.close();
+    },
   };
 }

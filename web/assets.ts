@@ -16,6 +16,7 @@ import phone from "./style/phone.css" with { type: "text" };
 import actions from "./browser/actions.js" with { type: "text" };
 import api from "./browser/api.js" with { type: "text" };
 import chart from "./browser/chart.js" with { type: "text" };
+import collect from "./browser/collect.js" with { type: "text" };
 import deleted from "./browser/deleted.js" with { type: "text" };
 import details from "./browser/details.js" with { type: "text" };
 import dom from "./browser/dom.js" with { type: "text" };
@@ -35,10 +36,13 @@ import notices from "./browser/notices.js" with { type: "text" };
 import page from "./browser/page.js" with { type: "text" };
 import peers from "./browser/peers.js" with { type: "text" };
 import place from "./browser/place.js" with { type: "text" };
+import putaway from "./browser/putaway.js" with { type: "text" };
 import rates from "./browser/rates.js" with { type: "text" };
 import safety from "./browser/safety.js" with { type: "text" };
+import sending from "./browser/sending.js" with { type: "text" };
 import session from "./browser/session.js" with { type: "text" };
 import share from "./browser/share.js" with { type: "text" };
+import sharefolder from "./browser/sharefolder.js" with { type: "text" };
 import shell from "./browser/shell.js" with { type: "text" };
 import theme from "./browser/theme.js" with { type: "text" };
 import transferwords from "./browser/transferwords.js" with { type: "text" };
@@ -56,6 +60,7 @@ const OWN: Readonly<Record<string, string>> = {
   actions,
   api,
   chart,
+  collect,
   deleted,
   details,
   dom,
@@ -75,10 +80,13 @@ const OWN: Readonly<Record<string, string>> = {
   page,
   peers,
   place,
+  putaway,
   rates,
   safety,
+  sending,
   session,
   share,
+  sharefolder,
   shell,
   theme,
   transferwords,
@@ -117,15 +125,26 @@ interface Asset {
 const SCRIPT = "text/javascript; charset=utf-8";
 const STYLE = "text/css; charset=utf-8";
 
+/**
+ * Returns our own script or style without its whole-line comments, a quarter of its size. Lines stay where they are, so a trace from a
+ * browser fits the sources; code is never touched.
+ */
+export const bare = (text: string) =>
+  text.replace(/^[ \t]*\/\/.*$/gm, "")
+    .replace(
+      /^[ \t]*\/\*(?:(?!\*\/)[^])*\*\/[ \t]*$/gm,
+      (comment) => comment.replace(/[^\n]+/g, ""),
+    );
+
 /** In this order: what stands later is stronger. */
 const STYLES = [base, pageStyle, filesStyle, movingStyle, networkStyle, over, phone];
 
 function* assets(): Iterable<[path: string, asset: Asset]> {
-  yield ["/style.css", { text: STYLES.join("\n"), type: STYLE }];
+  yield ["/style.css", { text: bare(STYLES.join("\n")), type: STYLE }];
   yield ["/lib/uplot.css", { text: uplotStyle, type: STYLE }];
   yield ["/icon.svg", { text: icon, type: "image/svg+xml" }];
   for (const [name, text] of Object.entries(OWN)) {
-    yield [`/browser/${name}.js`, { text, type: SCRIPT }];
+    yield [`/browser/${name}.js`, { text: bare(text), type: SCRIPT }];
   }
   for (const [name, text] of Object.entries(LIBRARIES)) {
     yield [`/lib/${name}.js`, { text, type: SCRIPT }];

@@ -158,6 +158,6 @@ function streamOf(content: ViewedContent, totalBytes: number): ReadableStream<Ui
       if (left > 0) controller.error(new Error("File became shorter while it was sent"));
       else controller.close();
     },
-    cancel: () => content.close("The receiver went away"),
+    cancel: () => content.close("The receiver stopped", "stopped"),
   }, { highWaterMark: 0 });
 }

@@ -257,7 +257,7 @@ function aborted(upload: Upload, error: unknown): NotPossible {
         cause: error,
       },
     );
-  } else upload.abort("It broke off");
+  } else upload.abort("The sender stopped", "stopped");
   return asNotPossible(error);
 }
 

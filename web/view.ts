@@ -38,6 +38,10 @@ export interface ViewedFile {
   readonly held: boolean;
   /** Peers that hold it, this one too. */
   readonly holders: readonly string[];
+  /** Peers that held it when they were last heard; present only when nobody holds it now. */
+  readonly lastHolders?: readonly string[];
+  /** When this peer first learned of it, in Unix seconds; absent where that is not known. */
+  readonly knownSince?: number;
 }
 
 /** A file that somebody shared; not `isNew`: the same content was shared under the same name already. */
@@ -105,6 +109,15 @@ export interface ViewedStatus {
   readonly work: Readonly<Record<string, number>>;
 }
 
+/** How fast content moved around one moment. */
+export interface ViewedRate {
+  /** Unix seconds. */
+  readonly at: number;
+  /** Bytes per second. */
+  readonly in: number;
+  readonly out: number;
+}
+
 /** Content of a held file. `close` is called once, whatever happens. */
 export interface ViewedContent {
   readonly file: FileRecord;
@@ -116,9 +129,12 @@ export interface ViewedContent {
   seek(offset: number, bytes: number): void;
   /** So many bytes are on their way to who asked. */
   sent(bytes: number): void;
-  /** `why` it ended before its end. */
-  close(why?: string): void;
+  /** `why` it ended early, if it did; `how` says whether that is a failure or the receiver's own decision. */
+  close(why?: string, how?: EarlyEnd): void;
 }
+
+/** How content on its way ended early: something went wrong, or the browser at the other end stopped. */
+export type EarlyEnd = "failed" | "stopped";
 
 /** A file that somebody at the pages shares. Exactly one of `finish` and `abort` is called, once. */
 export interface Upload {
@@ -126,7 +142,7 @@ export interface Upload {
   write(content: Uint8Array): void;
   /** Keeps it as a file of ours and tells the network. Throws `NotPossible`. */
   finish(): Promise<SharedFile>;
-  abort(why: string): void;
+  abort(why: string, how?: EarlyEnd): void;
   /** Aborts when a person cancels it. */
   readonly cancelled: AbortSignal;
 }
@@ -153,6 +169,8 @@ export interface View {
     limit: number,
   ): Promise<{ readonly files: readonly ViewedDeleted[]; readonly total: number }>;
   transfers(): ViewedTransfer[];
+  /** Rates of the last minutes, about one per second, the latest last. */
+  rates(): readonly ViewedRate[];
   /** Undefined when the file is not here. `client` is told as its receiver. Throws `NotPossible`. */
   content(fileId: string, client: string): ViewedContent | undefined;
   /** Throws `NotPossible`. */

@@ -131,6 +131,16 @@ export async function drop(page: Page, name: string, content: Uint8Array): Promi
   await page.dispatchEvent("main", "drop", { dataTransfer: transfer });
 }
 
+/** Drops files and folders of this machine, as a person drags them from a file manager. */
+export async function dropPaths(page: Page, paths: readonly string[]): Promise<void> {
+  const devtools = await page.context().newCDPSession(page);
+  const data = { items: [], files: [...paths], dragOperationsMask: 1 };
+  for (const type of ["dragEnter", "dragOver", "drop"] as const) {
+    await devtools.send("Input.dispatchDragEvent", { type, x: 200, y: 300, data });
+  }
+  await devtools.detach();
+}
+
 /** Waits until an expression is true in the page. (The driver's own way is against the page's policy.) */
 export async function holds(page: Page, expression: string): Promise<void> {
   await until(`${expression} in the page`, () => page.evaluate<boolean>(expression), DEADLINE_MS);

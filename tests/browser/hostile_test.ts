@@ -33,7 +33,15 @@ browserTest(
       })
     );
     const transfers = HOSTILE.map((name, id) =>
-      transferOf({ id, name, peer: name, state: "failed", why: name, endedAt: Date.now() / 1000 })
+      transferOf({
+        id,
+        fileId: fileOf({ name }).fileId,
+        name,
+        peer: name,
+        state: "failed",
+        why: name,
+        endedAt: Date.now() / 1000,
+      })
     );
     await using served = Served.start({ files: [], peers: [], transfers });
     const page = await scene.open(served.link);

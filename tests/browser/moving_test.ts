@@ -17,6 +17,7 @@ browserTest(
   async (scene) => {
     const running = transferOf({
       id: 7,
+      fileId: fileOf({ name: "big.bin" }).fileId,
       name: "big.bin",
       peer: "eagle",
       doneBytes: 10 * MB,
@@ -25,6 +26,7 @@ browserTest(
     });
     const done = transferOf({
       id: 5,
+      fileId: fileOf({ name: "done.bin" }).fileId,
       name: "done.bin",
       state: "done",
       doneBytes: 5 * MB,
@@ -41,6 +43,7 @@ browserTest(
       }),
       transferOf({
         id: 4,
+        fileId: fileOf({ name: "old.bin" }).fileId,
         name: "old.bin",
         state: "failed",
         why: "long ago",
@@ -79,6 +82,130 @@ browserTest(
     await page.locator("#transfers li.fading", { hasText: "done.bin" }).waitFor();
     await page.mouse.move(0, 0);
     await page.locator("#transfers li", { hasText: "done.bin" }).waitFor({ state: "detached" });
+  },
+);
+
+browserTest(
+  "a retry shows in the row of the attempt that it replaces, also under a pointer that rests there",
+  async (scene) => {
+    const file = fileOf({ name: "again.bin" });
+    const first = transferOf({
+      id: 2,
+      fileId: file.fileId,
+      name: "again.bin",
+      state: "cancelled",
+      why: "Cancelled here",
+      endedAt: soon() - 9,
+    });
+    const other = transferOf({ id: 3, name: "other.bin", fileId: fileOf({ name: "o" }).fileId });
+    const transfers = [first, other];
+    await using served = Served.start({
+      files: [...filesOf(3), { file, held: false, holders: ["bob"] }],
+      transfers,
+    });
+    const page = await scene.open(served.link);
+    await page.waitForSelector("body.may-change");
+    const names = () => page.locator("#transfers li .whole-name").allInnerTexts();
+    const row = page.locator("#transfers li", { hasText: "again.bin" });
+    await row.getByText("Cancelled here · from bob").waitFor();
+    await row.getByRole("button", { name: "Retry: again.bin" }).click(); // the pointer stays there
+    await until("the retry", () => served.made.done.length === 1);
+    const again = transferOf({
+      ...first,
+      id: 4,
+      state: "running",
+      doneBytes: 5,
+      totalBytes: 10,
+      endedAt: undefined,
+      why: undefined,
+    });
+    transfers.push(again);
+    served.tellTransfers([again]);
+    await row.getByText(/^5 of 10 B/).waitFor();
+    strictEqual(await row.count(), 1);
+    deepStrictEqual(await names(), ["other.bin", "again.bin"], "and nothing moved");
+    await row.getByRole("button", { name: "Cancel: again.bin" }).click();
+    await until("the new attempt to be cancelled", () => served.made.done.at(-1) === "cancel 4");
+    served.tellTransfers([{ ...again, state: "done", doneBytes: 10, endedAt: soon() }]);
+    await row.getByText(/^✓ 10 B in/).waitFor();
+    // Once that is over, the attempt that it replaced does not come back.
+    await page.mouse.move(0, 0);
+    served.tellTransfers([{ ...again, state: "done", doneBytes: 10, endedAt: soon() - 90 }]);
+    await row.waitFor({ state: "detached" });
+    deepStrictEqual(await names(), ["other.bin"]);
+  },
+);
+
+browserTest(
+  "what somebody put away stays away after a reload, and not what has its number after a restart of the peer",
+  async (scene) => {
+    const failed = transferOf({
+      id: 3,
+      name: "bad.bin",
+      state: "failed",
+      why: "no",
+      endedAt: soon() - 50,
+    });
+    const transfers = [
+      failed,
+      transferOf({
+        id: 4,
+        name: "worse.bin",
+        fileId: "",
+        state: "failed",
+        why: "no",
+        endedAt: soon() - 40,
+      }),
+    ];
+    await using served = Served.start({ files: filesOf(3), transfers });
+    const page = await scene.open(served.link);
+    const bad = page.locator("#transfers li", { hasText: "bad.bin" });
+    const worse = page.locator("#transfers li", { hasText: "worse.bin" });
+    await bad.getByRole("button", { name: "Put away: bad.bin" }).click();
+    await bad.waitFor({ state: "detached" });
+    transfers[0] = { ...failed, endedAt: failed.endedAt! + 1 }; // rounded the other way
+    await page.reload();
+    await worse.getByRole("button", { name: "Put away" }).waitFor();
+    strictEqual(await bad.count(), 0);
+    const elsewhere = await scene.open(served.link); // somebody else's browser
+    await elsewhere.locator("#transfers li", { hasText: "bad.bin" }).waitFor();
+    transfers[0] = { ...failed, endedAt: soon() - 5 };
+    await page.reload();
+    await bad.getByRole("button", { name: "Put away: bad.bin" }).waitFor(); // which only script draws
+  },
+);
+
+browserTest(
+  "an upload or download that was cancelled in a browser is no failure on anybody's page",
+  async (scene) => {
+    const ended = {
+      state: "cancelled",
+      endedAt: soon() - 5,
+      fileId: "",
+      peer: "10.0.0.9",
+    } as const;
+    const transfers = [
+      transferOf({ ...ended, id: 1, kind: "upload", name: "up.bin", why: "The sender stopped" }),
+      transferOf({
+        ...ended,
+        id: 2,
+        kind: "download",
+        direction: "out",
+        name: "down.bin",
+        why: "The receiver stopped",
+      }),
+    ];
+    await using served = Served.start({ files: filesOf(3), transfers });
+    for (const script of [true, false]) {
+      const page = await scene.open(served.base, { script });
+      const row = (name: string) => page.locator("#transfers li.cancelled", { hasText: name });
+      await row("up.bin").getByText("The sender stopped · from the browser at 10.0.0.9").waitFor();
+      await row("down.bin").getByText("The receiver stopped · to the browser at 10.0.0.9")
+        .waitFor();
+      strictEqual(await row("up.bin").locator(".way").innerText(), "↑");
+      strictEqual(await row("down.bin").locator(".way").innerText(), "↓");
+      strictEqual(await page.locator("#transfers .failed").count(), 0);
+    }
   },
 );
 
@@ -131,7 +258,7 @@ browserTest("an upload says how far it is, how fast, and how long it will take",
 });
 
 browserTest(
-  "an upload is cancelled in the middle or before its turn, and those behind it go on",
+  "an upload is cancelled in the middle or before its turn, and the next one takes its place",
   async (scene) => {
     await using served = Served.start({ files: filesOf(3) });
     const page = await scene.open(served.link);
@@ -150,19 +277,29 @@ browserTest(
     });
     await page.setInputFiles("#pick", [
       file("slow.bin", 500_000),
+      file("slow.bin", 500_000),
+      file("slow.bin", 500_000),
       file("never.bin", 9),
       file("next.bin", 9),
     ]);
     await isAsked;
     const upload = (name: string) => page.locator("#uploads li", { hasText: name });
-    await upload("never.bin").getByText("Waits for its turn").waitFor();
+    await upload("never.bin").getByText("Waiting for its turn").waitFor();
     await upload("never.bin").getByRole("button", { name: "Cancel" }).click();
-    await upload("slow.bin").getByRole("button", { name: "Cancel" }).click();
-    await upload("slow.bin").getByText("Cancelled").waitFor();
+    await upload("slow.bin").first().getByRole("button", { name: "Cancel" }).click();
+    await upload("slow.bin").first().getByText("Cancelled").waitFor();
     await upload("next.bin").getByText("✓ Shared in").waitFor();
     deepStrictEqual(served.made.done, ["share next.bin"]);
-    for (const name of ["slow.bin", "never.bin", "next.bin"]) {
-      await upload(name).getByRole("button", { name: "Put away" }).click();
+    strictEqual(
+      await page.locator("#uploads .words.failed").count(),
+      0,
+      "cancelling is no failure",
+    );
+    for (const row of [1, 2]) {
+      await upload("slow.bin").nth(row).getByRole("button", { name: "Cancel" }).click();
+    }
+    for (let left = 5; left > 0; left--) {
+      await page.locator("#uploads").getByRole("button", { name: "Put away" }).first().click();
     }
     strictEqual(
       await page.locator("#share").isVisible(),
@@ -188,7 +325,7 @@ browserTest(
     }
     await holds(page, `document.querySelector("#rate-in").textContent === "3.00 MB/s"`);
     strictEqual(await page.locator("#rate-out").innerText(), "1.00 MB/s");
-    await page.locator("#chart .u-legend", { hasText: "3.00 MB/s" }).waitFor();
+    await holds(page, `document.querySelector("#legend-in").textContent === "3.00 MB/s"`);
     const drawn = (selector: string) =>
       page.evaluate<number>(`(() => {
       const canvas = document.querySelector("${selector}");

@@ -48,7 +48,8 @@ browserTest(
     await drop(here, "second.txt", randomBytes(10));
     await there.getByRole("button", { name: "1 new" }).click();
     await rowOf(there, "second.txt").waitFor();
-    await there.locator("#transfers li", { hasText: "from eagle" }).waitFor();
+    await there.locator("#transfers li", { hasText: NAME }).getByText("from eagle").waitFor();
+    await here.locator("#transfers li", { hasText: "to hawk" }).first().waitFor(); // and not to an address
     await scene.leave();
   },
 );
@@ -89,7 +90,8 @@ browserTest("a peer that is stopped goes quiet on the page, and is dropped", asy
   await hawk.stop("SIGKILL");
   await row.getByText(/quiet, \d+ s ago/).waitFor();
   await row.waitFor({ state: "detached" });
-  await page.getByText("No peers yet. Start another with").waitFor();
+  await page.locator("#peer-empty").getByText("No peers yet. Start another on this machine with")
+    .waitFor();
   await scene.leave();
 });
 

@@ -48,7 +48,7 @@ browserTest(
     await page.getByRole("button", { name: "At risk", exact: true }).click();
     await holds(page, `${NAMES}.length > 11`);
     const words = await page.locator("#file-rows .words").allInnerTexts();
-    ok(words.every((text) => /^Only|^Nobody/.test(text)), words.join());
+    ok(words.every((text) => /^Only|^Nobody|away$/.test(text)), words.join());
   },
 );
 
@@ -77,7 +77,7 @@ browserTest(
     await page.keyboard.press("c");
     await page.locator(".notice.good", { hasText: "Copied the link" }).waitFor();
     await page.keyboard.press("f");
-    await page.getByText("Fetching report-58.pdf").waitFor();
+    await rowOf(page, "report-58.pdf").getByText("Fetching").waitFor();
     ok(served.made.done.includes(`fetch ${fileOf({ name: "report-58.pdf" }).fileId}`));
     await page.keyboard.press("Enter");
     await page.locator("#sheet[open] h2", { hasText: "report-58.pdf" }).waitFor();
@@ -127,6 +127,33 @@ browserTest(
     await page.locator("#sheet:not([open])").waitFor({ state: "attached" });
     const other = await scene.open(link);
     await other.locator("#sheet[open] h2", { hasText: "report-27.pdf" }).waitFor();
+  },
+);
+
+browserTest(
+  "who removes the last known copy is told that before and after, and who removes one of several is not",
+  async (scene) => {
+    const file = (name: string, owner: string, ...holders: string[]) => ({
+      file: fileOf({ name, owner }),
+      held: true,
+      holders: ["us", ...holders],
+    });
+    await using served = Served.start({
+      files: [file("last.txt", "bob"), file("spread.txt", "bob", "eagle")],
+    });
+    const page = await scene.open(served.link);
+    await page.waitForSelector("body.may-change");
+    await rowOf(page, "spread.txt").click();
+    await page.getByText("Removing it here leaves the copies of other peers.").waitFor();
+    await page.getByRole("button", { name: "Remove here" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator("#sheet:not([open])").waitFor({ state: "attached" });
+    await rowOf(page, "last.txt").click();
+    await page.getByText("Nobody else is known to hold this file.").waitFor();
+    strictEqual(await page.getByRole("button", { name: "Remove here" }).count(), 0);
+    await page.getByRole("button", { name: "Remove the only known copy" }).click();
+    await page.locator(".notice", { hasText: "last.txt" }).waitFor();
+    deepStrictEqual(served.made.done, [`remove ${fileOf({ name: "last.txt" }).fileId}`]);
   },
 );
 
@@ -225,8 +252,7 @@ browserTest(
     await page.evaluate(`location.hash = "#file=${fileOf({ name: "report-31.pdf" }).fileId}"`);
     await page.locator("#sheet[open] h2", { hasText: "report-31.pdf" }).waitFor();
     await page.keyboard.press("f");
-    await page.getByText("Fetching report-31.pdf").waitFor();
-    await page.locator("#sheet #notices").getByText("Fetching report-31.pdf").waitFor(); // where it can be seen
+    await page.locator("#sheet").getByRole("button", { name: "Fetching" }).waitFor();
     await page.keyboard.press("c");
     await page.locator("#sheet #notices").getByText("Copied the link").waitFor();
     match(

@@ -52,6 +52,7 @@ function files(nowSeconds: number): ViewedFile[] {
         sizeBytes: Math.round(3_000 * 1.09 ** (i * 37 % 130)),
         timestamp: { text: String(Math.round(nowSeconds - 40 * 1.075 ** i)), quoted: false },
       }),
+      knownSince: nowSeconds - 40 * 1.07 ** i,
       held,
       holders: held ? ["kashifm", ...names] : names,
     };
@@ -64,6 +65,7 @@ function transfers(nowSeconds: number) {
   return [
     transferOf({
       id: 1,
+      fileId: fileOf({ name: "talk-2023-14.mp4" }).fileId,
       name: "talk-2023-14.mp4",
       peer: "teal",
       state: "failed",
@@ -72,6 +74,7 @@ function transfers(nowSeconds: number) {
     }),
     transferOf({
       id: 2,
+      fileId: fileOf({ name: "poster-2026-40.png" }).fileId,
       name: "poster-2026-40.png",
       peer: "hawk",
       doneBytes: 4.2 * MB,
@@ -84,6 +87,7 @@ function transfers(nowSeconds: number) {
       id: 3,
       kind: "serve",
       direction: "out",
+      fileId: fileOf({ name: "microscope-stack-2025-21.zip" }).fileId,
       name: "microscope-stack-2025-21.zip",
       peer: "grebe",
       doneBytes: 210 * MB,
@@ -92,6 +96,7 @@ function transfers(nowSeconds: number) {
     }),
     transferOf({
       id: 4,
+      fileId: fileOf({ name: "cluster-run-2026-08.h5" }).fileId,
       name: "cluster-run-2026-08.h5",
       peer: "eagle",
       doneBytes: 1_240 * MB,

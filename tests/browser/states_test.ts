@@ -34,14 +34,63 @@ browserTest(
       },
     });
     const page = await scene.open(served.base);
-    await page.getByText("p2p-peer NAME 8117 8118 --bootstrap 10.0.0.1:8115").waitFor();
+    const line = "p2p-peer NAME 8117 8118 --bootstrap 10.0.0.1:8115";
+    for (const part of ["#files", "#network"]) {
+      await page.locator(part).getByText(line).waitFor();
+      await page.locator(part).getByText("No peers yet. Start another with").waitFor();
+    }
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.locator("#files .empty").getByRole("button", { name: "Copy" }).click();
+    await page.locator(".notice.good", { hasText: "Copied the line" }).waitFor();
+    strictEqual(await page.evaluate("navigator.clipboard.readText()"), line);
     await page.getByText("No answer from eagle:8999 yet").waitFor();
     await page.getByText("No files yet. Drop one anywhere").waitFor();
-    await page.getByText("alone").waitFor();
+    await page.getByText("alone", { exact: true }).waitFor();
     await drop(page, "a.txt", new Uint8Array(3));
     await page.locator(".notice.failed", { hasText: "Open the link that the peer printed" })
       .waitFor();
     deepStrictEqual(served.made.done, []);
+  },
+);
+
+browserTest(
+  "where a link leads nowhere else, no code is drawn and the words say so",
+  async (scene) => {
+    const files = [{ file: fileOf({ name: "mine.txt" }), held: true, holders: ["us"] }];
+    await using served = Served.start({ files, status: { host: "127.0.0.1", peers: 0 } });
+    const page = await scene.open(served.base);
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.locator("#peer-empty").getByText("Start another on this machine with").waitFor();
+    await rowOf(page, "mine.txt").click();
+    await page.getByText("This link only works on this machine.").waitFor();
+    strictEqual(await page.locator("#sheet canvas").count(), 0);
+    await page.getByRole("button", { name: "Copy link" }).click();
+    await page.getByText("Copied the link, which only works on this machine").waitFor();
+  },
+);
+
+browserTest(
+  "a file whose holders are away says who they are, and is not called lost",
+  async (scene) => {
+    const away = {
+      file: fileOf({ name: "away.txt" }),
+      held: false,
+      holders: [],
+      lastHolders: ["eagle"],
+    };
+    const lost = { file: fileOf({ name: "lost.txt" }), held: false, holders: [] };
+    await using served = Served.start({ files: [away, lost] });
+    const page = await scene.open(served.base);
+    await rowOf(page, "away.txt").getByText("eagle is away").waitFor();
+    strictEqual(await rowOf(page, "away.txt").locator(".failed").count(), 0);
+    await rowOf(page, "lost.txt").getByText("Nobody has this any more").waitFor();
+    await page.getByText("1 file whose holders are away · ○ 1 file nobody has any more").waitFor();
+    await rowOf(page, "away.txt").click();
+    await page.getByText("none now; away: eagle").waitFor();
+    await page.keyboard.press("Escape");
+    // It comes back with it.
+    served.tellFiles([{ ...away, holders: ["eagle"] }]);
+    await rowOf(page, "away.txt").getByText("Only on eagle").waitFor();
   },
 );
 
@@ -158,6 +207,34 @@ browserTest(
     files.push({ file: fileOf({ name: "meanwhile.txt" }), held: false, holders: ["peer 1"] });
     await hide(false);
     await rowOf(page, "meanwhile.txt").waitFor();
+  },
+);
+
+browserTest(
+  "seven tabs that are opened in the background all load, and none keeps a connection until it is shown",
+  async (scene) => {
+    await using served = Served.start({ files: filesOf(3) });
+    const first = await scene.open("about:blank");
+    const context = first.context();
+    await context.addInitScript(
+      `Object.defineProperty(document, "hidden", { configurable: true, get: () => true })`,
+    );
+    const tabs = [];
+    for (let tab = 0; tab < 7; tab++) {
+      const page = await context.newPage();
+      await page.goto(served.base);
+      // A row has its address for the keyboard only once script has drawn it.
+      await page.locator("#file-rows tr[aria-rowindex]").first().waitFor();
+      tabs.push(page);
+    }
+    strictEqual(served.made.watchers.size, 0);
+    await tabs[6]!.evaluate(
+      `Object.defineProperty(document, "hidden", { configurable: true, get: () => false });
+      document.dispatchEvent(new Event("visibilitychange"))`,
+    );
+    await until("the tab that is shown to watch", () => served.made.watchers.size === 1);
+    served.tellFiles([{ file: fileOf({ name: "news.txt" }), held: false, holders: ["peer 1"] }]);
+    await rowOf(tabs[6]!, "news.txt").waitFor();
   },
 );
 

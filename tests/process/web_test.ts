@@ -231,14 +231,36 @@ Deno.test(
     raw.reset();
     await program.until("the upload to be given up", async () => {
       return (await web.transfers()).some(({ kind, state }) =>
-        kind === "upload" && state === "failed"
+        kind === "upload" && state !== "running"
       );
     });
+    const [upload] = await web.transfers();
+    deepStrictEqual([upload!.state, upload!.why], ["cancelled", "The sender stopped"]);
     deepStrictEqual(
       [...Deno.readDirSync(folder.at("storage_kashifm", ".p2p-peer", "temporary"))],
       [],
     );
     deepStrictEqual(await program.files(), []);
+  },
+);
+
+Deno.test(
+  "a download that its receiver ends early is no failure",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await peer(folder);
+    const web = new Web(program);
+    const fileId = await web.share("long.bin", randomBytes(64 * 1024 ** 2));
+    const download = async () => (await web.transfers()).find(({ kind }) => kind === "download");
+    const response = await web.ask("GET", `/api/v1/files/${fileId}/content`);
+    const reader = response.body!.getReader();
+    await reader.read();
+    await program.until("the download to begin", download);
+    await reader.cancel();
+    await program.until("its end", async () => (await download())?.state !== "running");
+    const { state, why } = (await download())!;
+    deepStrictEqual([state, why], ["cancelled", "The receiver stopped"]);
   },
 );
 

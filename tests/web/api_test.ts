@@ -94,12 +94,30 @@ Deno.test("files are listed with the field names of the wire", async () => {
       file_timestamp: 1744169352,
       size_bytes: 3 * 1024 ** 2,
       modified_at: 1744169352,
+      known_at: null,
       has_copy: true,
       peers_with_file: ["us", "bob"],
+      last_holders: [],
     }],
     total: 1,
     next: null,
   });
+});
+
+Deno.test("a file that nobody holds names who held it last, and any file since when it is known", async () => {
+  const away = {
+    file: fileOf(),
+    held: false,
+    holders: [],
+    lastHolders: ["eagle"],
+    knownSince: NOW - 9,
+  };
+  const { request } = appOver({ files: [away] });
+  const { file } = await (await request(`/api/v1/files/${away.file.fileId}`)).json();
+  assert.deepEqual([file.last_holders, file.known_at], [["eagle"], NOW - 9]);
+  const again = appOver({ files: [{ ...away, holders: ["hawk"] }] });
+  const { files } = await (await again.request("/api/v1/files?sort=-known")).json();
+  assert.deepEqual(files[0].last_holders, [], "once somebody holds it, that is what counts");
 });
 
 Deno.test("a file that is not here says so, and a size that is not known is left out", async () => {

@@ -8,7 +8,7 @@ import { visible } from "../../protocol/text.ts";
 import { addressText } from "../../protocol/address.ts";
 import { fileJson, pageOf, type Query } from "../../web/api/listing.ts";
 import { FileList, isSort, nameKey } from "../../web/browser/filelist.js";
-import { pipsText, safetyKind, safetyText } from "../../web/browser/safety.js";
+import { holdersText, pipsText, safetyKind, safetyText } from "../../web/browser/safety.js";
 import * as words from "../../web/browser/words.js";
 import type { ViewedFile } from "../../web/view.ts";
 import { fileOf } from "./fixture.ts";
@@ -52,7 +52,11 @@ Deno.test("progress has its unit once where it is the same, times are relative a
 });
 
 Deno.test("a file is as safe as it has holders, in pips, words and colour", () => {
-  const file = (has_copy: boolean, ...peers_with_file: string[]) => ({ has_copy, peers_with_file });
+  const file = (has_copy: boolean, ...peers_with_file: string[]) => ({
+    has_copy,
+    peers_with_file,
+    last_holders: [],
+  });
   const said = (
     held: Parameters<typeof safetyText>[0],
   ) => [pipsText(held), safetyText(held), safetyKind(held)];
@@ -61,11 +65,20 @@ Deno.test("a file is as safe as it has holders, in pips, words and colour", () =
   deepStrictEqual(said(file(true, "us")), ["●○○", "Only here", "risk"]);
   deepStrictEqual(said(file(true, "us", "a")), ["●●○", "Here and on 1 more", ""]);
   deepStrictEqual(said(file(false, "a", "b", "c", "d")), ["●●●", "On 4 peers", ""]);
+  // Who held it is away: that is no loss yet.
+  const away = (...last_holders: string[]) => said({ ...file(false), last_holders });
+  deepStrictEqual(away("eagle"), ["○○○", "eagle is away", "risk"]);
+  deepStrictEqual(away("a", "b"), ["○○○", "Both holders are away", "risk"]);
+  deepStrictEqual(away("a", "b", "c"), ["○○○", "All 3 holders are away", "risk"]);
+  strictEqual(
+    holdersText({ ...file(false), last_holders: ["a", "b"] }),
+    "Last held by a and b: away, and may come back with it",
+  );
 });
 
 const someFile: fc.Arbitrary<ViewedFile> = fc.record({
   name: fc.string({
-    unit: fc.constantFrom("a", "B", "é", "1", "2", " ", "."),
+    unit: fc.constantFrom("a", "B", "é", "1", "2", " ", ".", "-", "_"),
     minLength: 1,
     maxLength: 6,
   }),
@@ -74,10 +87,12 @@ const someFile: fc.Arbitrary<ViewedFile> = fc.record({
   text: fc.nat(5).map(String),
   held: fc.boolean(),
   holders: fc.subarray(["us", "bob", "eve"]),
-}).map(({ name, owner, sizeBytes, text, held, holders }) => ({
+  knownSince: fc.nat(5),
+}).map(({ name, owner, sizeBytes, text, held, holders, knownSince }) => ({
   file: fileOf({ name, owner, sizeBytes: sizeBytes!, timestamp: { text, quoted: false } }),
   held,
   holders,
+  knownSince,
 }));
 
 const someFiles = fc.uniqueArray(someFile, { selector: ({ file }) => file.fileId, maxLength: 30 });
@@ -91,9 +106,20 @@ const row = (viewed: ViewedFile) =>
 
 Deno.test("the page finds what the API finds, in an order that is as good", () => {
   const query = fc.record({
-    q: fc.constantFrom("", "a", "A é", "bob", "1 2", "zzz"),
+    q: fc.constantFrom("", "a", "A é", "bob", "1 2", "1-2", "a.", "zzz"),
     where: fc.constantFrom("all", "here", "elsewhere", "mine"),
-    sort: fc.constantFrom("name", "-name", "size", "-size", "owner", "time", "-time", "-holders"),
+    sort: fc.constantFrom(
+      "name",
+      "-name",
+      "size",
+      "-size",
+      "owner",
+      "time",
+      "-time",
+      "-holders",
+      "known",
+      "-known",
+    ),
   });
   fc.assert(fc.property(someFiles, query, (files, query) => {
     const list = new FileList();
@@ -123,6 +149,69 @@ Deno.test("the page finds what the API finds, in an order that is as good", () =
     again.reset([...files].reverse().map(row));
     deepStrictEqual(again.find(query, "us"), found, "whatever order they came in");
   }));
+});
+
+Deno.test("words are found wherever they stand, whatever separates them, here and by the API", () => {
+  const names = [
+    "exam-07.pdf",
+    "Exam_08.pdf",
+    "exam 07 notes.txt",
+    "exam-107.pdf",
+    "Cafe\u0301.txt",
+  ];
+  const files = names.map((name) => ({
+    file: fileOf({ name, owner: "bob" }),
+    held: true,
+    holders: ["us"],
+  }));
+  const list = new FileList();
+  list.reset(files.map(row));
+  const found = (q: string) => {
+    const here = list.find({ q, where: "all", sort: "name" }, "us").map(({ file_name }) =>
+      file_name
+    );
+    const there = pageOf(files, { q, sort: "name" }, "us").files.map(({ file }) => file.name);
+    deepStrictEqual(there.sort(), [...here].sort(), q);
+    return here.sort();
+  };
+  deepStrictEqual(found("exam 07"), ["exam 07 notes.txt", "exam-07.pdf", "exam-107.pdf"]);
+  deepStrictEqual(found("07 EXAM pdf"), ["exam-07.pdf", "exam-107.pdf"]);
+  // What somebody typed with its separator is meant as one.
+  deepStrictEqual(found("exam_07"), ["exam 07 notes.txt", "exam-07.pdf"]);
+  deepStrictEqual(found("exam-07.pdf"), ["exam-07.pdf"]);
+  deepStrictEqual(found("exam.08"), ["Exam_08.pdf"]);
+  deepStrictEqual(found("caf\u00e9"), ["Cafe\u0301.txt"]);
+  deepStrictEqual(found("bob 08"), ["Exam_08.pdf"]);
+  strictEqual(found(" - ").length, names.length);
+  deepStrictEqual(found(fileOf({ name: "exam-107.pdf" }).fileId.slice(0, 8)), ["exam-107.pdf"]);
+});
+
+Deno.test("the newest is what the peer learned of last, whatever its date says, and without that what came last", () => {
+  const dated = (name: string, seconds: number, knownSince?: number): ViewedFile => ({
+    file: fileOf({ name, timestamp: { text: String(seconds), quoted: false } }),
+    held: false,
+    holders: [],
+    ...knownSince === undefined ? {} : { knownSince },
+  });
+  const orders = (files: ViewedFile[], sort: "known" | "-known") => {
+    const page = pageOf(files, { sort }, "us").files;
+    const list = new FileList();
+    list.reset(pageOf(files, { sort: "-known" }, "us").files.map(row));
+    const here = list.find({ q: "", where: "all", sort }, "us").map(({ file_name }) => file_name);
+    deepStrictEqual(here, page.map(({ file }) => file.name));
+    return { here, list };
+  };
+  const known = [dated("new", 2_000, 10), dated("old", 1_000, 30), dated("between", 3_000, 20)];
+  deepStrictEqual(orders(known, "-known").here, ["old", "between", "new"]);
+  deepStrictEqual(orders(known, "known").here, ["new", "between", "old"]);
+  const unknown = [dated("first", 9), dated("second", 1), dated("third", 5)];
+  const { here, list } = orders(unknown, "-known");
+  deepStrictEqual(here, ["third", "second", "first"]);
+  list.apply({ changed: [row(dated("fourth", 0)), row(dated("first", 8))], removed: [] });
+  deepStrictEqual(
+    list.find({ q: "", where: "all", sort: "-known" }, "us").map(({ file_name }) => file_name),
+    ["fourth", "third", "second", "first"],
+  );
 });
 
 Deno.test("changes leave the list as if it had been read anew", () => {

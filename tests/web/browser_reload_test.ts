@@ -17,7 +17,7 @@ class World {
     if (this.isDown) return Promise.reject(new TypeError("no answer"));
     if (url.includes("/files")) this.asked++;
     const status = { files: { known: 0 }, bytes: { in: 0, out: 0 }, uptime_seconds: 1, now: 1 };
-    const lists = { peers: [], transfers: [], files: [], total: 0 };
+    const lists = { peers: [], transfers: [], files: [], rates: [], total: 0 };
     return Promise.resolve(Response.json(url.endsWith("/status") ? status : lists));
   };
 

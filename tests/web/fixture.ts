@@ -13,6 +13,7 @@ import {
   type ViewedEvent,
   type ViewedFile,
   type ViewedPeer,
+  type ViewedRate,
   type ViewedStatus,
   type ViewedTransfer,
   type ViewedWatcher,
@@ -166,6 +167,7 @@ export interface Parts {
   readonly peers?: ViewedPeer[];
   readonly files?: ViewedFile[];
   readonly transfers?: ViewedTransfer[];
+  readonly rates?: readonly ViewedRate[];
   readonly hostNames?: readonly string[];
   readonly content?: (fileId: string) => FakeContent | undefined;
   readonly deleted?: ViewedDeleted[];
@@ -257,6 +259,7 @@ export function appOver(parts: Parts = {}): Made {
       return Promise.resolve({ files: all.slice(start, start + limit), total: all.length });
     },
     transfers: () => parts.transfers ?? [],
+    rates: () => parts.rates ?? [],
     hostNames: new Set(parts.hostNames ?? []),
     content: (fileId) => {
       const content = parts.content?.(fileId);

@@ -15,7 +15,7 @@ async function page(parts: Parts = {}, path = "/"): Promise<string> {
 
 /** The text of the page as a reader sees it. */
 const textOf = (html: string) =>
-  html.replaceAll(/<[^>]*>/g, " ")
+  html.replaceAll('</span><span class="tail">', "").replaceAll(/<[^>]*>/g, " ")
     .replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"')
     .replaceAll("&#39;", "'").replaceAll("&amp;", "&").replaceAll(/\s+/g, " ");
 
@@ -47,7 +47,14 @@ Deno.test("peers and files stand in their tables", async () => {
       ],
     }),
   );
-  const expected = ["us", "synchronized", "bob", "10.0.0.7:8115", "5 s ago", "boot bootstrap"];
+  const expected = [
+    "us",
+    "synchronized",
+    "bob",
+    "10.0.0.7:8115",
+    "5 s ago",
+    "boot [::1]:8115 bootstrap",
+  ];
   expected.push(
     "here.txt",
     "✓ kept here, content matches its id",
@@ -180,6 +187,26 @@ Deno.test("whatever the page and its modules ask for is there, and is asked for 
   }
 });
 
+Deno.test("modules are served without comments, and otherwise line by line as they were written", async () => {
+  const { request } = appOver();
+  let dropped = 0;
+  for await (const { name } of Deno.readDir(new URL("../../web/browser/", import.meta.url))) {
+    if (!name.endsWith(".js")) continue;
+    const source = await Deno.readTextFile(new URL(`../../web/browser/${name}`, import.meta.url));
+    const served = (await (await request(`/browser/${name}`)).text()).split("\n");
+    const lines = source.split("\n");
+    assert.equal(served.length, lines.length, name);
+    for (const [at, line] of lines.entries()) {
+      if (served[at] === line) continue;
+      dropped++;
+      assert.equal(served[at], "", `${name}:${at + 1}`);
+      assert.match(line, /^\s*(\/\/|\/\*|\*)/, `${name}:${at + 1} is a comment`);
+    }
+    assert.doesNotMatch(served.join("\n"), /^\s*\/\/|^\s*\/\*\*.*\*\/$/m, name);
+  }
+  assert.ok(dropped > 500, `${dropped} lines`);
+});
+
 Deno.test("a date that is none is shown as such, and the page stands", async () => {
   const strange = [
     "1e999",
@@ -237,7 +264,8 @@ Deno.test("without script a thousand files are leafed through, searched and orde
     held: false,
     holders: [],
   }));
-  const namesOf = (html: string) => [...html.matchAll(/<bdi>(file \d+)/g)].map(([, name]) => name);
+  const namesOf = (html: string) =>
+    [...html.matchAll(/<bdi class="whole-name" title="(file \d+)/g)].map(([, name]) => name);
   const html = await page({ files });
   assert.equal(namesOf(html).length, 30);
   assert.equal(namesOf(html)[0], "file 999", "the newest first");

@@ -123,6 +123,7 @@ Deno.test("the document names every route that this test knows of, and more rout
     "GET /files/{id}",
     "GET /files/{id}/content",
     "GET /peers",
+    "GET /rates",
     "GET /session",
     "GET /status",
     "GET /transfers",

@@ -31,7 +31,7 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
     check(
       "query",
       shapes.FilesQuery,
-      `"limit" and "start" must be whole numbers, "limit" from 1 to ${shapes.MAX_LIMIT}; "where" is here, elsewhere, mine or risk; "sort" is name, size, owner, time or holders, with - before it for the other way round`,
+      `"limit" and "start" must be whole numbers, "limit" from 1 to ${shapes.MAX_LIMIT}; "where" is here, elsewhere, mine or risk; "sort" is name, size, owner, time, holders or known, with - before it for the other way round`,
     ),
     async (c) => {
       const text = await turns.take(() => {

@@ -4,14 +4,11 @@ import type * as v from "valibot";
 import { timestampSeconds } from "../../protocol/fileid.ts";
 import { fileFields } from "../../protocol/message.ts";
 import type { Json } from "../../protocol/text.ts";
-import { nameKey } from "../browser/filelist.js";
+import { isFound, nameKey, searchText, searchWords } from "../browser/filelist.js";
 import { isAtRisk } from "../browser/safety.js";
 import { DEFAULT_LIMIT, type FilesQuery } from "./schemas.ts";
 import { type Order, selection } from "./selection.ts";
 import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../view.ts";
-
-/** A shorter word is no beginning of an id: one of sixteen files would have it. */
-const MIN_ID_CHARS = 4;
 
 export type Query = v.InferOutput<typeof FilesQuery>;
 
@@ -33,27 +30,26 @@ export function pageOf(
 }
 
 function filterOf({ q, where }: Query, owner: string): (file: ViewedFile) => boolean {
-  const words = (q ?? "").toLowerCase().split(/\s+/).filter((word) => word !== "");
+  const words = searchWords(q ?? "");
   const isThere = (viewed: ViewedFile) => {
     const { file, held } = viewed;
     if (where === undefined) return true;
-    if (where === "risk") return isAtRisk({ has_copy: held, peers_with_file: viewed.holders });
+    if (where === "risk") return isAtRisk({ peers_with_file: viewed.holders });
     return where === "mine" ? file.owner === owner : held === (where === "here");
   };
   return (viewed) => {
     if (!isThere(viewed)) return false;
     if (words.length === 0) return true;
     const { fileId, name, owner: of } = viewed.file;
-    const text = `${name}\n${of}`.toLowerCase();
-    return words.every((word) =>
-      text.includes(word) || (word.length >= MIN_ID_CHARS && fileId.startsWith(word))
-    );
+    return isFound(words, searchText(`${name}\n${of}`), fileId);
   };
 }
 
 function orderOf(sort: Query["sort"]): Order<ViewedFile> | undefined {
   if (sort === undefined) return undefined;
-  return { keyOf: KEYS[sort.replace(/^-/, "")]!, sign: sort.startsWith("-") ? -1 : 1 };
+  const sign = sort.startsWith("-") ? -1 : 1;
+  // What was known in the same moment, or since nobody knows when, is in the order in which it came.
+  return { keyOf: KEYS[sort.replace(/^-/, "")]!, sign, turnsTies: sort === "-known" };
 }
 
 const KEYS: Readonly<Record<string, (file: ViewedFile) => string | number>> = {
@@ -62,18 +58,21 @@ const KEYS: Readonly<Record<string, (file: ViewedFile) => string | number>> = {
   owner: ({ file }) => nameKey(file.owner),
   time: ({ file }) => timestampSeconds(file.timestamp) ?? 0,
   holders: ({ holders }) => holders.length,
+  known: ({ knownSince }) => knownSince ?? 0,
 };
 
 const bytesOf = ({ file }: ViewedFile) => file.sizeBytes ?? file.size * 1024 ** 2;
 
 export function fileJson(
-  { file, held, holders }: ViewedFile,
+  { file, held, holders, lastHolders, knownSince }: ViewedFile,
 ): { readonly [field: string]: Json | undefined } {
   return {
     ...fileFields(file),
     modified_at: timestampSeconds(file.timestamp) ?? null,
+    known_at: knownSince ?? null,
     has_copy: held,
     peers_with_file: holders,
+    last_holders: holders.length === 0 ? lastHolders ?? [] : [],
   };
 }
 

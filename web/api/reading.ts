@@ -7,9 +7,9 @@ import type { Env, Login } from "../login.ts";
 import type { View } from "../view.ts";
 import { json, problems, READ } from "./describe.ts";
 import { peerJson, statusJson } from "./listing.ts";
-import { PeersShape, StatusShape } from "./schemas.ts";
+import { PeersShape, RatesShape, StatusShape } from "./schemas.ts";
 
-/** `/status`, `/peers`, `/events`. */
+/** `/status`, `/rates`, `/peers`, `/events`. */
 export function readRoutes(api: Hono<Env>, view: View, login: Login): void {
   api.get(
     "/status",
@@ -18,6 +18,14 @@ export function readRoutes(api: Hono<Env>, view: View, login: Login): void {
       responses: { 200: json("The status", StatusShape), ...problems(...READ) },
     }),
     (c) => c.json(statusJson(view.status())),
+  );
+  api.get(
+    "/rates",
+    describeRoute({
+      summary: "How fast content moved in the last three minutes",
+      responses: { 200: json("All of them", RatesShape), ...problems(...READ) },
+    }),
+    (c) => c.json({ rates: view.rates() }),
   );
   api.get(
     "/peers",

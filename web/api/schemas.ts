@@ -32,9 +32,17 @@ export const FileShape = v.object({
     v.nullable(v.number()),
     v.description("Unix seconds that the timestamp means; null where it means no date"),
   ),
+  known_at: v.pipe(
+    v.nullable(v.number()),
+    v.description("Unix seconds when this peer first learned of it; null where that is not known"),
+  ),
   size_bytes: v.optional(Count),
   has_copy: v.pipe(v.boolean(), v.description("It is here, and verified against its id")),
   peers_with_file: v.array(v.string()),
+  last_holders: v.pipe(
+    v.array(v.string()),
+    v.description("When nobody holds it now: the peers that held it and are away"),
+  ),
 });
 
 export const FilesShape = v.object({
@@ -128,6 +136,17 @@ export const StatusShape = v.object({
   work: Counts,
 });
 
+export const RatesShape = v.object({
+  rates: v.pipe(
+    v.array(v.object({
+      at: v.pipe(v.number(), v.description("Unix seconds of the peer's clock")),
+      in: v.pipe(Count, v.description("bytes per second")),
+      out: v.pipe(Count, v.description("bytes per second")),
+    })),
+    v.description("about one per second, the latest last"),
+  ),
+});
+
 export const ProblemShape = v.object({
   type: v.string(),
   title: v.string(),
@@ -157,21 +176,26 @@ const whole = (min: number, max: number, description: string) =>
 
 const Start = whole(0, Number.MAX_SAFE_INTEGER, '"next" of the page before');
 
-const SORTS = ["name", "size", "owner", "time", "holders"] as const;
+const SORTS = ["name", "size", "owner", "time", "holders", "known"] as const;
 
 export const FilesQuery = v.object({
   q: v.optional(v.pipe(
     v.string(),
     v.maxLength(200),
-    v.description("words in name or owner, or the beginning of an id"),
+    v.description(
+      "words in name or owner, where - _ . count as spaces, or the beginning of an id",
+    ),
   )),
   where: v.optional(v.pipe(
     v.picklist(["here", "elsewhere", "mine", "risk"]),
     v.description("here, elsewhere, mine, or risk: one holder or none"),
   )),
-  sort: v.optional(
+  sort: v.optional(v.pipe(
     v.picklist([...SORTS, ...SORTS.map((key) => `-${key}` as const)]),
-  ),
+    v.description(
+      "time is when it was modified, known when this peer learned of it; - for the other way round",
+    ),
+  )),
   limit: v.optional(whole(1, MAX_LIMIT, `1 to ${MAX_LIMIT}; ${DEFAULT_LIMIT} if left out`)),
   start: v.optional(Start),
 });

@@ -8,8 +8,10 @@ export interface Window {
 
 export interface Order<T> {
   readonly keyOf: (item: T) => string | number;
-  /** 1, or -1 for the largest first. Items with equal keys keep their own order. */
+  /** 1, or -1 for the largest first. */
   readonly sign: number;
+  /** Items with equal keys keep their own order, or have it turned round. */
+  readonly turnsTies?: boolean;
 }
 
 /** Returns the items in the window among those that fit, and how many fit. */
@@ -34,7 +36,7 @@ function inOrder<T>(
   items: Iterable<T>,
   fits: (item: T) => boolean,
   { from, limit }: Window,
-  { keyOf, sign }: Order<T>,
+  { keyOf, sign, turnsTies = false }: Order<T>,
 ): { items: T[]; total: number } {
   const all: T[] = [];
   const keys: (string | number)[] = [];
@@ -45,7 +47,7 @@ function inOrder<T>(
   }
   const compare = (a: number, b: number) => {
     const [x, y] = [keys[a]!, keys[b]!];
-    return x < y ? -sign : x > y ? sign : a - b;
+    return x < y ? -sign : x > y ? sign : turnsTies ? b - a : a - b;
   };
   const places = Uint32Array.from(all, (_, i) => i);
   const until = Math.min(all.length, from + limit);

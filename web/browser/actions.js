@@ -3,10 +3,11 @@
 
 import { ask, askJson, urlOf, wordsOf } from "./api.js";
 import { h } from "./dom.js";
-import { live } from "./live.js";
-import { say } from "./notices.js";
+import { live, tell } from "./live.js";
+import { announce, say } from "./notices.js";
+import { isLastCopy } from "./safety.js";
 import { mayChange, refresh } from "./session.js";
-import { visible } from "./words.js";
+import { isLoopback, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
 
@@ -18,14 +19,14 @@ export function linkOf(fileId) {
   const link = new URL(contentPath(fileId));
   const host = live.status?.host ?? "";
   // On this machine the page may be open under a name that leads nowhere elsewhere.
-  if (isHere(link.hostname) && host !== "" && !isHere(host)) {
+  if (isLoopback(link.hostname) && host !== "" && !isLoopback(host)) {
     link.hostname = host.includes(":") ? `[${host}]` : host;
   }
   return link.href;
 }
 
-/** @param {string} host */
-const isHere = (host) => /^(localhost|127\..*|\[?::1\]?)$/.test(host);
+/** Returns whether links from here lead nowhere on any other machine. @param {string} fileId */
+export const isLocalLink = (fileId) => isLoopback(new URL(linkOf(fileId)).hostname);
 
 /** @param {() => Promise<void>} change */
 async function tried(change) {
@@ -42,15 +43,34 @@ async function tried(change) {
 export const fetchFile = ({ file_id, file_name, has_copy }) =>
   tried(async () => {
     if (has_copy) return say(`${visible(file_name)} is here already`);
-    await ask(`/api/v1/files/${file_id}/fetch`, { method: "POST" });
-    say(`Fetching ${visible(file_name)}`);
+    // Its row says so at once, and its transfer has a row of its own: no notice repeats it.
+    markAsked(file_id, true);
+    announce(`Fetching ${visible(file_name)}`);
+    try {
+      await ask(`/api/v1/files/${file_id}/fetch`, { method: "POST" });
+    } catch (error) {
+      markAsked(file_id, false);
+      throw error;
+    }
   });
 
+/** @param {string} fileId @param {boolean} isAsked */
+function markAsked(fileId, isAsked) {
+  if (isAsked) live.asked.add(fileId);
+  else live.asked.delete(fileId);
+  tell("transfers");
+}
+
 /** @param {FileRow} file */
-export const deleteFile = ({ file_id, file_name }) =>
+export const deleteFile = (file) =>
   tried(async () => {
+    const { file_id, file_name } = file;
     const { where } = await askJson(`/api/v1/files/${file_id}`, { method: "DELETE" });
-    const words = where === "everywhere" ? "Deleted everywhere" : "Removed here";
+    const words = where === "everywhere"
+      ? "Deleted everywhere"
+      : isLastCopy(file)
+      ? "Removed here, and nobody else is known to hold it"
+      : "Removed here";
     say(`${words}: ${visible(file_name)}`, "good", {
       words: "Undo",
       act: () => restoreFile(file_id, file_name),
@@ -71,6 +91,10 @@ export const cancelTransfer = (id) =>
 /** @param {number} id */
 export const retryTransfer = (id) =>
   tried(async () => void await ask(`/api/v1/transfers/${id}/retry`, { method: "POST" }));
+
+/** @param {string} fileId */
+export const copyLink = (fileId) =>
+  copy(linkOf(fileId), isLocalLink(fileId) ? "link, which only works on this machine" : "link");
 
 /** @param {string} text @param {string} what Its name, for the answer */
 export async function copy(text, what) {

@@ -1,7 +1,7 @@
 // @ts-check
 // Rates in and out over the last minutes, drawn by uPlot, which is asked for only once the chart is seen.
 
-import { byId, colour } from "./dom.js";
+import { byId, colour, setText } from "./dom.js";
 import { live, when } from "./live.js";
 import { rateText } from "./words.js";
 
@@ -44,23 +44,24 @@ async function make() {
     {
       width: place.clientWidth,
       height: HEIGHT,
+      padding: [8, 28, 0, 0], // room for half of the last time below
       cursor: { y: false, points: { size: 5 } },
-      legend: { show: true, live: true },
+      legend: { show: false }, // ours stands below, where it never moves anything
+      hooks: { setCursor: [tellLegend] },
       scales: { y: { range: (_, __, max) => [0, Math.max(1000, max * 1.1)] } },
       axes: [
-        { ...quiet, space: 70, values: (_, at) => at.map(clockText) },
+        { ...quiet, size: 24, space: 70, values: (_, at) => at.map(clockText) },
         { ...quiet, size: 72, space: 28, values: (_, rates) => rates.map(rateText) },
       ],
       // One look every second: the line is enough.
       series: [
-        { label: "time", value: (_, at) => at === null ? "–" : clockText(at) },
+        {},
         {
           label: "in",
           points: { show: false },
           stroke: colour("accent"),
           width: 1.5,
           fill: faint,
-          value: (_, rate) => rate === null ? "–" : rateText(rate),
         },
         {
           label: "out",
@@ -68,13 +69,23 @@ async function make() {
           stroke: colour("quiet"),
           width: 1.5,
           dash: [4, 3],
-          value: (_, rate) => rate === null ? "–" : rateText(rate),
         },
       ],
     },
     data(),
     place,
   );
+}
+
+/** Tells the rates under the pointer, or, where nobody points, those of the last second. @param {import("uplot")} plot */
+function tellLegend({ cursor, data: [at, ...rates] }) {
+  const isPointed = typeof cursor.idx === "number" && (cursor.left ?? -1) >= 0;
+  const index = isPointed ? cursor.idx ?? 0 : at.length - 1;
+  for (const [series, id] of ["legend-in", "legend-out"].entries()) {
+    const rate = rates[series]?.[index];
+    setText(byId(id), typeof rate === "number" ? rateText(rate) : "–");
+  }
+  setText(byId("legend-at"), isPointed ? `at ${clockText(at[index] ?? 0)}` : "");
 }
 
 /** @param {number} at Unix seconds */
@@ -95,10 +106,8 @@ export function startChart() {
   addEventListener("themechange", () => chart && make());
   when(["status"], () => {
     if (place.clientWidth === 0) return;
-    chart?.setData(data());
-    // Where nobody points, the legend tells of the last second.
-    if (chart && (chart.cursor.left ?? -1) < 0) {
-      chart.setLegend({ idx: chart.data[0].length - 1 }, false);
-    }
+    if (!chart) return;
+    chart.setData(data());
+    tellLegend(chart);
   });
 }

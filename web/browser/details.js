@@ -1,14 +1,22 @@
 // @ts-check
 // All about one file, and all that can be done with it: a panel beside the page, on a phone a sheet from below.
 
-import { contentPath, copy, deleteFile, fetchFile, linkOf } from "./actions.js";
+import {
+  contentPath,
+  copy,
+  copyLink,
+  deleteFile,
+  fetchFile,
+  isLocalLink,
+  linkOf,
+} from "./actions.js";
 import { ask } from "./api.js";
 import { byId, h, icon, put } from "./dom.js";
 import { bytesOf, secondsOf } from "./filelist.js";
 import { fetchOf } from "./filerow.js";
 import { live, nowSeconds, when } from "./live.js";
 import { closeFile, place } from "./place.js";
-import { pipsText, safetyKind, safetyText } from "./safety.js";
+import { isAway, isLastCopy, pipsText, safetyKind, safetyText } from "./safety.js";
 import { agoText, exactText, numberText, plural, sizeText, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
@@ -16,6 +24,9 @@ import { agoText, exactText, numberText, plural, sizeText, visible } from "./wor
 /** What is drawn anew; notices may stand beside it. */
 const body = byId("sheet-body");
 const sheet = /** @type {HTMLDialogElement} */ (byId("sheet"));
+/** In place of a code, which a phone could not follow. */
+const LOCAL_LINK =
+  "This link only works on this machine. For a code that a phone can scan, start the peer with --host and an address of this machine that others can reach.";
 let drawn = "";
 
 /** The last one that was asked for. */
@@ -43,7 +54,8 @@ async function draw() {
     file = asked = (await answer?.json())?.file;
   }
   if (!live.status) return;
-  const key = JSON.stringify([file, fetchOf(id) !== undefined, file && linkOf(id)]);
+  const isFetching = fetchOf(id) !== undefined || live.asked.has(id);
+  const key = JSON.stringify([file, isFetching, file && linkOf(id)]);
   if (key !== drawn) fill(file);
   drawn = key;
   if (!sheet.open) sheet.showModal();
@@ -78,9 +90,9 @@ function fill(file) {
     h(
       "p",
       { class: "state" },
-      h("span", { class: "pips", "aria-hidden": "true" }, pipsText(file)),
+      h("span", { class: `pips ${safetyKind(file)}`, "aria-hidden": "true" }, pipsText(file)),
       " ",
-      h("span", { class: safetyKind(file) }, safetyText(file)),
+      h("span", {}, safetyText(file)),
       file.has_copy && h("span", { class: "good" }, " ✓ content matches its id"),
     ),
     actionsOf(file),
@@ -96,14 +108,14 @@ function fill(file) {
         }`,
       ),
       ...fact("Owner", visible(file.file_owner)),
-      ...fact(
-        "When",
-        `${agoText(secondsOf(file), nowSeconds())}, ${exactText(secondsOf(file))}`,
-      ),
+      ...fact("Modified", whenText(secondsOf(file))),
+      ...file.known_at === null ? [] : fact("Known since", whenText(file.known_at)),
       ...fact(
         "Holders",
         file.peers_with_file.length === 0
-          ? "none"
+          ? isAway(file)
+            ? `none now; away: ${file.last_holders.map((name) => visible(name, 40)).join(", ")}`
+            : "none"
           : `${plural(file.peers_with_file.length, "peer")}: ${
             file.peers_with_file.map((name) => visible(name, 40)).join(", ")
           }`,
@@ -111,16 +123,21 @@ function fill(file) {
       ...fact("Id", h("code", { class: "whole" }, id)),
       ...fact("Link", h("a", { href: contentPath(id), class: "whole" }, linkOf(id))),
     ),
-    file.has_copy
-      ? canvas
-      : h("p", { class: "empty" }, "The link works once the file is kept here."),
+    !file.has_copy
+      ? h("p", { class: "empty" }, "The link works once the file is kept here.")
+      : isLocalLink(id)
+      ? h("p", { class: "empty" }, LOCAL_LINK)
+      : canvas,
   );
-  if (file.has_copy) drawCode(canvas, linkOf(id));
+  if (file.has_copy && !isLocalLink(id)) drawCode(canvas, linkOf(id));
   if (focused) {
     const again = sheet.querySelector(`[data-act="${focused}"]`);
     if (again instanceof HTMLElement) again.focus();
   }
 }
+
+/** @param {number} seconds Unix time */
+const whenText = (seconds) => `${agoText(seconds, nowSeconds())}, ${exactText(seconds)}`;
 
 /** @param {string} term @param {string | Node} value */
 const fact = (term, value) => [h("dt", {}, term), h("dd", {}, value)];
@@ -130,7 +147,7 @@ function actionsOf(file) {
   const id = file.file_id;
   const isMine = file.file_owner === live.status?.peerId;
   const current = () => live.files.get(id) ?? file;
-  const isFetching = fetchOf(id) !== undefined;
+  const isFetching = fetchOf(id) !== undefined || live.asked.has(id);
   return h(
     "div",
     { class: "actions" },
@@ -150,20 +167,35 @@ function actionsOf(file) {
     }, isFetching ? "Fetching" : "Fetch"),
     h(
       "button",
-      { type: "button", "data-act": "link", onclick: () => copy(linkOf(id), "link") },
+      { type: "button", "data-act": "link", onclick: () => copyLink(id) },
       "Copy link",
     ),
     h("button", { type: "button", "data-act": "id", onclick: () => copy(id, "id") }, "Copy id"),
-    file.has_copy && h("button", {
-      type: "button",
-      class: "changing danger",
-      "data-act": "delete",
-      title: isMine ? "It can be restored for 24 hours" : "Other peers keep it",
-      onclick: () => {
-        deleteFile(current());
-        closeFile();
+    file.has_copy && h(
+      "button",
+      {
+        type: "button",
+        class: "changing danger",
+        "data-act": "delete",
+        title: "It can be restored for 24 hours",
+        onclick: () => {
+          deleteFile(current());
+          closeFile();
+        },
       },
-    }, isMine ? "Delete everywhere" : "Remove here"),
+      isMine
+        ? "Delete everywhere"
+        : isLastCopy(file)
+        ? "Remove the only known copy"
+        : "Remove here",
+    ),
+    file.has_copy && !isMine && h(
+      "p",
+      { class: `changing note ${isLastCopy(file) ? "risk" : ""}` },
+      isLastCopy(file)
+        ? "Nobody else is known to hold this file. If you remove it, only this peer can restore it, for 24 hours."
+        : "Removing it here leaves the copies of other peers.",
+    ),
   );
 }
 

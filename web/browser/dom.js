@@ -2,6 +2,8 @@
 // Elements and their text. Whatever a peer named goes in as text or as the value of an attribute, never as markup:
 // there is no other way in here.
 
+import { splitName } from "./words.js";
+
 /** @typedef {Node | string | number | false | null | undefined} Child */
 
 /**
@@ -30,6 +32,15 @@ export function put(element, ...children) {
     ...children.flat().filter((child) => child !== false && child !== null && child !== undefined)
       .map((child) => child instanceof Node ? child : String(child)),
   );
+}
+
+/**
+ * Returns a name as it goes into an element of the class `whole-name`, which shortens it in the middle where it does not fit.
+ * @param {string} name Visible text
+ */
+export function nameParts(name) {
+  const [head, tail] = splitName(name);
+  return [h("span", { class: "head" }, head), h("span", { class: "tail" }, tail)];
 }
 
 /** Writes only what differs: nothing is laid out anew. @param {Element | null} element @param {string} text */
@@ -66,6 +77,24 @@ export function keepFocus(list, change) {
   const next = buttons[Math.min(Math.max(0, at), buttons.length - 1)];
   if (!next) list.tabIndex = -1;
   (next ?? list).focus();
+}
+
+/** Distance between the pointer and what it points at, in pixels. */
+const TIP_PX = 14;
+
+/**
+ * Puts a tip next to the pointer: below and to the right, or on the other side where there is no room on the screen.
+ * @param {HTMLElement} tip It is placed within the parent that it shares with the canvas @param {HTMLElement} canvas
+ * @param {{ clientX: number, clientY: number }} pointer
+ */
+export function placeTip(tip, canvas, { clientX, clientY }) {
+  const { left, top, width } = canvas.getBoundingClientRect();
+  const x = clientX - left;
+  const y = clientY - top;
+  const isLeft = x + TIP_PX + tip.offsetWidth > width;
+  const isAbove = clientY + TIP_PX + tip.offsetHeight > innerHeight;
+  tip.style.left = `${Math.max(0, isLeft ? x - TIP_PX - tip.offsetWidth : x + TIP_PX)}px`;
+  tip.style.top = `${isAbove ? y - TIP_PX - tip.offsetHeight : y + TIP_PX}px`;
 }
 
 /** Whether somebody is writing there, so that letters are no commands. @param {EventTarget | null} target */

@@ -12,11 +12,10 @@ import {
   rateText,
   sizeText,
   stateText,
+  warningText,
 } from "./words.js";
 
 const SPARK_SECONDS = 60;
-/** Below this much room somebody should do something. */
-const LOW_BYTES = 1_000_000_000;
 
 function draw() {
   const { status } = live;
@@ -62,27 +61,9 @@ function stateOf(status) {
 /** What is wrong with the whole, and what to do about it. @param {import("./types.d.ts").StatusRow} status */
 function drawWarning(status) {
   const line = byId("warning");
-  const words = warningOf(status);
+  const words = warningText(status);
   line.hidden = words === "";
   setText(line, words);
-}
-
-/** @param {import("./types.d.ts").StatusRow} status */
-function warningOf(status) {
-  if (status.free_bytes <= 0) {
-    return "The disk is full: nothing can be fetched or shared. Delete files here, or make room on the disk.";
-  }
-  if (status.free_bytes < LOW_BYTES) {
-    return `Only ${
-      sizeText(status.free_bytes)
-    } are left on the disk. Larger files cannot be fetched.`;
-  }
-  if (status.peers === 0 && status.bootstraps.length > 0) {
-    return `No answer from ${
-      status.bootstraps.join(", ")
-    } yet. It is asked again every few seconds; check that it runs and that its port is open.`;
-  }
-  return "";
 }
 
 /** @param {HTMLCanvasElement} canvas @param {readonly number[]} values */
@@ -119,9 +100,11 @@ function drawGone() {
 }
 
 export function startFigures() {
-  byId("address").addEventListener("click", () => {
-    if (live.status) copy(addressText(live.status), "address");
-  });
+  for (const each of document.querySelectorAll("[data-copy-address]")) {
+    each.addEventListener("click", () => {
+      if (live.status) copy(addressText(live.status), "address");
+    });
+  }
   when(["status"], draw);
   when(["gone"], drawGone);
 }

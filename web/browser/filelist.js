@@ -5,11 +5,40 @@
 import { isAtRisk } from "./safety.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
-/** @typedef {"name" | "size" | "owner" | "time" | "holders"} SortKey */
+/** @typedef {"name" | "size" | "owner" | "time" | "holders" | "known"} SortKey */
 /** @typedef {{ q: string, where: string, sort: string }} Query `sort` begins with - for the other way round */
 
-/** A shorter word is no beginning of an id. */
+/** Minimum length of a word that may be the beginning of an id: one file in sixteen begins with any shorter one. */
 const MIN_ID_CHARS = 4;
+
+/**
+ * Returns text as it is searched: in lower case, without accents, and with `-`, `_` and `.` as spaces, so that "exam 07" and
+ * "exam-07" find "exam_07.pdf". Of what macOS writes as a letter and an accent, the letter is left, as of one character.
+ * @param {string} text
+ */
+export function searchText(text) {
+  const plain = /[^\0-\x7f]/.test(text) ? text.normalize("NFKD").replace(/\p{M}+/gu, "") : text;
+  return plain.toLowerCase().replace(/[-_.]+/g, " ");
+}
+
+/**
+ * Returns the words of a query, each with what it looks like in a searched text. A word keeps its separators, as spaces: "a.pdf"
+ * finds "a.pdf" and not every PDF with an "a".
+ * @param {string} q
+ */
+export const searchWords = (q) =>
+  q.split(/\s+/).map((word) => ({ text: searchText(word), id: word.toLowerCase() }))
+    .filter(({ text }) => text.trim() !== "");
+
+/**
+ * Returns whether every word is in the text, or begins the id.
+ * @param {ReturnType<typeof searchWords>} words @param {string} text As `searchText` gives it @param {string} fileId
+ */
+export const isFound = (words, text, fileId) =>
+  words.every(({ text: word, id }) =>
+    text.includes(word) || (id.length >= MIN_ID_CHARS && fileId.startsWith(id))
+  );
+
 /**
  * What a name is ordered by, as plain text: letters whatever their case and accents, numbers by their value (a longer one
  * is larger, so its length stands before it). Comparing such texts is ten times as fast as asking the language's rules.
@@ -43,20 +72,21 @@ function byKey(a, b) {
   return x < y ? -1 : x > y ? 1 : 0;
 }
 
-/** @type {Readonly<Record<SortKey, (a: FileRow, b: FileRow) => number>>} */
+/** Where the peer does not say since when it knows of them, the list's own order of arrival decides. @type {Readonly<Record<SortKey, (a: FileRow, b: FileRow) => number>>} */
 const orders = {
   name: (a, b) => byKey(a.file_name, b.file_name),
   size: (a, b) => bytesOf(a) - bytesOf(b),
   owner: (a, b) => byKey(a.file_owner, b.file_owner),
   time: (a, b) => (secondsOf(a) || 0) - (secondsOf(b) || 0),
   holders: (a, b) => a.peers_with_file.length - b.peers_with_file.length,
+  known: (a, b) => (a.known_at ?? 0) - (b.known_at ?? 0),
 };
 
 /** Whether the text names an order. @param {string} sort */
 export const isSort = (sort) => Object.hasOwn(orders, sort.replace(/^-/, ""));
 
 /** The most, or the newest, first. */
-const DOWN_FIRST = ["size", "time", "holders"];
+const DOWN_FIRST = ["size", "time", "holders", "known"];
 
 /**
  * What a press on the head of a column orders by: the other way round where it is ordered by it already.
@@ -68,14 +98,20 @@ export function turned(key, sort) {
   return DOWN_FIRST.includes(key) ? `-${key}` : key;
 }
 
+/** The order that the page begins with: what this peer learned of last is on top. */
+export const NEWEST_FIRST = "-known";
+
 export class FileList {
   /** @type {Map<string, FileRow>} */
   #files = new Map();
   /** @type {FileRow[]} */
   #sorted = [];
-  #sort = "-time";
-  /** @type {Map<string, string>} What is searched, in lower case. */
+  #sort = NEWEST_FIRST;
+  /** @type {Map<string, string>} What is searched. */
   #texts = new Map();
+  /** In which order they came. @type {Map<string, number>} */
+  #arrivals = new Map();
+  #arrived = 0;
 
   get size() {
     return this.#files.size;
@@ -91,12 +127,14 @@ export class FileList {
     return this.#sorted;
   }
 
-  /** @param {Iterable<FileRow>} files */
+  /** @param {readonly FileRow[]} files The newest first, as the peer lists them by `NEWEST_FIRST` */
   reset(files) {
     keys.clear();
+    this.#arrivals = new Map();
+    this.#arrived = 0;
     this.#files = new Map();
     this.#texts = new Map();
-    for (const file of files) this.#put(file);
+    for (const file of [...files].reverse()) this.#put(file);
     this.#sorted = [...this.#files.values()];
     this.#order();
   }
@@ -107,6 +145,7 @@ export class FileList {
     for (const id of removed) {
       this.#files.delete(id);
       this.#texts.delete(id);
+      this.#arrivals.delete(id);
     }
     // What was in order stays nearly in order, which the built-in sort is quick with.
     const known = new Set();
@@ -123,14 +162,19 @@ export class FileList {
 
   /** @param {FileRow} file */
   #put(file) {
+    if (!this.#arrivals.has(file.file_id)) this.#arrivals.set(file.file_id, ++this.#arrived);
     this.#files.set(file.file_id, file);
-    this.#texts.set(file.file_id, `${file.file_name}\n${file.file_owner}`.toLowerCase());
+    this.#texts.set(file.file_id, searchText(`${file.file_name}\n${file.file_owner}`));
   }
 
   #order() {
     const sign = this.#sort.startsWith("-") ? -1 : 1;
     const order = orders[/** @type {SortKey} */ (this.#sort.replace(/^-/, ""))];
-    this.#sorted.sort((a, b) => sign * order(a, b) || (a.file_id < b.file_id ? -1 : 1));
+    const cameAt = (/** @type {FileRow} */ { file_id, known_at }) =>
+      this.#sort.endsWith("known") && known_at === null ? this.#arrivals.get(file_id) ?? 0 : 0;
+    this.#sorted.sort((a, b) =>
+      sign * (order(a, b) || cameAt(a) - cameAt(b)) || (a.file_id < b.file_id ? -1 : 1)
+    );
   }
 
   /** The files that fit, in order. @param {Query} query @param {string} own Our peer_id */
@@ -139,16 +183,13 @@ export class FileList {
       this.#sort = sort;
       this.#order();
     }
-    const words = q.toLowerCase().split(/\s+/).filter((word) => word !== "");
+    const words = searchWords(q);
     return this.#sorted.filter((file) => {
       if (where === "here" && !file.has_copy) return false;
       if (where === "elsewhere" && file.has_copy) return false;
       if (where === "mine" && file.file_owner !== own) return false;
       if (where === "risk" && !isAtRisk(file)) return false;
-      const text = this.#texts.get(file.file_id) ?? "";
-      return words.every((word) =>
-        text.includes(word) || (word.length >= MIN_ID_CHARS && file.file_id.startsWith(word))
-      );
+      return isFound(words, this.#texts.get(file.file_id) ?? "", file.file_id);
     });
   }
 }

@@ -2,12 +2,13 @@
 // One file as a row: what it is, how safe it is, and the one thing most wanted of it.
 
 import { contentPath, fetchFile } from "./actions.js";
-import { h, icon, put, setText } from "./dom.js";
+import { h, icon, nameParts, put, setText } from "./dom.js";
 import { bytesOf, secondsOf } from "./filelist.js";
 import { live, NEW_MS, nowSeconds } from "./live.js";
 import { place } from "./place.js";
+import { startAnother } from "./peers.js";
 import { holdersText, pipsText, safetyKind, safetyText } from "./safety.js";
-import { addressText, agoText, exactText, numberText, sizeText, visible } from "./words.js";
+import { agoText, exactText, numberText, sizeText, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
 
@@ -16,7 +17,8 @@ import { addressText, agoText, exactText, numberText, sizeText, visible } from "
  * @param {string} fileId
  */
 export function fileRow(fileId) {
-  const name = h("button", { type: "button", class: "name", tabindex: -1 }, h("bdi", {}));
+  const whole = h("bdi", { class: "whole-name" });
+  const name = h("button", { type: "button", class: "name", tabindex: -1 }, whole);
   const mark = h("span", { class: "mark" });
   const size = h("td", { class: "num" });
   const owner = h("td", { class: "owner" });
@@ -46,12 +48,15 @@ export function fileRow(fileId) {
     element.tabIndex = isStop ? 0 : -1;
     setText(time, agoText(secondsOf(file), nowSeconds()));
     const fetching = fetchOf(file.file_id);
-    const key = JSON.stringify([file, fetching?.done_bytes, isThere]);
+    const isAsked = fetching !== undefined || live.asked.has(file.file_id);
+    const key = JSON.stringify([file, fetching?.done_bytes, isAsked, isThere]);
     if (key === drawn) return;
     drawn = key;
     element.classList.toggle("away", !isThere);
-    setText(name.firstElementChild, visible(file.file_name));
-    name.title = visible(file.file_name);
+    if (name.title !== visible(file.file_name)) {
+      name.title = visible(file.file_name);
+      put(whole, ...nameParts(name.title));
+    }
     drawMark(mark, file);
     setText(size, sizeText(bytesOf(file)));
     size.title = file.size_bytes === undefined
@@ -60,11 +65,11 @@ export function fileRow(fileId) {
     setText(owner, visible(file.file_owner, 40));
     owner.title = visible(file.file_owner);
     time.title = exactText(secondsOf(file));
-    setText(pips, fetching ? "" : pipsText(file));
-    setText(words, isThere ? fetching ? fetchText(fetching) : safetyText(file) : "Deleted");
-    words.className = `words ${fetching || !isThere ? "" : safetyKind(file)}`;
+    setText(pips, isAsked ? "" : pipsText(file));
+    pips.className = `pips ${safetyKind(file)}`;
+    setText(words, isThere ? isAsked ? fetchText(fetching) : safetyText(file) : "Deleted");
     words.title = holdersText(file);
-    drawAct(act, file, fetching !== undefined);
+    drawAct(act, file, isAsked);
   }
 
   return { element, update };
@@ -125,11 +130,10 @@ export function fetchOf(fileId) {
   }
 }
 
-/** @param {import("./types.d.ts").TransferRow} transfer */
-function fetchText({ done_bytes, total_bytes }) {
-  return total_bytes
-    ? `Fetching, ${Math.floor(100 * Math.min(1, done_bytes / total_bytes))} %`
-    : "Fetching";
+/** @param {import("./types.d.ts").TransferRow | undefined} transfer Undefined until the peer tells of one */
+function fetchText(transfer) {
+  if (!transfer?.total_bytes) return "Fetching";
+  return `Fetching, ${Math.floor(100 * Math.min(1, transfer.done_bytes / transfer.total_bytes))} %`;
 }
 
 /** What stands in an empty table. */
@@ -153,13 +157,6 @@ export function emptyText() {
   }
   return [
     h("p", {}, "No files yet. Drop one anywhere on this page, or put it into the storage folder."),
-    status && status.peers === 0
-      ? h(
-        "p",
-        {},
-        "Files of others appear once a peer is there: ",
-        h("code", {}, addressText(status)),
-      )
-      : null,
-  ].filter((each) => each !== null);
+    ...status && status.peers === 0 ? startAnother(status) : [],
+  ];
 }

@@ -5,10 +5,11 @@
 import { askJson } from "./api.js";
 import { byId, h, isWriting, put, setText } from "./dom.js";
 import { emptyText, fileRow } from "./filerow.js";
+import { NEWEST_FIRST } from "./filelist.js";
 import { drawTools, startTools } from "./filetools.js";
 import { live, MAX_FILES, when } from "./live.js";
 import { go, place } from "./place.js";
-import { numberText, plural } from "./words.js";
+import { numberText, plural, startLine } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
 
@@ -39,7 +40,7 @@ let isRead = false;
 let found = { key: "", files: [], total: 0 };
 
 /** Everything, the newest first: what the page begins with. */
-const WHOLE = JSON.stringify(["", "all", "-time"]);
+const WHOLE = JSON.stringify(["", "all", NEWEST_FIRST]);
 
 /** What somebody looks for now, to be compared. */
 const askedFor = () => JSON.stringify([place.q, place.where, place.sort]);
@@ -126,7 +127,12 @@ function paint() {
   byId("file-table").setAttribute("aria-rowcount", String(shown.length + 1));
   const empty = byId("file-empty");
   empty.hidden = shown.length > 0;
-  if (shown.length === 0) put(empty, ...emptyText());
+  if (shown.length > 0) return;
+  // Its button keeps the focus: it is only made anew when it says something else.
+  const { status } = live;
+  const words = JSON.stringify([place.q, place.where, status.peers === 0 && startLine(status)]);
+  if (empty.dataset["drawn"] !== words) put(empty, ...emptyText());
+  empty.dataset["drawn"] = words;
 }
 
 /** Puts the elements in their order with as few moves as possible: what has the focus stays. @param {Element[]} elements */

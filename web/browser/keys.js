@@ -1,7 +1,7 @@
 // @ts-check
 // The keyboard: letters are commands unless somebody writes.
 
-import { copy, fetchFile, linkOf } from "./actions.js";
+import { copyLink, fetchFile } from "./actions.js";
 import { openFile } from "./details.js";
 import { byId, isWriting } from "./dom.js";
 import { cursorFile, moveCursor } from "./files.js";
@@ -32,7 +32,7 @@ const commands = {
   },
   c() {
     const file = chosen();
-    if (file) copy(linkOf(file.file_id), "link");
+    if (file) copyLink(file.file_id);
   },
   s: pick,
   "?": () => help.showModal(),

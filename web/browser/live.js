@@ -5,7 +5,7 @@
 // their way is taken after them; nothing that is remembered here grows without bound.
 
 import { askJson, urlOf } from "./api.js";
-import { FileList } from "./filelist.js";
+import { FileList, NEWEST_FIRST } from "./filelist.js";
 import { Rates, speedOf } from "./rates.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
@@ -28,7 +28,7 @@ const CALM_MS = 60_000;
 const RETRY_MS = 3_000;
 /** The status comes every second; without a word for so long, the connection is dead, whatever it looks like. */
 const SILENT_MS = 10_000;
-/** A page that nobody sees gives its connection back after so long: a browser has six for a host. */
+/** Delay before a page that was hidden closes its event stream: a browser allows six connections per host. */
 const HIDDEN_MS = 10_000;
 /** An answer may be so much older than the last event. */
 const LATE_SECONDS = 5;
@@ -46,6 +46,8 @@ export const live = {
   /** How fast each transfer is now. @type {Map<number, import("./rates.js").Speed>} */
   speeds: new Map(),
   rates: new Rates(),
+  /** Files that somebody here asked to fetch, until their transfer or their content is there. @type {Set<string>} */
+  asked: new Set(),
   /** Files that came a moment ago, with when. @type {Map<string, number>} */
   arrivedMs: new Map(),
   isGone: false,
@@ -88,21 +90,24 @@ function flush() {
 }
 
 async function load() {
-  const [status, peers, transfers, files] = await Promise.all([
+  const [status, peers, transfers, rates, files] = await Promise.all([
     /** @type {Promise<StatusRow>} */ (askJson("/api/v1/status")),
     /** @type {Promise<{ peers: PeerRow[] }>} */ (askJson("/api/v1/peers")),
     /** @type {Promise<{ transfers: TransferRow[] }>} */ (askJson("/api/v1/transfers")),
+    /** @type {Promise<{ rates: import("./rates.js").Rate[] }>} */ (askJson("/api/v1/rates")),
     /** @type {Promise<{ files: FileRow[], total: number }>} */ (askJson(
-      `/api/v1/files?limit=${MAX_FILES}&sort=-time`,
+      `/api/v1/files?limit=${MAX_FILES}&sort=${NEWEST_FIRST}`,
     )),
   ]);
   live.peers = new Map(peers.peers.map((peer) => [peer.peerId, peer]));
   live.transfers = new Map();
+  live.asked.clear();
   const known = new Set(transfers.transfers.map(({ id }) => id));
   for (const id of live.speeds.keys()) if (!known.has(id)) live.speeds.delete(id);
   for (const transfer of transfers.transfers) putTransfer(transfer);
   live.files.reset(files.files);
   takeStatus(status);
+  live.rates.seed(rates.rates, live.aheadSeconds);
   live.known = files.total;
   tell("peers", "transfers", "files");
 }
@@ -110,6 +115,7 @@ async function load() {
 /** @param {TransferRow} transfer */
 function putTransfer(transfer) {
   live.transfers.set(transfer.id, transfer);
+  if (transfer.kind === "fetch") live.asked.delete(transfer.file_id);
   live.speeds.set(transfer.id, speedOf(transfer, live.speeds.get(transfer.id)));
 }
 
@@ -136,9 +142,11 @@ const takes = {
   files({ changed, removed }) {
     const nowMs = performance.now();
     for (const [id, ms] of live.arrivedMs) if (nowMs - ms > NEW_MS) live.arrivedMs.delete(id);
-    for (const { file_id } of changed) {
+    for (const { file_id, has_copy } of changed) {
       if (!live.files.get(file_id)) live.arrivedMs.set(file_id, nowMs);
+      if (has_copy) live.asked.delete(file_id);
     }
+    for (const id of removed) live.asked.delete(id);
     live.files.apply({ changed, removed });
     live.known = Math.max(live.known, live.files.size);
     tell("files");
@@ -242,9 +250,13 @@ function disconnect() {
   events = null;
 }
 
-/** Listens from now on; whatever breaks off comes back by itself. */
+/**
+ * Follows the peer from now on, and reconnects after interruptions. A page that is opened in the background reads the lists once
+ * and opens no event stream until it is shown: six such tabs would use up every connection, and a seventh would never load.
+ */
 export function watch() {
-  connect();
+  if (document.hidden) reload();
+  else connect();
   // Events come first, so that nothing happens between them and the lists unseen; where none come, the lists do.
   setTimeout(() => {
     if (!live.status) reload();

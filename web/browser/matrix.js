@@ -2,10 +2,10 @@
 // Who holds which file, as a picture: a line for each peer, a column for each file, the ones at risk first. A file
 // with one holder is amber and one with none red, so that it stands out; words below say which.
 
-import { byId, colour, h, put, setText } from "./dom.js";
+import { byId, colour, h, placeTip, put, setText } from "./dom.js";
 import { live, when } from "./live.js";
 import { go } from "./place.js";
-import { holdersText, isAtRisk, safetyText } from "./safety.js";
+import { holdersText, isAtRisk, isAway, safetyText } from "./safety.js";
 import { numberText, plural, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
@@ -60,8 +60,8 @@ function draw() {
   tell(all, files.length);
 }
 
-/** @param {FileRow} file */
-const rankOf = ({ peers_with_file }) => peers_with_file.length;
+/** What is lost first, then what is away. @param {FileRow} file */
+const rankOf = (file) => file.peers_with_file.length + (isAway(file) ? 0.5 : 0);
 
 /**
  * This peer first, then the others by name; of many, first those that alone hold one of these files, then those that
@@ -105,8 +105,10 @@ function paint(width) {
     const x = NAME_PX + place * column;
     for (const [index, peer] of peers.entries()) {
       const isHeld = holders.has(peer);
-      const full = holders.size === 0 ? failed : holders.size === 1 ? risk : good;
-      pen.fillStyle = (isHeld ? full : holders.size === 0 ? failed : line) ?? "";
+      // Nobody holds it: the whole column is tinted, stronger where somebody who is away had it.
+      const none = isAway(file) ? risk : failed;
+      const full = holders.size === 1 ? risk : good;
+      pen.fillStyle = (isHeld ? full : holders.size === 0 ? none : line) ?? "";
       pen.globalAlpha = isHeld ? 1 : holders.size === 0 ? 0.25 : 0.5;
       pen.fillRect(x, index * LINE_PX + 2, column - gap, LINE_PX - 4);
     }
@@ -116,25 +118,41 @@ function paint(width) {
 
 /** The same in words. @param {readonly FileRow[]} all @param {number} shown */
 function tell(all, shown) {
-  const none = all.filter((file) => file.peers_with_file.length === 0);
+  const away = all.filter(isAway);
+  const none = all.filter((file) => file.peers_with_file.length === 0 && !isAway(file));
   const one = all.filter((file) => file.peers_with_file.length === 1);
   const words = byId("matrix-words");
-  const risk = none.length + one.length;
+  const risk = none.length + away.length + one.length;
+  const parts = [
+    one.length > 0 &&
+    h(
+      "span",
+      {},
+      h("span", { class: "risk" }, "●"),
+      ` ${plural(one.length, "file")} with one holder`,
+    ),
+    away.length > 0 &&
+    h(
+      "span",
+      {},
+      h("span", { class: "risk" }, "○"),
+      ` ${plural(away.length, "file")} whose holders are away`,
+    ),
+    none.length > 0 &&
+    h(
+      "span",
+      {},
+      h("span", { class: "failed" }, "○"),
+      ` ${plural(none.length, "file")} nobody has any more`,
+    ),
+  ].filter((part) => part !== false);
   put(
     words,
     all.length === 0
       ? "No files yet."
       : risk === 0
       ? h("span", {}, h("span", { class: "good" }, "✓"), ` Every file has at least two holders.`)
-      : h(
-        "span",
-        {},
-        one.length > 0 &&
-          h("span", { class: "risk" }, `● ${plural(one.length, "file")} with one holder`),
-        one.length > 0 && none.length > 0 && " · ",
-        none.length > 0 &&
-          h("span", { class: "failed" }, `○ ${plural(none.length, "file")} nobody has any more`),
-      ),
+      : h("span", {}, parts.flatMap((part, index) => index === 0 ? [part] : [" · ", part])),
   );
   byId("show-risk").hidden = risk === 0;
   setText(
@@ -170,9 +188,7 @@ export function startMatrix() {
       h("span", {}, safetyText(file)),
       h("span", {}, holdersText(file)),
     );
-    const x = event.clientX - canvas.getBoundingClientRect().left;
-    tip.style.left = `${Math.min(x, canvas.clientWidth - 200)}px`;
-    tip.style.top = `${canvas.clientHeight + 4}px`;
+    placeTip(tip, canvas, event);
   });
   canvas.addEventListener("pointerleave", () => {
     tip.hidden = true;

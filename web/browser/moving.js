@@ -1,47 +1,67 @@
 // @ts-check
-// Transfers: what runs, with how far and how fast; what was done a moment ago; what failed, why, and again.
+// Transfers: what is running, with how far and how fast; what finished a moment ago; what failed, why, and a way to retry.
+// Always holds: one row per attempt that matters, so a retry takes the row of the attempt it replaces.
 
 import { cancelTransfer, retryTransfer } from "./actions.js";
-import { byId, h, keepFocus, put, setText } from "./dom.js";
+import { byId, h, keepFocus, nameParts, put, setText } from "./dom.js";
 import { live, nowSeconds, when } from "./live.js";
-import { ownUploads } from "./share.js";
-import { DONE_SECONDS, isNews, transferText } from "./transferwords.js";
+import { isPutAway, putAway, watchPutAway } from "./putaway.js";
+import { isOwnUpload } from "./sending.js";
+import { arrowOf, DONE_SECONDS, isNews, replaced, transferText } from "./transferwords.js";
 import { visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").TransferRow} TransferRow */
 
-/** It begins to fade so long before it goes. */
+/** How long before it disappears a row begins to fade, in seconds. */
 const FADE_SECONDS = 5;
 const MAX_SHOWN = 30;
-/** Of what was done a moment ago only the latest. */
+/** Maximum number of finished transfers shown; only the latest are. */
 const MAX_DONE = 5;
+/** How long rows stay where they are after the pointer last moved over the list. A pointer left lying there must not freeze it. */
+const HOLD_MS = 5_000;
 
-/** @type {Map<number, ReturnType<typeof transferRow>>} */
+/** Rows in the list, by what they are about. @type {Map<string, ReturnType<typeof transferRow>>} */
 const rows = new Map();
-/** Failed ones that somebody has seen. @type {Set<number>} */
-const putAway = new Set();
+/** Keys of rows where somebody pressed Retry: the new attempt stays where that was pressed. @type {Set<string>} */
+const retried = new Set();
+let movedMs = -Infinity;
+
+/** All attempts to fetch one file share a row; any other transfer has its own. @param {TransferRow} transfer */
+const keyOf = ({ id, kind, file_id }) =>
+  kind === "fetch" && file_id !== "" ? `fetch ${file_id}` : `${id}`;
+
+/** The newest first, except for a retry, which keeps the place of the row. @param {TransferRow} transfer */
+function orderOf(transfer) {
+  const key = keyOf(transfer);
+  return retried.has(key) ? rows.get(key)?.order ?? transfer.id : transfer.id;
+}
 
 function draw() {
+  if (!live.status) return; // until the lists are here, what the server wrote stands
   const list = byId("transfers");
   const now = nowSeconds();
-  // The newest first, whatever becomes of them: a row that ends stays where it is.
-  const news = [...live.transfers.values()].filter((each) => isShown(each, now)).sort((a, b) =>
-    b.id - a.id
-  );
+  const old = replaced(live.transfers.values());
+  const news = [...live.transfers.values()]
+    .filter((each) => !old.has(each.id) && isShown(each, now))
+    .sort((a, b) => orderOf(b) - orderOf(a));
   const done = news.filter(({ state }) => state === "done").slice(MAX_DONE);
   const wanted = news.filter((each) => !done.includes(each)).slice(0, MAX_SHOWN);
   // While somebody is about to press something in the list, nothing moves under the pointer.
-  const isRead = list.matches(":hover");
-  const shown = isRead ? held() : wanted;
-  const ids = new Set(shown.map(({ id }) => id));
-  for (const [id, row] of rows) {
-    if (ids.has(id)) continue;
+  const isHeld = performance.now() - movedMs < HOLD_MS;
+  const shown = isHeld ? held(old) : wanted;
+  const keys = new Set(shown.map(keyOf));
+  for (const [key, row] of rows) {
+    if (keys.has(key)) continue;
     row.element.remove();
-    rows.delete(id);
+    rows.delete(key);
+    retried.delete(key);
   }
+  if (rows.size === 0) put(list); // also what the server wrote
   for (const [index, transfer] of shown.entries()) {
-    const row = rows.get(transfer.id) ?? transferRow(transfer);
-    rows.set(transfer.id, row);
+    const key = keyOf(transfer);
+    const row = rows.get(key) ?? transferRow(transfer);
+    rows.set(key, row);
+    if (!isHeld) row.order = orderOf(transfer);
     row.update(transfer, now);
     if (list.children[index] !== row.element) {
       list.insertBefore(row.element, list.children[index] ?? null);
@@ -49,82 +69,92 @@ function draw() {
   }
   const running = news.filter(({ state }) => state === "running").length;
   byId("transfers-empty").hidden = shown.length > 0;
-  const more = news.filter((each) => !ids.has(each.id) && !done.includes(each)).length;
+  const more = news.filter((each) => !keys.has(keyOf(each)) && !done.includes(each)).length;
   setText(byId("transfers-more"), more > 0 ? `and ${more} more` : "");
   setText(byId("moving-count"), running > 0 ? String(running) : "");
 }
 
-/** What is in the list, as it is now. */
-const held = () =>
-  [...rows.keys()].flatMap((id) => live.transfers.get(id) ?? []).filter(({ id }) =>
-    !putAway.has(id)
-  )
-    .sort((a, b) => b.id - a.id);
+/** What the rows in the list are about now: the latest attempt of each. @param {Set<number>} old */
+const held = (old) =>
+  [...live.transfers.values()]
+    .filter((each) => rows.has(keyOf(each)) && !old.has(each.id) && !isPutAway(each))
+    .sort((a, b) => (rows.get(keyOf(b))?.order ?? 0) - (rows.get(keyOf(a))?.order ?? 0));
 
 /** @param {TransferRow} transfer @param {number} now Unix seconds */
 const isShown = (transfer, now) =>
-  isNews(transfer, now) && !putAway.has(transfer.id) &&
-  !(transfer.kind === "upload" && ownUploads.has(transfer.file_name)); // it stands under Share
+  isNews(transfer, now) && !isPutAway(transfer) && !isOwnUpload(transfer); // those have a row under Share
 
 /** @param {TransferRow} transfer */
-function transferRow({ id, file_name, direction }) {
-  const bar = h("progress", { "aria-label": `Progress of ${visible(file_name, 80)}` });
+function transferRow(transfer) {
+  const bar = h("progress", { "aria-label": `Progress of ${visible(transfer.file_name, 80)}` });
   const words = h("p", { class: "words" });
   const acts = h("div", { class: "acts" });
-  const title = h("bdi", {});
+  const title = h("bdi", { class: "whole-name" });
   const element = h(
     "li",
-    { class: "transfer", "data-transfer": id },
+    { class: "transfer" },
     h(
       "p",
       { class: "name" },
-      h("span", { class: "way", "aria-hidden": "true" }, direction === "in" ? "↓" : "↑"),
+      h("span", { class: "way", "aria-hidden": "true" }, arrowOf(transfer)),
       title,
     ),
     acts,
     bar,
     words,
   );
-  let state = "";
+  let drawn = "";
+  let name = "";
 
   /** @param {TransferRow} transfer @param {number} now Unix seconds */
   function update(transfer, now) {
-    const { done_bytes, total_bytes, ended_at } = transfer;
-    setText(title, visible(transfer.file_name, 120) || "a file");
+    const { id, done_bytes, total_bytes, ended_at, file_name } = transfer;
+    if (name !== (name = visible(file_name, 120) || "a file")) {
+      put(title, ...nameParts(name));
+      title.title = name;
+    }
     if (transfer.state === "running") {
       if (total_bytes) {
         bar.max = total_bytes;
         bar.value = done_bytes;
       } else bar.removeAttribute("value");
     }
-    setText(words, transferText(transfer, live.speeds.get(transfer.id)?.bytesPerSecond ?? 0));
+    setText(words, transferText(transfer, live.speeds.get(id)?.bytesPerSecond ?? 0));
     const isFading = transfer.state === "done" &&
       now - (ended_at ?? 0) > DONE_SECONDS - FADE_SECONDS;
     element.classList.toggle("fading", isFading);
-    if (state === transfer.state) return;
-    state = transfer.state;
-    element.className = `transfer ${state}`;
-    bar.hidden = state !== "running";
-    words.className = `words ${state === "failed" ? "failed" : ""}`;
-    put(acts, ...actsOf(transfer));
+    // A retry is another attempt in the same row: its buttons are about the new one.
+    const key = `${id} ${transfer.state}`;
+    if (drawn === key) return;
+    drawn = key;
+    element.dataset["transfer"] = String(id);
+    element.className = `transfer ${transfer.state}`;
+    bar.hidden = transfer.state !== "running";
+    words.className = `words ${transfer.state === "failed" ? "failed" : ""}`;
+    keepFocus(element, () => put(acts, ...actsOf(transfer)));
   }
 
-  return { element, update };
+  return { element, update, order: transfer.id };
 }
 
 /** @param {TransferRow} transfer */
-function actsOf({ id, kind, state, file_id, file_name }) {
+function actsOf(transfer) {
+  const { id, kind, state, file_id, file_name } = transfer;
   const name = visible(file_name, 80);
   if (state === "running") {
     return [button("Cancel", name, () => cancelTransfer(id), "changing")];
   }
   if (state === "done") return [];
   const away = button("Put away", name, () => {
-    putAway.add(id);
+    putAway(live.transfers.get(id) ?? transfer, nowSeconds());
     keepFocus(byId("transfers"), draw);
   }, "quiet");
   if (kind !== "fetch" || file_id === "") return [away];
-  return [button("Retry", name, () => retryTransfer(id), "changing"), away];
+  const again = button("Retry", name, () => {
+    retried.add(keyOf(transfer));
+    retryTransfer(id);
+  }, "changing");
+  return [again, away];
 }
 
 /** @param {string} words @param {string} name @param {() => void} onclick @param {string} kind */
@@ -132,8 +162,16 @@ const button = (words, name, onclick, kind) =>
   h("button", { type: "button", class: kind, "aria-label": `${words}: ${name}`, onclick }, words);
 
 export function startMoving() {
-  put(byId("transfers")); // what the server wrote is drawn anew
-  byId("transfers").addEventListener("pointerleave", draw);
+  const list = byId("transfers");
+  list.addEventListener("pointermove", ({ pointerType }) => {
+    // A finger does not rest on anything, and browsers go on calling what it touched last "hovered".
+    if (pointerType === "mouse") movedMs = performance.now();
+  });
+  list.addEventListener("pointerleave", () => {
+    movedMs = -Infinity;
+    draw();
+  });
+  watchPutAway(draw);
   setInterval(draw, 1_000);
-  when(["transfers", "session"], draw);
+  when(["transfers", "session", "status"], draw);
 }

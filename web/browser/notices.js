@@ -2,10 +2,13 @@
 // What the page says about what somebody did: one line each, for screen readers too. Good news leaves by itself,
 // bad news stays until it is put away.
 
-import { byId, h, icon } from "./dom.js";
+import { byId, h, icon, setText } from "./dom.js";
 
 // A dialog that closes must not take the notices with it.
 addEventListener("close", () => document.body.append(byId("notices")), { capture: true });
+
+/** Tells screen readers what everybody else can see elsewhere on the page. @param {string} text */
+export const announce = (text) => setText(byId("heard"), text);
 
 const STAY_MS = 8_000;
 const MAX_NOTICES = 4;

@@ -10,7 +10,9 @@ import {
   durationText,
   exactText,
   numberText,
+  shownColumns,
   startLine,
+  startWords,
   visible,
 } from "./words.js";
 
@@ -32,7 +34,9 @@ export function freshness({ last_seen }) {
 export const isQuiet = (peer) => freshness(peer) < 1 - QUIET_PART;
 
 function draw() {
+  if (!live.status) return; // until the lists are here, what the server wrote stands
   const body = byId("peer-rows");
+  if (rows.size === 0) put(body);
   for (const [id, row] of rows) {
     if (live.peers.has(id)) continue;
     row.element.remove();
@@ -47,6 +51,9 @@ function draw() {
       body.insertBefore(row.element, body.children[index] ?? null);
     }
   }
+  const shown = shownColumns(peers);
+  const table = byId("peer-table");
+  if (table.className !== shown) table.className = shown;
   byId("peer-box").hidden = peers.length === 0;
   byId("map-box").hidden = peers.length === 0;
   drawEmpty(peers.length === 0);
@@ -60,16 +67,21 @@ function drawEmpty(isEmpty) {
   const line = startLine(live.status);
   if (place.dataset["drawn"] === line) return;
   place.dataset["drawn"] = line;
-  put(
-    place,
-    h("p", {}, "No peers yet. Start another with"),
+  put(place, ...startAnother(live.status));
+}
+
+/** How another peer is started that joins this one, as a line to copy. @param {import("./types.d.ts").StatusRow} status */
+export function startAnother(status) {
+  const line = startLine(status);
+  return [
+    h("p", {}, startWords(status)),
     h(
       "p",
       { class: "line" },
       h("code", {}, line),
       h("button", { type: "button", onclick: () => copy(line, "line") }, "Copy"),
     ),
-  );
+  ];
 }
 
 function peerRow() {
@@ -83,8 +95,7 @@ function peerRow() {
   const element = h(
     "tr",
     {},
-    h("td", { class: "file" }, name, note),
-    h("td", {}, address),
+    h("td", { class: "file" }, name, address, note),
     seen,
     files,
     kind,
@@ -138,7 +149,6 @@ export function refusedText({ peerId, refused }) {
 }
 
 export function startPeers() {
-  put(byId("peer-rows")); // what the server wrote is drawn anew
   setInterval(draw, 1_000);
   when(["peers", "status"], draw);
 }

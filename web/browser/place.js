@@ -1,13 +1,13 @@
 // @ts-check
 // Where one is on the page, kept in the hash of the address: reload and Back keep the view, and a link carries it.
 
-import { isSort } from "./filelist.js";
+import { isSort, NEWEST_FIRST } from "./filelist.js";
 import { tell } from "./live.js";
 
 const TABS = ["files", "moving", "network", "share"];
 const WHERES = ["all", "here", "elsewhere", "mine", "risk", "deleted"];
 
-const START = { tab: "files", q: "", where: "all", sort: "-time", file: "" };
+const START = { tab: "files", q: "", where: "all", sort: NEWEST_FIRST, file: "" };
 /** @typedef {typeof START} Place */
 
 /** @type {Place} */

@@ -18,6 +18,22 @@ export class Rates {
   /** When the peer started. */
   #startedAt = 0;
 
+  /**
+   * Takes the peer's own history, so that what happened before the page was opened, or while it was hidden, is there too.
+   * @param {readonly Rate[]} history The latest last @param {number} aheadSeconds By how much the peer's clock is ahead
+   */
+  seed(history, aheadSeconds) {
+    const rates = history.map((rate) => ({ ...rate, at: rate.at - aheadSeconds }));
+    const first = rates[0]?.at ?? Infinity;
+    const last = rates.at(-1)?.at ?? -Infinity;
+    // Looks of this page and samples of the peer fall between each other: of what both have, the peer's are taken.
+    this.all = [
+      ...this.all.filter(({ at }) => at < first - 0.5),
+      ...rates,
+      ...this.all.filter(({ at }) => at > last + 0.5),
+    ].slice(-RATE_SECONDS);
+  }
+
   /** Takes the next look at the peer. @param {{ uptime_seconds: number, bytes: { in: number, out: number } }} status */
   take(status) {
     const before = this.#before;

@@ -2,15 +2,29 @@
 // How safe a file is, by who holds it: as pips, in words, and in one of the three meanings of colour. No DOM here; the
 // page as the server writes it has these words too.
 
-import { listText, plural, visible } from "./words.js";
+import { listText, numberText, plural, visible } from "./words.js";
 
-/** @typedef {{ readonly has_copy: boolean, readonly peers_with_file: readonly string[] }} Held */
+/**
+ * `last_holders` are peers that held it and are away, where nobody holds it now.
+ * @typedef {{
+ *   readonly has_copy: boolean,
+ *   readonly peers_with_file: readonly string[],
+ *   readonly last_holders: readonly string[],
+ * }} Held
+ */
 
-/** So many holders are safe enough. */
+/** Number of holders that is safe enough. */
 export const SAFE_HOLDERS = 3;
 
-/** One holder is one mistake away from none. @param {Held} file */
+/** One holder is one mistake away from none. @param {Pick<Held, "peers_with_file">} file */
 export const isAtRisk = (file) => file.peers_with_file.length < 2;
+
+/** Returns whether the copy here is the only one that is known. @param {Held} file */
+export const isLastCopy = ({ has_copy, peers_with_file }) => has_copy && peers_with_file.length < 2;
+
+/** Returns whether its holders are away, and may return with it. @param {Held} file */
+export const isAway = ({ peers_with_file, last_holders }) =>
+  peers_with_file.length === 0 && last_holders.length > 0;
 
 /** @param {Held} file */
 export function pipsText({ peers_with_file }) {
@@ -19,19 +33,34 @@ export function pipsText({ peers_with_file }) {
 }
 
 /** How safe it is, in words. @param {Held} file */
-export function safetyText({ has_copy, peers_with_file }) {
+export function safetyText({ has_copy, peers_with_file, last_holders }) {
   const count = peers_with_file.length;
-  if (count === 0) return "Nobody has this any more";
+  if (count === 0) return awayText(last_holders);
   if (count > 1) return has_copy ? `Here and on ${count - 1} more` : `On ${plural(count, "peer")}`;
   return has_copy ? "Only here" : `Only on ${visible(peers_with_file[0] ?? "", 40)}`;
 }
 
-/** @param {Held} file */
-export const safetyKind = (file) =>
-  file.peers_with_file.length === 0 ? "failed" : isAtRisk(file) ? "risk" : "";
+/** @param {readonly string[]} last */
+function awayText(last) {
+  if (last.length === 0) return "Nobody has this any more";
+  if (last.length === 1) return `${visible(last[0] ?? "", 40)} is away`;
+  return last.length === 2
+    ? "Both holders are away"
+    : `All ${numberText(last.length)} holders are away`;
+}
 
 /** @param {Held} file */
-export const holdersText = ({ peers_with_file }) =>
-  peers_with_file.length === 0
-    ? "No peer holds it"
-    : `Held by ${listText(peers_with_file.map((name) => visible(name, 40)))}`;
+export function safetyKind(file) {
+  if (file.peers_with_file.length === 0) return isAway(file) ? "risk" : "failed";
+  return isAtRisk(file) ? "risk" : "";
+}
+
+/** @param {Held} file */
+export function holdersText({ peers_with_file, last_holders }) {
+  const names = (/** @type {readonly string[]} */ all) =>
+    listText(all.map((name) => visible(name, 40)));
+  if (peers_with_file.length > 0) return `Held by ${names(peers_with_file)}`;
+  return last_holders.length > 0
+    ? `Last held by ${names(last_holders)}: away, and may come back with it`
+    : "No peer holds it";
+}

@@ -1,51 +1,82 @@
 // @ts-check
-// Sharing: files dropped anywhere or picked, one after the other, each with how far it is, and how it ended.
+// Sharing: files and folders, dropped anywhere or picked. A file has a row of its own, with how far it is and how it ended;
+// a folder, or more files than anybody wants rows for, has one row that sums them up.
 
-import { problemText, urlOf } from "./api.js";
-import { byId, h, keepFocus, put, setText } from "./dom.js";
-import { say } from "./notices.js";
+import { dropped, Folder, labelOf, picked, walk } from "./collect.js";
+import { byId, h, keepFocus, nameParts, put, setText } from "./dom.js";
+import { announce } from "./notices.js";
 import { go } from "./place.js";
+import { inTurn, send } from "./sending.js";
 import { mayChange } from "./session.js";
-import { durationText, progressText, rateText, tookText, visible } from "./words.js";
+import { folderRow } from "./sharefolder.js";
+import { durationText, plural, progressText, rateText, tookText, visible } from "./words.js";
 
-const OWN_MS = 60_000;
-
-/** Names that this page sends or has just sent: their rows stand here. @type {Set<string>} */
-export const ownUploads = new Set();
+/** More loose files than this share one row. */
+const MAX_ROWS = 20;
 
 const picker = /** @type {HTMLInputElement} */ (byId("pick"));
+const folderPicker = /** @type {HTMLInputElement} */ (byId("pick-folder"));
 
-/** @type {Promise<void>} */
-let before = Promise.resolve();
-
-/** @param {Iterable<File>} files */
-export function share(files) {
-  const all = [...files];
-  if (all.length === 0 || !mayChange()) return;
-  for (const file of all) {
-    const row = uploadRow(file);
-    byId("uploads").prepend(row.element);
-    before = before.then(() => row.run());
-  }
+/** Shows where uploads are listed. */
+function show() {
   byId("share").classList.add("busy");
   if (matchMedia("(max-width: 999px)").matches) go({ tab: "share" });
 }
 
-/** @param {Element} row */
-function putAway(row) {
+/** Shares loose files. @param {Iterable<File>} files */
+export function share(files) {
+  const all = [...files];
+  if (all.length === 0 || !mayChange()) return;
+  show();
+  if (all.length > MAX_ROWS) {
+    const folder = new Folder(plural(all.length, "file"));
+    for (const file of all) folder.add([file.name], () => Promise.resolve(file));
+    byId("uploads").prepend(folderRow(folder, () => Promise.resolve(), remove));
+    return;
+  }
+  for (const file of all) byId("uploads").prepend(uploadRow(file));
+}
+
+/** Shares the files of folders that were picked. @param {Iterable<File>} files */
+function sharePicked(files) {
+  const folders = picked(files);
+  if (folders.length === 0 || !mayChange()) return;
+  show();
+  for (const folder of folders) {
+    byId("uploads").prepend(folderRow(folder, () => Promise.resolve(), remove));
+  }
+}
+
+/** Shares what was dropped. @param {DataTransfer} transfer */
+function shareDropped(transfer) {
+  const { files, folders } = dropped(transfer); // first: the browser forgets it after the event
+  if (files.length + folders.length === 0 || !mayChange()) return;
+  share(files);
+  for (const entry of folders) {
+    show();
+    const folder = new Folder(entry.name);
+    byId("uploads").prepend(
+      folderRow(folder, (onFound, signal) => walk(entry, folder, onFound, signal), remove),
+    );
+  }
+}
+
+/** Takes a row out of the list, and the list away with the last one. @param {Element} row */
+function remove(row) {
   const list = byId("uploads");
   keepFocus(list, () => row.remove());
   byId("share").classList.toggle("busy", list.children.length > 0);
 }
 
-/** @param {File} file */
+/** Sends the file when it is its turn. @param {File} file @returns {HTMLElement} Its row */
 function uploadRow(file) {
+  const name = visible(file.name, 120);
   const bar = h("progress", {
     max: Math.max(1, file.size),
     value: 0,
     "aria-label": `Progress of ${visible(file.name, 80)}`,
   });
-  const words = h("p", { class: "words" }, "Waits for its turn");
+  const words = h("p", { class: "words" }, "Waiting for its turn");
   const acts = h("div", { class: "acts" });
   const element = h(
     "li",
@@ -54,45 +85,38 @@ function uploadRow(file) {
       "p",
       { class: "name" },
       h("span", { class: "way", "aria-hidden": "true" }, "↑"),
-      h("bdi", {}, visible(file.name, 120)),
+      h("bdi", { class: "whole-name", title: name }, ...nameParts(name)),
     ),
     acts,
     bar,
     words,
   );
-  let request = new XMLHttpRequest(); // fetch cannot say how far a body is
-  let isCancelled = false;
-  put(
-    acts,
-    button("Cancel", () => {
-      isCancelled = true;
-      request.abort();
-      end("Cancelled");
-    }),
-  );
+  const stop = new AbortController();
+  put(acts, button("Cancel", () => stop.abort()));
+  stop.signal.addEventListener("abort", () => end("Cancelled", ""));
+  let isOver = false;
 
-  /** @param {string} text @param {string} [kind] */
-  function end(text, kind = "") {
+  /** @param {string} text @param {string} kind */
+  function end(text, kind) {
+    if (isOver) return;
+    isOver = true;
     bar.hidden = true;
     words.className = `words ${kind}`;
     setText(words, text);
+    announce(`${name}: ${text}`);
     const again = kind === "failed"
       ? [button("Retry", () => {
         element.remove();
         share([file]);
       })]
       : [];
-    keepFocus(element, () => put(acts, ...again, button("Put away", () => putAway(element))));
+    keepFocus(element, () => put(acts, ...again, button("Put away", () => remove(element))));
   }
 
-  async function run() {
-    if (isCancelled) return;
+  inTurn(async () => {
     const startedMs = performance.now();
-    ownUploads.add(file.name);
-    request = new XMLHttpRequest();
-    request.upload.onprogress = ({ loaded, total }) => {
-      const seconds = (performance.now() - startedMs) / 1000;
-      const speed = loaded / Math.max(0.001, seconds);
+    const { kind, text } = await send(file, labelOf([file.name]), (loaded, total) => {
+      const speed = loaded / Math.max(0.001, (performance.now() - startedMs) / 1000);
       bar.value = loaded;
       setText(
         words,
@@ -100,38 +124,18 @@ function uploadRow(file) {
           durationText((total - loaded) / Math.max(1, speed))
         } left`,
       );
-    };
-    const failure = await send(request, file).catch((error) => `${error}`);
-    // The peer tells of it for a minute more; then another of that name is another.
-    setTimeout(() => ownUploads.delete(file.name), OWN_MS);
-    if (isCancelled) return;
-    const took = tookText((performance.now() - startedMs) / 1000);
-    if (failure === undefined) {
-      end(`✓ Shared in ${took}`, "good");
-      say(`${visible(file.name)} is shared`, "good");
-    } else end(`✗ Not shared: ${failure}`, "failed");
-  }
-
-  return { element, run };
+    }, stop.signal);
+    if (kind === "shared") {
+      end(`✓ Shared in ${tookText((performance.now() - startedMs) / 1000)}`, "good");
+    } else if (kind === "known") end("✓ Shared already, with the same content", "good");
+    else if (kind === "cancelled") end("Cancelled", "");
+    else end(`✗ Not shared: ${text}`, "failed");
+  });
+  return element;
 }
 
 /** @param {string} words @param {() => void} onclick */
 const button = (words, onclick) => h("button", { type: "button", class: "quiet", onclick }, words);
-
-/** Resolves with what went wrong, in words. @param {XMLHttpRequest} request @param {File} file @returns {Promise<string | undefined>} */
-function send(request, file) {
-  return new Promise((done) => {
-    request.open("POST", urlOf("/api/v1/files"));
-    request.setRequestHeader("X-File-Name", encodeURIComponent(file.name));
-    request.setRequestHeader("X-File-Timestamp", String(Math.floor(file.lastModified / 1000)));
-    request.setRequestHeader("Content-Type", "application/octet-stream");
-    request.onload = () =>
-      done(request.status === 201 ? undefined : problemText(request.responseText, request.status));
-    request.onerror = () => done("The connection broke off. Try again");
-    request.onabort = () => done("Cancelled");
-    request.send(file);
-  });
-}
 
 /** Lets somebody choose files. */
 export function pick() {
@@ -140,10 +144,19 @@ export function pick() {
 
 export function startShare() {
   for (const each of document.querySelectorAll("[data-pick]")) each.addEventListener("click", pick);
-  picker.addEventListener("change", () => {
-    share([...picker.files ?? []]);
-    picker.value = "";
-  });
+  for (const each of document.querySelectorAll("[data-pick-folder]")) {
+    each.addEventListener("click", () => mayChange() && folderPicker.click());
+    // Some browsers of phones can only pick files.
+    if (!("webkitdirectory" in folderPicker)) /** @type {HTMLElement} */ (each).hidden = true;
+  }
+  for (
+    const [input, take] of /** @type {const} */ ([[picker, share], [folderPicker, sharePicked]])
+  ) {
+    input.addEventListener("change", () => {
+      take([...input.files ?? []]);
+      input.value = "";
+    });
+  }
   // What is half sent is lost when the page goes.
   addEventListener("beforeunload", (event) => {
     if (document.querySelector("#uploads progress:not([hidden])")) event.preventDefault();
@@ -164,6 +177,6 @@ export function startShare() {
     if (!isOfFiles(event)) return;
     event.preventDefault();
     dim(false);
-    share(event.dataTransfer?.files ?? []);
+    if (event.dataTransfer) shareDropped(event.dataTransfer);
   });
 }

@@ -1,19 +1,48 @@
 // @ts-check
-// A transfer in words, and how long it is news; the same on the live page and on the one that the server writes. No DOM.
+// A transfer in words, and how long it is worth showing; the same on the live page and on the one that the server writes.
+// No DOM.
 
 import { durationText, progressText, rateText, tookText, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").TransferRow} TransferRow */
 
-/** Transfers that are done are shown so long, and those that failed or were cancelled. */
+/** How long finished transfers are shown, in seconds. */
 export const DONE_SECONDS = 60;
-const FAILED_SECONDS = 3600;
+/** How long failed transfers, and fetches that can be retried, are shown, in seconds. */
+export const FAILED_SECONDS = 3600;
 
-/** Whether it is to be shown. @param {TransferRow} transfer @param {number} now Unix seconds */
-export function isNews({ state, ended_at }, now) {
+/** Returns whether the transfer is worth showing. @param {TransferRow} transfer @param {number} now Unix seconds */
+export function isNews({ kind, state, ended_at }, now) {
   if (state === "running") return true;
-  return now - (ended_at ?? 0) < (state === "done" ? DONE_SECONDS : FAILED_SECONDS);
+  const isKept = state === "failed" || (state === "cancelled" && kind === "fetch");
+  return now - (ended_at ?? 0) < (isKept ? FAILED_SECONDS : DONE_SECONDS);
 }
+
+/**
+ * Returns the ids of fetches that a later attempt to fetch the same file has replaced: only the latest is worth showing.
+ * @param {Iterable<TransferRow>} transfers
+ */
+export function replaced(transfers) {
+  /** @type {Map<string, number>} */
+  const latest = new Map();
+  /** @type {Set<number>} */
+  const old = new Set();
+  for (const { id, kind, file_id } of transfers) {
+    if (kind !== "fetch" || file_id === "") continue;
+    const other = latest.get(file_id) ?? id;
+    if (other !== id) old.add(Math.min(other, id));
+    latest.set(file_id, Math.max(other, id));
+  }
+  return old;
+}
+
+/**
+ * Returns the arrow that stands for the direction. Uploads and downloads are named from the browser's side, so an upload points
+ * up although its content comes in.
+ * @param {TransferRow} transfer
+ */
+export const arrowOf = ({ kind }) =>
+  kind === "fetch" || kind === "push" || kind === "download" ? "↓" : "↑";
 
 /** `12.4 of 80.0 MB · 9.1 MB/s · 8 s left · from eagle` @param {TransferRow} transfer @param {number} speed Bytes a second */
 export function transferText(transfer, speed) {
@@ -22,7 +51,7 @@ export function transferText(transfer, speed) {
   if (state === "done") {
     return `✓ ${progressText(done_bytes, null)} in ${tookText(seconds)} · ${way}`;
   }
-  if (state === "cancelled") return `Cancelled · ${way}`;
+  if (state === "cancelled") return `${visible(why ?? "Cancelled", 80)} · ${way}`;
   if (state === "failed") return `✗ ${visible(why ?? "It failed", 300)}`;
   const left = total_bytes !== null && speed > 0 ? (total_bytes - done_bytes) / speed : undefined;
   return [
@@ -36,7 +65,7 @@ export function transferText(transfer, speed) {
 /** @param {TransferRow} transfer */
 function wayText({ direction, kind, peer }) {
   const name = visible(peer, 40);
-  if (kind === "upload") return `from browser ${name}`;
-  if (kind === "download") return `to browser ${name}`;
+  if (kind === "upload") return `from the browser at ${name}`;
+  if (kind === "download") return `to the browser at ${name}`;
   return direction === "in" ? `from ${name}` : `to ${name}`;
 }

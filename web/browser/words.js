@@ -105,12 +105,75 @@ export function visible(text, maxChars = 200) {
   return shown.slice(0, maxChars - 1).toWellFormed().replace(/\u200d$/, "") + "…";
 }
 
+/** How much of the end of a long name is always shown: what tells versions apart, and the kind of file. */
+const TAIL_CHARS = 12;
+/** Maximum distance from there to a place where a name can be cut. */
+const TAIL_SLACK = 12;
+
+/**
+ * Splits a name into a head, which may be cut short with an ellipsis, and a tail, which is always shown; the tail of a short name
+ * is empty. Cuts only in front of a visible ASCII character, so never inside a sign that is made of several characters.
+ * @param {string} name @returns {[head: string, tail: string]}
+ */
+export function splitName(name) {
+  if (name.length <= 2 * TAIL_CHARS) return [name, ""];
+  const last = name.length - TAIL_CHARS;
+  for (let at = last; at >= last - TAIL_SLACK; at--) {
+    if (/[!-~]/.test(name[at] ?? "")) return [name.slice(0, at), name.slice(at)];
+  }
+  return [name, ""];
+}
+
 /** `host:port`, with brackets around IPv6. @param {{ host: string, port: number }} address */
 export const addressText = ({ host, port }) =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 
-/** The line that starts another peer beside this one. @param {{ host: string, port: number }} status */
+/** The line that starts another peer, which joins this one. @param {{ host: string, port: number }} status */
 export const startLine = (status) => `p2p-peer NAME 8117 8118 --bootstrap ${addressText(status)}`;
+
+/** Returns whether the host is this machine, under a name or address that leads nowhere else. @param {string} host */
+export const isLoopback = (host) =>
+  /^(localhost|127(\.\d+){3}|\[?::1\]?|\[?::ffff:(127\.|7f)[^\]]*\]?)$/i.test(host);
+
+/** What to do about an empty network. @param {{ host: string }} status */
+export const startWords = ({ host }) =>
+  isLoopback(host)
+    ? "No peers yet. Start another on this machine with"
+    : "No peers yet. Start another with";
+
+/**
+ * Returns the classes of the table of peers: which of its columns have something to show.
+ * @param {Iterable<{ extended: boolean, refused: number }>} peers
+ */
+export function shownColumns(peers) {
+  const all = [...peers];
+  return [
+    all.some(({ extended }) => !extended) ? "has-kind" : "",
+    all.some(({ refused }) => refused > 0) ? "has-refused" : "",
+  ].join(" ").trim();
+}
+
+/** Free space below which somebody should do something, in bytes. */
+const LOW_BYTES = 1_000_000_000;
+
+/**
+ * Returns what is wrong with the peer as a whole and what to do about it, or "".
+ * @param {{ free_bytes: number, peers: number, bootstraps: readonly string[] }} status
+ */
+export function warningText({ free_bytes, peers, bootstraps }) {
+  if (free_bytes <= 0) {
+    return "The disk is full: nothing can be fetched or shared. Delete files here, or make room on the disk.";
+  }
+  if (free_bytes < LOW_BYTES) {
+    return `Only ${sizeText(free_bytes)} are left on the disk. Larger files cannot be fetched.`;
+  }
+  if (peers === 0 && bootstraps.length > 0) {
+    return `No answer from ${
+      bootstraps.join(", ")
+    } yet. It is asked again every few seconds; check that it runs and that its port is open.`;
+  }
+  return "";
+}
 
 /** How it stands with the network. @param {{ synchronized: boolean, peers: number }} status */
 export const stateText = ({ synchronized, peers }) =>

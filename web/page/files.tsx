@@ -1,8 +1,9 @@
 // The files as a table, with a form that finds, filters and orders: complete without script, taken over by browser/files.js.
 
 import { pageOf } from "../api/listing.ts";
-import { turned } from "../browser/filelist.js";
-import { numberText } from "../browser/words.js";
+import { NEWEST_FIRST, turned } from "../browser/filelist.js";
+import { visible } from "../../protocol/text.ts";
+import { numberText, startLine, startWords } from "../browser/words.js";
 import { Icon } from "./icons.tsx";
 import type { Props } from "./page.tsx";
 import { FileRow } from "./rows.tsx";
@@ -21,13 +22,14 @@ const COLUMNS = [
   ["name", "Name"],
   ["size", "Size"],
   ["owner", "Owner"],
-  ["time", "When"],
+  ["time", "Modified"],
   ["holders", "Who has it"],
 ] as const;
 
 /** What a phone, which has no heads of columns to press, orders by. */
 const ORDERS = [
-  ["-time", "Newest first"],
+  [NEWEST_FIRST, "Newest first"],
+  ["-time", "Last modified first"],
   ["name", "By name"],
   ["-size", "Largest first"],
   ["owner", "By owner"],
@@ -42,13 +44,13 @@ export function Files({ view, query, now }: Props) {
   const { peerId } = view.status();
   const start = Number(query.start ?? 0);
   const page = pageOf(view.files(), {
-    sort: "-time",
+    sort: NEWEST_FIRST,
     ...query,
     start: String(start),
     limit: String(PAGE_ROWS),
   }, peerId);
   const where = query.where ?? "all";
-  const sort = query.sort ?? "-time";
+  const sort = query.sort ?? NEWEST_FIRST;
   const other = new URLSearchParams(Object.entries(query).filter(([key]) => key !== "start"));
   return (
     <section id="files" aria-labelledby="files-title" data-panel="files">
@@ -56,7 +58,7 @@ export function Files({ view, query, now }: Props) {
         Files <span id="file-count" class="quiet">{numberText(page.total)}</span>
       </h2>
       <form id="find" role="search" method="get" action="./">
-        <input type="hidden" name="sort" value={query.sort ?? "-time"} />
+        <input type="hidden" name="sort" value={sort} />
         <input type="hidden" name="where" value={where} />
         <label class="search">
           <Icon name="search" />
@@ -92,7 +94,7 @@ export function Files({ view, query, now }: Props) {
             Deleted
           </button>
         </div>
-        <label class="order phone-only scripted">
+        <label class="order scripted">
           <span class="unseen">Order</span>
           <select id="order">
             {ORDERS.map(([value, words]) => <option value={value}>{words}</option>)}
@@ -133,6 +135,14 @@ export function Files({ view, query, now }: Props) {
                 ? "Nothing fits."
                 : "No files yet. Put one into the storage folder, and it is shared."}
             </p>
+            {view.status().peers === 0 && Object.keys(query).length === 0 && (
+              <>
+                <p>{startWords(view.status())}</p>
+                <p class="line">
+                  <code>{visible(startLine(view.status()))}</code>
+                </p>
+              </>
+            )}
           </div>
         </div>
         {(page.next !== null || start > 0) && (

@@ -3,6 +3,7 @@
 const PATHS: Readonly<Record<string, string>> = {
   download: "M8 2v8m-3.5-3.5L8 10l3.5-3.5M3 13.5h10",
   share: "M8 10V2.5M4.5 6 8 2.5 11.5 6M3 13.5h10",
+  folder: "M1.5 3h4.5l1.5 2h7v8.5h-13z",
   check: "m3 8.5 3.5 3.5L13 4.5",
   cross: "M8 4v5m0 2.5v.5M8 1.5a6.5 6.5 0 1 1 0 13 6.5 6.5 0 0 1 0-13Z",
   close: "m4 4 8 8m0-8-8 8",

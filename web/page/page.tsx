@@ -6,7 +6,7 @@ import { addressText } from "../../protocol/address.ts";
 import { visible } from "../../protocol/text.ts";
 import { durationText, sizeText } from "../../protocol/words.ts";
 import type { Query } from "../api/listing.ts";
-import { numberText, stateText } from "../browser/words.js";
+import { numberText, stateText, warningText } from "../browser/words.js";
 import type { View } from "../view.ts";
 import { Files } from "./files.tsx";
 import { Icon, IconSheet } from "./icons.tsx";
@@ -46,6 +46,11 @@ export function StatusPage({ view, query, now }: Props) {
                 <Icon name="share" />Choose files
               </button>
             </p>
+            <p class="phone-only">
+              <button type="button" class="wide" data-pick-folder>
+                <Icon name="folder" />Choose a folder
+              </button>
+            </p>
             <p class="quiet phone-only">Everybody on this network can fetch what you share.</p>
             <ul id="uploads" class="plain"></ul>
           </section>
@@ -67,6 +72,21 @@ export function StatusPage({ view, query, now }: Props) {
             <canvas id="matrix" role="img" aria-label="Which peer holds which file"></canvas>
             <div id="matrix-tip" class="tip" hidden></div>
           </div>
+          <ul class="legend plain">
+            <li>
+              <i class="cell good" aria-hidden="true"></i>held, by others too
+            </li>
+            <li>
+              <i class="cell risk" aria-hidden="true"></i>the only holder
+            </li>
+            <li>
+              <i class="cell risk faint" aria-hidden="true"></i>all holders are away
+            </li>
+            <li>
+              <i class="cell failed faint" aria-hidden="true"></i>nobody has it
+            </li>
+            <li>one column per file, one line per peer</li>
+          </ul>
           <p id="matrix-more" class="quiet"></p>
         </section>
       </main>
@@ -79,18 +99,30 @@ export function StatusPage({ view, query, now }: Props) {
         tabindex={-1}
         aria-label="Files to share"
       />
+      <input
+        id="pick-folder"
+        type="file"
+        multiple
+        {...{ webkitdirectory: true }}
+        class="away"
+        tabindex={-1}
+        aria-label="Folder to share"
+      />
       <dialog id="sheet" aria-labelledby="sheet-title">
         <div id="sheet-body"></div>
       </dialog>
       <Help />
       <Drop peerId={name} />
       <div id="notices" role="status" aria-live="polite"></div>
+      <p id="heard" class="unseen" role="status"></p>
     </Layout>
   );
 }
 
 function Head({ view }: Pick<Props, "view">) {
   const status = view.status();
+  const { freeBytes, peers, bootstraps } = status;
+  const warning = visible(warningText({ free_bytes: freeBytes, peers, bootstraps }), 1_000);
   return (
     <header class="bar">
       <a class="skip" id="skip" href="#file-scroll">Skip to the files</a>
@@ -107,18 +139,33 @@ function Head({ view }: Pick<Props, "view">) {
         </span>
         <span id="state-words">{stateText(status)}</span>
       </p>
-      <button type="button" id="address" class="quiet" title="Copy the address">
+      <button
+        type="button"
+        id="address"
+        class="quiet wide-only"
+        data-copy-address
+        title="Copy the address"
+      >
         <code>{visible(addressText(status))}</code>
         <Icon name="copy" />
         <span class="unseen">Copy the address</span>
       </button>
-      <p class="quiet">
+      <p class="quiet wide-only">
         <span id="uptime">up {durationText(status.uptimeSeconds)}</span>
-        <span class="wide-only">{` · ${status.version}`}</span>
+        {` · ${status.version}`}
       </p>
       <div class="tools scripted">
         <button type="button" class="main changing wide-only" data-pick>
           <Icon name="share" />Share
+        </button>
+        <button
+          type="button"
+          class="square changing wide-only"
+          aria-label="Share a folder"
+          title="Share a folder"
+          data-pick-folder
+        >
+          <Icon name="folder" />
         </button>
         <button type="button" id="enter" hidden>Log in</button>
         <button type="button" id="leave" class="quiet" hidden>Log out</button>
@@ -139,7 +186,7 @@ function Head({ view }: Pick<Props, "view">) {
         This peer does not answer. What stands here was true a moment ago; the page comes back by
         itself.
       </p>
-      <p id="warning" class="banner risk" role="status" hidden></p>
+      <p id="warning" class="banner risk" role="status" hidden={warning === ""}>{warning}</p>
     </header>
   );
 }
@@ -149,7 +196,7 @@ function Figures({ view }: Pick<Props, "view">) {
   const free = Math.max(0, freeBytes);
   return (
     <ul class="figures" aria-label="Figures">
-      <li>
+      <li class="files">
         <b>
           <span id="held">{numberText(files.held)}</span>
           <span class="of">
@@ -157,7 +204,7 @@ function Figures({ view }: Pick<Props, "view">) {
           </span>
         </b>
         <span>
-          here / known<span class="wide-only">&nbsp;files</span>
+          <span class="wide-only">here / known&nbsp;</span>files
         </span>
       </li>
       <li>

@@ -6,22 +6,28 @@ import { durationText, sizeText } from "../../protocol/words.ts";
 import { timestampSeconds } from "../../protocol/fileid.ts";
 import { visible } from "../../protocol/text.ts";
 import { holdersText, pipsText, safetyKind, safetyText } from "../browser/safety.js";
-import { agoText, isoText, numberText } from "../browser/words.js";
-import { transferText } from "../browser/transferwords.js";
+import { agoText, isoText, numberText, splitName } from "../browser/words.js";
+import { arrowOf, transferText } from "../browser/transferwords.js";
 import type { TransferRow as TransferJson } from "../browser/types.d.ts";
 import type { ViewedFile, ViewedPeer } from "../view.ts";
 
 export function FileRow({ viewed, now }: { readonly viewed: ViewedFile; readonly now: number }) {
-  const { file, held, holders } = viewed;
-  const safe = { has_copy: held, peers_with_file: holders };
+  const { file, held, holders, lastHolders = [] } = viewed;
+  const safe = { has_copy: held, peers_with_file: holders, last_holders: lastHolders };
   const bytes = file.sizeBytes ?? Math.round(file.size * 1024 ** 2);
   const seconds = timestampSeconds(file.timestamp);
   const content = `./api/v1/files/${file.fileId}/content`;
   return (
     <tr class="row" data-id={file.fileId}>
       <td class="file">
-        <span class="name" title={visible(file.name)}>
-          <bdi>{held ? <a href={content}>{visible(file.name)}</a> : visible(file.name)}</bdi>
+        <span class="name">
+          {held
+            ? (
+              <a href={content}>
+                <Name name={visible(file.name)} />
+              </a>
+            )
+            : <Name name={visible(file.name)} />}
         </span>
         <span class="mark">
           {held && (
@@ -40,8 +46,8 @@ export function FileRow({ viewed, now }: { readonly viewed: ViewedFile; readonly
         {seconds === undefined ? "invalid date" : agoText(seconds, now)}
       </td>
       <td class="safe">
-        <span class="pips" aria-hidden="true">{pipsText(safe)}</span>{" "}
-        <span class={`words ${safetyKind(safe)}`} title={holdersText(safe)}>
+        <span class={`pips ${safetyKind(safe)}`} aria-hidden="true">{pipsText(safe)}</span>{" "}
+        <span class="words" title={holdersText(safe)}>
           {safetyText(safe)}
         </span>
       </td>
@@ -56,6 +62,7 @@ export function PeerRow({ peer, now }: { readonly peer: ViewedPeer; readonly now
     <tr>
       <td class="file">
         <bdi>{visible(peer.peerId, 60)}</bdi>
+        <code>{visible(addressText(peer))}</code>
         <span class={`note ${leftAlone ? "risk" : ""}`}>
           {leftAlone
             ? `left alone for ${durationText(leftAlone.seconds)}: it ${visible(leftAlone.why)}`
@@ -63,9 +70,6 @@ export function PeerRow({ peer, now }: { readonly peer: ViewedPeer; readonly now
             ? "bootstrap"
             : ""}
         </span>
-      </td>
-      <td>
-        <code>{visible(addressText(peer))}</code>
       </td>
       <td class="seen" title={isoText(peer.lastSeen)}>{agoText(peer.lastSeen, now)}</td>
       <td class="num">{numberText(peer.files)}</td>
@@ -75,14 +79,25 @@ export function PeerRow({ peer, now }: { readonly peer: ViewedPeer; readonly now
   );
 }
 
+/** A name that is shortened in the middle where it does not fit, as on the live page. */
+function Name({ name }: { readonly name: string }) {
+  const [head, tail] = splitName(name);
+  return (
+    <bdi class="whole-name" title={name}>
+      <span class="head">{head}</span>
+      <span class="tail">{tail}</span>
+    </bdi>
+  );
+}
+
 export function TransferRow({ transfer }: { readonly transfer: TransferJson }) {
-  const { direction, file_name, done_bytes, total_bytes, seconds, state } = transfer;
+  const { file_name, done_bytes, total_bytes, seconds, state } = transfer;
   const speed = seconds > 0 ? done_bytes / seconds : 0;
   return (
     <li class={`transfer ${state}`}>
       <p class="name">
-        <span class="way" aria-hidden="true">{direction === "in" ? "↓" : "↑"}</span>
-        <bdi>{visible(file_name, 120) || "a file"}</bdi>
+        <span class="way" aria-hidden="true">{arrowOf(transfer)}</span>
+        <Name name={visible(file_name, 120) || "a file"} />
       </p>
       {state === "running" && (
         <progress

@@ -1,9 +1,11 @@
 // What stands beside the files: what moves, and the peers.
 
+import { addressText } from "../../protocol/address.ts";
 import { visible } from "../../protocol/text.ts";
 import { transferJson } from "../api/listing.ts";
 import { isNews } from "../browser/transferwords.js";
-import { startLine } from "../browser/words.js";
+import { shownColumns, startLine, startWords } from "../browser/words.js";
+import { Icon } from "./icons.tsx";
 import type { Props } from "./page.tsx";
 import { PeerRow, TransferRow } from "./rows.tsx";
 
@@ -22,16 +24,35 @@ export function Moving({ view, now }: Omit<Props, "query">) {
         aria-label="Rates in and out over the last three minutes"
       >
       </div>
-      <ul id="transfers" class="plain">
-        {transfers.slice(0, MAX_TRANSFERS).map((transfer) => <TransferRow transfer={transfer} />)}
-      </ul>
-      <p id="transfers-more" class="quiet"></p>
-      <p id="transfers-empty" class="empty" hidden={transfers.length > 0}>
-        Nothing moves. Fetch a file, or share one.
+      <p class="legend scripted">
+        <span>
+          <i class="line in" aria-hidden="true"></i>in <b id="legend-in">–</b>
+        </span>
+        <span>
+          <i class="line out" aria-hidden="true"></i>out <b id="legend-out">–</b>
+        </span>
+        <span id="legend-at"></span>
       </p>
+      <div id="transfers-box">
+        <ul id="transfers" class="plain">
+          {transfers.slice(0, MAX_TRANSFERS).map((transfer) => <TransferRow transfer={transfer} />)}
+        </ul>
+        <p id="transfers-more" class="quiet"></p>
+        <p id="transfers-empty" class="empty" hidden={transfers.length > 0}>
+          Nothing moves. Fetch a file, or share one.
+        </p>
+      </div>
     </section>
   );
 }
+
+const PEER_COLUMNS = [
+  ["file", "Peer"],
+  ["seen", "Last seen"],
+  ["num", "Files"],
+  ["kind", "Kind"],
+  ["refused", "Refused"],
+] as const;
 
 export function Network({ view, now }: Omit<Props, "query">) {
   const peers = view.peers();
@@ -41,6 +62,21 @@ export function Network({ view, now }: Omit<Props, "query">) {
       <div id="map-box" class="picture scripted" hidden={peers.length === 0}>
         <canvas id="map" role="img" aria-label="Map of the peers"></canvas>
         <div id="map-tip" class="tip" hidden></div>
+        <ul class="legend plain">
+          <li>
+            <i class="dot good" aria-hidden="true"></i>alive
+          </li>
+          <li>
+            <i class="dot risk" aria-hidden="true"></i>quiet, or left alone (!)
+          </li>
+          <li>
+            <i class="dot good ringed" aria-hidden="true"></i>bootstrap
+          </li>
+          <li>
+            <i class="line in" aria-hidden="true"></i>content moves
+          </li>
+          <li>larger: more files</li>
+        </ul>
       </div>
       <div
         id="peer-box"
@@ -50,24 +86,30 @@ export function Network({ view, now }: Omit<Props, "query">) {
         role="region"
         aria-label="Table of peers"
       >
-        <table id="peer-table">
+        <table id="peer-table" class={shownColumns(peers)}>
           <caption class="unseen">Peers that are alive</caption>
           <thead>
             <tr>
-              {["Peer", "Address", "Last seen", "Files", "Kind", "Refused"].map((words) => (
-                <th scope="col" class={words === "Files" ? "num" : ""}>{words}</th>
-              ))}
+              {PEER_COLUMNS.map(([kind, words]) => <th scope="col" class={kind}>{words}</th>)}
             </tr>
           </thead>
           <tbody id="peer-rows">{peers.map((peer) => <PeerRow peer={peer} now={now} />)}</tbody>
         </table>
       </div>
       <div id="peer-empty" class="empty" hidden={peers.length > 0}>
-        <p>No peers yet. Start another with</p>
+        <p>{startWords(view.status())}</p>
         <p class="line">
           <code>{visible(startLine(view.status()))}</code>
         </p>
       </div>
+      <p class="phone-only quiet">
+        This peer is at
+        <button type="button" class="quiet scripted" data-copy-address title="Copy the address">
+          <code>{visible(addressText(view.status()))}</code>
+          <Icon name="copy" />
+          <span class="unseen">Copy the address</span>
+        </button>
+      </p>
     </section>
   );
 }

@@ -1,0 +1,116 @@
+// @ts-check
+// Sending one file to the peer: with how far it is, a few at once, each with an outcome in words. No rows here.
+
+import { problemText, urlOf } from "./api.js";
+
+/** @typedef {import("./types.d.ts").TransferRow} TransferRow */
+/** @typedef {{ kind: "shared" | "known" | "empty" | "cancelled" | "failed", text: string }} Outcome */
+
+/** Maximum number of files on their way at once. A browser has six connections per host, and the page needs some itself. */
+export const LANES = 3;
+/** How long after its end an upload of this page is still recognized among the peer's transfers, in milliseconds. */
+const OWN_MS = 60_000;
+/** Maximum number of transfers and names known to be of this page. */
+const MAX_OWN = 1_000;
+
+/** Names that this page sends or has just sent, with until when that counts. @type {Map<string, number>} */
+const ownNames = new Map();
+/** Transfers that are uploads of this page, once they were seen. @type {Set<string>} */
+const ownIds = new Set();
+
+/** Returns whether this page sent it: then it has a row under Share, and needs no second one. @param {TransferRow} transfer */
+export function isOwnUpload({ id, kind, file_name }) {
+  if (kind !== "upload") return false;
+  const key = `${id} ${file_name}`;
+  if (ownIds.has(key)) return true;
+  if ((ownNames.get(file_name) ?? 0) < performance.now()) return false;
+  ownIds.add(key);
+  forget(ownIds);
+  return true;
+}
+
+/** Drops what was added first. @param {Set<string> | Map<string, number>} all */
+function forget(all) {
+  for (const key of all.keys()) {
+    if (all.size <= MAX_OWN) return;
+    all.delete(key);
+  }
+}
+
+/** @param {string} name @param {number} untilMs */
+function own(name, untilMs) {
+  ownNames.delete(name); // to the end of those that are remembered
+  ownNames.set(name, untilMs);
+  forget(ownNames);
+}
+
+let running = 0;
+/** Whoever waits for a place, in order. @type {(() => void)[]} */
+const waiting = [];
+
+/** Runs the task when one of the places is free. @template T @param {() => Promise<T>} task @returns {Promise<T>} */
+export async function inTurn(task) {
+  if (running >= LANES) await new Promise((go) => waiting.push(() => go(undefined)));
+  else running++;
+  try {
+    return await task();
+  } finally {
+    const next = waiting.shift();
+    if (next) next(); // the place goes to it
+    else running--;
+  }
+}
+
+/**
+ * Sends a file under a name. Resolves with what became of it; never throws.
+ * @param {File} file @param {string} label @param {(loaded: number, total: number) => void} onProgress
+ * @param {AbortSignal} signal @returns {Promise<Outcome>}
+ */
+export async function send(file, label, onProgress, signal) {
+  if (signal.aborted) return { kind: "cancelled", text: "Cancelled" };
+  try {
+    // What cannot be read is found out here: a request that breaks off would be shown on everybody's page.
+    await file.slice(0, 1).arrayBuffer();
+  } catch {
+    return {
+      kind: "failed",
+      text:
+        "The browser cannot read it. Check that it is a file that is still there and that you may open",
+    };
+  }
+  own(label, Infinity);
+  try {
+    return await post(file, label, onProgress, signal);
+  } finally {
+    own(label, performance.now() + OWN_MS);
+  }
+}
+
+/** @param {File} file @param {string} label @param {(loaded: number, total: number) => void} onProgress @param {AbortSignal} signal @returns {Promise<Outcome>} */
+function post(file, label, onProgress, signal) {
+  return new Promise((done) => {
+    const request = new XMLHttpRequest(); // fetch cannot say how far a body is
+    const abort = () => request.abort();
+    /** @param {Outcome["kind"]} kind @param {string} text */
+    const end = (kind, text) => {
+      signal.removeEventListener("abort", abort);
+      done({ kind, text });
+    };
+    request.open("POST", urlOf("/api/v1/files"));
+    request.setRequestHeader("X-File-Name", encodeURIComponent(label.toWellFormed()));
+    request.setRequestHeader("X-File-Timestamp", String(Math.floor(file.lastModified / 1000)));
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.upload.onprogress = ({ loaded, total }) => onProgress(loaded, total);
+    request.onload = () => {
+      const { status, responseText } = request;
+      if (status === 201) end("shared", "");
+      else if (status === 200) end("known", "");
+      else end("failed", problemText(responseText, status));
+    };
+    request.onerror = () =>
+      end("failed", "The connection broke off. Check that the peer is running, and try again");
+    request.onabort = () => end("cancelled", "Cancelled");
+    signal.addEventListener("abort", abort);
+    request.send(file);
+  });
+}
