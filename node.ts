@@ -93,6 +93,8 @@ export class Node {
   readonly #jobs = new Set<Promise<void>>();
   /** Per file that somebody waits for: how it ended. Shared by all who wait. */
   readonly #waiters = new Map<string, PromiseWithResolvers<string | undefined>>();
+  /** Another peer that uses our name, and when that was heard last. */
+  nameTaken: { readonly other: Address; readonly heardMs: number } | undefined;
   #draining = false;
   #lingering = 0;
   #serial = 0;
@@ -253,6 +255,9 @@ export class Node {
 
   #onEvent(event: PeerEvent): void {
     if (event.name === "refused") this.counters.refused.note(event.who, event.reason);
+    if (event.name === "name-taken") {
+      this.nameTaken = { other: event.other, heardMs: performance.now() };
+    }
     if (event.name === "downloaded") this.#tellWaiters(event.file.fileId, `from ${event.source}`);
     if (event.name === "held") this.#tellWaiters(event.file.fileId, `from ${event.file.owner}`);
     if (event.name === "download-failed") {

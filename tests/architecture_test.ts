@@ -37,7 +37,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 
 /** The files that may touch the system; all others in protocol/ and storage/ that are listed as pure may not. */
 const PROTOCOL_IO = ["tcp.ts", "connection.ts", "dialer.ts", "exchange.ts"];
-const STORAGE_PURE = ["metadata.ts", "names.ts"];
+const STORAGE_PURE = ["metadata.ts", "names.ts", "candidates.ts", "ownids.ts"];
 
 interface Source {
   readonly path: string;
@@ -195,25 +195,73 @@ Deno.test("Every file says in its first lines what it is for", async () => {
   }
 });
 
-Deno.test("Tasks have permissions by name, and only those that must may run processes", async () => {
-  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
-  const mayRun = ["test", "bench", "ok", "compile", "soak"];
+Deno.test("Permissions are defined once, and only what must may run processes", async () => {
+  const { tasks, permissions } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
+  const program = {
+    net: true,
+    read: true,
+    write: true,
+    env: true,
+    sys: ["hostname", "networkInterfaces", "statfs"],
+  };
+  assert.deepEqual(permissions.default, program);
+  assert.deepEqual(Object.keys(permissions), ["default", "tests"]);
+  const mayRun = ["test", "bench", "soak", "fuzz", "sim"];
   for (const [name, command] of Object.entries<string>(tasks)) {
-    assert.doesNotMatch(command, /--allow-all|-A\b|--allow-ffi/, name);
-    if (!mayRun.includes(name)) assert.doesNotMatch(command, /--allow-run/, name);
+    assert.doesNotMatch(command, /--allow|-A\b/, name);
+    assert.equal(/-P=tests\b/.test(command), mayRun.includes(name), name);
   }
   const flags = "--v8-flags=--max-semi-space-size=2,--no-opt,--no-concurrent-recompilation"; // docs/BENCHMARKS.md says why
   for (const name of ["start", "dev", "dummy", "compile"]) {
     const words = (tasks[name] as string).split(" ").filter((word) =>
-      /^--(allow|v8-flags)/.test(word)
+      /^(-P|--v8-flags)/.test(word)
     );
-    assert.deepEqual(words, [
-      flags,
-      "--allow-net",
-      "--allow-read",
-      "--allow-write",
-      "--allow-env",
-      "--allow-sys=hostname,networkInterfaces,statfs",
-    ], name);
+    assert.deepEqual(words, [flags, "-P"], name);
   }
+});
+
+/** Modules that name the runtime. Another one would have to provide what they use; CONTRIBUTING.md lists it. */
+const USES_DENO = [
+  "cli/host.ts",
+  "door/backserver.ts",
+  "door/front.ts",
+  "face.ts",
+  "listening.ts",
+  "main.ts",
+  "protocol/connection.ts",
+  "protocol/dialer.ts",
+  "protocol/exchange.ts",
+  "protocol/tcp.ts",
+  "requests.ts",
+  "service.ts",
+  "session.ts",
+  "storage/atomic.ts",
+  "storage/errors.ts",
+  "storage/identity.ts",
+  "storage/intake.ts",
+  "storage/journal.ts",
+  "storage/layout.ts",
+  "storage/leftovers.ts",
+  "storage/looks.ts",
+  "storage/placing.ts",
+  "storage/reader.ts",
+  "storage/reconcile.ts",
+  "storage/removals.ts",
+  "storage/snapshots.ts",
+  "storage/store.ts",
+  "storage/trash.ts",
+  "view/prompt.ts",
+  "view/state.ts",
+];
+
+Deno.test("Only these modules name Deno, so that another runtime has to replace nothing else", async () => {
+  const found: string[] = [];
+  for await (const { path, text } of sources()) {
+    const code = text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$|\s\/\/ .*$/gm, "").replace(
+      /`[^`]*`/g,
+      "``",
+    );
+    if (/\bDeno\./.test(code)) found.push(path);
+  }
+  assert.deepEqual(found.sort(), USES_DENO);
 });

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { DEFAULT_LIMITS } from "../protocol/limits.ts";
 import { type FolderWatcher, Service, type ServiceOptions } from "../service.ts";
+import { statusOf } from "../view/state.ts";
 import { inTempDir } from "./storage/fixture.ts";
 import { until } from "./until.ts";
 
@@ -141,9 +142,11 @@ Deno.test("a stop saves, gives the store free and returns, whatever hangs", asyn
     service.join();
     await Deno.writeTextFile(`${dir}/a.txt`, "a");
     await service.requests.push(`${dir}/a.txt`);
+    const stopNode = service.node.stop.bind(service.node);
     service.node.stop = () => new Promise<void>(() => {});
     service.store.tidy = () => new Promise<void>(() => {});
     const saved = await service.stop();
+    await stopNode(); // in a process, the exit would do that
     assert.equal(saved, true);
     const text = await Deno.readTextFile(`${dir}/store/metadata.json`);
     assert.ok(text.includes("a.txt"));
@@ -220,4 +223,23 @@ Deno.test("who wants one file many times waits for it once", async () => {
     assert.equal(node.work.waiters, 0);
     silent.close();
   }, { watchFolder: () => new Told() });
+});
+
+Deno.test("another peer that uses our name is known to the pages for as long as it does", async () => {
+  const events: string[] = [];
+  const onEvent = ({ name }: { readonly name: string }) => void events.push(name);
+  await withService(async (service) => {
+    assert.equal(statusOf(service).nameTakenBy, undefined);
+    const gossip = {
+      type: "GOSSIP",
+      host: "127.0.0.1",
+      port: 6000,
+      id: "x",
+      peerId: "me",
+    } as const;
+    service.node.dispatch({ kind: "message", message: gossip, ip: "127.0.0.1", connection: 0 });
+    assert.equal(statusOf(service).nameTakenBy, "127.0.0.1:6000");
+    assert.ok(events.includes("name-taken"));
+    await Promise.resolve();
+  }, { watchFolder: () => new Told(), onEvent });
 });

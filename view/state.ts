@@ -10,6 +10,9 @@ import { placeOf } from "../protocol/state.ts";
 import type { Service } from "../service.ts";
 import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../web/view.ts";
 
+/** How long the pages warn after another peer used our name: peers gossip every half minute. */
+const NAME_TAKEN_MS = 120_000;
+
 /** How it goes, for the pages and for `stats`. */
 export function statusOf({ node, store, options, work }: Service): ViewedStatus {
   const { membership, catalogue } = node.peer.state;
@@ -23,6 +26,7 @@ export function statusOf({ node, store, options, work }: Service): ViewedStatus 
     bootstraps: options.bootstraps.map(addressText),
     peerTimeoutSeconds: node.peer.state.config.peerTimeoutMs / 1000,
     peers: membership.size,
+    nameTakenBy: nameTakenBy(node),
     files: {
       known: catalogue.size,
       held: catalogue.heldCount,
@@ -42,6 +46,12 @@ export function statusOf({ node, store, options, work }: Service): ViewedStatus 
     memoryBytes: Deno.memoryUsage().rss,
     work,
   };
+}
+
+/** The address of another peer that used our name a moment ago. */
+function nameTakenBy({ nameTaken }: Service["node"]): string | undefined {
+  const isRecent = nameTaken && performance.now() - nameTaken.heardMs < NAME_TAKEN_MS;
+  return isRecent ? addressText(nameTaken.other) : undefined;
 }
 
 /** Undefined unless it delivered lies or rubbish, and nothing is asked of it for a while. */

@@ -88,6 +88,8 @@ export interface ViewedStatus {
   readonly bootstraps: readonly string[];
   /** A peer that is silent for so long is dropped. */
   readonly peerTimeoutSeconds: number;
+  /** host:port of another peer that uses this one's name; undefined when there is none. */
+  readonly nameTakenBy: string | undefined;
   readonly peers: number;
   readonly files: { readonly known: number; readonly held: number; readonly heldBytes: number };
   readonly bytes: { readonly in: number; readonly out: number };

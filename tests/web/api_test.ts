@@ -42,6 +42,7 @@ Deno.test("the status tells who this is and how it goes", async () => {
     bootstraps: [],
     peer_timeout_seconds: 60,
     peers: 1,
+    name_taken_by: null,
     files: { known: 3, held: 2, held_bytes: 1234 },
     bytes: { in: 10, out: 20 },
     free_bytes: 5_000_000_000,

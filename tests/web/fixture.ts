@@ -74,6 +74,7 @@ export const STATUS: ViewedStatus = {
   unsent: {},
   refused: { "not-json": 6 },
   refusedByPeer: [],
+  nameTakenBy: undefined,
   trash: { files: 0, bytes: 0 },
   memoryBytes: 80_000_000,
   work: { inbound: 0 },

@@ -103,6 +103,7 @@ export function statusJson(status: ViewedStatus) {
     bootstraps: [...status.bootstraps],
     peer_timeout_seconds: status.peerTimeoutSeconds,
     peers: status.peers,
+    name_taken_by: status.nameTakenBy ?? null,
     files: {
       known: status.files.known,
       held: status.files.held,

@@ -123,6 +123,12 @@ export const StatusShape = v.object({
     v.description("a peer that is silent for so long is dropped"),
   ),
   peers: Count,
+  name_taken_by: v.pipe(
+    v.nullable(v.string()),
+    v.description(
+      "host:port of another peer that uses this one's name; others list only one of them",
+    ),
+  ),
   files: v.object({ known: Count, held: Count, held_bytes: Count }),
   bytes: v.object({ in: Count, out: Count }),
   free_bytes: v.number(),

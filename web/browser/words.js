@@ -158,9 +158,12 @@ const LOW_BYTES = 1_000_000_000;
 
 /**
  * Returns what is wrong with the peer as a whole and what to do about it, or "".
- * @param {{ free_bytes: number, peers: number, bootstraps: readonly string[] }} status
+ * @param {{ free_bytes: number, peers: number, bootstraps: readonly string[], name_taken_by: string | null }} status
  */
-export function warningText({ free_bytes, peers, bootstraps }) {
+export function warningText({ free_bytes, peers, bootstraps, name_taken_by }) {
+  if (name_taken_by) {
+    return `Another peer, at ${name_taken_by}, uses the name of this one, so others list only one of the two. Start one of them with another peer id.`;
+  }
   if (free_bytes <= 0) {
     return "The disk is full: nothing can be fetched or shared. Delete files here, or make room on the disk.";
   }

@@ -121,8 +121,9 @@ export function StatusPage({ view, query, now }: Props) {
 
 function Head({ view }: Pick<Props, "view">) {
   const status = view.status();
-  const { freeBytes, peers, bootstraps } = status;
-  const warning = visible(warningText({ free_bytes: freeBytes, peers, bootstraps }), 1_000);
+  const { freeBytes, peers, bootstraps, nameTakenBy } = status;
+  const facts = { free_bytes: freeBytes, peers, bootstraps, name_taken_by: nameTakenBy ?? null };
+  const warning = visible(warningText(facts), 1_000);
   return (
     <header class="bar">
       <a class="skip" id="skip" href="#file-scroll">Skip to the files</a>
