@@ -10,6 +10,7 @@ import { count } from "./cli/report.ts";
 import { PromptTerminal, type Terminal } from "./cli/terminal.ts";
 import { UsageError } from "./cli/values.ts";
 import { Ending, Face } from "./face.ts";
+import { NoSocketError } from "./door/backserver.ts";
 import { Front, type FrontOptions } from "./door/front.ts";
 import {
   freePort,
@@ -25,7 +26,7 @@ import { sendFile } from "./protocol/exchange.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
 import { visible } from "./protocol/text.ts";
 import type { NodeEvent } from "./protocol/effects.ts";
-import { Service, type ServiceOptions } from "./service.ts";
+import { Service, type ServiceOptions, within } from "./service.ts";
 import { readText } from "./storage/atomic.ts";
 import { loadNodeKey, loadWebToken } from "./storage/identity.ts";
 import { layoutOf, makeFolders } from "./storage/layout.ts";
@@ -34,6 +35,8 @@ import { createApp } from "./web/app.ts";
 import { Metrics } from "./web/metrics.ts";
 import { webViewOf } from "./view/web.ts";
 
+/** How long the pages may take to end, in milliseconds. */
+const STOP_WEB_MS = 4_500;
 /** What a person asked for was not all saved. */
 const EXIT_STORAGE = 7;
 /** A command that takes longer goes on while the next ones are carried out. */
@@ -122,7 +125,12 @@ export async function runPeer(given: RunConfig): Promise<number> {
       await Promise.race([done, new Promise((go) => setTimeout(go, COMMAND_MS))]);
     });
   }
-  web.begin((request, client) => app.fetch(request, client), service.store.layout.private);
+  try {
+    web.begin((request, client) => app.fetch(request, client), service.store.layout.private);
+  } catch (error) {
+    await Promise.all([service.stop(), web.stop()]);
+    throw error instanceof NoSocketError ? new UsageError(error.message, { cause: error }) : error;
+  }
   service.join();
   if (config.verify) {
     verifyText(commands, (text) => face.print(text)).then(
@@ -134,7 +142,8 @@ export async function runPeer(given: RunConfig): Promise<number> {
   const code = await ending.wait();
   face.print("Stopping");
   view.close();
-  const [isSaved] = await Promise.all([service.stop(), web.stop()]);
+  // Whatever hangs, the end is not far: `service.stop` has a deadline of its own.
+  const [isSaved] = await Promise.all([service.stop(), within(STOP_WEB_MS, web.stop())]);
   face.terminal.close();
   return isSaved ? code : EXIT_STORAGE;
 }

@@ -4,6 +4,14 @@
 /** Pause between two tries to serve again after the server ended for want of descriptors. */
 const RETRY_MS = 250;
 
+/** Where a socket's path is short in any case. */
+const SHORT_FOLDER = "/tmp";
+
+/** No place was found for the socket that the server listens on; the message names the cure. */
+export class NoSocketError extends Error {
+  override readonly name = "NoSocketError";
+}
+
 type Handle = (request: Request, completed: Promise<void>) => Response | Promise<Response>;
 
 export class BackServer {
@@ -56,12 +64,31 @@ export class BackServer {
   #open(): void {
     const name = "web.sock";
     try {
-      this.#listen(`${this.#private}/${name}`);
+      return this.#listen(`${this.#private}/${name}`);
     } catch {
-      this.#folder ??= Deno.makeTempDirSync({ prefix: "p2p-peer-" });
-      Deno.mkdirSync(this.#folder, { recursive: true, mode: 0o700 }); // somebody may have removed it
-      this.#listen(`${this.#folder}/${name}`);
+      // Its path is too long (108 bytes at most), or its disk has no sockets.
     }
+    if (this.#folder !== undefined) {
+      Deno.mkdirSync(this.#folder, { recursive: true, mode: 0o700 }); // somebody may have removed it
+      return this.#listen(`${this.#folder}/${name}`);
+    }
+    let cause: unknown;
+    // The usual folder for temporary files may have a long path as well.
+    for (const dir of [undefined, SHORT_FOLDER]) {
+      try {
+        const folder = Deno.makeTempDirSync({ prefix: "p2p-peer-", ...(dir ? { dir } : {}) });
+        this.#folder = folder;
+        return this.#listen(`${folder}/${name}`);
+      } catch (error) {
+        cause = error;
+        if (this.#folder !== undefined) Deno.removeSync(this.#folder, { recursive: true });
+        this.#folder = undefined;
+      }
+    }
+    throw new NoSocketError(
+      "There is no folder that can have a socket; set TMPDIR to one with a short path",
+      { cause },
+    );
   }
 
   #listen(path: string): void {
