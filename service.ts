@@ -491,7 +491,7 @@ export class Service {
     if (this.#troubles.has(text) || this.#troubles.size > 1_000) return;
     this.#troubles.add(text);
     this.options.onEvent({ name: "trouble", text });
-    this.#after(60_000, () => this.#troubles.delete(text));
+    if (!this.#stopped) this.#after(60_000, () => this.#troubles.delete(text));
   }
 }
 

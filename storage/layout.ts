@@ -3,6 +3,10 @@
 
 import { asStorageError, StorageError } from "./errors.ts";
 
+/** How often the lock is tried for, and how long after each time the next one follows, in milliseconds. */
+const LOCK_TRIES = 4;
+const LOCK_PAUSE_MS = 100;
+
 export interface Layout {
   readonly dir: string;
   readonly metadata: string;
@@ -147,7 +151,11 @@ export async function lockStore(layout: Layout): Promise<Deno.FsFile> {
   } catch (cause) {
     throw asStorageError(cause, `Cannot use ${layout.dir} as storage`);
   }
-  if (await file.tryLock(true)) return file;
+  // A process that was just started by a thread of this one holds the lock for a moment, and so does one that is ending.
+  for (let tries = 1; tries <= LOCK_TRIES; tries++) {
+    if (await file.tryLock(true)) return file;
+    if (tries < LOCK_TRIES) await new Promise((go) => setTimeout(go, LOCK_PAUSE_MS));
+  }
   file.close();
   throw new StorageError(
     "in-use",

@@ -28,7 +28,9 @@ browserTest(
     await drop(here, NAME, content);
     await here.locator("#uploads li").getByText("✓ Shared").waitFor();
     await rowOf(here, NAME).getByText("Only here").waitFor();
-    await using hawk = await start(folder, "hawk", [eagle], BY_HAND);
+    // Eagle would give it a copy: it shared the file while nobody was there.
+    const hawkArgs = { args: [...BY_HAND.args, "--push-quota", "0"] };
+    await using hawk = await start(folder, "hawk", [eagle], hawkArgs);
     const there = await scene.open(await linkOf(hawk));
     await there.waitForSelector("body.may-change");
     await here.locator("#peer-rows tr", { hasText: "hawk" }).waitFor();

@@ -42,7 +42,7 @@ browserTest(
       mimeType: "text/plain",
       buffer: Buffer.from("mine"),
     });
-    await page.getByText("mine.txt is shared").waitFor();
+    await page.locator("#uploads li").getByText("✓ Shared").waitFor();
     deepStrictEqual(served.made.uploads.map(({ name, state }) => [name, state]), [
       ["mine.txt", "shared"],
     ]);

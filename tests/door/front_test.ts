@@ -210,25 +210,32 @@ Deno.test("an answer before the end of the body arrives whole, and what still co
   assert.equal(scene.handled, 1);
 });
 
-Deno.test("senders that go on behind an early answer, and then reset, end nothing but themselves", async () => {
-  await using scene = await Scene.open({}, {
-    "/some": async (request) => {
-      const reader = request.body!.getReader();
-      await reader.read();
-      return new Response("enough\n", { status: 401 });
-    },
-  });
-  for (let round = 0; round < 2; round++) {
-    const raws = await Raw.openMany(scene.target, 10, ["127.0.0.2", "127.0.0.3"]);
-    for (const raw of raws) {
-      raw.write(request("PUT /some HTTP/1.1", "Content-Length: 50000000"));
-      raw.drip(Array(100).fill("x".repeat(2_000)), 0);
+// The runtime lets go of the body of such a request only when it is collected.
+const UNREAD = { sanitizeResources: false };
+
+Deno.test(
+  "senders that go on behind an early answer, and then reset, end nothing but themselves",
+  UNREAD,
+  async () => {
+    await using scene = await Scene.open({}, {
+      "/some": async (request) => {
+        const reader = request.body!.getReader();
+        await reader.read();
+        return new Response("enough\n", { status: 401 });
+      },
+    });
+    for (let round = 0; round < 2; round++) {
+      const raws = await Raw.openMany(scene.target, 10, ["127.0.0.2", "127.0.0.3"]);
+      for (const raw of raws) {
+        raw.write(request("PUT /some HTTP/1.1", "Content-Length: 50000000"));
+        raw.drip(Array(100).fill("x".repeat(2_000)), 0);
+      }
+      for (const raw of raws) await raw.untilText(/401 [\s\S]*enough\n/);
+      for (const raw of raws) raw.reset();
     }
-    for (const raw of raws) await raw.untilText(/401 [\s\S]*enough\n/);
-    for (const raw of raws) raw.reset();
-  }
-  await until("their places to be free", () => scene.front.connections === 0);
-});
+    await until("their places to be free", () => scene.front.connections === 0);
+  },
+);
 
 Deno.test("a request whose sender says that nothing more comes is answered all the same", async () => {
   await using scene = await Scene.open();

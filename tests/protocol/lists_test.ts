@@ -7,6 +7,7 @@ import {
   DEFAULT_LIMITS,
   FULL_LIST_MS,
   LEGACY_PART_BYTES,
+  ORIGINATOR_BURST,
   PART_BYTES,
   UNPROVEN_REPLY_BYTES,
 } from "../../protocol/limits.ts";
@@ -181,10 +182,10 @@ Deno.test("who has not proved itself gets one small piece, and one more each tim
 Deno.test("one destination gets so many replies and bytes a minute, and the rest of its list afterwards", () => {
   const asks = new Machine();
   for (let i = 0; i < 50; i++) {
-    // Many names at one address are one destination.
+    // Many names at one address are one originator, and one destination.
     strictEqual(
       sent(asks.gossip(oldPeer(`p${i}`, 1)), "GOSSIP_REPLY").length,
-      i < 30 ? 1 : 0,
+      i < ORIGINATOR_BURST ? 1 : 0,
       `${i}`,
     );
   }

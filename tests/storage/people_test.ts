@@ -428,28 +428,25 @@ async function comparisonsWhile(act: () => Promise<unknown>): Promise<number> {
 
 /** Kills a peer with so many files before they are safe, and counts what the next start compares. */
 async function afterKill(files: number, contentOf: (i: number) => string): Promise<number> {
-  return await new Promise((resolve, reject) => {
-    inTempDir(async (temp) => {
-      const world = new World(`${temp}/store`);
-      try {
-        await world.start();
-        for (let i = 0; i < files; i++) {
-          await world.drop(`file ${i}.txt`, contentOf(i), WRITTEN + i);
-        }
-        let changes = await world.settle();
-        while (changes.unsettled > 0) changes = await world.settle();
-        const ids = world.holdings();
-        assert.equal(ids.length, files);
-        world.crash();
-        const copies = await comparisonsWhile(() => world.start());
-        assert.deepEqual(world.holdings(), ids, "each keeps its id");
-        assert.deepEqual((await world.settle()).published, []);
-        resolve(copies);
-      } finally {
-        world.crash();
-      }
-    }).catch(reject);
+  let copies = 0;
+  await inTempDir(async (temp) => {
+    const world = new World(`${temp}/store`);
+    try {
+      await world.start();
+      for (let i = 0; i < files; i++) await world.drop(`file ${i}.txt`, contentOf(i), WRITTEN + i);
+      let changes = await world.settle();
+      while (changes.unsettled > 0) changes = await world.settle();
+      const ids = world.holdings();
+      assert.equal(ids.length, files);
+      world.crash();
+      copies = await comparisonsWhile(() => world.start());
+      assert.deepEqual(world.holdings(), ids, "each keeps its id");
+      assert.deepEqual((await world.settle()).published, []);
+    } finally {
+      world.crash();
+    }
   });
+  return copies;
 }
 
 Deno.test("after a kill, files of the same size cost as much each as one does", async () => {

@@ -262,7 +262,7 @@ Deno.test("files at risk are those with one holder or none, and an unknown order
 
 Deno.test("the page warns of another peer with its name before anything else, and says what to do", () => {
   const fine = { free_bytes: 1e12, peers: 3, bootstraps: [], name_taken_by: null };
-  assert.equal(words.warningText(fine), "");
+  strictEqual(words.warningText(fine), "");
   const text = words.warningText({ ...fine, free_bytes: 0, name_taken_by: "10.0.0.1:8115" });
-  assert.match(text, /10\.0\.0\.1:8115.*another peer id/);
+  ok(/10\.0\.0\.1:8115.*another peer id/.test(text), text);
 });

@@ -139,17 +139,19 @@ Deno.test("what the store cannot take is told with its status and its hint", asy
 
 Deno.test("an upload that is cancelled here ends", async () => {
   const made = app();
+  let turn: Promise<unknown> = Promise.resolve();
   const endless = new ReadableStream({
     type: "bytes",
     async pull(controller) {
       controller.enqueue(new Uint8Array(1000));
       if (made.uploads[0]?.bytes.length) made.uploads[0].cancel();
-      await new Promise((go) => setTimeout(go));
+      await (turn = new Promise((go) => setTimeout(go)));
     },
   });
   const { status, detail } = await send(made, "PUT", "/api/v1/files/by-name/a", endless);
   assert.deepEqual([status, detail], [409, "It was cancelled here"]);
   assert.equal(made.uploads[0]!.state, "aborted: Cancelled here");
+  await turn;
 });
 
 Deno.test("a part of a file, and one that is coded, are not shared as if they were whole", async () => {
