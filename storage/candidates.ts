@@ -32,19 +32,25 @@ export interface Clues {
 
 export class CandidateIndex {
   readonly #lists = new Map<string, Candidate[]>();
+  /** Those whose SHA-256 is not known: the others are found by it. */
+  readonly #unhashed = new Map<string, Candidate[]>();
+  /** Candidates looked at so far; a test bounds how many that takes. */
+  steps = 0;
 
   constructor(candidates: Iterable<Candidate>) {
     for (const candidate of candidates) this.#add(candidate);
   }
 
-  /** Candidates for a file, at most `MAX_TRIES`. With a SHA-256, those known to have another one are left out. */
-  likely(clues: Clues): Candidate[] {
+  /** Candidates for a file that was hashed, at most `MAX_TRIES`; none that is known to have another SHA-256. */
+  likely(clues: Clues & { readonly sha256: string }): Candidate[] {
     const found = new Map<string, Candidate>();
     for (const key of keysOf(clues)) {
-      for (const candidate of this.#lists.get(key) ?? []) {
+      const isExact = key.startsWith("home ") || key.startsWith("sha256 ");
+      for (const candidate of (isExact ? this.#lists : this.#unhashed).get(key) ?? []) {
         if (found.size >= MAX_TRIES) return [...found.values()];
+        this.steps++;
         const { sha256 } = candidate;
-        if (clues.sha256 && sha256 && sha256 !== clues.sha256) continue;
+        if (sha256 && sha256 !== clues.sha256) continue;
         found.set(candidate.file.fileId, candidate);
       }
     }
@@ -77,10 +83,12 @@ export class CandidateIndex {
         keys.add(`time ${Math.floor(timestampSeconds(timestamp) ?? 0)} size ${size}`);
       }
     }
-    for (const key of keys) {
-      const list = this.#lists.get(key);
-      if (list) list.push(candidate);
-      else this.#lists.set(key, [candidate]);
+    for (const lists of sha256 === undefined ? [this.#lists, this.#unhashed] : [this.#lists]) {
+      for (const key of keys) {
+        const list = lists.get(key);
+        if (list) list.push(candidate);
+        else lists.set(key, [candidate]);
+      }
     }
   }
 }

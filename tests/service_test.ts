@@ -243,3 +243,44 @@ Deno.test("another peer that uses our name is known to the pages for as long as 
     await Promise.resolve();
   }, { watchFolder: () => new Told(), onEvent });
 });
+
+Deno.test("a file that cannot be read on while it is sent ends the connection at once, and is not told whole", async () => {
+  await withService(async (service, dir) => {
+    await Deno.writeTextFile(`${dir}/../a.txt`, "x".repeat(1_000_000));
+    const { file } = await service.requests.push(`${dir}/../a.txt`);
+    let [closed, reads, isEnded] = [0, 0, false];
+    service.store.reader = () =>
+      ({
+        sizeBytes: 1_000_000,
+        sha256: "",
+        readInto(buffer: Uint8Array) {
+          if (reads++ > 0) throw new Error("Input/output error (os error 5)");
+          return buffer.length;
+        },
+        close: () => void closed++,
+      }) as unknown as ReturnType<typeof service.store.reader>;
+    const conn = await Deno.connect({ hostname: "127.0.0.1", port: service.node.address.port });
+    const ask = JSON.stringify({ type: "GET_FILE", file_id: file.fileId });
+    await conn.write(new TextEncoder().encode(ask));
+    let bytes = 0;
+    const buffer = new Uint8Array(65_536);
+    const reading = (async () => {
+      for (;;) {
+        const read = await conn.read(buffer).catch(() => null); // reset is an end as well
+        if (read === null) return;
+        bytes += read;
+      }
+    })();
+    reading.then(() => isEnded = true);
+    // Long before the deadline of an idle connection, which is 30 s.
+    await until("the end of the connection", () => isEnded, 10_000);
+    conn.close();
+    await reading;
+    assert.ok(bytes < 2_000_000, `${bytes} bytes of a message that is longer`);
+    assert.equal(closed, 1);
+    await until(
+      "nothing is counted as being sent",
+      () => service.node.peer.state.serving.size === 0,
+    );
+  }, { watchFolder: () => new Told() });
+});
