@@ -32,8 +32,8 @@ const STOP_MS = 2_000;
 /** What the loop needs of the store besides transfers. */
 export interface NodeStore extends TransferStore {
   trash(fileId: string, why: "deleted" | "unwanted"): Promise<void>;
-  /** The content is not what it was, or cannot be read: it is not held any more. */
-  release(fileId: string): void;
+  /** The content is not what it was, or cannot be read: "gone" when it is not held any more. */
+  release(fileId: string): "changed" | "gone";
 }
 
 export interface NodeOptions {
@@ -391,9 +391,10 @@ export class Node {
 
   async #serve(connection: Connection, file: FileRecord): Promise<void> {
     if (await this.transfers.serve(connection, file)) return;
-    // The next look at the folder finds it again, if it is there under some name and is what it was.
-    this.options.store.release(file.fileId);
-    this.dispatch({ kind: "lost", fileIds: [file.fileId], why: "removed" });
+    // What became of a file that changed, the next look at the folder says.
+    if (this.options.store.release(file.fileId) === "gone") {
+      this.dispatch({ kind: "lost", fileIds: [file.fileId], why: "removed" });
+    }
     const absent = encodeMessage({
       type: "FILE_DATA",
       hasContent: false,

@@ -41,6 +41,8 @@ const SYNC_MS = 2_000;
 const TIDY_MS = 60_000;
 /** How often it is looked whether there is space again, after there was none. */
 const SPACE_MS = 3_000;
+/** So much more space than before is worth another try. */
+const NOTABLE_BYTES = 1024 ** 2;
 /** Peers are written down so often, besides changes: their last-seen times move. */
 const PEERS_MS = 30_000;
 
@@ -87,7 +89,7 @@ export class Service {
   #changedMeanwhile = false;
   /** Upkeep under way, which a stop waits for. */
   readonly #underWay = new Set<Promise<unknown>>();
-  #hadSpace = true;
+  #leastSpare = Infinity;
   #saveTimer: ReturnType<typeof setTimeout> | undefined;
   #saving: Promise<void> | undefined;
   #dirty = false;
@@ -376,13 +378,17 @@ export class Service {
     work.finally(() => this.#underWay.delete(work));
   }
 
-  /** Space or quota that was used up and is there again: what failed for want of it is tried again. */
+  /** Space or quota grew: what failed for want of it is tried again, for nobody knows how much each file needs. */
   #noticeSpace(): void {
     const { catalogue, config } = this.node.peer.state;
-    const hasSpace = this.store.freeBytes() > 0 &&
-      catalogue.pushedBytes < config.limits.pushQuotaBytes;
-    if (hasSpace && !this.#hadSpace) this.node.dispatch({ kind: "space" });
-    this.#hadSpace = hasSpace;
+    const spare = Math.min(
+      this.store.freeBytes(),
+      config.limits.pushQuotaBytes - catalogue.pushedBytes,
+    );
+    this.#leastSpare = Math.min(this.#leastSpare, spare);
+    if (spare - this.#leastSpare < NOTABLE_BYTES) return;
+    this.#leastSpare = spare;
+    this.node.dispatch({ kind: "space" });
   }
 
   /** Says what is in the folder and not shared, and why. */

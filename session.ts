@@ -60,7 +60,7 @@ export async function runPeer(given: RunConfig): Promise<number> {
   const web = openFront({ hostname: webHost, port: config.httpPort, limits: config.limits });
   let service: Service;
   try {
-    service = await openService({
+    const opening = openService({
       ...config,
       host,
       listenHost,
@@ -71,6 +71,14 @@ export async function runPeer(given: RunConfig): Promise<number> {
         metrics.transferred(kind, state, (endedMs - startedMs) / 1000);
       },
     });
+    // A large folder takes minutes to be read for the first time. Nothing is lost by ending in the middle of that.
+    const opened = await Promise.race([opening, ending.wait()]);
+    if (typeof opened === "number") {
+      opening.catch(() => {}); // the process ends
+      console.log("Stopping");
+      return opened;
+    }
+    service = opened;
   } catch (error) {
     await web.stop();
     throw error;

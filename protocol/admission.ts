@@ -54,6 +54,13 @@ export interface Turn<T> {
   readonly send: readonly T[];
 }
 
+/** How places change hands in one turn. */
+interface Places<T> {
+  readonly evict: T[];
+  /** A machine with so many places, or more, gets none of anybody else. */
+  refusedAt: number;
+}
+
 export class Admission<T> {
   readonly #guests = new Map<T, Guest<T>>();
   /** Guests by stage and machine, the first to come first, so that nobody is walked past. */
@@ -161,24 +168,24 @@ export class Admission<T> {
 
   /** What follows from all that happened; ask after each call above, and now and then while somebody waits. */
   turn(nowMs: number): Turn<T> {
-    const evict: T[] = [];
+    const places: Places<T> = { evict: [], refusedAt: Infinity };
     const serve: T[] = [];
     const send: T[] = [];
     this.#inOrder("queued", (guest) => {
       if (!this.#mayTransfer("sending", guest.ip)) return false;
-      if (!this.#makePlace(guest.ip, nowMs, evict)) return false;
+      if (!this.#makePlace(guest.ip, nowMs, places)) return false;
       this.#move(guest, "sending");
       send.push(guest.it);
       return true;
     });
     this.#inOrder("waiting", (guest) => {
-      if (!this.#makePlace(guest.ip, nowMs, evict)) return false;
+      if (!this.#makePlace(guest.ip, nowMs, places)) return false;
       this.#move(guest, "talking");
       guest.sinceMs = nowMs;
       serve.push(guest.it);
       return true;
     });
-    return { evict, serve, send };
+    return { evict: places.evict, serve, send };
   }
 
   /**
@@ -187,16 +194,15 @@ export class Admission<T> {
    */
   #inOrder(stage: Stage, act: (guest: Guest<T>) => boolean): void {
     const lines = this.#lines[stage];
-    const left = new Set(lines.keys());
-    while (left.size > 0) {
-      let first: Guest<T> | undefined;
-      for (const ip of left) {
-        this.steps++;
-        const [guest] = lines.get(ip) ?? [];
-        if (!guest) left.delete(ip);
-        else if (!first || guest.number < first.number) first = guest;
-      }
-      if (first && !act(first)) left.delete(first.ip);
+    const heads = [...lines.values()].map(([guest]) => guest!);
+    heads.sort((a, b) => a.number - b.number);
+    this.steps += heads.length;
+    for (let i = 0; i < heads.length; i++) {
+      const guest = heads[i]!;
+      this.steps++;
+      if (!act(guest)) continue;
+      const [next] = lines.get(guest.ip) ?? [];
+      if (next) heads.splice(placeIn(heads, next, i + 1), 0, next);
     }
   }
 
@@ -208,12 +214,19 @@ export class Admission<T> {
   }
 
   /** Whether there is a place for this machine, by somebody else giving it up where need be. */
-  #makePlace(ip: string, nowMs: number, evict: T[]): boolean {
+  #makePlace(ip: string, nowMs: number, places: Places<T>): boolean {
     if (this.#hasPlace(ip)) return true;
+    const own = served(this.#at(ip));
+    // Where nobody gave way to a machine, nobody does to one that has as many places.
+    const isOwnFull = own >= this.limits.maxConnectionsPerAddress;
+    if (!isOwnFull && own >= places.refusedAt) return false;
     const other = this.#whoGivesWay(ip, nowMs);
-    if (!other) return false;
+    if (!other) {
+      if (!isOwnFull) places.refusedAt = own;
+      return false;
+    }
     this.leave(other.it);
-    evict.push(other.it);
+    places.evict.push(other.it);
     return true;
   }
 
@@ -280,6 +293,17 @@ export class Admission<T> {
     if (Object.values(tally).some((count) => count > 0)) this.#perMachine.set(ip, tally);
     else this.#perMachine.delete(ip);
   }
+}
+
+/** Where a guest belongs among those after `from`, in the order of arrival. */
+function placeIn<T>(guests: readonly Guest<T>[], { number }: Guest<T>, from: number): number {
+  let [low, high] = [from, guests.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (guests[middle]!.number < number) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function emptyTally(): Tally {

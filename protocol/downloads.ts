@@ -8,8 +8,10 @@ import { type Bounded, ExpiringSet } from "./expiring.ts";
 import { isBindingTimestamp } from "./fileid.ts";
 import {
   FIRST_RETRY_MS,
+  HURRY_MS,
   LAST_RETRY_MS,
   MAX_DOWNLOADS,
+  MAX_DOWNLOADS_PER_SOURCE,
   MAX_QUEUED_DOWNLOADS,
   MAX_WISHES,
   SOURCE_FAILURE_MS,
@@ -32,6 +34,9 @@ interface Download {
 /** A round in which somebody delivered the wrong content counts as so many for the delay before the next one. */
 const WRONG_TRIES = 5;
 
+/** Files passed over in one look for the next to start, because all their sources are busy. */
+const MAX_PASSED_OVER = 64;
+
 /** A file that nobody delivered, and that is still wanted. */
 interface Wish {
   readonly tries: number;
@@ -52,13 +57,21 @@ export class Downloads {
   readonly #failures = new ExpiringSet(MAX_QUEUED_DOWNLOADS, SOURCE_FAILURE_MS);
   /** Wanted by a person. */
   readonly #insisted = new Set<string>();
+  /** A person waits to hear how the round ends. */
+  readonly #waitedFor = new Set<string>();
+  /** Downloads that run, per source. */
+  readonly #perSource = new Map<string, number>();
+  /** Peers that came back a while ago, and hurried what is wanted of them. */
+  readonly #hurried: ExpiringSet;
   #attempts = 0;
   #starting = false;
 
   constructor(
     readonly state: PeerState,
     readonly whenEnded: (fileId: string, outcome: Outcome) => void,
-  ) {}
+  ) {
+    this.#hurried = new ExpiringSet(state.config.limits.maxPeers, HURRY_MS);
+  }
 
   /** Downloads that run or wait for their turn. */
   get pending(): number {
@@ -80,6 +93,17 @@ export class Downloads {
         name: "downloads insisted on",
         size: () => this.#insisted.size,
         max: () => MAX_DOWNLOADS + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
+      },
+      {
+        name: "downloads waited for",
+        size: () => this.#waitedFor.size,
+        max: () => MAX_DOWNLOADS + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
+      },
+      { name: "sources in use", size: () => this.#perSource.size, max: () => MAX_DOWNLOADS },
+      {
+        name: "peers that came back",
+        size: () => this.#hurried.size,
+        max: () => this.state.config.limits.maxPeers,
       },
       {
         name: "sources that failed",
@@ -114,11 +138,16 @@ export class Downloads {
    */
   want(fileId: string, insists = false): void {
     if (this.state.catalogue.get(fileId)?.held) return;
-    if (insists) this.#insisted.add(fileId);
+    if (insists) {
+      this.#insisted.add(fileId);
+      this.#waitedFor.add(fileId);
+    }
     if (this.isPending(fileId)) return;
     if (this.#queue.size >= MAX_QUEUED_DOWNLOADS) {
-      this.#insisted.delete(fileId);
-      this.#fail(fileId, "Too many downloads wait already; try again when some are done", "failed");
+      const tries = this.#wishes.get(fileId)?.tries ?? 0;
+      this.#wish(fileId, { tries, dueMs: this.state.nowMs + FIRST_RETRY_MS, isOurs: false });
+      if (insists) this.#fail(fileId, "Too many downloads wait already", "pending");
+      else this.whenEnded(fileId, "pending");
       return;
     }
     this.#queue.set(fileId, true);
@@ -139,6 +168,7 @@ export class Downloads {
         this.want(fileId);
       } else this.#wish(fileId, { ...wish, dueMs: nowMs + FIRST_RETRY_MS }); // nobody to ask
     }
+    this.#startNext(); // past files whose sources are all busy
   }
 
   /** Another peer holds the file: if it is to be tried again, that is now. */
@@ -151,6 +181,7 @@ export class Downloads {
   /** A peer came, came back or started anew: what it holds and did not deliver before is tried again soon. */
   peerCame(peerId: string): void {
     const { catalogue, nowMs } = this.state;
+    if (this.#wishes.size === 0 || !this.#hurried.add(peerId, nowMs)) return;
     for (const [fileId, wish] of this.#wishes) {
       if (wish.isOurs || !catalogue.get(fileId)?.holders.has(peerId)) continue;
       this.#wishes.set(fileId, { ...wish, dueMs: nowMs });
@@ -170,7 +201,7 @@ export class Downloads {
     this.#forget(fileId);
     const download = this.#active.get(fileId);
     if (download) {
-      this.#active.delete(fileId);
+      this.#leave(download);
       this.#stop(download, "It came another way");
     }
     this.whenEnded(fileId, "fetched");
@@ -207,7 +238,22 @@ export class Downloads {
   /** What arrived could not be kept: it is tried again when there may be space. */
   notKept(fileId: string, text: string): void {
     const download = this.#active.get(fileId);
-    if (download) this.#end(download, text, true);
+    if (!download) return;
+    this.#stop(download, text);
+    this.#end(download, text, true);
+  }
+
+  /** The download runs no more. */
+  #leave(download: Download): void {
+    this.#active.delete(download.fileId);
+    this.#use(download.source, -1);
+  }
+
+  #use(source: string, by: 1 | -1): void {
+    if (source === "") return;
+    const count = (this.#perSource.get(source) ?? 0) + by;
+    if (count > 0) this.#perSource.set(source, count);
+    else this.#perSource.delete(source);
   }
 
   /** Ends a download that is not wanted any more or cannot succeed, and what was to be tried again. */
@@ -218,7 +264,7 @@ export class Downloads {
     this.#forget(fileId);
     if (!download && !wasQueued && !wasWished) return;
     if (download) {
-      this.#active.delete(fileId);
+      this.#leave(download);
       this.#stop(download, text);
     }
     this.#fail(fileId, text, "failed");
@@ -233,9 +279,15 @@ export class Downloads {
     // One after the other, never one inside the other: thousands may fail at once.
     if (this.#starting) return;
     this.#starting = true;
+    let passedOver = 0;
     for (const fileId of this.#queue.keys()) {
-      if (this.#active.size >= MAX_DOWNLOADS) break;
+      if (this.#active.size >= MAX_DOWNLOADS || passedOver >= MAX_PASSED_OVER) break;
       this.#queue.delete(fileId);
+      if (this.#areAllBusy(fileId)) {
+        passedOver++;
+        this.#queue.set(fileId, true); // behind those that may start
+        continue;
+      }
       const download: Download = {
         fileId,
         tried: new Set(),
@@ -250,8 +302,22 @@ export class Downloads {
     this.#starting = false;
   }
 
+  /** Whether all that hold the file deliver as many others as one source may. */
+  #areAllBusy(fileId: string): boolean {
+    const { catalogue, membership } = this.state;
+    let holders = 0;
+    for (const peerId of catalogue.get(fileId)?.holders ?? []) {
+      if (!membership.get(peerId)) continue;
+      if ((this.#perSource.get(peerId) ?? 0) < MAX_DOWNLOADS_PER_SOURCE) return false;
+      holders++;
+    }
+    return holders > 0;
+  }
+
   #tryNext(download: Download): void {
     const { state } = this;
+    this.#use(download.source, -1);
+    download.source = "";
     const { fileId, tried } = download;
     const entry = state.catalogue.get(fileId);
     const timestamps = entry
@@ -269,6 +335,7 @@ export class Downloads {
       return;
     }
     download.source = source.peerId;
+    this.#use(source.peerId, 1);
     download.attempt = ++this.#attempts;
     tried.add(source.peerId);
     state.emit({
@@ -290,19 +357,20 @@ export class Downloads {
     const tries = before + (download.wrong > 0 ? WRONG_TRIES : 1);
     const backoffMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (tries - 1));
     const dueMs = this.state.nowMs + backoffMs * (0.75 + 0.5 * this.state.random());
-    this.#active.delete(fileId);
-    const isFirst = before === 0;
+    this.#leave(download);
     this.#wish(fileId, { tries, dueMs, isOurs });
-    // Each further round that fails is told by its attempts alone.
-    if (isFirst || this.#insisted.has(fileId)) this.#fail(fileId, text, "pending");
-    this.#insisted.delete(fileId);
+    // Each further round that fails is told by its attempts alone, unless a person waits.
+    if (before === 0 || this.#waitedFor.has(fileId)) this.#fail(fileId, text, "pending");
+    else this.whenEnded(fileId, "pending");
     this.#startNext();
   }
 
   #wish(fileId: string, wish: Wish): void {
     this.#wishes.delete(fileId);
     if (this.#wishes.size >= MAX_WISHES) {
-      this.#wishes.delete(this.#wishes.keys().next().value!);
+      const oldest = this.#wishes.keys().next().value!;
+      if (this.isPending(oldest)) this.#wishes.delete(oldest);
+      else this.#forget(oldest);
     }
     this.#wishes.set(fileId, wish);
   }
@@ -310,6 +378,7 @@ export class Downloads {
   #forget(fileId: string): void {
     this.#wishes.delete(fileId);
     this.#insisted.delete(fileId);
+    this.#waitedFor.delete(fileId);
   }
 
   /** Bootstrap peers first, the others by lot; who failed for this file a while ago or lies comes last. */
@@ -335,6 +404,7 @@ export class Downloads {
   }
 
   #fail(fileId: string, text: string, outcome: Outcome): void {
+    this.#waitedFor.delete(fileId);
     const fileName = this.state.catalogue.get(fileId)?.file.name ?? "";
     const willRetry = outcome === "pending";
     this.state.tell({ name: "download-failed", fileId, fileName, text, willRetry });

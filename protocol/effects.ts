@@ -35,10 +35,8 @@ export type Ticket =
   | { readonly for: "copy"; readonly fileId: string }
   /** One of many sends of a message to everybody; the next one waits for it. */
   | { readonly for: "broadcast" }
-  /** The same, for a file that we deleted. */
-  | { readonly for: "delete"; readonly fileId: string }
-  /** A DELETE once more, for a peer that missed it. */
-  | { readonly for: "reminder"; readonly fileId: string };
+  /** A DELETE of a file of ours. */
+  | { readonly for: "delete"; readonly fileId: string };
 
 export type Input =
   /** Time passes; a few times a second. */

@@ -48,6 +48,9 @@ const CLAIM_MS = 60_000;
 /** Maximum number of greetings remembered, so that one address is greeted once. */
 const MAX_GREETED = 4_096;
 
+/** How often others may tell that our name is taken. */
+const TAKEN_EVERY_MS = 10_000;
+
 /** What follows from gossip for the other parts of the machine. */
 export interface Hooks {
   readonly synchronized: (alone: boolean) => void;
@@ -79,6 +82,7 @@ export class Gossiping {
   #urgentGossip: Gossip | undefined;
   #urgentMs = -Infinity;
   #nextAskMs = 0;
+  #nextTakenMs = 0;
 
   constructor(
     readonly state: PeerState,
@@ -164,10 +168,12 @@ export class Gossiping {
   /** A GOSSIP_REPLY came. Returns what it told; undefined when its sender is not tracked. */
   onReply(message: GossipReply, ip: string): HeardList | undefined {
     const { state } = this;
-    if (message.ext?.taken) this.#onNameTaken(message.ext.taken, message.peerId);
     if (message.peerId === state.config.peerId) return undefined;
     const record = this.#hear(message, ip);
     if (!record) return undefined;
+    if (message.ext?.taken && record.ip === ip) {
+      this.#onNameTaken(message.ext.taken, message.peerId);
+    }
     const news = this.lists.take(record, message, record.ip === ip);
     // It told news of a list that is not here: the next round asks for all of it.
     if (this.lists.isMissing(record)) this.#hastenRound();
@@ -302,6 +308,8 @@ export class Gossiping {
   #onNameTaken(other: Address, toldBy: string): void {
     const { state } = this;
     if (sameAddress(state.config.address, other)) return; // it was a rival's gossip that met our name
+    if (state.nowMs < this.#nextTakenMs) return;
+    this.#nextTakenMs = state.nowMs + TAKEN_EVERY_MS;
     state.tell({ name: "name-taken", other, toldBy });
   }
 

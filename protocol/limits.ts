@@ -140,6 +140,12 @@ export const LAST_RETRY_MS = 600_000;
 export const MAX_WISHES = 10_000;
 /** Maximum number of waiting files whose turn comes in one tick. */
 export const WISHES_PER_TICK = 32;
+/** A peer that comes back hurries what is wanted of it once in this time, in milliseconds. */
+export const HURRY_MS = 60_000;
+/** With auto-fetch of everything, what is missing and was not asked for is looked for this often. */
+export const MISSING_EVERY_MS = 30_000;
+/** Downloads from one source at once: one that hangs must not hold up all others. */
+export const MAX_DOWNLOADS_PER_SOURCE = 3;
 /** Downloads running at once; one per file. */
 export const MAX_DOWNLOADS = 4;
 /** Downloads that wait. */
@@ -156,14 +162,26 @@ export const ANNOUNCES_PER_SECOND = 1;
 export const MAX_SINGLE_ANNOUNCES = 2_048;
 /** Maximum number of files announced together, so that one round of it stays short. */
 export const ANNOUNCE_BATCH = 1_000;
-/** Minimum interval between pieces of a list to a peer without extensions, in milliseconds: time to ask for what is new. */
+/** Minimum interval between pieces of a list to a peer without extensions, in milliseconds. */
 export const LEGACY_PIECE_MS = 1_000;
-/** Such a peer gets no further piece while more of its requests than this are open. */
-export const LEGACY_OPEN_GETS = 64;
-/** Maximum number of files in such a piece: one kind of peer asks for all of them at once, and 576 connections may wait. */
-export const LEGACY_PIECE_FILES = 256;
+/** Maximum number of files in such a piece: one kind of peer asks for all of them at once. */
+export const LEGACY_PIECE_FILES = 64;
+/**
+ * Maximum number of files that all such peers together were told of and may still ask for, or wait for: 512 connections
+ * may wait, and half of them stay free for others.
+ */
+export const LEGACY_OFFERED = 256;
+/** How long such a peer may take to ask for what a piece told it of. (One reads 120 kB/s, one is busy for seconds.) */
+export const LEGACY_ASK_MS = 15_000;
+/** It has asked for all that it wants of a piece when it asked for nothing more for this long, in milliseconds. */
+export const LEGACY_QUIET_MS = 2_000;
+/** A piece that did not get there is sent again after this long, and this often at most. */
+export const LEGACY_RESEND_MS = 5_000;
+export const LEGACY_RESENDS = 3;
 /** An own file that is replaced within this time after it was shared is withdrawn. (A guess.) */
 export const WITHDRAW_MS = 600_000;
+/** Maximum number of DELETEs sent to one address in a minute: fewer than a peer obeys from one owner. */
+export const DELETES_SENT_PER_MINUTE = 50;
 /** Delay before a DELETE is sent again to a peer that still lists the file, in milliseconds; doubled up to the last one. */
 export const FIRST_REMIND_MS = 5_000;
 export const LAST_REMIND_MS = 3_600_000;

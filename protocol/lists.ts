@@ -8,10 +8,14 @@ import { KeyedWindows } from "./budget.ts";
 import type { Bounded } from "./expiring.ts";
 import {
   FULL_LIST_MS,
-  LEGACY_OPEN_GETS,
+  LEGACY_ASK_MS,
+  LEGACY_OFFERED,
   LEGACY_PART_BYTES,
   LEGACY_PIECE_FILES,
   LEGACY_PIECE_MS,
+  LEGACY_QUIET_MS,
+  LEGACY_RESEND_MS,
+  LEGACY_RESENDS,
   LIST_QUIET_MS,
   PART_BYTES,
   UNPROVEN_REPLY_BYTES,
@@ -23,7 +27,7 @@ import { asciiJson, avoidBraceAtReadEdge } from "./text.ts";
 
 /** A list on its way to one peer. */
 interface Outbox {
-  readonly parts: readonly (readonly string[])[];
+  readonly parts: (readonly string[])[];
   readonly round: string;
   readonly revision: number;
   /** The start of the peer that it was begun for; another one begins anew. */
@@ -31,8 +35,18 @@ interface Outbox {
   next: number;
   /** When the last piece was sent. */
   lastMs: number;
-  /** It goes to several peers, and an event has told of that. */
-  readonly isBroadcast?: true;
+  /** Pieces that did not get there and were sent again. */
+  resends: number;
+  /** It names some files and leaves open what else is held. */
+  readonly isPartial: boolean;
+}
+
+/** What a machine with peers without extensions was told of, and may still ask for. */
+interface Offer {
+  left: number;
+  sinceMs: number;
+  /** When it asked for something last. */
+  askedMs: number;
 }
 
 /** Our own list in pieces, made once for all who get it. */
@@ -75,6 +89,9 @@ export class Lists {
   readonly #told = new Map<string, Told>();
   readonly #heard = new Map<string, Heard>();
   readonly #entryText = new WeakMap<FileRecord, string>();
+  readonly #offers = new Map<string, Offer>();
+  /** Peers that are to get the whole list once what is on its way to them is told. */
+  readonly #again = new Set<string>();
   #emptyReply: { readonly text: string; readonly bytes: Uint8Array<ArrayBuffer> } | undefined;
   readonly #cuts = new Map<string, Cut>();
   readonly #replies: KeyedWindows;
@@ -92,6 +109,8 @@ export class Lists {
     return [
       { name: "lists going out", size: () => this.#outboxes.size, max: () => max },
       { name: "lists coming in", size: () => this.#inboxes.size, max: () => max },
+      { name: "lists to be told again", size: () => this.#again.size, max: () => max },
+      { name: "machines offered files", size: () => this.#offers.size, max: () => max },
       { name: "lists told", size: () => this.#told.size, max: () => max },
       { name: "lists heard", size: () => this.#heard.size, max: () => max },
       { name: "kinds of lists", size: () => this.#cuts.size, max: () => 4 },
@@ -108,7 +127,8 @@ export class Lists {
       return;
     }
     const outbox = this.#outboxes.get(record.peerId);
-    if (!outbox || outbox.boot !== record.boot) {
+    const isUnderWay = outbox && !outbox.isPartial && outbox.next < outbox.parts.length;
+    if (!isUnderWay || outbox.boot !== record.boot) {
       const told = this.#told.get(record.peerId);
       const fresh = told !== undefined && told.boot === record.boot && !wantsAll &&
         state.nowMs - told.wholeAtMs < FULL_LIST_MS;
@@ -119,11 +139,29 @@ export class Lists {
       }
       this.#begin(record);
     }
+    const before = this.#outboxes.get(record.peerId)?.next;
     this.#continue(record, true);
+    // A peer without extensions has no other sign of life, so it gets an empty piece where a full one has to wait.
+    const after = this.#outboxes.get(record.peerId)?.next;
+    if (!record.extended && after !== undefined && after === before) {
+      this.#sendPart(record, [], { rev: [0, 0] });
+    }
   }
 
-  /** Goes on with lists that had to wait for room in the budget. */
+  /** A peer asked for a file. */
+  asked(ip: string): void {
+    const offer = this.#offers.get(ip);
+    if (!offer) return;
+    offer.left = Math.max(0, offer.left - 1);
+    offer.askedMs = this.state.nowMs;
+  }
+
+  /** Goes on with lists that had to wait for room in the budget, or for their reader. */
   tick(): void {
+    for (const [ip, { sinceMs, askedMs }] of this.#offers) {
+      const idleMs = this.state.nowMs - Math.max(sinceMs, askedMs);
+      if (idleMs >= 2 * LEGACY_ASK_MS) this.#offers.delete(ip);
+    }
     for (const peerId of this.#outboxes.keys()) {
       const record = this.state.membership.get(peerId);
       if (!record) this.forget(peerId);
@@ -131,10 +169,22 @@ export class Lists {
     }
   }
 
-  /** Something did not reach the peer: what it knows of us is uncertain, and it is told all again. */
+  /**
+   * A piece did not reach the peer. One with extensions asks again for what it lacks; to one without, the last piece goes
+   * once more, a few times.
+   */
   notDelivered(peerId: string): void {
-    this.#outboxes.delete(peerId);
     this.#told.delete(peerId);
+    const record = this.state.membership.get(peerId);
+    const outbox = this.#outboxes.get(peerId);
+    if (!record || record.extended) {
+      this.#outboxes.delete(peerId);
+      return;
+    }
+    if (!outbox || outbox.next === 0 || outbox.resends >= LEGACY_RESENDS) return;
+    outbox.resends++;
+    outbox.next--;
+    outbox.lastMs = this.state.nowMs + LEGACY_RESEND_MS - LEGACY_PIECE_MS;
   }
 
   /** A few of our files. */
@@ -150,6 +200,7 @@ export class Lists {
   /** The peer is gone, or starts anew. */
   forget(peerId: string): void {
     this.#outboxes.delete(peerId);
+    this.#again.delete(peerId);
     this.#inboxes.delete(peerId);
     this.#told.delete(peerId);
     this.#heard.delete(peerId);
@@ -210,19 +261,25 @@ export class Lists {
     });
   }
 
-  /** Tells a peer without extensions of these files, unless a whole list is on its way to it. */
+  /** Tells a peer without extensions of these files, at the pace at which it fetches. */
   tellOf(record: PeerRecord, files: readonly FileRecord[]): void {
-    if (this.#outboxes.has(record.peerId)) return;
     const entries = files.map((file) => this.#text(file));
-    this.#outboxes.set(record.peerId, {
-      parts: cut(entries, LEGACY_PART_BYTES - HEAD_BYTES, LEGACY_PIECE_FILES),
-      revision: this.state.catalogue.revision,
-      round: this.state.freshId().slice(-12),
-      boot: record.boot,
-      next: 0,
-      lastMs: -Infinity,
-      isBroadcast: true,
-    });
+    const parts = cut(entries, LEGACY_PART_BYTES - HEAD_BYTES, LEGACY_PIECE_FILES);
+    const outbox = this.#outboxes.get(record.peerId);
+    if (outbox?.isPartial) outbox.parts.push(...parts);
+    else if (outbox) this.#again.add(record.peerId); // a whole list of a moment ago is on its way
+    else {
+      this.#outboxes.set(record.peerId, {
+        parts,
+        revision: this.state.catalogue.revision,
+        round: "",
+        boot: record.boot,
+        next: 0,
+        lastMs: -Infinity,
+        resends: 0,
+        isPartial: true,
+      });
+    }
     this.#continue(record, true);
   }
 
@@ -307,13 +364,16 @@ export class Lists {
   #begin(record: PeerRecord): void {
     const { state } = this;
     const { parts, revision } = this.#cut(record.extended, isProven(record));
+    this.#again.delete(record.peerId);
     this.#outboxes.set(record.peerId, {
-      parts,
+      parts: [...parts],
       revision,
       round: state.freshId().slice(-12),
       boot: record.boot,
       next: 0,
       lastMs: -Infinity,
+      resends: 0,
+      isPartial: false,
     });
   }
 
@@ -340,19 +400,27 @@ export class Lists {
   #continue(record: PeerRecord, asked: boolean): void {
     const { state } = this;
     const outbox = this.#outboxes.get(record.peerId)!;
-    const { parts, round, revision } = outbox;
+    const { parts, round, revision, isPartial } = outbox;
     while (outbox.next < parts.length) {
       if (!record.extended && !this.#isReady(record, outbox)) return;
       const k = outbox.next + 1;
+      const entries = parts[outbox.next]!;
       const place = { part: [k, parts.length, round], rev: [0, revision] } as const;
-      if (!this.#sendPart(record, parts[outbox.next]!, place, outbox.isBroadcast)) return;
+      if (!this.#sendPart(record, entries, isPartial ? undefined : place, isPartial)) return;
       outbox.next = k;
       outbox.lastMs = state.nowMs;
+      if (!record.extended) this.#offer(record, entries.length);
       if (!isProven(record) && asked) break;
     }
     if (outbox.next < parts.length) return;
+    // The last piece may still fail, and is sent again then.
+    if (!record.extended && state.nowMs - outbox.lastMs < LEGACY_PIECE_MS) return;
     this.#outboxes.delete(record.peerId);
-    if (record.boot === undefined) return;
+    if (this.#again.has(record.peerId)) {
+      this.#begin(record);
+      return;
+    }
+    if (record.boot === undefined || isPartial) return;
     this.#told.set(record.peerId, {
       boot: record.boot,
       revision: outbox.revision,
@@ -362,23 +430,41 @@ export class Lists {
 
   /**
    * Whether a peer without extensions may have the next piece. One kind opens a connection for each file that a piece
-   * tells of, and never asks again for what it could not have: so it first fetches what it knows of.
+   * tells of, and never asks again for what it could not have: so it first fetches what it knows of, or has had the time
+   * to, and all of that kind together never know of more than may wait to be served.
    */
   #isReady(record: PeerRecord, outbox: Outbox): boolean {
     const { nowMs, serving } = this.state;
-    return nowMs - outbox.lastMs >= LEGACY_PIECE_MS &&
-      (serving.get(machineOf(record)) ?? 0) <= LEGACY_OPEN_GETS;
+    if (nowMs - outbox.lastMs < LEGACY_PIECE_MS) return false;
+    let open = 0;
+    for (const count of serving.values()) open += count;
+    for (const { left } of this.#offers.values()) open += left;
+    if (open >= LEGACY_OFFERED) return false;
+    const offer = this.#offers.get(machineOf(record));
+    if (!offer || offer.left === 0) return true;
+    const hasAsked = offer.askedMs >= offer.sinceMs;
+    const idleMs = nowMs - Math.max(offer.sinceMs, offer.askedMs);
+    if (idleMs < (hasAsked ? LEGACY_QUIET_MS : LEGACY_ASK_MS)) return false;
+    offer.left = 0; // it has what it wants of the last piece, or fetches nothing
+    return true;
+  }
+
+  #offer(record: PeerRecord, files: number): void {
+    const { nowMs } = this.state;
+    const machine = machineOf(record);
+    const left = (this.#offers.get(machine)?.left ?? 0) + files;
+    this.#offers.set(machine, { left, sinceMs: nowMs, askedMs: -Infinity });
   }
 
   #sendPart(
     record: PeerRecord,
     entries: readonly string[],
-    place: Place,
+    place: Place | undefined,
     isBroadcast = false,
   ): boolean {
     const { state } = this;
     // Most replies between peers that remember are empty, and all alike.
-    const bytes = entries.length === 0 && !place.part
+    const bytes = entries.length === 0 && place && !place.part
       ? this.#empty(place)
       : this.#encode(entries, place);
     // Who has not proved itself shares the budget of all that name the same machine.
@@ -395,7 +481,7 @@ export class Lists {
     return this.#emptyReply.bytes;
   }
 
-  #encode(entries: readonly string[], place: Place): Uint8Array<ArrayBuffer> {
+  #encode(entries: readonly string[], place: Place | undefined): Uint8Array<ArrayBuffer> {
     const { self, ext } = this.state;
     const head = { type: "GOSSIP_REPLY", ...self, ext: { ...ext, ...place } } as const;
     return new TextEncoder().encode(avoidBraceAtReadEdge(replyText(head, entries)));

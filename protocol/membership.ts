@@ -296,8 +296,11 @@ export class Membership {
     }
     const fromItself = record.ip === ip;
     record.proven ||= fromItself;
-    record.extended = ext !== undefined;
-    record.boot = ext?.boot;
+    // What others say in its name does not make it forget its extensions.
+    if (fromItself || ext !== undefined || !record.nodeProven) {
+      record.extended = ext !== undefined;
+      record.boot = ext?.boot;
+    }
     // What others tell of its key does not replace what it told itself.
     if (ext?.node !== undefined && (fromItself || !record.nodeProven)) {
       record.node = ext.node;

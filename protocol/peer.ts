@@ -129,13 +129,13 @@ export class Peer {
       return;
     }
     if (input.kind === "sent") {
-      if (ticket?.for === "delete" || ticket?.for === "reminder") {
-        this.#sharing.deletions.told(ticket.fileId, peerId);
-      }
       this.#gossiping.onSent(input.to, input.ip, peerId);
     } else if (input.kind === "unreachable") this.#gossiping.onUnreachable(input);
     else this.#gossiping.onUnsent(input);
-    if (ticket?.for === "broadcast" || ticket?.for === "delete") this.#sharing.onSendEnded();
+    if (ticket?.for === "broadcast") this.#sharing.onSendEnded();
+    if (ticket?.for === "delete") {
+      this.#sharing.deletions.sendEnded(ticket.fileId, peerId, input.kind === "sent");
+    }
   }
 
   #onMessage({ message, ip, connection }: MessageInput): void {
@@ -167,7 +167,7 @@ export class Peer {
     const heard = this.#gossiping.onReply(message, ip);
     for (const file of message.files) {
       this.#sharing.considerFetching(file.fileId, heard?.news.has(file.fileId));
-      if (heard) this.#sharing.remindOfDeletion(file, heard.record);
+      if (heard && heard.record.ip === ip) this.#sharing.remindOfDeletion(file, heard.record);
     }
   }
 

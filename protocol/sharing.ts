@@ -17,6 +17,8 @@ import {
   LIFT_AFTER_MS,
   MAX_PUSH_TRIES,
   MAX_TOLD_AGAIN,
+  MAX_WISHES,
+  MISSING_EVERY_MS,
   TELL_AGAIN_MS,
   WISHES_PER_TICK,
   WITHDRAW_MS,
@@ -75,12 +77,13 @@ export class Sharing {
     | { readonly waiting: Set<string>; fetched: number; failed: number; pending: number }
     | undefined;
   #keepsFetching = false;
+  #nextMissingMs = 0;
 
   constructor(readonly state: PeerState, readonly lists: Lists) {
     const { pushBurst, pushesPerSecond } = state.config.limits;
     this.#pushes = new KeyedBuckets(pushBurst, pushesPerSecond);
     this.#broadcasts = new Broadcasts(state, lists);
-    this.deletions = new Deletions(state, this.#broadcasts);
+    this.deletions = new Deletions(state);
     this.downloads = new Downloads(
       state,
       (fileId, outcome) => this.#downloadEnded(fileId, outcome),
@@ -112,10 +115,10 @@ export class Sharing {
     const isNews = this.lists.learn(message.file, record, record?.ip === ip);
     if (isNews) state.save();
     this.considerFetching(message.file.fileId, isNews);
-    if (record) this.remindOfDeletion(message.file, record);
+    if (record && record.ip === ip) this.remindOfDeletion(message.file, record);
   }
 
-  /** A peer lists a file: if that is one of ours that we deleted, it missed the DELETE. */
+  /** A peer, from where it is, lists a file: if that is one of ours that we deleted, it missed the DELETE. */
   remindOfDeletion({ fileId, owner }: FileRecord, record: PeerRecord): void {
     const { config, catalogue, nowMs } = this.state;
     if (owner !== config.peerId || !catalogue.tombstones.has(fileId, nowMs)) return;
@@ -135,6 +138,7 @@ export class Sharing {
 
   onGet(message: GetFile, connection: number, ip: string): void {
     const { state } = this;
+    this.lists.asked(ip);
     const entry = state.catalogue.get(message.fileId);
     if (entry?.held) {
       state.serving.set(ip, (state.serving.get(ip) ?? 0) + 1);
@@ -209,12 +213,15 @@ export class Sharing {
       return;
     }
     const isMeant = this.#isMeant(arrived);
-    if (isMeant) state.catalogue.tombstones.lift(fileId);
-    const refusal = this.#refusal(arrived);
+    const refusal = this.#refusal(arrived, isMeant);
+    if (isMeant && !refusal) state.catalogue.tombstones.lift(fileId);
     if (refusal) {
       state.refuse(source ?? ip, refusal.reason, refusal.text);
       state.emit({ kind: "drop", receipt });
-      if (source !== undefined) this.downloads.abandon(fileId, refusal.text);
+      if (source !== undefined) {
+        if (refusal.reason === "push-rate") this.downloads.notKept(fileId, refusal.text);
+        else this.downloads.abandon(fileId, refusal.text);
+      }
       return;
     }
     // Also what an attempt brings that was given up meanwhile is good, as long as the file is wanted.
@@ -240,7 +247,7 @@ export class Sharing {
   /** The store could not keep it: another source would not help. */
   onKeepFailed({ fileId, fileName, source, text }: KeepFailed): void {
     this.#keeping.delete(fileId);
-    this.downloads.notKept(fileId, text);
+    if (source !== undefined) this.downloads.notKept(fileId, text);
     // Nobody waits for what was pushed, but the person here should know.
     if (source === undefined) this.state.tell({ name: "keep-failed", fileId, fileName, text });
   }
@@ -315,6 +322,7 @@ export class Sharing {
       this.#offerCopy(entry.file);
     }
     this.#offerAgain();
+    this.#fetchMissing();
     this.downloads.tick();
     this.deletions.tick();
     this.#broadcasts.tick();
@@ -419,8 +427,25 @@ export class Sharing {
     if (alone) return done("no-peers");
     const chosen = this.#missing(autoFetch);
     if (chosen.length === 0) return done("nothing-missing");
-    this.#autoFetch = { waiting: new Set(chosen), fetched: 0, failed: 0, pending: 0 };
-    for (const fileId of chosen) this.downloads.want(fileId);
+    // What failed while this peer was still joining is being tried again already.
+    const fresh = chosen.filter((fileId) => !this.downloads.isWished(fileId));
+    const pending = chosen.length - fresh.length;
+    const batch = { waiting: new Set(fresh), fetched: 0, failed: 0, pending };
+    this.#autoFetch = batch;
+    for (const fileId of fresh) this.downloads.want(fileId);
+    if (batch.waiting.size === 0 && this.#autoFetch === batch) this.#tellAutoFetch();
+  }
+
+  /** With auto-fetch of everything, also what there was no place for in the queue comes at last. */
+  #fetchMissing(): void {
+    const { nowMs } = this.state;
+    if (!this.#keepsFetching || nowMs < this.#nextMissingMs) return;
+    this.#nextMissingMs = nowMs + MISSING_EVERY_MS;
+    if (this.downloads.pending + this.downloads.wishes > MAX_WISHES / 2) return;
+    for (const { file: { fileId } } of this.state.catalogue.all()) {
+      if (this.downloads.pending >= MAX_WISHES / 2) return;
+      this.considerFetching(fileId);
+    }
   }
 
   /**
@@ -475,9 +500,12 @@ export class Sharing {
     const batch = this.#autoFetch;
     if (!batch?.waiting.delete(fileId)) return;
     batch[outcome]++;
-    if (batch.waiting.size > 0) return;
+    if (batch.waiting.size === 0) this.#tellAutoFetch();
+  }
+
+  #tellAutoFetch(): void {
+    const { fetched, failed, pending } = this.#autoFetch!;
     this.#autoFetch = undefined;
-    const { fetched, failed, pending } = batch;
     this.state.tell({ name: "auto-fetch-complete", fetched, failed, pending, reason: "done" });
   }
 
@@ -546,14 +574,14 @@ export class Sharing {
   }
 
   /** Why content that arrived is not kept; undefined when it is. */
-  #refusal({ held, ip, source }: Arrived) {
+  #refusal({ held, ip, source }: Arrived, isMeant: boolean) {
     const { state } = this;
     const { file, sizeBytes } = held;
     const entry = state.catalogue.get(file.fileId);
-    if (!entry && state.catalogue.tombstones.isEarly(file, state.nowMs)) {
+    if (!entry && !isMeant && state.catalogue.tombstones.isEarly(file, state.nowMs)) {
       return { reason: "deleted" as const, text: "Its owner deleted it just now" };
     }
-    if (state.catalogue.tombstones.has(file.fileId, state.nowMs)) {
+    if (!isMeant && state.catalogue.tombstones.has(file.fileId, state.nowMs)) {
       return { reason: "deleted" as const, text: "Its owner deleted it" };
     }
     if (this.#keeping.size >= MAX_KEEPING) {

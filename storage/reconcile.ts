@@ -162,7 +162,8 @@ export class Reconciler {
     const { dir, shelf } = this.options;
     const beganMs = performance.now();
     const changes = noChanges();
-    const known = new Set(shelf.names()); // what is shelved while we look is not missing
+    // What is shelved while we look, or is being put in its place, is not missing.
+    const known = new Set([...shelf.names()].filter((name) => !shelf.isReserved(name)));
     const present = await this.#list(changes, atStart);
     const inodes = new Set<number>();
     for (const { name, look, barred } of present.values()) {
@@ -196,10 +197,15 @@ export class Reconciler {
       foundIds: new Set(),
       byInode: new Map(),
     };
-    // Files that were here before keep their ids; then small ones first, so that nobody waits for a large one.
-    const isNew = ({ name }: Present) => known.has(name) ? 0 : 1;
+    // Files that were here before keep their ids, renamed ones as well; then small ones, so that nobody waits for a large one.
+    const gone = new Set<number | undefined>();
+    for (const { placement } of shelf.all()) {
+      if (!present.has(placement.diskName)) gone.add(placement.inode);
+    }
+    gone.delete(undefined);
+    const rank = ({ name, look }: Present) => known.has(name) ? 0 : gone.has(look.inode) ? 1 : 2;
     toTake.sort((a, b) =>
-      isNew(a) - isNew(b) || a.look.sizeBytes - b.look.sizeBytes || (a.name < b.name ? -1 : 1)
+      rank(a) - rank(b) || a.look.sizeBytes - b.look.sizeBytes || (a.name < b.name ? -1 : 1)
     );
     let [files, bytes] = [0, 0];
     for (const file of toTake) {
@@ -470,7 +476,7 @@ export class Reconciler {
       const journalled = atStart ? suspects.get(file.fileId)?.diskName : undefined;
       const isAtHome = journalled !== undefined && journalled !== name && present.has(journalled);
       if (foundIds.has(file.fileId) || isAtHome) {
-        isCopy = true;
+        isCopy ||= file.owner !== this.options.owner; // a copy of our own file is a file of ours
         continue;
       }
       const pushed = shelf.get(file.fileId)?.pushed ?? false;
@@ -483,7 +489,10 @@ export class Reconciler {
         ...(isRenamed ? { isRenamed } : {}),
       });
     }
-    return { found, isCopy };
+    // What was here before stays; an id of another name with this content was removed with that name.
+    const own = new Set(shelf.idsAt(name));
+    const isStill = found.some((each) => own.has(each.file.fileId));
+    return { found: isStill ? found.filter((each) => !each.isRenamed) : found, isCopy };
   }
 
   #publish(

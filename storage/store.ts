@@ -22,7 +22,7 @@ import { removeLeftovers, removeTemporary } from "./leftovers.ts";
 import { type LoadedStore, loadStore } from "./load.ts";
 import { loadNodeKey } from "./identity.ts";
 import type { MetadataEntry } from "./metadata.ts";
-import { examine, type Examined, type FileReader, openHeld } from "./reader.ts";
+import { examine, type Examined, type FileReader, isTransient, openHeld } from "./reader.ts";
 import { lookOf } from "./looks.ts";
 import { OwnIds } from "./ownids.ts";
 import { hasHardLinks, placeNew } from "./placing.ts";
@@ -256,14 +256,16 @@ export class Store {
   }
 
   /**
-   * A file that is gone, or looks different from when it was hashed, is not held any more. The next scan looks at what is
-   * there; if that is the same content, it is held again.
+   * A file could not be opened, or looks different from when it was hashed. "changed": something is there that can be
+   * read, and the next scan says what. "gone": it is not held any more, unless a scan finds it again.
    */
-  release(fileId: string): void {
+  release(fileId: string): "changed" | "gone" {
     const shelved = this.shelf.get(fileId);
-    if (!shelved) return;
+    if (!shelved) return "gone";
+    if (isPlainAndReadable(`${this.layout.dir}/${shelved.placement.diskName}`)) return "changed";
     if (shelved.file.owner !== this.options.owner) this.#unclaimed.add(shelved.placement.diskName);
     this.shelf.remove([fileId], Math.trunc(this.options.now() / 1000));
+    return "gone";
   }
 
   /** See `Removals`. */
@@ -518,6 +520,18 @@ async function setModified(path: string, timestamp: Timestamp): Promise<void> {
     if (
       !(error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotSupported)
     ) throw error;
+  }
+}
+
+function isPlainAndReadable(path: string): boolean {
+  try {
+    const { isFile, mode } = Deno.lstatSync(path);
+    if (!isFile || (mode !== null && (mode & 0o444) === 0)) return false;
+    Deno.openSync(path, { read: true }).close();
+    return true;
+  } catch (error) {
+    if (isTransient(error)) return true; // which says nothing about the file
+    return false;
   }
 }
 

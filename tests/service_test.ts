@@ -130,6 +130,32 @@ Deno.test("the pause between looks follows the cost of looking, not of hashing",
   }, { watchFolder: () => new Told() });
 });
 
+Deno.test("space that grows is noticed while there is some, for nobody knows how much a file needs", async () => {
+  await withService(async (service) => {
+    let [free, tries, looks] = [5_000_000, 0, 0];
+    service.store.freeBytes = () => (looks++, free);
+    const dispatch = service.node.dispatch.bind(service.node);
+    service.node.dispatch = (input) => {
+      if (input.kind === "space") tries++;
+      dispatch(input);
+    };
+    const look = async () => {
+      const before = looks;
+      await until("a look at the space", () => looks > before);
+    };
+    await look();
+    free = 4_500_000; // somebody else writes, and removes a little
+    await look();
+    free = 5_000_000;
+    await look();
+    assert.equal(tries, 0);
+    free = 9_000_000;
+    await until("another try", () => tries > 0);
+    await look();
+    assert.equal(tries, 1, "once");
+  }, { watchFolder: () => new Told() });
+});
+
 Deno.test("a stop saves, gives the store free and returns, whatever hangs", async () => {
   await inTempDir(async (dir) => {
     const watcher = new Told();

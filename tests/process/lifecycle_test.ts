@@ -28,6 +28,34 @@ Deno.test("SIGTERM ends a peer with exit code 0, and SIGINT with 130", SANITIZED
 });
 
 Deno.test(
+  "a peer that still reads its folder for the first time ends at once",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await Deno.mkdir(folder.at("storage_kashifm"));
+    for (let i = 0; i < 32; i++) {
+      const file = await Deno.create(folder.at("storage_kashifm", `${i}.bin`));
+      await file.truncate(8 * 1024 ** 3); // of holes, which take as long to hash
+      file.close();
+    }
+    await using peer = new Program(["kashifm", "127.0.0.1", "0", "0", ...ALONE], {
+      cwd: folder.path,
+    });
+    await peer.until(
+      "it has opened its store",
+      () => exists(folder.at("storage_kashifm", ".p2p-peer")),
+    );
+    const began = performance.now();
+    peer.signal("SIGTERM");
+    strictEqual(await peer.exit(), 0);
+    ok(performance.now() - began < 10_000, "not after 64 GiB");
+    deepStrictEqual(peer.err, []);
+  },
+);
+
+const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
+
+Deno.test(
   "a transfer that hangs holds the end up for 5 s at most, and not at all after a second signal",
   SANITIZED,
   async () => {

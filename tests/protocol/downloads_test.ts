@@ -2,7 +2,7 @@
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect, FetchFailure } from "../../protocol/effects.ts";
-import { MAX_DOWNLOADS } from "../../protocol/limits.ts";
+import { MAX_DOWNLOADS, MAX_DOWNLOADS_PER_SOURCE } from "../../protocol/limits.ts";
 import {
   events,
   fileOfNumber,
@@ -15,6 +15,7 @@ import {
   only,
 } from "./machine.ts";
 
+const idsOf = (count: number, from = 1) => files(count, from).map(({ fileId }) => fileId);
 const peers = (count: number) => Array.from({ length: count }, (_, i) => oldPeer(`p${i}`, i + 1));
 const want = (machine: Machine, n: number) => machine.do({ kind: "want", fileId: idOf(n) });
 const sources = (effects: readonly Effect[]) => only(effects, "fetch").map(({ source }) => source);
@@ -110,7 +111,7 @@ Deno.test("bootstraps are asked before others", () => {
 });
 
 Deno.test("a few downloads run at once, the others wait their turn", () => {
-  const machine = network(1, 20);
+  const machine = network(2, 20);
   const running = files(20).flatMap((_, i) =>
     only(want(machine, i + 1), "fetch").map(({ file }) => file)
   );
@@ -122,6 +123,22 @@ Deno.test("a few downloads run at once, the others wait their turn", () => {
     ok(running.length - done - 1 <= MAX_DOWNLOADS);
   }
   deepStrictEqual(running.map(({ fileId }) => fileId), files(20).map(({ fileId }) => fileId));
+});
+
+Deno.test("a source that hangs holds up what only it has, and nothing else", () => {
+  const machine = new Machine();
+  machine.reply(oldPeer("slow", 1), files(20));
+  machine.reply(oldPeer("quick", 2), files(5, 21));
+  const running = files(25).flatMap((_, i) => only(want(machine, i + 1), "fetch"));
+  const from = (name: string) => running.filter(({ source }) => source === name);
+  strictEqual(from("slow").length, MAX_DOWNLOADS_PER_SOURCE);
+  for (let done = 0; done < 5; done++) {
+    const { file } = from("quick")[done]!;
+    running.push(...only(machine.keep(machine.arrive(file, { source: "quick" })), "fetch"));
+    running.push(...only(machine.wait(1_000), "fetch"));
+  }
+  deepStrictEqual(from("quick").map(({ file }) => file.fileId), idsOf(5, 21));
+  strictEqual(from("slow").length, MAX_DOWNLOADS_PER_SOURCE);
 });
 
 Deno.test("what nobody holds, or nobody knows, fails at once and in words", () => {
@@ -176,12 +193,12 @@ Deno.test("thousands of downloads whose only source left end, each with its fail
   machine.start();
   const effects = machine.reply(newPeer("a", 1), files(9_000), [1, 1, "r"]);
   effects.push(...machine.wait(400, 100));
-  strictEqual(sources(effects).length, MAX_DOWNLOADS);
-  machine.wait(61_000);
+  strictEqual(sources(effects).length, MAX_DOWNLOADS_PER_SOURCE);
+  const ended = machine.wait(61_000);
   strictEqual(machine.membership.get("a"), undefined);
-  const ended = only(effects, "fetch").flatMap(({ file }) =>
-    machine.failFetch(file.fileId, "a", "unreachable")
-  );
+  for (const { file } of only(effects, "fetch")) {
+    ended.push(...machine.failFetch(file.fileId, "a", "unreachable"));
+  }
   strictEqual(events(ended, "download-failed").length, 9_000);
   strictEqual(machine.peer.pendingDownloads, 0);
   deepStrictEqual(events(ended, "auto-fetch-complete").map(({ pending }) => pending), [9_000]);

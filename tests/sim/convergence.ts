@@ -181,8 +181,8 @@ export const newcomer: Scenario = {
   },
 };
 
-/** Two pieces for an old peer. Hosts without extensions are this program too, which takes a file away after two lists without it. */
-const MANY_FILES = 500;
+/** Two pieces for an old peer. */
+const MANY_FILES = 120;
 
 export const mixed: Scenario = {
   name: "Old peers among new ones get and give whole lists in pieces that they can digest",

@@ -263,6 +263,8 @@ export class Host implements Endpoint {
       limits,
       random: () => chance.unit(),
     });
+    // Peers in the field add what a list names, and take nothing away for what it does not name.
+    if (this.options.isLegacy) this.peer.state.catalogue.wholeList = () => false;
   }
 
   #hold(files: readonly FileRecord[], how: "published" | "loaded" | "found"): void {

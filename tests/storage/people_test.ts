@@ -296,6 +296,45 @@ Deno.test("a request that comes before the look at the folder does not bring a r
   });
 });
 
+Deno.test("a version of ours that somebody asks for after it changed is edited, not removed", async () => {
+  await withWorld(async (world) => {
+    await world.drop("thesis.txt", "draft", WRITTEN);
+    const [old] = idsOf((await world.settle()).published);
+    await world.drop("thesis.txt", "final version");
+    assert.equal(world.store.release(old!), "changed");
+    const { edited, lost, published } = await world.settle();
+    assert.deepEqual([[...edited], lost, published.length], [[old], [old], 1]);
+    await Deno.remove(`${world.dir}/thesis.txt`);
+    assert.equal(world.store.release(published[0]!.file.fileId), "gone");
+  });
+});
+
+Deno.test("a copy of a file of ours is one of ours, also when the original was renamed just now", async () => {
+  await withWorld(async (world) => {
+    await world.drop("a.txt", "words", WRITTEN);
+    const [own] = idsOf((await world.settle()).published);
+    await Deno.rename(`${world.dir}/a.txt`, `${world.dir}/z.txt`);
+    await Deno.copyFile(`${world.dir}/z.txt`, `${world.dir}/b.txt`);
+    const { found, published, lost } = await world.settle();
+    assert.deepEqual([idsOf(found), lost], [[own], []]);
+    assert.equal(found[0]!.file.name, "z.txt", "the id stays with the file that was renamed");
+    assert.deepEqual(published.map(({ file }) => file.name), ["b.txt"]);
+  });
+});
+
+Deno.test("a removed hard link is lost, and the other name keeps its own id alone", async () => {
+  await withWorld(async (world) => {
+    await world.drop("one.bin", "content", WRITTEN);
+    await Deno.link(`${world.dir}/one.bin`, `${world.dir}/two.bin`);
+    const { published } = await world.settle();
+    const idOf = (name: string) => published.find(({ file }) => file.name === name)!.file.fileId;
+    await Deno.remove(`${world.dir}/two.bin`);
+    const { lost } = await world.settle();
+    assert.deepEqual(lost, [idOf("two.bin")]);
+    assert.deepEqual(idsOf([...world.store.held()]), [idOf("one.bin")]);
+  });
+});
+
 Deno.test("a folder that went as a whole is wanted back: its drive may only have been unplugged", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
