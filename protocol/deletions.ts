@@ -155,11 +155,11 @@ export class Deletions {
 
   #pump(): void {
     const { state } = this;
-    for (const [peerId, queue] of [...this.#queues]) {
+    for (const [peerId, queue] of this.#queues) {
       const record = state.membership.get(peerId);
       if (!record) continue;
       const place = placeOf(record);
-      for (const fileId of [...queue]) {
+      for (const fileId of queue) {
         if (this.#underWay >= MAX_BROADCAST_SENDS) return;
         if (!this.#sent.take(place, state.nowMs)) break;
         this.#dequeue(peerId, fileId);
