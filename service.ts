@@ -89,7 +89,7 @@ export class Service {
   #changedMeanwhile = false;
   /** Upkeep under way, which a stop waits for. */
   readonly #underWay = new Set<Promise<unknown>>();
-  #leastSpare = Infinity;
+  #leastSpare: readonly number[] = [Infinity, Infinity]; // on the disk, of the quota
   #saveTimer: ReturnType<typeof setTimeout> | undefined;
   #saving: Promise<void> | undefined;
   #dirty = false;
@@ -381,13 +381,14 @@ export class Service {
   /** Space or quota grew: what failed for want of it is tried again, for nobody knows how much each file needs. */
   #noticeSpace(): void {
     const { catalogue, config } = this.node.peer.state;
-    const spare = Math.min(
+    const spare = [
       this.store.freeBytes(),
       config.limits.pushQuotaBytes - catalogue.pushedBytes,
-    );
-    this.#leastSpare = Math.min(this.#leastSpare, spare);
-    if (spare - this.#leastSpare < NOTABLE_BYTES) return;
-    this.#leastSpare = spare;
+    ];
+    const least = spare.map((bytes, i) => Math.min(bytes, this.#leastSpare[i]!));
+    const hasGrown = spare.some((bytes, i) => bytes - least[i]! >= NOTABLE_BYTES);
+    this.#leastSpare = hasGrown ? spare : least;
+    if (!hasGrown) return;
     this.node.dispatch({ kind: "space" });
   }
 

@@ -124,9 +124,7 @@ export class Deletions {
         else {
           for (const peerId of left) {
             const record = membership.get(peerId);
-            if (record && this.#reminders.has(`${fileId} ${peerId}`)) {
-              this.stillListed(fileId, record);
-            }
+            if (record) this.stillListed(fileId, record);
           }
         }
       }

@@ -304,14 +304,25 @@ export class Downloads {
 
   /** Whether all that hold the file deliver as many others as one source may. */
   #areAllBusy(fileId: string): boolean {
-    const { catalogue, membership } = this.state;
+    const { catalogue } = this.state;
     let holders = 0;
     for (const peerId of catalogue.get(fileId)?.holders ?? []) {
-      if (!membership.get(peerId)) continue;
-      if ((this.#perSource.get(peerId) ?? 0) < MAX_DOWNLOADS_PER_SOURCE) return false;
+      if (!this.#mayAsk(fileId, peerId)) continue;
+      if (!this.#isBusy(peerId)) return false;
       holders++;
     }
     return holders > 0;
+  }
+
+  #isBusy(peerId: string): boolean {
+    return (this.#perSource.get(peerId) ?? 0) >= MAX_DOWNLOADS_PER_SOURCE;
+  }
+
+  /** The peer is there, and not left alone, or a person wants the file all the same. */
+  #mayAsk(fileId: string, peerId: string): PeerRecord | undefined {
+    const record = this.state.membership.get(peerId);
+    if (!record) return undefined;
+    return this.#insisted.has(fileId) || !this.state.pauseOf(record) ? record : undefined;
   }
 
   #tryNext(download: Download): void {
@@ -381,22 +392,21 @@ export class Downloads {
     this.#waitedFor.delete(fileId);
   }
 
-  /** Bootstrap peers first, the others by lot; who failed for this file a while ago or lies comes last. */
+  /** Bootstrap peers first, the others by lot; who failed for this file a while ago, is busy or lies comes last. */
   #chooseSource(
     fileId: string,
     holders: ReadonlySet<string>,
     tried: ReadonlySet<string>,
   ): PeerRecord | undefined {
-    const { membership } = this.state;
     const left: PeerRecord[] = [];
-    const insists = this.#insisted.has(fileId);
     for (const peerId of holders) {
-      const record = tried.has(peerId) ? undefined : membership.get(peerId);
-      if (record && (insists || !this.state.pauseOf(record))) left.push(record);
+      const record = tried.has(peerId) ? undefined : this.#mayAsk(fileId, peerId);
+      if (record) left.push(record);
     }
     shuffleFront(left, left.length, () => this.state.random());
     const rank = (record: PeerRecord) =>
-      (this.state.pauseOf(record) ? 4 : 0) +
+      (this.state.pauseOf(record) ? 16 : 0) +
+      (this.#isBusy(record.peerId) ? 8 : 0) +
       (this.#failures.has(`${fileId} ${record.peerId}`, this.state.nowMs) ? 2 : 0) +
       (record.bootstrap ? 0 : 1);
     const inOrder = left.toSorted((a, b) => rank(a) - rank(b));

@@ -166,9 +166,13 @@ export const ANNOUNCE_BATCH = 1_000;
 export const LEGACY_PIECE_MS = 1_000;
 /** Maximum number of files in such a piece: one kind of peer asks for all of them at once. */
 export const LEGACY_PIECE_FILES = 64;
+/** Such a peer gets no further piece while more of its requests than this are open. */
+export const LEGACY_OPEN_GETS = 64;
+/** Maximum number of files that such a peer is told of besides its whole list; beyond it, that begins anew. */
+export const LEGACY_EXTRA = 1_000;
 /**
  * Maximum number of files that all such peers together were told of and may still ask for, or wait for: 512 connections
- * may wait, and half of them stay free for others.
+ * may wait, and half of them stay free for others. Beyond it, each of them is told of a piece in `LEGACY_ASK_MS`.
  */
 export const LEGACY_OFFERED = 256;
 /** How long such a peer may take to ask for what a piece told it of. (One reads 120 kB/s, one is busy for seconds.) */

@@ -1,52 +1,26 @@
 // GOSSIP_REPLY, both ways: what we tell others that we hold, and what their lists change here. PURE.
-// Old peers get the whole list each time they ask, in pieces that they can digest. Peers that remember
+// Peers without extensions get the whole list each time they ask, at their pace (`oldlists.ts`). Peers that remember
 // (`ext.boot`) get the whole list once, then only what was added; an empty list keeps us alive there.
 // Always holds: one destination gets at most `repliesPerMinute` replies and `replyBytesPerMinute` bytes,
 // and an address that has not proved itself gets one piece a reply, the first of them small.
 
 import { KeyedWindows } from "./budget.ts";
 import type { Bounded } from "./expiring.ts";
-import {
-  FULL_LIST_MS,
-  LEGACY_ASK_MS,
-  LEGACY_OFFERED,
-  LEGACY_PART_BYTES,
-  LEGACY_PIECE_FILES,
-  LEGACY_PIECE_MS,
-  LEGACY_QUIET_MS,
-  LEGACY_RESEND_MS,
-  LEGACY_RESENDS,
-  LIST_QUIET_MS,
-  PART_BYTES,
-  UNPROVEN_REPLY_BYTES,
-} from "./limits.ts";
+import { FULL_LIST_MS, LIST_QUIET_MS, PART_BYTES, UNPROVEN_REPLY_BYTES } from "./limits.ts";
 import { isProven, machineOf, type PeerRecord } from "./membership.ts";
 import { type Ext, fileFields, type FileRecord, type GossipReply, replyText } from "./message.ts";
+import { OldLists } from "./oldlists.ts";
 import { type PeerState, placeOf } from "./state.ts";
 import { asciiJson, avoidBraceAtReadEdge } from "./text.ts";
 
 /** A list on its way to one peer. */
 interface Outbox {
-  readonly parts: (readonly string[])[];
+  readonly parts: readonly (readonly string[])[];
   readonly round: string;
   readonly revision: number;
   /** The start of the peer that it was begun for; another one begins anew. */
   readonly boot: string | undefined;
   next: number;
-  /** When the last piece was sent. */
-  lastMs: number;
-  /** Pieces that did not get there and were sent again. */
-  resends: number;
-  /** It names some files and leaves open what else is held. */
-  readonly isPartial: boolean;
-}
-
-/** What a machine with peers without extensions was told of, and may still ask for. */
-interface Offer {
-  left: number;
-  sinceMs: number;
-  /** When it asked for something last. */
-  askedMs: number;
 }
 
 /** Our own list in pieces, made once for all who get it. */
@@ -89,11 +63,9 @@ export class Lists {
   readonly #told = new Map<string, Told>();
   readonly #heard = new Map<string, Heard>();
   readonly #entryText = new WeakMap<FileRecord, string>();
-  readonly #offers = new Map<string, Offer>();
-  /** Peers that are to get the whole list once what is on its way to them is told. */
-  readonly #again = new Set<string>();
   #emptyReply: { readonly text: string; readonly bytes: Uint8Array<ArrayBuffer> } | undefined;
-  readonly #cuts = new Map<string, Cut>();
+  readonly #cuts = new Map<boolean, Cut>();
+  readonly #old: OldLists;
   readonly #replies: KeyedWindows;
   readonly #bytes: KeyedWindows;
 
@@ -101,6 +73,11 @@ export class Lists {
     const { limits } = state.config;
     this.#replies = new KeyedWindows(limits.repliesPerMinute);
     this.#bytes = new KeyedWindows(limits.replyBytesPerMinute);
+    this.#old = new OldLists(state, {
+      sizeOf: (file) => this.#text(file).length,
+      send: (record, files, isReply) =>
+        this.#sendPart(record, files.map((file) => this.#text(file)), undefined, !isReply),
+    });
   }
 
   /** What is remembered, against its bounds: one of each kind per tracked peer. */
@@ -109,13 +86,12 @@ export class Lists {
     return [
       { name: "lists going out", size: () => this.#outboxes.size, max: () => max },
       { name: "lists coming in", size: () => this.#inboxes.size, max: () => max },
-      { name: "lists to be told again", size: () => this.#again.size, max: () => max },
-      { name: "machines offered files", size: () => this.#offers.size, max: () => max },
       { name: "lists told", size: () => this.#told.size, max: () => max },
       { name: "lists heard", size: () => this.#heard.size, max: () => max },
-      { name: "kinds of lists", size: () => this.#cuts.size, max: () => 4 },
+      { name: "kinds of lists", size: () => this.#cuts.size, max: () => 2 },
       { name: "reply budgets", size: () => this.#replies.size, max: () => this.#replies.maxKeys },
       { name: "byte budgets", size: () => this.#bytes.size, max: () => this.#bytes.maxKeys },
+      ...this.#old.sizes,
     ];
   }
 
@@ -126,9 +102,13 @@ export class Lists {
       state.refuse(record.peerId, "reply-budget", "Not answered: it asks more often than it may");
       return;
     }
+    if (!record.extended) {
+      // It has no other sign of life of us, so it gets an empty list where a full one has to wait.
+      if (!this.#old.reply(record)) this.#sendPart(record, [], { rev: [0, 0] });
+      return;
+    }
     const outbox = this.#outboxes.get(record.peerId);
-    const isUnderWay = outbox && !outbox.isPartial && outbox.next < outbox.parts.length;
-    if (!isUnderWay || outbox.boot !== record.boot) {
+    if (!outbox || outbox.boot !== record.boot) {
       const told = this.#told.get(record.peerId);
       const fresh = told !== undefined && told.boot === record.boot && !wantsAll &&
         state.nowMs - told.wholeAtMs < FULL_LIST_MS;
@@ -139,52 +119,30 @@ export class Lists {
       }
       this.#begin(record);
     }
-    const before = this.#outboxes.get(record.peerId)?.next;
     this.#continue(record, true);
-    // A peer without extensions has no other sign of life, so it gets an empty piece where a full one has to wait.
-    const after = this.#outboxes.get(record.peerId)?.next;
-    if (!record.extended && after !== undefined && after === before) {
-      this.#sendPart(record, [], { rev: [0, 0] });
-    }
   }
 
   /** A peer asked for a file. */
   asked(ip: string): void {
-    const offer = this.#offers.get(ip);
-    if (!offer) return;
-    offer.left = Math.max(0, offer.left - 1);
-    offer.askedMs = this.state.nowMs;
+    this.#old.asked(ip);
   }
 
   /** Goes on with lists that had to wait for room in the budget, or for their reader. */
   tick(): void {
-    for (const [ip, { sinceMs, askedMs }] of this.#offers) {
-      const idleMs = this.state.nowMs - Math.max(sinceMs, askedMs);
-      if (idleMs >= 2 * LEGACY_ASK_MS) this.#offers.delete(ip);
-    }
     for (const peerId of this.#outboxes.keys()) {
       const record = this.state.membership.get(peerId);
       if (!record) this.forget(peerId);
       else if (isProven(record)) this.#continue(record, false);
     }
+    this.#old.tick();
   }
 
-  /**
-   * A piece did not reach the peer. One with extensions asks again for what it lacks; to one without, the last piece goes
-   * once more, a few times.
-   */
+  /** A piece did not reach the peer. One with extensions asks again for what it lacks; one without is told again. */
   notDelivered(peerId: string): void {
     this.#told.delete(peerId);
+    this.#outboxes.delete(peerId);
     const record = this.state.membership.get(peerId);
-    const outbox = this.#outboxes.get(peerId);
-    if (!record || record.extended) {
-      this.#outboxes.delete(peerId);
-      return;
-    }
-    if (!outbox || outbox.next === 0 || outbox.resends >= LEGACY_RESENDS) return;
-    outbox.resends++;
-    outbox.next--;
-    outbox.lastMs = this.state.nowMs + LEGACY_RESEND_MS - LEGACY_PIECE_MS;
+    if (record && !record.extended) this.#old.notDelivered(record);
   }
 
   /** A few of our files. */
@@ -200,7 +158,7 @@ export class Lists {
   /** The peer is gone, or starts anew. */
   forget(peerId: string): void {
     this.#outboxes.delete(peerId);
-    this.#again.delete(peerId);
+    this.#old.forget(peerId);
     this.#inboxes.delete(peerId);
     this.#told.delete(peerId);
     this.#heard.delete(peerId);
@@ -255,7 +213,7 @@ export class Lists {
   piecesOf(files: readonly FileRecord[]): Uint8Array<ArrayBuffer>[] {
     const { self, ext } = this.state;
     const entries = files.map((file) => this.#text(file));
-    return cut(entries, PART_BYTES - HEAD_BYTES, Infinity).map((piece) => {
+    return cut(entries, PART_BYTES - HEAD_BYTES).map((piece) => {
       const text = replyText({ type: "GOSSIP_REPLY", ...self, ext }, piece);
       return new TextEncoder().encode(avoidBraceAtReadEdge(text));
     });
@@ -263,24 +221,7 @@ export class Lists {
 
   /** Tells a peer without extensions of these files, at the pace at which it fetches. */
   tellOf(record: PeerRecord, files: readonly FileRecord[]): void {
-    const entries = files.map((file) => this.#text(file));
-    const parts = cut(entries, LEGACY_PART_BYTES - HEAD_BYTES, LEGACY_PIECE_FILES);
-    const outbox = this.#outboxes.get(record.peerId);
-    if (outbox?.isPartial) outbox.parts.push(...parts);
-    else if (outbox) this.#again.add(record.peerId); // a whole list of a moment ago is on its way
-    else {
-      this.#outboxes.set(record.peerId, {
-        parts,
-        revision: this.state.catalogue.revision,
-        round: "",
-        boot: record.boot,
-        next: 0,
-        lastMs: -Infinity,
-        resends: 0,
-        isPartial: true,
-      });
-    }
-    this.#continue(record, true);
+    this.#old.tellOf(record, files);
   }
 
   /**
@@ -363,36 +304,27 @@ export class Lists {
 
   #begin(record: PeerRecord): void {
     const { state } = this;
-    const { parts, revision } = this.#cut(record.extended, isProven(record));
-    this.#again.delete(record.peerId);
+    const { parts, revision } = this.#cut(isProven(record));
     this.#outboxes.set(record.peerId, {
-      parts: [...parts],
+      parts,
       revision,
       round: state.freshId().slice(-12),
       boot: record.boot,
       next: 0,
-      lastMs: -Infinity,
-      resends: 0,
-      isPartial: false,
     });
   }
 
-  /** Our list in pieces for one kind of peer; the same until the list changes. */
-  #cut(extended: boolean, proven: boolean): Cut {
+  /** Our list in pieces for peers that proved their address, or did not; the same until the list changes. */
+  #cut(proven: boolean): Cut {
     const { catalogue } = this.state;
-    const kind = `${extended} ${proven}`;
-    const known = this.#cuts.get(kind);
+    const known = this.#cuts.get(proven);
     if (known?.revision === catalogue.revision) return known;
     const entries: string[] = [];
     for (const { file } of catalogue.held()) entries.push(this.#text(file));
-    const parts = cut(
-      entries,
-      (extended ? PART_BYTES : LEGACY_PART_BYTES) - HEAD_BYTES,
-      extended ? Infinity : LEGACY_PIECE_FILES,
-      proven ? undefined : UNPROVEN_REPLY_BYTES - HEAD_BYTES,
-    );
+    const firstBytes = proven ? undefined : UNPROVEN_REPLY_BYTES - HEAD_BYTES;
+    const parts = cut(entries, PART_BYTES - HEAD_BYTES, firstBytes);
     const made = { revision: catalogue.revision, parts };
-    this.#cuts.set(kind, made);
+    this.#cuts.set(proven, made);
     return made;
   }
 
@@ -400,60 +332,18 @@ export class Lists {
   #continue(record: PeerRecord, asked: boolean): void {
     const { state } = this;
     const outbox = this.#outboxes.get(record.peerId)!;
-    const { parts, round, revision, isPartial } = outbox;
+    const { parts, round, revision } = outbox;
     while (outbox.next < parts.length) {
-      if (!record.extended && !this.#isReady(record, outbox)) return;
       const k = outbox.next + 1;
-      const entries = parts[outbox.next]!;
       const place = { part: [k, parts.length, round], rev: [0, revision] } as const;
-      if (!this.#sendPart(record, entries, isPartial ? undefined : place, isPartial)) return;
+      if (!this.#sendPart(record, parts[outbox.next]!, place)) return;
       outbox.next = k;
-      outbox.lastMs = state.nowMs;
-      if (!record.extended) this.#offer(record, entries.length);
       if (!isProven(record) && asked) break;
     }
     if (outbox.next < parts.length) return;
-    // The last piece may still fail, and is sent again then.
-    if (!record.extended && state.nowMs - outbox.lastMs < LEGACY_PIECE_MS) return;
     this.#outboxes.delete(record.peerId);
-    if (this.#again.has(record.peerId)) {
-      this.#begin(record);
-      return;
-    }
-    if (record.boot === undefined || isPartial) return;
-    this.#told.set(record.peerId, {
-      boot: record.boot,
-      revision: outbox.revision,
-      wholeAtMs: state.nowMs,
-    });
-  }
-
-  /**
-   * Whether a peer without extensions may have the next piece. One kind opens a connection for each file that a piece
-   * tells of, and never asks again for what it could not have: so it first fetches what it knows of, or has had the time
-   * to, and all of that kind together never know of more than may wait to be served.
-   */
-  #isReady(record: PeerRecord, outbox: Outbox): boolean {
-    const { nowMs, serving } = this.state;
-    if (nowMs - outbox.lastMs < LEGACY_PIECE_MS) return false;
-    let open = 0;
-    for (const count of serving.values()) open += count;
-    for (const { left } of this.#offers.values()) open += left;
-    if (open >= LEGACY_OFFERED) return false;
-    const offer = this.#offers.get(machineOf(record));
-    if (!offer || offer.left === 0) return true;
-    const hasAsked = offer.askedMs >= offer.sinceMs;
-    const idleMs = nowMs - Math.max(offer.sinceMs, offer.askedMs);
-    if (idleMs < (hasAsked ? LEGACY_QUIET_MS : LEGACY_ASK_MS)) return false;
-    offer.left = 0; // it has what it wants of the last piece, or fetches nothing
-    return true;
-  }
-
-  #offer(record: PeerRecord, files: number): void {
-    const { nowMs } = this.state;
-    const machine = machineOf(record);
-    const left = (this.#offers.get(machine)?.left ?? 0) + files;
-    this.#offers.set(machine, { left, sinceMs: nowMs, askedMs: -Infinity });
+    if (record.boot === undefined) return;
+    this.#told.set(record.peerId, { boot: record.boot, revision, wholeAtMs: state.nowMs });
   }
 
   #sendPart(
@@ -494,11 +384,10 @@ export class Lists {
   }
 }
 
-/** Entries of a list in pieces of bounded size and number; the first piece may have a bound of its own. At least one. */
+/** Entries of a list in pieces of bounded size; the first piece may have a bound of its own. At least one. */
 function cut(
   entries: readonly string[],
   maxBytes: number,
-  maxEntries: number,
   firstBytes = maxBytes,
 ): string[][] {
   const parts: string[][] = [[]];
@@ -507,8 +396,7 @@ function cut(
     const last = parts.at(-1)!;
     const space = parts.length === 1 ? firstBytes : maxBytes;
     // One byte for the comma and one for a space before a brace at the edge of a read.
-    const isFull = bytes + text.length + 1 > space || last.length >= maxEntries;
-    if (isFull && last.length > 0) {
+    if (bytes + text.length + 1 > space && last.length > 0) {
       parts.push([text]);
       bytes = text.length + 2;
     } else {

@@ -68,7 +68,12 @@ export class Sharing {
   /** Files that the store is about to keep. */
   readonly #keeping = new Map<
     string,
-    { readonly file: FileRecord; readonly pushedBytes: number }
+    {
+      readonly file: FileRecord;
+      readonly pushedBytes: number;
+      /** A download brought the same meanwhile. */
+      alsoFetched?: boolean;
+    }
   >();
   /** Files that were restored right after their deletion, and when to tell of them again. */
   readonly #toldAgain = new Map<string, number>();
@@ -209,7 +214,10 @@ export class Sharing {
     const { state } = this;
     const { fileId } = held.file;
     if (this.#keeping.has(fileId) || state.catalogue.get(fileId)?.held) {
-      state.emit({ kind: "drop", receipt }); // it came another way meanwhile
+      // It came another way meanwhile.
+      const keeping = this.#keeping.get(fileId);
+      if (keeping && source !== undefined) keeping.alsoFetched = true;
+      state.emit({ kind: "drop", receipt });
       return;
     }
     const isMeant = this.#isMeant(arrived);
@@ -246,8 +254,10 @@ export class Sharing {
 
   /** The store could not keep it: another source would not help. */
   onKeepFailed({ fileId, fileName, source, text }: KeepFailed): void {
+    const keeping = this.#keeping.get(fileId);
     this.#keeping.delete(fileId);
-    if (source !== undefined) this.downloads.notKept(fileId, text);
+    // The attempt of a download that brought it, or brought it as well, is over.
+    if (source !== undefined || keeping?.alsoFetched) this.downloads.notKept(fileId, text);
     // Nobody waits for what was pushed, but the person here should know.
     if (source === undefined) this.state.tell({ name: "keep-failed", fileId, fileName, text });
   }

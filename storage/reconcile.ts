@@ -492,7 +492,12 @@ export class Reconciler {
     // What was here before stays; an id of another name with this content was removed with that name.
     const own = new Set(shelf.idsAt(name));
     const isStill = found.some((each) => own.has(each.file.fileId));
-    return { found: isStill ? found.filter((each) => !each.isRenamed) : found, isCopy };
+    if (isStill) return { found: found.filter((each) => !each.isRenamed), isCopy };
+    // Of several names whose content this was, the one of this inode was renamed; the others are edited, or removed.
+    const wasIt = ({ file }: FoundFile) =>
+      look.inode !== undefined && shelf.get(file.fileId)?.placement.inode === look.inode;
+    if (!found.some((each) => each.isRenamed && wasIt(each))) return { found, isCopy };
+    return { found: found.filter((each) => !each.isRenamed || wasIt(each)), isCopy };
   }
 
   #publish(

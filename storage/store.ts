@@ -58,12 +58,18 @@ export interface SetAside {
   readonly keptAt: string;
 }
 
+/** A file that was found changed, again and again, for so long never stands still: it is not offered any more. */
+const CHANGED_MS = 120_000;
+const MAX_CHANGED = 1_000;
+
 export class Store {
   readonly layout: Layout;
   readonly shelf: Shelf;
   readonly snapshots: Snapshots;
   readonly removals: Removals;
   readonly #reconciler: Reconciler;
+  /** Files that were asked for and found changed: since when, and when last. */
+  readonly #changed = new Map<string, { readonly sinceMs: number; readonly lastMs: number }>();
   readonly #unclaimed: Set<string>;
   #savedUnclaimed: string;
   #serial = 0;
@@ -257,14 +263,27 @@ export class Store {
 
   /**
    * A file could not be opened, or looks different from when it was hashed. "changed": something is there that can be
-   * read, and the next scan says what. "gone": it is not held any more, unless a scan finds it again.
+   * read, and the next scan says what, unless that has been so for minutes. "gone": it is not held any more, unless a scan
+   * finds it again.
    */
   release(fileId: string): "changed" | "gone" {
     const shelved = this.shelf.get(fileId);
     if (!shelved) return "gone";
-    if (isPlainAndReadable(`${this.layout.dir}/${shelved.placement.diskName}`)) return "changed";
+    const nowMs = this.options.now();
+    const { sinceMs, lastMs } = this.#changed.get(fileId) ?? { sinceMs: nowMs, lastMs: nowMs };
+    const isOld = nowMs - sinceMs >= CHANGED_MS && nowMs - lastMs < CHANGED_MS;
+    if (!isOld && isPlainAndReadable(`${this.layout.dir}/${shelved.placement.diskName}`)) {
+      const isNew = nowMs - lastMs >= CHANGED_MS;
+      this.#changed.delete(fileId);
+      this.#changed.set(fileId, { sinceMs: isNew ? nowMs : sinceMs, lastMs: nowMs });
+      if (this.#changed.size > MAX_CHANGED) {
+        this.#changed.delete(this.#changed.keys().next().value!);
+      }
+      return "changed";
+    }
+    this.#changed.delete(fileId);
     if (shelved.file.owner !== this.options.owner) this.#unclaimed.add(shelved.placement.diskName);
-    this.shelf.remove([fileId], Math.trunc(this.options.now() / 1000));
+    this.shelf.remove([fileId], Math.trunc(nowMs / 1000));
     return "gone";
   }
 

@@ -65,6 +65,7 @@ browserTest(
         await page.locator("#sheet[open]").waitFor();
         deepStrictEqual(await found(page), [], `${where} details`);
         await page.getByRole("button", { name: "Close" }).click();
+        await page.locator("#sheet[open]").waitFor({ state: "detached" });
         await page.keyboard.press("?");
         await page.locator("#help[open]").waitFor();
         deepStrictEqual(await found(page), [], `${where} help`);

@@ -61,8 +61,10 @@ Deno.test(
     match(complete, new RegExp(`\\b${count}\\b.*\\b0 failed`));
     strictEqual((await peer.files()).filter(({ has_copy }) => has_copy).length, Number(count));
     strictEqual(
-      peer.lines.filter((line) => /^Successfully downloaded file from dummy-\d+$/.test(line))
-        .length,
+      // The dummy offers copies of what nobody else has, so that some may be faster that way.
+      peer.lines.filter((line) =>
+        /^Successfully downloaded file from dummy-\d+$| is here: pushed$/.test(line)
+      ).length,
       Number(count),
     );
   },

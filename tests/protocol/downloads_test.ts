@@ -141,6 +141,30 @@ Deno.test("a source that hangs holds up what only it has, and nothing else", () 
   strictEqual(from("slow").length, MAX_DOWNLOADS_PER_SOURCE);
 });
 
+Deno.test("a bootstrap that hangs is not given all that runs", () => {
+  const [boot, hawk, third] = [newPeer("boot", 1), newPeer("hawk", 2), newPeer("third", 3)];
+  const machine = new Machine({ bootstraps: [{ host: "10.0.0.1", port: 6000 }] });
+  machine.start();
+  for (const peer of [boot, hawk]) machine.reply(peer, files(10), [1, 1, "r"]);
+  machine.reply(third, [fileOfNumber(50)], [1, 1, "r"]);
+  const effects = files(10).flatMap((_, i) => want(machine, i + 1));
+  deepStrictEqual(sources(effects), ["boot", "boot", "boot", "hawk"]);
+});
+
+Deno.test("a download whose content gives way to a push is tried again when the push cannot be kept", () => {
+  const machine = new Machine();
+  machine.reply(newPeer("eagle", 1), files(9), [1, 1, "r"]);
+  for (const n of [1, 2, 3]) {
+    want(machine, n);
+    machine.arrive(fileOfNumber(n), { ip: "10.0.0.7" });
+    machine.arrive(fileOfNumber(n), { source: "eagle" });
+    machine.do({ kind: "keep-failed", fileId: idOf(n), fileName: "", text: "The disk is full" });
+  }
+  deepStrictEqual(sources(want(machine, 5)), ["eagle"]);
+  strictEqual(machine.peer.pendingDownloads, 1);
+  strictEqual(machine.peer.wishedDownloads, 3);
+});
+
 Deno.test("what nobody holds, or nobody knows, fails at once and in words", () => {
   const machine = network(1, 1);
   machine.announce(oldPeer("nobody", 9), fileOfNumber(5));

@@ -372,6 +372,45 @@ Deno.test("nothing is encoded or sent where nobody is", () => {
   deepStrictEqual(only(effects, "send"), []);
 });
 
+Deno.test("deletions that wait for a peer are told when it is back after a while", () => {
+  const machine = new Machine({ peerTimeoutMs: 20_000, gossipIntervalMs: 5_000 });
+  machine.start();
+  const [eagle, stays] = [newPeer("eagle", 1), newPeer("stays", 2)];
+  const own = Array.from({ length: 100 }, (_, i) => fileOfNumber(i + 1, { owner: "me" }));
+  machine.hold(own);
+  machine.meet(eagle, stays);
+  const told = new Set<string>();
+  const run = (first: readonly Effect[]) => {
+    for (let effects = first; effects.length > 0;) {
+      for (const { peerId, message } of sent(effects, "DELETE")) {
+        if (peerId === "eagle") told.add(message.fileId);
+      }
+      effects = only(effects, "send").flatMap(({ to, peerId, ticket }) =>
+        machine.do({
+          kind: "sent",
+          to,
+          ip: to.host,
+          ...(peerId ? { peerId } : {}),
+          ...(ticket ? { ticket } : {}),
+        })
+      );
+    }
+  };
+  for (const { fileId } of own) run(machine.do({ kind: "delete", fileId }));
+  ok(told.size < 100, "more than a peer obeys in a minute would be lost");
+  const pass = (ms: number, ...there: Who[]) => {
+    for (let t = 0; t < ms; t += 5_000) {
+      machine.wait(5_000, 500, run);
+      for (const peer of there) run(machine.gossip(peer));
+    }
+  };
+  pass(30_000, stays);
+  strictEqual(machine.membership.get("eagle"), undefined);
+  pass(180_000, stays, eagle);
+  strictEqual(told.size, 100);
+  deepStrictEqual(machine.peer.deletionProgress(idOf(100)), { reached: 2, left: 0 });
+});
+
 Deno.test("a peer that asks for everything at once never hears of more than it can be served", () => {
   const machine = new Machine();
   const old = oldPeer("old", 1);

@@ -322,6 +322,35 @@ Deno.test("a copy of a file of ours is one of ours, also when the original was r
   });
 });
 
+Deno.test("of two files with one content, the renamed one keeps its id and the edited one loses its own", async () => {
+  await withWorld(async (world) => {
+    await world.drop("a.txt", "words", WRITTEN);
+    await world.drop("b.txt", "words", WRITTEN);
+    const { published } = await world.settle();
+    const idOf = (name: string) => published.find(({ file }) => file.name === name)!.file.fileId;
+    await Deno.rename(`${world.dir}/b.txt`, `${world.dir}/d.txt`);
+    await world.drop("a.txt", "other words", WRITTEN + 100);
+    const looks = [await world.settle(), await world.settle(), await world.settle()];
+    assert.deepEqual(world.store.shelf.idsAt("d.txt"), [idOf("b.txt")]);
+    assert.deepEqual(looks.flatMap(({ lost }) => lost), [idOf("a.txt")]);
+    assert.deepEqual(looks.flatMap(({ edited }) => [...edited]), [idOf("a.txt")]);
+  });
+});
+
+Deno.test("a file that is never the same for minutes is not offered any more", async () => {
+  await withWorld(async (world) => {
+    await world.drop("log.txt", "one line", WRITTEN);
+    const [fileId] = idsOf((await world.settle()).published);
+    const answers = new Set<string>();
+    for (let second = 0; second < 200 && !answers.has("gone"); second++) {
+      await world.drop("log.txt", `${second} lines`);
+      world.clockMs += 1_000;
+      answers.add(world.store.release(fileId!));
+    }
+    assert.deepEqual([...answers], ["changed", "gone"]);
+  });
+});
+
 Deno.test("a removed hard link is lost, and the other name keeps its own id alone", async () => {
   await withWorld(async (world) => {
     await world.drop("one.bin", "content", WRITTEN);

@@ -42,8 +42,11 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
       bytes[random.below(bytes.length)]! ^= 1 << random.below(8);
       return bytes;
     }),
-  older: (path) => Deno.copyFile(`${path}.older`, path).catch(() => {}), // none was kept yet
+  older: (path) => Deno.copyFile(olderOf(path), path).catch(() => {}), // none was kept yet
 };
+
+/** Where an older one is kept: outside of the folder, in which it would be a file of a person. */
+const olderOf = (path: string) => path.replace(/\/(?:\.p2p-peer\/)?([^/]+)$/, "-$1.older");
 
 /** One of the two is damaged, never both: one of them is what the other is made anew from. */
 async function damage({ dir, random }: World): Promise<string> {
@@ -52,7 +55,7 @@ async function damage({ dir, random }: World): Promise<string> {
   const how = random.pick(Object.keys(DAMAGES));
   await DAMAGES[how]!(path, random);
   for (const each of paths) {
-    if (random.chance(0.3)) await Deno.copyFile(each, `${each}.older`).catch(() => {}); // as above
+    if (random.chance(0.3)) await Deno.copyFile(each, olderOf(each)).catch(() => {}); // as above
   }
   return `${path.slice(dir.length + 1)} ${how}`;
 }

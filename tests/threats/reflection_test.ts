@@ -108,7 +108,11 @@ Deno.test(
     for (let i = 0; i < 5; i++) {
       await bring(
         program,
-        gossipOf({ host: greedy.host, port: greedy.port }, "greedy"),
+        // With extensions: others are told of files at the pace at which they fetch them.
+        {
+          ...gossipOf({ host: greedy.host, port: greedy.port }, "greedy"),
+          ext: { v: 1, boot: "b" },
+        },
         greedy.host,
       );
     }
