@@ -8,24 +8,17 @@ import type { Limits } from "./protocol/limits.ts";
 import type { FileRecord } from "./protocol/message.ts";
 import type { NodeEvent } from "./protocol/effects.ts";
 import type { Transfer } from "./moving.ts";
+import { type FolderWatcher, Looking } from "./looking.ts";
 import { Node } from "./node.ts";
 import { Requests } from "./requests.ts";
 import type { MetadataEntry } from "./storage/metadata.ts";
 import type { Changes, Knowledge } from "./storage/reconcile.ts";
 import type { HeldContent } from "./storage/shelf.ts";
 import { type SetAside, Store } from "./storage/store.ts";
+import { Timers } from "./timers.ts";
 
-/**
- * The folder is looked through this often, or less where that takes long: with the time that a file must
- * stand still, a new one is shared within 2 s also where the system does not tell of changes.
- */
-const SCAN_MS = 1_500;
-/** Work that repeats gets at most a twentieth of the time. */
+/** Saving gets at most a twentieth of the time. */
 const SHARE_OF_TIME = 20;
-/** A change that the system tells of is looked at after this long, so that a burst of them is one look. */
-const GATHER_MS = 100;
-/** Minimum interval between looks at the folder that files being written ask for, in milliseconds. */
-const AGAIN_MS = 100;
 /** How long a stop may take in all, and how much of that transfers may use to finish, in milliseconds. */
 const STOP_MS = 4_500;
 const STOP_NODE_MS = 2_500;
@@ -69,28 +62,17 @@ export interface ServiceOptions {
   readonly onMoved?: (transfer: Transfer) => void;
 }
 
-/** What is needed of `Deno.watchFs`. It may hang, so nothing waits for it. */
-export type FolderWatcher =
-  & AsyncIterable<Pick<Deno.FsEvent, "kind" | "paths" | "flag">>
-  & { close?(): void };
-
-const watchFolder = (dir: string): FolderWatcher => Deno.watchFs(dir, { recursive: false });
-
 export class Service {
   /** Files that changed right before the start: taken when they stand still. */
   settling = 0;
   /** What people ask. */
   readonly requests: Requests;
-  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
-  #watcher: FolderWatcher | undefined;
-  #scanTimer: ReturnType<typeof setTimeout> | undefined;
-  #isScanning = false;
-  /** Something changed in the folder while it was looked at. */
-  #changedMeanwhile = false;
+  readonly #timers = new Timers();
+  readonly #looking: Looking;
   /** Upkeep under way, which a stop waits for. */
   readonly #underWay = new Set<Promise<unknown>>();
   #leastSpare: readonly number[] = [Infinity, Infinity]; // on the disk, of the quota
-  #saveTimer: ReturnType<typeof setTimeout> | undefined;
+  #saveTimer: ReturnType<Timers["after"]>;
   #saving: Promise<void> | undefined;
   #dirty = false;
   #lastSaveMs = 0;
@@ -103,6 +85,12 @@ export class Service {
     readonly node: Node,
   ) {
     this.requests = new Requests(options.peerId, store, node);
+    this.#looking = new Looking({
+      dir: store.layout.dir,
+      timers: this.#timers,
+      look: () => this.#keepUp(this.#look()),
+      watchFolder: options.watchFolder,
+    });
   }
 
   /**
@@ -147,13 +135,12 @@ export class Service {
   /** Joins the network and begins the upkeep. */
   join(): void {
     this.node.start();
-    this.store.onHashed = () => this.#lookSoon();
-    this.#watch();
+    this.store.onHashed = () => this.#looking.soon();
+    this.#looking.start();
     this.#repeat(SYNC_MS, () => this.store.sync());
     this.#repeat(TIDY_MS, () => this.store.tidy());
     this.#repeat(SPACE_MS, () => Promise.resolve(this.#noticeSpace()));
     this.#repeat(PEERS_MS, () => this.#savePeers());
-    this.#scanLater(SCAN_MS);
     this.save();
   }
 
@@ -164,7 +151,7 @@ export class Service {
   async stop(): Promise<boolean> {
     if (this.#stopped) return true;
     this.#stopped = true;
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
     this.store.stopReading();
     const untilMs = performance.now() + STOP_MS;
     await within(STOP_NODE_MS, this.node.stop());
@@ -184,7 +171,7 @@ export class Service {
 
   /** Closes the folder's watcher, which may never return: for who goes on living after `stop`. */
   release(): void {
-    this.#watcher?.close?.();
+    this.#looking.release();
   }
 
   async #saveLast(): Promise<void> {
@@ -205,12 +192,12 @@ export class Service {
     this.#dirty = true;
     if (this.#saveTimer !== undefined || this.#saving || this.#stopped) return;
     const waitMs = Math.max(SNAPSHOT_MS, SHARE_OF_TIME * this.#lastSaveMs);
-    this.#saveTimer = this.#after(waitMs, () => {
+    this.#saveTimer = this.#timers.after(waitMs, () => {
       this.#saveTimer = undefined;
       this.#saving = this.#snapshot()
         .catch((error) => {
           this.#trouble(error);
-          this.#after(RETRY_SAVE_MS, () => this.save()); // what was not saved is not forgotten
+          this.#timers.after(RETRY_SAVE_MS, () => this.save()); // what was not saved is not forgotten
         })
         .then(() => {
           this.#saving = undefined;
@@ -225,15 +212,15 @@ export class Service {
     const { store, node } = this;
     const { catalogue } = node.peer.state;
     const nowMs = performance.now();
+    const toMonotonic = (unixSeconds: number) =>
+      nowMs - Math.max(0, Date.now() - unixSeconds * 1000);
     for (const [fileId, seconds] of await store.snapshots.loadDeleted()) {
-      catalogue.tombstones.add(fileId, nowMs - Math.max(0, Date.now() - seconds * 1000));
+      catalogue.tombstones.add(fileId, toMonotonic(seconds));
     }
     for (const [fileId, { why, unixSeconds }] of store.loaded.removed) {
       if (why === "unwanted") catalogue.unwanted.add(fileId);
-      else catalogue.tombstones.add(fileId, nowMs - Math.max(0, Date.now() - unixSeconds * 1000));
+      else catalogue.tombstones.add(fileId, toMonotonic(unixSeconds));
     }
-    const toMonotonic = (unixSeconds: number) =>
-      nowMs - Math.max(0, Date.now() - unixSeconds * 1000);
     for (const entry of store.loaded.entries) {
       const { file, holderlessSince, unwanted, peers, knownSince } = entry;
       catalogue.learn(file, nowMs);
@@ -276,28 +263,15 @@ export class Service {
     };
   }
 
-  async #scan(): Promise<void> {
-    this.#isScanning = true;
-    this.#changedMeanwhile = false;
-    let againMs: number | undefined;
-    let lookedMs = 0;
+  async #look(): Promise<{ lookedMs: number; againMs: number | undefined }> {
     try {
       const changes = await this.store.scan(this.#knowledge());
-      if (this.#stopped) return;
-      ({ againMs, lookedMs = 0 } = changes);
-      this.#tellChanges(changes);
+      if (!this.#stopped) this.#tellChanges(changes);
+      return { lookedMs: changes.lookedMs ?? 0, againMs: changes.againMs };
     } catch (error) {
       this.#trouble(error);
-    } finally {
-      this.#isScanning = false;
+      return { lookedMs: 0, againMs: undefined };
     }
-    if (this.#changedMeanwhile) return this.#lookSoon();
-    // Paced by what looking costs: hashing is done once per file.
-    const restMs = SHARE_OF_TIME * lookedMs;
-    const pauseMs = Math.max(SCAN_MS, restMs);
-    this.#scanLater(
-      againMs === undefined ? pauseMs : Math.min(pauseMs, Math.max(AGAIN_MS, restMs, againMs)),
-    );
   }
 
   #tellChanges(changes: Awaited<ReturnType<Store["scan"]>>): void {
@@ -340,42 +314,11 @@ export class Service {
     }
   }
 
-  #scanLater(delayMs: number): void {
-    if (this.#stopped) return;
-    if (this.#scanTimer !== undefined) this.#cancel(this.#scanTimer);
-    this.#scanTimer = this.#after(delayMs, () => {
-      this.#scanTimer = undefined;
-      this.#keepUp(this.#scan());
-    });
-  }
-
-  /** Something changed in the folder: it is looked at at once, or right after the look that is under way. */
-  #lookSoon(): void {
-    if (this.#isScanning) this.#changedMeanwhile = true;
-    else this.#scanLater(GATHER_MS);
-  }
-
-  /** The system tells of changes at once, but not on every file system: the scan stays. */
-  async #watch(): Promise<void> {
-    try {
-      this.#watcher = (this.options.watchFolder ?? watchFolder)(this.store.layout.dir);
-      for await (const { kind, paths, flag } of this.#watcher) {
-        if (this.#stopped) return;
-        if (kind === "access") continue;
-        // After a burst some events are missing, and none of those that came may be of interest.
-        const isOurs = (path: string) => /\/(\.p2p-peer|metadata\.json)[^/]*$/.test(path);
-        if (flag !== "rescan" && paths.every(isOurs)) continue;
-        this.#lookSoon();
-      }
-    } catch {
-      // No watching on this system: the scan finds everything, a little later.
-    }
-  }
-
   /** Upkeep that a stop waits for. */
-  #keepUp(work: Promise<unknown>): void {
+  #keepUp<T>(work: Promise<T>): Promise<T> {
     this.#underWay.add(work);
-    work.finally(() => this.#underWay.delete(work));
+    work.finally(() => this.#underWay.delete(work)).catch(() => {}); // who began it hears of it
+    return work;
   }
 
   /** Space or quota grew: what failed for want of it is tried again, for nobody knows how much each file needs. */
@@ -466,30 +409,7 @@ export class Service {
   }
 
   #repeat(everyMs: number, act: () => Promise<void>): void {
-    this.#after(everyMs, async () => {
-      const work = act();
-      this.#keepUp(work.catch(() => {})); // told below
-      try {
-        await work;
-      } catch (error) {
-        this.#trouble(error);
-      }
-      if (!this.#stopped) this.#repeat(everyMs, act);
-    });
-  }
-
-  #after(delayMs: number, act: () => void): ReturnType<typeof setTimeout> {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      act();
-    }, delayMs);
-    this.#timers.add(timer);
-    return timer;
-  }
-
-  #cancel(timer: ReturnType<typeof setTimeout>): void {
-    clearTimeout(timer);
-    this.#timers.delete(timer);
+    this.#timers.repeat(everyMs, () => this.#keepUp(act()).catch((error) => this.#trouble(error)));
   }
 
   /** What keeps failing is told once, not at each scan. */
@@ -498,7 +418,7 @@ export class Service {
     if (this.#troubles.has(text) || this.#troubles.size > 1_000) return;
     this.#troubles.add(text);
     this.options.onEvent({ name: "trouble", text });
-    if (!this.#stopped) this.#after(60_000, () => this.#troubles.delete(text));
+    this.#timers.after(60_000, () => this.#troubles.delete(text));
   }
 }
 

@@ -3,7 +3,7 @@
 // again for what was refused. So such a peer is told of the next piece when it has asked for the last one, or had the time
 // to; and all such peers together hear of more than may wait to be served only slowly, but each of them does hear.
 // Always holds: a piece names what is held when it is sent, under its name of then, in at most `LEGACY_PIECE_FILES` files
-// and `LEGACY_PART_BYTES`; files that are told in between whole lists are at most `LEGACY_EXTRA` per peer.
+// and `LEGACY_PART_BYTES`; besides whole lists, a peer is told of at most `LEGACY_EXTRA` files.
 
 import type { Bounded } from "./expiring.ts";
 import {
@@ -72,7 +72,11 @@ export class OldLists {
       [...this.#outboxes.values()].reduce((sum, each) => sum + each.extra.size, 0);
     return [
       { name: "lists to old peers", size: () => this.#outboxes.size, max: () => max },
-      { name: "files for old peers", size: extra, max: () => max * LEGACY_EXTRA },
+      {
+        name: "files for old peers",
+        size: extra,
+        max: () => max * (LEGACY_EXTRA + LEGACY_PIECE_FILES),
+      },
       { name: "old peers offered files", size: () => this.#offers.size, max: () => max },
     ];
   }
@@ -112,7 +116,7 @@ export class OldLists {
   tick(): void {
     const { membership, nowMs } = this.state;
     for (const [peerId, offer] of this.#offers) {
-      if (this.#isOver(offer)) this.#offers.delete(peerId);
+      if (this.#isOver(offer) || !membership.get(peerId)) this.#offers.delete(peerId);
     }
     for (const [peerId, outbox] of [...this.#outboxes]) {
       const record = membership.get(peerId);

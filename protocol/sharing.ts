@@ -3,28 +3,23 @@
 // only from the owner at the owner's known address, and never for what we published ourselves; what a person
 // removed, edited or canceled here is not fetched automatically; what is wanted stays wanted.
 
+import { AutoFetch } from "./autofetch.ts";
 import { Broadcasts } from "./broadcasts.ts";
 import { KeyedBuckets, KeyedWindows } from "./budget.ts";
+import { Copies } from "./copies.ts";
 import { Deletions } from "./deletions.ts";
 import type { Bounded } from "./expiring.ts";
 import type { Input } from "./effects.ts";
 import type { Reason } from "./errors.ts";
-import { isBindingTimestamp } from "./fileid.ts";
 import {
   DELETES_PER_MINUTE,
-  FIRST_RETRY_MS,
-  LAST_RETRY_MS,
   LIFT_AFTER_MS,
-  MAX_PUSH_TRIES,
   MAX_TOLD_AGAIN,
-  MAX_WISHES,
-  MISSING_EVERY_MS,
   TELL_AGAIN_MS,
-  WISHES_PER_TICK,
   WITHDRAW_MS,
 } from "./limits.ts";
 import type { Lists } from "./lists.ts";
-import { isProven, type PeerRecord, shuffleFront } from "./membership.ts";
+import type { PeerRecord } from "./membership.ts";
 import {
   type Announce,
   type Delete,
@@ -33,7 +28,7 @@ import {
   type GetFile,
   type Message,
 } from "./message.ts";
-import { Downloads, type Outcome } from "./downloads.ts";
+import { Downloads } from "./downloads.ts";
 import { type PeerState, placeOf } from "./state.ts";
 
 type Held = Extract<Input, { kind: "held" }>;
@@ -42,20 +37,8 @@ type Lost = Extract<Input, { kind: "lost" }>;
 type KeepFailed = Extract<Input, { kind: "keep-failed" }>;
 type PushOffered = Extract<Input, { kind: "push-offered" }>;
 
-/** Maximum number of files of which a copy is being offered or is to be offered again. */
-const MAX_COPIES = 1_000;
 /** Maximum number of files being written concurrently. */
 const MAX_KEEPING = 1_000;
-
-/** A published file of which nobody has taken a copy yet. */
-interface Copying {
-  readonly file: FileRecord;
-  /** Peers that were asked in this round. */
-  readonly asked: Set<string>;
-  readonly tries: number;
-  /** When it is offered again; undefined while it is. */
-  readonly dueMs: number | undefined;
-}
 
 export class Sharing {
   readonly downloads: Downloads;
@@ -63,8 +46,8 @@ export class Sharing {
   readonly #deletes = new KeyedWindows(DELETES_PER_MINUTE);
   readonly #broadcasts: Broadcasts;
   readonly deletions: Deletions;
-  /** Published files that still look for a peer to take a copy. */
-  readonly #copies = new Map<string, Copying>();
+  readonly #copies: Copies;
+  readonly #autoFetch: AutoFetch;
   /** Files that the store is about to keep. */
   readonly #keeping = new Map<
     string,
@@ -77,22 +60,17 @@ export class Sharing {
   >();
   /** Files that were restored right after their deletion, and when to tell of them again. */
   readonly #toldAgain = new Map<string, number>();
-  /** The files of the auto-fetch that is under way. */
-  #autoFetch:
-    | { readonly waiting: Set<string>; fetched: number; failed: number; pending: number }
-    | undefined;
-  #keepsFetching = false;
-  #nextMissingMs = 0;
-
   constructor(readonly state: PeerState, readonly lists: Lists) {
     const { pushBurst, pushesPerSecond } = state.config.limits;
     this.#pushes = new KeyedBuckets(pushBurst, pushesPerSecond);
     this.#broadcasts = new Broadcasts(state, lists);
     this.deletions = new Deletions(state);
+    this.#copies = new Copies(state);
     this.downloads = new Downloads(
       state,
-      (fileId, outcome) => this.#downloadEnded(fileId, outcome),
+      (fileId, outcome) => this.#autoFetch.ended(fileId, outcome),
     );
+    this.#autoFetch = new AutoFetch(state, this.downloads);
   }
 
   /** What is remembered, against its bounds. */
@@ -100,9 +78,9 @@ export class Sharing {
     return [
       { name: "pushing addresses", size: () => this.#pushes.size, max: () => this.#pushes.maxKeys },
       { name: "deleting peers", size: () => this.#deletes.size, max: () => this.#deletes.maxKeys },
-      { name: "copies under way", size: () => this.#copies.size, max: () => MAX_COPIES },
       { name: "files told again", size: () => this.#toldAgain.size, max: () => MAX_TOLD_AGAIN },
       { name: "files being kept", size: () => this.#keeping.size, max: () => MAX_KEEPING },
+      ...this.#copies.sizes,
       ...this.downloads.sizes,
       ...this.#broadcasts.sizes,
       ...this.deletions.sizes,
@@ -288,7 +266,7 @@ export class Sharing {
       this.downloads.arrived(fileId);
       toAnnounce.push(fileId);
       const isOurs = file.owner === state.config.peerId;
-      if (how === "published" || (how === "restored" && isOurs)) this.#offerCopy(file);
+      if (how === "published" || (how === "restored" && isOurs)) this.#copies.offer(file);
       if (how === "restored" && isOurs) {
         this.deletions.revoke(fileId);
         this.#tellAgain(fileId, deletedAtMs);
@@ -329,10 +307,10 @@ export class Sharing {
       const entry = state.catalogue.get(fileId);
       if (!entry?.held) continue;
       this.#broadcasts.announce([fileId]);
-      this.#offerCopy(entry.file);
+      this.#copies.offer(entry.file);
     }
-    this.#offerAgain();
-    this.#fetchMissing();
+    this.#copies.tick();
+    this.#autoFetch.tick();
     this.downloads.tick();
     this.deletions.tick();
     this.#broadcasts.tick();
@@ -347,7 +325,7 @@ export class Sharing {
       if (!entry?.held) continue;
       const { file, sinceMs, away } = entry;
       const isOurs = file.owner === state.config.peerId;
-      this.#copies.delete(fileId);
+      this.#copies.forget(fileId);
       if (isOurs && why === "edited" && nowMs - sinceMs < WITHDRAW_MS) {
         // Nobody is to keep a version that was shared while the file was still being written.
         catalogue.bury(fileId, nowMs);
@@ -375,11 +353,7 @@ export class Sharing {
   /** A peer is there, or there anew. */
   onPeerCame(record: PeerRecord): void {
     this.downloads.peerCame(record.peerId);
-    for (const [fileId, copying] of this.#copies) {
-      if (copying.dueMs !== undefined) {
-        this.#copies.set(fileId, { ...copying, dueMs: this.state.nowMs });
-      }
-    }
+    this.#copies.peerCame();
   }
 
   onSendEnded(): void {
@@ -397,7 +371,7 @@ export class Sharing {
   /** A person wants no more of it: it is not fetched by itself either, until somebody wants it again. */
   onCancel(fileId: string): void {
     const { catalogue } = this.state;
-    this.#copies.delete(fileId);
+    this.#copies.forget(fileId);
     if (!this.downloads.isPending(fileId) && !this.downloads.isWished(fileId)) return;
     if (catalogue.get(fileId)) catalogue.refuse(fileId);
     this.downloads.abandon(fileId, "It was canceled");
@@ -424,140 +398,25 @@ export class Sharing {
     state.save();
   }
 
-  // Fetching by itself
+  // What follows by itself
 
-  /** The network is known now: fetch what is missing, as many as configured. */
+  /** The network is known now. `alone`: nobody else is there. */
   startAutoFetch(alone: boolean): void {
-    const { state } = this;
-    const { autoFetch } = state.config;
-    const done = (reason: "nothing-missing" | "no-peers" | "off") =>
-      state.tell({ name: "auto-fetch-complete", fetched: 0, failed: 0, pending: 0, reason });
-    if (autoFetch === 0) return done("off");
-    this.#keepsFetching = autoFetch === Infinity;
-    if (alone) return done("no-peers");
-    const chosen = this.#missing(autoFetch);
-    if (chosen.length === 0) return done("nothing-missing");
-    // What failed while this peer was still joining is being tried again already.
-    const fresh = chosen.filter((fileId) => !this.downloads.isWished(fileId));
-    const pending = chosen.length - fresh.length;
-    const batch = { waiting: new Set(fresh), fetched: 0, failed: 0, pending };
-    this.#autoFetch = batch;
-    for (const fileId of fresh) this.downloads.want(fileId);
-    if (batch.waiting.size === 0 && this.#autoFetch === batch) this.#tellAutoFetch();
+    this.#autoFetch.start(alone);
   }
 
-  /** With auto-fetch of everything, also what there was no place for in the queue comes at last. */
-  #fetchMissing(): void {
-    const { nowMs } = this.state;
-    if (!this.#keepsFetching || nowMs < this.#nextMissingMs) return;
-    this.#nextMissingMs = nowMs + MISSING_EVERY_MS;
-    if (this.downloads.pending + this.downloads.wishes > MAX_WISHES / 2) return;
-    for (const { file: { fileId } } of this.state.catalogue.all()) {
-      if (this.downloads.pending >= MAX_WISHES / 2) return;
-      this.considerFetching(fileId);
-    }
-  }
-
-  /**
-   * A file was told of; `isNews`: or another holder of it. What is wanted is tried again then, and with auto-fetch of
-   * everything, what is missing is fetched.
-   */
+  /** A file was told of; `isNews`: or another holder of it. What is wanted is tried again then. */
   considerFetching(fileId: string, isNews = false): void {
     if (isNews) this.downloads.holderCame(fileId);
-    if (!this.#keepsFetching || !this.#isFetchable(fileId)) return;
-    if (!this.downloads.hasFreshSource(fileId)) return;
-    if (this.downloads.isPending(fileId) || this.downloads.isWished(fileId)) return;
-    this.#autoFetch?.waiting.add(fileId);
-    this.downloads.want(fileId);
+    this.#autoFetch.consider(fileId);
   }
 
   onCopied(fileId: string, peerId: string): void {
-    this.#copies.delete(fileId);
-    const file = this.state.catalogue.get(fileId)?.file;
-    if (file) this.state.tell({ name: "copied", file, peerId });
+    this.#copies.taken(fileId, peerId);
   }
 
   onCopyFailed(fileId: string): void {
-    const copying = this.#copies.get(fileId);
-    const entry = this.state.catalogue.get(fileId);
-    if (copying && entry?.held) this.#offerCopy(entry.file, copying);
-    else this.#copies.delete(fileId);
-  }
-
-  #missing(count: number): string[] {
-    const { catalogue, membership } = this.state;
-    const fetchable: string[] = [];
-    for (const { file } of catalogue.all()) {
-      if (this.#isFetchable(file.fileId)) fetchable.push(file.fileId);
-    }
-    shuffleFront(fetchable, fetchable.length, () => this.state.random());
-    const atBootstrap = (fileId: string) =>
-      [...catalogue.get(fileId)!.holders].some((peerId) => membership.get(peerId)?.bootstrap);
-    const first = fetchable.filter(atBootstrap);
-    const rest = fetchable.filter((fileId) => !atBootstrap(fileId));
-    return [...first, ...rest].slice(0, count);
-  }
-
-  #isFetchable(fileId: string): boolean {
-    const { catalogue } = this.state;
-    const entry = catalogue.get(fileId);
-    return entry !== undefined && !entry.held && entry.holders.size > 0 &&
-      !catalogue.unwanted.has(fileId) &&
-      [entry.file.timestamp, ...entry.otherTimestamps].some(isBindingTimestamp);
-  }
-
-  #downloadEnded(fileId: string, outcome: Outcome): void {
-    const batch = this.#autoFetch;
-    if (!batch?.waiting.delete(fileId)) return;
-    batch[outcome]++;
-    if (batch.waiting.size === 0) this.#tellAutoFetch();
-  }
-
-  #tellAutoFetch(): void {
-    const { fetched, failed, pending } = this.#autoFetch!;
-    this.#autoFetch = undefined;
-    this.state.tell({ name: "auto-fetch-complete", fetched, failed, pending, reason: "done" });
-  }
-
-  /** One tracked peer that can take it gets a copy; while nobody does, it is offered again later. */
-  #offerCopy(file: FileRecord, before?: Copying): void {
-    const { state } = this;
-    const { fileId, sizeBytes = 0 } = file;
-    if (!before && this.#copies.size >= MAX_COPIES) return;
-    const { legacyPushBytes } = state.config.limits;
-    const holders = state.catalogue.get(fileId)?.holders;
-    const asked = before?.asked ?? new Set<string>();
-    const tries = before?.tries ?? 1;
-    const [record] = asked.size >= MAX_PUSH_TRIES ? [] : state.membership.pick(
-      1,
-      () => state.random(),
-      (candidate) =>
-        isProven(candidate) && !state.pauseOf(candidate) && !asked.has(candidate.peerId) &&
-        !holders?.has(candidate.peerId) && (candidate.extended || sizeBytes <= legacyPushBytes),
-    );
-    if (!record) {
-      const waitMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (tries - 1));
-      const dueMs = state.nowMs + waitMs;
-      this.#copies.set(fileId, { file, asked: new Set(), tries: tries + 1, dueMs });
-      return;
-    }
-    asked.add(record.peerId);
-    this.#copies.set(fileId, { file, asked, tries, dueMs: undefined });
-    const { peerId, address: to, voucher } = record;
-    state.emit({ kind: "copy", file, to, voucher, peerId });
-  }
-
-  /** Files of which nobody has taken a copy yet are offered again when their time has come. */
-  #offerAgain(): void {
-    const { catalogue, nowMs } = this.state;
-    let offered = 0;
-    for (const [fileId, copying] of this.#copies) {
-      if (copying.dueMs === undefined || copying.dueMs > nowMs) continue;
-      if (++offered > WISHES_PER_TICK) return;
-      const entry = catalogue.get(fileId);
-      if (!entry?.held || entry.holders.size > 0) this.#copies.delete(fileId);
-      else this.#offerCopy(entry.file, copying);
-    }
+    this.#copies.failed(fileId);
   }
 
   #remove(file: FileRecord, held: boolean, why: "deleted" | "unwanted"): void {

@@ -3,7 +3,8 @@
 
 import assert from "node:assert/strict";
 import { DEFAULT_LIMITS } from "../protocol/limits.ts";
-import { type FolderWatcher, Service, type ServiceOptions } from "../service.ts";
+import type { FolderWatcher } from "../looking.ts";
+import { Service, type ServiceOptions } from "../service.ts";
 import { statusOf } from "../view/state.ts";
 import { inTempDir } from "./storage/fixture.ts";
 import { until } from "./until.ts";

@@ -3,12 +3,12 @@
 // a folder, or more files than anybody wants rows for, has one row that sums them up.
 
 import { dropped, Folder, labelOf, picked, walk } from "./collect.js";
-import { byId, h, keepFocus, nameParts, put, setText } from "./dom.js";
+import { byId, h, keepFocus, put, setText } from "./dom.js";
 import { announce } from "./notices.js";
 import { go } from "./place.js";
 import { inTurn, send } from "./sending.js";
 import { mayChange } from "./session.js";
-import { folderRow } from "./sharefolder.js";
+import { folderRow, sendingRow } from "./sharefolder.js";
 import { durationText, plural, progressText, rateText, tookText, visible } from "./words.js";
 
 /** More loose files than this share one row. */
@@ -78,19 +78,7 @@ function uploadRow(file) {
   });
   const words = h("p", { class: "words" }, "Waiting for its turn");
   const acts = h("div", { class: "acts" });
-  const element = h(
-    "li",
-    { class: "transfer", "data-upload": file.name },
-    h(
-      "p",
-      { class: "name" },
-      h("span", { class: "way", "aria-hidden": "true" }, "↑"),
-      h("bdi", { class: "whole-name", title: name }, ...nameParts(name)),
-    ),
-    acts,
-    bar,
-    words,
-  );
+  const element = sendingRow({ "data-upload": file.name }, name, acts, bar, words);
   const stop = new AbortController();
   put(acts, button("Cancel", () => stop.abort()));
   stop.signal.addEventListener("abort", () => end("Cancelled", ""));

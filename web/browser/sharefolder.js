@@ -41,6 +41,24 @@ export function skippedText(skipped) {
 }
 
 /**
+ * A row for what this page sends.
+ * @param {Record<string, string>} marks @param {string} name As it is shown @param {...Element} children
+ */
+export function sendingRow(marks, name, ...children) {
+  return h(
+    "li",
+    { class: "transfer", ...marks },
+    h(
+      "p",
+      { class: "name" },
+      h("span", { class: "way", "aria-hidden": "true" }, "↑"),
+      h("bdi", { class: "whole-name", title: name }, ...nameParts(name)),
+    ),
+    ...children,
+  );
+}
+
+/**
  * Shares the files of a folder once `find` has filled it, and returns its row.
  * @param {Folder} folder @param {(onFound: () => void, signal: AbortSignal) => Promise<void>} find
  * @param {(row: Element) => void} putAway
@@ -52,20 +70,7 @@ export function folderRow(folder, find, putAway) {
   const failures = h("ul", { class: "plain failures" });
   failures.hidden = true;
   const acts = h("div", { class: "acts" });
-  const element = h(
-    "li",
-    { class: "transfer", "data-folder": folder.name },
-    h(
-      "p",
-      { class: "name" },
-      h("span", { class: "way", "aria-hidden": "true" }, "↑"),
-      h("bdi", { class: "whole-name", title: name }, ...nameParts(name)),
-    ),
-    acts,
-    bar,
-    words,
-    failures,
-  );
+  const element = sendingRow({ "data-folder": folder.name }, name, acts, bar, words, failures);
   let stop = new AbortController();
   let startedMs = performance.now();
   /** What is to be sent, and how many of these have been taken. @type {readonly Item[]} */
