@@ -10,9 +10,9 @@ import {
   canonicalIp,
   isLoopback,
   isLoopbackHost,
-} from "./protocol/address.ts";
+} from "./protocol/wire/address.ts";
 import { localAddressTowards } from "./protocol/dialer.ts";
-import { visible } from "./protocol/text.ts";
+import { visible } from "./protocol/wire/text.ts";
 
 /** How long a bootstrap may take to tell which of our addresses leads to it. */
 const ROUTE_MS = 1_000;

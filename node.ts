@@ -2,14 +2,14 @@
 // and people only put inputs in, and what comes out is carried out here.
 // The edge of the house: it may read the clock and wait; it does not decide.
 
-import type { Address, Voucher } from "./protocol/address.ts";
-import { addressText } from "./protocol/address.ts";
+import type { Address, Voucher } from "./protocol/wire/address.ts";
+import { addressText } from "./protocol/wire/address.ts";
 import type { Effect, Input, NodeEvent, PeerEvent } from "./protocol/effects.ts";
-import { ProtocolError, type Reason } from "./protocol/errors.ts";
+import { ProtocolError, type Reason } from "./protocol/wire/errors.ts";
 import { type Host, isConnectionError, receiveMessages, sendFile } from "./protocol/exchange.ts";
-import type { Timestamp } from "./protocol/fileid.ts";
+import type { Timestamp } from "./protocol/wire/fileid.ts";
 import type { Limits } from "./protocol/limits.ts";
-import { encodeMessage, type FileRecord, type Message } from "./protocol/message.ts";
+import { encodeMessage, type FileRecord, type Message } from "./protocol/wire/message.ts";
 import { Refusals } from "./protocol/refusals.ts";
 import { Peer } from "./protocol/peer.ts";
 import { Dialer, DialError } from "./protocol/dialer.ts";

@@ -3,8 +3,8 @@
 
 import type { Entry } from "./protocol/catalogue.ts";
 import type { DeletionProgress } from "./protocol/deletions.ts";
-import { isFileId } from "./protocol/fileid.ts";
-import type { FileRecord } from "./protocol/message.ts";
+import { isFileId } from "./protocol/wire/fileid.ts";
+import type { FileRecord } from "./protocol/wire/message.ts";
 import type { Node } from "./node.ts";
 import { StorageError } from "./storage/errors.ts";
 import type { FileIntake } from "./storage/intake.ts";

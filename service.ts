@@ -1,11 +1,16 @@
 // The parts joined into a running peer: store, node and upkeep.
 // Owns the timers that look through the folder, save snapshots and sync. Prints nothing.
 
-import { type Address, canonicalHost, isLoopbackHost, type Voucher } from "./protocol/address.ts";
+import {
+  type Address,
+  canonicalHost,
+  isLoopbackHost,
+  type Voucher,
+} from "./protocol/wire/address.ts";
 import type { sendFile } from "./protocol/exchange.ts";
-import type { Timestamp } from "./protocol/fileid.ts";
+import type { Timestamp } from "./protocol/wire/fileid.ts";
 import type { Limits } from "./protocol/limits.ts";
-import type { FileRecord } from "./protocol/message.ts";
+import type { FileRecord } from "./protocol/wire/message.ts";
 import type { NodeEvent } from "./protocol/effects.ts";
 import type { Transfer } from "./moving.ts";
 import { type FolderWatcher, Looking } from "./looking.ts";

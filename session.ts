@@ -21,10 +21,10 @@ import {
   listenHostFor,
   ownIps,
 } from "./listening.ts";
-import { addressText, isLoopbackHost } from "./protocol/address.ts";
+import { addressText, isLoopbackHost } from "./protocol/wire/address.ts";
 import { sendFile } from "./protocol/exchange.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
-import { visible } from "./protocol/text.ts";
+import { visible } from "./protocol/wire/text.ts";
 import type { NodeEvent } from "./protocol/effects.ts";
 import { Service, type ServiceOptions, within } from "./service.ts";
 import { readText } from "./storage/atomic.ts";

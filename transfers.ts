@@ -2,9 +2,9 @@
 // Rules do not live here: what is fetched from whom, and what is kept, the machine in protocol/ decides;
 // this file carries it out, verifies content, and reports what happened as inputs.
 
-import type { Address } from "./protocol/address.ts";
+import type { Address } from "./protocol/wire/address.ts";
 import type { Effect, FetchFailure, HeldFile, Input } from "./protocol/effects.ts";
-import { ProtocolError } from "./protocol/errors.ts";
+import { ProtocolError } from "./protocol/wire/errors.ts";
 import {
   type ContentReader,
   type Intake,
@@ -12,9 +12,9 @@ import {
   requestFile,
   type sendFile,
 } from "./protocol/exchange.ts";
-import { type Timestamp, verifyingTimestamp } from "./protocol/fileid.ts";
+import { type Timestamp, verifyingTimestamp } from "./protocol/wire/fileid.ts";
 import type { Limits } from "./protocol/limits.ts";
-import type { Ext, FileRecord, Message } from "./protocol/message.ts";
+import type { Ext, FileRecord, Message } from "./protocol/wire/message.ts";
 import { type Move, Moving } from "./moving.ts";
 import { type Dialer, DialError } from "./protocol/dialer.ts";
 import type { Connection } from "./protocol/connection.ts";

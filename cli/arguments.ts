@@ -4,8 +4,8 @@
 
 import * as v from "valibot";
 import { Command, CommanderError, Option as Flag } from "commander";
-import { type Address, addressText, isLoopbackHost } from "../protocol/address.ts";
-import { isCleanName, visible } from "../protocol/text.ts";
+import { type Address, addressText, isLoopbackHost } from "../protocol/wire/address.ts";
+import { isCleanName, visible } from "../protocol/wire/text.ts";
 import { MAX_NAME_CHARS } from "../protocol/limits.ts";
 import {
   allValues,

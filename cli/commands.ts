@@ -1,8 +1,8 @@
 // The commands of the prompt, over a narrow view of the peer. Each answers in plain lines; what peers named
 // is shown escaped. A mistake is one sentence that says what to type.
 
-import { visible } from "../protocol/text.ts";
-import type { FileRecord } from "../protocol/message.ts";
+import { visible } from "../protocol/wire/text.ts";
+import type { FileRecord } from "../protocol/wire/message.ts";
 import { LEVELS } from "./log.ts";
 import { count } from "./report.ts";
 import { durationText, sizeText } from "../protocol/words.ts";

@@ -1,7 +1,7 @@
 // The dummy's ways of being a bad peer, and its sample files. For trying things out, and for tests.
 
 import type { sendFile } from "../protocol/exchange.ts";
-import { fileDataEdges } from "../protocol/message.ts";
+import { fileDataEdges } from "../protocol/wire/message.ts";
 import type { Misbehaviour } from "./arguments.ts";
 
 type SendFile = typeof sendFile;

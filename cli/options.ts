@@ -3,8 +3,8 @@
 // A flag beats the environment, the environment beats the file, the file beats the default.
 
 import { DEFAULT_LIMITS, type Limits } from "../protocol/limits.ts";
-import type { Address } from "../protocol/address.ts";
-import { visible } from "../protocol/text.ts";
+import type { Address } from "../protocol/wire/address.ts";
+import { visible } from "../protocol/wire/text.ts";
 import {
   addresses,
   host,

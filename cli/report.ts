@@ -2,8 +2,8 @@
 // Whatever a peer named is shown escaped. At INFO stands one line for each request that we make of others
 // and that others make of us; what is inappropriate stands once per peer, reason and minute, as a warning.
 
-import { addressText } from "../protocol/address.ts";
-import { visible } from "../protocol/text.ts";
+import { addressText } from "../protocol/wire/address.ts";
+import { visible } from "../protocol/wire/text.ts";
 import { durationText } from "../protocol/words.ts";
 import type { NodeEvent } from "../protocol/effects.ts";
 

@@ -1,7 +1,7 @@
 // Values as people write them in options: sizes, seconds, addresses, words. Each reader throws a `UsageError` that says
 // what would do; who calls it names the place of the value.
 
-import { type Address, canonicalIp } from "../protocol/address.ts";
+import { type Address, canonicalIp } from "../protocol/wire/address.ts";
 
 /** Something on the command line, in the environment or in the config file cannot be used. Exit code 2. */
 export class UsageError extends Error {

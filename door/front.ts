@@ -7,7 +7,7 @@
 
 import { Buffer } from "node:buffer";
 import type { Limits } from "../protocol/limits.ts";
-import { ProtocolError } from "../protocol/errors.ts";
+import { ProtocolError } from "../protocol/wire/errors.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { Listener } from "../protocol/tcp.ts";
 import { BackServer } from "./backserver.ts";

@@ -3,7 +3,7 @@
 // what is still to come.
 
 import type { Downloads, Outcome } from "./downloads.ts";
-import { isBindingTimestamp } from "./fileid.ts";
+import { isBindingTimestamp } from "./wire/fileid.ts";
 import { MAX_WISHES, MISSING_EVERY_MS } from "./limits.ts";
 import { shuffleFront } from "./membership.ts";
 import type { PeerState } from "./state.ts";

@@ -14,7 +14,7 @@ import {
 } from "./limits.ts";
 import type { Lists } from "./lists.ts";
 import { isProven, type PeerRecord } from "./membership.ts";
-import { encodeMessage, type FileRecord, type Message } from "./message.ts";
+import { encodeMessage, type FileRecord, type Message } from "./wire/message.ts";
 import { type PeerState, placeOf } from "./state.ts";
 
 /** A message on its way to everybody. */

@@ -3,9 +3,9 @@
 // by what anybody says; at most `maxEntries` entries and `MAX_TOMBSTONES` tombstones.
 
 import type { HeldFile } from "./effects.ts";
-import type { Timestamp } from "./fileid.ts";
+import type { Timestamp } from "./wire/fileid.ts";
 import { HOLDERLESS_MS, MAX_LIST_CHANGES, MAX_OTHER_TIMESTAMPS } from "./limits.ts";
-import type { FileRecord } from "./message.ts";
+import type { FileRecord } from "./wire/message.ts";
 import { Tombstones } from "./tombstones.ts";
 
 /** No peer's name: it is not clean. */

@@ -6,7 +6,7 @@
 import type { Bounded } from "./expiring.ts";
 import { FIRST_RETRY_MS, LAST_RETRY_MS, MAX_PUSH_TRIES, WISHES_PER_TICK } from "./limits.ts";
 import { isProven } from "./membership.ts";
-import type { FileRecord } from "./message.ts";
+import type { FileRecord } from "./wire/message.ts";
 import type { PeerState } from "./state.ts";
 
 /** Maximum number of files of which a copy is being offered or is to be offered again. */

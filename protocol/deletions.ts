@@ -15,7 +15,7 @@ import {
   MAX_REMINDERS,
 } from "./limits.ts";
 import type { PeerRecord } from "./membership.ts";
-import { encodeMessage } from "./message.ts";
+import { encodeMessage } from "./wire/message.ts";
 import { type PeerState, placeOf } from "./state.ts";
 
 /** How far the news of a deletion has come. */

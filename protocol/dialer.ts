@@ -10,7 +10,7 @@ import {
   dialRefusal,
   type OwnAddresses,
   type Voucher,
-} from "./address.ts";
+} from "./wire/address.ts";
 import type { Limits } from "./limits.ts";
 import { Connection } from "./connection.ts";
 

@@ -5,7 +5,7 @@
 
 import type { FetchFailure } from "./effects.ts";
 import { type Bounded, ExpiringSet } from "./expiring.ts";
-import { isBindingTimestamp } from "./fileid.ts";
+import { isBindingTimestamp } from "./wire/fileid.ts";
 import {
   FIRST_RETRY_MS,
   HURRY_MS,

@@ -2,10 +2,10 @@
 // Inputs are facts that happened; effects are things to do. Bulk bytes never appear here, only receipts
 // for them: numbers by which the edge knows the connection or the temporary file that is meant.
 
-import type { Address, Voucher } from "./address.ts";
-import type { Reason } from "./errors.ts";
-import type { FileRecord, Message } from "./message.ts";
-import type { Timestamp } from "./fileid.ts";
+import type { Address, Voucher } from "./wire/address.ts";
+import type { Reason } from "./wire/errors.ts";
+import type { FileRecord, Message } from "./wire/message.ts";
+import type { Timestamp } from "./wire/fileid.ts";
 
 /** A file that is in the store and verified. */
 export interface HeldFile {

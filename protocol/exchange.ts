@@ -3,10 +3,10 @@
 // Always holds: a message counts as soon as its last byte is in; a message that is wrong costs itself,
 // bytes that are no message cost the connection; what was begun in the store is finished or aborted.
 
-import { ProtocolError } from "./errors.ts";
-import { type ContentSink, FileDataDecoder } from "./filedata.ts";
-import { FrameScanner } from "./frame.ts";
-import { encodeHex } from "./hex.ts";
+import { ProtocolError } from "./wire/errors.ts";
+import { type ContentSink, FileDataDecoder } from "./wire/filedata.ts";
+import { FrameScanner } from "./wire/frame.ts";
+import { encodeHex } from "./wire/hex.ts";
 import { type Limits, MIN_SOURCE_BYTES_PER_SECOND } from "./limits.ts";
 import {
   decodeMessage,
@@ -16,7 +16,7 @@ import {
   type FileRecord,
   type Message,
   peekEnvelope,
-} from "./message.ts";
+} from "./wire/message.ts";
 import type { Connection } from "./connection.ts";
 
 /** Control messages are short; content is read into larger buffers, which halves the cost per byte. */

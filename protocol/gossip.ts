@@ -9,7 +9,7 @@ import {
   dialRefusal,
   isLoopback,
   isLoopbackHost,
-} from "./address.ts";
+} from "./wire/address.ts";
 import { KeyedBuckets, KeyedWindows } from "./budget.ts";
 import type { Input } from "./effects.ts";
 import { type Bounded, ExpiringSet } from "./expiring.ts";
@@ -27,7 +27,7 @@ import { Greeting } from "./greeting.ts";
 import { Joining } from "./joining.ts";
 import type { Lists } from "./lists.ts";
 import { type PeerRecord, sameAddress } from "./membership.ts";
-import type { Ext, Gossip, GossipReply } from "./message.ts";
+import type { Ext, Gossip, GossipReply } from "./wire/message.ts";
 import { type Destination, type PeerState, placeOf } from "./state.ts";
 
 type Sender = Pick<Gossip, "peerId" | "host" | "port"> & { readonly ext?: Ext };

@@ -3,7 +3,7 @@
 // many peers at once does not use up what others answer and hand on for one originator.
 
 import { ORIGINATOR_PER_SECOND } from "./limits.ts";
-import type { Gossip } from "./message.ts";
+import type { Gossip } from "./wire/message.ts";
 import type { PeerState } from "./state.ts";
 
 /** Greetings within this time share an id; with one round of gossip in it, others still answer them all. */

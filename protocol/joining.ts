@@ -2,7 +2,7 @@
 // Always holds: while nobody is there, joining is tried again with back-off; a bootstrap that stays silent is
 // told of once; synchronized when all that were asked answered, or nobody more does.
 
-import { type Address, addressText } from "./address.ts";
+import { type Address, addressText } from "./wire/address.ts";
 import type { Bounded } from "./expiring.ts";
 import type { Greeting } from "./greeting.ts";
 import {

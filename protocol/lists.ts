@@ -8,10 +8,16 @@ import { KeyedWindows } from "./budget.ts";
 import type { Bounded } from "./expiring.ts";
 import { FULL_LIST_MS, LIST_QUIET_MS, PART_BYTES, UNPROVEN_REPLY_BYTES } from "./limits.ts";
 import { isProven, machineOf, type PeerRecord } from "./membership.ts";
-import { type Ext, fileFields, type FileRecord, type GossipReply, replyText } from "./message.ts";
+import {
+  type Ext,
+  fileFields,
+  type FileRecord,
+  type GossipReply,
+  replyText,
+} from "./wire/message.ts";
 import { OldLists } from "./oldlists.ts";
 import { type PeerState, placeOf } from "./state.ts";
-import { asciiJson, avoidBraceAtReadEdge } from "./text.ts";
+import { asciiJson, avoidBraceAtReadEdge } from "./wire/text.ts";
 
 /** A list on its way to one peer. */
 interface Outbox {

@@ -2,8 +2,14 @@
 // One record per peerId. Always holds: at most `maxPeers` records, at most `maxPeersPerAddress` at one
 // machine; a live peer's address changes only by the rules of `hear`; silence for `timeoutMs` ends a record.
 
-import { type Address, canonicalHost, canonicalIp, isLoopback, type Voucher } from "./address.ts";
-import type { Ext } from "./message.ts";
+import {
+  type Address,
+  canonicalHost,
+  canonicalIp,
+  isLoopback,
+  type Voucher,
+} from "./wire/address.ts";
+import type { Ext } from "./wire/message.ts";
 
 export interface PeerRecord {
   readonly peerId: string;

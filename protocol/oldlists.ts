@@ -20,7 +20,7 @@ import {
   UNPROVEN_REPLY_BYTES,
 } from "./limits.ts";
 import { isProven, machineOf, type PeerRecord } from "./membership.ts";
-import type { FileRecord } from "./message.ts";
+import type { FileRecord } from "./wire/message.ts";
 import type { PeerState } from "./state.ts";
 
 /** What the lists do for these. */

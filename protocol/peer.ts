@@ -7,7 +7,7 @@ import type { Effect, Input } from "./effects.ts";
 import type { Bounded } from "./expiring.ts";
 import { Gossiping } from "./gossip.ts";
 import { Lists } from "./lists.ts";
-import type { Message } from "./message.ts";
+import type { Message } from "./wire/message.ts";
 import { Sharing } from "./sharing.ts";
 import { type PeerConfig, PeerState } from "./state.ts";
 

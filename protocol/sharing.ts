@@ -10,7 +10,7 @@ import { Copies } from "./copies.ts";
 import { Deletions } from "./deletions.ts";
 import type { Bounded } from "./expiring.ts";
 import type { Input } from "./effects.ts";
-import type { Reason } from "./errors.ts";
+import type { Reason } from "./wire/errors.ts";
 import {
   DELETES_PER_MINUTE,
   LIFT_AFTER_MS,
@@ -27,7 +27,7 @@ import {
   type FileRecord,
   type GetFile,
   type Message,
-} from "./message.ts";
+} from "./wire/message.ts";
 import { Downloads } from "./downloads.ts";
 import { type PeerState, placeOf } from "./state.ts";
 

@@ -8,16 +8,16 @@ import {
   canonicalHost,
   type OwnAddresses,
   type Voucher,
-} from "./address.ts";
+} from "./wire/address.ts";
 import { KeyedWindows } from "./budget.ts";
 import { Catalogue } from "./catalogue.ts";
 import type { Effect, PeerEvent, Ticket } from "./effects.ts";
-import type { Reason } from "./errors.ts";
+import type { Reason } from "./wire/errors.ts";
 import type { Bounded } from "./expiring.ts";
 import { type Limits, MAX_OFFENDERS, MAX_TOMBSTONES } from "./limits.ts";
 import { isProven, machineOf, Membership, type PeerRecord, sameAddress } from "./membership.ts";
 import { type Pause, Standing } from "./standing.ts";
-import { encodeMessage, type Ext, type Message } from "./message.ts";
+import { encodeMessage, type Ext, type Message } from "./wire/message.ts";
 
 export interface PeerConfig {
   readonly peerId: string;

@@ -4,7 +4,7 @@
 
 import { ExpiringSet } from "./expiring.ts";
 import { EARLY_DELETE_MS, MAX_EARLY_DELETES, MAX_TOMBSTONES, TOMBSTONE_MS } from "./limits.ts";
-import type { FileRecord } from "./message.ts";
+import type { FileRecord } from "./wire/message.ts";
 
 export class Tombstones {
   /** When each was deleted, on the machine's clock; the oldest first. */

@@ -2,8 +2,8 @@
 // same size or content cost a thousand times one file. PURE.
 // Always holds: at most `MAX_TRIES` candidates are offered for one file, the likeliest first.
 
-import { type Timestamp, timestampSeconds } from "../protocol/fileid.ts";
-import type { FileRecord } from "../protocol/message.ts";
+import { type Timestamp, timestampSeconds } from "../protocol/wire/fileid.ts";
+import type { FileRecord } from "../protocol/wire/message.ts";
 import { nameKey, safeName } from "./names.ts";
 
 const BYTES_PER_MIB = 1024 * 1024;

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { MAX_TOMBSTONES } from "../protocol/limits.ts";
-import { parseJson } from "../protocol/message.ts";
+import { parseJson } from "../protocol/wire/message.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 import { entryOf, entryText, type MetadataEntry } from "./metadata.ts";
 

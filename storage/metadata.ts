@@ -3,9 +3,9 @@
 // Read: that, and objects or lists with `has_copy`/`hasCopy` as "yes"/"no" or booleans, `peers_with_file`
 // or `peers`. Timestamps keep their source text both ways.
 
-import { isFileId } from "../protocol/fileid.ts";
-import { fileFields, fileOf, type FileRecord, parseJson } from "../protocol/message.ts";
-import { asciiJson } from "../protocol/text.ts";
+import { isFileId } from "../protocol/wire/fileid.ts";
+import { fileFields, fileOf, type FileRecord, parseJson } from "../protocol/wire/message.ts";
+import { asciiJson } from "../protocol/wire/text.ts";
 
 /** Where the content of a held file lies, and how it looked when it was hashed. */
 export interface Placement {

@@ -1,7 +1,7 @@
 // Ids for files of our own: content and a time that no known file of the same content has.
 // Always holds: finding one costs the same however many files have the same content. PURE.
 
-import { isBindingTimestamp, ownTimestamp, type Timestamp } from "../protocol/fileid.ts";
+import { isBindingTimestamp, ownTimestamp, type Timestamp } from "../protocol/wire/fileid.ts";
 
 /** Maximum number of contents whose last second is remembered; the oldest is forgotten first. */
 const MAX_REMEMBERED = 10_000;

@@ -1,6 +1,6 @@
 // Held content read again: for sending it, and for looking whether it is still what its id says.
 
-import { verifyingTimestamp } from "../protocol/fileid.ts";
+import { verifyingTimestamp } from "../protocol/wire/fileid.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 import { hashFile } from "./intake.ts";
 import { lookOf, looksAsHashed } from "./looks.ts";

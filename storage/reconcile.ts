@@ -5,8 +5,8 @@
 // is written to; one look costs the same per file however many files are alike.
 
 import type { Hash } from "node:crypto";
-import { type Timestamp, verifyingTimestamp } from "../protocol/fileid.ts";
-import { type FileRecord, labelOf } from "../protocol/message.ts";
+import { type Timestamp, verifyingTimestamp } from "../protocol/wire/fileid.ts";
+import { type FileRecord, labelOf } from "../protocol/wire/message.ts";
 import { BackgroundHashing, type Hashed, LARGE_BYTES } from "./background.ts";
 import { type Candidate, CandidateIndex } from "./candidates.ts";
 import { hashFile } from "./intake.ts";

@@ -3,7 +3,7 @@
 // deleted counts against their quota as long as it lies in the trash.
 
 import { asStorageError } from "./errors.ts";
-import type { FileRecord } from "../protocol/message.ts";
+import type { FileRecord } from "../protocol/wire/message.ts";
 import type { JournalRecord, Removal } from "./journal.ts";
 import { checkFolders, exists, type Layout } from "./layout.ts";
 import { lookOf, looksAsHashed } from "./looks.ts";

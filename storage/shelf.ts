@@ -2,7 +2,7 @@
 // Always holds: what stands here stood in the journal before; several ids may share one file on disk, when
 // its content verifies for each; a name is given out once.
 
-import type { FileRecord } from "../protocol/message.ts";
+import type { FileRecord } from "../protocol/wire/message.ts";
 import { Journal, type JournalRecord } from "./journal.ts";
 import type { Look } from "./looks.ts";
 import type { MetadataEntry, Placement } from "./metadata.ts";

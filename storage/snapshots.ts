@@ -3,7 +3,7 @@
 // the next start knows of the network.
 
 import * as v from "valibot";
-import { isFileId } from "../protocol/fileid.ts";
+import { isFileId } from "../protocol/wire/fileid.ts";
 import { readText, replaceFile } from "./atomic.ts";
 import { checkFolders, type Layout, removeIfThere } from "./layout.ts";
 import { removeTemporary } from "./leftovers.ts";

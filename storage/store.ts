@@ -4,8 +4,8 @@
 // did then; a file that a person put into the folder is only read.
 
 import { statfs } from "node:fs/promises";
-import { type Timestamp, timestampSeconds } from "../protocol/fileid.ts";
-import { type FileRecord, labelOf } from "../protocol/message.ts";
+import { type Timestamp, timestampSeconds } from "../protocol/wire/fileid.ts";
+import { type FileRecord, labelOf } from "../protocol/wire/message.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 import { FileIntake } from "./intake.ts";
 import { Journal } from "./journal.ts";

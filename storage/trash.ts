@@ -6,7 +6,7 @@ import { type Layout, lstatOrNothing, removeIfThere } from "./layout.ts";
 import { entryOf, entryText } from "./metadata.ts";
 import { removeTemporary } from "./leftovers.ts";
 import { nameAgain, placeNew } from "./placing.ts";
-import { parseJson } from "../protocol/message.ts";
+import { parseJson } from "../protocol/wire/message.ts";
 import { entryOfShelved, type ShelvedFile } from "./shelf.ts";
 
 /** How long a deleted file can be restored. */

@@ -4,11 +4,11 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { envName, everyOption, POSITIONALS } from "../cli/options.ts";
-import { ProtocolError } from "../protocol/errors.ts";
-import { type Timestamp, verifyingTimestamp } from "../protocol/fileid.ts";
-import { FrameScanner } from "../protocol/frame.ts";
+import { ProtocolError } from "../protocol/wire/errors.ts";
+import { type Timestamp, verifyingTimestamp } from "../protocol/wire/fileid.ts";
+import { FrameScanner } from "../protocol/wire/frame.ts";
 import { DEFAULT_LIMITS } from "../protocol/limits.ts";
-import { decodeMessage, messageText } from "../protocol/message.ts";
+import { decodeMessage, messageText } from "../protocol/wire/message.ts";
 
 const docs = new URL("../docs/", import.meta.url);
 const protocol = await Deno.readTextFile(new URL("PROTOCOL.md", docs));

@@ -2,7 +2,7 @@
 // those that are gone, and the status once a second.
 
 import type { Service } from "../service.ts";
-import { asciiJson } from "../protocol/text.ts";
+import { asciiJson } from "../protocol/wire/text.ts";
 import { fileJson, peerJson, statusJson, transferJson } from "../web/api/listing.ts";
 import type { ViewedFile, ViewedPeer, ViewedTransfer } from "../web/view.ts";
 import { statusOf } from "./state.ts";

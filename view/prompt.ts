@@ -1,9 +1,9 @@
 // The running peer as the prompt sees it: its commands, made from the service. Only translation lives here; nothing
 // is decided.
 
-import { addressText } from "../protocol/address.ts";
+import { addressText } from "../protocol/wire/address.ts";
 import type { PeerRecord } from "../protocol/membership.ts";
-import { visible } from "../protocol/text.ts";
+import { visible } from "../protocol/wire/text.ts";
 import { durationText, sizeText } from "../protocol/words.ts";
 import type { Commands } from "../cli/commands.ts";
 import { count } from "../cli/report.ts";

@@ -2,7 +2,7 @@
 
 import { VERSION } from "../cli/arguments.ts";
 import { isInbound, type Transfer } from "../moving.ts";
-import { addressText } from "../protocol/address.ts";
+import { addressText } from "../protocol/wire/address.ts";
 import type { Entry } from "../protocol/catalogue.ts";
 import type { PeerRecord } from "../protocol/membership.ts";
 import { OTHERS } from "../protocol/refusals.ts";

@@ -10,7 +10,7 @@ import { type Env, Login, loginGuard } from "./login.ts";
 import { Metrics } from "./metrics.ts";
 import { problem } from "./problem.ts";
 import { prefixOf, proxied, type ProxyOptions, routedPath } from "./proxy.ts";
-import { visible } from "../protocol/text.ts";
+import { visible } from "../protocol/wire/text.ts";
 import { Turns } from "./turns.ts";
 import type { View } from "./view.ts";
 

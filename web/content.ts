@@ -2,8 +2,8 @@
 // RFC 9110 (ranges, validators), RFC 6266 and 8187 (names), RFC 9530 (digests).
 
 import type { Context } from "hono";
-import { timestampSeconds } from "../protocol/fileid.ts";
-import type { FileRecord } from "../protocol/message.ts";
+import { timestampSeconds } from "../protocol/wire/fileid.ts";
+import type { FileRecord } from "../protocol/wire/message.ts";
 import type { Env } from "./login.ts";
 import { isSameForRange, preconditionOf } from "./preconditions.ts";
 import { problem } from "./problem.ts";

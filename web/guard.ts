@@ -5,9 +5,9 @@
 
 import type { MiddlewareHandler } from "hono";
 import { compress } from "hono/compress";
-import { canonicalIp } from "../protocol/address.ts";
+import { canonicalIp } from "../protocol/wire/address.ts";
 import type { Env } from "./login.ts";
-import { visible } from "../protocol/text.ts";
+import { visible } from "../protocol/wire/text.ts";
 import { problem } from "./problem.ts";
 
 /** Refuses requests whose Host is neither an address, nor localhost, nor one of `names` (lower case). */

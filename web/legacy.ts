@@ -2,9 +2,9 @@
 // peer unchanged. They turn every apostrophe of an answer into a quote before they parse it, so none is in one.
 
 import { type Context, Hono, type MiddlewareHandler } from "hono";
-import { timestampSeconds } from "../protocol/fileid.ts";
-import { fileFields } from "../protocol/message.ts";
-import { asciiJson, type Json } from "../protocol/text.ts";
+import { timestampSeconds } from "../protocol/wire/fileid.ts";
+import { fileFields } from "../protocol/wire/message.ts";
+import { asciiJson, type Json } from "../protocol/wire/text.ts";
 import { smallJson } from "./body.ts";
 import { serveContent } from "./content.ts";
 import { type Env, type Login, loginRefused, OLD_COOKIE } from "./login.ts";

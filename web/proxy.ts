@@ -6,7 +6,7 @@
 
 import type { Context, MiddlewareHandler } from "hono";
 import { getPath } from "hono/utils/url";
-import { canonicalIp, isLoopback } from "../protocol/address.ts";
+import { canonicalIp, isLoopback } from "../protocol/wire/address.ts";
 import type { Env } from "./login.ts";
 
 export interface ProxyOptions {

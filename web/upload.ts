@@ -3,7 +3,7 @@
 
 import type { BusboyFileStream } from "@fastify/busboy";
 import { createHash } from "node:crypto";
-import { isCleanName, visible } from "../protocol/text.ts";
+import { isCleanName, visible } from "../protocol/wire/text.ts";
 import { MAX_NAME_CHARS } from "../protocol/limits.ts";
 import { NotPossible, type SharedFile, type ShareOptions, type Upload, type View } from "./view.ts";
 

@@ -1,7 +1,7 @@
 // What the web may know of the peer and ask of it: a narrow view, read anew for each request. The web keeps no state
 // but who is logged in.
 
-import type { FileRecord } from "../protocol/message.ts";
+import type { FileRecord } from "../protocol/wire/message.ts";
 
 /** Something that was asked cannot be done; the message is for people. */
 export class NotPossible extends Error {

@@ -3,7 +3,7 @@
 import { appOver, fileOf, type Made, type Parts, peerOf, STATUS, TOKEN } from "../web/fixture.ts";
 import type { ViewedEvent, ViewedFile, ViewedPeer, ViewedTransfer } from "../../web/view.ts";
 import { fileJson, peerJson, statusJson, transferJson } from "../../web/api/listing.ts";
-import { asciiJson } from "../../protocol/text.ts";
+import { asciiJson } from "../../protocol/wire/text.ts";
 
 export class Served implements AsyncDisposable {
   readonly base: string;

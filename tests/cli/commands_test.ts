@@ -10,7 +10,7 @@ import {
   runCommand,
   wordsOf,
 } from "../../cli/commands.ts";
-import type { FileRecord } from "../../protocol/message.ts";
+import type { FileRecord } from "../../protocol/wire/message.ts";
 
 const ID = "0123456789abcdef".repeat(4);
 const OTHER = "f".repeat(64);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { type Misbehaviour, MISBEHAVIOURS } from "../../cli/arguments.ts";
 import { misbehavingSend, sampleFiles } from "../../cli/dummy.ts";
 import { sendFile } from "../../protocol/exchange.ts";
-import type { FileRecord } from "../../protocol/message.ts";
+import type { FileRecord } from "../../protocol/wire/message.ts";
 
 const CONTENT = new TextEncoder().encode("some content");
 const HEX = CONTENT.toHex();

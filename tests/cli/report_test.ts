@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { count, type Line, Reporter } from "../../cli/report.ts";
 import type { NodeEvent } from "../../protocol/effects.ts";
-import type { FileRecord } from "../../protocol/message.ts";
+import type { FileRecord } from "../../protocol/wire/message.ts";
 
 const EVIL = "evil\u001b[2J\u0007\r\n\u202e\u009b31m";
 const SHOWN = "evil\\u{1b}[2J\\u{7}\\u{d}\\u{a}\\u{202e}\\u{9b}31m";

@@ -9,7 +9,7 @@ import {
   dialRefusal,
   isLoopback,
   isLoopbackHost,
-} from "../../protocol/address.ts";
+} from "../../protocol/wire/address.ts";
 
 const OWN = { ips: ["10.9.9.9", "fd00::9"], ports: [5000, 8080] };
 

@@ -6,7 +6,7 @@ import {
   decodeMessage,
   type FileRecord,
   type Message,
-} from "../../protocol/message.ts";
+} from "../../protocol/wire/message.ts";
 import { bytesOf, FILE_ID } from "./stream.ts";
 
 type Type = Message["type"];

@@ -2,8 +2,8 @@
 
 import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
 import fc from "fast-check";
-import { ProtocolError } from "../../protocol/errors.ts";
-import { FileDataDecoder } from "../../protocol/filedata.ts";
+import { ProtocolError } from "../../protocol/wire/errors.ts";
+import { FileDataDecoder } from "../../protocol/wire/filedata.ts";
 import { bytesOf, cutAt, oneByOne, textOf } from "./stream.ts";
 
 function take(pieces: Iterable<Uint8Array>): { isContent: boolean; content: number[] } {

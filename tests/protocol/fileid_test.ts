@@ -12,9 +12,9 @@ import {
   timestampOf,
   timestampSeconds,
   verifyingTimestamp,
-} from "../../protocol/fileid.ts";
-import { fileOf, parseJson } from "../../protocol/message.ts";
-import { NumberText } from "../../protocol/text.ts";
+} from "../../protocol/wire/fileid.ts";
+import { fileOf, parseJson } from "../../protocol/wire/message.ts";
+import { NumberText } from "../../protocol/wire/text.ts";
 
 const STORE = new URL("../../../shared/fixtures/field_store/", import.meta.url);
 

@@ -2,9 +2,9 @@
 
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import fc from "fast-check";
-import { ProtocolError } from "../../protocol/errors.ts";
-import { FileDataDecoder } from "../../protocol/filedata.ts";
-import { FrameScanner } from "../../protocol/frame.ts";
+import { ProtocolError } from "../../protocol/wire/errors.ts";
+import { FileDataDecoder } from "../../protocol/wire/filedata.ts";
+import { FrameScanner } from "../../protocol/wire/frame.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { bytesOf, cutAt, oneByOne, scan } from "./stream.ts";
 

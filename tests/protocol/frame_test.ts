@@ -2,7 +2,7 @@
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { FrameScanner } from "../../protocol/frame.ts";
+import { FrameScanner } from "../../protocol/wire/frame.ts";
 import { DEFAULT_LIMITS, MAX_VALUES } from "../../protocol/limits.ts";
 import { bytesOf, cutAt, decodeAll, oneByOne, SAMPLES, scan, textOf } from "./stream.ts";
 

@@ -6,12 +6,12 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import type { Effect } from "../../protocol/effects.ts";
-import { ProtocolError } from "../../protocol/errors.ts";
-import { FileDataDecoder } from "../../protocol/filedata.ts";
-import { isBindingTimestamp } from "../../protocol/fileid.ts";
-import { FrameScanner } from "../../protocol/frame.ts";
+import { ProtocolError } from "../../protocol/wire/errors.ts";
+import { FileDataDecoder } from "../../protocol/wire/filedata.ts";
+import { isBindingTimestamp } from "../../protocol/wire/fileid.ts";
+import { FrameScanner } from "../../protocol/wire/frame.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
-import { decodeMessage, type Message, peekEnvelope } from "../../protocol/message.ts";
+import { decodeMessage, type Message, peekEnvelope } from "../../protocol/wire/message.ts";
 import { Random } from "../sim/random.ts";
 import {
   fileOfNumber,

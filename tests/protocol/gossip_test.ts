@@ -4,7 +4,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect } from "../../protocol/effects.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
-import { encodeMessage } from "../../protocol/message.ts";
+import { encodeMessage } from "../../protocol/wire/message.ts";
 import { decode } from "./decoding.ts";
 import {
   events,

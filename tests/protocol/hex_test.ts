@@ -2,8 +2,8 @@
 
 import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
 import fc from "fast-check";
-import { ProtocolError } from "../../protocol/errors.ts";
-import { encodeHex, HexDecoder } from "../../protocol/hex.ts";
+import { ProtocolError } from "../../protocol/wire/errors.ts";
+import { encodeHex, HexDecoder } from "../../protocol/wire/hex.ts";
 import { bytesOf, cutAt, oneByOne, textOf } from "./stream.ts";
 
 const isBadHex = (error: unknown) => error instanceof ProtocolError && error.reason === "bad-hex";

@@ -1,12 +1,17 @@
 // One peer under test: inputs in at a virtual time, effects out, bytes that it sends read back through the
 // real scanner and decoder. No clock, no network, and chance from one seed.
 
-import type { Address } from "../../protocol/address.ts";
+import type { Address } from "../../protocol/wire/address.ts";
 import type { Effect, FetchFailure, HeldFile, Input, PeerEvent } from "../../protocol/effects.ts";
-import type { Reason } from "../../protocol/errors.ts";
-import { FrameScanner } from "../../protocol/frame.ts";
+import type { Reason } from "../../protocol/wire/errors.ts";
+import { FrameScanner } from "../../protocol/wire/frame.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../protocol/limits.ts";
-import { decodeMessage, type Ext, type FileRecord, type Message } from "../../protocol/message.ts";
+import {
+  decodeMessage,
+  type Ext,
+  type FileRecord,
+  type Message,
+} from "../../protocol/wire/message.ts";
 import { Peer } from "../../protocol/peer.ts";
 import type { PeerConfig } from "../../protocol/state.ts";
 import { Random } from "../sim/random.ts";

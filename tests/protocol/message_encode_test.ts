@@ -10,7 +10,7 @@ import {
   type FileRecord,
   type Message,
   messageText,
-} from "../../protocol/message.ts";
+} from "../../protocol/wire/message.ts";
 import { bytesOf, cutAt, FILE_ID, scan, verdictOn } from "./stream.ts";
 
 const decode = (text: string): Message => decodeMessage(bytesOf(text)).message;

@@ -1,7 +1,7 @@
 // What peers tell of files, and what stands under "data": read leniently, never trusted.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { labelOf, peekEnvelope } from "../../protocol/message.ts";
+import { labelOf, peekEnvelope } from "../../protocol/wire/message.ts";
 import { announce, announced, decode, decodeAs, gossip } from "./decoding.ts";
 import { bytesOf, FILE_ID, verdictOn } from "./stream.ts";
 

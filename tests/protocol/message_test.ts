@@ -2,8 +2,8 @@
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { ProtocolError } from "../../protocol/errors.ts";
-import { decodeMessage } from "../../protocol/message.ts";
+import { ProtocolError } from "../../protocol/wire/errors.ts";
+import { decodeMessage } from "../../protocol/wire/message.ts";
 import { announce, decode, decodeAs, gossip } from "./decoding.ts";
 import { bytesOf, FILE_ID, SAMPLES, verdictOn } from "./stream.ts";
 

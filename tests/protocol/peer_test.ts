@@ -3,7 +3,7 @@
 import { deepStrictEqual, notDeepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import type { Effect, Input } from "../../protocol/effects.ts";
-import type { Message } from "../../protocol/message.ts";
+import type { Message } from "../../protocol/wire/message.ts";
 import { describe } from "../../protocol/peer.ts";
 import {
   events,

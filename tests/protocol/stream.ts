@@ -1,10 +1,10 @@
 // What the scanner and the decoder make of bytes that come in pieces, written down as plain text so that
 // two ways of cutting the same bytes can be compared. Also: one message of every type.
 
-import { ProtocolError } from "../../protocol/errors.ts";
-import { FrameScanner } from "../../protocol/frame.ts";
+import { ProtocolError } from "../../protocol/wire/errors.ts";
+import { FrameScanner } from "../../protocol/wire/frame.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../protocol/limits.ts";
-import { decodeMessage } from "../../protocol/message.ts";
+import { decodeMessage } from "../../protocol/wire/message.ts";
 
 const utf8 = new TextEncoder();
 const latin1 = new TextDecoder("latin1");

@@ -9,7 +9,7 @@ import {
   type Json,
   NumberText,
   visible,
-} from "../../protocol/text.ts";
+} from "../../protocol/wire/text.ts";
 
 const anyText = fc.string({
   unit: fc.integer({ min: 0, max: 0xffff }).map((n) => String.fromCharCode(n)),

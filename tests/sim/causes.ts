@@ -1,9 +1,9 @@
 // No effect without a cause: what a peer may do about one input, and nothing else. One instance watches one process.
 // The table says which kinds of effect an input may bring; the checks behind it say which ones of a kind.
 
-import { addressText } from "../../protocol/address.ts";
+import { addressText } from "../../protocol/wire/address.ts";
 import type { Effect, Input } from "../../protocol/effects.ts";
-import type { Message } from "../../protocol/message.ts";
+import type { Message } from "../../protocol/wire/message.ts";
 import type { Peer } from "../../protocol/peer.ts";
 
 type Kind = Effect["kind"] | `send ${Message["type"]}`;

@@ -1,8 +1,8 @@
 // Files in the simulation: a short string each, with the id that the protocol's own rule gives it.
 
 import { createHash } from "node:crypto";
-import { ownTimestamp, type Timestamp, verifyingTimestamp } from "../../protocol/fileid.ts";
-import type { FileRecord } from "../../protocol/message.ts";
+import { ownTimestamp, type Timestamp, verifyingTimestamp } from "../../protocol/wire/fileid.ts";
+import type { FileRecord } from "../../protocol/wire/message.ts";
 
 const EPOCH_SECONDS = 1_700_000_000;
 

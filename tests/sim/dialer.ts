@@ -2,7 +2,7 @@
 // alone for a moment. The same rules as `Dialer` in protocol/dialer.ts, on the virtual clock; without them
 // a simulated peer would never feel what a dead neighbour costs.
 
-import { type Address, addressText, type Voucher } from "../../protocol/address.ts";
+import { type Address, addressText, type Voucher } from "../../protocol/wire/address.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import type { Host } from "./host.ts";
 import type { Dialled } from "./network.ts";

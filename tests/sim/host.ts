@@ -2,10 +2,10 @@
 // It does what the edge does for a real peer, and nothing that decides: inputs in, effects carried out.
 // What belongs to a process that was killed never reaches the one that runs after it.
 
-import type { Address, Voucher } from "../../protocol/address.ts";
+import type { Address, Voucher } from "../../protocol/wire/address.ts";
 import type { Effect, Input } from "../../protocol/effects.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../protocol/limits.ts";
-import type { FileRecord } from "../../protocol/message.ts";
+import type { FileRecord } from "../../protocol/wire/message.ts";
 import { sameAddress } from "../../protocol/membership.ts";
 import { Peer } from "../../protocol/peer.ts";
 import { Causes } from "./causes.ts";

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
-import type { FileRecord, GossipReply } from "../../protocol/message.ts";
+import type { FileRecord, GossipReply } from "../../protocol/wire/message.ts";
 import type { Host } from "./host.ts";
 import { addMember, roundsToOneView, settledLab } from "./lab.ts";
 import { Network, ROUND_MS } from "./network.ts";

@@ -1,7 +1,7 @@
 // What must hold in every peer at every moment, whatever the network does. Cheap checks after each step,
 // full scans now and then; a violation ends the run with the host and the moment named.
 
-import { type Address, addressText, type Voucher } from "../../protocol/address.ts";
+import { type Address, addressText, type Voucher } from "../../protocol/wire/address.ts";
 import type { Effect, Input } from "../../protocol/effects.ts";
 import { verify } from "./content.ts";
 import type { Host } from "./host.ts";

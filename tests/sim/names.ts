@@ -2,7 +2,7 @@
 // names addresses that must not be dialled, or who answers each gossip with new ones.
 
 import assert from "node:assert/strict";
-import { type Address, addressText } from "../../protocol/address.ts";
+import { type Address, addressText } from "../../protocol/wire/address.ts";
 import { sameAddress } from "../../protocol/membership.ts";
 import type { Host } from "./host.ts";
 import { roundsToOneView, settledLab } from "./lab.ts";

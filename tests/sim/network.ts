@@ -3,10 +3,10 @@
 // faults, and every hop goes through the real bytes. TCP is modelled as connections that fail, are reset
 // or keep their order; never as messages that get lost by themselves. Faults are set while it runs.
 
-import type { Address, Voucher } from "../../protocol/address.ts";
-import { addressText } from "../../protocol/address.ts";
+import type { Address, Voucher } from "../../protocol/wire/address.ts";
+import { addressText } from "../../protocol/wire/address.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
-import type { FileRecord } from "../../protocol/message.ts";
+import type { FileRecord } from "../../protocol/wire/message.ts";
 import { Clock } from "./clock.ts";
 import { Host, type HostOptions } from "./host.ts";
 import { Invariants } from "./invariants.ts";

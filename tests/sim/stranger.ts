@@ -1,6 +1,6 @@
 // Somebody who is no peer of ours: writes what a scenario wants, as bytes, and remembers what comes back.
 
-import type { Address } from "../../protocol/address.ts";
+import type { Address } from "../../protocol/wire/address.ts";
 import {
   encodeMessage,
   type Ext,
@@ -8,7 +8,7 @@ import {
   type Gossip,
   type GossipReply,
   type Message,
-} from "../../protocol/message.ts";
+} from "../../protocol/wire/message.ts";
 import type { Endpoint, Network } from "./network.ts";
 import { Inbound, joined } from "./wire.ts";
 

@@ -2,8 +2,8 @@
 // Does what the edge does with bulk bytes: verifies them with the protocol's rule and reports receipts.
 
 import type { Effect, FetchFailure, HeldFile } from "../../protocol/effects.ts";
-import type { FileData, FileRecord } from "../../protocol/message.ts";
-import { encodeMessage, fileDataEdges } from "../../protocol/message.ts";
+import type { FileData, FileRecord } from "../../protocol/wire/message.ts";
+import { encodeMessage, fileDataEdges } from "../../protocol/wire/message.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { verify } from "./content.ts";
 import type { Host } from "./host.ts";

@@ -2,11 +2,11 @@
 // Bytes come in pieces as they would from a socket; what comes out is what the edge would hand to the
 // machine. Content of files is collected here, because it is small in the simulation.
 
-import { ProtocolError } from "../../protocol/errors.ts";
-import { type FrameHandler, FrameScanner } from "../../protocol/frame.ts";
-import { HexDecoder } from "../../protocol/hex.ts";
+import { ProtocolError } from "../../protocol/wire/errors.ts";
+import { type FrameHandler, FrameScanner } from "../../protocol/wire/frame.ts";
+import { HexDecoder } from "../../protocol/wire/hex.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
-import { decodeMessage, type Message, peekEnvelope } from "../../protocol/message.ts";
+import { decodeMessage, type Message, peekEnvelope } from "../../protocol/wire/message.ts";
 
 export interface InboundHandler {
   /** `content`: what stood under "data", where that was taken. */

@@ -3,8 +3,8 @@
 
 import { createHash } from "node:crypto";
 import fc from "fast-check";
-import type { Timestamp } from "../../protocol/fileid.ts";
-import type { FileRecord } from "../../protocol/message.ts";
+import type { Timestamp } from "../../protocol/wire/fileid.ts";
+import type { FileRecord } from "../../protocol/wire/message.ts";
 import { layoutOf } from "../../storage/layout.ts";
 import type { MetadataEntry } from "../../storage/metadata.ts";
 import { type Changes, type Knowledge, SETTLE_MS } from "../../storage/reconcile.ts";

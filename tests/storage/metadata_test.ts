@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { entryOf, entryText, type MetadataEntry, parseMetadata } from "../../storage/metadata.ts";
-import { parseJson } from "../../protocol/message.ts";
+import { parseJson } from "../../protocol/wire/message.ts";
 import { anyString, number, recordOf, sha256 } from "./fixture.ts";
 
 const ID = sha256("x");

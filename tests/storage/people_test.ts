@@ -1,7 +1,7 @@
 // What people's files are: never written to, read once, and noticed when they change under their name.
 
 import assert from "node:assert/strict";
-import { isBindingTimestamp } from "../../protocol/fileid.ts";
+import { isBindingTimestamp } from "../../protocol/wire/fileid.ts";
 
 import { bytesOf, namesIn, readsWhile, sha256, withWorld } from "./fixture.ts";
 

@@ -1,8 +1,8 @@
 // The API: shapes and field names of the wire, paging, and timestamps as they came.
 
 import assert from "node:assert/strict";
-import { parseJson } from "../../protocol/message.ts";
-import { NumberText } from "../../protocol/text.ts";
+import { parseJson } from "../../protocol/wire/message.ts";
+import { NumberText } from "../../protocol/wire/text.ts";
 import { appOver, BEARER, fileOf, NOW, peerOf } from "./fixture.ts";
 
 const held = (file = fileOf()) => ({ file, held: true, holders: ["us", "bob"] });

@@ -4,8 +4,8 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { durationText, sizeText } from "../../protocol/words.ts";
-import { visible } from "../../protocol/text.ts";
-import { addressText } from "../../protocol/address.ts";
+import { visible } from "../../protocol/wire/text.ts";
+import { addressText } from "../../protocol/wire/address.ts";
 import { fileJson, pageOf, type Query } from "../../web/api/listing.ts";
 import { FileList, isSort, nameKey } from "../../web/browser/filelist.js";
 import { holdersText, pipsText, safetyKind, safetyText } from "../../web/browser/safety.js";

@@ -1,7 +1,7 @@
 // A peer as the web sees it, made up by the test, and requests to it without a port.
 
 import { createHash } from "node:crypto";
-import type { FileRecord } from "../../protocol/message.ts";
+import type { FileRecord } from "../../protocol/wire/message.ts";
 import { type AppOptions, createApp } from "../../web/app.ts";
 import {
   NotPossible,

@@ -1,7 +1,7 @@
 // What happens on one connection, over real loopback sockets: messages in, files asked for, files sent.
 
 import assert from "node:assert/strict";
-import { ProtocolError } from "../../protocol/errors.ts";
+import { ProtocolError } from "../../protocol/wire/errors.ts";
 import {
   type ContentReader,
   type Host,
@@ -10,7 +10,7 @@ import {
   sendFile,
 } from "../../protocol/exchange.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
-import type { FileRecord, Message } from "../../protocol/message.ts";
+import type { FileRecord, Message } from "../../protocol/wire/message.ts";
 import { Connection } from "../../protocol/connection.ts";
 
 const limits = { ...DEFAULT_LIMITS, messageTimeoutMs: 200, idleTimeoutMs: 200 };

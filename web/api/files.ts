@@ -2,7 +2,7 @@
 
 import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
-import { asciiJson } from "../../protocol/text.ts";
+import { asciiJson } from "../../protocol/wire/text.ts";
 import { serveContent } from "../content.ts";
 import type { Env } from "../login.ts";
 import { mayChange } from "../preconditions.ts";

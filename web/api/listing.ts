@@ -1,9 +1,9 @@
 // Lists as the API gives them: found, sorted, cut into pages, and as JSON with the field names of the wire.
 
 import type * as v from "valibot";
-import { timestampSeconds } from "../../protocol/fileid.ts";
-import { fileFields } from "../../protocol/message.ts";
-import type { Json } from "../../protocol/text.ts";
+import { timestampSeconds } from "../../protocol/wire/fileid.ts";
+import { fileFields } from "../../protocol/wire/message.ts";
+import type { Json } from "../../protocol/wire/text.ts";
 import { isFound, nameKey, searchText, searchWords } from "../browser/filelist.js";
 import { isAtRisk } from "../browser/safety.js";
 import { DEFAULT_LIMIT, type FilesQuery } from "./schemas.ts";

@@ -2,7 +2,7 @@
 
 import { pageOf } from "../api/listing.ts";
 import { NEWEST_FIRST, turned } from "../browser/filelist.js";
-import { visible } from "../../protocol/text.ts";
+import { visible } from "../../protocol/wire/text.ts";
 import { numberText, startLine, startWords } from "../browser/words.js";
 import { Icon } from "./icons.tsx";
 import type { Props } from "./page.tsx";

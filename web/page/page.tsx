@@ -2,8 +2,8 @@
 // request and complete without script; with script (browser/page.js) it stays true, and whoever is logged in changes
 // things.
 
-import { addressText } from "../../protocol/address.ts";
-import { visible } from "../../protocol/text.ts";
+import { addressText } from "../../protocol/wire/address.ts";
+import { visible } from "../../protocol/wire/text.ts";
 import { durationText, sizeText } from "../../protocol/words.ts";
 import type { Query } from "../api/listing.ts";
 import { numberText, stateText, warningText } from "../browser/words.js";

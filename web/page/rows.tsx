@@ -1,10 +1,10 @@
 // The rows of the page as the server writes them: what script draws later, once, without what only script can do.
 // Whatever a peer named is text here, never markup.
 
-import { addressText } from "../../protocol/address.ts";
+import { addressText } from "../../protocol/wire/address.ts";
 import { durationText, sizeText } from "../../protocol/words.ts";
-import { timestampSeconds } from "../../protocol/fileid.ts";
-import { visible } from "../../protocol/text.ts";
+import { timestampSeconds } from "../../protocol/wire/fileid.ts";
+import { visible } from "../../protocol/wire/text.ts";
 import { holdersText, pipsText, safetyKind, safetyText } from "../browser/safety.js";
 import { agoText, isoText, numberText, splitName } from "../browser/words.js";
 import { arrowOf, transferText } from "../browser/transferwords.js";

@@ -1,7 +1,7 @@
 // What stands beside the files: what moves, and the peers.
 
-import { addressText } from "../../protocol/address.ts";
-import { visible } from "../../protocol/text.ts";
+import { addressText } from "../../protocol/wire/address.ts";
+import { visible } from "../../protocol/wire/text.ts";
 import { transferJson } from "../api/listing.ts";
 import { isNews } from "../browser/transferwords.js";
 import { shownColumns, startLine, startWords } from "../browser/words.js";

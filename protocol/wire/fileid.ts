@@ -2,7 +2,7 @@
 // file_id = sha256(content ‖ text(timestamp)), where text is Python's `str()` of the number that the
 // owner had. Peers on the way re-render the number, so several candidates are tried (docs/PROTOCOL.md).
 
-import { MAX_NUMBER_CHARS } from "./limits.ts";
+import { MAX_NUMBER_CHARS } from "../limits.ts";
 import { NumberText } from "./text.ts";
 
 /** A timestamp as it stood in JSON: the source text of a number, or a string. Handed on unchanged. */

@@ -10,7 +10,7 @@
 // characters are kept, because two of them change the rules: "data" streams, "files" may be long.
 
 import { ProtocolError } from "./errors.ts";
-import { type Limits, MAX_DEPTH, MAX_VALUES } from "./limits.ts";
+import { type Limits, MAX_DEPTH, MAX_VALUES } from "../limits.ts";
 
 /** What the scanner tells, in the order of the bytes. Byte arrays are valid during the call only. */
 export interface FrameHandler {

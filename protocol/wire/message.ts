@@ -11,7 +11,7 @@ import {
   MAX_LABEL_CHARS,
   MAX_NAME_CHARS,
   MAX_WANTED_LISTS,
-} from "./limits.ts";
+} from "../limits.ts";
 import { asciiJson, avoidBraceAtReadEdge, isCleanName, type Json, NumberText } from "./text.ts";
 
 /** What peers tell about a file. Only `fileId` and `timestamp` can be checked, against content. */
