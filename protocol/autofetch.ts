@@ -5,7 +5,7 @@
 import type { Downloads, Outcome } from "./downloads.ts";
 import { isBindingTimestamp } from "./wire/fileid.ts";
 import { MAX_WISHES, MISSING_EVERY_MS } from "./limits.ts";
-import { shuffleFront } from "./membership.ts";
+import { shuffleFront } from "./members/membership.ts";
 import type { PeerState } from "./state.ts";
 
 interface Batch {

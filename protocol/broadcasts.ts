@@ -12,8 +12,8 @@ import {
   MAX_BROADCAST_SENDS,
   MAX_SINGLE_ANNOUNCES,
 } from "./limits.ts";
-import type { Lists } from "./lists.ts";
-import { isProven, type PeerRecord } from "./membership.ts";
+import type { Lists } from "./members/lists.ts";
+import { isProven, type PeerRecord } from "./members/membership.ts";
 import { encodeMessage, type FileRecord, type Message } from "./wire/message.ts";
 import { type PeerState, placeOf } from "./state.ts";
 

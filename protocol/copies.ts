@@ -5,7 +5,7 @@
 
 import type { Bounded } from "./expiring.ts";
 import { FIRST_RETRY_MS, LAST_RETRY_MS, MAX_PUSH_TRIES, WISHES_PER_TICK } from "./limits.ts";
-import { isProven } from "./membership.ts";
+import { isProven } from "./members/membership.ts";
 import type { FileRecord } from "./wire/message.ts";
 import type { PeerState } from "./state.ts";
 

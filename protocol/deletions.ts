@@ -14,7 +14,7 @@ import {
   MAX_DELETIONS,
   MAX_REMINDERS,
 } from "./limits.ts";
-import type { PeerRecord } from "./membership.ts";
+import type { PeerRecord } from "./members/membership.ts";
 import { encodeMessage } from "./wire/message.ts";
 import { type PeerState, placeOf } from "./state.ts";
 

@@ -17,7 +17,7 @@ import {
   SOURCE_FAILURE_MS,
   WISHES_PER_TICK,
 } from "./limits.ts";
-import { type PeerRecord, shuffleFront } from "./membership.ts";
+import { type PeerRecord, shuffleFront } from "./members/membership.ts";
 import type { PeerState } from "./state.ts";
 
 interface Download {

@@ -5,8 +5,8 @@
 import type { DeletionProgress } from "./deletions.ts";
 import type { Effect, Input } from "./effects.ts";
 import type { Bounded } from "./expiring.ts";
-import { Gossiping } from "./gossip.ts";
-import { Lists } from "./lists.ts";
+import { Gossiping } from "./members/gossip.ts";
+import { Lists } from "./members/lists.ts";
 import type { Message } from "./wire/message.ts";
 import { Sharing } from "./sharing.ts";
 import { type PeerConfig, PeerState } from "./state.ts";

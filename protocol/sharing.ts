@@ -18,8 +18,8 @@ import {
   TELL_AGAIN_MS,
   WITHDRAW_MS,
 } from "./limits.ts";
-import type { Lists } from "./lists.ts";
-import type { PeerRecord } from "./membership.ts";
+import type { Lists } from "./members/lists.ts";
+import type { PeerRecord } from "./members/membership.ts";
 import {
   type Announce,
   type Delete,

@@ -15,8 +15,14 @@ import type { Effect, PeerEvent, Ticket } from "./effects.ts";
 import type { Reason } from "./wire/errors.ts";
 import type { Bounded } from "./expiring.ts";
 import { type Limits, MAX_OFFENDERS, MAX_TOMBSTONES } from "./limits.ts";
-import { isProven, machineOf, Membership, type PeerRecord, sameAddress } from "./membership.ts";
-import { type Pause, Standing } from "./standing.ts";
+import {
+  isProven,
+  machineOf,
+  Membership,
+  type PeerRecord,
+  sameAddress,
+} from "./members/membership.ts";
+import { type Pause, Standing } from "./members/reputation.ts";
 import { encodeMessage, type Ext, type Message } from "./wire/message.ts";
 
 export interface PeerConfig {

@@ -2,7 +2,7 @@
 // is decided.
 
 import { addressText } from "../protocol/wire/address.ts";
-import type { PeerRecord } from "../protocol/membership.ts";
+import type { PeerRecord } from "../protocol/members/membership.ts";
 import { visible } from "../protocol/wire/text.ts";
 import { durationText, sizeText } from "../protocol/words.ts";
 import type { Commands } from "../cli/commands.ts";

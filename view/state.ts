@@ -4,7 +4,7 @@ import { VERSION } from "../cli/arguments.ts";
 import { isInbound, type Transfer } from "../moving.ts";
 import { addressText } from "../protocol/wire/address.ts";
 import type { Entry } from "../protocol/catalogue.ts";
-import type { PeerRecord } from "../protocol/membership.ts";
+import type { PeerRecord } from "../protocol/members/membership.ts";
 import { OTHERS } from "../protocol/refusals.ts";
 import { placeOf } from "../protocol/state.ts";
 import type { Service } from "../service.ts";

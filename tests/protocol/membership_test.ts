@@ -1,7 +1,7 @@
 // Who is tracked, at which address, and proven by what.
 
 import { deepStrictEqual, notStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { isProven, shuffleFront } from "../../protocol/membership.ts";
+import { isProven, shuffleFront } from "../../protocol/members/membership.ts";
 import { Random } from "../sim/random.ts";
 import { claim, ids, NODE, outcome, track, tracker } from "./tracker.ts";
 

@@ -2,7 +2,7 @@
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { machineOf, Membership, sameAddress } from "../../protocol/membership.ts";
+import { machineOf, Membership, sameAddress } from "../../protocol/members/membership.ts";
 import { BOOTSTRAP, BOUNDS, claim, ids, outcome, track, tracker } from "./tracker.ts";
 
 Deno.test("one address has so many places and no more, in whatever spelling it is named", () => {

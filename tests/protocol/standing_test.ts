@@ -8,7 +8,7 @@ import {
   MAX_OFFENDERS,
   OFFENCE_DECAY_MS,
 } from "../../protocol/limits.ts";
-import { Standing } from "../../protocol/standing.ts";
+import { Standing } from "../../protocol/members/reputation.ts";
 import {
   events,
   fileOfNumber,

@@ -1,7 +1,12 @@
 // A tracker of peers for the tests of it, and claims to put to it.
 
 import { ok } from "node:assert/strict";
-import { type Claim, Membership, type PeerRecord, sameAddress } from "../../protocol/membership.ts";
+import {
+  type Claim,
+  Membership,
+  type PeerRecord,
+  sameAddress,
+} from "../../protocol/members/membership.ts";
 
 export const BOUNDS = { maxPeers: 10, maxPeersPerAddress: 4, timeoutMs: 60_000 };
 export const BOOTSTRAP = { host: "10.0.0.1", port: 6000 };

@@ -6,7 +6,7 @@ import type { Address, Voucher } from "../../protocol/wire/address.ts";
 import type { Effect, Input } from "../../protocol/effects.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../protocol/limits.ts";
 import type { FileRecord } from "../../protocol/wire/message.ts";
-import { sameAddress } from "../../protocol/membership.ts";
+import { sameAddress } from "../../protocol/members/membership.ts";
 import { Peer } from "../../protocol/peer.ts";
 import { Causes } from "./causes.ts";
 import { recordOf } from "./content.ts";

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { type Address, addressText } from "../../protocol/wire/address.ts";
-import { sameAddress } from "../../protocol/membership.ts";
+import { sameAddress } from "../../protocol/members/membership.ts";
 import type { Host } from "./host.ts";
 import { roundsToOneView, settledLab } from "./lab.ts";
 import { Network, ROUND_MS } from "./network.ts";

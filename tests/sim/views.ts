@@ -1,7 +1,7 @@
 // What every peer should know, and what is still missing. A view is one when every live peer tracks every
 // other one at the address where it really is, and names the publisher of every file as a holder.
 
-import { sameAddress } from "../../protocol/membership.ts";
+import { sameAddress } from "../../protocol/members/membership.ts";
 import type { Host } from "./host.ts";
 import type { Network } from "./network.ts";
 

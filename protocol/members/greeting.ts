@@ -2,9 +2,9 @@
 // Always holds: a gossip id stands for one text, and greetings of some seconds share theirs, so that meeting
 // many peers at once does not use up what others answer and hand on for one originator.
 
-import { ORIGINATOR_PER_SECOND } from "./limits.ts";
-import type { Gossip } from "./wire/message.ts";
-import type { PeerState } from "./state.ts";
+import { ORIGINATOR_PER_SECOND } from "../limits.ts";
+import type { Gossip } from "../wire/message.ts";
+import type { PeerState } from "../state.ts";
 
 /** Greetings within this time share an id; with one round of gossip in it, others still answer them all. */
 const GREETING_MS = 2 * 1000 / ORIGINATOR_PER_SECOND;

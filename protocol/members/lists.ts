@@ -4,9 +4,9 @@
 // Always holds: one destination gets at most `repliesPerMinute` replies and `replyBytesPerMinute` bytes,
 // and an address that has not proved itself gets one piece a reply, the first of them small.
 
-import { KeyedWindows } from "./budget.ts";
-import type { Bounded } from "./expiring.ts";
-import { FULL_LIST_MS, LIST_QUIET_MS, PART_BYTES, UNPROVEN_REPLY_BYTES } from "./limits.ts";
+import { KeyedWindows } from "../budget.ts";
+import type { Bounded } from "../expiring.ts";
+import { FULL_LIST_MS, LIST_QUIET_MS, PART_BYTES, UNPROVEN_REPLY_BYTES } from "../limits.ts";
 import { isProven, machineOf, type PeerRecord } from "./membership.ts";
 import {
   type Ext,
@@ -14,10 +14,10 @@ import {
   type FileRecord,
   type GossipReply,
   replyText,
-} from "./wire/message.ts";
-import { OldLists } from "./oldlists.ts";
-import { type PeerState, placeOf } from "./state.ts";
-import { asciiJson, avoidBraceAtReadEdge } from "./wire/text.ts";
+} from "../wire/message.ts";
+import { OldLists } from "./legacy_lists.ts";
+import { type PeerState, placeOf } from "../state.ts";
+import { asciiJson, avoidBraceAtReadEdge } from "../wire/text.ts";
 
 /** A list on its way to one peer. */
 interface Outbox {

@@ -2,8 +2,8 @@
 // Always holds: while nobody is there, joining is tried again with back-off; a bootstrap that stays silent is
 // told of once; synchronized when all that were asked answered, or nobody more does.
 
-import { type Address, addressText } from "./wire/address.ts";
-import type { Bounded } from "./expiring.ts";
+import { type Address, addressText } from "../wire/address.ts";
+import type { Bounded } from "../expiring.ts";
 import type { Greeting } from "./greeting.ts";
 import {
   JOIN_ANSWER_MS,
@@ -11,9 +11,9 @@ import {
   JOIN_BACKOFF_LAST_MS,
   JOIN_QUIET_MS,
   MAX_REJOIN_PEERS,
-} from "./limits.ts";
+} from "../limits.ts";
 import { machineOf, type PeerRecord, sameAddress } from "./membership.ts";
-import type { Destination, PeerState } from "./state.ts";
+import type { Destination, PeerState } from "../state.ts";
 
 export class Joining {
   readonly #silentBootstraps = new Set<string>();

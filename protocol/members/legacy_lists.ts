@@ -5,7 +5,7 @@
 // Always holds: a piece names what is held when it is sent, under its name of then, in at most `LEGACY_PIECE_FILES` files
 // and `LEGACY_PART_BYTES`; besides whole lists, a peer is told of at most `LEGACY_EXTRA` files.
 
-import type { Bounded } from "./expiring.ts";
+import type { Bounded } from "../expiring.ts";
 import {
   LEGACY_ASK_MS,
   LEGACY_EXTRA,
@@ -18,10 +18,10 @@ import {
   LEGACY_RESEND_MS,
   LEGACY_RESENDS,
   UNPROVEN_REPLY_BYTES,
-} from "./limits.ts";
+} from "../limits.ts";
 import { isProven, machineOf, type PeerRecord } from "./membership.ts";
-import type { FileRecord } from "./wire/message.ts";
-import type { PeerState } from "./state.ts";
+import type { FileRecord } from "../wire/message.ts";
+import type { PeerState } from "../state.ts";
 
 /** What the lists do for these. */
 export interface PieceSender {

@@ -9,10 +9,10 @@ import {
   dialRefusal,
   isLoopback,
   isLoopbackHost,
-} from "./wire/address.ts";
-import { KeyedBuckets, KeyedWindows } from "./budget.ts";
-import type { Input } from "./effects.ts";
-import { type Bounded, ExpiringSet } from "./expiring.ts";
+} from "../wire/address.ts";
+import { KeyedBuckets, KeyedWindows } from "../budget.ts";
+import type { Input } from "../effects.ts";
+import { type Bounded, ExpiringSet } from "../expiring.ts";
 import {
   GOSSIP_FANOUT,
   MAX_FORWARDS,
@@ -22,13 +22,13 @@ import {
   ORIGINATOR_PER_SECOND,
   ROUND_PAUSE_MS,
   SEEN_GOSSIP_MS,
-} from "./limits.ts";
+} from "../limits.ts";
 import { Greeting } from "./greeting.ts";
 import { Joining } from "./joining.ts";
 import type { Lists } from "./lists.ts";
 import { type PeerRecord, sameAddress } from "./membership.ts";
-import type { Ext, Gossip, GossipReply } from "./wire/message.ts";
-import { type Destination, type PeerState, placeOf } from "./state.ts";
+import type { Ext, Gossip, GossipReply } from "../wire/message.ts";
+import { type Destination, type PeerState, placeOf } from "../state.ts";
 
 type Sender = Pick<Gossip, "peerId" | "host" | "port"> & { readonly ext?: Ext };
 

@@ -8,8 +8,8 @@ import {
   canonicalIp,
   isLoopback,
   type Voucher,
-} from "./wire/address.ts";
-import type { Ext } from "./wire/message.ts";
+} from "../wire/address.ts";
+import type { Ext } from "../wire/message.ts";
 
 export interface PeerRecord {
   readonly peerId: string;

@@ -2,7 +2,7 @@
 // Always holds: what counts came on a connection that we opened to the place itself, so nobody can blame
 // somebody else; one good delivery clears it; time forgives; it is never a reason not to answer.
 
-import { FIRST_PAUSE_MS, LAST_PAUSE_MS, MAX_OFFENDERS, OFFENCE_DECAY_MS } from "./limits.ts";
+import { FIRST_PAUSE_MS, LAST_PAUSE_MS, MAX_OFFENDERS, OFFENCE_DECAY_MS } from "../limits.ts";
 
 interface Offender {
   /** Offences in a row without anything good between them; halved with each `OFFENCE_DECAY_MS`. */
