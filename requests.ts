@@ -1,8 +1,8 @@
 // What a person may ask of the running peer, at the prompt or in a browser: find, fetch, share, delete, restore and
 // verify files. Each answers when it is done, or throws an `Error` whose message says what to do instead.
 
-import type { Entry } from "./protocol/catalogue.ts";
-import type { DeletionProgress } from "./protocol/deletions.ts";
+import type { Entry } from "./protocol/files/catalogue.ts";
+import type { DeletionProgress } from "./protocol/files/deletions.ts";
 import { isFileId } from "./protocol/wire/fileid.ts";
 import type { FileRecord } from "./protocol/wire/message.ts";
 import type { Node } from "./node.ts";

@@ -2,13 +2,13 @@
 // `handle` is plain synchronous code without clock, chance or I/O of its own, so the same inputs give the
 // same effects, and hundreds of peers can run in one process on a virtual clock (tests/sim).
 
-import type { DeletionProgress } from "./deletions.ts";
+import type { DeletionProgress } from "./files/deletions.ts";
 import type { Effect, Input } from "./effects.ts";
 import type { Bounded } from "./expiring.ts";
 import { Gossiping } from "./members/gossip.ts";
 import { Lists } from "./members/lists.ts";
 import type { Message } from "./wire/message.ts";
-import { Sharing } from "./sharing.ts";
+import { Sharing } from "./files/sharing.ts";
 import { type PeerConfig, PeerState } from "./state.ts";
 
 type MessageInput = Extract<Input, { kind: "message" }>;

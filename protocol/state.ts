@@ -10,7 +10,7 @@ import {
   type Voucher,
 } from "./wire/address.ts";
 import { KeyedWindows } from "./budget.ts";
-import { Catalogue } from "./catalogue.ts";
+import { Catalogue } from "./files/catalogue.ts";
 import type { Effect, PeerEvent, Ticket } from "./effects.ts";
 import type { Reason } from "./wire/errors.ts";
 import type { Bounded } from "./expiring.ts";

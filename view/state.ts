@@ -3,7 +3,7 @@
 import { VERSION } from "../cli/arguments.ts";
 import { isInbound, type Transfer } from "../moving.ts";
 import { addressText } from "../protocol/wire/address.ts";
-import type { Entry } from "../protocol/catalogue.ts";
+import type { Entry } from "../protocol/files/catalogue.ts";
 import type { PeerRecord } from "../protocol/members/membership.ts";
 import { OTHERS } from "../protocol/refusals.ts";
 import { placeOf } from "../protocol/state.ts";

@@ -2,7 +2,7 @@
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { Catalogue } from "../../protocol/catalogue.ts";
+import { Catalogue } from "../../protocol/files/catalogue.ts";
 import {
   EARLY_DELETE_MS,
   HOLDERLESS_MS,

@@ -3,8 +3,8 @@
 // names it has; at most `MAX_BROADCAST_SENDS` are under way; a peer that lists a deleted file, or could not be told, is
 // told again, less and less often; a deletion is followed for `DELETION_MS`, `MAX_DELETIONS` of them at once.
 
-import { KeyedWindows } from "./budget.ts";
-import type { Bounded } from "./expiring.ts";
+import { KeyedWindows } from "../budget.ts";
+import type { Bounded } from "../expiring.ts";
 import {
   DELETES_SENT_PER_MINUTE,
   DELETION_MS,
@@ -13,10 +13,10 @@ import {
   MAX_BROADCAST_SENDS,
   MAX_DELETIONS,
   MAX_REMINDERS,
-} from "./limits.ts";
-import type { PeerRecord } from "./members/membership.ts";
-import { encodeMessage } from "./wire/message.ts";
-import { type PeerState, placeOf } from "./state.ts";
+} from "../limits.ts";
+import type { PeerRecord } from "../members/membership.ts";
+import { encodeMessage } from "../wire/message.ts";
+import { type PeerState, placeOf } from "../state.ts";
 
 /** How far the news of a deletion has come. */
 export interface DeletionProgress {

@@ -3,11 +3,11 @@
 // nobody took is offered again, less and less often, as long as it is held here and nowhere else; at most `MAX_COPIES`
 // files are followed.
 
-import type { Bounded } from "./expiring.ts";
-import { FIRST_RETRY_MS, LAST_RETRY_MS, MAX_PUSH_TRIES, WISHES_PER_TICK } from "./limits.ts";
-import { isProven } from "./members/membership.ts";
-import type { FileRecord } from "./wire/message.ts";
-import type { PeerState } from "./state.ts";
+import type { Bounded } from "../expiring.ts";
+import { FIRST_RETRY_MS, LAST_RETRY_MS, MAX_PUSH_TRIES, WISHES_PER_TICK } from "../limits.ts";
+import { isProven } from "../members/membership.ts";
+import type { FileRecord } from "../wire/message.ts";
+import type { PeerState } from "../state.ts";
 
 /** Maximum number of files of which a copy is being offered or is to be offered again. */
 const MAX_COPIES = 1_000;

@@ -2,10 +2,10 @@
 // Always holds: a held file verified; no deleted id is in the catalogue; what is verified is not changed
 // by what anybody says; at most `maxEntries` entries and `MAX_TOMBSTONES` tombstones.
 
-import type { HeldFile } from "./effects.ts";
-import type { Timestamp } from "./wire/fileid.ts";
-import { HOLDERLESS_MS, MAX_LIST_CHANGES, MAX_OTHER_TIMESTAMPS } from "./limits.ts";
-import type { FileRecord } from "./wire/message.ts";
+import type { HeldFile } from "../effects.ts";
+import type { Timestamp } from "../wire/fileid.ts";
+import { HOLDERLESS_MS, MAX_LIST_CHANGES, MAX_OTHER_TIMESTAMPS } from "../limits.ts";
+import type { FileRecord } from "../wire/message.ts";
 import { Tombstones } from "./tombstones.ts";
 
 /** No peer's name: it is not clean. */

@@ -3,9 +3,9 @@
 // has a number of its own, and one that nobody wants any more is ended; a file that is wanted and was not delivered stays
 // wanted until it is here, deleted, canceled or forgotten.
 
-import type { FetchFailure } from "./effects.ts";
-import { type Bounded, ExpiringSet } from "./expiring.ts";
-import { isBindingTimestamp } from "./wire/fileid.ts";
+import type { FetchFailure } from "../effects.ts";
+import { type Bounded, ExpiringSet } from "../expiring.ts";
+import { isBindingTimestamp } from "../wire/fileid.ts";
 import {
   FIRST_RETRY_MS,
   HURRY_MS,
@@ -16,9 +16,9 @@ import {
   MAX_WISHES,
   SOURCE_FAILURE_MS,
   WISHES_PER_TICK,
-} from "./limits.ts";
-import { type PeerRecord, shuffleFront } from "./members/membership.ts";
-import type { PeerState } from "./state.ts";
+} from "../limits.ts";
+import { type PeerRecord, shuffleFront } from "../members/membership.ts";
+import type { PeerState } from "../state.ts";
 
 interface Download {
   readonly fileId: string;

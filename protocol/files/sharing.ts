@@ -5,21 +5,21 @@
 
 import { AutoFetch } from "./autofetch.ts";
 import { Broadcasts } from "./broadcasts.ts";
-import { KeyedBuckets, KeyedWindows } from "./budget.ts";
-import { Copies } from "./copies.ts";
+import { KeyedBuckets, KeyedWindows } from "../budget.ts";
+import { Copies } from "./replication.ts";
 import { Deletions } from "./deletions.ts";
-import type { Bounded } from "./expiring.ts";
-import type { Input } from "./effects.ts";
-import type { Reason } from "./wire/errors.ts";
+import type { Bounded } from "../expiring.ts";
+import type { Input } from "../effects.ts";
+import type { Reason } from "../wire/errors.ts";
 import {
   DELETES_PER_MINUTE,
   LIFT_AFTER_MS,
   MAX_TOLD_AGAIN,
   TELL_AGAIN_MS,
   WITHDRAW_MS,
-} from "./limits.ts";
-import type { Lists } from "./members/lists.ts";
-import type { PeerRecord } from "./members/membership.ts";
+} from "../limits.ts";
+import type { Lists } from "../members/lists.ts";
+import type { PeerRecord } from "../members/membership.ts";
 import {
   type Announce,
   type Delete,
@@ -27,9 +27,9 @@ import {
   type FileRecord,
   type GetFile,
   type Message,
-} from "./wire/message.ts";
+} from "../wire/message.ts";
 import { Downloads } from "./downloads.ts";
-import { type PeerState, placeOf } from "./state.ts";
+import { type PeerState, placeOf } from "../state.ts";
 
 type Held = Extract<Input, { kind: "held" }>;
 type Arrived = Extract<Input, { kind: "arrived" }>;

@@ -3,10 +3,10 @@
 // what is still to come.
 
 import type { Downloads, Outcome } from "./downloads.ts";
-import { isBindingTimestamp } from "./wire/fileid.ts";
-import { MAX_WISHES, MISSING_EVERY_MS } from "./limits.ts";
-import { shuffleFront } from "./members/membership.ts";
-import type { PeerState } from "./state.ts";
+import { isBindingTimestamp } from "../wire/fileid.ts";
+import { MAX_WISHES, MISSING_EVERY_MS } from "../limits.ts";
+import { shuffleFront } from "../members/membership.ts";
+import type { PeerState } from "../state.ts";
 
 interface Batch {
   readonly waiting: Set<string>;

@@ -2,20 +2,20 @@
 // Always holds: at most `MAX_BROADCAST_SENDS` sends are under way; one address gets one copy of a message, however many
 // names it has; a message without a recipient is not encoded; files that come in crowds are announced as lists.
 
-import { TokenBucket } from "./budget.ts";
-import type { Ticket } from "./effects.ts";
-import type { Bounded } from "./expiring.ts";
+import { TokenBucket } from "../budget.ts";
+import type { Ticket } from "../effects.ts";
+import type { Bounded } from "../expiring.ts";
 import {
   ANNOUNCE_BATCH,
   ANNOUNCE_BURST,
   ANNOUNCES_PER_SECOND,
   MAX_BROADCAST_SENDS,
   MAX_SINGLE_ANNOUNCES,
-} from "./limits.ts";
-import type { Lists } from "./members/lists.ts";
-import { isProven, type PeerRecord } from "./members/membership.ts";
-import { encodeMessage, type FileRecord, type Message } from "./wire/message.ts";
-import { type PeerState, placeOf } from "./state.ts";
+} from "../limits.ts";
+import type { Lists } from "../members/lists.ts";
+import { isProven, type PeerRecord } from "../members/membership.ts";
+import { encodeMessage, type FileRecord, type Message } from "../wire/message.ts";
+import { type PeerState, placeOf } from "../state.ts";
 
 /** A message on its way to everybody. */
 interface Broadcast {
