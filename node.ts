@@ -10,7 +10,7 @@ import { type Host, isConnectionError, receiveMessages, sendFile } from "./proto
 import type { Timestamp } from "./protocol/wire/fileid.ts";
 import type { Limits } from "./protocol/limits.ts";
 import { encodeMessage, type FileRecord, type Message } from "./protocol/wire/message.ts";
-import { Refusals } from "./protocol/refusals.ts";
+import { Refusals } from "./protocol/bounds/refusals.ts";
 import { Peer } from "./protocol/peer.ts";
 import { Dialer, DialError } from "./protocol/dialer.ts";
 import type { Connection } from "./protocol/connection.ts";

@@ -4,7 +4,7 @@
 
 import type { DeletionProgress } from "./files/deletions.ts";
 import type { Effect, Input } from "./effects.ts";
-import type { Bounded } from "./expiring.ts";
+import type { Bounded } from "./bounds/expiring.ts";
 import { Gossiping } from "./members/gossip.ts";
 import { Lists } from "./members/lists.ts";
 import type { Message } from "./wire/message.ts";

@@ -9,11 +9,11 @@ import {
   type OwnAddresses,
   type Voucher,
 } from "./wire/address.ts";
-import { KeyedWindows } from "./budget.ts";
+import { KeyedWindows } from "./bounds/rate_limit.ts";
 import { Catalogue } from "./files/catalogue.ts";
 import type { Effect, PeerEvent, Ticket } from "./effects.ts";
 import type { Reason } from "./wire/errors.ts";
-import type { Bounded } from "./expiring.ts";
+import type { Bounded } from "./bounds/expiring.ts";
 import { type Limits, MAX_OFFENDERS, MAX_TOMBSTONES } from "./limits.ts";
 import {
   isProven,

@@ -5,7 +5,7 @@ import { isInbound, type Transfer } from "../moving.ts";
 import { addressText } from "../protocol/wire/address.ts";
 import type { Entry } from "../protocol/files/catalogue.ts";
 import type { PeerRecord } from "../protocol/members/membership.ts";
-import { OTHERS } from "../protocol/refusals.ts";
+import { OTHERS } from "../protocol/bounds/refusals.ts";
 import { placeOf } from "../protocol/state.ts";
 import type { Service } from "../service.ts";
 import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../web/view.ts";

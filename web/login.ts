@@ -8,7 +8,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
 import { setCookie } from "hono/cookie";
 import { createHash } from "node:crypto";
-import { KeyedWindows } from "../protocol/budget.ts";
+import { KeyedWindows } from "../protocol/bounds/rate_limit.ts";
 import { problem } from "./problem.ts";
 import { isOverTls, prefixOf } from "./proxy.ts";
 

@@ -2,9 +2,9 @@
 // Always holds: at most `MAX_BROADCAST_SENDS` sends are under way; one address gets one copy of a message, however many
 // names it has; a message without a recipient is not encoded; files that come in crowds are announced as lists.
 
-import { TokenBucket } from "../budget.ts";
+import { TokenBucket } from "../bounds/rate_limit.ts";
 import type { Ticket } from "../effects.ts";
-import type { Bounded } from "../expiring.ts";
+import type { Bounded } from "../bounds/expiring.ts";
 import {
   ANNOUNCE_BATCH,
   ANNOUNCE_BURST,

@@ -3,8 +3,8 @@
 // names it has; at most `MAX_BROADCAST_SENDS` are under way; a peer that lists a deleted file, or could not be told, is
 // told again, less and less often; a deletion is followed for `DELETION_MS`, `MAX_DELETIONS` of them at once.
 
-import { KeyedWindows } from "../budget.ts";
-import type { Bounded } from "../expiring.ts";
+import { KeyedWindows } from "../bounds/rate_limit.ts";
+import type { Bounded } from "../bounds/expiring.ts";
 import {
   DELETES_SENT_PER_MINUTE,
   DELETION_MS,

@@ -4,7 +4,7 @@
 // wanted until it is here, deleted, canceled or forgotten.
 
 import type { FetchFailure } from "../effects.ts";
-import { type Bounded, ExpiringSet } from "../expiring.ts";
+import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
 import { isBindingTimestamp } from "../wire/fileid.ts";
 import {
   FIRST_RETRY_MS,

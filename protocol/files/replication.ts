@@ -3,7 +3,7 @@
 // nobody took is offered again, less and less often, as long as it is held here and nowhere else; at most `MAX_COPIES`
 // files are followed.
 
-import type { Bounded } from "../expiring.ts";
+import type { Bounded } from "../bounds/expiring.ts";
 import { FIRST_RETRY_MS, LAST_RETRY_MS, MAX_PUSH_TRIES, WISHES_PER_TICK } from "../limits.ts";
 import { isProven } from "../members/membership.ts";
 import type { FileRecord } from "../wire/message.ts";

@@ -5,10 +5,10 @@
 
 import { AutoFetch } from "./autofetch.ts";
 import { Broadcasts } from "./broadcasts.ts";
-import { KeyedBuckets, KeyedWindows } from "../budget.ts";
+import { KeyedBuckets, KeyedWindows } from "../bounds/rate_limit.ts";
 import { Copies } from "./replication.ts";
 import { Deletions } from "./deletions.ts";
-import type { Bounded } from "../expiring.ts";
+import type { Bounded } from "../bounds/expiring.ts";
 import type { Input } from "../effects.ts";
 import type { Reason } from "../wire/errors.ts";
 import {

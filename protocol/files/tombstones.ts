@@ -2,7 +2,7 @@
 // Always holds: at most `MAX_TOMBSTONES`, each for `TOMBSTONE_MS`; a deletion that came before the news of its file
 // keeps away files of that owner only.
 
-import { ExpiringSet } from "../expiring.ts";
+import { ExpiringSet } from "../bounds/expiring.ts";
 import { EARLY_DELETE_MS, MAX_EARLY_DELETES, MAX_TOMBSTONES, TOMBSTONE_MS } from "../limits.ts";
 import type { FileRecord } from "../wire/message.ts";
 

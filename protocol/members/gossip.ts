@@ -10,9 +10,9 @@ import {
   isLoopback,
   isLoopbackHost,
 } from "../wire/address.ts";
-import { KeyedBuckets, KeyedWindows } from "../budget.ts";
+import { KeyedBuckets, KeyedWindows } from "../bounds/rate_limit.ts";
 import type { Input } from "../effects.ts";
-import { type Bounded, ExpiringSet } from "../expiring.ts";
+import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
 import {
   GOSSIP_FANOUT,
   MAX_FORWARDS,

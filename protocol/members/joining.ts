@@ -3,7 +3,7 @@
 // told of once; synchronized when all that were asked answered, or nobody more does.
 
 import { type Address, addressText } from "../wire/address.ts";
-import type { Bounded } from "../expiring.ts";
+import type { Bounded } from "../bounds/expiring.ts";
 import type { Greeting } from "./greeting.ts";
 import {
   JOIN_ANSWER_MS,

@@ -5,7 +5,7 @@
 // Always holds: a piece names what is held when it is sent, under its name of then, in at most `LEGACY_PIECE_FILES` files
 // and `LEGACY_PART_BYTES`; besides whole lists, a peer is told of at most `LEGACY_EXTRA` files.
 
-import type { Bounded } from "../expiring.ts";
+import type { Bounded } from "../bounds/expiring.ts";
 import {
   LEGACY_ASK_MS,
   LEGACY_EXTRA,

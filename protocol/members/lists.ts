@@ -4,8 +4,8 @@
 // Always holds: one destination gets at most `repliesPerMinute` replies and `replyBytesPerMinute` bytes,
 // and an address that has not proved itself gets one piece a reply, the first of them small.
 
-import { KeyedWindows } from "../budget.ts";
-import type { Bounded } from "../expiring.ts";
+import { KeyedWindows } from "../bounds/rate_limit.ts";
+import type { Bounded } from "../bounds/expiring.ts";
 import { FULL_LIST_MS, LIST_QUIET_MS, PART_BYTES, UNPROVEN_REPLY_BYTES } from "../limits.ts";
 import { isProven, machineOf, type PeerRecord } from "./membership.ts";
 import {

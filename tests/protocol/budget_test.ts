@@ -2,7 +2,7 @@
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { KeyedBuckets, KeyedWindows, TokenBucket } from "../../protocol/budget.ts";
+import { KeyedBuckets, KeyedWindows, TokenBucket } from "../../protocol/bounds/rate_limit.ts";
 
 const steps = fc.array(
   fc.record({

@@ -2,7 +2,7 @@
 
 import { strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { ExpiringSet } from "../../protocol/expiring.ts";
+import { ExpiringSet } from "../../protocol/bounds/expiring.ts";
 
 Deno.test("a key is there once, until its time is over", () => {
   const seen = new ExpiringSet(10, 1000);

@@ -1,7 +1,7 @@
 // What is refused is counted by reason and by peer, in bounded memory, whatever peers call themselves.
 
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { OTHERS, Refusals } from "../../protocol/refusals.ts";
+import { OTHERS, Refusals } from "../../protocol/bounds/refusals.ts";
 
 Deno.test("refusals are counted by reason and by peer, the most first", () => {
   const refusals = new Refusals();

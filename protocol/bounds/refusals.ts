@@ -1,6 +1,6 @@
 // What was refused, counted by reason and by who it came from, in bounded memory. PURE.
 
-import type { Reason } from "./wire/errors.ts";
+import type { Reason } from "../wire/errors.ts";
 
 /** Peers and addresses that are told apart; the counts of the longest unseen go to `OTHERS`. */
 const MAX_NAMED = 256;
