@@ -11,7 +11,7 @@ import {
   isLoopback,
   isLoopbackHost,
 } from "./protocol/wire/address.ts";
-import { localAddressTowards } from "./protocol/dialer.ts";
+import { localAddressTowards } from "./net/dialer.ts";
 import { visible } from "./protocol/wire/text.ts";
 
 /** How long a bootstrap may take to tell which of our addresses leads to it. */

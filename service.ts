@@ -7,7 +7,7 @@ import {
   isLoopbackHost,
   type Voucher,
 } from "./protocol/wire/address.ts";
-import type { sendFile } from "./protocol/exchange.ts";
+import type { sendFile } from "./net/exchange.ts";
 import type { Timestamp } from "./protocol/wire/fileid.ts";
 import type { Limits } from "./protocol/limits.ts";
 import type { FileRecord } from "./protocol/wire/message.ts";

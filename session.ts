@@ -22,7 +22,7 @@ import {
   ownIps,
 } from "./listening.ts";
 import { addressText, isLoopbackHost } from "./protocol/wire/address.ts";
-import { sendFile } from "./protocol/exchange.ts";
+import { sendFile } from "./net/exchange.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
 import { visible } from "./protocol/wire/text.ts";
 import type { NodeEvent } from "./protocol/effects.ts";

@@ -11,13 +11,13 @@ import {
   isConnectionError,
   requestFile,
   type sendFile,
-} from "./protocol/exchange.ts";
+} from "./net/exchange.ts";
 import { type Timestamp, verifyingTimestamp } from "./protocol/wire/fileid.ts";
 import type { Limits } from "./protocol/limits.ts";
 import type { Ext, FileRecord, Message } from "./protocol/wire/message.ts";
 import { type Move, Moving } from "./moving.ts";
-import { type Dialer, DialError } from "./protocol/dialer.ts";
-import type { Connection } from "./protocol/connection.ts";
+import { type Dialer, DialError } from "./net/dialer.ts";
+import type { Connection } from "./net/connection.ts";
 
 /** Content on its way into the store. */
 export interface StoreIntake extends Intake {

@@ -1,6 +1,6 @@
 // The dummy's ways of being a bad peer, and its sample files. For trying things out, and for tests.
 
-import type { sendFile } from "../protocol/exchange.ts";
+import type { sendFile } from "../net/exchange.ts";
 import { fileDataEdges } from "../protocol/wire/message.ts";
 import type { Misbehaviour } from "./arguments.ts";
 

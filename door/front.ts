@@ -1,15 +1,15 @@
 // The door for browsers: a listener of ours in front of `Deno.serve`, which has no deadlines of its own. A connection
 // is handed on, over a Unix socket that only we can reach, when the head of its request is whole; from then on bytes
 // are passed both ways. So always holds: a head comes within its deadline (each one of a connection), a body and a
-// reader move within theirs, nobody takes all places (the same rules as for peers, protocol/admission.ts), and the
+// reader move within theirs, nobody takes all places (the same rules as for peers, net/admission.ts), and the
 // application knows the address of who asks. Where requests begin and end is known from Content-Length and from the
 // server's own word that an answer is complete; nothing is read from what passes.
 
 import { Buffer } from "node:buffer";
 import type { Limits } from "../protocol/limits.ts";
 import { ProtocolError } from "../protocol/wire/errors.ts";
-import type { Connection } from "../protocol/connection.ts";
-import { Listener } from "../protocol/tcp.ts";
+import type { Connection } from "../net/connection.ts";
+import { Listener } from "../net/listener.ts";
 import { BackServer } from "./backserver.ts";
 import { BadHead, ChunkedBody, requestHead } from "./head.ts";
 import { HeadReader, HeadTooLate, HeadTooLong, MAX_HEAD_BYTES } from "./reader.ts";

@@ -2,7 +2,7 @@
 // is kept for who wants it. Always holds: a head is at most `MAX_HEAD_BYTES` long; each byte is searched once.
 
 import { Buffer } from "node:buffer";
-import type { Connection } from "../protocol/connection.ts";
+import type { Connection } from "../net/connection.ts";
 import { endOfHead } from "./head.ts";
 
 /** Longest head of a request: names of files stand in it, percent-encoded. */

@@ -158,7 +158,7 @@ Deno.test("Only two files touch TCP sockets: one listens, one dials", async () =
       found.push(path);
     }
   }
-  assert.deepEqual(found.sort(), ["protocol/dialer.ts", "protocol/tcp.ts"]);
+  assert.deepEqual(found.sort(), ["net/dialer.ts", "net/listener.ts"]);
 });
 
 Deno.test("Nothing that the program loads asks Intl, whose tables cost it 6 MB of memory", async () => {
@@ -231,10 +231,10 @@ const USES_DENO = [
   "listening.ts",
   "looking.ts",
   "main.ts",
-  "protocol/connection.ts",
-  "protocol/dialer.ts",
-  "protocol/exchange.ts",
-  "protocol/tcp.ts",
+  "net/connection.ts",
+  "net/dialer.ts",
+  "net/exchange.ts",
+  "net/listener.ts",
   "requests.ts",
   "session.ts",
   "storage/atomic.ts",

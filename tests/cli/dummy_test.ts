@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { type Misbehaviour, MISBEHAVIOURS } from "../../cli/arguments.ts";
 import { misbehavingSend, sampleFiles } from "../../cli/dummy.ts";
-import { sendFile } from "../../protocol/exchange.ts";
+import { sendFile } from "../../net/exchange.ts";
 import type { FileRecord } from "../../protocol/wire/message.ts";
 
 const CONTENT = new TextEncoder().encode("some content");

@@ -2,7 +2,7 @@
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { Admission, type AdmissionLimits } from "../../protocol/admission.ts";
+import { Admission, type AdmissionLimits } from "../../net/admission.ts";
 
 const LIMITS = { maxConnections: 8, maxConnectionsPerAddress: 4, maxWaitingConnections: 6 };
 

@@ -1,5 +1,5 @@
 // How one process opens connections: so many at once, the others wait, and who did not answer is left
-// alone for a moment. The same rules as `Dialer` in protocol/dialer.ts, on the virtual clock; without them
+// alone for a moment. The same rules as `Dialer` in net/dialer.ts, on the virtual clock; without them
 // a simulated peer would never feel what a dead neighbour costs.
 
 import { type Address, addressText, type Voucher } from "../../protocol/wire/address.ts";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { Connection } from "../../protocol/connection.ts";
+import { Connection } from "../../net/connection.ts";
 import { ProtocolError } from "../../protocol/wire/errors.ts";
 import { until } from "../until.ts";
 import { connect, holding } from "./holding.ts";

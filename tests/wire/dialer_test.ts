@@ -1,7 +1,7 @@
 // Whom we dial, in which order, and whom never, on real loopback sockets.
 
 import assert from "node:assert/strict";
-import { Dialer, DialError } from "../../protocol/dialer.ts";
+import { Dialer, DialError } from "../../net/dialer.ts";
 import { holding, limits } from "./holding.ts";
 
 const nothingOwn = () => ({ ips: [], ports: [] });

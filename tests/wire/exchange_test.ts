@@ -8,10 +8,10 @@ import {
   receiveMessages,
   requestFile,
   sendFile,
-} from "../../protocol/exchange.ts";
+} from "../../net/exchange.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import type { FileRecord, Message } from "../../protocol/wire/message.ts";
-import { Connection } from "../../protocol/connection.ts";
+import { Connection } from "../../net/connection.ts";
 
 const limits = { ...DEFAULT_LIMITS, messageTimeoutMs: 200, idleTimeoutMs: 200 };
 const ext = { v: 1 };

@@ -1,7 +1,7 @@
 // A listener on loopback whose connections stay until the test lets them go.
 
-import type { Connection } from "../../protocol/connection.ts";
-import { Listener, type ListenOptions } from "../../protocol/tcp.ts";
+import type { Connection } from "../../net/connection.ts";
+import { Listener, type ListenOptions } from "../../net/listener.ts";
 
 export const limits = { maxConnections: 3, maxConnectionsPerAddress: 2, maxWaitingConnections: 2 };
 

@@ -1,7 +1,7 @@
 // Who has a place among the connections, on real loopback sockets.
 
 import assert from "node:assert/strict";
-import { Listener } from "../../protocol/tcp.ts";
+import { Listener } from "../../net/listener.ts";
 import { until } from "../until.ts";
 import { connect, holding, limits } from "./holding.ts";
 

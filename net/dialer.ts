@@ -10,8 +10,8 @@ import {
   dialRefusal,
   type OwnAddresses,
   type Voucher,
-} from "./wire/address.ts";
-import type { Limits } from "./limits.ts";
+} from "../protocol/wire/address.ts";
+import type { Limits } from "../protocol/limits.ts";
 import { Connection } from "./connection.ts";
 
 /** Sends wait for a free dial at most so many at once; beyond that the newest is dropped. */

@@ -3,11 +3,11 @@
 // Always holds: a message counts as soon as its last byte is in; a message that is wrong costs itself,
 // bytes that are no message cost the connection; what was begun in the store is finished or aborted.
 
-import { ProtocolError } from "./wire/errors.ts";
-import { type ContentSink, FileDataDecoder } from "./wire/filedata.ts";
-import { FrameScanner } from "./wire/frame.ts";
-import { encodeHex } from "./wire/hex.ts";
-import { type Limits, MIN_SOURCE_BYTES_PER_SECOND } from "./limits.ts";
+import { ProtocolError } from "../protocol/wire/errors.ts";
+import { type ContentSink, FileDataDecoder } from "../protocol/wire/filedata.ts";
+import { FrameScanner } from "../protocol/wire/frame.ts";
+import { encodeHex } from "../protocol/wire/hex.ts";
+import { type Limits, MIN_SOURCE_BYTES_PER_SECOND } from "../protocol/limits.ts";
 import {
   decodeMessage,
   encodeMessage,
@@ -16,7 +16,7 @@ import {
   type FileRecord,
   type Message,
   peekEnvelope,
-} from "./wire/message.ts";
+} from "../protocol/wire/message.ts";
 import type { Connection } from "./connection.ts";
 
 /** Control messages are short; content is read into larger buffers, which halves the cost per byte. */

@@ -3,8 +3,8 @@
 // free only when the system has let go of it.
 
 import { setImmediate } from "node:timers";
-import { canonicalIp } from "./wire/address.ts";
-import { ProtocolError } from "./wire/errors.ts";
+import { canonicalIp } from "../protocol/wire/address.ts";
+import { ProtocolError } from "../protocol/wire/errors.ts";
 
 /** Streams give way to others after so much work. */
 const TURN_MS = 5;

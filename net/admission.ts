@@ -5,7 +5,7 @@
 // eighths send it, so that slow readers and slow uploads, which are never cut off for others, leave room for messages and
 // for each other; every machine may have a few transfers, whatever the others have.
 
-import type { Limits } from "./limits.ts";
+import type { Limits } from "../protocol/limits.ts";
 
 export type AdmissionLimits = Pick<
   Limits,
