@@ -5,7 +5,7 @@ import type { Entry } from "./protocol/files/catalogue.ts";
 import type { DeletionProgress } from "./protocol/files/deletions.ts";
 import { isFileId } from "./protocol/wire/fileid.ts";
 import type { FileRecord } from "./protocol/wire/message.ts";
-import type { Node } from "./node.ts";
+import type { Node } from "./node/node.ts";
 import { StorageError } from "./storage/errors.ts";
 import type { FileIntake } from "./storage/intake.ts";
 import { safeName } from "./storage/names.ts";

@@ -1,7 +1,7 @@
 // Transfers as people see them: each ends once, those that ended are remembered, cancelling ends what carries it.
 
 import assert from "node:assert/strict";
-import { Moving, type Transfer } from "../moving.ts";
+import { Moving, type Transfer } from "../node/transfer_log.ts";
 
 function scene() {
   const clock = { nowMs: 1_000 };

@@ -1,7 +1,7 @@
 // What people ask of the running peer, where the store has troubles.
 
 import assert from "node:assert/strict";
-import type { Node } from "../node.ts";
+import type { Node } from "../node/node.ts";
 import { Requests } from "../requests.ts";
 import { StorageError } from "../storage/errors.ts";
 import type { Examined } from "../storage/reader.ts";

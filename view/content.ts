@@ -1,6 +1,6 @@
 // Content that comes from browsers and goes to them, kept among the transfers that people see.
 
-import type { Move } from "../moving.ts";
+import type { Move } from "../node/transfer_log.ts";
 import type { Service } from "../service.ts";
 import type { EarlyEnd, SharedFile, ShareOptions, Upload, ViewedContent } from "../web/view.ts";
 import { messageOf, possible, possibly } from "./errors.ts";

@@ -1,7 +1,7 @@
 // The state of the running peer in values that can be shown: rows and figures. Only translation lives here.
 
 import { VERSION } from "../cli/arguments.ts";
-import { isInbound, type Transfer } from "../moving.ts";
+import { isInbound, type Transfer } from "../node/transfer_log.ts";
 import { addressText } from "../protocol/wire/address.ts";
 import type { Entry } from "../protocol/files/catalogue.ts";
 import type { PeerRecord } from "../protocol/members/membership.ts";

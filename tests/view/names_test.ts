@@ -1,7 +1,7 @@
 // Who is at the other end of a transfer: by name where the peer is known, by address where it is not.
 
 import { strictEqual } from "node:assert/strict";
-import { Moving } from "../../moving.ts";
+import { Moving } from "../../node/transfer_log.ts";
 import type { Service } from "../../service.ts";
 import { viewedTransfer } from "../../view/state.ts";
 

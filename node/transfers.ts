@@ -2,22 +2,22 @@
 // Rules do not live here: what is fetched from whom, and what is kept, the machine in protocol/ decides;
 // this file carries it out, verifies content, and reports what happened as inputs.
 
-import type { Address } from "./protocol/wire/address.ts";
-import type { Effect, FetchFailure, HeldFile, Input } from "./protocol/effects.ts";
-import { ProtocolError } from "./protocol/wire/errors.ts";
+import type { Address } from "../protocol/wire/address.ts";
+import type { Effect, FetchFailure, HeldFile, Input } from "../protocol/effects.ts";
+import { ProtocolError } from "../protocol/wire/errors.ts";
 import {
   type ContentReader,
   type Intake,
   isConnectionError,
   requestFile,
   type sendFile,
-} from "./net/exchange.ts";
-import { type Timestamp, verifyingTimestamp } from "./protocol/wire/fileid.ts";
-import type { Limits } from "./protocol/limits.ts";
-import type { Ext, FileRecord, Message } from "./protocol/wire/message.ts";
-import { type Move, Moving } from "./moving.ts";
-import { type Dialer, DialError } from "./net/dialer.ts";
-import type { Connection } from "./net/connection.ts";
+} from "../net/exchange.ts";
+import { type Timestamp, verifyingTimestamp } from "../protocol/wire/fileid.ts";
+import type { Limits } from "../protocol/limits.ts";
+import type { Ext, FileRecord, Message } from "../protocol/wire/message.ts";
+import { type Move, Moving } from "./transfer_log.ts";
+import { type Dialer, DialError } from "../net/dialer.ts";
+import type { Connection } from "../net/connection.ts";
 
 /** Content on its way into the store. */
 export interface StoreIntake extends Intake {

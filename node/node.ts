@@ -2,20 +2,20 @@
 // and people only put inputs in, and what comes out is carried out here.
 // The edge of the house: it may read the clock and wait; it does not decide.
 
-import type { Address, Voucher } from "./protocol/wire/address.ts";
-import { addressText } from "./protocol/wire/address.ts";
-import type { Effect, Input, NodeEvent, PeerEvent } from "./protocol/effects.ts";
-import { ProtocolError, type Reason } from "./protocol/wire/errors.ts";
-import { type Host, isConnectionError, receiveMessages, sendFile } from "./net/exchange.ts";
-import type { Timestamp } from "./protocol/wire/fileid.ts";
-import type { Limits } from "./protocol/limits.ts";
-import { encodeMessage, type FileRecord, type Message } from "./protocol/wire/message.ts";
-import { Refusals } from "./protocol/bounds/refusals.ts";
-import { Peer } from "./protocol/peer.ts";
-import { Dialer, DialError } from "./net/dialer.ts";
-import type { Connection } from "./net/connection.ts";
-import { Listener } from "./net/listener.ts";
-import { Moving, type Transfer } from "./moving.ts";
+import type { Address, Voucher } from "../protocol/wire/address.ts";
+import { addressText } from "../protocol/wire/address.ts";
+import type { Effect, Input, NodeEvent, PeerEvent } from "../protocol/effects.ts";
+import { ProtocolError, type Reason } from "../protocol/wire/errors.ts";
+import { type Host, isConnectionError, receiveMessages, sendFile } from "../net/exchange.ts";
+import type { Timestamp } from "../protocol/wire/fileid.ts";
+import type { Limits } from "../protocol/limits.ts";
+import { encodeMessage, type FileRecord, type Message } from "../protocol/wire/message.ts";
+import { Refusals } from "../protocol/bounds/refusals.ts";
+import { Peer } from "../protocol/peer.ts";
+import { Dialer, DialError } from "../net/dialer.ts";
+import type { Connection } from "../net/connection.ts";
+import { Listener } from "../net/listener.ts";
+import { Moving, type Transfer } from "./transfer_log.ts";
 import { type PushIntake, Transfers, type TransferStore } from "./transfers.ts";
 
 type PushVerdict = Extract<Effect, { kind: "push-verdict" }>;
