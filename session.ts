@@ -10,8 +10,8 @@ import { count } from "./cli/report.ts";
 import { PromptTerminal, type Terminal } from "./cli/terminal.ts";
 import { UsageError } from "./cli/values.ts";
 import { Ending, Face } from "./face.ts";
-import { NoSocketError } from "./door/backserver.ts";
-import { Front, type FrontOptions } from "./door/front.ts";
+import { NoSocketError } from "./http/upstream.ts";
+import { Front, type FrontOptions } from "./http/gateway.ts";
 import {
   freePort,
   hostNames,

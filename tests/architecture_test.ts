@@ -152,8 +152,8 @@ Deno.test("The files that decide are pure", async () => {
 Deno.test("Only two files touch TCP sockets: one listens, one dials", async () => {
   const found: string[] = [];
   for await (const { path, text } of sources()) {
-    // listening.ts only tries which ports are free, door/backserver.ts only connects to its own Unix socket.
-    const isOther = path === "listening.ts" || path === "door/backserver.ts";
+    // listening.ts only tries which ports are free, http/upstream.ts only connects to its own Unix socket.
+    const isOther = path === "listening.ts" || path === "http/upstream.ts";
     if (/Deno\.(connect|listen)\b|\.accept\(\)/.test(codeOf(text)) && !isOther) {
       found.push(path);
     }
@@ -225,8 +225,8 @@ Deno.test("Permissions are defined once, and only what must may run processes", 
 /** Modules that name the runtime. Another one would have to provide what they use; CONTRIBUTING.md lists it. */
 const USES_DENO = [
   "cli/host.ts",
-  "door/backserver.ts",
-  "door/front.ts",
+  "http/upstream.ts",
+  "http/gateway.ts",
   "face.ts",
   "listening.ts",
   "looking.ts",

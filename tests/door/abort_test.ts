@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { Front } from "../../door/front.ts";
+import { Front } from "../../http/gateway.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { NotPossible } from "../../web/view.ts";
 import { Raw } from "../hostile/raw.ts";

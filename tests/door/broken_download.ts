@@ -1,7 +1,7 @@
 // Run as a process of its own by abort_test.ts: serves content that breaks off, downloads it, and ends. What the runtime
 // itself would print about that cannot be caught within a process.
 
-import { Front } from "../../door/front.ts";
+import { Front } from "../../http/gateway.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { appWithFile } from "../web/fixture.ts";
 

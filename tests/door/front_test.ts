@@ -2,7 +2,7 @@
 // Deadlines are short here; that something ends is waited for.
 
 import assert from "node:assert/strict";
-import { Front, type FrontOptions, type Handler } from "../../door/front.ts";
+import { Front, type FrontOptions, type Handler } from "../../http/gateway.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { Raw } from "../hostile/raw.ts";
 import { until } from "../until.ts";

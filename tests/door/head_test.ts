@@ -1,7 +1,7 @@
 // The head of a request as the door reads it: what may stand in it, and how long the body behind it is.
 
 import assert from "node:assert/strict";
-import { BadHead, ChunkedBody, endOfHead, requestHead } from "../../door/head.ts";
+import { BadHead, ChunkedBody, endOfHead, requestHead } from "../../http/request_head.ts";
 
 const readAll = (lines: string[]) => requestHead(lines.join("\r\n") + "\r\n\r\n", "x: 1");
 const read = (first: string, ...lines: string[]) => readAll([first, "Host: h", ...lines]);

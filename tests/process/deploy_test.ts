@@ -2,7 +2,7 @@
 // loads, a login, large uploads, ranges, and live updates that arrive at once.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { Front } from "../../door/front.ts";
+import { Front } from "../../http/gateway.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { until } from "../until.ts";
 import { appOver } from "../web/fixture.ts";

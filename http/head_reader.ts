@@ -3,7 +3,7 @@
 
 import { Buffer } from "node:buffer";
 import type { Connection } from "../net/connection.ts";
-import { endOfHead } from "./head.ts";
+import { endOfHead } from "./request_head.ts";
 
 /** Longest head of a request: names of files stand in it, percent-encoded. */
 export const MAX_HEAD_BYTES = 32 * 1024;

@@ -10,9 +10,9 @@ import type { Limits } from "../protocol/limits.ts";
 import { ProtocolError } from "../protocol/wire/errors.ts";
 import type { Connection } from "../net/connection.ts";
 import { Listener } from "../net/listener.ts";
-import { BackServer } from "./backserver.ts";
-import { BadHead, ChunkedBody, requestHead } from "./head.ts";
-import { HeadReader, HeadTooLate, HeadTooLong, MAX_HEAD_BYTES } from "./reader.ts";
+import { BackServer } from "./upstream.ts";
+import { BadHead, ChunkedBody, requestHead } from "./request_head.ts";
+import { HeadReader, HeadTooLate, HeadTooLong, MAX_HEAD_BYTES } from "./head_reader.ts";
 
 /** What is passed on at once; each connection with a request has two of these at most. */
 const PIECE_BYTES = 64 * 1024;
