@@ -2,7 +2,7 @@
 
 import { parseArguments, type Parsed } from "./cli/arguments.ts";
 import { UsageError } from "./cli/values.ts";
-import { runDev, runDummy, runPeer } from "./session.ts";
+import { runDev, runDummy, runPeer } from "./app/run.ts";
 import { StorageError } from "./storage/errors.ts";
 
 /** 0 stopped, 1 unexpected, 2 usage or configuration, 7 storage, 130 interrupted. */

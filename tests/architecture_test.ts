@@ -252,8 +252,8 @@ const USES_DENO = [
   "storage/snapshots.ts",
   "storage/store.ts",
   "storage/trash.ts",
-  "view/prompt.ts",
-  "view/state.ts",
+  "app/prompt_commands.ts",
+  "app/status.ts",
 ];
 
 Deno.test("Only these modules name Deno, so that another runtime has to replace nothing else", async () => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Node } from "../node/node.ts";
-import { Requests } from "../requests.ts";
+import { Requests } from "../app/operations.ts";
 import { StorageError } from "../storage/errors.ts";
 import type { Examined } from "../storage/reader.ts";
 import { safeName } from "../storage/names.ts";

@@ -3,9 +3,9 @@
 
 import assert from "node:assert/strict";
 import { DEFAULT_LIMITS } from "../protocol/limits.ts";
-import type { FolderWatcher } from "../looking.ts";
-import { Service, type ServiceOptions } from "../service.ts";
-import { statusOf } from "../view/state.ts";
+import type { FolderWatcher } from "../app/folder_watch.ts";
+import { Service, type ServiceOptions } from "../app/service.ts";
+import { statusOf } from "../app/status.ts";
 import { inTempDir } from "./storage/fixture.ts";
 import { until } from "./until.ts";
 

@@ -2,9 +2,9 @@
 // stands in a name.
 
 import assert from "node:assert/strict";
-import { RequestError } from "../../requests.ts";
+import { RequestError } from "../../app/operations.ts";
 import { asStorageError, StorageError } from "../../storage/errors.ts";
-import { possible, possibly } from "../../view/errors.ts";
+import { possible, possibly } from "../../app/web_errors.ts";
 import { NotPossible } from "../../web/view.ts";
 
 const NAME = "a; b; c.txt";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { FakeTime } from "./faketime.ts";
-import { Feed, type FeedEvent, MAX_WATCHERS, MAX_WATCHERS_EACH } from "../../view/feed.ts";
+import { Feed, type FeedEvent, MAX_WATCHERS, MAX_WATCHERS_EACH } from "../../web/feed.ts";
 
 type Event = FeedEvent<string>;
 

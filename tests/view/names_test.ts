@@ -2,8 +2,8 @@
 
 import { strictEqual } from "node:assert/strict";
 import { Moving } from "../../node/transfer_log.ts";
-import type { Service } from "../../service.ts";
-import { viewedTransfer } from "../../view/state.ts";
+import type { Service } from "../../app/service.ts";
+import { viewedTransfer } from "../../app/status.ts";
 
 /** A service that tracks these peers, by address. */
 function serviceOf(tracked: Map<string, string>): Service {

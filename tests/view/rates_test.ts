@@ -1,7 +1,7 @@
 // The rates of the last minutes: true whatever a second took, and bounded.
 
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { RATE_SECONDS, RateHistory } from "../../view/rates.ts";
+import { RATE_SECONDS, RateHistory } from "../../app/rates.ts";
 
 Deno.test("rates are means of what was counted since the last sample, however long that took", () => {
   const counted = { bytesIn: 500, bytesOut: 0 };

@@ -1,6 +1,6 @@
 // What the store and the requests throw, for the web: their sentence, a hint, and a status.
 
-import { RequestError } from "../requests.ts";
+import { RequestError } from "./operations.ts";
 import { StorageError } from "../storage/errors.ts";
 import { NotPossible } from "../web/view.ts";
 

@@ -1,11 +1,11 @@
 // What changed since the last look, for who watches at the pages: rows that are new or not what they were, names of
 // those that are gone, and the status once a second.
 
-import type { Service } from "../service.ts";
+import type { Service } from "./service.ts";
 import { asciiJson } from "../protocol/wire/text.ts";
 import { fileJson, peerJson, statusJson, transferJson } from "../web/api/listing.ts";
 import type { ViewedFile, ViewedPeer, ViewedTransfer } from "../web/view.ts";
-import { statusOf } from "./state.ts";
+import { statusOf } from "./status.ts";
 
 /** Peers and status are looked at this often: their times move all the time. */
 const LOOK_MS = 1_000;

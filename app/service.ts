@@ -6,20 +6,20 @@ import {
   canonicalHost,
   isLoopbackHost,
   type Voucher,
-} from "./protocol/wire/address.ts";
-import type { sendFile } from "./net/exchange.ts";
-import type { Timestamp } from "./protocol/wire/fileid.ts";
-import type { Limits } from "./protocol/limits.ts";
-import type { FileRecord } from "./protocol/wire/message.ts";
-import type { NodeEvent } from "./protocol/effects.ts";
-import type { Transfer } from "./node/transfer_log.ts";
-import { type FolderWatcher, Looking } from "./looking.ts";
-import { Node } from "./node/node.ts";
-import { Requests } from "./requests.ts";
-import type { MetadataEntry } from "./storage/metadata.ts";
-import type { Changes, Knowledge } from "./storage/reconcile.ts";
-import type { HeldContent } from "./storage/shelf.ts";
-import { type SetAside, Store } from "./storage/store.ts";
+} from "../protocol/wire/address.ts";
+import type { sendFile } from "../net/exchange.ts";
+import type { Timestamp } from "../protocol/wire/fileid.ts";
+import type { Limits } from "../protocol/limits.ts";
+import type { FileRecord } from "../protocol/wire/message.ts";
+import type { NodeEvent } from "../protocol/effects.ts";
+import type { Transfer } from "../node/transfer_log.ts";
+import { type FolderWatcher, Looking } from "./folder_watch.ts";
+import { Node } from "../node/node.ts";
+import { Requests } from "./operations.ts";
+import type { MetadataEntry } from "../storage/metadata.ts";
+import type { Changes, Knowledge } from "../storage/reconcile.ts";
+import type { HeldContent } from "../storage/shelf.ts";
+import { type SetAside, Store } from "../storage/store.ts";
 import { Timers } from "./timers.ts";
 
 /** Saving gets at most a twentieth of the time. */

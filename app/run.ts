@@ -2,16 +2,16 @@
 // (addresses, ports, signals). What it throws is for main.ts to turn into a sentence and an exit code.
 
 import { resolve } from "node:path";
-import { type DummyConfig, type RunConfig } from "./cli/arguments.ts";
-import { COMMAND_NAMES, menuText, runCommand, verifyText } from "./cli/commands.ts";
-import { misbehavingSend, sampleFiles } from "./cli/dummy.ts";
-import { DEV_BOOTSTRAP, OPTIONS } from "./cli/options.ts";
-import { count } from "./cli/report.ts";
-import { PromptTerminal, type Terminal } from "./cli/terminal.ts";
-import { UsageError } from "./cli/values.ts";
-import { Ending, Face } from "./face.ts";
-import { NoSocketError } from "./http/upstream.ts";
-import { Front, type FrontOptions } from "./http/gateway.ts";
+import { type DummyConfig, type RunConfig } from "../cli/arguments.ts";
+import { COMMAND_NAMES, menuText, runCommand, verifyText } from "../cli/commands.ts";
+import { misbehavingSend, sampleFiles } from "../cli/dummy.ts";
+import { DEV_BOOTSTRAP, OPTIONS } from "../cli/options.ts";
+import { count } from "../cli/report.ts";
+import { PromptTerminal, type Terminal } from "../cli/terminal.ts";
+import { UsageError } from "../cli/values.ts";
+import { Ending, Face } from "./console.ts";
+import { NoSocketError } from "../http/upstream.ts";
+import { Front, type FrontOptions } from "../http/gateway.ts";
 import {
   freePort,
   hostNames,
@@ -20,20 +20,20 @@ import {
   listenError,
   listenHostFor,
   ownIps,
-} from "./listening.ts";
-import { addressText, isLoopbackHost } from "./protocol/wire/address.ts";
-import { sendFile } from "./net/exchange.ts";
-import { DEFAULT_LIMITS } from "./protocol/limits.ts";
-import { visible } from "./protocol/wire/text.ts";
-import type { NodeEvent } from "./protocol/effects.ts";
+} from "./addresses.ts";
+import { addressText, isLoopbackHost } from "../protocol/wire/address.ts";
+import { sendFile } from "../net/exchange.ts";
+import { DEFAULT_LIMITS } from "../protocol/limits.ts";
+import { visible } from "../protocol/wire/text.ts";
+import type { NodeEvent } from "../protocol/effects.ts";
 import { Service, type ServiceOptions, within } from "./service.ts";
-import { readText } from "./storage/atomic.ts";
-import { loadNodeKey, loadWebToken } from "./storage/identity.ts";
-import { layoutOf, makeFolders } from "./storage/layout.ts";
-import { commandsOf } from "./view/prompt.ts";
-import { createApp } from "./web/app.ts";
-import { Metrics } from "./web/metrics.ts";
-import { webViewOf } from "./view/web.ts";
+import { readText } from "../storage/atomic.ts";
+import { loadNodeKey, loadWebToken } from "../storage/identity.ts";
+import { layoutOf, makeFolders } from "../storage/layout.ts";
+import { commandsOf } from "./prompt_commands.ts";
+import { createApp } from "../web/app.ts";
+import { Metrics } from "../web/metrics.ts";
+import { webViewOf } from "./web_view.ts";
 
 /** How long the pages may take to end, in milliseconds. */
 const STOP_WEB_MS = 4_500;

@@ -2,17 +2,17 @@
 // means when listening fails, as sentences that name the cure.
 
 import { lookup } from "node:dns/promises";
-import { UsageError } from "./cli/values.ts";
-import { globalAddresses } from "./cli/host.ts";
+import { UsageError } from "../cli/values.ts";
+import { globalAddresses } from "../cli/host.ts";
 import {
   type Address,
   canonicalHost,
   canonicalIp,
   isLoopback,
   isLoopbackHost,
-} from "./protocol/wire/address.ts";
-import { localAddressTowards } from "./net/dialer.ts";
-import { visible } from "./protocol/wire/text.ts";
+} from "../protocol/wire/address.ts";
+import { localAddressTowards } from "../net/dialer.ts";
+import { visible } from "../protocol/wire/text.ts";
 
 /** How long a bootstrap may take to tell which of our addresses leads to it. */
 const ROUTE_MS = 1_000;

@@ -1,15 +1,15 @@
 // What a person may ask of the running peer, at the prompt or in a browser: find, fetch, share, delete, restore and
 // verify files. Each answers when it is done, or throws an `Error` whose message says what to do instead.
 
-import type { Entry } from "./protocol/files/catalogue.ts";
-import type { DeletionProgress } from "./protocol/files/deletions.ts";
-import { isFileId } from "./protocol/wire/fileid.ts";
-import type { FileRecord } from "./protocol/wire/message.ts";
-import type { Node } from "./node/node.ts";
-import { StorageError } from "./storage/errors.ts";
-import type { FileIntake } from "./storage/intake.ts";
-import { safeName } from "./storage/names.ts";
-import type { Store } from "./storage/store.ts";
+import type { Entry } from "../protocol/files/catalogue.ts";
+import type { DeletionProgress } from "../protocol/files/deletions.ts";
+import { isFileId } from "../protocol/wire/fileid.ts";
+import type { FileRecord } from "../protocol/wire/message.ts";
+import type { Node } from "../node/node.ts";
+import { StorageError } from "../storage/errors.ts";
+import type { FileIntake } from "../storage/intake.ts";
+import { safeName } from "../storage/names.ts";
+import type { Store } from "../storage/store.ts";
 
 /** Content copied out at once, in bytes. */
 const COPY_BYTES = 256 * 1024;

@@ -7,7 +7,7 @@ import type { Entry } from "../protocol/files/catalogue.ts";
 import type { PeerRecord } from "../protocol/members/membership.ts";
 import { OTHERS } from "../protocol/bounds/refusals.ts";
 import { placeOf } from "../protocol/state.ts";
-import type { Service } from "../service.ts";
+import type { Service } from "./service.ts";
 import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../web/view.ts";
 
 /** How long the pages warn after another peer used our name: peers gossip every half minute. */

@@ -1,14 +1,14 @@
 // The running peer as the web sees it (web/view.ts), made from the service. Only translation lives here; nothing is
 // decided. Errors become sentences with a status; transfers of browsers are kept beside those of peers.
 
-import type { Service } from "../service.ts";
+import type { Service } from "./service.ts";
 import { NotPossible, type View } from "../web/view.ts";
 import { Changes, type EventType } from "./changes.ts";
-import { contentOf, Sharing } from "./content.ts";
-import { messageOf, possible, possibly } from "./errors.ts";
-import { Feed } from "./feed.ts";
+import { contentOf, Sharing } from "./browser_content.ts";
+import { messageOf, possible, possibly } from "./web_errors.ts";
+import { Feed } from "../web/feed.ts";
 import { RateHistory } from "./rates.ts";
-import { statusOf, viewedFile, viewedPeer, viewedTransfer } from "./state.ts";
+import { statusOf, viewedFile, viewedPeer, viewedTransfer } from "./status.ts";
 
 /** What the web may know and ask; rates are sampled and changes watched until `close`. */
 export function webViewOf(

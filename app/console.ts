@@ -2,10 +2,10 @@
 // it is to end.
 
 import type { Logger } from "@logtape/logtape";
-import { configureLog } from "./cli/log.ts";
-import { Reporter } from "./cli/report.ts";
-import { plainOutput, type Terminal } from "./cli/terminal.ts";
-import type { NodeEvent } from "./protocol/effects.ts";
+import { configureLog } from "../cli/log.ts";
+import { Reporter } from "../cli/report.ts";
+import { plainOutput, type Terminal } from "../cli/terminal.ts";
+import type { NodeEvent } from "../protocol/effects.ts";
 
 /** Lines to the person: milestones as they are, the rest through the log, all above the prompt. */
 export class Face {

@@ -1,10 +1,10 @@
 // Content that comes from browsers and goes to them, kept among the transfers that people see.
 
 import type { Move } from "../node/transfer_log.ts";
-import type { Service } from "../service.ts";
+import type { Service } from "./service.ts";
 import type { EarlyEnd, SharedFile, ShareOptions, Upload, ViewedContent } from "../web/view.ts";
-import { messageOf, possible, possibly } from "./errors.ts";
-import { viewedFile } from "./state.ts";
+import { messageOf, possible, possibly } from "./web_errors.ts";
+import { viewedFile } from "./status.ts";
 
 /** A file that somebody at the pages sends. */
 export class Sharing implements Upload {

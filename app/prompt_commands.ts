@@ -7,8 +7,8 @@ import { visible } from "../protocol/wire/text.ts";
 import { durationText, sizeText } from "../protocol/words.ts";
 import type { Commands } from "../cli/commands.ts";
 import { count } from "../cli/report.ts";
-import type { Service } from "../service.ts";
-import { leftAlone, statusOf } from "./state.ts";
+import type { Service } from "./service.ts";
+import { leftAlone, statusOf } from "./status.ts";
 
 /** Peers shown with what was refused of them, the most first; the API has all. */
 const REFUSED_ROWS = 10;
