@@ -4,7 +4,7 @@
 import { addressText } from "../protocol/wire/address.ts";
 import type { PeerRecord } from "../protocol/members/membership.ts";
 import { visible } from "../protocol/wire/text.ts";
-import { durationText, sizeText } from "../protocol/words.ts";
+import { durationText, sizeText } from "../cli/units.ts";
 import type { Commands } from "../cli/commands.ts";
 import { count } from "../cli/report.ts";
 import type { Service } from "./service.ts";

@@ -5,7 +5,7 @@ import { visible } from "../protocol/wire/text.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
 import { LEVELS } from "./log.ts";
 import { count } from "./report.ts";
-import { durationText, sizeText } from "../protocol/words.ts";
+import { durationText, sizeText } from "./units.ts";
 import { columns, table } from "./table.ts";
 
 export interface FileRow {

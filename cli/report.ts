@@ -4,7 +4,7 @@
 
 import { addressText } from "../protocol/wire/address.ts";
 import { visible } from "../protocol/wire/text.ts";
-import { durationText } from "../protocol/words.ts";
+import { durationText } from "./units.ts";
 import type { NodeEvent } from "../protocol/effects.ts";
 
 export type Level = "DEBUG" | "INFO" | "WARNING" | "ERROR";

@@ -3,7 +3,7 @@
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { durationText, sizeText } from "../../protocol/words.ts";
+import { durationText, sizeText } from "../../cli/units.ts";
 import { visible } from "../../protocol/wire/text.ts";
 import { addressText } from "../../protocol/wire/address.ts";
 import { fileJson, pageOf, type Query } from "../../web/api/listing.ts";

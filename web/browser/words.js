@@ -1,6 +1,6 @@
 // @ts-check
 // Figures, times and names as people read them, on the page. The prompt and the page without script have the same
-// words (protocol/words.ts, protocol/wire/text.ts); a test compares them. No DOM here.
+// words (cli/units.ts, protocol/wire/text.ts); a test compares them. No DOM here.
 
 /** `12.4 MB`; units of 1,000. @param {number} bytes */
 export function sizeText(bytes) {

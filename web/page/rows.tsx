@@ -2,7 +2,7 @@
 // Whatever a peer named is text here, never markup.
 
 import { addressText } from "../../protocol/wire/address.ts";
-import { durationText, sizeText } from "../../protocol/words.ts";
+import { durationText, sizeText } from "../../cli/units.ts";
 import { timestampSeconds } from "../../protocol/wire/fileid.ts";
 import { visible } from "../../protocol/wire/text.ts";
 import { holdersText, pipsText, safetyKind, safetyText } from "../browser/safety.js";
