@@ -176,14 +176,14 @@ Deno.test("Nothing that the program loads asks Intl, whose tables cost it 6 MB o
     }
   };
   for (const path of texts.keys()) if (!path.startsWith("web/browser/")) share(path);
-  assert.ok(shared.has("web/browser/words.js"));
+  assert.ok(shared.has("web/shared/words.js"));
   for (const [path, text] of texts) {
     if (path.startsWith("web/browser/") && !shared.has(path)) continue;
     const asked = codeOf(text).match(/\bIntl\.|\.toLocale\w*\(|\.localeCompare\(/g) ?? [];
     // The one date in the reader's own form is made by the first who asks, and the program never does.
-    assert.deepEqual(asked, path === "web/browser/words.js" ? ["Intl."] : [], path);
+    assert.deepEqual(asked, path === "web/shared/words.js" ? ["Intl."] : [], path);
   }
-  assert.match(texts.get("web/browser/words.js")!, /^ {2}exact \?\?= new Intl\.DateTimeFormat/m);
+  assert.match(texts.get("web/shared/words.js")!, /^ {2}exact \?\?= new Intl\.DateTimeFormat/m);
 });
 
 Deno.test("Every file says in its first lines what it is for", async () => {

@@ -32,7 +32,7 @@ const LEGACY_CSP =
   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 const PAGES = ["/", "/stats"];
-const ASSETS = ["/style.css", "/icon.svg", "/browser/*", "/lib/*"];
+const ASSETS = ["/style.css", "/icon.svg", "/browser/*", "/shared/*", "/lib/*"];
 
 /** The application over the view. Each request needs `{ ip }` of its client as its environment. */
 export function createApp(view: View, options: AppOptions): Hono<Env> {

@@ -21,7 +21,7 @@ import deleted from "./browser/deleted.js" with { type: "text" };
 import details from "./browser/details.js" with { type: "text" };
 import dom from "./browser/dom.js" with { type: "text" };
 import figures from "./browser/figures.js" with { type: "text" };
-import filelist from "./browser/filelist.js" with { type: "text" };
+import filelist from "./shared/filelist.js" with { type: "text" };
 import filerow from "./browser/filerow.js" with { type: "text" };
 import filetools from "./browser/filetools.js" with { type: "text" };
 import files from "./browser/files.js" with { type: "text" };
@@ -38,15 +38,15 @@ import peers from "./browser/peers.js" with { type: "text" };
 import place from "./browser/place.js" with { type: "text" };
 import putaway from "./browser/putaway.js" with { type: "text" };
 import rates from "./browser/rates.js" with { type: "text" };
-import safety from "./browser/safety.js" with { type: "text" };
+import safety from "./shared/safety.js" with { type: "text" };
 import sending from "./browser/sending.js" with { type: "text" };
 import session from "./browser/session.js" with { type: "text" };
 import share from "./browser/share.js" with { type: "text" };
 import sharefolder from "./browser/sharefolder.js" with { type: "text" };
 import shell from "./browser/shell.js" with { type: "text" };
 import theme from "./browser/theme.js" with { type: "text" };
-import transferwords from "./browser/transferwords.js" with { type: "text" };
-import words from "./browser/words.js" with { type: "text" };
+import transferwords from "./shared/transferwords.js" with { type: "text" };
+import words from "./shared/words.js" with { type: "text" };
 import d3Dispatch from "d3-dispatch" with { type: "text" };
 import d3Force from "d3-force" with { type: "text" };
 import d3Quadtree from "d3-quadtree" with { type: "text" };
@@ -55,8 +55,11 @@ import uplotScript from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
 import uplotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
 import uqr from "uqr" with { type: "text" };
 
-/** Our modules by the name they import each other by. */
-const OWN: Readonly<Record<string, string>> = {
+/** Modules that this program uses too, and the browser loads from `/shared`. */
+const SHARED: Readonly<Record<string, string>> = { filelist, safety, transferwords, words };
+
+/** Modules of the browser alone, by the name they import each other by. */
+const BROWSER: Readonly<Record<string, string>> = {
   actions,
   api,
   chart,
@@ -65,7 +68,6 @@ const OWN: Readonly<Record<string, string>> = {
   details,
   dom,
   figures,
-  filelist,
   filerow,
   filetools,
   files,
@@ -82,15 +84,12 @@ const OWN: Readonly<Record<string, string>> = {
   place,
   putaway,
   rates,
-  safety,
   sending,
   session,
   share,
   sharefolder,
   shell,
   theme,
-  transferwords,
-  words,
 };
 
 /** Libraries by the name they are imported by. uPlot's small form is a script; one line makes it a module. */
@@ -114,8 +113,11 @@ export const IMPORT_MAP_HASH = `'sha256-${
 }'`;
 
 /** What the page asks for at once, so that it need not find out one after the other. */
-export const PRELOADED: readonly string[] = Object.keys(OWN)
-  .filter((name) => !["locked", "theme"].includes(name)).map((name) => `/browser/${name}.js`);
+export const PRELOADED: readonly string[] = [
+  ...Object.keys(BROWSER).filter((name) => !["locked", "theme"].includes(name))
+    .map((name) => `/browser/${name}.js`),
+  ...Object.keys(SHARED).map((name) => `/shared/${name}.js`),
+];
 
 interface Asset {
   readonly text: string;
@@ -143,8 +145,11 @@ function* assets(): Iterable<[path: string, asset: Asset]> {
   yield ["/style.css", { text: bare(STYLES.join("\n")), type: STYLE }];
   yield ["/lib/uplot.css", { text: uplotStyle, type: STYLE }];
   yield ["/icon.svg", { text: icon, type: "image/svg+xml" }];
-  for (const [name, text] of Object.entries(OWN)) {
+  for (const [name, text] of Object.entries(BROWSER)) {
     yield [`/browser/${name}.js`, { text: bare(text), type: SCRIPT }];
+  }
+  for (const [name, text] of Object.entries(SHARED)) {
+    yield [`/shared/${name}.js`, { text: bare(text), type: SCRIPT }];
   }
   for (const [name, text] of Object.entries(LIBRARIES)) {
     yield [`/lib/${name}.js`, { text, type: SCRIPT }];

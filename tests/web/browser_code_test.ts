@@ -7,9 +7,9 @@ import { durationText, sizeText } from "../../cli/units.ts";
 import { visible } from "../../protocol/wire/text.ts";
 import { addressText } from "../../protocol/wire/address.ts";
 import { fileJson, pageOf, type Query } from "../../web/api/listing.ts";
-import { FileList, isSort, nameKey } from "../../web/browser/filelist.js";
-import { holdersText, pipsText, safetyKind, safetyText } from "../../web/browser/safety.js";
-import * as words from "../../web/browser/words.js";
+import { FileList, isSort, nameKey } from "../../web/shared/filelist.js";
+import { holdersText, pipsText, safetyKind, safetyText } from "../../web/shared/safety.js";
+import * as words from "../../web/shared/words.js";
 import type { ViewedFile } from "../../web/view.ts";
 import { fileOf } from "./fixture.ts";
 

@@ -190,10 +190,15 @@ Deno.test("whatever the page and its modules ask for is there, and is asked for 
 Deno.test("modules are served without comments, and otherwise line by line as they were written", async () => {
   const { request } = appOver();
   let dropped = 0;
-  for await (const { name } of Deno.readDir(new URL("../../web/browser/", import.meta.url))) {
-    if (!name.endsWith(".js")) continue;
-    const source = await Deno.readTextFile(new URL(`../../web/browser/${name}`, import.meta.url));
-    const served = (await (await request(`/browser/${name}`)).text()).split("\n");
+  const modules: string[] = [];
+  for (const folder of ["browser", "shared"]) {
+    for await (const { name } of Deno.readDir(new URL(`../../web/${folder}/`, import.meta.url))) {
+      if (name.endsWith(".js")) modules.push(`${folder}/${name}`);
+    }
+  }
+  for (const name of modules) {
+    const source = await Deno.readTextFile(new URL(`../../web/${name}`, import.meta.url));
+    const served = (await (await request(`/${name}`)).text()).split("\n");
     const lines = source.split("\n");
     assert.equal(served.length, lines.length, name);
     for (const [at, line] of lines.entries()) {

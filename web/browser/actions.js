@@ -5,11 +5,11 @@ import { ask, askJson, urlOf, wordsOf } from "./api.js";
 import { h } from "./dom.js";
 import { live, tell } from "./live.js";
 import { announce, say } from "./notices.js";
-import { isLastCopy } from "./safety.js";
+import { isLastCopy } from "../shared/safety.js";
 import { mayChange, refresh } from "./session.js";
-import { isLoopback, visible } from "./words.js";
+import { isLoopback, visible } from "../shared/words.js";
 
-/** @typedef {import("./types.d.ts").FileRow} FileRow */
+/** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
 
 /** @param {string} fileId */
 export const contentPath = (fileId) => urlOf(`/api/v1/files/${fileId}/content`);

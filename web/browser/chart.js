@@ -3,7 +3,7 @@
 
 import { byId, colour, setText } from "./dom.js";
 import { live, when } from "./live.js";
-import { rateText } from "./words.js";
+import { rateText } from "../shared/words.js";
 
 const HEIGHT = 140;
 const SPAN_SECONDS = 180;

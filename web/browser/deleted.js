@@ -6,9 +6,9 @@ import { restoreFile } from "./actions.js";
 import { byId, h, put, setText } from "./dom.js";
 import { live, nowSeconds, when } from "./live.js";
 import { place } from "./place.js";
-import { agoText, plural, sizeText, visible } from "./words.js";
+import { agoText, plural, sizeText, visible } from "../shared/words.js";
 
-/** @typedef {import("./types.d.ts").DeletedRow} DeletedRow */
+/** @typedef {import("../shared/types.d.ts").DeletedRow} DeletedRow */
 
 /** How many there were at the last look; when that changes, they are asked for anew. */
 let trashFiles = 0;

@@ -12,14 +12,14 @@ import {
 } from "./actions.js";
 import { ask } from "./api.js";
 import { byId, h, icon, put } from "./dom.js";
-import { bytesOf, secondsOf } from "./filelist.js";
+import { bytesOf, secondsOf } from "../shared/filelist.js";
 import { fetchOf } from "./filerow.js";
 import { live, nowSeconds, when } from "./live.js";
 import { closeFile, place } from "./place.js";
-import { isAway, isLastCopy, pipsText, safetyKind, safetyText } from "./safety.js";
-import { agoText, exactText, numberText, plural, sizeText, visible } from "./words.js";
+import { isAway, isLastCopy, pipsText, safetyKind, safetyText } from "../shared/safety.js";
+import { agoText, exactText, numberText, plural, sizeText, visible } from "../shared/words.js";
 
-/** @typedef {import("./types.d.ts").FileRow} FileRow */
+/** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
 
 /** What is drawn anew; notices may stand beside it. */
 const body = byId("sheet-body");

@@ -2,7 +2,7 @@
 // Elements and their text. Whatever a peer named goes in as text or as the value of an attribute, never as markup:
 // there is no other way in here.
 
-import { splitName } from "./words.js";
+import { splitName } from "../shared/words.js";
 
 /** @typedef {Node | string | number | false | null | undefined} Child */
 

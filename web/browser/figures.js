@@ -13,7 +13,7 @@ import {
   sizeText,
   stateText,
   warningText,
-} from "./words.js";
+} from "../shared/words.js";
 
 const SPARK_SECONDS = 60;
 
@@ -52,13 +52,13 @@ function draw() {
   drawWarning(status);
 }
 
-/** @param {import("./types.d.ts").StatusRow} status @returns {[string, string]} */
+/** @param {import("../shared/types.d.ts").StatusRow} status @returns {[string, string]} */
 function stateOf(status) {
   if (live.isGone) return ["failed", "away"];
   return [status.synchronized ? "good" : "risk", stateText(status)];
 }
 
-/** What is wrong with the whole, and what to do about it. @param {import("./types.d.ts").StatusRow} status */
+/** What is wrong with the whole, and what to do about it. @param {import("../shared/types.d.ts").StatusRow} status */
 function drawWarning(status) {
   const line = byId("warning");
   const words = warningText(status);

@@ -3,14 +3,14 @@
 
 import { contentPath, fetchFile } from "./actions.js";
 import { h, icon, nameParts, put, setText } from "./dom.js";
-import { bytesOf, secondsOf } from "./filelist.js";
+import { bytesOf, secondsOf } from "../shared/filelist.js";
 import { live, NEW_MS, nowSeconds } from "./live.js";
 import { place } from "./place.js";
 import { startAnother } from "./peers.js";
-import { holdersText, pipsText, safetyKind, safetyText } from "./safety.js";
-import { agoText, exactText, numberText, sizeText, visible } from "./words.js";
+import { holdersText, pipsText, safetyKind, safetyText } from "../shared/safety.js";
+import { agoText, exactText, numberText, sizeText, visible } from "../shared/words.js";
 
-/** @typedef {import("./types.d.ts").FileRow} FileRow */
+/** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
 
 /**
  * An empty row and what fills it; only what differs is written.
@@ -130,7 +130,7 @@ export function fetchOf(fileId) {
   }
 }
 
-/** @param {import("./types.d.ts").TransferRow | undefined} transfer Undefined until the peer tells of one */
+/** @param {import("../shared/types.d.ts").TransferRow | undefined} transfer Undefined until the peer tells of one */
 function fetchText(transfer) {
   if (!transfer?.total_bytes) return "Fetching";
   return `Fetching, ${Math.floor(100 * Math.min(1, transfer.done_bytes / transfer.total_bytes))} %`;

@@ -5,13 +5,13 @@
 import { askJson } from "./api.js";
 import { byId, h, isWriting, put, setText } from "./dom.js";
 import { emptyText, fileRow } from "./filerow.js";
-import { NEWEST_FIRST } from "./filelist.js";
+import { NEWEST_FIRST } from "../shared/filelist.js";
 import { drawTools, startTools } from "./filetools.js";
 import { live, MAX_FILES, when } from "./live.js";
 import { go, place } from "./place.js";
-import { numberText, plural, startLine } from "./words.js";
+import { numberText, plural, startLine } from "../shared/words.js";
 
-/** @typedef {import("./types.d.ts").FileRow} FileRow */
+/** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
 
 /** Rows drawn above and below what is seen. */
 const SPARE_ROWS = 8;

@@ -2,7 +2,7 @@
 // What stands above the table of files: search, filters and order. It changes the place, and shows it.
 
 import { byId } from "./dom.js";
-import { turned } from "./filelist.js";
+import { turned } from "../shared/filelist.js";
 import { go, place } from "./place.js";
 
 const search = /** @type {HTMLInputElement} */ (byId("search"));

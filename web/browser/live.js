@@ -5,13 +5,13 @@
 // their way is taken after them; nothing that is remembered here grows without bound.
 
 import { askJson, urlOf } from "./api.js";
-import { FileList, NEWEST_FIRST } from "./filelist.js";
+import { FileList, NEWEST_FIRST } from "../shared/filelist.js";
 import { Rates, speedOf } from "./rates.js";
 
-/** @typedef {import("./types.d.ts").FileRow} FileRow */
-/** @typedef {import("./types.d.ts").PeerRow} PeerRow */
-/** @typedef {import("./types.d.ts").TransferRow} TransferRow */
-/** @typedef {import("./types.d.ts").StatusRow} StatusRow */
+/** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
+/** @typedef {import("../shared/types.d.ts").PeerRow} PeerRow */
+/** @typedef {import("../shared/types.d.ts").TransferRow} TransferRow */
+/** @typedef {import("../shared/types.d.ts").StatusRow} StatusRow */
 /** @typedef {"status" | "peers" | "files" | "transfers" | "session" | "gone" | "place"} Topic */
 
 /** As many as one answer of the API holds; of more, the newest. */

@@ -6,9 +6,9 @@ import { byId, colour, h, isStill, put } from "./dom.js";
 import { layout } from "./layout.js";
 import { live, nowSeconds, when } from "./live.js";
 import { freshness, isQuiet, refusedText } from "./peers.js";
-import { addressText, agoText, plural, rateText, visible } from "./words.js";
+import { addressText, agoText, plural, rateText, visible } from "../shared/words.js";
 
-/** @typedef {import("./types.d.ts").PeerRow} PeerRow */
+/** @typedef {import("../shared/types.d.ts").PeerRow} PeerRow */
 /** @typedef {import("./layout.js").Spot} Spot */
 
 /** A heard message lights its edge so long. */

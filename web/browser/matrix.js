@@ -5,10 +5,10 @@
 import { byId, colour, h, placeTip, put, setText } from "./dom.js";
 import { live, when } from "./live.js";
 import { go } from "./place.js";
-import { holdersText, isAtRisk, isAway, safetyText } from "./safety.js";
-import { numberText, plural, visible } from "./words.js";
+import { holdersText, isAtRisk, isAway, safetyText } from "../shared/safety.js";
+import { numberText, plural, visible } from "../shared/words.js";
 
-/** @typedef {import("./types.d.ts").FileRow} FileRow */
+/** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
 
 const LINE_PX = 18;
 const NAME_PX = 112;

@@ -7,10 +7,10 @@ import { byId, h, keepFocus, nameParts, put, setText } from "./dom.js";
 import { live, nowSeconds, when } from "./live.js";
 import { isPutAway, putAway, watchPutAway } from "./putaway.js";
 import { isOwnUpload } from "./sending.js";
-import { arrowOf, DONE_SECONDS, isNews, replaced, transferText } from "./transferwords.js";
-import { visible } from "./words.js";
+import { arrowOf, DONE_SECONDS, isNews, replaced, transferText } from "../shared/transferwords.js";
+import { visible } from "../shared/words.js";
 
-/** @typedef {import("./types.d.ts").TransferRow} TransferRow */
+/** @typedef {import("../shared/types.d.ts").TransferRow} TransferRow */
 
 /** How long before it disappears a row begins to fade, in seconds. */
 const FADE_SECONDS = 5;

@@ -14,9 +14,9 @@ import {
   startLine,
   startWords,
   visible,
-} from "./words.js";
+} from "../shared/words.js";
 
-/** @typedef {import("./types.d.ts").PeerRow} PeerRow */
+/** @typedef {import("../shared/types.d.ts").PeerRow} PeerRow */
 
 /** After this part of the time until it is dropped, a peer is called quiet. */
 const QUIET_PART = 0.6;
@@ -70,7 +70,7 @@ function drawEmpty(isEmpty) {
   put(place, ...startAnother(live.status));
 }
 
-/** How another peer is started that joins this one, as a line to copy. @param {import("./types.d.ts").StatusRow} status */
+/** How another peer is started that joins this one, as a line to copy. @param {import("../shared/types.d.ts").StatusRow} status */
 export function startAnother(status) {
   const line = startLine(status);
   return [

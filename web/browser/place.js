@@ -1,7 +1,7 @@
 // @ts-check
 // Where one is on the page, kept in the hash of the address: reload and Back keep the view, and a link carries it.
 
-import { isSort, NEWEST_FIRST } from "./filelist.js";
+import { isSort, NEWEST_FIRST } from "../shared/filelist.js";
 import { tell } from "./live.js";
 
 const TABS = ["files", "moving", "network", "share"];

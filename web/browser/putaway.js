@@ -3,9 +3,9 @@
 // Transfer ids start over when the peer restarts, so a transfer is known by its id and by when it ended.
 
 import { live } from "./live.js";
-import { FAILED_SECONDS } from "./transferwords.js";
+import { FAILED_SECONDS } from "../shared/transferwords.js";
 
-/** @typedef {import("./types.d.ts").TransferRow} TransferRow */
+/** @typedef {import("../shared/types.d.ts").TransferRow} TransferRow */
 /** @typedef {[id: number, endedAt: number]} Mark */
 
 /** Maximum number of marks kept per peer; the peer itself remembers 100 transfers. */

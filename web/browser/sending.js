@@ -3,7 +3,7 @@
 
 import { problemText, urlOf } from "./api.js";
 
-/** @typedef {import("./types.d.ts").TransferRow} TransferRow */
+/** @typedef {import("../shared/types.d.ts").TransferRow} TransferRow */
 /** @typedef {{ kind: "shared" | "known" | "empty" | "cancelled" | "failed", text: string }} Outcome */
 
 /** Maximum number of files on their way at once. A browser has six connections per host, and the page needs some itself. */

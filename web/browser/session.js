@@ -6,7 +6,7 @@ import { byId } from "./dom.js";
 import { live, tell, when } from "./live.js";
 import { say } from "./notices.js";
 
-/** @typedef {import("./types.d.ts").SessionRow} SessionRow */
+/** @typedef {import("../shared/types.d.ts").SessionRow} SessionRow */
 
 const LOGIN_HINT =
   'Open the link that the peer printed at its first start, in this browser; "login" at its prompt shows it again';

@@ -9,7 +9,14 @@ import { go } from "./place.js";
 import { inTurn, send } from "./sending.js";
 import { mayChange } from "./session.js";
 import { folderRow, sendingRow } from "./sharefolder.js";
-import { durationText, plural, progressText, rateText, tookText, visible } from "./words.js";
+import {
+  durationText,
+  plural,
+  progressText,
+  rateText,
+  tookText,
+  visible,
+} from "../shared/words.js";
 
 /** More loose files than this share one row. */
 const MAX_ROWS = 20;

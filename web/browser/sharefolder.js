@@ -7,7 +7,7 @@ import { MAX_FILES } from "./collect.js";
 import { h, keepFocus, nameParts, put, setText } from "./dom.js";
 import { announce } from "./notices.js";
 import { inTurn, LANES, send } from "./sending.js";
-import { numberText, plural, rateText, sizeText, tookText, visible } from "./words.js";
+import { numberText, plural, rateText, sizeText, tookText, visible } from "../shared/words.js";
 
 /** @typedef {import("./collect.js").Folder} Folder */
 /** @typedef {import("./collect.js").Item} Item */

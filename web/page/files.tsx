@@ -1,9 +1,9 @@
 // The files as a table, with a form that finds, filters and orders: complete without script, taken over by browser/files.js.
 
 import { pageOf } from "../api/listing.ts";
-import { NEWEST_FIRST, turned } from "../browser/filelist.js";
+import { NEWEST_FIRST, turned } from "../shared/filelist.js";
 import { visible } from "../../protocol/wire/text.ts";
-import { numberText, startLine, startWords } from "../browser/words.js";
+import { numberText, startLine, startWords } from "../shared/words.js";
 import { Icon } from "./icons.tsx";
 import type { Props } from "./page.tsx";
 import { FileRow } from "./rows.tsx";

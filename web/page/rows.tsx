@@ -5,10 +5,10 @@ import { addressText } from "../../protocol/wire/address.ts";
 import { durationText, sizeText } from "../../cli/units.ts";
 import { timestampSeconds } from "../../protocol/wire/fileid.ts";
 import { visible } from "../../protocol/wire/text.ts";
-import { holdersText, pipsText, safetyKind, safetyText } from "../browser/safety.js";
-import { agoText, isoText, numberText, splitName } from "../browser/words.js";
-import { arrowOf, transferText } from "../browser/transferwords.js";
-import type { TransferRow as TransferJson } from "../browser/types.d.ts";
+import { holdersText, pipsText, safetyKind, safetyText } from "../shared/safety.js";
+import { agoText, isoText, numberText, splitName } from "../shared/words.js";
+import { arrowOf, transferText } from "../shared/transferwords.js";
+import type { TransferRow as TransferJson } from "../shared/types.d.ts";
 import type { ViewedFile, ViewedPeer } from "../view.ts";
 
 export function FileRow({ viewed, now }: { readonly viewed: ViewedFile; readonly now: number }) {

@@ -3,8 +3,8 @@
 import { addressText } from "../../protocol/wire/address.ts";
 import { visible } from "../../protocol/wire/text.ts";
 import { transferJson } from "../api/listing.ts";
-import { isNews } from "../browser/transferwords.js";
-import { shownColumns, startLine, startWords } from "../browser/words.js";
+import { isNews } from "../shared/transferwords.js";
+import { shownColumns, startLine, startWords } from "../shared/words.js";
 import { Icon } from "./icons.tsx";
 import type { Props } from "./page.tsx";
 import { PeerRow, TransferRow } from "./rows.tsx";
