@@ -10,7 +10,7 @@ import { Raw } from "../hostile/raw.ts";
 import { COMMAND } from "../process/program.ts";
 import { Content, getFile } from "../process/raw.ts";
 import { SANITIZED, together } from "../process/together.ts";
-import { bytesOf, oneByOne } from "../protocol/stream.ts";
+import { bytesOf, oneByOne } from "../protocol/wire/stream.ts";
 import { foreignFile } from "../wire/foreign.ts";
 import { until } from "../until.ts";
 import { ATTACKERS, GENEROUS, NAME, Peak, World } from "./world.ts";

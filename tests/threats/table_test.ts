@@ -88,7 +88,7 @@ function pageOf(tests: readonly Shown[]): string {
     "|---|---|---|",
     ...rows,
     "",
-    "Besides: `tests/protocol/fuzz_test.ts` (ten thousand damaged streams; `deno task fuzz`: a million) and `tests/sim/` (invariants",
+    "Besides: `tests/protocol/wire/fuzz_test.ts` (ten thousand damaged streams; `deno task fuzz`: a million) and `tests/sim/` (invariants",
     "after every step of every run, hundreds of seeds; `deno task sim 2000`: thousands).",
     "",
   ].join("\n");

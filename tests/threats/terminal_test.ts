@@ -10,7 +10,7 @@ import { Folder } from "../process/folder.ts";
 import { Program } from "../process/program.ts";
 import { hasTerminal, Terminal } from "../process/terminal.ts";
 import { SANITIZED } from "../process/together.ts";
-import { bytesOf } from "../protocol/stream.ts";
+import { bytesOf } from "../protocol/wire/stream.ts";
 import { foreignFile } from "../wire/foreign.ts";
 import { ALONE, ATTACKERS, GENEROUS, NAME, World } from "./world.ts";
 

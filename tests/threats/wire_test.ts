@@ -5,7 +5,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Raw } from "../hostile/raw.ts";
 import { SANITIZED, together } from "../process/together.ts";
-import { bytesOf, oneByOne, scan } from "../protocol/stream.ts";
+import { bytesOf, oneByOne, scan } from "../protocol/wire/stream.ts";
 import { type ForeignFile, foreignFile } from "../wire/foreign.ts";
 import { ATTACKERS, NAME, sum, World } from "./world.ts";
 

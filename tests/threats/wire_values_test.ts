@@ -6,7 +6,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { memoryMib } from "../hostile/gauge.ts";
 import { Program } from "../process/program.ts";
 import { SANITIZED } from "../process/together.ts";
-import { bytesOf, decodeAll, oneByOne, scan } from "../protocol/stream.ts";
+import { bytesOf, decodeAll, oneByOne, scan } from "../protocol/wire/stream.ts";
 import { foreignFile, ForeignPeer, timestampSource } from "../wire/foreign.ts";
 import { until } from "../until.ts";
 import { ALONE, NAME, Peak, sum, World } from "./world.ts";

@@ -1,0 +1,125 @@
+// What people ask of the running peer, where the store has troubles.
+
+import assert from "node:assert/strict";
+import type { Node } from "../../node/node.ts";
+import { Requests } from "../../app/operations.ts";
+import { StorageError } from "../../storage/errors.ts";
+import type { Examined } from "../../storage/reader.ts";
+import { safeName } from "../../storage/names.ts";
+import type { Store } from "../../storage/store.ts";
+
+/** A store whose files are as told: examined with an outcome, or with an error. */
+function requestsOver(files: Readonly<Record<string, Examined | Error>>) {
+  const dispatched: unknown[] = [];
+  const store = {
+    held: () => Object.keys(files).map((fileId) => ({ file: { fileId }, sizeBytes: 1 })),
+    examine: (fileId: string, onBytes: (bytes: number) => void) => {
+      const outcome = files[fileId]!;
+      if (outcome instanceof Error) return Promise.reject(outcome);
+      onBytes(1);
+      return Promise.resolve(outcome);
+    },
+    setAside: (fileId: string) => ({ fileIds: [fileId], keptAt: `/damaged/${fileId}` }),
+  };
+  const catalogue = { get: (fileId: string) => ({ file: { fileId }, holders: new Set() }) };
+  const node = {
+    dispatch: (input: unknown) => dispatched.push(input),
+    peer: { state: { catalogue } },
+  };
+  const requests = new Requests("us", store as unknown as Store, node as unknown as Node);
+  return { requests, dispatched };
+}
+
+Deno.test("a file that cannot be read just now is named, stays offered, and those behind it are verified", async () => {
+  const { requests, dispatched } = requestsOver({
+    a: "good",
+    b: new StorageError("io", "Cannot read b: too many open files"),
+    c: "damaged",
+    d: "good",
+  });
+  const verified = await requests.verify(() => {});
+  assert.equal(verified.good, 2);
+  assert.deepEqual(verified.unread.map(({ file, why }) => [file.fileId, why]), [
+    ["b", "Cannot read b: too many open files"],
+  ]);
+  assert.deepEqual(verified.damaged.map(({ file }) => file.fileId), ["c"]);
+  assert.deepEqual(dispatched, [{ kind: "lost", fileIds: ["c"], why: "damaged" }]);
+});
+
+Deno.test("a deletion that cannot be written down is refused, and nobody hears of it", () => {
+  const dispatched: unknown[] = [];
+  let isReadonly = true;
+  const announced: unknown[] = [];
+  const removals = {
+    announce: (...removal: unknown[]) => {
+      if (isReadonly) throw new StorageError("not-writable", "Cannot write the journal");
+      announced.push(removal);
+    },
+  };
+  const files: Record<string, unknown> = {
+    ours: { held: true, file: { owner: "us" } },
+    theirs: { held: true, file: { owner: "them" } },
+  };
+  const node = {
+    dispatch: (input: unknown) => dispatched.push(input),
+    peer: { state: { catalogue: { get: (fileId: string) => files[fileId] } } },
+  };
+  const requests = new Requests("us", { removals } as unknown as Store, node as unknown as Node);
+  assert.throws(() => requests.delete("ours"), /Cannot write the journal/);
+  assert.deepEqual(dispatched, []);
+  isReadonly = false;
+  assert.deepEqual([requests.delete("ours"), requests.delete("theirs")], ["everywhere", "here"]);
+  assert.deepEqual(announced, [["ours", "deleted"], ["theirs", "unwanted"]]);
+  assert.equal(dispatched.length, 2);
+});
+
+Deno.test("what is restored is named by id, a beginning of it, or name; what fits several is not guessed", async () => {
+  const [one, other, third] = ["a1", "a2", "b3"].map((start) => start.padEnd(64, "0"));
+  const deleted = [[one, "x.txt"], [other, "x.txt"], [third, "a1"]].map(([fileId, name]) => ({
+    file: { fileId, name },
+  }));
+  const restored: string[] = [];
+  const store = {
+    removals: { list: () => Promise.resolve(deleted) },
+    restore: (fileId: string) => {
+      restored.push(fileId);
+      return Promise.resolve({ file: { fileId } });
+    },
+  };
+  const node = { dispatch: () => {} };
+  const requests = new Requests("us", store as unknown as Store, node as unknown as Node);
+  for (const text of [one!, "a2", "b", "a1"]) await requests.restore(text);
+  assert.deepEqual(restored, [one, other, third, third], "a name comes before a beginning");
+  await assert.rejects(requests.restore("x.txt"), /2 deleted files fit "x.txt".*a10.*a20/);
+  await assert.rejects(requests.restore("a"), /2 deleted files fit/);
+  await assert.rejects(requests.restore("none"), /No deleted file .*"restore" shows/);
+});
+
+Deno.test("a mistake of ours ends a verification, and the next one can begin", async () => {
+  const { requests } = requestsOver({ a: new TypeError("ours") });
+  await assert.rejects(requests.verify(() => {}), /ours/);
+  await assert.rejects(requests.verify(() => {}), /ours/, "not: being verified already");
+});
+
+Deno.test("a copy into a folder gets a name that any file system takes, under no other rule than the store's own", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/content`, "content");
+    const labels = ["con.txt", "..", "a:b?.txt", "\u202egpj.exe", "x".repeat(300), "metadata.json"];
+    for (const name of labels) {
+      const target = `${folder}/${crypto.randomUUID()}`;
+      await Deno.mkdir(target);
+      const file = await Deno.open(`${folder}/content`);
+      const readInto = (buffer: Uint8Array) => file.readSync(buffer) ?? 0;
+      const store = { reader: () => ({ readInto, close: () => file.close() }) };
+      const state = { catalogue: { get: () => ({ file: { name } }) } };
+      const node = { peer: { state } };
+      const requests = new Requests("us", store as unknown as Store, node as unknown as Node);
+      const path = await requests.copyOut("id", target);
+      assert.equal(path, `${target}/${safeName(name)}`);
+      assert.deepEqual([...Deno.readDirSync(target)].map((each) => each.name), [safeName(name)]);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

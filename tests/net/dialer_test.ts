@@ -1,0 +1,127 @@
+// Whom we dial, in which order, and whom never, on real loopback sockets.
+
+import assert from "node:assert/strict";
+import { Dialer, DialError } from "../../net/dialer.ts";
+import { holding, limits } from "../wire/holding.ts";
+
+const nothingOwn = () => ({ ips: [], ports: [] });
+const dialLimits = { maxDials: 2, dialTimeoutMs: 500 };
+
+Deno.test("A remote peer cannot make us dial loopback, whatever the spelling", async () => {
+  using server = holding();
+  const dialer = new Dialer(dialLimits, nothingOwn);
+  const spellings = [
+    "127.0.0.1",
+    "127.1",
+    "2130706433",
+    "0x7f.1",
+    "0.0.0.0",
+    "::ffff:127.0.0.1",
+    "localhost",
+  ];
+  for (const host of spellings) {
+    await assert.rejects(
+      dialer.dial({ host, port: server.listener.port }, "remote"),
+      (error) => error instanceof DialError && error.fault === "forbidden",
+      host,
+    );
+  }
+  assert.equal(server.served.length, 0);
+  const connection = await dialer.dial({ host: "localhost", port: server.listener.port }, "local");
+  connection.close();
+});
+
+Deno.test("Nobody makes us dial ourselves", async () => {
+  using server = holding();
+  const { port } = server.listener;
+  const dialer = new Dialer(dialLimits, () => ({ ips: [], ports: [port] }));
+  for (const voucher of ["operator", "local", "remote"] as const) {
+    await assert.rejects(dialer.dial({ host: "127.0.0.1", port }, voucher), /our own/);
+  }
+});
+
+Deno.test("A refused dial says so in words, and frees its place for the next", async () => {
+  const dialer = new Dialer(dialLimits, nothingOwn);
+  const closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = closed.addr;
+  closed.close();
+  const dials = Array.from({ length: 6 }, () => dialer.dial({ host: "127.0.0.1", port }, "local"));
+  for (const { status, reason } of (await Promise.allSettled(dials)) as PromiseRejectedResult[]) {
+    assert.equal(status, "rejected");
+    assert.match(reason.message, /127\.0\.0\.1:\d+ refuses connections/);
+  }
+});
+
+Deno.test("Files are dialled for before answers, and answers before news", async () => {
+  using server = holding({
+    limits: { ...limits, maxConnections: 99, maxConnectionsPerAddress: 99 },
+  });
+  const dialer = new Dialer({ ...dialLimits, maxDials: 1 }, nothingOwn);
+  const done: string[] = [];
+  const dial = async (rank: "file" | "answer" | "news") => {
+    const to = { host: "127.0.0.1", port: server.listener.port };
+    const connection = await dialer.dial(to, "local", rank);
+    done.push(rank);
+    connection.close();
+  };
+  await Promise.all((["news", "news", "answer", "news", "file", "answer"] as const).map(dial));
+  assert.deepEqual(done, ["news", "file", "answer", "answer", "news", "news"]);
+});
+
+Deno.test("An answer does not wait behind news", async () => {
+  using server = holding();
+  const dialer = new Dialer({ maxDials: 4, dialTimeoutMs: 60_000 }, nothingOwn);
+  const to = { host: "127.0.0.1", port: server.listener.port };
+  const dials = Array.from({ length: 20 }, () => dialer.dial(to, "local", "news"));
+  const answer = dialer.dial(to, "local", "answer");
+  const first = await Promise.race([
+    answer.then(() => "answer"),
+    Promise.all(dials.slice(3)).then(() => "news"),
+  ]);
+  assert.equal(first, "answer", "twenty of the news waited before it");
+  for (const connection of await Promise.all([...dials, answer])) connection.close();
+});
+
+Deno.test("A name that leads nowhere is a dial that fails", async () => {
+  const dialer = new Dialer(dialLimits, nothingOwn);
+  await assert.rejects(
+    dialer.dial({ host: "no-such-host.invalid", port: 8999 }, "operator"),
+    DialError,
+  );
+});
+
+Deno.test("A full queue, stopping and a network that is down are ours; silence and refusal are theirs", async () => {
+  const faultOf = async (dial: Promise<unknown>) => {
+    try {
+      await dial;
+      return "none";
+    } catch (error) {
+      assert.ok(error instanceof DialError, String(error));
+      return error.fault;
+    }
+  };
+  const refusing = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = refusing.addr;
+  refusing.close();
+  const dialer = new Dialer(dialLimits, nothingOwn);
+  assert.equal(await faultOf(dialer.dial({ host: "127.0.0.1", port }, "local")), "theirs");
+
+  const connect = Deno.connect;
+  const answer = Promise.withResolvers<never>();
+  answer.promise.catch(() => {}); // it may come before somebody asks
+  Deno.connect = (() => answer.promise) as unknown as typeof Deno.connect;
+  try {
+    const dials = Array.from(
+      { length: 5_000 },
+      (_, i) => faultOf(dialer.dial({ host: `10.0.${i >> 8}.${i & 255}`, port: 6000 }, "remote")),
+    );
+    const unreachable = new Error("Network is unreachable (os error 101)");
+    answer.reject(Object.assign(unreachable, { code: "ENETUNREACH" }));
+    const faults = await Promise.all(dials);
+    assert.deepEqual(new Set(faults), new Set(["ours"]), "beyond the queue, and in it");
+  } finally {
+    Deno.connect = connect;
+  }
+  dialer.close();
+  assert.equal(await faultOf(dialer.dial({ host: "127.0.0.1", port }, "local")), "ours");
+});

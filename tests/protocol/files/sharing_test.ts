@@ -1,0 +1,349 @@
+// Who announces, pushes, gets and deletes what, and what comes of it.
+
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import {
+  DEFAULT_LIMITS,
+  DELETES_PER_MINUTE,
+  LIFT_AFTER_MS,
+  TELL_AGAIN_MS,
+} from "../../../protocol/limits.ts";
+import {
+  events,
+  fileOfNumber,
+  files,
+  heldOf,
+  idOf,
+  Machine,
+  newPeer,
+  oldPeer,
+  only,
+  receivers,
+  refusals,
+  sent,
+} from "../machine.ts";
+
+const offer = (machine: Machine, fileId?: string, ip = "10.0.0.7") =>
+  only(
+    machine.do({ kind: "push-offered", ip, connection: 1, ...(fileId ? { fileId } : {}) }),
+    "push-verdict",
+  )[0]!;
+
+/** A machine that holds file 1 of "owner", who is at 10.0.0.1. */
+function withOwner(): Machine {
+  const machine = new Machine();
+  machine.meet(oldPeer("owner", 1), oldPeer("b", 2));
+  machine.hold(files(1));
+  return machine;
+}
+
+Deno.test("an announcement makes its sender a holder, if it is tracked", () => {
+  const machine = new Machine();
+  machine.meet(oldPeer("a", 1));
+  machine.announce(oldPeer("a", 1), fileOfNumber(1));
+  machine.announce(oldPeer("nobody", 9), fileOfNumber(2));
+  machine.announce({ ...oldPeer("me", 9), peerId: "me" }, fileOfNumber(3));
+  deepStrictEqual([1, 2].map((n) => [...machine.catalogue.get(idOf(n))!.holders]), [["a"], []]);
+  strictEqual(machine.catalogue.get(idOf(3)), undefined, "our own word comes not from others");
+});
+
+Deno.test("an announcement keeps a peer alive when it comes from where the peer is", () => {
+  for (const [ip, isAlive] of [["10.0.0.1", true], ["10.6.6.6", false]] as const) {
+    const machine = new Machine();
+    machine.start();
+    machine.meet(oldPeer("a", 1));
+    machine.nowMs = 40_000;
+    machine.announce(oldPeer("a", 1), fileOfNumber(1), ip);
+    machine.wait(30_000);
+    strictEqual(machine.membership.get("a") !== undefined, isAlive);
+  }
+});
+
+Deno.test("an owner's DELETE that overtook its ANNOUNCE counts; from elsewhere it does not", () => {
+  const machine = new Machine();
+  machine.start();
+  const owner = oldPeer("owner", 1);
+  machine.meet(owner);
+  machine.delete("owner", idOf(1), "10.0.0.66");
+  machine.announce(owner, fileOfNumber(1));
+  ok(machine.catalogue.get(idOf(1)), "anybody may have sent that");
+  machine.delete("owner", idOf(2), owner.ip);
+  machine.announce(owner, fileOfNumber(2));
+  strictEqual(machine.catalogue.get(idOf(2)), undefined);
+});
+
+Deno.test("a DELETE that overtook its push, or comes while the store keeps it, counts as well", () => {
+  const machine = new Machine();
+  machine.start();
+  const owner = oldPeer("owner", 1);
+  machine.meet(owner);
+  machine.delete("owner", idOf(1), owner.ip);
+  deepStrictEqual(refusals(machine.arrive(fileOfNumber(1), { ip: owner.ip })), ["deleted"]);
+  const arrived = machine.arrive(fileOfNumber(2), { ip: owner.ip });
+  machine.delete("owner", idOf(2), owner.ip);
+  const kept = only(machine.keep(arrived), "trash");
+  deepStrictEqual(kept, [{ kind: "trash", fileId: idOf(2), why: "deleted" }]);
+  strictEqual(machine.catalogue.get(idOf(2)), undefined);
+});
+
+Deno.test("the owner, from its known address, deletes: the copy goes to the trash and does not come back", () => {
+  const machine = withOwner();
+  machine.reply(oldPeer("b", 2), files(1));
+  const effects = machine.delete("owner", idOf(1), "10.0.0.1");
+  deepStrictEqual(only(effects, "trash"), [{ kind: "trash", fileId: idOf(1), why: "deleted" }]);
+  deepStrictEqual(events(effects, "deleted").map(({ by }) => by), ["owner"]);
+  strictEqual(only(effects, "save").length, 1);
+  machine.reply(oldPeer("b", 2), files(1));
+  machine.announce(oldPeer("b", 2), fileOfNumber(1));
+  strictEqual(machine.catalogue.size, 0);
+  deepStrictEqual(refusals(machine.arrive(fileOfNumber(1), { ip: "10.0.0.2" })), ["deleted"]);
+  deepStrictEqual(refusals(machine.arrive(fileOfNumber(1), { ip: "10.0.0.2", source: "b" })), [
+    "deleted",
+  ]);
+  const underWay = machine.arrive(fileOfNumber(1), { ip: "10.0.0.1" });
+  deepStrictEqual(refusals(underWay), ["deleted"], "a copy that was on its way");
+  machine.nowMs += LIFT_AFTER_MS;
+  const again = machine.arrive(fileOfNumber(1), { ip: "10.0.0.1" });
+  strictEqual(only(again, "keep").length, 1, "the owner itself may bring it back");
+  machine.keep(again);
+  strictEqual(machine.catalogue.get(idOf(1))?.held, true);
+});
+
+Deno.test("an owner that restores its file announces it from where it is, and others take it again", () => {
+  const machine = withOwner();
+  const owner = oldPeer("owner", 1);
+  machine.delete("owner", idOf(1), owner.ip);
+  machine.announce(owner, fileOfNumber(1));
+  strictEqual(machine.catalogue.size, 0, "an announcement that was on its way");
+  machine.nowMs += LIFT_AFTER_MS;
+  machine.gossip(owner);
+  for (const [from, ip] of [[oldPeer("b", 2), "10.0.0.2"], [owner, "10.0.0.66"]] as const) {
+    machine.announce(from, fileOfNumber(1), ip);
+    strictEqual(machine.catalogue.size, 0, `${from.peerId} from ${ip}`);
+  }
+  machine.announce(owner, fileOfNumber(1));
+  strictEqual(machine.catalogue.get(idOf(1))?.holders.has("owner"), true);
+});
+
+Deno.test("what is restored right after its deletion is told once more when others believe it", () => {
+  for (const [pauseMs, times] of [[1_000, 1], [TELL_AGAIN_MS, 0]] as const) {
+    const machine = new Machine();
+    machine.start();
+    machine.meet(oldPeer("b", 2));
+    const ours = fileOfNumber(1, { owner: "me" });
+    machine.hold([ours], "published");
+    machine.do({ kind: "delete", fileId: ours.fileId });
+    machine.nowMs += pauseMs;
+    const at = sent(machine.hold([ours], "restored"), "ANNOUNCE");
+    strictEqual(at.length, 1, "at once, for who knows nothing of the deletion");
+    const later = sent(machine.wait(3 * LIFT_AFTER_MS), "ANNOUNCE");
+    strictEqual(later.length, times, `restored after ${pauseMs} ms`);
+    strictEqual(sent(machine.wait(3 * LIFT_AFTER_MS), "ANNOUNCE").length, 0, "and once only");
+  }
+});
+
+Deno.test("nobody else deletes, from wherever, nor the owner's name from elsewhere", () => {
+  const forgeries = [
+    ["b", "10.0.0.2"],
+    ["b", "10.0.0.1"],
+    ["owner", "10.0.0.2"],
+    ["owner", "127.0.0.1"],
+    ["nobody", "10.0.0.1"],
+    ["__proto__", "10.0.0.1"],
+  ] as const;
+  for (const [from, ip] of forgeries) {
+    const machine = withOwner();
+    const effects = machine.delete(from, idOf(1), ip);
+    deepStrictEqual(refusals(effects), ["forged-delete"], `${from} at ${ip}`);
+    deepStrictEqual(only(effects, "trash"), []);
+    strictEqual(machine.catalogue.get(idOf(1))?.held, true);
+  }
+  const stranger = new Machine();
+  stranger.hold(files(1));
+  deepStrictEqual(
+    refusals(stranger.delete("owner", idOf(1), "10.0.0.1")),
+    ["forged-delete"],
+    "an owner that is not known here",
+  );
+  deepStrictEqual(
+    stranger.delete("owner", idOf(99), "10.0.0.1").filter(({ kind }) => kind !== "event"),
+    [],
+  );
+});
+
+Deno.test("an owner whose name is a host name deletes once it is known where that leads", () => {
+  const machine = new Machine();
+  const owner = { peerId: "owner", host: "eagle", port: 6000, ip: "10.0.0.1" };
+  machine.meet(owner);
+  machine.hold(files(1));
+  deepStrictEqual(refusals(machine.delete("owner", idOf(1), "10.0.0.1")), ["forged-delete"]);
+  machine.do({ kind: "sent", to: { host: "eagle", port: 6000 }, peerId: "owner", ip: "10.0.0.1" });
+  strictEqual(events(machine.delete("owner", idOf(1), "10.0.0.1"), "deleted").length, 1);
+});
+
+Deno.test("our own originals are deleted by nobody but us, and then everywhere", () => {
+  const machine = new Machine();
+  const mine = fileOfNumber(1, { owner: "me" });
+  machine.meet(oldPeer("a", 1), newPeer("b", 2));
+  machine.hold([mine], "published");
+  for (const ip of ["10.0.0.1", "10.9.9.9", "127.0.0.1"]) {
+    deepStrictEqual(refusals(machine.delete("me", idOf(1), ip)), ["forged-delete"]);
+  }
+  const effects = machine.do({ kind: "delete", fileId: idOf(1) });
+  deepStrictEqual(receivers(effects, "DELETE"), ["a", "b"]);
+  strictEqual(sent(effects, "DELETE")[0]!.message.from, "me");
+  strictEqual(only(effects, "trash").length, 1);
+  machine.announce(oldPeer("a", 1), mine);
+  strictEqual(machine.catalogue.size, 0);
+  machine.hold([mine], "published");
+  strictEqual(machine.catalogue.get(idOf(1))?.held, true, "to publish it again is an act of ours");
+});
+
+Deno.test("so many deletions of one owner in a minute and no more", () => {
+  const machine = new Machine();
+  machine.meet(oldPeer("owner", 1));
+  machine.hold(files(100));
+  const obeyed = () =>
+    files(100).filter(({ fileId }) =>
+      events(machine.delete("owner", fileId, "10.0.0.1"), "deleted").length > 0
+    );
+  strictEqual(obeyed().length, DELETES_PER_MINUTE);
+  strictEqual(machine.catalogue.heldCount, 100 - DELETES_PER_MINUTE);
+  machine.nowMs = 60_000;
+  machine.gossip(oldPeer("owner", 1));
+  strictEqual(obeyed().length, 100 - DELETES_PER_MINUTE);
+});
+
+Deno.test("a file that is deleted while the store keeps it does not come back by that", () => {
+  for (const deletes of ["owner", "person"] as const) {
+    const machine = withOwner();
+    machine.reply(oldPeer("b", 2), [fileOfNumber(5)]);
+    machine.do({ kind: "want", fileId: idOf(5) });
+    const kept = machine.arrive(fileOfNumber(5), { ip: "10.0.0.2", source: "b" });
+    strictEqual(only(kept, "keep").length, 1);
+    if (deletes === "owner") machine.delete("owner", idOf(5), "10.0.0.1");
+    else machine.do({ kind: "delete", fileId: idOf(5) });
+    const effects = machine.keep(kept);
+    deepStrictEqual(receivers(effects, "ANNOUNCE"), [], deletes);
+    deepStrictEqual(only(effects, "trash").map(({ fileId }) => fileId), [idOf(5)], deletes);
+    ok(!machine.catalogue.get(idOf(5))?.held, deletes);
+  }
+});
+
+Deno.test("what a person removed here comes back when it is wanted, not by itself and not from others", () => {
+  const machine = withOwner();
+  const effects = machine.do({ kind: "delete", fileId: idOf(1) });
+  deepStrictEqual(events(effects, "deleted").map(({ by }) => by), ["us-here-only"]);
+  deepStrictEqual(receivers(effects, "DELETE"), []);
+  strictEqual(machine.catalogue.get(idOf(1))?.held, false, "it is known as before");
+  deepStrictEqual(refusals(machine.arrive(fileOfNumber(1), { ip: "10.0.0.2" })), ["unwanted-push"]);
+  strictEqual(
+    only(machine.arrive(fileOfNumber(1), { ip: "10.0.0.1" }), "keep").length,
+    1,
+    "its owner may",
+  );
+});
+
+Deno.test("a download that a person gave up is not kept when it arrives all the same", () => {
+  const machine = withOwner();
+  machine.reply(oldPeer("b", 2), [fileOfNumber(5)]);
+  machine.do({ kind: "want", fileId: idOf(5) });
+  machine.do({ kind: "delete", fileId: idOf(5) });
+  const effects = machine.arrive(fileOfNumber(5), { ip: "10.0.0.2", source: "b" });
+  deepStrictEqual(only(effects, "keep"), []);
+  strictEqual(only(effects, "drop").length, 1);
+});
+
+Deno.test("what is published is announced to all and offered to one", () => {
+  const machine = new Machine();
+  machine.meet(newPeer("a", 1), oldPeer("b", 2), newPeer("c", 3));
+  machine.gossip({ ...newPeer("unproven", 4), ip: "10.6.6.6" });
+  const effects = machine.hold([fileOfNumber(1, { owner: "me" })], "published");
+  deepStrictEqual(receivers(effects, "ANNOUNCE"), ["a", "b", "c", "unproven"]);
+  const { message } = sent(effects, "ANNOUNCE")[0]!;
+  deepStrictEqual([message.from, message.file.fileId, message.file.sizeBytes], ["me", idOf(1), 10]);
+  const asked = [...only(effects, "copy")];
+  strictEqual(asked.length, 1);
+  for (let tries = 1; tries < 3; tries++) {
+    const { to, peerId } = asked.at(-1)!;
+    asked.push(
+      ...only(
+        machine.do({
+          kind: "unreachable",
+          what: "FILE_DATA",
+          to,
+          peerId,
+          text: "refused",
+          ticket: { for: "copy", fileId: idOf(1) },
+        }),
+        "copy",
+      ),
+    );
+  }
+  deepStrictEqual(
+    asked.map(({ peerId }) => peerId).sort(),
+    ["a", "b", "c"],
+    "each once, the unproven never",
+  );
+  const { to, peerId } = asked[2]!;
+  const last = machine.do({
+    kind: "unreachable",
+    what: "FILE_DATA",
+    to,
+    peerId,
+    text: "refused",
+    ticket: { for: "copy", fileId: idOf(1) },
+  });
+  deepStrictEqual(only(last, "copy"), []);
+});
+
+Deno.test("a large file is not pushed to an old peer, nor any to who holds it already", () => {
+  for (
+    const [sizeBytes, who, isOffered] of [
+      [DEFAULT_LIMITS.legacyPushBytes, oldPeer("a", 1), true],
+      [DEFAULT_LIMITS.legacyPushBytes + 1, oldPeer("a", 1), false],
+      [DEFAULT_LIMITS.legacyPushBytes + 1, newPeer("a", 1), true],
+    ] as const
+  ) {
+    const machine = new Machine();
+    machine.meet(who);
+    const effects = machine.do({
+      kind: "held",
+      files: [heldOf(fileOfNumber(1), sizeBytes)],
+      how: "published",
+    });
+    strictEqual(only(effects, "copy").length, isOffered ? 1 : 0, `${sizeBytes} bytes`);
+  }
+  const machine = new Machine();
+  machine.reply(newPeer("a", 1), files(1));
+  deepStrictEqual(only(machine.hold(files(1), "published"), "copy"), []);
+});
+
+Deno.test("who asks gets the file, or hears that it is not here", () => {
+  const machine = withOwner();
+  const get = (fileId: string) => machine.message({ type: "GET_FILE", fileId }, "10.0.0.2", 7);
+  deepStrictEqual(
+    only(get(idOf(1)), "serve").map(({ connection, file }) => [connection, file.fileId]),
+    [[7, idOf(1)]],
+  );
+  machine.reply(oldPeer("b", 2), [fileOfNumber(2)]);
+  machine.do({ kind: "lost", fileIds: [idOf(1)], why: "missing" });
+  for (const n of [1, 2, 3]) {
+    const [absent] = only(get(idOf(n)), "answer-absent");
+    strictEqual(absent!.connection, 7);
+    const fields = JSON.parse(new TextDecoder().decode(absent!.bytes));
+    deepStrictEqual([fields.type, fields.file_id, fields.file_size, fields.data], [
+      "FILE_DATA",
+      null,
+      0,
+      null,
+    ]);
+  }
+});
+
+Deno.test("what is here is not taken in again", () => {
+  const machine = withOwner();
+  strictEqual(offer(machine, idOf(1)).verdict, "skip");
+  strictEqual(offer(machine, idOf(2)).verdict, "take");
+  strictEqual(offer(machine).verdict, "take");
+  deepStrictEqual(only(machine.arrive(fileOfNumber(1)), "drop").length, 1);
+});

@@ -1,0 +1,145 @@
+// Who is tracked, at which address, and proven by what.
+
+import { deepStrictEqual, notStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { isProven, shuffleFront } from "../../../protocol/members/membership.ts";
+import { Random } from "../../sim/random.ts";
+import { claim, ids, NODE, outcome, track, tracker } from "../tracker.ts";
+
+Deno.test("who names itself is tracked, and known the next time", () => {
+  const members = tracker();
+  strictEqual(outcome(members, claim("a", "10.0.0.2")), "new");
+  strictEqual(outcome(members, claim("a", "10.0.0.2"), 10), "known");
+  strictEqual(members.get("a")!.lastHeardMs, 10);
+  strictEqual(members.get("a")!.firstHeardMs, 0);
+  for (const name of ["__proto__", "constructor"]) {
+    strictEqual(members.get(name), undefined);
+    strictEqual(outcome(members, claim(name, "10.0.0.3")), "new");
+    strictEqual(members.get(name)!.peerId, name);
+  }
+});
+
+Deno.test("a peer that is not heard from for a minute is dropped, and no sooner", () => {
+  const members = tracker();
+  track(members, claim("a", "10.0.0.2"), 0);
+  track(members, claim("b", "10.0.0.3"), 1);
+  deepStrictEqual(members.expire(59_999), []);
+  deepStrictEqual(members.expire(60_000).map(({ peerId }) => peerId), ["a"]);
+  deepStrictEqual(ids(members), ["b"]);
+  strictEqual(members.knowsMachine("10.0.0.2"), false);
+  strictEqual(members.knowsMachine("10.0.0.3"), true);
+});
+
+Deno.test("a peer is proven once it was heard from the address that it names", () => {
+  const members = tracker();
+  const fake = track(members, claim("a", "10.0.0.2", { ip: "10.6.6.6" }));
+  ok(!isProven(fake));
+  ok(isProven(track(members, claim("a", "10.0.0.2"))));
+  const named = track(members, claim("b", "eagle", { ip: "10.0.0.3" }));
+  ok(!isProven(named), "nobody knows yet where the name leads");
+  members.reached(named, "10.0.0.4");
+  ok(!isProven(named));
+  members.reached(named, "10.0.0.3");
+  ok(isProven(named));
+});
+
+Deno.test("a peer that others handed on is proven when it speaks for itself, however many those were", () => {
+  const members = tracker();
+  for (let i = 1; i <= 20; i++) track(members, claim("a", "10.0.0.2", { ip: `10.1.0.${i}` }));
+  ok(!isProven(members.get("a")!));
+  track(members, claim("a", "10.0.0.2"));
+  ok(isProven(members.get("a")!));
+  ok(members.get("a")!.heardFrom.size <= 5, "what is remembered of them stays bounded");
+});
+
+Deno.test("somebody else who uses a live peer's name changes nothing but the rival", () => {
+  const members = tracker();
+  const peer = track(members, claim("a", "10.0.0.2", { node: NODE }));
+  for (
+    const said of [
+      claim("a", "10.6.6.6"),
+      claim("a", "10.6.6.6", { node: "x".repeat(43) }),
+      claim("a", "10.0.0.2", { port: 6001 }),
+      claim("a", "10.6.6.6", { ip: "10.0.0.2", port: 7000 }),
+    ]
+  ) {
+    strictEqual(outcome(members, said, 59_999), "conflict");
+    deepStrictEqual(peer.address, { host: "10.0.0.2", port: 6000 });
+    deepStrictEqual(peer.rival, said.address);
+    strictEqual(peer.lastHeardMs, 0);
+    deepStrictEqual([...peer.heardFrom], ["10.0.0.2"]);
+  }
+});
+
+Deno.test("the same key on another port, or a minute of silence, moves a peer at once", () => {
+  for (const [over, nowMs] of [[{ node: NODE }, 1], [{}, 60_000]] as const) {
+    const members = tracker();
+    const peer = track(members, claim("a", "10.0.0.2", { node: NODE }));
+    const hearing = members.hear(claim("a", "10.0.0.3", { port: 7000, ...over }), nowMs);
+    strictEqual(hearing.outcome, "moved");
+    deepStrictEqual(peer.address, { host: "10.0.0.3", port: 7000 });
+    strictEqual(peer.lastHeardMs, nowMs);
+    ok(isProven(peer));
+    strictEqual(peer.voucher, "remote");
+    deepStrictEqual([members.knowsMachine("10.0.0.2"), members.knowsMachine("10.0.0.3")], [
+      false,
+      true,
+    ]);
+  }
+  const members = tracker();
+  track(members, claim("a", "10.0.0.2"));
+  strictEqual(
+    outcome(members, claim("a", "10.0.0.3")),
+    "conflict",
+    "two peers without keys share none",
+  );
+});
+
+Deno.test("a key that somebody else tells does not replace the one that a live peer told itself", () => {
+  const members = tracker();
+  const peer = track(members, claim("a", "10.0.0.2", { node: NODE }));
+  track(members, claim("a", "10.0.0.2", { node: "x".repeat(43), ip: "10.6.6.6" }), 1);
+  strictEqual(peer.node, NODE);
+  strictEqual(outcome(members, claim("a", "10.6.6.6", { node: "x".repeat(43) }), 2), "conflict");
+  track(members, claim("a", "10.0.0.2", { node: "y".repeat(43) }), 3);
+  strictEqual(peer.node, "y".repeat(43), "from its own address it may have a new one");
+});
+
+Deno.test("one machine under two names is one peer", () => {
+  const members = tracker();
+  const peer = track(members, claim("a", "eagle", { ip: "10.0.0.2" }));
+  members.reached(peer, "10.0.0.2");
+  strictEqual(outcome(members, claim("a", "10.0.0.2"), 5), "known");
+  strictEqual(outcome(members, claim("a", "EAGLE.", { ip: "10.7.7.7" }), 6), "known");
+  strictEqual(outcome(members, claim("a", "::ffff:10.0.0.2", { ip: "10.0.0.2" }), 7), "known");
+  deepStrictEqual(peer.address, { host: "eagle", port: 6000 });
+});
+
+Deno.test("other messages count as life only when they come from where the peer is", () => {
+  const members = tracker();
+  const peer = track(members, claim("a", "10.0.0.2"));
+  members.alive(peer, "10.6.6.6", 50);
+  strictEqual(peer.lastHeardMs, 0);
+  members.alive(peer, "10.0.0.2", 50);
+  strictEqual(peer.lastHeardMs, 50);
+});
+
+Deno.test("a lot picks different records that pass, the same for the same chance", () => {
+  const members = tracker({ maxPeers: 100 });
+  for (let i = 0; i < 20; i++) track(members, claim(`p${i}`, `10.1.0.${i}`));
+  const pick = (seed: number, count: number) => {
+    const random = new Random(seed);
+    return members.pick(count, () => random.unit(), ({ peerId }) => peerId !== "p7").map((
+      { peerId },
+    ) => peerId);
+  };
+  for (let seed = 1; seed <= 50; seed++) {
+    const picked = pick(seed, 5);
+    strictEqual(new Set(picked).size, 5);
+    ok(!picked.includes("p7"));
+    deepStrictEqual(pick(seed, 5), picked);
+    strictEqual(pick(seed, 100).length, 19);
+  }
+  notStrictEqual(pick(1, 19).join(), pick(2, 19).join());
+  strictEqual(new Set(Array.from({ length: 300 }, (_, seed) => pick(seed, 1)[0])).size, 19);
+  deepStrictEqual(shuffleFront([], 3, () => 0.5), []);
+});
