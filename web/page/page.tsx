@@ -4,9 +4,8 @@
 
 import { addressText } from "../../protocol/wire/address.ts";
 import { visible } from "../../protocol/wire/text.ts";
-import { durationText, sizeText } from "../../cli/units.ts";
 import type { Query } from "../api/listing.ts";
-import { numberText, stateText, warningText } from "../shared/words.js";
+import { durationText, numberText, sizeText, stateText, warningText } from "../shared/words.js";
 import type { View } from "../view.ts";
 import { Files } from "./files.tsx";
 import { Icon, IconSheet } from "./icons.tsx";

@@ -2,11 +2,17 @@
 // Whatever a peer named is text here, never markup.
 
 import { addressText } from "../../protocol/wire/address.ts";
-import { durationText, sizeText } from "../../cli/units.ts";
 import { timestampSeconds } from "../../protocol/wire/fileid.ts";
 import { visible } from "../../protocol/wire/text.ts";
 import { holdersText, pipsText, safetyKind, safetyText } from "../shared/safety.js";
-import { agoText, isoText, numberText, splitName } from "../shared/words.js";
+import {
+  agoText,
+  durationText,
+  isoText,
+  numberText,
+  sizeText,
+  splitName,
+} from "../shared/words.js";
 import { arrowOf, transferText } from "../shared/transferwords.js";
 import type { TransferRow as TransferJson } from "../shared/types.d.ts";
 import type { ViewedFile, ViewedPeer } from "../view.ts";
