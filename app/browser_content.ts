@@ -7,7 +7,7 @@ import { messageOf, possible, possibly } from "./web_errors.ts";
 import { viewedFile } from "./status.ts";
 
 /** A file that somebody at the pages sends. */
-export class Sharing implements Upload {
+export class BrowserUpload implements Upload {
   readonly #intake;
   readonly #move: Move;
   readonly #abort = new AbortController();
@@ -42,7 +42,7 @@ export class Sharing implements Upload {
       );
       this.#move.fileId = shared.fileId;
       this.#move.done();
-      const entry = this.service.node.peer.state.catalogue.get(shared.fileId);
+      const entry = this.service.node.peer.catalogue.get(shared.fileId);
       // Somebody may have deleted it in the same moment: it was shared all the same.
       const viewed = entry
         ? viewedFile(this.service, entry)
@@ -72,7 +72,7 @@ export function contentOf(
   fileId: string,
   client: string,
 ): ViewedContent | undefined {
-  const entry = node.peer.state.catalogue.get(fileId);
+  const entry = node.peer.catalogue.get(fileId);
   const reader = entry?.held ? store.reader(fileId) : undefined;
   if (!entry || !reader) return undefined;
   let move: Move | undefined;

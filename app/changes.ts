@@ -1,96 +1,125 @@
-// What changed since the last look, for who watches at the pages: rows that are new or not what they were, names of
-// those that are gone, and the status once a second.
+// What changed since the last look, for whoever watches the pages: rows that are new or different, names of those that are
+// gone, and the status once a second. Typed; `web/feed.ts` makes JSON of it.
 
 import type { Service } from "./service.ts";
-import { asciiJson } from "../protocol/wire/text.ts";
-import { fileJson, peerJson, statusJson, transferJson } from "../web/api/listing.ts";
-import type { ViewedFile, ViewedPeer, ViewedTransfer } from "../web/view.ts";
+import type {
+  ChangeSource,
+  ViewedChange,
+  ViewedFile,
+  ViewedPeer,
+  ViewedTransfer,
+} from "../web/view.ts";
 import { statusOf } from "./status.ts";
 
-/** Peers and status are looked at this often: their times move all the time. */
+/** Minimum interval between looks at peers and status, in milliseconds: their times change constantly. */
 const LOOK_MS = 1_000;
+/** Maximum changed files gathered between two looks. Beyond this, watchers are told to reload everything. */
+const MAX_FILES = 20_000;
 
-export type EventType = "status" | "peers" | "files" | "transfers" | "reset";
+/** What the pages show, as it can be read at any time. */
+export interface Rows {
+  file(fileId: string): ViewedFile | undefined;
+  peers(): ViewedPeer[];
+  transfers(): ViewedTransfer[];
+}
 
-/** What changed since the last look, for who watches. */
-export class Changes {
+/** Compares what the pages show with what they showed at the last look. */
+export class ChangeTracker implements ChangeSource {
   #lookedMs = 0;
   #status = "";
+  readonly #files = new Set<string>();
+  #hasManyFiles = false;
   readonly #peers = new Map<string, string>();
   readonly #transfers = new Map<number, string>();
 
-  constructor(
-    readonly service: Service,
-    readonly file: (fileId: string) => ViewedFile | undefined,
-    readonly peers: () => ViewedPeer[],
-    readonly transfers: () => ViewedTransfer[],
-  ) {}
+  constructor(readonly service: Service, readonly rows: Rows) {}
 
   watch(isWatched: boolean): void {
-    this.service.node.peer.state.catalogue.watch(isWatched);
+    const { node } = this.service;
+    this.#forgetFiles();
     this.#peers.clear();
     this.#transfers.clear();
+    node.onChanged = isWatched ? (fileIds) => this.#noteFiles(fileIds) : undefined;
+    node.dispatch({ kind: "watch", isWatched });
     if (!isWatched) return;
     // What is there already is no change.
     for (const _ of this.#changedPeers());
     for (const _ of this.#changedTransfers());
   }
 
-  *changes(): Iterable<{ type: EventType; data: string }> {
+  *changes(): Iterable<ViewedChange> {
     yield* this.#changedFiles();
     yield* this.#changedTransfers();
     const nowMs = performance.now();
     if (nowMs - this.#lookedMs < LOOK_MS) return;
     this.#lookedMs = nowMs;
     yield* this.#changedPeers();
-    const status = JSON.stringify(statusJson(statusOf(this.service)));
-    if (status !== this.#status) yield { type: "status", data: status };
-    this.#status = status;
+    const status = statusOf(this.service);
+    const text = JSON.stringify(status);
+    if (text !== this.#status) yield { type: "status", status };
+    this.#status = text;
   }
 
-  *#changedFiles(): Iterable<{ type: EventType; data: string }> {
-    const touched = this.service.node.peer.state.catalogue.takeTouched();
-    if (touched === "many") {
-      yield { type: "reset", data: "{}" };
+  #noteFiles(fileIds: readonly string[] | "many"): void {
+    if (this.#hasManyFiles) return;
+    if (fileIds === "many" || this.#files.size + fileIds.length > MAX_FILES) {
+      this.#forgetFiles();
+      this.#hasManyFiles = true;
       return;
     }
-    if (touched.length === 0) return;
-    const changed = touched.flatMap((fileId) => this.file(fileId) ?? []).map(fileJson);
-    const removed = touched.filter((fileId) => this.file(fileId) === undefined);
-    yield { type: "files", data: asciiJson({ changed, removed }) };
+    for (const fileId of fileIds) this.#files.add(fileId);
   }
 
-  *#changedPeers(): Iterable<{ type: EventType; data: string }> {
-    const changed: unknown[] = [];
+  #forgetFiles(): void {
+    this.#files.clear();
+    this.#hasManyFiles = false;
+  }
+
+  *#changedFiles(): Iterable<ViewedChange> {
+    const touched = [...this.#files];
+    const isReset = this.#hasManyFiles;
+    this.#forgetFiles();
+    if (isReset) yield { type: "reset" };
+    if (touched.length === 0) return;
+    const changed: ViewedFile[] = [];
+    const removed: string[] = [];
+    for (const fileId of touched) {
+      const file = this.rows.file(fileId);
+      if (file) changed.push(file);
+      else removed.push(fileId);
+    }
+    yield { type: "files", changed, removed };
+  }
+
+  *#changedPeers(): Iterable<ViewedChange> {
+    const changed: ViewedPeer[] = [];
     const gone = new Set(this.#peers.keys());
-    for (const peer of this.peers()) {
-      const row = peerJson(peer);
-      const text = JSON.stringify(row);
+    for (const peer of this.rows.peers()) {
+      const text = JSON.stringify(peer);
       gone.delete(peer.peerId);
       if (this.#peers.get(peer.peerId) === text) continue;
       this.#peers.set(peer.peerId, text);
-      changed.push(row);
+      changed.push(peer);
     }
     for (const peerId of gone) this.#peers.delete(peerId);
-    if (changed.length + gone.size === 0) return;
-    yield { type: "peers", data: JSON.stringify({ changed, removed: [...gone] }) };
+    if (changed.length + gone.size > 0) yield { type: "peers", changed, removed: [...gone] };
   }
 
-  *#changedTransfers(): Iterable<{ type: EventType; data: string }> {
-    const changed: unknown[] = [];
-    const rows = this.transfers();
+  *#changedTransfers(): Iterable<ViewedChange> {
+    const changed: ViewedTransfer[] = [];
+    const rows = this.rows.transfers();
     for (const transfer of rows) {
-      // How long it has taken goes on by itself.
+      // How long it has taken changes all the time.
       const { state, doneBytes, totalBytes, name, peer, why } = transfer;
       const text = JSON.stringify([state, doneBytes, totalBytes, name, peer, why]);
       if (this.#transfers.get(transfer.id) === text) continue;
       this.#transfers.set(transfer.id, text);
-      changed.push(transferJson(transfer));
+      changed.push(transfer);
     }
     if (this.#transfers.size > rows.length) {
       const ids = new Set(rows.map(({ id }) => id));
       for (const id of this.#transfers.keys()) if (!ids.has(id)) this.#transfers.delete(id);
     }
-    if (changed.length > 0) yield { type: "transfers", data: JSON.stringify({ changed }) };
+    if (changed.length > 0) yield { type: "transfers", changed };
   }
 }

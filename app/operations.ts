@@ -1,8 +1,8 @@
 // What a person may ask of the running peer, at the prompt or in a browser: find, fetch, share, delete, restore and
 // verify files. Each answers when it is done, or throws an `Error` whose message says what to do instead.
 
-import type { Entry } from "../protocol/files/catalogue.ts";
-import type { DeletionProgress } from "../protocol/files/deletions.ts";
+import type { EntryView } from "../protocol/state.ts";
+import type { DeletionProgress } from "../protocol/files/deletion_notices.ts";
 import { isFileId } from "../protocol/wire/fileid.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
 import type { Node } from "../node/node.ts";
@@ -71,15 +71,15 @@ export class Requests {
   constructor(readonly peerId: string, readonly store: Store, readonly node: Node) {}
 
   /** Files by whole id, unique beginning of an id, or name. Throws `RequestError` that says what to type. */
-  find(text: string): Entry {
-    const { catalogue } = this.node.peer.state;
+  find(text: string): EntryView {
+    const { catalogue } = this.node.peer;
     if (isFileId(text)) {
       const entry = catalogue.get(text);
       if (entry) return entry;
       throw unknownId();
     }
-    const byName: Entry[] = [];
-    const byPrefix: Entry[] = [];
+    const byName: EntryView[] = [];
+    const byPrefix: EntryView[] = [];
     for (const entry of catalogue.all()) {
       if (entry.file.name === text) byName.push(entry);
       else if (/^[0-9a-f]+$/.test(text) && entry.file.fileId.startsWith(text)) byPrefix.push(entry);
@@ -106,7 +106,7 @@ export class Requests {
   /** Copies a held file out of the store, never over another file. Throws `Error`. */
   async copyOut(fileId: string, destination: string): Promise<string> {
     const reader = this.store.reader(fileId);
-    const name = this.node.peer.state.catalogue.get(fileId)?.file.name ?? fileId;
+    const name = this.node.peer.catalogue.get(fileId)?.file.name ?? fileId;
     if (!reader) throw new RequestError("not-found", "The file is not here any more");
     try {
       const info = await statOrNothing(destination);
@@ -162,7 +162,7 @@ export class Requests {
    * Throws `Error`.
    */
   delete(fileId: string): "everywhere" | "here" {
-    const entry = this.node.peer.state.catalogue.get(fileId);
+    const entry = this.node.peer.catalogue.get(fileId);
     if (!entry) throw unknownId();
     const isOurs = entry.file.owner === this.peerId;
     if (!isOurs && !entry.held) {
@@ -258,7 +258,7 @@ export class Requests {
     const { fileIds, keptAt } = this.store.setAside(fileId);
     this.node.dispatch({ kind: "lost", fileIds, why: "damaged" });
     return fileIds.flatMap((lost) => {
-      const entry = this.node.peer.state.catalogue.get(lost);
+      const entry = this.node.peer.catalogue.get(lost);
       if (!entry) return [];
       const isFetched = entry.holders.size > 0;
       return [{ file: entry.file, keptAt, isFetched }];
@@ -267,7 +267,7 @@ export class Requests {
 
   /** Whether a new file must not take this id: it is known or was deleted. */
   isTaken(fileId: string): boolean {
-    const { catalogue } = this.node.peer.state;
+    const { catalogue } = this.node.peer;
     return catalogue.get(fileId) !== undefined ||
       catalogue.tombstones.has(fileId, performance.now());
   }

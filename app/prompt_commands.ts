@@ -19,7 +19,7 @@ export function commandsOf(
   { setLogLevel, exit, login }: Pick<Commands, "setLogLevel" | "exit" | "login">,
 ): Commands {
   const { requests } = service;
-  const { membership, catalogue } = service.node.peer.state;
+  const { membership, catalogue } = service.node.peer;
   return {
     setLogLevel,
     exit,

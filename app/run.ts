@@ -113,7 +113,7 @@ export async function runPeer(given: RunConfig): Promise<number> {
   tellUnclaimed(service, face);
   const { settling } = service;
   face.print(
-    `${count(service.node.peer.state.catalogue.heldCount, "file")} here` +
+    `${count(service.node.peer.catalogue.heldCount, "file")} here` +
       (settling > 0 ? `, ${settling} more changed just now and are looked at` : ""),
   );
 
@@ -174,7 +174,7 @@ export async function runDummy(config: DummyConfig): Promise<number> {
   const ending = new Ending();
   const dummy = await startDummy(config, face.onEvent);
   await face.begin();
-  const held = dummy.service.node.peer.state.catalogue.heldCount;
+  const held = dummy.service.node.peer.catalogue.heldCount;
   face.print(
     `Dummy peer at ${addressText(dummy.service.node.address)} with ${count(held, "file")}`,
   );
@@ -339,7 +339,7 @@ function completions(service: Service, line: string): string[] {
   }
   const word = line.slice(space + 1);
   const found: string[] = [];
-  for (const { file } of service.node.peer.state.catalogue.all()) {
+  for (const { file } of service.node.peer.catalogue.all()) {
     for (const text of [file.name, file.fileId]) {
       if (text.startsWith(word) && visible(text) === text && !text.includes(" ")) {
         found.push(line.slice(0, space + 1) + text);

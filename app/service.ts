@@ -8,9 +8,7 @@ import {
   type Voucher,
 } from "../protocol/wire/address.ts";
 import type { sendFile } from "../net/exchange.ts";
-import type { Timestamp } from "../protocol/wire/fileid.ts";
 import type { Limits } from "../protocol/limits.ts";
-import type { FileRecord } from "../protocol/wire/message.ts";
 import type { NodeEvent } from "../protocol/effects.ts";
 import type { Transfer } from "../node/transfer_log.ts";
 import { type FolderWatcher, Looking } from "./folder_watch.ts";
@@ -215,30 +213,29 @@ export class Service {
 
   async #load(): Promise<void> {
     const { store, node } = this;
-    const { catalogue } = node.peer.state;
     const nowMs = performance.now();
     const toMonotonic = (unixSeconds: number) =>
       nowMs - Math.max(0, Date.now() - unixSeconds * 1000);
-    for (const [fileId, seconds] of await store.snapshots.loadDeleted()) {
-      catalogue.tombstones.add(fileId, toMonotonic(seconds));
-    }
+    const orNow = (unixSeconds: number | undefined) =>
+      unixSeconds === undefined ? undefined : toMonotonic(unixSeconds);
+    const deleted = [...await store.snapshots.loadDeleted()];
+    const unwanted: string[] = [];
     for (const [fileId, { why, unixSeconds }] of store.loaded.removed) {
-      if (why === "unwanted") catalogue.unwanted.add(fileId);
-      else catalogue.tombstones.add(fileId, toMonotonic(unixSeconds));
+      if (why === "unwanted") unwanted.push(fileId);
+      else deleted.push([fileId, unixSeconds]);
     }
-    for (const entry of store.loaded.entries) {
-      const { file, holderlessSince, unwanted, peers, knownSince } = entry;
-      catalogue.learn(file, nowMs);
-      const away = peers.filter((peerId) => peerId !== this.options.peerId);
-      catalogue.restore(file.fileId, {
-        away,
-        ...(knownSince === undefined ? {} : { sinceMs: toMonotonic(knownSince) }),
-      });
-      if (unwanted) catalogue.refuse(file.fileId);
-      if (holderlessSince !== undefined) {
-        catalogue.restoreHolderless(file.fileId, toMonotonic(holderlessSince));
-      }
-    }
+    node.dispatch({
+      kind: "load",
+      deleted: deleted.map(([fileId, seconds]) => [fileId, toMonotonic(seconds)] as const),
+      unwanted,
+      files: store.loaded.entries.map((entry) => ({
+        file: entry.file,
+        away: entry.peers.filter((peerId) => peerId !== this.options.peerId),
+        sinceMs: orNow(entry.knownSince),
+        holderlessSinceMs: orNow(entry.holderlessSince),
+        isUnwanted: entry.unwanted === true,
+      })),
+    });
     const changes = await store.scan(this.#knowledge(), true);
     this.settling = changes.unsettled;
     this.#noteOthers(changes);
@@ -250,15 +247,12 @@ export class Service {
     }));
     node.dispatch({ kind: "held", files: held, how: "loaded" });
     this.#noteDamaged(changes);
-    // What a person removed or edited meanwhile is not fetched again.
-    for (const fileId of changes.lost) {
-      if (!catalogue.get(fileId)?.held) catalogue.refuse(fileId);
-    }
+    node.dispatch({ kind: "unwanted", fileIds: changes.lost });
   }
 
   #knowledge(): Knowledge {
-    const { catalogue } = this.node.peer.state;
-    const unheld = function* (): Iterable<{ file: FileRecord; otherTimestamps: Timestamp[] }> {
+    const { catalogue } = this.node.peer;
+    const unheld = function* (): ReturnType<Knowledge["unheld"]> {
       for (const entry of catalogue.all()) if (!entry.held) yield entry;
     };
     return {
@@ -328,7 +322,7 @@ export class Service {
 
   /** Space or quota grew: what failed for want of it is tried again, for nobody knows how much each file needs. */
   #noticeSpace(): void {
-    const { catalogue, config } = this.node.peer.state;
+    const { catalogue, config } = this.node.peer;
     const spare = [
       this.store.freeBytes(),
       config.limits.pushQuotaBytes - catalogue.pushedBytes,
@@ -357,7 +351,7 @@ export class Service {
     this.#dirty = false;
     const beganMs = performance.now();
     const { snapshots } = this.store;
-    const { catalogue } = this.node.peer.state;
+    const { catalogue } = this.node.peer;
     const toUnix = (monotonicMs: number) =>
       Math.round((Date.now() - (performance.now() - monotonicMs)) / 1000);
     await snapshots.saveDeleted(
@@ -373,7 +367,7 @@ export class Service {
 
   async #savePeers(): Promise<void> {
     const nowSeconds = Math.round(Date.now() / 1000);
-    const alive = [...this.node.peer.state.membership.all()].map((
+    const alive = [...this.node.peer.membership.all()].map((
       { peerId, address, voucher, lastHeardMs },
     ) => ({
       peerId,
@@ -388,7 +382,7 @@ export class Service {
   }
 
   *#metadata(): Iterable<MetadataEntry> {
-    const { catalogue } = this.node.peer.state;
+    const { catalogue } = this.node.peer;
     const nowMs = performance.now();
     // A copy of the ids: the catalogue changes while a long snapshot is written.
     for (const entry of [...catalogue.all()]) {

@@ -3,10 +3,9 @@
 import { VERSION } from "../cli/arguments.ts";
 import { isInbound, type Transfer } from "../node/transfer_log.ts";
 import { addressText } from "../protocol/wire/address.ts";
-import type { Entry } from "../protocol/files/catalogue.ts";
 import type { PeerRecord } from "../protocol/members/membership.ts";
 import { OTHERS } from "../protocol/bounds/refusals.ts";
-import { placeOf } from "../protocol/state.ts";
+import type { EntryView } from "../protocol/state.ts";
 import type { Service } from "./service.ts";
 import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../web/view.ts";
 
@@ -15,7 +14,7 @@ const NAME_TAKEN_MS = 120_000;
 
 /** How it goes, for the pages and for `stats`. */
 export function statusOf({ node, store, options, work }: Service): ViewedStatus {
-  const { membership, catalogue } = node.peer.state;
+  const { membership, catalogue } = node.peer;
   return {
     peerId: options.peerId,
     ...node.address,
@@ -24,7 +23,7 @@ export function statusOf({ node, store, options, work }: Service): ViewedStatus 
     uptimeSeconds: (performance.now() - node.startedMs) / 1000,
     synchronized: node.peer.synchronized,
     bootstraps: options.bootstraps.map(addressText),
-    peerTimeoutSeconds: node.peer.state.config.peerTimeoutMs / 1000,
+    peerTimeoutSeconds: node.peer.config.peerTimeoutMs / 1000,
     peers: membership.size,
     nameTakenBy: nameTakenBy(node),
     files: {
@@ -56,13 +55,11 @@ function nameTakenBy({ nameTaken }: Service["node"]): string | undefined {
 
 /** Undefined unless it delivered lies or rubbish, and nothing is asked of it for a while. */
 export function leftAlone({ node }: Service, record: PeerRecord) {
-  const { standing } = node.peer.state;
-  // The monotonic time of what happens outside an input to the machine.
-  const pause = standing.pause(placeOf(record), performance.now());
+  const pause = node.peer.backoffOf(record, performance.now());
   return pause && { seconds: Math.ceil(pause.leftMs / 1000), why: pause.text };
 }
 
-export function viewedFile({ options }: Service, entry: Entry): ViewedFile {
+export function viewedFile({ options }: Service, entry: EntryView): ViewedFile {
   const { file, held, holders, away, sinceMs } = entry;
   return {
     file,
@@ -83,7 +80,7 @@ export function viewedPeer(service: Service, record: PeerRecord): ViewedPeer {
     lastSeen: Math.round((Date.now() - (performance.now() - record.lastHeardMs)) / 1000),
     bootstrap: record.bootstrap,
     extended: record.extended,
-    files: service.node.peer.state.catalogue.holdingsOf(record.peerId),
+    files: service.node.peer.catalogue.holdingsOf(record.peerId),
     refused: record.refusals,
     leftAlone: leftAlone(service, record),
   };
@@ -96,7 +93,7 @@ const peerNames = new WeakMap<Transfer, string>();
 function otherEnd({ node }: Service, transfer: Transfer): string {
   const { kind, peer } = transfer;
   if (kind !== "serve" && kind !== "push") return peer;
-  const name = peerNames.get(transfer) ?? node.peer.state.membership.soleAt(peer)?.peerId;
+  const name = peerNames.get(transfer) ?? node.peer.membership.soleAt(peer)?.peerId;
   if (name === undefined) return peer;
   peerNames.set(transfer, name);
   return name;

@@ -3,8 +3,8 @@
 
 import type { Service } from "./service.ts";
 import { NotPossible, type View } from "../web/view.ts";
-import { Changes, type EventType } from "./changes.ts";
-import { contentOf, Sharing } from "./browser_content.ts";
+import { ChangeTracker } from "./changes.ts";
+import { BrowserUpload, contentOf } from "./browser_content.ts";
 import { messageOf, possible, possibly } from "./web_errors.ts";
 import { Feed } from "../web/feed.ts";
 import { RateHistory } from "./rates.ts";
@@ -16,15 +16,14 @@ export function webViewOf(
   hostNames: ReadonlySet<string>,
 ): View & { close(): void } {
   const { node, store, requests } = service;
-  const { membership, catalogue } = node.peer.state;
+  const { membership, catalogue } = node.peer;
   const file = (fileId: string) => {
     const entry = catalogue.get(fileId);
     return entry && viewedFile(service, entry);
   };
   const peers = () => [...membership.all()].map((record) => viewedPeer(service, record));
   const transfers = () => node.moving.all().map((move) => viewedTransfer(service, move));
-  const changes = new Changes(service, file, peers, transfers);
-  const feed = new Feed<EventType>(changes);
+  const feed = new Feed(new ChangeTracker(service, { file, peers, transfers }));
   const rates = new RateHistory(node.moving);
   rates.start();
   return {
@@ -47,7 +46,7 @@ export function webViewOf(
     transfers,
     rates: () => rates.all(),
     content: (fileId, client) => possible(() => contentOf(service, fileId, client)),
-    share: (name, options) => possible(() => new Sharing(service, name, options)),
+    share: (name, options) => possible(() => new BrowserUpload(service, name, options)),
     fetch: async (fileId) => {
       try {
         await requests.get(fileId);

@@ -95,6 +95,8 @@ export class Node {
   readonly #waiters = new Map<string, PromiseWithResolvers<string | undefined>>();
   /** Another peer that uses our name, and when that was heard last. */
   nameTaken: { readonly other: Address; readonly heardMs: number } | undefined;
+  /** Called with the catalogue's changed entries while the peer is told to report them (input `watch`). */
+  onChanged: ((fileIds: Extract<Effect, { kind: "changed" }>["fileIds"]) => void) | undefined;
   #draining = false;
   #lingering = 0;
   #serial = 0;
@@ -108,7 +110,7 @@ export class Node {
       hostname: options.listenHost,
       port: options.address.port,
       limits,
-      isKnown: (ip) => this.peer.state.membership.knowsMachine(ip),
+      isKnown: (ip) => this.peer.membership.knowsMachine(ip),
       serve: (connection) => this.#serveConnection(connection),
       onRefused: (ip) => {
         const text = "Opens more connections than are served or may wait; one was closed";
@@ -130,9 +132,9 @@ export class Node {
       store: options.store,
       dialer: this.#dialer,
       limits,
-      ext: () => this.peer.state.ext,
+      ext: () => this.peer.ext,
       dispatch: (input) => this.dispatch(input),
-      pushedBytes: () => this.peer.state.catalogue.pushedBytes,
+      pushedBytes: () => this.peer.catalogue.pushedBytes,
       moving: this.moving,
       sendFile: options.sendFile ?? sendFile,
       onSent: (what, to) => this.#sent(what, to),
@@ -176,7 +178,7 @@ export class Node {
    * Throws `Error` with the reason when nobody delivers it.
    */
   async get(fileId: string): Promise<string> {
-    if (this.peer.state.catalogue.get(fileId)?.held) return "";
+    if (this.peer.catalogue.get(fileId)?.held) return "";
     const waiter = this.#waiters.get(fileId) ?? Promise.withResolvers<string | undefined>();
     this.#waiters.set(fileId, waiter);
     this.dispatch({ kind: "want", fileId });
@@ -246,6 +248,8 @@ export class Node {
         return this.#job(this.#trash(effect));
       case "save":
         return this.options.onSave();
+      case "changed":
+        return this.onChanged?.(effect.fileIds);
       case "event":
         return this.#onEvent(effect.event);
       default:
@@ -343,7 +347,7 @@ export class Node {
   }
 
   #otherTimestamps({ fileId }: FileRecord): Timestamp[] {
-    const entry = this.peer.state.catalogue.get(fileId);
+    const entry = this.peer.catalogue.get(fileId);
     return entry ? [entry.file.timestamp, ...entry.otherTimestamps] : [];
   }
 
@@ -398,7 +402,7 @@ export class Node {
     const absent = encodeMessage({
       type: "FILE_DATA",
       hasContent: false,
-      ext: this.peer.state.ext,
+      ext: this.peer.ext,
     });
     await connection.write(absent, this.options.limits.idleTimeoutMs);
     await connection.closeWrite();

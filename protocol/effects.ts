@@ -38,7 +38,29 @@ export type Ticket =
   /** A DELETE of a file of ours. */
   | { readonly for: "delete"; readonly fileId: string };
 
+/** What is remembered of a file from earlier runs of this peer. */
+export interface KnownFile {
+  readonly file: FileRecord;
+  /** Peers that held it when they were last heard from. */
+  readonly away: readonly string[];
+  /** When this peer first learned of it, on the monotonic clock; undefined means now. */
+  readonly sinceMs: number | undefined;
+  /** Since when nobody holds it, on the monotonic clock; undefined means now. */
+  readonly holderlessSinceMs: number | undefined;
+  /** A person here removed, edited or canceled it: it is not fetched automatically. */
+  readonly isUnwanted: boolean;
+}
+
 export type Input =
+  /** What the store remembers of the network. The first input; what the store holds follows as `held`. */
+  | {
+    readonly kind: "load";
+    readonly files: readonly KnownFile[];
+    /** Ids of deleted files, and when they were deleted, on the monotonic clock. */
+    readonly deleted: readonly (readonly [fileId: string, deletedAtMs: number])[];
+    /** Ids of files that a person removed here, whether or not anything else is known of them. */
+    readonly unwanted: readonly string[];
+  }
   /** Time passes; a few times a second. */
   | { readonly kind: "tick" }
   /** The peer begins: joins the network. */
@@ -137,6 +159,8 @@ export type Input =
     readonly fileIds: readonly string[];
     readonly why: "removed" | "edited" | "damaged" | "missing";
   }
+  /** Files that a person removed or edited while this peer was not running: not fetched automatically. */
+  | { readonly kind: "unwanted"; readonly fileIds: readonly string[] }
   /** A person gave held files other names. */
   | { readonly kind: "renamed"; readonly files: readonly FileRecord[] }
   /** There is space in the store again, after there was none. */
@@ -146,7 +170,9 @@ export type Input =
   /** A person wants no more of a download, or of the search for a peer that takes a copy. */
   | { readonly kind: "cancel"; readonly fileId: string }
   /** A person deletes a file: everywhere when it is ours, here only when it is not. */
-  | { readonly kind: "delete"; readonly fileId: string };
+  | { readonly kind: "delete"; readonly fileId: string }
+  /** Begins or stops reporting which entries of the catalogue change, as `changed` effects. */
+  | { readonly kind: "watch"; readonly isWatched: boolean };
 
 export type Effect =
   | {
@@ -218,6 +244,8 @@ export type Effect =
   | { readonly kind: "trash"; readonly fileId: string; readonly why: "deleted" | "unwanted" }
   /** The catalogue, the tombstones or the peers changed: save soon. */
   | { readonly kind: "save" }
+  /** Entries of the catalogue that this input added, changed or removed, while watched; "many" when too many to name. */
+  | { readonly kind: "changed"; readonly fileIds: readonly string[] | "many" }
   | { readonly kind: "event"; readonly event: PeerEvent };
 
 /** What people may want to know; the log and the pages are made of these. */

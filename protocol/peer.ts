@@ -2,39 +2,92 @@
 // `handle` is plain synchronous code without clock, chance or I/O of its own, so the same inputs give the
 // same effects, and hundreds of peers can run in one process on a virtual clock (tests/sim).
 
-import type { DeletionProgress } from "./files/deletions.ts";
-import type { Effect, Input } from "./effects.ts";
 import type { Bounded } from "./bounds/expiring.ts";
+import type { Effect, Input } from "./effects.ts";
+import { Arrivals } from "./files/arrivals.ts";
+import { AutoFetch } from "./files/autofetch.ts";
+import { Broadcasts } from "./files/broadcasts.ts";
+import type { DeletionProgress } from "./files/deletion_notices.ts";
+import { Deletions } from "./files/deletions.ts";
+import { Downloads } from "./files/downloads.ts";
+import { Holdings } from "./files/holdings.ts";
+import { Replication } from "./files/replication.ts";
+import { Serving } from "./files/serving.ts";
 import { Gossiping } from "./members/gossip.ts";
 import { Lists } from "./members/lists.ts";
-import type { Message } from "./wire/message.ts";
-import { Sharing } from "./files/sharing.ts";
-import { type PeerConfig, PeerState } from "./state.ts";
+import type { PeerRecord } from "./members/membership.ts";
+import type { Pause } from "./members/reputation.ts";
+import { type CatalogueView, type MembershipView, type PeerConfig, PeerState } from "./state.ts";
+import type { Ext, Message } from "./wire/message.ts";
 
 type MessageInput = Extract<Input, { kind: "message" }>;
+type SendEnded = Extract<Input, { kind: "sent" | "unreachable" | "unsent" }>;
 
 export class Peer {
-  readonly state: PeerState;
   /** Everything that is remembered, against its bounds. */
   readonly sizes: readonly Bounded[];
+  readonly #state: PeerState;
   readonly #gossiping: Gossiping;
   readonly #lists: Lists;
-  readonly #sharing: Sharing;
+  readonly #arrivals: Arrivals;
+  readonly #autoFetch: AutoFetch;
+  readonly #broadcasts: Broadcasts;
+  readonly #deletions: Deletions;
+  readonly #downloads: Downloads;
+  readonly #holdings: Holdings;
+  readonly #replication: Replication;
+  readonly #serving: Serving;
 
-  constructor(config: PeerConfig) {
-    this.state = new PeerState(config);
-    this.#lists = new Lists(this.state);
-    this.#sharing = new Sharing(this.state, this.#lists);
-    this.#gossiping = new Gossiping(this.state, this.#lists, {
-      synchronized: (alone) => this.#sharing.startAutoFetch(alone),
-      peerCame: (record) => this.#sharing.onPeerCame(record),
+  constructor(readonly config: PeerConfig) {
+    const state = this.#state = new PeerState(config);
+    const lists = this.#lists = new Lists(state);
+    const downloads = this.#downloads = new Downloads(
+      state,
+      (fileId, outcome) => this.#autoFetch.ended(fileId, outcome),
+    );
+    const arrivals = this.#arrivals = new Arrivals(state, downloads);
+    const broadcasts = this.#broadcasts = new Broadcasts(state, lists);
+    const deletions = this.#deletions = new Deletions(state, downloads, arrivals);
+    const replication = this.#replication = new Replication(state);
+    this.#autoFetch = new AutoFetch(state, downloads);
+    this.#serving = new Serving(state, lists);
+    const parts = { arrivals, broadcasts, deletions, downloads, replication };
+    this.#holdings = new Holdings(state, parts);
+    this.#gossiping = new Gossiping(state, lists, {
+      synchronized: (alone) => this.#autoFetch.start(alone),
+      peerCame: (record) => this.#onPeerCame(record),
     });
     this.sizes = [
-      ...this.state.sizes,
-      ...this.#gossiping.sizes,
-      ...this.#lists.sizes,
-      ...this.#sharing.sizes,
-    ];
+      state,
+      this.#gossiping,
+      lists,
+      arrivals,
+      this.#holdings,
+      replication,
+      downloads,
+      broadcasts,
+      deletions,
+    ].flatMap(({ sizes }) => sizes);
+  }
+
+  // What the edge may read. It changes nothing but by `handle`.
+
+  get catalogue(): CatalogueView {
+    return this.#state.catalogue;
+  }
+
+  get membership(): MembershipView {
+    return this.#state.membership;
+  }
+
+  /** What this peer says of itself in every message. */
+  get ext(): Ext {
+    return this.#state.ext;
+  }
+
+  /** The latest time that an input brought, in milliseconds of the monotonic clock. */
+  get nowMs(): number {
+    return this.#state.nowMs;
   }
 
   /** Whether the first lists are here. */
@@ -44,17 +97,22 @@ export class Peer {
 
   /** Downloads that run or wait. */
   get pendingDownloads(): number {
-    return this.#sharing.downloads.pending;
+    return this.#downloads.pending;
   }
 
   /** Downloads that are tried again later. */
   get wishedDownloads(): number {
-    return this.#sharing.downloads.wishes;
+    return this.#downloads.wishes;
   }
 
-  /** How far the news of a deletion of ours has come; undefined when it is not followed any more. */
+  /** Returns how far the news of a deletion of ours has come; undefined when it is no longer followed. */
   deletionProgress(fileId: string): DeletionProgress | undefined {
-    return this.#sharing.deletions.progress(fileId);
+    return this.#deletions.progress(fileId);
+  }
+
+  /** Returns why nothing is asked of a peer at this moment; undefined when it may be asked. */
+  backoffOf(record: PeerRecord, nowMs: number): Pause | undefined {
+    return this.#state.pauseOf(record, nowMs);
   }
 
   /**
@@ -62,22 +120,21 @@ export class Peer {
    * milliseconds. Never throws for anything that came from the network.
    */
   handle(input: Input, nowMs: number): Effect[] {
-    this.state.nowMs = Math.max(this.state.nowMs, nowMs);
+    this.#state.nowMs = Math.max(this.#state.nowMs, nowMs);
     this.#dispatch(input);
-    return this.state.takeEffects();
+    const fileIds = this.#state.catalogue.takeTouched();
+    if (fileIds.length > 0) this.#state.emit({ kind: "changed", fileIds });
+    return this.#state.takeEffects();
   }
 
   #dispatch(input: Input): void {
-    const { state } = this;
     switch (input.kind) {
+      case "load":
+        return this.#state.catalogue.load(input, this.#state.nowMs);
       case "start":
         return this.#gossiping.start();
       case "tick":
-        this.#gossiping.tick();
-        this.#lists.tick();
-        this.#sharing.tick();
-        if (state.catalogue.expire(state.nowMs)) state.save();
-        return;
+        return this.#onTick();
       case "message":
         return this.#onMessage(input);
       case "refused":
@@ -88,76 +145,101 @@ export class Peer {
       case "unsent":
         return this.#onSendEnded(input);
       case "served":
-        return this.#sharing.onServed(input.ip);
+        return this.#serving.onServed(input.ip);
       case "push-offered":
-        return this.#sharing.onPushOffered(input);
+        return this.#arrivals.onPushOffered(input);
       case "arrived":
-        return this.#sharing.onArrived(input);
-      case "fetch-failed":
-        return this.#sharing.downloads.failed(
-          input.fileId,
-          input.attempt,
-          input.failure,
-          input.text,
-        );
+        return this.#arrivals.onArrived(input);
       case "keep-failed":
-        return this.#sharing.onKeepFailed(input);
+        return this.#arrivals.onKeepFailed(input);
+      case "fetch-failed":
+        return this.#downloads.onFailed(input);
       case "held":
-        return this.#sharing.onHeld(input);
+        return this.#holdings.onHeld(input);
       case "lost":
-        return this.#sharing.onLost(input);
+        return this.#holdings.onLost(input);
+      case "unwanted":
+        return this.#holdings.onUnwanted(input.fileIds);
       case "renamed":
-        return this.#sharing.onRenamed(input.files);
+        return this.#holdings.onRenamed(input.files);
       case "space":
-        return this.#sharing.onSpace();
+        return this.#downloads.onSpace();
       case "want":
-        return this.#sharing.onWant(input.fileId);
+        return this.#downloads.onWanted(input.fileId);
       case "cancel":
-        return this.#sharing.onCancel(input.fileId);
+        return this.#onCancel(input.fileId);
       case "delete":
-        return this.#sharing.onPersonDeletes(input.fileId);
+        return this.#deletions.onPersonDeletes(input.fileId);
+      case "watch":
+        return this.#state.catalogue.watch(input.isWatched);
       default:
         input satisfies never;
     }
   }
 
-  #onSendEnded(input: Extract<Input, { kind: "sent" | "unreachable" | "unsent" }>): void {
+  #onTick(): void {
+    const state = this.#state;
+    this.#gossiping.tick();
+    this.#lists.tick();
+    this.#holdings.tick();
+    this.#replication.tick();
+    this.#autoFetch.tick();
+    this.#downloads.tick();
+    this.#deletions.tick();
+    this.#broadcasts.tick();
+    if (state.catalogue.expire(state.nowMs)) state.save();
+  }
+
+  /** A peer is there, or there again. */
+  #onPeerCame(record: PeerRecord): void {
+    this.#downloads.peerCame(record.peerId);
+    this.#replication.peerCame();
+  }
+
+  /** A person wants no more of a download, or of the search for a peer that takes a copy. */
+  #onCancel(fileId: string): void {
+    this.#replication.forget(fileId);
+    this.#downloads.onCanceled(fileId);
+  }
+
+  #onSendEnded(input: SendEnded): void {
     const { ticket, peerId } = input;
     if (ticket?.for === "copy") {
-      if (input.kind === "sent") this.#sharing.onCopied(ticket.fileId, peerId ?? "?");
-      else this.#sharing.onCopyFailed(ticket.fileId);
+      if (input.kind === "sent") this.#replication.taken(ticket.fileId, peerId ?? "?");
+      else this.#replication.failed(ticket.fileId);
       return;
     }
     if (input.kind === "sent") {
       this.#gossiping.onSent(input.to, input.ip, peerId);
     } else if (input.kind === "unreachable") this.#gossiping.onUnreachable(input);
     else this.#gossiping.onUnsent(input);
-    if (ticket?.for === "broadcast") this.#sharing.onSendEnded();
+    if (ticket?.for === "broadcast") this.#broadcasts.sendEnded();
     if (ticket?.for === "delete") {
-      this.#sharing.deletions.sendEnded(ticket.fileId, peerId, input.kind === "sent");
+      this.#deletions.sendEnded(ticket.fileId, peerId, input.kind === "sent");
     }
   }
 
   #onMessage({ message, ip, connection }: MessageInput): void {
-    this.state.tell({ name: "request", ip, text: describe(message) });
+    const state = this.#state;
+    state.tell({ name: "request", ip, text: describe(message) });
     switch (message.type) {
       case "GOSSIP":
         return this.#gossiping.onGossip(message, ip);
       case "GOSSIP_REPLY":
         return this.#onReply(message, ip);
       case "ANNOUNCE":
-        return this.#sharing.onAnnounce(message, ip);
+        return this.#onAnnounce(message, ip);
       case "GET_FILE":
-        this.#hearFrom(ip);
-        return this.#sharing.onGet(message, connection, ip);
+        state.membership.aliveAt(ip, state.nowMs);
+        return this.#serving.onGet(message, connection, ip);
       case "DELETE":
-        return this.#sharing.onDelete(message, ip);
+        return this.#deletions.onDelete(message, ip);
       case "FILE_DATA":
         // Content was taken care of while it streamed; without content there is nothing to do.
         if (!message.hasContent) {
           this.#onRefused(ip, { reason: "unsolicited", text: "FILE_DATA without content" });
         }
-        return this.#hearFrom(ip);
+        return state.membership.aliveAt(ip, state.nowMs);
       default:
         message satisfies never;
     }
@@ -166,32 +248,43 @@ export class Peer {
   #onReply(message: Extract<Message, { type: "GOSSIP_REPLY" }>, ip: string): void {
     const heard = this.#gossiping.onReply(message, ip);
     for (const file of message.files) {
-      this.#sharing.considerFetching(file.fileId, heard?.news.has(file.fileId));
-      if (heard && heard.record.ip === ip) this.#sharing.remindOfDeletion(file, heard.record);
+      this.#considerFetching(file.fileId, heard?.news.has(file.fileId));
+      if (heard && heard.record.ip === ip) this.#deletions.remind(file, heard.record);
     }
   }
 
-  /** Messages without a name count as life where the machine has one peer only. */
-  #hearFrom(ip: string): void {
-    const record = this.state.membership.soleAt(ip);
-    if (record) record.lastHeardMs = this.state.nowMs;
+  #onAnnounce(message: Extract<Message, { type: "ANNOUNCE" }>, ip: string): void {
+    const state = this.#state;
+    const { from, file } = message;
+    state.membership.alive(from, ip, state.nowMs);
+    if (from === state.config.peerId) return;
+    const record = state.membership.get(from);
+    this.#deletions.liftByOwner(message, record, ip);
+    const isNews = this.#lists.learn(file, record, record?.ip === ip);
+    if (isNews) state.save();
+    this.#considerFetching(file.fileId, isNews);
+    if (record && record.ip === ip) this.#deletions.remind(file, record);
+  }
+
+  /** A file was told of; `isNews`: or another holder of it. What is wanted is tried again then. */
+  #considerFetching(fileId: string, isNews = false): void {
+    if (isNews) this.#downloads.holderCame(fileId);
+    this.#autoFetch.consider(fileId);
   }
 
   /** Who was asked answered with rubbish. One that is slow or breaks off is no liar. */
   #onRubbish(peerId: string, { reason, text }: Extract<Input, { kind: "refused" }>): void {
-    const record = this.state.membership.get(peerId);
+    const record = this.#state.membership.get(peerId);
     if (!record || reason === "cut-short" || reason === "too-slow") return;
-    this.state.offended(record, `answered with rubbish: ${text}`);
+    this.#state.offended(record, `answered with rubbish: ${text}`);
   }
 
   #onRefused(
     ip: string,
     { reason, text }: Pick<Extract<Input, { kind: "refused" }>, "reason" | "text">,
   ) {
-    // Whose process it was at that address is not known; where one peer is, its row shows the count.
-    const record = this.state.membership.soleAt(ip);
-    if (record) record.refusals++;
-    this.state.refuse(ip, reason, text);
+    this.#state.membership.refusedFrom(ip);
+    this.#state.refuse(ip, reason, text);
   }
 }
 

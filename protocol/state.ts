@@ -10,7 +10,8 @@ import {
   type Voucher,
 } from "./wire/address.ts";
 import { KeyedWindows } from "./bounds/rate_limit.ts";
-import { Catalogue } from "./files/catalogue.ts";
+import { Catalogue, type Entry } from "./files/catalogue.ts";
+import type { Timestamp } from "./wire/fileid.ts";
 import type { Effect, PeerEvent, Ticket } from "./effects.ts";
 import type { Reason } from "./wire/errors.ts";
 import type { Bounded } from "./bounds/expiring.ts";
@@ -46,6 +47,31 @@ export interface PeerConfig {
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
+
+/** A file that is known, as it may be read outside the core. */
+export type EntryView =
+  & Readonly<Omit<Entry, "otherTimestamps" | "holders">>
+  & { readonly otherTimestamps: readonly Timestamp[]; readonly holders: ReadonlySet<string> };
+
+/** The catalogue as it may be read outside the core. */
+export interface CatalogueView extends
+  Readonly<
+    Pick<
+      Catalogue,
+      "size" | "heldCount" | "heldBytes" | "pushedBytes" | "unheldRevision" | "holdingsOf"
+    >
+  > {
+  get(fileId: string): EntryView | undefined;
+  all(): Iterable<EntryView>;
+  /** What is here, in the order in which it came. */
+  held(): Iterable<EntryView>;
+  holderlessSince(fileId: string): number | undefined;
+  readonly unwanted: ReadonlySet<string>;
+  readonly tombstones: Pick<Catalogue["tombstones"], "size" | "has" | "all" | "deletedAt">;
+}
+
+/** The tracked peers as they may be read outside the core. */
+export type MembershipView = Pick<Membership, "size" | "get" | "all" | "knowsMachine" | "soleAt">;
 
 /** Requests that may come on connections that we opened, as answers to gossip. */
 const MAX_OUTGOING_GETS = 64;
@@ -157,9 +183,9 @@ export class PeerState {
   }
 
   /** Undefined unless the peer is to be left alone for now. */
-  pauseOf(record: PeerRecord): Pause | undefined {
+  pauseOf(record: PeerRecord, nowMs = this.nowMs): Pause | undefined {
     // Nearly always there is nobody to look up.
-    return this.standing.size === 0 ? undefined : this.standing.pause(placeOf(record), this.nowMs);
+    return this.standing.size === 0 ? undefined : this.standing.pause(placeOf(record), nowMs);
   }
 
   /** What we asked a peer for, on a connection to where it is, was a lie or rubbish. `text` follows on its name. */

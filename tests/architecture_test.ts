@@ -5,9 +5,6 @@ import assert from "node:assert/strict";
 
 const root = new URL("../", import.meta.url);
 
-/** What the pages may know of the protocol. */
-const WEB_BELOW = ["protocol/", "protocol/wire", "protocol/bounds"];
-
 /** Which modules a module may import, besides itself and npm packages. A folder's own files are named with a slash. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "protocol/": ["protocol/wire", "protocol/bounds", "protocol/members", "protocol/files"],
@@ -20,11 +17,20 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   storage: ["protocol/", "protocol/wire"],
   http: ["net", "protocol/", "protocol/wire"],
   cli: ["net", "protocol/", "protocol/wire"],
-  "web/": ["web/api", "web/page", "web/browser", "web/shared", "web/style", ...WEB_BELOW],
-  "web/api": ["web/", "web/shared", ...WEB_BELOW],
-  "web/page": ["web/", "web/api", "web/shared", ...WEB_BELOW],
+  "web/": [
+    "web/api",
+    "web/page",
+    "web/browser",
+    "web/shared",
+    "web/style",
+    "protocol/",
+    "protocol/wire",
+    "protocol/bounds",
+  ],
+  "web/api": ["web/", "web/shared", "protocol/wire"],
+  "web/page": ["web/", "web/api", "web/shared", "protocol/wire"],
   "web/browser": ["web/shared"],
-  "web/shared": ["web/api"], // types of rows, and nothing that is loaded
+  "web/shared": [],
   app: [
     "cli",
     "http",

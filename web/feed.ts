@@ -4,12 +4,9 @@
 // Always holds: who was away a moment and says where it was misses nothing, or is told to begin anew; at most
 // `MAX_KEPT` events and `MAX_KEPT_BYTES` are remembered; at most `MAX_WATCHERS` watch.
 
-/** One change. */
-export interface FeedEvent<Type extends string> {
-  readonly id: string;
-  readonly type: Type;
-  readonly data: string;
-}
+import { asciiJson } from "../protocol/wire/text.ts";
+import { fileJson, peerJson, statusJson, transferJson } from "./api/listing.ts";
+import type { ChangeSource, ViewedChange, ViewedEvent, ViewedWatcher } from "./view.ts";
 
 const MAX_KEPT = 1_000;
 /** Less than a watcher that resumes may have waiting for it (web/events.ts), or it would never catch up. */
@@ -22,31 +19,16 @@ const GATHER_MS = 100;
 /** So long nothing is forgotten after the last one went: it may come back. */
 const LINGER_MS = 30_000;
 
-export interface FeedSource<Type extends string> {
-  /** Begins or ends to note changes. */
-  watch(isWatched: boolean): void;
-  /** What changed since the last call, as type and JSON; called every `GATHER_MS`. */
-  changes(): Iterable<{ readonly type: Type; readonly data: string }>;
-}
-
-export interface Watcher<Type extends string> {
-  /** Whose place it takes. */
-  readonly who: string;
-  readonly tell: (event: FeedEvent<Type | "reset">) => void;
-  /** Its place is needed; it is told nothing more. */
-  readonly end: () => void;
-}
-
-export class Feed<Type extends string> {
+export class Feed {
   readonly #boot = crypto.randomUUID().slice(0, 8);
-  readonly #watchers = new Set<Watcher<Type>>();
-  #kept: FeedEvent<Type>[] = [];
+  readonly #watchers = new Set<ViewedWatcher>();
+  #kept: ViewedEvent[] = [];
   #keptBytes = 0;
   #serial = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #idleSinceMs = 0;
 
-  constructor(readonly source: FeedSource<Type>) {}
+  constructor(readonly source: ChangeSource) {}
 
   get watchers(): number {
     return this.#watchers.size;
@@ -56,7 +38,7 @@ export class Feed<Type extends string> {
    * Tells of each event until the returned function is called; first of those behind `lastId`. Where these are not
    * known any more, or none is named, "reset" comes first.
    */
-  watch(lastId: string | undefined, watcher: Watcher<Type>): () => void {
+  watch(lastId: string | undefined, watcher: ViewedWatcher): () => void {
     const own = [...this.#watchers].filter(({ who }) => who === watcher.who);
     if (own.length >= MAX_WATCHERS_EACH) this.#dismiss(own[0]!);
     if (this.#watchers.size >= MAX_WATCHERS) this.#makeRoom();
@@ -70,12 +52,12 @@ export class Feed<Type extends string> {
     return () => this.#leave(watcher);
   }
 
-  #leave(watcher: Watcher<Type>): void {
+  #leave(watcher: ViewedWatcher): void {
     if (!this.#watchers.delete(watcher)) return;
     this.#idleSinceMs = performance.now();
   }
 
-  #dismiss(watcher: Watcher<Type>): void {
+  #dismiss(watcher: ViewedWatcher): void {
     this.#leave(watcher);
     watcher.end();
   }
@@ -106,8 +88,9 @@ export class Feed<Type extends string> {
   }
 
   #gather(): void {
-    for (const { type, data } of this.source.changes()) {
-      const event = { id: this.#id(++this.#serial), type, data };
+    for (const change of this.source.changes()) {
+      const data = jsonOf(change);
+      const event = { id: this.#id(++this.#serial), type: change.type, data };
       this.#kept.push(event);
       this.#keptBytes += data.length;
       while (this.#kept.length > MAX_KEPT || this.#keptBytes > MAX_KEPT_BYTES) {
@@ -126,11 +109,29 @@ export class Feed<Type extends string> {
   }
 
   /** Events behind this one; undefined when some of them are not known any more. */
-  #behind(lastId: string | undefined): FeedEvent<Type>[] | undefined {
+  #behind(lastId: string | undefined): ViewedEvent[] | undefined {
     const [, boot, text] = /^([0-9a-f]{8})-(\d{1,15})$/.exec(lastId ?? "") ?? [];
     const last = Number(text);
     const first = this.#serial - this.#kept.length;
     if (boot !== this.#boot || last < first || last > this.#serial) return undefined;
     return this.#kept.slice(last - first);
+  }
+}
+
+/** The data of an event, in ASCII: what peers named must not reach a browser unescaped. */
+function jsonOf(change: ViewedChange): string {
+  switch (change.type) {
+    case "status":
+      return asciiJson(statusJson(change.status));
+    case "files":
+      return asciiJson({ changed: change.changed.map(fileJson), removed: change.removed });
+    case "peers":
+      return asciiJson({ changed: change.changed.map(peerJson), removed: change.removed });
+    case "transfers":
+      return asciiJson({ changed: change.changed.map(transferJson) });
+    case "reset":
+      return "{}";
+    default:
+      return change satisfies never;
   }
 }

@@ -149,10 +149,35 @@ export interface Upload {
   readonly cancelled: AbortSignal;
 }
 
-/** What changed, for who watches. `id` is where to go on from. */
+/** What changed since the last look: rows that are new or different, and names of those that are gone. */
+export type ViewedChange =
+  | { readonly type: "status"; readonly status: ViewedStatus }
+  | {
+    readonly type: "files";
+    readonly changed: readonly ViewedFile[];
+    readonly removed: readonly string[];
+  }
+  | {
+    readonly type: "peers";
+    readonly changed: readonly ViewedPeer[];
+    readonly removed: readonly string[];
+  }
+  | { readonly type: "transfers"; readonly changed: readonly ViewedTransfer[] }
+  /** More changed than is worth naming: everything is to be read again. */
+  | { readonly type: "reset" };
+
+/** Where changes come from (to `web/feed.ts`). */
+export interface ChangeSource {
+  /** Begins or stops noting changes. */
+  watch(isWatched: boolean): void;
+  /** Returns what changed since the last call. */
+  changes(): Iterable<ViewedChange>;
+}
+
+/** A change as it is sent. Whoever comes back names the `id` of the last event it received. */
 export interface ViewedEvent {
   readonly id: string;
-  readonly type: "status" | "peers" | "files" | "transfers" | "reset";
+  readonly type: ViewedChange["type"];
   /** JSON. */
   readonly data: string;
 }

@@ -2,15 +2,17 @@
 // Always holds: a held file verified; no deleted id is in the catalogue; what is verified is not changed
 // by what anybody says; at most `maxEntries` entries and `MAX_TOMBSTONES` tombstones.
 
-import type { HeldFile } from "../effects.ts";
+import type { HeldFile, Input } from "../effects.ts";
 import type { Timestamp } from "../wire/fileid.ts";
 import { HOLDERLESS_MS, MAX_LIST_CHANGES, MAX_OTHER_TIMESTAMPS } from "../limits.ts";
 import type { FileRecord } from "../wire/message.ts";
 import { Tombstones } from "./tombstones.ts";
 
+type Load = Extract<Input, { kind: "load" }>;
+
 /** No peer's name: it is not clean. */
 const OURSELVES = "\n";
-/** Changed entries that are remembered for who watches; more are "everything". */
+/** Maximum number of changed entries named by one input. Beyond this, whoever watches is told to reload everything. */
 const MAX_TOUCHED = 20_000;
 /** Files of the largest holder looked at for one that nobody else has. */
 const MAX_EVICTION_TRIES = 64;
@@ -87,7 +89,7 @@ export class Catalogue {
     return this.#held.size;
   }
 
-  /** Begins or ends to remember which entries change. */
+  /** Begins or stops remembering which entries change. */
   watch(isWatched: boolean): void {
     this.#touched = isWatched ? new Set() : undefined;
   }
@@ -95,7 +97,7 @@ export class Catalogue {
   /** Ids of entries that are new, changed or gone since the last call; "many" when these are not worth naming. */
   takeTouched(): readonly string[] | "many" {
     const touched = this.#touched;
-    if (!touched || touched.size === 0) return [];
+    if (!touched || touched.size === 0) return NOBODY;
     this.#touched = new Set();
     return touched.size > MAX_TOUCHED ? "many" : [...touched];
   }
@@ -115,6 +117,25 @@ export class Catalogue {
   /** What we hold, in the order in which we got it. */
   *held(): IterableIterator<Entry> {
     for (const fileId of this.#held) yield this.#entries.get(fileId)!;
+  }
+
+  /** Takes in what is remembered from earlier runs. */
+  load({ files, deleted, unwanted }: Load, nowMs: number): void {
+    for (const [fileId, deletedAtMs] of deleted) this.tombstones.add(fileId, deletedAtMs);
+    for (const fileId of unwanted) this.unwanted.add(fileId);
+    for (const { file, away, sinceMs, holderlessSinceMs, isUnwanted } of files) {
+      this.learn(file, nowMs);
+      const entry = this.#entries.get(file.fileId);
+      if (entry) {
+        entry.away = away.slice(0, MAX_AWAY);
+        entry.sinceMs = sinceMs ?? entry.sinceMs;
+      }
+      if (isUnwanted) this.refuse(file.fileId);
+      if (holderlessSinceMs !== undefined && this.#holderless.has(file.fileId)) {
+        this.#holderless.set(file.fileId, holderlessSinceMs);
+        this.#holderlessInOrder = false;
+      }
+    }
   }
 
   /**
@@ -290,24 +311,9 @@ export class Catalogue {
     if (isUnwanted) this.refuse(fileId);
   }
 
-  /** For entries read at start: who held them, and since when they are known. */
-  restore(fileId: string, { away, sinceMs }: Partial<Pick<Entry, "away" | "sinceMs">>): void {
-    const entry = this.#entries.get(fileId);
-    if (!entry) return;
-    if (away) entry.away = away.slice(0, MAX_AWAY);
-    if (sinceMs !== undefined) entry.sinceMs = sinceMs;
-  }
-
   /** When the file lost its last holder; undefined while there is one. */
   holderlessSince(fileId: string): number | undefined {
     return this.#holderless.get(fileId);
-  }
-
-  /** For entries read at start: nobody held them since then. */
-  restoreHolderless(fileId: string, sinceMs: number): void {
-    if (!this.#holderless.has(fileId)) return;
-    this.#holderless.set(fileId, sinceMs);
-    this.#holderlessInOrder = false;
   }
 
   /** Forgets what nobody held for a week and tombstones that are over. Returns whether anything changed. */

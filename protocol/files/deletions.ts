@@ -1,188 +1,149 @@
-// Deleting what is ours, everywhere: who has been told, who has not, and who still lists it. PURE.
-// Always holds: a peer is sent at most `DELETES_SENT_PER_MINUTE`, fewer than it obeys, and one address once however many
-// names it has; at most `MAX_BROADCAST_SENDS` are under way; a peer that lists a deleted file, or could not be told, is
-// told again, less and less often; a deletion is followed for `DELETION_MS`, `MAX_DELETIONS` of them at once.
+// Deleting: which DELETE is obeyed, what a person deletes, and what brings a deleted file back. PURE.
+// Invariants: a DELETE counts only from the owner, at the owner's known address, and never for what this peer published;
+// at most `DELETES_PER_MINUTE` of one peer are obeyed; a file that its owner deleted does not come back by hearsay.
 
-import { KeyedWindows } from "../bounds/rate_limit.ts";
 import type { Bounded } from "../bounds/expiring.ts";
-import {
-  DELETES_SENT_PER_MINUTE,
-  DELETION_MS,
-  FIRST_REMIND_MS,
-  LAST_REMIND_MS,
-  MAX_BROADCAST_SENDS,
-  MAX_DELETIONS,
-  MAX_REMINDERS,
-} from "../limits.ts";
+import { KeyedWindows } from "../bounds/rate_limit.ts";
+import { DELETES_PER_MINUTE, LIFT_AFTER_MS, WITHDRAW_MS } from "../limits.ts";
 import type { PeerRecord } from "../members/membership.ts";
-import { encodeMessage } from "../wire/message.ts";
-import { type PeerState, placeOf } from "../state.ts";
-
-/** How far the news of a deletion has come. */
-export interface DeletionProgress {
-  readonly reached: number;
-  /** Tracked peers that could not be told yet, and peers that are away and held the file. */
-  readonly left: number;
-}
-
-interface Deletion {
-  readonly sinceMs: number;
-  readonly reached: Set<string>;
-  readonly left: Set<string>;
-}
-
-/** When a peer may be told of a file again, and how long to wait after that. */
-interface Reminder {
-  readonly dueMs: number;
-  readonly waitMs: number;
-}
+import type { PeerState } from "../state.ts";
+import type { Announce, Delete, FileRecord } from "../wire/message.ts";
+import type { Arrivals } from "./arrivals.ts";
+import type { Entry } from "./catalogue.ts";
+import { DeletionNotices, type DeletionProgress } from "./deletion_notices.ts";
+import type { Downloads } from "./downloads.ts";
 
 export class Deletions {
-  readonly #deletions = new Map<string, Deletion>();
-  readonly #reminders = new Map<string, Reminder>();
-  /** Per peer: files that it is to be told of. */
-  readonly #queues = new Map<string, Set<string>>();
-  readonly #sent = new KeyedWindows(DELETES_SENT_PER_MINUTE);
-  #queued = 0;
-  #underWay = 0;
-  #nextMs = 0;
+  readonly #obeyed = new KeyedWindows(DELETES_PER_MINUTE);
+  readonly #notices: DeletionNotices;
 
-  constructor(readonly state: PeerState) {}
+  constructor(
+    readonly state: PeerState,
+    readonly downloads: Downloads,
+    readonly arrivals: Arrivals,
+  ) {
+    this.#notices = new DeletionNotices(state);
+  }
 
+  /** What is remembered, against its bounds. */
   get sizes(): Bounded[] {
     return [
-      { name: "deletions followed", size: () => this.#deletions.size, max: () => MAX_DELETIONS },
-      { name: "deletion reminders", size: () => this.#reminders.size, max: () => MAX_REMINDERS },
-      { name: "deletions to be told", size: () => this.#queued, max: () => MAX_REMINDERS },
-      { name: "deletions sent", size: () => this.#underWay, max: () => MAX_BROADCAST_SENDS },
-      { name: "delete budgets", size: () => this.#sent.size, max: () => this.#sent.maxKeys },
+      { name: "deleting peers", size: () => this.#obeyed.size, max: () => this.#obeyed.maxKeys },
+      ...this.#notices.sizes,
     ];
   }
 
-  /** Tells everybody that a file of ours is deleted. `away`: absent peers that held it. */
-  announce(fileId: string, away: Iterable<string>): void {
+  onDelete(message: Delete, ip: string): void {
     const { state } = this;
-    const places = new Map<string, string>();
-    for (const record of state.membership.all()) {
-      const place = placeOf(record);
-      if (!places.has(place)) places.set(place, record.peerId);
+    const { from, fileId } = message;
+    const record = state.membership.get(from);
+    state.membership.alive(from, ip, state.nowMs);
+    const entry = state.catalogue.get(fileId);
+    const file = entry?.file ?? this.arrivals.keeping(fileId);
+    if (!file) {
+      const isNews = record?.ip === ip && !state.catalogue.tombstones.has(fileId, state.nowMs);
+      if (isNews && this.#obeyed.take(from, state.nowMs)) {
+        state.catalogue.tombstones.addEarly(fileId, from, state.nowMs);
+      }
+      return;
     }
-    if (this.#deletions.size >= MAX_DELETIONS) {
-      this.#deletions.delete(this.#deletions.keys().next().value!);
+    const forged = this.#forgery(file, from, record, ip);
+    if (forged !== undefined) {
+      state.refuse(from, "forged-delete", `Not deleted: ${forged}`);
+      return;
     }
-    const left = new Set([...away, ...places.values()]);
-    this.#deletions.set(fileId, { sinceMs: state.nowMs, reached: new Set(), left });
-    for (const peerId of places.values()) this.#enqueue(peerId, fileId);
-    if (places.size > 0) state.tell({ name: "broadcast", what: "DELETE", peers: places.size });
-    this.#pump();
+    if (!this.#obeyed.take(from, state.nowMs)) {
+      state.refuse(from, "delete-rate", "Not deleted: it deletes more than is obeyed in a minute");
+      return;
+    }
+    this.#remove(file, entry?.held ?? false, "deleted");
+    state.catalogue.bury(fileId, state.nowMs);
+    state.tell({ name: "deleted", file, by: "owner" });
+    state.save();
   }
 
-  /** How far the news of a deletion has come; undefined when that is not followed any more. */
-  progress(fileId: string): DeletionProgress | undefined {
-    const deletion = this.#deletions.get(fileId);
-    return deletion && { reached: deletion.reached.size, left: deletion.left.size };
+  /** Why a DELETE does not count, or undefined when it does. */
+  #forgery(file: FileRecord, from: string, record: PeerRecord | undefined, ip: string) {
+    if (file.owner !== from) return "it is not the owner";
+    if (file.owner === this.state.config.peerId) return "it is our own original";
+    if (!record) return "the owner is not a peer that is known here";
+    return record.ip === ip ? undefined : "it did not come from the owner's address";
   }
 
-  /** The file was restored: nobody is to delete it any more. */
+  /** A person deletes: everywhere what is ours, here only what is not. */
+  onPersonDeletes(fileId: string): void {
+    const { state } = this;
+    const entry = state.catalogue.get(fileId);
+    if (!entry) return;
+    const { file, away } = entry;
+    const isOurs = file.owner === state.config.peerId;
+    this.#remove(file, entry.held, isOurs ? "deleted" : "unwanted");
+    if (isOurs) {
+      state.catalogue.bury(fileId, state.nowMs);
+      this.#notices.announce(fileId, away);
+      state.tell({ name: "deleted", file, by: "us" });
+    } else {
+      state.catalogue.release(fileId, state.nowMs);
+      state.catalogue.refuse(fileId);
+      state.tell({ name: "deleted", file, by: "us-here-only" });
+    }
+    state.save();
+  }
+
+  /**
+   * A person edited a file of ours. What was shared while it was still being written is withdrawn, for nobody is to keep
+   * that version. Returns false when it was shared long enough ago to stay.
+   */
+  withdraw({ file, sinceMs, away }: Entry): boolean {
+    const { catalogue, nowMs } = this.state;
+    if (nowMs - sinceMs >= WITHDRAW_MS) return false;
+    catalogue.bury(file.fileId, nowMs);
+    this.#notices.announce(file.fileId, away);
+    this.state.tell({ name: "deleted", file, by: "us-replaced" });
+    return true;
+  }
+
+  /** A file of ours was restored: nobody is to delete it any more. */
   revoke(fileId: string): void {
-    this.#deletions.delete(fileId);
-    for (const peerId of [...this.#queues.keys()]) this.#dequeue(peerId, fileId);
+    this.#notices.revoke(fileId);
+  }
+
+  /** An owner that restored what it had deleted announces it itself, from where it is. */
+  liftByOwner({ from, file }: Announce, record: PeerRecord | undefined, ip: string): void {
+    const { catalogue, nowMs } = this.state;
+    const deletedAtMs = catalogue.tombstones.deletedAt(file.fileId);
+    if (deletedAtMs === undefined || from !== file.owner || record?.ip !== ip) return;
+    // An announcement that was on its way while the file was deleted does not count.
+    if (nowMs < deletedAtMs + LIFT_AFTER_MS) return;
+    catalogue.tombstones.lift(file.fileId);
+    this.state.save();
+  }
+
+  /** A peer, from where it is, lists a file: if that is one of ours that we deleted, it missed the DELETE. */
+  remind({ fileId, owner }: FileRecord, record: PeerRecord): void {
+    const { config, catalogue, nowMs } = this.state;
+    if (owner !== config.peerId || !catalogue.tombstones.has(fileId, nowMs)) return;
+    this.#notices.stillListed(fileId, record);
+  }
+
+  /** Returns how far the news of a deletion of ours has come; undefined when it is no longer followed. */
+  progress(fileId: string): DeletionProgress | undefined {
+    return this.#notices.progress(fileId);
   }
 
   /** A send of a DELETE ended; `isTold`: the peer took it. */
   sendEnded(fileId: string, peerId: string | undefined, isTold: boolean): void {
-    this.#underWay = Math.max(0, this.#underWay - 1);
-    const deletion = this.#deletions.get(fileId);
-    if (deletion && peerId !== undefined && isTold) {
-      deletion.left.delete(peerId);
-      deletion.reached.add(peerId);
-    }
-    this.#pump();
+    this.#notices.sendEnded(fileId, peerId, isTold);
   }
 
-  /**
-   * A peer says, from where it is, that it holds a file that we own and deleted: it missed the DELETE. The caller has
-   * made sure of the place: otherwise anybody could make us open connections to it.
-   */
-  stillListed(fileId: string, { peerId }: PeerRecord): void {
-    const before = this.#reminders.get(`${fileId} ${peerId}`);
-    if (before && this.state.nowMs < before.dueMs) return;
-    this.#enqueue(peerId, fileId);
-    this.#pump();
-  }
-
-  /** Peers that could not be told are told again while they are there. */
   tick(): void {
-    const { nowMs, membership } = this.state;
-    for (const peerId of this.#queues.keys()) {
-      if (!membership.get(peerId)) this.#dequeueAll(peerId);
-    }
-    if (nowMs >= this.#nextMs) {
-      this.#nextMs = nowMs + FIRST_REMIND_MS;
-      for (const [fileId, { sinceMs, left }] of this.#deletions) {
-        if (nowMs - sinceMs >= DELETION_MS) this.#deletions.delete(fileId);
-        else {
-          for (const peerId of left) {
-            const record = membership.get(peerId);
-            if (record) this.stillListed(fileId, record);
-          }
-        }
-      }
-    }
-    this.#pump();
+    this.#notices.tick();
   }
 
-  #enqueue(peerId: string, fileId: string): void {
-    const queue = this.#queues.get(peerId) ?? new Set();
-    if (queue.has(fileId) || this.#queued >= MAX_REMINDERS) return; // what is dropped is told once it is listed
-    this.#queues.set(peerId, queue.add(fileId));
-    this.#queued++;
-  }
-
-  #dequeue(peerId: string, fileId: string): void {
-    const queue = this.#queues.get(peerId);
-    if (!queue?.delete(fileId)) return;
-    this.#queued--;
-    if (queue.size === 0) this.#queues.delete(peerId);
-  }
-
-  #dequeueAll(peerId: string): void {
-    this.#queued -= this.#queues.get(peerId)?.size ?? 0;
-    this.#queues.delete(peerId);
-  }
-
-  #pump(): void {
-    const { state } = this;
-    for (const [peerId, queue] of this.#queues) {
-      const record = state.membership.get(peerId);
-      if (!record) continue;
-      const place = placeOf(record);
-      for (const fileId of queue) {
-        if (this.#underWay >= MAX_BROADCAST_SENDS) return;
-        if (!this.#sent.take(place, state.nowMs)) break;
-        this.#dequeue(peerId, fileId);
-        this.#send(record, fileId);
-      }
-    }
-  }
-
-  #send(record: PeerRecord, fileId: string): void {
-    const { state } = this;
-    const { nowMs } = state;
-    const key = `${fileId} ${record.peerId}`;
-    const before = this.#reminders.get(key);
-    const isOver = before !== undefined && nowMs > before.dueMs + LAST_REMIND_MS;
-    const waitMs = !before || isOver
-      ? FIRST_REMIND_MS
-      : Math.min(LAST_REMIND_MS, 2 * before.waitMs);
-    this.#reminders.delete(key); // so that the order is that of time
-    if (this.#reminders.size >= MAX_REMINDERS) {
-      this.#reminders.delete(this.#reminders.keys().next().value!);
-    }
-    this.#reminders.set(key, { dueMs: nowMs + waitMs, waitMs });
-    const { peerId: from } = state.config;
-    const bytes = encodeMessage({ type: "DELETE", from, fileId, ext: state.ext });
-    const ticket = { for: "delete", fileId } as const;
-    if (state.sendBytes(record, "DELETE", bytes, ticket, true)) this.#underWay++;
+  #remove(file: FileRecord, held: boolean, why: "deleted" | "unwanted"): void {
+    const { fileId } = file;
+    this.arrivals.finished(fileId);
+    this.downloads.abandon(fileId, "It was deleted meanwhile");
+    if (held) this.state.emit({ kind: "trash", fileId, why });
   }
 }

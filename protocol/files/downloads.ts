@@ -3,7 +3,7 @@
 // has a number of its own, and one that nobody wants any more is ended; a file that is wanted and was not delivered stays
 // wanted until it is here, deleted, canceled or forgotten.
 
-import type { FetchFailure } from "../effects.ts";
+import type { Input } from "../effects.ts";
 import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
 import { isBindingTimestamp } from "../wire/fileid.ts";
 import {
@@ -19,6 +19,8 @@ import {
 } from "../limits.ts";
 import { type PeerRecord, shuffleFront } from "../members/membership.ts";
 import type { PeerState } from "../state.ts";
+
+type FetchFailed = Extract<Input, { kind: "fetch-failed" }>;
 
 interface Download {
   readonly fileId: string;
@@ -132,6 +134,21 @@ export class Downloads {
     });
   }
 
+  /** A person wants the file here. */
+  onWanted(fileId: string): void {
+    this.state.catalogue.unwanted.delete(fileId);
+    this.want(fileId, true);
+  }
+
+  /** A person no longer wants the file: it is not fetched automatically either, until somebody asks for it again. */
+  onCanceled(fileId: string): void {
+    const { catalogue } = this.state;
+    if (!this.isPending(fileId) && !this.isWished(fileId)) return;
+    if (catalogue.get(fileId)) catalogue.refuse(fileId);
+    this.abandon(fileId, "It was canceled");
+    this.state.save();
+  }
+
   /**
    * Starts or queues a download. Wanting it twice is one download. `insists`: a person wants it, so that also
    * those are asked, last of all, who are avoided.
@@ -189,10 +206,11 @@ export class Downloads {
   }
 
   /** There is space again: what failed for want of it is tried at once. */
-  spaceCame(): void {
+  onSpace(): void {
     for (const [fileId, wish] of this.#wishes) {
       if (wish.isOurs) this.#wishes.set(fileId, { ...wish, dueMs: this.state.nowMs });
     }
+    this.tick();
   }
 
   /** Content came and was kept, from an attempt or another way. */
@@ -209,7 +227,7 @@ export class Downloads {
   }
 
   /** A source failed: the next one is tried. A late word of an attempt that is over changes nothing. */
-  failed(fileId: string, attempt: number, failure: FetchFailure, text: string): void {
+  onFailed({ fileId, attempt, failure, text }: FetchFailed): void {
     const download = this.#active.get(fileId);
     if (!download || download.attempt !== attempt) return;
     if (failure === "storage") return this.#end(download, text, true); // another source would not help
@@ -221,7 +239,7 @@ export class Downloads {
     const record = this.state.membership.get(source);
     if (record && (failure === "mismatch" || failure === "garbage")) {
       const reason = failure === "mismatch" ? "content-mismatch" : "bad-answer";
-      record.refusals++;
+      this.state.membership.refusedOf(source);
       this.state.refuse(source, reason, `Asked for ${fileName || fileId}, it ${text}`);
       this.state.offended(record, text);
     }

@@ -22,7 +22,7 @@ interface Copying {
   readonly dueMs: number | undefined;
 }
 
-export class Copies {
+export class Replication {
   readonly #copies = new Map<string, Copying>();
 
   constructor(readonly state: PeerState) {}

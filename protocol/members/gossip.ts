@@ -331,8 +331,9 @@ export class Gossiping {
     if (!record?.rival || record.rivalIp === undefined || !sameAddress(record.address, old)) return;
     if (this.state.nowMs - record.rivalMs >= CLAIM_MS) return; // that claim was given up
     if (!membership.hasRoomAt(record.rival, record)) return;
-    membership.move(record, record.rival, record.rivalIp);
-    record.lastHeardMs = this.state.nowMs;
+    const { rivalIp } = record;
+    membership.move(record, record.rival, rivalIp);
+    membership.alive(peerId, rivalIp, this.state.nowMs);
     this.#moved(record, old);
     // It came back without what it knew, and may not ask again: it is asked, and told all, at once.
     this.#greet(record);

@@ -93,8 +93,8 @@ export class Joining {
 
   /** Gives a peer the rank of a bootstrap when it is where one of them led. */
   markBootstrap(record: PeerRecord): void {
-    if (record.proven && [...this.#ledTo.values()].includes(placeText(record))) {
-      record.bootstrap = true;
+    if ([...this.#ledTo.values()].includes(placeText(record))) {
+      this.state.membership.promote(record.peerId);
     }
   }
 

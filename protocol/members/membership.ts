@@ -11,7 +11,12 @@ import {
 } from "../wire/address.ts";
 import type { Ext } from "../wire/message.ts";
 
-export interface PeerRecord {
+/** A tracked peer, as everybody but this file sees it. Only `Membership` writes to it. */
+export type PeerRecord =
+  & Readonly<Omit<TrackedPeer, "heardFrom">>
+  & { readonly heardFrom: ReadonlySet<string> };
+
+interface TrackedPeer {
   readonly peerId: string;
   address: Address;
   voucher: Voucher;
@@ -74,10 +79,10 @@ const DRAWS_PER_PICK = 4;
 const MAX_HEARD_FROM = 4;
 
 export class Membership {
-  readonly #records = new Map<string, PeerRecord>();
+  readonly #records = new Map<string, TrackedPeer>();
   readonly #perMachine = new Map<string, number>();
   /** The records as a list, for drawing; made anew after a change. */
-  #list: readonly PeerRecord[] | undefined;
+  #list: readonly TrackedPeer[] | undefined;
 
   constructor(
     readonly bounds: MembershipBounds,
@@ -103,9 +108,7 @@ export class Membership {
 
   /** The only tracked peer at this machine; undefined when there are none or several. */
   soleAt(ip: string): PeerRecord | undefined {
-    if (this.#perMachine.get(ip) !== 1) return undefined;
-    for (const record of this.#records.values()) if (machineOf(record) === ip) return record;
-    return undefined;
+    return this.#soleAt(ip);
   }
 
   /**
@@ -146,7 +149,9 @@ export class Membership {
    * Gives a peer another address: the old one did not answer, or the key is the same. `fromIp` is where
    * that was told from. The caller has asked `hasRoomAt`.
    */
-  move(record: PeerRecord, address: Address, fromIp: string): void {
+  move({ peerId }: PeerRecord, address: Address, fromIp: string): void {
+    const record = this.#records.get(peerId);
+    if (!record) return;
     this.#count(machineOf(record), -1);
     record.address = address;
     record.ip = canonicalIp(address.host);
@@ -161,7 +166,9 @@ export class Membership {
   }
 
   /** A dial to this peer led to `ip`. False when there are too many peers already, and it is dropped. */
-  reached(record: PeerRecord, ip: string): boolean {
+  reached({ peerId }: PeerRecord, ip: string): boolean {
+    const record = this.#records.get(peerId);
+    if (!record) return false;
     if (record.ip === ip) return true;
     if ((this.#perMachine.get(ip) ?? 0) >= this.bounds.maxPeersPerAddress) {
       this.#remove(record);
@@ -175,10 +182,38 @@ export class Membership {
   }
 
   /** Any other message in a tracked peer's name counts as life, when it comes from where the peer is. */
-  alive(record: PeerRecord, ip: string, nowMs: number): void {
-    if (record.ip === undefined || record.ip === ip || record.heardFrom.has(ip)) {
+  alive(peerId: string, ip: string, nowMs: number): void {
+    const record = this.#records.get(peerId);
+    if (record && (record.ip === undefined || record.ip === ip || record.heardFrom.has(ip))) {
       record.lastHeardMs = nowMs;
     }
+  }
+
+  /** A message without a name counts as life of the only peer at the machine that it came from. */
+  aliveAt(ip: string, nowMs: number): void {
+    const record = this.#soleAt(ip);
+    if (record) record.lastHeardMs = nowMs;
+  }
+
+  /**
+   * Counts a refused message against the only peer at the machine that it came from. Whose process it was where there are
+   * several is not known, and nobody is blamed.
+   */
+  refusedFrom(ip: string): void {
+    const record = this.#soleAt(ip);
+    if (record) record.refusals++;
+  }
+
+  /** Counts what a peer delivered, on a connection that we opened to it, and that was refused. */
+  refusedOf(peerId: string): void {
+    const record = this.#records.get(peerId);
+    if (record) record.refusals++;
+  }
+
+  /** Gives a peer the rank of a bootstrap: it is where a configured one led. */
+  promote(peerId: string): void {
+    const record = this.#records.get(peerId);
+    if (record?.proven) record.bootstrap = true;
   }
 
   /** Drops whoever was silent for too long, and returns them. */
@@ -220,7 +255,7 @@ export class Membership {
         : undefined;
       if (!evicted) return { outcome: "full" };
     }
-    const record: PeerRecord = {
+    const record: TrackedPeer = {
       peerId: claim.peerId,
       address: claim.address,
       voucher: isLoopback(claim.ip) ? "local" : "remote",
@@ -250,8 +285,8 @@ export class Membership {
    * The newest peer that did not prove where it is gives up its place. Where there is none, the newest one of the
    * machine that has the most, if it has many more than the newcomer's; for a bootstrap, any newest one.
    */
-  #makeRoom(isBootstrap: boolean, { host }: Address): PeerRecord | undefined {
-    let newest: PeerRecord | undefined;
+  #makeRoom(isBootstrap: boolean, { host }: Address): TrackedPeer | undefined {
+    let newest: TrackedPeer | undefined;
     for (const record of this.#records.values()) {
       if (!record.bootstrap && !record.proven) newest = record;
     }
@@ -293,7 +328,7 @@ export class Membership {
       record.ip === claim.ip;
   }
 
-  #refresh(record: PeerRecord, { ext, ip }: Claim, nowMs: number): void {
+  #refresh(record: TrackedPeer, { ext, ip }: Claim, nowMs: number): void {
     record.lastHeardMs = nowMs;
     record.heardFrom.delete(ip);
     record.heardFrom.add(ip);
@@ -314,7 +349,13 @@ export class Membership {
     }
   }
 
-  #remove(record: PeerRecord): void {
+  #soleAt(ip: string): TrackedPeer | undefined {
+    if (this.#perMachine.get(ip) !== 1) return undefined;
+    for (const record of this.#records.values()) if (machineOf(record) === ip) return record;
+    return undefined;
+  }
+
+  #remove(record: TrackedPeer): void {
     this.#records.delete(record.peerId);
     this.#list = undefined;
     this.#count(machineOf(record), -1);

@@ -11,7 +11,7 @@ function serviceOf(tracked: Map<string, string>): Service {
     const peerId = tracked.get(ip);
     return peerId === undefined ? undefined : { peerId };
   };
-  return { node: { peer: { state: { membership: { soleAt } } } } } as unknown as Service;
+  return { node: { peer: { membership: { soleAt } } } } as unknown as Service;
 }
 
 Deno.test("a peer that opened the connection is named where it is the only one at its address, and keeps its name when it leaves", () => {

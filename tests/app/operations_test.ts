@@ -24,7 +24,7 @@ function requestsOver(files: Readonly<Record<string, Examined | Error>>) {
   const catalogue = { get: (fileId: string) => ({ file: { fileId }, holders: new Set() }) };
   const node = {
     dispatch: (input: unknown) => dispatched.push(input),
-    peer: { state: { catalogue } },
+    peer: { catalogue },
   };
   const requests = new Requests("us", store as unknown as Store, node as unknown as Node);
   return { requests, dispatched };
@@ -62,7 +62,7 @@ Deno.test("a deletion that cannot be written down is refused, and nobody hears o
   };
   const node = {
     dispatch: (input: unknown) => dispatched.push(input),
-    peer: { state: { catalogue: { get: (fileId: string) => files[fileId] } } },
+    peer: { catalogue: { get: (fileId: string) => files[fileId] } },
   };
   const requests = new Requests("us", { removals } as unknown as Store, node as unknown as Node);
   assert.throws(() => requests.delete("ours"), /Cannot write the journal/);
@@ -112,8 +112,7 @@ Deno.test("a copy into a folder gets a name that any file system takes, under no
       const file = await Deno.open(`${folder}/content`);
       const readInto = (buffer: Uint8Array) => file.readSync(buffer) ?? 0;
       const store = { reader: () => ({ readInto, close: () => file.close() }) };
-      const state = { catalogue: { get: () => ({ file: { name } }) } };
-      const node = { peer: { state } };
+      const node = { peer: { catalogue: { get: () => ({ file: { name } }) } } };
       const requests = new Requests("us", store as unknown as Store, node as unknown as Node);
       const path = await requests.copyOut("id", target);
       assert.equal(path, `${target}/${safeName(name)}`);

@@ -65,7 +65,11 @@ async function withService(
 }
 
 const namesOf = ({ node }: Service) =>
-  [...node.peer.state.catalogue.held()].map(({ file }) => file.name).sort();
+  [...node.peer.catalogue.held()].map(({ file }) => file.name).sort();
+
+/** How much of one kind the core remembers. */
+const boundOf = ({ node }: Service, name: string) =>
+  node.peer.sizes.find((bound) => bound.name === name)!.size();
 
 Deno.test("an event that comes while the folder is looked at leads to another look right after it", async () => {
   const watcher = new Told();
@@ -307,7 +311,7 @@ Deno.test("a file that cannot be read on while it is sent ends the connection at
     assert.equal(closed, 1);
     await until(
       "nothing is counted as being sent",
-      () => service.node.peer.state.serving.size === 0,
+      () => boundOf(service, "machines served") === 0,
     );
   }, { watchFolder: () => new Told() });
 });

@@ -148,11 +148,16 @@ export class Machine {
   }
 
   get catalogue() {
-    return this.peer.state.catalogue;
+    return this.peer.catalogue;
+  }
+
+  /** How much of one kind it remembers (`Peer.sizes`). */
+  remembered(name: string): number {
+    return this.peer.sizes.find((bound) => bound.name === name)!.size();
   }
 
   get membership() {
-    return this.peer.state.membership;
+    return this.peer.membership;
   }
 
   do(input: Input): Effect[] {

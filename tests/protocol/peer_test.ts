@@ -103,6 +103,14 @@ const input: fc.Arbitrary<Input> = (() => {
     n.map((n) => ({ kind: "lost", fileIds: [idOf(n)], why: "missing" })),
     n.map((n) => ({ kind: "want", fileId: idOf(n) })),
     n.map((n) => ({ kind: "delete", fileId: idOf(n) })),
+    n.map((n) => ({ kind: "unwanted", fileIds: [idOf(n)] })),
+    fc.boolean().map((isWatched) => ({ kind: "watch", isWatched })),
+    n.map((n) => ({
+      kind: "load",
+      files: [{ file: fileOfNumber(n), away: ["a"], isUnwanted: n % 2 === 0 }],
+      deleted: [[idOf(n + 1), 0]],
+      unwanted: [idOf(n + 2)],
+    })),
   ) as fc.Arbitrary<Input>;
 })();
 const inputs = fc.array(fc.tuple(input, fc.nat(20_000)), { maxLength: 80 });
@@ -185,7 +193,7 @@ Deno.test("a clock that goes back takes nothing back and drops nobody", () => {
   machine.meet(oldPeer("a", 1));
   for (const at of [50_000, 0, -1e9]) {
     machine.peer.handle({ kind: "tick" }, at);
-    strictEqual(machine.peer.state.nowMs, 100_000);
+    strictEqual(machine.peer.nowMs, 100_000);
   }
   strictEqual(machine.membership.size, 1);
   machine.nowMs = 160_000;
@@ -258,4 +266,61 @@ Deno.test("each message is told in one line that says what it asks", () => {
       [["10.0.0.1", describe(message)]],
     );
   }
+});
+
+Deno.test("what is remembered from earlier runs is known before the peer starts, and is not news", () => {
+  const machine = new Machine({ autoFetch: Infinity });
+  machine.nowMs = 10_000;
+  const known = { away: [], sinceMs: undefined, holderlessSinceMs: undefined, isUnwanted: false };
+  const effects = machine.do({
+    kind: "load",
+    files: [
+      {
+        ...known,
+        file: fileOfNumber(1),
+        away: ["a", "b"],
+        sinceMs: 4_000,
+        holderlessSinceMs: 5_000,
+      },
+      { ...known, file: fileOfNumber(2), isUnwanted: true },
+      { ...known, file: fileOfNumber(3) },
+    ],
+    deleted: [[idOf(3), 9_000]],
+    unwanted: [idOf(4)],
+  });
+  deepStrictEqual(effects, [], "nothing is sent, saved or told");
+  const { catalogue } = machine;
+  deepStrictEqual([...catalogue.all()].map(({ file }) => file.fileId), [idOf(1), idOf(2)]);
+  const { away, sinceMs } = catalogue.get(idOf(1))!;
+  deepStrictEqual([away, sinceMs, catalogue.holderlessSince(idOf(1))], [["a", "b"], 4_000, 5_000]);
+  strictEqual(catalogue.get(idOf(2))!.sinceMs, 10_000);
+  deepStrictEqual([...catalogue.unwanted], [idOf(4), idOf(2)]);
+  ok(catalogue.tombstones.has(idOf(3), machine.nowMs));
+});
+
+Deno.test("what a person removed while the peer did not run is not fetched, unless it is held after all", () => {
+  const machine = new Machine({ autoFetch: Infinity });
+  machine.do({ kind: "held", files: [heldOf(fileOfNumber(1))], how: "loaded" });
+  machine.do({ kind: "unwanted", fileIds: [idOf(1), idOf(2)] });
+  deepStrictEqual([...machine.catalogue.unwanted], [idOf(2)]);
+});
+
+Deno.test("while it is watched, the peer names the entries that each input changed", () => {
+  const machine = new Machine();
+  const changed = (input: Input) =>
+    only(machine.do(input), "changed").map(({ fileIds }) => fileIds);
+  const hold = (n: number): Input => ({
+    kind: "held",
+    files: [heldOf(fileOfNumber(n))],
+    how: "found",
+  });
+  deepStrictEqual(changed(hold(1)), [], "nobody watches");
+  deepStrictEqual(changed({ kind: "watch", isWatched: true }), []);
+  deepStrictEqual(changed(hold(2)), [[idOf(2)]]);
+  deepStrictEqual(changed({ kind: "tick" }), []);
+  const files = Array.from({ length: 25_000 }, (_, i) => heldOf(fileOfNumber(i + 10)));
+  deepStrictEqual(changed({ kind: "held", files, how: "found" }), ["many"]);
+  deepStrictEqual(changed({ kind: "lost", fileIds: [idOf(1)], why: "missing" }), [[idOf(1)]]);
+  deepStrictEqual(changed({ kind: "watch", isWatched: false }), []);
+  deepStrictEqual(changed(hold(3)), []);
 });

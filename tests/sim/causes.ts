@@ -11,6 +11,7 @@ type Cause = Input["kind"] | Message["type"];
 
 /** Events and saving may follow on anything. */
 const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
+  load: [],
   start: ["send GOSSIP"],
   tick: [
     "send GOSSIP",
@@ -51,9 +52,11 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   renamed: ["send ANNOUNCE", "send GOSSIP_REPLY"],
   lost: ["fetch", "send DELETE"],
   space: ["fetch"],
+  unwanted: [],
   want: ["fetch"],
   cancel: ["fetch", "stop-fetch"],
   delete: ["trash", "send DELETE", "fetch", "stop-fetch"],
+  watch: [],
 };
 
 /** Exactly one of these is the answer to such an input. */
@@ -100,7 +103,7 @@ export class Causes {
   }
 
   #lacks(peer: Peer, input: Input, effect: Effect): string | undefined {
-    const { catalogue, membership, nowMs } = peer.state;
+    const { catalogue, membership, nowMs } = peer;
     switch (effect.kind) {
       case "send":
         if (effect.what !== "GOSSIP_REPLY" || effect.isBroadcast) return undefined;
@@ -136,6 +139,7 @@ export class Causes {
         return catalogue.get(effect.fileId)?.held ? "it is held" : undefined;
       case "stop-fetch":
       case "save":
+      case "changed":
       case "event":
         return undefined;
       default:

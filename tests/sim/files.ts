@@ -14,7 +14,7 @@ const LIES: readonly Lie[] = ["wrong", "absent", "cut", "silent"];
 function lackingContent(network: Network, hosts: readonly Host[]): string | undefined {
   for (const host of hosts) {
     for (const { file } of network.published.values()) {
-      if (!host.peer.state.catalogue.get(file.fileId)?.held || !isWhole(host.disk, file)) {
+      if (!host.peer.catalogue.get(file.fileId)?.held || !isWhole(host.disk, file)) {
         return `${host.peerId} lacks ${file.name}`;
       }
     }
@@ -79,7 +79,7 @@ export const asked: Scenario = {
 /** Whoever still holds or lists a file, in words. */
 function remains(hosts: readonly Host[], fileId: string): string | undefined {
   for (const host of hosts) {
-    if (host.peer.state.catalogue.get(fileId)) return `${host.peerId} still lists it`;
+    if (host.peer.catalogue.get(fileId)) return `${host.peerId} still lists it`;
     if (host.disk.has(fileId)) return `${host.peerId} still has its content`;
   }
   return undefined;

@@ -7,6 +7,7 @@ import type { Effect, Input } from "../../protocol/effects.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../protocol/limits.ts";
 import type { FileRecord } from "../../protocol/wire/message.ts";
 import { sameAddress } from "../../protocol/members/membership.ts";
+import type { Catalogue } from "../../protocol/files/catalogue.ts";
 import { Peer } from "../../protocol/peer.ts";
 import { Causes } from "./causes.ts";
 import { recordOf } from "./content.ts";
@@ -96,7 +97,7 @@ export class Host implements Endpoint {
 
   /** The process ends without a word; "silent": the machine with it. */
   kill(how: "down" | "silent" = "down"): void {
-    const { membership, catalogue } = this.peer.state;
+    const { membership, catalogue } = this.peer;
     const alive = [...membership.all()].map(({ address, voucher }) => ({ address, voucher }));
     // Who was known before is remembered for days, behind who is known now.
     const isKnown = ({ address }: { address: Address }) =>
@@ -119,8 +120,7 @@ export class Host implements Endpoint {
     this.#restarts++;
     if (newKey) this.#node = this.random.token(43);
     this.#newPeer();
-    const { catalogue } = this.peer.state;
-    for (const [fileId, sinceMs] of this.#tombstones) catalogue.tombstones.add(fileId, sinceMs);
+    this.take({ kind: "load", files: [], deleted: this.#tombstones, unwanted: [] });
     this.#hold(this.#files.filter(({ fileId }) => this.disk.has(fileId)), "loaded");
     this.start();
   }
@@ -264,7 +264,7 @@ export class Host implements Endpoint {
       random: () => chance.unit(),
     });
     // Peers in the field add what a list names, and take nothing away for what it does not name.
-    if (this.options.isLegacy) this.peer.state.catalogue.wholeList = () => false;
+    if (this.options.isLegacy) (this.peer.catalogue as Catalogue).wholeList = () => false;
   }
 
   #hold(files: readonly FileRecord[], how: "published" | "loaded" | "found"): void {
@@ -278,6 +278,7 @@ export class Host implements Endpoint {
       case "send":
         return this.#send(effect);
       case "save":
+      case "changed":
         return;
       case "trash":
         this.disk.delete(effect.fileId);

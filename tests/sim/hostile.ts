@@ -149,13 +149,13 @@ export const invented = (count: number, limits = FEW): Scenario => ({
       if (i % 20 === 0) network.run(ROUND_MS / 20);
     }
     network.run(ROUND_MS);
-    const sizes = targets.map((target) => target.peer.state.membership.size);
+    const sizes = targets.map((target) => target.peer.membership.size);
     for (const size of sizes) assert(size <= limits.maxPeers, `${size} peers`);
     // The invented ones fall silent and go; the honest ones are all there, before and after.
     for (const target of targets) {
       for (const other of hosts) {
         if (other === target) continue;
-        const record = target.peer.state.membership.get(other.peerId);
+        const record = target.peer.membership.get(other.peerId);
         assert(record, `${target.peerId} lost ${other.peerId}`);
       }
     }
@@ -205,7 +205,7 @@ export const contradictions: Scenario = {
     const tookMs = network.runUntil(hasAll, 6 * ROUND_MS);
     assert(tookMs !== undefined, "the late one did not get every file");
     for (const { file, host } of network.published.values()) {
-      const entry = host.peer.state.catalogue.get(file.fileId)!;
+      const entry = host.peer.catalogue.get(file.fileId)!;
       assert.equal(entry.file.owner, file.owner, "an owner's own file changed its owner");
       assert.deepEqual(entry.file.timestamp, file.timestamp);
     }
@@ -238,7 +238,7 @@ export const announces: Scenario = {
     );
     network.run(2 * ROUND_MS);
     for (const host of hosts) {
-      const { catalogue } = host.peer.state;
+      const { catalogue } = host.peer;
       assert(catalogue.size <= FEW.maxCatalogueEntries, `${catalogue.size} files are known`);
       for (const { fileId, name } of news) {
         assert(catalogue.get(fileId), `${host.peerId} has no room for ${name}`);
@@ -251,7 +251,7 @@ export const announces: Scenario = {
       network.runUntil(() => isWhole(wanting.disk, file!), ROUND_MS) !== undefined,
       "not fetched",
     );
-    return { "files known": Math.max(...hosts.map(({ peer }) => peer.state.catalogue.size)) };
+    return { "files known": Math.max(...hosts.map(({ peer }) => peer.catalogue.size)) };
   },
 };
 

@@ -76,7 +76,7 @@ export class Invariants {
   afterStep(host: Host, input: Input, effects: readonly Effect[]): void {
     const lacking = host.causes.lacking(host.peer, input, effects);
     if (lacking !== undefined) this.fail(host.peerId, `an effect without a cause: ${lacking}`);
-    const { membership, catalogue } = host.peer.state;
+    const { membership, catalogue } = host.peer;
     this.#checkBounds(host);
     for (const fileId of touchedBy(input)) this.#checkEntry(host, fileId);
     // Besides, a small peer is looked at whole after each step, a large one as often as it can be afforded.
@@ -93,7 +93,7 @@ export class Invariants {
 
   /** Everything about one host. */
   scan(host: Host): void {
-    const { catalogue } = host.peer.state;
+    const { catalogue } = host.peer;
     let held = 0;
     for (const { file, held: isHeld } of catalogue.all()) {
       this.#checkEntry(host, file.fileId);
@@ -113,7 +113,7 @@ export class Invariants {
 
   /** What is listed is not deleted, its holders are tracked, and what is held verified and lies on the disk. */
   #checkEntry(host: Host, fileId: string): void {
-    const { catalogue, membership, nowMs } = host.peer.state;
+    const { catalogue, membership, nowMs } = host.peer;
     const entry = catalogue.get(fileId);
     if (!entry) return;
     if (catalogue.tombstones.has(fileId, nowMs)) {
@@ -130,7 +130,7 @@ export class Invariants {
   /** What is held lies on the disk, and is what its id says. */
   checkContent(host: Host, fileId: string): void {
     const content = host.disk.get(fileId);
-    const entry = host.peer.state.catalogue.get(fileId);
+    const entry = host.peer.catalogue.get(fileId);
     if (content === undefined || !entry) return this.fail(host.peerId, `lost content of ${fileId}`);
     const { text, quoted } = entry.file.timestamp;
     const key = `${fileId} ${text} ${quoted} ${content}`;

@@ -13,7 +13,7 @@ import { Stranger } from "./stranger.ts";
 /** The peers that have another one at an address. */
 function routing(hosts: readonly Host[], peer: Host, address: Address): Host[] {
   return hosts.filter((host) => {
-    const record = host.peer.state.membership.get(peer.peerId);
+    const record = host.peer.membership.get(peer.peerId);
     return record !== undefined && sameAddress(record.address, address);
   });
 }
@@ -104,7 +104,7 @@ export const forbidden: Scenario = {
     // A dial to one of them ends the run (Invariants.onDial).
     network.run(2 * ROUND_MS);
     for (const host of hosts) {
-      for (const { peerId, address } of host.peer.state.membership.all()) {
+      for (const { peerId, address } of host.peer.membership.all()) {
         const isTracked = /^(named|replied)-/.test(peerId) &&
           FORBIDDEN.some((bad) => addressText(bad) === addressText(address));
         assert(!isTracked, `${host.peerId} tracks ${addressText(address)}`);

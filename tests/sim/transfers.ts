@@ -13,7 +13,7 @@ import { Inbound, pieces } from "./wire.ts";
 type Fetch = Extract<Effect, { kind: "fetch" }>;
 type Copy = Extract<Effect, { kind: "copy" }>;
 type Keep = Extract<Effect, { kind: "keep" }>;
-type BulkEffect = Exclude<Effect, { kind: "send" | "save" | "trash" | "event" }>;
+type BulkEffect = Exclude<Effect, { kind: "send" | "save" | "changed" | "trash" | "event" }>;
 
 /** Until content that is to be kept lies in the store under its name. */
 const LONGEST_KEEP_MS = 20;
@@ -100,7 +100,7 @@ export class Transfers {
   }
 
   #dataBytes(file: FileRecord, content: string): Uint8Array<ArrayBuffer> {
-    const { before, after } = fileDataEdges(file, this.host.peer.state.ext);
+    const { before, after } = fileDataEdges(file, this.host.peer.ext);
     const utf8 = new TextEncoder();
     const hex = utf8.encode(utf8.encode(content).toHex());
     const bytes = new Uint8Array(before.length + hex.length + after.length);
@@ -141,7 +141,7 @@ export class Transfers {
       if ("failure" in dialled) {
         return fail(dialled.isOurs ? "storage" : "unreachable", dialled.failure);
       }
-      const { ext } = host.peer.state;
+      const { ext } = host.peer;
       const asking = host.outgoing(encodeMessage({ type: "GET_FILE", fileId, ext }));
       host.network.meter.sent(host.network.nowMs, host.index, "GET_FILE", asking.length);
       const giveUp = host.mine(() => fail("too-slow", "no byte came in time"));

@@ -16,7 +16,7 @@ export function lacking(
 /** As `lacking`, for peers only. */
 export function lackingPeer(hosts: readonly Host[]): string | undefined {
   for (const host of hosts) {
-    const { membership } = host.peer.state;
+    const { membership } = host.peer;
     if (membership.size !== hosts.length - 1) {
       return `${host.peerId} tracks ${membership.size} peers of ${hosts.length - 1}`;
     }
@@ -36,7 +36,7 @@ export function lackingPeer(hosts: readonly Host[]): string | undefined {
 export function lackingFile(network: Network, hosts: readonly Host[]): string | undefined {
   const there = new Set(hosts);
   for (const host of hosts) {
-    const { catalogue } = host.peer.state;
+    const { catalogue } = host.peer;
     for (const { file, host: publisher } of network.published.values()) {
       if (!there.has(publisher)) continue;
       const entry = catalogue.get(file.fileId);
@@ -55,7 +55,7 @@ export function gaps(network: Network, hosts: readonly Host[] = network.live) {
   let files = 0;
   const there = new Set(hosts);
   for (const host of hosts) {
-    const { membership, catalogue } = host.peer.state;
+    const { membership, catalogue } = host.peer;
     for (const other of hosts) if (other !== host && !membership.get(other.peerId)) peers++;
     for (const { file, host: publisher } of network.published.values()) {
       if (publisher === host || !there.has(publisher)) continue;
@@ -68,7 +68,7 @@ export function gaps(network: Network, hosts: readonly Host[] = network.live) {
 /** The first trace of a peer that is gone, as a peer or as a holder; undefined when there is none. */
 export function traceOf(gone: Host, hosts: readonly Host[]): string | undefined {
   for (const host of hosts) {
-    const { membership, catalogue } = host.peer.state;
+    const { membership, catalogue } = host.peer;
     if (membership.get(gone.peerId)) return `${host.peerId} still tracks ${gone.peerId}`;
     if (catalogue.holdingsOf(gone.peerId) > 0) {
       return `${host.peerId} still has holdings of ${gone.peerId}`;

@@ -2,31 +2,34 @@
 
 import assert from "node:assert/strict";
 import { FakeTime } from "../app/faketime.ts";
-import { Feed, type FeedEvent, MAX_WATCHERS, MAX_WATCHERS_EACH } from "../../web/feed.ts";
+import { Feed, MAX_WATCHERS, MAX_WATCHERS_EACH } from "../../web/feed.ts";
+import type { ViewedChange, ViewedEvent } from "../../web/view.ts";
 
-type Event = FeedEvent<string>;
+/** What removed files it names, or its data where it names none. */
+const told = ({ type, data }: ViewedEvent) =>
+  `${type} ${type === "files" ? JSON.parse(data).removed : data}`;
 
 function scene() {
   const time = new FakeTime();
-  const pending: { type: string; data: string }[] = [];
+  const pending: ViewedChange[] = [];
   const watched: boolean[] = [];
-  const feed = new Feed<string>({
+  const feed = new Feed({
     watch: (isWatched) => watched.push(isWatched),
     changes: () => pending.splice(0),
   });
   const change = (...data: string[]) => {
-    for (const each of data) pending.push({ type: "files", data: each });
+    for (const each of data) pending.push({ type: "files", changed: [], removed: [each] });
     time.pass(100);
   };
   const watcher = (lastId?: string, who = "me") => {
-    const events: Event[] = [];
+    const events: ViewedEvent[] = [];
     const it = { who, hasEnded: false };
     const stop = feed.watch(lastId, {
       who,
       tell: (event) => events.push(event),
       end: () => it.hasEnded = true,
     });
-    const data = () => events.map(({ type, data }) => `${type} ${data}`);
+    const data = () => events.map(told);
     return Object.assign(it, { events, stop, data });
   };
   return {

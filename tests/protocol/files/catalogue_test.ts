@@ -72,10 +72,14 @@ Deno.test("a file without any holder stays for a week and then leaves", () => {
 Deno.test("a week without holders is counted from when it began, in whatever order the store told of it", () => {
   const catalogue = new Catalogue(10);
   const day = 86_400_000;
-  for (const [n, days] of [[1, 1], [2, 6], [3, 3]] as const) {
-    catalogue.learn(fileOfNumber(n), 0);
-    catalogue.restoreHolderless(idOf(n), -days * day);
-  }
+  const files = ([[1, 1], [2, 6], [3, 3]] as const).map(([n, days]) => ({
+    file: fileOfNumber(n),
+    away: [],
+    sinceMs: undefined,
+    holderlessSinceMs: -days * day,
+    isUnwanted: false,
+  }));
+  catalogue.load({ kind: "load", files, deleted: [], unwanted: [] }, 0);
   catalogue.expire(day);
   deepStrictEqual(known(catalogue), [idOf(1), idOf(3)]);
   catalogue.expire(4 * day);

@@ -439,5 +439,5 @@ Deno.test("a peer that asks for everything at once never hears of more than it c
   }
   strictEqual(asked.size, 2_000);
   ok(most <= 512, `${most} requests at once`);
-  strictEqual(machine.peer.state.serving.size, 0);
+  strictEqual(machine.remembered("machines served"), 0);
 });

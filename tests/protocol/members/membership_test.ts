@@ -117,9 +117,9 @@ Deno.test("one machine under two names is one peer", () => {
 Deno.test("other messages count as life only when they come from where the peer is", () => {
   const members = tracker();
   const peer = track(members, claim("a", "10.0.0.2"));
-  members.alive(peer, "10.6.6.6", 50);
+  members.alive(peer.peerId, "10.6.6.6", 50);
   strictEqual(peer.lastHeardMs, 0);
-  members.alive(peer, "10.0.0.2", 50);
+  members.alive(peer.peerId, "10.0.0.2", 50);
   strictEqual(peer.lastHeardMs, 50);
 });
 

@@ -208,5 +208,5 @@ Deno.test("what others say of a peer's files never makes it a liar", () => {
       machine.failFetch(fileId, source, "absent", "does not have it");
     }
   }
-  strictEqual(machine.peer.state.standing.size, 0);
+  strictEqual(machine.remembered("offenders"), 0);
 });

@@ -1,0 +1,139 @@
+// What is in the store, as the network gets to know it: files that were kept, published, found, renamed or lost. PURE.
+// Invariants: a file is announced only once it is held; one that was deleted while it was being written goes to the trash;
+// what a person removed or edited here is not fetched automatically.
+
+import type { Bounded } from "../bounds/expiring.ts";
+import type { Input } from "../effects.ts";
+import { MAX_TOLD_AGAIN, TELL_AGAIN_MS } from "../limits.ts";
+import type { PeerState } from "../state.ts";
+import type { FileRecord } from "../wire/message.ts";
+import type { Arrivals } from "./arrivals.ts";
+import type { Broadcasts } from "./broadcasts.ts";
+import type { Deletions } from "./deletions.ts";
+import type { Downloads } from "./downloads.ts";
+import type { Replication } from "./replication.ts";
+
+type Held = Extract<Input, { kind: "held" }>;
+type Lost = Extract<Input, { kind: "lost" }>;
+
+/** The parts that a change of the store concerns. */
+export interface HoldingsParts {
+  readonly arrivals: Arrivals;
+  readonly broadcasts: Broadcasts;
+  readonly deletions: Deletions;
+  readonly downloads: Downloads;
+  readonly replication: Replication;
+}
+
+export class Holdings {
+  /** Files that were restored right after their deletion, and when to announce them again. */
+  readonly #toldAgain = new Map<string, number>();
+
+  constructor(readonly state: PeerState, readonly parts: HoldingsParts) {}
+
+  /** What is remembered, against its bounds. */
+  get sizes(): Bounded[] {
+    return [{
+      name: "files told again",
+      size: () => this.#toldAgain.size,
+      max: () => MAX_TOLD_AGAIN,
+    }];
+  }
+
+  /** Files are in the store now. */
+  onHeld({ files, how, source }: Held): void {
+    const { state } = this;
+    const toAnnounce: string[] = [];
+    for (const held of files) {
+      const { fileId } = held.file;
+      const wasKept = this.parts.arrivals.finished(fileId);
+      if ((how === "fetched" || how === "pushed") && !wasKept) {
+        // It was deleted while the store kept it.
+        const isDeleted = state.catalogue.tombstones.has(fileId, state.nowMs);
+        state.emit({ kind: "trash", fileId, why: isDeleted ? "deleted" : "unwanted" });
+        continue;
+      }
+      const deletedAtMs = state.catalogue.tombstones.deletedAt(fileId);
+      if (state.catalogue.tombstones.has(fileId, state.nowMs)) {
+        state.catalogue.tombstones.lift(fileId);
+      }
+      if (!state.catalogue.hold(held, state.nowMs)) continue;
+      const { file } = state.catalogue.get(fileId)!;
+      if (how === "fetched") state.tell({ name: "downloaded", file, source: source ?? "?" });
+      else if (how !== "loaded") state.tell({ name: "held", file, how });
+      this.parts.downloads.arrived(fileId);
+      toAnnounce.push(fileId);
+      const isOurs = file.owner === state.config.peerId;
+      if (how === "published" || (how === "restored" && isOurs)) this.parts.replication.offer(file);
+      if (how === "restored" && isOurs) {
+        this.parts.deletions.revoke(fileId);
+        this.#tellAgain(fileId, deletedAtMs);
+      }
+    }
+    this.parts.broadcasts.announce(toAnnounce);
+    state.save();
+  }
+
+  /** A person gave held files other names: the network hears of them. */
+  onRenamed(files: readonly FileRecord[]): void {
+    const { state } = this;
+    const renamed: string[] = [];
+    for (const { fileId, name } of files) {
+      const from = state.catalogue.get(fileId)?.file.name;
+      if (from === undefined || !state.catalogue.rename(fileId, name)) continue;
+      renamed.push(fileId);
+      state.tell({ name: "renamed", file: state.catalogue.get(fileId)!.file, from });
+    }
+    if (renamed.length === 0) return;
+    this.parts.broadcasts.announce(renamed);
+    state.save();
+  }
+
+  /** Files are not here any more; see the input. */
+  onLost({ fileIds, why }: Lost): void {
+    const { state } = this;
+    const { catalogue, nowMs } = state;
+    for (const fileId of fileIds) {
+      const entry = catalogue.get(fileId);
+      if (!entry?.held) continue;
+      const { file } = entry;
+      const isOurs = file.owner === state.config.peerId;
+      this.parts.replication.forget(fileId);
+      if (isOurs && why === "edited" && this.parts.deletions.withdraw(entry)) continue;
+      catalogue.release(fileId, nowMs);
+      state.tell({ name: "lost", file });
+      if (why === "damaged") this.parts.downloads.want(fileId);
+      if (why === "removed" || why === "edited") {
+        catalogue.refuse(fileId);
+        if (isOurs) catalogue.forget(fileId);
+      }
+    }
+    state.save();
+  }
+
+  /** A person removed or edited these while this peer was not running; see the input. */
+  onUnwanted(fileIds: readonly string[]): void {
+    const { catalogue } = this.state;
+    for (const fileId of fileIds) if (!catalogue.get(fileId)?.held) catalogue.refuse(fileId);
+  }
+
+  tick(): void {
+    const { state } = this;
+    for (const [fileId, dueMs] of this.#toldAgain) {
+      if (state.nowMs < dueMs) continue;
+      this.#toldAgain.delete(fileId);
+      const entry = state.catalogue.get(fileId);
+      if (!entry?.held) continue;
+      this.parts.broadcasts.announce([fileId]);
+      this.parts.replication.offer(entry.file);
+    }
+  }
+
+  /** Others take what comes right after a deletion for what was on its way before it. */
+  #tellAgain(fileId: string, deletedAtMs = -Infinity): void {
+    const dueMs = deletedAtMs + TELL_AGAIN_MS;
+    if (this.state.nowMs < dueMs && this.#toldAgain.size < MAX_TOLD_AGAIN) {
+      this.#toldAgain.set(fileId, dueMs);
+    }
+  }
+}
