@@ -44,7 +44,7 @@ const brokenNames = (port: number): string[] => [
 ];
 
 Deno.test(
-  "threat 27: under a name that is not its own the peer shows nothing, changes nothing, and names the option",
+  "threat 27: under a host name that is not its own, the peer shows nothing, changes nothing, and names the option to allow it",
   SANITIZED,
   async () => {
     await using scene = await Scene.make();
@@ -96,7 +96,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 27: a target that names a host counts before the header that does, as RFC 9112 has it",
+  "threat 27: a host in the request target takes precedence over the Host header, as RFC 9112 requires",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -111,7 +111,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 27: addresses, localhost and the names that an option gives are let in, and nothing that looks like them",
+  "threat 27: addresses, localhost, and the names given by the option are accepted; lookalikes are not",
   SANITIZED,
   async () => {
     await using world = await World.make(["--allowed-host", "peer.lab.example"]);

@@ -93,7 +93,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 28: asking for leave first gives no page of another site any, on any path",
+  "threat 28: preflight requests grant nothing to pages of other sites, on any path",
   SANITIZED,
   async () => {
     await using scene = await Scene.make();
@@ -128,7 +128,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 28: what only reads never changes anything, also when it asks to be taken for something else",
+  "threat 28: read-only methods never change anything, even with method-override headers or parameters",
   SANITIZED,
   async () => {
     await using scene = await Scene.make();
@@ -162,7 +162,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 28: the cookie of a login goes to no script and with no request of another site",
+  "threat 28: the login cookie is hidden from scripts and not sent with requests from other sites",
   SANITIZED,
   async () => {
     await using world = await World.make();

@@ -43,7 +43,7 @@ const ROUTES = [
 ];
 
 Deno.test(
-  "threat 32: no path leads out of the pages and lists, however it is encoded, for reading",
+  "threat 32: no path, however encoded, reads anything outside the pages and lists",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -82,7 +82,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 32: names that would lead out of the store write nothing outside of it, and nothing over what is its own",
+  "threat 32: names that point out of the store write nothing outside it and overwrite none of its own files",
   SANITIZED,
   async () => {
     await using world = await World.make();

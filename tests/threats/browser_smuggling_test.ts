@@ -94,7 +94,7 @@ async function goesOn(world: World, token: string): Promise<void> {
 }
 
 Deno.test(
-  "threat 32: a request that could be two is refused or is the end of its connection, and what hides in it is not done",
+  "threat 32: a request that could be read as two is refused or ends its connection, and the hidden one is not executed",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -120,7 +120,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 32: a body is not taken for a request where its own request was answered before it came",
+  "threat 32: a body is not taken for a request when its own request was answered before the body arrived",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -162,7 +162,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 32: requests that follow each other on one connection are each answered once, in their order",
+  "threat 32: pipelined requests on one connection are each answered once, in order",
   SANITIZED,
   async () => {
     await using world = await World.make();

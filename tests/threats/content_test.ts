@@ -102,7 +102,7 @@ async function assertNoTemporary(program: Program, store: string): Promise<void>
 }
 
 Deno.test(
-  "threat 9: what lying sources send is not kept, and the file comes from another source",
+  "threat 9: bad data from lying sources is not kept, and the file is fetched from another source",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -139,7 +139,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 9: a file that four sources spoil and one has comes from that one, whoever is asked first",
+  "threat 9: a file that four sources corrupt and one serves correctly is fetched from that one, whoever is asked first",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -182,7 +182,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 9: pushes that are not what they say are refused and counted, and the true file is kept",
+  "threat 9: pushes whose content does not match are refused and counted, and the true file is kept",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -219,7 +219,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 9: what is listed under a timestamp that could be shifted is never fetched",
+  "threat 9: a file listed under a timestamp that could be shifted is never fetched",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();

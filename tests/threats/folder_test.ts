@@ -27,7 +27,7 @@ Deno.test({
   ...SANITIZED,
   ignore: !hasObedience,
   name:
-    "threat 14: a folder that loses its write permission is said, serves on, and takes files again",
+    "threat 14: a folder that loses write permission is reported, still served, and accepts files again later",
   async fn() {
     await using folder = await Folder.make();
     await using program = await Program.peer("kashifm", [...ALONE, ...BRISK], {
@@ -78,7 +78,7 @@ async function takes(program: Program, name: string): Promise<void> {
 Deno.test({
   ...SANITIZED,
   name:
-    "threat 14: a store that is removed while it runs is said, and what was in it is not offered",
+    "threat 14: a store that is removed while the peer runs is reported, and its files are no longer offered",
   async fn() {
     await using folder = await Folder.make();
     await using program = await Program.peer("kashifm", [...ALONE, ...BRISK], { cwd: folder.path });
@@ -96,7 +96,7 @@ Deno.test({
 
 Deno.test({
   ...SANITIZED,
-  name: "threat 14: a store that was removed takes files again as soon as its folder is back",
+  name: "threat 14: a removed store accepts files again as soon as its folder is back",
   async fn() {
     await using folder = await Folder.make();
     await using program = await Program.peer("kashifm", [...ALONE, ...BRISK], { cwd: folder.path });
@@ -117,7 +117,7 @@ Deno.test({
 
 Deno.test({
   ...SANITIZED,
-  name: "threat 14: lines that cannot be written, as the log is on a full disk, end nothing",
+  name: "threat 14: log output that cannot be written, as on a full disk, does not stop the peer",
   async fn() {
     await using folder = await Folder.make();
     const [port, httpPort] = [freePort(), freePort()];

@@ -113,7 +113,7 @@ async function killOften(kills: number, seed: number): Promise<void> {
 }
 
 Deno.test(
-  `threat 15: after ${KILLS} kills at random moments all that was acknowledged is there and verifies`,
+  `threat 15: after ${KILLS} kills at random moments, everything acknowledged is present and verifies`,
   SANITIZED,
   async () => {
     // Two stores at a time, for two processors.

@@ -131,7 +131,7 @@ async function assertKept(program: Program, store: string, files: readonly Forei
 }
 
 Deno.test(
-  "threat 11: names that are paths, devices or nothing become safe names inside the store",
+  "threat 11: names that are paths, devices, or empty become safe names inside the store",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -172,7 +172,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 12: files of one name, and of names that differ in case or Unicode form only, are all kept",
+  "threat 12: files with the same name, or with names that differ only in case or Unicode form, are all kept",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();

@@ -44,7 +44,7 @@ const deleteOf = (file: { fileId: string }, from: unknown) => {
 };
 
 Deno.test(
-  "threat 18: a DELETE in the name of others, from other addresses or of nobody is kept out, and counted",
+  "threat 18: a DELETE in another peer's name, from a wrong address, or from nobody is rejected and counted",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -95,7 +95,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 18: a name that joins late from another address does not make its DELETE the owner's",
+  "threat 18: a peer that joins later under the owner's name from another address cannot delete the owner's files",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -153,7 +153,7 @@ Deno.test({
 });
 
 Deno.test(
-  "threat 18: an owner that deletes 90 files at once is obeyed for 60 of them a minute",
+  "threat 18: when an owner deletes 90 files at once, at most 60 a minute are obeyed",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -178,7 +178,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 19: announcements and lists that contradict a verified file change nothing, and are counted",
+  "threat 19: announcements and lists that contradict a verified file change nothing and are counted",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -222,7 +222,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 19: of two who list one id for two owners the first stays, also when it comes from the second",
+  "threat 19: when two peers list one id under different owners, the first owner stays, even if the second delivers the content",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();

@@ -21,7 +21,7 @@ function bytesIn(store: string, prefix: string): { files: number; bytes: number 
 }
 
 Deno.test(
-  "threat 10: of 1,000 pushes at most the quota lands on disk, and the rate holds for one address",
+  "threat 10: of 1,000 pushes, no more than the quota is stored on disk, and the rate limit holds for one address",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();

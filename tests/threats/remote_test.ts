@@ -44,7 +44,7 @@ Deno.test({
   ...SANITIZED,
   ignore: !hasNamespaces,
   name:
-    "threat 21: a remote sender has no forbidden address or port dialled, however it is spelled",
+    "threat 21: a remote sender cannot have a forbidden address or port dialed, however it is spelled",
   async fn() {
     await using machines = await TwoMachines.make();
     const all = await seen(machines, "literals");
@@ -58,7 +58,7 @@ Deno.test({
   ...SANITIZED,
   ignore: !hasNamespaces,
   name:
-    "threat 21: names that resolve to forbidden addresses are judged before the dial, not behind it",
+    "threat 21: names that resolve to forbidden addresses are rejected before the dial, not after",
   async fn() {
     await using machines = await TwoMachines.make(NAMES);
     assertNoneForbidden(await seen(machines, "names"));

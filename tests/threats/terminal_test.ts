@@ -123,7 +123,7 @@ async function tellEvil(program: Program, server: HostileServer): Promise<void> 
 }
 
 Deno.test(
-  "threat 33: no control character of a peer reaches stdout or stderr, and no line of the log is forged",
+  "threat 33: no control character from a peer reaches stdout or stderr, and no log line can be forged",
   SANITIZED,
   async () => {
     await using server = await pest();
@@ -162,7 +162,7 @@ Deno.test(
 
 Deno.test({
   ...SANITIZED,
-  name: "threat 33: in a terminal, too, names of peers are shown and do nothing, and begin no line",
+  name: "threat 33: in a terminal too, peer names are displayed, have no effect, and start no line",
   ignore: !hasTerminal,
   async fn() {
     await using folder = await Folder.make();
