@@ -1,5 +1,5 @@
-// Threat 32 of THREATS.md, what goes into headers and comes out of them: names that would end a header, ranges without
-// end, and identifiers that are none. Answers are read as bytes, so that a header more is one that is seen.
+// Threat 32 in docs/SECURITY-TESTS.md, headers in and out: names that try to end a header, endless ranges, and invalid
+// file ids. Responses are read as raw bytes, so that an injected header is noticed.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { forEachOf, SANITIZED } from "../process/together.ts";

@@ -1,5 +1,5 @@
-// Threat 27 of THREATS.md: a page that reaches the web port under a name of its own, which now means this machine. It
-// is shown nothing, changes nothing, and is told how to let the name in where it is a right one.
+// Threat 27 in docs/SECURITY-TESTS.md: a page that reaches the web port through a host name of its own that now resolves
+// to this machine (DNS rebinding). It sees nothing, changes nothing, and is told how to allow the name if it is legitimate.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { forEachOf, SANITIZED } from "../process/together.ts";

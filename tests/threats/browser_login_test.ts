@@ -1,6 +1,6 @@
-// Threat 29 of THREATS.md: a login that is guessed or stolen. Guesses are bounded for each address and by whatever
-// door they come in, and hold up nobody else; a session is new at each login and dead after its logout; the token is
-// in its file and in the one line for whoever started the program, and nowhere else.
+// Threat 29 in docs/SECURITY-TESTS.md: guessed and stolen logins. Guesses are limited per address, whichever route they use,
+// and hold up nobody else. Each login gets a new session, which ends at logout. The token is in its file and in the one
+// line printed for whoever started the program, and nowhere else.
 
 import { deepStrictEqual, notStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Raw } from "../hostile/raw.ts";

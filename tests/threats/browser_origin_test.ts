@@ -1,5 +1,5 @@
-// Threat 28 of THREATS.md: a page of another site that sends requests here with whatever login the browser adds. It
-// learns nothing and changes nothing: the files on disk, the lists and the sessions are compared before and after.
+// Threat 28 in docs/SECURITY-TESTS.md: a page of another site sends requests here with whatever login the browser adds. It
+// learns nothing and changes nothing: files on disk, lists, and sessions are compared before and after.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { forEachOf, SANITIZED } from "../process/together.ts";

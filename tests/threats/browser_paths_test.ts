@@ -1,5 +1,5 @@
-// Threat 32 of THREATS.md, paths and names that would lead out of the store, in all spellings that some server has
-// fallen for: nothing outside of it is shown or written, and nothing of what is the store's own.
+// Threat 32 in docs/SECURITY-TESTS.md, paths and names that try to escape from the store, in every spelling that some server
+// has fallen for: nothing outside the store is shown or written, and none of the store's own files is touched.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { forEachOf, SANITIZED } from "../process/together.ts";

@@ -1,6 +1,5 @@
-// Threat 32 of THREATS.md, where one request ends and the next begins: requests of which two readers could make two
-// different things. None of them is answered twice, nothing that hides in a body is done, and what comes next on
-// another connection is answered as ever.
+// Threat 32 in docs/SECURITY-TESTS.md, request smuggling: requests whose boundaries two readers could see differently. None is
+// answered twice, nothing hidden in a body is executed, and the next request on another connection is answered as usual.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Raw } from "../hostile/raw.ts";

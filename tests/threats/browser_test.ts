@@ -1,6 +1,6 @@
-// Threats 30 and 31 of THREATS.md, as far as they show without a browser: script in the names that peers bring, and
-// active content that is served back. Names come from a hostile peer over the protocol and must be text wherever
-// they are shown; content must come as something to be saved, which no browser runs under this peer's name.
+// Threats 30 and 31 in docs/SECURITY-TESTS.md, as far as they can be tested without a browser: scripts in names sent by peers,
+// and active content that is served back. Names arrive from a hostile peer over the protocol and must be plain text
+// wherever they are shown. Content must be served as a download, which no browser runs under this peer's origin.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Raw } from "../hostile/raw.ts";

@@ -1,7 +1,7 @@
-// Threats 6 to 8 of THREATS.md: connections that give nothing, take nothing, or are too many. A real process ends them
-// after their deadline, in little memory, serves honest peers meanwhile, and has lost nothing when they are gone.
-// What the rows count (256, 64 from one address, 10 s, 30 s) are defaults of the program. Only the 20 that never read
-// 200 MiB, and the slow reader beside them, have shorter deadlines, by options.
+// Threats 6 to 8 in docs/SECURITY-TESTS.md: connections that send nothing, read nothing, or are too many. A real process
+// closes them at their deadline using little memory, serves honest peers meanwhile, and has lost nothing once they are gone.
+// The limits (256, 64 from one address, 10 s, 30 s) are the program's defaults. Only the 20 clients that never read
+// 200 MiB, and the slow reader next to them, get shorter deadlines through options.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { descriptors, memoryMib } from "../hostile/gauge.ts";

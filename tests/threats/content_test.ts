@@ -1,5 +1,5 @@
-// Row 9 of THREATS.md: content that is not what its id says, brought by sources and by pushes. Nothing of it is kept,
-// told of or handed out, what is good still comes from elsewhere, and an honest peer is answered all the while.
+// Threat 9 in docs/SECURITY-TESTS.md: content that does not match its id, from sources and in pushes. None of it is kept,
+// announced, or served, the true content still arrives from elsewhere, and an honest peer is answered throughout.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Socket } from "node:net";

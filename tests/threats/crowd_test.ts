@@ -1,6 +1,6 @@
-// Row 26 of THREATS.md: many who want one file at the same moment, and a file that goes while it is sent. One transfer
-// reaches the source, whoever asks; what is under way ends whole or plainly cut, and later questions are answered with
-// "I don't have it".
+// Threat 26 in docs/SECURITY-TESTS.md: many requests for one file at the same moment, and a file that disappears while it is
+// being sent. The source sees one transfer, whoever asks. A transfer in progress arrives whole or visibly cut off, and later
+// requests are answered with "I don't have it".
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Socket } from "node:net";

@@ -1,6 +1,6 @@
-// Row 14 of THREATS.md: no room, while files are fetched, pushed here, pushed from the prompt, and at a start. A sentence
-// says what is wrong, what is held stays recorded and goes on being served, nothing half written stays, and writing
-// resumes by itself when it can.
+// Threat 14 in docs/SECURITY-TESTS.md: no disk space during fetches, incoming pushes, pushes from the prompt, and startup. A
+// message says what is wrong, held files stay recorded and are still served, no partial files are left behind, and writing
+// resumes automatically once there is space.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";

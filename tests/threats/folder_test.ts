@@ -1,5 +1,5 @@
-// Row 14 of THREATS.md: no right to write, no folder any more, and no room for the log. A sentence says what is wrong,
-// what is held stays recorded and goes on being served, and writing resumes by itself when it can.
+// Threat 14 in docs/SECURITY-TESTS.md: no write permission, a folder that is gone, and no space for the log. A message says
+// what is wrong, held files stay recorded and are still served, and writing resumes automatically once it can.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";

@@ -1,6 +1,6 @@
-// Rows 23 and 24 of THREATS.md: peers that are not there, and peers that are somebody else. However many are invented,
-// the caps hold, whoever was there before stays, and memory does not grow; a living peer keeps its place against
-// whoever takes its name, and gets it back at once when it returns elsewhere.
+// Threats 23 and 24 in docs/SECURITY-TESTS.md: peers that do not exist, and peers that pose as others. However many are
+// invented, the caps hold, earlier peers stay, and memory does not grow. A live peer keeps its slot when someone takes its
+// name, and gets it back at once when it returns at another address.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { memoryMib } from "../hostile/gauge.ts";

@@ -1,6 +1,6 @@
-// Row 13 of THREATS.md: symbolic links planted in the store, before the start and while the program runs: where files
-// would land, where the private folder and its parts stand, and where its own files are. What they point at keeps
-// every byte, whatever becomes of the store; the program lives on or says clearly why it does not start.
+// Threat 13 in docs/SECURITY-TESTS.md: symbolic links planted in the store before startup and while the program runs, where
+// files would be written, and in place of the private folder, its contents, and the store's own files. The link targets keep
+// every byte, whatever happens to the store. The program survives or says clearly why it does not start.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";

@@ -1,6 +1,6 @@
-// Rows 11 to 13 of THREATS.md: names that would be paths, devices or nothing at all, names that are taken, and links
-// planted where the program writes. Whatever comes lands inside the store under a plain name or not at all; the tree
-// around the store is compared before and after.
+// Threats 11 and 12 in docs/SECURITY-TESTS.md: names that are paths, devices, or empty, and names that are already taken.
+// Every file is stored inside the store under a plain name or not at all; the tree around the store is compared before and
+// after.
 
 import { deepStrictEqual, notStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";

@@ -1,6 +1,6 @@
-// Rows 18 and 19 of THREATS.md: others who speak for a file's owner. A DELETE counts only from the owner at the
-// owner's own address, never for what was published here, and can be taken back; what is said of a file that was
-// verified here changes nothing, and is counted.
+// Threats 18 and 19 in docs/SECURITY-TESTS.md: peers that speak in a file owner's name. A DELETE counts only from the owner
+// at the owner's own address, never for files published here, and can be undone. Claims about a file that was verified here
+// change nothing and are counted.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";

@@ -1,5 +1,5 @@
-// Threats 22 and 25 on the virtual network: loops die out, and whatever was cut off finds back. Seeds are printed where
-// one fails; tests/sim runs the same scenarios with many more of them.
+// Threats 22 and 25 in docs/SECURITY-TESTS.md on the virtual network: loops die out, and whatever was cut off reconnects. A
+// failure prints its seed; tests/sim runs the same scenarios with many more seeds.
 
 import { strictEqual } from "node:assert/strict";
 import { lossy } from "../sim/convergence.ts";

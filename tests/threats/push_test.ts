@@ -1,5 +1,5 @@
-// Row 10 of THREATS.md: pushes of what nobody asked for, without end. They are verified, and kept within quota and rate
-// only; what is refused is counted, and an honest peer gets and pushes beside them.
+// Threat 10 in docs/SECURITY-TESTS.md: an endless stream of unsolicited pushes. They are verified, and kept only within quota
+// and rate limit. Refusals are counted, and an honest peer can get and push files meanwhile.
 
 import { ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";

@@ -1,5 +1,5 @@
-// Rows 20 and 22 of THREATS.md: a peer that is made to speak, at somebody who asked for nothing, or without end. What
-// leaves is counted where it arrives, as connections, bytes and messages; the budgets are those of docs/OPTIONS.md.
+// Threats 20 and 22 in docs/SECURITY-TESTS.md: a peer that is made to send traffic to a third party, or without end. Traffic is
+// counted where it arrives, as connections, bytes, and messages; the budgets are those in docs/OPTIONS.md.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";

@@ -1,6 +1,6 @@
-// Rows 16 and 17 of THREATS.md: files that are changed behind the program's back, and a second process where there
-// may be one only. What rotted is neither told of nor handed out; what is whole stays; the second process says why it
-// does not start, and the first one notices nothing.
+// Threats 16 and 17 in docs/SECURITY-TESTS.md: files that are changed behind the program's back, and a second process where
+// only one may run. Damaged files are neither listed nor served, and intact ones stay. The second process says why it does
+// not start, and the first one is unaffected.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";

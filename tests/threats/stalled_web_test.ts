@@ -1,8 +1,7 @@
-// Threats 6 and 7 of THREATS.md on the web port: connections that give nothing, and connections that take nothing.
-// A real process ends them after their deadline, in little memory, answers honest requests on both ports meanwhile,
-// and keeps nothing of what was never sent whole.
-// The 256 places, the 64 of one address and the 10 s for the head are defaults; the time that a body or a reader may
-// stand still is shorter than its default by option, so that the file does not take minutes.
+// Threats 6 and 7 in docs/SECURITY-TESTS.md on the web port: connections that send nothing, and connections that read nothing.
+// A real process closes them at their deadline using little memory, answers honest requests on both ports meanwhile, and
+// keeps nothing of incomplete uploads. The 256 slots, the 64 per address, and the 10 s for the request head are defaults.
+// The time that a body or a reader may stall is set below its default by an option, so that the tests do not take minutes.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";

@@ -1,6 +1,6 @@
-// Threat 1 of THREATS.md: messages that come in pieces, glued together, cut short, or with junk behind. On real TCP, a
-// real process handles each message once, as soon as it is whole, and an honest peer beside it is answered.
-// Each message of a type bears a number of its own, so that one that is handled twice cannot stand for one that is not.
+// Threat 1 in docs/SECURITY-TESTS.md: messages that arrive in pieces, concatenated, truncated, or followed by junk. Over real
+// TCP, a real process handles each message once, as soon as it is complete, and an honest peer is answered meanwhile.
+// Each message of a type has its own number, so that one handled twice cannot make up for one that was missed.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Raw } from "../hostile/raw.ts";

@@ -1,6 +1,6 @@
-// Threats 2 to 5 of THREATS.md: messages that are whole and still not right. Deep and wide values, bytes that are no
-// text, names that mean something to JavaScript, numbers that are none. A real process refuses or lists them as it
-// should, counts what it refused, and an honest peer beside it is answered.
+// Threats 2 to 5 in docs/SECURITY-TESTS.md: messages that are complete but wrong. Deep and wide values, bytes that are not
+// valid text, names that mean something to JavaScript, invalid numbers. A real process refuses or lists them as it should,
+// counts refusals, and answers an honest peer meanwhile.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { memoryMib } from "../hostile/gauge.ts";
