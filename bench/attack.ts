@@ -1,6 +1,6 @@
-// How long an honest GOSSIP waits for its GOSSIP_REPLY while others do their worst, and what memory that costs.
-// A real process each time; the honest one speaks under a new name for each sample, because one name is answered a
-// few times a minute only. `deno task bench attack [samples]` prints a line a case; ratios are to the quiet one.
+// Measures how long an honest GOSSIP waits for its GOSSIP_REPLY during attacks, and how much memory that takes.
+// Each case runs a real process. The honest peer uses a new name for each sample, because one name is answered only a
+// few times a minute. `deno task bench attack [samples]` prints one line per case, with ratios to the quiet case.
 
 import { memoryMib } from "../tests/hostile/gauge.ts";
 import { Raw, shout } from "../tests/hostile/raw.ts";
@@ -13,13 +13,13 @@ import { until } from "../tests/until.ts";
 const samples = Number(Deno.args[1] ?? 400);
 const PAUSE_MS = 10;
 const LARGE_MIB = 1024;
-/** The limits that would end the measuring and not the attack. */
+/** Raises the limits that would otherwise cut off the measurement rather than the attack. */
 const MEASURABLE = ["--max-peers", "100000", "--max-peers-per-address", "100000"]
   .concat("--replies-per-minute", "1000000", "--unproven-dials-per-minute", "1000000");
 
 const sleep = (ms: number) => new Promise((go) => setTimeout(go, ms));
 
-/** Milliseconds from each GOSSIP to its GOSSIP_REPLY, in order of length. */
+/** Measures the milliseconds from each GOSSIP to its GOSSIP_REPLY, and resolves to them in ascending order. */
 async function latencies(program: Program): Promise<number[]> {
   let replies = 0;
   await using us = await HostileServer.start((_socket, message) => {
@@ -39,18 +39,20 @@ async function latencies(program: Program): Promise<number[]> {
   return took.sort((a, b) => a - b);
 }
 
-/** Looks each turn of the event loop: `until` looks every 20 ms, which is more than what is measured. */
+/** Checks on every turn of the event loop. `until` checks every 20 ms, longer than the times measured here. */
 async function answered(isThere: () => boolean): Promise<void> {
   const deadline = performance.now() + 30_000;
   while (!isThere()) {
-    if (performance.now() > deadline) throw new Error("An honest gossip was not answered in 30 s");
+    if (performance.now() > deadline) {
+      throw new Error("An honest gossip was not answered within 30 s");
+    }
     await new Promise((go) => setImmediate(go));
   }
 }
 
 type Attack = (program: Program, folder: Folder, signal: AbortSignal) => Promise<void>;
 
-/** 256 connections of four addresses that say nothing, opened again as they are closed. */
+/** Keeps 256 silent connections open from four addresses, replacing each one that is closed. */
 const stalled: Attack = async (program, _folder, signal) => {
   const from = [2, 3, 4, 5].map((n) => `127.0.0.${n}`);
   let open: Raw[] = [];
@@ -62,26 +64,26 @@ const stalled: Attack = async (program, _folder, signal) => {
   for (const raw of open) raw.close();
 };
 
-/** A thousand messages of rubbish a second, each on a connection of its own. */
+/** Sends a thousand garbage messages per second, each on its own connection. */
 const flooded: Attack = async (program, _folder, signal) => {
   const began = performance.now();
   for (let sent = 0; !signal.aborted;) {
     const due = (performance.now() - began) - sent;
     for (let i = 0; i < Math.min(due, 50); i++, sent++) {
-      shout(program, `rubbish ${sent}`, { from: "127.0.0.6" }).catch(() => {}); // refused: its goal
+      shout(program, `rubbish ${sent}`, { from: "127.0.0.6" }).catch(() => {}); // being refused is the point
     }
     await sleep(1);
   }
 };
 
-/** 1 GiB comes in and another goes out, again and again. */
+/** Transfers 1 GiB in and 1 GiB out at the same time, from a source and to a sink. */
 const streaming: Attack = async (program, folder, signal) => {
   const limits = ["--auto-fetch", "all", "--min-free", "0", "--gossip-interval", "1"];
   const start = (name: string) =>
     Program.peer(name, ["--bootstrap", program.address, ...limits], { cwd: folder.path });
   await using _source = await start("source");
   await using _sink = await start("sink");
-  await until("the end", () => signal.aborted, 600_000);
+  await until("the end of the measurement", () => signal.aborted, 600_000);
 };
 
 async function measure(name: string, attack: Attack | undefined, quiet?: number[]) {
@@ -120,6 +122,6 @@ async function measure(name: string, attack: Attack | undefined, quiet?: number[
 
 const quiet = await measure("quiet", undefined);
 await measure("256 stalled connections", stalled, quiet);
-await measure("1,000 messages of rubbish a second", flooded, quiet);
+await measure("1,000 garbage messages per second", flooded, quiet);
 await measure("1 GiB in and 1 GiB out", streaming, quiet);
 Deno.exit(0);

@@ -1,4 +1,5 @@
-// What it costs: `deno task bench transfer [MiB] [rounds]`, `attack [samples]` or `web [MiB] [rounds]`.
+// Runs one benchmark: `deno task bench transfer [MiB] [rounds]`, `attack [samples]`, or `web [MiB] [rounds] [executable]`.
+// Results are recorded in docs/BENCHMARKS.md.
 
 const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   transfer: () => import("./transfer.ts"),
@@ -9,7 +10,7 @@ const benches: Readonly<Record<string, () => Promise<unknown>>> = {
 const bench = benches[Deno.args[0] ?? "transfer"];
 if (!bench) {
   console.error(
-    `There is no bench "${Deno.args[0]}"; there are ${Object.keys(benches).join(", ")}`,
+    `Unknown benchmark "${Deno.args[0]}". Choose one of: ${Object.keys(benches).join(", ")}`,
   );
   Deno.exit(2);
 }

@@ -1,6 +1,6 @@
-// What it costs to move a file through the lab's protocol between two real processes, beside a raw copy of the
-// same bytes over TCP in the same run: the ratio holds on a noisy machine where seconds do not.
-// `deno task bench transfer [MiB] [rounds]`; prints one line a round and the medians.
+// Measures the cost of moving a file through the lab's protocol between two real processes, compared with a raw copy of
+// the same bytes over TCP in the same run: on a noisy machine the ratio is stable, the seconds are not.
+// `deno task bench transfer [MiB] [rounds]` prints one line per round and the medians.
 
 import { COMMAND } from "../tests/process/program.ts";
 
@@ -16,7 +16,7 @@ interface Figures {
   readonly receiverMiB: number;
 }
 
-/** CPU seconds and peak memory of a process; `cat` may read what this program may not. */
+/** Reads the CPU seconds and peak memory of a process, through `cat`, which may read files that this program may not. */
 async function usage(pid: number): Promise<{ cpuSeconds: number; peakMiB: number }> {
   const read = async (name: string) => {
     const { stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/${name}`] }).output();
@@ -30,7 +30,7 @@ async function usage(pid: number): Promise<{ cpuSeconds: number; peakMiB: number
   };
 }
 
-/** First touch of memory costs seconds per GiB on some virtual machines; let this run pay for it. */
+/** Touches memory up front, because the first touch costs seconds per GiB on some virtual machines. */
 async function touchMemory(): Promise<void> {
   const path = await Deno.makeTempFile();
   const block = new Uint8Array(MIB).fill(1);
@@ -69,7 +69,7 @@ class Program {
       if (found) return found;
       await new Promise((go) => setTimeout(go, 10));
     }
-    throw new Error(`Waited in vain for ${pattern}:\n${this.#output}`);
+    throw new Error(`Timed out waiting for ${pattern}:\n${this.#output}`);
   }
 
   async stop(): Promise<void> {
@@ -117,7 +117,7 @@ async function labTransfer(dir: string): Promise<Figures> {
   };
 }
 
-/** The same bytes from file to file over one connection, nothing looked at. */
+/** Copies the same bytes from file to file over one connection, without looking at them. */
 async function rawCopy(source: string, target: string): Promise<number> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const start = performance.now();

@@ -1,6 +1,6 @@
-// What HTTP costs: a large upload and downloads of it by curl, with the peak of the process's memory, and a plain
-// `Deno.serve` beside it in the same rounds. `deno task bench web [MiB] [rounds] [executable]`: of the program as
-// `deno task start` runs it, or of what `deno task compile` made.
+// Measures the cost of HTTP: a large upload and its download with curl, peak memory of the process, and a plain
+// `Deno.serve` in the same rounds for comparison. `deno task bench web [MiB] [rounds] [executable]` measures the program as
+// `deno task start` runs it, or an executable built by `deno task compile`.
 
 import { resolve } from "node:path";
 import { Folder } from "../tests/process/folder.ts";
@@ -45,10 +45,10 @@ await shell(`head -c ${mib}M /dev/urandom > ${folder.at("large.bin")}`);
 const auth = `-H "Authorization: Bearer ${token}"`;
 const put = (path: string) => `curl -sSf ${auth} -o ${folder.at("answer")} ${path}`;
 const times = { up: [] as number[], down: [] as number[], plain: [] as number[] };
-console.log(`idle: peak ${await peakMb(program.pid)} MB`);
+console.log(`idle: peak memory ${await peakMb(program.pid)} MB`);
 for (let round = 0; round < rounds; round++) {
   times.up.push(await seconds(put(`-T ${folder.at("large.bin")} ${base}/files/by-name/`)));
-  if (round === 0) console.log(`after one upload: peak ${await peakMb(program.pid)} MB`);
+  if (round === 0) console.log(`after one upload: peak memory ${await peakMb(program.pid)} MB`);
   const { files } = JSON.parse(await Deno.readTextFile(folder.at("answer")));
   const id = files[0].file_id;
   times.down.push(await seconds(`curl -sSf -o /dev/null ${base}/files/${id}/content`));
@@ -57,10 +57,10 @@ for (let round = 0; round < rounds; round++) {
   await shell(`sleep 1; rm -f ${folder.at("storage_kashifm", ".p2p-peer", "trash")}/*`);
 }
 for (const [name, values] of Object.entries(times)) {
-  console.log(`${name}: median ${median(values).toFixed(2)} s for ${mib} MiB, of ${rounds} rounds`);
+  console.log(`${name}: median ${median(values).toFixed(2)} s for ${mib} MiB, ${rounds} rounds`);
 }
 console.log(
-  `down against a plain Deno.serve: ${(median(times.down) / median(times.plain)).toFixed(2)}`,
+  `down, ratio to a plain Deno.serve: ${(median(times.down) / median(times.plain)).toFixed(2)}`,
 );
-console.log(`peak ${await peakMb(program.pid)} MB`);
+console.log(`at the end: peak memory ${await peakMb(program.pid)} MB`);
 await plain.shutdown();

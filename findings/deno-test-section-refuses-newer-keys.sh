@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# A key that only newer releases know, in the "test" section of deno.json, makes `deno test` of an older one fail.
+# A key in the "test" section of deno.json that only newer releases know makes `deno test` fail on an older release.
 #
-# Believed: deno.json is read tolerantly. A key that a release does not know is ignored, perhaps with a warning; so
-#   "test": { "sanitizeOps": true }, which newer releases need to check for leaked operations, costs nothing on older ones,
-#   which check by default.
-# True: it depends on the section. Unknown keys at the top level, in "lint", "fmt", "compilerOptions" and in tasks are ignored
-#   without a word. In "test" an unknown key is an error, and only of `deno test`: `deno run` and `deno check` accept the
-#   same file, so the file looks fine wherever no test runs. 2.9.6 knows sanitizeOps and sanitizeResources; 2.7.14 does not,
-#   and then runs no test at all.
+# Expected: deno.json is parsed tolerantly. A key that a release does not know is ignored, perhaps with a warning. So
+#   "test": { "sanitizeOps": true }, which newer releases need in order to check for leaked operations, would be harmless on
+#   older ones, which check by default.
+# Actual: it depends on the section. Unknown keys at the top level, in "lint", "fmt", "compilerOptions", and in tasks are
+#   silently ignored. In "test" an unknown key is an error, but only for `deno test`: `deno run` and `deno check` accept the
+#   same file, so it looks fine wherever no tests run. 2.9.6 knows sanitizeOps and sanitizeResources; 2.7.14 does not, and
+#   then runs no tests at all.
 # Versions: deno 2.7.14 and 2.9.6, as published on npm; x86-64 Linux with glibc. Date: 2026-11-28.
-# Why it matters here: the peer is run and tested with both, and wanted the sanitizers on with both. Environment variables
-#   (DENO_TEST_SANITIZE_OPS, DENO_TEST_SANITIZE_RESOURCES) in the test task do that: who does not know them ignores them.
+# Why it matters here: the peer is run and tested with both releases, and the sanitizers should be on in both. The test task
+#   sets environment variables instead (DENO_TEST_SANITIZE_OPS, DENO_TEST_SANITIZE_RESOURCES), which a release that does not
+#   know them ignores.
 set -euo pipefail
 
 dir=$(mktemp -d)
@@ -22,7 +23,7 @@ cat > package.json <<'JSON'
 { "private": true, "dependencies": { "older": "npm:deno@2.7.14", "newer": "npm:deno@2.9.6" } }
 JSON
 npm install --no-audit --no-fund --ignore-scripts --silent
-# Each package brings its executable in another one, of which npm puts one at the top.
+# Each package's executable is in a platform package that it depends on; npm hoists one of the two to the top level.
 declare -A deno
 while read -r path; do
   chmod +x "$path"
@@ -33,7 +34,7 @@ mkdir project && cd project
 echo 'Deno.test("nothing", () => {});' > nothing_test.ts
 
 failed=0
-# expect WHAT VERSION WANTED CONFIG COMMAND...: prints what came of it.
+# expect WHAT VERSION WANTED CONFIG COMMAND...: runs the command, prints the result, and records a mismatch.
 expect() {
   local what=$1 version=$2 wanted=$3 config=$4 got=accepted
   shift 4
@@ -59,6 +60,6 @@ for version in 2.7.14 2.9.6; do
 done
 
 if [ "$failed" = 1 ]; then
-  echo "What this script says is not so any more." >&2
+  echo "The behavior described in this script has changed. Update or remove it." >&2
   exit 1
 fi

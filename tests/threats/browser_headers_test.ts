@@ -1,5 +1,5 @@
-// Threat 32 of THREATS.md, what goes into headers and comes out of them: names that would end a header, ranges without
-// end, and identifiers that are none. Answers are read as bytes, so that a header more is one that is seen.
+// Threat 32 in docs/SECURITY-TESTS.md, headers in and out: names that try to end a header, endless ranges, and invalid
+// file ids. Responses are read as raw bytes, so that an injected header is noticed.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { forEachOf, SANITIZED } from "../process/together.ts";
@@ -64,7 +64,7 @@ function nameOf(answer: Answer): string {
 }
 
 Deno.test(
-  "threat 32: a name makes one header and no other, encoded as RFC 8187 has it, wherever it came from",
+  "threat 32: a name yields exactly one header, encoded per RFC 8187, wherever the name came from",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -164,7 +164,7 @@ function assertPart(answer: Answer, content: Uint8Array, range: string): void {
 }
 
 Deno.test(
-  "threat 32: ranges that are many, overlap, run backwards or have no end are answered 200 or 416, with right bytes",
+  "threat 32: multiple, overlapping, reversed, and endless ranges are answered with 200 or 416, and with the right bytes",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -207,7 +207,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 32: what is not 64 lower-case hexadecimal digits is no file, on any route, though it looks like one",
+  "threat 32: anything but 64 lowercase hex digits is no file on any route, even if it looks like one",
   SANITIZED,
   async () => {
     await using world = await World.make();

@@ -1,5 +1,5 @@
-// Threat 27 of THREATS.md: a page that reaches the web port under a name of its own, which now means this machine. It
-// is shown nothing, changes nothing, and is told how to let the name in where it is a right one.
+// Threat 27 in docs/SECURITY-TESTS.md: a page that reaches the web port through a host name of its own that now resolves
+// to this machine (DNS rebinding). It sees nothing, changes nothing, and is told how to allow the name if it is legitimate.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { forEachOf, SANITIZED } from "../process/together.ts";
@@ -44,7 +44,7 @@ const brokenNames = (port: number): string[] => [
 ];
 
 Deno.test(
-  "threat 27: under a name that is not its own the peer shows nothing, changes nothing, and names the option",
+  "threat 27: under a host name that is not its own, the peer shows nothing, changes nothing, and names the option to allow it",
   SANITIZED,
   async () => {
     await using scene = await Scene.make();
@@ -96,7 +96,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 27: a target that names a host counts before the header that does, as RFC 9112 has it",
+  "threat 27: a host in the request target takes precedence over the Host header, as RFC 9112 requires",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -111,7 +111,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 27: addresses, localhost and the names that an option gives are let in, and nothing that looks like them",
+  "threat 27: addresses, localhost, and the names given by the option are accepted; lookalikes are not",
   SANITIZED,
   async () => {
     await using world = await World.make(["--allowed-host", "peer.lab.example"]);

@@ -1,6 +1,6 @@
-// Threat 29 of THREATS.md: a login that is guessed or stolen. Guesses are bounded for each address and by whatever
-// door they come in, and hold up nobody else; a session is new at each login and dead after its logout; the token is
-// in its file and in the one line for whoever started the program, and nowhere else.
+// Threat 29 in docs/SECURITY-TESTS.md: guessed and stolen logins. Guesses are limited per address, whichever route they use,
+// and hold up nobody else. Each login gets a new session, which ends at logout. The token is in its file and in the one
+// line printed for whoever started the program, and nowhere else.
 
 import { deepStrictEqual, notStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Raw } from "../hostile/raw.ts";
@@ -65,7 +65,7 @@ const DOORS: Readonly<Record<string, (token: string, i: number) => Asked>> = {
 const isOpen = ({ status }: Answer) => status >= 200 && status < 300;
 
 Deno.test(
-  "threat 29: of 200 wrong tokens from one address five are looked at, and others still are served and come in",
+  "threat 29: of 200 wrong tokens from one address, five are checked, and other clients are still served and can log in",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -98,7 +98,7 @@ Deno.test(
 // 256 bits are not guessed. What the limit keeps is the log, the work, and a token that somebody made shorter by hand;
 // the owner, who may sit at the guesser's address on a shared host, must not be locked out by it.
 Deno.test(
-  "threat 29: who guesses is told no more after five, at whichever door, and cannot lock the owner out by it",
+  "threat 29: after five wrong guesses, every login route stops answering guesses, but the owner is never locked out",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -123,7 +123,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 29: guesses that all come at once, on connections of their own or on one, are bounded as well",
+  "threat 29: simultaneous guesses, on separate connections or on one, are limited too",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -161,7 +161,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 29: who is logged in goes on beside one who guesses at the same address",
+  "threat 29: a logged-in user keeps working while someone guesses from the same address",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -188,7 +188,7 @@ async function lets(program: Program, cookie: string, name: string): Promise<boo
 }
 
 Deno.test(
-  "threat 29: each login has a new session, whatever was brought along, and after its logout it is dead",
+  "threat 29: each login starts a new session, whatever cookie was sent with it, and logout ends that session",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -223,7 +223,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 29: no cookie and no header that is anything but right lets a change in",
+  "threat 29: no wrong or malformed cookie or header allows a change",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -285,7 +285,7 @@ const GUESSED = [
 ];
 
 Deno.test(
-  "threat 29: the token is in its file, for its owner only, and in one line, and in no answer at all",
+  "threat 29: the token is in its owner-only file and one printed line, and in no response",
   SANITIZED,
   async () => {
     await using world = await World.make(["--log-level", "TRACE"]);

@@ -1,5 +1,5 @@
-// Threat 28 of THREATS.md: a page of another site that sends requests here with whatever login the browser adds. It
-// learns nothing and changes nothing: the files on disk, the lists and the sessions are compared before and after.
+// Threat 28 in docs/SECURITY-TESTS.md: a page of another site sends requests here with whatever login the browser adds. It
+// learns nothing and changes nothing: files on disk, lists, and sessions are compared before and after.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { forEachOf, SANITIZED } from "../process/together.ts";
@@ -93,7 +93,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 28: asking for leave first gives no page of another site any, on any path",
+  "threat 28: preflight requests grant nothing to pages of other sites, on any path",
   SANITIZED,
   async () => {
     await using scene = await Scene.make();
@@ -128,7 +128,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 28: what only reads never changes anything, also when it asks to be taken for something else",
+  "threat 28: read-only methods never change anything, even with method-override headers or parameters",
   SANITIZED,
   async () => {
     await using scene = await Scene.make();
@@ -162,7 +162,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 28: the cookie of a login goes to no script and with no request of another site",
+  "threat 28: the login cookie is hidden from scripts and not sent with requests from other sites",
   SANITIZED,
   async () => {
     await using world = await World.make();

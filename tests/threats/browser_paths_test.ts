@@ -1,5 +1,5 @@
-// Threat 32 of THREATS.md, paths and names that would lead out of the store, in all spellings that some server has
-// fallen for: nothing outside of it is shown or written, and nothing of what is the store's own.
+// Threat 32 in docs/SECURITY-TESTS.md, paths and names that try to escape from the store, in every spelling that some server
+// has fallen for: nothing outside the store is shown or written, and none of the store's own files is touched.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { forEachOf, SANITIZED } from "../process/together.ts";
@@ -43,7 +43,7 @@ const ROUTES = [
 ];
 
 Deno.test(
-  "threat 32: no path leads out of the pages and lists, however it is encoded, for reading",
+  "threat 32: no path, however encoded, reads anything outside the pages and lists",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -82,7 +82,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 32: names that would lead out of the store write nothing outside of it, and nothing over what is its own",
+  "threat 32: names that point out of the store write nothing outside it and overwrite none of its own files",
   SANITIZED,
   async () => {
     await using world = await World.make();

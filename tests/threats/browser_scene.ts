@@ -1,5 +1,5 @@
-// What the tests of threats 27 and 28 share: a peer with something to lose, all requests that would change it, and
-// all that such a request could have changed, to be compared before and after.
+// Shared by the tests of threats 27 and 28: a peer with something to lose, every request that would change it, and
+// everything that such a request could have changed, for comparison before and after.
 
 import { ok } from "node:assert/strict";
 import { entryOf, randomFile, Source } from "./scene.ts";

@@ -1,6 +1,5 @@
-// Threat 32 of THREATS.md, where one request ends and the next begins: requests of which two readers could make two
-// different things. None of them is answered twice, nothing that hides in a body is done, and what comes next on
-// another connection is answered as ever.
+// Threat 32 in docs/SECURITY-TESTS.md, request smuggling: requests whose boundaries two readers could see differently. None is
+// answered twice, nothing hidden in a body is executed, and the next request on another connection is answered as usual.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Raw } from "../hostile/raw.ts";
@@ -94,7 +93,7 @@ async function goesOn(world: World, token: string): Promise<void> {
 }
 
 Deno.test(
-  "threat 32: a request that could be two is refused or is the end of its connection, and what hides in it is not done",
+  "threat 32: a request that could be read as two is refused or ends its connection, and the hidden one is not executed",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -120,7 +119,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 32: a body is not taken for a request where its own request was answered before it came",
+  "threat 32: a body is not taken for a request when its own request was answered before the body arrived",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -162,7 +161,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 32: requests that follow each other on one connection are each answered once, in their order",
+  "threat 32: pipelined requests on one connection are each answered once, in order",
   SANITIZED,
   async () => {
     await using world = await World.make();

@@ -1,6 +1,6 @@
-// Threats 30 and 31 of THREATS.md, as far as they show without a browser: script in the names that peers bring, and
-// active content that is served back. Names come from a hostile peer over the protocol and must be text wherever
-// they are shown; content must come as something to be saved, which no browser runs under this peer's name.
+// Threats 30 and 31 in docs/SECURITY-TESTS.md, as far as they can be tested without a browser: scripts in names sent by peers,
+// and active content that is served back. Names arrive from a hostile peer over the protocol and must be plain text
+// wherever they are shown. Content must be served as a download, which no browser runs under this peer's origin.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Raw } from "../hostile/raw.ts";
@@ -122,7 +122,7 @@ function assertInert(
 const PAGES = ["/", "/stats", "/api/docs"];
 
 Deno.test(
-  "threat 30: names of files, owners and peers with markup in them are text on every page, and run nothing",
+  "threat 30: file, owner, and peer names with markup in them are plain text on every page and run nothing",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -185,7 +185,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 30: every page has a policy that runs no script that stands in it, also where nothing is found",
+  "threat 30: every page, including error pages, has a policy that blocks inline scripts",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -214,7 +214,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 30: no name makes events or figures of its own",
+  "threat 30: no name can inject events or metrics",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -265,7 +265,7 @@ const ACTIVE: readonly (readonly [string, string])[] = [
 ];
 
 Deno.test(
-  "threat 31: active content comes back as bytes to be saved, in a sandbox, and is never sniffed",
+  "threat 31: active content is served as a sandboxed download and never sniffed",
   SANITIZED,
   async () => {
     await using world = await World.make();

@@ -1,7 +1,7 @@
-// Threats 6 to 8 of THREATS.md: connections that give nothing, take nothing, or are too many. A real process ends them
-// after their deadline, in little memory, serves honest peers meanwhile, and has lost nothing when they are gone.
-// What the rows count (256, 64 from one address, 10 s, 30 s) are defaults of the program. Only the 20 that never read
-// 200 MiB, and the slow reader beside them, have shorter deadlines, by options.
+// Threats 6 to 8 in docs/SECURITY-TESTS.md: connections that send nothing, read nothing, or are too many. A real process
+// closes them at their deadline using little memory, serves honest peers meanwhile, and has lost nothing once they are gone.
+// The limits (256, 64 from one address, 10 s, 30 s) are the program's defaults. Only the 20 clients that never read
+// 200 MiB, and the slow reader next to them, get shorter deadlines through options.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { descriptors, memoryMib } from "../hostile/gauge.ts";
@@ -78,7 +78,7 @@ async function slowPush({ program }: World, name: string, sizeBytes: number): Pr
 }
 
 Deno.test(
-  "threat 6: 256 connections that stall are closed after their deadline, honest peers are served, a slow push survives",
+  "threat 6: 256 stalled connections are closed at their deadline, honest peers are served, and a slow push survives",
   SANITIZED,
   async () => {
     await using world = await World.make([]);
@@ -102,7 +102,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 6: where all places are taken, stalled connections give way, and slow but steady pushes do not",
+  "threat 6: when all slots are taken, stalled connections give way; slow but steady pushes do not",
   SANITIZED,
   async () => {
     await using world = await World.make(GENEROUS);
@@ -138,7 +138,7 @@ async function servesBeside(
 }
 
 Deno.test(
-  "threat 6: stalled connections of one kind alone, also from an honest peer's own address, do not hold it up",
+  "threat 6: no single kind of stalled connection holds up an honest peer, even from that peer's own address",
   SANITIZED,
   async () => {
     const kinds = [...THREE, "a message, and then nothing"] as const;
@@ -172,7 +172,7 @@ async function readSlowly({ program }: World, fileId: string, content: Content):
 }
 
 Deno.test(
-  "threat 7: 20 clients that never read 200 MiB are closed, in little memory, and a slow reader gets all of it",
+  "threat 7: 20 clients that never read their 200 MiB are closed, using little memory, and a slow reader gets its whole file",
   SANITIZED,
   async () => {
     const [idleMs, sizeMib] = [3_000, 200];
@@ -246,7 +246,7 @@ async function besideDeafClients(
 const DEAF = [[256, ATTACKERS], [64, ["127.0.0.1"]]] as const;
 
 Deno.test(
-  "threat 7: gossip and pushes go on while clients that never read hold all places",
+  "threat 7: gossip and pushes continue while clients that never read hold all slots",
   SANITIZED,
   async () => {
     for (const [count, from] of DEAF) {
@@ -305,7 +305,7 @@ async function flooded(
 }
 
 Deno.test(
-  "threat 8: a process out of descriptors recovers when 500 connections go, and still offers and serves its files",
+  "threat 8: a process out of file descriptors recovers when 500 connections close, and still offers and serves its files",
   SANITIZED,
   async () => {
     await using world = await World.make(GENEROUS, LIMITED);
@@ -336,7 +336,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 8: a gossip that comes with the last of 500 connections is answered when they go",
+  "threat 8: a gossip that arrives with the last of 500 connections is answered once they close",
   SANITIZED,
   async () => {
     for (let round = 0; round < 5; round++) {
@@ -349,7 +349,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 8: connections to the web port that use up all descriptors end nothing, and it answers when they go",
+  "threat 8: web connections that use up all file descriptors kill nothing, and the web port answers again once they close",
   SANITIZED,
   async () => {
     await using world = await World.make(GENEROUS, LIMITED);

@@ -1,5 +1,5 @@
-// Row 9 of THREATS.md: content that is not what its id says, brought by sources and by pushes. Nothing of it is kept,
-// told of or handed out, what is good still comes from elsewhere, and an honest peer is answered all the while.
+// Threat 9 in docs/SECURITY-TESTS.md: content that does not match its id, from sources and in pushes. None of it is kept,
+// announced, or served, the true content still arrives from elsewhere, and an honest peer is answered throughout.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Socket } from "node:net";
@@ -102,7 +102,7 @@ async function assertNoTemporary(program: Program, store: string): Promise<void>
 }
 
 Deno.test(
-  "threat 9: what lying sources send is not kept, and the file comes from another source",
+  "threat 9: bad data from lying sources is not kept, and the file is fetched from another source",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -139,7 +139,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 9: a file that four sources spoil and one has comes from that one, whoever is asked first",
+  "threat 9: a file that four sources corrupt and one serves correctly is fetched from that one, whoever is asked first",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -182,7 +182,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 9: pushes that are not what they say are refused and counted, and the true file is kept",
+  "threat 9: pushes whose content does not match are refused and counted, and the true file is kept",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -219,7 +219,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 9: what is listed under a timestamp that could be shifted is never fetched",
+  "threat 9: a file listed under a timestamp that could be shifted is never fetched",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();

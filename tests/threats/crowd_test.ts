@@ -1,6 +1,6 @@
-// Row 26 of THREATS.md: many who want one file at the same moment, and a file that goes while it is sent. One transfer
-// reaches the source, whoever asks; what is under way ends whole or plainly cut, and later questions are answered with
-// "I don't have it".
+// Threat 26 in docs/SECURITY-TESTS.md: many requests for one file at the same moment, and a file that disappears while it is
+// being sent. The source sees one transfer, whoever asks. A transfer in progress arrives whole or visibly cut off, and later
+// requests are answered with "I don't have it".
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Socket } from "node:net";
@@ -44,7 +44,7 @@ async function wanted(program: Program, fileId: string, how: "wire" | "http") {
 }
 
 Deno.test(
-  "threat 26: 50 gets of a file that is being fetched cause one transfer, and are whole or a clean no",
+  "threat 26: 50 gets of a file that is being fetched cause one transfer, and each returns the whole file or a clear refusal",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -81,7 +81,7 @@ Deno.test({
   ...SANITIZED,
   ignore: !hasTerminal,
   name:
-    "threat 26: ten gets at the prompt while it comes, and a push of the same, cause one transfer",
+    "threat 26: ten gets at the prompt during a transfer, and a push of the same file, cause only that transfer",
   async fn() {
     await using folder = await Folder.make();
     const args = [...ALONE, ...QUICK, "--log-level", "ERROR"];
@@ -134,7 +134,7 @@ async function finish(raw: Raw, file: ForeignFile): Promise<"whole" | "cut"> {
 }
 
 Deno.test(
-  "threat 26: a file that its owner deletes, or that is unlinked, while it is sent ends whole or cut",
+  "threat 26: a file that its owner deletes, or that is unlinked, while being sent arrives whole or is visibly cut off",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();

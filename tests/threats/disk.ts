@@ -1,6 +1,6 @@
-// A disk that can be filled: a tmpfs of 1 MiB, mounted in a test's folder and gone with it. And a program that rights
-// on files hold for, although root runs it. Where this system allows neither, the tests that need them are ignored,
-// and say so.
+// A disk that can be filled: a 1 MiB tmpfs, mounted in the test's folder and removed with it. Also a way to run the program
+// so that file permissions apply to it even under root. Where the system allows neither, the tests that need them are
+// ignored and say so.
 
 import { Honest } from "../hostile/honest.ts";
 import type { Folder } from "../process/folder.ts";

@@ -1,6 +1,6 @@
-// Row 14 of THREATS.md: no room, while files are fetched, pushed here, pushed from the prompt, and at a start. A sentence
-// says what is wrong, what is held stays recorded and goes on being served, nothing half written stays, and writing
-// resumes by itself when it can.
+// Threat 14 in docs/SECURITY-TESTS.md: no disk space during fetches, incoming pushes, pushes from the prompt, and startup. A
+// message says what is wrong, held files stay recorded and are still served, no partial files are left behind, and writing
+// resumes automatically once there is space.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";
@@ -39,7 +39,7 @@ async function assertKeptState(program: Program, store: string, honest: Honest, 
 Deno.test({
   ...noDisk,
   name:
-    "threat 14: a disk that fills up while files are fetched is said, and they come when it can",
+    "threat 14: a disk that fills up during fetches is reported, and the files arrive once there is space",
   async fn() {
     await using folder = await Folder.make();
     await using disk = await SmallDisk.mount(folder);
@@ -75,7 +75,7 @@ Deno.test({
 Deno.test({
   ...noDisk,
   name:
-    "threat 14: on a full disk pushes are refused with a word, and kept again when there is room",
+    "threat 14: on a full disk, pushes are refused with an explanation, and accepted again once there is space",
   async fn() {
     await using folder = await Folder.make();
     await using disk = await SmallDisk.mount(folder);
@@ -107,7 +107,8 @@ Deno.test({
 Deno.test({
   ...noDisk,
   ignore: !hasSmallDisk || !hasTerminal,
-  name: "threat 14: a push at the prompt on a full disk says what is wrong, and works when it can",
+  name:
+    "threat 14: a push at the prompt on a full disk says what is wrong, and works once there is space",
   async fn() {
     await using folder = await Folder.make();
     await using disk = await SmallDisk.mount(folder);
@@ -140,7 +141,7 @@ Deno.test({
 Deno.test({
   ...noDisk,
   name:
-    "threat 14: what is held survives kill and restart on a full disk, or the start says why not",
+    "threat 14: held files survive a kill and restart on a full disk, or the peer says why it cannot start",
   async fn() {
     await using folder = await Folder.make();
     await using disk = await SmallDisk.mount(folder);
@@ -170,7 +171,8 @@ Deno.test({
 
 Deno.test({
   ...noDisk,
-  name: "threat 14: a disk that is mounted read-only at the start is said, and nothing is changed",
+  name:
+    "threat 14: a disk that is mounted read-only at startup is reported, and nothing is changed",
   async fn() {
     await using folder = await Folder.make();
     await using disk = await SmallDisk.mount(folder);
@@ -202,7 +204,7 @@ async function pushed(program: Program, name: string, sizeBytes: number): Promis
 Deno.test({
   ...noDisk,
   ignore: !hasSmallDisk || !hasTerminal,
-  name: "threat 14: on a disk that is really full what was deleted makes room for what comes",
+  name: "threat 14: on a completely full disk, deleted files make space for incoming ones",
   async fn() {
     await using folder = await Folder.make();
     await using disk = await SmallDisk.mount(folder);
@@ -224,7 +226,7 @@ Deno.test({
 
 Deno.test({
   ...noDisk,
-  name: "threat 14: what comes leaves the space free that is to stay so",
+  name: "threat 14: incoming files never use the disk space reserved by --min-free",
   async fn() {
     await using folder = await Folder.make();
     await using disk = await SmallDisk.mount(folder);

@@ -1,5 +1,5 @@
-// Row 14 of THREATS.md: no right to write, no folder any more, and no room for the log. A sentence says what is wrong,
-// what is held stays recorded and goes on being served, and writing resumes by itself when it can.
+// Threat 14 in docs/SECURITY-TESTS.md: no write permission, a folder that is gone, and no space for the log. A message says
+// what is wrong, held files stay recorded and are still served, and writing resumes automatically once it can.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";
@@ -27,7 +27,7 @@ Deno.test({
   ...SANITIZED,
   ignore: !hasObedience,
   name:
-    "threat 14: a folder that loses its write permission is said, serves on, and takes files again",
+    "threat 14: a folder that loses write permission is reported, still served, and accepts files again later",
   async fn() {
     await using folder = await Folder.make();
     await using program = await Program.peer("kashifm", [...ALONE, ...BRISK], {
@@ -78,7 +78,7 @@ async function takes(program: Program, name: string): Promise<void> {
 Deno.test({
   ...SANITIZED,
   name:
-    "threat 14: a store that is removed while it runs is said, and what was in it is not offered",
+    "threat 14: a store that is removed while the peer runs is reported, and its files are no longer offered",
   async fn() {
     await using folder = await Folder.make();
     await using program = await Program.peer("kashifm", [...ALONE, ...BRISK], { cwd: folder.path });
@@ -96,7 +96,7 @@ Deno.test({
 
 Deno.test({
   ...SANITIZED,
-  name: "threat 14: a store that was removed takes files again as soon as its folder is back",
+  name: "threat 14: a removed store accepts files again as soon as its folder is back",
   async fn() {
     await using folder = await Folder.make();
     await using program = await Program.peer("kashifm", [...ALONE, ...BRISK], { cwd: folder.path });
@@ -117,7 +117,7 @@ Deno.test({
 
 Deno.test({
   ...SANITIZED,
-  name: "threat 14: lines that cannot be written, as the log is on a full disk, end nothing",
+  name: "threat 14: log output that cannot be written, as on a full disk, does not stop the peer",
   async fn() {
     await using folder = await Folder.make();
     const [port, httpPort] = [freePort(), freePort()];

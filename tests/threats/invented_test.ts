@@ -1,6 +1,6 @@
-// Rows 23 and 24 of THREATS.md: peers that are not there, and peers that are somebody else. However many are invented,
-// the caps hold, whoever was there before stays, and memory does not grow; a living peer keeps its place against
-// whoever takes its name, and gets it back at once when it returns elsewhere.
+// Threats 23 and 24 in docs/SECURITY-TESTS.md: peers that do not exist, and peers that pose as others. However many are
+// invented, the caps hold, earlier peers stay, and memory does not grow. A live peer keeps its slot when someone takes its
+// name, and gets it back at once when it returns at another address.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { memoryMib } from "../hostile/gauge.ts";
@@ -47,7 +47,7 @@ async function assertCapped(program: Program, honest: Honest): Promise<void> {
 }
 
 Deno.test(
-  "threat 23: of 5,000 invented peers no more than the caps are tracked, honest ones stay, memory is flat",
+  "threat 23: of 5,000 invented peers, no more than the caps are tracked, honest ones stay, and memory stays flat",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -72,7 +72,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 23: one address invents no more than its share, and pushes nobody out",
+  "threat 23: one address cannot invent more peers than its share, and pushes nobody out",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -93,7 +93,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 23: one machine invents 400 peers and has 256 places, the default, and not one more",
+  "threat 23: a machine that invents 400 peers gets exactly 256 slots, the default",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -112,7 +112,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 23: an honest peer that comes when all places are taken by invented ones is answered",
+  "threat 23: an honest peer that arrives when invented ones fill all slots is answered",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -131,7 +131,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 23: lists and announcements of files that are new each time stay within the catalogue",
+  "threat 23: lists and announcements of ever-new files stay within the catalogue's limit",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -175,7 +175,7 @@ function replies(peer: ForeignPeer): number {
 }
 
 Deno.test(
-  "threat 24: an impostor is answered, moves nobody, and the conflict is shown",
+  "threat 24: an impostor is answered and moves nobody, and the conflict is shown",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -219,7 +219,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 24: a peer that returns on another port is reachable there at once, old or new",
+  "threat 24: a peer that returns on another port is reachable there at once, with or without extensions",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -255,7 +255,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 24: with the same key the new address takes over although the old one still listens",
+  "threat 24: with the same key, the new address takes over although the old one still listens",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();

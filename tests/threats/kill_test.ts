@@ -1,6 +1,6 @@
-// Killed with signal 9 at random moments, again and again, while files are pushed, fetched, dropped in and deleted:
-// whatever was acknowledged before is true afterwards. At times metadata.json or the journal is damaged as well.
-// P2P_KILLS: how many kills; P2P_KILL_SEED: which moments.
+// Threat 15 in docs/SECURITY-TESTS.md: killed with SIGKILL at random moments, again and again, while files are pushed, fetched,
+// dropped in, and deleted. Whatever was acknowledged before a kill still holds after it. Sometimes metadata.json or the
+// journal is damaged as well. P2P_KILLS sets the number of kills, P2P_KILL_SEED the moments.
 
 import { ok } from "node:assert/strict";
 import { Folder } from "../process/folder.ts";
@@ -113,7 +113,7 @@ async function killOften(kills: number, seed: number): Promise<void> {
 }
 
 Deno.test(
-  `threat 15: after ${KILLS} kills at random moments all that was acknowledged is there and verifies`,
+  `threat 15: after ${KILLS} kills at random moments, everything acknowledged is present and verifies`,
   SANITIZED,
   async () => {
     // Two stores at a time, for two processors.

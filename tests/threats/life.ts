@@ -1,5 +1,5 @@
-// One life of a peer that will be killed: while it runs, files are pushed to it, fetched by it, dropped into its
-// folder and deleted; what it acknowledged is written down here, and must be true of every life after it.
+// One life of a peer that will be killed: while it runs, files are pushed to it, fetched by it, dropped into its folder,
+// and deleted. Whatever it acknowledges is recorded here and must hold in every later life.
 
 import { createHash } from "node:crypto";
 import { Program } from "../process/program.ts";

@@ -1,6 +1,6 @@
-// Row 13 of THREATS.md: symbolic links planted in the store, before the start and while the program runs: where files
-// would land, where the private folder and its parts stand, and where its own files are. What they point at keeps
-// every byte, whatever becomes of the store; the program lives on or says clearly why it does not start.
+// Threat 13 in docs/SECURITY-TESTS.md: symbolic links planted in the store before startup and while the program runs, where
+// files would be written, and in place of the private folder, its contents, and the store's own files. The link targets keep
+// every byte, whatever happens to the store. The program survives or says clearly why it does not start.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";
@@ -25,7 +25,7 @@ async function victims(folder: Folder): Promise<string> {
 }
 
 Deno.test(
-  "threat 13: links at the names of files to come are not written through, dangling ones neither",
+  "threat 13: links planted at the names of incoming files, dangling ones included, are never written through",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -103,7 +103,7 @@ const PLANTS: readonly (readonly [at: string, target: string])[] = [
 ];
 
 Deno.test(
-  "threat 13: links in place of the private folder and its parts at the start lead nothing outside",
+  "threat 13: links in place of the private folder or its contents at startup let nothing out of the store",
   SANITIZED,
   async () => {
     await forEachOf(PLANTS, async ([at, target]) => {
@@ -135,7 +135,7 @@ async function serves(program: Program): Promise<void> {
 }
 
 Deno.test(
-  "threat 13: links planted while it runs lead nothing outside, and it lives on",
+  "threat 13: links planted while the peer runs let nothing out of the store, and the peer survives",
   SANITIZED,
   async () => {
     await forEachOf(PLANTS, async ([at, target]) => {
@@ -160,7 +160,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 13: links among the temporaries are neither followed nor emptied through",
+  "threat 13: links among the temporary files are not followed, and cleanup deletes nothing through them",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -184,7 +184,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 13: a link in place of a held file is not served as that file",
+  "threat 13: a link that replaces a held file is not served as that file",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();

@@ -1,6 +1,6 @@
-// Rows 11 to 13 of THREATS.md: names that would be paths, devices or nothing at all, names that are taken, and links
-// planted where the program writes. Whatever comes lands inside the store under a plain name or not at all; the tree
-// around the store is compared before and after.
+// Threats 11 and 12 in docs/SECURITY-TESTS.md: names that are paths, devices, or empty, and names that are already taken.
+// Every file is stored inside the store under a plain name or not at all; the tree around the store is compared before and
+// after.
 
 import { deepStrictEqual, notStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";
@@ -131,7 +131,7 @@ async function assertKept(program: Program, store: string, files: readonly Forei
 }
 
 Deno.test(
-  "threat 11: names that are paths, devices or nothing become safe names inside the store",
+  "threat 11: names that are paths, devices, or empty become safe names inside the store",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -172,7 +172,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 12: files of one name, and of names that differ in case or Unicode form only, are all kept",
+  "threat 12: files with the same name, or with names that differ only in case or Unicode form, are all kept",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();

@@ -1,6 +1,6 @@
-// Two machines for one test: a pair of network namespaces with a cable between them, gone when the test ends. "Here"
-// is where the program and its honest peers run, "there" is the attacker's machine. Needs root and ip(8); where they
-// cannot be made, tests are ignored, and say so.
+// Two machines for one test: a pair of network namespaces with a cable between them, removed when the test ends. "Here" is
+// where the program and its honest peers run, "there" is the attacker's machine. Needs root and ip(8). Where namespaces
+// cannot be created, the tests are ignored and say so.
 
 export const HERE = "10.77.0.1";
 export const THERE = "10.77.0.2";

@@ -1,6 +1,6 @@
-// Rows 18 and 19 of THREATS.md: others who speak for a file's owner. A DELETE counts only from the owner at the
-// owner's own address, never for what was published here, and can be taken back; what is said of a file that was
-// verified here changes nothing, and is counted.
+// Threats 18 and 19 in docs/SECURITY-TESTS.md: peers that speak in a file owner's name. A DELETE counts only from the owner
+// at the owner's own address, never for files published here, and can be undone. Claims about a file that was verified here
+// change nothing and are counted.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";
@@ -44,7 +44,7 @@ const deleteOf = (file: { fileId: string }, from: unknown) => {
 };
 
 Deno.test(
-  "threat 18: a DELETE in the name of others, from other addresses or of nobody is kept out, and counted",
+  "threat 18: a DELETE in another peer's name, from a wrong address, or from nobody is rejected and counted",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -95,7 +95,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 18: a name that joins late from another address does not make its DELETE the owner's",
+  "threat 18: a peer that joins later under the owner's name from another address cannot delete the owner's files",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -153,7 +153,7 @@ Deno.test({
 });
 
 Deno.test(
-  "threat 18: an owner that deletes 90 files at once is obeyed for 60 of them a minute",
+  "threat 18: when an owner deletes 90 files at once, at most 60 a minute are obeyed",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -178,7 +178,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 19: announcements and lists that contradict a verified file change nothing, and are counted",
+  "threat 19: announcements and lists that contradict a verified file change nothing and are counted",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -222,7 +222,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 19: of two who list one id for two owners the first stays, also when it comes from the second",
+  "threat 19: when two peers list one id under different owners, the first owner stays, even if the second delivers the content",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();

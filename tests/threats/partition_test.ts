@@ -1,5 +1,5 @@
-// Threats 22 and 25 on the virtual network: loops die out, and whatever was cut off finds back. Seeds are printed where
-// one fails; tests/sim runs the same scenarios with many more of them.
+// Threats 22 and 25 in docs/SECURITY-TESTS.md on the virtual network: loops die out, and whatever was cut off reconnects. A
+// failure prints its seed; tests/sim runs the same scenarios with many more seeds.
 
 import { strictEqual } from "node:assert/strict";
 import { lossy } from "../sim/convergence.ts";
@@ -16,22 +16,22 @@ function holds(name: string, scenarios: readonly Scenario[], count: number): voi
 }
 
 holds(
-  "threat 22: gossip that loops in a ring of 30 with duplicates dies within two rounds",
+  "threat 22: gossip looping in a ring of 30 with duplicates dies out within two rounds",
   [ring(30)],
   3,
 );
 holds(
-  "threat 25: halves that lost each other for three minutes are one network within three rounds",
+  "threat 25: a network split in half for three minutes is whole again within three rounds",
   [partitioned(20)],
   3,
 );
 holds(
-  "threat 25: machines that slept, stood still or whose clocks jumped are back within three rounds",
+  "threat 25: machines that slept, froze, or had their clocks jump are back within three rounds",
   [asleep(12), jumps],
   10,
 );
 holds(
-  "threat 25: churn, loss, crashes and bootstraps that go leave one network",
+  "threat 25: churn, packet loss, crashes, and lost bootstraps leave one connected network",
   [churn, lossy, crashes, goneBootstrap],
   1,
 );

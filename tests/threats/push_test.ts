@@ -1,5 +1,5 @@
-// Row 10 of THREATS.md: pushes of what nobody asked for, without end. They are verified, and kept within quota and rate
-// only; what is refused is counted, and an honest peer gets and pushes beside them.
+// Threat 10 in docs/SECURITY-TESTS.md: an endless stream of unsolicited pushes. They are verified, and kept only within quota
+// and rate limit. Refusals are counted, and an honest peer can get and push files meanwhile.
 
 import { ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";
@@ -21,7 +21,7 @@ function bytesIn(store: string, prefix: string): { files: number; bytes: number 
 }
 
 Deno.test(
-  "threat 10: of 1,000 pushes at most the quota lands on disk, and the rate holds for one address",
+  "threat 10: of 1,000 pushes, no more than the quota is stored on disk, and the rate limit holds for one address",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();

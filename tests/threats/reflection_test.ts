@@ -1,5 +1,5 @@
-// Rows 20 and 22 of THREATS.md: a peer that is made to speak, at somebody who asked for nothing, or without end. What
-// leaves is counted where it arrives, as connections, bytes and messages; the budgets are those of docs/OPTIONS.md.
+// Threats 20 and 22 in docs/SECURITY-TESTS.md: a peer that is made to send traffic to a third party, or without end. Traffic is
+// counted where it arrives, as connections, bytes, and messages; the budgets are those in docs/OPTIONS.md.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";
@@ -70,7 +70,7 @@ async function untilQuiet(honest: Honest, sink: HostileServer): Promise<void> {
 }
 
 Deno.test(
-  "threat 20: 1,000 gossips that name a sink bring it 30 connections and 4 MiB a minute at most",
+  "threat 20: 1,000 gossips that name a victim cause at most 30 connections and 4 MiB to it per minute",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -95,7 +95,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 20: a destination gets so many bytes of replies a minute, also when it asks for them itself",
+  "threat 20: reply bytes per minute to one destination are capped, even when it asks for them itself",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -121,7 +121,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 20: the first reply to an address that proved nothing is small, and whole lists come later",
+  "threat 20: the first reply to an unproven address is small; whole lists follow later",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -142,7 +142,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 20: 1,000 gossips that name as many addresses cause at most 300 dials a minute in all",
+  "threat 20: 1,000 gossips that name 1,000 different addresses cause at most 300 dials per minute in total",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -190,7 +190,7 @@ async function stormers(program: Program): Promise<[Source, Source]> {
 }
 
 Deno.test(
-  "threat 22: two peers that answer each gossip with two new ones get two messages a second at most",
+  "threat 22: two peers that answer every gossip with two new ones get at most two messages a second",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -220,7 +220,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 22: a gossip is handled once however often it comes, and our own coming back is ignored",
+  "threat 22: a gossip is handled once however often it arrives, and our own is ignored when it comes back",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -257,7 +257,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 22: names and ids that are new each time do not make one address heard more often",
+  "threat 22: ever-changing names and ids do not get one address forwarded more often",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();

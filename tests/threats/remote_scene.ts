@@ -1,6 +1,6 @@
-// What remote_test.ts runs inside a namespace, with the attacker's namespace as its argument: the program, peers that
-// ask it on the loopback, and an attacker on another machine who names addresses that nobody may be made to
-// dial. Every SYN that leaves here is written down by a packet socket. Prints what was seen, as one line of JSON.
+// Run by remote_test.ts inside a network namespace, with the attacker's namespace as its argument: the program, peers that
+// query it over loopback, and an attacker on another machine who names addresses that nobody may be made to dial. A packet
+// socket records every outgoing SYN. Prints what was seen as one line of JSON.
 
 import { Honest } from "../hostile/honest.ts";
 import { HostileServer } from "../hostile/server.ts";

@@ -1,6 +1,6 @@
-// Row 21 of THREATS.md: a sender on another machine who names the loopback, link-local and multicast addresses, and
-// privileged or own ports, in every spelling, also by names that resolve to them. Nothing of it may be dialled. Two
-// network namespaces stand for the machines; what leaves is read off the wire, and a proper address shows that it is.
+// Threat 21 in docs/SECURITY-TESTS.md: a sender on another machine names loopback, link-local, and multicast addresses, and
+// privileged or own ports, in every spelling, and through names that resolve to them. None may be dialed. Two network
+// namespaces stand in for the machines. Outgoing packets are captured; a legitimate address proves that the capture works.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -44,7 +44,7 @@ Deno.test({
   ...SANITIZED,
   ignore: !hasNamespaces,
   name:
-    "threat 21: a remote sender has no forbidden address or port dialled, however it is spelled",
+    "threat 21: a remote sender cannot have a forbidden address or port dialed, however it is spelled",
   async fn() {
     await using machines = await TwoMachines.make();
     const all = await seen(machines, "literals");
@@ -58,7 +58,7 @@ Deno.test({
   ...SANITIZED,
   ignore: !hasNamespaces,
   name:
-    "threat 21: names that resolve to forbidden addresses are judged before the dial, not behind it",
+    "threat 21: names that resolve to forbidden addresses are rejected before the dial, not after",
   async fn() {
     await using machines = await TwoMachines.make(NAMES);
     assertNoneForbidden(await seen(machines, "names"));

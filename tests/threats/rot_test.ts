@@ -1,6 +1,6 @@
-// Rows 16 and 17 of THREATS.md: files that are changed behind the program's back, and a second process where there
-// may be one only. What rotted is neither told of nor handed out; what is whole stays; the second process says why it
-// does not start, and the first one notices nothing.
+// Threats 16 and 17 in docs/SECURITY-TESTS.md: files that are changed behind the program's back, and a second process where
+// only one may run. Damaged files are neither listed nor served, and intact ones stay. The second process says why it does
+// not start, and the first one is unaffected.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";
@@ -79,7 +79,7 @@ async function untilGone(program: Program, files: readonly (readonly [string, Fo
 }
 
 Deno.test(
-  "threat 16: files that are changed, cut or replaced are neither listed nor handed out, others are",
+  "threat 16: files that were changed, truncated, or replaced are neither listed nor served; others are",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -116,7 +116,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 16: what is asked for in the moment of its change is whole or not there, never wrong",
+  "threat 16: a file requested at the moment it changes is served whole or reported missing, never wrong",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -140,7 +140,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 16: what rotted is fetched again from a holder without being asked to",
+  "threat 16: a file damaged on disk is fetched again from a holder automatically",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -191,8 +191,7 @@ const obedient = { ...SANITIZED, ignore: !hasObedience };
 
 Deno.test({
   ...obedient,
-  name:
-    "threat 16: a file that cannot be read any more is neither handed out nor told of, once asked for",
+  name: "threat 16: a file that has become unreadable is neither served nor listed once requested",
   fn: () =>
     withClosed(async (program, file) => {
       strictEqual((await ask(program, file.fileId))?.data ?? null, null);
@@ -202,14 +201,13 @@ Deno.test({
 
 Deno.test({
   ...obedient,
-  name:
-    "threat 16: a file that cannot be read any more is not told of, also when nobody asks for it",
+  name: "threat 16: a file that has become unreadable is not listed, even if nobody requests it",
   fn: () => withClosed((program, file) => untilGone(program, [["chmod 000", file]])),
 });
 
 Deno.test({
   ...obedient,
-  name: "threat 16: a file that can be read again, and is whole, is offered again",
+  name: "threat 16: a file that is readable again and intact is offered again",
   fn: () =>
     withClosed(async (program, file, path) => {
       await ask(program, file.fileId);
@@ -221,7 +219,7 @@ Deno.test({
 });
 
 Deno.test(
-  "threat 17: a second process on the store, by any of its paths, ends with 2 and harms nothing",
+  "threat 17: a second process on the same store, through any path to it, exits with code 2 and harms nothing",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -248,7 +246,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 17: a port that is in use, by a peer of ours too, ends the second with 2 and a message",
+  "threat 17: a second process on a port that is in use, even by one of our own peers, exits with code 2 and a message",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();

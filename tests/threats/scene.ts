@@ -1,5 +1,5 @@
-// What the tests of the threats share: messages as an attacker writes them, sources that lie, and what is looked at
-// from outside to tell that nothing came of it: folders, lists, answers and the API.
+// Shared by the threat tests: messages as an attacker writes them, sources that lie, and what can be observed from outside
+// to show that an attack had no effect: folders, lists, responses, and the API.
 
 import { createHash } from "node:crypto";
 import { HostileServer, type Script } from "../hostile/server.ts";

@@ -1,8 +1,7 @@
-// Threats 6 and 7 of THREATS.md on the web port: connections that give nothing, and connections that take nothing.
-// A real process ends them after their deadline, in little memory, answers honest requests on both ports meanwhile,
-// and keeps nothing of what was never sent whole.
-// The 256 places, the 64 of one address and the 10 s for the head are defaults; the time that a body or a reader may
-// stand still is shorter than its default by option, so that the file does not take minutes.
+// Threats 6 and 7 in docs/SECURITY-TESTS.md on the web port: connections that send nothing, and connections that read nothing.
+// A real process closes them at their deadline using little memory, answers honest requests on both ports meanwhile, and
+// keeps nothing of incomplete uploads. The 256 slots, the 64 per address, and the 10 s for the request head are defaults.
+// The time that a body or a reader may stall is set below its default by an option, so that the tests do not take minutes.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -127,7 +126,7 @@ async function during<T>(world: World, attack: Promise<T>, from = "127.0.0.7"): 
 }
 
 Deno.test(
-  "threat 6: 256 web connections that stall are closed after their deadline, honest ones are served, a slow upload is kept",
+  "threat 6: 256 stalled web connections are closed at their deadline, honest ones are served, and a slow upload is kept",
   SANITIZED,
   async () => {
     await using world = await World.make(["--idle-timeout", `${IDLE_S}`]);
@@ -165,7 +164,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 6: where all places are taken, stalled web connections give way, and slow but steady uploads do not",
+  "threat 6: when all slots are taken, stalled web connections give way; slow but steady uploads do not",
   SANITIZED,
   async () => {
     await using world = await World.make(GENEROUS);
@@ -187,7 +186,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 6: stalled web connections of one kind alone, also from the own address of an honest one, hold nobody up",
+  "threat 6: no single kind of stalled web connection holds up anyone, even from an honest client's own address",
   SANITIZED,
   async () => {
     for (const kind of KINDS) {
@@ -242,7 +241,7 @@ async function readSlowly({ program }: World, fileId: string, content: Content):
 }
 
 Deno.test(
-  "threat 7: 20 web clients that never read 200 MiB are closed, in little memory, and a slow reader gets all of it",
+  "threat 7: 20 web clients that never read their 200 MiB are closed, using little memory, and a slow reader gets its whole file",
   SANITIZED,
   async () => {
     const [idleMs, sizeMib] = [3_000, 200];
@@ -305,7 +304,7 @@ async function besideDeaf(world: World, path: string, count: number, from: reado
 const DEAF = [[256, ATTACKERS], [64, ["127.0.0.1"]]] as const;
 
 Deno.test(
-  "threat 7: web clients that never read content hold all places, and requests, gossip and pushes go on",
+  "threat 7: requests, gossip, and pushes continue while web clients that never read content hold all slots",
   SANITIZED,
   async () => {
     await using world = await World.make(GENEROUS);
@@ -321,7 +320,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 7: as many streams of events as there are places hold up no request, and are let in again when others go",
+  "threat 7: event streams in all slots hold up no request, and new ones are accepted again once others close",
   SANITIZED,
   async () => {
     for (const [count, from] of DEAF) {

@@ -1,46 +1,46 @@
-// docs/SECURITY-TESTS.md: which test shows which threat. Made from the names of the tests, so it cannot be wrong;
-// `P2P_UPDATE_DOCS=1` writes it anew. A threat without a test, or a test of no threat, fails here.
+// Checks docs/SECURITY-TESTS.md, the table of which tests cover which threat. It is generated from the test names, so it
+// cannot drift; `P2P_UPDATE_DOCS=1` regenerates it. A threat without a test, or a test without a threat, fails here.
 
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 
-/** The threats by their numbers, in short. */
+/** Short titles of the threats, by number. */
 const THREATS: ReadonlyMap<number, string> = new Map([
-  [1, "messages cut, split, joined, and junk behind them"],
-  [2, "depth, width, length and keys that stand twice"],
-  [3, "bytes that are no text"],
-  [4, "names that mean something to the language"],
-  [5, "numbers that are none, or not what they seem"],
+  [1, "messages that are split, concatenated, truncated, or followed by junk"],
+  [2, "depth, width, length, and duplicate keys"],
+  [3, "bytes that are not valid text"],
+  [4, "names with a special meaning in JavaScript"],
+  [5, "numbers that are invalid or misleading"],
   [6, "senders that stall"],
   [7, "readers that stall"],
-  [8, "floods of connections, and no descriptors left"],
-  [9, "content that is not what its id says"],
-  [10, "pushes that nobody asked for"],
-  [11, "names of files that are more than names"],
-  [12, "the same name for several files"],
+  [8, "connection floods and file descriptor exhaustion"],
+  [9, "content that does not match its id"],
+  [10, "unsolicited pushes"],
+  [11, "file names that are more than names"],
+  [12, "several files with the same name"],
   [13, "links planted in the store"],
-  [14, "disks that are full, read-only or gone"],
-  [15, "kills at any moment, and damaged memory of the store"],
+  [14, "disks that are full, read-only, or gone"],
+  [15, "kills at any moment, and damaged metadata"],
   [16, "files changed or removed behind the store's back"],
-  [17, "two processes on one store, or on one port"],
-  [18, "deletions in somebody else's name"],
-  [19, "claims that contradict what was verified"],
-  [20, "strangers to whom we are to be led"],
-  [21, "addresses that nobody may have us dial"],
-  [22, "storms, loops and replays of gossip"],
-  [23, "invented peers and files without end"],
-  [24, "names that belong to a living peer, and peers that move"],
-  [25, "partitions, loss, churn, clocks and sleep"],
-  [26, "many who want one file, and its end meanwhile"],
-  [27, "names of others that lead to this peer"],
-  [28, "changes that pages of other sites ask for"],
+  [17, "two processes on one store or one port"],
+  [18, "deletions in someone else's name"],
+  [19, "claims that contradict verified content"],
+  [20, "being used to attack third parties (reflection)"],
+  [21, "addresses that the peer must never dial"],
+  [22, "gossip storms, loops, and replays"],
+  [23, "endless invented peers and files"],
+  [24, "names that belong to a live peer, and peers that move"],
+  [25, "partitions, packet loss, churn, clock jumps, and sleep"],
+  [26, "many peers that want one file, and its removal meanwhile"],
+  [27, "foreign host names that resolve to this peer"],
+  [28, "changes requested by pages of other sites"],
   [29, "guessed and stolen logins"],
-  [30, "script in names"],
-  [31, "files that are more than files in a browser"],
-  [32, "headers, paths, ranges and requests that are not what they seem"],
+  [30, "scripts in names"],
+  [31, "files with active content in a browser"],
+  [32, "deceptive headers, paths, ranges, and requests"],
   [33, "control characters in names"],
 ]);
 
-/** Where tests of threats are; those that need a browser have a folder of their own. */
+/** Folders with threat tests; those that need a browser have their own. */
 const FOLDERS = ["./", "../browser/"].map((path) => new URL(path, import.meta.url));
 const page = new URL("../../docs/SECURITY-TESTS.md", import.meta.url);
 
@@ -77,30 +77,31 @@ function pageOf(tests: readonly Shown[]): string {
     return `| ${number} | ${title} | ${cells.join("<br>")} |`;
   });
   return [
-    "# Threats, and the tests that show what becomes of them",
+    "# Threats and the tests that cover them",
     "",
-    "Each test runs the program as a user starts it, or the rules on a virtual network, beside honest peers that must be",
-    "answered meanwhile. `npx -y deno@2.9.6 test -A tests/threats` runs them alone. The attacker's tools are in `tests/hostile/`. Made",
-    "from the names of the tests (`tests/threats/table_test.ts`). 27 to 32 are about browsers; what needs one to be seen",
-    "(script that does not run, no dialog) is in `tests/browser/` and skipped where there is none.",
+    "Most tests run the program the way a user starts it; a few run its rules on a virtual network. Meanwhile, honest peers must",
+    "keep getting answers. To run only these tests: `npx -y deno@2.9.6 test -A tests/threats`. The attacker's tools are in",
+    "`tests/hostile/`. This page is generated from the test names (`tests/threats/table_test.ts`). Threats 27 to 32 concern",
+    "browsers; what can only be observed in one (a script that does not run, a dialog that does not open) is tested in",
+    "`tests/browser/` and skipped if no browser is installed.",
     "",
-    "| | threat | what is seen |",
+    "| | threat | what the tests show |",
     "|---|---|---|",
     ...rows,
     "",
-    "Besides: `tests/protocol/wire/fuzz_test.ts` (ten thousand damaged streams; `deno task fuzz`: a million) and `tests/sim/` (invariants",
-    "after every step of every run, hundreds of seeds; `deno task sim 2000`: thousands).",
+    "See also `tests/protocol/wire/fuzz_test.ts` (ten thousand damaged streams; a million with `deno task fuzz`) and `tests/sim/`",
+    "(invariants checked after every step of every run, hundreds of seeds; thousands with `deno task sim 2000`).",
     "",
   ].join("\n");
 }
 
-Deno.test("every threat has a test, and every test here a threat", async () => {
+Deno.test("every threat has a test, and every test here covers a threat", async () => {
   const tests = await shown();
   const numbers = new Set(tests.map(({ threat }) => threat));
   deepStrictEqual([...numbers].sort((a, b) => a - b), [...THREATS.keys()]);
 });
 
-Deno.test("the page of threats says which tests show what", async () => {
+Deno.test("docs/SECURITY-TESTS.md is up to date", async () => {
   const text = pageOf(await shown());
   if (Deno.env.get("P2P_UPDATE_DOCS")) await Deno.writeTextFile(page, text);
   strictEqual(await Deno.readTextFile(page), text);

@@ -1,6 +1,6 @@
-// Threat 33 of THREATS.md: names that are commands to a terminal, or that look like lines of the log. Peers put them
-// wherever the protocol has room for text; what the program prints, to a file and to a terminal, shows them escaped.
-// Every such text bears the word FORGED behind its control characters, so that none passes by not being printed.
+// Threat 33 in docs/SECURITY-TESTS.md: names that contain terminal commands, or that look like log lines. Peers put them
+// wherever the protocol has space for text; the program's output, to a file and to a terminal, shows them escaped. Each such
+// text has the word FORGED after its control characters, so that a text that is never printed cannot pass unnoticed.
 
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";
@@ -123,7 +123,7 @@ async function tellEvil(program: Program, server: HostileServer): Promise<void> 
 }
 
 Deno.test(
-  "threat 33: no control character of a peer reaches stdout or stderr, and no line of the log is forged",
+  "threat 33: no control character from a peer reaches stdout or stderr, and no log line can be forged",
   SANITIZED,
   async () => {
     await using server = await pest();
@@ -162,7 +162,7 @@ Deno.test(
 
 Deno.test({
   ...SANITIZED,
-  name: "threat 33: in a terminal, too, names of peers are shown and do nothing, and begin no line",
+  name: "threat 33: in a terminal too, peer names are displayed, have no effect, and start no line",
   ignore: !hasTerminal,
   async fn() {
     await using folder = await Folder.make();

@@ -1,6 +1,6 @@
-// The attacker in front of the web port: requests byte by byte as he writes them, from any loopback address, each on a
-// connection of its own, and answers as they came. What holds for every answer there is (no CORS, a policy without
-// inline script on pages, no sniffing) is looked at here, so that no test can leave it out.
+// The attacker at the web port: requests written byte by byte, from any loopback address, each on its own connection, and
+// responses as raw bytes. Rules that hold for every response (no CORS, pages with a policy that blocks inline scripts, no
+// sniffing) are checked here, so that no test can leave them out.
 
 import { ok } from "node:assert/strict";
 import { Raw, type RawOptions, type Target } from "../hostile/raw.ts";

@@ -1,6 +1,6 @@
-// Threat 1 of THREATS.md: messages that come in pieces, glued together, cut short, or with junk behind. On real TCP, a
-// real process handles each message once, as soon as it is whole, and an honest peer beside it is answered.
-// Each message of a type bears a number of its own, so that one that is handled twice cannot stand for one that is not.
+// Threat 1 in docs/SECURITY-TESTS.md: messages that arrive in pieces, concatenated, truncated, or followed by junk. Over real
+// TCP, a real process handles each message once, as soon as it is complete, and an honest peer is answered meanwhile.
+// Each message of a type has its own number, so that one handled twice cannot make up for one that was missed.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Raw } from "../hostile/raw.ts";
@@ -122,7 +122,7 @@ async function everySplit(world: World, type: Type): Promise<void> {
 }
 
 Deno.test(
-  "threat 1: a message of each type that is cut anywhere is handled once, with half-close and without close",
+  "threat 1: a message of any type, split at any byte, is handled once, whether the sender half-closes or leaves the connection open",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -150,7 +150,7 @@ async function eachHandledOnce(
 }
 
 Deno.test(
-  "threat 1: messages that come byte by byte are handled once each, and others are answered meanwhile",
+  "threat 1: messages that arrive byte by byte are each handled once, and others are answered meanwhile",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -165,7 +165,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 1: junk behind a message costs the connection, not the message, and is counted",
+  "threat 1: junk after a message costs the connection, not the message, and is counted",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -182,7 +182,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 1: messages of all types glued to one are each handled once, whatever stands between them",
+  "threat 1: concatenated messages of all types are each handled once, whatever whitespace separates them",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -201,7 +201,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 1: what is cut short does nothing, wherever it ends and however the connection does",
+  "threat 1: a truncated message has no effect, wherever it stops and however the connection ends",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -231,7 +231,7 @@ Deno.test(
   },
 );
 
-Deno.test("threat 1: 64 KiB in one-byte writes cost the scanner at most two steps a byte", () => {
+Deno.test("threat 1: 64 KiB in one-byte writes cost the scanner at most two steps per byte", () => {
   const filler = "ä{[\\\\,: ".repeat(6_000);
   for (const type of ["GOSSIP", "FILE_DATA", "nothing that is known"]) {
     const bytes = bytesOf(`{"type":"${type}","x":"${filler}","data":"${"0f".repeat(99)}"}`);

@@ -1,6 +1,6 @@
-// Threats 2 to 5 of THREATS.md: messages that are whole and still not right. Deep and wide values, bytes that are no
-// text, names that mean something to JavaScript, numbers that are none. A real process refuses or lists them as it
-// should, counts what it refused, and an honest peer beside it is answered.
+// Threats 2 to 5 in docs/SECURITY-TESTS.md: messages that are complete but wrong. Deep and wide values, bytes that are not
+// valid text, names that mean something to JavaScript, invalid numbers. A real process refuses or lists them as it should,
+// counts refusals, and answers an honest peer meanwhile.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { memoryMib } from "../hostile/gauge.ts";
@@ -48,7 +48,7 @@ async function growth({ program: { pid } }: World, work: Promise<unknown>): Prom
 const many = (count: number, text: string) => Array(count).fill(text).join(",");
 
 Deno.test(
-  "threat 2: deep, wide and endless values are refused before they are built, in little memory",
+  "threat 2: deep, wide, and endless values are refused before they are built, using little memory",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -81,7 +81,7 @@ Deno.test("threat 2: 64 KiB of opening brackets are refused at depth 8, after 8 
 });
 
 Deno.test(
-  "threat 2: a list of 50,000 files is taken, and one with one file more, or of 16 MiB and more, is refused",
+  "threat 2: a list of 50,000 files is accepted; one with one file more, or of 16 MiB or more, is refused",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -101,7 +101,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 2: of a key that stands there twice the last counts",
+  "threat 2: the last occurrence of a duplicate key wins",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -139,7 +139,7 @@ const utf16 = (text: string) =>
   Uint8Array.from([...text].flatMap((char) => [char.charCodeAt(0), 0]).slice(0, -1));
 
 Deno.test(
-  "threat 3: what is no text is refused and counted, and its sender's next message is not",
+  "threat 3: invalid text is refused and counted, and the sender's next message is accepted",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -185,7 +185,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 3: an entry that is no text costs that entry or that list, and never those of others",
+  "threat 3: an entry with invalid text costs that entry or its list, never anyone else's",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -216,7 +216,7 @@ const INHERITED = [
 ];
 
 Deno.test(
-  "threat 4: fields that a message inherits, and does not have, are missing",
+  "threat 4: fields that a message only inherits count as missing",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -281,7 +281,7 @@ async function rowsOf(world: World): Promise<Row[]> {
 }
 
 Deno.test(
-  "threat 4: peers, files, owners and keys called __proto__, constructor and toString are like any others",
+  "threat 4: peers, files, owners, and keys named __proto__, constructor, or toString work like any others",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -323,7 +323,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 4: file_ids called __proto__ and the like are no files",
+  "threat 4: file_ids such as __proto__ match no file",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -361,7 +361,7 @@ const numbered = (fileId: string, timestamp: string, size = "1") =>
   `"file_owner":"owner","file_timestamp":${timestamp}`;
 
 Deno.test(
-  "threat 5: timestamps are hashed as Python's str() writes them, and handed on byte for byte",
+  "threat 5: timestamps are hashed as Python's str() writes them and passed on byte for byte",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -408,7 +408,7 @@ const DATELESS = ["8640000000001", "1e300", "9007199254740993", '"not a date"', 
 const oddId = (text: string) => foreignFile("", bytesOf("odd"), "", text).fileId;
 
 Deno.test(
-  "threat 5: odd timestamps are listed as they came and fetched by nobody, impossible ones are not listed",
+  "threat 5: files with odd timestamps are listed as received but never fetched; impossible ones are not listed",
   SANITIZED,
   async () => {
     await using world = await World.make();
@@ -439,7 +439,7 @@ Deno.test(
 );
 
 Deno.test(
-  "threat 5: a port that is none is refused, and a size that is none costs nothing",
+  "threat 5: an invalid port is refused, and an invalid size does no harm",
   SANITIZED,
   async () => {
     await using world = await World.make();

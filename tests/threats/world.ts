@@ -1,5 +1,5 @@
-// What the tests of THREATS.md share: one real process, an honest peer that knows it, and addresses of the attacker's
-// own, at which peers of his invention may live. What a message did is read off the process's API.
+// Shared by the threat tests: one real process, an honest peer that it knows, and addresses that belong to the attacker, at
+// which invented peers may live. The effect of a message is read from the process's API.
 
 import { ok } from "node:assert/strict";
 import { memoryMib } from "../hostile/gauge.ts";
