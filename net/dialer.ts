@@ -1,5 +1,5 @@
-// Opening connections: a bounded number at once, each within its deadline. Touches TCP, as tcp.ts does.
-// Always holds: an address is judged after it was resolved, right before it is dialed; a failure of ours (queue full, no
+// Opens connections: a bounded number at once (`dial_queue.ts`), each within its deadline.
+// Invariants: an address is judged after it was resolved, right before it is dialed; a failure of ours (queue full, no
 // descriptor, no port, no network, stopping) is told apart from silence of the other side.
 
 import { lookup } from "node:dns/promises";
@@ -13,11 +13,8 @@ import {
 } from "../protocol/wire/address.ts";
 import type { Limits } from "../protocol/limits.ts";
 import { Connection } from "./connection.ts";
+import { DialQueue, type DialRank, type QueuedDial } from "./dial_queue.ts";
 
-/** Sends wait for a free dial at most so many at once; beyond that the newest is dropped. */
-const MAX_WAITING_DIALS = 4_096;
-/** An address that did not answer within the deadline is not tried again for this long (a guess). */
-const DEAD_MS = 5_000;
 /** A dial waits so long for a descriptor, where none is left. */
 const NO_DESCRIPTOR_MS = 10_000;
 /** Pause between two tries then. */
@@ -59,28 +56,23 @@ const OUR_TROUBLE = new Set([
   "EAI_AGAIN",
 ]);
 
-/** What a dial is for: somebody waits for a file, for an answer, or nobody waits. */
-export type DialRank = "file" | "answer" | "news";
-const RANKS: readonly DialRank[] = ["file", "answer", "news"];
-/** Dials kept free of news: announcing to hundreds, some of them dead, must not hold answers up. */
-const KEPT_FOR_ANSWERS = 2;
-
-interface Waiting {
-  readonly key: string;
-  readonly go: (dead?: DialError) => void;
+/** A dial that waits for its turn. */
+interface Waiting extends QueuedDial {
+  /** Its turn came, or it is hopeless. */
+  readonly go: (failure?: DialError) => void;
 }
 
 /** Opens connections: a bounded number at once, each within its deadline, none to forbidden addresses. */
 export class Dialer {
-  readonly #open: Record<DialRank, number> = { file: 0, answer: 0, news: 0 };
-  readonly #waiting: Record<DialRank, Waiting[]> = { file: [], answer: [], news: [] };
-  readonly #deadUntil = new Map<string, number>();
+  readonly #queue: DialQueue<Waiting>;
   #stopped = false;
 
   constructor(
     readonly limits: Pick<Limits, "maxDials" | "dialTimeoutMs">,
     readonly own: () => OwnAddresses,
-  ) {}
+  ) {
+    this.#queue = new DialQueue(limits.maxDials);
+  }
 
   /**
    * Throws `DialError` when the address is refused, not resolved, silent or forbidden.
@@ -96,62 +88,42 @@ export class Dialer {
         throw new DialError("forbidden", `${key} is not dialed: ${ip} ${refusal}`);
       }
       const conn = await this.#connect(ip, to.port);
-      this.#deadUntil.delete(key);
+      this.#queue.answered(key);
       return new Connection(conn);
     } catch (cause) {
       throw this.#explain(key, cause);
     } finally {
-      this.#open[rank]--;
-      this.#startNext();
+      this.#queue.ended(rank)?.go();
     }
   }
 
   /** Ends all that wait. */
   close(): void {
     this.#stopped = true;
-    for (const rank of RANKS) {
-      for (const { go } of this.#waiting[rank].splice(0)) {
-        go(new DialError("ours", "This peer is stopping"));
-      }
+    for (const { go } of this.#queue.drain()) {
+      go(new DialError("ours", "This peer is stopping"));
     }
   }
 
+  /** Resolves when this dial may start. */
   async #turn(key: string, voucher: Voucher, rank: DialRank): Promise<void> {
     if (this.#stopped) throw new DialError("ours", "This peer is stopping");
-    const deadUntil = this.#deadUntil.get(key);
-    if (
-      voucher !== "operator" && rank !== "file" && deadUntil !== undefined &&
-      performance.now() < deadUntil
-    ) {
-      throw new DialError("theirs", `${key} did not answer a moment ago`);
-    }
-    if (this.#mayStart(rank)) {
-      this.#open[rank]++;
-      return;
-    }
-    const waiting = this.#waiting[rank];
-    if (waiting.length >= MAX_WAITING_DIALS) {
-      throw new DialError("ours", `${key} is not dialed: too many other addresses wait to be`);
-    }
-    const dead = await new Promise<DialError | undefined>((go) => waiting.push({ key, go }));
-    if (dead) throw dead;
-  }
-
-  #mayStart(rank: DialRank): boolean {
-    const { file, answer, news } = this.#open;
-    const { maxDials } = this.limits;
-    if (file + answer + news >= maxDials) return false;
-    return rank !== "news" || news < Math.max(1, maxDials - KEPT_FOR_ANSWERS);
-  }
-
-  #startNext(): void {
-    for (const rank of RANKS) {
-      if (!this.#mayStart(rank)) continue;
-      const next = this.#waiting[rank].shift();
-      if (!next) continue;
-      this.#open[rank]++;
-      next.go();
-      return;
+    const { promise, resolve: go } = Promise.withResolvers<DialError | undefined>();
+    const turn = this.#queue.request({ key, voucher, rank, go }, performance.now());
+    switch (turn) {
+      case "start":
+        return;
+      case "dead":
+        throw new DialError("theirs", `${key} did not answer a moment ago`);
+      case "full":
+        throw new DialError("ours", `${key} is not dialed: too many other addresses wait to be`);
+      case "wait": {
+        const failure = await promise;
+        if (failure) throw failure;
+        return;
+      }
+      default:
+        turn satisfies never;
     }
   }
 
@@ -197,7 +169,7 @@ export class Dialer {
       return new DialError("ours", `${key} is not dialed: ${why}`, { cause });
     }
     const isSilent = cause instanceof DOMException;
-    if (isSilent) this.#noteDead(key);
+    if (isSilent) this.#noteSilent(key);
     const why = isSilent
       ? "does not answer"
       : cause instanceof Deno.errors.ConnectionRefused
@@ -208,18 +180,9 @@ export class Dialer {
     return new DialError("theirs", `${key} ${why}`, { cause });
   }
 
-  /** Whatever else waits for the same address would wait in vain, and keep others waiting. */
-  #noteDead(key: string): void {
-    if (this.#deadUntil.size >= MAX_WAITING_DIALS) this.#deadUntil.clear();
-    this.#deadUntil.set(key, performance.now() + DEAD_MS);
-    const dead = new DialError("theirs", `${key} does not answer`);
-    for (const rank of RANKS) {
-      const waiting = this.#waiting[rank].splice(0);
-      for (const each of waiting) {
-        if (each.key === key) each.go(dead);
-        else this.#waiting[rank].push(each);
-      }
-    }
+  #noteSilent(key: string): void {
+    const failure = new DialError("theirs", `${key} does not answer`);
+    for (const { go } of this.#queue.silent(key, performance.now())) go(failure);
   }
 }
 

@@ -50,6 +50,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 /** Outside `protocol/`, these decide too and are as pure. All of `protocol/` is, without exceptions. */
 const PURE_ELSEWHERE = [
   "net/admission.ts",
+  "net/dial_queue.ts",
   "storage/candidates.ts",
   "storage/metadata.ts",
   "storage/names.ts",

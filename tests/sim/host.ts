@@ -7,6 +7,7 @@ import type { Effect, Input } from "../../protocol/effects.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../protocol/limits.ts";
 import type { FileRecord } from "../../protocol/wire/message.ts";
 import { sameAddress } from "../../protocol/members/membership.ts";
+import type { DialRank } from "../../net/dial_queue.ts";
 import type { Catalogue } from "../../protocol/files/catalogue.ts";
 import { Peer } from "../../protocol/peer.ts";
 import { Causes } from "./causes.ts";
@@ -218,9 +219,14 @@ export class Host implements Endpoint {
   }
 
   /** Opens a connection for this process; what comes of it is heard only while it lives. */
-  dial(to: Address, voucher: Voucher, done: (dialled: Dialled) => void, isUrgent = false): void {
+  dial(
+    to: Address,
+    voucher: Voucher,
+    done: (dialled: Dialled) => void,
+    rank: DialRank = "news",
+  ): void {
     const { life } = this;
-    this.#dialer.dial(to, voucher, isUrgent, (dialled) => {
+    this.#dialer.dial(to, voucher, rank, (dialled) => {
       if (this.life !== life) return;
       if (this.#asleep) this.#asleep.push(this.mine(() => done(dialled)));
       else done(dialled);
@@ -308,6 +314,6 @@ export class Host implements Endpoint {
       }
       this.take({ kind: "sent", ...about, ip: dialled.at.ip });
       this.network.carry(this, dialled, bytes);
-    });
+    }, what === "GOSSIP_REPLY" ? "answer" : "news");
   }
 }

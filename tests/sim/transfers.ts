@@ -150,7 +150,7 @@ export class Transfers {
         reply: (answer) => end(() => this.#read(effect, answer, dialled.at.ip)),
         lost: () => fail("cut-short", "connection reset"),
       });
-    }, true);
+    }, "file");
   }
 
   /** Reads the answer to a GET_FILE. */
@@ -210,6 +210,6 @@ export class Transfers {
       const { ip } = dialled.at;
       const taken = host.mine(() => host.take({ kind: "sent", ...about, ip }));
       host.network.carry(host, dialled, bytes, { taken, lost: failed });
-    }, true);
+    }, "file");
   }
 }
