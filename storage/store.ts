@@ -5,7 +5,7 @@
 
 import { statfs } from "node:fs/promises";
 import { type Timestamp, timestampSeconds } from "../protocol/wire/fileid.ts";
-import { type FileRecord, labelOf } from "../protocol/wire/message.ts";
+import type { FileRecord } from "../protocol/wire/message.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 import { FileIntake } from "./intake.ts";
 import { Journal } from "./journal.ts";
@@ -26,15 +26,15 @@ import { examine, type Examined, type FileReader, isTransient, openHeld } from "
 import { lookOf } from "./looks.ts";
 import { OwnIds } from "./ownids.ts";
 import { hasHardLinks, placeNew } from "./placing.ts";
+import { type PublishedContent, Publishing } from "./publishing.ts";
 import { type Changes, type Knowledge, Reconciler } from "./reconcile.ts";
 import { entryOfShelved, type HeldContent, Shelf, type ShelvedFile } from "./shelf.ts";
 import { Removals } from "./removals.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Space } from "./space.ts";
+import { syncStore } from "./syncing.ts";
 
 const GiB = 1024 ** 3;
-/** Content reaches the disk for good within this time after it was kept. */
-export const SYNC_WITHIN_MS = 5_000;
 
 export interface StoreOptions {
   readonly dir: string;
@@ -76,6 +76,7 @@ export class Store {
   readonly space: Space;
   #scanning: Promise<unknown> = Promise.resolve();
   readonly #ownIds = new OwnIds();
+  readonly #publishing: Publishing;
   readonly #closing = new AbortController();
   /** Called when a large file was hashed: another look at the folder is worthwhile. */
   onHashed: () => void = () => {};
@@ -110,6 +111,15 @@ export class Store {
       now: options.now,
       signal: this.#closing.signal,
       onHashed: () => this.onHashed(),
+    });
+    this.#publishing = new Publishing({
+      dir: layout.dir,
+      owner: options.owner,
+      shelf: this.shelf,
+      ownIds: this.#ownIds,
+      now: options.now,
+      intake: () => this.intake(),
+      keep: (intake, held) => this.keep(intake, held),
     });
     this.space = new Space(layout.dir, minFreeBytes, () => this.removals.freeOldestSync());
   }
@@ -297,96 +307,19 @@ export class Store {
     return this.removals.restore(fileId);
   }
 
-  /** Copies a file from anywhere into the store as one of ours. Throws `StorageError`. */
-  async publish(
-    path: string,
-    isTaken: (fileId: string) => boolean,
-  ): Promise<HeldContent & { readonly isNew: boolean }> {
-    const info = await Deno.stat(path).catch((cause) => {
-      throw cause instanceof Deno.errors.NotFound
-        ? new StorageError("not-found", `There is no file ${path}`, { cause })
-        : asStorageError(cause, `Cannot read ${path}`);
-    });
-    if (!info.isFile) throw new StorageError("not-found", `${path} is not a plain file`);
-    const intake = this.intake();
-    try {
-      const source = await Deno.open(path, { read: true });
-      try {
-        const buffer = new Uint8Array(1024 * 1024);
-        for (;;) {
-          const read = await source.read(buffer);
-          if (read === null) break;
-          intake.write(buffer.subarray(0, read));
-        }
-      } finally {
-        source.close();
-      }
-      return await this.publishIntake(
-        intake,
-        labelOf(path),
-        (info.mtime?.getTime() ?? 0) / 1000,
-        isTaken,
-      );
-    } catch (cause) {
-      intake.abort();
-      throw asStorageError(cause, `Cannot share ${path}`);
-    }
+  /** See `Publishing`. */
+  publish(path: string, isTaken: (fileId: string) => boolean): Promise<PublishedContent> {
+    return this.#publishing.publish(path, isTaken);
   }
 
-  /**
-   * Keeps content that was taken in as one of our files. The same content under a name that we share it under already is
-   * that file: `isNew` is false, and nothing is kept twice. Throws `StorageError`.
-   */
-  async publishIntake(
+  /** See `Publishing`. */
+  publishIntake(
     intake: FileIntake,
     name: string,
     modifiedSeconds: number,
     isTaken: (fileId: string) => boolean,
-  ): Promise<HeldContent & { readonly isNew: boolean }> {
-    const label = labelOf(name);
-    if (intake.sizeBytes === 0) {
-      intake.abort();
-      throw new StorageError("empty", `${label} is empty, and no peer could fetch it`);
-    }
-    const same = this.#sharedAs(label, intake.digestWith(""));
-    if (same) {
-      intake.abort();
-      return { ...same, isNew: false };
-    }
-    const nowSeconds = this.options.now() / 1000;
-    const { fileId, timestamp } = this.#ownIds.free(
-      (suffix) => intake.digestWith(suffix),
-      Math.min(modifiedSeconds, nowSeconds),
-      nowSeconds,
-      (id) => isTaken(id) || this.shelf.isTaken(id),
-    );
-    // The same content may come under two names at once.
-    this.shelf.claim(fileId);
-    const file: FileRecord = {
-      fileId,
-      name: label,
-      owner: this.options.owner,
-      timestamp,
-      size: intake.sizeBytes / (1024 * 1024),
-      sizeBytes: intake.sizeBytes,
-    };
-    try {
-      return { ...await this.keep(intake, { file, sizeBytes: intake.sizeBytes }), isNew: true };
-    } finally {
-      this.shelf.unclaim(fileId);
-    }
-  }
-
-  /** The file of ours that has this name and content, if it still looks as it did. */
-  #sharedAs(label: string, sha256: string): HeldContent | undefined {
-    for (const fileId of this.shelf.idsOf(sha256)) {
-      const { file, placement, pushed } = this.shelf.get(fileId)!;
-      if (file.owner !== this.options.owner || file.name !== label) continue;
-      const reader = openHeld(this.layout.dir, placement);
-      reader?.close();
-      if (reader) return { file, sizeBytes: placement.sizeBytes, pushed };
-    }
-    return undefined;
+  ): Promise<PublishedContent> {
+    return this.#publishing.publishIntake(intake, name, modifiedSeconds, isTaken);
   }
 
   /** One look at the folder; what changed is on the shelf when it returns. Throws `StorageError`. */
@@ -462,23 +395,9 @@ export class Store {
     this.#savedUnclaimed = names.join("\n");
   }
 
-  /** Makes everything kept so far safe from a power cut. */
-  async sync(): Promise<void> {
-    // What is about to get its name is not there yet to be synced.
-    const fileIds = [...this.shelf.unsynced].filter((fileId) => {
-      const diskName = this.shelf.get(fileId)?.placement.diskName;
-      return diskName === undefined || !this.shelf.isReserved(diskName);
-    });
-    if (fileIds.length === 0) return;
-    // First what says whose the files are: a file that outlives its line would pass for ours.
-    await this.journal.sync();
-    for (const name of new Set(fileIds.map((id) => this.shelf.get(id)?.placement.diskName))) {
-      if (name !== undefined) await syncPath(`${this.layout.dir}/${name}`);
-    }
-    await syncPath(this.layout.dir);
-    const safe = fileIds.filter((fileId) => this.shelf.get(fileId) !== undefined);
-    this.journal.append([{ op: "synced", fileIds: safe }]);
-    for (const fileId of fileIds) this.shelf.unsynced.delete(fileId);
+  /** Makes everything kept so far safe from a power cut. Throws `StorageError`. */
+  sync(): Promise<void> {
+    return syncStore(this.layout, this.shelf, this.journal);
   }
 
   /** What stands in metadata.json about a file besides what the network says. */
@@ -567,18 +486,4 @@ async function notesOn(layout: Layout, loaded: LoadedStore): Promise<readonly st
 async function usualMinFree(dir: string): Promise<number> {
   const { blocks, bsize } = await statfs(dir);
   return Math.max(GiB, Math.floor(blocks * bsize / 100));
-}
-
-async function syncPath(path: string): Promise<void> {
-  try {
-    const file = await Deno.open(path, { read: true });
-    try {
-      await file.sync();
-    } finally {
-      file.close();
-    }
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return; // it was deleted meanwhile
-    throw asStorageError(error, `Cannot make ${path} safe from a power cut`);
-  }
 }
