@@ -1,8 +1,9 @@
-// The door: the command line in, an exit code out. Every mistake ends in one line that names the cure.
+// The entry point: the command line in, an exit code out. Every mistake ends in one line that names the cure.
 
 import { parseArguments, type Parsed } from "./cli/arguments.ts";
 import { UsageError } from "./cli/values.ts";
-import { runDev, runDummy, runPeer } from "./app/run.ts";
+import { runDev, runDummy } from "./app/dummy.ts";
+import { runPeer } from "./app/run.ts";
 import { StorageError } from "./storage/errors.ts";
 
 /** 0 stopped, 1 unexpected, 2 usage or configuration, 7 storage, 130 interrupted. */

@@ -1,5 +1,5 @@
-// The program's face to the person: lines, through the log or as they are, above the prompt if there is one; and when
-// it is to end.
+// What people read in the terminal: milestones as plain lines, the rest through the log, all above the prompt.
+// Invariant: events that happen before the log is configured are kept, and printed first.
 
 import type { Logger } from "@logtape/logtape";
 import { configureLog } from "../cli/log.ts";
@@ -7,16 +7,16 @@ import { Reporter } from "../cli/report.ts";
 import { plainOutput, type Terminal } from "../cli/terminal.ts";
 import type { NodeEvent } from "../protocol/effects.ts";
 
-/** Lines to the person: milestones as they are, the rest through the log, all above the prompt. */
-export class Face {
+export class PeerConsole {
   terminal: Terminal = plainOutput;
   #logger: Logger | undefined;
   readonly #reporter = new Reporter(Date.now);
-  /** What happened before the log was there. */
+  /** Events from before the log was configured. */
   #early: NodeEvent[] | undefined = [];
 
   constructor(public level: string) {}
 
+  /** Configures the log and prints what happened before. */
   async begin(): Promise<void> {
     await this.setLevel(this.level);
     const early = this.#early ?? [];
@@ -24,15 +24,18 @@ export class Face {
     for (const event of early) this.onEvent(event);
   }
 
+  /** Changes the level of the log from the next line on. */
   async setLevel(level: string): Promise<void> {
     this.level = level;
     this.#logger = await configureLog(level, (line) => this.terminal.print(line));
   }
 
+  /** Prints a line whatever the level of the log is. */
   print(text: string): void {
     this.terminal.print(text);
   }
 
+  /** Prints an event as the lines that `cli/report.ts` makes of it. */
   readonly onEvent = (event: NodeEvent): void => {
     if (this.#early) {
       this.#early.push(event);
@@ -40,55 +43,22 @@ export class Face {
     }
     for (const { level, text, plain } of this.#reporter.lines(event)) {
       if (plain) this.print(text);
-      else {
-        switch (level) {
-          case "DEBUG":
-            this.#logger?.debug("{text}", { text });
-            break;
-          case "INFO":
-            this.#logger?.info("{text}", { text });
-            break;
-          case "WARNING":
-            this.#logger?.warn("{text}", { text });
-            break;
-          case "ERROR":
-            this.#logger?.error("{text}", { text });
-            break;
-          default:
-            level satisfies never;
-        }
-      }
+      else this.#log(level, text);
     }
   };
-}
 
-/** When the program ends: on a signal, a command, or at once on a second signal. */
-export class Ending {
-  readonly #end = Promise.withResolvers<number>();
-  #ended = false;
-
-  constructor() {
-    Deno.addSignalListener("SIGINT", () => this.insist(130));
-    Deno.addSignalListener("SIGTERM", () => this.insist(0));
-  }
-
-  get isOver(): boolean {
-    return this.#ended;
-  }
-
-  /** The program is to end; what says so later changes nothing. */
-  end(code: number): void {
-    this.#ended = true;
-    this.#end.resolve(code);
-  }
-
-  /** As `end`, and the second time at once. */
-  insist(code: number): void {
-    if (this.#ended) Deno.exit(code);
-    this.end(code);
-  }
-
-  wait(): Promise<number> {
-    return this.#end.promise;
+  #log(level: "DEBUG" | "INFO" | "WARNING" | "ERROR", text: string): void {
+    switch (level) {
+      case "DEBUG":
+        return this.#logger?.debug("{text}", { text });
+      case "INFO":
+        return this.#logger?.info("{text}", { text });
+      case "WARNING":
+        return this.#logger?.warn("{text}", { text });
+      case "ERROR":
+        return this.#logger?.error("{text}", { text });
+      default:
+        level satisfies never;
+    }
   }
 }

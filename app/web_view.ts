@@ -10,11 +10,11 @@ import { Feed } from "../web/feed.ts";
 import { RateHistory } from "./rates.ts";
 import { statusOf, viewedFile, viewedPeer, viewedTransfer } from "./status.ts";
 
-/** What the web may know and ask; rates are sampled and changes watched until `close`. */
-export function webViewOf(
-  service: Service,
-  hostNames: ReadonlySet<string>,
-): View & { close(): void } {
+/** The view of a running peer. Rates are sampled and changes watched until `close`. */
+export type RunningView = View & { close(): void };
+
+/** Returns what the web may know of the peer and ask of it. */
+export function webViewOf(service: Service, hostNames: ReadonlySet<string>): RunningView {
   const { node, store, requests } = service;
   const { membership, catalogue } = node.peer;
   const file = (fileId: string) => {

@@ -1,0 +1,126 @@
+// Opens everything that one peer needs: addresses, ports, store and pages. Nothing is served and nobody is told yet.
+// Invariant: what was opened before something fails is closed again.
+
+import type { RunConfig } from "../cli/arguments.ts";
+import { UsageError } from "../cli/values.ts";
+import { Front, type FrontOptions } from "../http/gateway.ts";
+import { loadNodeKey, loadWebToken } from "../storage/identity.ts";
+import { layoutOf, makeFolders } from "../storage/layout.ts";
+import { createApp } from "../web/app.ts";
+import { Metrics } from "../web/metrics.ts";
+import { hostNames, hostToTell, listenError, listenHostFor, ownIps } from "./addresses.ts";
+import type { PeerConsole } from "./console.ts";
+import { Service, type ServiceOptions } from "./service.ts";
+import type { Shutdown } from "./shutdown.ts";
+import { type RunningView, webViewOf } from "./web_view.ts";
+
+/** A peer that is open, and serves nobody yet. */
+export interface OpenPeer {
+  readonly config: RunConfig;
+  /** Host that other peers are given. */
+  readonly host: string;
+  readonly listenHost: string;
+  readonly webHost: string;
+  readonly service: Service;
+  readonly front: Front;
+  readonly app: ReturnType<typeof createApp>;
+  readonly view: RunningView;
+  readonly token: string;
+  /** The token was made just now. */
+  readonly isNewToken: boolean;
+}
+
+/**
+ * Opens a peer. Resolves to the exit code instead when the program is asked to exit meanwhile: a large folder takes minutes
+ * to be read for the first time, and nothing is lost by exiting in the middle of that.
+ * Throws `UsageError` and `StorageError`.
+ */
+export async function openPeer(
+  given: RunConfig,
+  output: PeerConsole,
+  shutdown: Shutdown,
+): Promise<OpenPeer | number> {
+  const config = given.isNamed ? given : { ...given, peerId: await ownName(given) };
+  const host = await hostToTell(config.host, config.bootstraps);
+  const listenHost = listenHostFor(host, config.listenHost);
+  const webHost = config.webHost === "" ? listenHost : config.webHost;
+  if (config.port === config.httpPort && config.port !== 0) {
+    throw new UsageError(
+      `The P2P and the HTTP port are both ${config.port}; choose two different ones`,
+    );
+  }
+  const legacyPage = config.legacyPage === "" ? undefined : await readPage(config.legacyPage);
+  const metrics = new Metrics();
+  const front = openFront({ hostname: webHost, port: config.httpPort, limits: config.limits });
+  try {
+    const opening = openService({
+      ...config,
+      host,
+      listenHost,
+      ownIps: ownIps(),
+      ownPorts: [front.port],
+      onEvent: output.onEvent,
+      onMoved: ({ kind, state, startedMs, endedMs = startedMs }) => {
+        metrics.transferred(kind, state, (endedMs - startedMs) / 1000);
+      },
+    });
+    const service = await Promise.race([opening, shutdown.requested()]);
+    if (typeof service === "number") {
+      opening.catch(() => {}); // the process exits
+      return service;
+    }
+    const view = webViewOf(service, hostNames(host, config.allowedHost));
+    const { token, isNew: isNewToken } = await loadWebToken(service.store.layout.webToken);
+    const app = createApp(view, {
+      now: Date.now,
+      onError: (error) => output.onEvent({ name: "trouble", text: error.stack ?? error.message }),
+      token: config.webAuth === "off" ? undefined : token,
+      isPrivate: config.webRead === "private",
+      legacyPage,
+      metrics,
+      basePath: config.basePath,
+      trustedProxies: new Set(config.trustedProxy),
+    });
+    return { config, host, listenHost, webHost, service, front, app, view, token, isNewToken };
+  } catch (error) {
+    await front.stop();
+    throw error;
+  }
+}
+
+/** Opens the store and takes the P2P port. Throws `StorageError`, and `UsageError` when it cannot listen. */
+export async function openService(options: ServiceOptions): Promise<Service> {
+  try {
+    return await Service.open(options);
+  } catch (error) {
+    throw listenError(error, "P2P", options.listenHost, options.port);
+  }
+}
+
+/** Number of letters of the store's key added to the machine's name, so that two unnamed peers differ. */
+const NAME_LETTERS = 4;
+
+/** Returns the peer id for a peer that nobody named: the machine's name and some letters of this store's key. */
+async function ownName({ peerId, storageDir }: RunConfig): Promise<string> {
+  const layout = layoutOf(storageDir);
+  await makeFolders(layout);
+  const key = await loadNodeKey(layout.key);
+  const letters = key.toLowerCase().replaceAll(/[^a-z0-9]/g, "").slice(0, NAME_LETTERS);
+  return `${peerId}-${letters}`;
+}
+
+async function readPage(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (cause) {
+    throw new UsageError(`--legacy-page ${path} cannot be read; give an HTML file`, { cause });
+  }
+}
+
+function openFront(options: FrontOptions): Front {
+  try {
+    return new Front(options);
+  } catch (error) {
+    throw listenError(error, "HTTP", options.hostname, options.port);
+  }
+}

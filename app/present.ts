@@ -1,0 +1,121 @@
+// What the person sees first: where the peer is, how to log in, what is here; and the prompt.
+
+import { resolve } from "node:path";
+import { COMMAND_NAMES, menuText, runCommand } from "../cli/commands.ts";
+import { count } from "../cli/report.ts";
+import { PromptTerminal, type Terminal } from "../cli/terminal.ts";
+import { addressText } from "../protocol/wire/address.ts";
+import { visible } from "../protocol/wire/text.ts";
+import { readText } from "../storage/atomic.ts";
+import { isWildcard } from "./addresses.ts";
+import type { PeerConsole } from "./console.ts";
+import type { OpenPeer } from "./open.ts";
+import type { commandsOf } from "./prompt_commands.ts";
+import type { Service } from "./service.ts";
+import type { Shutdown } from "./shutdown.ts";
+
+/** Maximum time the prompt waits for a command before it takes the next one, in milliseconds: downloads take minutes. */
+const COMMAND_MS = 300;
+/** Maximum number of completions offered for a word. */
+const MAX_COMPLETIONS = 50;
+
+/** Prints where the peer is, how to log in, and what is here. */
+export function present(peer: OpenPeer, output: PeerConsole): void {
+  const { config, listenHost, service, isNewToken } = peer;
+  const { address } = service.node;
+  const listening = addressText({ host: listenHost, port: address.port });
+  output.print(`Storage directory: ${resolve(config.storageDir)}`);
+  output.print(`TCP address: ${addressText(address)} (listening on ${listening})`);
+  output.print(`HTTP address: ${urlOf(peer)}`);
+  if (isNewToken || config.webAuth === "off") output.print(loginText(peer));
+  for (const note of service.store.notes) output.print(visible(note, 1_000));
+  tellUnclaimed(service, output);
+  const { settling } = service;
+  output.print(
+    `${count(service.node.peer.catalogue.heldCount, "file")} here` +
+      (settling > 0 ? `, ${settling} more changed just now and are looked at` : ""),
+  );
+}
+
+/** Starts the prompt, when a person is at a terminal and did not turn it off. */
+export async function startPrompt(
+  { config, service }: OpenPeer,
+  output: PeerConsole,
+  shutdown: Shutdown,
+  commands: ReturnType<typeof commandsOf>,
+): Promise<void> {
+  if (config.noRepl || !Deno.stdin.isTerminal() || !Deno.stdout.isTerminal()) return;
+  output.print(menuText());
+  output.terminal = await promptOf(service, output, shutdown, async (line) => {
+    if (shutdown.isRequested) return;
+    const done = runCommand(line, commands, (text) => output.print(text)).then((answer) => {
+      if (answer !== "") output.print(answer);
+    });
+    await Promise.race([done, new Promise((go) => setTimeout(go, COMMAND_MS))]);
+  });
+}
+
+/** Returns how a browser is let in; the part behind # never leaves it. */
+export function loginText(peer: OpenPeer): string {
+  return peer.config.webAuth === "off"
+    ? "Anybody who reaches the web pages may share and delete files here (--web-auth off)"
+    : `To share and delete in a browser, open ${urlOf(peer)}/#token=${peer.token}`;
+}
+
+function urlOf({ host, webHost, front }: OpenPeer): string {
+  return `http://${addressText({ host: isWildcard(webHost) ? host : webHost, port: front.port })}`;
+}
+
+function tellUnclaimed(service: Service, output: PeerConsole): void {
+  const names = service.store.unclaimed;
+  if (names.length === 0) return;
+  output.print(
+    `${
+      names.length === 1 ? "1 file here is" : `${names.length} files here are`
+    } not shared, for nobody knows any more whose they are (${
+      names.slice(0, 3).map((name) => visible(name, 40)).join(", ")
+    }${names.length > 3 ? ", …" : ""}); "push" shares one as yours`,
+  );
+}
+
+async function promptOf(
+  service: Service,
+  output: PeerConsole,
+  shutdown: Shutdown,
+  onLine: (line: string) => Promise<void>,
+): Promise<Terminal> {
+  const { history: path } = service.store.layout;
+  const text = await readText(path) ?? ""; // the first run has none
+  return new PromptTerminal({
+    history: text.split("\n").filter((line) => line !== ""),
+    complete: (line) => completions(service, line),
+    onLine,
+    onInterrupt: () => shutdown.insist(130),
+    onEnd: () => shutdown.request(0),
+    onHistory: (lines) => {
+      service.store.snapshots.saveHistory(lines)
+        .catch((error) =>
+          output.onEvent({ name: "trouble", text: `History is not kept: ${error.message}` })
+        );
+    },
+  });
+}
+
+/** Commands at the beginning of a line, names and ids of files behind them. */
+function completions(service: Service, line: string): string[] {
+  const space = line.lastIndexOf(" ");
+  if (space < 0) {
+    return COMMAND_NAMES.filter((name) => name.startsWith(line)).map((name) => `${name} `);
+  }
+  const word = line.slice(space + 1);
+  const found: string[] = [];
+  for (const { file } of service.node.peer.catalogue.all()) {
+    for (const text of [file.name, file.fileId]) {
+      if (text.startsWith(word) && visible(text) === text && !text.includes(" ")) {
+        found.push(line.slice(0, space + 1) + text);
+      }
+    }
+    if (found.length >= MAX_COMPLETIONS) break;
+  }
+  return found;
+}
