@@ -175,7 +175,7 @@ Deno.test("peers shows who is alive, where, and since when", async () => {
     "4 s ago",
     "boot",
     "bootstrap",
-    "old kind",
+    "legacy",
     "a note",
     "2 peers",
   ];
@@ -193,21 +193,24 @@ Deno.test("get hands on what was typed, prefix, name or id, and where to", async
     ["get", "my file.txt", "/tmp/x"],
     ["get", ID, undefined],
   ]);
-  assert.match(await runCommand("get", commands), /^Type: get /);
+  assert.match(await runCommand("get", commands), /^Usage: get /);
   assert.equal(commands.calls.length, 3);
 });
 
 Deno.test("get with more words than it takes fetches nothing, and says how names with spaces are typed", async () => {
   const commands = fake();
-  assert.match(await runCommand("get my holiday photos.zip", commands), /between quotes/);
+  assert.match(
+    await runCommand("get my holiday photos.zip", commands),
+    /put quotes around names with spaces/,
+  );
   assert.deepEqual(commands.calls, []);
 });
 
 Deno.test("get says what is here now, whether it was before, and where the copy is", async () => {
   const answer = (source: string, path?: string) =>
     runCommand("get x", fake({ get: () => Promise.resolve({ source, path, name: "test.png" }) }));
-  assert.match(await answer("bob"), /^test\.png is here$/);
-  assert.match(await answer(""), /^test\.png is here already$/);
+  assert.match(await answer("bob"), /^test\.png is now stored here$/);
+  assert.match(await answer(""), /^test\.png is already stored here$/);
   assert.match(await answer("bob", "/tmp/x"), /copied to \/tmp\/x$/);
 });
 
@@ -221,7 +224,7 @@ Deno.test("push takes a path with spaces, quoted or not", async () => {
     ["push", "my file.txt"],
     ["push", "my  file.txt"],
   ]);
-  assert.match(await runCommand("push", commands), /^Type: push /);
+  assert.match(await runCommand("push", commands), /^Usage: push /);
 });
 
 Deno.test("push takes the path as it is typed: quotes keep spaces at its end, and without them these do not count", async () => {
@@ -244,32 +247,32 @@ Deno.test("push takes the path as it is typed: quotes keep spaces at its end, an
 
 Deno.test("push of what is shared already says so", async () => {
   const commands = fake({ push: () => Promise.resolve({ file: fileOf(), isNew: false }) });
-  assert.match(await runCommand("push a.txt", commands), /^test\.png is shared already/);
+  assert.match(await runCommand("push a.txt", commands), /^test\.png is already shared/);
 });
 
 Deno.test("delete of a file of ours is everywhere, of somebody else's here only, and says so", async () => {
-  assert.match(await runCommand(`delete ${ID}`, fake()), /^Deleted test\.png: 3 peers told;/);
+  assert.match(await runCommand(`delete ${ID}`, fake()), /^Deleted test\.png: 3 peers notified\./);
   const everywhere = "everywhere" as const;
   const some = fake({
     delete: () => Promise.resolve({ name: "test.png", where: everywhere, reached: 1, left: 2 }),
   });
   assert.match(
     await runCommand(`delete ${ID}`, some),
-    /^Deleted test\.png: 1 peer told, 2 not reached yet and told when they are;/,
+    /^Deleted test\.png: 1 peer notified, 2 not reached yet and notified once they are\./,
   );
   const nobody = fake({
     delete: () => Promise.resolve({ name: "test.png", where: everywhere, reached: 0, left: 0 }),
   });
-  assert.match(await runCommand(`delete ${ID}`, nobody), /nobody else is there/);
+  assert.match(await runCommand(`delete ${ID}`, nobody), /there are no other peers to notify/);
   const where = "here" as const;
   const commands = fake({
     delete: () => Promise.resolve({ name: "test.png", where, reached: 0, left: 0 }),
   });
   const text = await runCommand(`delete ${ID}`, commands);
   assert.match(text, /only/);
-  assert.match(text, /somebody else/);
+  assert.match(text, /another peer owns it/);
   assert.ok(!text.includes("everywhere"));
-  assert.match(await runCommand("delete", commands), /^Type: delete /);
+  assert.match(await runCommand("delete", commands), /^Usage: delete /);
 });
 
 Deno.test("restore names what came back", async () => {
@@ -283,13 +286,13 @@ Deno.test("restore names what came back", async () => {
 Deno.test("restore alone shows what can be restored, and how", async () => {
   const lines = (await runCommand("restore", fake())).split("\n");
   assert.match(lines[1]!, new RegExp(`^${ID} +test\\.png +5 B +5 min ago$`));
-  assert.match(lines[2]!, /^Type: restore /);
+  assert.match(lines[2]!, /^To restore one, type: restore /);
   const empty = fake({ deleted: () => Promise.resolve([]) });
-  assert.match(await runCommand("restore", empty), /^Nothing was deleted here/);
+  assert.match(await runCommand("restore", empty), /^No files were deleted here/);
 });
 
 Deno.test("verify tells how many are good, which are not, where those are kept, and what becomes of them", async () => {
-  assert.equal(await runCommand("verify", fake()), "3 files verified, none is damaged");
+  assert.equal(await runCommand("verify", fake()), "3 files verified, none damaged");
   const damaged = [
     { file: fileOf({ name: "a\x1b.png" }), keptAt: "/store/damaged/1-a.png", isFetched: true },
     {
@@ -301,10 +304,10 @@ Deno.test("verify tells how many are good, which are not, where those are kept, 
   const verify = () => Promise.resolve({ good: 1, damaged, gone: 2, unread: [] });
   const lines = (await runCommand("verify", fake({ verify }))).split("\n");
   assert.equal(lines.length, 4);
-  assert.match(lines[0]!, /^a\\u\{1b\}\.png .*no longer offered; it is fetched again.*\/1-a\.png$/);
-  assert.match(lines[1]!, /fetched again when somebody.*\/2-b\.png$/);
+  assert.match(lines[0]!, /^a\\u\{1b\}\.png .*no longer shared; downloading it again.*\/1-a\.png$/);
+  assert.match(lines[1]!, /downloaded again once a peer has it.*\/2-b\.png$/);
   assert.deepEqual(lines.slice(2), [
-    "2 files changed or went away meanwhile",
+    "2 files changed or disappeared during verification",
     "1 file verified, 2 damaged",
   ]);
 });
@@ -316,10 +319,10 @@ Deno.test("verify names files that could not be read, a few of many, and says wh
   }));
   const verify = () => Promise.resolve({ good: 2, damaged: [], gone: 0, unread });
   const lines = (await runCommand("verify", fake({ verify }))).split("\n");
-  assert.equal(lines[0], "0\\u{1b}.png was not verified: Cannot read it: too many open files");
+  assert.equal(lines[0], "Could not verify 0\\u{1b}.png: Cannot read it: too many open files");
   assert.deepEqual(lines.slice(5), [
-    `7 files could not be verified now; type "verify" later`,
-    "2 files verified, none is damaged",
+    `7 files could not be verified; type "verify" to try again`,
+    "2 files verified, none damaged",
   ]);
 });
 
@@ -334,7 +337,7 @@ Deno.test("log takes a level in any case, and tells which there are", async () =
   const commands = fake();
   assert.match(await runCommand("log debug", commands), /DEBUG/);
   assert.match(await runCommand("log loud", commands), /trace\|debug\|info\|warning\|error\|fatal/);
-  assert.match(await runCommand("log", commands), /^Type: log /);
+  assert.match(await runCommand("log", commands), /^Usage: log /);
   assert.deepEqual(commands.calls, [["setLogLevel", "DEBUG"]]);
 });
 
@@ -347,13 +350,16 @@ Deno.test("exit stops the peer, help does not", async () => {
 });
 
 Deno.test("an unknown command suggests what was probably meant, in sentences", async () => {
-  assert.match(await runCommand("delte x", fake()), /No command "delte"; did you mean "delete"\?/);
+  assert.match(
+    await runCommand("delte x", fake()),
+    /Unknown command "delte"\. Did you mean "delete"\?/,
+  );
   assert.match(await runCommand("PEERZ", fake()), /"peers"/);
   const strange = await runCommand("xyzzy", fake());
-  assert.match(strange, /^No command "xyzzy"[.;,] /);
+  assert.match(strange, /^Unknown command "xyzzy"[.;,] /);
   assert.match(strange, /"help"/);
   for (const name of ["constructor", "__proto__", "toString"]) {
-    assert.match(await runCommand(name, fake()), /^No command/);
+    assert.match(await runCommand(name, fake()), /^Unknown command/);
   }
 });
 

@@ -154,7 +154,7 @@ Deno.test("a name for browsers is a name: no port, no path, no two in one", () =
   const hosts = OPTIONS.allowedHost.parse;
   assert.deepEqual(hosts("files.example.org, lab-7"), ["files.example.org", "lab-7"]);
   for (const bad of ["a b", "https://a.example", "a.example:80", "a/b", "*.a", "é"]) {
-    assert.throws(() => hosts(bad), /must be a name such as files\.example\.org/, bad);
+    assert.throws(() => hosts(bad), /must be a host name such as files\.example\.org/, bad);
   }
 });
 

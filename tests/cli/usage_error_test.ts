@@ -137,7 +137,7 @@ Deno.test("a config file that cannot be read, or is none, is named", () => {
     assert.match(complaint(inFile, { file }), /config\.json is not JSON/, file);
   }
   for (const file of ["[]", "null", "1", '"x"']) {
-    assert.match(complaint(inFile, { file }), /config\.json must hold a JSON object/, file);
+    assert.match(complaint(inFile, { file }), /config\.json must contain a JSON object/, file);
   }
 });
 
