@@ -1,4 +1,4 @@
-// Entry point: takes the command line and returns an exit code. Every user error prints one line that says how to fix it.
+// Entry point: takes the command line, returns an exit code. A user error prints one line that says how to fix it.
 
 import { parseArguments, type Parsed } from "./cli/arguments.ts";
 import { UsageError } from "./cli/values.ts";

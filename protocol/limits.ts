@@ -39,8 +39,8 @@ export interface Limits {
    */
   maxListBytes: number;
   /**
-   * Maximum number of entries in the list of one GOSSIP_REPLY. Higher: accepts longer lists from peers that send
-   * theirs in one piece; lower: one message takes less time and memory to parse.
+   * Maximum number of entries in the list of one GOSSIP_REPLY. Higher: accepts longer lists from peers that send theirs
+   * in one piece; lower: one message takes less time and memory to parse.
    */
   maxListFiles: number;
   /**
@@ -152,18 +152,18 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
  */
 export const MAX_DEPTH = 8;
 /**
- * Maximum number of values in one message: a full list with 16 fields per entry. Higher: accepts lists with more fields;
- * lower: one message takes less time and memory to parse.
+ * Maximum number of values in one message: a full list with 16 fields per entry. Higher: accepts lists with more
+ * fields; lower: one message takes less time and memory to parse.
  */
 export const MAX_VALUES = 800_000;
 /**
- * Maximum length of a peer's name or a file's owner, in characters. Higher: accepts longer names; lower: less memory per
- * peer and file.
+ * Maximum length of a peer's name or a file's owner, in characters. Higher: accepts longer names; lower: less memory
+ * per peer and file.
  */
 export const MAX_NAME_CHARS = 128;
 /**
- * Maximum length of a file's label, in characters; longer ones are cut. Higher: has no use, as no file system takes more
- * than 255 bytes; lower: cuts names that would have fit.
+ * Maximum length of a file's label, in characters; longer ones are cut. Higher: has no use, as no file system takes
+ * more than 255 bytes; lower: cuts names that would have fit.
  */
 export const MAX_LABEL_CHARS = 255;
 /** Maximum length of a DNS name, in characters (RFC 1035). Higher: has no use; lower: refuses valid names. */
@@ -180,8 +180,8 @@ export const MAX_NUMBER_CHARS = 32;
 export const MAX_GOSSIP_ID_CHARS = 128;
 
 /**
- * Maximum number of gossip ids remembered. Higher: recognizes repeats in larger networks; lower: less memory, but gossip
- * that returns after its id was forgotten is answered and forwarded again.
+ * Maximum number of gossip ids remembered. Higher: recognizes repeats in larger networks; lower: less memory, but
+ * gossip that returns after its id was forgotten is answered and forwarded again.
  */
 export const MAX_SEEN_GOSSIPS = 16_384;
 /**
@@ -225,8 +225,8 @@ export const LIST_QUIET_MS = 10_000;
  */
 export const ROUND_PAUSE_MS = 10_000;
 /**
- * Maximum size of a piece of a list to a peer that parses in quadratic time, in bytes. Higher: fewer pieces; lower: each
- * takes such a peer less time.
+ * Maximum size of a piece of a list to a peer that parses in quadratic time, in bytes. Higher: fewer pieces; lower:
+ * each takes such a peer less time.
  */
 export const LEGACY_PART_BYTES = 64 * KiB;
 /**
@@ -261,8 +261,8 @@ export const MIN_SOURCE_BYTES_PER_SECOND = 512;
  */
 export const SOURCE_FAILURE_MS = 600_000;
 /**
- * How long to avoid a source after its second bad response in a row, in milliseconds. Doubles with each further one.
- * (A guess.) Higher: wastes less on liars; lower: costs a source with a passing fault less.
+ * How long to avoid a source after its second bad response in a row, in milliseconds. Doubles with each further one. (A
+ * guess.) Higher: wastes less on liars; lower: costs a source with a passing fault less.
  */
 export const FIRST_PAUSE_MS = 30_000;
 /** Maximum time to avoid a source, in milliseconds. (A guess.) The trade-off is that of `FIRST_PAUSE_MS`. */
@@ -277,13 +277,11 @@ export const OFFENCE_DECAY_MS = 600_000;
  */
 export const MAX_OFFENDERS = 1_024;
 /**
- * Delay before retrying a download or a copy that no peer delivered or took, in milliseconds. Doubles with each failure.
- * (A guess.) Higher: fewer futile attempts; lower: succeeds sooner once a peer is back.
+ * Delay before retrying a download or a copy that no peer delivered or took, in milliseconds. Doubles with each
+ * failure. (A guess.) Higher: fewer futile attempts; lower: succeeds sooner once a peer is back.
  */
 export const FIRST_RETRY_MS = 5_000;
-/**
- * Maximum delay before a retry, in milliseconds. (A guess.) The trade-off is that of `FIRST_RETRY_MS`.
- */
+/** Maximum delay before a retry, in milliseconds. (A guess.) The trade-off is that of `FIRST_RETRY_MS`. */
 export const LAST_RETRY_MS = 600_000;
 /**
  * Maximum number of wanted files that wait for a retry. Higher: more files stay wanted through a long outage; lower:
@@ -332,8 +330,8 @@ export const MAX_PUSH_TRIES = 3;
  */
 export const MAX_BROADCAST_SENDS = 512;
 /**
- * Maximum number of announcements made at once; further files are announced together. (A guess.) Higher: small
- * batches are announced without delay; lower: fewer messages when many files are shared in a row.
+ * Maximum number of announcements made at once; further files are announced together. (A guess.) Higher: small batches
+ * are announced without delay; lower: fewer messages when many files are shared in a row.
  */
 export const ANNOUNCE_BURST = 8;
 /** Announcements per second after the burst. (A guess.) The trade-off is that of `ANNOUNCE_BURST`. */
@@ -364,8 +362,8 @@ export const LEGACY_PIECE_FILES = 64;
  */
 export const LEGACY_OPEN_GETS = 64;
 /**
- * Maximum number of files that such a peer is told about in addition to its whole list; beyond it, the whole list starts
- * over. Higher: large changes need no restart; lower: less memory per peer.
+ * Maximum number of files that such a peer is told about in addition to its whole list; beyond it, the whole list
+ * starts over. Higher: large changes need no restart; lower: less memory per peer.
  */
 export const LEGACY_EXTRA = 1_000;
 /**
@@ -401,7 +399,8 @@ export const LEGACY_RESENDS = 3;
 export const WITHDRAW_MS = 600_000;
 /**
  * Maximum number of DELETEs sent to one address per minute: fewer than a peer obeys from one owner
- * (`DELETES_PER_MINUTE`). Higher: many deletions spread sooner, but beyond that limit they are refused; lower: they spread more slowly.
+ * (`DELETES_PER_MINUTE`). Higher: many deletions spread sooner, but beyond that limit they are refused; lower: they
+ * spread more slowly.
  */
 export const DELETES_SENT_PER_MINUTE = 50;
 /**
@@ -432,18 +431,19 @@ export const DELETION_MS = 600_000;
  */
 export const HOLDERLESS_MS = 7 * 86_400_000;
 /**
- * How long a deleted id is kept from coming back by gossip, in milliseconds. Higher: also stops peers that were away for
- * longer from bringing it back; lower: less memory.
+ * How long a deleted id is kept from coming back by gossip, in milliseconds. Higher: also stops peers that were away
+ * for longer from bringing it back; lower: less memory.
  */
 export const TOMBSTONE_MS = 30 * 86_400_000;
 /**
- * Maximum number of deleted ids remembered. Higher: more deletions stay in force; lower: less memory, but the oldest are
- * forgotten and may come back.
+ * Maximum number of deleted ids remembered. Higher: more deletions stay in force; lower: less memory, but the oldest
+ * are forgotten and may come back.
  */
 export const MAX_TOMBSTONES = 10_000;
 /**
  * A push or an ANNOUNCE by the owner within this time of the deletion counts as a copy that was still on its way, in
- * milliseconds. (A guess.) Higher: fewer deleted files come back by accident; lower: a restored file is accepted sooner.
+ * milliseconds. (A guess.) Higher: fewer deleted files come back by accident; lower: a restored file is accepted
+ * sooner.
  */
 export const LIFT_AFTER_MS = 5_000;
 /**
@@ -453,13 +453,13 @@ export const LIFT_AFTER_MS = 5_000;
  */
 export const TELL_AGAIN_MS = 2 * LIFT_AFTER_MS;
 /**
- * Maximum number of files waiting to be announced once more. Higher: more of the files restored at once are sure to come
- * back elsewhere; lower: less memory.
+ * Maximum number of files waiting to be announced once more. Higher: more of the files restored at once are sure to
+ * come back elsewhere; lower: less memory.
  */
 export const MAX_TOLD_AGAIN = 1_024;
 /**
- * How long a DELETE of a file that is not known yet is remembered, in milliseconds. (A guess.) Higher: works even if the
- * news of the file arrives later; lower: less memory.
+ * How long a DELETE of a file that is not known yet is remembered, in milliseconds. (A guess.) Higher: works even if
+ * the news of the file arrives later; lower: less memory.
  */
 export const EARLY_DELETE_MS = 120_000;
 /** Maximum number of such DELETEs remembered. (A guess.) Higher: more of them take effect; lower: less memory. */
@@ -480,9 +480,7 @@ export const MAX_OTHER_TIMESTAMPS = 3;
  * fewer messages; lower: joins sooner once a bootstrap is up.
  */
 export const JOIN_BACKOFF_FIRST_MS = 1_000;
-/**
- * Maximum delay between attempts to join, in milliseconds. The trade-off is that of `JOIN_BACKOFF_FIRST_MS`.
- */
+/** Maximum delay between attempts to join, in milliseconds. The trade-off is that of `JOIN_BACKOFF_FIRST_MS`. */
 export const JOIN_BACKOFF_LAST_MS = 30_000;
 /**
  * A peer that accepts the first gossip but does not reply within this time counts as silent, in milliseconds; it is
