@@ -184,7 +184,7 @@ Deno.test({
     await Deno.writeFile(path, rotten.content.with(1_000, rotten.content[1_000]! ^ 1));
     await Deno.utime(path, mtime!, mtime!);
     await using peer = await Program.peer("kashifm", [...args, "--verify"], options);
-    await peer.waitForLine(/rotten\.bin .*fetched again when somebody is found who holds it/);
+    await peer.waitForLine(/rotten\.bin .*downloaded again once a peer has it/);
     await using friend = await friendWith([rotten]);
     await friend.gossip(peer);
     await peer.holds(rotten.fileId);
