@@ -1,4 +1,4 @@
-// The entry point: the command line in, an exit code out. Every mistake ends in one line that names the cure.
+// Entry point: takes the command line, returns an exit code. A user error prints one line that says how to fix it.
 
 import { parseArguments, type Parsed } from "./cli/arguments.ts";
 import { UsageError } from "./cli/values.ts";
@@ -6,7 +6,7 @@ import { runDev, runDummy } from "./app/dummy.ts";
 import { runPeer } from "./app/run.ts";
 import { StorageError } from "./storage/errors.ts";
 
-/** 0 stopped, 1 unexpected, 2 usage or configuration, 7 storage, 130 interrupted. */
+/** Resolves to the exit code: 0 stopped, 1 unexpected, 2 usage or configuration, 7 storage, 130 interrupted. */
 async function main(args: readonly string[]): Promise<number> {
   try {
     return await carryOut(parseArguments(args, {
@@ -23,7 +23,7 @@ async function main(args: readonly string[]): Promise<number> {
       console.error(`p2p-peer: ${error.message}`);
       return error.code === "in-use" ? 2 : 7;
     }
-    console.error("p2p-peer: unexpected, please report this:", error);
+    console.error("p2p-peer: unexpected error, please report it:", error);
     return 1;
   }
 }

@@ -305,7 +305,7 @@ export class Service {
     for (const { file, fileIds, keptAt } of setAside) {
       this.#trouble(
         new Error(
-          `${file.name} is damaged: what was there is kept as ${keptAt}, and it is fetched again when somebody is found who holds it`,
+          `${file.name} is damaged and no longer shared; it will be downloaded again once a peer has it. The damaged copy is kept as ${keptAt}`,
         ),
       );
       this.node.dispatch({ kind: "lost", fileIds, why: "damaged" });

@@ -1,6 +1,6 @@
-// What the person typed, turned into a command. Nothing is started here.
-// commander reads the options, writes the help and suggests what was meant; the three or four positionals it
-// cannot declare, so they are counted here: `<peer_id> [host] <p2p_port> <http_port>`.
+// Turns the command line into a command. Nothing is started here.
+// commander parses the options, writes the help and suggests corrections. It cannot declare positionals with an
+// optional one in the middle, so those are counted here: `<peer_id> [host] <p2p_port> <http_port>`.
 
 import * as v from "valibot";
 import { Command, CommanderError, Option as Flag } from "commander";
@@ -31,13 +31,13 @@ export const MISBEHAVIOURS: readonly Misbehaviour[] = [
   "garbage",
 ];
 
-/** Everything that a peer is started with. */
+/** Everything needed to start a peer. */
 export interface RunConfig extends OptionValues {
-  /** Without `isNamed` the name of the machine, to which letters of the key are added at the start. */
+  /** If not `isNamed`, the name of this machine; letters of the key are appended at startup. */
   readonly peerId: string;
-  /** A person, the environment or the config file gave the peer id. */
+  /** Whether the command line, the environment (login name included) or the config file gave the peer id. */
   readonly isNamed: boolean;
-  /** What others are told; undefined: found out at start. */
+  /** The host to advertise to other peers; undefined to detect it at startup. */
   readonly host: string | undefined;
   readonly port: number;
   readonly httpPort: number;
@@ -57,42 +57,43 @@ export type Parsed =
   | { readonly command: "run"; readonly config: RunConfig }
   | { readonly command: "dummy"; readonly config: DummyConfig }
   | { readonly command: "dev"; readonly config: RunConfig }
-  /** Help or version was asked for, and stands in `text`. */
+  /** Help or the version was requested; `text` is what to print. */
   | { readonly command: "show"; readonly text: string };
 
+/** What parsing needs from the system; tests pass their own. */
 export interface Surroundings {
   readonly env: (name: string) => string | undefined;
-  /** Text of a file; throws as `Deno.readTextFileSync`. */
+  /** Returns the text of a file; throws like `Deno.readTextFileSync`. */
   readonly readFile: (path: string) => string;
-  /** The name of this machine. */
+  /** Returns the name of this machine. */
   readonly hostname: () => string;
 }
 
-/** The peer id where neither a person nor the environment nor the machine has a name. */
+/** The peer id when the user, the environment and the machine all give no name. */
 const UNNAMED = "peer";
 
-/** A value as it may stand in the config file. */
+/** A value allowed in the config file. */
 const RawShape = v.union([v.string(), v.number(), v.boolean(), v.array(v.string())]);
 
 const isPort = (text: string | undefined) => /^\d{1,5}$/.test(text ?? "") && Number(text) <= 65535;
 
-/** The options of both commands that are followed by a value. */
+/** Options of both commands that take a value. */
 const withValue = new Set([
   ...everyOption().filter(({ argument }) => argument !== undefined).map(({ name }) => `--${name}`),
   ...["--config", "--port", "--host", "--files", "--misbehave"],
 ]);
 
-/** The words that are neither options nor their values. */
+/** Returns the words that are neither options nor option values. */
 function positionalWords(args: readonly string[]): string[] {
   return args.filter((word, i) => !word.startsWith("-") && !withValue.has(args[i - 1] ?? ""));
 }
 
-/** Three or four words whose last two are ports always mean a start, whatever the peer is called. */
+/** Three or four words that end in two ports always start a peer, even if its id is the name of a command. */
 function isStart(words: readonly string[]): boolean {
   return (words.length === 3 || words.length === 4) && isPort(words.at(-1)) && isPort(words.at(-2));
 }
 
-/** Turns the arguments into a command. Throws `UsageError`. */
+/** Parses the arguments into a command. Throws `UsageError`. */
 export function parseArguments(args: readonly string[], surroundings: Surroundings): Parsed {
   const [first] = args;
   const words = positionalWords(args);
@@ -114,8 +115,8 @@ export function parseArguments(args: readonly string[], surroundings: Surroundin
 }
 
 /**
- * Whether `run` is the command and not a peer of that name: `run 8115 8116` and `run 10.0.0.7 8115 8116` are
- * peers, `run kashifm 8115 8116` starts kashifm.
+ * Whether `run` is the command rather than a peer id: `run 8115 8116` and `run 10.0.0.7 8115 8116` start a peer
+ * called run, `run kashifm 8115 8116` starts kashifm.
  */
 function isRunCommand([first, second = "", ...rest]: readonly string[]): boolean {
   if (first !== "run") return false;
@@ -124,7 +125,7 @@ function isRunCommand([first, second = "", ...rest]: readonly string[]): boolean
     !(second.includes(".") || isLoopbackHost(second) || second.includes(":"));
 }
 
-/** A peer that joins the dummy beside it, for a first look. */
+/** Returns the configuration of a peer that joins a dummy on the same machine, for a first look. */
 function parseDev(surroundings: Surroundings): Parsed {
   const words = ["dev", DEV_BOOTSTRAP.host, "8115", "8116"];
   const flags = { bootstrap: [addressText(DEV_BOOTSTRAP)], dir: "./storage_dev" };
@@ -136,9 +137,11 @@ function parseRun(args: readonly string[], surroundings: Surroundings): Parsed {
     .usage(
       "<peer_id> [host] <p2p_port> <http_port> [options]\n       p2p-peer run [options]\n       p2p-peer dummy [options]",
     )
-    .description("Shares files over the lab's peer-to-peer protocol, verified, with a web page.")
-    .argument("[words...]", "peer_id, host that others are told, TCP port, HTTP port")
-    .option("--config <file>", "a JSON file with options by their names, without the dashes")
+    .description(
+      "Shares files over the lab's peer-to-peer protocol, verifies every file, and serves a web page.",
+    )
+    .argument("[words...]", "peer_id, host to advertise to other peers, TCP port, HTTP port")
+    .option("--config <file>", "JSON file that sets options by name, without the leading dashes")
     .version(VERSION, "-V, --version", "show the version")
     .addHelpText("after", EXAMPLES);
   for (const option of everyOption()) {
@@ -146,7 +149,7 @@ function parseRun(args: readonly string[], surroundings: Surroundings): Parsed {
       `--${option.name}${option.argument ? ` ${option.argument}` : ""}`,
       helpOf(option),
     );
-    // `--no-x` is a name here, not the opposite of `--x`.
+    // `--no-x` is an option of its own here, not the negation of `--x`.
     flag.negate = false;
     flag.attributeName = () => option.name;
     if (option.repeatable) {
@@ -201,16 +204,16 @@ function bootstrapsOf(values: OptionValues, sources: Sources): readonly Address[
   const [isNone, env, list] = [OPTIONS.noBootstrap, OPTIONS.environment, OPTIONS.bootstrap]
     .map((option) => rankOf(option, sources)) as [number, number, number];
   const isDev = values.environment === "DEV" && env < list;
-  // Whoever is nearer to the person has the word; side by side, joining nobody has.
+  // The source with the highest precedence wins; if both come from the same source, --no-bootstrap wins.
   if (values.noBootstrap && isNone <= Math.min(list, isDev ? env : list)) return [];
   return isDev ? [DEV_BOOTSTRAP] : values.bootstrap;
 }
 
-/** The name of a machine without its domain, as a peer id. */
+/** Returns the name of a machine without its domain, as a peer id. */
 const machineName = (hostname: string) =>
   (hostname.split(".", 1)[0] ?? "").replaceAll(/[^\w-]/g, "").slice(0, 40);
 
-/** A peer id as part of a folder's name. */
+/** Returns a peer id in a form that is safe within a folder name. */
 function folderOf(peerId: string): string {
   return peerId.replaceAll(/[^\p{L}\p{N}._-]/gu, "_").replace(/^\.+/, "_");
 }
@@ -223,7 +226,7 @@ function positionals(words: readonly string[]): Partial<Record<keyof typeof POSI
   const command = ["run", "dummy"].find((known) => known.startsWith(peerId!.slice(0, 3)));
   const hint = command && command !== peerId ? ` (did you mean ${command}?)` : "";
   throw new UsageError(
-    `Expected <peer_id> [host] <p2p_port> <http_port>, such as kashifm 8115 8116, got "${
+    `Expected <peer_id> [host] <p2p_port> <http_port>, for example kashifm 8115 8116, got "${
       visible(words.join(" "))
     }"${hint}`,
   );
@@ -243,7 +246,7 @@ function readConfig(path: string, readFile: (path: string) => string): Record<st
     throw new UsageError(visible(`The config file ${path} ${why}`, 500), { cause });
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new UsageError(`The config file ${path} must hold a JSON object`);
+    throw new UsageError(`The config file ${path} must contain a JSON object`);
   }
   const names = [
     ...everyOption().map(({ name }) => name),
@@ -253,13 +256,15 @@ function readConfig(path: string, readFile: (path: string) => string): Record<st
     if (!names.includes(name)) {
       const near = names.find((known) => known.startsWith(name.slice(0, 4)));
       throw new UsageError(
-        `The config file ${path} has no option "${visible(name)}"${
+        `Unknown option "${visible(name)}" in the config file ${path}${
           near ? ` (did you mean ${near}?)` : ""
         }`,
       );
     }
     if (!v.is(RawShape, raw)) {
-      throw new UsageError(`"${name}" in the config file ${path} must be text, a number or true`);
+      throw new UsageError(
+        `"${name}" in the config file ${path} must be a string, a number, a boolean or a list of strings`,
+      );
     }
   }
   return value as Record<string, Raw>;
@@ -268,14 +273,14 @@ function readConfig(path: string, readFile: (path: string) => string): Record<st
 function parseDummy(args: readonly string[], { env }: Surroundings): Parsed {
   const program = quiet(new Command("p2p-peer dummy"))
     .usage("[options]")
-    .description("A bootstrap peer for trying things out, with a few sample files.")
+    .description("Runs a bootstrap peer with a few sample files, for trying things out.")
     .addOption(new Flag("--port <port>", "TCP port").default("8999"))
     .addOption(
-      new Flag("--host <address>", "address to listen on and to be told").default("127.0.0.1"),
+      new Flag("--host <address>", "address to listen on and to advertise").default("127.0.0.1"),
     )
     .option("--files <folder>", "share copies of the files in this folder instead of the samples")
     .addOption(
-      new Flag("--misbehave <how>", "act like the worst peers of the field").choices([
+      new Flag("--misbehave <how>", "imitate one kind of badly behaved peer").choices([
         ...MISBEHAVIOURS,
       ]),
     )
@@ -283,7 +288,7 @@ function parseDummy(args: readonly string[], { env }: Surroundings): Parsed {
   const shown = parse(program, args);
   if (shown) return shown;
   if (program.args.length > 0) {
-    throw new UsageError(`dummy takes options only, got "${visible(program.args.join(" "))}"`);
+    throw new UsageError(`dummy accepts only options, got "${visible(program.args.join(" "))}"`);
   }
   const { port, host, files, misbehave, logLevel } = program.opts();
   const sources: Sources = { flags: { "log-level": logLevel }, env, file: {} };
@@ -309,7 +314,7 @@ function quiet(program: Command): Command {
     .configureOutput({ writeOut: (text) => output += text, writeErr: () => {} });
 }
 
-/** Parses, or returns what help and version would show. */
+/** Parses the arguments, or returns the text of the help or the version if that was requested. */
 function parse(program: Command, args: readonly string[]): Parsed | undefined {
   try {
     program.parse([...args], { from: "user" });
@@ -333,5 +338,6 @@ Examples:
   p2p-peer kashifm eagle.cs.umanitoba.ca 8115 8116
   p2p-peer kashifm 8115 8116 --environment DEV --auto-fetch all
 
-Each option has an environment twin (--auto-fetch: P2P_PEER_AUTO_FETCH) and a name in the file of --config.
-Exit codes: 0 stopped, 1 unexpected, 2 usage or configuration, 7 storage, 130 interrupted.`;
+Each option can also be set by an environment variable (--auto-fetch: P2P_PEER_AUTO_FETCH) or in the --config file.
+docs/OPTIONS.md describes what gets better and worse as each value changes.
+Exit codes: 0 stopped, 1 unexpected error, 2 usage or configuration error, 7 storage error, 130 interrupted.`;

@@ -1,5 +1,5 @@
-// The commands of the prompt, over a narrow view of the peer. Each answers in plain lines; what peers named
-// is shown escaped. A mistake is one sentence that says what to type.
+// The commands of the prompt, over a narrow view of the peer. Each one answers in plain lines.
+// Invariants: text that came from a peer is escaped; a user error is answered with one line that says what to type.
 
 import { visible } from "../protocol/wire/text.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
@@ -14,14 +14,14 @@ export interface FileRow {
   readonly holders: readonly string[];
 }
 
-/** How far a verification is. */
+/** Progress of a verification. */
 export interface VerifyProgress {
   readonly files: number;
   readonly bytes: number;
   readonly doneBytes: number;
 }
 
-/** What a verification found. */
+/** Result of a verification. */
 export interface Verified {
   readonly good: number;
   readonly damaged: readonly {
@@ -49,58 +49,64 @@ export interface PeerRow {
   readonly note: string;
 }
 
-/** What the prompt needs of the peer. Errors carry a sentence for the person. */
+/** What the prompt needs from the peer. Error messages are written for the user. */
 export interface Commands {
   files(): FileRow[];
   peers(): PeerRow[];
-  /** `downloaded` names the source, or is "" when the file was here already. */
+  /** Downloads a file; `source` is "" if it was already stored here. */
   get(
     what: string,
     destination: string | undefined,
   ): Promise<{ source: string; path: string | undefined; name: string }>;
-  /** Not `isNew`: it was shared already. */
+  /** Shares a file; `isNew` is false if it was already shared. */
   push(path: string): Promise<{ file: FileRecord; isNew: boolean }>;
-  /** `reached` and `left`: peers that were told, and that are still to be told. */
+  /** Deletes a file; `reached` peers have been notified, `left` peers have not yet. */
   delete(
     fileId: string,
   ): Promise<{ name: string; where: "everywhere" | "here"; reached: number; left: number }>;
   restore(what: string): Promise<FileRecord>;
-  /** What can be restored. */
+  /** Resolves to the files that can be restored. */
   deleted(): Promise<readonly DeletedRow[]>;
   verify(onProgress: (progress: VerifyProgress) => void): Promise<Verified>;
   stats(): readonly (readonly [string, string])[];
-  /** How a browser logs in, in words. */
+  /** Returns instructions for logging in from a browser. */
   login(): string;
   setLogLevel(level: string): Promise<void>;
   exit(): void;
 }
 
 const MENU: readonly (readonly [string, string])[] = [
-  ["list [local|remote]", "files that are known, here, or elsewhere"],
-  ["peers", "peers that are alive"],
-  ["get <file_id|prefix|name> [destination]", "fetch a file, and copy it to a destination"],
-  ["push <path>", "share a file: keep a copy, tell everybody, push it to one peer"],
-  ["delete <file_id>", "delete a file of ours everywhere, or somebody else's here only"],
+  [
+    "list [local|remote]",
+    "list all known files, those stored here, or those stored only elsewhere",
+  ],
+  ["peers", "list live peers"],
+  [
+    "get <file_id|prefix|name> [destination]",
+    "download a file, and copy it to a destination if given",
+  ],
+  ["push <path>", "share a file: store a copy, announce it to all peers, push it to one of them"],
+  ["delete <file_id>", "delete our own file everywhere, or another peer's file on this peer only"],
   [
     "restore [file_id|prefix|name]",
-    "bring back what was deleted within 24 hours; alone: what there is",
+    "restore a file deleted in the last 24 hours; without an argument, list them",
   ],
-  ["verify", "read every file here again, and fetch anew what is damaged"],
-  ["stats", "what went in and out"],
-  ["login", "the link by which a browser may change things"],
-  [`log <${LEVELS.join("|").toLowerCase()}>`, "how much is told"],
-  ["help", "this menu"],
+  ["verify", "re-read every stored file, and download damaged ones again"],
+  ["stats", "show traffic, storage and memory figures"],
+  ["login", "show the link that lets a browser make changes"],
+  [`log <${LEVELS.join("|").toLowerCase()}>`, "set the log level"],
+  ["help", "show this menu"],
   ["exit", "stop the peer"],
 ];
 
 export const COMMAND_NAMES: readonly string[] = MENU.map(([usage]) => usage.split(" ", 1)[0]!);
 
-/** The menu that the prompt opens with. */
+/** Returns the menu that the prompt opens with. */
 export function menuText(): string {
   return `Command Menu\n${columns(MENU.map(([usage, help]) => [`  ${usage}`, help]))}`;
 }
 
-/** Words of a line; quotes keep spaces together. */
+/** Splits a line into words; quotes keep words with spaces together. */
 export function wordsOf(line: string): string[] {
   const words: string[] = [];
   for (const [, double, single, bare] of line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)) {
@@ -110,8 +116,8 @@ export function wordsOf(line: string): string[] {
 }
 
 /**
- * A path behind a command: quotes or a backslash keep a space, also at the end, and without them spaces around it do not
- * count. Spaces within a path need neither.
+ * Returns the path after a command. Spaces inside a path need no quoting; leading and trailing ones are dropped unless
+ * quoted, or escaped with a backslash at the end.
  */
 export function pathOf(line: string): string {
   const rest = line.trimStart().replace(/^\S+\s*/, "");
@@ -121,7 +127,7 @@ export function pathOf(line: string): string {
   return rest.replace(/(?<!\\)\s+$/, "").replaceAll("\\ ", " ");
 }
 
-/** Carries out one line and returns what to print; `print` takes lines before that. Never throws. */
+/** Runs one command line and resolves to what to print; `print` receives progress lines. Never rejects. */
 export async function runCommand(
   line: string,
   commands: Commands,
@@ -151,33 +157,33 @@ async function carryOut(
       return peersText(commands.peers());
     case "get": {
       if (first === undefined) {
-        return "Type: get <file_id, unique beginning of it, or name> [destination]";
+        return "Usage: get <file_id|prefix|name> [destination]";
       }
       if (words.length > 2) {
-        return "get takes a file and a destination; put names with spaces between quotes";
+        return "get takes a file and at most one destination; put quotes around names with spaces";
       }
       const { source, path, name } = await commands.get(first, second);
-      // The line about a download that just ended was printed when it ended.
-      const here = source === "" ? `${visible(name)} is here already` : `${visible(name)} is here`;
+      // A download that just finished has already been reported by its own line.
+      const here = `${visible(name)} is ${source === "" ? "already" : "now"} stored here`;
       return path === undefined ? here : `${here}, copied to ${visible(path)}`;
     }
     case "push": {
-      if (first === undefined) return "Type: push <path of a file>";
+      if (first === undefined) return "Usage: push <path>";
       const { file, isNew } = await commands.push(path);
       return isNew
         ? `Shared ${visible(file.name)} as ${file.fileId}`
-        : `${visible(file.name)} is shared already, with the same content, as ${file.fileId}`;
+        : `${visible(file.name)} is already shared with the same content, as ${file.fileId}`;
     }
     case "delete": {
-      if (first === undefined) return "Type: delete <file_id>";
+      if (first === undefined) return "Usage: delete <file_id>";
       const { name, where, reached, left } = await commands.delete(first);
       return where === "everywhere"
         ? `Deleted ${visible(name)}: ${
           toldText(reached, left)
-        }; "restore" brings it back for 24 hours`
-        : `Deleted our copy of ${
+        }. Type "restore" within 24 hours to bring it back`
+        : `Deleted only our copy of ${
           visible(name)
-        } only: it belongs to somebody else. Nobody was told, and it is not fetched again by itself`;
+        }: another peer owns it. No peer was notified, and it will not be downloaded again automatically`;
     }
     case "restore":
       if (first === undefined) return deletedText(await commands.deleted());
@@ -190,9 +196,9 @@ async function carryOut(
       return columns(commands.stats().map(([title, value]) => [`  ${title}`, visible(value)]));
     case "log": {
       const level = first?.toUpperCase() ?? "";
-      if (!LEVELS.includes(level)) return `Type: log <${LEVELS.join("|").toLowerCase()}>`;
+      if (!LEVELS.includes(level)) return `Usage: log <${LEVELS.join("|").toLowerCase()}>`;
       await commands.setLogLevel(level);
-      return `The log tells ${level} and above`;
+      return `Log level set to ${level}`;
     }
     case "help":
     case "?":
@@ -203,21 +209,21 @@ async function carryOut(
       return "";
     default: {
       const near = COMMAND_NAMES.find((known) => known.startsWith(name.slice(0, 2)));
-      return `No command "${visible(name)}"${
-        near ? `; did you mean "${near}"?` : "."
-      } Type "help" for all`;
+      return `Unknown command "${visible(name)}".${
+        near ? ` Did you mean "${near}"?` : ""
+      } Type "help" for a list`;
     }
   }
 }
 
 function toldText(reached: number, left: number): string {
-  if (reached + left === 0) return "nobody else is there to be told";
-  const told = `${count(reached, "peer")} told`;
-  return left === 0 ? told : `${told}, ${left} not reached yet and told when they are`;
+  if (reached + left === 0) return "there are no other peers to notify";
+  const told = `${count(reached, "peer")} notified`;
+  return left === 0 ? told : `${told}, ${left} not reached yet and notified once they are`;
 }
 
 function deletedText(deleted: readonly DeletedRow[]): string {
-  if (deleted.length === 0) return "Nothing was deleted here within the last 24 hours";
+  if (deleted.length === 0) return "No files were deleted here in the last 24 hours";
   const rows = deleted.map(({ file, sizeBytes, secondsAgo }) => [
     file.fileId,
     visible(file.name, 40),
@@ -226,17 +232,17 @@ function deletedText(deleted: readonly DeletedRow[]): string {
   ]);
   return `${
     table(["file_id", "name", "size", "deleted"], rows)
-  }\nType: restore <file_id, unique beginning of it, or name>`;
+  }\nTo restore one, type: restore <file_id|prefix|name>`;
 }
 
 function listText(files: readonly FileRow[], which: string | undefined): string {
   if (which !== undefined && which !== "local" && which !== "remote") {
-    return "Type: list [local|remote]";
+    return "Usage: list [local|remote]";
   }
   const shown = files.filter(({ held }) => which === undefined || held === (which === "local"));
   if (shown.length === 0) {
     if (which === "local") return "No files here yet";
-    return files.length > 0 ? "Every file that is known is here" : "No files are known yet";
+    return files.length > 0 ? "Every known file is stored here" : "No files are known yet";
   }
   const rows = shown.map(({ file, held, holders }) => [
     file.fileId,
@@ -258,22 +264,22 @@ function peersText(peers: readonly PeerRow[]): string {
     visible(peer.address),
     `${durationText(peer.silentSeconds)} ago`,
     String(peer.files),
-    [peer.bootstrap ? "bootstrap" : "", peer.extended ? "" : "old kind", peer.note].filter(Boolean)
+    [peer.bootstrap ? "bootstrap" : "", peer.extended ? "" : "legacy", peer.note].filter(Boolean)
       .map((
         text,
       ) => visible(text)).join(", "),
   ]);
-  return `${table(["peer", "address", "heard", "files", ""], rows)}\n${
+  return `${table(["peer", "address", "last heard", "files", ""], rows)}\n${
     count(peers.length, "peer")
   }`;
 }
 
-/** A line of progress this often. */
+/** Minimum interval between progress lines, in milliseconds. Higher: fewer lines; lower: progress shows sooner. */
 const PROGRESS_MS = 2_000;
-/** Files that could not be verified are named, but no more than so many. */
+/** Maximum number of unverified files listed by name. Higher: names more of them; lower: keeps the answer short. */
 const MAX_UNREAD_LINES = 5;
 
-/** Verifies everything that is here; `print` takes lines of progress. Throws what `verify` throws. */
+/** Verifies every stored file; `print` receives progress lines. Throws what `verify` throws. */
 export async function verifyText(
   { verify }: Pick<Commands, "verify">,
   print: (line: string) => void,
@@ -287,26 +293,26 @@ export async function verifyText(
     const percent = Math.floor(100 * doneBytes / Math.max(1, bytes));
     const perSecond = doneBytes / Math.max(1, nowMs - beganMs) * 1000;
     print(
-      `Verifying ${count(files, "file")}: ${percent} %, ${sizeText(doneBytes)} of ${
+      `Verifying ${count(files, "file")}: ${percent}%, ${sizeText(doneBytes)} of ${
         sizeText(bytes)
       }, ${sizeText(perSecond)}/s`,
     );
   });
   const lines = damaged.map(({ file, keptAt, isFetched }) =>
-    `${visible(file.name)} (${file.fileId}) is damaged and no longer offered; ${
-      isFetched ? "it is fetched again" : "it is fetched again when somebody is found who holds it"
-    }. What was here is kept as ${visible(keptAt, 500)}`
+    `${visible(file.name)} (${file.fileId}) is damaged and no longer shared; ${
+      isFetched ? "downloading it again" : "it will be downloaded again once a peer has it"
+    }. The damaged copy is kept as ${visible(keptAt, 500)}`
   );
   for (const { file, why } of unread.slice(0, MAX_UNREAD_LINES)) {
-    lines.push(`${visible(file.name)} was not verified: ${visible(why, 500)}`);
+    lines.push(`Could not verify ${visible(file.name)}: ${visible(why, 500)}`);
   }
   if (unread.length > 0) {
-    lines.push(`${count(unread.length, "file")} could not be verified now; type "verify" later`);
+    lines.push(`${count(unread.length, "file")} could not be verified; type "verify" to try again`);
   }
-  if (gone > 0) lines.push(`${count(gone, "file")} changed or went away meanwhile`);
+  if (gone > 0) lines.push(`${count(gone, "file")} changed or disappeared during verification`);
   lines.push(
     damaged.length === 0
-      ? `${count(good, "file")} verified, none is damaged`
+      ? `${count(good, "file")} verified, none damaged`
       : `${count(good, "file")} verified, ${damaged.length} damaged`,
   );
   return lines.join("\n");

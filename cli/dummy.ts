@@ -1,4 +1,4 @@
-// The dummy's ways of being a bad peer, and its sample files. For trying things out, and for tests.
+// How a dummy peer misbehaves on request, and its sample files. For trying things out, and for tests.
 
 import type { sendFile } from "../net/exchange.ts";
 import { fileDataEdges } from "../protocol/wire/message.ts";
@@ -6,10 +6,10 @@ import type { Misbehaviour } from "./arguments.ts";
 
 type SendFile = typeof sendFile;
 
-/** One byte of content each time. */
+/** Pause after each byte of content that a slow dummy sends, in milliseconds. */
 const SLOW_MS = 500;
 
-/** How a misbehaving dummy sends a file; `honest` is how it should be done. */
+/** Returns a function that sends a file in a misbehaving way; `honest` is the correct one. */
 export function misbehavingSend(how: Misbehaviour, honest: SendFile): SendFile {
   return async (connection, file, reader, ext, idleMs, onProgress) => {
     const { before } = fileDataEdges(file, ext);
@@ -51,16 +51,17 @@ export function misbehavingSend(how: Misbehaviour, honest: SendFile): SendFile {
   };
 }
 
+/** A file that a dummy shares. */
 export interface Sample {
   readonly name: string;
   readonly content: Uint8Array<ArrayBuffer>;
 }
 
-/** A few files of different kinds and sizes, the same in each run. */
+/** Returns a few files of different kinds and sizes, the same in every run. */
 export function sampleFiles(): Sample[] {
   const text = new TextEncoder();
   const noise = new Uint8Array(3 * 1024 * 1024);
-  // xorshift32: content that does not repeat, without chance.
+  // xorshift32: content that does not repeat but is the same every time.
   let x = 2463534242;
   for (let i = 0; i < noise.length; i++) {
     x ^= x << 13;

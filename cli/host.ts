@@ -1,16 +1,16 @@
-// What others are told to reach us by, when the person did not say.
-// The system's routing table cannot be read with the permissions that this program runs with. Where there are
-// several addresses, a connection to a bootstrap tells which one leads to the others (session.ts); without one, the
-// first usable interface stands for the one with the default route: real hardware before tunnels and bridges of
-// containers, in the order of the system.
+// Chooses which of this machine's addresses to advertise when the user named none.
+// The permissions of this program do not allow reading the system's routing table. If there are several addresses, a
+// connection to a bootstrap shows which one reaches other peers (app/addresses.ts). Without a bootstrap, the first
+// usable interface is assumed to have the default route: real hardware before tunnels and container bridges, in the
+// system's order.
 
-/** Interfaces that lead to other machines seldom: bridges of containers and machines, tunnels. */
+/** Interfaces that rarely reach other machines: bridges of containers and virtual machines, tunnels. */
 const virtual =
   /^(lo|docker|br-|veth|virbr|vmnet|vboxnet|tun|tap|wg|zt|tailscale|cni|flannel|podman)/;
 
 type Interface = Pick<Deno.NetworkInterfaceInfo, "name" | "family" | "address">;
 
-/** Global IPv4 addresses, the likeliest first. */
+/** Returns the IPv4 addresses that other machines may reach, the most likely one first. */
 export function globalAddresses(interfaces: readonly Interface[]): string[] {
   const usable = interfaces.filter(({ family, address }) => family === "IPv4" && isGlobal(address));
   const rank = ({ name }: Interface) => virtual.test(name) ? 1 : 0;

@@ -1,9 +1,9 @@
-// The log: logtape with one sink, which writes lines through the terminal so that they never garble a line
-// that is being typed.
+// The log: logtape with a single sink that writes lines through the terminal, so that they never garble what the
+// user is typing.
 
 import { configure, getLogger, type Logger, type LogLevel, type LogRecord } from "@logtape/logtape";
 
-/** The names people type, and logtape's. */
+/** Level names as people type them, and as logtape names them. */
 const levels: Readonly<Record<string, LogLevel>> = {
   TRACE: "trace",
   DEBUG: "debug",
@@ -15,7 +15,7 @@ const levels: Readonly<Record<string, LogLevel>> = {
 
 export const LEVELS: readonly string[] = Object.keys(levels);
 
-/** Sets the level and where lines go. May be called again, for another level. */
+/** Sets the level and where lines are written. May be called again to change the level. */
 export async function configureLog(level: string, write: (line: string) => void): Promise<Logger> {
   await configure({
     reset: true,

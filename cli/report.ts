@@ -1,6 +1,6 @@
-// What happens, in lines for a person: events become sentences, once, in one place.
-// Whatever a peer named is shown escaped. At INFO stands one line for each request that we make of others
-// and that others make of us; what is inappropriate stands once per peer, reason and minute, as a warning.
+// Turns events into log lines for people, all in this one place.
+// Invariants: text that came from a peer is escaped; each request that we send or receive gets one line at INFO; a
+// refused request is logged as a warning once per peer, reason and minute.
 
 import { addressText } from "../protocol/wire/address.ts";
 import { visible } from "../protocol/wire/text.ts";
@@ -12,22 +12,25 @@ export type Level = "DEBUG" | "INFO" | "WARNING" | "ERROR";
 export interface Line {
   readonly level: Level;
   readonly text: string;
-  /** Milestones that people wait for: shown without time and level, at any level. */
+  /** A milestone that people wait for: shown without time and level, at any log level. */
   readonly plain?: boolean;
 }
 
 const MINUTE_MS = 60_000;
-/** Warnings remembered within one minute. */
+/**
+ * Maximum number of distinct warnings remembered within one minute; further ones are not logged as warnings. Higher:
+ * more of them are seen; lower: a flood of strangers can fill less of the log.
+ */
 const MAX_REMEMBERED = 4_096;
 
-/** Turns events into lines. Holds what was warned of in this minute. */
+/** Turns events into lines. Remembers the warnings of the current minute. */
 export class Reporter {
   #warned = new Set<string>();
   #minute = -1;
 
   constructor(readonly now: () => number) {}
 
-  /** The lines for one event; none where it was said already. */
+  /** Returns the lines for one event, or none if it was already reported. */
   lines(event: NodeEvent): Line[] {
     switch (event.name) {
       case "synchronized":
@@ -39,28 +42,28 @@ export class Reporter {
       case "downloaded":
         return [
           plain(`Successfully downloaded file from ${visible(event.source)}`),
-          info(`${visible(event.file.name)} (${event.file.fileId}) is here and verified`),
+          info(`Downloaded and verified ${visible(event.file.name)} (${event.file.fileId})`),
         ];
       case "auto-fetch-complete":
         return [plain(`AUTO FETCH PROCESS COMPLETE (${autoFetchText(event)})`)];
       case "left-alone":
         return [warning(
-          `${visible(event.peerId)} is left alone for ${durationText(event.leftMs / 1000)}: it ${
-            visible(event.text)
-          }, ${event.offences} times in a row`,
+          `Avoiding ${visible(event.peerId)} as a source for ${
+            durationText(event.leftMs / 1000)
+          } after ${event.offences} bad responses in a row: it ${visible(event.text)}`,
         )];
       case "alone":
         return [info(
           event.isTrying
-            ? "No peer answers yet; still trying, and waiting to be found"
-            : "No peer to join by; waiting to be found",
+            ? "No peer has answered yet; still trying to join, and waiting for other peers to connect"
+            : "No peer to join through; waiting for other peers to connect",
         )];
       case "bootstrap-silent":
         return [warning(
-          `Bootstrap peer ${visible(event.text)}; it is tried again, less and less often`,
+          `Bootstrap peer ${visible(event.text)}; retrying with increasing delays`,
         )];
       case "request":
-        return [info(`${visible(event.ip)} asks: ${visible(event.text, 300)}`)];
+        return [info(`Received from ${visible(event.ip)}: ${visible(event.text, 300)}`)];
       case "sent":
         return [
           (event.isBroadcast ? debug : info)(
@@ -70,11 +73,13 @@ export class Reporter {
       case "broadcast":
         return [info(`Sending ${event.what} to ${count(event.peers, "peer")}`)];
       case "send-failed":
-        return [debug(`${event.what} was not sent: ${visible(event.text, 300)}`)];
+        return [debug(`Could not send ${event.what}: ${visible(event.text, 300)}`)];
       case "peer-joined":
-        return [info(`Peer ${visible(event.peerId)} at ${visible(addressText(event.address))}`)];
+        return [
+          info(`Peer ${visible(event.peerId)} joined at ${visible(addressText(event.address))}`),
+        ];
       case "peer-left":
-        return [info(`Peer ${visible(event.peerId)} was silent for too long and is dropped`)];
+        return [info(`Dropped peer ${visible(event.peerId)}: silent for too long`)];
       case "peer-moved":
         return [info(
           `Peer ${visible(event.peerId)} moved from ${visible(addressText(event.other))} to ${
@@ -83,33 +88,33 @@ export class Reporter {
         )];
       case "peer-conflict":
         return [warning(
-          `Two peers call themselves ${visible(event.peerId)}: ${
+          `Two peers use the name ${visible(event.peerId)}: ${
             visible(addressText(event.address))
-          } and ${visible(addressText(event.other))}`,
+          } and ${visible(addressText(event.other))}; keeping the first while it answers`,
         )];
       case "attempt-failed":
         return [info(
-          `${visible(event.source ?? "?")} did not deliver ${visible(event.fileName)}: ${
+          `Download of ${visible(event.fileName)} from ${visible(event.source ?? "?")} failed: ${
             visible(event.text)
           }`,
         )];
       case "download-failed":
         return [warning(
-          `${visible(event.fileName)} was not fetched: ${visible(event.text)}${
-            event.willRetry ? "; it is tried again when a peer delivers it" : ""
+          `Could not download ${visible(event.fileName)}: ${visible(event.text)}${
+            event.willRetry ? "; it will be retried automatically" : ""
           }`,
         )];
       case "keep-failed":
         return this.#once(`not kept ${event.text}`)
-          ? [warning(`${visible(event.fileName)} was not kept: ${visible(event.text)}`)]
+          ? [warning(`Could not save ${visible(event.fileName)}: ${visible(event.text)}`)]
           : [];
       case "held":
-        return [info(`${visible(event.file.name)} (${event.file.fileId}) is here: ${event.how}`)];
+        return [info(`Added ${visible(event.file.name)} (${event.file.fileId}): ${event.how}`)];
       case "lost":
         return [warning(
-          `${
+          `No longer sharing ${
             visible(event.file.name)
-          } (${event.file.fileId}) changed or is gone from the folder, and is no longer shared`,
+          } (${event.file.fileId}): it was changed in the folder, or is gone from it`,
         )];
       case "deleted":
         return [info(
@@ -117,16 +122,16 @@ export class Reporter {
         )];
       case "renamed":
         return [info(
-          `${visible(event.from)} is now called ${
+          `Renamed ${visible(event.from)} to ${
             visible(event.file.name)
-          } (${event.file.fileId}); the network is told`,
+          } (${event.file.fileId}); announcing the new name`,
         )];
       case "name-taken":
         return this.#once(`name-taken ${addressText(event.other)}`)
           ? [{ ...warning(nameTakenText(event)), plain: true }]
           : [];
       case "copied":
-        return [info(`${visible(event.file.name)} was pushed to ${visible(event.peerId)}`)];
+        return [info(`Pushed a copy of ${visible(event.file.name)} to ${visible(event.peerId)}`)];
       case "refused":
         return this.#once(`${event.who} ${event.reason}`)
           ? [warning(`${visible(event.who)}: ${visible(event.text, 300)} [${event.reason}]`)]
@@ -159,7 +164,7 @@ const info = (text: string): Line => ({ level: "INFO", text });
 const debug = (text: string): Line => ({ level: "DEBUG", text });
 const warning = (text: string): Line => ({ level: "WARNING", text });
 
-/** `1 peer`, `2 peers`. */
+/** Returns a number with its noun: `1 peer`, `2 peers`. */
 export function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }
@@ -170,14 +175,14 @@ function autoFetchText(
   switch (reason) {
     case "done":
       return `${count(fetched, "file")} fetched, ${failed} failed${
-        pending > 0 ? `, ${pending} still to come: tried again when a peer delivers them` : ""
+        pending > 0 ? `, ${pending} pending and retried automatically` : ""
       }`;
     case "nothing-missing":
-      return "0 files fetched, 0 failed: no file is missing";
+      return "0 files fetched, 0 failed: no files are missing";
     case "no-peers":
-      return "0 files fetched, 0 failed: no peer answers yet";
+      return "0 files fetched, 0 failed: no peer has answered yet";
     case "off":
-      return "0 files fetched, 0 failed: turned off by --auto-fetch 0";
+      return "0 files fetched, 0 failed: disabled by --auto-fetch 0";
     default:
       return reason satisfies never;
   }
@@ -186,10 +191,10 @@ function autoFetchText(
 function nameTakenText({ other, toldBy }: Extract<NodeEvent, { name: "name-taken" }>): string {
   const there = visible(addressText(other));
   return toldBy === undefined
-    ? `Another peer, at ${there}, uses the name of this one; others list only one of the two. Start one of them with another peer id`
+    ? `Another peer, at ${there}, uses the same peer id as this one, so other peers list only one of the two. Restart one of them with a different peer id`
     : `${
       visible(toldBy)
-    } lists another peer under this name, at ${there}, so it does not list this one. Start this peer with another peer id, or stop the other one`;
+    } already lists a peer with this peer id, at ${there}, so it does not list this one. Restart this peer with a different peer id, or stop the other one`;
 }
 
 type By = Extract<NodeEvent, { name: "deleted" }>["by"];
@@ -201,9 +206,9 @@ function deletedText(by: By): string {
     case "us":
       return "everywhere";
     case "us-here-only":
-      return "here only, for it is not ours";
+      return "on this peer only: another peer owns it";
     case "us-replaced":
-      return "everywhere: it changed right after it was shared, and its new version takes its place";
+      return "everywhere: it changed right after it was shared, and its new version replaces it";
     default:
       return by satisfies never;
   }

@@ -1,11 +1,11 @@
-// Tables of plain text.
+// Formats plain-text tables for the prompt.
 
-/** A head and rows. Cells must be printable already. */
+/** Formats a header and rows. Cells must already be safe to print. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   return columns([head, ...rows]);
 }
 
-/** Rows in columns as wide as their content; nothing stands behind the last cell. */
+/** Formats rows in columns as wide as their widest cell, without trailing spaces. */
 export function columns(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {

@@ -1,42 +1,43 @@
-// Where lines go: a terminal with a prompt under them, or plain output. A line that is printed while
-// somebody types stands above what is being typed, which stays whole.
+// Where lines are printed: a terminal with a prompt below them, or plain output. A line printed while the user types
+// appears above the prompt, and the text being typed stays intact.
 
 import { createInterface, type Interface } from "node:readline";
 import process from "node:process";
 
 export interface Terminal {
-  /** Prints a line above the prompt, if there is one. */
+  /** Prints a line, above the prompt if there is one. */
   print(line: string): void;
   close(): void;
 }
 
-/** Plain output: no prompt, no colour; the end of the input means nothing. */
+/** Plain output without a prompt or colors. Standard input is ignored. */
 export const plainOutput: Terminal = { print: say, close: () => {} };
 
-/** Whoever read it is gone, or its disk is full: nobody is left to be told, and the peer goes on. */
+/** Prints a line. Errors are ignored: if the reader is gone or its disk is full, the peer should keep running. */
 function say(line: string): void {
   try {
     console.log(line);
   } catch {
-    // As above.
+    // See above.
   }
 }
 
 export interface PromptOptions {
-  /** Earlier lines, the latest first. */
+  /** Earlier lines, most recent first. */
   readonly history: readonly string[];
   readonly complete: (line: string) => string[];
   readonly onLine: (line: string) => Promise<void>;
   readonly onInterrupt: () => void;
-  /** The input ended (Ctrl-D). */
+  /** Called when the input ends (Ctrl-D). */
   readonly onEnd: () => void;
   readonly onHistory: (history: readonly string[]) => void;
 }
 
 const PROMPT = "p2p-peer> ";
+/** Maximum number of lines kept in the history. Higher: reaches further back; lower: a smaller history file. */
 const HISTORY_LINES = 500;
 
-/** A prompt in a terminal, with history by the arrow keys and completion by tab. */
+/** A prompt in a terminal, with history on the arrow keys and completion on Tab. */
 export class PromptTerminal implements Terminal {
   readonly #readline: Interface;
   #open = true;
@@ -52,9 +53,9 @@ export class PromptTerminal implements Terminal {
       removeHistoryDuplicates: true,
       completer: (line: string) => [options.complete(line), line],
     });
-    process.stdout.on("error", () => {}); // the terminal went away
+    process.stdout.on("error", () => {}); // the terminal was closed
     this.#readline.on("line", (line) => {
-      // One command after the other; a slow one does not keep the next from being typed.
+      // Commands run one after another; the next one can be typed while a slow one runs.
       this.#busy = this.#busy.then(() => options.onLine(line)).then(() => this.#show());
     });
     this.#readline.on("SIGINT", options.onInterrupt);
@@ -69,11 +70,11 @@ export class PromptTerminal implements Terminal {
 
   print(line: string): void {
     if (!this.#open) return say(line);
-    // What is being typed may fill several rows: all of them are cleared, and written again below.
+    // The text being typed may span several rows: clear all of them, and redraw them below the line.
     const { rows } = this.#readline.getCursorPos();
     const up = rows > 0 ? `\x1b[${rows}A` : "";
     process.stdout.write(`\r${up}\x1b[J${line}\n`);
-    // The line editor must not go up over what was just printed.
+    // Keep the line editor from moving up over the line just printed.
     (this.#readline as unknown as { prevRows: number }).prevRows = 0;
     this.#show();
   }

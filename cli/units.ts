@@ -1,6 +1,6 @@
-// Figures as people read them, at the prompt, in the log and on the pages. PURE.
+// Formats sizes and durations for the prompt, the log and the pages. PURE.
 
-/** `12.4 MB`; units of 1,000. */
+/** Formats a size in bytes as `12.4 MB`, in units of 1,000. */
 export function sizeText(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let unit = 0;
@@ -12,7 +12,7 @@ export function sizeText(bytes: number): string {
   return unit === 0 ? `${Math.round(value)} B` : `${value.toPrecision(3)} ${units[unit]}`;
 }
 
-/** `42 s`, `5 min`, `3 h`, `2 d`. */
+/** Formats a duration in seconds as `42 s`, `5 min`, `3 h` or `2 d`. */
 export function durationText(seconds: number): string {
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 5_400) return `${Math.round(seconds / 60)} min`;

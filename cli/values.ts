@@ -1,14 +1,14 @@
-// Values as people write them in options: sizes, seconds, addresses, words. Each reader throws a `UsageError` that says
-// what would do; who calls it names the place of the value.
+// Parses option values as people write them: sizes, seconds, addresses, words. Each parser throws a `UsageError` that
+// says what is allowed; the caller adds which flag, variable or config key the value came from.
 
 import { type Address, canonicalIp } from "../protocol/wire/address.ts";
 
-/** Something on the command line, in the environment or in the config file cannot be used. Exit code 2. */
+/** Thrown when the command line, the environment or the config file holds something unusable. Exit code 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** A value as it is written, in any of the three places. */
+/** A value as written on the command line, in the environment or in the config file. */
 export type Raw = string | boolean | number | readonly string[];
 
 const unitBytes = new Map([["", 1], ["b", 1]]);
@@ -18,7 +18,7 @@ for (const [power, letter] of ["k", "m", "g", "t"].entries()) {
   unitBytes.set(`${letter}ib`, 1024 ** (power + 1));
 }
 
-/** Bytes: `500000`, `2MiB`, `8GB`. */
+/** Returns a size in bytes, from `500000`, `2MiB` or `8GB`. Throws `UsageError`. */
 export function size(raw: Raw): number {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(String(raw));
   const unit = match && unitBytes.get(match[2]!.toLowerCase());
@@ -28,24 +28,24 @@ export function size(raw: Raw): number {
   return Math.round(Number(match[1]) * unit);
 }
 
-/** A number as it is written; what is no text and no number is none. */
+/** Returns the number, or NaN for anything that is neither text nor a number. */
 const numberOf = (raw: Raw) => ["string", "number"].includes(typeof raw) ? Number(raw) : NaN;
 
-/** A year: longer waits are mistakes. */
+/** Maximum duration, in seconds: one year. Anything longer is a mistake. */
 const MAX_SECONDS = 365 * 86_400;
 
-/** Milliseconds, from seconds. */
+/** Returns milliseconds, from a value in seconds. Throws `UsageError`. */
 export function seconds(raw: Raw): number {
   const value = numberOf(raw);
   if (!Number.isFinite(value) || value <= 0 || value > MAX_SECONDS) {
     throw new UsageError(
-      `must be a number of seconds above 0, at most ${MAX_SECONDS}, got "${raw}"`,
+      `must be a number of seconds above 0 and at most ${MAX_SECONDS}, got "${raw}"`,
     );
   }
   return value * 1000;
 }
 
-/** A whole number within bounds; `or` names what else would do. */
+/** Returns a parser of whole numbers within bounds; `or` names another value that is allowed, for its error message. */
 export function whole(min: number, max: number, or = ""): (raw: Raw) => number {
   return (raw) => {
     const value = numberOf(raw);
@@ -56,7 +56,7 @@ export function whole(min: number, max: number, or = ""): (raw: Raw) => number {
   };
 }
 
-/** One of the words, in any case. */
+/** Returns a parser that accepts one of these words, ignoring case. */
 export function oneOf<const T extends string>(...words: T[]): (raw: Raw) => T {
   return (raw) => {
     const word = words.find((each) => each.toLowerCase() === String(raw).toLowerCase());
@@ -67,13 +67,15 @@ export function oneOf<const T extends string>(...words: T[]): (raw: Raw) => T {
   };
 }
 
-/** Text that is not empty. */
+/** Returns text that is not empty. Throws `UsageError`. */
 export function text(raw: Raw): string {
-  if (typeof raw !== "string" || raw === "") throw new UsageError(`must be text, got "${raw}"`);
+  if (typeof raw !== "string" || raw === "") {
+    throw new UsageError(`must be non-empty text, got "${raw}"`);
+  }
   return raw;
 }
 
-/** `true`, `yes`, `on`, `1` and their opposites. */
+/** Returns a boolean, from `true`, `yes`, `on`, `1` or their opposites. Throws `UsageError`. */
 export function yes(raw: Raw): boolean {
   if (typeof raw === "boolean") return raw;
   if (/^(1|true|yes|on)$/i.test(String(raw))) return true;
@@ -81,7 +83,7 @@ export function yes(raw: Raw): boolean {
   throw new UsageError(`must be true or false, got "${raw}"`);
 }
 
-/** Reads `host:port`, `[ipv6]:port`. Throws `UsageError`. */
+/** Parses `host:port` or `[ipv6]:port`. Throws `UsageError`. */
 export function addressOf(raw: string): Address {
   const match = /^(?:\[([0-9a-f:.%]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(raw.trim());
   const port = Number(match?.[3]);
@@ -91,28 +93,28 @@ export function addressOf(raw: string): Address {
   return { host: match[1] ?? match[2]!, port };
 }
 
-/** Several, as a list or with commas between them. */
-/** A host: a name, or an address, of which one of IPv6 may be given in brackets as in a URL. */
+/** Returns a host name or address. An IPv6 address may be in brackets, as in a URL. Throws `UsageError`. */
 export function host(raw: Raw): string {
   return text(raw).replace(/^\[([^\]]*)\]$/, "$1");
 }
 
+/** Splits a list, or text with commas between its items. */
 export function texts(raw: Raw): string[] {
   return (Array.isArray(raw) ? raw : String(raw).split(",")).map(String).filter(Boolean);
 }
 
-/** Names that a browser may have in its address line. Throws `UsageError`. */
+/** Returns host names that browsers may use to reach the pages. Throws `UsageError`. */
 export function hosts(raw: Raw): string[] {
   return texts(raw).map((each) => {
     const name = each.trim();
     if (/^[\w.-]{1,253}$/.test(name)) return name;
     throw new UsageError(
-      `must be a name such as files.example.org, no port and no path, got "${each}"`,
+      `must be a host name such as files.example.org, without a port or path, got "${each}"`,
     );
   });
 }
 
-/** IP addresses in canonical form. Throws `UsageError`. */
+/** Returns IP addresses in canonical form. Throws `UsageError`. */
 export function ips(raw: Raw): string[] {
   return texts(raw).map((each) => {
     const ip = canonicalIp(each.trim());
@@ -121,20 +123,21 @@ export function ips(raw: Raw): string[] {
   });
 }
 
-/** Top-level paths of the web pages: a base path that starts with one could not be told from them. */
+/** Top-level paths of the web pages. A base path that starts with one of these would be ambiguous. */
 const OWN_PATHS = ["api", "browser", "lib"];
 
-/** A path of plain segments, without its final slash; `/` alone is the empty one. Throws `UsageError`. */
+/** Returns a path of plain segments without its final slash; `/` alone becomes "". Throws `UsageError`. */
 export function path(raw: Raw): string {
   const value = String(raw).replace(/\/$/, "");
   if (value === "") return "";
   const match = /^(?:\/[\w~-][\w.~-]*)+$/.test(value);
   if (match && value.length <= 200 && !OWN_PATHS.includes(value.split("/")[1]!)) return value;
   throw new UsageError(
-    `must be a path such as /peer, of letters, digits and "-._~", and not start with ${
+    `must be a path such as /peer, made of letters, digits and "-._~", and must not start with ${
       OWN_PATHS.map((each) => `/${each}`).join(", ")
     }, got "${raw}"`,
   );
 }
 
+/** Returns several addresses, each as `host:port`. Throws `UsageError`. */
 export const addresses = (raw: Raw): Address[] => texts(raw).map(addressOf);

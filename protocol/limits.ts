@@ -1,60 +1,126 @@
-// Every bound and deadline of the peer, by name, with its default and its reason.
-// PURE. What people may tune stands in `Limits` (each is an option of the command line);
-// what follows from the protocol itself is a constant. A figure that is a guess says so.
+// Every limit and timeout of the peer, with its default, its reason, and what gets better and worse as it changes.
+// PURE. What an operator may tune is in `Limits` (each field is a command line option); what follows from the protocol
+// itself is a constant. A figure that is a guess says so.
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const GiB = 1024 * MiB;
 
-/** Bounds that an operator may tune. Sizes in bytes, times in milliseconds, rates as named. */
+/** Limits that an operator may tune. Sizes are in bytes, times in milliseconds, rates as named. */
 export interface Limits {
-  /** Inbound connections served at once. */
+  /**
+   * Maximum number of inbound connections served at once, on each of the two ports. Higher: serves more peers and
+   * browsers; lower: less memory and fewer file descriptors, but newcomers wait or are turned away sooner.
+   */
   maxConnections: number;
-  /** Inbound connections served at once from one address; a lab host carries many peers. */
+  /**
+   * Maximum number of inbound connections served at once from one address. Higher: serves more of the peers that share
+   * a lab host; lower: one address can take up fewer connections.
+   */
   maxConnectionsPerAddress: number;
-  /** Accepted connections of known peers that wait for their turn (one peer opens 400 at once). */
+  /**
+   * Maximum number of accepted connections that wait for their turn (one kind of peer opens 400 at once). Higher:
+   * larger bursts wait instead of failing; lower: fewer file descriptors are held.
+   */
   maxWaitingConnections: number;
-  /** A message without its list and without file content. */
+  /**
+   * Maximum size of a message, not counting its list and file content. Higher: accepts peers that write longer
+   * messages; lower: one connection can make this peer buffer less.
+   */
   maxMessageBytes: number;
-  /** How long a control message may take from its first byte to its last. */
+  /**
+   * Maximum time from the first to the last byte of a control message. Higher: tolerates slower links; lower: stalled
+   * connections are closed sooner.
+   */
   messageTimeoutMs: number;
-  /** The list of one GOSSIP_REPLY. */
+  /**
+   * Maximum size of the list in one GOSSIP_REPLY. Higher: accepts longer lists from peers that send theirs in one
+   * piece; lower: one message can take less memory.
+   */
   maxListBytes: number;
-  /** Entries in the list of one GOSSIP_REPLY. */
+  /**
+   * Maximum number of entries in the list of one GOSSIP_REPLY. Higher: accepts longer lists from peers that send theirs
+   * in one piece; lower: one message takes less time and memory to parse.
+   */
   maxListFiles: number;
-  /** A file that is longer is neither fetched nor kept. */
+  /**
+   * Maximum size of a file that is downloaded, stored or shared. Higher: larger files can be shared; lower: one file
+   * can take less disk space and bandwidth.
+   */
   maxFileBytes: number;
-  /** File content, and a reader of it, may stand still this long. */
+  /**
+   * Maximum pause in a transfer, by its sender or its reader. Higher: tolerates slow disks and links; lower: a stalled
+   * download moves on to the next source sooner, and a stalled reader frees its slot.
+   */
   idleTimeoutMs: number;
-  /** Peers tracked. */
+  /**
+   * Maximum number of tracked peers. Higher: sees all of a larger network; lower: less memory and fewer announcements,
+   * but peers beyond the limit are not tracked.
+   */
   maxPeers: number;
-  /** Peers tracked at one address. */
+  /**
+   * Maximum number of tracked peers at one address. Higher: tracks more peers of a shared machine; lower: one machine
+   * can claim fewer slots with invented names.
+   */
   maxPeersPerAddress: number;
-  /** Files known, held or not. */
+  /**
+   * Maximum number of known files, stored here or not. Higher: sees all files of a larger network; lower: less memory,
+   * but files beyond the limit replace others or stay unknown.
+   */
   maxCatalogueEntries: number;
-  /** Outgoing connections being opened at once. */
+  /**
+   * Maximum number of outgoing connections being opened at once. Higher: peers that do not answer delay others less;
+   * lower: fewer sockets are opened at a time.
+   */
   maxDials: number;
-  /** How long one outgoing connection may take to open. */
+  /**
+   * Maximum time to open one outgoing connection. Higher: reaches slower machines; lower: addresses that do not answer
+   * delay others less.
+   */
   dialTimeoutMs: number;
-  /** Largest content pushed to a peer without extensions: such peers parse in quadratic time. */
+  /**
+   * Maximum size of a file pushed to a peer without extensions; such peers parse in quadratic time. Higher: larger
+   * files get a copy even where only such peers are around; lower: spares those peers.
+   */
   legacyPushBytes: number;
-  /** Disk space that is never used up; undefined means the larger of 1 GiB and 1 %. */
+  /**
+   * Disk space that is never used up; undefined means the larger of 1 GiB and 1% of the disk. Higher: leaves more space
+   * for other programs; lower: more files fit before new ones are refused and deleted ones are purged early.
+   */
   minFreeBytes: number | undefined;
-  /** Total size of what others pushed here without being asked. */
+  /**
+   * Maximum total size of unsolicited pushes stored here. Higher: keeps more copies for other peers; lower: strangers
+   * can take less of the disk, but honest pushes are refused sooner.
+   */
   pushQuotaBytes: number;
-  /** Pushes accepted from one address, in the long run. */
+  /**
+   * Pushes accepted from one address per second, in the long run. Higher: a peer that shares many files gets its copies
+   * here sooner; lower: one address can cause less work.
+   */
   pushesPerSecond: number;
-  /** Pushes accepted from one address at once. */
+  /**
+   * Maximum number of pushes accepted from one address at once. Higher: many small files are taken in one go; lower: a
+   * flood is cut off sooner.
+   */
   pushBurst: number;
-  /** Replies to one destination. */
+  /**
+   * Maximum number of replies to one destination per minute. Higher: answers peers that gossip very often; lower:
+   * forged gossip can direct less traffic at a victim.
+   */
   repliesPerMinute: number;
-  /** Bytes of replies to one destination. */
+  /**
+   * Maximum bytes of replies to one destination per minute. Higher: a long list arrives sooner; lower: one peer can use
+   * less upload bandwidth.
+   */
   replyBytesPerMinute: number;
-  /** Dials to addresses that never proved that they are peers, all together. */
+  /**
+   * Maximum number of dials per minute to all addresses that have not proved to be a peer, together. Higher: meets many
+   * new peers sooner; lower: forged gossip can make this peer contact fewer strangers.
+   */
   unprovenDialsPerMinute: number;
 }
 
-/** The defaults; each comes from measurements in the lab network or is a guess that held so far. */
+/** The defaults. Each comes from measurements in the lab's network, or is a guess that has held so far. */
 export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   maxConnections: 256,
   maxConnectionsPerAddress: 64,
@@ -80,144 +146,354 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   unprovenDialsPerMinute: 300,
 });
 
-/** Containers inside one another; the protocol itself needs four. */
+/**
+ * Maximum nesting depth of containers in a message; the protocol itself needs four. Higher: tolerates fields that nest
+ * deeper; lower: rejects hostile nesting sooner.
+ */
 export const MAX_DEPTH = 8;
-/** Values in one message: a full list with 16 fields an entry. */
+/**
+ * Maximum number of values in one message: a full list with 16 fields per entry. Higher: accepts lists with more
+ * fields; lower: one message takes less time and memory to parse.
+ */
 export const MAX_VALUES = 800_000;
-/** A peer's name or a file's owner, in characters. */
+/**
+ * Maximum length of a peer's name or a file's owner, in characters. Higher: accepts longer names; lower: less memory
+ * per peer and file.
+ */
 export const MAX_NAME_CHARS = 128;
-/** A file's label; longer ones are cut. No file system takes more than 255 bytes anyway. */
+/**
+ * Maximum length of a file's label, in characters; longer ones are cut. Higher: has no use, as no file system takes
+ * more than 255 bytes; lower: cuts names that would have fit.
+ */
 export const MAX_LABEL_CHARS = 255;
-/** A DNS name (RFC 1035). */
+/** Maximum length of a DNS name, in characters (RFC 1035). Higher: has no use; lower: refuses valid names. */
 export const MAX_HOST_CHARS = 253;
-/** Source text of a number. */
+/**
+ * Maximum length of a number's source text, in characters. Higher: accepts timestamps with more digits; lower: less to
+ * store for each one.
+ */
 export const MAX_NUMBER_CHARS = 32;
-/** A gossip id; the field uses UUIDs of 36. */
+/**
+ * Maximum length of a gossip id, in characters; real peers use UUIDs of 36. Higher: accepts longer ids; lower: less
+ * memory for the ids remembered.
+ */
 export const MAX_GOSSIP_ID_CHARS = 128;
 
-/** Gossip ids remembered at once, and for how long (a guess: ten rounds). */
+/**
+ * Maximum number of gossip ids remembered. Higher: recognizes repeats in larger networks; lower: less memory, but
+ * gossip that returns after its id was forgotten is answered and forwarded again.
+ */
 export const MAX_SEEN_GOSSIPS = 16_384;
+/**
+ * How long a gossip id is remembered, in milliseconds. (A guess: ten rounds.) Higher: recognizes later repeats; lower:
+ * less memory.
+ */
 export const SEEN_GOSSIP_MS = 300_000;
-/** Forwards of one gossip (the protocol's number). */
+/**
+ * Number of peers that a gossip is forwarded to (the protocol's number). Higher: news spreads faster; lower: fewer
+ * messages.
+ */
 export const MAX_FORWARDS = 3;
-/** Own gossips per round (the protocol says 3 to 5). */
+/**
+ * Number of peers that our own gossip is sent to in each round (the protocol says 3 to 5). Higher: news spreads faster;
+ * lower: fewer messages.
+ */
 export const GOSSIP_FANOUT = 5;
-/** Gossips of one originator that are answered and forwarded: a burst, then one in ten seconds. */
+/**
+ * Maximum number of gossips of one originator that are answered and forwarded in a burst. Higher: tolerates peers that
+ * start several times in a row; lower: one originator can cause less traffic.
+ */
 export const ORIGINATOR_BURST = 5;
+/**
+ * Gossips of one originator that are answered and forwarded per second after the burst: one in ten seconds. Higher:
+ * tolerates shorter rounds; lower: one originator can cause less traffic.
+ */
 export const ORIGINATOR_PER_SECOND = 0.1;
-/** Peers whose list is missing that one gossip asks for it. */
+/**
+ * Maximum number of peers that one gossip asks for their missing lists. Higher: missing lists arrive in fewer rounds;
+ * lower: fewer messages in a round.
+ */
 export const MAX_WANTED_LISTS = 16;
-/** A list of which no piece came for this long is not coming any more (a guess). */
+/**
+ * How long after its last piece an incomplete list counts as lost, in milliseconds. (A guess.) Higher: waits longer
+ * before asking again; lower: asks again while pieces may still be on their way.
+ */
 export const LIST_QUIET_MS = 10_000;
-/** A list is missing: the next round is held at once, but no sooner than this after the last one. */
+/**
+ * Minimum interval between gossip rounds when a missing list triggers one early, in milliseconds. Higher: fewer
+ * messages; lower: the missing list arrives sooner.
+ */
 export const ROUND_PAUSE_MS = 10_000;
-/** A piece of a list to a peer that parses in quadratic time. */
+/**
+ * Maximum size of a piece of a list to a peer that parses in quadratic time, in bytes. Higher: fewer pieces; lower:
+ * each takes such a peer less time.
+ */
 export const LEGACY_PART_BYTES = 64 * KiB;
-/** A piece of a list to a peer with extensions. */
+/**
+ * Maximum size of a piece of a list to a peer with extensions, in bytes. Higher: fewer messages; lower: each one takes
+ * less memory.
+ */
 export const PART_BYTES = 512 * KiB;
-/** First reply to an address that did not prove yet that it is the peer it claims to be. */
+/**
+ * Maximum size of the first reply to an address that has not proved to be the peer it claims to be, in bytes. Higher: a
+ * new peer learns more at once; lower: forged gossip can direct less traffic at a victim.
+ */
 export const UNPROVEN_REPLY_BYTES = 4 * KiB;
-/** A peer with extensions gets the whole list again after this time, whatever it has (a guess). */
+/**
+ * Interval after which a peer with extensions gets the whole list again, even if it already has it, in milliseconds. (A
+ * guess.) Higher: less traffic; lower: lists that differ are repaired sooner.
+ */
 export const FULL_LIST_MS = 600_000;
-/** Changes of our own list remembered for short replies. */
+/**
+ * Number of changes to our own list that are remembered for short replies. Higher: peers that missed more still get a
+ * short reply; lower: less memory.
+ */
 export const MAX_LIST_CHANGES = 1_000;
 
-/** A source that delivers less than this, on average over each idle time, is given up (a guess). */
+/**
+ * Minimum rate of a source, in bytes per second, averaged over each idle timeout; a slower one is given up. (A guess.)
+ * Higher: leaves slow sources sooner; lower: gives slow but honest ones more time.
+ */
 export const MIN_SOURCE_BYTES_PER_SECOND = 512;
-/** A source that failed for a file is not asked again for it by itself for this long (a guess). */
+/**
+ * How long a source that failed to deliver a file is asked for it last, and only on a scheduled retry, in milliseconds.
+ * (A guess.) Higher: fewer failed attempts; lower: a source that recovered is used sooner.
+ */
 export const SOURCE_FAILURE_MS = 600_000;
-/** A source that lied a second time in a row is left alone so long; doubled each time (a guess). */
+/**
+ * How long to avoid a source after its second bad response in a row, in milliseconds. Doubles with each further one. (A
+ * guess.) Higher: wastes less on liars; lower: costs a source with a passing fault less.
+ */
 export const FIRST_PAUSE_MS = 30_000;
+/** Maximum time to avoid a source, in milliseconds. (A guess.) The trade-off is that of `FIRST_PAUSE_MS`. */
 export const LAST_PAUSE_MS = 600_000;
-/** Half of a source's offences is forgiven after this time (a guess). */
+/**
+ * Time after which half of a source's offenses are forgiven, in milliseconds. (A guess.) Higher: liars stay avoided for
+ * longer; lower: a repaired source is trusted again sooner.
+ */
 export const OFFENCE_DECAY_MS = 600_000;
-/** Sources whose offences are remembered. */
+/**
+ * Maximum number of sources whose offenses are remembered. Higher: more liars at once are avoided; lower: less memory.
+ */
 export const MAX_OFFENDERS = 1_024;
-/** Delay before a file that nobody delivered is tried again, in milliseconds; doubled up to the last one. (Guesses.) */
+/**
+ * Delay before retrying a download or a copy that no peer delivered or took, in milliseconds. Doubles with each
+ * failure. (A guess.) Higher: fewer futile attempts; lower: succeeds sooner once a peer is back.
+ */
 export const FIRST_RETRY_MS = 5_000;
+/** Maximum delay before a retry, in milliseconds. (A guess.) The trade-off is that of `FIRST_RETRY_MS`. */
 export const LAST_RETRY_MS = 600_000;
-/** Maximum number of files that are wanted and waiting to be tried again. */
+/**
+ * Maximum number of wanted files that wait for a retry. Higher: more files stay wanted through a long outage; lower:
+ * less memory, but the oldest wish is forgotten sooner.
+ */
 export const MAX_WISHES = 10_000;
-/** Maximum number of waiting files whose turn comes in one tick. */
+/**
+ * Maximum number of waiting files retried in one tick. Higher: a backlog is worked off sooner; lower: one tick takes
+ * less time.
+ */
 export const WISHES_PER_TICK = 32;
-/** A peer that comes back hurries what is wanted of it once in this time, in milliseconds. */
+/**
+ * Minimum interval between early retries triggered by the same peer coming back, in milliseconds. Higher: a peer that
+ * restarts over and over causes fewer attempts; lower: its files are retried sooner.
+ */
 export const HURRY_MS = 60_000;
-/** With auto-fetch of everything, what is missing and was not asked for is looked for this often. */
+/**
+ * Interval between searches for missing files when everything is auto-fetched, in milliseconds. Higher: less work;
+ * lower: files that did not fit into the queue start sooner.
+ */
 export const MISSING_EVERY_MS = 30_000;
-/** Downloads from one source at once: one that hangs must not hold up all others. */
+/**
+ * Maximum number of downloads from one source at once. Higher: faster when only one peer has the files; lower: a source
+ * that hangs holds up fewer downloads.
+ */
 export const MAX_DOWNLOADS_PER_SOURCE = 3;
-/** Downloads running at once; one per file. */
+/**
+ * Maximum number of downloads running at once, one per file. Higher: slow sources delay others less; lower: fewer
+ * connections and partial files at a time.
+ */
 export const MAX_DOWNLOADS = 4;
-/** Downloads that wait. */
+/**
+ * Maximum number of queued downloads. Higher: more files wait in order; lower: less memory, and the rest wait as
+ * retries.
+ */
 export const MAX_QUEUED_DOWNLOADS = 10_000;
-/** Peers that a copy of a pushed file is offered to, one after the other, until one takes it. */
+/**
+ * Maximum number of peers that a copy of a pushed file is offered to, one after another, before the next attempt is
+ * scheduled. Higher: a copy exists sooner where many refuse; lower: less is sent in vain.
+ */
 export const MAX_PUSH_TRIES = 3;
 
-/** Maximum number of sends of broadcasts under way at once: far below what the dialer lets wait (4,096). */
+/**
+ * Maximum number of broadcast sends in progress at once, far below the number of dials that may wait (4,096). Higher:
+ * news reaches many peers sooner; lower: leaves more of the dial queue to answers and downloads.
+ */
 export const MAX_BROADCAST_SENDS = 512;
-/** Announcements made at once, and how many more per second; further files are announced together. (A guess.) */
+/**
+ * Maximum number of announcements made at once; further files are announced together. (A guess.) Higher: small batches
+ * are announced without delay; lower: fewer messages when many files are shared in a row.
+ */
 export const ANNOUNCE_BURST = 8;
+/** Announcements per second after the burst. (A guess.) The trade-off is that of `ANNOUNCE_BURST`. */
 export const ANNOUNCES_PER_SECOND = 1;
-/** Files are announced one by one while that takes no more sends than this, and as pieces of a list beyond. (A guess.) */
+/**
+ * Maximum number of sends for announcing files one by one; beyond it they are announced as pieces of a list. (A guess.)
+ * Higher: more files are announced individually, which peers without extensions hear of at once; lower: fewer messages.
+ */
 export const MAX_SINGLE_ANNOUNCES = 2_048;
-/** Maximum number of files announced together, so that one round of it stays short. */
+/**
+ * Maximum number of files announced together. Higher: many files are announced in fewer rounds; lower: one round takes
+ * less time.
+ */
 export const ANNOUNCE_BATCH = 1_000;
-/** Minimum interval between pieces of a list to a peer without extensions, in milliseconds. */
+/**
+ * Minimum interval between pieces of a list to a peer without extensions, in milliseconds. Higher: leaves it more time
+ * for each piece; lower: it learns the whole list sooner.
+ */
 export const LEGACY_PIECE_MS = 1_000;
-/** Maximum number of files in such a piece: one kind of peer asks for all of them at once. */
+/**
+ * Maximum number of files in such a piece: one kind of peer requests all of them at once. Higher: it learns the whole
+ * list sooner; lower: fewer of its requests arrive at once.
+ */
 export const LEGACY_PIECE_FILES = 64;
-/** Such a peer gets no further piece while more of its requests than this are open. */
+/**
+ * Such a peer gets no further piece while it has more open requests than this. Higher: it learns the whole list sooner;
+ * lower: fewer of its requests are open at once.
+ */
 export const LEGACY_OPEN_GETS = 64;
-/** Maximum number of files that such a peer is told of besides its whole list; beyond it, that begins anew. */
+/**
+ * Maximum number of files that such a peer is told about in addition to its whole list; beyond it, the whole list
+ * starts over. Higher: large changes need no restart; lower: less memory per peer.
+ */
 export const LEGACY_EXTRA = 1_000;
 /**
- * Maximum number of files that all such peers together were told of and may still ask for, or wait for: 512 connections
- * may wait, and half of them stay free for others. Beyond it, each of them is told of a piece in `LEGACY_ASK_MS`.
+ * Maximum number of files that all such peers together have been told about and may still request, or wait for: 512
+ * connections may wait, and half of them stay free for others. Beyond it, each such peer gets one piece per
+ * `LEGACY_ASK_MS`. Higher: they learn of all files sooner; lower: leaves more waiting connections to others.
  */
 export const LEGACY_OFFERED = 256;
-/** How long such a peer may take to ask for what a piece told it of. (One reads 120 kB/s, one is busy for seconds.) */
+/**
+ * Maximum time such a peer gets to start requesting the files of a piece, in milliseconds. (One kind reads 120 kB/s,
+ * another is busy for seconds.) Higher: slow ones keep up; lower: the next piece goes out sooner.
+ */
 export const LEGACY_ASK_MS = 15_000;
-/** It has asked for all that it wants of a piece when it asked for nothing more for this long, in milliseconds. */
+/**
+ * How long after its last request such a peer counts as done with a piece, in milliseconds. Higher: leaves more time
+ * between its requests; lower: the next piece goes out sooner.
+ */
 export const LEGACY_QUIET_MS = 2_000;
-/** A piece that did not get there is sent again after this long, and this often at most. */
+/**
+ * Delay before a piece that did not arrive is sent again, in milliseconds. Higher: the peer has more time to recover;
+ * lower: it learns of the files sooner.
+ */
 export const LEGACY_RESEND_MS = 5_000;
+/**
+ * Maximum number of times that pieces of one list are sent again. Higher: survives longer outages; lower: less is sent
+ * to a peer that is gone.
+ */
 export const LEGACY_RESENDS = 3;
-/** An own file that is replaced within this time after it was shared is withdrawn. (A guess.) */
+/**
+ * An own file that is replaced within this time after it was shared is withdrawn, in milliseconds. (A guess.) Higher:
+ * fewer half-written versions stay in the network; lower: fewer deliberate earlier versions are deleted everywhere.
+ */
 export const WITHDRAW_MS = 600_000;
-/** Maximum number of DELETEs sent to one address in a minute: fewer than a peer obeys from one owner. */
+/**
+ * Maximum number of DELETEs sent to one address per minute: fewer than a peer obeys from one owner
+ * (`DELETES_PER_MINUTE`). Higher: many deletions spread sooner, but beyond that limit they are refused; lower: they
+ * spread more slowly.
+ */
 export const DELETES_SENT_PER_MINUTE = 50;
-/** Delay before a DELETE is sent again to a peer that still lists the file, in milliseconds; doubled up to the last one. */
+/**
+ * Delay before a DELETE is sent again to a peer that still lists the file, in milliseconds. Doubles each time. Higher:
+ * fewer messages; lower: the file disappears sooner.
+ */
 export const FIRST_REMIND_MS = 5_000;
+/** Maximum delay before a DELETE is sent again, in milliseconds. The trade-off is that of `FIRST_REMIND_MS`. */
 export const LAST_REMIND_MS = 3_600_000;
-/** Maximum number of peers and deleted files for which reminders are remembered. */
+/**
+ * Maximum number of pairs of peer and deleted file for which reminders are remembered. Higher: keeps the delays of more
+ * of them; lower: less memory, but a forgotten one starts over with the shortest delay.
+ */
 export const MAX_REMINDERS = 16_384;
-/** Maximum number of deletions whose delivery is followed, and for how long. */
+/**
+ * Maximum number of deletions whose delivery is tracked. Higher: more at once are retried and counted; lower: less
+ * memory.
+ */
 export const MAX_DELETIONS = 256;
+/**
+ * How long the delivery of a deletion is tracked, in milliseconds. Higher: reaches peers that are away for longer;
+ * lower: less memory and fewer attempts. After that, a peer that lists the file is still reminded.
+ */
 export const DELETION_MS = 600_000;
-/** A file without any holder stays in the catalogue this long. */
+/**
+ * How long a file without holders stays in the catalogue, in milliseconds. Higher: files whose holders are away for
+ * longer stay known; lower: fewer entries that nobody can deliver.
+ */
 export const HOLDERLESS_MS = 7 * 86_400_000;
-/** A deleted id does not come back by gossip for this long. */
+/**
+ * How long a deleted id is kept from coming back by gossip, in milliseconds. Higher: also stops peers that were away
+ * for longer from bringing it back; lower: less memory.
+ */
 export const TOMBSTONE_MS = 30 * 86_400_000;
+/**
+ * Maximum number of deleted ids remembered. Higher: more deletions stay in force; lower: less memory, but the oldest
+ * are forgotten and may come back.
+ */
 export const MAX_TOMBSTONES = 10_000;
-/** A push or an ANNOUNCE by the owner that began within this time of the deletion is a copy that was on its way (a guess). */
+/**
+ * A push or an ANNOUNCE by the owner within this time of the deletion counts as a copy that was still on its way, in
+ * milliseconds. (A guess.) Higher: fewer deleted files come back by accident; lower: a restored file is accepted
+ * sooner.
+ */
 export const LIFT_AFTER_MS = 5_000;
-/** What is restored sooner than that after its deletion is told once more then: others heard of the deletion later (a guess). */
+/**
+ * A file restored sooner than this after its deletion is announced once more when the time is up, in milliseconds:
+ * others may have heard of the deletion later. (A guess.) Higher: safer where messages are slow; lower: others have the
+ * file back sooner. Must exceed `LIFT_AFTER_MS`.
+ */
 export const TELL_AGAIN_MS = 2 * LIFT_AFTER_MS;
+/**
+ * Maximum number of files waiting to be announced once more. Higher: more of the files restored at once are sure to
+ * come back elsewhere; lower: less memory.
+ */
 export const MAX_TOLD_AGAIN = 1_024;
-/** DELETEs of files that are not known yet are remembered for so long, and so many (a guess). */
+/**
+ * How long a DELETE of a file that is not known yet is remembered, in milliseconds. (A guess.) Higher: works even if
+ * the news of the file arrives later; lower: less memory.
+ */
 export const EARLY_DELETE_MS = 120_000;
+/** Maximum number of such DELETEs remembered. (A guess.) Higher: more of them take effect; lower: less memory. */
 export const MAX_EARLY_DELETES = 4_096;
-/** DELETEs obeyed from one owner in a minute. */
+/**
+ * Maximum number of DELETEs obeyed from one owner per minute. Higher: an owner can delete many files at once; lower:
+ * whoever speaks from an owner's address can do less damage.
+ */
 export const DELETES_PER_MINUTE = 60;
-/** Other timestamps that were told for one unverified id; one of them may be the true one. */
+/**
+ * Maximum number of further timestamps remembered for one unverified id; one of them may be the true one. Higher: false
+ * ones are less likely to crowd out the true one; lower: less to hash and remember.
+ */
 export const MAX_OTHER_TIMESTAMPS = 3;
 
-/** Back-off between tries to join while nobody answers, doubled from the first to the last. */
+/**
+ * Delay before the second attempt to join while no peer answers, in milliseconds. Doubles up to the maximum. Higher:
+ * fewer messages; lower: joins sooner once a bootstrap is up.
+ */
 export const JOIN_BACKOFF_FIRST_MS = 1_000;
+/** Maximum delay between attempts to join, in milliseconds. The trade-off is that of `JOIN_BACKOFF_FIRST_MS`. */
 export const JOIN_BACKOFF_LAST_MS = 30_000;
-/** Who takes the first gossip and says nothing for this long counts as silent; it is asked again. */
+/**
+ * A peer that accepts the first gossip but does not reply within this time counts as silent, in milliseconds; it is
+ * asked again. Higher: waits for slow peers; lower: reports a silent bootstrap sooner.
+ */
 export const JOIN_ANSWER_MS = 4_000;
-/** Peers of the last run that are tried at start, besides the bootstraps. */
+/**
+ * Maximum number of peers from the last run that are contacted at startup in addition to the bootstraps. Higher: joins
+ * even if most of them are gone; lower: fewer messages at startup.
+ */
 export const MAX_REJOIN_PEERS = 16;
-/** Replies are considered complete when none came for this long; measured lab replies: under 0.1 s. */
+/**
+ * Replies count as complete after this pause, in milliseconds; in the lab, replies took less than 0.1 s. Higher: more
+ * lists are in before auto-fetch starts; lower: auto-fetch starts sooner.
+ */
 export const JOIN_QUIET_MS = 300;

@@ -1,5 +1,5 @@
-// Keeps the documentation true: examples of docs/PROTOCOL.md are replayed through the real codec, and the
-// options' table is what the program has. `P2P_UPDATE_DOCS=1` writes the table anew.
+// Keeps the documentation true: the examples in docs/PROTOCOL.md are replayed through the real codec, and the
+// options table is generated from the program. `P2P_UPDATE_DOCS=1` rewrites that table.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -13,7 +13,7 @@ import { decodeMessage, messageText } from "../protocol/wire/message.ts";
 const docs = new URL("../docs/", import.meta.url);
 const protocol = await Deno.readTextFile(new URL("PROTOCOL.md", docs));
 
-/** Runs a message through scanner and decoder, as from a socket. */
+/** Runs a message through the scanner and the decoder, as if it came from a socket. */
 function decode(text: string) {
   let bytes: Uint8Array | undefined;
   const ignore = () => {};
@@ -32,7 +32,7 @@ const examples = [...protocol.matchAll(/```json (\S+)\n(.*?)\n```/gs)].map((matc
   text: match[2]!,
 }));
 
-Deno.test("Every example of the protocol page is of a known kind, and all kinds are there", () => {
+Deno.test("Every example in docs/PROTOCOL.md is of a known kind, and every kind occurs", () => {
   const kinds = new Set(examples.map(({ mark }) => mark.split("=")[0]));
   assert.deepEqual([...kinds].sort(), ["accepted", "refused", "sent"]);
   assert.ok(examples.length >= 12);
@@ -40,7 +40,7 @@ Deno.test("Every example of the protocol page is of a known kind, and all kinds 
 
 for (const [index, { mark, text }] of examples.entries()) {
   const [kind, reason] = mark.split("=");
-  Deno.test(`Example ${index + 1} of the protocol page is ${mark}`, () => {
+  Deno.test(`Example ${index + 1} in docs/PROTOCOL.md is ${mark}`, () => {
     if (kind === "refused") {
       assert.throws(
         () => decode(text),
@@ -53,7 +53,7 @@ for (const [index, { mark, text }] of examples.entries()) {
   });
 }
 
-Deno.test("The file ids of the protocol page are those of its contents and timestamps", () => {
+Deno.test("The file ids in docs/PROTOCOL.md match their contents and timestamps", () => {
   const rows = [...protocol.matchAll(/^\| `(\w+)` \| `([^`]+)` \| `([0-9a-f]{64})` \|$/gm)];
   assert.equal(rows.length, 3);
   for (const [, content, shown, fileId] of rows) {
@@ -66,16 +66,17 @@ Deno.test("The file ids of the protocol page are those of its contents and times
 });
 
 function optionsPage(): string {
-  const cell = (text: string) => text.replaceAll("|", "\\|");
-  const rows = everyOption().map(({ name, argument, help, fallback, defaultText }) => {
+  const cell = (text: string) => text.replaceAll("|", "\\|").replaceAll("<", "&lt;");
+  const rows = everyOption().map(({ name, argument, help, tradeOff, fallback, defaultText }) => {
     const shown = defaultText ?? (fallback === false || fallback === "" ? "" : String(fallback));
-    return `| \`--${name}${argument ? ` ${cell(argument)}` : ""}\` | \`${envName(name)}\` | ${
-      cell(help)
-    } | ${cell(shown)} |`;
+    const flag = `--${name}${argument ? ` ${argument.replaceAll("|", "\\|")}` : ""}`;
+    return `| \`${flag}\`<br>\`${envName(name)}\` | ${cell(help)} | ${cell(shown)} | ${
+      cell(tradeOff)
+    } |`;
   });
   const positionals = Object.entries({
     peerId: ["peer id", "the login name"],
-    host: ["host that others are told", "this machine's first address"],
+    host: ["host to advertise to other peers", "this machine's first address"],
     port: ["TCP port", "8040"],
     httpPort: ["HTTP port", "8042"],
   }).map(([key, [meaning, shown]]) => {
@@ -85,22 +86,25 @@ function optionsPage(): string {
   return [
     "# Options",
     "",
-    "A flag beats the environment, the environment beats the config file (`--config FILE` or `P2P_PEER_CONFIG`), the file beats",
-    "the default. In the file, a JSON object, options stand under their names without the dashes. Fractions of seconds are",
-    "allowed; sizes take units (`500000`, `2MiB`, `8GiB`).",
+    "A flag overrides the environment variable, which overrides the config file (`--config FILE` or `P2P_PEER_CONFIG`), which",
+    "overrides the default. The config file is a JSON object whose keys are the option names without the leading dashes.",
+    "Seconds may have fractions; sizes may have units (`500000`, `2MiB`, `8GiB`).",
     "",
-    "| positional | environment | in the file | default |",
+    "| argument | environment variable | config file key | default |",
     "|---|---|---|---|",
     ...positionals,
     "",
-    "| option | environment | what it does | default |",
+    "The last column says what gets better and what gets worse as a value changes. The defaults of the limits come from",
+    "measurements in the lab's network, or are guesses that have held so far.",
+    "",
+    "| option and environment variable | what it sets | default | trade-off |",
     "|---|---|---|---|",
     ...rows,
     "",
   ].join("\n");
 }
 
-Deno.test("The page of options has every option as the program has it", async () => {
+Deno.test("docs/OPTIONS.md describes every option exactly as the program defines it", async () => {
   const page = new URL("OPTIONS.md", docs);
   if (Deno.env.get("P2P_UPDATE_DOCS")) await Deno.writeTextFile(page, optionsPage());
   assert.equal(await Deno.readTextFile(page), optionsPage());

@@ -1,4 +1,4 @@
-// What is typed, and what it means: positionals, environment, config file, and which of them wins.
+// How a command line is interpreted: positionals, environment, config file, and which of them takes precedence.
 
 import assert from "node:assert/strict";
 import { parseArguments, type Parsed, type RunConfig, VERSION } from "../../cli/arguments.ts";
@@ -30,7 +30,7 @@ function run(line: string | readonly string[], around: Around = {}): RunConfig {
 
 const start = ({ peerId, host, port, httpPort }: RunConfig) => [peerId, host, port, httpPort];
 
-Deno.test("three positionals are peer and ports, four have a host between them", () => {
+Deno.test("three positionals are a peer id and two ports; with four, the second is the host", () => {
   assert.deepEqual(start(run("kashifm 8115 8116")), ["kashifm", undefined, 8115, 8116]);
   assert.deepEqual(start(run("kashifm eagle.cs.umanitoba.ca 8115 8116")), [
     "kashifm",
@@ -46,7 +46,7 @@ Deno.test("three positionals are peer and ports, four have a host between them",
   ]);
 });
 
-Deno.test("whoever is nearer to the person says whom to join: nobody, the dummy, or a list", () => {
+Deno.test("the source with the highest precedence decides whom to join: no peer, the dummy, or a list", () => {
   const hosts = (line: string, around: Around = {}) =>
     run(line, around).bootstraps.map(({ host }) => host);
   const file = (text: string) => ({ file: text });
@@ -63,7 +63,7 @@ Deno.test("whoever is nearer to the person says whom to join: nobody, the dummy,
   assert.deepEqual(hosts("me 1 2 --no-bootstrap --environment DEV"), []);
 });
 
-Deno.test("the values of options are no positionals: a dummy may share a folder whose name is a number", () => {
+Deno.test("option values are not positionals: a dummy can share a folder whose name is a number", () => {
   for (const line of ["dummy --port 18999 --files 8000", "dummy --files 8000 --port 18999"]) {
     const parsed = parse(line);
     assert.equal(parsed.command, "dummy", line);
@@ -72,7 +72,7 @@ Deno.test("the values of options are no positionals: a dummy may share a folder 
   }
 });
 
-Deno.test("options may stand anywhere among the positionals", () => {
+Deno.test("options may appear anywhere among the positionals", () => {
   const orders = [
     "--auto-fetch 5 kashifm 8115 8116",
     "kashifm --auto-fetch 5 8115 8116",
@@ -85,7 +85,7 @@ Deno.test("options may stand anywhere among the positionals", () => {
   }
 });
 
-Deno.test("run spells the same", () => {
+Deno.test("the run command takes the same positionals", () => {
   assert.deepEqual(start(run("run kashifm eagle 8115 8116")), ["kashifm", "eagle", 8115, 8116]);
   assert.deepEqual(start(run("run kashifm 8115 8116")), ["kashifm", undefined, 8115, 8116]);
   assert.deepEqual(start(run("run kashifm 8115 8116 --no-repl")), [
@@ -96,7 +96,7 @@ Deno.test("run spells the same", () => {
   ]);
 });
 
-Deno.test("a peer may be called like a command", () => {
+Deno.test("a peer may have the name of a command", () => {
   for (const name of ["list", "dummy", "run", "dev", "help", "peers", "exit"]) {
     assert.deepEqual(start(run(`${name} 8115 8116`)), [name, undefined, 8115, 8116]);
   }
@@ -105,14 +105,14 @@ Deno.test("a peer may be called like a command", () => {
   }
 });
 
-Deno.test("a peer called like a command may have options behind its ports", () => {
+Deno.test("a peer with the name of a command may have options after its ports", () => {
   for (const name of ["list", "dummy", "run", "dev"]) {
     const config = run(`${name} 8115 8116 --log-level DEBUG`);
     assert.deepEqual([...start(config), config.logLevel], [name, undefined, 8115, 8116, "DEBUG"]);
   }
 });
 
-Deno.test("a bare run starts with the login name and the usual ports", () => {
+Deno.test("run without arguments uses the login name and the default ports", () => {
   const config = run("run", { env: { LOGNAME: "kashifm" } });
   assert.deepEqual(start(config), ["kashifm", undefined, 8040, 8042]);
   assert.equal(config.storageDir, "./storage_kashifm");
@@ -121,7 +121,7 @@ Deno.test("a bare run starts with the login name and the usual ports", () => {
   assert.equal(run("run").peerId, "lab7");
 });
 
-Deno.test("positionals have twins in the environment and in the file", () => {
+Deno.test("positionals can also be set in the environment and in the config file", () => {
   const env = {
     P2P_PEER_ID: "env",
     P2P_PEER_HOST: "envhost",
@@ -137,7 +137,7 @@ Deno.test("positionals have twins in the environment and in the file", () => {
   assert.deepEqual(start(run(`me here 1 2 ${configured}`, { env, file })), ["me", "here", 1, 2]);
 });
 
-Deno.test("a flag beats the environment, that beats the file, and that beats the default", () => {
+Deno.test("a flag overrides the environment, which overrides the file, which overrides the default", () => {
   const table = [
     ["auto-fetch", "7", "8", 9, (config: RunConfig) => config.autoFetch, [7, 8, 9, 3]],
     ["log-level", "debug", "ERROR", "trace", ({ logLevel }: RunConfig) => logLevel, [
@@ -201,18 +201,18 @@ Deno.test("a flag beats the environment, that beats the file, and that beats the
   }
 });
 
-Deno.test("an empty variable is none", () => {
+Deno.test("an empty variable counts as unset", () => {
   const env = { P2P_PEER_AUTO_FETCH: "", P2P_PEER_ID: "", P2P_PEER_PORT: "", LOGNAME: "me" };
   const config = run("run", { env });
   assert.deepEqual([config.autoFetch, ...start(config)], [3, "me", undefined, 8040, 8042]);
 });
 
-Deno.test("the config file may be named in the environment", () => {
+Deno.test("an environment variable can name the config file", () => {
   const env = { P2P_PEER_CONFIG: "config.json" };
   assert.equal(run("me 1 2", { env, file: '{"auto-fetch": "all"}' }).autoFetch, Infinity);
 });
 
-Deno.test("a flag wins over a variable that says no", () => {
+Deno.test("a flag overrides a variable that is set to false", () => {
   const env = { P2P_PEER_NO_REPL: "1" };
   assert.equal(run("me 1 2", { env }).noRepl, true);
   for (const no of ["false", "no", "0", "OFF"]) {
@@ -222,7 +222,7 @@ Deno.test("a flag wins over a variable that says no", () => {
   assert.equal(run("me 1 2").noRepl, false);
 });
 
-Deno.test("bootstrap peers add up, and DEV means the one beside us unless others are given", () => {
+Deno.test("repeated bootstraps add up, and DEV means the local one unless others are given", () => {
   const hosts = (line: string, env = {}) =>
     run(line, { env }).bootstraps.map(({ host, port }) => `${host} ${port}`);
   assert.deepEqual(hosts("me 1 2 --bootstrap a:1 --bootstrap [::1]:2"), ["a 1", "::1 2"]);
@@ -234,14 +234,14 @@ Deno.test("bootstrap peers add up, and DEV means the one beside us unless others
   assert.deepEqual(hosts("me 1 2 --environment PROD").length, 4);
 });
 
-Deno.test("--environment DEV beats bootstraps of the environment, for it is short for a flag", () => {
+Deno.test("--environment DEV overrides bootstraps from the environment, because it is shorthand for a flag", () => {
   const env = { P2P_PEER_BOOTSTRAP: "eagle:8999" };
   assert.deepEqual(run("me 1 2 --environment DEV", { env }).bootstraps, [
     { host: "127.0.0.1", port: 8999 },
   ]);
 });
 
-Deno.test("the storage folder has the peer's name, made plain, unless one is given", () => {
+Deno.test("the storage folder is named after the peer, with special characters replaced, unless one is given", () => {
   const table = [
     ["kashifm", "./storage_kashifm"],
     ["TEST8!!!", "./storage_TEST8___"],
@@ -257,7 +257,7 @@ Deno.test("the storage folder has the peer's name, made plain, unless one is giv
   assert.equal(run("me 1 2 --dir /data/p2p").storageDir, "/data/p2p");
 });
 
-Deno.test("dev is a peer beside a dummy, on this machine only", () => {
+Deno.test("dev starts a peer next to a dummy, on this machine only", () => {
   const parsed = parse("dev");
   assert.equal(parsed.command, "dev");
   const { config } = parsed as Extract<Parsed, { command: "dev" }>;
@@ -265,7 +265,7 @@ Deno.test("dev is a peer beside a dummy, on this machine only", () => {
   assert.deepEqual(config.bootstraps, [{ host: "127.0.0.1", port: 8999 }]);
 });
 
-Deno.test("a dummy has defaults, and takes options of its own", () => {
+Deno.test("a dummy has defaults, and its own options", () => {
   assert.deepEqual(parse("dummy"), {
     command: "dummy",
     config: {
@@ -289,12 +289,12 @@ Deno.test("a dummy has defaults, and takes options of its own", () => {
   });
 });
 
-Deno.test("a dummy hears of the log level by the environment too", () => {
+Deno.test("a dummy also reads the log level from the environment", () => {
   const parsed = parse("dummy", { env: { P2P_PEER_LOG_LEVEL: "ERROR" } });
   assert.equal((parsed as Extract<Parsed, { command: "dummy" }>).config.logLevel, "ERROR");
 });
 
-Deno.test("help and version are shown, and start nothing", () => {
+Deno.test("help and version are shown without starting anything", () => {
   for (const line of ["--help", "-h", "run --help", "me 1 2 --help", ""]) {
     const shown = parse(line);
     assert.equal(shown.command, "show", line);
@@ -307,13 +307,13 @@ Deno.test("help and version are shown, and start nothing", () => {
   assert.match((dummy as { text: string }).text, /--misbehave/);
 });
 
-Deno.test("an IPv6 address may be given in brackets, everywhere a host is", () => {
+Deno.test("an IPv6 address may be in brackets wherever a host is expected", () => {
   assert.equal(run("me [::1] 8115 8116").host, "::1");
   assert.equal(run("me 8115 8116 --listen-host [::]").listenHost, "::");
   assert.equal(run("me 8115 8116 --web-host [::1]").webHost, "::1");
 });
 
-Deno.test("without a login name the peer is named after its machine, and says that nobody named it", () => {
+Deno.test("without a login name the peer is named after its machine and marked as unnamed", () => {
   const env = { LOGNAME: "", USER: "" };
   const unnamed = run("run", { env });
   assert.deepEqual([unnamed.peerId, unnamed.isNamed], ["lab7", false]);

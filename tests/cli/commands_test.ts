@@ -1,4 +1,4 @@
-// The prompt's commands over a made-up peer: what each asks of it, and what it answers.
+// The prompt's commands over a fake peer: what each command calls, and what it answers.
 
 import assert from "node:assert/strict";
 import {
@@ -38,7 +38,7 @@ interface Fake extends Commands {
   readonly calls: unknown[][];
 }
 
-/** A peer that notes what it is asked and does as it is told. */
+/** A peer that records the calls it gets and returns prepared answers. */
 function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow[] = []): Fake {
   const calls: unknown[][] = [];
   const noting = <T>(name: string, answer: T) => (...args: unknown[]) => {
@@ -77,7 +77,7 @@ const AWAY: FileRow = {
   holders: [],
 };
 
-Deno.test("quotes keep words together, of either kind", () => {
+Deno.test("single and double quotes keep words together", () => {
   const table: [string, string[]][] = [
     ["", []],
     ["   ", []],
@@ -92,7 +92,7 @@ Deno.test("quotes keep words together, of either kind", () => {
   for (const [line, words] of table) assert.deepEqual(wordsOf(line), words, line);
 });
 
-Deno.test("the menu opens with its name and shows every command of the issue", () => {
+Deno.test("the menu starts with its title and shows every required command", () => {
   const menu = menuText();
   assert.match(menu, /^Command Menu\n/);
   const commands = ["list [local|remote]", "peers", "get", "push <path>", "delete <file_id>"];
@@ -122,12 +122,12 @@ Deno.test("the menu opens with its name and shows every command of the issue", (
   ]);
 });
 
-Deno.test("nothing typed is nothing said", async () => {
+Deno.test("an empty line gets no answer", async () => {
   assert.equal(await runCommand("", fake()), "");
   assert.equal(await runCommand("  \t ", fake()), "");
 });
 
-Deno.test("list shows id in full, owner, size and holders of every file", async () => {
+Deno.test("list shows the full id, owner, size and holders of every file", async () => {
   const text = await runCommand("list", fake({}, [HERE, AWAY]));
   const words = [
     ID,
@@ -143,7 +143,7 @@ Deno.test("list shows id in full, owner, size and holders of every file", async 
   for (const word of [...words, "2 files"]) assert.ok(text.includes(word), `${word} in ${text}`);
 });
 
-Deno.test("list local and list remote show what is here, and what is not", async () => {
+Deno.test("list local shows what is stored here, and list remote what is not", async () => {
   const commands = fake({}, [HERE, AWAY]);
   const local = await runCommand("list local", commands);
   assert.ok(local.includes(ID) && !local.includes(OTHER) && local.includes("1 file"), local);
@@ -154,13 +154,13 @@ Deno.test("list local and list remote show what is here, and what is not", async
   assert.match(await runCommand("list local", fake({}, [AWAY])), /No files here/);
 });
 
-Deno.test("list works with as many files as the catalogue may hold", async () => {
+Deno.test("list works with as many files as the catalogue can hold", async () => {
   const rows = Array.from({ length: 200_000 }, () => AWAY);
   const text = await runCommand("list", fake({}, rows));
   assert.ok(text.endsWith("\n200000 files"), text.slice(-80));
 });
 
-Deno.test("peers shows who is alive, where, and since when", async () => {
+Deno.test("peers shows each live peer, its address, and when it was last heard", async () => {
   const rows = [PEER, {
     ...PEER,
     peerId: "boot",
@@ -175,7 +175,7 @@ Deno.test("peers shows who is alive, where, and since when", async () => {
     "4 s ago",
     "boot",
     "bootstrap",
-    "old kind",
+    "legacy",
     "a note",
     "2 peers",
   ];
@@ -183,7 +183,7 @@ Deno.test("peers shows who is alive, where, and since when", async () => {
   assert.match(await runCommand("peers", fake()), /No peers/);
 });
 
-Deno.test("get hands on what was typed, prefix, name or id, and where to", async () => {
+Deno.test("get passes on what was typed, whether prefix, name or id, and the destination", async () => {
   const commands = fake();
   await runCommand("get 0123", commands);
   await runCommand('get "my file.txt" /tmp/x', commands);
@@ -193,21 +193,24 @@ Deno.test("get hands on what was typed, prefix, name or id, and where to", async
     ["get", "my file.txt", "/tmp/x"],
     ["get", ID, undefined],
   ]);
-  assert.match(await runCommand("get", commands), /^Type: get /);
+  assert.match(await runCommand("get", commands), /^Usage: get /);
   assert.equal(commands.calls.length, 3);
 });
 
-Deno.test("get with more words than it takes fetches nothing, and says how names with spaces are typed", async () => {
+Deno.test("get with too many words downloads nothing, and says how to type names with spaces", async () => {
   const commands = fake();
-  assert.match(await runCommand("get my holiday photos.zip", commands), /between quotes/);
+  assert.match(
+    await runCommand("get my holiday photos.zip", commands),
+    /put quotes around names with spaces/,
+  );
   assert.deepEqual(commands.calls, []);
 });
 
-Deno.test("get says what is here now, whether it was before, and where the copy is", async () => {
+Deno.test("get says which file is stored here, whether it already was, and where the copy is", async () => {
   const answer = (source: string, path?: string) =>
     runCommand("get x", fake({ get: () => Promise.resolve({ source, path, name: "test.png" }) }));
-  assert.match(await answer("bob"), /^test\.png is here$/);
-  assert.match(await answer(""), /^test\.png is here already$/);
+  assert.match(await answer("bob"), /^test\.png is now stored here$/);
+  assert.match(await answer(""), /^test\.png is already stored here$/);
   assert.match(await answer("bob", "/tmp/x"), /copied to \/tmp\/x$/);
 });
 
@@ -221,10 +224,10 @@ Deno.test("push takes a path with spaces, quoted or not", async () => {
     ["push", "my file.txt"],
     ["push", "my  file.txt"],
   ]);
-  assert.match(await runCommand("push", commands), /^Type: push /);
+  assert.match(await runCommand("push", commands), /^Usage: push /);
 });
 
-Deno.test("push takes the path as it is typed: quotes keep spaces at its end, and without them these do not count", async () => {
+Deno.test("push takes the path as typed: trailing spaces count only when quoted or escaped", async () => {
   for (
     const [line, path] of [
       ["push a.txt ", "a.txt"],
@@ -242,37 +245,37 @@ Deno.test("push takes the path as it is typed: quotes keep spaces at its end, an
   }
 });
 
-Deno.test("push of what is shared already says so", async () => {
+Deno.test("push of a file that is already shared says so", async () => {
   const commands = fake({ push: () => Promise.resolve({ file: fileOf(), isNew: false }) });
-  assert.match(await runCommand("push a.txt", commands), /^test\.png is shared already/);
+  assert.match(await runCommand("push a.txt", commands), /^test\.png is already shared/);
 });
 
-Deno.test("delete of a file of ours is everywhere, of somebody else's here only, and says so", async () => {
-  assert.match(await runCommand(`delete ${ID}`, fake()), /^Deleted test\.png: 3 peers told;/);
+Deno.test("delete removes our own files everywhere and other peers' files here only, and says so", async () => {
+  assert.match(await runCommand(`delete ${ID}`, fake()), /^Deleted test\.png: 3 peers notified\./);
   const everywhere = "everywhere" as const;
   const some = fake({
     delete: () => Promise.resolve({ name: "test.png", where: everywhere, reached: 1, left: 2 }),
   });
   assert.match(
     await runCommand(`delete ${ID}`, some),
-    /^Deleted test\.png: 1 peer told, 2 not reached yet and told when they are;/,
+    /^Deleted test\.png: 1 peer notified, 2 not reached yet and notified once they are\./,
   );
   const nobody = fake({
     delete: () => Promise.resolve({ name: "test.png", where: everywhere, reached: 0, left: 0 }),
   });
-  assert.match(await runCommand(`delete ${ID}`, nobody), /nobody else is there/);
+  assert.match(await runCommand(`delete ${ID}`, nobody), /there are no other peers to notify/);
   const where = "here" as const;
   const commands = fake({
     delete: () => Promise.resolve({ name: "test.png", where, reached: 0, left: 0 }),
   });
   const text = await runCommand(`delete ${ID}`, commands);
   assert.match(text, /only/);
-  assert.match(text, /somebody else/);
+  assert.match(text, /another peer owns it/);
   assert.ok(!text.includes("everywhere"));
-  assert.match(await runCommand("delete", commands), /^Type: delete /);
+  assert.match(await runCommand("delete", commands), /^Usage: delete /);
 });
 
-Deno.test("restore names what came back", async () => {
+Deno.test("restore names the file it restored", async () => {
   const commands = fake();
   assert.equal(await runCommand(`restore ${ID}`, commands), "Restored test.png");
   assert.deepEqual(commands.calls, [["restore", ID]]);
@@ -280,16 +283,16 @@ Deno.test("restore names what came back", async () => {
   assert.deepEqual(commands.calls[1], ["restore", "my file.txt"]);
 });
 
-Deno.test("restore alone shows what can be restored, and how", async () => {
+Deno.test("restore without an argument shows what can be restored, and how", async () => {
   const lines = (await runCommand("restore", fake())).split("\n");
   assert.match(lines[1]!, new RegExp(`^${ID} +test\\.png +5 B +5 min ago$`));
-  assert.match(lines[2]!, /^Type: restore /);
+  assert.match(lines[2]!, /^To restore one, type: restore /);
   const empty = fake({ deleted: () => Promise.resolve([]) });
-  assert.match(await runCommand("restore", empty), /^Nothing was deleted here/);
+  assert.match(await runCommand("restore", empty), /^No files were deleted here/);
 });
 
-Deno.test("verify tells how many are good, which are not, where those are kept, and what becomes of them", async () => {
-  assert.equal(await runCommand("verify", fake()), "3 files verified, none is damaged");
+Deno.test("verify says how many files are good, which are damaged, where those are kept, and what happens next", async () => {
+  assert.equal(await runCommand("verify", fake()), "3 files verified, none damaged");
   const damaged = [
     { file: fileOf({ name: "a\x1b.png" }), keptAt: "/store/damaged/1-a.png", isFetched: true },
     {
@@ -301,40 +304,40 @@ Deno.test("verify tells how many are good, which are not, where those are kept, 
   const verify = () => Promise.resolve({ good: 1, damaged, gone: 2, unread: [] });
   const lines = (await runCommand("verify", fake({ verify }))).split("\n");
   assert.equal(lines.length, 4);
-  assert.match(lines[0]!, /^a\\u\{1b\}\.png .*no longer offered; it is fetched again.*\/1-a\.png$/);
-  assert.match(lines[1]!, /fetched again when somebody.*\/2-b\.png$/);
+  assert.match(lines[0]!, /^a\\u\{1b\}\.png .*no longer shared; downloading it again.*\/1-a\.png$/);
+  assert.match(lines[1]!, /downloaded again once a peer has it.*\/2-b\.png$/);
   assert.deepEqual(lines.slice(2), [
-    "2 files changed or went away meanwhile",
+    "2 files changed or disappeared during verification",
     "1 file verified, 2 damaged",
   ]);
 });
 
-Deno.test("verify names files that could not be read, a few of many, and says what to do", async () => {
+Deno.test("verify names the first few files that it could not read, and says what to do", async () => {
   const unread = Array.from({ length: 7 }, (_, i) => ({
     file: fileOf({ name: `${i}\x1b.png` }),
     why: "Cannot read it: too many open files",
   }));
   const verify = () => Promise.resolve({ good: 2, damaged: [], gone: 0, unread });
   const lines = (await runCommand("verify", fake({ verify }))).split("\n");
-  assert.equal(lines[0], "0\\u{1b}.png was not verified: Cannot read it: too many open files");
+  assert.equal(lines[0], "Could not verify 0\\u{1b}.png: Cannot read it: too many open files");
   assert.deepEqual(lines.slice(5), [
-    `7 files could not be verified now; type "verify" later`,
-    "2 files verified, none is damaged",
+    `7 files could not be verified; type "verify" to try again`,
+    "2 files verified, none damaged",
   ]);
 });
 
-Deno.test("stats shows each figure, one under the other", async () => {
+Deno.test("stats shows the figures in aligned rows", async () => {
   const lines = (await runCommand("stats", fake())).split("\n");
   assert.equal(lines.length, 2);
   const columns = lines.map((line) => /^ *(\w+) +/.exec(line)![0].length);
   assert.equal(columns[0], columns[1], JSON.stringify(lines));
 });
 
-Deno.test("log takes a level in any case, and tells which there are", async () => {
+Deno.test("log accepts a level in any case, and lists the levels", async () => {
   const commands = fake();
   assert.match(await runCommand("log debug", commands), /DEBUG/);
   assert.match(await runCommand("log loud", commands), /trace\|debug\|info\|warning\|error\|fatal/);
-  assert.match(await runCommand("log", commands), /^Type: log /);
+  assert.match(await runCommand("log", commands), /^Usage: log /);
   assert.deepEqual(commands.calls, [["setLogLevel", "DEBUG"]]);
 });
 
@@ -346,18 +349,21 @@ Deno.test("exit stops the peer, help does not", async () => {
   assert.deepEqual(commands.calls, [["exit"]]);
 });
 
-Deno.test("an unknown command suggests what was probably meant, in sentences", async () => {
-  assert.match(await runCommand("delte x", fake()), /No command "delte"; did you mean "delete"\?/);
+Deno.test("an unknown command is answered with a suggestion, in sentences", async () => {
+  assert.match(
+    await runCommand("delte x", fake()),
+    /Unknown command "delte"\. Did you mean "delete"\?/,
+  );
   assert.match(await runCommand("PEERZ", fake()), /"peers"/);
   const strange = await runCommand("xyzzy", fake());
-  assert.match(strange, /^No command "xyzzy"[.;,] /);
+  assert.match(strange, /^Unknown command "xyzzy"[.;,] /);
   assert.match(strange, /"help"/);
   for (const name of ["constructor", "__proto__", "toString"]) {
-    assert.match(await runCommand(name, fake()), /^No command/);
+    assert.match(await runCommand(name, fake()), /^Unknown command/);
   }
 });
 
-Deno.test("a mistake is one sentence, never an exception", async () => {
+Deno.test("an error is answered with one line, never an exception", async () => {
   const failing = fake({
     get: () => Promise.reject(new Error("No file with this id is known\nat line 5")),
     delete: () => {
@@ -372,7 +378,7 @@ Deno.test("a mistake is one sentence, never an exception", async () => {
   assert.equal(await runCommand("list", failing), "a string");
 });
 
-Deno.test("control characters from the network are shown escaped, in every answer", async () => {
+Deno.test("control characters from the network are escaped in every answer", async () => {
   const evil = "evil\u001b[2J\u0007\r\u202e";
   const file = fileOf({ name: evil, owner: evil });
   const rows = [{ file, held: false, holders: [evil] }];

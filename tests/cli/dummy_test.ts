@@ -1,4 +1,4 @@
-// The dummy's ways of being a bad peer, over a connection that only notes what is written.
+// How a dummy misbehaves, over a connection that only records what is written.
 
 import assert from "node:assert/strict";
 import { type Misbehaviour, MISBEHAVIOURS } from "../../cli/arguments.ts";
@@ -18,7 +18,7 @@ const FILE: FileRecord = {
   sizeBytes: CONTENT.length,
 };
 
-/** Notes what is done, and goes away after so many writes. */
+/** Records what is done, and closes after `maxWrites` writes. */
 class FakeConnection {
   text = "";
   writes = 0;
@@ -68,7 +68,7 @@ async function misbehave(how: Misbehaviour, connection = new FakeConnection(), c
   return connection;
 }
 
-Deno.test("what is honest is whole, so that the others can be compared with it", async () => {
+Deno.test("an honest send is complete, as a reference for the others", async () => {
   const connection = new FakeConnection();
   const asConnection = connection as unknown as Parameters<typeof sendFile>[0];
   const reader = { sizeBytes: 0, readInto: () => 0, close() {} };
@@ -77,14 +77,14 @@ Deno.test("what is honest is whole, so that the others can be compared with it",
   assert.ok(connection.wroteLast);
 });
 
-Deno.test("truncate: the message begins well, ends in the middle, and the connection is closed", async () => {
+Deno.test("truncate: the message starts well, stops in the middle, and the connection is closed", async () => {
   const { text, closed } = await misbehave("truncate");
   assert.ok(closed);
   assert.match(text, /^\{"type":"FILE_DATA".*"data":"(00)+$/);
   assert.ok(text.split('"data":"')[1]!.length < HEX.length);
 });
 
-Deno.test("corrupt: the message is whole, and one bit of the content is another", async () => {
+Deno.test("corrupt: the message is complete, and one bit of the content is flipped", async () => {
   const { text, wroteLast } = await misbehave("corrupt");
   const { data, file_id: fileId } = JSON.parse(text);
   assert.equal(fileId, FILE.fileId);
@@ -94,29 +94,29 @@ Deno.test("corrupt: the message is whole, and one bit of the content is another"
   assert.ok(wroteLast);
 });
 
-Deno.test("silent: nothing is said, and the connection stays open", async () => {
+Deno.test("silent: nothing is sent, and the connection stays open", async () => {
   const connection = await misbehave("silent");
   assert.deepEqual([connection.text, connection.closed], ["", false]);
   assert.ok(connection.lingeredMs >= 60_000);
 });
 
-Deno.test("garbage: what is said is no message", async () => {
+Deno.test("garbage: what is sent is not a message", async () => {
   const { text, wroteLast } = await misbehave("garbage");
   assert.ok(text.length > 0 && wroteLast);
   assert.throws(() => JSON.parse(text), SyntaxError);
 });
 
-Deno.test("slow: content comes a byte at a time, until the other side has gone", async () => {
+Deno.test("slow: content is sent a byte at a time until the other side disconnects", async () => {
   const { text, writes } = await misbehave("slow", new FakeConnection(2));
   assert.equal(writes, 2);
   assert.match(text, /"data":"00$/);
 });
 
-Deno.test("every misbehaviour that can be asked for is one of these", () => {
+Deno.test("the misbehaviors on offer are exactly the ones tested here", () => {
   assert.deepEqual([...MISBEHAVIOURS].sort(), ["corrupt", "garbage", "silent", "slow", "truncate"]);
 });
 
-Deno.test("the samples are of several kinds and sizes, with plain names, the same each time", () => {
+Deno.test("the samples have several kinds and sizes and plain names, and are always the same", () => {
   const samples = sampleFiles();
   assert.deepEqual(samples, sampleFiles());
   assert.ok(samples.length >= 3);

@@ -1,4 +1,4 @@
-// What others are told to reach us by: the first global IPv4 address, of real hardware where there is any.
+// The address to advertise: the first global IPv4 address, preferring real hardware.
 
 import assert from "node:assert/strict";
 import { globalAddresses } from "../../cli/host.ts";
@@ -6,7 +6,7 @@ import { globalAddresses } from "../../cli/host.ts";
 const v4 = (name: string, address: string) => ({ name, address, family: "IPv4" as const });
 const v6 = (name: string, address: string) => ({ name, address, family: "IPv6" as const });
 
-Deno.test("the first global IPv4 address is told", () => {
+Deno.test("the first global IPv4 address is advertised", () => {
   const interfaces = [
     v4("lo", "127.0.0.1"),
     v6("eth0", "2001:db8::1"),
@@ -16,7 +16,7 @@ Deno.test("the first global IPv4 address is told", () => {
   assert.equal(globalAddresses([...interfaces, v4("eth1", "10.0.0.1")])[0], "130.179.28.112");
 });
 
-Deno.test("an address that leads nowhere else is not told", () => {
+Deno.test("an address that other machines cannot reach is not advertised", () => {
   const useless = [
     "127.0.0.1",
     "127.0.1.1",
@@ -34,7 +34,7 @@ Deno.test("an address that leads nowhere else is not told", () => {
   }
 });
 
-Deno.test("bridges of containers and tunnels stand behind hardware", () => {
+Deno.test("container bridges and tunnels rank after hardware", () => {
   const names = [
     "docker0",
     "br-0a1b",
@@ -53,7 +53,7 @@ Deno.test("bridges of containers and tunnels stand behind hardware", () => {
   }
 });
 
-Deno.test("without a network there is none", () => {
+Deno.test("without a network there is no address", () => {
   assert.equal(globalAddresses([])[0], undefined);
   assert.equal(globalAddresses([v4("lo", "127.0.0.1"), v6("lo", "::1")])[0], undefined);
 });

@@ -1,4 +1,4 @@
-// The log: lines of one form, through the one place where lines go, at the level that was asked for.
+// The log: lines of one format, written to one place, filtered by level.
 
 import assert from "node:assert/strict";
 import { configureLog, LEVELS } from "../../cli/log.ts";
@@ -13,7 +13,7 @@ Deno.test("a line has its time, its level and its text", async () => {
   assert.match(lines[1]!, /^\d\d:\d\d:\d\d WARNING +careful$/);
 });
 
-Deno.test("only the level that was asked for and above is told, also when it is changed", async () => {
+Deno.test("only lines at the chosen level and above are logged, even after a change", async () => {
   const counts: number[] = [];
   for (const level of LEVELS) {
     let lines = 0;

@@ -1,4 +1,4 @@
-// The options table: each option once, each with its twins, each in the help.
+// The options table: each option once, each with its environment variable and trade-off, each in the help.
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -30,7 +30,7 @@ function helpText(): string {
 const unique = (names: readonly string[]) =>
   assert.equal(new Set(names).size, names.length, names.join());
 
-Deno.test("each option has one name and one variable, apart from those of the positionals", () => {
+Deno.test("each option has a name and a variable of its own, distinct from those of the positionals", () => {
   const names = everyOption().map(({ name }) => name);
   const positionals = Object.values(POSITIONALS);
   unique([...names, "config", ...positionals.map(({ key }) => key)]);
@@ -38,17 +38,17 @@ Deno.test("each option has one name and one variable, apart from those of the po
   for (const name of names) assert.match(name, /^[a-z]+(-[a-z]+)*$/);
 });
 
-Deno.test("each bound of the protocol that may be tuned has one option", () => {
+Deno.test("each tunable limit of the protocol has exactly one option", () => {
   const tuned = LIMIT_OPTIONS.map(({ limit }) => limit).sort();
   assert.deepEqual(tuned, Object.keys(DEFAULT_LIMITS).sort());
 });
 
-Deno.test("the variable is the name in capitals", () => {
+Deno.test("the variable is the option name in capitals", () => {
   assert.equal(envName("auto-fetch"), "P2P_PEER_AUTO_FETCH");
   assert.equal(envName("no-repl"), "P2P_PEER_NO_REPL");
 });
 
-Deno.test("the help shows every option, what it does, and what holds without it", () => {
+Deno.test("the help shows every option, what it sets, and its default", () => {
   const help = helpText().replaceAll(/\s+/g, " ");
   for (const { name, argument, help: words, defaultText } of everyOption()) {
     assert.ok(help.includes(` --${name} ${argument ?? ""}`.trimEnd()), name);
@@ -62,7 +62,14 @@ Deno.test("the help shows every option, what it does, and what holds without it"
   }
 });
 
-Deno.test("without any source all values are the defaults of the documents", () => {
+Deno.test("every option says what gets better and what gets worse as its value changes", () => {
+  for (const { name, tradeOff } of everyOption()) assert.match(tradeOff, /^\S.*\.$/, name);
+  for (const { name, tradeOff } of LIMIT_OPTIONS) {
+    assert.match(tradeOff, /^Higher: .+\. Lower: .+\.$/, name);
+  }
+});
+
+Deno.test("without any source all values are the documented defaults", () => {
   const values = allValues(nowhere);
   assert.deepEqual(values.limits, DEFAULT_LIMITS);
   assert.equal(values.autoFetch, 3);
@@ -76,7 +83,7 @@ Deno.test("without any source all values are the defaults of the documents", () 
   );
 });
 
-Deno.test("the default that is shown, typed in, is the default", () => {
+Deno.test("a default typed in as shown gives the default", () => {
   for (const option of everyOption()) {
     const { name, argument, defaultText, fallback } = option;
     if (!argument || !/^[\d.]+[A-Za-z]*$/.test(defaultText ?? "")) continue;
@@ -84,7 +91,7 @@ Deno.test("the default that is shown, typed in, is the default", () => {
   }
 });
 
-Deno.test("sizes take units of a thousand and of 1,024, in any case, with fractions", () => {
+Deno.test("sizes accept units of 1,000 and 1,024, in any case, with fractions", () => {
   const parse = (text: Raw) => {
     const option = LIMIT_OPTIONS.find(({ name }) => name === "max-file-size")!;
     return option.parse(text);
@@ -106,7 +113,7 @@ Deno.test("sizes take units of a thousand and of 1,024, in any case, with fracti
   for (const [text, bytes] of table) assert.equal(parse(text), bytes, String(text));
 });
 
-Deno.test("whatever is typed for a number gives a number within its bounds, or a UsageError", () => {
+Deno.test("any text for a number gives a number within its bounds or a UsageError", () => {
   const numeric = everyOption().filter(({ argument }) =>
     /<(N|size|seconds)\b/.test(argument ?? "")
   );
@@ -150,15 +157,15 @@ Deno.test("an address is a name or an IP address with a port", () => {
   }
 });
 
-Deno.test("a name for browsers is a name: no port, no path, no two in one", () => {
+Deno.test("an allowed host is a bare name: no port, no path, no wildcard", () => {
   const hosts = OPTIONS.allowedHost.parse;
   assert.deepEqual(hosts("files.example.org, lab-7"), ["files.example.org", "lab-7"]);
   for (const bad of ["a b", "https://a.example", "a.example:80", "a/b", "*.a", "é"]) {
-    assert.throws(() => hosts(bad), /must be a name such as files\.example\.org/, bad);
+    assert.throws(() => hosts(bad), /must be a host name such as files\.example\.org/, bad);
   }
 });
 
-Deno.test("a base path is a plain path, without its final slash, and none of the page's own", () => {
+Deno.test("a base path is a plain path without its final slash, and does not collide with the pages' own paths", () => {
   const path = OPTIONS.basePath.parse;
   assert.deepEqual(["/peer", "/lab/peer-7/", "/", "/~me/p.2p"].map(path), [
     "/peer",
@@ -182,7 +189,7 @@ Deno.test("a base path is a plain path, without its final slash, and none of the
   for (const text of bad) assert.throws(() => path(text), /must be a path such as \/peer/, text);
 });
 
-Deno.test("a trusted proxy is an address, in any spelling of it", () => {
+Deno.test("a trusted proxy is an IP address, in any spelling", () => {
   const ips = OPTIONS.trustedProxy.parse;
   assert.deepEqual(ips("10.0.0.7, ::ffff:10.0.0.8,::1"), ["10.0.0.7", "10.0.0.8", "::1"]);
   for (const bad of ["proxy.example", "10.0.0.0/8", "10.0.0.7:80"]) {
@@ -190,13 +197,13 @@ Deno.test("a trusted proxy is an address, in any spelling of it", () => {
   }
 });
 
-Deno.test("auto-fetch takes a number or all", () => {
+Deno.test("auto-fetch accepts a number or all", () => {
   assert.equal(OPTIONS.autoFetch.parse("all"), Infinity);
   assert.equal(OPTIONS.autoFetch.parse("ALL"), Infinity);
   assert.equal(OPTIONS.autoFetch.parse("0"), 0);
 });
 
-Deno.test("a value is read from the first source that has it, and others are not looked at", () => {
+Deno.test("a value is read from the first source that has it; the others are ignored", () => {
   const env = (name: string) => name === "P2P_PEER_AUTO_FETCH" ? "rubbish" : undefined;
   const sources = { flags: { "auto-fetch": "5" }, env, file: { "auto-fetch": "rubbish" } };
   assert.equal(valueOf(OPTIONS.autoFetch, sources), 5);

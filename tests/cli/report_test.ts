@@ -1,4 +1,4 @@
-// Events as sentences: each is told, once, on one line, with nothing in it that a terminal would obey.
+// Events as log lines: each is reported once, on one line, without anything that a terminal would interpret.
 
 import assert from "node:assert/strict";
 import { count, type Line, Reporter } from "../../cli/report.ts";
@@ -18,7 +18,7 @@ const fileOf = (name: string): FileRecord => ({
   size: 1,
 });
 
-/** One of each event, with the words of strangers given. */
+/** One of each event, with `name` as the text that comes from other peers. */
 function events(name: string): NodeEvent[] {
   const file = fileOf(name);
   const evil = name === EVIL ? { host: EVIL, port: 1 } : address;
@@ -53,7 +53,7 @@ function events(name: string): NodeEvent[] {
 const one = (event: NodeEvent): Line[] => new Reporter(() => 0).lines(event);
 const texts = (event: NodeEvent): string[] => one(event).map(({ text }) => text);
 
-Deno.test("each event gives at least one line, and one sentence on each", () => {
+Deno.test("each event gives at least one line, without line breaks or placeholders", () => {
   for (const event of events("bob")) {
     const lines = one(event);
     assert.ok(lines.length === (event.name === "downloaded" ? 2 : 1), event.name);
@@ -63,7 +63,7 @@ Deno.test("each event gives at least one line, and one sentence on each", () => 
   }
 });
 
-Deno.test("no control character and no mark of direction reaches the terminal", () => {
+Deno.test("no control character or text direction mark reaches the terminal", () => {
   for (const event of events(EVIL)) {
     for (const { text } of one(event)) {
       assert.ok(
@@ -83,7 +83,7 @@ Deno.test("a long name does not make a long line", () => {
   }
 });
 
-Deno.test("the milestones have the words that people wait for, and are plain", () => {
+Deno.test("the milestones have the exact words that people wait for, and are plain lines", () => {
   const file = fileOf("test.png");
   const [downloaded] = one({ name: "downloaded", file, source: "kashifm" });
   assert.deepEqual([downloaded?.text, downloaded?.plain], [
@@ -108,7 +108,7 @@ Deno.test("the milestones have the words that people wait for, and are plain", (
   assert.match(texts(counted)[0]!, /1 file fetched, 2 failed/);
 });
 
-Deno.test("requests both ways are told at INFO, failures to send at DEBUG, mistakes of ours as errors", () => {
+Deno.test("requests in both directions are logged at INFO, failed sends at DEBUG, our own faults at ERROR", () => {
   const levels = Object.fromEntries(
     events("bob").map((event) => [event.name, one(event)[0]!.level]),
   );
@@ -125,7 +125,7 @@ Deno.test("requests both ways are told at INFO, failures to send at DEBUG, mista
   );
 });
 
-Deno.test("a refusal is a warning once per peer, reason and minute, and else for the curious", () => {
+Deno.test("a refusal is a warning once per peer, reason and minute, and otherwise at DEBUG", () => {
   let nowMs = 1_000_000_020_000;
   const reporter = new Reporter(() => nowMs);
   const level = (who: string, reason: "not-json" | "too-long") =>
@@ -140,7 +140,7 @@ Deno.test("a refusal is a warning once per peer, reason and minute, and else for
   assert.equal(level("bob", "not-json"), "DEBUG");
 });
 
-Deno.test("ten thousand strange peers cannot fill the log of a minute", () => {
+Deno.test("ten thousand unknown peers cannot flood the log within a minute", () => {
   const reporter = new Reporter(() => 0);
   let warnings = 0;
   for (let i = 0; i < 10_000; i++) {
@@ -150,11 +150,11 @@ Deno.test("ten thousand strange peers cannot fill the log of a minute", () => {
   assert.equal(warnings, 4_096);
 });
 
-Deno.test("addresses are shown so that they can be typed", () => {
+Deno.test("addresses are shown in the form in which they can be typed", () => {
   const moved = { name: "peer-moved", peerId: "bob", address, other } as const;
   assert.match(texts(moved)[0]!, /from \[::1\]:8116 to 10\.0\.0\.7:8115/);
 });
 
-Deno.test("one thing is counted in the singular", () => {
+Deno.test("a count of one is in the singular", () => {
   assert.deepEqual([0, 1, 2].map((n) => count(n, "file")), ["0 files", "1 file", "2 files"]);
 });

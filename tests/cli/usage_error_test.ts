@@ -1,4 +1,4 @@
-// Bad input on the command line, in the environment or in the file: one line that names what to change.
+// Bad input on the command line, in the environment or in the config file: one line that says what to change.
 
 import assert from "node:assert/strict";
 import { parseArguments } from "../../cli/arguments.ts";
@@ -9,7 +9,7 @@ interface Around {
   readonly file?: string;
 }
 
-/** The message of the UsageError that these arguments give; anything else fails the test. */
+/** Returns the message of the UsageError that these arguments cause; anything else fails the test. */
 function complaint(args: readonly string[], { env = {}, file }: Around = {}): string {
   try {
     const parsed = parseArguments(args, {
@@ -33,7 +33,7 @@ function complaint(args: readonly string[], { env = {}, file }: Around = {}): st
 const START = ["me", "1", "2"];
 const flag = (name: string, value: string) => complaint([...START, `--${name}`, value]);
 
-Deno.test("an unknown option is named, with what was probably meant", () => {
+Deno.test("an unknown option is named, with a suggestion", () => {
   assert.match(complaint([...START, "--auto-fetc", "3"]), /--auto-fetc\b.*--auto-fetch/);
   assert.match(complaint([...START, "--no-boostrap"]), /--no-boostrap.*--no-bootstrap/);
   assert.match(complaint([...START, "--xyzzy"]), /--xyzzy/);
@@ -45,7 +45,7 @@ Deno.test("an option without its value is named", () => {
   assert.match(complaint([...START, "--auto-fetch"]), /--auto-fetch/);
 });
 
-Deno.test("each kind of value that cannot be used is refused by the name of its option", () => {
+Deno.test("each kind of invalid value is refused, naming its option", () => {
   const table: [string, readonly string[], RegExp][] = [
     ["auto-fetch", ["x", "-1", "1.5", "", " ", "1e9"], /whole number/],
     ["gossip-interval", ["x", "0", "-1", "", "Infinity", "NaN", "1e99"], /seconds/],
@@ -71,7 +71,7 @@ Deno.test("each kind of value that cannot be used is refused by the name of its 
   }
 });
 
-Deno.test("the place of a bad value is named: flag, variable or file", () => {
+Deno.test("the source of a bad value is named: flag, variable or file", () => {
   assert.match(flag("auto-fetch", "x"), /^--auto-fetch must be/);
   const env = { P2P_PEER_AUTO_FETCH: "x" };
   assert.match(complaint(START, { env }), /^P2P_PEER_AUTO_FETCH must be/);
@@ -86,7 +86,7 @@ Deno.test("the place of a bad value is named: flag, variable or file", () => {
   );
 });
 
-Deno.test("a switch is no number and a number is no list", () => {
+Deno.test("a switch is not a number, and a number is not a list", () => {
   const inFile = [...START, "--config", "config.json"];
   for (
     const file of ['{"auto-fetch": true}', '{"max-peers": ["5"]}', '{"gossip-interval": true}']
@@ -95,12 +95,12 @@ Deno.test("a switch is no number and a number is no list", () => {
   }
 });
 
-Deno.test("a variable for a switch says true or false", () => {
+Deno.test("a variable for a switch must be true or false", () => {
   const env = { P2P_PEER_NO_REPL: "perhaps" };
   assert.match(complaint(START, { env }), /^P2P_PEER_NO_REPL must be true or false/);
 });
 
-Deno.test("positionals that do not fit are shown with an example of what does", () => {
+Deno.test("positionals that do not fit are shown, with an example that does", () => {
   for (const words of [["me"], ["me", "1"], ["me", "host", "x", "1", "2"], ["list"], ["a", "b"]]) {
     const message = complaint(words);
     assert.match(message, /<peer_id> \[host\] <p2p_port> <http_port>/);
@@ -109,7 +109,7 @@ Deno.test("positionals that do not fit are shown with an example of what does", 
   assert.match(complaint(["dumy"]), /did you mean dummy/);
 });
 
-Deno.test("a port that is none is refused by its name", () => {
+Deno.test("an invalid port is refused, saying which one", () => {
   assert.match(complaint(["me", "x", "8116"]), /P2P port.*"x"/);
   assert.match(complaint(["me", "8115", "65536"]), /HTTP port.*"65536"/);
   assert.match(complaint(["me", "host", "8115", "-1"]), /./);
@@ -117,19 +117,19 @@ Deno.test("a port that is none is refused by its name", () => {
   assert.match(complaint(["dummy", "--port", "70000"]), /port.*"70000"/);
 });
 
-Deno.test("a peer id that nobody could read is refused", () => {
+Deno.test("an unreadable peer id is refused", () => {
   for (const peerId of ["", "a\nb", "\u001b[31m", "x".repeat(129), "\ud800"]) {
     assert.match(complaint([peerId, "1", "2"]), /peer id/, JSON.stringify(peerId));
   }
 });
 
-Deno.test("a dummy names the option that it cannot use", () => {
+Deno.test("a dummy names the option that it cannot accept", () => {
   assert.match(complaint(["dummy", "--misbehave", "politely"]), /--misbehave.*politely.*slow/);
   assert.match(complaint(["dummy", "--log-level", "LOUD"]), /log-level.*TRACE/);
   assert.match(complaint(["dummy", "words"]), /dummy.*words/);
 });
 
-Deno.test("a config file that cannot be read, or is none, is named", () => {
+Deno.test("a config file that cannot be read or is invalid is named", () => {
   const inFile = [...START, "--config", "config.json"];
   assert.match(complaint([...START, "--config", "missing.json"]), /missing\.json cannot be read/);
   const broken = ["", "{", "x", '{\n "auto-fetch": x\n}', '{"auto-fetch": 3,\n}', "\u001b[31m"];
@@ -137,11 +137,11 @@ Deno.test("a config file that cannot be read, or is none, is named", () => {
     assert.match(complaint(inFile, { file }), /config\.json is not JSON/, file);
   }
   for (const file of ["[]", "null", "1", '"x"']) {
-    assert.match(complaint(inFile, { file }), /config\.json must hold a JSON object/, file);
+    assert.match(complaint(inFile, { file }), /config\.json must contain a JSON object/, file);
   }
 });
 
-Deno.test("a name in the config file that is no option is refused, with what was probably meant", () => {
+Deno.test("an unknown name in the config file is refused, with a suggestion", () => {
   const inFile = [...START, "--config", "config.json"];
   assert.match(complaint(inFile, { file: '{"auto-fetsch": 3}' }), /"auto-fetsch".*auto-fetch/);
   assert.match(complaint(inFile, { file: '{"xyzzy": 3}' }), /"xyzzy"/);
@@ -152,7 +152,7 @@ Deno.test("a name in the config file that is no option is refused, with what was
   }
 });
 
-Deno.test("a value of several lines, or with escapes, is shown on one line", () => {
+Deno.test("a value with line breaks or escape characters is shown on one line", () => {
   for (const value of ["a\nb", "a\r\nb", "\u001b[31mred", "\u2028"]) {
     complaint([...START, "--auto-fetch", value]);
     complaint([...START, "--bootstrap", value]);

@@ -63,7 +63,9 @@ Deno.test(
     strictEqual(
       // The dummy offers copies of what nobody else has, so that some may be faster that way.
       peer.lines.filter((line) =>
-        /^Successfully downloaded file from dummy-\d+$| is here: pushed$/.test(line)
+        /^Successfully downloaded file from dummy-\d+$| Added \S+ \([0-9a-f]{64}\): pushed$/.test(
+          line,
+        )
       ).length,
       Number(count),
     );

@@ -126,7 +126,7 @@ Deno.test(
     const args = ["--bootstrap", `127.0.0.1:${port}`, "--gossip-interval", "0.2"];
     await using peer = await Program.peer("kashifm", args, { cwd: folder.path });
     await peer.waitForLine(new RegExp(`127\\.0\\.0\\.1:${port}`));
-    await peer.waitForLine(/no peer answers/i);
+    await peer.waitForLine(/no peer has answered/i);
     await peer.waitForLine(/^AUTO FETCH PROCESS COMPLETE/);
     {
       // Hangs up: as good as down, and it shows that there are tries.
@@ -156,7 +156,7 @@ Deno.test(
     const args = ["--bootstrap", `127.0.0.1:${mute.port}`, "--gossip-interval", "0.2"];
     await using peer = await Program.peer("kashifm", args, { cwd: folder.path });
     await peer.until("several tries", () => mute.received.length >= 3);
-    await peer.waitForLine(/no peer answers/i, 0, 10_000);
+    await peer.waitForLine(/no peer has answered/i, 0, 10_000);
     await peer.waitForLine(/^AUTO FETCH PROCESS COMPLETE/);
     const said = peer.lines.filter((line) =>
       line.includes(`:${mute.port}`) && !/ Sent /.test(line)

@@ -201,7 +201,7 @@ Deno.test(
     const cases: [ForeignPeer | undefined, fetch: string, fetched: number, counts: RegExp][] = [
       [giver, "2", 2, /\b2\b.*\b0 failed\b/],
       [poor, "3", 0, /\b0\b/],
-      [liar, "3", 0, /\b0\b.*\b2 still to come\b/],
+      [liar, "3", 0, /\b0\b.*\b2 pending\b/],
       [giver, "0", 0, /\b0\b/],
       [undefined, "3", 0, /\b0\b/],
     ];

@@ -58,7 +58,7 @@ async function typeAndHear(keys: string, shown: string, column: number): Promise
   await terminal.type(keys);
   await terminal.until("what was typed", isShown);
   await meet(friend, terminal);
-  await terminal.sees(/^\S+ INFO +Peer friend at 127\.0\.0\.1:\d+$/, 0, 5_000);
+  await terminal.sees(/^\S+ INFO +Peer friend joined at 127\.0\.0\.1:\d+$/, 0, 5_000);
   await terminal.sees(/^Synchronized/, 0, 5_000);
   await terminal.until("the typed text below the log, once", isShown, 5_000);
   await terminal.type("\r");

@@ -186,7 +186,9 @@ async function scene(there: string, places: typeof literals): Promise<Seen> {
     dials,
     baitPort: sink.port,
     ownPorts,
-    heardItself: program.lines.some((line) => / asks: GOSSIP\w* of kashifm\b/.test(line)),
+    heardItself: program.lines.some((line) =>
+      / Received from \S+: GOSSIP\w* of kashifm\b/.test(line)
+    ),
     taken: { connects: sink.connects, bytes: sink.bytes },
     refused,
     report: program.report(),
