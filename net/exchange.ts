@@ -81,45 +81,43 @@ export async function receiveMessages(
   limits: ReceiveLimits,
   firstTimeoutMs = limits.messageTimeoutMs,
 ): Promise<void> {
-  let push: PushInProgress | undefined;
-  const due: (() => Promise<void> | void)[] = [];
-  const scanner = new FrameScanner({
-    dataStart(envelope) {
-      push?.intake?.abort(); // the key "data" came twice: the last one wins
-      push = undefined;
-      const { type, fileId } = peekEnvelope(envelope);
-      const verdict = type !== undefined && type !== "FILE_DATA" ? "skip" : host.offerPush(fileId);
-      push = new PushInProgress(verdict === "skip" ? undefined : verdict);
-    },
-    data: (piece) => push!.decoder.write(piece),
-    dataEnd() {
-      push!.isContent = push!.decoder.end();
-    },
-    message(bytes, streamed) {
-      const ended = push;
-      push = undefined;
-      try {
-        const { message, droppedEntries } = decodeMessage(bytes, streamed);
-        if (droppedEntries > 0) {
-          host.onRefused(
-            new ProtocolError("bad-entry", `${droppedEntries} entries of a list cannot be used`),
-          );
-        }
-        if (message.type !== "FILE_DATA" || !ended) due.push(() => host.onMessage(message));
-        else due.push(() => finishPush(host, ended, message));
-        if (message.type !== "FILE_DATA") ended?.intake?.abort();
-      } catch (error) {
-        ended?.intake?.abort();
-        if (!(error instanceof ProtocolError)) throw error;
-        host.onRefused(error);
-      }
-    },
-  }, limits);
-
-  let buffer = new Uint8Array(CONTROL_BUFFER_BYTES);
-  let deadline = performance.now() + firstTimeoutMs;
-  let wasIdle = true;
+  const receiver = new Receiver(connection, host, limits);
   try {
+    await receiver.run(firstTimeoutMs);
+  } catch (error) {
+    receiver.explain(error);
+  } finally {
+    receiver.abort();
+  }
+}
+
+/** Reads the messages of one connection. */
+class Receiver {
+  readonly #scanner: FrameScanner;
+  /** Messages that are whole, and have not been handled yet. */
+  readonly #due: (() => Promise<void> | void)[] = [];
+  #push: PushInProgress | undefined;
+
+  constructor(
+    readonly connection: Connection,
+    readonly host: Host,
+    readonly limits: ReceiveLimits,
+  ) {
+    this.#scanner = new FrameScanner({
+      dataStart: (envelope) => this.#beginPush(envelope),
+      data: (piece) => this.#push!.decoder.write(piece),
+      dataEnd: () => this.#push!.isContent = this.#push!.decoder.end(),
+      message: (bytes, streamed) => this.#onMessage(bytes, streamed),
+    }, limits);
+  }
+
+  /** Resolves when the connection ended between messages. Throws what ends it otherwise. */
+  async run(firstTimeoutMs: number): Promise<void> {
+    const { connection, limits } = this;
+    const scanner = this.#scanner;
+    let buffer = new Uint8Array(CONTROL_BUFFER_BYTES);
+    let deadline = performance.now() + firstTimeoutMs;
+    let wasIdle = true;
     while (!connection.closed) {
       if (scanner.inData && buffer.length < CONTENT_BUFFER_BYTES) {
         buffer = new Uint8Array(CONTENT_BUFFER_BYTES);
@@ -127,39 +125,80 @@ export async function receiveMessages(
       const leftMs = scanner.inData ? limits.idleTimeoutMs : deadline - performance.now();
       const read = await connection.read(buffer, Math.max(1, leftMs));
       if (read === null) {
-        if (!scanner.idle) {
-          throw new ProtocolError("cut-short", "Connection ended in the middle of a message");
-        }
-        return;
+        if (scanner.idle) return;
+        throw new ProtocolError("cut-short", "Connection ended in the middle of a message");
       }
       const wasInData = scanner.inData;
-      let completed = false;
-      try {
-        scanner.feed(buffer.subarray(0, read));
-      } finally {
-        // What was whole before the mistake counts.
-        for (const act of due.splice(0)) {
-          completed = true;
-          await act();
-        }
-      }
+      const hasCompleted = await this.#feed(buffer.subarray(0, read));
       // White space between messages buys no time.
-      if (completed || wasInData || (wasIdle && !scanner.idle)) {
+      if (hasCompleted || wasInData || (wasIdle && !scanner.idle)) {
         deadline = performance.now() + limits.messageTimeoutMs;
       }
       if (scanner.inList && wasIdle) deadline = performance.now() + LIST_TIMEOUT_MS;
       wasIdle = scanner.idle;
     }
-  } catch (error) {
+  }
+
+  /** Tells the host why a connection ended, where that is worth telling. Throws mistakes of ours. */
+  explain(error: unknown): void {
     if (error instanceof ProtocolError) {
-      // Who stays connected and says nothing does no harm; the field is full of it.
-      if (error.reason !== "too-slow" || !scanner.idle) host.onRefused(error);
+      // Peers that stay connected and say nothing do no harm; the field is full of them.
+      if (error.reason !== "too-slow" || !this.#scanner.idle) this.host.onRefused(error);
     } else if (!isConnectionError(error)) throw error;
-    else if (!scanner.idle) {
-      host.onRefused(new ProtocolError("cut-short", "Connection broke in the middle of a message"));
+    else if (!this.#scanner.idle) {
+      this.host.onRefused(
+        new ProtocolError("cut-short", "Connection broke in the middle of a message"),
+      );
     }
-  } finally {
-    push?.intake?.abort();
+  }
+
+  /** Drops content that did not become a message. */
+  abort(): void {
+    this.#push?.intake?.abort();
+  }
+
+  /** Returns whether a message was completed. */
+  async #feed(bytes: Uint8Array): Promise<boolean> {
+    let hasCompleted = false;
+    try {
+      this.#scanner.feed(bytes);
+    } finally {
+      // What was whole before the mistake counts.
+      for (const act of this.#due.splice(0)) {
+        hasCompleted = true;
+        await act();
+      }
+    }
+    return hasCompleted;
+  }
+
+  #beginPush(envelope: Uint8Array): void {
+    this.#push?.intake?.abort(); // the key "data" came twice: the last one wins
+    this.#push = undefined;
+    const { type, fileId } = peekEnvelope(envelope);
+    const isOther = type !== undefined && type !== "FILE_DATA";
+    const verdict = isOther ? "skip" : this.host.offerPush(fileId);
+    this.#push = new PushInProgress(verdict === "skip" ? undefined : verdict);
+  }
+
+  #onMessage(bytes: Uint8Array, streamed: boolean): void {
+    const { host } = this;
+    const ended = this.#push;
+    this.#push = undefined;
+    try {
+      const { message, droppedEntries } = decodeMessage(bytes, streamed);
+      if (droppedEntries > 0) {
+        const text = `${droppedEntries} entries of a list cannot be used`;
+        host.onRefused(new ProtocolError("bad-entry", text));
+      }
+      if (message.type !== "FILE_DATA" || !ended) this.#due.push(() => host.onMessage(message));
+      else this.#due.push(() => finishPush(host, ended, message));
+      if (message.type !== "FILE_DATA") ended?.intake?.abort();
+    } catch (error) {
+      ended?.intake?.abort();
+      if (!(error instanceof ProtocolError)) throw error;
+      host.onRefused(error);
+    }
   }
 }
 

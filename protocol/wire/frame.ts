@@ -58,6 +58,8 @@ export class FrameScanner {
   #contents = 0; // strings under "data" in this message; the last one counts
   #inFiles = false;
   #listBytes = 0;
+  #start = 0; // of the part of this chunk that belongs to the open message
+  #listStart = 0; // of the part of this chunk that belongs to its list
   #kept: Uint8Array<ArrayBuffer> = NOTHING; // the message so far, as far as earlier pieces brought it
   #keptLength = 0;
 
@@ -80,102 +82,111 @@ export class FrameScanner {
 
   /** Takes the next bytes of the connection and calls the handler for what they complete. */
   feed(chunk: Uint8Array): void {
-    let start = 0; // of the part of this chunk that belongs to the open message
-    let listStart = 0; // of the part of this chunk that belongs to its list
+    this.#start = this.#listStart = 0;
     let i = 0;
     while (i < chunk.length) {
-      if (this.#inData) {
-        const { text, end } = untilQuote(chunk.subarray(i));
-        this.steps += end;
-        if (end > 0) this.handler.data(text);
-        i = start = i + end;
-        if (i === chunk.length) return;
-        this.#inData = false;
-        this.handler.dataEnd();
-        this.steps++;
-        i++; // the closing quote belongs to the envelope
-        continue;
+      if (this.#inData) i = this.#skimData(chunk, i);
+      else if (this.#inString) i = this.#skipString(chunk, i);
+      else this.#betweenStrings(chunk[i++]!, chunk, i);
+    }
+    if (this.#depth === 0) return;
+    if (this.#inFiles) this.#listBytes += chunk.length - this.#listStart;
+    this.#keep(chunk, this.#start, chunk.length);
+    this.#checkSize(0);
+  }
+
+  /** Hands on what the string under "data" has in this chunk. Returns where the rest of the message begins. */
+  #skimData(chunk: Uint8Array, from: number): number {
+    const { text, end } = untilQuote(chunk.subarray(from));
+    this.steps += end;
+    if (end > 0) this.handler.data(text);
+    const quoteAt = this.#start = from + end;
+    if (quoteAt === chunk.length) return quoteAt;
+    this.#inData = false;
+    this.handler.dataEnd();
+    this.steps++;
+    return quoteAt + 1; // the closing quote belongs to the envelope
+  }
+
+  /** Skips a string as far as this chunk has it, but for the beginning of a key. Returns the index behind it. */
+  #skipString(chunk: Uint8Array, from: number): number {
+    let escaped = this.#escaped;
+    let i = from;
+    while (i < chunk.length) {
+      const byte = chunk[i++]!;
+      if (escaped) escaped = false;
+      else if (byte === BACKSLASH) escaped = true;
+      else if (byte === QUOTE) {
+        if (this.#inKey) this.#inKey = this.#expectKey = false;
+        this.#inString = false;
+        break;
       }
-      const byte = chunk[i]!;
-      this.steps++;
-      i++;
-      if (this.#inString) {
-        if (this.#escaped) this.#escaped = false;
-        else if (byte === BACKSLASH) this.#escaped = true;
-        else if (byte === QUOTE) {
-          this.#inString = false;
-          if (this.#inKey) {
-            this.#inKey = false;
-            this.#expectKey = false;
-          }
-          continue;
+      if (this.#inKey && this.#key.length <= KEY_CHARS) this.#key += String.fromCharCode(byte);
+    }
+    this.#escaped = escaped;
+    this.steps += i - from;
+    return i;
+  }
+
+  /** `next`: the index behind the byte. */
+  #betweenStrings(byte: number, chunk: Uint8Array, next: number): void {
+    this.steps++;
+    switch (byte) {
+      case QUOTE:
+        return this.#beginString(chunk, next);
+      case OPEN_BRACE:
+      case OPEN_BRACKET:
+        if (this.#depth === 0) this.#start = next - 1;
+        this.#open(byte === OPEN_BRACKET);
+        if (this.#depth === 2 && this.#key === "files" && this.#afterColon) {
+          this.#inFiles = true;
+          this.#listStart = next;
         }
-        if (this.#inKey && this.#key.length <= KEY_CHARS) this.#key += String.fromCharCode(byte);
-        continue;
-      }
-      switch (byte) {
-        case QUOTE:
-          if (this.#depth === 0) throw notAMessage(byte);
-          if (this.#depth === 1 && this.#expectKey) {
-            this.#inKey = true;
-            this.#key = "";
-          } else if (this.#depth === 1 && this.#afterColon && this.#key === "data") {
-            this.#afterColon = false;
-            this.#keep(chunk, start, i);
-            start = i;
-            this.#checkSize(0);
-            if (++this.#contents > MAX_CONTENTS) {
-              throw new ProtocolError(
-                "too-many-values",
-                "Message begins its content again and again",
-              );
-            }
-            this.#inData = true;
-            this.#streamed = true;
-            this.handler.dataStart(this.#kept.subarray(0, this.#keptLength));
-            continue;
-          }
-          this.#inString = true;
-          break;
-        case OPEN_BRACE:
-        case OPEN_BRACKET:
-          if (this.#depth === 0) start = i - 1;
-          this.#open(byte === OPEN_BRACKET);
-          if (this.#depth === 2 && this.#key === "files" && this.#afterColon) {
-            this.#inFiles = true;
-            listStart = i;
-          }
-          break;
-        case CLOSE_BRACE:
-        case CLOSE_BRACKET:
-          this.#close(byte === CLOSE_BRACKET);
-          if (this.#depth === 1 && this.#inFiles) {
-            this.#inFiles = false;
-            this.#listBytes += i - listStart;
-          }
-          if (this.#depth === 0) {
-            this.#checkSize(i - start);
-            this.#complete(chunk, start, i);
-            start = i;
-          }
-          break;
-        case COMMA:
-          if (this.#depth === 0) throw notAMessage(byte);
-          this.#comma();
-          break;
-        case COLON:
-          if (this.#depth === 0) throw notAMessage(byte);
-          if (this.#depth === 1) this.#afterColon = true;
-          break;
-        default:
-          if (this.#depth === 0 && !isSpace(byte)) throw notAMessage(byte);
-      }
+        return;
+      case CLOSE_BRACE:
+      case CLOSE_BRACKET:
+        this.#close(byte === CLOSE_BRACKET);
+        if (this.#depth === 1 && this.#inFiles) {
+          this.#inFiles = false;
+          this.#listBytes += next - this.#listStart;
+        }
+        if (this.#depth === 0) this.#complete(chunk, next);
+        return;
+      case COMMA:
+        if (this.#depth === 0) throw notAMessage(byte);
+        return this.#comma();
+      case COLON:
+        if (this.#depth === 0) throw notAMessage(byte);
+        if (this.#depth === 1) this.#afterColon = true;
+        return;
+      default:
+        if (this.#depth === 0 && !isSpace(byte)) throw notAMessage(byte);
     }
-    if (this.#depth > 0) {
-      if (this.#inFiles) this.#listBytes += chunk.length - listStart;
-      this.#keep(chunk, start, chunk.length);
-      this.#checkSize(0);
+  }
+
+  #beginString(chunk: Uint8Array, next: number): void {
+    if (this.#depth === 0) throw notAMessage(QUOTE);
+    const isData = this.#depth === 1 && !this.#expectKey && this.#afterColon &&
+      this.#key === "data";
+    if (isData) return this.#beginData(chunk, next);
+    if (this.#depth === 1 && this.#expectKey) {
+      this.#inKey = true;
+      this.#key = "";
     }
+    this.#inString = true;
+  }
+
+  #beginData(chunk: Uint8Array, next: number): void {
+    this.#afterColon = false;
+    this.#keep(chunk, this.#start, next);
+    this.#start = next;
+    this.#checkSize(0);
+    if (++this.#contents > MAX_CONTENTS) {
+      throw new ProtocolError("too-many-values", "Message begins its content again and again");
+    }
+    this.#inData = true;
+    this.#streamed = true;
+    this.handler.dataStart(this.#kept.subarray(0, this.#keptLength));
   }
 
   #open(isArray: boolean): void {
@@ -233,7 +244,9 @@ export class FrameScanner {
     }
   }
 
-  #complete(chunk: Uint8Array, start: number, end: number): void {
+  #complete(chunk: Uint8Array, end: number): void {
+    const start = this.#start;
+    this.#checkSize(end - start);
     let bytes: Uint8Array;
     if (this.#keptLength === 0) bytes = chunk.subarray(start, end);
     else {
@@ -241,6 +254,7 @@ export class FrameScanner {
       bytes = this.#kept.subarray(0, this.#keptLength);
     }
     const streamed = this.#streamed;
+    this.#start = end;
     this.#keptLength = 0;
     this.#listBytes = 0;
     this.#values = 0;
