@@ -13,8 +13,8 @@ export class BrowserUpload implements Upload {
   readonly #abort = new AbortController();
 
   constructor(readonly service: Service, readonly name: string, readonly options: ShareOptions) {
-    this.#intake = service.requests.receive();
-    this.#move = service.node.moving.begin({
+    this.#intake = service.operations.receive();
+    this.#move = service.node.transferLog.begin({
       kind: "upload",
       fileId: "",
       name,
@@ -38,7 +38,7 @@ export class BrowserUpload implements Upload {
     const modified = this.options.modifiedSeconds ?? Date.now() / 1000;
     try {
       const { file: shared, isNew } = await possibly(() =>
-        this.service.requests.share(this.#intake, this.name, modified)
+        this.service.operations.share(this.#intake, this.name, modified)
       );
       this.#move.fileId = shared.fileId;
       this.#move.done();
@@ -63,7 +63,7 @@ export class BrowserUpload implements Upload {
 /** Somebody who closes a tab or cancels in the browser did nothing wrong: no page shows that as a failure. */
 function endEarly(move: Move, why: string, how: EarlyEnd): void {
   if (how === "failed") move.failed(why);
-  else move.moving.end(move, "cancelled", why);
+  else move.log.end(move, "cancelled", why);
 }
 
 /** A held file for a browser; undefined when it is not here. Throws `StorageError`. */
@@ -101,7 +101,7 @@ export function contentOf(
     sent: (bytes) => {
       if (!move) {
         const { name } = entry.file;
-        move = node.moving.begin({ kind: "download", fileId, name, peer: client, totalBytes });
+        move = node.transferLog.begin({ kind: "download", fileId, name, peer: client, totalBytes });
         move.stop = () => close();
       }
       move.moved(bytes);

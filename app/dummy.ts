@@ -83,7 +83,7 @@ async function startDummy(
     });
     for await (const { name, isFile } of Deno.readDir(files ?? samples)) {
       if (isFile && !name.startsWith(".")) {
-        await service.requests.push(`${files ?? samples}/${name}`);
+        await service.operations.push(`${files ?? samples}/${name}`);
       }
     }
     service.join();

@@ -23,7 +23,7 @@ export type FolderWatcher =
 
 const watchFolder = (dir: string): FolderWatcher => Deno.watchFs(dir, { recursive: false });
 
-export interface LookingOptions {
+export interface FolderWatchOptions {
   readonly dir: string;
   readonly timers: Timers;
   /** Looks once; never rejects. Returns how long looking took, and when another look is worthwhile, in milliseconds. */
@@ -32,14 +32,14 @@ export interface LookingOptions {
   readonly watchFolder?: ((dir: string) => FolderWatcher) | undefined;
 }
 
-export class Looking {
+export class FolderWatch {
   #watcher: FolderWatcher | undefined;
   #timer: ReturnType<Timers["after"]>;
   #isLooking = false;
   /** Something changed in the folder while it was looked at. */
   #changedMeanwhile = false;
 
-  constructor(readonly options: LookingOptions) {}
+  constructor(readonly options: FolderWatchOptions) {}
 
   start(): void {
     this.#watch();

@@ -3,7 +3,7 @@
 
 import type { RunConfig } from "../cli/arguments.ts";
 import { UsageError } from "../cli/values.ts";
-import { Front, type FrontOptions } from "../http/gateway.ts";
+import { Gateway, type GatewayOptions } from "../http/gateway.ts";
 import { loadNodeKey, loadWebToken } from "../storage/identity.ts";
 import { layoutOf, makeFolders } from "../storage/layout.ts";
 import { createApp } from "../web/app.ts";
@@ -22,7 +22,7 @@ export interface OpenPeer {
   readonly listenHost: string;
   readonly webHost: string;
   readonly service: Service;
-  readonly front: Front;
+  readonly front: Gateway;
   readonly app: ReturnType<typeof createApp>;
   readonly view: RunningView;
   readonly token: string;
@@ -51,7 +51,7 @@ export async function openPeer(
   }
   const legacyPage = config.legacyPage === "" ? undefined : await readPage(config.legacyPage);
   const metrics = new Metrics();
-  const front = openFront({ hostname: webHost, port: config.httpPort, limits: config.limits });
+  const front = openGateway({ hostname: webHost, port: config.httpPort, limits: config.limits });
   try {
     const opening = openService({
       ...config,
@@ -117,9 +117,9 @@ async function readPage(path: string): Promise<string> {
   }
 }
 
-function openFront(options: FrontOptions): Front {
+function openGateway(options: GatewayOptions): Gateway {
   try {
-    return new Front(options);
+    return new Gateway(options);
   } catch (error) {
     throw listenError(error, "HTTP", options.hostname, options.port);
   }

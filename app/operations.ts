@@ -48,8 +48,8 @@ export interface Verified {
 }
 
 /** What a person asked for cannot be done. The message says what happened and, where there is a cure, what to do. */
-export class RequestError extends Error {
-  override readonly name = "RequestError";
+export class OperationError extends Error {
+  override readonly name = "OperationError";
   /** What to do, without what happened. */
   readonly hint: string | undefined;
   constructor(
@@ -65,12 +65,12 @@ export class RequestError extends Error {
 
 const LIST_HINT = '"list" shows what is';
 
-export class Requests {
+export class Operations {
   #isVerifying = false;
 
   constructor(readonly peerId: string, readonly store: Store, readonly node: Node) {}
 
-  /** Files by whole id, unique beginning of an id, or name. Throws `RequestError` that says what to type. */
+  /** Files by whole id, unique beginning of an id, or name. Throws `OperationError` that says what to type. */
   find(text: string): EntryView {
     const { catalogue } = this.node.peer;
     if (isFileId(text)) {
@@ -87,12 +87,12 @@ export class Requests {
     const matches = byName.length > 0 ? byName : byPrefix;
     if (matches.length === 1) return matches[0]!;
     if (matches.length === 0) {
-      throw new RequestError("not-found", `No file "${text}" is known`, { hint: LIST_HINT });
+      throw new OperationError("not-found", `No file "${text}" is known`, { hint: LIST_HINT });
     }
     const ids = matches.slice(0, 5).map(({ file }) =>
       `${file.fileId.slice(0, 12)} (${file.owner})`
     );
-    throw new RequestError(
+    throw new OperationError(
       "not-possible",
       `${matches.length} files fit "${text}", give more of the id: ${ids.join(", ")}`,
     );
@@ -107,7 +107,7 @@ export class Requests {
   async copyOut(fileId: string, destination: string): Promise<string> {
     const reader = this.store.reader(fileId);
     const name = this.node.peer.catalogue.get(fileId)?.file.name ?? fileId;
-    if (!reader) throw new RequestError("not-found", "The file is not here any more");
+    if (!reader) throw new OperationError("not-found", "The file is not here any more");
     try {
       const info = await statOrNothing(destination);
       const path = info?.isDirectory
@@ -166,7 +166,7 @@ export class Requests {
     if (!entry) throw unknownId();
     const isOurs = entry.file.owner === this.peerId;
     if (!isOurs && !entry.held) {
-      throw new RequestError(
+      throw new OperationError(
         "not-possible",
         `The file is not here, and only its owner ${entry.file.owner} can delete it elsewhere`,
       );
@@ -201,12 +201,12 @@ export class Requests {
       : deleted.filter(({ file }) => file.fileId.startsWith(text));
     if (fits.length === 1) return fits[0]!.file.fileId;
     if (fits.length === 0) {
-      throw new RequestError("not-found", `No deleted file has the id or the name "${text}"`, {
+      throw new OperationError("not-found", `No deleted file has the id or the name "${text}"`, {
         hint: '"restore" shows which there are',
       });
     }
     const ids = fits.slice(0, 5).map(({ file }) => file.fileId.slice(0, 12));
-    throw new RequestError(
+    throw new OperationError(
       "not-possible",
       `${fits.length} deleted files fit "${text}", give more of the id: ${ids.join(", ")}`,
     );
@@ -218,7 +218,7 @@ export class Requests {
    */
   async verify(onProgress: (progress: VerifyProgress) => void): Promise<Verified> {
     if (this.#isVerifying) {
-      throw new RequestError("not-possible", "Files are being verified already");
+      throw new OperationError("not-possible", "Files are being verified already");
     }
     this.#isVerifying = true;
     try {
@@ -283,9 +283,9 @@ async function statOrNothing(path: string): Promise<Deno.FileInfo | undefined> {
 }
 
 const unknownId = () =>
-  new RequestError("not-found", "No file with this id is known", { hint: LIST_HINT });
+  new OperationError("not-found", "No file with this id is known", { hint: LIST_HINT });
 
-function notWritten(path: string, cause: unknown): RequestError {
+function notWritten(path: string, cause: unknown): OperationError {
   const [what, hint] = cause instanceof Deno.errors.AlreadyExists
     ? [`${path} exists already`, "give another destination"]
     : cause instanceof Deno.errors.NotFound
@@ -293,5 +293,5 @@ function notWritten(path: string, cause: unknown): RequestError {
     : cause instanceof Deno.errors.PermissionDenied
     ? [`${path} may not be written`, "give another destination"]
     : [`${path} cannot be written: ${cause instanceof Error ? cause.message : cause}`];
-  return new RequestError("not-possible", what!, { hint, cause });
+  return new OperationError("not-possible", what!, { hint, cause });
 }

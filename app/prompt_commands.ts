@@ -18,7 +18,7 @@ export function commandsOf(
   service: Service,
   { setLogLevel, exit, login }: Pick<Commands, "setLogLevel" | "exit" | "login">,
 ): Commands {
-  const { requests } = service;
+  const { operations } = service;
   const { membership, catalogue } = service.node.peer;
   return {
     setLogLevel,
@@ -41,30 +41,30 @@ export function commandsOf(
         note: noteOn(service, record),
       })),
     get: async (what, destination) => {
-      const { file } = requests.find(what);
-      const source = await requests.get(file.fileId);
+      const { file } = operations.find(what);
+      const source = await operations.get(file.fileId);
       const path = destination === undefined
         ? undefined
-        : await requests.copyOut(file.fileId, destination);
+        : await operations.copyOut(file.fileId, destination);
       return { source, path, name: file.name };
     },
-    push: (path) => requests.push(path.replace(/^~(?=\/)/, () => Deno.env.get("HOME") ?? "~")),
+    push: (path) => operations.push(path.replace(/^~(?=\/)/, () => Deno.env.get("HOME") ?? "~")),
     delete: async (text) => {
-      const { file } = requests.find(text);
-      const where = requests.delete(file.fileId);
+      const { file } = operations.find(text);
+      const where = operations.delete(file.fileId);
       const { reached, left } = where === "everywhere"
-        ? await requests.toldOfDeletion(file.fileId)
+        ? await operations.toldOfDeletion(file.fileId)
         : { reached: 0, left: 0 };
       return { name: file.name, where, reached, left };
     },
-    restore: (text) => requests.restore(text),
+    restore: (text) => operations.restore(text),
     deleted: async () =>
       (await service.store.removals.list()).map(({ file, sizeBytes, deletedMs }) => ({
         file,
         sizeBytes,
         secondsAgo: Math.max(0, (Date.now() - deletedMs) / 1000),
       })),
-    verify: (onProgress) => requests.verify(onProgress),
+    verify: (onProgress) => operations.verify(onProgress),
     stats: () => {
       const status = statusOf(service);
       const counts = (of: Readonly<Record<string, number>>) =>

@@ -11,9 +11,9 @@ import type { sendFile } from "../net/exchange.ts";
 import type { Limits } from "../protocol/limits.ts";
 import type { NodeEvent } from "../protocol/effects.ts";
 import type { Transfer } from "../node/transfer_log.ts";
-import { type FolderWatcher, Looking } from "./folder_watch.ts";
+import { FolderWatch, type FolderWatcher } from "./folder_watch.ts";
 import { Node } from "../node/node.ts";
-import { Requests } from "./operations.ts";
+import { Operations } from "./operations.ts";
 import type { MetadataEntry } from "../storage/metadata.ts";
 import type { Changes, Knowledge } from "../storage/reconcile.ts";
 import type { HeldContent } from "../storage/shelf.ts";
@@ -69,9 +69,9 @@ export class Service {
   /** Files that changed right before the start: taken when they stand still. */
   settling = 0;
   /** What people ask. */
-  readonly requests: Requests;
+  readonly operations: Operations;
   readonly #timers = new Timers();
-  readonly #looking: Looking;
+  readonly #looking: FolderWatch;
   /** Upkeep under way, which a stop waits for. */
   readonly #underWay = new Set<Promise<unknown>>();
   #leastSpare: readonly number[] = [Infinity, Infinity]; // on the disk, of the quota
@@ -87,8 +87,8 @@ export class Service {
     readonly store: Store,
     readonly node: Node,
   ) {
-    this.requests = new Requests(options.peerId, store, node);
-    this.#looking = new Looking({
+    this.operations = new Operations(options.peerId, store, node);
+    this.#looking = new FolderWatch({
       dir: store.layout.dir,
       timers: this.#timers,
       look: () => this.#keepUp(this.#look()),
@@ -258,7 +258,7 @@ export class Service {
     return {
       unheld,
       revision: () => catalogue.unheldRevision,
-      isTaken: (fileId) => this.requests.isTaken(fileId),
+      isTaken: (fileId) => this.operations.isTaken(fileId),
     };
   }
 

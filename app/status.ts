@@ -31,7 +31,7 @@ export function statusOf({ node, store, options, work }: Service): ViewedStatus 
       held: catalogue.heldCount,
       heldBytes: catalogue.heldBytes,
     },
-    bytes: { in: node.moving.bytesIn, out: node.moving.bytesOut },
+    bytes: { in: node.transferLog.bytesIn, out: node.transferLog.bytesOut },
     freeBytes: store.freeBytes(),
     received: Object.fromEntries(node.counters.received),
     sent: Object.fromEntries(node.counters.sent),

@@ -1,6 +1,6 @@
 // What the store and the requests throw, for the web: their sentence, a hint, and a status.
 
-import { RequestError } from "./operations.ts";
+import { OperationError } from "./operations.ts";
 import { StorageError } from "../storage/errors.ts";
 import { NotPossible } from "../web/view.ts";
 
@@ -38,7 +38,7 @@ function notPossible(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof TypeError || error instanceof NotPossible) {
     return error;
   }
-  const isKnown = error instanceof StorageError || error instanceof RequestError;
+  const isKnown = error instanceof StorageError || error instanceof OperationError;
   const { what, hint } = isKnown ? error : { what: error.message, hint: undefined };
   const status = isKnown ? STATUS_OF[error.code] : 409;
   return new NotPossible(status, what, hint ?? "GET /api/v1/status tells how it stands", {

@@ -15,16 +15,16 @@ export type RunningView = View & { close(): void };
 
 /** Returns what the web may know of the peer and ask of it. */
 export function webViewOf(service: Service, hostNames: ReadonlySet<string>): RunningView {
-  const { node, store, requests } = service;
+  const { node, store, operations } = service;
   const { membership, catalogue } = node.peer;
   const file = (fileId: string) => {
     const entry = catalogue.get(fileId);
     return entry && viewedFile(service, entry);
   };
   const peers = () => [...membership.all()].map((record) => viewedPeer(service, record));
-  const transfers = () => node.moving.all().map((move) => viewedTransfer(service, move));
+  const transfers = () => node.transferLog.all().map((move) => viewedTransfer(service, move));
   const feed = new Feed(new ChangeTracker(service, { file, peers, transfers }));
-  const rates = new RateHistory(node.moving);
+  const rates = new RateHistory(node.transferLog);
   rates.start();
   return {
     hostNames,
@@ -49,7 +49,7 @@ export function webViewOf(service: Service, hostNames: ReadonlySet<string>): Run
     share: (name, options) => possible(() => new BrowserUpload(service, name, options)),
     fetch: async (fileId) => {
       try {
-        await requests.get(fileId);
+        await operations.get(fileId);
       } catch (error) {
         throw new NotPossible(
           409,
@@ -63,10 +63,10 @@ export function webViewOf(service: Service, hostNames: ReadonlySet<string>): Run
       const entry = catalogue.get(fileId);
       const hint = "GET /api/v1/files lists what is known";
       if (!entry) throw new NotPossible(404, "No file with this id is known", hint);
-      return possible(() => requests.delete(fileId));
+      return possible(() => operations.delete(fileId));
     },
     restore: async (fileId) => {
-      const restored = await possibly(() => requests.restore(fileId));
+      const restored = await possibly(() => operations.restore(fileId));
       return file(restored.fileId)!;
     },
     cancel: (id) => node.cancel(id),

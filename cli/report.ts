@@ -46,7 +46,7 @@ export class Reporter {
         ];
       case "auto-fetch-complete":
         return [plain(`AUTO FETCH PROCESS COMPLETE (${autoFetchText(event)})`)];
-      case "left-alone":
+      case "backed-off":
         return [warning(
           `Avoiding ${visible(event.peerId)} as a source for ${
             durationText(event.leftMs / 1000)
@@ -130,7 +130,7 @@ export class Reporter {
         return this.#once(`name-taken ${addressText(event.other)}`)
           ? [{ ...warning(nameTakenText(event)), plain: true }]
           : [];
-      case "copied":
+      case "replicated":
         return [info(`Pushed a copy of ${visible(event.file.name)} to ${visible(event.peerId)}`)];
       case "refused":
         return this.#once(`${event.who} ${event.reason}`)

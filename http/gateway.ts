@@ -10,13 +10,13 @@ import type { Limits } from "../protocol/limits.ts";
 import { ProtocolError } from "../protocol/wire/errors.ts";
 import type { Connection } from "../net/connection.ts";
 import { Listener } from "../net/listener.ts";
-import { BackServer } from "./upstream.ts";
+import { Upstream } from "./upstream.ts";
 import { BadHead, ChunkedBody, requestHead } from "./request_head.ts";
 import { HeadReader, HeadTooLate, HeadTooLong, MAX_HEAD_BYTES } from "./head_reader.ts";
 
 /** What is passed on at once; each connection with a request has two of these at most. */
 const PIECE_BYTES = 64 * 1024;
-/** Requests under way may end by themselves for so long when the peer stops. */
+/** Operations under way may end by themselves for so long when the peer stops. */
 const PATIENCE_MS = 1_000;
 /** What still comes after an answer is read and dropped for so long: closing at once would destroy the answer. */
 const DRAIN_MS = 5_000;
@@ -31,7 +31,7 @@ export interface Client {
 
 export type Handler = (request: Request, client: Client) => Response | Promise<Response>;
 
-export interface FrontOptions {
+export interface GatewayOptions {
   readonly hostname: string;
   readonly port: number;
   readonly limits: Pick<
@@ -67,25 +67,25 @@ interface Passage {
   onEnd: () => void;
 }
 
-export class Front {
+export class Gateway {
   readonly #listener: Listener;
   /** Names the exchange to the handler; nobody outside knows it. */
   readonly #field = `x-exchange-${crypto.randomUUID()}`;
   readonly #exchanges = new Map<string, Exchange>();
   readonly #under = new Set<Exchange>();
   readonly #passages = new Set<Passage>();
-  readonly #server: BackServer;
+  readonly #server: Upstream;
   #handler: Handler | undefined;
   #serial = 0;
 
   /** Takes the port; who connects waits until `begin`. Throws `Deno.errors.AddrInUse` and the like. */
-  constructor(readonly options: FrontOptions) {
+  constructor(readonly options: GatewayOptions) {
     this.#listener = new Listener({
       ...options,
       isKnown: () => false,
       serve: (client) => this.#serve(client),
     });
-    this.#server = new BackServer((request, completed) => this.#handle(request, completed));
+    this.#server = new Upstream((request, completed) => this.#handle(request, completed));
   }
 
   get port(): number {
@@ -97,14 +97,14 @@ export class Front {
     return this.#listener.connections;
   }
 
-  /** Answers requests from now on. `folder` is private to this process. Throws as `BackServer.begin` does. */
+  /** Answers requests from now on. `folder` is private to this process. Throws as `Upstream.begin` does. */
   begin(handler: Handler, folder: string): void {
     this.#handler = handler;
     this.#server.begin(folder);
     this.#listener.begin();
   }
 
-  /** Requests under way get a moment; a download in a browser must not keep the peer alive. */
+  /** Operations under way get a moment; a download in a browser must not keep the peer alive. */
   async stop(): Promise<void> {
     this.#listener.stop();
     let timer: ReturnType<typeof setTimeout> | undefined;

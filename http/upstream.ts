@@ -14,7 +14,7 @@ export class NoSocketError extends Error {
 
 type Handle = (request: Request, completed: Promise<void>) => Response | Promise<Response>;
 
-export class BackServer {
+export class Upstream {
   #isClosed = false;
   /** Ends the server that runs, whatever its handlers do. */
   #abort = new AbortController();

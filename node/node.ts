@@ -15,7 +15,7 @@ import { Peer } from "../protocol/peer.ts";
 import { Dialer, DialError } from "../net/dialer.ts";
 import type { Connection } from "../net/connection.ts";
 import { Listener } from "../net/listener.ts";
-import { Moving, type Transfer } from "./transfer_log.ts";
+import { type Transfer, TransferLog } from "./transfer_log.ts";
 import { type PushIntake, Transfers, type TransferStore } from "./transfers.ts";
 
 type PushVerdict = Extract<Effect, { kind: "push-verdict" }>;
@@ -74,7 +74,7 @@ export interface Counters {
 export class Node {
   readonly peer: Peer;
   readonly transfers: Transfers;
-  readonly moving: Moving;
+  readonly transferLog: TransferLog;
   readonly counters: Counters = {
     received: new Map(),
     sent: new Map(),
@@ -127,7 +127,7 @@ export class Node {
       boot: crypto.randomUUID().slice(0, 18),
       random: () => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32,
     });
-    this.moving = new Moving(() => performance.now(), options.onMoved);
+    this.transferLog = new TransferLog(() => performance.now(), options.onMoved);
     this.transfers = new Transfers({
       store: options.store,
       dialer: this.#dialer,
@@ -135,7 +135,7 @@ export class Node {
       ext: () => this.peer.ext,
       dispatch: (input) => this.dispatch(input),
       pushedBytes: () => this.peer.catalogue.pushedBytes,
-      moving: this.moving,
+      transferLog: this.transferLog,
       sendFile: options.sendFile ?? sendFile,
       onSent: (what, to) => this.#sent(what, to),
     });
@@ -147,7 +147,7 @@ export class Node {
       inbound: this.#listener.connections,
       outbound: this.#outgoing.size,
       jobs: this.#jobs.size,
-      transfers: this.moving.running.length,
+      transfers: this.transferLog.running.length,
       downloads: this.peer.pendingDownloads,
       waiters: this.#waiters.size,
     };
@@ -194,7 +194,7 @@ export class Node {
 
   /** Ends a transfer, and with it the download or the pushes that it belongs to. False when it has ended. */
   cancel(id: number): boolean {
-    const move = this.moving.get(id);
+    const move = this.transferLog.get(id);
     if (!move?.isCancellable) return false;
     move.cancel();
     if (move.kind === "fetch") this.dispatch({ kind: "cancel", fileId: move.fileId });
@@ -208,7 +208,7 @@ export class Node {
     clearInterval(this.#ticker);
     this.#listener.stop();
     const until = performance.now() + STOP_MS;
-    while (this.moving.running.length > 0 && performance.now() < until) {
+    while (this.transferLog.running.length > 0 && performance.now() < until) {
       await new Promise((go) => setTimeout(go, 50));
     }
     this.#dialer.close();
@@ -235,8 +235,8 @@ export class Node {
         return this.#job(this.transfers.fetch(effect));
       case "stop-fetch":
         return this.transfers.stopFetch(effect.attempt, effect.text);
-      case "copy":
-        return this.#job(this.transfers.copy(effect));
+      case "replicate":
+        return this.#job(this.transfers.replicate(effect));
       case "push-verdict":
         this.#verdict = effect;
         return;
@@ -265,7 +265,7 @@ export class Node {
     if (event.name === "downloaded") this.#tellWaiters(event.file.fileId, `from ${event.source}`);
     if (event.name === "held") this.#tellWaiters(event.file.fileId, `from ${event.file.owner}`);
     if (event.name === "download-failed") {
-      this.moving.neverBegan(event.fileId, event.fileName, event.text);
+      this.transferLog.neverBegan(event.fileId, event.fileName, event.text);
       this.#tellWaiters(event.fileId, failureText(event));
     }
     this.options.onEvent(event);
@@ -300,8 +300,8 @@ export class Node {
     }
   }
 
-  /** `dialled`: the peer that we opened the connection to. */
-  #host(connection: Connection, id: number, dialled?: string): Host {
+  /** `dialed`: the peer that we opened the connection to. */
+  #host(connection: Connection, id: number, dialed?: string): Host {
     const { ip } = connection;
     const refuse = ({ reason, message: text }: ProtocolError) =>
       this.dispatch({
@@ -309,7 +309,7 @@ export class Node {
         ip,
         reason,
         text,
-        ...(dialled === undefined ? {} : { dialled }),
+        ...(dialed === undefined ? {} : { dialed }),
       });
     return {
       onMessage: async (message) => {

@@ -51,7 +51,7 @@ export class Move implements Transfer {
     readonly id: number,
     beginning: Beginning,
     readonly startedMs: number,
-    readonly moving: Moving,
+    readonly log: TransferLog,
   ) {
     this.kind = beginning.kind;
     this.fileId = beginning.fileId;
@@ -65,8 +65,8 @@ export class Move implements Transfer {
 
   moved(bytes: number): void {
     this.doneBytes += bytes;
-    if (isInbound(this)) this.moving.bytesIn += bytes;
-    else this.moving.bytesOut += bytes;
+    if (isInbound(this)) this.log.bytesIn += bytes;
+    else this.log.bytesOut += bytes;
   }
 
   /** It begins anew: what came does not count. */
@@ -75,16 +75,16 @@ export class Move implements Transfer {
   }
 
   done(): void {
-    this.moving.end(this, "done");
+    this.log.end(this, "done");
   }
 
   failed(why: string): void {
-    this.moving.end(this, "failed", why);
+    this.log.end(this, "failed", why);
   }
 
   /** Nobody wants it any more, which is no failure. */
   ended(why: string): void {
-    this.moving.end(this, "cancelled", why);
+    this.log.end(this, "cancelled", why);
   }
 
   /** It is about to be done: from here on it cannot be cancelled. */
@@ -101,12 +101,12 @@ export class Move implements Transfer {
   /** A person wants it to end. */
   cancel(): void {
     if (!this.isCancellable) return;
-    this.moving.end(this, "cancelled", "Cancelled here");
+    this.log.end(this, "cancelled", "Cancelled here");
     this.stop();
   }
 }
 
-export class Moving {
+export class TransferLog {
   readonly #running = new Map<number, Move>();
   readonly #recent: Move[] = [];
   #serial = 0;

@@ -15,7 +15,7 @@ import {
 import { type Timestamp, verifyingTimestamp } from "../protocol/wire/fileid.ts";
 import type { Limits } from "../protocol/limits.ts";
 import type { Ext, FileRecord, Message } from "../protocol/wire/message.ts";
-import { type Move, Moving } from "./transfer_log.ts";
+import { type Move, TransferLog } from "./transfer_log.ts";
 import { type Dialer, DialError } from "../net/dialer.ts";
 import type { Connection } from "../net/connection.ts";
 
@@ -44,18 +44,18 @@ export interface TransferOptions {
   readonly dispatch: (input: Input) => void;
   /** Bytes that came by pushes and are kept, against the quota. */
   readonly pushedBytes: () => number;
-  readonly moving: Moving;
+  readonly transferLog: TransferLog;
   readonly sendFile: typeof sendFile;
   /** Something was asked of or pushed to a peer. */
   readonly onSent: (what: Message["type"], to: Address) => void;
 }
 
 type Fetch = Extract<Effect, { kind: "fetch" }>;
-type Copy = Extract<Effect, { kind: "copy" }>;
+type Replicate = Extract<Effect, { kind: "replicate" }>;
 type Keep = Extract<Effect, { kind: "keep" }>;
 
 export class Transfers {
-  readonly #dialled = new Set<Connection>();
+  readonly #dialed = new Set<Connection>();
   /** Fetches under way, by attempt. */
   readonly #attempts = new Map<number, Move>();
   /** Content that is whole and verified, and waits for the machine's word. */
@@ -74,7 +74,7 @@ export class Transfers {
     let connection: Connection | undefined;
     try {
       connection = await dialer.dial(from, voucher, "file");
-      this.#dialled.add(connection);
+      this.#dialed.add(connection);
       stopBy(move, connection);
       if (move.state !== "running") throw new Error("It is not wanted any more");
       this.options.onSent("GET_FILE", from);
@@ -215,16 +215,16 @@ export class Transfers {
   }
 
   /** Pushes a copy to a peer. Reports `sent` or `unreachable`; never throws. */
-  async copy({ file, to, voucher, peerId }: Copy): Promise<void> {
+  async replicate({ file, to, voucher, peerId }: Replicate): Promise<void> {
     const { store, dialer, dispatch } = this.options;
-    const ticket = { for: "copy", fileId: file.fileId } as const;
+    const ticket = { for: "replicate", fileId: file.fileId } as const;
     const move = this.#begin("copy", file, peerId);
     let connection: Connection | undefined;
     try {
       connection = await dialer.dial(to, voucher, "file");
       const reader = store.reader(file.fileId);
       if (!reader) throw new Error("The file is not here any more");
-      this.#dialled.add(connection);
+      this.#dialed.add(connection);
       this.options.onSent("FILE_DATA", to);
       await this.#send(connection, file, reader, move);
       await connection.linger();
@@ -245,13 +245,13 @@ export class Transfers {
 
   #hangUp(connection: Connection | undefined): void {
     if (!connection) return;
-    this.#dialled.delete(connection);
+    this.#dialed.delete(connection);
     connection.close();
   }
 
   /** Gives up what is under way and content that waits; for the end. */
   close(): void {
-    for (const connection of this.#dialled) connection.close();
+    for (const connection of this.#dialed) connection.close();
     for (const intake of this.#receipts.values()) intake.abort();
     this.#receipts.clear();
   }
@@ -287,7 +287,7 @@ export class Transfers {
     { fileId, name, sizeBytes }: Pick<FileRecord, "fileId" | "name" | "sizeBytes">,
     peer: string,
   ): Move {
-    return this.options.moving.begin({ kind, fileId, name, peer, totalBytes: sizeBytes });
+    return this.options.transferLog.begin({ kind, fileId, name, peer, totalBytes: sizeBytes });
   }
 
   #counted(intake: StoreIntake, move: Move) {

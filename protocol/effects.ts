@@ -32,7 +32,7 @@ export type FetchFailure =
 export type Ticket =
   | { readonly for: "join" }
   | { readonly for: "probe"; readonly peerId: string }
-  | { readonly for: "copy"; readonly fileId: string }
+  | { readonly for: "replicate"; readonly fileId: string }
   /** One of many sends of a message to everybody; the next one waits for it. */
   | { readonly for: "broadcast" }
   /** A DELETE of a file of ours. */
@@ -77,7 +77,7 @@ export type Input =
     readonly kind: "refused";
     readonly ip: string;
     /** On a connection that we opened to this peer: nobody else can have sent it. */
-    readonly dialled?: string;
+    readonly dialed?: string;
     readonly reason: Reason;
     readonly text: string;
   }
@@ -214,7 +214,7 @@ export type Effect =
   | { readonly kind: "stop-fetch"; readonly attempt: number; readonly text: string }
   /** Push a copy of a held file. */
   | {
-    readonly kind: "copy";
+    readonly kind: "replicate";
     readonly file: FileRecord;
     readonly to: Address;
     readonly voucher: Voucher;
@@ -262,7 +262,7 @@ export type PeerEvent =
     readonly other: Address;
   }
   | {
-    readonly name: "left-alone";
+    readonly name: "backed-off";
     readonly peerId: string;
     readonly leftMs: number;
     readonly offences: number;
@@ -315,7 +315,7 @@ export type PeerEvent =
   | { readonly name: "broadcast"; readonly what: Message["type"]; readonly peers: number }
   /** Another peer uses our name. `toldBy`: a peer that lists that one and not us. */
   | { readonly name: "name-taken"; readonly other: Address; readonly toldBy?: string }
-  | { readonly name: "copied"; readonly file: FileRecord; readonly peerId: string }
+  | { readonly name: "replicated"; readonly file: FileRecord; readonly peerId: string }
   | {
     readonly name: "refused";
     readonly who: string;

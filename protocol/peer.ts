@@ -138,7 +138,7 @@ export class Peer {
       case "message":
         return this.#onMessage(input);
       case "refused":
-        if (input.dialled !== undefined) this.#onRubbish(input.dialled, input);
+        if (input.dialed !== undefined) this.#onRubbish(input.dialed, input);
         return this.#onRefused(input.ip, input);
       case "sent":
       case "unreachable":
@@ -204,7 +204,7 @@ export class Peer {
 
   #onSendEnded(input: SendEnded): void {
     const { ticket, peerId } = input;
-    if (ticket?.for === "copy") {
+    if (ticket?.for === "replicate") {
       if (input.kind === "sent") this.#replication.taken(ticket.fileId, peerId ?? "?");
       else this.#replication.failed(ticket.fileId);
       return;

@@ -23,7 +23,7 @@ import {
   type PeerRecord,
   sameAddress,
 } from "./members/membership.ts";
-import { type Pause, Standing } from "./members/reputation.ts";
+import { type Pause, Reputation } from "./members/reputation.ts";
 import { encodeMessage, type Ext, type Message } from "./wire/message.ts";
 
 export interface PeerConfig {
@@ -73,7 +73,7 @@ export interface CatalogueView extends
 /** The tracked peers as they may be read outside the core. */
 export type MembershipView = Pick<Membership, "size" | "get" | "all" | "knowsMachine" | "soleAt">;
 
-/** Requests that may come on connections that we opened, as answers to gossip. */
+/** Operations that may come on connections that we opened, as answers to gossip. */
 const MAX_OUTGOING_GETS = 64;
 
 /** Where something is sent: a tracked peer, or an address that the operator or the last run named. */
@@ -82,7 +82,7 @@ export type Destination = PeerRecord | { readonly address: Address; readonly vou
 export class PeerState {
   readonly membership: Membership;
   readonly catalogue: Catalogue;
-  readonly standing = new Standing();
+  readonly reputation = new Reputation();
   /** Per machine: files that are being sent to it, or that it waits for. */
   readonly serving = new Map<string, number>();
   nowMs = 0;
@@ -105,7 +105,7 @@ export class PeerState {
   /** What is remembered, against its bounds. */
   get sizes(): Bounded[] {
     const { maxPeers, maxCatalogueEntries } = this.config.limits;
-    const { membership, catalogue, standing } = this;
+    const { membership, catalogue, reputation } = this;
     return [
       { name: "peers", size: () => membership.size, max: () => maxPeers },
       {
@@ -128,9 +128,9 @@ export class PeerState {
           return maxConnections + maxWaitingConnections + MAX_OUTGOING_GETS;
         },
       },
-      { name: "offenders", size: () => standing.size, max: () => MAX_OFFENDERS },
+      { name: "offenders", size: () => reputation.size, max: () => MAX_OFFENDERS },
       {
-        name: "places dialled",
+        name: "places dialed",
         size: () => this.#perDestination.size,
         max: () => this.#perDestination.maxKeys,
       },
@@ -185,13 +185,13 @@ export class PeerState {
   /** Undefined unless the peer is to be left alone for now. */
   pauseOf(record: PeerRecord, nowMs = this.nowMs): Pause | undefined {
     // Nearly always there is nobody to look up.
-    return this.standing.size === 0 ? undefined : this.standing.pause(placeOf(record), nowMs);
+    return this.reputation.size === 0 ? undefined : this.reputation.pause(placeOf(record), nowMs);
   }
 
   /** What we asked a peer for, on a connection to where it is, was a lie or rubbish. `text` follows on its name. */
   offended(record: PeerRecord, text: string): void {
-    const pause = this.standing.offended(placeOf(record), text, this.nowMs);
-    if (pause) this.tell({ name: "left-alone", peerId: record.peerId, ...pause });
+    const pause = this.reputation.offended(placeOf(record), text, this.nowMs);
+    if (pause) this.tell({ name: "backed-off", peerId: record.peerId, ...pause });
   }
 
   /** Sends a message, unless that would make us a tool against whoever is at the address. */
@@ -255,8 +255,8 @@ export class PeerState {
     ) {
       this.refuse(
         key,
-        "dial-budget",
-        "Not dialled: too many dials to addresses that never proved to be a peer",
+        "dial-rate",
+        "Not dialed: too many dials to addresses that never proved to be a peer",
       );
       return false;
     }

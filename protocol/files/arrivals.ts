@@ -104,7 +104,7 @@ export class Arrivals {
     const known = state.catalogue.get(fileId)?.file;
     const file = known ? { ...known, timestamp: held.file.timestamp } : held.file;
     const record = source === undefined ? undefined : state.membership.get(source);
-    if (record) state.standing.served(placeOf(record));
+    if (record) state.reputation.served(placeOf(record));
     this.#keeping.set(fileId, { file, pushedBytes: source === undefined ? held.sizeBytes : 0 });
     state.emit({
       kind: "keep",

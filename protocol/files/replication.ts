@@ -56,7 +56,7 @@ export class Replication {
     asked.add(record.peerId);
     this.#copies.set(fileId, { file, asked, tries, dueMs: undefined });
     const { peerId, address: to, voucher } = record;
-    state.emit({ kind: "copy", file, to, voucher, peerId });
+    state.emit({ kind: "replicate", file, to, voucher, peerId });
   }
 
   /** Files of which nobody has taken a copy yet are offered again when their time has come. */
@@ -84,7 +84,7 @@ export class Replication {
   taken(fileId: string, peerId: string): void {
     this.#copies.delete(fileId);
     const file = this.state.catalogue.get(fileId)?.file;
-    if (file) this.state.tell({ name: "copied", file, peerId });
+    if (file) this.state.tell({ name: "replicated", file, peerId });
   }
 
   /** The peer that was asked did not take it: another one is asked. */

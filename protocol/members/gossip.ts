@@ -73,7 +73,7 @@ export class Gossiping {
   readonly #greeted = new ExpiringSet(MAX_GREETED, SEEN_GOSSIP_MS);
   readonly greeting: Greeting;
   readonly joining: Joining;
-  /** Gossip of peers whose name was not dialled yet, to be handed on then. */
+  /** Gossip of peers whose name was not dialed yet, to be handed on then. */
   readonly #unresolved = new Map<string, { readonly message: Gossip; readonly ip: string }>();
   #started = false;
   #lastRoundMs = 0;
@@ -159,7 +159,7 @@ export class Gossiping {
     if (record) {
       const isAsked = message.ext?.want?.includes(state.config.peerId) ?? false;
       this.lists.reply(record, isAsked);
-      // Where a name leads is known once it was dialled; before that nobody is sent there.
+      // Where a name leads is known once it was dialed; before that nobody is sent there.
       if (record.ip === undefined) this.#unresolved.set(record.peerId, { message, ip });
       else this.#forward(message, ip, record);
     }
@@ -222,7 +222,7 @@ export class Gossiping {
       state.refuse(
         sender.peerId,
         "forbidden-address",
-        `Names ${addressText(address)}, which is not dialled: it ${refusal}`,
+        `Names ${addressText(address)}, which is not dialed: it ${refusal}`,
       );
       return undefined;
     }
@@ -261,7 +261,7 @@ export class Gossiping {
     return { host: sender.host === "" ? ip : sender.host, port: sender.port };
   }
 
-  /** Why an address is not dialled, as far as its text tells; names are judged again when resolved. */
+  /** Why an address is not dialed, as far as its text tells; names are judged again when resolved. */
   #refusal(address: Address, ip: string): string | undefined {
     const voucher = isLoopback(ip) ? "local" : "remote";
     if (sameAddress(this.state.config.address, address)) return "is our own";
@@ -368,7 +368,7 @@ export class Gossiping {
       record !== sender && placeOf(record) !== home && !state.pauseOf(record);
     const pick = (passes: (record: PeerRecord) => boolean) =>
       state.membership.pick(MAX_FORWARDS, () => state.random(), passes);
-    // Who has not proved itself may be dialled seldom; meeting it goes before handing on.
+    // Who has not proved itself may be dialed seldom; meeting it goes before handing on.
     const known = pick((record) => others(record) && record.proven);
     const chosen = known.length > 0 ? known : pick(others);
     // The receiver has no connection to the originator, so an empty host is filled in.

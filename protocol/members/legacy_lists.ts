@@ -58,7 +58,7 @@ interface Offer {
 /** Bytes reserved in each piece for the fields around the list. */
 const HEAD_BYTES = 1024;
 
-export class OldLists {
+export class LegacyLists {
   readonly #outboxes = new Map<string, Outbox>();
   readonly #offers = new Map<string, Offer>();
   #snapshot: { readonly revision: number; readonly ids: readonly string[] } | undefined;
@@ -242,7 +242,7 @@ export class OldLists {
     return idleMs >= (askedMs >= sinceMs ? LEGACY_QUIET_MS : LEGACY_ASK_MS);
   }
 
-  /** Requests of machines with such peers that are being served or wait for it; no machine counts for more than a piece. */
+  /** Operations of machines with such peers that are being served or wait for it; no machine counts for more than a piece. */
   #openGets(): number {
     const { nowMs, membership, serving } = this.state;
     if (this.#serving.ms === nowMs) return this.#serving.count;

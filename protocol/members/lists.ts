@@ -15,7 +15,7 @@ import {
   type GossipReply,
   replyText,
 } from "../wire/message.ts";
-import { OldLists } from "./legacy_lists.ts";
+import { LegacyLists } from "./legacy_lists.ts";
 import { type PeerState, placeOf } from "../state.ts";
 import { asciiJson, avoidBraceAtReadEdge } from "../wire/text.ts";
 
@@ -71,7 +71,7 @@ export class Lists {
   readonly #entryText = new WeakMap<FileRecord, string>();
   #emptyReply: { readonly text: string; readonly bytes: Uint8Array<ArrayBuffer> } | undefined;
   readonly #cuts = new Map<boolean, Cut>();
-  readonly #old: OldLists;
+  readonly #old: LegacyLists;
   readonly #replies: KeyedWindows;
   readonly #bytes: KeyedWindows;
 
@@ -79,7 +79,7 @@ export class Lists {
     const { limits } = state.config;
     this.#replies = new KeyedWindows(limits.repliesPerMinute);
     this.#bytes = new KeyedWindows(limits.replyBytesPerMinute);
-    this.#old = new OldLists(state, {
+    this.#old = new LegacyLists(state, {
       sizeOf: (file) => this.#text(file).length,
       send: (record, files, isReply) =>
         this.#sendPart(record, files.map((file) => this.#text(file)), undefined, !isReply),
@@ -105,7 +105,7 @@ export class Lists {
   reply(record: PeerRecord, wantsAll: boolean): void {
     const { state } = this;
     if (!this.#replies.take(placeOf(record), state.nowMs)) {
-      state.refuse(record.peerId, "reply-budget", "Not answered: it asks more often than it may");
+      state.refuse(record.peerId, "reply-rate", "Not answered: it asks more often than it may");
       return;
     }
     if (!record.extended) {

@@ -20,7 +20,7 @@ export interface Pause {
   readonly text: string;
 }
 
-export class Standing {
+export class Reputation {
   /** By place (`placeOf`); the latest offence last. */
   readonly #offenders = new Map<string, Offender>();
 

@@ -1,4 +1,4 @@
-// Which addresses are whose, and which may be dialled on whose behalf. PURE.
+// Which addresses are whose, and which may be dialed on whose behalf. PURE.
 // An address is judged as the machine it leads to, never by its spelling: `0.0.0.0`, `127.1`,
 // `2130706433`, `0x7f.1` and `::ffff:127.0.0.1` all reach loopback. Names are judged after the edge has
 // resolved them, by the same rule.
@@ -9,7 +9,7 @@ export interface Address {
   readonly port: number;
 }
 
-/** On whose word an address is dialled: the operator's, or a sender's on this machine or elsewhere. */
+/** On whose word an address is dialed: the operator's, or a sender's on this machine or elsewhere. */
 export type Voucher = "operator" | "local" | "remote";
 
 /** The address as one text, for keys and for people. */
@@ -61,7 +61,7 @@ export function isLoopbackHost(host: string): boolean {
   return ip !== undefined ? isLoopback(ip) : /^(.*\.)?localhost\.?$/i.test(host);
 }
 
-function isNeverDialled(ip: string): boolean {
+function isNeverDialed(ip: string): boolean {
   if (ip.includes(":")) return /^(fe[89ab]|ff)/i.test(ip); // link-local, multicast
   const [a = 0, b = 0] = ip.split(".").map(Number);
   // "this network", link-local, multicast, reserved and broadcast
@@ -75,7 +75,7 @@ export interface OwnAddresses {
 }
 
 /**
- * Why a resolved address must not be dialled on somebody's word, or undefined when it may.
+ * Why a resolved address must not be dialed on somebody's word, or undefined when it may.
  * The operator may name anything but ourselves. Source: THREATS, reflection and request forgery.
  */
 export function dialRefusal(
@@ -90,7 +90,7 @@ export function dialRefusal(
   if (own.ports.includes(port) && (loopback || own.ips.includes(canonical))) return "is our own";
   if (voucher === "operator") return undefined;
   if (port < 1024) return "has a privileged port";
-  if (isNeverDialled(canonical)) return "is link-local, multicast or reserved";
+  if (isNeverDialed(canonical)) return "is link-local, multicast or reserved";
   if (voucher === "local") return undefined;
   if (loopback) return "is loopback, named by a remote peer";
   return own.ips.includes(canonical) && own.ports.includes(port) ? "is our own" : undefined;

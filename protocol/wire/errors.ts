@@ -33,10 +33,10 @@ export type Reason =
   | "peer-limit"
   | "catalogue-limit"
   | "gossip-rate"
-  | "reply-budget"
+  | "reply-rate"
   | "too-many-connections"
   | "too-many-requests"
-  | "dial-budget"
+  | "dial-rate"
   | "unsolicited"
   | "announced-nothing"
   | "deleted";

@@ -1,7 +1,7 @@
 // Who is at the other end of a transfer: by name where the peer is known, by address where it is not.
 
 import { strictEqual } from "node:assert/strict";
-import { Moving } from "../../node/transfer_log.ts";
+import { TransferLog } from "../../node/transfer_log.ts";
 import type { Service } from "../../app/service.ts";
 import { viewedTransfer } from "../../app/status.ts";
 
@@ -17,7 +17,7 @@ function serviceOf(tracked: Map<string, string>): Service {
 Deno.test("a peer that opened the connection is named where it is the only one at its address, and keeps its name when it leaves", () => {
   const tracked = new Map([["127.0.0.1", "eagle"]]);
   const service = serviceOf(tracked);
-  const moving = new Moving(() => 0);
+  const moving = new TransferLog(() => 0);
   const of = { fileId: "a", name: "a.txt", totalBytes: 1 };
   const begin = (kind: "serve" | "push" | "fetch" | "copy" | "upload" | "download", peer: string) =>
     moving.begin({ ...of, kind, peer });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Node } from "../../node/node.ts";
-import { Requests } from "../../app/operations.ts";
+import { Operations } from "../../app/operations.ts";
 import { StorageError } from "../../storage/errors.ts";
 import type { Examined } from "../../storage/reader.ts";
 import { safeName } from "../../storage/names.ts";
@@ -26,7 +26,7 @@ function requestsOver(files: Readonly<Record<string, Examined | Error>>) {
     dispatch: (input: unknown) => dispatched.push(input),
     peer: { catalogue },
   };
-  const requests = new Requests("us", store as unknown as Store, node as unknown as Node);
+  const requests = new Operations("us", store as unknown as Store, node as unknown as Node);
   return { requests, dispatched };
 }
 
@@ -64,7 +64,7 @@ Deno.test("a deletion that cannot be written down is refused, and nobody hears o
     dispatch: (input: unknown) => dispatched.push(input),
     peer: { catalogue: { get: (fileId: string) => files[fileId] } },
   };
-  const requests = new Requests("us", { removals } as unknown as Store, node as unknown as Node);
+  const requests = new Operations("us", { removals } as unknown as Store, node as unknown as Node);
   assert.throws(() => requests.delete("ours"), /Cannot write the journal/);
   assert.deepEqual(dispatched, []);
   isReadonly = false;
@@ -87,7 +87,7 @@ Deno.test("what is restored is named by id, a beginning of it, or name; what fit
     },
   };
   const node = { dispatch: () => {} };
-  const requests = new Requests("us", store as unknown as Store, node as unknown as Node);
+  const requests = new Operations("us", store as unknown as Store, node as unknown as Node);
   for (const text of [one!, "a2", "b", "a1"]) await requests.restore(text);
   assert.deepEqual(restored, [one, other, third, third], "a name comes before a beginning");
   await assert.rejects(requests.restore("x.txt"), /2 deleted files fit "x.txt".*a10.*a20/);
@@ -113,7 +113,7 @@ Deno.test("a copy into a folder gets a name that any file system takes, under no
       const readInto = (buffer: Uint8Array) => file.readSync(buffer) ?? 0;
       const store = { reader: () => ({ readInto, close: () => file.close() }) };
       const node = { peer: { catalogue: { get: () => ({ file: { name } }) } } };
-      const requests = new Requests("us", store as unknown as Store, node as unknown as Node);
+      const requests = new Operations("us", store as unknown as Store, node as unknown as Node);
       const path = await requests.copyOut("id", target);
       assert.equal(path, `${target}/${safeName(name)}`);
       assert.deepEqual([...Deno.readDirSync(target)].map((each) => each.name), [safeName(name)]);

@@ -172,7 +172,7 @@ Deno.test("a stop saves, gives the store free and returns, whatever hangs", asyn
     const service = await Service.open(optionsIn(dir, { watchFolder }));
     service.join();
     await Deno.writeTextFile(`${dir}/a.txt`, "a");
-    await service.requests.push(`${dir}/a.txt`);
+    await service.operations.push(`${dir}/a.txt`);
     const stopNode = service.node.stop.bind(service.node);
     service.node.stop = () => new Promise<void>(() => {});
     service.store.tidy = () => new Promise<void>(() => {});
@@ -249,7 +249,7 @@ Deno.test("who wants one file many times waits for it once", async () => {
     node.dispatch({ kind: "message", message, ip: "127.0.0.1", connection: 0 });
     const waits = Array.from({ length: 1_000 }, () => node.get(fileId).catch(() => {}));
     assert.equal(node.work.waiters, 1);
-    for (const move of node.moving.running) node.cancel(move.id);
+    for (const move of node.transferLog.running) node.cancel(move.id);
     await Promise.all(waits);
     assert.equal(node.work.waiters, 0);
     silent.close();
@@ -278,7 +278,7 @@ Deno.test("another peer that uses our name is known to the pages for as long as 
 Deno.test("a file that cannot be read on while it is sent ends the connection at once, and is not told whole", async () => {
   await withService(async (service, dir) => {
     await Deno.writeTextFile(`${dir}/../a.txt`, "x".repeat(1_000_000));
-    const { file } = await service.requests.push(`${dir}/../a.txt`);
+    const { file } = await service.operations.push(`${dir}/../a.txt`);
     let [closed, reads, isEnded] = [0, 0, false];
     service.store.reader = () =>
       ({

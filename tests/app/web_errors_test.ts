@@ -2,7 +2,7 @@
 // stands in a name.
 
 import assert from "node:assert/strict";
-import { RequestError } from "../../app/operations.ts";
+import { OperationError } from "../../app/operations.ts";
 import { asStorageError, StorageError } from "../../storage/errors.ts";
 import { possible, possibly } from "../../app/web_errors.ts";
 import { NotPossible } from "../../web/view.ts";
@@ -38,7 +38,7 @@ Deno.test("a name with semicolons stays in the sentence, and the hint is the hin
     `Cannot delete ${NAME}: the disk is full`,
     "make room, or use --dir elsewhere",
   ]);
-  assert.deepEqual(await told(new RequestError("not-found", `No ${NAME}`, { hint: "Look" })), [
+  assert.deepEqual(await told(new OperationError("not-found", `No ${NAME}`, { hint: "Look" })), [
     404,
     `No ${NAME}`,
     "Look",
@@ -50,7 +50,7 @@ Deno.test("without a hint of its own an error has a general one, and its sentenc
   for (
     const [error, status] of [
       [new StorageError("io", `Cannot read ${NAME}`), 503],
-      [new RequestError("not-possible", `Cannot read ${NAME}`), 409],
+      [new OperationError("not-possible", `Cannot read ${NAME}`), 409],
       [new Error(`Cannot read ${NAME}`), 409],
     ] as const
   ) {

@@ -43,7 +43,7 @@ function events(name: string): NodeEvent[] {
     { name: "deleted", file, by: "owner" },
     { name: "deleted", file, by: "us" },
     { name: "deleted", file, by: "us-here-only" },
-    { name: "copied", file, peerId: name },
+    { name: "replicated", file, peerId: name },
     { name: "refused", who: name, reason: "not-json", text: name },
     { name: "passed-over", text: name },
     { name: "trouble", text: name },

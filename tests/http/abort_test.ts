@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { Front } from "../../http/gateway.ts";
+import { Gateway } from "../../http/gateway.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { NotPossible } from "../../web/view.ts";
 import { Raw } from "../hostile/raw.ts";
@@ -25,7 +25,7 @@ async function served<T>(
     };
   });
   const folder = await Deno.makeTempDir();
-  const front = new Front({ hostname: "127.0.0.1", port: 0, limits: DEFAULT_LIMITS });
+  const front = new Gateway({ hostname: "127.0.0.1", port: 0, limits: DEFAULT_LIMITS });
   front.begin((request, client) => app.app.fetch(request, client), folder);
   try {
     return await act(front.port, app.path, app.opened);

@@ -2,7 +2,7 @@
 // Deadlines are short here; that something ends is waited for.
 
 import assert from "node:assert/strict";
-import { Front, type FrontOptions, type Handler } from "../../http/gateway.ts";
+import { Gateway, type GatewayOptions, type Handler } from "../../http/gateway.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { Raw } from "../hostile/raw.ts";
 import { until } from "../until.ts";
@@ -15,14 +15,14 @@ class Scene implements AsyncDisposable {
   broken = 0;
   handled = 0;
 
-  private constructor(readonly folder: string, readonly front: Front) {}
+  private constructor(readonly folder: string, readonly front: Gateway) {}
 
   static async open(
-    limits: Partial<FrontOptions["limits"]> = {},
+    limits: Partial<GatewayOptions["limits"]> = {},
     more: Readonly<Record<string, Handler>> = {},
   ): Promise<Scene> {
     const folder = await Deno.makeTempDir();
-    const front = new Front({
+    const front = new Gateway({
       hostname: "127.0.0.1",
       port: 0,
       limits: { ...DEFAULT_LIMITS, messageTimeoutMs: HEAD_MS, idleTimeoutMs: IDLE_MS, ...limits },
@@ -297,7 +297,7 @@ Deno.test("where the path of the socket would be too long, it lies elsewhere, an
   const parent = await Deno.makeTempDir();
   const folder = `${parent}/${"a".repeat(120)}`;
   await Deno.mkdir(folder);
-  const front = new Front({ hostname: "127.0.0.1", port: 0, limits: DEFAULT_LIMITS });
+  const front = new Gateway({ hostname: "127.0.0.1", port: 0, limits: DEFAULT_LIMITS });
   front.begin(() => new Response("here\n"), folder);
   const response = await fetch(`http://127.0.0.1:${front.port}/`);
   assert.equal(await response.text(), "here\n");

@@ -52,7 +52,7 @@ Deno.test("A refused dial says so in words, and frees its place for the next", a
   }
 });
 
-Deno.test("Files are dialled for before answers, and answers before news", async () => {
+Deno.test("Files are dialed for before answers, and answers before news", async () => {
   using server = holding({
     limits: { ...limits, maxConnections: 99, maxConnectionsPerAddress: 99 },
   });

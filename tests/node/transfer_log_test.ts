@@ -1,19 +1,19 @@
 // Transfers as people see them: each ends once, those that ended are remembered, cancelling ends what carries it.
 
 import assert from "node:assert/strict";
-import { Moving, type Transfer } from "../../node/transfer_log.ts";
+import { type Transfer, TransferLog } from "../../node/transfer_log.ts";
 
 function scene() {
   const clock = { nowMs: 1_000 };
   const ended: Transfer[] = [];
-  const moving = new Moving(() => clock.nowMs, (transfer) => ended.push(transfer));
+  const log = new TransferLog(() => clock.nowMs, (transfer) => ended.push(transfer));
   const begin = (kind: Transfer["kind"] = "fetch", fileId = "f") =>
-    moving.begin({ kind, fileId, name: "a.txt", peer: "bob", totalBytes: 10 });
-  return { clock, ended, moving, begin };
+    log.begin({ kind, fileId, name: "a.txt", peer: "bob", totalBytes: 10 });
+  return { clock, ended, log, begin };
 }
 
 Deno.test("bytes are counted on their side, also of what fails or begins anew", () => {
-  const { moving, begin } = scene();
+  const { log, begin } = scene();
   const inbound = begin("fetch");
   const outbound = begin("serve");
   inbound.moved(5);
@@ -21,18 +21,18 @@ Deno.test("bytes are counted on their side, also of what fails or begins anew", 
   inbound.moved(3);
   outbound.moved(4);
   outbound.failed("gone");
-  assert.deepEqual([moving.bytesIn, moving.bytesOut, inbound.doneBytes], [8, 4, 3]);
+  assert.deepEqual([log.bytesIn, log.bytesOut, inbound.doneBytes], [8, 4, 3]);
 });
 
 Deno.test("a transfer ends once, and stays among the recent ones with its time", () => {
-  const { clock, ended, moving, begin } = scene();
+  const { clock, ended, log, begin } = scene();
   const move = begin();
   clock.nowMs = 2_500;
   move.done();
   move.failed("too late to fail");
   move.cancel();
   assert.deepEqual([move.state, move.endedMs, move.why], ["done", 2_500, undefined]);
-  assert.deepEqual([moving.running, moving.all(), ended], [[], [move], [move]]);
+  assert.deepEqual([log.running, log.all(), ended], [[], [move], [move]]);
 });
 
 Deno.test("cancelling says so first and then ends what carries it, whose failure changes nothing", () => {
@@ -59,19 +59,19 @@ Deno.test("what is about to be done cannot be cancelled any more", () => {
 });
 
 Deno.test("a hundred of those that ended are remembered", () => {
-  const { moving, begin } = scene();
+  const { log, begin } = scene();
   const all = Array.from({ length: 250 }, () => begin());
   for (const move of all) move.done();
-  assert.deepEqual(moving.all(), all.slice(-100));
-  assert.equal(moving.get(all[0]!.id), undefined);
+  assert.deepEqual(log.all(), all.slice(-100));
+  assert.equal(log.get(all[0]!.id), undefined);
 });
 
 Deno.test("a fetch that nobody could be asked for is told, unless an attempt tells of it", () => {
-  const { moving, begin } = scene();
+  const { log, begin } = scene();
   begin("fetch", "tried").failed("bob has gone");
-  moving.neverBegan("tried", "a.txt", "None of the peers delivered it");
-  moving.neverBegan("untried", "b.txt", "No peer that is alive holds it");
-  assert.deepEqual(moving.all().map(({ fileId, state, why }) => [fileId, state, why]), [
+  log.neverBegan("tried", "a.txt", "None of the peers delivered it");
+  log.neverBegan("untried", "b.txt", "No peer that is alive holds it");
+  assert.deepEqual(log.all().map(({ fileId, state, why }) => [fileId, state, why]), [
     ["tried", "failed", "bob has gone"],
     ["untried", "failed", "No peer that is alive holds it"],
   ]);

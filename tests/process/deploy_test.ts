@@ -2,7 +2,7 @@
 // loads, a login, large uploads, ranges, and live updates that arrive at once.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { Front } from "../../http/gateway.ts";
+import { Gateway } from "../../http/gateway.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { until } from "../until.ts";
 import { appOver } from "../web/fixture.ts";
@@ -215,7 +215,7 @@ for (
     await using folder = await Folder.make();
     const made = appOver({ hostNames: [NAME] });
     const limits = DEFAULT_LIMITS;
-    const front = new Front({ hostname: "127.0.0.1", port: 0, limits });
+    const front = new Gateway({ hostname: "127.0.0.1", port: 0, limits });
     front.begin((request, client) => made.app.fetch(request, client), folder.path);
     try {
       await using proxy = await Proxy.start(kind, config, front.port, folder.path);

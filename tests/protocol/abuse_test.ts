@@ -50,7 +50,7 @@ Deno.test("names that all lead to a sink cost no more than all unproven addresse
   assertWithinBudget(traffic(effects, (host) => host.endsWith(".example")), unprovenDialsPerMinute);
 });
 
-Deno.test("a sink named in a live peer's name is dialled within the budget, at little cost", () => {
+Deno.test("a sink named in a live peer's name is dialed within the budget, at little cost", () => {
   const machine = busyMachine();
   const walked = countWalks(machine);
   const effects = flood(machine, 1000, (i) => {

@@ -16,7 +16,7 @@ const MINUTE = 60_000;
 export function traffic(effects: readonly Effect[], isThere: (host: string) => boolean) {
   const sends = only(effects, "send").filter(({ to }) => isThere(to.host));
   const fetches = only(effects, "fetch").filter(({ from }) => isThere(from.host));
-  const copies = only(effects, "copy").filter(({ to }) => isThere(to.host));
+  const copies = only(effects, "replicate").filter(({ to }) => isThere(to.host));
   const replies = sends.filter(({ what }) => what === "GOSSIP_REPLY");
   return {
     dials: sends.length + fetches.length + copies.length,

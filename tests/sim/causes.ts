@@ -20,7 +20,7 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
     "send DELETE",
     "fetch",
     "stop-fetch",
-    "copy",
+    "replicate",
   ],
   GOSSIP: ["send GOSSIP", "send GOSSIP_REPLY"],
   // A stranger's reply may name a live peer, which is asked then; news may be fetched, first lists end joining; who
@@ -39,16 +39,16 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
     "send GOSSIP_REPLY",
     "send ANNOUNCE",
     "send DELETE",
-    "copy",
+    "replicate",
     "fetch",
   ],
-  unsent: ["copy", "send ANNOUNCE", "send DELETE", "send GOSSIP_REPLY"],
+  unsent: ["replicate", "send ANNOUNCE", "send DELETE", "send GOSSIP_REPLY"],
   served: [],
   "push-offered": ["push-verdict"],
   arrived: ["keep", "drop", "fetch", "stop-fetch"],
   "fetch-failed": ["fetch"],
   "keep-failed": ["fetch", "stop-fetch"],
-  held: ["send ANNOUNCE", "send GOSSIP_REPLY", "copy", "trash", "fetch", "stop-fetch"],
+  held: ["send ANNOUNCE", "send GOSSIP_REPLY", "replicate", "trash", "fetch", "stop-fetch"],
   renamed: ["send ANNOUNCE", "send GOSSIP_REPLY"],
   lost: ["fetch", "send DELETE"],
   space: ["fetch"],
@@ -133,7 +133,7 @@ export class Causes {
         if (!membership.get(effect.source)) return `${effect.source} is not tracked`;
         return catalogue.tombstones.has(fileId, nowMs) ? "it is deleted" : undefined;
       }
-      case "copy":
+      case "replicate":
         return this.#published.has(effect.file.fileId) ? undefined : "it was not published here";
       case "trash":
         return catalogue.get(effect.fileId)?.held ? "it is held" : undefined;

@@ -5,11 +5,11 @@ import { DialQueue, type DialRank, type QueuedDial } from "../../net/dial_queue.
 import { type Address, addressText, type Voucher } from "../../protocol/wire/address.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import type { Host } from "./host.ts";
-import type { Dialled } from "./network.ts";
+import type { Dialed } from "./network.ts";
 
 interface Dial extends QueuedDial {
   readonly to: Address;
-  readonly done: (dialled: Dialled) => void;
+  readonly done: (dialed: Dialed) => void;
 }
 
 export class Dialer {
@@ -17,7 +17,7 @@ export class Dialer {
 
   constructor(readonly host: Host) {}
 
-  dial(to: Address, voucher: Voucher, rank: DialRank, done: (dialled: Dialled) => void): void {
+  dial(to: Address, voucher: Voucher, rank: DialRank, done: (dialed: Dialed) => void): void {
     const { clock, nowMs } = this.host.network;
     const dial = { key: addressText(to), to, voucher, rank, done };
     const fail = (failure: string, isOurs = false) =>
@@ -39,15 +39,15 @@ export class Dialer {
 
   #start({ key, rank, to, voucher, done }: Dial): void {
     const { network } = this.host;
-    network.connect(this.host, to, voucher, (dialled) => {
-      if ("failure" in dialled && dialled.silent) {
+    network.connect(this.host, to, voucher, (dialed) => {
+      if ("failure" in dialed && dialed.silent) {
         for (const { done } of this.#queue.silent(key, network.nowMs)) {
           network.clock.after(0, () => done({ failure: "does not answer" }));
         }
-      } else if (!("failure" in dialled)) this.#queue.answered(key);
+      } else if (!("failure" in dialed)) this.#queue.answered(key);
       const next = this.#queue.ended(rank);
       if (next) this.#start(next);
-      done(dialled);
+      done(dialed);
     });
   }
 }

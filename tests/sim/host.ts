@@ -13,7 +13,7 @@ import { Peer } from "../../protocol/peer.ts";
 import { Causes } from "./causes.ts";
 import { recordOf } from "./content.ts";
 import { Dialer } from "./dialer.ts";
-import type { Dialled, Endpoint, Network, Reply } from "./network.ts";
+import type { Dialed, Endpoint, Network, Reply } from "./network.ts";
 import { ROUND_MS, TIMEOUT_MS } from "./network.ts";
 import type { Random } from "./random.ts";
 import { Transfers } from "./transfers.ts";
@@ -222,14 +222,14 @@ export class Host implements Endpoint {
   dial(
     to: Address,
     voucher: Voucher,
-    done: (dialled: Dialled) => void,
+    done: (dialed: Dialed) => void,
     rank: DialRank = "news",
   ): void {
     const { life } = this;
-    this.#dialer.dial(to, voucher, rank, (dialled) => {
+    this.#dialer.dial(to, voucher, rank, (dialed) => {
       if (this.life !== life) return;
-      if (this.#asleep) this.#asleep.push(this.mine(() => done(dialled)));
-      else done(dialled);
+      if (this.#asleep) this.#asleep.push(this.mine(() => done(dialed)));
+      else done(dialed);
     });
   }
 
@@ -307,13 +307,13 @@ export class Host implements Endpoint {
     const bytes = this.outgoing(effect.bytes);
     this.network.meter.sent(this.network.nowMs, this.index, what, bytes.length);
     const about = { to, ...(peerId ? { peerId } : {}), ...(ticket ? { ticket } : {}) };
-    this.dial(to, voucher, (dialled) => {
-      if ("failure" in dialled) {
-        const kind = dialled.isOurs ? "unsent" : "unreachable";
-        return this.take({ kind, ...about, what, text: dialled.failure });
+    this.dial(to, voucher, (dialed) => {
+      if ("failure" in dialed) {
+        const kind = dialed.isOurs ? "unsent" : "unreachable";
+        return this.take({ kind, ...about, what, text: dialed.failure });
       }
-      this.take({ kind: "sent", ...about, ip: dialled.at.ip });
-      this.network.carry(this, dialled, bytes);
+      this.take({ kind: "sent", ...about, ip: dialed.at.ip });
+      this.network.carry(this, dialed, bytes);
     }, what === "GOSSIP_REPLY" ? "answer" : "news");
   }
 }

@@ -60,7 +60,7 @@ export class Invariants {
     throw new Violation(`${who} at ${(this.network.nowMs / 1000).toFixed(3)} s: ${what}`);
   }
 
-  /** No address is dialled that may not be, on the word of whoever named it. */
+  /** No address is dialed that may not be, on the word of whoever named it. */
   onDial(from: Endpoint, to: Address, voucher: Voucher): void {
     const isStrangers = voucher === "remote";
     let refusal = isStrangers && NEVER.test(to.host)

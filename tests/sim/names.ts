@@ -1,5 +1,5 @@
 // Scenarios of names and addresses: a peer that comes back elsewhere, somebody who takes its name, who
-// names addresses that must not be dialled, or who answers each gossip with new ones.
+// names addresses that must not be dialed, or who answers each gossip with new ones.
 
 import assert from "node:assert/strict";
 import { type Address, addressText } from "../../protocol/wire/address.ts";

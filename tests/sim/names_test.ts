@@ -1,4 +1,4 @@
-// Names and addresses: who moves, who pretends, and who may not be dialled; see names.ts.
+// Names and addresses: who moves, who pretends, and who may not be dialed; see names.ts.
 
 import { scenarios } from "./names.ts";
 import { testAll } from "./seeds.ts";

@@ -38,7 +38,7 @@ export interface Endpoint {
 }
 
 /** How a dial ended: at somebody, or why not. */
-export type Dialled =
+export type Dialed =
   | { readonly at: Endpoint; readonly life: number }
   | { readonly failure: string; readonly silent?: boolean; readonly isOurs?: boolean };
 
@@ -108,7 +108,7 @@ export class Network {
   }
 
   /** Opens a connection as TCP would: at once, refused at once, or given up after the dial timeout. */
-  connect(from: Endpoint, to: Address, voucher: Voucher, done: (dialled: Dialled) => void): void {
+  connect(from: Endpoint, to: Address, voucher: Voucher, done: (dialed: Dialed) => void): void {
     this.invariants.onDial(from, to, voucher);
     this.meter.dials++;
     const roundTripMs = 2 * this.hopMs();
@@ -133,7 +133,7 @@ export class Network {
   /** Brings bytes to the other end of an open connection; `lost` when it broke before. */
   carry(
     from: Endpoint,
-    { at, life }: Extract<Dialled, { at: Endpoint }>,
+    { at, life }: Extract<Dialed, { at: Endpoint }>,
     bytes: Uint8Array,
     { reply, taken, lost }: { reply?: Reply; taken?: () => void; lost?: () => void } = {},
   ): void {

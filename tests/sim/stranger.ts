@@ -52,8 +52,8 @@ export class Stranger implements Endpoint {
   send(to: Address, message: Message): void {
     const bytes = encodeMessage(message);
     this.network.meter.sent(this.network.nowMs, this.index, message.type, bytes.length);
-    this.network.connect(this, to, "operator", (dialled) => {
-      if ("at" in dialled) this.network.carry(this, dialled, bytes);
+    this.network.connect(this, to, "operator", (dialed) => {
+      if ("at" in dialed) this.network.carry(this, dialed, bytes);
     });
   }
 

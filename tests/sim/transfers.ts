@@ -11,7 +11,7 @@ import type { Reply } from "./network.ts";
 import { Inbound, pieces } from "./wire.ts";
 
 type Fetch = Extract<Effect, { kind: "fetch" }>;
-type Copy = Extract<Effect, { kind: "copy" }>;
+type Copy = Extract<Effect, { kind: "replicate" }>;
 type Keep = Extract<Effect, { kind: "keep" }>;
 type BulkEffect = Exclude<Effect, { kind: "send" | "save" | "changed" | "trash" | "event" }>;
 
@@ -40,7 +40,7 @@ export class Transfers {
         return this.#fetch(effect);
       case "stop-fetch":
         return this.#attempts.get(effect.attempt)?.();
-      case "copy":
+      case "replicate":
         return this.#copy(effect);
       case "push-verdict":
         this.#verdict = effect.verdict;
@@ -137,17 +137,17 @@ export class Transfers {
     this.#attempts.set(attempt, () => end(() => {}));
     const fail = (failure: FetchFailure, text: string) =>
       end(() => host.take({ kind: "fetch-failed", fileId, source, attempt, failure, text }));
-    host.dial(effect.from, effect.voucher, (dialled) => {
-      if ("failure" in dialled) {
-        return fail(dialled.isOurs ? "storage" : "unreachable", dialled.failure);
+    host.dial(effect.from, effect.voucher, (dialed) => {
+      if ("failure" in dialed) {
+        return fail(dialed.isOurs ? "storage" : "unreachable", dialed.failure);
       }
       const { ext } = host.peer;
       const asking = host.outgoing(encodeMessage({ type: "GET_FILE", fileId, ext }));
       host.network.meter.sent(host.network.nowMs, host.index, "GET_FILE", asking.length);
       const giveUp = host.mine(() => fail("too-slow", "no byte came in time"));
       host.network.clock.after(DEFAULT_LIMITS.idleTimeoutMs, giveUp);
-      host.network.carry(host, dialled, asking, {
-        reply: (answer) => end(() => this.#read(effect, answer, dialled.at.ip)),
+      host.network.carry(host, dialed, asking, {
+        reply: (answer) => end(() => this.#read(effect, answer, dialed.at.ip)),
         lost: () => fail("cut-short", "connection reset"),
       });
     }, "file");
@@ -193,23 +193,23 @@ export class Transfers {
 
   #copy({ file, to, voucher, peerId }: Copy): void {
     const { host } = this;
-    const about = { to, peerId, ticket: { for: "copy", fileId: file.fileId } } as const;
+    const about = { to, peerId, ticket: { for: "replicate", fileId: file.fileId } } as const;
     const what = "FILE_DATA";
     const failed = host.mine(() =>
       host.take({ kind: "unreachable", ...about, what, text: "connection reset" })
     );
-    host.dial(to, voucher, (dialled) => {
-      if ("failure" in dialled) {
-        const kind = dialled.isOurs ? "unsent" : "unreachable";
-        return host.take({ kind, ...about, what, text: dialled.failure });
+    host.dial(to, voucher, (dialed) => {
+      if ("failure" in dialed) {
+        const kind = dialed.isOurs ? "unsent" : "unreachable";
+        return host.take({ kind, ...about, what, text: dialed.failure });
       }
       const content = host.disk.get(file.fileId);
       if (content === undefined) return failed();
       const bytes = this.#dataBytes(file, content);
       host.network.meter.sent(host.network.nowMs, host.index, "FILE_DATA", bytes.length);
-      const { ip } = dialled.at;
+      const { ip } = dialed.at;
       const taken = host.mine(() => host.take({ kind: "sent", ...about, ip }));
-      host.network.carry(host, dialled, bytes, { taken, lost: failed });
+      host.network.carry(host, dialed, bytes, { taken, lost: failed });
     }, "file");
   }
 }

@@ -7,7 +7,7 @@ import { forEachOf, SANITIZED } from "../process/together.ts";
 import { ask, type Asked, bearer, headText, tokenOf, webOf } from "./web.ts";
 import { World } from "./world.ts";
 
-/** Requests of which a careless reader makes two. `hidden` is a whole one that would plant a file. */
+/** Operations of which a careless reader makes two. `hidden` is a whole one that would plant a file. */
 function ambiguous(host: string, hidden: string): Record<string, string> {
   const open = `POST /api/v1/status HTTP/1.1\r\nHost: ${host}\r\n`;
   const chunked = "Transfer-Encoding: chunked\r\n";

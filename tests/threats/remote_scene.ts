@@ -24,7 +24,7 @@ export interface Seen {
   readonly report: string;
 }
 
-/** Where the attacker may be dialled. */
+/** Where the attacker may be dialed. */
 export const PROPER_PORT = 8000;
 export const PRIVILEGED = [1, 22, 80, 443, 1023];
 

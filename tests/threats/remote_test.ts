@@ -32,7 +32,7 @@ function isForbidden(dial: string, { baitPort }: Seen): boolean {
 
 function assertNoneForbidden(seen: Seen): void {
   const { dials, taken, ownPorts, baitPort, heardItself, report } = seen;
-  ok(dials.includes(`${THERE} ${PROPER_PORT}`), `A proper address is dialled. ${report}`);
+  ok(dials.includes(`${THERE} ${PROPER_PORT}`), `A proper address is dialed. ${report}`);
   const forbidden = new Set(dials.filter((dial) => isForbidden(dial, seen)));
   const { connects, bytes } = taken;
   const came = `${connects} connections and ${bytes} bytes came to ${baitPort}, own: ${ownPorts}`;

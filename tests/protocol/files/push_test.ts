@@ -47,7 +47,7 @@ Deno.test("what was pushed is kept, announced to all, and pushed no further", ()
   strictEqual(machine.catalogue.heldCount, 0, "not before the store has it");
   const effects = machine.keep(arrived);
   deepStrictEqual(receivers(effects, "ANNOUNCE"), ["a", "b"]);
-  deepStrictEqual(only(effects, "copy"), []);
+  deepStrictEqual(only(effects, "replicate"), []);
   strictEqual(machine.catalogue.pushedBytes, 10);
 });
 

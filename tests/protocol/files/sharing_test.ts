@@ -261,7 +261,7 @@ Deno.test("what is published is announced to all and offered to one", () => {
   deepStrictEqual(receivers(effects, "ANNOUNCE"), ["a", "b", "c", "unproven"]);
   const { message } = sent(effects, "ANNOUNCE")[0]!;
   deepStrictEqual([message.from, message.file.fileId, message.file.sizeBytes], ["me", idOf(1), 10]);
-  const asked = [...only(effects, "copy")];
+  const asked = [...only(effects, "replicate")];
   strictEqual(asked.length, 1);
   for (let tries = 1; tries < 3; tries++) {
     const { to, peerId } = asked.at(-1)!;
@@ -273,9 +273,9 @@ Deno.test("what is published is announced to all and offered to one", () => {
           to,
           peerId,
           text: "refused",
-          ticket: { for: "copy", fileId: idOf(1) },
+          ticket: { for: "replicate", fileId: idOf(1) },
         }),
-        "copy",
+        "replicate",
       ),
     );
   }
@@ -291,9 +291,9 @@ Deno.test("what is published is announced to all and offered to one", () => {
     to,
     peerId,
     text: "refused",
-    ticket: { for: "copy", fileId: idOf(1) },
+    ticket: { for: "replicate", fileId: idOf(1) },
   });
-  deepStrictEqual(only(last, "copy"), []);
+  deepStrictEqual(only(last, "replicate"), []);
 });
 
 Deno.test("a large file is not pushed to an old peer, nor any to who holds it already", () => {
@@ -311,11 +311,11 @@ Deno.test("a large file is not pushed to an old peer, nor any to who holds it al
       files: [heldOf(fileOfNumber(1), sizeBytes)],
       how: "published",
     });
-    strictEqual(only(effects, "copy").length, isOffered ? 1 : 0, `${sizeBytes} bytes`);
+    strictEqual(only(effects, "replicate").length, isOffered ? 1 : 0, `${sizeBytes} bytes`);
   }
   const machine = new Machine();
   machine.reply(newPeer("a", 1), files(1));
-  deepStrictEqual(only(machine.hold(files(1), "published"), "copy"), []);
+  deepStrictEqual(only(machine.hold(files(1), "published"), "replicate"), []);
 });
 
 Deno.test("who asks gets the file, or hears that it is not here", () => {

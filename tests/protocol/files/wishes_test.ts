@@ -279,15 +279,15 @@ Deno.test("a renamed file is announced under its new name, and its owner's word 
 
 Deno.test("a copy that nobody took is offered again, also to whoever comes later", () => {
   const machine = new Machine();
-  deepStrictEqual(only(machine.hold([own(1)], "published"), "copy"), [], "nobody is there");
+  deepStrictEqual(only(machine.hold([own(1)], "published"), "replicate"), [], "nobody is there");
   machine.meet(eagle);
-  strictEqual(only(machine.wait(500, 250), "copy").length, 1, "eagle came");
-  const ticket = { for: "copy", fileId: idOf(1) } as const;
+  strictEqual(only(machine.wait(500, 250), "replicate").length, 1, "eagle came");
+  const ticket = { for: "replicate", fileId: idOf(1) } as const;
   const to = { host: "10.0.0.1", port: 6000 };
   machine.do({ kind: "unreachable", to, peerId: "eagle", what: "FILE_DATA", ticket, text: "" });
-  strictEqual(only(machine.wait(30_000), "copy").length, 1, "and is asked again");
+  strictEqual(only(machine.wait(30_000), "replicate").length, 1, "and is asked again");
   machine.do({ kind: "sent", to, peerId: "eagle", ip: to.host, ticket });
-  deepStrictEqual(only(machine.wait(60_000), "copy"), []);
+  deepStrictEqual(only(machine.wait(60_000), "replicate"), []);
 });
 
 Deno.test("a peer that still lists what we deleted is told again, less and less often", () => {

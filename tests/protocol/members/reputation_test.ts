@@ -8,7 +8,7 @@ import {
   MAX_OFFENDERS,
   OFFENCE_DECAY_MS,
 } from "../../../protocol/limits.ts";
-import { Standing } from "../../../protocol/members/reputation.ts";
+import { Reputation } from "../../../protocol/members/reputation.ts";
 import {
   events,
   fileOfNumber,
@@ -26,7 +26,7 @@ const LIE = "sent bytes that do not match";
 
 /** Pauses in a row, each offence right behind the pause before it. */
 function pauses(count: number): number[] {
-  const standing = new Standing();
+  const standing = new Reputation();
   let nowMs = 0;
   return Array.from({ length: count }, () => {
     standing.offended("place", LIE, nowMs);
@@ -52,7 +52,7 @@ Deno.test("the first lie costs an attempt, the next ones pauses that double up t
 });
 
 Deno.test("one good delivery clears everything, time forgives half at a time", () => {
-  const standing = new Standing();
+  const standing = new Reputation();
   for (let i = 0; i < 2; i++) standing.offended("place", LIE, 0);
   standing.served("place");
   standing.offended("place", LIE, 0);
@@ -72,13 +72,13 @@ Deno.test("one good delivery clears everything, time forgives half at a time", (
 });
 
 Deno.test("what was under way when a pause began does not make it longer", () => {
-  const standing = new Standing();
+  const standing = new Reputation();
   for (let i = 0; i < 5; i++) standing.offended("place", LIE, 0);
   deepStrictEqual(standing.pause("place", 0), { leftMs: FIRST_PAUSE_MS, offences: 2, text: LIE });
 });
 
 Deno.test("as many offenders are remembered as may be", () => {
-  const standing = new Standing();
+  const standing = new Reputation();
   for (let i = 0; i < 2 * MAX_OFFENDERS; i++) standing.offended(`place ${i}`, LIE, i);
   strictEqual(standing.size, MAX_OFFENDERS);
 });
@@ -117,7 +117,7 @@ function failBy(
 Deno.test("who lied twice is gossiped to, forwarded to, pushed to and asked for files no more, and is told of why", () => {
   const machine = network(liar, honest);
   failBy(machine, "liar", 1, "mismatch");
-  const [told] = events(failBy(machine, "liar", 2, "garbage"), "left-alone");
+  const [told] = events(failBy(machine, "liar", 2, "garbage"), "backed-off");
   deepStrictEqual([told?.peerId, told?.offences, told?.text], ["liar", 2, LIE]);
 
   machine.nowMs += 1_000;
@@ -126,7 +126,7 @@ Deno.test("who lied twice is gossiped to, forwarded to, pushed to and asked for 
   const fetches = only(machine.do({ kind: "want", fileId: idOf(3) }), "fetch");
   deepStrictEqual(fetches.map(({ source }) => source), ["honest"]);
   for (let i = 20; i < 30; i++) {
-    const copies = only(machine.hold([fileOfNumber(i)], "published"), "copy");
+    const copies = only(machine.hold([fileOfNumber(i)], "published"), "replicate");
     ok(copies.every(({ peerId }) => peerId !== "liar"), "no copy for it");
   }
 });
@@ -175,24 +175,24 @@ Deno.test("auto-fetch leaves it alone, and says why nothing came", () => {
 Deno.test("being slow, cut short, absent or away is no offence", () => {
   const machine = network(liar, honest);
   for (const [i, failure] of (["cut-short", "absent", "cut-short", "absent"] as const).entries()) {
-    deepStrictEqual(events(failBy(machine, "liar", i + 1, failure), "left-alone"), []);
+    deepStrictEqual(events(failBy(machine, "liar", i + 1, failure), "backed-off"), []);
   }
 });
 
 Deno.test("rubbish counts where it came on a connection that we opened, and nowhere else", () => {
   const machine = network(liar, honest);
-  const rubbish = (dialled?: string) =>
+  const rubbish = (dialed?: string) =>
     machine.do({
       kind: "refused",
       ip: "10.0.0.1",
       reason: "not-json",
       text: "Message is not JSON",
-      ...(dialled === undefined ? {} : { dialled }),
+      ...(dialed === undefined ? {} : { dialed }),
     });
-  for (let i = 0; i < 100; i++) deepStrictEqual(events(rubbish(), "left-alone"), []);
+  for (let i = 0; i < 100; i++) deepStrictEqual(events(rubbish(), "backed-off"), []);
   rubbish("liar");
-  strictEqual(events(rubbish("liar"), "left-alone").length, 1);
-  strictEqual(events(rubbish("liar"), "left-alone").length, 0, "it is told once");
+  strictEqual(events(rubbish("liar"), "backed-off").length, 1);
+  strictEqual(events(rubbish("liar"), "backed-off").length, 0, "it is told once");
   strictEqual(machine.membership.get("liar")!.refusals, 103, "its row counts them all");
 });
 

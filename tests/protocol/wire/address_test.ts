@@ -150,7 +150,7 @@ Deno.test("judging an address never throws and judges it the same again", () => 
   );
 });
 
-Deno.test("a remote sender has nobody dialled on loopback, link-local, multicast or reserved addresses", () => {
+Deno.test("a remote sender has nobody dialed on loopback, link-local, multicast or reserved addresses", () => {
   const never = [
     "169.254.1.1",
     "224.0.0.1",
