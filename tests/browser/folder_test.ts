@@ -61,7 +61,7 @@ browserTest(
       strictEqual(await page.locator("#uploads li").count(), 2, "one row for the folder");
       strictEqual(await page.locator("#uploads .failed, .notice.failed").count(), 0);
       strictEqual(await page.locator(".notice").count(), 1, "which is the one about the login");
-      await row.getByRole("button", { name: "Put away" }).click();
+      await row.getByRole("button", { name: "Dismiss" }).click();
       strictEqual(await page.locator("#uploads li").count(), 1);
     } finally {
       await Deno.remove(root, { recursive: true });
@@ -114,7 +114,7 @@ browserTest(
       await row.getByText(/^0 of 450 files/).waitFor();
       await until("uploads to begin", () => now === 3);
       await row.getByRole("button", { name: "Cancel" }).click();
-      await row.getByText("Cancelled: 450 not sent").waitFor();
+      await row.getByText("Canceled: 450 not sent").waitFor();
       held = false;
       letGo();
       await row.getByRole("button", { name: "Continue" }).click();

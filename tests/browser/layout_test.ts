@@ -306,12 +306,12 @@ browserTest(
       ok(Math.hypot(x, y) < 24, `${x} and ${y} pixels from the pointer`);
       ok(at.y + at.height <= 900 && at.y >= 0, "and on the screen");
     }
-    for (const words of ["alive", "quiet, or left alone (!)", "bootstrap", "content moves"]) {
+    for (const words of ["alive", "quiet, or avoided (!)", "bootstrap", "transferring"]) {
       await page.locator("#map-box .legend").getByText(words).waitFor();
     }
     for (
       const words of [
-        "held, by others too",
+        "also held elsewhere",
         "the only holder",
         "all holders are away",
         "nobody has it",

@@ -74,7 +74,7 @@ browserTest(
     await bad.getByText("✗ eagle sent bytes that do not match").waitFor();
     await bad.getByRole("button", { name: "Retry: bad.bin" }).click();
     await until("the fetch", () => served.made.done.length === 2);
-    await bad.getByRole("button", { name: "Put away: bad.bin" }).click();
+    await bad.getByRole("button", { name: "Dismiss: bad.bin" }).click();
     await bad.waitFor({ state: "detached" });
     deepStrictEqual(served.made.done, ["cancel 7", `fetch ${file.fileId}`]);
     // The one that is done fades, and goes after its minute.
@@ -161,17 +161,17 @@ browserTest(
     const page = await scene.open(served.link);
     const bad = page.locator("#transfers li", { hasText: "bad.bin" });
     const worse = page.locator("#transfers li", { hasText: "worse.bin" });
-    await bad.getByRole("button", { name: "Put away: bad.bin" }).click();
+    await bad.getByRole("button", { name: "Dismiss: bad.bin" }).click();
     await bad.waitFor({ state: "detached" });
     transfers[0] = { ...failed, endedAt: failed.endedAt! + 1 }; // rounded the other way
     await page.reload();
-    await worse.getByRole("button", { name: "Put away" }).waitFor();
+    await worse.getByRole("button", { name: "Dismiss" }).waitFor();
     strictEqual(await bad.count(), 0);
     const elsewhere = await scene.open(served.link); // somebody else's browser
     await elsewhere.locator("#transfers li", { hasText: "bad.bin" }).waitFor();
     transfers[0] = { ...failed, endedAt: soon() - 5 };
     await page.reload();
-    await bad.getByRole("button", { name: "Put away: bad.bin" }).waitFor(); // which only script draws
+    await bad.getByRole("button", { name: "Dismiss: bad.bin" }).waitFor(); // which only script draws
   },
 );
 
@@ -284,10 +284,10 @@ browserTest(
     ]);
     await isAsked;
     const upload = (name: string) => page.locator("#uploads li", { hasText: name });
-    await upload("never.bin").getByText("Waiting for its turn").waitFor();
+    await upload("never.bin").getByText("Waiting", { exact: true }).waitFor();
     await upload("never.bin").getByRole("button", { name: "Cancel" }).click();
     await upload("slow.bin").first().getByRole("button", { name: "Cancel" }).click();
-    await upload("slow.bin").first().getByText("Cancelled").waitFor();
+    await upload("slow.bin").first().getByText("Canceled").waitFor();
     await upload("next.bin").getByText("✓ Shared in").waitFor();
     deepStrictEqual(served.made.done, ["share next.bin"]);
     strictEqual(
@@ -299,7 +299,7 @@ browserTest(
       await upload("slow.bin").nth(row).getByRole("button", { name: "Cancel" }).click();
     }
     for (let left = 5; left > 0; left--) {
-      await page.locator("#uploads").getByRole("button", { name: "Put away" }).first().click();
+      await page.locator("#uploads").getByRole("button", { name: "Dismiss" }).first().click();
     }
     strictEqual(
       await page.locator("#share").isVisible(),
@@ -345,10 +345,10 @@ browserTest(
     await rowOf(page, "report-2.pdf").waitFor();
     await page.route("**/api/v1/events", (route) => route.abort());
     served.isTicking = false; // as on a network that is gone, or with a process that stands still
-    await page.getByText("This peer does not answer.").waitFor();
+    await page.getByText("This peer is not responding.").waitFor();
     served.isTicking = true;
     await page.unroute("**/api/v1/events");
-    await page.getByText("This peer does not answer.").waitFor({ state: "hidden" });
+    await page.getByText("This peer is not responding.").waitFor({ state: "hidden" });
     match(await page.locator("#state-words").innerText(), /synchronized/);
     scene.forgive(/ERR_FAILED/);
   },

@@ -104,7 +104,7 @@ browserTest(
     const page = await scene.open(served.base);
     await settled(page);
     const row = page.locator("#peer-rows tr");
-    await row.getByText("left alone for 60 s: it sent <i>rubbish</i>").waitFor();
+    await row.getByText("avoided for 60 s: it sent <i>rubbish</i>").waitFor();
     await row.getByText("older").waitFor();
     strictEqual(await row.locator(".refused").innerText(), "3 refused");
     strictEqual(
@@ -126,7 +126,7 @@ browserTest(
         name,
         "10.0.0.7:8115",
         "holds 4 files",
-        "left alone: it sent <i>rubbish</i>",
+        "avoided: it sent <i>rubbish</i>",
         "Refused: 2 not-json",
       ]
     ) {
@@ -155,7 +155,7 @@ browserTest(
     strictEqual(await pixels(page, "#matrix", "risk"), 0);
     served.tellFiles([held("c", "hawk"), held("d")]);
     await page.getByText("1 file with one holder").waitFor();
-    await page.getByText("1 file nobody has any more").waitFor();
+    await page.getByText("1 file nobody has anymore").waitFor();
     await untilPixels(page, "#matrix", "risk", (count) => count >= 50);
     await page.getByRole("button", { name: "Show files at risk" }).click();
     await holds(page, "document.querySelectorAll('#file-rows .row').length === 2");
@@ -189,7 +189,7 @@ browserTest(
       status: { files: { known: 10_500, held: 3_500, heldBytes: 1 } },
     });
     const page = await scene.open(served.link);
-    await page.getByText("the newest 10,000 of 10,500 files; search finds all").waitFor();
+    await page.getByText("the newest 10,000 of 10,500 files; search covers all").waitFor();
     await page.fill("#search", "report-7.pdf");
     await page.locator("#file-rows .row", { hasText: "report-7.pdf" }).waitFor();
     await page.reload();

@@ -107,7 +107,7 @@ browserTest(
     const page = await scene.open(base(eagle));
     await rowOf(page, "before.txt").getByText("Only here").waitFor();
     await eagle.stop();
-    await page.getByText("This peer does not answer.").waitFor();
+    await page.getByText("This peer is not responding.").waitFor();
     await holds(page, `document.querySelector("#state-words").textContent === "away"`);
     await folder.write("storage_eagle/while-away.txt", randomBytes(9));
     await Deno.remove(folder.at("storage_eagle", "before.txt"));

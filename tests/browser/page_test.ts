@@ -43,7 +43,7 @@ browserTest(
     deepStrictEqual(await names(), here);
     strictEqual(await page.inputValue("#search"), "report-12");
     await page.fill("#search", "nothing like it");
-    await page.getByText('Nothing fits "nothing like it".').waitFor();
+    await page.getByText('No matches for "nothing like it".').waitFor();
     await page.fill("#search", "");
     await page.getByRole("button", { name: "At risk", exact: true }).click();
     await holds(page, `${NAMES}.length > 11`);
@@ -144,12 +144,12 @@ browserTest(
     const page = await scene.open(served.link);
     await page.waitForSelector("body.may-change");
     await rowOf(page, "spread.txt").click();
-    await page.getByText("Removing it here leaves the copies of other peers.").waitFor();
+    await page.getByText("Copies on other peers are not affected.").waitFor();
     await page.getByRole("button", { name: "Remove here" }).waitFor();
     await page.keyboard.press("Escape");
     await page.locator("#sheet:not([open])").waitFor({ state: "attached" });
     await rowOf(page, "last.txt").click();
-    await page.getByText("Nobody else is known to hold this file.").waitFor();
+    await page.getByText("No other peer is known to hold this file.").waitFor();
     strictEqual(await page.getByRole("button", { name: "Remove here" }).count(), 0);
     await page.getByRole("button", { name: "Remove the only known copy" }).click();
     await page.locator(".notice", { hasText: "last.txt" }).waitFor();

@@ -47,7 +47,7 @@ browserTest(
     await page.getByText("No files yet. Drop one anywhere").waitFor();
     await page.getByText("alone", { exact: true }).waitFor();
     await drop(page, "a.txt", new Uint8Array(3));
-    await page.locator(".notice.failed", { hasText: "Open the link that the peer printed" })
+    await page.locator(".notice.failed", { hasText: "open the link that the peer printed" })
       .waitFor();
     deepStrictEqual(served.made.done, []);
   },
@@ -83,8 +83,8 @@ browserTest(
     const page = await scene.open(served.base);
     await rowOf(page, "away.txt").getByText("eagle is away").waitFor();
     strictEqual(await rowOf(page, "away.txt").locator(".failed").count(), 0);
-    await rowOf(page, "lost.txt").getByText("Nobody has this any more").waitFor();
-    await page.getByText("1 file whose holders are away · ○ 1 file nobody has any more").waitFor();
+    await rowOf(page, "lost.txt").getByText("Nobody has this anymore").waitFor();
+    await page.getByText("1 file whose holders are away · ○ 1 file nobody has anymore").waitFor();
     await rowOf(page, "away.txt").click();
     await page.getByText("none now; away: eagle").waitFor();
     await page.keyboard.press("Escape");
@@ -106,7 +106,7 @@ browserTest("without script the page reads itself anew, and shows what came", as
 browserTest("a full disk and one that is nearly full are said in words", async (scene) => {
   const words = [
     [0, "The disk is full"],
-    [999_000_000, "Only 999 MB are left on the disk"],
+    [999_000_000, "Only 999 MB left on the disk"],
     [1_000_000_000, ""],
   ] as const;
   for (const [freeBytes, said] of words) {
@@ -149,7 +149,7 @@ browserTest(
     await rowOf(page, "report-2.pdf").waitFor();
     ok(!page.url().includes("token"));
     await page.getByRole("button", { name: "Log out" }).click();
-    await page.getByRole("heading", { name: "A private peer" }).waitFor();
+    await page.getByRole("heading", { name: "Private peer" }).waitFor();
     scene.forgive(/401/);
   },
 );
@@ -246,7 +246,7 @@ browserTest(
     await rowOf(page, "report-2.pdf").waitFor();
     await page.context().clearCookies();
     for (const { end } of served.made.watchers) end();
-    await page.getByRole("heading", { name: "A private peer" }).waitFor();
+    await page.getByRole("heading", { name: "Private peer" }).waitFor();
     scene.forgive(/401/);
   },
 );

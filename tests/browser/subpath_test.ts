@@ -22,7 +22,7 @@ browserTest(
       if (response.status() >= 400) failed.push(`${response.status()} ${response.url()}`);
     });
     await page.goto(`${served.base}/peer/#token=${TOKEN}`);
-    await page.getByText("Logged in: you can share, fetch and delete here").waitFor();
+    await page.getByText("Logged in: you can now share, fetch, and delete files").waitFor();
     const [cookie] = await page.context().cookies(`${served.base}/peer/`);
     deepStrictEqual([cookie?.path, new URL(page.url()).host], ["/peer/", host]);
 

@@ -60,7 +60,7 @@ Deno.test("a file is as safe as it has holders, in pips, words and colour", () =
   const said = (
     held: Parameters<typeof safetyText>[0],
   ) => [pipsText(held), safetyText(held), safetyKind(held)];
-  deepStrictEqual(said(file(false)), ["○○○", "Nobody has this any more", "failed"]);
+  deepStrictEqual(said(file(false)), ["○○○", "Nobody has this anymore", "failed"]);
   deepStrictEqual(said(file(false, "eagle")), ["●○○", "Only on eagle", "risk"]);
   deepStrictEqual(said(file(true, "us")), ["●○○", "Only here", "risk"]);
   deepStrictEqual(said(file(true, "us", "a")), ["●●○", "Here and on 1 more", ""]);
@@ -72,7 +72,7 @@ Deno.test("a file is as safe as it has holders, in pips, words and colour", () =
   deepStrictEqual(away("a", "b", "c"), ["○○○", "All 3 holders are away", "risk"]);
   strictEqual(
     holdersText({ ...file(false), last_holders: ["a", "b"] }),
-    "Last held by a and b: away, and may come back with it",
+    "Last held by a and b: away, but may come back with it",
   );
 });
 
@@ -264,5 +264,5 @@ Deno.test("the page warns of another peer with its name before anything else, an
   const fine = { free_bytes: 1e12, peers: 3, bootstraps: [], name_taken_by: null };
   strictEqual(words.warningText(fine), "");
   const text = words.warningText({ ...fine, free_bytes: 0, name_taken_by: "10.0.0.1:8115" });
-  ok(/10\.0\.0\.1:8115.*another peer id/.test(text), text);
+  ok(/10\.0\.0\.1:8115.*different peer id/.test(text), text);
 });

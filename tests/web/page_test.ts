@@ -61,7 +61,7 @@ Deno.test("peers and files stand in their tables", async () => {
     "1.50 kB",
     "●●○ Here and on 1 more",
     "away.txt",
-    "○○○ Nobody has this any more",
+    "○○○ Nobody has this anymore",
     "alice",
     "5.00 GB",
     "2 / 3",
@@ -72,7 +72,7 @@ Deno.test("peers and files stand in their tables", async () => {
 Deno.test("the row of a peer that is left alone says why, as text", async () => {
   const leftAlone = { seconds: 95, why: "answered with <b>rubbish</b>" };
   const text = textOf(await page({ peers: [peerOf({ leftAlone })] }));
-  assert.ok(text.includes("left alone for 2 min: it answered with <b>rubbish</b>"), text);
+  assert.ok(text.includes("avoided for 2 min: it answered with <b>rubbish</b>"), text);
 });
 
 Deno.test("only files that are here are linked, by their id", async () => {

@@ -42,7 +42,7 @@ async function tried(change) {
 /** @param {FileRow} file */
 export const fetchFile = ({ file_id, file_name, has_copy }) =>
   tried(async () => {
-    if (has_copy) return say(`${visible(file_name)} is here already`);
+    if (has_copy) return say(`${visible(file_name)} is already here`);
     // Its row says so at once, and its transfer has a row of its own: no notice repeats it.
     markAsked(file_id, true);
     announce(`Fetching ${visible(file_name)}`);
@@ -69,7 +69,7 @@ export const deleteFile = (file) =>
     const words = where === "everywhere"
       ? "Deleted everywhere"
       : isLastCopy(file)
-      ? "Removed here, and nobody else is known to hold it"
+      ? "Removed here; no other peer is known to hold it"
       : "Removed here";
     say(`${words}: ${visible(file_name)}`, "good", {
       words: "Undo",
@@ -81,7 +81,7 @@ export const deleteFile = (file) =>
 export const restoreFile = (fileId, name) =>
   tried(async () => {
     await ask(`/api/v1/files/${fileId}/restore`, { method: "POST" });
-    say(`${visible(name)} is back`, "good");
+    say(`Restored ${visible(name)}`, "good");
   });
 
 /** @param {number} id */
@@ -100,7 +100,7 @@ export const copyLink = (fileId) =>
 export async function copy(text, what) {
   const isCopied = await toClipboard(text);
   if (isCopied) say(`Copied the ${what}`, "good");
-  else say(`The browser does not allow it. The ${what}: ${text}`, "failed");
+  else say(`The browser does not allow copying. Here is the ${what}: ${text}`, "failed");
 }
 
 /** @param {string} text */

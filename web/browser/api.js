@@ -13,7 +13,7 @@ export async function ask(path, init = {}) {
   try {
     response = await fetch(urlOf(path), init);
   } catch (cause) {
-    throw new Error("The peer does not answer. Try again when it is back", { cause });
+    throw new Error("The peer is not responding. Try again when it is back", { cause });
   }
   if (response.ok) return response;
   throw new Error(problemText(await response.text().catch(() => ""), response.status));

@@ -26,7 +26,7 @@ const body = byId("sheet-body");
 const sheet = /** @type {HTMLDialogElement} */ (byId("sheet"));
 /** In place of a code, which a phone could not follow. */
 const LOCAL_LINK =
-  "This link only works on this machine. For a code that a phone can scan, start the peer with --host and an address of this machine that others can reach.";
+  "This link only works on this machine. For a QR code that phones can use, start the peer with --host and an address that other machines can reach.";
 let drawn = "";
 
 /** The last one that was asked for. */
@@ -77,7 +77,7 @@ function fill(file) {
       body,
       close,
       h("h2", { id: "sheet-title" }, "No such file"),
-      h("p", {}, "It was deleted, or no peer that is here knows it."),
+      h("p", {}, "It was deleted, or no live peer knows about it."),
     );
     return;
   }
@@ -103,7 +103,7 @@ function fill(file) {
         "Size",
         `${sizeText(bytesOf(file))}${
           file.size_bytes === undefined
-            ? ", as its owner told it"
+            ? ", as reported by its owner"
             : ` (${numberText(file.size_bytes)} bytes)`
         }`,
       ),
@@ -177,7 +177,7 @@ function actionsOf(file) {
         type: "button",
         class: "changing danger",
         "data-act": "delete",
-        title: "It can be restored for 24 hours",
+        title: "Can be restored for 24 hours",
         onclick: () => {
           deleteFile(current());
           closeFile();
@@ -193,8 +193,8 @@ function actionsOf(file) {
       "p",
       { class: `changing note ${isLastCopy(file) ? "risk" : ""}` },
       isLastCopy(file)
-        ? "Nobody else is known to hold this file. If you remove it, only this peer can restore it, for 24 hours."
-        : "Removing it here leaves the copies of other peers.",
+        ? "No other peer is known to hold this file. If you remove it, only this peer can restore it, for 24 hours."
+        : "Copies on other peers are not affected.",
     ),
   );
 }

@@ -33,8 +33,8 @@ function draw() {
   setText(byId("rate-out"), rateText(last?.out ?? 0));
   setText(byId("rate-in-words"), "in");
   setText(byId("rate-out-words"), "out");
-  byId("rate-in").title = `${sizeText(status.bytes.in)} since the start`;
-  byId("rate-out").title = `${sizeText(status.bytes.out)} since the start`;
+  byId("rate-in").title = `${sizeText(status.bytes.in)} since start`;
+  byId("rate-out").title = `${sizeText(status.bytes.out)} since start`;
   const free = Math.max(0, status.free_bytes);
   setText(byId("free"), sizeText(free));
   const meter = /** @type {HTMLMeterElement} */ (byId("free-line"));

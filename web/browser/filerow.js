@@ -60,7 +60,7 @@ export function fileRow(fileId) {
     drawMark(mark, file);
     setText(size, sizeText(bytesOf(file)));
     size.title = file.size_bytes === undefined
-      ? "as the owner told it"
+      ? "as reported by the owner"
       : `${numberText(file.size_bytes)} bytes`;
     setText(owner, visible(file.file_owner, 40));
     owner.title = visible(file.file_owner);
@@ -141,22 +141,22 @@ export function emptyText() {
   const status = live.status;
   if (place.q !== "") {
     return [
-      h("p", {}, `Nothing fits "${visible(place.q)}".`),
-      h("p", {}, "Part of a name, an owner or an id finds it."),
+      h("p", {}, `No matches for "${visible(place.q)}".`),
+      h("p", {}, "Try part of a name or owner, or the start of an id."),
     ];
   }
   if (place.where === "mine") {
-    return [h("p", {}, "You share nothing yet. Drop a file anywhere on this page.")];
+    return [h("p", {}, "Nothing shared yet. Drop a file anywhere on this page.")];
   }
   if (place.where === "risk") return [h("p", {}, "Every file has at least two holders.")];
   if (place.where === "elsewhere") {
-    return [h("p", {}, "Everything the network knows is kept here.")];
+    return [h("p", {}, "Every file on the network is kept here.")];
   }
   if (place.where === "here") {
-    return [h("p", {}, "Nothing is kept here yet. Fetch a file, or drop one on this page.")];
+    return [h("p", {}, "No files here yet. Fetch one, or drop one on this page.")];
   }
   return [
-    h("p", {}, "No files yet. Drop one anywhere on this page, or put it into the storage folder."),
+    h("p", {}, "No files yet. Drop one anywhere on this page, or put it in the storage folder."),
     ...status && status.peers === 0 ? startAnother(status) : [],
   ];
 }

@@ -76,7 +76,7 @@ function countText(fits, key) {
   if (total > fits) return `the first ${numberText(fits)} of ${plural(total, "file")}`;
   if (fits === live.known) return plural(live.known, "file");
   return key === WHOLE && live.known > MAX_FILES
-    ? `the newest ${numberText(fits)} of ${known} files; search finds all`
+    ? `the newest ${numberText(fits)} of ${known} files; search covers all`
     : `${plural(fits, "file")} of ${known}`;
 }
 

@@ -17,7 +17,7 @@ async function enter() {
   })
     .catch(() => undefined);
   if (answer?.ok) return location.reload();
-  const { detail = "The peer does not answer", hint = "" } =
+  const { detail = "The peer is not responding", hint = "Try again when it is back" } =
     await answer?.json().catch(() => ({})) ?? {};
   say(`${detail}. ${hint}`);
 }

@@ -66,7 +66,7 @@ function notePeers() {
   );
   canvas.setAttribute(
     "aria-label",
-    `Map of ${plural(live.peers.size, "peer")}; the table below says the same`,
+    `Map of ${plural(live.peers.size, "peer")}; the table below has the same data`,
   );
   wake();
 }
@@ -261,10 +261,10 @@ function tipLines(peer) {
   return [
     visible(peer.peerId, 60),
     visible(addressText(peer)),
-    `heard ${agoText(peer.last_seen, nowSeconds())}, holds ${plural(peer.files, "file")}`,
+    `seen ${agoText(peer.last_seen, nowSeconds())}, holds ${plural(peer.files, "file")}`,
     peer.bootstrap ? "bootstrap" : "",
     flow ? `${rateText(flow.in)} in, ${rateText(flow.out)} out` : "",
-    peer.left_alone ? `left alone: it ${visible(peer.left_alone.why)}` : "",
+    peer.left_alone ? `avoided: it ${visible(peer.left_alone.why)}` : "",
     refusedText(peer),
   ].filter((line) => line !== "");
 }

@@ -143,7 +143,7 @@ function tell(all, shown) {
       "span",
       {},
       h("span", { class: "failed" }, "○"),
-      ` ${plural(none.length, "file")} nobody has any more`,
+      ` ${plural(none.length, "file")} nobody has anymore`,
     ),
   ].filter((part) => part !== false);
   put(
@@ -158,12 +158,12 @@ function tell(all, shown) {
   setText(
     byId("matrix-more"),
     shown < all.length
-      ? `The ${numberText(shown)} with the fewest holders of ${plural(all.length, "file")}`
+      ? `${numberText(shown)} of ${plural(all.length, "file")}: those with the fewest holders`
       : "",
   );
   canvas.setAttribute(
     "aria-label",
-    `Which of ${plural(drawn.peers.length, "peer")} holds which of ${plural(all.length, "file")}: ${
+    `Which of ${plural(drawn.peers.length, "peer")} hold which of ${plural(all.length, "file")}: ${
       plural(all.filter(isAtRisk).length, "file")
     } at risk`,
   );

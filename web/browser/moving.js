@@ -145,7 +145,7 @@ function actsOf(transfer) {
     return [button("Cancel", name, () => cancelTransfer(id), "changing")];
   }
   if (state === "done") return [];
-  const away = button("Put away", name, () => {
+  const away = button("Dismiss", name, () => {
     putAway(live.transfers.get(id) ?? transfer, nowSeconds());
     keepFocus(byId("transfers"), draw);
   }, "quiet");

@@ -40,7 +40,7 @@ export function say(text, kind = "plain", offer) {
     }, offer.words),
     h(
       "button",
-      { type: "button", class: "quiet", "aria-label": "Put away", onclick: close },
+      { type: "button", class: "quiet", "aria-label": "Dismiss", onclick: close },
       icon("close"),
     ),
   );

@@ -120,8 +120,8 @@ function peerRow() {
     setText(files, numberText(peer.files));
     setText(kind, peer.extended ? "new" : "older");
     kind.title = peer.extended
-      ? "It speaks the extensions of the protocol"
-      : "It speaks the plain protocol of the lab";
+      ? "Supports the protocol extensions"
+      : "Supports only the lab's base protocol";
     setText(refused, peer.refused === 0 ? "" : `${peer.refused} refused`);
     refused.title = refusedText(peer);
   }
@@ -132,7 +132,7 @@ function peerRow() {
 /** @param {PeerRow} peer */
 function noteOf({ bootstrap, left_alone }) {
   if (left_alone) {
-    return `left alone for ${durationText(left_alone.seconds)}: it ${visible(left_alone.why)}`;
+    return `avoided for ${durationText(left_alone.seconds)}: it ${visible(left_alone.why)}`;
   }
   return bootstrap ? "bootstrap" : "";
 }
@@ -144,7 +144,7 @@ export function refusedText({ peerId, refused }) {
   return list.length > 0
     ? `Refused: ${list.join(", ")}`
     : refused > 0
-    ? `${refused} messages were refused`
+    ? `${refused} messages refused`
     : "";
 }
 

@@ -67,7 +67,7 @@ export async function inTurn(task) {
  * @param {AbortSignal} signal @returns {Promise<Outcome>}
  */
 export async function send(file, label, onProgress, signal) {
-  if (signal.aborted) return { kind: "cancelled", text: "Cancelled" };
+  if (signal.aborted) return { kind: "cancelled", text: "Canceled" };
   try {
     // What cannot be read is found out here: a request that breaks off would be shown on everybody's page.
     await file.slice(0, 1).arrayBuffer();
@@ -75,7 +75,7 @@ export async function send(file, label, onProgress, signal) {
     return {
       kind: "failed",
       text:
-        "The browser cannot read it. Check that it is a file that is still there and that you may open",
+        "The browser cannot read it. Check that it is a file, that it still exists, and that you may open it",
     };
   }
   own(label, Infinity);
@@ -108,8 +108,8 @@ function post(file, label, onProgress, signal) {
       else end("failed", problemText(responseText, status));
     };
     request.onerror = () =>
-      end("failed", "The connection broke off. Check that the peer is running, and try again");
-    request.onabort = () => end("cancelled", "Cancelled");
+      end("failed", "The connection was lost. Check that the peer is running, and try again");
+    request.onabort = () => end("cancelled", "Canceled");
     signal.addEventListener("abort", abort);
     request.send(file);
   });

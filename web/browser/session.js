@@ -9,7 +9,7 @@ import { say } from "./notices.js";
 /** @typedef {import("../shared/types.d.ts").SessionRow} SessionRow */
 
 const LOGIN_HINT =
-  'Open the link that the peer printed at its first start, in this browser; "login" at its prompt shows it again';
+  'In this browser, open the link that the peer printed when it first started; "login" at its prompt shows it again';
 
 export const session = { mayChange: false, isPrivate: false };
 
@@ -21,7 +21,7 @@ export async function enter() {
     history.replaceState(null, "", location.pathname);
     try {
       await ask("/api/v1/session", { method: "POST", body: JSON.stringify({ token }) });
-      say("Logged in: you can share, fetch and delete here", "good");
+      say("Logged in: you can now share, fetch, and delete files", "good");
     } catch (error) {
       say(wordsOf(error), "failed");
     }
@@ -49,7 +49,7 @@ export async function refresh() {
 
 /** True when things may be changed; else says how to get there. */
 export function mayChange() {
-  if (!session.mayChange) say(`To change something here, log in. ${LOGIN_HINT}`, "failed");
+  if (!session.mayChange) say(`Log in to make changes. ${LOGIN_HINT}`, "failed");
   return session.mayChange;
 }
 

@@ -83,12 +83,12 @@ function uploadRow(file) {
     value: 0,
     "aria-label": `Progress of ${visible(file.name, 80)}`,
   });
-  const words = h("p", { class: "words" }, "Waiting for its turn");
+  const words = h("p", { class: "words" }, "Waiting");
   const acts = h("div", { class: "acts" });
   const element = sendingRow({ "data-upload": file.name }, name, acts, bar, words);
   const stop = new AbortController();
   put(acts, button("Cancel", () => stop.abort()));
-  stop.signal.addEventListener("abort", () => end("Cancelled", ""));
+  stop.signal.addEventListener("abort", () => end("Canceled", ""));
   let isOver = false;
 
   /** @param {string} text @param {string} kind */
@@ -105,7 +105,7 @@ function uploadRow(file) {
         share([file]);
       })]
       : [];
-    keepFocus(element, () => put(acts, ...again, button("Put away", () => remove(element))));
+    keepFocus(element, () => put(acts, ...again, button("Dismiss", () => remove(element))));
   }
 
   inTurn(async () => {
@@ -122,8 +122,8 @@ function uploadRow(file) {
     }, stop.signal);
     if (kind === "shared") {
       end(`✓ Shared in ${tookText((performance.now() - startedMs) / 1000)}`, "good");
-    } else if (kind === "known") end("✓ Shared already, with the same content", "good");
-    else if (kind === "cancelled") end("Cancelled", "");
+    } else if (kind === "known") end("✓ Already shared, with the same content", "good");
+    else if (kind === "cancelled") end("Canceled", "");
     else end(`✗ Not shared: ${text}`, "failed");
   });
   return element;

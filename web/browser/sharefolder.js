@@ -24,9 +24,9 @@ const DRAW_MS = 250;
 const REASONS = {
   hidden: "hidden",
   empty: "empty",
-  "too deep": "in too many folders",
+  "too deep": "nested too deeply",
   "too many": `beyond the first ${numberText(MAX_FILES)}`,
-  unreadable: "in folders that cannot be read",
+  unreadable: "in unreadable folders",
 };
 
 /** @param {ReadonlyMap<Reason, number>} skipped */
@@ -66,7 +66,7 @@ export function sendingRow(marks, name, ...children) {
 export function folderRow(folder, find, putAway) {
   const name = visible(folder.name, 120);
   const bar = h("progress", { "aria-label": `Progress of ${visible(folder.name, 80)}` });
-  const words = h("p", { class: "words" }, "Looking through the folder");
+  const words = h("p", { class: "words" }, "Scanning the folder");
   const failures = h("ul", { class: "plain failures" });
   failures.hidden = true;
   const acts = h("div", { class: "acts" });
@@ -114,7 +114,7 @@ export function folderRow(folder, find, putAway) {
     try {
       file = await item.open();
     } catch {
-      return fail(item, "The browser cannot read it. Check that it is still there");
+      return fail(item, "The browser cannot read it. Check that it still exists");
     }
     if (file.size === 0) { // the peer would refuse it: nobody could fetch it
       counts.empty++;
@@ -173,15 +173,15 @@ export function folderRow(folder, find, putAway) {
     const good = counts.shared + counts.known;
     const text = [
       counts.shared > 0 ? `${plural(counts.shared, "file")} shared in ${took}` : "",
-      counts.known > 0 ? `${numberText(counts.known)} shared already` : "",
+      counts.known > 0 ? `${numberText(counts.known)} already shared` : "",
       failed.length > 0 ? `${numberText(failed.length)} failed` : "",
       left.length > 0 ? `${numberText(left.length)} not sent` : "",
-      good + failed.length + left.length === 0 ? "There is no file to share in it" : "",
+      good + failed.length + left.length === 0 ? "No files to share" : "",
       skippedText(folder.skipped),
     ].filter((part) => part !== "").join(" · ");
     const kind = failed.length > 0 ? "failed" : good > 0 && left.length === 0 ? "good" : "";
     const mark = stop.signal.aborted
-      ? "Cancelled: "
+      ? "Canceled: "
       : kind === "failed"
       ? "✗ "
       : kind === "good"
@@ -200,7 +200,7 @@ export function folderRow(folder, find, putAway) {
         run(rest);
       }),
     ];
-    keepFocus(element, () => put(acts, ...again, button("Put away", () => putAway(element))));
+    keepFocus(element, () => put(acts, ...again, button("Dismiss", () => putAway(element))));
   }
 
   /** The first failures by name, and why. */
@@ -217,7 +217,7 @@ export function folderRow(folder, find, putAway) {
     put(acts, button("Cancel", () => stop.abort()));
     await find(() => {
       const soFar = plural(folder.items.length, "file");
-      setText(words, `Looking through the folder: ${soFar} so far`);
+      setText(words, `Scanning the folder: ${soFar} so far`);
     }, stop.signal);
     if (stop.signal.aborted) end(folder.items);
     else await run(folder.items);

@@ -6,9 +6,10 @@ export function LockedPage() {
   return (
     <Layout title="p2p-peer" module="locked" bodyClass="text">
       <main>
-        <h1>A private peer</h1>
+        <h1>Private peer</h1>
         <p>
-          It shows itself after a login: open the link that <code>login</code> shows at its prompt.
+          Log in to see this page: open the link that <code>login</code>{" "}
+          prints at the peer's prompt.
         </p>
         <p id="said" role="status"></p>
       </main>

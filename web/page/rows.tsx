@@ -71,7 +71,7 @@ export function PeerRow({ peer, now }: { readonly peer: ViewedPeer; readonly now
         <code>{visible(addressText(peer))}</code>
         <span class={`note ${leftAlone ? "risk" : ""}`}>
           {leftAlone
-            ? `left alone for ${durationText(leftAlone.seconds)}: it ${visible(leftAlone.why)}`
+            ? `avoided for ${durationText(leftAlone.seconds)}: it ${visible(leftAlone.why)}`
             : peer.bootstrap
             ? "bootstrap"
             : ""}

@@ -42,7 +42,7 @@ export function safetyText({ has_copy, peers_with_file, last_holders }) {
 
 /** @param {readonly string[]} last */
 function awayText(last) {
-  if (last.length === 0) return "Nobody has this any more";
+  if (last.length === 0) return "Nobody has this anymore";
   if (last.length === 1) return `${visible(last[0] ?? "", 40)} is away`;
   return last.length === 2
     ? "Both holders are away"
@@ -61,6 +61,6 @@ export function holdersText({ peers_with_file, last_holders }) {
     listText(all.map((name) => visible(name, 40)));
   if (peers_with_file.length > 0) return `Held by ${names(peers_with_file)}`;
   return last_holders.length > 0
-    ? `Last held by ${names(last_holders)}: away, and may come back with it`
+    ? `Last held by ${names(last_holders)}: away, but may come back with it`
     : "No peer holds it";
 }

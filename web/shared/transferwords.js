@@ -51,8 +51,8 @@ export function transferText(transfer, speed) {
   if (state === "done") {
     return `✓ ${progressText(done_bytes, null)} in ${tookText(seconds)} · ${way}`;
   }
-  if (state === "cancelled") return `${visible(why ?? "Cancelled", 80)} · ${way}`;
-  if (state === "failed") return `✗ ${visible(why ?? "It failed", 300)}`;
+  if (state === "cancelled") return `${visible(why ?? "Canceled", 80)} · ${way}`;
+  if (state === "failed") return `✗ ${visible(why ?? "Failed", 300)}`;
   const left = total_bytes !== null && speed > 0 ? (total_bytes - done_bytes) / speed : undefined;
   return [
     progressText(done_bytes, total_bytes),

@@ -162,18 +162,18 @@ const LOW_BYTES = 1_000_000_000;
  */
 export function warningText({ free_bytes, peers, bootstraps, name_taken_by }) {
   if (name_taken_by) {
-    return `Another peer, at ${name_taken_by}, uses the name of this one, so others list only one of the two. Start one of them with another peer id.`;
+    return `The peer at ${name_taken_by} has the same peer id as this one, so others list only one of the two. Restart one of them with a different peer id.`;
   }
   if (free_bytes <= 0) {
-    return "The disk is full: nothing can be fetched or shared. Delete files here, or make room on the disk.";
+    return "The disk is full: nothing can be fetched or shared. Delete files here, or free up space on the disk.";
   }
   if (free_bytes < LOW_BYTES) {
-    return `Only ${sizeText(free_bytes)} are left on the disk. Larger files cannot be fetched.`;
+    return `Only ${sizeText(free_bytes)} left on the disk. Larger files cannot be fetched.`;
   }
   if (peers === 0 && bootstraps.length > 0) {
     return `No answer from ${
       bootstraps.join(", ")
-    } yet. It is asked again every few seconds; check that it runs and that its port is open.`;
+    } yet. Retrying every few seconds; check that it is running and that its port is open.`;
   }
   return "";
 }
