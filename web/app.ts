@@ -87,18 +87,23 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
       c,
       404,
       "There is nothing at this address",
-      "The pages are / and /stats, the API begins at /api/v1/status and is described at /api/docs",
+      "The pages are / and /stats; the API starts at /api/v1/status and is documented at /api/docs",
     )
   );
   app.onError((error, c) => {
     onError(error);
-    return problem(c, 500, "The peer made a mistake and goes on", "Its log says which");
+    return problem(
+      c,
+      500,
+      "Internal error; the peer keeps running",
+      "See the peer's log for details",
+    );
   });
   return app;
 }
 
 function notAllowed(c: Context, methods: readonly string[]): Response {
   const allow = methods.join(", ");
-  const detail = `This address does not take ${visible(c.req.method, 20)}`;
-  return problem(c, 405, detail, `It takes ${allow}; /api/docs tells what for`, { allow });
+  const detail = `This address does not accept ${visible(c.req.method, 20)}`;
+  return problem(c, 405, detail, `It accepts ${allow}; see /api/docs`, { allow });
 }

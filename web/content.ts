@@ -22,7 +22,7 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
       c,
       404,
       "This file is not held here",
-      `Fetch it first: POST /api/v1/files/${fileId}/fetch, or "get" and its id at the prompt`,
+      `Fetch it first: POST /api/v1/files/${fileId}/fetch, or type "get" and its id at the prompt`,
     );
   }
   const { file, sizeBytes } = content;
@@ -46,8 +46,8 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
   if (precondition === 412) {
     return refused(
       412,
-      "The content is not the one that If-Match or If-Unmodified-Since asks for",
-      "Ask without them for what is here",
+      "The content does not match If-Match or If-Unmodified-Since",
+      "Send the request without them to get the current content",
     );
   }
 
@@ -57,8 +57,8 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
   if (range === "unsatisfiable") {
     return refused(
       416,
-      `The range is outside of the file, which has ${sizeBytes} bytes`,
-      "Ask for a range within it, or without Range for all of it",
+      `The range is outside the file, which has ${sizeBytes} bytes`,
+      "Ask for a range within it, or omit Range to get all of it",
     );
   }
   const digest = Uint8Array.fromHex(content.sha256).toBase64();
@@ -87,7 +87,7 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
   try {
     content.seek(start, end - start);
   } catch (error) {
-    content.close("It cannot be read");
+    content.close("The file cannot be read");
     throw error;
   }
   return c.body(streamOf(content, end - start), status, headers);
@@ -145,7 +145,7 @@ function streamOf(content: ViewedContent, totalBytes: number): ReadableStream<Ui
         read = left === 0 ? 0 : content.readInto(buffer);
       } catch (error) {
         // The connection breaks off: the receiver sees fewer bytes than it was promised.
-        content.close(error instanceof NotPossible ? error.message : "It cannot be read");
+        content.close(error instanceof NotPossible ? error.message : "The file cannot be read");
         throw error;
       }
       left -= read;
@@ -154,8 +154,8 @@ function streamOf(content: ViewedContent, totalBytes: number): ReadableStream<Ui
         content.sent(read);
       }
       if (left > 0 && read > 0) return;
-      content.close(left > 0 ? "The file became shorter while it was sent" : undefined);
-      if (left > 0) controller.error(new Error("File became shorter while it was sent"));
+      content.close(left > 0 ? "The file shrank while it was being sent" : undefined);
+      if (left > 0) controller.error(new Error("File shrank while it was being sent"));
       else controller.close();
     },
     cancel: () => content.close("The receiver stopped", "stopped"),

@@ -51,8 +51,8 @@ export const crossSiteGuard: MiddlewareHandler<Env> = async (c, next) => {
   return problem(
     c,
     403,
-    `A page of another site (${visible(origin ?? site ?? "")}) asked for a change`,
-    "Do it on this peer's own page, under one of its names (--allowed-host adds one; a proxy must pass Host on); scripts send no Origin header",
+    `A page on another site (${visible(origin ?? site ?? "")}) asked for a change`,
+    "Use this peer's own page, under one of its names (--allowed-host adds one; a proxy must forward Host); scripts must not send an Origin header",
   );
 };
 

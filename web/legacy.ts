@@ -74,7 +74,7 @@ export function createLegacyApi(
       const body = await smallJson(c.req.raw) as { username?: unknown } | null;
       const name = body?.username;
       if (typeof name !== "string" || name === "") {
-        throw new NotPossible(400, "There is no username", "Send a JSON object with a username");
+        throw new NotPossible(400, "The username is missing", "Send a JSON object with a username");
       }
       const outcome = login.enter(c, name, OLD_COOKIE);
       if (outcome === "in") return answer(c, { message: "Logged in" });
@@ -113,7 +113,7 @@ export function createLegacyApi(
       });
       return file.isNew
         ? answer(c, { message: "Shared", file_id: file.file.fileId }, 201)
-        : answer(c, { message: "Shared already", file_id: file.file.fileId });
+        : answer(c, { message: "Already shared", file_id: file.file.fileId });
     }));
   api.get("/download", (c) =>
     reading(c, () => {
@@ -177,5 +177,5 @@ function meant(view: View, header: string | undefined, isHere = false): ViewedFi
     else if (rank(each) === rank(first) && age(each) > age(first)) first = each;
   }
   if (first) return first;
-  throw new NotPossible(404, "No file of this name is here", "Fetch it first, by its id");
+  throw new NotPossible(404, "No file with this name is here", "Fetch it first by its id");
 }

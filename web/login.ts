@@ -168,13 +168,13 @@ const digest = (session: string) => createHash("sha256").update(session).digest(
 
 function needed(c: Context, entry: "wrong" | "unknown"): Response {
   const option = isReading(c)
-    ? "--web-read open shows it to everyone"
-    : "--web-auth off opens it to everyone";
+    ? "--web-read open lets everyone read"
+    : "--web-auth off lets everyone make changes";
   return problem(
     c,
     401,
-    entry === "wrong" ? "This token is not the right one" : "This needs a login",
-    `Open the link that "login" shows at the prompt, or send its token as "Authorization: Bearer"; ${option}`,
+    entry === "wrong" ? "Wrong token" : "Login required",
+    `Open the link that "login" prints at the prompt, or send its token as "Authorization: Bearer TOKEN"; ${option}`,
     { "www-authenticate": CHALLENGE },
   );
 }
@@ -183,8 +183,8 @@ function tooMany(c: Context): Response {
   return problem(
     c,
     429,
-    "Too many wrong tokens came from this address",
-    'Wait a minute; "login" at the prompt shows the right one',
+    "Too many wrong tokens from this address",
+    'Wait a minute; "login" at the prompt prints the right one',
     { "retry-after": "60" },
   );
 }

@@ -12,12 +12,12 @@ const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "DEL
 export class Metrics {
   readonly #requests = new Durations(
     "p2p_http_request_seconds",
-    "Time until the head of an answer, by method and status",
+    "Time until the response headers were ready, by method and status",
     REQUEST_SECONDS,
   );
   readonly #transfers = new Durations(
     "p2p_transfer_seconds",
-    "Time of a transfer that ended, by kind and outcome",
+    "Duration of ended transfers, by kind and outcome",
     TRANSFER_SECONDS,
   );
 

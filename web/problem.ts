@@ -6,7 +6,7 @@ import { NotPossible } from "./view.ts";
 
 const TITLES: Readonly<Record<number, string>> = {
   400: "Bad request",
-  401: "Login needed",
+  401: "Login required",
   403: "Forbidden",
   404: "Not found",
   405: "Method not allowed",
@@ -16,11 +16,11 @@ const TITLES: Readonly<Record<number, string>> = {
   415: "Unsupported media type",
   416: "Range not satisfiable",
   421: "Misdirected request",
-  429: "Too many tries",
-  500: "Unexpected",
+  429: "Too many attempts",
+  500: "Internal error",
   501: "Not implemented",
-  503: "Not available now",
-  507: "No room",
+  503: "Temporarily unavailable",
+  507: "Not enough disk space",
 };
 
 /** `detail` says what is wrong, `hint` what to do instead. */
@@ -41,8 +41,8 @@ export const conditionFailed = (c: Context): Response =>
   problem(
     c,
     412,
-    "What If-Match or If-None-Match asks for is not so, and nothing was changed",
-    "Look what is there with GET, or send the request without them",
+    "The condition in If-Match or If-None-Match does not hold; nothing was changed",
+    "Check the current state with GET, or send the request without these headers",
   );
 
 /** What cannot be done as an answer; other errors are thrown on. */

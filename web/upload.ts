@@ -20,24 +20,24 @@ export function checkWhole(header: (name: string) => string | undefined): void {
   if (header("content-range") !== undefined) {
     throw new NotPossible(
       400,
-      "A part of a file was sent, and only whole files can be shared",
-      "Send it from its beginning, without Content-Range",
+      "Only part of a file was sent; only whole files can be shared",
+      "Send the whole file, without Content-Range",
     );
   }
   const coding = header("content-encoding") ?? "identity";
   if (coding.toLowerCase() !== "identity") {
     throw new NotPossible(
       415,
-      `The file was sent with the coding ${visible(coding, 80)}`,
-      "Send it as it is, without Content-Encoding",
+      `The content encoding ${visible(coding, 80)} is not supported`,
+      "Send the file unencoded, without Content-Encoding",
     );
   }
   const transfer = header("transfer-encoding") ?? "chunked";
   if (transfer.toLowerCase() !== "chunked") {
     throw new NotPossible(
       501,
-      `The body was sent with the transfer coding ${visible(transfer, 80)}`,
-      'Send it as it is, or "chunked" alone',
+      `The transfer coding ${visible(transfer, 80)} is not supported`,
+      'Send the body without one, or with "chunked" alone',
     );
   }
 }
@@ -73,8 +73,8 @@ export async function shareBody(
     if (digests.some((promised) => promised !== digest)) {
       throw new NotPossible(
         400,
-        "The content is not what its digest promises",
-        "Send the file again; it changed on its way, or while it was read",
+        "The content does not match its digest",
+        "Send the file again; it changed in transit or while it was being read",
       );
     }
   } catch (error) {
@@ -108,7 +108,9 @@ export async function shareForm(
       limits: { files: MAX_PARTS, fields: MAX_PARTS, fieldSize: 1024, headerSize: 16 * 1024 },
     });
   } catch (cause) {
-    throw new NotPossible(400, "The form has no boundary", "Let the client make it", { cause });
+    throw new NotPossible(400, "The form has no boundary", "Let the HTTP client set Content-Type", {
+      cause,
+    });
   }
   const parts: Part[] = [];
   let isTooMany = false;
@@ -130,11 +132,11 @@ export async function shareForm(
   } catch (cause) {
     for (const part of parts) part.breakOff(cause);
     await Promise.all(parts.map(({ outcome }) => outcome));
-    throw new NotPossible(400, "The form broke off, or is none", "Send it again", { cause });
+    throw new NotPossible(400, "The form is incomplete or malformed", "Send it again", { cause });
   }
   const outcomes = await Promise.all(parts.map(({ outcome }) => outcome));
   if (outcomes.length === 0) {
-    throw new NotPossible(400, "There is no file in the form", 'Give the field a "filename"');
+    throw new NotPossible(400, "The form contains no file", 'Give the field a "filename"');
   }
   const files = outcomes.flatMap((outcome) => "file" in outcome ? [outcome] : []);
   const failed = outcomes.flatMap((outcome) => "error" in outcome ? [outcome] : []);
@@ -142,8 +144,8 @@ export async function shareForm(
   if (isTooMany) {
     const error = new NotPossible(
       413,
-      `A form may have ${MAX_PARTS} files, and those behind were not read`,
-      "Send them in another form",
+      `A form may contain at most ${MAX_PARTS} files; the rest were not read`,
+      "Send the rest in another form",
     );
     failed.push({ name: "(the rest)", error });
   }
@@ -175,7 +177,7 @@ class Part {
     stream.on("data", (piece: Uint8Array) => this.#take(piece));
     stream.on("error", (error: unknown) => this.breakOff(error));
     stream.on("end", () => this.#settle(this.#end()));
-    stream.on("close", () => this.breakOff(new Error("The part broke off"))); // unless it ended
+    stream.on("close", () => this.breakOff(new Error("The part is incomplete"))); // unless it ended
   }
 
   /** It will not come to its end; nothing when it has. */
@@ -187,7 +189,7 @@ class Part {
   #take(piece: Uint8Array): void {
     if (this.#error || !this.#upload) return;
     try {
-      if (this.#upload.cancelled.aborted) throw new Error("Cancelled");
+      if (this.#upload.cancelled.aborted) throw new Error("Canceled");
       this.#upload.write(piece);
       this.#readBytes += piece.length;
     } catch (error) {
@@ -203,7 +205,7 @@ class Part {
   #isEnded = false;
 
   async #end(): Promise<Outcome> {
-    if (this.stream.truncated) this.#fail(new Error("The part broke off"));
+    if (this.stream.truncated) this.#fail(new Error("The part is incomplete"));
     this.#isEnded = true;
     if (!this.#error && this.#upload) {
       try {
@@ -218,7 +220,9 @@ class Part {
 
 function asNotPossible(error: unknown): NotPossible {
   if (error instanceof NotPossible) return error;
-  return new NotPossible(400, "The upload broke off", "Send the file again", { cause: error });
+  return new NotPossible(400, "The upload was interrupted", "Send the file again", {
+    cause: error,
+  });
 }
 
 async function finished(
@@ -227,19 +231,19 @@ async function finished(
   toldBytes: number | undefined,
 ): Promise<SharedFile> {
   if (toldBytes !== undefined && readBytes !== toldBytes) {
-    upload.abort("Its size is not what was told");
+    upload.abort("The size does not match the announced one");
     throw new NotPossible(
       400,
-      `${readBytes} bytes came, ${toldBytes} were told`,
-      "Send the file again, whole",
+      `Received ${readBytes} bytes, expected ${toldBytes}`,
+      "Send the whole file again",
     );
   }
   if (readBytes === 0) {
-    upload.abort("It is empty");
+    upload.abort("The file is empty");
     throw new NotPossible(
       400,
-      "The file is empty, and no peer could fetch it",
-      "Send a file with content",
+      "The file is empty, so no peer could fetch it",
+      "Send a file that has content",
     );
   }
   return await upload.finish();
@@ -248,11 +252,11 @@ async function finished(
 function aborted(upload: Upload, error: unknown): NotPossible {
   if (error instanceof NotPossible) upload.abort(error.message);
   else if (upload.cancelled.aborted) {
-    upload.abort("Cancelled here");
+    upload.abort("Canceled here");
     return new NotPossible(
       409,
-      "It was cancelled here",
-      "Send it again if it is wanted after all",
+      "The upload was canceled on this peer",
+      "Send the file again if it is still wanted",
       {
         cause: error,
       },
@@ -267,8 +271,8 @@ export function labelOf(name: string): string {
   if (isCleanName(label, 2 * MAX_NAME_CHARS - 1) && label !== "." && label !== "..") return label;
   throw new NotPossible(
     400,
-    "The name is empty, too long, or has control characters in it",
-    "Send one of 1 to 255 characters (an emoji counts as two or more) as X-File-Name (percent-encoded), ?name= or in the path",
+    "The name is empty, too long, or contains control characters",
+    "Send a name of 1 to 255 characters (an emoji counts as two or more) in X-File-Name (percent-encoded), in ?name=, or in the path",
   );
 }
 
@@ -306,7 +310,7 @@ async function* pieces(
   try {
     for (;;) {
       const piece = await read.next();
-      if (signal?.aborted) throw new Error("Cancelled");
+      if (signal?.aborted) throw new Error("Canceled");
       if (piece === undefined) {
         isDone = true;
         return;

@@ -168,7 +168,7 @@ browserTest(
     );
     strictEqual(read, "nothing", "it reads nothing either");
     await evil.evaluate("document.forms[0].submit()");
-    await evil.getByText("A page of another site").first().waitFor();
+    await evil.getByText("A page on another site").first().waitFor();
     deepStrictEqual(served.made.done, before);
     await victim.reload();
     await victim.waitForSelector("body.may-change"); // the login is still there

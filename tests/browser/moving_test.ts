@@ -360,7 +360,7 @@ browserTest("a login that is over is noticed when something is refused", async (
   await page.waitForSelector("body.may-change");
   await page.context().clearCookies();
   await rowOf(page, "report-1.pdf").getByRole("button", { name: "Fetch" }).click();
-  await page.locator(".notice.failed", { hasText: "This needs a login" }).waitFor();
+  await page.locator(".notice.failed", { hasText: "Login required" }).waitFor();
   await page.waitForSelector("body:not(.may-change)");
   await page.getByRole("button", { name: "Log in" }).waitFor();
   scene.forgive(/401/);

@@ -206,7 +206,7 @@ Deno.test("an address that does not take a method says which it takes", async ()
   for (const [method, path, allow] of table) {
     const response = await request(path, { method, headers: BEARER });
     assert.deepEqual([response.status, response.headers.get("allow")], [405, allow], path);
-    assert.match((await response.json()).hint, /^It takes /);
+    assert.match((await response.json()).hint, /^It accepts /);
   }
   for (const path of ["/nothing", "/api/v1/nothing", `/api/v1/files/${id}/content/more`]) {
     assert.equal((await request(path, { method: "POST", headers: BEARER })).status, 404, path);

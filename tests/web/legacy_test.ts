@@ -101,7 +101,7 @@ Deno.test("an upload has its name, size and time in headers", async () => {
   assert.deepEqual([first!.name, first!.options.modifiedSeconds], ["a b.txt", 1744169352]);
   const cut = await upload({ "x-file-name": "a%20b.txt", "x-file-size": "8" });
   assert.equal(cut.status, 400);
-  assert.match((await cut.json()).message, /7 bytes came, 8 were told/);
+  assert.match((await cut.json()).message, /Received 7 bytes, expected 8/);
   const nameless = await upload({});
   assert.equal(nameless.status, 400);
 });

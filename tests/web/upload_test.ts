@@ -149,8 +149,8 @@ Deno.test("an upload that is cancelled here ends", async () => {
     },
   });
   const { status, detail } = await send(made, "PUT", "/api/v1/files/by-name/a", endless);
-  assert.deepEqual([status, detail], [409, "It was cancelled here"]);
-  assert.equal(made.uploads[0]!.state, "aborted: Cancelled here");
+  assert.deepEqual([status, detail], [409, "The upload was canceled on this peer"]);
+  assert.equal(made.uploads[0]!.state, "aborted: Canceled here");
   await turn;
 });
 
@@ -292,7 +292,7 @@ Deno.test("a body is shared only if it has the digests that were promised (RFC 9
       assert.equal(answer.status, status, JSON.stringify(headers));
       const [upload] = made.uploads;
       if (status === 201) assert.equal(upload!.state, "shared");
-      else assert.match(upload!.state, /^aborted: The content is not what its digest promises$/);
+      else assert.match(upload!.state, /^aborted: The content does not match its digest$/);
     }
   }
 });

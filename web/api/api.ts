@@ -42,7 +42,8 @@ function describe(api: Hono<Env>) {
       info: {
         title: "p2p-peer",
         version: "1",
-        description: "One peer of the lab's file sharing network: what it knows, holds and moves.",
+        description:
+          "One peer of the lab's file-sharing network: what it knows, holds, and transfers.",
       },
       components: {
         securitySchemes: {

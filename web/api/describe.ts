@@ -23,20 +23,20 @@ export const json = (description: string, schema: Schema) => ({
 });
 
 const PROBLEMS: Readonly<Record<number, string>> = {
-  400: "Something in the request is not as described",
-  401: "It needs a login",
-  403: "It comes from another site",
-  404: "There is none",
-  409: "It cannot be done now; the detail says why",
-  412: "A condition of the request does not hold",
-  413: "It is too large",
-  415: "It is coded; only files as they are can be shared",
-  416: "There is no such range",
-  421: "This peer does not have the name in Host",
-  429: "Too many wrong tokens came from this address",
-  501: "The transfer coding is not known",
-  503: "Not now",
-  507: "There is no room for it",
+  400: "The request does not match this description",
+  401: "Login required",
+  403: "The request came from another site",
+  404: "Not found",
+  409: "Not possible now; the detail says why",
+  412: "A precondition of the request does not hold",
+  413: "The body is too large",
+  415: "The body has a content encoding; files must be sent unencoded",
+  416: "The range is outside the file",
+  421: "The Host header does not name this peer",
+  429: "Too many wrong tokens from this address",
+  501: "The transfer coding is not supported",
+  503: "Temporarily unavailable",
+  507: "Not enough disk space",
 };
 
 /** The errors that a route answers with. */
@@ -69,13 +69,13 @@ export const check = <const Target extends "query" | "param", S extends v.Generi
       )
         .map((path) => `"${path?.join(".") ?? ""}"`),
     );
-    return problem(c, status, `Not as it must be: ${[...names].join(", ")}`, hint);
+    return problem(c, status, `Invalid or missing: ${[...names].join(", ")}`, hint);
   });
 
 /** A file_id in the path. */
 export const fileParam = check(
   "param",
   FileParam,
-  "A file_id is 64 lower-case hex digits; GET /api/v1/files lists them",
+  "A file_id is 64 lowercase hex digits; GET /api/v1/files lists them",
   404,
 );

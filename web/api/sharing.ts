@@ -27,16 +27,16 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
     content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } },
   } as const;
   const responses = {
-    200: json("Shared already, with the same name and content", SharedShape),
+    200: json("Already shared, with the same name and content", SharedShape),
     201: json("Shared", SharedShape),
     ...problems(409, 412, 413, 415, 501, 503, 507, ...CHANGE),
   };
   api.post(
     "/files",
     describeRoute({
-      summary: "Share a file: a raw body with a name, or a form with files",
+      summary: "Share a file as a raw body with a name, or files as a form",
       description:
-        'The name stands in "X-File-Name" (percent-encoded) or in "name"; "X-File-Timestamp" is when it was modified, in Unix seconds. A raw body is checked against "Content-Digest" and "Repr-Digest" (sha-256).',
+        'Give the name in "X-File-Name" (percent-encoded) or in "name". "X-File-Timestamp" is the modification time in Unix seconds. A raw body is checked against "Content-Digest" and "Repr-Digest" (sha-256).',
       security,
       requestBody: {
         ...body,
@@ -53,7 +53,7 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
       },
       responses,
     }),
-    check("query", ShareQuery, '"name" is the name of the file'),
+    check("query", ShareQuery, '"name" must be the name of the file'),
     async (c) => {
       const type = c.req.header("content-type") ?? "";
       try {
@@ -73,7 +73,7 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
   api.put(
     "/files/by-name/:name",
     describeRoute({
-      summary: "Share the body as a file of this name (curl -T FILE URL/)",
+      summary: "Share the body under this name (curl -T FILE URL/)",
       security,
       requestBody: body,
       responses,
