@@ -1,4 +1,4 @@
-// The text for Prometheus: what was counted, and what the view says at this moment.
+// The Prometheus exposition: counted histograms plus the view's current values.
 
 import type { Context } from "hono";
 import {
@@ -12,7 +12,7 @@ import type { Env } from "./login.ts";
 import type { Metrics } from "./metrics.ts";
 import type { View } from "./view.ts";
 
-/** `/metrics`. */
+/** Serves `/metrics`. */
 export async function serveMetrics(
   c: Context<Env>,
   metrics: Metrics,

@@ -1,4 +1,4 @@
-// Errors as the API gives them: one shape for all (RFC 9457, problem details), each with a hint what to do instead.
+// The API's errors, all in one shape (RFC 9457, problem details), each with a hint about what to do.
 
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
@@ -23,7 +23,7 @@ const TITLES: Readonly<Record<number, string>> = {
   507: "Not enough disk space",
 };
 
-/** `detail` says what is wrong, `hint` what to do instead. */
+/** Returns an error response. `detail` says what is wrong; `hint` says what to do about it. */
 export function problem(
   c: Context,
   status: ContentfulStatusCode,
@@ -36,7 +36,7 @@ export function problem(
   return c.body(body, status, { "content-type": "application/problem+json", ...headers });
 }
 
-/** A condition of a change (If-Match, If-None-Match) does not hold, so nothing was changed. */
+/** Returns the error for a change whose condition (If-Match, If-None-Match) does not hold. */
 export const conditionFailed = (c: Context): Response =>
   problem(
     c,
@@ -45,7 +45,7 @@ export const conditionFailed = (c: Context): Response =>
     "Check the current state with GET, or send the request without these headers",
   );
 
-/** What cannot be done as an answer; other errors are thrown on. */
+/** Returns the response for a `NotPossible` error. Rethrows other errors. */
 export function problemOf(c: Context, error: unknown): Response {
   if (error instanceof NotPossible) return problem(c, error.status, error.message, error.hint);
   throw error;

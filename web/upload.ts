@@ -1,5 +1,5 @@
-// Files that come from a browser or a script: a raw body, or a form with several. Memory is one buffer, whatever the
-// size; what breaks off leaves nothing behind.
+// Files uploaded by a browser or a script, as a raw body or a form with several files. Memory use is one buffer,
+// whatever the size; an interrupted upload leaves nothing behind.
 
 import type { BusboyFileStream } from "@fastify/busboy";
 import { createHash } from "node:crypto";
@@ -7,14 +7,14 @@ import { isCleanName, visible } from "../protocol/wire/text.ts";
 import { MAX_NAME_CHARS } from "../protocol/limits.ts";
 import { NotPossible, type SharedFile, type ShareOptions, type Upload, type View } from "./view.ts";
 
-/** Read at once, into one buffer that is used again. */
+/** Size of the buffer that each read reuses, in bytes. */
 const BUFFER_BYTES = 256 * 1024;
-/** Files in one form. */
+/** Maximum number of files in one form. */
 const MAX_PARTS = 100;
 
 /**
- * Refuses a body that is not the whole file as it is: a part of one (RFC 9110, 14.5), or one that is coded (RFC 9110,
- * 8.4; RFC 9112, 6.1). Throws `NotPossible`.
+ * Throws `NotPossible` if the body is not a whole, unencoded file: a part of one (RFC 9110, 14.5), or with a content or
+ * transfer coding (RFC 9110, 8.4; RFC 9112, 6.1).
  */
 export function checkWhole(header: (name: string) => string | undefined): void {
   if (header("content-range") !== undefined) {
@@ -43,8 +43,8 @@ export function checkWhole(header: (name: string) => string | undefined): void {
 }
 
 /**
- * The SHA-256 hashes, in base64, that a client gives for its body (RFC 9530): of the content, and of what it represents,
- * which are the same where nothing is coded. Other algorithms are left alone.
+ * Returns the SHA-256 hashes, in base64, that a client sends for its body (RFC 9530): of the content and of the
+ * representation, which are the same without a content encoding. Other algorithms are ignored.
  */
 export function digestsOf(header: (name: string) => string | undefined): readonly string[] {
   return ["content-digest", "repr-digest"].flatMap((name) =>
@@ -52,7 +52,7 @@ export function digestsOf(header: (name: string) => string | undefined): readonl
   );
 }
 
-/** Shares the body of a request under a name, if it has the digests that were promised. Throws `NotPossible`. */
+/** Shares a request's body under a name, if it matches the given digests. Throws `NotPossible`. */
 export async function shareBody(
   view: View,
   body: ReadableStream<Uint8Array> | null,
@@ -83,20 +83,20 @@ export async function shareBody(
   return await finished(upload, read, options.totalBytes);
 }
 
-/** What became of the files of a form. */
+/** Outcome for each file of a form. */
 export interface SharedForm {
   readonly files: readonly SharedFile[];
   readonly failed: readonly { readonly name: string; readonly error: NotPossible }[];
 }
 
-/** Shares every file of a form (RFC 7578), each by itself. Throws `NotPossible` when none could be shared. */
+/** Shares every file of a form (RFC 7578) independently. Throws `NotPossible` if none could be shared. */
 export async function shareForm(
   view: View,
   body: ReadableStream<Uint8Array> | null,
   contentType: string,
   options: ShareOptions,
 ): Promise<SharedForm> {
-  // Loaded when the first form comes: it costs 10 MB, and most peers never see one.
+  // Loaded with the first form: it costs 10 MB, and most peers never receive one.
   const [{ Busboy }, { Readable }] = await Promise.all([
     import("@fastify/busboy"),
     import("node:stream"),
@@ -154,7 +154,7 @@ export async function shareForm(
 
 type Outcome = SharedFile | { readonly name: string; readonly error: NotPossible };
 
-/** One file of a form. Whatever becomes of it, it is read to its end, so that those behind it come. */
+/** One file of a form. It is always read to its end, whatever its outcome, so that the files after it arrive. */
 class Part {
   readonly outcome: Promise<Outcome>;
   readonly #settle: (outcome: Outcome | Promise<Outcome>) => void;
@@ -180,7 +180,7 @@ class Part {
     stream.on("close", () => this.breakOff(new Error("The part is incomplete"))); // unless it ended
   }
 
-  /** It will not come to its end; nothing when it has. */
+  /** Fails the file as incomplete. Does nothing if it has already ended. */
   breakOff(cause: unknown): void {
     this.#fail(cause);
     this.#settle({ name: this.name, error: this.#error! });
@@ -265,7 +265,7 @@ function aborted(upload: Upload, error: unknown): NotPossible {
   return asNotPossible(error);
 }
 
-/** A name as a client gives it, without the folders that it may come with. Throws `NotPossible`. */
+/** Returns the file name that a client sent, without any folders. Throws `NotPossible`. */
 export function labelOf(name: string): string {
   const label = name.slice(Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1);
   if (isCleanName(label, 2 * MAX_NAME_CHARS - 1) && label !== "." && label !== "..") return label;
@@ -276,9 +276,9 @@ export function labelOf(name: string): string {
   );
 }
 
-/** A name from a header: URL-decoded where it decodes, as older pages send it, and UTF-8 where it is that. */
+/** Decodes a name from a header: percent-decoded if possible, as older pages send it, and as UTF-8 if valid. */
 export function decoded(header: string): string {
-  // Bytes of a header come as one character each.
+  // Each byte of a header arrives as one character.
   const isBytes = /[\x80-\xff]/.test(header) && !/[^\0-\xff]/.test(header);
   const name = isBytes ? utf8Of(header) ?? header : header;
   try {
@@ -297,7 +297,7 @@ function utf8Of(bytes: string): string | undefined {
   }
 }
 
-/** The body piece by piece, each valid until the next is asked for. Throws when it breaks off or is cancelled. */
+/** Yields the body in pieces, each valid until the next is requested. Throws if it is interrupted or canceled. */
 async function* pieces(
   body: ReadableStream<Uint8Array> | null,
   signal?: AbortSignal,
@@ -305,7 +305,7 @@ async function* pieces(
   if (!body) return;
   const read = readerOf(body);
   let isDone = false;
-  const stop = () => void read.cancel().catch(() => {}); // it broke off already
+  const stop = () => void read.cancel().catch(() => {}); // it was already interrupted
   signal?.addEventListener("abort", stop, { once: true });
   try {
     for (;;) {
@@ -323,7 +323,7 @@ async function* pieces(
   }
 }
 
-/** Reads into one buffer where the body can do that, as those of the server can. */
+/** Reads into one reused buffer if the body supports that, as the server's bodies do. */
 function readerOf(body: ReadableStream<Uint8Array>) {
   let buffer = new ArrayBuffer(BUFFER_BYTES);
   try {
@@ -338,12 +338,12 @@ function readerOf(body: ReadableStream<Uint8Array>) {
       },
     };
   } catch {
-    const reader = body.getReader(); // no byte stream
+    const reader = body.getReader(); // not a byte stream
     return { cancel: () => reader.cancel(), next: async () => (await reader.read()).value };
   }
 }
 
-/** Pieces that may be kept: what parses a form looks back at them. */
+/** Yields copies of the pieces, because the form parser holds on to them. */
 async function* copies(body: ReadableStream<Uint8Array> | null): AsyncIterable<Uint8Array> {
   for await (const piece of pieces(body)) yield piece.slice();
 }

@@ -1,4 +1,4 @@
-// How a route is described and what comes in is checked: one schema for both (OpenAPI from valibot).
+// Describes routes and validates requests with the same schemas (OpenAPI from valibot).
 
 import { resolver, validator } from "hono-openapi";
 import { loadVendor } from "@standard-community/standard-json";
@@ -7,8 +7,9 @@ import type * as v from "valibot";
 import { problem } from "../problem.ts";
 import { FileParam, ProblemShape } from "./schemas.ts";
 
-// Without it every document ends in "Missing dependencies": the library finds converters by name at run time, which
-// does not reach into an executable. Checks that JSON Schema cannot say are left out of the document only.
+// Without this, every document ends in "Missing dependencies": the library looks up converters by name at run time,
+// which does not work inside a compiled executable. Checks that JSON Schema cannot express are only left out of the
+// document.
 loadVendor(
   "valibot",
   (schema) => toJsonSchema(schema as Parameters<typeof toJsonSchema>[0], { errorMode: "ignore" }),
@@ -16,7 +17,7 @@ loadVendor(
 
 type Schema = Parameters<typeof resolver>[0];
 
-/** An answer in JSON. */
+/** Describes a JSON response. */
 export const json = (description: string, schema: Schema) => ({
   description,
   content: { "application/json": { schema: resolver(schema) } },
@@ -39,7 +40,7 @@ const PROBLEMS: Readonly<Record<number, string>> = {
   507: "Not enough disk space",
 };
 
-/** The errors that a route answers with. */
+/** Describes the errors that a route may return. */
 export function problems(...statuses: number[]) {
   return Object.fromEntries(statuses.map((status) => [status, {
     description: PROBLEMS[status]!,
@@ -47,14 +48,14 @@ export function problems(...statuses: number[]) {
   }]));
 }
 
-/** What every change may be refused with. */
+/** Statuses with which any change may be refused. */
 export const CHANGE = [400, 401, 403, 421, 429];
-/** What reading may be refused with. */
+/** Statuses with which any read may be refused. */
 export const READ = [401, 421, 429];
-/** Either of these lets in. */
+/** Security schemes for changes; either one is enough. */
 export const security: Record<string, string[]>[] = [{ bearer: [] }, { session: [] }];
 
-/** Checks a part of the request; what does not fit is told by name. */
+/** Returns middleware that validates a part of the request. Its error names the invalid fields. */
 export const check = <const Target extends "query" | "param", S extends v.GenericSchema>(
   target: Target,
   schema: S,
@@ -72,7 +73,7 @@ export const check = <const Target extends "query" | "param", S extends v.Generi
     return problem(c, status, `Invalid or missing: ${[...names].join(", ")}`, hint);
   });
 
-/** A file_id in the path. */
+/** Validates a file_id in the path. */
 export const fileParam = check(
   "param",
   FileParam,

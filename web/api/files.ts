@@ -1,4 +1,4 @@
-// Files: lists, one file, its content, fetching, deleting, restoring.
+// Routes for files: listing, details, content, fetching, deleting, and restoring.
 
 import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
@@ -13,11 +13,11 @@ import { CHANGE, check, fileParam, json, problems, READ, security } from "./desc
 import { fileJson, pageOf } from "./listing.ts";
 import * as shapes from "./schemas.ts";
 
-/** Timestamps keep their source text, which the built-in writer would not. */
+/** Writes a file as JSON. Timestamps keep their source text, which `JSON.stringify` would not preserve. */
 const fileText = (file: ViewedFile) => asciiJson({ file: fileJson(file) });
 const JSON_TYPE = { "content-type": "application/json" };
 
-/** `/files`, but for sharing new ones. */
+/** Adds the routes under `/files`, except those that share new files. */
 export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
   const unknown = (c: Context<Env>) =>
     problem(c, 404, "No file with this id is known", "GET /api/v1/files lists them");
@@ -146,7 +146,7 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
       if (!file) return unknown(c);
       const fetching = view.fetch(id);
       if (!file.held && c.req.valid("query").wait !== "true") {
-        fetching.catch(() => {}); // its transfer tells how it ends
+        fetching.catch(() => {}); // its transfer reports the outcome
         return c.json({ fetching: id }, 202);
       }
       try {

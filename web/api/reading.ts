@@ -1,4 +1,4 @@
-// What can be read about the peer and its network, at once or as it changes.
+// Routes that read the state of the peer and its network, once or as a stream of changes.
 
 import type { Hono } from "hono";
 import { describeRoute } from "hono-openapi";
@@ -9,7 +9,7 @@ import { json, problems, READ } from "./describe.ts";
 import { peerJson, statusJson } from "./listing.ts";
 import { PeersShape, RatesShape, StatusShape } from "./schemas.ts";
 
-/** `/status`, `/rates`, `/peers`, `/events`. */
+/** Adds `/status`, `/rates`, `/peers`, and `/events`. */
 export function readRoutes(api: Hono<Env>, view: View, login: Login): void {
   api.get(
     "/status",

@@ -1,12 +1,12 @@
-// The shapes of the API: what comes in is checked with them, what goes out is described by them.
+// The API's schemas: requests are validated with them, and responses are described by them.
 
 import * as v from "valibot";
 
-/** Maximum files in one response: about 3 MB of JSON. */
+/** Maximum number of files in one response: about 3 MB of JSON. */
 export const MAX_LIMIT = 10_000;
-/** Files in one response when the request gives no limit. */
+/** Number of files in one response if the request gives no limit. */
 export const DEFAULT_LIMIT = 1_000;
-/** The same for deleted files; each costs reading a note from the disk. */
+/** Maximum number of deleted files in one response. Each costs reading a record from disk. */
 export const MAX_DELETED_LIMIT = 1_000;
 export const DEFAULT_DELETED_LIMIT = 200;
 
@@ -18,7 +18,7 @@ const FileId = v.pipe(
 );
 const Counts = v.record(v.string(), Count);
 
-/** Field names are those of the wire. */
+/** A file. Field names are those of the wire protocol. */
 export const FileShape = v.object({
   file_name: v.string(),
   file_size: v.pipe(v.number(), v.description("Size in MiB")),
@@ -174,7 +174,7 @@ export const LoginShape = v.object({ token: v.pipe(v.string(), v.maxLength(200))
 export const RemovedShape = v.object({ where: v.picklist(["everywhere", "here"]) });
 export const FetchingShape = v.object({ fetching: FileId });
 
-/** A whole number as it stands in a query. */
+/** Returns a schema for an integer in a query string. */
 const whole = (min: number, max: number, description: string) =>
   v.pipe(
     v.string(),

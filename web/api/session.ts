@@ -1,4 +1,4 @@
-// Logging in and out.
+// Routes for logging in and out.
 
 import type { Hono } from "hono";
 import { describeRoute } from "hono-openapi";
@@ -10,7 +10,7 @@ import { problem, problemOf } from "../problem.ts";
 import { CHANGE, json, problems } from "./describe.ts";
 import { LoginShape, SessionShape } from "./schemas.ts";
 
-/** `/session`. */
+/** Adds the routes under `/session`. */
 export function sessionRoutes(api: Hono<Env>, login: Login): void {
   api.get(
     "/session",

@@ -1,4 +1,4 @@
-// Sharing files: a raw body with a name, a form, or `curl -T`.
+// Routes for sharing files: a raw body with a name, a form, or `curl -T`.
 
 import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
@@ -20,7 +20,7 @@ import { CHANGE, check, json, problems, security } from "./describe.ts";
 import { fileJson } from "./listing.ts";
 import { SharedShape, ShareQuery } from "./schemas.ts";
 
-/** POST `/files` and PUT `/files/by-name/{name}`. */
+/** Adds POST `/files` and PUT `/files/by-name/{name}`. */
 export function shareRoutes(api: Hono<Env>, view: View): void {
   const body = {
     required: true,
@@ -79,7 +79,7 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
       responses,
     }),
     async (c) => {
-      // Nothing can be read at this address, whatever is shared under the name.
+      // Nothing can be read at this URL, whatever is shared under the name, so there is no etag.
       if (!mayChange(c, undefined)) return conditionFailed(c);
       try {
         const name = c.req.param("name");
@@ -95,7 +95,9 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
 
 const digestsIn = (c: Context<Env>) => digestsOf((name) => c.req.header(name));
 
-/** Throws `NotPossible` where the body is not a whole file as it is. */
+/**
+ * Returns the options for sharing the request's body. Throws `NotPossible` if the body is not a whole, unencoded file.
+ */
 function shareOptions(c: Context<Env>) {
   checkWhole((name) => c.req.header(name));
   const seconds = Number(c.req.header("x-file-timestamp") || NaN);
@@ -107,7 +109,7 @@ function shareOptions(c: Context<Env>) {
   };
 }
 
-/** 201 where something is new, 200 where all of it was shared already. */
+/** Returns 201 if anything is new, or 200 if all of it was already shared. */
 function created(
   c: Context<Env>,
   files: readonly SharedFile[],

@@ -1,4 +1,4 @@
-// Files on their way: seen, cancelled, tried again.
+// Routes for transfers: listing, canceling, and retrying.
 
 import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
@@ -9,7 +9,7 @@ import { CHANGE, check, json, problems, READ, security } from "./describe.ts";
 import { transferJson } from "./listing.ts";
 import { FetchingShape, TransferParam, TransfersShape } from "./schemas.ts";
 
-/** `/transfers`. */
+/** Adds the routes under `/transfers`. */
 export function transferRoutes(api: Hono<Env>, view: View): void {
   const param = check("param", TransferParam, "GET /api/v1/transfers lists them", 404);
   const find = (id: string) => view.transfers().find((each) => each.id === Number(id));
@@ -68,7 +68,7 @@ export function transferRoutes(api: Hono<Env>, view: View): void {
           "Other transfers are started again by whoever started them",
         );
       }
-      view.fetch(transfer.fileId).catch(() => {}); // its transfer tells how it ends
+      view.fetch(transfer.fileId).catch(() => {}); // its transfer reports the outcome
       return c.json({ fetching: transfer.fileId }, 202);
     },
   );

@@ -1,5 +1,5 @@
 // @ts-check
-// One file as a row: what it is, how safe it is, and the one thing most wanted of it.
+// One file as a table row: what it is, how safe it is, and its most useful action.
 
 import { contentPath, fetchFile } from "./actions.js";
 import { h, icon, nameParts, put, setText } from "./dom.js";
@@ -13,7 +13,7 @@ import { agoText, exactText, numberText, sizeText, visible } from "../shared/wor
 /** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
 
 /**
- * An empty row and what fills it; only what differs is written.
+ * Creates an empty row and the function that fills it. Only changes are written to the DOM.
  * @param {string} fileId
  */
 export function fileRow(fileId) {
@@ -119,7 +119,7 @@ function drawAct(act, file, isFetching) {
   } else put(act);
 }
 
-/** The transfer that brings this file here, if one runs. @param {string} fileId */
+/** Returns the running transfer that brings this file here, if any. @param {string} fileId */
 export function fetchOf(fileId) {
   for (const transfer of live.transfers.values()) {
     if (
@@ -130,13 +130,13 @@ export function fetchOf(fileId) {
   }
 }
 
-/** @param {import("../shared/types.d.ts").TransferRow | undefined} transfer Undefined until the peer tells of one */
+/** @param {import("../shared/types.d.ts").TransferRow | undefined} transfer Undefined until the peer reports one */
 function fetchText(transfer) {
   if (!transfer?.total_bytes) return "Fetching";
   return `Fetching, ${Math.floor(100 * Math.min(1, transfer.done_bytes / transfer.total_bytes))} %`;
 }
 
-/** What stands in an empty table. */
+/** Returns what an empty table says. */
 export function emptyText() {
   const status = live.status;
   if (place.q !== "") {

@@ -1,5 +1,5 @@
 // @ts-check
-// What runs where reading is private, until somebody is logged in.
+// Runs on the locked page of a private peer until the user logs in.
 
 /** @param {string} text */
 function say(text) {

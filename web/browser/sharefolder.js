@@ -1,7 +1,8 @@
 // @ts-check
-// A folder that is being shared, file by file, as one row: how far it is, and at the end how many files were shared, skipped
-// and failed, with reasons.
-// Always holds: whatever the number of files, the row is written at most a few times a second and lists a bounded number of them.
+// One row for a folder that is being shared file by file: its progress, and at the end how many files were shared,
+// skipped, and failed, with reasons.
+// Invariant: however many files there are, the row is updated at most a few times per second and names a bounded number
+// of them.
 
 import { MAX_FILES } from "./collect.js";
 import { h, keepFocus, nameParts, put, setText } from "./dom.js";
@@ -13,14 +14,14 @@ import { numberText, plural, rateText, sizeText, tookText, visible } from "../sh
 /** @typedef {import("./collect.js").Item} Item */
 /** @typedef {import("./collect.js").Reason} Reason */
 
-/** After so many failures in a row the rest is not tried: the login is over, the disk full, or the peer away. */
+/** Failures in a row after which sharing stops: the session has ended, the disk is full, or the peer is away. */
 const MAX_FAILED_IN_A_ROW = 10;
-/** Failed files that are named. */
+/** Maximum number of failed files that are named. */
 const MAX_NAMED = 5;
 /** Interval between updates of the row, in milliseconds. */
 const DRAW_MS = 250;
 
-/** What a reason is called behind a number. @type {Readonly<Record<Reason, string>>} */
+/** Wording of each reason after a number. @type {Readonly<Record<Reason, string>>} */
 const REASONS = {
   hidden: "hidden",
   empty: "empty",
@@ -41,8 +42,8 @@ export function skippedText(skipped) {
 }
 
 /**
- * A row for what this page sends.
- * @param {Record<string, string>} marks @param {string} name As it is shown @param {...Element} children
+ * Creates a row for something this page sends.
+ * @param {Record<string, string>} marks @param {string} name Display name @param {...Element} children
  */
 export function sendingRow(marks, name, ...children) {
   return h(
@@ -73,16 +74,16 @@ export function folderRow(folder, find, putAway) {
   const element = sendingRow({ "data-folder": folder.name }, name, acts, bar, words, failures);
   let stop = new AbortController();
   let startedMs = performance.now();
-  /** What is to be sent, and how many of these have been taken. @type {readonly Item[]} */
+  /** Files to send, of which the first `next` have been taken. @type {readonly Item[]} */
   let items = [];
   let next = 0;
   let counts = { shared: 0, known: 0, empty: 0, sentBytes: 0 };
   /** @type {{ item: Item, text: string }[]} */
   let failed = [];
-  /** What was cancelled on its way. @type {Item[]} */
+  /** Files whose upload was canceled midway. @type {Item[]} */
   let unsent = [];
   let inARow = 0;
-  /** Bytes that went out of the files that are on their way. @type {Map<Item, number>} */
+  /** Bytes sent so far of each file in progress. @type {Map<Item, number>} */
   const onTheirWay = new Map();
   let drawnMs = 0;
 
@@ -116,7 +117,7 @@ export function folderRow(folder, find, putAway) {
     } catch {
       return fail(item, "The browser cannot read it. Check that it still exists");
     }
-    if (file.size === 0) { // the peer would refuse it: nobody could fetch it
+    if (file.size === 0) { // the peer would refuse it, because nobody could fetch it
       counts.empty++;
       return folder.skip("empty");
     }
@@ -167,7 +168,7 @@ export function folderRow(folder, find, putAway) {
     end([...unsent, ...items.slice(next)]);
   }
 
-  /** @param {readonly Item[]} left What was not sent */
+  /** @param {readonly Item[]} left Files that were not sent */
   function end(left) {
     const took = tookText((performance.now() - startedMs) / 1000);
     const good = counts.shared + counts.known;
@@ -203,7 +204,7 @@ export function folderRow(folder, find, putAway) {
     keepFocus(element, () => put(acts, ...again, button("Dismiss", () => putAway(element))));
   }
 
-  /** The first failures by name, and why. */
+  /** Returns the first failures, with names and reasons. */
   function failureLines() {
     const lines = failed.slice(0, MAX_NAMED).map(({ item, text }) =>
       h("li", {}, h("bdi", {}, visible(item.label, 80)), `: ${text}`)

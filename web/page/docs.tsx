@@ -1,4 +1,4 @@
-// The API on a page that needs nothing else: made from its description at each request.
+// The API documentation as one self-contained page, rendered from the OpenAPI document on each request.
 
 import { Layout } from "./layout.tsx";
 
@@ -24,7 +24,7 @@ interface Props {
   };
 }
 
-/** `document` is the OpenAPI document. */
+/** Renders the page for `document`, the OpenAPI document. */
 export function DocsPage({ document: { paths, servers } }: Props) {
   const base = servers?.[0]?.url ?? "";
   const operations = Object.entries(paths ?? {}).flatMap(([path, item]) =>

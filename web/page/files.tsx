@@ -1,4 +1,5 @@
-// The files as a table, with a form that finds, filters and orders: complete without script, taken over by browser/files.js.
+// The table of files, with a form to search, filter, and sort. Works without JavaScript; with it, browser/files.js
+// takes over.
 
 import { pageOf } from "../api/listing.ts";
 import { NEWEST_FIRST, turned } from "../shared/filelist.js";
@@ -8,7 +9,7 @@ import { Icon } from "./icons.tsx";
 import type { Props } from "./page.tsx";
 import { FileRow } from "./rows.tsx";
 
-/** Files of one page without script; with it all are there. */
+/** Files per page when JavaScript is off. With JavaScript, all files are listed. */
 const PAGE_ROWS = 30;
 
 const FILTERS = [
@@ -26,7 +27,7 @@ const COLUMNS = [
   ["holders", "Holders"],
 ] as const;
 
-/** What a phone, which has no heads of columns to press, orders by. */
+/** Sort orders offered on phones, which have no column headers to tap. */
 const ORDERS = [
   [NEWEST_FIRST, "Newest first"],
   ["-time", "Last modified first"],

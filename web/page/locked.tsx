@@ -1,4 +1,4 @@
-// What stands in the place of the page for who is not logged in, where `--web-read private` is set.
+// Replaces the page for visitors who are not logged in when `--web-read private` is set.
 
 import { Layout } from "./layout.tsx";
 

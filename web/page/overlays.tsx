@@ -1,4 +1,4 @@
-// What lies over the page or at its foot: the tabs of a phone, the list of keys, and where a dropped file goes.
+// What is shown over the page or at its bottom: phone tabs, the list of keyboard shortcuts, and the drop target.
 
 import { Icon } from "./icons.tsx";
 

@@ -1,6 +1,6 @@
-// The page: what is there, is it safe, what is moving. Written by the server as plain tables, true at the moment of the
-// request and complete without script; with script (browser/page.js) it stays true, and whoever is logged in changes
-// things.
+// The status page: what is there, is it safe, what is moving. The server renders it as plain tables, current as of the
+// request and complete without JavaScript. With JavaScript (browser/page.js) it stays current, and logged-in users can
+// make changes.
 
 import { addressText } from "../../protocol/wire/address.ts";
 import { visible } from "../../protocol/wire/text.ts";
@@ -13,7 +13,7 @@ import { Layout } from "./layout.tsx";
 import { Drop, Help, Tabs } from "./overlays.tsx";
 import { Moving, Network } from "./side.tsx";
 
-/** Without script the page is asked for anew so often. */
+/** Interval between reloads when JavaScript is off, in seconds. */
 const REFRESH_SECONDS = 15;
 
 export interface Props {
@@ -22,7 +22,7 @@ export interface Props {
   readonly now: number;
 }
 
-/** The page; `now` is Unix time, `query` what a browser without script looks for. */
+/** Renders the page. `now` is Unix time in seconds; `query` is the search of a browser without JavaScript. */
 export function StatusPage({ view, query, now }: Props) {
   const status = view.status();
   const name = visible(status.peerId, 60);

@@ -1,4 +1,4 @@
-// What stands beside the files: what moves, and the peers.
+// The column next to the files: transfers and peers.
 
 import { addressText } from "../../protocol/wire/address.ts";
 import { visible } from "../../protocol/wire/text.ts";
