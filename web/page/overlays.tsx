@@ -38,7 +38,7 @@ export function Help() {
       <button type="button" class="quiet close" aria-label="Close">
         <Icon name="close" />
       </button>
-      <h2 id="help-title">Keyboard shortcuts</h2>
+      <h2 id="help-title">Shortcuts</h2>
       <dl class="keys">
         {KEYS.map(([key, words]) => (
           <>
