@@ -1,5 +1,6 @@
-// The web of the peer: pages and API over the view. No port, no clock of its own; tests call `request`. Pages, what
-// they load, and the text for Prometheus come into memory with the first request for them: most peers have no browser.
+// The peer's web application: pages and API on top of the view. It has no port and no clock of its own; tests call
+// `request`. Pages, their assets, and the Prometheus exposition are loaded on first request, because most peers never
+// see a browser.
 
 import { type Context, Hono } from "hono";
 import { methodNotAllowed } from "hono/method-not-allowed";
@@ -15,26 +16,26 @@ import { Turns } from "./turns.ts";
 import type { View } from "./view.ts";
 
 export interface AppOptions extends ProxyOptions {
-  /** Unix milliseconds. */
+  /** Returns the current time in Unix milliseconds. */
   readonly now: () => number;
-  /** Hears of mistakes of ours. */
+  /** Called with unexpected errors, which are bugs. */
   readonly onError: (error: Error) => void;
   /** See `LoginOptions`. */
   readonly token: string | undefined;
   readonly isPrivate: boolean;
-  /** HTML of a page of an older peer, for `/legacy`. */
+  /** HTML of an older peer's page, to serve at `/legacy`. */
   readonly legacyPage?: string | undefined;
   readonly metrics?: Metrics;
 }
 
-/** The older page's own script and style may run, here alone. */
+/** Content policy for the older page, the only one whose inline script and style may run. */
 const LEGACY_CSP =
   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 const PAGES = ["/", "/stats"];
 const ASSETS = ["/style.css", "/icon.svg", "/browser/*", "/shared/*", "/lib/*"];
 
-/** The application over the view. Each request needs `{ ip }` of its client as its environment. */
+/** Creates the application on top of the view. Each request's environment must contain the client's `{ ip }`. */
 export function createApp(view: View, options: AppOptions): Hono<Env> {
   const { now, onError, legacyPage, metrics = new Metrics() } = options;
   const login = new Login({ ...options, cookie: `session_id_${view.status().port}` });
@@ -44,7 +45,7 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
   app.use(metrics.middleware(() => performance.now()));
   app.use(securityHeaders);
   app.use(lengthOfHead);
-  // Text of our own only: content of files travels as it is, with its length, and events at once.
+  // Compress only our own text: file content is sent as is, with its length, and events without delay.
   for (const path of [...PAGES, ...ASSETS, "/api/v1/files"]) app.use(path, compressing);
   app.use("/api/*", legacyErrors);
   app.use(methodNotAllowed({ app, onMethodNotAllowed: notAllowed }));
@@ -87,18 +88,23 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
       c,
       404,
       "There is nothing at this address",
-      "The pages are / and /stats, the API begins at /api/v1/status and is described at /api/docs",
+      "The pages are / and /stats; the API starts at /api/v1/status and is documented at /api/docs",
     )
   );
   app.onError((error, c) => {
     onError(error);
-    return problem(c, 500, "The peer made a mistake and goes on", "Its log says which");
+    return problem(
+      c,
+      500,
+      "Internal error; the peer keeps running",
+      "See the peer's log for details",
+    );
   });
   return app;
 }
 
 function notAllowed(c: Context, methods: readonly string[]): Response {
   const allow = methods.join(", ");
-  const detail = `This address does not take ${visible(c.req.method, 20)}`;
-  return problem(c, 405, detail, `It takes ${allow}; /api/docs tells what for`, { allow });
+  const detail = `This address does not accept ${visible(c.req.method, 20)}`;
+  return problem(c, 405, detail, `It accepts ${allow}; see /api/docs`, { allow });
 }

@@ -1,5 +1,5 @@
-// What a browser loads besides the page itself: our own modules, and the libraries, as text. All of it is embedded in
-// the executable; nothing comes from another host, and no copy of a library lies in the repository.
+// What a browser loads besides the page itself: our own modules, styles, and libraries, as text. Everything is embedded
+// in the executable; nothing is loaded from another host, and the repository contains no copies of libraries.
 
 import { createHash } from "node:crypto";
 import type { Context } from "hono";
@@ -55,10 +55,10 @@ import uplotScript from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
 import uplotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
 import uqr from "uqr" with { type: "text" };
 
-/** Modules that this program uses too, and the browser loads from `/shared`. */
+/** Modules that the peer process uses too. The browser loads them from `/shared`. */
 const SHARED: Readonly<Record<string, string>> = { filelist, safety, transferwords, words };
 
-/** Modules of the browser alone, by the name they import each other by. */
+/** Browser-only modules, by file name without the extension. */
 const BROWSER: Readonly<Record<string, string>> = {
   actions,
   api,
@@ -92,7 +92,7 @@ const BROWSER: Readonly<Record<string, string>> = {
   theme,
 };
 
-/** Libraries by the name they are imported by. uPlot's small form is a script; one line makes it a module. */
+/** Libraries, by import name. uPlot's minified build is a classic script; one added line makes it a module. */
 const LIBRARIES: Readonly<Record<string, string>> = {
   "d3-dispatch": d3Dispatch,
   "d3-force": d3Force,
@@ -102,17 +102,17 @@ const LIBRARIES: Readonly<Record<string, string>> = {
   uqr,
 };
 
-/** The page's import map. It stands inline, so the content policy names it by its hash. */
+/** The page's import map. It is inline, so the content policy allows it by its hash. */
 export const IMPORT_MAP = JSON.stringify({
   imports: Object.fromEntries(Object.keys(LIBRARIES).map((name) => [name, `./lib/${name}.js`])),
 });
 
-/** `'sha256-…'` of the import map, for `script-src`. */
+/** `'sha256-…'` source of the import map, for `script-src`. */
 export const IMPORT_MAP_HASH = `'sha256-${
   createHash("sha256").update(IMPORT_MAP).digest("base64")
 }'`;
 
-/** What the page asks for at once, so that it need not find out one after the other. */
+/** Paths of the modules that the page preloads, so that the browser need not discover them one by one. */
 export const PRELOADED: readonly string[] = [
   ...Object.keys(BROWSER).filter((name) => !["locked", "theme"].includes(name))
     .map((name) => `/browser/${name}.js`),
@@ -128,8 +128,8 @@ const SCRIPT = "text/javascript; charset=utf-8";
 const STYLE = "text/css; charset=utf-8";
 
 /**
- * Returns our own script or style without its whole-line comments, a quarter of its size. Lines stay where they are, so a trace from a
- * browser fits the sources; code is never touched.
+ * Returns one of our scripts or styles without its whole-line comments, a quarter of its size. Line numbers do not
+ * change, so stack traces from a browser match the sources. Code is never touched.
  */
 export const bare = (text: string) =>
   text.replace(/^[ \t]*\/\/.*$/gm, "")
@@ -138,7 +138,7 @@ export const bare = (text: string) =>
       (comment) => comment.replace(/[^\n]+/g, ""),
     );
 
-/** In this order: what stands later is stronger. */
+/** Styles in cascade order: later ones override earlier ones. */
 const STYLES = [base, pageStyle, filesStyle, movingStyle, networkStyle, over, phone];
 
 function* assets(): Iterable<[path: string, asset: Asset]> {
@@ -156,7 +156,7 @@ function* assets(): Iterable<[path: string, asset: Asset]> {
   }
 }
 
-/** What is served, by its path. */
+/** Assets by path. */
 const served = new Map([...assets()].map(([path, { text, type }]) => {
   const etag = `"${createHash("sha256").update(text).digest("base64url").slice(0, 16)}"`;
   const headers = { "content-type": type, etag, "cache-control": "no-cache" };
@@ -164,8 +164,8 @@ const served = new Map([...assets()].map(([path, { text, type }]) => {
 }));
 
 /**
- * The asset at the path that is asked for; undefined when there is none. A browser asks each time whether its copy
- * still holds, so a new version is never mixed with an old.
+ * Returns the asset at the requested path, or undefined if there is none. Browsers revalidate their copy each time, so
+ * modules of different versions are never mixed.
  */
 export function serveAsset(c: Context<Env>): Response | undefined {
   const asset = served.get(c.req.path);

@@ -1,10 +1,10 @@
-// Small bodies of requests, read whole and no further than they may be.
+// Reads small request bodies whole, up to a limit.
 
 import { NotPossible } from "./view.ts";
 
 const MAX_BYTES = 16 * 1024;
 
-/** The JSON value in a body. Throws `NotPossible` when it is too long or none. */
+/** Resolves to the JSON value in the body. Throws `NotPossible` if the body is too long or not JSON. */
 export async function smallJson(request: Request): Promise<unknown> {
   const parts: Uint8Array[] = [];
   let total = 0;

@@ -1,5 +1,5 @@
-// A held file as a download: one range, never shown as a page, with a name that cannot break the header.
-// RFC 9110 (ranges, validators), RFC 6266 and 8187 (names), RFC 9530 (digests).
+// Serves a held file as a download: whole or as one range, never rendered as a page, with a file name that cannot break
+// the header. See RFC 9110 (ranges, validators), RFC 6266 and 8187 (names), and RFC 9530 (digests).
 
 import type { Context } from "hono";
 import { timestampSeconds } from "../protocol/wire/fileid.ts";
@@ -9,12 +9,12 @@ import { isSameForRange, preconditionOf } from "./preconditions.ts";
 import { problem } from "./problem.ts";
 import { NotPossible, type View, type ViewedContent } from "./view.ts";
 
-/** Read and sent at once. */
+/** Size of each chunk that is read and sent, in bytes. */
 const CHUNK_BYTES = 256 * 1024;
-/** One range, with empty list elements around it (RFC 9110, 5.6.1 and 14.1.2). */
+/** Matches one range, with optional empty list elements around it (RFC 9110, 5.6.1 and 14.1.2). */
 const RANGE = /^bytes=[, \t]*(\d{0,300})[ \t]*-[ \t]*(\d{0,300})[, \t]*$/i;
 
-/** GET and HEAD of a file's content. */
+/** Responds to GET and HEAD for a file's content. */
 export function serveContent(c: Context<Env>, view: View, fileId: string): Response {
   const content = view.content(fileId, c.env.ip);
   if (!content) {
@@ -22,16 +22,16 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
       c,
       404,
       "This file is not held here",
-      `Fetch it first: POST /api/v1/files/${fileId}/fetch, or "get" and its id at the prompt`,
+      `Fetch it first: POST /api/v1/files/${fileId}/fetch, or type "get" and its id at the prompt`,
     );
   }
   const { file, sizeBytes } = content;
-  // The id names the content, so it never changes.
+  // The id is a hash of the content, so the etag never changes.
   const etag = `"${file.fileId}"`;
   const nowSeconds = view.status().now;
   const modifiedSeconds = lastModified(file, nowSeconds);
   const current = { etag, modifiedSeconds, nowSeconds };
-  /** What a 304 has too (RFC 9110, 15.4.5). */
+  /** Headers that a 304 carries too (RFC 9110, 15.4.5). */
   const validators = { etag, "cache-control": "private, no-cache" };
   const refused = (status: 412 | 416, detail: string, hint: string) => {
     content.close();
@@ -46,8 +46,8 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
   if (precondition === 412) {
     return refused(
       412,
-      "The content is not the one that If-Match or If-Unmodified-Since asks for",
-      "Ask without them for what is here",
+      "The content does not match If-Match or If-Unmodified-Since",
+      "Send the request without them to get the current content",
     );
   }
 
@@ -57,8 +57,8 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
   if (range === "unsatisfiable") {
     return refused(
       416,
-      `The range is outside of the file, which has ${sizeBytes} bytes`,
-      "Ask for a range within it, or without Range for all of it",
+      `The range is outside the file, which has ${sizeBytes} bytes`,
+      "Ask for a range within it, or omit Range to get all of it",
     );
   }
   const digest = Uint8Array.fromHex(content.sha256).toBase64();
@@ -68,7 +68,7 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
     "content-disposition": attachment(file.name),
     "content-security-policy": "sandbox; default-src 'none'",
     "accept-ranges": "bytes",
-    // Both are of the whole file, also where a part is sent; aria2 checks the older one only (RFC 3230).
+    // Both cover the whole file, even if only a part is sent. aria2 checks only the older one (RFC 3230).
     "repr-digest": `sha-256=:${digest}:`,
     digest: `SHA-256=${digest}`,
     ...(modifiedSeconds !== undefined && {
@@ -78,7 +78,7 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
   const { start, end } = range ?? { start: 0, end: sizeBytes };
   headers["content-length"] = String(end - start);
   if (range) headers["content-range"] = `bytes ${start}-${end - 1}/${sizeBytes}`;
-  else headers["content-digest"] = headers["repr-digest"]!; // what is sent is all of it
+  else headers["content-digest"] = headers["repr-digest"]!; // the response is the whole file
   const status = range ? 206 : 200;
   if (c.req.method === "HEAD") {
     content.close();
@@ -87,15 +87,15 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
   try {
     content.seek(start, end - start);
   } catch (error) {
-    content.close("It cannot be read");
+    content.close("The file cannot be read");
     throw error;
   }
   return c.body(streamOf(content, end - start), status, headers);
 }
 
 /**
- * Whole Unix seconds for `Last-Modified`; undefined where the owner told no date, or one that is still to come, which
- * says nothing about when it was modified (RFC 9110, 8.8.2.1).
+ * Returns the time for `Last-Modified` in whole Unix seconds, or undefined if the owner gave no date or one in the
+ * future, which says nothing about when the file was modified (RFC 9110, 8.8.2.1).
  */
 function lastModified(file: FileRecord, nowSeconds: number): number | undefined {
   const seconds = timestampSeconds(file.timestamp);
@@ -103,7 +103,7 @@ function lastModified(file: FileRecord, nowSeconds: number): number | undefined 
   return Math.floor(seconds);
 }
 
-/** `attachment` with a name that any client reads and none misreads (RFC 6266, RFC 8187). */
+/** Returns an `attachment` header with a name that every client reads correctly (RFC 6266, RFC 8187). */
 export function attachment(name: string): string {
   const safe = name.toWellFormed();
   const ascii = safe.replaceAll(/[^ -~]|["\\%]/g, "_");
@@ -115,8 +115,8 @@ export function attachment(name: string): string {
 }
 
 /**
- * One range of `bytes`; undefined where the header is to be ignored (several ranges, other units). Numbers of any size
- * are numbers: some clients ask up to 2^63 - 1 (RFC 9110, 14.1.2).
+ * Returns the requested range of `bytes`, or undefined if the header is to be ignored (several ranges, other units).
+ * Accepts numbers of any size: some clients ask for up to 2^63 - 1 (RFC 9110, 14.1.2).
  */
 export function rangeOf(
   header: string | undefined,
@@ -144,8 +144,8 @@ function streamOf(content: ViewedContent, totalBytes: number): ReadableStream<Ui
       try {
         read = left === 0 ? 0 : content.readInto(buffer);
       } catch (error) {
-        // The connection breaks off: the receiver sees fewer bytes than it was promised.
-        content.close(error instanceof NotPossible ? error.message : "It cannot be read");
+        // The connection is cut, so the receiver sees fewer bytes than promised.
+        content.close(error instanceof NotPossible ? error.message : "The file cannot be read");
         throw error;
       }
       left -= read;
@@ -154,8 +154,8 @@ function streamOf(content: ViewedContent, totalBytes: number): ReadableStream<Ui
         content.sent(read);
       }
       if (left > 0 && read > 0) return;
-      content.close(left > 0 ? "The file became shorter while it was sent" : undefined);
-      if (left > 0) controller.error(new Error("File became shorter while it was sent"));
+      content.close(left > 0 ? "The file shrank while it was being sent" : undefined);
+      if (left > 0) controller.error(new Error("File shrank while it was being sent"));
       else controller.close();
     },
     cancel: () => content.close("The receiver stopped", "stopped"),

@@ -1,8 +1,8 @@
-// Durations counted into buckets, by labels: a histogram that costs a few numbers, however much it counts.
+// Histograms of durations, by labels. They need only a few numbers in memory, however much they count.
 
 type Labels = Readonly<Record<string, string>>;
 
-/** A histogram as prom-client hands it from process to process. */
+/** A histogram in the form prom-client passes between processes. */
 export interface HistogramValues {
   readonly name: string;
   readonly help: string;
@@ -17,7 +17,7 @@ export interface HistogramValues {
 
 interface Row {
   readonly labels: Labels;
-  /** Of each bucket alone; the last is for what is above every bound. */
+  /** Count in each bucket, not cumulative; the last is for durations above every bound. */
   readonly counts: number[];
   seconds: number;
 }
@@ -25,14 +25,14 @@ interface Row {
 export class Durations {
   readonly #rows = new Map<string, Row>();
 
-  /** `bounds` in seconds, rising. */
+  /** `bounds` are in seconds, ascending. */
   constructor(
     readonly name: string,
     readonly help: string,
     readonly bounds: readonly number[],
   ) {}
 
-  /** Labels come from a small set of values, in the same order each time. */
+  /** Counts a duration. Labels must come from a small set of values and be in the same order each time. */
   observe(labels: Labels, seconds: number): void {
     const key = Object.values(labels).join("\n");
     let row = this.#rows.get(key);
@@ -51,7 +51,7 @@ export class Durations {
     return { name, help, type: "histogram", aggregator: "sum", values };
   }
 
-  /** Prometheus counts into every bucket whose bound is not exceeded. */
+  /** Prometheus buckets are cumulative: each counts everything up to its bound. */
   #valuesOf({ labels, counts, seconds }: Row): HistogramValues["values"] {
     let upTo = 0;
     const buckets = [...this.bounds, "+Inf"].map((le, i) => ({

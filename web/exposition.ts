@@ -1,4 +1,4 @@
-// The text for Prometheus: what was counted, and what the view says at this moment.
+// The Prometheus exposition: counted histograms plus the view's current values.
 
 import type { Context } from "hono";
 import {
@@ -12,7 +12,7 @@ import type { Env } from "./login.ts";
 import type { Metrics } from "./metrics.ts";
 import type { View } from "./view.ts";
 
-/** `/metrics`. */
+/** Serves `/metrics`. */
 export async function serveMetrics(
   c: Context<Env>,
   metrics: Metrics,
@@ -38,25 +38,25 @@ function registryOf(view: View): Registry {
     const metric = new Counter({ name: `p2p_${name}_total`, help, labelNames: [label], registers });
     for (const [key, n] of Object.entries(counts)) metric.inc({ [label]: key }, n);
   };
-  gauge("peers", "Peers that are alive", status.peers);
+  gauge("peers", "Live peers", status.peers);
   gauge("files_known", "Files known, here or elsewhere", status.files.known);
-  gauge("files_held", "Files here, verified", status.files.held);
-  gauge("files_held_bytes", "Bytes of them", status.files.heldBytes);
+  gauge("files_held", "Verified files held here", status.files.held);
+  gauge("files_held_bytes", "Total size of the files held here", status.files.heldBytes);
   gauge("free_bytes", "Bytes that may still be written", Math.max(0, status.freeBytes));
-  gauge("synchronized", "1 when the first lists are here", status.synchronized ? 1 : 0);
-  gauge("uptime_seconds", "Time since the start", status.uptimeSeconds);
+  gauge("synchronized", "1 once the first lists have arrived", status.synchronized ? 1 : 0);
+  gauge("uptime_seconds", "Time since the peer started", status.uptimeSeconds);
   gauge("memory_bytes", "Resident memory of the process", status.memoryBytes);
   const running = view.transfers().filter(({ state }) => state === "running");
   const transfers = new Gauge({
     name: "p2p_transfers",
-    help: "Transfers under way",
+    help: "Running transfers",
     labelNames: ["direction"],
     registers,
   });
   for (const direction of ["in", "out"] as const) {
     transfers.set({ direction }, running.filter((each) => each.direction === direction).length);
   }
-  counter("bytes", "Bytes of content", "direction", status.bytes);
+  counter("bytes", "Bytes of content transferred", "direction", status.bytes);
   const messages = new Counter({
     name: "p2p_messages_total",
     help: "Messages by type and outcome",
@@ -66,6 +66,6 @@ function registryOf(view: View): Registry {
   for (const outcome of ["received", "sent", "unsent"] as const) {
     for (const [type, n] of Object.entries(status[outcome])) messages.inc({ type, outcome }, n);
   }
-  counter("refused", "What was refused, by reason", "reason", status.refused);
+  counter("refused", "Refusals, by reason", "reason", status.refused);
   return registry;
 }

@@ -1,7 +1,7 @@
-// Against pages of others that reach into this one. Every request must name this peer as a person would: with DNS
-// rebinding a strange page's own name leads to this address, so a name that is not ours is refused; addresses and
-// localhost cannot be rebound. And what changes something must not come from another site. Browsers say where a
-// request comes from; what says nothing is no browser.
+// Protects against other sites' pages that try to reach this peer through a visitor's browser. Every request must
+// address this peer by one of its own names: with DNS rebinding, an attacker's name resolves to this address, so
+// foreign names are refused; IP addresses and localhost cannot be rebound. Changes must not come from another site.
+// Browsers say where a request comes from; a client that does not is not a browser.
 
 import type { MiddlewareHandler } from "hono";
 import { compress } from "hono/compress";
@@ -10,11 +10,11 @@ import type { Env } from "./login.ts";
 import { visible } from "../protocol/wire/text.ts";
 import { problem } from "./problem.ts";
 
-/** Refuses requests whose Host is neither an address, nor localhost, nor one of `names` (lower case). */
+/** Refuses requests whose Host is not an IP address, localhost, or one of `names` (lowercase). */
 export function hostGuard(names: () => ReadonlySet<string>): MiddlewareHandler {
   return async (c, next) => {
-    // Where the target of a request names a host, that one counts (RFC 9112, 3.2.2); so both must be ours.
-    const target = URL.parse(c.req.url)?.host ?? ""; // a Host that is none makes the whole none
+    // If the request target names a host, that one takes precedence (RFC 9112, 3.2.2), so both must be ours.
+    const target = URL.parse(c.req.url)?.host ?? ""; // an invalid Host makes the whole URL invalid
     const isOurs = (host: string | undefined) =>
       host !== undefined &&
       (host === "localhost" || canonicalIp(host) !== undefined || names().has(host));
@@ -30,7 +30,7 @@ export function hostGuard(names: () => ReadonlySet<string>): MiddlewareHandler {
   };
 }
 
-/** The name in a Host header, in lower case without port and final dot; undefined when there is none. */
+/** Returns the name in a Host header, lowercase, without port or trailing dot; undefined if it is invalid. */
 function hostName(host: string): string | undefined {
   const match = /^(\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?$/i.exec(host);
   return match?.[1]?.toLowerCase().replace(/\.$/, "");
@@ -38,7 +38,7 @@ function hostName(host: string): string | undefined {
 
 const SAFE_METHODS = ["GET", "HEAD"];
 
-/** Refuses changes that a page of another origin asks for (Fetch Metadata, and Origin where there is none). */
+/** Refuses changes requested by pages of another origin (judged by Fetch Metadata and Origin). */
 export const crossSiteGuard: MiddlewareHandler<Env> = async (c, next) => {
   if (SAFE_METHODS.includes(c.req.method)) return await next();
   const site = c.req.header("sec-fetch-site");
@@ -51,34 +51,34 @@ export const crossSiteGuard: MiddlewareHandler<Env> = async (c, next) => {
   return problem(
     c,
     403,
-    `A page of another site (${visible(origin ?? site ?? "")}) asked for a change`,
-    "Do it on this peer's own page, under one of its names (--allowed-host adds one; a proxy must pass Host on); scripts send no Origin header",
+    `A page on another site (${visible(origin ?? site ?? "")}) asked for a change`,
+    "Use this peer's own page, under one of its names (--allowed-host adds one; a proxy must forward Host); scripts must not send an Origin header",
   );
 };
 
-/** A host with an optional port, as in `Host`, with the scheme of an Origin in front. */
+/** Matches a host with an optional port, as in `Host`, optionally preceded by a scheme, as in `Origin`. */
 const AUTHORITY = /^(?:(https?):\/\/)?(\[[0-9a-f:.]+\]|[^/:@\s]+)(?::(\d{1,5}))?$/i;
 
 /**
- * Whether an Origin is the one that a Host header names. Schemes are not compared: a proxy may speak TLS for us. It
- * may also have dropped the port (nginx's `Host $host`), so where there may be one a missing port matches any.
+ * Returns whether an Origin matches a Host header. Schemes are not compared, because a proxy may terminate TLS for us.
+ * It may also have dropped the port (nginx's `Host $host`), so if there may be a proxy, a missing port matches any.
  */
 function isSameOrigin(origin: string, host: string | undefined, isProxy: boolean): boolean {
   const [, scheme, name, port] = AUTHORITY.exec(origin.toLowerCase()) ?? [];
   const [, noScheme, ownName, ownPort] = AUTHORITY.exec(host?.toLowerCase() ?? "") ?? [];
   if (scheme === undefined || noScheme !== undefined || name !== ownName) return false;
-  const standard = scheme === "https" ? "443" : "80"; // which browsers leave out
+  const standard = scheme === "https" ? "443" : "80"; // browsers omit it
   if (ownPort === undefined) return isProxy || port === undefined || port === standard;
   return (port ?? standard) === ownPort;
 }
 
-/** The policy of a page whose scripts are files of ours, and besides only what is named, such as by its hash. */
+/** Returns the policy of a page that may run our own script files and the given sources, such as hashes. */
 export const contentPolicy = (...scripts: string[]) =>
   `default-src 'none'; script-src ${
     ["'self'", ...scripts].join(" ")
   }; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'`;
 
-/** Nothing inline, nothing from elsewhere, in no frame. */
+/** Sets security headers: nothing inline, nothing from other hosts, no framing. */
 export const securityHeaders: MiddlewareHandler = async (c, next) => {
   await next();
   const headers: Record<string, string> = {
@@ -87,7 +87,7 @@ export const securityHeaders: MiddlewareHandler = async (c, next) => {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
-    // No cache on the way may give what one person sees to another.
+    // Shared caches must not serve one user's response to another.
     "cache-control": "private, no-cache",
   };
   for (const [name, value] of Object.entries(headers)) {
@@ -96,8 +96,8 @@ export const securityHeaders: MiddlewareHandler = async (c, next) => {
 };
 
 /**
- * Gives the response to HEAD the length of the one to GET (RFC 9110, 8.6). A stream without end is not measured, and
- * neither is what GET would compress: then no length is sent (the door sees to that).
+ * Gives a HEAD response the length of the GET response (RFC 9110, 8.6). Endless streams and responses that GET would
+ * compress are not measured; then no length is sent (the gateway sees to that).
  */
 export const lengthOfHead: MiddlewareHandler = async (c, next) => {
   await next();
@@ -110,7 +110,7 @@ export const lengthOfHead: MiddlewareHandler = async (c, next) => {
 
 const compressed = compress();
 
-/** Compresses what GET returns, and lets HEAD say that it would. */
+/** Compresses GET responses, and sets the matching `Vary` header on HEAD responses. */
 export const compressing: MiddlewareHandler = async (c, next) => {
   if (c.req.method !== "HEAD") return await compressed(c, next);
   await next();

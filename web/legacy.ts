@@ -1,5 +1,5 @@
-// What the pages of older peers ask for, with their paths, names and errors, so that such a page works against this
-// peer unchanged. They turn every apostrophe of an answer into a quote before they parse it, so none is in one.
+// The API that older peers' pages use, with its paths, field names, and errors, so that such a page works unchanged
+// with this peer. Those pages replace every apostrophe with a quote before parsing JSON, so responses contain none.
 
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { timestampSeconds } from "../protocol/wire/fileid.ts";
@@ -12,17 +12,17 @@ import type { Turns } from "./turns.ts";
 import { checkWhole, decoded, shareBody } from "./upload.ts";
 import { NotPossible, type View, type ViewedFile } from "./view.ts";
 
-/** Maximum files in a list of an older page, which cannot ask for the rest. */
+/** Maximum number of files listed for an older page, which cannot ask for the rest. */
 const MAX_LISTED = 10_000;
 
-/** JSON that survives `replace(/'/g, '"')`. */
+/** Responds with JSON that survives `replace(/'/g, '"')`. */
 function answer(c: Context, value: Json, status: 200 | 201 = 200): Response {
   return c.body(asciiJson(value).replaceAll("'", "\\u0027"), status, {
     "content-type": "application/json",
   });
 }
 
-/** The same error in the shape that older pages show. */
+/** Resolves to the same error in the shape that older pages display. */
 async function messageOf(refusal: Response): Promise<Response> {
   const { detail, hint } = await refusal.json();
   const text = asciiJson({ message: `${detail}. ${hint}` }).replaceAll("'", "\\u0027");
@@ -39,17 +39,17 @@ function refusalOf(c: Context, error: unknown): Response {
   });
 }
 
-/** Errors of whatever stands before the routes, in the shape that older pages show. */
+/** Converts errors from earlier middleware to the shape that older pages display. */
 export const legacyErrors: MiddlewareHandler = async (c, next) => {
   await next();
   if (/^\/api\/(v1|docs)(\/|$)/.test(c.req.path)) return;
   if (!c.res.headers.get("content-type")?.startsWith("application/problem+json")) return;
   const refusal = c.res;
-  c.res = undefined; // or its headers would be mixed with the new ones
+  c.res = undefined; // otherwise Hono would merge its headers into the new ones
   c.res = await messageOf(refusal);
 };
 
-/** Routes under `/api`; `nowSeconds` is Unix time. */
+/** Creates the routes under `/api`. `nowSeconds` returns Unix time. */
 export function createLegacyApi(
   view: View,
   login: Login,
@@ -74,7 +74,7 @@ export function createLegacyApi(
       const body = await smallJson(c.req.raw) as { username?: unknown } | null;
       const name = body?.username;
       if (typeof name !== "string" || name === "") {
-        throw new NotPossible(400, "There is no username", "Send a JSON object with a username");
+        throw new NotPossible(400, "The username is missing", "Send a JSON object with a username");
       }
       const outcome = login.enter(c, name, OLD_COOKIE);
       if (outcome === "in") return answer(c, { message: "Logged in" });
@@ -113,7 +113,7 @@ export function createLegacyApi(
       });
       return file.isNew
         ? answer(c, { message: "Shared", file_id: file.file.fileId }, 201)
-        : answer(c, { message: "Shared already", file_id: file.file.fileId });
+        : answer(c, { message: "Already shared", file_id: file.file.fileId });
     }));
   api.get("/download", (c) =>
     reading(c, () => {
@@ -132,7 +132,7 @@ export function createLegacyApi(
   return api;
 }
 
-/** `/stats.json`. */
+/** Serves `/stats.json`. */
 export function legacyStats(c: Context, view: View, turns: Turns): Promise<Response> {
   return turns.take(() =>
     answer(c, {
@@ -148,7 +148,7 @@ export function legacyStats(c: Context, view: View, turns: Turns): Promise<Respo
   );
 }
 
-/** Older pages know no pages of a list: those that are here come first, and there is an end. */
+/** Older pages do not support pagination, so files held here come first and the list is cut off. */
 function listedFiles(view: View): Json[] {
   const rows: Json[] = [];
   for (const isHere of [true, false]) {
@@ -164,7 +164,7 @@ function listed({ file, held, holders }: ViewedFile): Json {
   return { ...fileFields(file), has_copy: held, peer_w_file: holders, peers_with_file: holders };
 }
 
-/** The file that is meant by a name: the newest of ours, else the newest held. Throws `NotPossible`. */
+/** Returns the file that a name refers to: the newest of our own, else the newest held. Throws `NotPossible`. */
 function meant(view: View, header: string | undefined, isHere = false): ViewedFile {
   const name = decoded(header ?? "");
   const { peerId } = view.status();
@@ -177,5 +177,5 @@ function meant(view: View, header: string | undefined, isHere = false): ViewedFi
     else if (rank(each) === rank(first) && age(each) > age(first)) first = each;
   }
   if (first) return first;
-  throw new NotPossible(404, "No file of this name is here", "Fetch it first, by its id");
+  throw new NotPossible(404, "No file with this name is here", "Fetch it first by its id");
 }

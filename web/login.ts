@@ -1,8 +1,8 @@
-// Who may change something: whoever has the token that lies in the store's private folder. A browser trades it for a
-// session, scripts send it with each request (RFC 6750). The only state that the web keeps.
-// Always holds: a session is 32 random bytes, made at login and forgotten at logout; at most `MAX_SESSIONS` live;
-// wrong tokens are counted by the address that sent them, and a few in a minute are the end of it for that address.
-// The right token is taken also then: 256 bits are not guessed, and nobody can lock the owner out by failing.
+// Who may make changes: anyone with the token stored in the store's private folder. Browsers exchange it for a session;
+// scripts send it with each request (RFC 6750). Sessions are the only state that the web part keeps.
+// Invariants: a session is 32 random bytes, created at login and forgotten at logout; at most `MAX_SESSIONS` exist;
+// wrong tokens are counted per client address, and after a few in a minute that address gets 429. The right token still
+// works then: 256 bits cannot be guessed, and nobody can lock the owner out with failed attempts.
 
 import { timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
@@ -12,55 +12,55 @@ import { KeyedWindows } from "../protocol/bounds/rate_limit.ts";
 import { problem } from "./problem.ts";
 import { isOverTls, prefixOf } from "./proxy.ts";
 
-/** Wrong tokens of one address in a minute. */
+/** Wrong tokens allowed per address and minute. */
 const TRIES_PER_MINUTE = 5;
 const MAX_SESSIONS = 1_000;
-/** A session that is not used for so long is over (a guess: a term's break). */
+/** How long an unused session lasts, in seconds. (A guess: a break between terms.) */
 const SESSION_SECONDS = 30 * 86_400;
-/** The cookie that pages of older peers know. */
+/** Name of the cookie that older peers' pages use. */
 export const OLD_COOKIE = "session_id";
 
 export interface LoginOptions {
-  /** Undefined: `--web-auth off`, everybody may do everything. */
+  /** Undefined with `--web-auth off`: everyone may do everything. */
   readonly token: string | undefined;
-  /** `--web-read private`: nothing is shown without login. */
+  /** Set by `--web-read private`: nothing is shown without a login. */
   readonly isPrivate: boolean;
-  /** Cookies are shared by all ports of a host; this keeps the peers of one apart. */
+  /** Name of the session cookie. All ports of a host share cookies, so each peer on it needs its own name. */
   readonly cookie: string;
-  /** Unix milliseconds. */
+  /** Returns the current time in Unix milliseconds. */
   readonly now: () => number;
 }
 
-/** Every 401 names how to get in (RFC 9110, 15.5.2). */
+/** Challenge sent with every 401 (RFC 9110, 15.5.2). */
 export const CHALLENGE = 'Bearer realm="p2p-peer"';
 
 export type LoginOutcome = "in" | "wrong" | "limited";
 
-/** What an app is called with: the client's address. The rest is filled in by `proxied` (proxy.ts). */
+/** A request's environment: the client's address. The rest is filled in by `proxied` (proxy.ts). */
 export interface Env {
   Bindings: {
     readonly ip: string;
     readonly prefix?: string;
-    /** The connection comes from a named proxy, or from this machine: something may have passed it on. */
+    /** Whether the connection comes from a trusted proxy or from this machine, and so may have been forwarded. */
     readonly isProxy?: boolean;
   };
 }
 
 export class Login {
-  /** SHA-256 of each session, and when it was used last. */
+  /** When each session was last used in Unix milliseconds, by its SHA-256. */
   readonly #sessions = new Map<string, number>();
   readonly #tries = new KeyedWindows(TRIES_PER_MINUTE);
 
   constructor(readonly options: LoginOptions) {}
 
-  /** Whether everybody may change everything. */
+  /** Whether everyone may change everything. */
   get isOff(): boolean {
     return this.options.token === undefined;
   }
 
   /**
-   * Logs in by token, and sets `cookie` to a new session. Browsers share cookies between all ports of a host (RFC
-   * 6265, 8.5): where `cookie` holds something that is not ours, our own name is used instead.
+   * Logs in with a token and sets `cookie` to a new session. Browsers share cookies between all ports of a host (RFC
+   * 6265, 8.5), so if `cookie` already holds a foreign value, our own cookie name is used instead.
    */
   enter(c: Context<Env>, token: string, cookie: string): LoginOutcome {
     const outcome = this.#check(c, token);
@@ -86,13 +86,13 @@ export class Login {
   }
 
   /**
-   * Ends the sessions that the request carries, and expires their cookies, except for `kept`, which is about to be
-   * set. Other programs' cookies stay.
+   * Ends the sessions that the request carries and expires their cookies, except `kept`, which is about to be set.
+   * Leaves other programs' cookies alone.
    */
   leave(c: Context<Env>, kept?: string): void {
     for (const name of [this.options.cookie, OLD_COOKIE]) {
       const ended = cookiesOf(c, name).filter((session) => this.#sessions.delete(digest(session)));
-      // Under a name that is ours alone, a session of an earlier run goes too.
+      // Under a name that only we use, a session left over from an earlier run is expired too.
       if (name === kept) continue;
       if (ended.length === 0 && (name === OLD_COOKIE || cookiesOf(c, name).length === 0)) continue;
       setCookie(c, name, "", {
@@ -104,17 +104,17 @@ export class Login {
     }
   }
 
-  /** Whether the request carries a session, or the token, also where nobody needs one. */
+  /** Returns whether the request carries a valid session or token, even if no login is needed. */
   hasLogin(c: Context<Env>): boolean {
     return this.#given(c) === "in";
   }
 
-  /** Whether the request may change something. */
+  /** Returns whether the request may make changes. */
   isIn(c: Context<Env>): boolean {
     return this.#entry(c) === "in";
   }
 
-  /** The refusal for who may not go on, or undefined. */
+  /** Returns an error response if the request is not allowed, or undefined. */
   refusal(c: Context<Env>): Response | undefined {
     const entry = this.#entry(c);
     if (entry === "in") return undefined;
@@ -137,7 +137,7 @@ export class Login {
     const usedMs = this.#sessions.get(key);
     if (usedMs === undefined) return false;
     const nowMs = this.options.now();
-    this.#sessions.delete(key); // so that the one that was used longest ago stands first
+    this.#sessions.delete(key); // keeps the least recently used session first
     if (nowMs - usedMs > SESSION_SECONDS * 1000) return false;
     this.#sessions.set(key, nowMs);
     return true;
@@ -150,13 +150,13 @@ export class Login {
   }
 }
 
-/** Both are hashed, so that neither length nor beginning shows in the time. */
+/** Compares two tokens. Both are hashed first, so that timing reveals neither length nor prefix. */
 function isSame(a: string, b: string): boolean {
   const [x, y] = [a, b].map((text) => createHash("sha256").update(text).digest());
   return timingSafeEqual(x!, y!);
 }
 
-/** All values of a cookie: a browser sends several of one name where their paths differ. */
+/** Returns all values of a cookie: a browser may send several with the same name if their paths differ. */
 function cookiesOf(c: Context, name: string): string[] {
   return (c.req.header("cookie") ?? "").split(";").flatMap((pair) => {
     const [key, value] = pair.trim().split("=", 2);
@@ -168,13 +168,13 @@ const digest = (session: string) => createHash("sha256").update(session).digest(
 
 function needed(c: Context, entry: "wrong" | "unknown"): Response {
   const option = isReading(c)
-    ? "--web-read open shows it to everyone"
-    : "--web-auth off opens it to everyone";
+    ? "--web-read open lets everyone read"
+    : "--web-auth off lets everyone make changes";
   return problem(
     c,
     401,
-    entry === "wrong" ? "This token is not the right one" : "This needs a login",
-    `Open the link that "login" shows at the prompt, or send its token as "Authorization: Bearer"; ${option}`,
+    entry === "wrong" ? "Wrong token" : "Login required",
+    `Open the link that "login" prints at the prompt, or send its token as "Authorization: Bearer TOKEN"; ${option}`,
     { "www-authenticate": CHALLENGE },
   );
 }
@@ -183,20 +183,20 @@ function tooMany(c: Context): Response {
   return problem(
     c,
     429,
-    "Too many wrong tokens came from this address",
-    'Wait a minute; "login" at the prompt shows the right one',
+    "Too many wrong tokens from this address",
+    'Wait a minute; "login" at the prompt prints the right one',
     { "retry-after": "60" },
   );
 }
 
 const isReading = (c: Context) => c.req.method === "GET" || c.req.method === "HEAD";
 
-/** Answers a login that failed. */
+/** Returns the error response for a failed login. */
 export function loginRefused(c: Context, outcome: Exclude<LoginOutcome, "in">): Response {
   return outcome === "limited" ? tooMany(c) : needed(c, outcome);
 }
 
-/** Changes need a login; reading does where `--web-read private` says so. */
+/** Requires a login for changes, and with `--web-read private` for reading too. */
 export function loginGuard(login: Login): MiddlewareHandler<Env> {
   return async (c, next) => {
     if (isReading(c) && !login.options.isPrivate) return await next();

@@ -1,9 +1,9 @@
-// What is counted as it comes about: how long requests and transfers took. `exposition.ts` makes text of it.
+// Measures how long requests and transfers take, as they happen. `exposition.ts` turns the results into text.
 
 import type { MiddlewareHandler } from "hono";
 import { Durations, type HistogramValues } from "./durations.ts";
 
-/** From a small file on loopback to a large one on a slow line. */
+/** Bucket bounds in seconds, from a small file over loopback to a large one over a slow link. */
 const TRANSFER_SECONDS = [0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200];
 const REQUEST_SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10];
 
@@ -12,21 +12,21 @@ const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "DEL
 export class Metrics {
   readonly #requests = new Durations(
     "p2p_http_request_seconds",
-    "Time until the head of an answer, by method and status",
+    "Time until the response headers were ready, by method and status",
     REQUEST_SECONDS,
   );
   readonly #transfers = new Durations(
     "p2p_transfer_seconds",
-    "Time of a transfer that ended, by kind and outcome",
+    "Duration of ended transfers, by kind and outcome",
     TRANSFER_SECONDS,
   );
 
-  /** A transfer ended. */
+  /** Records a transfer that has ended. */
   transferred(kind: string, outcome: string, seconds: number): void {
     this.#transfers.observe({ kind, outcome }, seconds);
   }
 
-  /** Measures every request; `nowMs` is monotonic. */
+  /** Returns middleware that measures every request. `nowMs` must be monotonic. */
   middleware(nowMs: () => number): MiddlewareHandler {
     return async (c, next) => {
       const beganMs = nowMs();

@@ -1,18 +1,18 @@
-// Conditional requests (RFC 9110, 13): entity tags and dates as clients send them, and what follows from them.
-// Whatever is not well-formed never matches, and a date that is none is ignored.
+// Conditional requests (RFC 9110, 13): parses the entity tags and dates that clients send, and evaluates them.
+// Malformed tags never match, and invalid dates are ignored.
 
 import type { Context } from "hono";
 
 interface Tag {
   readonly isWeak: boolean;
-  /** With its quotes. */
+  /** Including the quotes. */
   readonly text: string;
 }
 
-/** One element of a list, with the comma behind it. Empty elements are allowed (RFC 9110, 5.6.1). */
+/** Matches one list element and the comma after it. Empty elements are allowed (RFC 9110, 5.6.1). */
 const ELEMENT = /[ \t]*(?:(W\/)?("[!#-~\x80-\xff]*"))?[ \t]*(?:,|$)/y;
 
-/** Reads a list of entity tags, in which commas may be part of a tag; "*" alone stands for any. */
+/** Parses a list of entity tags, which may themselves contain commas. "*" alone means any. */
 function tagsOf(header: string): readonly Tag[] | "*" {
   if (header.trim() === "*") return "*";
   const tags: Tag[] = [];
@@ -25,14 +25,14 @@ function tagsOf(header: string): readonly Tag[] | "*" {
   return tags;
 }
 
-/** Whether a list names this strong tag. By strong comparison a weak one in the list never matches (8.8.3.2). */
+/** Returns whether a list contains this strong tag. In strong comparison, weak tags never match (8.8.3.2). */
 function names(header: string, etag: string, comparison: "strong" | "weak"): boolean {
   const tags = tagsOf(header);
   if (tags === "*") return true;
   return tags.some(({ isWeak, text }) => text === etag && (comparison === "weak" || !isWeak));
 }
 
-/** Whether an `If-None-Match` names what is here, so that it need not be sent again. */
+/** Returns whether `If-None-Match` names the current version, so that it need not be sent again. */
 export const isKnown = (header: string | undefined, etag: string) =>
   header !== undefined && names(header, etag, "weak");
 
@@ -45,8 +45,9 @@ const DATES = [
 ].map((pattern) => new RegExp(`^${pattern}$`));
 
 /**
- * Unix seconds of an HTTP date in any of its three forms (RFC 9110, 5.6.7); undefined where it is none. `Date.parse`
- * takes much else, and reads the third form in this machine's time zone. `nowSeconds` settles years of two digits.
+ * Returns the Unix seconds of an HTTP date in any of its three formats (RFC 9110, 5.6.7), or undefined if it is
+ * invalid. `Date.parse` accepts much else, and reads the third format in the local time zone. `nowSeconds` resolves
+ * two-digit years.
  */
 export function httpDate(text: string | undefined, nowSeconds: number): number | undefined {
   const groups = DATES.map((form) => form.exec(text ?? "")?.groups).find((found) => found);
@@ -59,29 +60,31 @@ export function httpDate(text: string | undefined, nowSeconds: number): number |
     : Number(groups.year);
   const date = new Date(0);
   date.setUTCFullYear(year, month, day);
-  // The 31st of a short month becomes another day. A leap second is a second like any other.
+  // Reject days that roll over, such as the 31st of a short month. A leap second is accepted.
   if (month < 0 || date.getUTCMonth() !== month || date.getUTCDate() !== day) return undefined;
   if (hour > 23 || minute > 59 || second > 60) return undefined;
   return date.getTime() / 1000 + hour * 3600 + minute * 60 + second;
 }
 
-/** More than 50 years ahead means the past century (RFC 9110, 5.6.7). */
+/** Returns the full year: more than 50 years in the future means the previous century (RFC 9110, 5.6.7). */
 function fullYear(short: number, nowSeconds: number): number {
   const thisYear = new Date(nowSeconds * 1000).getUTCFullYear();
   const year = thisYear - thisYear % 100 + short;
   return year > thisYear + 50 ? year - 100 : year;
 }
 
-/** What is at the address now. */
+/** The current state of the requested resource. */
 export interface Representation {
-  /** Strong. */
+  /** A strong entity tag. */
   readonly etag: string;
   /** Whole Unix seconds. */
   readonly modifiedSeconds: number | undefined;
   readonly nowSeconds: number;
 }
 
-/** Evaluates the conditions of GET or HEAD in their order (RFC 9110, 13.2.2); undefined: go on. */
+/**
+ * Evaluates the conditions of GET or HEAD in order (RFC 9110, 13.2.2). Returns undefined if the request may proceed.
+ */
 export function preconditionOf(c: Context, now: Representation): 304 | 412 | undefined {
   const { etag, modifiedSeconds = NaN, nowSeconds } = now;
   const dateOf = (name: string) => httpDate(c.req.header(name), nowSeconds) ?? NaN;
@@ -95,8 +98,8 @@ export function preconditionOf(c: Context, now: Representation): 304 | 412 | und
 }
 
 /**
- * Whether a range may be sent, by `If-Range` (RFC 9110, 13.1.5): a weak tag never matches. A date does when it is the
- * very one of the content, which has one id and so never changes within a second either.
+ * Returns whether `If-Range` allows sending a range (RFC 9110, 13.1.5). A weak tag never matches. A date matches if it
+ * equals the content's: the id fixes the content, so it cannot change within a second either.
  */
 export function isSameForRange(header: string | undefined, now: Representation): boolean {
   if (header === undefined || header === now.etag) return true;
@@ -104,7 +107,9 @@ export function isSameForRange(header: string | undefined, now: Representation):
   return seconds !== undefined && seconds === now.modifiedSeconds;
 }
 
-/** Whether the conditions of a change hold (RFC 9110, 13.2); `etag` of what it would change, if there is something. */
+/**
+ * Returns whether the conditions of a change hold (RFC 9110, 13.2). `etag` is that of the resource to change, if any.
+ */
 export function mayChange(c: Context, etag: string | undefined): boolean {
   const [ifMatch, ifNoneMatch] = [c.req.header("if-match"), c.req.header("if-none-match")];
   if (ifMatch !== undefined && (etag === undefined || !names(ifMatch, etag, "strong"))) {

@@ -1,4 +1,4 @@
-// Errors as the API gives them: one shape for all (RFC 9457, problem details), each with a hint what to do instead.
+// The API's errors, all in one shape (RFC 9457, problem details), each with a hint about what to do.
 
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
@@ -6,7 +6,7 @@ import { NotPossible } from "./view.ts";
 
 const TITLES: Readonly<Record<number, string>> = {
   400: "Bad request",
-  401: "Login needed",
+  401: "Login required",
   403: "Forbidden",
   404: "Not found",
   405: "Method not allowed",
@@ -16,14 +16,14 @@ const TITLES: Readonly<Record<number, string>> = {
   415: "Unsupported media type",
   416: "Range not satisfiable",
   421: "Misdirected request",
-  429: "Too many tries",
-  500: "Unexpected",
+  429: "Too many attempts",
+  500: "Internal error",
   501: "Not implemented",
-  503: "Not available now",
-  507: "No room",
+  503: "Temporarily unavailable",
+  507: "Not enough disk space",
 };
 
-/** `detail` says what is wrong, `hint` what to do instead. */
+/** Returns an error response. `detail` says what is wrong; `hint` says what to do about it. */
 export function problem(
   c: Context,
   status: ContentfulStatusCode,
@@ -36,16 +36,16 @@ export function problem(
   return c.body(body, status, { "content-type": "application/problem+json", ...headers });
 }
 
-/** A condition of a change (If-Match, If-None-Match) does not hold, so nothing was changed. */
+/** Returns the error for a change whose condition (If-Match, If-None-Match) does not hold. */
 export const conditionFailed = (c: Context): Response =>
   problem(
     c,
     412,
-    "What If-Match or If-None-Match asks for is not so, and nothing was changed",
-    "Look what is there with GET, or send the request without them",
+    "The condition in If-Match or If-None-Match does not hold; nothing was changed",
+    "Check the current state with GET, or send the request without these headers",
   );
 
-/** What cannot be done as an answer; other errors are thrown on. */
+/** Returns the response for a `NotPossible` error. Rethrows other errors. */
 export function problemOf(c: Context, error: unknown): Response {
   if (error instanceof NotPossible) return problem(c, error.status, error.message, error.hint);
   throw error;

@@ -1,8 +1,8 @@
-// What a reverse proxy in front of the peer changes about a request: the path prefix that the client sees, and whose
-// connection it is. Everybody can write the headers that tell of it, so only some are believed. A prefix, or
-// TLS, concerns no one but who sent it: it counts from loopback and from proxies named by `--trusted-proxy`. A client's address decides
-// about limits (wrong tokens, live pages), so it counts from named proxies alone: other users of this machine connect
-// from loopback too.
+// What a reverse proxy in front of the peer changes about a request: the path prefix that the client sees, and the
+// client's address. Anyone can send the headers that carry these, so they are trusted only from some sources. A prefix
+// or TLS affects only the sender: it is trusted from loopback and from proxies named by `--trusted-proxy`. A client's
+// address determines limits (wrong tokens, live pages), so it is trusted only from named proxies: other users of this
+// machine connect from loopback too.
 
 import type { Context, MiddlewareHandler } from "hono";
 import { getPath } from "hono/utils/url";
@@ -10,17 +10,17 @@ import { canonicalIp, isLoopback } from "../protocol/wire/address.ts";
 import type { Env } from "./login.ts";
 
 export interface ProxyOptions {
-  /** Path under which a proxy passes requests on unchanged, such as `/peer`; empty: none. */
+  /** Path prefix, such as `/peer`, under which a proxy forwards requests unchanged. Empty: none. */
   readonly basePath?: string;
-  /** Canonical addresses of proxies to believe. */
+  /** Canonical addresses of trusted proxies. */
   readonly trustedProxies?: ReadonlySet<string>;
 }
 
-/** One or more plain path segments; the value ends up in cookies and headers. */
+/** Matches one or more plain path segments. Strict, because the value ends up in cookies and headers. */
 const PREFIX = /^(?:\/[\w~-][\w.~-]*)+\/?$/;
 const MAX_PREFIX_CHARS = 200;
 
-/** Returns the path that routes are matched against: without the base path, where the request has it. */
+/** Returns a function that gets the path to match routes against: without the base path, if the request has it. */
 export function routedPath(basePath = ""): (request: Request) => string {
   return (request) => {
     const path = getPath(request);
@@ -28,7 +28,7 @@ export function routedPath(basePath = ""): (request: Request) => string {
   };
 }
 
-/** Replaces the address of the connection by the client's, and notes the prefix, as far as a proxy is believed. */
+/** Replaces the connection's address with the client's and records the prefix, as far as the proxy is trusted. */
 export function proxied({ basePath = "", trustedProxies }: ProxyOptions): MiddlewareHandler<Env> {
   const isNamed = (ip: string) => trustedProxies?.has(ip) === true;
   return async (c, next) => {
@@ -45,10 +45,10 @@ export function proxied({ basePath = "", trustedProxies }: ProxyOptions): Middle
   };
 }
 
-/** The path prefix under which the client reaches the peer: empty, or such as `/peer`. */
+/** Returns the path prefix under which the client reaches the peer, such as `/peer`, or "". */
 export const prefixOf = (c: Context<Env>): string => c.env.prefix ?? "";
 
-/** Whether a proxy says that the client speaks TLS to it. */
+/** Returns whether a trusted proxy says that the client uses TLS. */
 export const isOverTls = (c: Context<Env>): boolean =>
   c.env.isProxy === true && c.req.header("x-forwarded-proto")?.toLowerCase() === "https";
 
@@ -60,7 +60,7 @@ function forwardedPrefix(c: Context<Env>): string | undefined {
   return value.replace(/\/$/, "");
 }
 
-/** The last address in the list that is not a named proxy's own: the ones before it are the client's claims. */
+/** Returns the last address in the list that is not a named proxy: anything before it is only the client's claim. */
 function clientOf(
   header: string | undefined,
   isNamed: (ip: string) => boolean,

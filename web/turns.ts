@@ -1,15 +1,15 @@
-// Lists that anybody may ask for are made one at a time, on a thread that also serves peers. After an expensive one the
-// next waits as long as it took, so however many are asked for, at least half of the thread is left for everything else.
+// Lists that anyone may request are built one at a time, because the same thread also serves peers. After an expensive
+// one, the next waits as long as it took, so however many are requested, at least half of the thread's time is left.
 
-/** Shorter work needs no pause, in milliseconds: a timer would cost more than it saves. */
+/** Duration below which work needs no pause, in milliseconds: a timer would cost more than it saves. */
 const CHEAP_MS = 10;
 
 export class Turns {
   #before: Promise<void> = Promise.resolve();
-  /** Nothing more is made until then. */
+  /** Time before which no more work starts, in milliseconds of `performance.now()`. */
   #restUntilMs = 0;
 
-  /** Resolves with what `work` returns, once it is its turn. Throws what `work` throws. */
+  /** Runs `work` once its turn comes. Resolves to its result, or throws what it throws. */
   async take<T>(work: () => T | Promise<T>): Promise<T> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const before = this.#before;

@@ -1,5 +1,5 @@
-// Files that come from a browser or a script: a raw body, or a form with several. Memory is one buffer, whatever the
-// size; what breaks off leaves nothing behind.
+// Files uploaded by a browser or a script, as a raw body or a form with several files. Memory use is one buffer,
+// whatever the size; an interrupted upload leaves nothing behind.
 
 import type { BusboyFileStream } from "@fastify/busboy";
 import { createHash } from "node:crypto";
@@ -7,44 +7,44 @@ import { isCleanName, visible } from "../protocol/wire/text.ts";
 import { MAX_NAME_CHARS } from "../protocol/limits.ts";
 import { NotPossible, type SharedFile, type ShareOptions, type Upload, type View } from "./view.ts";
 
-/** Read at once, into one buffer that is used again. */
+/** Size of the buffer that each read reuses, in bytes. */
 const BUFFER_BYTES = 256 * 1024;
-/** Files in one form. */
+/** Maximum number of files in one form. */
 const MAX_PARTS = 100;
 
 /**
- * Refuses a body that is not the whole file as it is: a part of one (RFC 9110, 14.5), or one that is coded (RFC 9110,
- * 8.4; RFC 9112, 6.1). Throws `NotPossible`.
+ * Throws `NotPossible` if the body is not a whole, unencoded file: a part of one (RFC 9110, 14.5), or with a content or
+ * transfer coding (RFC 9110, 8.4; RFC 9112, 6.1).
  */
 export function checkWhole(header: (name: string) => string | undefined): void {
   if (header("content-range") !== undefined) {
     throw new NotPossible(
       400,
-      "A part of a file was sent, and only whole files can be shared",
-      "Send it from its beginning, without Content-Range",
+      "Only part of a file was sent; only whole files can be shared",
+      "Send the whole file, without Content-Range",
     );
   }
   const coding = header("content-encoding") ?? "identity";
   if (coding.toLowerCase() !== "identity") {
     throw new NotPossible(
       415,
-      `The file was sent with the coding ${visible(coding, 80)}`,
-      "Send it as it is, without Content-Encoding",
+      `The content encoding ${visible(coding, 80)} is not supported`,
+      "Send the file unencoded, without Content-Encoding",
     );
   }
   const transfer = header("transfer-encoding") ?? "chunked";
   if (transfer.toLowerCase() !== "chunked") {
     throw new NotPossible(
       501,
-      `The body was sent with the transfer coding ${visible(transfer, 80)}`,
-      'Send it as it is, or "chunked" alone',
+      `The transfer coding ${visible(transfer, 80)} is not supported`,
+      'Send the body without one, or with "chunked" alone',
     );
   }
 }
 
 /**
- * The SHA-256 hashes, in base64, that a client gives for its body (RFC 9530): of the content, and of what it represents,
- * which are the same where nothing is coded. Other algorithms are left alone.
+ * Returns the SHA-256 hashes, in base64, that a client sends for its body (RFC 9530): of the content and of the
+ * representation, which are the same without a content encoding. Other algorithms are ignored.
  */
 export function digestsOf(header: (name: string) => string | undefined): readonly string[] {
   return ["content-digest", "repr-digest"].flatMap((name) =>
@@ -52,7 +52,7 @@ export function digestsOf(header: (name: string) => string | undefined): readonl
   );
 }
 
-/** Shares the body of a request under a name, if it has the digests that were promised. Throws `NotPossible`. */
+/** Shares a request's body under a name, if it matches the given digests. Throws `NotPossible`. */
 export async function shareBody(
   view: View,
   body: ReadableStream<Uint8Array> | null,
@@ -73,8 +73,8 @@ export async function shareBody(
     if (digests.some((promised) => promised !== digest)) {
       throw new NotPossible(
         400,
-        "The content is not what its digest promises",
-        "Send the file again; it changed on its way, or while it was read",
+        "The content does not match its digest",
+        "Send the file again; it changed in transit or while it was being read",
       );
     }
   } catch (error) {
@@ -83,20 +83,20 @@ export async function shareBody(
   return await finished(upload, read, options.totalBytes);
 }
 
-/** What became of the files of a form. */
+/** Outcome for each file of a form. */
 export interface SharedForm {
   readonly files: readonly SharedFile[];
   readonly failed: readonly { readonly name: string; readonly error: NotPossible }[];
 }
 
-/** Shares every file of a form (RFC 7578), each by itself. Throws `NotPossible` when none could be shared. */
+/** Shares every file of a form (RFC 7578) independently. Throws `NotPossible` if none could be shared. */
 export async function shareForm(
   view: View,
   body: ReadableStream<Uint8Array> | null,
   contentType: string,
   options: ShareOptions,
 ): Promise<SharedForm> {
-  // Loaded when the first form comes: it costs 10 MB, and most peers never see one.
+  // Loaded with the first form: it costs 10 MB, and most peers never receive one.
   const [{ Busboy }, { Readable }] = await Promise.all([
     import("@fastify/busboy"),
     import("node:stream"),
@@ -108,7 +108,9 @@ export async function shareForm(
       limits: { files: MAX_PARTS, fields: MAX_PARTS, fieldSize: 1024, headerSize: 16 * 1024 },
     });
   } catch (cause) {
-    throw new NotPossible(400, "The form has no boundary", "Let the client make it", { cause });
+    throw new NotPossible(400, "The form has no boundary", "Let the HTTP client set Content-Type", {
+      cause,
+    });
   }
   const parts: Part[] = [];
   let isTooMany = false;
@@ -130,11 +132,11 @@ export async function shareForm(
   } catch (cause) {
     for (const part of parts) part.breakOff(cause);
     await Promise.all(parts.map(({ outcome }) => outcome));
-    throw new NotPossible(400, "The form broke off, or is none", "Send it again", { cause });
+    throw new NotPossible(400, "The form is incomplete or malformed", "Send it again", { cause });
   }
   const outcomes = await Promise.all(parts.map(({ outcome }) => outcome));
   if (outcomes.length === 0) {
-    throw new NotPossible(400, "There is no file in the form", 'Give the field a "filename"');
+    throw new NotPossible(400, "The form contains no file", 'Give the field a "filename"');
   }
   const files = outcomes.flatMap((outcome) => "file" in outcome ? [outcome] : []);
   const failed = outcomes.flatMap((outcome) => "error" in outcome ? [outcome] : []);
@@ -142,8 +144,8 @@ export async function shareForm(
   if (isTooMany) {
     const error = new NotPossible(
       413,
-      `A form may have ${MAX_PARTS} files, and those behind were not read`,
-      "Send them in another form",
+      `A form may contain at most ${MAX_PARTS} files; the rest were not read`,
+      "Send the rest in another form",
     );
     failed.push({ name: "(the rest)", error });
   }
@@ -152,7 +154,7 @@ export async function shareForm(
 
 type Outcome = SharedFile | { readonly name: string; readonly error: NotPossible };
 
-/** One file of a form. Whatever becomes of it, it is read to its end, so that those behind it come. */
+/** One file of a form. It is always read to its end, whatever its outcome, so that the files after it arrive. */
 class Part {
   readonly outcome: Promise<Outcome>;
   readonly #settle: (outcome: Outcome | Promise<Outcome>) => void;
@@ -175,10 +177,10 @@ class Part {
     stream.on("data", (piece: Uint8Array) => this.#take(piece));
     stream.on("error", (error: unknown) => this.breakOff(error));
     stream.on("end", () => this.#settle(this.#end()));
-    stream.on("close", () => this.breakOff(new Error("The part broke off"))); // unless it ended
+    stream.on("close", () => this.breakOff(new Error("The part is incomplete"))); // unless it ended
   }
 
-  /** It will not come to its end; nothing when it has. */
+  /** Fails the file as incomplete. Does nothing if it has already ended. */
   breakOff(cause: unknown): void {
     this.#fail(cause);
     this.#settle({ name: this.name, error: this.#error! });
@@ -187,7 +189,7 @@ class Part {
   #take(piece: Uint8Array): void {
     if (this.#error || !this.#upload) return;
     try {
-      if (this.#upload.cancelled.aborted) throw new Error("Cancelled");
+      if (this.#upload.cancelled.aborted) throw new Error("Canceled");
       this.#upload.write(piece);
       this.#readBytes += piece.length;
     } catch (error) {
@@ -203,7 +205,7 @@ class Part {
   #isEnded = false;
 
   async #end(): Promise<Outcome> {
-    if (this.stream.truncated) this.#fail(new Error("The part broke off"));
+    if (this.stream.truncated) this.#fail(new Error("The part is incomplete"));
     this.#isEnded = true;
     if (!this.#error && this.#upload) {
       try {
@@ -218,7 +220,9 @@ class Part {
 
 function asNotPossible(error: unknown): NotPossible {
   if (error instanceof NotPossible) return error;
-  return new NotPossible(400, "The upload broke off", "Send the file again", { cause: error });
+  return new NotPossible(400, "The upload was interrupted", "Send the file again", {
+    cause: error,
+  });
 }
 
 async function finished(
@@ -227,19 +231,19 @@ async function finished(
   toldBytes: number | undefined,
 ): Promise<SharedFile> {
   if (toldBytes !== undefined && readBytes !== toldBytes) {
-    upload.abort("Its size is not what was told");
+    upload.abort("The size does not match the announced one");
     throw new NotPossible(
       400,
-      `${readBytes} bytes came, ${toldBytes} were told`,
-      "Send the file again, whole",
+      `Received ${readBytes} bytes, expected ${toldBytes}`,
+      "Send the whole file again",
     );
   }
   if (readBytes === 0) {
-    upload.abort("It is empty");
+    upload.abort("The file is empty");
     throw new NotPossible(
       400,
-      "The file is empty, and no peer could fetch it",
-      "Send a file with content",
+      "The file is empty, so no peer could fetch it",
+      "Send a file that has content",
     );
   }
   return await upload.finish();
@@ -248,11 +252,11 @@ async function finished(
 function aborted(upload: Upload, error: unknown): NotPossible {
   if (error instanceof NotPossible) upload.abort(error.message);
   else if (upload.cancelled.aborted) {
-    upload.abort("Cancelled here");
+    upload.abort("Canceled here");
     return new NotPossible(
       409,
-      "It was cancelled here",
-      "Send it again if it is wanted after all",
+      "The upload was canceled on this peer",
+      "Send the file again if it is still wanted",
       {
         cause: error,
       },
@@ -261,20 +265,20 @@ function aborted(upload: Upload, error: unknown): NotPossible {
   return asNotPossible(error);
 }
 
-/** A name as a client gives it, without the folders that it may come with. Throws `NotPossible`. */
+/** Returns the file name that a client sent, without any folders. Throws `NotPossible`. */
 export function labelOf(name: string): string {
   const label = name.slice(Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1);
   if (isCleanName(label, 2 * MAX_NAME_CHARS - 1) && label !== "." && label !== "..") return label;
   throw new NotPossible(
     400,
-    "The name is empty, too long, or has control characters in it",
-    "Send one of 1 to 255 characters (an emoji counts as two or more) as X-File-Name (percent-encoded), ?name= or in the path",
+    "The name is empty, too long, or contains control characters",
+    "Send a name of 1 to 255 characters (an emoji counts as two or more) in X-File-Name (percent-encoded), in ?name=, or in the path",
   );
 }
 
-/** A name from a header: URL-decoded where it decodes, as older pages send it, and UTF-8 where it is that. */
+/** Decodes a name from a header: percent-decoded if possible, as older pages send it, and as UTF-8 if valid. */
 export function decoded(header: string): string {
-  // Bytes of a header come as one character each.
+  // Each byte of a header arrives as one character.
   const isBytes = /[\x80-\xff]/.test(header) && !/[^\0-\xff]/.test(header);
   const name = isBytes ? utf8Of(header) ?? header : header;
   try {
@@ -293,7 +297,7 @@ function utf8Of(bytes: string): string | undefined {
   }
 }
 
-/** The body piece by piece, each valid until the next is asked for. Throws when it breaks off or is cancelled. */
+/** Yields the body in pieces, each valid until the next is requested. Throws if it is interrupted or canceled. */
 async function* pieces(
   body: ReadableStream<Uint8Array> | null,
   signal?: AbortSignal,
@@ -301,12 +305,12 @@ async function* pieces(
   if (!body) return;
   const read = readerOf(body);
   let isDone = false;
-  const stop = () => void read.cancel().catch(() => {}); // it broke off already
+  const stop = () => void read.cancel().catch(() => {}); // it was already interrupted
   signal?.addEventListener("abort", stop, { once: true });
   try {
     for (;;) {
       const piece = await read.next();
-      if (signal?.aborted) throw new Error("Cancelled");
+      if (signal?.aborted) throw new Error("Canceled");
       if (piece === undefined) {
         isDone = true;
         return;
@@ -319,7 +323,7 @@ async function* pieces(
   }
 }
 
-/** Reads into one buffer where the body can do that, as those of the server can. */
+/** Reads into one reused buffer if the body supports that, as the server's bodies do. */
 function readerOf(body: ReadableStream<Uint8Array>) {
   let buffer = new ArrayBuffer(BUFFER_BYTES);
   try {
@@ -334,12 +338,12 @@ function readerOf(body: ReadableStream<Uint8Array>) {
       },
     };
   } catch {
-    const reader = body.getReader(); // no byte stream
+    const reader = body.getReader(); // not a byte stream
     return { cancel: () => reader.cancel(), next: async () => (await reader.read()).value };
   }
 }
 
-/** Pieces that may be kept: what parses a form looks back at them. */
+/** Yields copies of the pieces, because the form parser holds on to them. */
 async function* copies(body: ReadableStream<Uint8Array> | null): AsyncIterable<Uint8Array> {
   for await (const piece of pieces(body)) yield piece.slice();
 }

@@ -1,5 +1,5 @@
-// The page for everybody: axe-core looks for what a screen reader, a keyboard or weak eyes would stumble over, in light
-// and dark, wide and small, with details and help open, and where nothing is there.
+// Accessibility: axe-core looks for problems with screen readers, keyboards, and low vision, in light and dark themes,
+// at wide and narrow widths, with details and help open, and on an empty page.
 
 import { deepStrictEqual } from "node:assert/strict";
 import axe from "axe-core/axe.min.js" with { type: "text" };
@@ -8,7 +8,7 @@ import { browserTest, rowOf } from "./chromium.ts";
 import { filesOf, peersOf, Served } from "./served.ts";
 import { peerOf, transferOf } from "../web/fixture.ts";
 
-/** What is found, but for what is of small or moderate weight. */
+/** Returns the findings, except those of minor or moderate impact. */
 async function found(page: Page): Promise<string[]> {
   await page.evaluate(axe);
   const { violations } = await page.evaluate<{
@@ -23,7 +23,7 @@ async function found(page: Page): Promise<string[]> {
 const soon = () => Date.now() / 1000;
 
 browserTest(
-  "axe-core finds nothing serious, in either theme, wide and small, with what opens over the page",
+  "axe-core finds nothing serious in either theme, at wide and narrow widths, with dialogs open",
   async (scene) => {
     const transfers = [
       transferOf({ id: 1, totalBytes: 1e6 }),
@@ -75,7 +75,7 @@ browserTest(
 );
 
 browserTest(
-  "axe-core finds nothing serious on the empty page, without script, and on the pages of text",
+  "axe-core finds nothing serious on the empty page, without JavaScript, and on the text pages",
   async (scene) => {
     await using served = Served.start({ status: { synchronized: false, peers: 0, freeBytes: 0 } });
     const empty = await scene.open(served.base);

@@ -1,6 +1,6 @@
-// A real browser for tests of the page: Chromium of the system, driven by playwright-core. Where there is none, the
-// tests say so and are skipped. Every page that a test opens is watched: an error in its console, or a request to any
-// other host, fails the test.
+// A real browser for testing the page: the system's Chromium, driven by playwright-core. If there is none, the tests
+// say so and are skipped. Every page that a test opens is monitored: a console error or a request to another host fails
+// the test.
 
 import { deepStrictEqual } from "node:assert/strict";
 import fs from "node:fs";
@@ -11,7 +11,7 @@ import { SANITIZED } from "../process/together.ts";
 
 const EXECUTABLES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
-/** Tests run as root and in containers with little shared memory. */
+/** Flags for running as root and in containers with little shared memory. */
 const ARGS = ["--no-sandbox", "--disable-dev-shm-usage"];
 
 function executable(): string | undefined {
@@ -19,7 +19,7 @@ function executable(): string | undefined {
   return [...named ? [named] : [], ...EXECUTABLES].find((path) => fs.existsSync(path));
 }
 
-/** The driver looks at files that tell of Windows, which named permissions do not let it see: they are not there. */
+/** The driver checks for files that exist only on Windows. The permissions do not let it, so report them as missing. */
 async function driver() {
   const { existsSync } = fs;
   const shy = (path: fs.PathLike) => {
@@ -38,7 +38,7 @@ export interface Look {
   readonly height?: number;
   readonly scheme?: "light" | "dark";
   readonly script?: boolean;
-  /** What moves may move; else pictures stand still. */
+  /** Whether animations run. By default, pictures stand still. */
   readonly motion?: boolean;
 }
 
@@ -48,7 +48,7 @@ export class Scene {
 
   constructor(readonly browser: Browser) {}
 
-  /** A page as somebody new opens it: its own cookies and storage. */
+  /** Opens a page as a new user would, with its own cookies and storage. */
   async open(url: string, look: Look = {}): Promise<Page> {
     const { width = 1440, height = 900, scheme = "light", script = true, motion = false } = look;
     const options: BrowserContextOptions = {
@@ -64,7 +64,7 @@ export class Scene {
     let { host } = new URL(url);
     page.on("request", (request) => {
       const asked = new URL(request.url());
-      host ||= asked.host; // a test may open the page by itself
+      host ||= asked.host; // a test may navigate by itself
       if (asked.host !== host && asked.protocol !== "blob:") {
         this.#wrong.push(`asked ${request.url()}`);
       }
@@ -81,12 +81,12 @@ export class Scene {
     return page;
   }
 
-  /** Closes all pages, before the peers that they watch end. */
+  /** Closes all pages, before the peers that they watch stop. */
   async leave(): Promise<void> {
     for (const context of this.browser.contexts()) await context.close();
   }
 
-  /** What the page says in its console when a peer goes away is no mistake. */
+  /** Ignores console messages that a page writes when its peer goes away. */
   forgive(pattern: RegExp): void {
     const left = this.#wrong.filter((text) => !pattern.test(text));
     this.#wrong.splice(0, Infinity, ...left);
@@ -97,7 +97,7 @@ export class Scene {
   }
 }
 
-/** A test with a browser, or one that says that there is none. */
+/** Defines a test that uses a browser, or is skipped with a message if there is none. */
 export function browserTest(name: string, run: (scene: Scene) => Promise<void>): void {
   const path = executable();
   if (path === undefined) {
@@ -117,7 +117,7 @@ export function browserTest(name: string, run: (scene: Scene) => Promise<void>):
   });
 }
 
-/** A drop of a file from outside, as browsers tell of it. */
+/** Drops a file from outside the page, with the events that browsers send. */
 export async function drop(page: Page, name: string, content: Uint8Array): Promise<void> {
   const transfer = await page.evaluateHandle(([name, bytes]) => {
     // deno-lint-ignore no-explicit-any
@@ -131,7 +131,7 @@ export async function drop(page: Page, name: string, content: Uint8Array): Promi
   await page.dispatchEvent("main", "drop", { dataTransfer: transfer });
 }
 
-/** Drops files and folders of this machine, as a person drags them from a file manager. */
+/** Drops files and folders of this machine, as if dragged from a file manager. */
 export async function dropPaths(page: Page, paths: readonly string[]): Promise<void> {
   const devtools = await page.context().newCDPSession(page);
   const data = { items: [], files: [...paths], dragOperationsMask: 1 };
@@ -141,12 +141,12 @@ export async function dropPaths(page: Page, paths: readonly string[]): Promise<v
   await devtools.detach();
 }
 
-/** Waits until an expression is true in the page. (The driver's own way is against the page's policy.) */
+/** Waits until an expression is true in the page. (The page's content policy blocks the driver's own method.) */
 export async function holds(page: Page, expression: string): Promise<void> {
   await until(`${expression} in the page`, () => page.evaluate<boolean>(expression), DEADLINE_MS);
 }
 
-/** Waits until a canvas is the same at four looks one after the other. */
+/** Waits until a canvas looks the same four times in a row. */
 export async function standsStill(page: Page, canvas: string): Promise<void> {
   let [last, same] = ["", 0];
   await until(`${canvas} to stand still`, async () => {
@@ -159,6 +159,6 @@ export async function standsStill(page: Page, canvas: string): Promise<void> {
   }, DEADLINE_MS);
 }
 
-/** The row of a file in the table of files, by the whole name. */
+/** Returns a file's row in the file table, by its full name. */
 export const rowOf = (page: Page, name: string) =>
   page.locator("#file-rows tr.row", { has: page.getByText(name, { exact: true }) });

@@ -1,6 +1,6 @@
-// Numbers of the page, for the log: how soon something is seen, how long a search takes in 10,000 files, how soon a file
-// that is announced stands in a row elsewhere, how smooth 300 peers are, what it weighs. What depends on the machine is
-// told and not judged; what does not, is.
+// Performance figures of the page, for the log: time to first content, search time in 10,000 files, delay from an
+// announcement to a row elsewhere, smoothness with 300 peers, and page size. Figures that depend on the machine are
+// reported but not asserted; the others are asserted.
 
 import { ok, strictEqual } from "node:assert/strict";
 import type { Page } from "playwright-core";
@@ -9,14 +9,14 @@ import { filesOf, peersOf, Served } from "./served.ts";
 import { Folder } from "../process/folder.ts";
 import { start } from "../process/network.ts";
 
-/** Of page, modules, libraries, styles and drawings; without the lists, which depend on the network. */
+/** Limit for the page, modules, libraries, styles, and icons; without the lists, which depend on the network. */
 const MAX_PAGE_BYTES = 300_000;
 
 const tell = (text: string) => console.log(`figure: ${text}`);
 const median = (values: readonly number[]) =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
-/** Bytes of all that was loaded but the lists, as they are behind any compression. */
+/** Returns the uncompressed bytes of everything that was loaded, except the lists. */
 const WEIGHT =
   `performance.getEntriesByType("resource").concat(performance.getEntriesByType("navigation"))
   .filter(({ name }) => !name.includes("/api/"))
@@ -24,11 +24,11 @@ const WEIGHT =
 
 const PAINT = `performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0`;
 
-browserTest("figures: weight of the page, with all its modules and libraries", async (scene) => {
+browserTest("figures: size of the page with all its modules and libraries", async (scene) => {
   await using served = Served.start({ files: filesOf(200), peers: peersOf(12) });
   const page = await scene.open(served.link);
   await rowOf(page, "report-198.pdf").click();
-  await holds(page, "document.querySelector('#sheet canvas')?.width > 100"); // the last library is here
+  await holds(page, "document.querySelector('#sheet canvas')?.width > 100"); // the last library is loaded
   await holds(page, "document.querySelector('#chart canvas') !== null");
   const bytes = await page.evaluate<number>(WEIGHT);
   tell(
@@ -39,7 +39,7 @@ browserTest("figures: weight of the page, with all its modules and libraries", a
   ok(bytes > 100_000 && bytes < MAX_PAGE_BYTES, `${bytes} bytes`);
 });
 
-/** Types each text into the search; ms until the rows are right, and until they are painted. */
+/** Types each text into the search. Returns the milliseconds until the rows are right and until they are painted. */
 async function searched(page: Page, texts: readonly string[]): Promise<[number[], number[]]> {
   const [right, painted]: [number[], number[]] = [[], []];
   for (const text of texts) {
@@ -57,7 +57,7 @@ async function searched(page: Page, texts: readonly string[]): Promise<[number[]
   return [right, painted];
 }
 
-browserTest("figures: search in 10,000 files, which draws only what is seen", async (scene) => {
+browserTest("figures: searching 10,000 files, which draws only the visible rows", async (scene) => {
   await using served = Served.start({
     files: filesOf(10_000),
     status: { files: { known: 10_000, held: 3_334, heldBytes: 1 } },
@@ -77,13 +77,13 @@ browserTest("figures: search in 10,000 files, which draws only what is seen", as
   await page.fill("#search", "report-1234");
   await rowOf(page, "report-1234.pdf").waitFor();
   await page.fill("#search", "");
-  // To the end and back, with rows that are the right ones there.
+  // Scrolls to the end and back, and the rows there are the right ones.
   await page.evaluate("document.querySelector('#file-scroll').scrollTop = 1e9");
   await rowOf(page, "report-0.pdf").waitFor();
 });
 
 browserTest(
-  "figures: 300 peers on the map, and what each frame takes while they find their places",
+  "figures: 300 peers on the map, and the time per frame while the layout settles",
   async (scene) => {
     await using served = Served.start({
       files: filesOf(50),
@@ -119,7 +119,7 @@ browserTest(
 );
 
 browserTest(
-  "figures: from an announcement on one peer to the row on the page of another",
+  "figures: time from an announcement on one peer to the row on another's page",
   async (scene) => {
     await using folder = await Folder.make();
     const byHand = { args: ["--auto-fetch", "0"] };

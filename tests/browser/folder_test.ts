@@ -1,4 +1,4 @@
-// Folders on the page: dropped or picked, shared file by file, and summed up in one row.
+// Folders on the page: dropped or picked, shared file by file, and summarized in one row.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { FileChooser, Page } from "playwright-core";
@@ -6,7 +6,7 @@ import { browserTest, dropPaths, holds, rowOf } from "./chromium.ts";
 import { filesOf, Served } from "./served.ts";
 import { until } from "../until.ts";
 
-/** A folder of files with these paths and contents, below a folder of its own. */
+/** Creates a folder with files of these paths and contents, inside a temporary folder. */
 async function folderOf(files: Readonly<Record<string, string>>): Promise<string> {
   const root = await Deno.makeTempDir({ prefix: "p2p-peer-drop-" });
   for (const [path, content] of Object.entries(files)) {
@@ -40,7 +40,7 @@ const ORDINARY = {
 };
 
 browserTest(
-  "a folder that is dropped is shared file by file, under names that say where each was, and nothing of it fails",
+  "a dropped folder is shared file by file, under names that include each file's path, and nothing fails",
   async (scene) => {
     await using served = Served.start({ files: filesOf(3) });
     const page = await loggedIn(scene, served);
@@ -60,8 +60,8 @@ browserTest(
       ]);
       strictEqual(await page.locator("#uploads li").count(), 2, "one row for the folder");
       strictEqual(await page.locator("#uploads .failed, .notice.failed").count(), 0);
-      strictEqual(await page.locator(".notice").count(), 1, "which is the one about the login");
-      await row.getByRole("button", { name: "Put away" }).click();
+      strictEqual(await page.locator(".notice").count(), 1, "the one about the login");
+      await row.getByRole("button", { name: "Dismiss" }).click();
       strictEqual(await page.locator("#uploads li").count(), 1);
     } finally {
       await Deno.remove(root, { recursive: true });
@@ -69,7 +69,7 @@ browserTest(
   },
 );
 
-browserTest("a folder can be picked as well", async (scene) => {
+browserTest("a folder can be picked too", async (scene) => {
   await using served = Served.start({ files: filesOf(3) });
   const page = await scene.open(served.link);
   const chooser = new Promise<FileChooser>((done) => page.once("filechooser", done));
@@ -90,11 +90,11 @@ browserTest("a folder can be picked as well", async (scene) => {
 });
 
 browserTest(
-  "a folder of many files has one row, sends a few at once, and is cancelled and continued",
+  "a folder of many files has one row, sends a few at a time, and can be canceled and continued",
   async (scene) => {
     await using served = Served.start({ files: filesOf(3) });
     const page = await loggedIn(scene, served);
-    const COUNT = 450; // browsers tell of a hundred at a time
+    const COUNT = 450; // browsers list a hundred at a time
     const files = Object.fromEntries(
       Array.from({ length: COUNT }, (_, i) => [`${i % 7}/file-${i}.txt`, `${i}`]),
     );
@@ -105,7 +105,7 @@ browserTest(
     await page.route(/\/api\/v1\/files$/, async (route) => {
       most = Math.max(most, ++now);
       if (held) await free;
-      await route.continue().catch(() => {}); // it was cancelled meanwhile
+      await route.continue().catch(() => {}); // it was canceled in the meantime
       now--;
     });
     try {
@@ -114,7 +114,7 @@ browserTest(
       await row.getByText(/^0 of 450 files/).waitFor();
       await until("uploads to begin", () => now === 3);
       await row.getByRole("button", { name: "Cancel" }).click();
-      await row.getByText("Cancelled: 450 not sent").waitFor();
+      await row.getByText("Canceled: 450 not sent").waitFor();
       held = false;
       letGo();
       await row.getByRole("button", { name: "Continue" }).click();
@@ -130,7 +130,7 @@ browserTest(
 );
 
 browserTest(
-  "files of a folder that fail are counted and named with the reason, and only these are tried again",
+  "failed files of a folder are counted and named with the reason, and only these are retried",
   async (scene) => {
     await using served = Served.start({ files: filesOf(3) });
     const page = await loggedIn(scene, served);
@@ -170,14 +170,14 @@ browserTest(
 );
 
 browserTest(
-  "what cannot be read is said in its row, and the peer is sent nothing that breaks off",
+  "an unreadable file is reported in its row, and the peer receives no interrupted upload",
   async (scene) => {
     await using served = Served.start({ files: filesOf(3) });
     const page = await loggedIn(scene, served);
     const root = await folderOf({ "a.txt": "a" });
     try {
-      await page.route(/\/api\/v1\/files$/, (route) => route.abort()); // it would be noticed
-      // A browser that does not tell folders from files gives one as a file, which cannot be read.
+      await page.route(/\/api\/v1\/files$/, (route) => route.abort()); // such a request would be noticed
+      // A browser that does not distinguish folders from files offers one as a file, which cannot be read.
       await page.evaluate(`(() => {
         DataTransferItem.prototype.webkitGetAsEntry = () => null;
       })()`);
@@ -192,10 +192,10 @@ browserTest(
   },
 );
 
-browserTest("thousands of files in a folder do not stop the page", async (scene) => {
+browserTest("thousands of files in a folder do not freeze the page", async (scene) => {
   await using served = Served.start({ files: filesOf(30) });
   const page = await loggedIn(scene, served);
-  // The files are made in the page: what is to be seen is the page, and not the disk. The peer answers at once.
+  // The files are created in the page, to measure the page and not the disk. The peer responds at once.
   const [longest, writes] = await page.evaluate<[number, number]>(`(async () => {
     const send = XMLHttpRequest.prototype.send;
     XMLHttpRequest.prototype.send = function () {

@@ -1,5 +1,5 @@
-// Hostile names, files and sites in a real browser: nothing that a peer names runs, nothing that is served back is shown
-// as a page, and no other site changes anything with the login that a browser has.
+// Hostile names, files, and sites in a real browser: nothing in a peer's names runs, no served content is rendered as a
+// page, and no other site makes changes with the browser's login.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { browserTest, rowOf } from "./chromium.ts";
@@ -65,7 +65,7 @@ browserTest(
       strictEqual(await page.locator("#sheet img, #sheet script").count(), 0);
       await page.keyboard.press("Escape");
     }
-    // The picture of copies and the map tell of them under the pointer.
+    // The replication picture and the map show them under the pointer.
     await page.locator("#matrix").scrollIntoViewIfNeeded();
     await page.locator("#matrix").hover({ position: { x: 120, y: 8 } });
     await page.locator("#matrix-tip:not([hidden])").waitFor();
@@ -81,7 +81,7 @@ browserTest(
     await page.locator(".notice.failed").waitFor();
     ok(!page.url().includes("token"), page.url());
     scene.forgive(/401/);
-    strictEqual(await page.locator("#enter").isVisible(), true);
+    await page.locator("#enter").waitFor(); // the notice comes before the page knows that it is not logged in
   },
 );
 
@@ -108,12 +108,12 @@ browserTest(
     for (const [name, text] of ACTIVE) {
       const downloading = page.waitForEvent("download");
       const path = `/api/v1/files/${fileOf({ name }).fileId}/content`;
-      await page.goto(served.base + path).catch(() => {}); // it is a download, and no page
+      await page.goto(served.base + path).catch(() => {}); // it is a download, not a page
       const download = await downloading;
       strictEqual(download.suggestedFilename(), name);
       strictEqual(await Deno.readTextFile(await download.path()), text);
-      ok(!page.url().includes("/content"), "it is nowhere to be seen");
-      // As part of a page it does nothing either.
+      ok(!page.url().includes("/content"), "it is not shown anywhere");
+      // Embedded in a page it does nothing either.
       const outcome = await page.evaluate<string>(
         `import("${path}").then(() => "ran", () => "refused")`,
       );
@@ -140,7 +140,7 @@ browserTest(
           { headers: { "content-type": "text/html" } },
         ),
     );
-    // Another port is the same site to cookies, so the browser sends them along: the worst that there is.
+    // Another port is the same site for cookies, so the browser sends them along: the worst case.
     const evil = await victim.context().newPage();
     await evil.goto(`http://127.0.0.1:${site.addr.port}/`);
     const tries = [
@@ -168,9 +168,9 @@ browserTest(
     );
     strictEqual(read, "nothing", "it reads nothing either");
     await evil.evaluate("document.forms[0].submit()");
-    await evil.getByText("A page of another site").first().waitFor();
+    await evil.getByText("A page on another site").first().waitFor();
     deepStrictEqual(served.made.done, before);
     await victim.reload();
-    await victim.waitForSelector("body.may-change"); // the login is still there
+    await victim.waitForSelector("body.may-change"); // the login is still valid
   },
 );

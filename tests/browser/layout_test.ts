@@ -1,5 +1,5 @@
-// How the page is laid out: nothing jumps when data arrives, nothing that has the focus is cut off, names have room, and a
-// phone's head leaves the screen to the files.
+// The page's layout: nothing jumps when data arrives, no focus ring is cut off, names have enough space, and a phone's
+// header leaves the screen to the files.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -12,7 +12,10 @@ import { statusJson } from "../../web/api/listing.ts";
 const MB = 1_000_000;
 const soon = () => Date.now() / 1000;
 
-/** Begins to note every shift of the layout, before the page does anything; but in the list of transfers, the newest is on top. */
+/**
+ * Starts recording layout shifts before the page does anything. Ignores the list of transfers, where new rows are added
+ * on top.
+ */
 const WATCH_SHIFTS = `globalThis.shifts = [];
 new PerformanceObserver((list) => {
   for (const { value, hadRecentInput, sources } of list.getEntries()) {
@@ -23,9 +26,9 @@ new PerformanceObserver((list) => {
   }
 }).observe({ type: "layout-shift", buffered: true });`;
 
-/** How much moved (as browsers count it, 0 to 1), and what. */
+/** Returns how much moved (the browser's layout shift score, 0 to 1), and what. */
 async function shifted(page: Page): Promise<[number, string]> {
-  // Two frames: what is drawn now has been noted after them.
+  // After two frames, shifts from the current drawing have been recorded.
   const shifts = await page.evaluate<[number, string][]>(
     "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(shifts)))))",
   );
@@ -34,7 +37,7 @@ async function shifted(page: Page): Promise<[number, string]> {
 }
 
 browserTest(
-  "nothing on the screen moves when the page comes alive, and when data arrives",
+  "nothing on the screen moves when the page goes live or when data arrives",
   async (scene) => {
     for (const [width, height] of [[1440, 900], [1100, 800], [360, 740]] as const) {
       const transfers = [transferOf({ id: 1, name: "one.bin", totalBytes: 9, doneBytes: 1 })];
@@ -92,7 +95,7 @@ browserTest(
   },
 );
 
-browserTest("the first peer and the first transfer push nothing aside", async (scene) => {
+browserTest("the first peer and the first transfer do not shift anything", async (scene) => {
   await using served = Served.start({ files: filesOf(40), status: { peers: 0 } });
   served.isTicking = false;
   const page = await scene.open("about:blank");
@@ -112,7 +115,7 @@ browserTest("the first peer and the first transfer push nothing aside", async (s
   deepStrictEqual(await tops(), before);
 });
 
-browserTest("the ring of whatever has the focus is seen whole, at every width", async (scene) => {
+browserTest("the focus ring is fully visible on every control, at every width", async (scene) => {
   const transfers = [
     transferOf({ id: 1, name: "running.bin" }),
     transferOf({
@@ -139,7 +142,7 @@ browserTest("the ring of whatever has the focus is seen whole, at every width", 
         for (const e of all) {
           e.scrollIntoView({ block: "center" });
           e.focus({ focusVisible: true, preventScroll: true });
-          // The ring of a field of text may be drawn by what is around it.
+          // A text field's ring may be drawn by its container.
           const ringed = [e, e.parentElement].find((x) => getComputedStyle(x).outlineStyle === "solid");
           const name = e.outerHTML.slice(0, 90);
           if (document.activeElement !== e) continue;
@@ -171,7 +174,7 @@ browserTest("the ring of whatever has the focus is seen whole, at every width", 
 });
 
 browserTest(
-  "a long name has room, and is shortened in the middle, so that its end is read",
+  "a long name gets enough space and is shortened in the middle, so that its end stays readable",
   async (scene) => {
     const name =
       "survey-results-of-the-winter-term-2025-all-groups-anonymized-second-version-07.csv";
@@ -202,7 +205,7 @@ browserTest(
   },
 );
 
-browserTest("only the mark of a file at risk has the color of risk", async (scene) => {
+browserTest("only the pips of a file at risk have the risk color", async (scene) => {
   await using served = Served.start({
     files: [
       { file: fileOf({ name: "risk.txt" }), held: true, holders: ["us"] },
@@ -222,12 +225,12 @@ browserTest("only the mark of a file at risk has the color of risk", async (scen
       return [colors("risk.txt"), colors("safe.txt"), [getComputedStyle(probe).color]];
     })()`);
     strictEqual(risk![0], amber![0]);
-    strictEqual(risk![1], safe![1], "words are as quiet as those of a safe file");
+    strictEqual(risk![1], safe![1], "the text is as muted as that of a safe file");
   }
 });
 
 browserTest(
-  "the chart begins with what happened before the page was opened, and its legend says which line is which",
+  "the chart includes the time before the page was opened, and its legend says which line is which",
   async (scene) => {
     const rates = Array.from({ length: 180 }, (_, i) => ({
       at: soon() - 180 + i,
@@ -251,7 +254,7 @@ browserTest(
       `[...document.querySelectorAll("#moving .legend .line")].map((e) => getComputedStyle(e).borderTopStyle)`,
     );
     deepStrictEqual(lines, ["solid", "dashed"]);
-    // Under the pointer it tells of another moment, and of when that was.
+    // Under the pointer, the legend shows another moment and its time.
     const box = (await page.locator("#chart").boundingBox())!;
     await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
     await holds(page, `/^at \\d\\d:/.test(document.querySelector("#legend-at").textContent)`);
@@ -260,7 +263,7 @@ browserTest(
 );
 
 browserTest(
-  "Kind and Refused are columns when there is something to show in them",
+  "the columns Kind and Refused appear only if they have something to show",
   async (scene) => {
     const plain = peerOf({ peerId: "plain", lastSeen: soon() });
     const peers = [plain];
@@ -289,7 +292,7 @@ browserTest(
 );
 
 browserTest(
-  "the picture of copies tells of a file next to the pointer, and both pictures say what their colors mean",
+  "the replication picture describes the file next to the pointer, and both pictures explain their colors",
   async (scene) => {
     await using served = Served.start({ files: filesOf(40), peers: peersOf(12) });
     const page = await scene.open(served.base);
@@ -306,12 +309,12 @@ browserTest(
       ok(Math.hypot(x, y) < 24, `${x} and ${y} pixels from the pointer`);
       ok(at.y + at.height <= 900 && at.y >= 0, "and on the screen");
     }
-    for (const words of ["alive", "quiet, or left alone (!)", "bootstrap", "content moves"]) {
+    for (const words of ["alive", "quiet, or avoided (!)", "bootstrap", "transferring"]) {
       await page.locator("#map-box .legend").getByText(words).waitFor();
     }
     for (
       const words of [
-        "held, by others too",
+        "also held elsewhere",
         "the only holder",
         "all holders are away",
         "nobody has it",
@@ -322,14 +325,14 @@ browserTest(
   },
 );
 
-browserTest("what somebody does is told in one place", async (scene) => {
+browserTest("each user action is reported in one place only", async (scene) => {
   await using served = Served.start({ files: filesOf(6) });
   const page = await scene.open(served.link);
   await page.waitForSelector("body.may-change");
   await page.locator(".notice .quiet").click(); // logged in
   await page.setInputFiles("#pick", [{ name: "mine.txt", mimeType: "", buffer: Buffer.alloc(5) }]);
   await page.locator("#uploads li").getByText("✓ Shared in").waitFor();
-  // As the peer tells everybody of it.
+  // As the peer reports it to all pages.
   served.tellTransfers([
     transferOf({
       id: 9,
@@ -349,11 +352,11 @@ browserTest("what somebody does is told in one place", async (scene) => {
   await page.locator("#transfers li", { hasText: "report-1.pdf" }).waitFor();
   strictEqual(await page.locator("#transfers li").count(), 1, "the upload has its row under Share");
   strictEqual(await page.locator(".notice").count(), 0);
-  // Who cannot see the rows is told all the same.
+  // Screen reader users are told too.
   match(await page.locator("#heard").innerText(), /Fetching report-1\.pdf/);
 });
 
-browserTest("the head of a phone's page takes less than a fifth of the screen", async (scene) => {
+browserTest("the header takes less than a fifth of a phone's screen", async (scene) => {
   await using served = Served.start({
     files: filesOf(40),
     peers: peersOf(12),
@@ -383,7 +386,7 @@ browserTest("the head of a phone's page takes less than a fifth of the screen", 
     for (const [at, { right }] of boxes.entries()) {
       ok(right <= (boxes[at + 1]?.left ?? 345), `figure ${at} ends at ${right}`);
     }
-    // The address, which the head has no room for, is where the network is.
+    // The address does not fit in the header, so it is on the Network tab.
     await page.getByRole("navigation").getByRole("button", { name: "Network" }).click();
     await page.getByText("This peer is at").waitFor();
     await page.close();

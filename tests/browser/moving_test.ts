@@ -1,5 +1,5 @@
-// What moves, on the page: transfers with how far and how fast, cancelled and tried again; uploads with their progress, one
-// after the other; rates as a chart.
+// Transfers on the page: progress and speed, canceling and retrying; uploads with their progress, queued; rates as a
+// chart.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -13,7 +13,7 @@ const MB = 1_000_000;
 const soon = () => Date.now() / 1000;
 
 browserTest(
-  "a transfer is a bar, bytes, speed, time left and source; it is cancelled, and tried again when it failed",
+  "a transfer shows a bar, bytes, speed, time left, and source; it can be canceled, and retried if it failed",
   async (scene) => {
     const running = transferOf({
       id: 7,
@@ -52,7 +52,7 @@ browserTest(
       done,
       running,
     ];
-    const file = fileOf({ name: "a.txt" }); // what the transfers are of
+    const file = fileOf({ name: "a.txt" }); // the file of all transfers
     await using served = Served.start({
       files: [...filesOf(3), { file, held: false, holders: ["bob"] }],
       transfers,
@@ -74,10 +74,10 @@ browserTest(
     await bad.getByText("✗ eagle sent bytes that do not match").waitFor();
     await bad.getByRole("button", { name: "Retry: bad.bin" }).click();
     await until("the fetch", () => served.made.done.length === 2);
-    await bad.getByRole("button", { name: "Put away: bad.bin" }).click();
+    await bad.getByRole("button", { name: "Dismiss: bad.bin" }).click();
     await bad.waitFor({ state: "detached" });
     deepStrictEqual(served.made.done, ["cancel 7", `fetch ${file.fileId}`]);
-    // The one that is done fades, and goes after its minute.
+    // The finished one fades and disappears after a minute.
     served.tellTransfers([{ ...done, endedAt: soon() - 50 }]);
     await page.locator("#transfers li.fading", { hasText: "done.bin" }).waitFor();
     await page.mouse.move(0, 0);
@@ -86,7 +86,7 @@ browserTest(
 );
 
 browserTest(
-  "a retry shows in the row of the attempt that it replaces, also under a pointer that rests there",
+  "a retry takes over the row of the attempt it replaces, even under a resting pointer",
   async (scene) => {
     const file = fileOf({ name: "again.bin" });
     const first = transferOf({
@@ -128,7 +128,7 @@ browserTest(
     await until("the new attempt to be cancelled", () => served.made.done.at(-1) === "cancel 4");
     served.tellTransfers([{ ...again, state: "done", doneBytes: 10, endedAt: soon() }]);
     await row.getByText(/^✓ 10 B in/).waitFor();
-    // Once that is over, the attempt that it replaced does not come back.
+    // Once it has ended, the attempt it replaced does not reappear.
     await page.mouse.move(0, 0);
     served.tellTransfers([{ ...again, state: "done", doneBytes: 10, endedAt: soon() - 90 }]);
     await row.waitFor({ state: "detached" });
@@ -137,7 +137,7 @@ browserTest(
 );
 
 browserTest(
-  "what somebody put away stays away after a reload, and not what has its number after a restart of the peer",
+  "a dismissed transfer stays dismissed after a reload, but not another with the same id after the peer restarts",
   async (scene) => {
     const failed = transferOf({
       id: 3,
@@ -161,22 +161,22 @@ browserTest(
     const page = await scene.open(served.link);
     const bad = page.locator("#transfers li", { hasText: "bad.bin" });
     const worse = page.locator("#transfers li", { hasText: "worse.bin" });
-    await bad.getByRole("button", { name: "Put away: bad.bin" }).click();
+    await bad.getByRole("button", { name: "Dismiss: bad.bin" }).click();
     await bad.waitFor({ state: "detached" });
     transfers[0] = { ...failed, endedAt: failed.endedAt! + 1 }; // rounded the other way
     await page.reload();
-    await worse.getByRole("button", { name: "Put away" }).waitFor();
+    await worse.getByRole("button", { name: "Dismiss" }).waitFor();
     strictEqual(await bad.count(), 0);
     const elsewhere = await scene.open(served.link); // somebody else's browser
     await elsewhere.locator("#transfers li", { hasText: "bad.bin" }).waitFor();
     transfers[0] = { ...failed, endedAt: soon() - 5 };
     await page.reload();
-    await bad.getByRole("button", { name: "Put away: bad.bin" }).waitFor(); // which only script draws
+    await bad.getByRole("button", { name: "Dismiss: bad.bin" }).waitFor(); // drawn only by JavaScript
   },
 );
 
 browserTest(
-  "an upload or download that was cancelled in a browser is no failure on anybody's page",
+  "an upload or download canceled in a browser is not shown as a failure on anyone's page",
   async (scene) => {
     const ended = {
       state: "cancelled",
@@ -209,7 +209,7 @@ browserTest(
   },
 );
 
-browserTest("a file that is being fetched says so in its row", async (scene) => {
+browserTest("the row of a file that is being fetched says so", async (scene) => {
   const file = fileOf({ name: "coming.bin" });
   const transfer = transferOf({
     id: 2,
@@ -232,11 +232,11 @@ browserTest("a file that is being fetched says so in its row", async (scene) => 
   await rowOf(page, "coming.bin").getByRole("button", { name: "Fetch coming.bin" }).waitFor();
 });
 
-browserTest("an upload says how far it is, how fast, and how long it will take", async (scene) => {
+browserTest("an upload shows its progress, speed, and time left", async (scene) => {
   await using served = Served.start({});
   const page = await scene.open(served.link);
   await page.waitForSelector("body.may-change");
-  // A line as slow as a bad one of a phone, so that there is a middle to see.
+  // As slow as a bad mobile connection, so that there is time to see the progress.
   const devtools = await page.context().newCDPSession(page);
   await devtools.send("Network.emulateNetworkConditions", {
     offline: false,
@@ -258,12 +258,12 @@ browserTest("an upload says how far it is, how fast, and how long it will take",
 });
 
 browserTest(
-  "an upload is cancelled in the middle or before its turn, and the next one takes its place",
+  "an upload can be canceled midway or before its turn, and the next one takes its place",
   async (scene) => {
     await using served = Served.start({ files: filesOf(3) });
     const page = await scene.open(served.link);
     await page.waitForSelector("body.may-change");
-    // The peer does not answer the first one until it is cancelled.
+    // The peer does not respond to the first one until it is canceled.
     let asked = () => {};
     const isAsked = new Promise<void>((done) => asked = done);
     await page.route(/\/api\/v1\/files$/, async (route) => {
@@ -284,33 +284,33 @@ browserTest(
     ]);
     await isAsked;
     const upload = (name: string) => page.locator("#uploads li", { hasText: name });
-    await upload("never.bin").getByText("Waiting for its turn").waitFor();
+    await upload("never.bin").getByText("Waiting", { exact: true }).waitFor();
     await upload("never.bin").getByRole("button", { name: "Cancel" }).click();
     await upload("slow.bin").first().getByRole("button", { name: "Cancel" }).click();
-    await upload("slow.bin").first().getByText("Cancelled").waitFor();
+    await upload("slow.bin").first().getByText("Canceled").waitFor();
     await upload("next.bin").getByText("✓ Shared in").waitFor();
     deepStrictEqual(served.made.done, ["share next.bin"]);
     strictEqual(
       await page.locator("#uploads .words.failed").count(),
       0,
-      "cancelling is no failure",
+      "canceling is not a failure",
     );
     for (const row of [1, 2]) {
       await upload("slow.bin").nth(row).getByRole("button", { name: "Cancel" }).click();
     }
     for (let left = 5; left > 0; left--) {
-      await page.locator("#uploads").getByRole("button", { name: "Put away" }).first().click();
+      await page.locator("#uploads").getByRole("button", { name: "Dismiss" }).first().click();
     }
     strictEqual(
       await page.locator("#share").isVisible(),
       false,
-      "and the empty list is not left there",
+      "and the empty list is hidden",
     );
   },
 );
 
 browserTest(
-  "rates are told and drawn, second by second, by the peer's own clock",
+  "rates are shown and drawn second by second, by the peer's own clock",
   async (scene) => {
     await using served = Served.start({ files: filesOf(3) });
     served.isTicking = false;
@@ -332,35 +332,35 @@ browserTest(
       const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
       return data.filter((value, index) => index % 4 === 3 && value > 0).length / canvas.width / canvas.height;
     })()`);
-    ok(await drawn("#spark-in") > 0.3, "sixty seconds of the same rate fill the little picture");
+    ok(await drawn("#spark-in") > 0.3, "sixty seconds at the same rate fill the sparkline");
     ok(await drawn("#chart canvas") > 0.1);
   },
 );
 
 browserTest(
-  "a page whose connection died without a word says so, and comes back",
+  "a page whose connection died silently says so, and recovers",
   async (scene) => {
     await using served = Served.start({ files: filesOf(3) });
     const page = await scene.open(served.base);
     await rowOf(page, "report-2.pdf").waitFor();
     await page.route("**/api/v1/events", (route) => route.abort());
-    served.isTicking = false; // as on a network that is gone, or with a process that stands still
-    await page.getByText("This peer does not answer.").waitFor();
+    served.isTicking = false; // as on a lost network, or with a frozen process
+    await page.getByText("This peer is not responding.").waitFor();
     served.isTicking = true;
     await page.unroute("**/api/v1/events");
-    await page.getByText("This peer does not answer.").waitFor({ state: "hidden" });
+    await page.getByText("This peer is not responding.").waitFor({ state: "hidden" });
     match(await page.locator("#state-words").innerText(), /synchronized/);
     scene.forgive(/ERR_FAILED/);
   },
 );
 
-browserTest("a login that is over is noticed when something is refused", async (scene) => {
+browserTest("an expired login is noticed when a change is refused", async (scene) => {
   await using served = Served.start({ files: filesOf(3) });
   const page = await scene.open(served.link);
   await page.waitForSelector("body.may-change");
   await page.context().clearCookies();
   await rowOf(page, "report-1.pdf").getByRole("button", { name: "Fetch" }).click();
-  await page.locator(".notice.failed", { hasText: "This needs a login" }).waitFor();
+  await page.locator(".notice.failed", { hasText: "Login required" }).waitFor();
   await page.waitForSelector("body:not(.may-change)");
   await page.getByRole("button", { name: "Log in" }).waitFor();
   scene.forgive(/401/);

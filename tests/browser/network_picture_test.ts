@@ -1,5 +1,5 @@
-// The pictures of the network: the map and its table, and who holds what. What is drawn on a canvas is looked at by its
-// colours; what stands in words, by its words.
+// The network pictures: the map with its table, and the replication picture. Canvas drawings are checked by their
+// colors, and text by its words.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Page } from "playwright-core";
@@ -12,7 +12,7 @@ import type { ViewedFile } from "../../web/view.ts";
 
 const soon = () => Date.now() / 1000;
 
-/** How many pixels of a canvas have about the colour that a custom property names. */
+/** Returns how many pixels of a canvas have roughly the color of a custom property. */
 function pixels(page: Page, canvas: string, name: string): Promise<number> {
   return page.evaluate<number>(`(() => {
     const probe = document.body.appendChild(document.createElement("i"));
@@ -30,7 +30,7 @@ function pixels(page: Page, canvas: string, name: string): Promise<number> {
   })()`);
 }
 
-/** Waits until a canvas has as many pixels of a colour as are wanted. */
+/** Waits until a canvas has the wanted number of pixels of a color. */
 async function untilPixels(
   page: Page,
   canvas: string,
@@ -44,7 +44,7 @@ async function untilPixels(
   );
 }
 
-/** The map when it has found its places: two looks at it are the same. */
+/** Waits until the map has settled: it looks the same twice in a row. */
 async function settled(page: Page): Promise<void> {
   await holds(page, "document.querySelectorAll('#peer-rows tr').length > 0");
   await standsStill(page, "#map");
@@ -53,9 +53,9 @@ async function settled(page: Page): Promise<void> {
 const fresh = (over: Parameters<typeof peerOf>[0]) => peerOf({ lastSeen: soon(), ...over });
 
 browserTest(
-  "the map draws each peer, fades who is quiet, marks the bootstrap and where bytes flow",
+  "the map draws each peer, fades quiet ones, and marks the bootstrap and where bytes flow",
   async (scene) => {
-    const far = { lastSeen: soon() + 1_000 }; // stays fresh, so that nothing fades meanwhile
+    const far = { lastSeen: soon() + 1_000 }; // stays fresh, so that nothing fades in the meantime
     const peers = [
       fresh({ peerId: "boot", ...far, bootstrap: true }),
       fresh({ peerId: "eagle", ...far }),
@@ -72,10 +72,10 @@ browserTest(
     served.tellTransfers([transferOf({ id: 1, peer: "hawk", doneBytes: 5, totalBytes: 10 })]);
     await untilPixels(page, "#map", "accent", (count) => count > accent + 100);
     served.tellTransfers([transferOf({ id: 1, peer: "hawk", state: "done", endedAt: soon() })]);
-    // Not the bootstrap any more: its ring and its word are gone.
+    // No longer the bootstrap: its ring and label are gone.
     served.tellPeers([{ ...peers[0]!, bootstrap: false }]);
     await untilPixels(page, "#map", "text", (count) => count <= ringed - 40);
-    // Silent for long: no pixel of it is as it was.
+    // Silent for long: all its pixels have changed.
     served.tellPeers(peers.map((peer) => ({ ...peer, bootstrap: false, lastSeen: soon() - 50 })));
     await untilPixels(page, "#map", "good", (count) => count === 0);
     await page.getByText(/quiet, 5\d s ago/).first().waitFor();
@@ -85,7 +85,7 @@ browserTest(
 );
 
 browserTest(
-  "the map and the table tell of a peer what the pointer and the reader want to know",
+  "the map's tooltip and the table show a peer's details",
   async (scene) => {
     const name = "<b>eagle</b>";
     const peer = fresh({
@@ -104,7 +104,7 @@ browserTest(
     const page = await scene.open(served.base);
     await settled(page);
     const row = page.locator("#peer-rows tr");
-    await row.getByText("left alone for 60 s: it sent <i>rubbish</i>").waitFor();
+    await row.getByText("avoided for 60 s: it sent <i>rubbish</i>").waitFor();
     await row.getByText("older").waitFor();
     strictEqual(await row.locator(".refused").innerText(), "3 refused");
     strictEqual(
@@ -126,7 +126,7 @@ browserTest(
         name,
         "10.0.0.7:8115",
         "holds 4 files",
-        "left alone: it sent <i>rubbish</i>",
+        "avoided: it sent <i>rubbish</i>",
         "Refused: 2 not-json",
       ]
     ) {
@@ -142,7 +142,7 @@ const held = (name: string, ...holders: string[]): ViewedFile => ({
 });
 
 browserTest(
-  "the picture of copies has a line for each peer, and a file at risk stands out in colour and words",
+  "the replication picture has a row for each peer, and a file at risk stands out in color and words",
   async (scene) => {
     const safe = [held("a", "us", "eagle"), held("b", "us", "hawk", "eagle")];
     await using served = Served.start({
@@ -155,7 +155,7 @@ browserTest(
     strictEqual(await pixels(page, "#matrix", "risk"), 0);
     served.tellFiles([held("c", "hawk"), held("d")]);
     await page.getByText("1 file with one holder").waitFor();
-    await page.getByText("1 file nobody has any more").waitFor();
+    await page.getByText("1 file nobody has anymore").waitFor();
     await untilPixels(page, "#matrix", "risk", (count) => count >= 50);
     await page.getByRole("button", { name: "Show files at risk" }).click();
     await holds(page, "document.querySelectorAll('#file-rows .row').length === 2");
@@ -163,7 +163,7 @@ browserTest(
 );
 
 browserTest(
-  "of many peers, the picture of copies shows those that alone hold a file",
+  "with many peers, the replication picture keeps those that are a file's only holder",
   async (scene) => {
     const peers = Array.from(
       { length: 60 },
@@ -180,16 +180,16 @@ browserTest(
 );
 
 browserTest(
-  "where the network has more files than the page holds, the peer finds the others",
+  "if the network has more files than the page holds, the peer searches the rest",
   async (scene) => {
-    // The page may hold 10,000; the oldest of 10,500 are not among them.
+    // The page holds at most 10,000, so the oldest of 10,500 are missing.
     await using served = Served.start({
       files: filesOf(10_500),
       peers: peersOf(2),
       status: { files: { known: 10_500, held: 3_500, heldBytes: 1 } },
     });
     const page = await scene.open(served.link);
-    await page.getByText("the newest 10,000 of 10,500 files; search finds all").waitFor();
+    await page.getByText("the newest 10,000 of 10,500 files; search covers all").waitFor();
     await page.fill("#search", "report-7.pdf");
     await page.locator("#file-rows .row", { hasText: "report-7.pdf" }).waitFor();
     await page.reload();
@@ -204,7 +204,7 @@ browserTest(
         return words.length > 5 && words.every((text) => /^Only|^Nobody|away$/.test(text));
       })()`,
     );
-    // A link to a file that is not among those of the page opens it, and the keys are about it.
+    // A link to a file that the page has not loaded opens it, and keys act on it.
     const { fileId } = filesOf(3)[2]!.file;
     await page.waitForSelector("body.may-change");
     await page.evaluate(`location.hash = "#file=${fileId}"`);
@@ -215,15 +215,17 @@ browserTest(
   },
 );
 
-browserTest("bytes travel along their edge, but not where motion is not wanted", async (scene) => {
-  const transfers = [transferOf({ id: 1, peer: "hawk", doneBytes: 5, totalBytes: 10 })];
-  const peers = [fresh({ peerId: "hawk", lastSeen: soon() + 1_000 })];
-  await using served = Served.start({ files: filesOf(3), peers, transfers });
-  const differs = async (motion: boolean) => {
-    const page = await scene.open(served.base, { motion });
-    await page.locator("#peer-rows tr").waitFor();
-    await page.locator("#map").scrollIntoViewIfNeeded();
-    const looks = await page.evaluate<string[]>(`new Promise((done) => {
+browserTest(
+  "bytes travel along their edge, but not if the user prefers reduced motion",
+  async (scene) => {
+    const transfers = [transferOf({ id: 1, peer: "hawk", doneBytes: 5, totalBytes: 10 })];
+    const peers = [fresh({ peerId: "hawk", lastSeen: soon() + 1_000 })];
+    await using served = Served.start({ files: filesOf(3), peers, transfers });
+    const differs = async (motion: boolean) => {
+      const page = await scene.open(served.base, { motion });
+      await page.locator("#peer-rows tr").waitFor();
+      await page.locator("#map").scrollIntoViewIfNeeded();
+      const looks = await page.evaluate<string[]>(`new Promise((done) => {
       const looks = [];
       const look = () => {
         looks.push(document.querySelector("#map").toDataURL());
@@ -232,8 +234,9 @@ browserTest("bytes travel along their edge, but not where motion is not wanted",
       };
       look();
     })`);
-    return new Set(looks).size;
-  };
-  ok(await differs(true) > 4, "the dots are elsewhere at each look");
-  ok(await differs(false) <= 2, "they stand still");
-});
+      return new Set(looks).size;
+    };
+    ok(await differs(true) > 4, "the dots move between looks");
+    ok(await differs(false) <= 2, "the dots stand still");
+  },
+);

@@ -1,5 +1,5 @@
-// Two real peers and a real browser: somebody logs in, drops a file on one, sees it appear and fetches it on the other,
-// and downloads the same bytes; a peer that is stopped fades and is dropped; the page survives its own peer's restart.
+// Two real peers and a real browser: a user logs in, drops a file on one peer, sees it appear on the other, fetches it
+// there, and downloads the same bytes. A stopped peer fades and is dropped. The page survives its own peer's restart.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { browserTest, drop, holds, rowOf } from "./chromium.ts";
@@ -18,7 +18,7 @@ const NAME = "Ünter süchung's 1.bin";
 const BY_HAND = { args: ["--auto-fetch", "0"] };
 
 browserTest(
-  "a file that is dropped on one peer appears, is fetched and downloaded on the other, byte for byte",
+  "a file dropped on one peer appears on the other and is fetched and downloaded there, byte for byte",
   async (scene) => {
     await using folder = await Folder.make();
     await using eagle = await start(folder, "eagle", [], BY_HAND);
@@ -28,7 +28,7 @@ browserTest(
     await drop(here, NAME, content);
     await here.locator("#uploads li").getByText("✓ Shared").waitFor();
     await rowOf(here, NAME).getByText("Only here").waitFor();
-    // Eagle would give it a copy: it shared the file while nobody was there.
+    // Otherwise eagle would push it a copy, because it shared the file while alone.
     const hawkArgs = { args: [...BY_HAND.args, "--push-quota", "0"] };
     await using hawk = await start(folder, "hawk", [eagle], hawkArgs);
     const there = await scene.open(await linkOf(hawk));
@@ -46,7 +46,7 @@ browserTest(
     const download = await downloading;
     strictEqual(download.suggestedFilename(), NAME);
     deepStrictEqual(await Deno.readFile(await download.path()), content);
-    // What is shared while the other is there appears there at once, or waits while the pointer is on a row.
+    // A file shared while the other is online appears there at once, or waits while the pointer is on a row.
     await drop(here, "second.txt", randomBytes(10));
     await there.getByRole("button", { name: "1 new" }).click();
     await rowOf(there, "second.txt").waitFor();
@@ -57,7 +57,7 @@ browserTest(
 );
 
 browserTest(
-  "what is deleted can be brought back, by the notice or from the list of deleted files",
+  "a deleted file can be restored from the notice or from the list of deleted files",
   async (scene) => {
     await using folder = await Folder.make();
     await using eagle = await start(folder, "eagle", [], BY_HAND);
@@ -81,7 +81,7 @@ browserTest(
   },
 );
 
-browserTest("a peer that is stopped goes quiet on the page, and is dropped", async (scene) => {
+browserTest("a stopped peer goes quiet on the page and is then dropped", async (scene) => {
   await using folder = await Folder.make();
   const brisk = { args: ["--auto-fetch", "0", "--peer-timeout", "6"] };
   await using eagle = await start(folder, "eagle", [], brisk);
@@ -98,7 +98,7 @@ browserTest("a peer that is stopped goes quiet on the page, and is dropped", asy
 });
 
 browserTest(
-  "the page says that its peer is away, greys out, and comes back by itself with what is true then",
+  "the page says that its peer is away, grays out, and recovers automatically with the current state",
   async (scene) => {
     await using folder = await Folder.make();
     const eagle = await start(folder, "eagle", [], BY_HAND);
@@ -107,7 +107,7 @@ browserTest(
     const page = await scene.open(base(eagle));
     await rowOf(page, "before.txt").getByText("Only here").waitFor();
     await eagle.stop();
-    await page.getByText("This peer does not answer.").waitFor();
+    await page.getByText("This peer is not responding.").waitFor();
     await holds(page, `document.querySelector("#state-words").textContent === "away"`);
     await folder.write("storage_eagle/while-away.txt", randomBytes(9));
     await Deno.remove(folder.at("storage_eagle", "before.txt"));
@@ -118,7 +118,7 @@ browserTest(
     });
     ok(again.isRunning);
     await rowOf(page, "while-away.txt").waitFor();
-    // No event tells of what happened in between.
+    // No event reports what happened in between.
     await rowOf(page, "before.txt").getByText("Only here").waitFor({ state: "detached" });
     strictEqual(await page.locator("#absent").isVisible(), false);
     scene.forgive(

@@ -1,4 +1,4 @@
-// The page in a real browser, over made-up peers: finding, ordering, the keyboard, small and dark screens.
+// The page in a real browser, with fake peers: searching, sorting, the keyboard, small and dark screens.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import jsQR from "jsqr";
@@ -7,11 +7,11 @@ import { browserTest, holds, rowOf } from "./chromium.ts";
 import { filesOf, peersOf, Served } from "./served.ts";
 import { fileOf, peerOf, transferOf } from "../web/fixture.ts";
 
-/** Names of the rows that are drawn, from the top. */
+/** Expression for the names in the drawn rows, from the top. */
 const NAMES = "[...document.querySelectorAll('#file-rows .row .name')].map((e) => e.textContent)";
 
 browserTest(
-  "files are found as one types, ordered, filtered, and the view survives a reload",
+  "files are searched as you type, sorted, and filtered, and the view survives a reload",
   async (scene) => {
     await using served = Served.start({
       files: filesOf(200),
@@ -21,7 +21,7 @@ browserTest(
     const page = await scene.open(served.base);
     const names = () => page.evaluate<string[]>(NAMES);
     await holds(page, "document.querySelector('#file-rows').children.length > 2");
-    strictEqual((await names())[0], "report-199.pdf", "the newest first");
+    strictEqual((await names())[0], "report-199.pdf", "newest first");
     await page.fill("#search", "report-12");
     await holds(page, `${NAMES}.length === 11`);
     match(await page.locator("#file-count").innerText(), /^11 files of 200$/);
@@ -43,7 +43,7 @@ browserTest(
     deepStrictEqual(await names(), here);
     strictEqual(await page.inputValue("#search"), "report-12");
     await page.fill("#search", "nothing like it");
-    await page.getByText('Nothing fits "nothing like it".').waitFor();
+    await page.getByText('No matches for "nothing like it".').waitFor();
     await page.fill("#search", "");
     await page.getByRole("button", { name: "At risk", exact: true }).click();
     await holds(page, `${NAMES}.length > 11`);
@@ -53,12 +53,12 @@ browserTest(
 );
 
 browserTest(
-  "the keyboard does it all: search, rows, details, link, fetch, share, help",
+  "everything works from the keyboard: search, rows, details, link, fetch, share, help",
   async (scene) => {
     await using served = Served.start({ files: filesOf(60), peers: peersOf(3) });
     const page = await scene.open(served.link);
     await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
-    // From the beginning, because the driver needs a moment until it catches them.
+    // Listen from the start, because the driver takes a moment to intercept file choosers.
     const chooser = new Promise<FileChooser>((done) => page.once("filechooser", done));
     await page.waitForSelector("body.may-change");
     await holds(page, "document.querySelectorAll('#file-rows .row').length > 5");
@@ -73,7 +73,7 @@ browserTest(
     );
     strictEqual(at, "report-58.pdf", "the second row has the focus");
     const ring = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle");
-    strictEqual(ring, "solid", "and it is seen");
+    strictEqual(ring, "solid", "and its ring is visible");
     await page.keyboard.press("c");
     await page.locator(".notice.good", { hasText: "Copied the link" }).waitFor();
     await page.keyboard.press("f");
@@ -81,7 +81,7 @@ browserTest(
     ok(served.made.done.includes(`fetch ${fileOf({ name: "report-58.pdf" }).fileId}`));
     await page.keyboard.press("Enter");
     await page.locator("#sheet[open] h2", { hasText: "report-58.pdf" }).waitFor();
-    // What was copied is what a paste gives.
+    // Pasting yields what was copied.
     strictEqual(
       await page.evaluate("navigator.clipboard.readText()"),
       await page.locator("#sheet dd a.whole").innerText(),
@@ -99,7 +99,7 @@ browserTest(
 );
 
 browserTest(
-  "Back closes the details that a press opened, and the link leads to them again",
+  "Back closes details that were opened with a click, and their link opens them again",
   async (scene) => {
     await using served = Served.start({ files: filesOf(30) });
     const page = await scene.open(served.base);
@@ -120,7 +120,7 @@ browserTest(
     strictEqual(
       read,
       await page.locator("#sheet dd a.whole").innerText(),
-      "the code is that of the link",
+      "the code contains the link",
     );
     match(read ?? "", new RegExp(`/api/v1/files/${id}/content$`));
     await page.goBack();
@@ -131,7 +131,7 @@ browserTest(
 );
 
 browserTest(
-  "who removes the last known copy is told that before and after, and who removes one of several is not",
+  "removing the last known copy warns before and after, and removing one of several does not",
   async (scene) => {
     const file = (name: string, owner: string, ...holders: string[]) => ({
       file: fileOf({ name, owner }),
@@ -144,12 +144,12 @@ browserTest(
     const page = await scene.open(served.link);
     await page.waitForSelector("body.may-change");
     await rowOf(page, "spread.txt").click();
-    await page.getByText("Removing it here leaves the copies of other peers.").waitFor();
+    await page.getByText("Copies on other peers are not affected.").waitFor();
     await page.getByRole("button", { name: "Remove here" }).waitFor();
     await page.keyboard.press("Escape");
     await page.locator("#sheet:not([open])").waitFor({ state: "attached" });
     await rowOf(page, "last.txt").click();
-    await page.getByText("Nobody else is known to hold this file.").waitFor();
+    await page.getByText("No other peer is known to hold this file.").waitFor();
     strictEqual(await page.getByRole("button", { name: "Remove here" }).count(), 0);
     await page.getByRole("button", { name: "Remove the only known copy" }).click();
     await page.locator(".notice", { hasText: "last.txt" }).waitFor();
@@ -158,7 +158,7 @@ browserTest(
 );
 
 browserTest(
-  "while somebody reads the table no row moves, and what is new waits behind a button",
+  "while the user reads the table no row moves, and new rows wait behind a button",
   async (scene) => {
     const files = filesOf(40);
     await using served = Served.start({ files });
@@ -174,7 +174,7 @@ browserTest(
     served.tellFiles(fresh);
     await page.getByRole("button", { name: "3 new" }).waitFor();
     deepStrictEqual((await names()).slice(0, 10), before.slice(0, 10));
-    // One that goes away stays in its place, as gone, until nobody reads any more.
+    // A removed file stays in place, marked as deleted, while the user reads.
     served.tellFiles([], [fileOf({ name: "report-39.pdf" }).fileId]);
     await rowOf(page, "report-39.pdf").getByText("Deleted").waitFor();
     await page.getByRole("button", { name: "3 new" }).click();
@@ -184,7 +184,7 @@ browserTest(
 );
 
 browserTest(
-  "at 360 pixels nothing scrolls sideways, everything is behind four tabs, and fingers find it",
+  "at 360 pixels nothing scrolls sideways, everything is behind four tabs, and targets fit fingers",
   async (scene) => {
     const transfers = [
       transferOf({
@@ -220,7 +220,7 @@ browserTest(
 );
 
 browserTest(
-  "the theme is the system's until one is chosen, which a reload keeps",
+  "the theme is the system's until the user chooses one, which survives a reload",
   async (scene) => {
     await using served = Served.start({ files: filesOf(5) });
     const page = await scene.open(served.base, { scheme: "dark" });
@@ -240,14 +240,14 @@ browserTest(
 );
 
 browserTest(
-  "keys act on the file that is open, or on the one chosen, and on nothing else",
+  "keys act on the open file, or else the selected one, and on nothing else",
   async (scene) => {
     await using served = Served.start({ files: filesOf(60) });
     const page = await scene.open(served.link);
     await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     await page.waitForSelector("body.may-change");
     await rowOf(page, "report-59.pdf").waitFor();
-    await page.keyboard.press("f"); // nothing is chosen
+    await page.keyboard.press("f"); // nothing is selected
     await page.keyboard.press("c");
     await page.evaluate(`location.hash = "#file=${fileOf({ name: "report-31.pdf" }).fileId}"`);
     await page.locator("#sheet[open] h2", { hasText: "report-31.pdf" }).waitFor();
@@ -270,11 +270,11 @@ browserTest(
 );
 
 browserTest(
-  "the skip link moves the focus and not the view; the table has one tab stop wherever it is scrolled to",
+  "the skip link moves the focus but keeps the view; the table has one tab stop wherever it is scrolled",
   async (scene) => {
     await using served = Served.start({ files: filesOf(400) });
     const page = await scene.open(`${served.base}/#q=report-3`);
-    await holds(page, `document.querySelector("#search").value === "report-3"`); // script is there
+    await holds(page, `document.querySelector("#search").value === "report-3"`); // the modules have started
     await page.keyboard.press("Tab");
     await page.keyboard.press("Enter");
     strictEqual(await page.evaluate("document.activeElement.id"), "file-scroll");
@@ -286,7 +286,7 @@ browserTest(
 );
 
 browserTest(
-  "names can be read from 1,000 pixels on, and long addresses do not widen a phone",
+  "names are readable from 1,000 pixels on, and long addresses do not widen a phone's page",
   async (scene) => {
     const host = "2001:db8:85a3:1234:5678:8a2e:370:7334";
     await using served = Served.start({

@@ -1,5 +1,5 @@
-// Pictures of the page for the README and docs, of a network of twelve peers that is made up. P2P_UPDATE_DOCS=1 writes
-// them to docs/screens; else they are only made, so that the page is seen to be drawn.
+// Screenshots of the page for the README and docs, with a fake network of twelve peers. P2P_UPDATE_DOCS=1 writes them
+// to docs/screens; otherwise they are only taken, to check that the page renders.
 
 import { ok } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -37,7 +37,7 @@ const TITLES = [
 ] as const;
 const COUNT = 200;
 
-/** The same each time: a few files are at risk, most are safe. */
+/** Deterministic: a few files are at risk, most are safe. */
 function files(nowSeconds: number): ViewedFile[] {
   return Array.from({ length: COUNT }, (_, i) => {
     const [title, ending] = TITLES[i * 7 % TITLES.length]!;
@@ -132,7 +132,7 @@ async function settled(page: Page, served: Served, status: ViewedStatus): Promis
   await standsStill(page, "#map");
 }
 
-browserTest("pictures: light, dark and phone", async (scene) => {
+browserTest("pictures: light, dark, and phone", async (scene) => {
   const now = Date.now() / 1000;
   const status = {
     ...STATUS,
@@ -164,7 +164,7 @@ browserTest("pictures: light, dark and phone", async (scene) => {
     files: files(now),
     transfers: transfers(now),
   });
-  served.isTicking = false; // the seconds of the picture are told one after the other
+  served.isTicking = false; // this test sends each second's status itself
   const isWanted = Deno.env.get("P2P_UPDATE_DOCS") === "1";
   const folder = isWanted
     ? fileURLToPath(new URL("../../docs/screens/", import.meta.url))

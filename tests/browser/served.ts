@@ -1,4 +1,4 @@
-// The page of a made-up peer, served on a port of this machine: whatever a network could be like, at once.
+// The page of a fake peer, served on a local port: any network state, at once.
 
 import { appOver, fileOf, type Made, type Parts, peerOf, STATUS, TOKEN } from "../web/fixture.ts";
 import type { ViewedEvent, ViewedFile, ViewedPeer, ViewedTransfer } from "../../web/view.ts";
@@ -9,7 +9,7 @@ export class Served implements AsyncDisposable {
   readonly base: string;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #ticking: ReturnType<typeof setInterval>;
-  /** What was told while nobody watched: rows of the server stand there before the page's own connection does. */
+  /** Events sent while nobody watched: server-rendered rows are visible before the page has connected. */
   readonly #untold: ViewedEvent[] = [];
   readonly #telling: ReturnType<typeof setInterval>;
   isTicking = true;
@@ -17,7 +17,7 @@ export class Served implements AsyncDisposable {
 
   private constructor(readonly made: Made, server: Deno.HttpServer<Deno.NetAddr>, parts: Parts) {
     this.#server = server;
-    // As a real peer does; a page that hears nothing takes its peer for gone.
+    // As a real peer does; a page that receives nothing considers its peer gone.
     this.#ticking = setInterval(() => {
       if (this.isTicking && made.watchers.size > 0) {
         this.tell("status", statusJson({ ...STATUS, now: Date.now() / 1000, ...parts.status }));
@@ -40,12 +40,12 @@ export class Served implements AsyncDisposable {
     return new Served(made, server, parts);
   }
 
-  /** Logs in whoever opens it. */
+  /** URL that logs in whoever opens it. */
   get link(): string {
     return `${this.base}/#token=${TOKEN}`;
   }
 
-  /** Tells who watches, or who will. */
+  /** Sends an event to the current watchers, or else to the next one. */
   tell(
     type: "files" | "peers" | "status" | "transfers" | "reset",
     change: Parameters<typeof asciiJson>[0],
@@ -81,7 +81,7 @@ export class Served implements AsyncDisposable {
   }
 }
 
-/** Made-up files: every third is here, some are mine, some at risk. */
+/** Returns fake files: every third is held here, some are this peer's own, some at risk. */
 export function filesOf(count: number, us = "us"): ViewedFile[] {
   return Array.from({ length: count }, (_, i) => {
     const held = i % 3 === 0;

@@ -1,5 +1,5 @@
-// The states that the page can be in: nobody there, a full disk, refused, locked, away from the screen, without script;
-// and that what it shows is what the peer says, in each of them.
+// The page's states: alone, full disk, refused, locked, hidden, and without JavaScript. In each of them it must show
+// what the peer reports.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -8,7 +8,7 @@ import { until } from "../until.ts";
 import { filesOf, peersOf, Served } from "./served.ts";
 import { fileOf, peerOf } from "../web/fixture.ts";
 
-browserTest("without script the page is plain tables and a form that finds", async (scene) => {
+browserTest("without JavaScript the page is plain tables and a search form", async (scene) => {
   await using served = Served.start({ files: filesOf(120), peers: peersOf(4) });
   const page = await scene.open(served.base, { script: false });
   strictEqual(await page.locator("#file-rows .row").count(), 30);
@@ -23,7 +23,7 @@ browserTest("without script the page is plain tables and a form that finds", asy
 });
 
 browserTest(
-  "an empty network says what to do next, and a drop without login says how to log in",
+  "an empty network says what to do next, and a drop without a login says how to log in",
   async (scene) => {
     await using served = Served.start({
       status: {
@@ -47,14 +47,14 @@ browserTest(
     await page.getByText("No files yet. Drop one anywhere").waitFor();
     await page.getByText("alone", { exact: true }).waitFor();
     await drop(page, "a.txt", new Uint8Array(3));
-    await page.locator(".notice.failed", { hasText: "Open the link that the peer printed" })
+    await page.locator(".notice.failed", { hasText: "open the link that the peer printed" })
       .waitFor();
     deepStrictEqual(served.made.done, []);
   },
 );
 
 browserTest(
-  "where a link leads nowhere else, no code is drawn and the words say so",
+  "if a link only works on this machine, the page says so instead of showing a QR code",
   async (scene) => {
     const files = [{ file: fileOf({ name: "mine.txt" }), held: true, holders: ["us"] }];
     await using served = Served.start({ files, status: { host: "127.0.0.1", peers: 0 } });
@@ -70,7 +70,7 @@ browserTest(
 );
 
 browserTest(
-  "a file whose holders are away says who they are, and is not called lost",
+  "a file whose holders are away names them, and is not called lost",
   async (scene) => {
     const away = {
       file: fileOf({ name: "away.txt" }),
@@ -83,18 +83,18 @@ browserTest(
     const page = await scene.open(served.base);
     await rowOf(page, "away.txt").getByText("eagle is away").waitFor();
     strictEqual(await rowOf(page, "away.txt").locator(".failed").count(), 0);
-    await rowOf(page, "lost.txt").getByText("Nobody has this any more").waitFor();
-    await page.getByText("1 file whose holders are away · ○ 1 file nobody has any more").waitFor();
+    await rowOf(page, "lost.txt").getByText("Nobody has this anymore").waitFor();
+    await page.getByText("1 file whose holders are away · ○ 1 file nobody has anymore").waitFor();
     await rowOf(page, "away.txt").click();
     await page.getByText("none now; away: eagle").waitFor();
     await page.keyboard.press("Escape");
-    // It comes back with it.
+    // Eagle comes back with the file.
     served.tellFiles([{ ...away, holders: ["eagle"] }]);
     await rowOf(page, "away.txt").getByText("Only on eagle").waitFor();
   },
 );
 
-browserTest("without script the page reads itself anew, and shows what came", async (scene) => {
+browserTest("without JavaScript the page reloads itself and shows new files", async (scene) => {
   const files = filesOf(3);
   await using served = Served.start({ files });
   const page = await scene.open(served.base, { script: false });
@@ -103,10 +103,10 @@ browserTest("without script the page reads itself anew, and shows what came", as
   await rowOf(page, "meanwhile.txt").waitFor();
 });
 
-browserTest("a full disk and one that is nearly full are said in words", async (scene) => {
+browserTest("the page warns of a full or nearly full disk", async (scene) => {
   const words = [
     [0, "The disk is full"],
-    [999_000_000, "Only 999 MB are left on the disk"],
+    [999_000_000, "Only 999 MB left on the disk"],
     [1_000_000_000, ""],
   ] as const;
   for (const [freeBytes, said] of words) {
@@ -120,7 +120,7 @@ browserTest("a full disk and one that is nearly full are said in words", async (
 });
 
 browserTest(
-  "a refusal of the peer is shown with its cure, and a file beside it is shared",
+  "a refused upload is shown with a remedy, and another file is still shared",
   async (scene) => {
     await using served = Served.start({ files: filesOf(3), roomBytes: 10 });
     const page = await scene.open(served.link);
@@ -142,20 +142,20 @@ browserTest(
 );
 
 browserTest(
-  "where reading is private, the page opens by the link and closes on logging out",
+  "if reading is private, the link opens the page and logging out closes it",
   async (scene) => {
     await using served = Served.start({ files: filesOf(3), options: { isPrivate: true } });
     const page = await scene.open(served.link);
     await rowOf(page, "report-2.pdf").waitFor();
     ok(!page.url().includes("token"));
     await page.getByRole("button", { name: "Log out" }).click();
-    await page.getByRole("heading", { name: "A private peer" }).waitFor();
+    await page.getByRole("heading", { name: "Private peer" }).waitFor();
     scene.forgive(/401/);
   },
 );
 
 browserTest(
-  "an event that comes while the lists are being read is not lost behind the older list",
+  "an event that arrives while the lists are loading is not overwritten by an older list",
   async (scene) => {
     const files = filesOf(5);
     await using served = Served.start({ files });
@@ -177,7 +177,7 @@ browserTest(
   },
 );
 
-browserTest("times are told by the peer's clock, whatever this machine's says", async (scene) => {
+browserTest("times follow the peer's clock, whatever this machine's says", async (scene) => {
   const now = Date.now() / 1000 - 3_600; // the peer is an hour behind
   await using served = Served.start({
     clock: { now: now * 1000 },
@@ -191,7 +191,7 @@ browserTest("times are told by the peer's clock, whatever this machine's says", 
 });
 
 browserTest(
-  "a page that nobody sees gives its connection back, and is true again when it is looked at",
+  "a hidden page releases its connection, and is current again when shown",
   async (scene) => {
     const files = filesOf(3);
     await using served = Served.start({ files });
@@ -211,7 +211,7 @@ browserTest(
 );
 
 browserTest(
-  "seven tabs that are opened in the background all load, and none keeps a connection until it is shown",
+  "seven tabs opened in the background all load, and none keeps a connection until it is shown",
   async (scene) => {
     await using served = Served.start({ files: filesOf(3) });
     const first = await scene.open("about:blank");
@@ -223,7 +223,7 @@ browserTest(
     for (let tab = 0; tab < 7; tab++) {
       const page = await context.newPage();
       await page.goto(served.base);
-      // A row has its address for the keyboard only once script has drawn it.
+      // Rows have an aria-rowindex only once JavaScript has drawn them.
       await page.locator("#file-rows tr[aria-rowindex]").first().waitFor();
       tabs.push(page);
     }
@@ -239,14 +239,14 @@ browserTest(
 );
 
 browserTest(
-  "where reading is private, nothing stays on the screen once the login is over",
+  "if reading is private, nothing stays on the screen once the login has ended",
   async (scene) => {
     await using served = Served.start({ files: filesOf(3), options: { isPrivate: true } });
     const page = await scene.open(served.link);
     await rowOf(page, "report-2.pdf").waitFor();
     await page.context().clearCookies();
     for (const { end } of served.made.watchers) end();
-    await page.getByRole("heading", { name: "A private peer" }).waitFor();
+    await page.getByRole("heading", { name: "Private peer" }).waitFor();
     scene.forgive(/401/);
   },
 );

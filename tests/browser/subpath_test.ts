@@ -1,4 +1,4 @@
-// The page under a path of a site that has other content too: nothing it does leaves that path.
+// The page under a path of a site with other content: nothing it does leaves that path.
 
 import { deepStrictEqual, match, ok } from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -7,7 +7,7 @@ import { filesOf, Served } from "./served.ts";
 import { fileOf, TOKEN } from "../web/fixture.ts";
 
 browserTest(
-  "under a base path the page loads, logs in, hears, shares and links as at the root",
+  "under a base path the page loads, logs in, receives events, shares, and links as at the root",
   async (scene) => {
     await using served = Served.start({ files: filesOf(6), options: { basePath: "/peer" } });
     const left: string[] = [];
@@ -22,11 +22,11 @@ browserTest(
       if (response.status() >= 400) failed.push(`${response.status()} ${response.url()}`);
     });
     await page.goto(`${served.base}/peer/#token=${TOKEN}`);
-    await page.getByText("Logged in: you can share, fetch and delete here").waitFor();
+    await page.getByText("Logged in: you can now share, fetch, and delete files").waitFor();
     const [cookie] = await page.context().cookies(`${served.base}/peer/`);
     deepStrictEqual([cookie?.path, new URL(page.url()).host], ["/peer/", host]);
 
-    // An event arrives, and what is new is seen.
+    // An event arrives, and the new file is shown.
     const file = fileOf({ name: "fresh.txt", timestamp: { text: "1749999999", quoted: false } });
     served.tellFiles([{ file, held: true, holders: ["us"] }]);
     await rowOf(page, "fresh.txt").waitFor();
@@ -36,7 +36,7 @@ browserTest(
       new RegExp(`^${served.base}/peer/api/v1/files/${file.fileId}/content$`),
     );
 
-    // What is chosen is sent to the right place.
+    // A picked file is uploaded to the right URL.
     await page.locator("#pick").setInputFiles({
       name: "mine.txt",
       mimeType: "text/plain",

@@ -1,4 +1,4 @@
-// The API: shapes and field names of the wire, paging, and timestamps as they came.
+// The API: response shapes, field names of the wire protocol, paging, and timestamps in their source text.
 
 import assert from "node:assert/strict";
 import { parseJson } from "../../protocol/wire/message.ts";
@@ -26,7 +26,7 @@ async function files(path: string, parts = many(10)) {
   return { ...body, names: body.files.map(({ file_name }) => file_name) };
 }
 
-Deno.test("the status tells who this is and how it goes", async () => {
+Deno.test("the status reports the peer's identity and state", async () => {
   const refusedByPeer = [{ peer: "bob", reasons: { "not-json": 6 } }];
   const response = await appOver({ status: { refusedByPeer } }).request("/api/v1/status");
   assert.equal(response.status, 200);
@@ -57,7 +57,7 @@ Deno.test("the status tells who this is and how it goes", async () => {
   });
 });
 
-Deno.test("the row of a peer that is left alone says for how long, and why", async () => {
+Deno.test("the row of an avoided peer says for how long and why", async () => {
   const why = "sent bytes that do not match the file's id";
   const peers = [peerOf({ refused: 7, leftAlone: { seconds: 30, why } }), peerOf()];
   const body = await (await appOver({ peers }).request("/api/v1/peers")).json();
@@ -67,7 +67,7 @@ Deno.test("the row of a peer that is left alone says for how long, and why", asy
   );
 });
 
-Deno.test("peers are listed with the field names of the wire and Unix seconds", async () => {
+Deno.test("peers are listed with the field names of the wire protocol and times in Unix seconds", async () => {
   const response = await appOver({ peers: [peerOf()] }).request("/api/v1/peers");
   const { peers, ...rest } = await response.json();
   assert.deepEqual(rest, {});
@@ -82,7 +82,7 @@ Deno.test("peers are listed with the field names of the wire and Unix seconds", 
   assert.deepEqual(await (await appOver().request("/api/v1/peers")).json(), { peers: [] });
 });
 
-Deno.test("files are listed with the field names of the wire", async () => {
+Deno.test("files are listed with the field names of the wire protocol", async () => {
   const file = fileOf({ sizeBytes: 3 * 1024 ** 2 });
   const response = await appOver({ files: [held(file)] }).request("/api/v1/files");
   assert.match(response.headers.get("content-type") ?? "", /^application\/json/);
@@ -105,7 +105,7 @@ Deno.test("files are listed with the field names of the wire", async () => {
   });
 });
 
-Deno.test("a file that nobody holds names who held it last, and any file since when it is known", async () => {
+Deno.test("a file that nobody holds lists its last holders, and every file says when it was first known", async () => {
   const away = {
     file: fileOf(),
     held: false,
@@ -118,10 +118,14 @@ Deno.test("a file that nobody holds names who held it last, and any file since w
   assert.deepEqual([file.last_holders, file.known_at], [["eagle"], NOW - 9]);
   const again = appOver({ files: [{ ...away, holders: ["hawk"] }] });
   const { files } = await (await again.request("/api/v1/files?sort=-known")).json();
-  assert.deepEqual(files[0].last_holders, [], "once somebody holds it, that is what counts");
+  assert.deepEqual(
+    files[0].last_holders,
+    [],
+    "once somebody holds it, the last holders do not matter",
+  );
 });
 
-Deno.test("a file that is not here says so, and a size that is not known is left out", async () => {
+Deno.test("a file that is not held here says so, and an unknown size is omitted", async () => {
   const { files: [file] } = await files("/api/v1/files", [
     { file: fileOf({ size: 1.5 }), held: false, holders: [] },
   ]) as unknown as { files: Record<string, unknown>[] };
@@ -131,7 +135,7 @@ Deno.test("a file that is not here says so, and a size that is not known is left
   assert.ok(!("size_bytes" in file!));
 });
 
-Deno.test("timestamps are given as their source text, numbers as numbers and strings as strings", async () => {
+Deno.test("timestamps keep their source text, with numbers as numbers and strings as strings", async () => {
   const sources = ["1744169352.0", "1744170562", "1743970142.6140459", "1743970142.50", "-0"];
   const listed = sources.map((text) => held(fileOf({ timestamp: { text, quoted: false } })));
   const words = { text: "Sun Jun 15 21:36:41 2025", quoted: true };
@@ -146,7 +150,7 @@ Deno.test("timestamps are given as their source text, numbers as numbers and str
   assert.ok(text.includes('"file_timestamp":1744169352.0,'));
 });
 
-Deno.test("limit and start give pages that meet without gap or overlap", async () => {
+Deno.test("limit and start give contiguous pages without gap or overlap", async () => {
   for (const limit of [1, 3, 5, 9, 10, 11, 10_000]) {
     const seen: string[] = [];
     let start: number | null = 0;
@@ -161,7 +165,7 @@ Deno.test("limit and start give pages that meet without gap or overlap", async (
   }
 });
 
-Deno.test("a start at or behind the end gives an empty last page", async () => {
+Deno.test("a start at or past the end gives an empty last page", async () => {
   for (const start of [10, 11, 9_007_199_254_740_991]) {
     for (const limit of ["", "&limit=5"]) {
       const { names, total, next } = await files(`/api/v1/files?start=${start}${limit}`);
@@ -171,7 +175,7 @@ Deno.test("a start at or behind the end gives an empty last page", async () => {
   assert.deepEqual((await files("/api/v1/files?start=8")).names, ["8.txt", "9.txt"]);
 });
 
-Deno.test("a bad limit or start is refused with a hint, not guessed at", async () => {
+Deno.test("an invalid limit or start is refused with a hint, not guessed at", async () => {
   const { request } = appOver({ files: many(3) });
   const bad = ["limit=0", "limit=-1", "limit=1.5", "limit=x", "limit=", "limit=10001", "limit=1e3"];
   bad.push("start=-1", "start=x", "start=", "start=99999999999999999", "limit=0x10", "start=%00");
@@ -183,7 +187,7 @@ Deno.test("a bad limit or start is refused with a hint, not guessed at", async (
   }
 });
 
-Deno.test("names and owners of any kind are data in JSON, and the answer is ASCII", async () => {
+Deno.test("any name or owner is encoded as JSON data, and the response is ASCII", async () => {
   const name = 'quote" back\\ </script><b> \u202e \ud83d\ude00 line\nbreak';
   const listed = [held(fileOf({ name, owner: "__proto__" }))];
   const response = await appOver({ files: listed }).request("/api/v1/files");
@@ -193,7 +197,7 @@ Deno.test("names and owners of any kind are data in JSON, and the answer is ASCI
   assert.deepEqual([file.file_name, file.file_owner], [name, "__proto__"]);
 });
 
-Deno.test("an address that does not take a method says which it takes", async () => {
+Deno.test("a path that does not accept a method says which ones it accepts", async () => {
   const { request } = appOver();
   const id = "0".repeat(64);
   const table = [
@@ -206,14 +210,14 @@ Deno.test("an address that does not take a method says which it takes", async ()
   for (const [method, path, allow] of table) {
     const response = await request(path, { method, headers: BEARER });
     assert.deepEqual([response.status, response.headers.get("allow")], [405, allow], path);
-    assert.match((await response.json()).hint, /^It takes /);
+    assert.match((await response.json()).hint, /^It accepts /);
   }
   for (const path of ["/nothing", "/api/v1/nothing", `/api/v1/files/${id}/content/more`]) {
     assert.equal((await request(path, { method: "POST", headers: BEARER })).status, 404, path);
   }
 });
 
-Deno.test("what is not there is 404, with words for the person who asked", async () => {
+Deno.test("a missing resource is 404 with an explanation for the user", async () => {
   const { request } = appOver();
   for (
     const path of ["/nothing", "/api/v1", "/api/v1/", "/api/v1/files/x", "/.env"]
@@ -224,7 +228,7 @@ Deno.test("what is not there is 404, with words for the person who asked", async
   }
 });
 
-Deno.test("no other site is let in, to read or to change", async () => {
+Deno.test("no other site may read or make changes", async () => {
   const { request } = appOver({ files: [held()] });
   for (const method of ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"]) {
     for (
@@ -245,7 +249,7 @@ Deno.test("no other site is let in, to read or to change", async () => {
   for (const [name] of response.headers) assert.ok(!name.startsWith("access-control-"), name);
 });
 
-Deno.test("a mistake of ours is told to the log, and the answer gives nothing away", async () => {
+Deno.test("an internal error is logged, and the response reveals nothing about it", async () => {
   const broken = appOver({
     get peers(): never {
       throw new Error("secret details");

@@ -1,4 +1,4 @@
-// What strangers may ask for has an end, and costs what it shows: pages of lists, one after the other.
+// Requests from strangers are bounded, and cost only as much as they return: lists come in pages, one at a time.
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -7,7 +7,7 @@ import { Turns } from "../../web/turns.ts";
 import type { ViewedFile } from "../../web/view.ts";
 import { appOver, fileOf, NOW } from "./fixture.ts";
 
-Deno.test("a page in order is that of the whole list in order, wherever it starts", () => {
+Deno.test("a sorted page equals that part of the fully sorted list, wherever it starts", () => {
   const key = fc.oneof(fc.nat(5), fc.nat(1_000));
   fc.assert(
     fc.property(
@@ -31,7 +31,7 @@ Deno.test("a page in order is that of the whole list in order, wherever it start
   );
 });
 
-Deno.test("comparing grows with the files, not with their square, in any order they come", () => {
+Deno.test("comparisons grow linearly with the files, not quadratically, in whatever order they come", () => {
   const orders: Readonly<Record<string, (i: number, n: number) => number>> = {
     rising: (i) => i,
     falling: (i, n) => n - i,
@@ -42,19 +42,19 @@ Deno.test("comparing grows with the files, not with their square, in any order t
   for (const [name, keyAt] of Object.entries(orders)) {
     const readsOf = (n: number) => {
       let reads = 0;
-      // A key that counts how often it is compared.
+      // A key that counts its comparisons.
       const keyOf = (i: number) => ({ valueOf: () => (reads++, keyAt(i, n)) }) as unknown as number;
       const items = Array.from({ length: n }, (_, i) => i);
       const window = { from: n / 2, limit: 10 };
       assert.equal(selection(items, () => true, window, { keyOf, sign: 1 }).items.length, 10);
       return reads;
     };
-    // Of chance: on average 4 looks at each of both sides; a square would be 20,000.
+    // Depends on chance: 4 comparisons per item and side on average; quadratic cost would be 20,000.
     for (const n of [20_000, 40_000]) assert.ok(readsOf(n) < 60 * n, `${name} of ${n}`);
   }
 });
 
-/** Files that count how often their holders are put together. */
+/** Files that count how often their holders are computed. */
 function counted(n: number) {
   const seen = { holders: 0 };
   const files = Array.from({ length: n }, (_, i): ViewedFile => ({
@@ -68,7 +68,7 @@ function counted(n: number) {
   return { files, seen };
 }
 
-Deno.test("without a limit a list is a page of a thousand, and names the next", async () => {
+Deno.test("without a limit, a list is a page of a thousand that points to the next", async () => {
   for (const n of [3_000, 6_000]) {
     const { files, seen } = counted(n);
     const app = appOver({ files });
@@ -76,19 +76,19 @@ Deno.test("without a limit a list is a page of a thousand, and names the next", 
       seen.holders = 0;
       const page = await (await app.request(`/api/v1/files${sort}`)).json();
       assert.deepEqual([page.files.length, page.total, page.next], [1_000, n, 1_000]);
-      assert.equal(seen.holders, 1_000, `of ${n} files only what is shown is put together`);
+      assert.equal(seen.holders, 1_000, `of ${n} files only the shown ones are computed`);
     }
   }
 });
 
-Deno.test("the page without script puts together what it shows, whatever there is", async () => {
+Deno.test("the page without JavaScript only computes the rows it shows, however many files there are", async () => {
   const { files, seen } = counted(5_000);
   const response = await appOver({ files }).request("/");
   await response.body?.cancel();
   assert.ok(seen.holders < 200, `${seen.holders}`);
 });
 
-Deno.test("older pages get ten thousand files at most, those that are here first", async () => {
+Deno.test("older pages get at most ten thousand files, those held here first", async () => {
   const { files } = counted(12_001);
   const app = appOver({ files });
   const lists = [
@@ -104,7 +104,7 @@ Deno.test("older pages get ten thousand files at most, those that are here first
   }
 });
 
-Deno.test("deleted files come in pages that meet, and only those of the page are asked for", async () => {
+Deno.test("deleted files come in contiguous pages, and only the requested page is read", async () => {
   const deleted = Array.from({ length: 450 }, (_, i) => ({
     file: fileOf({ name: `${i}.txt` }),
     sizeBytes: i,
@@ -130,7 +130,7 @@ Deno.test("deleted files come in pages that meet, and only those of the page are
   }
 });
 
-Deno.test("lists are made one at a time, in the order in which they are asked for, also after one that fails", async () => {
+Deno.test("lists are built one at a time, in the order requested, even after one fails", async () => {
   const turns = new Turns();
   const log: string[] = [];
   const gate = Promise.withResolvers<void>();
@@ -149,7 +149,7 @@ Deno.test("lists are made one at a time, in the order in which they are asked fo
   assert.deepEqual(log, ["first begins", "first ends", "second", "third"]);
 });
 
-Deno.test("after an expensive list the thread rests as long before the next, and nobody waits for that alone", async () => {
+Deno.test("an expensive list makes the next one wait as long as it took, and nothing else waits", async () => {
   const { now } = performance;
   let nowMs = 1_000;
   performance.now = () => nowMs;
@@ -164,14 +164,14 @@ Deno.test("after an expensive list the thread rests as long before the next, and
   try {
     const turns = new Turns();
     await turns.take(() => void (nowMs += 400));
-    assert.deepEqual(rests, [], "who asked has its list");
+    assert.deepEqual(rests, [], "the first request gets its list at once");
     await turns.take(() => void (nowMs += 5));
     await turns.take(() => {});
-    assert.deepEqual(rests, [400], "a cheap one is not rested from");
+    assert.deepEqual(rests, [400], "a cheap list causes no wait");
     await turns.take(() => void (nowMs += 100));
     nowMs += 1_000;
     await turns.take(() => {});
-    assert.deepEqual(rests, [400], "nor is one of long ago");
+    assert.deepEqual(rests, [400], "nor does one from long ago");
   } finally {
     performance.now = now;
     globalThis.setTimeout = wait;

@@ -1,5 +1,5 @@
-// What the page decides in the browser without a browser: words, how safe a file is, which files are shown in which
-// order. The words are those of the prompt, the rules those of the API, whatever the values.
+// The page's browser logic, tested without a browser: wording, how safe a file is, and which files are shown in which
+// order. The wording must match the prompt, and the rules the API, whatever the values.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
@@ -13,7 +13,7 @@ import * as words from "../../web/shared/words.js";
 import type { ViewedFile } from "../../web/view.ts";
 import { fileOf } from "./fixture.ts";
 
-Deno.test("sizes, durations, addresses and names read as they do at the prompt", () => {
+Deno.test("sizes, durations, addresses, and names read the same as at the prompt", () => {
   fc.assert(fc.property(fc.double({ min: 0, max: 1e16, noNaN: true }), (value) => {
     strictEqual(words.sizeText(value), sizeText(value));
     strictEqual(words.durationText(value), durationText(value));
@@ -30,14 +30,14 @@ Deno.test("sizes, durations, addresses and names read as they do at the prompt",
   }
 });
 
-Deno.test("counts read as the browser itself would write them", () => {
+Deno.test("counts are formatted as the browser itself would format them", () => {
   fc.assert(fc.property(fc.maxSafeNat(), (count) => {
     strictEqual(words.numberText(count), count.toLocaleString("en"));
   }));
   strictEqual(words.plural(1_000, "file"), "1,000 files");
 });
 
-Deno.test("progress has its unit once where it is the same, times are relative and dates when they are to come", () => {
+Deno.test("progress repeats no unit, past times are relative, and future times are dates", () => {
   strictEqual(words.progressText(12_400_000, 80_000_000), "12.4 of 80.0 MB");
   strictEqual(words.progressText(900_000, 80_000_000), "900 kB of 80.0 MB");
   strictEqual(words.progressText(5, null), "5 B");
@@ -51,7 +51,7 @@ Deno.test("progress has its unit once where it is the same, times are relative a
   strictEqual(words.plural(1_200, "file"), "1,200 files");
 });
 
-Deno.test("a file is as safe as it has holders, in pips, words and colour", () => {
+Deno.test("a file is as safe as its number of holders, in pips, words, and color", () => {
   const file = (has_copy: boolean, ...peers_with_file: string[]) => ({
     has_copy,
     peers_with_file,
@@ -60,19 +60,19 @@ Deno.test("a file is as safe as it has holders, in pips, words and colour", () =
   const said = (
     held: Parameters<typeof safetyText>[0],
   ) => [pipsText(held), safetyText(held), safetyKind(held)];
-  deepStrictEqual(said(file(false)), ["○○○", "Nobody has this any more", "failed"]);
+  deepStrictEqual(said(file(false)), ["○○○", "Nobody has this anymore", "failed"]);
   deepStrictEqual(said(file(false, "eagle")), ["●○○", "Only on eagle", "risk"]);
   deepStrictEqual(said(file(true, "us")), ["●○○", "Only here", "risk"]);
   deepStrictEqual(said(file(true, "us", "a")), ["●●○", "Here and on 1 more", ""]);
   deepStrictEqual(said(file(false, "a", "b", "c", "d")), ["●●●", "On 4 peers", ""]);
-  // Who held it is away: that is no loss yet.
+  // Its holders are away: it is not lost yet.
   const away = (...last_holders: string[]) => said({ ...file(false), last_holders });
   deepStrictEqual(away("eagle"), ["○○○", "eagle is away", "risk"]);
   deepStrictEqual(away("a", "b"), ["○○○", "Both holders are away", "risk"]);
   deepStrictEqual(away("a", "b", "c"), ["○○○", "All 3 holders are away", "risk"]);
   strictEqual(
     holdersText({ ...file(false), last_holders: ["a", "b"] }),
-    "Last held by a and b: away, and may come back with it",
+    "Last held by a and b: away, but may come back with it",
   );
 });
 
@@ -104,7 +104,7 @@ const row = (viewed: ViewedFile) =>
     }),
   );
 
-Deno.test("the page finds what the API finds, in an order that is as good", () => {
+Deno.test("the page finds the same files as the API, in an equivalent order", () => {
   const query = fc.record({
     q: fc.constantFrom("", "a", "A é", "bob", "1 2", "1-2", "a.", "zzz"),
     where: fc.constantFrom("all", "here", "elsewhere", "mine"),
@@ -133,7 +133,7 @@ Deno.test("the page finds what the API finds, in an order that is as good", () =
     const page = pageOf(files, asked, "us");
     const ids = (rows: readonly { file_id: string }[]) => rows.map(({ file_id }) => file_id).sort();
     deepStrictEqual(ids(found), ids(page.files.map(row)));
-    // Neither puts one before another that the other would put behind it; equal ones may stand in any order.
+    // The two never disagree about the order of two files; equal ones may be in any order.
     for (const [at, file] of found.entries()) {
       const next = found[at + 1];
       if (!next) break;
@@ -151,7 +151,7 @@ Deno.test("the page finds what the API finds, in an order that is as good", () =
   }));
 });
 
-Deno.test("words are found wherever they stand, whatever separates them, here and by the API", () => {
+Deno.test("words are found anywhere, whatever separates them, on the page and by the API", () => {
   const names = [
     "exam-07.pdf",
     "Exam_08.pdf",
@@ -176,7 +176,7 @@ Deno.test("words are found wherever they stand, whatever separates them, here an
   };
   deepStrictEqual(found("exam 07"), ["exam 07 notes.txt", "exam-07.pdf", "exam-107.pdf"]);
   deepStrictEqual(found("07 EXAM pdf"), ["exam-07.pdf", "exam-107.pdf"]);
-  // What somebody typed with its separator is meant as one.
+  // Words typed with a separator between them belong together.
   deepStrictEqual(found("exam_07"), ["exam 07 notes.txt", "exam-07.pdf"]);
   deepStrictEqual(found("exam-07.pdf"), ["exam-07.pdf"]);
   deepStrictEqual(found("exam.08"), ["Exam_08.pdf"]);
@@ -186,7 +186,7 @@ Deno.test("words are found wherever they stand, whatever separates them, here an
   deepStrictEqual(found(fileOf({ name: "exam-107.pdf" }).fileId.slice(0, 8)), ["exam-107.pdf"]);
 });
 
-Deno.test("the newest is what the peer learned of last, whatever its date says, and without that what came last", () => {
+Deno.test("the newest file is the one the peer learned of last, whatever its date, or else the last to arrive", () => {
   const dated = (name: string, seconds: number, knownSince?: number): ViewedFile => ({
     file: fileOf({ name, timestamp: { text: String(seconds), quoted: false } }),
     held: false,
@@ -214,7 +214,7 @@ Deno.test("the newest is what the peer learned of last, whatever its date says, 
   );
 });
 
-Deno.test("changes leave the list as if it had been read anew", () => {
+Deno.test("changes leave the list as if it had been loaded again", () => {
   fc.assert(
     fc.property(
       someFiles,
@@ -237,15 +237,15 @@ Deno.test("changes leave the list as if it had been read anew", () => {
   );
 });
 
-Deno.test("names are ordered as people read them, numbers by their value", () => {
+Deno.test("names are sorted naturally, with numbers by value", () => {
   const order = ["a 2", "A 10", "á 11", "b", "B1", "b01x", "b2", "b10", "z", "ß", "Ω"];
   const sorted = [...order].reverse().sort((a, b) => nameKey(a) < nameKey(b) ? -1 : 1);
   deepStrictEqual(sorted, order);
-  // However a name is made, its key is not much longer.
+  // No name, however crafted, has a much longer key.
   ok(nameKey("1a".repeat(127)).length <= 3 * 127);
 });
 
-Deno.test("files at risk are those with one holder or none, and an unknown order is none", () => {
+Deno.test("files at risk are those with at most one holder, and an unknown sort order is ignored", () => {
   const list = new FileList();
   const holders = [[], ["a"], ["a", "b"]];
   list.reset(
@@ -260,9 +260,9 @@ Deno.test("files at risk are those with one holder or none, and an unknown order
   );
 });
 
-Deno.test("the page warns of another peer with its name before anything else, and says what to do", () => {
+Deno.test("the page warns of another peer with the same id before anything else, and says what to do", () => {
   const fine = { free_bytes: 1e12, peers: 3, bootstraps: [], name_taken_by: null };
   strictEqual(words.warningText(fine), "");
   const text = words.warningText({ ...fine, free_bytes: 0, name_taken_by: "10.0.0.1:8115" });
-  ok(/10\.0\.0\.1:8115.*another peer id/.test(text), text);
+  ok(/10\.0\.0\.1:8115.*different peer id/.test(text), text);
 });

@@ -1,9 +1,9 @@
-// When the page reads everything anew: at once, once for many reasons, and ever more seldom while the reasons go on.
-// The page's module itself, with the network and the timers of this test.
+// When the page reloads its lists: at once, once for many resets, and less and less often while resets continue.
+// Runs the page's own module with this test's network and timers.
 
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 
-/** Not by a literal: these modules know a browser's names, and are checked with the page. */
+/** Not a literal import: these modules use browser globals and are type-checked with the page. */
 const LIVE = new URL("../../web/browser/live.js", import.meta.url).href;
 
 class World {
@@ -27,7 +27,7 @@ class World {
     return 0;
   };
 
-  /** Lets what waits for the network go on, until it waits for a timer. */
+  /** Lets code that waits for the network continue until it waits for a timer. */
   async settle(pauses: number): Promise<void> {
     for (let turn = 0; this.pauses.length < pauses && turn < 1_000; turn++) {
       await new Promise((go) => queueMicrotask(() => go(undefined)));
@@ -41,7 +41,7 @@ class World {
   }
 }
 
-Deno.test("lists are read anew at once, and ever more seldom while there is ever more reason to", async () => {
+Deno.test("lists are reloaded at once, and less and less often while resets keep coming", async () => {
   const world = new World();
   const before = { fetch: globalThis.fetch, setTimeout: globalThis.setTimeout };
   const now = Object.getOwnPropertyDescriptor(performance, "now");
@@ -55,7 +55,7 @@ Deno.test("lists are read anew at once, and ever more seldom while there is ever
     const { live, reload } = await import(LIVE);
     reload();
     strictEqual(world.asked, 1);
-    reload(); // while the first is on its way: what it reads may be old already
+    reload(); // while the first is running: what it reads may already be stale
     await world.settle(1);
     for (let round = 2; round <= 7; round++) {
       strictEqual(world.asked, round - 1, "nothing is read before the pause is over");
@@ -79,16 +79,16 @@ Deno.test("lists are read anew at once, and ever more seldom while there is ever
     world.isDown = false;
     world.pass();
     await world.settle(10);
-    strictEqual(world.asked, 9, "what failed is tried again");
+    strictEqual(world.asked, 9, "a failed reload is retried");
 
     live.isGone = true;
     reload();
     world.pass();
     await Promise.resolve();
-    strictEqual(world.asked, 9, "nobody is asked who is not there");
+    strictEqual(world.asked, 9, "a peer that is away is not asked");
     live.isGone = false;
     reload();
-    strictEqual(world.asked, 10, "what is owed is read when the peer is there again");
+    strictEqual(world.asked, 10, "the pending reload runs once the peer is back");
     await world.settle(11);
     world.pass();
   } finally {

@@ -1,11 +1,11 @@
-// Conditional requests, ranges and digests, sentence by sentence of RFC 9110 (8.6, 8.8, 13, 14) and RFC 9530.
+// Conditional requests, ranges, and digests, following RFC 9110 (8.6, 8.8, 13, 14) and RFC 9530 sentence by sentence.
 
 import assert from "node:assert/strict";
 import { httpDate } from "../../web/preconditions.ts";
 import { appOver, appWithFile, BEARER, fileOf, type Made, NOW } from "./fixture.ts";
 
 const TEN = new TextEncoder().encode("0123456789");
-/** Of the content, in the three forms of an HTTP date (RFC 9110, 5.6.7), and a second before and after. */
+/** The content's date in the three formats of an HTTP date (RFC 9110, 5.6.7), and a second before and after. */
 const SECONDS = 784_111_777;
 const FORMS = [
   "Sun, 06 Nov 1994 08:49:37 GMT",
@@ -27,11 +27,11 @@ async function ask(headers: Record<string, string>, method = "GET") {
 
 const statusOf = async (headers: Record<string, string>) => (await ask(headers)).status;
 
-Deno.test("an HTTP date has three forms, all in UTC, and nothing else is one", () => {
+Deno.test("an HTTP date has three formats, all in UTC, and nothing else is accepted", () => {
   for (const form of FORMS) assert.equal(httpDate(form, NOW), SECONDS, form);
   assert.equal(httpDate("Sun Nov 16 08:49:37 1994", NOW), SECONDS + 10 * 86_400);
   assert.equal(httpDate("Sat, 31 Dec 2016 23:59:60 GMT", NOW), 1_483_228_800, "a leap second");
-  // NOW is in 2025: up to 50 years ahead stay ahead.
+  // NOW is in 2025: two-digit years up to 50 years ahead are in the future.
   const years = [["75", 2075], ["76", 1976], ["25", 2025], ["24", 2024], ["00", 2000]] as const;
   for (const [short, year] of years) {
     const text = `Sunday, 06-Nov-${short} 08:49:37 GMT`;
@@ -57,7 +57,7 @@ Deno.test("an HTTP date has three forms, all in UTC, and nothing else is one", (
   for (const text of none) assert.equal(httpDate(text, NOW), undefined, text);
 });
 
-Deno.test("If-None-Match: a list whose tags may have commas in them, compared weakly (13.1.2)", async () => {
+Deno.test("If-None-Match: a list of tags that may contain commas, compared weakly (13.1.2)", async () => {
   const same = [
     etag,
     `W/${etag}`,
@@ -88,7 +88,7 @@ Deno.test("If-None-Match: a list whose tags may have commas in them, compared we
   }
 });
 
-Deno.test("If-Match: compared strongly, and what is no list matches nothing (13.1.1)", async () => {
+Deno.test("If-Match: compared strongly, and a malformed list matches nothing (13.1.1)", async () => {
   for (const header of [etag, "*", `"a,b", ${etag}`, `W/"x", ${etag}`]) {
     assert.equal(await statusOf({ "if-match": header }), 200, header);
   }
@@ -96,21 +96,21 @@ Deno.test("If-Match: compared strongly, and what is no list matches nothing (13.
   for (const header of other) assert.equal(await statusOf({ "if-match": header }), 412, header);
 });
 
-Deno.test("dates: equal is not modified, a later one is not unmodified, and no date is no condition", async () => {
+Deno.test("dates: an equal date means not modified, an earlier one modified, and an invalid one is ignored", async () => {
   for (const form of [...FORMS, AFTER]) {
     assert.equal(await statusOf({ "if-modified-since": form }), 304, form);
     assert.equal(await statusOf({ "if-unmodified-since": form }), 200, form);
   }
   assert.equal(await statusOf({ "if-modified-since": BEFORE }), 200);
   assert.equal(await statusOf({ "if-unmodified-since": BEFORE }), 412);
-  // These, `Date.parse` takes for dates: one long after, the other long before.
+  // `Date.parse` would accept these as dates, some long after and some long before the content's.
   for (const text of ["2099", "2099-01-01", "1", "Jan 1, 1970", `${FORMS[0]}, ${AFTER}`]) {
     assert.equal(await statusOf({ "if-modified-since": text }), 200, text);
     assert.equal(await statusOf({ "if-unmodified-since": text }), 200, text);
   }
 });
 
-Deno.test("tags go before dates, and conditions before ranges (13.2.2)", async () => {
+Deno.test("tags take precedence over dates, and conditions over ranges (13.2.2)", async () => {
   const far = { range: "bytes=99-" };
   const table: [Record<string, string>, number][] = [
     [{ "if-match": etag, "if-unmodified-since": BEFORE }, 200],
@@ -129,7 +129,7 @@ Deno.test("tags go before dates, and conditions before ranges (13.2.2)", async (
   }
 });
 
-Deno.test("If-Range: this strong tag or this very date, else all of it; without Range it means nothing (13.1.5)", async () => {
+Deno.test("If-Range: this strong tag or exact date, else the whole file; ignored without Range (13.1.5)", async () => {
   for (const same of [etag, ...FORMS]) {
     assert.equal(await statusOf({ range: "bytes=0-3", "if-range": same }), 206, same);
     assert.equal(await statusOf({ range: "bytes=99-", "if-range": same }), 416, same);
@@ -152,7 +152,7 @@ Deno.test("If-Range: this strong tag or this very date, else all of it; without 
   }
 });
 
-Deno.test("a range may end far behind the end, whatever the size of its number (14.1.2)", async () => {
+Deno.test("a range may end far past the end, however large the number (14.1.2)", async () => {
   const max = "9223372036854775807";
   const table: [string, number, string][] = [
     [`bytes=0-${max}`, 206, "0123456789"],
@@ -174,7 +174,7 @@ Deno.test("a range may end far behind the end, whatever the size of its number (
   }
 });
 
-Deno.test("a 304 has what updates a copy, and no more (15.4.5); a 206 all that a 200 has", async () => {
+Deno.test("a 304 has only the headers that update a cached copy (15.4.5); a 206 has all those of a 200", async () => {
   const whole = (await ask({})).headers;
   const { headers } = await ask({ "if-none-match": etag });
   for (const name of ["etag", "cache-control"]) {
@@ -193,26 +193,26 @@ Deno.test("a 304 has what updates a copy, and no more (15.4.5); a 206 all that a
   assert.equal(whole.get("accept-ranges"), "bytes");
 });
 
-Deno.test("digests: of the whole file for any part of it, and of the content only where that is all (RFC 9530)", async () => {
+Deno.test("digests: Repr-Digest covers the whole file in every response, Content-Digest is sent only for all of it (RFC 9530)", async () => {
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", TEN)).toBase64();
   const table: [Record<string, string>, string, string | null][] = [
     [{}, "GET", `sha-256=:${hash}:`],
     [{}, "HEAD", `sha-256=:${hash}:`],
     [{ range: "bytes=2-5" }, "GET", null],
-    // All of it as a range is a part to those who read the head alone.
+    // A range that covers the whole file still looks like a part to clients that read only the headers.
     [{ range: "bytes=0-9" }, "GET", null],
   ];
   for (const [asked, method, content] of table) {
     const { headers } = await ask(asked, method);
     assert.equal(headers.get("repr-digest"), `sha-256=:${hash}:`);
-    assert.equal(headers.get("digest"), `SHA-256=${hash}`, "for aria2, which knows no other");
+    assert.equal(headers.get("digest"), `SHA-256=${hash}`, "for aria2, which supports no other");
     assert.equal(headers.get("content-digest"), content);
   }
   const { headers } = await ask({ range: "bytes=99-" });
   assert.equal(headers.get("repr-digest"), null, "an error is not the file");
 });
 
-Deno.test("conditions keep a change from being made (13.1.1, 13.1.2)", async () => {
+Deno.test("a failed condition prevents the change (13.1.1, 13.1.2)", async () => {
   const file = fileOf();
   const id = `"${file.fileId}"`;
   const change = async (
@@ -253,7 +253,7 @@ Deno.test("conditions keep a change from being made (13.1.1, 13.1.2)", async () 
   }
 });
 
-Deno.test("answers that differ by who asks are for no cache on the way, and each 401 names how to get in", async () => {
+Deno.test("responses that depend on the user are not for shared caches, and every 401 has a challenge", async () => {
   const app = appOver({ options: { isPrivate: true } });
   for (const path of ["/", "/api/v1/status", "/api/list", "/metrics"]) {
     const response = await app.request(path);

@@ -1,4 +1,4 @@
-// Content as a download: whole or one range, with validators, never shown as a page, and closed whatever happens.
+// Content as a download: whole or as one range, with validators, never rendered as a page, and always closed.
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -20,7 +20,7 @@ async function ask(headers: Record<string, string>, method = "GET", bytes = TEN)
   };
 }
 
-Deno.test("a held file is served whole, with its length and its id as validator", async () => {
+Deno.test("a held file is served whole, with its length, and its id as validator", async () => {
   const { response, body, etag, get } = await ask({});
   assert.equal(response.status, 200);
   assert.equal(body, "0123456789");
@@ -30,7 +30,7 @@ Deno.test("a held file is served whole, with its length and its id as validator"
   assert.equal(get("content-range"), null);
 });
 
-Deno.test("content and events travel as they are, pages and lists compressed to who takes that", async () => {
+Deno.test("content and events are sent as is; pages and lists are compressed for clients that accept it", async () => {
   const app = appWithFile(TEN);
   const get = (path: string) =>
     app.request(path, { headers: { "accept-encoding": "gzip, deflate, br" } });
@@ -51,7 +51,7 @@ Deno.test("content and events travel as they are, pages and lists compressed to 
   }
 });
 
-Deno.test("a large file comes through piece by piece, byte for byte", async () => {
+Deno.test("a large file is streamed in chunks, byte for byte", async () => {
   const bytes = new Uint8Array(1_000_003);
   for (let i = 0; i < bytes.length; i++) bytes[i] = (i * 31 + (i >> 8)) & 255;
   const app = appWithFile(bytes);
@@ -62,12 +62,12 @@ Deno.test("a large file comes through piece by piece, byte for byte", async () =
   assert.deepEqual(new Uint8Array(await part.arrayBuffer()), bytes.subarray(300_000, 900_000));
 });
 
-Deno.test("an empty file is served as nothing", async () => {
+Deno.test("an empty file is served with no content", async () => {
   const { response, body, get } = await ask({}, "GET", new Uint8Array());
   assert.deepEqual([response.status, body, get("content-length")], [200, "", "0"]);
 });
 
-Deno.test("HEAD gives the headers of GET and no content", async () => {
+Deno.test("HEAD returns the headers of GET and no content", async () => {
   const whole = await ask({});
   const { response, body, get } = await ask({}, "HEAD");
   assert.deepEqual([response.status, body], [200, ""]);
@@ -76,14 +76,14 @@ Deno.test("HEAD gives the headers of GET and no content", async () => {
   }
 });
 
-Deno.test("HEAD takes no ranges (RFC 9110, 14.2)", async () => {
+Deno.test("HEAD ignores ranges (RFC 9110, 14.2)", async () => {
   for (const range of ["bytes=0-3", "bytes=100-"]) {
     const { response, get } = await ask({ range }, "HEAD");
     assert.deepEqual([response.status, get("content-length")], [200, "10"], range);
   }
 });
 
-Deno.test("one range is served as asked for", async () => {
+Deno.test("a single range is served as requested", async () => {
   const table: [string, string, string][] = [
     ["bytes=0-3", "0123", "bytes 0-3/10"],
     ["bytes=4-", "456789", "bytes 4-9/10"],
@@ -100,7 +100,7 @@ Deno.test("one range is served as asked for", async () => {
   }
 });
 
-Deno.test("a range behind the end is 416 and says how long the file is", async () => {
+Deno.test("a range past the end is 416 and gives the length of the file", async () => {
   for (const range of ["bytes=10-", "bytes=10-20", "bytes=999999-", "bytes=-0"]) {
     const { response, body, get } = await ask({ range });
     assert.deepEqual([response.status, get("content-range")], [416, "bytes */10"], range);
@@ -112,7 +112,7 @@ Deno.test("a range behind the end is 416 and says how long the file is", async (
   assert.equal(empty.response.status, 416);
 });
 
-Deno.test("a condition that does not hold is 412, and says so as every error does", async () => {
+Deno.test("a condition that does not hold is 412, in the usual error format", async () => {
   for (
     const headers of [{ "if-match": '"other"' }, {
       "if-unmodified-since": "Thu, 01 Jan 1970 00:00:00 GMT",
@@ -125,7 +125,7 @@ Deno.test("a condition that does not hold is 412, and says so as every error doe
   }
 });
 
-Deno.test("a time that is still to come is not told as that of a modification", async () => {
+Deno.test("a time in the future is not sent as Last-Modified", async () => {
   for (const [seconds, isTold] of [[NOW, true], [NOW + 60, false]] as const) {
     const timestamp = { text: String(seconds), quoted: false };
     const app = appWithFile(TEN, { timestamp });
@@ -137,7 +137,7 @@ Deno.test("a time that is still to come is not told as that of a modification", 
   }
 });
 
-Deno.test("what is no range that we serve is ignored", async () => {
+Deno.test("an unsupported or malformed range is ignored", async () => {
   const thousand = `bytes=${Array.from({ length: 1_000 }, (_, i) => `${i}-${i}`).join(",")}`;
   const odd = [
     "bytes=0-1,3-4",
@@ -155,7 +155,7 @@ Deno.test("what is no range that we serve is ignored", async () => {
   }
 });
 
-Deno.test("any range header gives a slice of the file, all of it, or 416", () => {
+Deno.test("any Range header yields a slice of the file, all of it, or 416", () => {
   const edge = fc.oneof(fc.nat(30).map(String), fc.constantFrom("", "00", " 1", "999999999999999"));
   fc.assert(fc.property(edge, edge, fc.nat(20), (first, last, size) => {
     const range = rangeOf(`bytes=${first}-${last}`, size);
@@ -169,7 +169,7 @@ Deno.test("any range header gives a slice of the file, all of it, or 416", () =>
   }));
 });
 
-Deno.test("If-Range serves the range of this content, and all of any other", async () => {
+Deno.test("If-Range serves the range if the content is unchanged, else the whole file", async () => {
   const { etag } = await ask({});
   const table: [string, number, string][] = [
     [etag, 206, "0123"],
@@ -186,7 +186,7 @@ Deno.test("If-Range serves the range of this content, and all of any other", asy
   assert.equal(beyond.response.status, 200);
 });
 
-Deno.test("who has this content already is told so, without content", async () => {
+Deno.test("a client that already has this content gets 304 without content", async () => {
   const { etag } = await ask({});
   const other = `"${"0".repeat(64)}"`;
   for (const known of [etag, "*", `${other}, ${etag}`, `W/${etag}`]) {
@@ -200,7 +200,7 @@ Deno.test("who has this content already is told so, without content", async () =
   }
 });
 
-Deno.test("content is a download in a sandbox, whatever it is", async () => {
+Deno.test("content is always a sandboxed download, whatever its type", async () => {
   const page = new TextEncoder().encode("<script>alert(1)</script>");
   for (const name of ["a.html", "a.svg", "a.js", "a.pdf", "a"]) {
     const app = appWithFile(page, { name });
@@ -216,7 +216,7 @@ Deno.test("content is a download in a sandbox, whatever it is", async () => {
   }
 });
 
-Deno.test("an id that is none, is not known, or not here is 404", async () => {
+Deno.test("an id that is malformed, unknown, or not held here is 404", async () => {
   const { request, opened } = appOver();
   const id = "a".repeat(64);
   const ids = [id, "a".repeat(63), "a".repeat(65), "A".repeat(64), "g".repeat(64), `${id}%0a`, "x"];
@@ -263,7 +263,7 @@ Deno.test("a name cannot break out of its header", async () => {
   }
 });
 
-Deno.test("any name at all gives one well-formed header that reads back as the name", () => {
+Deno.test("any name yields one well-formed header that decodes to the same name", () => {
   const unit = fc.oneof(fc.nat(0x7f), fc.nat(0xffff), fc.integer({ min: 0xd800, max: 0xdfff }));
   fc.assert(fc.property(fc.array(unit, { maxLength: 80 }), (units) => {
     const name = String.fromCharCode(...units);
@@ -275,7 +275,7 @@ Deno.test("any name at all gives one well-formed header that reads back as the n
   }));
 });
 
-Deno.test("content is closed once when the reader goes away in the middle", async () => {
+Deno.test("content is closed once if the reader leaves midway", async () => {
   const app = appWithFile(new Uint8Array(1_000_000));
   const response = await app.request(app.path);
   const reader = response.body!.getReader();
@@ -284,21 +284,21 @@ Deno.test("content is closed once when the reader goes away in the middle", asyn
   assert.equal(app.opened[0]?.closed, 1);
 });
 
-Deno.test("a file that became shorter ends the answer with an error, and is closed once", async () => {
+Deno.test("a file that shrank ends the response with an error, and is closed once", async () => {
   const app = appWithFile(new Uint8Array(1_000), {}, (content) => content.endsAt = 400);
   const response = await app.request(app.path);
-  await assert.rejects(response.arrayBuffer(), /shorter/);
+  await assert.rejects(response.arrayBuffer(), /shrank/);
   assert.equal(app.opened[0]?.closed, 1);
 });
 
-Deno.test("a file that cannot be read ends the answer with an error, and is closed once", async () => {
+Deno.test("a file that cannot be read ends the response with an error, and is closed once", async () => {
   const app = appWithFile(new Uint8Array(1_000_000), {}, (content) => content.failsAt = 300_000);
   const response = await app.request(app.path);
   await assert.rejects(response.arrayBuffer());
   assert.equal(app.opened[0]?.closed, 1);
 });
 
-Deno.test("a place in the file that cannot be reached is an error, and the file is closed once", async () => {
+Deno.test("an offset that cannot be reached is an error, and the file is closed once", async () => {
   const app = appWithFile(TEN, {}, (content) => {
     content.seek = () => {
       throw new Error("Illegal seek");

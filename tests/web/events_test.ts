@@ -1,4 +1,4 @@
-// Server-sent events: their form on the wire, where they go on, and who does not keep up.
+// Server-sent events: wire format, resuming, and clients that do not keep up.
 
 import assert from "node:assert/strict";
 import { appOver, TOKEN } from "./fixture.ts";
@@ -10,7 +10,11 @@ async function open(app: ReturnType<typeof appOver>, headers: Record<string, str
   assert.equal(response.status, 200);
   assert.match(response.headers.get("content-type")!, /^text\/event-stream/);
   assert.equal(response.headers.get("cache-control"), "no-store");
-  assert.equal(response.headers.get("x-accel-buffering"), "no", "nginx passes events on at once");
+  assert.equal(
+    response.headers.get("x-accel-buffering"),
+    "no",
+    "nginx forwards events without buffering",
+  );
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   return {
@@ -26,7 +30,7 @@ async function open(app: ReturnType<typeof appOver>, headers: Record<string, str
   };
 }
 
-Deno.test("an event has its id, its type and one line of data", SANITIZED, async () => {
+Deno.test("an event has an id, a type, and one line of data", SANITIZED, async () => {
   const app = appOver();
   const stream = await open(app);
   const [watcher] = app.watchers;
@@ -34,11 +38,11 @@ Deno.test("an event has its id, its type and one line of data", SANITIZED, async
   const text = await stream.until(/changed/);
   assert.equal(text, 'retry: 1000\n\nid: b-1\nevent: files\ndata: {"changed":[]}\n\n');
   await stream.reader.cancel();
-  assert.equal(app.watchers.size, 0, "who goes is told nothing more");
+  assert.equal(app.watchers.size, 0, "a client that left receives nothing more");
 });
 
 Deno.test(
-  "where reading is private, the stream of a login that is over ends, and says nothing more",
+  "if reading is private, a stream ends with its login and sends nothing more",
   SANITIZED,
   async () => {
     const app = appOver({ options: { isPrivate: true } });
@@ -59,7 +63,7 @@ Deno.test(
   },
 );
 
-Deno.test("Last-Event-ID says where to go on", SANITIZED, async () => {
+Deno.test("Last-Event-ID says where to resume", SANITIZED, async () => {
   const app = appOver();
   for (const headers of [{}, { "last-event-id": "b-17" }] as Record<string, string>[]) {
     await (await open(app, headers)).reader.cancel();
@@ -68,7 +72,7 @@ Deno.test("Last-Event-ID says where to go on", SANITIZED, async () => {
 });
 
 Deno.test(
-  "who does not read is let go, before what waits for it takes much room",
+  "a client that does not read is disconnected before its backlog takes much memory",
   SANITIZED,
   async () => {
     const app = appOver();
@@ -77,14 +81,14 @@ Deno.test(
     let told = 0;
     while (app.watchers.size > 0) {
       watcher!.tell({ id: `b-${++told}`, type: "files", data: "x".repeat(10_000) });
-      assert.ok(told < 1_000, "it is let go");
+      assert.ok(told < 1_000, "it is disconnected");
     }
     assert.ok(told * 10_000 <= 2 * 1024 * 1024, `${told} events waited`);
     await stream.reader.cancel();
   },
 );
 
-Deno.test("whose place is needed hears the end, and watches no more", SANITIZED, async () => {
+Deno.test("a watcher whose place is needed is disconnected", SANITIZED, async () => {
   const app = appOver();
   const stream = await open(app);
   const [watcher] = app.watchers;
@@ -95,7 +99,7 @@ Deno.test("whose place is needed hears the end, and watches no more", SANITIZED,
 });
 
 Deno.test(
-  "who missed more than may wait for it is let go at once, and can come back",
+  "a client that missed more than its backlog may hold is disconnected at once, and can resume",
   SANITIZED,
   async () => {
     const missed = Array.from({ length: 300 }, (_, i) => ({
@@ -111,7 +115,7 @@ Deno.test(
   },
 );
 
-Deno.test("HEAD tells the type and watches nothing", SANITIZED, async () => {
+Deno.test("HEAD gives the content type and does not watch", SANITIZED, async () => {
   const app = appOver();
   const response = await app.request("/api/v1/events", { method: "HEAD" });
   assert.match(response.headers.get("content-type")!, /^text\/event-stream/);

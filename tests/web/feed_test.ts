@@ -1,4 +1,4 @@
-// Changes for who watches: gathered, numbered, remembered for a while, and bounded.
+// Changes for watchers: batched, numbered, kept for a while, and bounded.
 
 import assert from "node:assert/strict";
 import { FakeTime } from "../app/faketime.ts";
@@ -45,7 +45,7 @@ function scene() {
   };
 }
 
-Deno.test("who begins to watch is told to read everything first, and hears of each change then", () => {
+Deno.test("a new watcher is told to read everything first, and then receives each change", () => {
   using s = scene();
   const first = s.watcher();
   s.change("1", "2");
@@ -56,10 +56,10 @@ Deno.test("who begins to watch is told to read everything first, and hears of ea
   assert.equal(new Set(first.events.map(({ id }) => id)).size, 4);
 });
 
-Deno.test("who begins to watch after a long time without anybody hears of each change too", () => {
+Deno.test("a new watcher receives each change even after a long time without watchers", () => {
   for (const idleMs of [0, 29_950, 30_000, 60_000]) {
     using s = scene();
-    s.time.pass(60_000); // a process that has been there for a while
+    s.time.pass(60_000); // a process that has been running for a while
     if (idleMs > 0) {
       s.watcher().stop();
       s.time.pass(idleMs);
@@ -72,7 +72,7 @@ Deno.test("who begins to watch after a long time without anybody hears of each c
   }
 });
 
-Deno.test("who comes back hears of what it missed, from where it was", () => {
+Deno.test("a watcher that returns receives what it missed, from where it left off", () => {
   using s = scene();
   const before = s.watcher();
   s.change("1", "2");
@@ -85,7 +85,7 @@ Deno.test("who comes back hears of what it missed, from where it was", () => {
   assert.deepEqual(s.watcher(before.events[0]!.id).data(), [1, 2, 3, 4].map((n) => `files ${n}`));
 });
 
-Deno.test("who was away too long, or names another start's event, reads everything anew", () => {
+Deno.test("a watcher that was away too long, or names an event of another run, reads everything again", () => {
   using s = scene();
   const before = s.watcher();
   s.change("1");
@@ -98,7 +98,7 @@ Deno.test("who was away too long, or names another start's event, reads everythi
   assert.deepEqual(s.watcher(id).data(), ["reset {}"]);
 });
 
-Deno.test("large events are forgotten sooner: what is kept has a size, too", () => {
+Deno.test("large events are dropped sooner: the history is bounded in bytes too", () => {
   using s = scene();
   const before = s.watcher();
   s.change("1");
@@ -107,7 +107,7 @@ Deno.test("large events are forgotten sooner: what is kept has a size, too", () 
   assert.deepEqual(s.watcher(id).data(), ["reset {}"]);
 });
 
-Deno.test("half a minute after the last one went nothing is gathered, and nobody goes on from there", () => {
+Deno.test("half a minute after the last watcher leaves, gathering stops, and no one can resume from before", () => {
   using s = scene();
   const before = s.watcher();
   s.change("1");
@@ -119,7 +119,7 @@ Deno.test("half a minute after the last one went nothing is gathered, and nobody
   assert.deepEqual(s.watcher(before.events.at(-1)!.id).data(), ["reset {}"]);
 });
 
-Deno.test("one address has a few places, and its newest watchers have them", () => {
+Deno.test("one address gets a few places, which its newest watchers take", () => {
   using s = scene();
   const greedy = Array.from({ length: 100 }, () => s.watcher(undefined, "greedy"));
   assert.equal(s.feed.watchers, MAX_WATCHERS_EACH);
@@ -127,7 +127,7 @@ Deno.test("one address has a few places, and its newest watchers have them", () 
   assert.ok(!greedy.slice(-MAX_WATCHERS_EACH).some(({ hasEnded }) => hasEnded));
 });
 
-Deno.test("where all places are taken, who has most of them gives its oldest up", () => {
+Deno.test("if all places are taken, the address with the most gives up its oldest", () => {
   using s = scene();
   const honest = [s.watcher(undefined, "a"), s.watcher(undefined, "b")];
   const greedy = Array.from(
@@ -141,7 +141,7 @@ Deno.test("where all places are taken, who has most of them gives its oldest up"
   assert.ok(![...honest, ...late].some(({ hasEnded }) => hasEnded));
   s.change("1");
   assert.equal(honest[0]!.data().at(-1), "files 1");
-  assert.equal(greedy[0]!.data().at(-1), "reset {}", "it is told nothing more");
+  assert.equal(greedy[0]!.data().at(-1), "reset {}", "it receives nothing more");
   greedy[0]!.stop();
   assert.equal(s.feed.watchers, MAX_WATCHERS);
 });

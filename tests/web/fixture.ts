@@ -1,4 +1,4 @@
-// A peer as the web sees it, made up by the test, and requests to it without a port.
+// A fake peer behind the web application, and requests to it without a port.
 
 import { createHash } from "node:crypto";
 import type { FileRecord } from "../../protocol/wire/message.ts";
@@ -19,12 +19,12 @@ import {
   type ViewedWatcher,
 } from "../../web/view.ts";
 
-/** Unix seconds of every request. */
+/** Time of every request, in Unix seconds. */
 export const NOW = 1_750_000_000;
 /** A Host that the guard accepts. */
 export const BASE = "http://127.0.0.1:8116";
 
-/** The URL of a path, sent as written; one that starts with a dot is a link of the page, resolved as browsers do. */
+/** Returns the URL of a path, sent as written. A path that starts with a dot is resolved as browsers resolve links. */
 function urlOf(path: string): string {
   if (path.startsWith("http")) return path;
   return path.startsWith(".") ? new URL(path, `${BASE}/`).href : BASE + path;
@@ -96,13 +96,13 @@ export const transferOf = (over: Partial<ViewedTransfer> = {}): ViewedTransfer =
   ...over,
 });
 
-/** Content that counts what is done with it. */
+/** Content that records how it is used. */
 export class FakeContent {
   at = 0;
   closed = 0;
   /** Bytes after which reading fails, as on a bad disk. */
   failsAt = Infinity;
-  /** Bytes after which there is nothing more, as in a file that became shorter. */
+  /** Bytes after which there is nothing more, as in a file that shrank. */
   endsAt = Infinity;
 
   constructor(readonly file: FileRecord, readonly bytes: Uint8Array) {}
@@ -140,29 +140,29 @@ export class FakeContent {
   }
 }
 
-/** The token of every application here that has one. */
+/** The token of every application in these tests that has one. */
 export const TOKEN = "t".repeat(43);
 export const BEARER = { authorization: `Bearer ${TOKEN}` };
 
 export interface Made {
   readonly app: ReturnType<typeof createApp>;
-  /** Asks as from `ip`. */
+  /** Sends a request as if from `ip`. */
   readonly request: (path: string, init?: RequestInit, ip?: string) => Promise<Response>;
   readonly errors: Error[];
-  /** Every content that was opened, in order. */
+  /** All content that was opened, in order. */
   readonly opened: FakeContent[];
   /** Every change that was carried out, in order. */
   readonly done: string[];
-  /** What was shared, whole or not. */
+  /** All uploads, complete or not. */
   readonly uploads: FakeUpload[];
-  /** Who watches. */
+  /** The current watchers. */
   readonly watchers: Set<ViewedWatcher>;
-  /** From where each of them wanted to go on. */
+  /** Where each of them asked to resume. */
   readonly resumed: (string | undefined)[];
 }
 
 export interface Parts {
-  /** Whatever is shared was shared before. */
+  /** Whether everything that is shared counts as already shared. */
   readonly isSharedAlready?: boolean;
   readonly status?: Partial<ViewedStatus>;
   readonly peers?: ViewedPeer[];
@@ -172,22 +172,22 @@ export interface Parts {
   readonly hostNames?: readonly string[];
   readonly content?: (fileId: string) => FakeContent | undefined;
   readonly deleted?: ViewedDeleted[];
-  /** What who watches missed, and is told at once. */
+  /** Missed events that a new watcher receives at once. */
   readonly missed?: readonly ViewedEvent[];
-  /** Refuses whatever is to be changed. */
+  /** Error with which every change is refused. */
   readonly refusal?: NotPossible;
-  /** Bytes that a file may have. */
+  /** Maximum size of a shared file, in bytes. */
   readonly roomBytes?: number;
   readonly fetching?: () => Promise<void>;
   readonly options?: Partial<AppOptions>;
-  /** Unix milliseconds. */
+  /** The current time, in Unix milliseconds. */
   readonly clock?: { now: number };
 }
 
 export class FakeUpload implements Upload {
   readonly parts: Uint8Array[] = [];
   state = "open";
-  /** Not: it is shared already. */
+  /** False if the file was already shared. */
   isNew = true;
   readonly #abort = new AbortController();
 
@@ -230,7 +230,7 @@ export class FakeUpload implements Upload {
   }
 }
 
-/** The application over a made-up peer. */
+/** Creates the application on top of a fake peer. */
 export function appOver(parts: Parts = {}): Made {
   const made = {
     errors: [] as Error[],
@@ -311,7 +311,7 @@ export function appOver(parts: Parts = {}): Made {
   return { app, request, ...made };
 }
 
-/** An application that holds one file, and the path of its content. */
+/** Creates an application that holds one file, and returns it with the path of the file's content. */
 export function appWithFile(
   bytes: Uint8Array,
   over: Partial<FileRecord> = {},

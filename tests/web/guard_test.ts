@@ -1,4 +1,4 @@
-// The door (THREATS 27): a request must name this peer as a person would, and every answer carries its armour.
+// The guard (THREATS 27): requests must address this peer by one of its names, and every response has security headers.
 
 import assert from "node:assert/strict";
 import { appOver, appWithFile } from "./fixture.ts";
@@ -12,7 +12,7 @@ async function statusFor(host: string | undefined, path = "/api/v1/status"): Pro
   return response.status;
 }
 
-Deno.test("addresses, localhost and configured names are let in, with and without a port", async () => {
+Deno.test("IP addresses, localhost, and configured names are accepted, with and without a port", async () => {
   const ours = ["127.0.0.1", "10.0.0.7", "130.179.28.112", "[::1]", "[2001:db8::1]", "localhost"];
   for (const host of [...ours, ...NAMES, "[::ffff:127.0.0.1]", "0.0.0.0", "[::]"]) {
     for (const port of ["", ":80", ":8116", ":65535"]) {
@@ -21,19 +21,19 @@ Deno.test("addresses, localhost and configured names are let in, with and withou
   }
 });
 
-Deno.test("addresses in odd forms are addresses too: no name leads to them", async () => {
+Deno.test("IP addresses in unusual notations are accepted too: no DNS name can take their form", async () => {
   for (const host of ["127.1", "2130706433", "0x7f.1", "0x7f000001", "0177.0.0.1", "127.0.0.1."]) {
     assert.equal(await statusFor(host), 200, host);
   }
 });
 
-Deno.test("case and a final dot make no difference", async () => {
+Deno.test("case and a trailing dot make no difference", async () => {
   for (const host of ["LOCALHOST", "localhost.", "Eagle.CS.UManitoba.ca:8116", "p2p.local.:80"]) {
     assert.equal(await statusFor(host), 200, host);
   }
 });
 
-Deno.test("a strange name is refused with 421 that names the option, on every path", async () => {
+Deno.test("an unknown name is refused with a 421 that names the option, on every path", async () => {
   const { request } = appOver({ hostNames: NAMES });
   for (const path of ["/", "/stats", "/style.css", "/api/v1/status", "/api/v1/files", "/nothing"]) {
     const response = await request(path, { headers: { host: "evil.example:8116" } });
@@ -65,7 +65,7 @@ Deno.test("names that only look like ours are refused", async () => {
   }
 });
 
-Deno.test("a Host that is no host is refused, without being repeated raw", async () => {
+Deno.test("an invalid Host is refused without being echoed raw", async () => {
   const odd = [
     "",
     ":8116",
@@ -88,27 +88,27 @@ Deno.test("a Host that is no host is refused, without being repeated raw", async
   for (const host of odd) assert.equal(await statusFor(host), 421, host.slice(0, 40));
 });
 
-Deno.test("without a Host header the name in the address counts", async () => {
+Deno.test("without a Host header, the name in the URL counts", async () => {
   assert.equal(await statusFor(undefined), 200);
   const { request } = appOver();
   assert.equal((await request("http://evil.example/api/v1/status")).status, 421);
 });
 
-Deno.test("a target that names another host is refused, whatever the Host header says", async () => {
+Deno.test("a request target that names another host is refused, whatever the Host header says", async () => {
   const { request } = appOver();
   const headers = { host: "127.0.0.1:8116" };
   assert.equal((await request("http://evil.example/api/v1/status", { headers })).status, 421);
   assert.equal((await request("http://localhost:8116/api/v1/status", { headers })).status, 200);
 });
 
-Deno.test("content is behind the same door", async () => {
+Deno.test("file content is behind the same guard", async () => {
   const app = appWithFile(new Uint8Array(3));
   const response = await app.request(app.path, { headers: { host: "evil.example" } });
   await response.body?.cancel();
   assert.deepEqual([response.status, app.opened.length], [421, 0]);
 });
 
-Deno.test("every answer forbids sniffing, framing, foreign use and inline code", async () => {
+Deno.test("every response forbids sniffing, framing, cross-origin use, and inline code", async () => {
   const app = appWithFile(new Uint8Array(3));
   const broken = appOver({
     get files(): never {
@@ -148,7 +148,7 @@ Deno.test("every answer forbids sniffing, framing, foreign use and inline code",
   assert.equal(broken.errors.length, 1);
 });
 
-Deno.test("HEAD gives no length where GET would be compressed", async () => {
+Deno.test("HEAD gives no length if GET would be compressed", async () => {
   const headers = { "accept-encoding": "gzip" };
   for (const path of ["/", "/style.css"]) {
     const head = await appOver().request(path, { method: "HEAD", headers });
@@ -157,7 +157,7 @@ Deno.test("HEAD gives no length where GET would be compressed", async () => {
   }
 });
 
-Deno.test("HEAD says how long the answer to GET is", async () => {
+Deno.test("HEAD gives the length of the response to GET", async () => {
   const app = appWithFile(new Uint8Array(3));
   for (const path of ["/", "/healthz", "/api/v1/files", "/api/v1/status", "/api/list", app.path]) {
     const length = (await (await app.request(path)).arrayBuffer()).byteLength;

@@ -1,4 +1,4 @@
-// Pages of older peers, unchanged, against this one: paths, names and errors as they expect them.
+// Older peers' unchanged pages against this peer: paths, names, and errors as they expect them.
 
 import assert from "node:assert/strict";
 import { appOver, FakeContent, fileOf, type Made, NOW, peerOf, TOKEN } from "./fixture.ts";
@@ -10,7 +10,7 @@ const row = (name: string, over = {}, held = true) => ({
   holders: held ? ["us", "bob"] : ["bob"],
 });
 
-/** As these pages do it. */
+/** Logs in the way those pages do. */
 const parse = (text: string) => JSON.parse(text.replace(/'/g, '"'));
 
 async function login({ request }: Made, username: string): Promise<Response> {
@@ -20,7 +20,7 @@ async function login({ request }: Made, username: string): Promise<Response> {
 
 const cookieOf = (response: Response) => response.headers.getSetCookie()[0]?.split(";")[0] ?? "";
 
-Deno.test("the token logs in as username, and the session is seen and ended", async () => {
+Deno.test("the token logs in as the username, and the session can be checked and ended", async () => {
   const made = appOver();
   const status = async (cookie: string) =>
     await (await made.request("/api/session-status", { headers: { cookie } })).json();
@@ -35,7 +35,7 @@ Deno.test("the token logs in as username, and the session is seen and ended", as
   assert.deepEqual(await status(cookie), { loggedIn: false });
 });
 
-Deno.test("with --web-auth off any username logs in; what is no login is refused with a message", async () => {
+Deno.test("with --web-auth off any username logs in; a malformed login is refused with a message", async () => {
   const made = appOver({ options: { token: undefined } });
   assert.equal((await login(made, "anybody")).status, 200);
   for (
@@ -47,7 +47,7 @@ Deno.test("with --web-auth off any username logs in; what is no login is refused
   }
 });
 
-Deno.test("with --web-auth off a login is still seen until it is ended", async () => {
+Deno.test("with --web-auth off a login still shows as logged in until it is ended", async () => {
   const made = appOver({ options: { token: undefined } });
   const status = async (cookie: string) =>
     await (await made.request("/api/session-status", { headers: { cookie } })).json();
@@ -57,7 +57,7 @@ Deno.test("with --web-auth off a login is still seen until it is ended", async (
   assert.deepEqual(await status(cookie), { loggedIn: false });
 });
 
-Deno.test("lists survive that apostrophes are turned into quotes", async () => {
+Deno.test("lists survive having apostrophes turned into quotes", async () => {
   const name = `it's "quoted" <b>\\'`;
   const made = appOver({
     files: [row(name, { owner: "o'hara" })],
@@ -73,7 +73,7 @@ Deno.test("lists survive that apostrophes are turned into quotes", async () => {
   assert.equal(stats.files[0].file_name, name);
 });
 
-Deno.test("peers have seconds since they were seen in one list and Unix time in the other", async () => {
+Deno.test("last_seen is an age in seconds in one list and Unix time in the other", async () => {
   const made = appOver({ peers: [peerOf()] });
   assert.deepEqual(parse(await (await made.request("/api/peers")).text()), [
     { peer_name: "bob", host: "10.0.0.7", port: 8115, last_seen: 5 },
@@ -82,7 +82,7 @@ Deno.test("peers have seconds since they were seen in one list and Unix time in 
   assert.deepEqual([peerId, peers[0].last_seen], ["us", NOW - 5]);
 });
 
-Deno.test("an upload has its name, size and time in headers", async () => {
+Deno.test("an upload takes its name, size, and time from headers", async () => {
   const made = appOver({ files: [] });
   const cookie = cookieOf(await login(made, TOKEN));
   const upload = (headers: Record<string, string>) =>
@@ -101,12 +101,12 @@ Deno.test("an upload has its name, size and time in headers", async () => {
   assert.deepEqual([first!.name, first!.options.modifiedSeconds], ["a b.txt", 1744169352]);
   const cut = await upload({ "x-file-name": "a%20b.txt", "x-file-size": "8" });
   assert.equal(cut.status, 400);
-  assert.match((await cut.json()).message, /7 bytes came, 8 were told/);
+  assert.match((await cut.json()).message, /Received 7 bytes, expected 8/);
   const nameless = await upload({});
   assert.equal(nameless.status, 400);
 });
 
-Deno.test("a name means the newest of ours, else the newest that is here", async () => {
+Deno.test("a name refers to our newest file of that name, else the newest held here", async () => {
   const at = (text: string) => ({ timestamp: { text, quoted: false } });
   const id = (n: number) => ({ fileId: String(n).repeat(64) });
   const rows = [
@@ -131,7 +131,7 @@ Deno.test("a name means the newest of ours, else the newest that is here", async
   }
 });
 
-Deno.test("without login nothing is changed, and a message says why", async () => {
+Deno.test("without a login nothing is changed, and a message says why", async () => {
   const made = appOver({ files: [row("it's")] });
   for (const [method, path] of [["POST", "/api/upload"], ["DELETE", "/api/delete"]]) {
     const response = await made.request(path!, { method: method! });
@@ -141,7 +141,7 @@ Deno.test("without login nothing is changed, and a message says why", async () =
   assert.deepEqual(made.done, []);
 });
 
-Deno.test("an older page is served at /legacy when one is given, and only there may inline script run", async () => {
+Deno.test("an older page is served at /legacy if one is given, and inline scripts may run only there", async () => {
   const legacyPage = "<script>alert(1)</script>";
   const made = appOver({ options: { legacyPage } });
   const response = await made.request("/legacy");
@@ -150,7 +150,7 @@ Deno.test("an older page is served at /legacy when one is given, and only there 
   assert.equal((await appOver().request("/legacy")).status, 404);
 });
 
-Deno.test("what stands before the routes refuses with a message too, and without an apostrophe", async () => {
+Deno.test("errors from earlier middleware are messages too, without an apostrophe", async () => {
   const made = appOver();
   const headers = { origin: "http://evil's.example" };
   const answers = [
@@ -169,7 +169,7 @@ Deno.test("what stands before the routes refuses with a message too, and without
   assert.equal(title, "Not found", "the newer API has its own shape");
 });
 
-Deno.test("a download begins nothing: what is not here is not fetched by it, and what is here is given", async () => {
+Deno.test("a download does not start a fetch: a held file is served, and any other is refused", async () => {
   const id = (n: number) => ({ fileId: String(n).repeat(64) });
   const files = [
     row("a", { ...id(1), owner: "us" }, false),

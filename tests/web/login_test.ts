@@ -1,4 +1,4 @@
-// Who may change something (THREATS 28 and 29): login, sessions, tries, and where a request comes from.
+// Who may make changes (THREATS 28 and 29): login, sessions, attempts, and where a request comes from.
 
 import assert from "node:assert/strict";
 import { appOver, BASE, BEARER, fileOf, type Made, NOW, TOKEN, transferOf } from "./fixture.ts";
@@ -12,7 +12,7 @@ const made = (options = {}) =>
     options,
   });
 
-/** Every change there is, as a script would ask for it. */
+/** Every possible change, as a script would request it. */
 const CHANGES: readonly [string, string, RequestInit?][] = [
   ["POST", "/api/v1/files?name=b.txt", { body: "content" }],
   ["PUT", "/api/v1/files/by-name/b.txt", { body: "content" }],
@@ -45,7 +45,7 @@ const cookieOf = (response: Response) =>
     !cookie.endsWith("=")
   ) ?? "";
 
-Deno.test("every change needs a login, and says how to get one", async () => {
+Deno.test("every change requires a login, and says how to get one", async () => {
   const app = made();
   for (const change of CHANGES) {
     const response = await ask(app, change);
@@ -55,7 +55,7 @@ Deno.test("every change needs a login, and says how to get one", async () => {
   assert.deepEqual(app.done, []);
 });
 
-Deno.test("with the token as Bearer, or a session, every change is carried out", async () => {
+Deno.test("with a Bearer token or a session, every change is carried out", async () => {
   const cookie = cookieOf(await enter(made()));
   assert.match(cookie, /^session_id_8115=[\w-]{43}$/);
   for (const change of CHANGES) {
@@ -70,7 +70,7 @@ Deno.test("with the token as Bearer, or a session, every change is carried out",
   }
 });
 
-Deno.test("a session cookie is for this site only, out of reach of scripts, and new at each login", async () => {
+Deno.test("a session cookie is same-site, out of reach of scripts, and new at each login", async () => {
   const app = made();
   const [first, second] = [await enter(app), await enter(app)];
   const [cookie] = first.headers.getSetCookie();
@@ -80,7 +80,7 @@ Deno.test("a session cookie is for this site only, out of reach of scripts, and 
   assert.notEqual(cookieOf(first), cookieOf(second));
 });
 
-Deno.test("a login ends the session that the browser had, and a logout ends its own", async () => {
+Deno.test("a login ends the browser's previous session, and a logout ends the current one", async () => {
   const app = made();
   const old = cookieOf(await enter(app));
   const fresh = cookieOf(await enter(app, TOKEN, "127.0.0.1", { cookie: old }));
@@ -95,7 +95,7 @@ Deno.test("a login ends the session that the browser had, and a logout ends its 
   assert.equal(await isIn(fresh), false);
 });
 
-Deno.test("cookies of other programs on this host stay, and ours is found among them", async () => {
+Deno.test("other programs' cookies on this host are left alone, and ours is found among them", async () => {
   const app = made();
   const foreign = "session_id=somebody-elses";
   const ask = (method: string, path: string, cookie: string, body?: string) =>
@@ -117,7 +117,7 @@ Deno.test("cookies of other programs on this host stay, and ours is found among 
       `${method} ${path}: ${set}`,
     );
   }
-  // Where nobody else has one, the old page's cookie has its old name, and is expired when its session ends.
+  // If no other program uses it, the older page's cookie keeps its name and expires when its session ends.
   const ours = cookieOf(await ask("POST", "/api/login", "", username));
   assert.match(ours, /^session_id=[\w-]{43}$/);
   const isIn = async (cookie: string) =>
@@ -125,14 +125,14 @@ Deno.test("cookies of other programs on this host stay, and ours is found among 
   assert.equal(
     await isIn(`${foreign}; ${ours}`),
     true,
-    "a browser sends both where their paths differ",
+    "a browser sends both if their paths differ",
   );
   const left = await ask("DELETE", "/api/login", `${foreign}; ${ours}`);
   assert.match(left.headers.getSetCookie().join(), /^session_id=; Max-Age=0;/);
   assert.equal(await isIn(ours), false);
 });
 
-Deno.test("a login sets one cookie, also where it replaces a session", async () => {
+Deno.test("a login sets one cookie, even if it replaces a session", async () => {
   const app = made();
   const cookie = cookieOf(await enter(app));
   const [set, ...more] = (await enter(app, TOKEN, "127.0.0.1", { cookie })).headers.getSetCookie();
@@ -140,7 +140,7 @@ Deno.test("a login sets one cookie, also where it replaces a session", async () 
   assert.deepEqual(more, []);
 });
 
-Deno.test("a session that was not used for a month is over", async () => {
+Deno.test("a session that has been unused for a month expires", async () => {
   const clock = { now: NOW * 1000 };
   const app = appOver({ files: [held()], clock });
   const cookie = cookieOf(await enter(app));
@@ -177,7 +177,7 @@ Deno.test("after five wrong tokens in a minute an address gets 429; others, and 
   assert.deepEqual(app.done, []);
 });
 
-Deno.test("no change is carried out for a page of another site, logged in or not", async () => {
+Deno.test("no change is carried out for a page on another site, logged in or not", async () => {
   const foreign: Record<string, string>[] = [
     { origin: "https://evil.example" },
     { origin: "null" },
@@ -218,7 +218,7 @@ Deno.test("no change is carried out for a page of another site, logged in or not
   assert.deepEqual(app.done, []);
 });
 
-Deno.test("a page of this peer is let through, under each of its names and behind TLS", async () => {
+Deno.test("this peer's own page is accepted, under each of its names and behind TLS", async () => {
   for (
     const [host, origin] of [
       ["127.0.0.1:8116", "http://127.0.0.1:8116"],
@@ -238,7 +238,7 @@ Deno.test("a page of this peer is let through, under each of its names and behin
   }
 });
 
-Deno.test("with --web-auth off everybody may change everything, but no page of another site", async () => {
+Deno.test("with --web-auth off everyone may make changes, except pages on other sites", async () => {
   for (const change of CHANGES) {
     const app = made({ token: undefined });
     assert.ok((await ask(app, change)).ok, change.join(" "));
@@ -251,7 +251,7 @@ Deno.test("with --web-auth off everybody may change everything, but no page of a
   assert.deepEqual([login_needed, logged_in], [false, true]);
 });
 
-Deno.test("with --web-read private nothing is shown without login", async () => {
+Deno.test("with --web-read private nothing is shown without a login", async () => {
   const app = made({ isPrivate: true });
   const paths = ["/", "/stats", "/stats.json", "/metrics", "/api/list", "/api/peers"];
   for (const path of ["status", "peers", "files", "files/deleted", "transfers", "events"]) {
@@ -272,7 +272,7 @@ Deno.test("with --web-read private nothing is shown without login", async () => 
   assert.equal(status.status, 200);
 });
 
-Deno.test("a refusal names the option that would allow what was asked: reading or changing", async () => {
+Deno.test("a refusal names the option that would allow the request, whether a read or a change", async () => {
   const app = made({ isPrivate: true });
   const hint = async (path: string, method: string) =>
     (await (await app.request(path, { method })).json()).hint as string;

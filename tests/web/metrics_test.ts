@@ -1,4 +1,4 @@
-// Figures for Prometheus, and whether the peer is there at all.
+// Prometheus metrics, and the health check.
 
 import assert from "node:assert/strict";
 import { Metrics } from "../../web/metrics.ts";
@@ -11,7 +11,7 @@ async function scrape(app: ReturnType<typeof appOver>): Promise<string> {
   return await response.text();
 }
 
-Deno.test("figures tell of peers, files, bytes, transfers, messages and refusals", async () => {
+Deno.test("metrics cover peers, files, bytes, transfers, messages, and refusals", async () => {
   const status = { unsent: { ANNOUNCE: 2 } };
   const lines = (await scrape(appOver({ status, transfers: [transferOf()] }))).split("\n");
   for (
@@ -31,7 +31,7 @@ Deno.test("figures tell of peers, files, bytes, transfers, messages and refusals
   ) assert.ok(lines.includes(line), line);
 });
 
-Deno.test("durations are histograms: of requests by status, of transfers by kind and outcome", async () => {
+Deno.test("durations are histograms: requests by status, transfers by kind and outcome", async () => {
   const metrics = new Metrics();
   metrics.transferred("fetch", "done", 0.3);
   metrics.transferred("fetch", "done", 0.5);
@@ -63,6 +63,6 @@ Deno.test("every line is a comment or a sample, and scraping twice counts nothin
   assert.match(text, /^p2p_refused_total\{reason="not-json"\} 6$/m);
 });
 
-Deno.test("the peer says that it is there", async () => {
+Deno.test("the health check says that the peer is up", async () => {
   assert.deepEqual(await (await appOver().request("/healthz")).json(), { status: "ok" });
 });

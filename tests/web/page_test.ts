@@ -1,4 +1,4 @@
-// The status page: true, and safe whatever a peer calls itself or its files (THREATS 30, 33).
+// The status page: accurate, and safe whatever a peer calls itself or its files (THREATS 30, 33).
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -13,16 +13,16 @@ async function page(parts: Parts = {}, path = "/"): Promise<string> {
   return await response.text();
 }
 
-/** The text of the page as a reader sees it. */
+/** Returns the page's text as a reader sees it. */
 const textOf = (html: string) =>
   html.replaceAll('</span><span class="tail">', "").replaceAll(/<[^>]*>/g, " ")
     .replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"')
     .replaceAll("&#39;", "'").replaceAll("&amp;", "&").replaceAll(/\s+/g, " ");
 
-/** Every tag of the page, in order, without its attributes. */
+/** Returns the page's tags, in order, without attributes. */
 const tagsOf = (html: string) => [...html.matchAll(/<(\/?[a-z][a-z0-9]*)/gi)].map(([, tag]) => tag);
 
-Deno.test("the page is at / and at /stats, and its style beside it", async () => {
+Deno.test("the page is served at / and /stats, with its style sheet next to it", async () => {
   assert.equal(await page(), await page({}, "/stats"));
   assert.match(await page(), /<link rel="stylesheet" href="\.\/style\.css"\/>/);
   const style = await appOver().request("/style.css");
@@ -30,14 +30,14 @@ Deno.test("the page is at / and at /stats, and its style beside it", async () =>
   assert.ok((await style.text()).includes("{"));
 });
 
-Deno.test("the page's icon is its own, so that no browser asks in vain for another", async () => {
+Deno.test("the page has its own icon, so that browsers do not request a missing default one", async () => {
   const [, path] = (await page()).match(/<link rel="icon" href="([^"]+)"/)!;
   const icon = await appOver().request(path!);
   assert.equal(icon.headers.get("content-type"), "image/svg+xml");
   assert.match(await icon.text(), /^<svg /);
 });
 
-Deno.test("peers and files stand in their tables", async () => {
+Deno.test("peers and files are listed in their tables", async () => {
   const text = textOf(
     await page({
       peers: [peerOf(), peerOf({ peerId: "boot", host: "::1", bootstrap: true })],
@@ -61,7 +61,7 @@ Deno.test("peers and files stand in their tables", async () => {
     "1.50 kB",
     "●●○ Here and on 1 more",
     "away.txt",
-    "○○○ Nobody has this any more",
+    "○○○ Nobody has this anymore",
     "alice",
     "5.00 GB",
     "2 / 3",
@@ -69,13 +69,13 @@ Deno.test("peers and files stand in their tables", async () => {
   for (const words of expected) assert.ok(text.includes(words), `${words} in ${text}`);
 });
 
-Deno.test("the row of a peer that is left alone says why, as text", async () => {
+Deno.test("the row of an avoided peer says why, as text", async () => {
   const leftAlone = { seconds: 95, why: "answered with <b>rubbish</b>" };
   const text = textOf(await page({ peers: [peerOf({ leftAlone })] }));
-  assert.ok(text.includes("left alone for 2 min: it answered with <b>rubbish</b>"), text);
+  assert.ok(text.includes("avoided for 2 min: it answered with <b>rubbish</b>"), text);
 });
 
-Deno.test("only files that are here are linked, by their id", async () => {
+Deno.test("only files held here are linked, by their id", async () => {
   const here = fileOf({ name: "here.txt" });
   const away = fileOf({ name: "away.txt" });
   const html = await page({
@@ -88,7 +88,7 @@ Deno.test("only files that are here are linked, by their id", async () => {
   assert.deepEqual(links, [`./api/v1/files/${here.fileId}/content`]);
 });
 
-Deno.test("names with markup are text: the page has the tags that it has without them", async () => {
+Deno.test("names with markup are text: the page has the same tags as without them", async () => {
   const attacks = [
     "<img src=x onerror=alert(1)>",
     "<script>alert(1)</script>",
@@ -140,19 +140,19 @@ Deno.test("control characters and marks that change reading direction are shown 
   assert.ok(html.includes("evil\\u{202e}txt.exe\\u{1b}[31m\\u{0}"));
 });
 
-Deno.test("no inline script or style, and nothing from elsewhere, stands in the page", async () => {
+Deno.test("the page contains no inline script or style, and nothing from other hosts", async () => {
   const html = await page({
     peers: [peerOf()],
     files: [{ file: fileOf(), held: true, holders: [] }],
   });
   const inline = [...html.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([^]*?)<\/script>/g)];
   const [[tag, map]] = inline as unknown as [[string, string]];
-  assert.equal(inline.length, 1, "the import map, which has no file of its own");
+  assert.equal(inline.length, 1, "the import map, which cannot be a separate file");
   assert.match(tag, /^<script type="importmap">/);
   const policy = (await appOver().request("/")).headers.get("content-security-policy")!;
   const hash = createHash("sha256").update(map).digest("base64");
   assert.match(policy, /script-src 'self' 'sha256-[^']*';/);
-  assert.ok(policy.includes(`'sha256-${hash}'`), "and which the policy names by its hash");
+  assert.ok(policy.includes(`'sha256-${hash}'`), "which the policy allows by its hash");
   const rest = html.replace(tag, "");
   for (const [, src] of rest.matchAll(/<script[^>]*\ssrc="([^"]*)"/g)) {
     assert.match(src!, /^\.\/browser\/\w+\.js$/);
@@ -160,7 +160,7 @@ Deno.test("no inline script or style, and nothing from elsewhere, stands in the 
   assert.ok(!/<style|\sstyle=|\son\w+=|javascript:|https?:\/\//i.test(rest));
 });
 
-Deno.test("whatever the page and its modules ask for is there, and is asked for again only when it changed", async () => {
+Deno.test("whatever the page and its modules request exists, and is sent again only if it changed", async () => {
   const { request } = appOver();
   const html = await (await request("/")).text();
   const { imports } = JSON.parse(/<script type="importmap">([^]*?)<\/script>/.exec(html)![1]!);
@@ -176,7 +176,7 @@ Deno.test("whatever the page and its modules ask for is there, and is asked for 
     const etag = response.headers.get("etag")!;
     const again = await request(path, { headers: { "if-none-match": etag } });
     assert.equal(again.status, 304, path);
-    // What it imports is preloaded or in the map.
+    // Its imports are preloaded or in the import map.
     if (!path.endsWith(".js")) continue;
     for (const [, name] of text.matchAll(/^import [^"']*?["']([^"']+)["'];$/gm)) {
       const reached = name!.startsWith(".")
@@ -187,7 +187,7 @@ Deno.test("whatever the page and its modules ask for is there, and is asked for 
   }
 });
 
-Deno.test("modules are served without comments, and otherwise line by line as they were written", async () => {
+Deno.test("modules are served without comments but otherwise line by line as written", async () => {
   const { request } = appOver();
   let dropped = 0;
   const modules: string[] = [];
@@ -212,7 +212,7 @@ Deno.test("modules are served without comments, and otherwise line by line as th
   assert.ok(dropped > 500, `${dropped} lines`);
 });
 
-Deno.test("a date that is none is shown as such, and the page stands", async () => {
+Deno.test("an invalid date is shown as such, and the page still renders", async () => {
   const strange = [
     "1e999",
     "-0",
@@ -235,35 +235,35 @@ Deno.test("a date that is none is shown as such, and the page stands", async () 
   assert.match(html, /2025-04-09T03:29:12\.000Z/);
 });
 
-Deno.test("a date ahead and an unknown size are shown without nonsense", async () => {
+Deno.test("a future date and an unknown size are shown sensibly", async () => {
   const ahead = { text: String(NOW + 86_400 * 400), quoted: false };
   const text = textOf(
     await page({ files: [{ file: fileOf({ timestamp: ahead }), held: false, holders: [] }] }),
   );
   assert.match(text, /2026-07-\d\d/);
   assert.ok(!/-\d+ (s|min|h|d) ago/.test(text));
-  assert.ok(text.includes("1.57 MB"), "by what the owner told");
+  assert.ok(text.includes("1.57 MB"), "as reported by the owner");
 });
 
-Deno.test("a peer that was heard of just now, by a rounded clock, was heard of now", async () => {
+Deno.test("a peer heard from just now, by a rounded clock, was seen now", async () => {
   const text = textOf(await page({ peers: [peerOf({ lastSeen: NOW + 0.4 })] }));
   assert.match(text, /\bnow\b/);
   assert.ok(!/-\d/.test(text.replaceAll(/\d-\d/g, "")), text);
 });
 
-Deno.test("a peer alone is told how another one joins, and that there are no files", async () => {
+Deno.test("a lone peer's page says how another one can join, and that there are no files", async () => {
   const text = textOf(await page({ status: { synchronized: false, peers: 0 } }));
   assert.match(text, /alone/);
   assert.match(text, /--bootstrap 10\.0\.0\.1:8115/);
   assert.match(text, /No files yet/);
 });
 
-Deno.test("an IPv6 address is shown so that it can be typed", async () => {
+Deno.test("an IPv6 address is shown in a form that can be typed", async () => {
   const text = textOf(await page({ status: { host: "2001:db8::1" } }));
   assert.ok(text.includes("[2001:db8::1]:8115"), text);
 });
 
-Deno.test("without script a thousand files are leafed through, searched and ordered by links and a form", async () => {
+Deno.test("without JavaScript, a thousand files can be paged through, searched, and sorted with links and a form", async () => {
   const files = Array.from({ length: 1_000 }, (_, i) => ({
     file: fileOf({ name: `file ${i}.txt`, timestamp: { text: String(i), quoted: false } }),
     held: false,
@@ -273,19 +273,19 @@ Deno.test("without script a thousand files are leafed through, searched and orde
     [...html.matchAll(/<bdi class="whole-name" title="(file \d+)/g)].map(([, name]) => name);
   const html = await page({ files });
   assert.equal(namesOf(html).length, 30);
-  assert.equal(namesOf(html)[0], "file 999", "the newest first");
+  assert.equal(namesOf(html)[0], "file 999", "newest first");
   const [, next] = /<a href="([^"]*)">More files/.exec(html)!;
   assert.equal(namesOf(await page({ files }, next!))[0], "file 969");
   const found = await page({ files }, "/?q=file+999.txt&where=all&sort=-time&sort=name");
   assert.deepEqual(namesOf(found), ["file 999"]);
   assert.match(found, /value="file 999.txt"/);
-  // A button's own value stands behind what the form keeps, and counts.
+  // A button's own value comes after the form's hidden field, and wins.
   const byName = await page({ files }, "/?sort=-time&sort=name");
   assert.equal(namesOf(byName)[0], "file 0");
   assert.equal(namesOf(await page({ files }, "/?sort=nonsense&start=-3")).length, 30);
 });
 
-Deno.test("transfers stand with how they go, and those of long ago do not", async () => {
+Deno.test("transfers are shown with their progress, and old ones are not shown", async () => {
   const transfers = [
     transferOf({ id: 1, name: "running" }),
     transferOf({
@@ -314,7 +314,7 @@ Deno.test("transfers stand with how they go, and those of long ago do not", asyn
   assert.ok(!text.includes("long ago"));
 });
 
-Deno.test("where reading is private, the page lets in who has the link, and shows nothing else", async () => {
+Deno.test("if reading is private, the page only offers a login by link and shows nothing else", async () => {
   const files = [{ file: fileOf(), held: true, holders: ["us"] }];
   const { request } = appOver({ files, options: { isPrivate: true } });
   const response = await request("/");

@@ -1,4 +1,4 @@
-// Behind a reverse proxy: under a path prefix, with the client's own address, and with the Host that proxies pass on.
+// Behind a reverse proxy: under a path prefix, with the client's own address, and with the Host that proxies forward.
 
 import assert from "node:assert/strict";
 import { appOver, BEARER, fileOf, type Made, TOKEN } from "./fixture.ts";
@@ -33,7 +33,7 @@ async function login({ request }: Made, path = "", headers = {}, ip?: string) {
 const serverOf = async ({ request }: Made, path: string, headers = {}, ip?: string) =>
   (await (await request(`${path}/api/v1/openapi.json`, { headers }, ip)).json()).servers[0].url;
 
-Deno.test("under a base path everything is served, and still without it", async () => {
+Deno.test("everything is served under a base path, and still without it", async () => {
   const app = made({ basePath: "/peer" });
   for (const base of ["/peer", ""]) {
     for (const path of ["/", "/stats", "/style.css", "/browser/page.js", "/lib/uqr.js"]) {
@@ -54,13 +54,13 @@ Deno.test("under a base path everything is served, and still without it", async 
   }
 });
 
-Deno.test("the base path alone leads to the page below it, with its query", async () => {
+Deno.test("the bare base path redirects to the page below it, keeping the query", async () => {
   const response = await made({ basePath: "/lab/peer" }).request("/lab/peer?q=x");
   assert.equal(response.status, 308);
   assert.equal(response.headers.get("location"), "/lab/peer/?q=x");
 });
 
-Deno.test("a prefix counts from loopback and from a named proxy, and from nobody else", async () => {
+Deno.test("a prefix is trusted from loopback and from a named proxy, and from nobody else", async () => {
   const headers = { "x-forwarded-prefix": "/peer/" };
   for (const [ip, prefix] of [["127.0.0.1", "/peer"], [PROXY, "/peer"], [STRANGER, ""]]) {
     const app = made();
@@ -70,7 +70,7 @@ Deno.test("a prefix counts from loopback and from a named proxy, and from nobody
   }
 });
 
-Deno.test("behind TLS the login's cookie is for TLS alone", async () => {
+Deno.test("behind TLS, the session cookie is for TLS only", async () => {
   const cookie = async (ip: string, proto: string) => {
     const response = await made().request("/api/v1/session", {
       method: "POST",
@@ -85,7 +85,7 @@ Deno.test("behind TLS the login's cookie is for TLS alone", async () => {
   assert.doesNotMatch(await cookie(STRANGER, "https"), /Secure/);
 });
 
-Deno.test("a prefix that is no plain path is ignored", async () => {
+Deno.test("a prefix that is not a plain path is ignored", async () => {
   const odd = ["peer", "//evil.example", "/a//b", "/a;b", "/..", "/a, /b", "/a b", "/é", "/%2e"];
   odd.push("https://evil.example/", `/${"a".repeat(300)}`);
   for (const prefix of odd) {
@@ -94,7 +94,7 @@ Deno.test("a prefix that is no plain path is ignored", async () => {
   }
 });
 
-Deno.test("who asks is the last address that no named proxy has; nobody else is believed", async () => {
+Deno.test("the client is the last address that is not a named proxy; nothing else is trusted", async () => {
   const table: [connection: string, forwarded: string, client: string][] = [
     ["127.0.0.1", "192.0.2.7", "127.0.0.1"],
     [PROXY, "6.6.6.6, 192.0.2.7", "192.0.2.7"],
@@ -128,7 +128,7 @@ Deno.test("wrong tokens are counted by client, not by proxy", async () => {
   assert.equal(await enter("192.0.2.8"), 401);
 });
 
-Deno.test("an Origin is ours whatever of its port a proxy passes on, and no other site's", async () => {
+Deno.test("our own Origin is accepted whatever port a proxy forwards, and other sites' are not", async () => {
   const remove = async (ip: string, host: string, origin: string, site?: string) => {
     const headers = { ...BEARER, host, origin, ...(site && { "sec-fetch-site": site }) };
     const path = `/api/v1/files/${fileOf().fileId}`;
@@ -138,15 +138,15 @@ Deno.test("an Origin is ours whatever of its port a proxy passes on, and no othe
   };
   const [name, at] = ["files.example.org", "http://files.example.org:8080"];
   const table: [ip: string, host: string, origin: string, status: number][] = [
-    // As nginx's `Host $host` has it.
+    // As sent by nginx with `Host $host`.
     [PROXY, name, at, 200],
     ["127.0.0.1", name, at, 200],
     ["127.0.0.1", "[::1]", "http://[::1]:8080", 200],
-    // Directly, a browser writes every port that is not the scheme's own.
+    // Without a proxy, browsers send every port that is not the scheme's default.
     [STRANGER, name, at, 403],
     [STRANGER, name, "http://files.example.org", 200],
     [STRANGER, name, "https://files.example.org", 200],
-    // As `Host $host:$server_port` has it.
+    // As sent with `Host $host:$server_port`.
     [STRANGER, `${name}:443`, "https://files.example.org", 200],
     [STRANGER, `${name}:80`, "http://files.example.org", 200],
     [STRANGER, `${name}:443`, "http://files.example.org", 403],
@@ -163,5 +163,9 @@ Deno.test("an Origin is ours whatever of its port a proxy passes on, and no othe
   for (const [ip, host, origin, status] of table) {
     assert.equal(await remove(ip, host, origin), status, `${ip} ${host} ${origin}`);
   }
-  assert.equal(await remove(PROXY, name, at, "same-site"), 403, "the browser itself says no");
+  assert.equal(
+    await remove(PROXY, name, at, "same-site"),
+    403,
+    "the browser itself says that it is another site",
+  );
 });

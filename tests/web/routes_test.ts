@@ -1,5 +1,5 @@
-// Every route of the OpenAPI document: without login, for another site, with bad input, and as described. What an
-// answer is must stand in the document, and be of its shape.
+// Every route of the OpenAPI document: without a login, for another site, with invalid input, and as described. Every
+// response must be in the document and match its schema.
 
 import assert from "node:assert/strict";
 import { appOver, BEARER, fileOf, type Made, type Parts, transferOf } from "./fixture.ts";
@@ -65,7 +65,7 @@ function ask(app: Made, { method, path }: Route, init: RequestInit = {}, ids = [
   return app.request(named, { method, ...(body ? { body } : {}), ...init });
 }
 
-/** What of the value is not of this shape. */
+/** Returns the parts of the value that do not match the schema. */
 function misfits(value: unknown, schema: Schema, at = ""): string[] {
   if (schema.anyOf) {
     const all = schema.anyOf.map((each) => misfits(value, each, at));
@@ -94,7 +94,7 @@ function misfits(value: unknown, schema: Schema, at = ""): string[] {
   ];
 }
 
-/** The answer stands in the document, and is of its shape. */
+/** Asserts that the response is in the document and matches its schema. */
 async function assertDescribed(response: Response, { method, path, operation }: Route) {
   const what = `${method} ${path}: ${response.status}`;
   const described = operation.responses[response.status];
@@ -111,7 +111,7 @@ async function assertDescribed(response: Response, { method, path, operation }: 
   assert.deepEqual(found, [], what);
 }
 
-Deno.test("the document names every route that this test knows of, and more routes fail it", async () => {
+Deno.test("the document lists exactly the routes that this test knows of", async () => {
   const named = (await routes()).map(({ method, path }) => `${method} ${path}`).sort();
   assert.deepEqual(named, [
     "DELETE /files/{id}",
@@ -136,20 +136,20 @@ Deno.test("the document names every route that this test knows of, and more rout
   ]);
 });
 
-Deno.test("with login every route answers as described", async () => {
+Deno.test("with a login, every route responds as described", async () => {
   for (const route of await routes()) {
     const app = made();
-    // What runs is cancelled, what failed is tried again.
+    // Running ones are canceled, failed ones are retried.
     const id = route.path.endsWith("/retry") ? "2" : "1";
     const response = await ask(app, route, { headers: BEARER }, [fileId, id]);
     assert.ok(response.status < 400 || isSession(route) || route.path.endsWith("/content"));
     await assertDescribed(response, route);
     if (route.path !== "/events") continue;
-    assert.equal(app.watchers.size, 0, "who goes watches no more");
+    assert.equal(app.watchers.size, 0, "a client that leaves stops watching");
   }
 });
 
-Deno.test("without login every change is refused as described, and nothing else is", async () => {
+Deno.test("without a login, every change is refused as described, and nothing else is", async () => {
   for (const route of await routes()) {
     const app = made();
     const response = await ask(app, route);
@@ -162,7 +162,7 @@ Deno.test("without login every change is refused as described, and nothing else 
   }
 });
 
-Deno.test("for a page of another site every change is refused as described", async () => {
+Deno.test("for a page on another site, every change is refused as described", async () => {
   for (const route of (await routes()).filter(isChange)) {
     const app = made();
     const headers = { ...BEARER, origin: "https://evil.example" };
@@ -173,7 +173,7 @@ Deno.test("for a page of another site every change is refused as described", asy
   }
 });
 
-Deno.test("under a strange name every route is refused as described", async () => {
+Deno.test("under an unknown name, every route is refused as described", async () => {
   for (const route of await routes()) {
     const response = await ask(made(), route, { headers: { host: "evil.example" } });
     assert.equal(response.status, 421);
@@ -181,7 +181,7 @@ Deno.test("under a strange name every route is refused as described", async () =
   }
 });
 
-Deno.test("ids that are none, or of nothing, are 404 as described", async () => {
+Deno.test("malformed and unknown ids are 404 as described", async () => {
   for (const route of (await routes()).filter(({ path }) => path.includes("{id}"))) {
     for (const id of ["x", "-1", "%00", "F".repeat(64), "0".repeat(63), "..%2f..%2fx", "1e3"]) {
       const response = await ask(made(), route, { headers: BEARER }, [id, id]);
@@ -197,7 +197,7 @@ Deno.test("ids that are none, or of nothing, are 404 as described", async () => 
   }
 });
 
-Deno.test("queries and bodies that are not as described are 400 with a hint", async () => {
+Deno.test("invalid queries and bodies are 400 with a hint", async () => {
   const bad: [string, string, string?][] = [
     ["GET", "/files?limit=0"],
     ["GET", "/files?sort=colour"],
@@ -229,7 +229,7 @@ Deno.test("queries and bodies that are not as described are 400 with a hint", as
   await long.body?.cancel();
 });
 
-Deno.test("files are found by words and ids, filtered and sorted, page by page", async () => {
+Deno.test("files are found by words and ids, filtered, and sorted, page by page", async () => {
   const names = ["Zebra.txt", "apple 10.txt", "apple 9.txt", "Ärger.txt"];
   const files = names.map((name, i) => ({
     file: fileOf({ name, owner: i === 0 ? "us" : "bob", sizeBytes: 100 - i }),
@@ -258,7 +258,7 @@ Deno.test("files are found by words and ids, filtered and sorted, page by page",
   ]);
 });
 
-Deno.test("fetching waits only when asked to, and says why it failed", async () => {
+Deno.test("fetching waits only if asked to, and says why it failed", async () => {
   const away = [{ file: fileOf(), held: false, holders: ["bob"] }];
   const post = (parts: Parts, query = "") =>
     appOver({ files: away, ...parts }).request(`/api/v1/files/${fileId}/fetch${query}`, {
@@ -272,10 +272,10 @@ Deno.test("fetching waits only when asked to, and says why it failed", async () 
   const refusal = new NotPossible(409, "No peer that is alive holds it", "Wait");
   const failed = await post({ refusal }, "?wait=true");
   assert.deepEqual([failed.status, (await failed.json()).detail], [409, refusal.message]);
-  assert.equal((await post({ refusal })).status, 202, "its transfer tells how it ends");
+  assert.equal((await post({ refusal })).status, 202, "its transfer reports the outcome");
 });
 
-Deno.test("what ended cannot be cancelled, and only fetches are tried again", async () => {
+Deno.test("an ended transfer cannot be canceled, and only fetches can be retried", async () => {
   const transfers = [
     transferOf(),
     transferOf({ id: 2, state: "done" }),
@@ -297,7 +297,7 @@ Deno.test("what ended cannot be cancelled, and only fetches are tried again", as
   }
 });
 
-Deno.test("the readable page of the document names every route and needs nothing else", async () => {
+Deno.test("the documentation page lists every route and is self-contained", async () => {
   const html = await (await made().request("/api/docs")).text();
   for (const { method, path } of await routes()) {
     assert.ok(html.includes(`${method} /api/v1${path}`), `${method} ${path}`);

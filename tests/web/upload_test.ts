@@ -1,4 +1,4 @@
-// Sharing through the API: raw bodies, forms and curl -T, and what breaks off.
+// Sharing through the API: raw bodies, forms, and curl -T, and interrupted uploads.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -33,7 +33,7 @@ function broken(bytes: Uint8Array): ReadableStream<Uint8Array> {
   });
 }
 
-Deno.test("a raw body is shared under the name in the header, in the query or in the path", async () => {
+Deno.test("a raw body is shared under the name in the header, the query, or the path", async () => {
   for (
     const [method, path, headers] of [
       ["POST", "/api/v1/files", { "x-file-name": "a%20b%27%C3%A4.bin" }],
@@ -52,7 +52,7 @@ Deno.test("a raw body is shared under the name in the header, in the query or in
   }
 });
 
-Deno.test("a name that does not decode is taken as it is, and folders before it are left out", async () => {
+Deno.test("a name that does not decode is taken as is, and folders before it are removed", async () => {
   const made = app();
   for (
     const [name, kept] of [["100%.txt", "100%.txt"], ["..%2F..%2Fetc%2Fx", "x"], ["C%3A%5Cy", "y"]]
@@ -63,14 +63,14 @@ Deno.test("a name that does not decode is taken as it is, and folders before it 
   }
 });
 
-Deno.test("names that are none are refused with words", () => {
+Deno.test("invalid names are refused with an explanation", () => {
   for (const name of ["", "a/", ".", "..", "a\nb", "a\0", "x".repeat(256), "\ud800"]) {
     assert.throws(() => labelOf(name), NotPossible, JSON.stringify(name));
   }
   assert.equal(labelOf("x".repeat(255)).length, 255);
 });
 
-Deno.test("when it was modified and who sent it is passed on", async () => {
+Deno.test("the modification time and the client's address are passed on", async () => {
   const made = app();
   await send(made, "POST", "/api/v1/files?name=a", "abc", { "x-file-timestamp": "1744169352.5" });
   assert.deepEqual(
@@ -79,7 +79,7 @@ Deno.test("when it was modified and who sent it is passed on", async () => {
   );
 });
 
-Deno.test("every file of a form is shared under its name, fields between them are passed over", async () => {
+Deno.test("every file of a form is shared under its name, and other fields are ignored", async () => {
   const made = app();
   const form = new FormData();
   form.append("comment", "hello");
@@ -94,7 +94,7 @@ Deno.test("every file of a form is shared under its name, fields between them ar
   assert.deepEqual(made.uploads[0]!.bytes, content);
 });
 
-Deno.test("a form that is none, has no file or breaks off is refused, and nothing of it stays", async () => {
+Deno.test("a form that is malformed, has no file, or is cut short is refused and leaves nothing behind", async () => {
   const type = { "content-type": "multipart/form-data; boundary=x" };
   const head = '--x\r\ncontent-disposition: form-data; name="f"; filename="a"\r\n\r\n';
   const cases: [BodyInit, Record<string, string>][] = [
@@ -114,7 +114,7 @@ Deno.test("a form that is none, has no file or breaks off is refused, and nothin
   }
 });
 
-Deno.test("a body that breaks off, is shorter than told, or is empty leaves nothing behind", async () => {
+Deno.test("a body that is cut short, shorter than announced, or empty leaves nothing behind", async () => {
   for (
     const [body, headers] of [
       [broken(content), {}],
@@ -130,14 +130,14 @@ Deno.test("a body that breaks off, is shorter than told, or is empty leaves noth
   }
 });
 
-Deno.test("what the store cannot take is told with its status and its hint", async () => {
+Deno.test("a file that the store refuses is reported with its status and hint", async () => {
   const made = app({ roomBytes: 500_000 });
   const { status, detail, hint } = await send(made, "PUT", "/api/v1/files/by-name/a", content);
   assert.deepEqual([status, detail, hint], [507, "There is no room", "Make some"]);
   assert.match(made.uploads[0]!.state, /^aborted/);
 });
 
-Deno.test("an upload that is cancelled here ends", async () => {
+Deno.test("an upload that is canceled on this peer ends", async () => {
   const made = app();
   let turn: Promise<unknown> = Promise.resolve();
   const endless = new ReadableStream({
@@ -149,12 +149,12 @@ Deno.test("an upload that is cancelled here ends", async () => {
     },
   });
   const { status, detail } = await send(made, "PUT", "/api/v1/files/by-name/a", endless);
-  assert.deepEqual([status, detail], [409, "It was cancelled here"]);
-  assert.equal(made.uploads[0]!.state, "aborted: Cancelled here");
+  assert.deepEqual([status, detail], [409, "The upload was canceled on this peer"]);
+  assert.equal(made.uploads[0]!.state, "aborted: Canceled here");
   await turn;
 });
 
-Deno.test("a part of a file, and one that is coded, are not shared as if they were whole", async () => {
+Deno.test("a partial or encoded file is not shared as if it were the whole file", async () => {
   const refusals = [
     [{ "content-range": "bytes 100-104/1000" }, 400],
     [{ "content-encoding": "gzip" }, 415],
@@ -182,7 +182,7 @@ Deno.test("a part of a file, and one that is coded, are not shared as if they we
   assert.equal((await send(app(), "PUT", "/api/v1/files/by-name/a", "abc", whole)).status, 201);
 });
 
-/** A form as it comes over a slow line: in small pieces, with other things between them. */
+/** A form as it arrives over a slow link: in small pieces, with other work in between. */
 function slowForm(
   parts: readonly [string, Uint8Array | string][],
   pieceBytes: number,
@@ -208,7 +208,7 @@ function slowForm(
 
 const FORM = { "content-type": "multipart/form-data; boundary=x" };
 
-Deno.test("in a form each file has its own answer: some are shared while others are refused", async () => {
+Deno.test("each file of a form has its own outcome: some are shared while others are refused", async () => {
   const large = new Uint8Array(60_000).fill(7);
   for (const pieceBytes of [5_000, 20_000, 1_000_000]) {
     const made = app({ roomBytes: 50_000 });
@@ -231,13 +231,13 @@ Deno.test("in a form each file has its own answer: some are shared while others 
   }
 });
 
-Deno.test("a form of nothing but files that are refused is refused with the first reason", async () => {
+Deno.test("a form in which every file is refused is refused with the first reason", async () => {
   const body = slowForm([["a\tb", "x"], ["empty.txt", ""]], 40);
   const { status, detail } = await send(app(), "POST", "/api/v1/files", body, FORM);
   assert.deepEqual([status, /name/.test(detail)], [400, true]);
 });
 
-Deno.test("files of a form beyond the hundredth are named as not read", async () => {
+Deno.test("files beyond a form's hundredth are reported as not read", async () => {
   const parts = Array.from({ length: 120 }, (_, i) => [`${i}.txt`, "x"] as [string, string]);
   const body = slowForm(parts, 100_000);
   const { status, files, failed } = await send(app(), "POST", "/api/v1/files", body, FORM);
@@ -245,7 +245,7 @@ Deno.test("files of a form beyond the hundredth are named as not read", async ()
   assert.match(failed[0].detail, /100 files/);
 });
 
-Deno.test("a file of a form that is cancelled does not keep those behind it from being shared", async () => {
+Deno.test("canceling one file of a form does not keep the files after it from being shared", async () => {
   const made = app();
   const watching = setInterval(() => {
     const [first] = made.uploads;
@@ -260,7 +260,7 @@ Deno.test("a file of a form that is cancelled does not keep those behind it from
   }
 });
 
-Deno.test("a name in UTF-8 as it stands is read as that, and another stays as it is", () => {
+Deno.test("a name in raw UTF-8 is decoded, and any other stays as is", () => {
   const raw = (text: string) => String.fromCharCode(...new TextEncoder().encode(text));
   assert.equal(decoded(raw("ü ☃.txt")), "ü ☃.txt");
   assert.equal(decoded("\xfc.txt"), "\xfc.txt", "Latin-1 is no UTF-8");
@@ -268,7 +268,7 @@ Deno.test("a name in UTF-8 as it stands is read as that, and another stays as it
   assert.equal(decoded("100%"), "100%");
 });
 
-Deno.test("a body is shared only if it has the digests that were promised (RFC 9530)", async () => {
+Deno.test("a body is shared only if it matches the digests sent with it (RFC 9530)", async () => {
   const hashOf = (text: string) => createHash("sha256").update(text).digest("base64");
   const [right, wrong] = [hashOf("content"), hashOf("other")];
   const table: [Record<string, string>, number][] = [
@@ -292,12 +292,12 @@ Deno.test("a body is shared only if it has the digests that were promised (RFC 9
       assert.equal(answer.status, status, JSON.stringify(headers));
       const [upload] = made.uploads;
       if (status === 201) assert.equal(upload!.state, "shared");
-      else assert.match(upload!.state, /^aborted: The content is not what its digest promises$/);
+      else assert.match(upload!.state, /^aborted: The content does not match its digest$/);
     }
   }
 });
 
-Deno.test("what is shared already under the same name is answered with 200, and as such", async () => {
+Deno.test("a file already shared under the same name gets 200 and is marked as such", async () => {
   for (const isSharedAlready of [false, true]) {
     const made = app({ isSharedAlready });
     const answer = await send(made, "PUT", "/api/v1/files/by-name/a.txt", "same");

@@ -1,5 +1,5 @@
-// The API under `/api/v1`, described by OpenAPI from the same schemas that check what comes in.
-// Field names are those of the wire; what goes wrong has one shape (problem.ts).
+// The API under `/api/v1`. Its OpenAPI document comes from the same schemas that validate requests.
+// Field names are those of the wire protocol; all errors have one shape (problem.ts).
 
 import { Hono } from "hono";
 import { generateSpecs } from "hono-openapi";
@@ -13,7 +13,7 @@ import { sessionRoutes } from "./session.ts";
 import { shareRoutes } from "./sharing.ts";
 import { transferRoutes } from "./transfers.ts";
 
-/** Routes under `/api/v1`. */
+/** Creates the routes under `/api/v1`. */
 export function createApi(view: View, login: Login, turns: Turns): Hono<Env> {
   const api = new Hono<Env>();
   sessionRoutes(api, login);
@@ -26,14 +26,14 @@ export function createApi(view: View, login: Login, turns: Turns): Hono<Env> {
   return api;
 }
 
-/** The description of the API (OpenAPI 3.1), as seen under a path prefix. */
+/** Resolves to the API's OpenAPI 3.1 document, as seen under a path prefix. */
 export async function document(api: Hono<Env>, prefix: string) {
   let described = descriptions.get(api);
   if (!described) descriptions.set(api, described = describe(api));
   return { ...await described, servers: [{ url: `${prefix}/api/v1` }], openapi: "3.1.0" };
 }
 
-/** Made once: it takes tens of milliseconds, and anybody may ask for it. */
+/** OpenAPI documents, generated once per API: that takes tens of milliseconds, and anyone may request them. */
 const descriptions = new WeakMap<Hono<Env>, ReturnType<typeof describe>>();
 
 function describe(api: Hono<Env>) {
@@ -42,7 +42,8 @@ function describe(api: Hono<Env>) {
       info: {
         title: "p2p-peer",
         version: "1",
-        description: "One peer of the lab's file sharing network: what it knows, holds and moves.",
+        description:
+          "One peer of the lab's file-sharing network: what it knows, holds, and transfers.",
       },
       components: {
         securitySchemes: {

@@ -1,4 +1,4 @@
-// How a route is described and what comes in is checked: one schema for both (OpenAPI from valibot).
+// Describes routes and validates requests with the same schemas (OpenAPI from valibot).
 
 import { resolver, validator } from "hono-openapi";
 import { loadVendor } from "@standard-community/standard-json";
@@ -7,8 +7,9 @@ import type * as v from "valibot";
 import { problem } from "../problem.ts";
 import { FileParam, ProblemShape } from "./schemas.ts";
 
-// Without it every document ends in "Missing dependencies": the library finds converters by name at run time, which
-// does not reach into an executable. Checks that JSON Schema cannot say are left out of the document only.
+// Without this, every document ends in "Missing dependencies": the library looks up converters by name at run time,
+// which does not work inside a compiled executable. Checks that JSON Schema cannot express are only left out of the
+// document.
 loadVendor(
   "valibot",
   (schema) => toJsonSchema(schema as Parameters<typeof toJsonSchema>[0], { errorMode: "ignore" }),
@@ -16,30 +17,30 @@ loadVendor(
 
 type Schema = Parameters<typeof resolver>[0];
 
-/** An answer in JSON. */
+/** Describes a JSON response. */
 export const json = (description: string, schema: Schema) => ({
   description,
   content: { "application/json": { schema: resolver(schema) } },
 });
 
 const PROBLEMS: Readonly<Record<number, string>> = {
-  400: "Something in the request is not as described",
-  401: "It needs a login",
-  403: "It comes from another site",
-  404: "There is none",
-  409: "It cannot be done now; the detail says why",
-  412: "A condition of the request does not hold",
-  413: "It is too large",
-  415: "It is coded; only files as they are can be shared",
-  416: "There is no such range",
-  421: "This peer does not have the name in Host",
-  429: "Too many wrong tokens came from this address",
-  501: "The transfer coding is not known",
-  503: "Not now",
-  507: "There is no room for it",
+  400: "The request does not match this description",
+  401: "Login required",
+  403: "The request came from another site",
+  404: "Not found",
+  409: "Not possible now; the detail says why",
+  412: "A precondition of the request does not hold",
+  413: "The body is too large",
+  415: "The body has a content encoding; files must be sent unencoded",
+  416: "The range is outside the file",
+  421: "The Host header does not name this peer",
+  429: "Too many wrong tokens from this address",
+  501: "The transfer coding is not supported",
+  503: "Temporarily unavailable",
+  507: "Not enough disk space",
 };
 
-/** The errors that a route answers with. */
+/** Describes the errors that a route may return. */
 export function problems(...statuses: number[]) {
   return Object.fromEntries(statuses.map((status) => [status, {
     description: PROBLEMS[status]!,
@@ -47,14 +48,14 @@ export function problems(...statuses: number[]) {
   }]));
 }
 
-/** What every change may be refused with. */
+/** Statuses with which any change may be refused. */
 export const CHANGE = [400, 401, 403, 421, 429];
-/** What reading may be refused with. */
+/** Statuses with which any read may be refused. */
 export const READ = [401, 421, 429];
-/** Either of these lets in. */
+/** Security schemes for changes; either one is enough. */
 export const security: Record<string, string[]>[] = [{ bearer: [] }, { session: [] }];
 
-/** Checks a part of the request; what does not fit is told by name. */
+/** Returns middleware that validates a part of the request. Its error names the invalid fields. */
 export const check = <const Target extends "query" | "param", S extends v.GenericSchema>(
   target: Target,
   schema: S,
@@ -69,13 +70,13 @@ export const check = <const Target extends "query" | "param", S extends v.Generi
       )
         .map((path) => `"${path?.join(".") ?? ""}"`),
     );
-    return problem(c, status, `Not as it must be: ${[...names].join(", ")}`, hint);
+    return problem(c, status, `Invalid or missing: ${[...names].join(", ")}`, hint);
   });
 
-/** A file_id in the path. */
+/** Validates a file_id in the path. */
 export const fileParam = check(
   "param",
   FileParam,
-  "A file_id is 64 lower-case hex digits; GET /api/v1/files lists them",
+  "A file_id is 64 lowercase hex digits; GET /api/v1/files lists them",
   404,
 );

@@ -1,4 +1,4 @@
-// Files: lists, one file, its content, fetching, deleting, restoring.
+// Routes for files: listing, details, content, fetching, deleting, and restoring.
 
 import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
@@ -13,25 +13,25 @@ import { CHANGE, check, fileParam, json, problems, READ, security } from "./desc
 import { fileJson, pageOf } from "./listing.ts";
 import * as shapes from "./schemas.ts";
 
-/** Timestamps keep their source text, which the built-in writer would not. */
+/** Writes a file as JSON. Timestamps keep their source text, which `JSON.stringify` would not preserve. */
 const fileText = (file: ViewedFile) => asciiJson({ file: fileJson(file) });
 const JSON_TYPE = { "content-type": "application/json" };
 
-/** `/files`, but for sharing new ones. */
+/** Adds the routes under `/files`, except those that share new files. */
 export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
   const unknown = (c: Context<Env>) =>
     problem(c, 404, "No file with this id is known", "GET /api/v1/files lists them");
   api.get(
     "/files",
     describeRoute({
-      summary: "Files that are known, here or elsewhere",
-      description: 'Read on with "start" until "next" is null.',
+      summary: "List the known files, here or elsewhere",
+      description: 'For the next page, pass "next" as "start"; "next" is null on the last page.',
       responses: { 200: json("One page", shapes.FilesShape), ...problems(400, ...READ) },
     }),
     check(
       "query",
       shapes.FilesQuery,
-      `"limit" and "start" must be whole numbers, "limit" from 1 to ${shapes.MAX_LIMIT}; "where" is here, elsewhere, mine or risk; "sort" is name, size, owner, time, holders or known, with - before it for the other way round`,
+      `"limit" and "start" must be whole numbers, "limit" from 1 to ${shapes.MAX_LIMIT}; "where" must be here, elsewhere, mine, or risk; "sort" must be name, size, owner, time, holders, or known, with a leading - to reverse the order`,
     ),
     async (c) => {
       const text = await turns.take(() => {
@@ -44,8 +44,8 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
   api.get(
     "/files/deleted",
     describeRoute({
-      summary: "Deleted files that can be restored, the last one first",
-      description: 'Read on with "start" until "next" is null.',
+      summary: "List the deleted files that can be restored, most recently deleted first",
+      description: 'For the next page, pass "next" as "start"; "next" is null on the last page.',
       responses: { 200: json("One page", shapes.DeletedShape), ...problems(400, ...READ) },
     }),
     check(
@@ -75,7 +75,7 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
   api.get(
     "/files/:id",
     describeRoute({
-      summary: "One file",
+      summary: "Get one file",
       responses: { 200: json("The file", shapes.OneFileShape), ...problems(404, ...READ) },
     }),
     fileParam,
@@ -87,10 +87,10 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
   api.delete(
     "/files/:id",
     describeRoute({
-      summary: "Delete a file: everywhere what is ours, here only what is not",
+      summary: "Delete a file: everywhere if this peer owns it, otherwise only here",
       security,
       responses: {
-        200: json("Where it is deleted", shapes.RemovedShape),
+        200: json("Where it was deleted", shapes.RemovedShape),
         ...problems(404, 409, 412, ...CHANGE),
       },
     }),
@@ -108,11 +108,12 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
   api.get(
     "/files/:id/content",
     describeRoute({
-      summary: "Content of a file that is here",
-      description: "One range; conditional requests; never shown as a page.",
+      summary: "Download a file that is held here",
+      description:
+        "Supports a single range and conditional requests. Always sent as an attachment.",
       responses: {
-        200: { description: "All of it", content: { "application/octet-stream": {} } },
-        206: { description: "A range", content: { "application/octet-stream": {} } },
+        200: { description: "The whole file", content: { "application/octet-stream": {} } },
+        206: { description: "The requested range", content: { "application/octet-stream": {} } },
         304: { description: "Not modified" },
         ...problems(404, 412, 416, 503, ...READ),
       },
@@ -132,20 +133,20 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
       summary: "Fetch a file from the peers that hold it",
       security,
       responses: {
-        200: json("It is here", shapes.OneFileShape),
-        202: json("It is being fetched", shapes.FetchingShape),
+        200: json("The file is here", shapes.OneFileShape),
+        202: json("The file is being fetched", shapes.FetchingShape),
         ...problems(404, 409, ...CHANGE),
       },
     }),
     fileParam,
-    check("query", shapes.FetchQuery, '"wait" is true or false'),
+    check("query", shapes.FetchQuery, '"wait" must be true or false'),
     async (c) => {
       const { id } = c.req.valid("param");
       const file = view.file(id);
       if (!file) return unknown(c);
       const fetching = view.fetch(id);
       if (!file.held && c.req.valid("query").wait !== "true") {
-        fetching.catch(() => {}); // its transfer tells how it ends
+        fetching.catch(() => {}); // its transfer reports the outcome
         return c.json({ fetching: id }, 202);
       }
       try {
@@ -160,10 +161,10 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
   api.post(
     "/files/:id/restore",
     describeRoute({
-      summary: "Bring back a deleted file, within 24 hours",
+      summary: "Restore a deleted file, within 24 hours of its deletion",
       security,
       responses: {
-        200: json("It is back", shapes.OneFileShape),
+        200: json("The restored file", shapes.OneFileShape),
         ...problems(404, 409, 507, ...CHANGE),
       },
     }),

@@ -1,4 +1,4 @@
-// Lists as the API gives them: found, sorted, cut into pages, and as JSON with the field names of the wire.
+// The API's lists: searched, sorted, split into pages, and converted to JSON with the field names of the wire protocol.
 
 import type * as v from "valibot";
 import { timestampSeconds } from "../../protocol/wire/fileid.ts";
@@ -12,7 +12,7 @@ import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../vi
 
 export type Query = v.InferOutput<typeof FilesQuery>;
 
-/** One page of the files that fit the query. */
+/** Returns one page of the files that match the query. */
 export function pageOf(
   files: Iterable<ViewedFile>,
   query: Query,
@@ -48,7 +48,7 @@ function filterOf({ q, where }: Query, owner: string): (file: ViewedFile) => boo
 function orderOf(sort: Query["sort"]): Order<ViewedFile> | undefined {
   if (sort === undefined) return undefined;
   const sign = sort.startsWith("-") ? -1 : 1;
-  // What was known in the same moment, or since nobody knows when, is in the order in which it came.
+  // Files learned of at the same moment, or at an unknown time, stay in their order of arrival.
   return { keyOf: KEYS[sort.replace(/^-/, "")]!, sign, turnsTies: sort === "-known" };
 }
 

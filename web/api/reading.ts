@@ -1,4 +1,4 @@
-// What can be read about the peer and its network, at once or as it changes.
+// Routes that read the state of the peer and its network, once or as a stream of changes.
 
 import type { Hono } from "hono";
 import { describeRoute } from "hono-openapi";
@@ -9,12 +9,12 @@ import { json, problems, READ } from "./describe.ts";
 import { peerJson, statusJson } from "./listing.ts";
 import { PeersShape, RatesShape, StatusShape } from "./schemas.ts";
 
-/** `/status`, `/rates`, `/peers`, `/events`. */
+/** Adds `/status`, `/rates`, `/peers`, and `/events`. */
 export function readRoutes(api: Hono<Env>, view: View, login: Login): void {
   api.get(
     "/status",
     describeRoute({
-      summary: "Who this is and how it goes",
+      summary: "This peer's identity, state, and counters",
       responses: { 200: json("The status", StatusShape), ...problems(...READ) },
     }),
     (c) => c.json(statusJson(view.status())),
@@ -22,27 +22,27 @@ export function readRoutes(api: Hono<Env>, view: View, login: Login): void {
   api.get(
     "/rates",
     describeRoute({
-      summary: "How fast content moved in the last three minutes",
-      responses: { 200: json("All of them", RatesShape), ...problems(...READ) },
+      summary: "Transfer rates over the last three minutes",
+      responses: { 200: json("All rates", RatesShape), ...problems(...READ) },
     }),
     (c) => c.json({ rates: view.rates() }),
   );
   api.get(
     "/peers",
     describeRoute({
-      summary: "Peers that are alive",
-      responses: { 200: json("All of them", PeersShape), ...problems(...READ) },
+      summary: "List the live peers",
+      responses: { 200: json("All live peers", PeersShape), ...problems(...READ) },
     }),
     (c) => c.json({ peers: view.peers().map(peerJson) }),
   );
   api.get(
     "/events",
     describeRoute({
-      summary: "What changes, as it changes (server-sent events)",
+      summary: "Stream changes as they happen (server-sent events)",
       description:
-        'Types: status, peers {changed, removed}, files {changed, removed}, transfers {changed}, and reset: read the lists anew. Send "Last-Event-ID" to go on.',
+        'Event types: status, peers {changed, removed}, files {changed, removed}, transfers {changed}, and reset (read the lists again). Send "Last-Event-ID" to resume.',
       responses: {
-        200: { description: "Events without end", content: { "text/event-stream": {} } },
+        200: { description: "An endless stream of events", content: { "text/event-stream": {} } },
         ...problems(...READ),
       },
     }),

@@ -1,12 +1,12 @@
-// The shapes of the API: what comes in is checked with them, what goes out is described by them.
+// The API's schemas: requests are validated with them, and responses are described by them.
 
 import * as v from "valibot";
 
-/** Maximum files in one response: about 3 MB of JSON. */
+/** Maximum number of files in one response: about 3 MB of JSON. */
 export const MAX_LIMIT = 10_000;
-/** Files in one response when the request gives no limit. */
+/** Number of files in one response if the request gives no limit. */
 export const DEFAULT_LIMIT = 1_000;
-/** The same for deleted files; each costs reading a note from the disk. */
+/** Maximum number of deleted files in one response. Each costs reading a record from disk. */
 export const MAX_DELETED_LIMIT = 1_000;
 export const DEFAULT_DELETED_LIMIT = 200;
 
@@ -14,41 +14,44 @@ const Count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const FileId = v.pipe(
   v.string(),
   v.regex(/^[0-9a-f]{64}$/),
-  v.description("SHA-256 of content and timestamp, 64 lower-case hex digits"),
+  v.description("SHA-256 of content and timestamp, 64 lowercase hex digits"),
 );
 const Counts = v.record(v.string(), Count);
 
-/** Field names are those of the wire. */
+/** A file. Field names are those of the wire protocol. */
 export const FileShape = v.object({
   file_name: v.string(),
-  file_size: v.pipe(v.number(), v.description("in MiB")),
+  file_size: v.pipe(v.number(), v.description("Size in MiB")),
   file_id: FileId,
   file_owner: v.string(),
   file_timestamp: v.pipe(
     v.union([v.number(), v.string()]),
-    v.description("Unix seconds, just as the owner told it"),
+    v.description("Unix seconds, exactly as the owner reported it"),
   ),
   modified_at: v.pipe(
     v.nullable(v.number()),
-    v.description("Unix seconds that the timestamp means; null where it means no date"),
+    v.description("The timestamp in Unix seconds; null if it is not a valid date"),
   ),
   known_at: v.pipe(
     v.nullable(v.number()),
-    v.description("Unix seconds when this peer first learned of it; null where that is not known"),
+    v.description("When this peer first learned of it, in Unix seconds; null if unknown"),
   ),
   size_bytes: v.optional(Count),
-  has_copy: v.pipe(v.boolean(), v.description("It is here, and verified against its id")),
+  has_copy: v.pipe(
+    v.boolean(),
+    v.description("Whether this peer holds it, verified against its id"),
+  ),
   peers_with_file: v.array(v.string()),
   last_holders: v.pipe(
     v.array(v.string()),
-    v.description("When nobody holds it now: the peers that held it and are away"),
+    v.description("If nobody holds it now: the peers that held it and are away"),
   ),
 });
 
 export const FilesShape = v.object({
   files: v.array(FileShape),
-  total: v.pipe(Count, v.description("files that fit, on all pages")),
-  next: v.pipe(v.nullable(Count), v.description('"start" of the next page')),
+  total: v.pipe(Count, v.description("Matching files on all pages")),
+  next: v.pipe(v.nullable(Count), v.description('"start" of the next page; null on the last page')),
 });
 
 export const SharedShape = v.object({
@@ -56,12 +59,12 @@ export const SharedShape = v.object({
     ...FileShape.entries,
     already_shared: v.pipe(
       v.boolean(),
-      v.description("The same content was shared under the same name before; nothing was added"),
+      v.description("The same content was already shared under this name; nothing was added"),
     ),
   })),
   failed: v.pipe(
     v.array(v.object({ file_name: v.string(), detail: v.string(), hint: v.string() })),
-    v.description("files of a form that could not be shared, while others were"),
+    v.description("Files of a form that could not be shared, although others were"),
   ),
 });
 export const OneFileShape = v.object({ file: FileShape });
@@ -74,8 +77,8 @@ export const DeletedShape = v.object({
     size_bytes: Count,
     deleted_at: v.pipe(v.number(), v.description("Unix seconds")),
   })),
-  total: v.pipe(Count, v.description("deleted files, on all pages")),
-  next: v.pipe(v.nullable(Count), v.description('"start" of the next page')),
+  total: v.pipe(Count, v.description("Deleted files on all pages")),
+  next: v.pipe(v.nullable(Count), v.description('"start" of the next page; null on the last page')),
 });
 
 export const PeerShape = v.object({
@@ -84,7 +87,7 @@ export const PeerShape = v.object({
   port: Count,
   last_seen: v.pipe(v.number(), v.description("Unix seconds")),
   bootstrap: v.boolean(),
-  extended: v.pipe(v.boolean(), v.description("It speaks the extensions of the protocol")),
+  extended: v.pipe(v.boolean(), v.description("Whether it supports the protocol extensions")),
   files: Count,
   refused: Count,
   left_alone: v.nullable(v.object({ seconds: v.number(), why: v.string() })),
@@ -117,16 +120,16 @@ export const StatusShape = v.object({
   now: v.pipe(v.number(), v.description("Unix seconds of the peer's clock")),
   uptime_seconds: Count,
   synchronized: v.boolean(),
-  bootstraps: v.pipe(v.array(v.string()), v.description("host:port of each, by which it joins")),
+  bootstraps: v.pipe(v.array(v.string()), v.description("host:port of each peer it joins through")),
   peer_timeout_seconds: v.pipe(
     v.number(),
-    v.description("a peer that is silent for so long is dropped"),
+    v.description("A peer is dropped after being silent for this long"),
   ),
   peers: Count,
   name_taken_by: v.pipe(
     v.nullable(v.string()),
     v.description(
-      "host:port of another peer that uses this one's name; others list only one of them",
+      "host:port of another peer with the same peer id; others list only one of the two",
     ),
   ),
   files: v.object({ known: Count, held: Count, held_bytes: Count }),
@@ -146,10 +149,10 @@ export const RatesShape = v.object({
   rates: v.pipe(
     v.array(v.object({
       at: v.pipe(v.number(), v.description("Unix seconds of the peer's clock")),
-      in: v.pipe(Count, v.description("bytes per second")),
-      out: v.pipe(Count, v.description("bytes per second")),
+      in: v.pipe(Count, v.description("Bytes per second")),
+      out: v.pipe(Count, v.description("Bytes per second")),
     })),
-    v.description("about one per second, the latest last"),
+    v.description("About one per second, newest last"),
   ),
 });
 
@@ -163,7 +166,7 @@ export const ProblemShape = v.object({
 
 export const SessionShape = v.object({
   logged_in: v.boolean(),
-  login_needed: v.pipe(v.boolean(), v.description("for changes")),
+  login_needed: v.pipe(v.boolean(), v.description("Whether changes require a login")),
   reading: v.picklist(["open", "private"]),
 });
 
@@ -171,7 +174,7 @@ export const LoginShape = v.object({ token: v.pipe(v.string(), v.maxLength(200))
 export const RemovedShape = v.object({ where: v.picklist(["everywhere", "here"]) });
 export const FetchingShape = v.object({ fetching: FileId });
 
-/** A whole number as it stands in a query. */
+/** Returns a schema for an integer in a query string. */
 const whole = (min: number, max: number, description: string) =>
   v.pipe(
     v.string(),
@@ -180,7 +183,7 @@ const whole = (min: number, max: number, description: string) =>
     v.description(description),
   );
 
-const Start = whole(0, Number.MAX_SAFE_INTEGER, '"next" of the page before');
+const Start = whole(0, Number.MAX_SAFE_INTEGER, '"next" of the previous page');
 
 const SORTS = ["name", "size", "owner", "time", "holders", "known"] as const;
 
@@ -189,26 +192,26 @@ export const FilesQuery = v.object({
     v.string(),
     v.maxLength(200),
     v.description(
-      "words in name or owner, where - _ . count as spaces, or the beginning of an id",
+      "Words in the name or owner (- _ . count as spaces), or the start of an id",
     ),
   )),
   where: v.optional(v.pipe(
     v.picklist(["here", "elsewhere", "mine", "risk"]),
-    v.description("here, elsewhere, mine, or risk: one holder or none"),
+    v.description("here, elsewhere, mine, or risk (at most one holder)"),
   )),
   sort: v.optional(v.pipe(
     v.picklist([...SORTS, ...SORTS.map((key) => `-${key}` as const)]),
     v.description(
-      "time is when it was modified, known when this peer learned of it; - for the other way round",
+      "time: when it was modified; known: when this peer learned of it; a leading - reverses the order",
     ),
   )),
-  limit: v.optional(whole(1, MAX_LIMIT, `1 to ${MAX_LIMIT}; ${DEFAULT_LIMIT} if left out`)),
+  limit: v.optional(whole(1, MAX_LIMIT, `1 to ${MAX_LIMIT}; ${DEFAULT_LIMIT} by default`)),
   start: v.optional(Start),
 });
 
 export const DeletedQuery = v.object({
   limit: v.optional(
-    whole(1, MAX_DELETED_LIMIT, `1 to ${MAX_DELETED_LIMIT}; ${DEFAULT_DELETED_LIMIT} if left out`),
+    whole(1, MAX_DELETED_LIMIT, `1 to ${MAX_DELETED_LIMIT}; ${DEFAULT_DELETED_LIMIT} by default`),
   ),
   start: v.optional(Start),
 });

@@ -1,5 +1,5 @@
-// One page of many items: in their own order, or in that of a key. The items of other pages are never put in order, so a
-// page of 200,000 costs one look at each.
+// Selects one page of many items, in their own order or sorted by a key. Items on other pages are never sorted, so a
+// page out of 200,000 items costs about one pass over them.
 
 export interface Window {
   readonly from: number;
@@ -10,11 +10,11 @@ export interface Order<T> {
   readonly keyOf: (item: T) => string | number;
   /** 1, or -1 for the largest first. */
   readonly sign: number;
-  /** Items with equal keys keep their own order, or have it turned round. */
+  /** Whether items with equal keys are in reverse order. By default, they keep their own. */
   readonly turnsTies?: boolean;
 }
 
-/** Returns the items in the window among those that fit, and how many fit. */
+/** Returns the items in the window among those that match, and the total number that match. */
 export function selection<T>(
   items: Iterable<T>,
   fits: (item: T) => boolean,
@@ -58,7 +58,7 @@ function inOrder<T>(
   return { items: Array.from(page, (place) => all[place]!), total: all.length };
 }
 
-/** Moves the smallest `count` places to the front, looking only from `low` on (Hoare's selection). */
+/** Moves the smallest `count` places to the front, looking only at `low` and above (Hoare's selection). */
 function part(
   places: Uint32Array,
   count: number,
@@ -67,7 +67,7 @@ function part(
 ): void {
   let high = places.length - 1;
   while (low < high && count > low && count <= high) {
-    // By chance, so that nobody can order files such that it is slow.
+    // A random pivot, so that nobody can craft an order of files that makes this slow.
     const pivot = places[low + Math.floor(Math.random() * (high - low + 1))]!;
     let [left, right] = [low, high];
     while (left <= right) {

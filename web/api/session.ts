@@ -1,4 +1,4 @@
-// Logging in and out.
+// Routes for logging in and out.
 
 import type { Hono } from "hono";
 import { describeRoute } from "hono-openapi";
@@ -10,13 +10,13 @@ import { problem, problemOf } from "../problem.ts";
 import { CHANGE, json, problems } from "./describe.ts";
 import { LoginShape, SessionShape } from "./schemas.ts";
 
-/** `/session`. */
+/** Adds the routes under `/session`. */
 export function sessionRoutes(api: Hono<Env>, login: Login): void {
   api.get(
     "/session",
     describeRoute({
       summary: "Whether this browser is logged in",
-      responses: { 200: json("How it stands", SessionShape), ...problems(421) },
+      responses: { 200: json("The login state", SessionShape), ...problems(421) },
     }),
     (c) =>
       c.json({
@@ -28,7 +28,7 @@ export function sessionRoutes(api: Hono<Env>, login: Login): void {
   api.post(
     "/session",
     describeRoute({
-      summary: "Trade the token for a session cookie",
+      summary: "Exchange the token for a session cookie",
       requestBody: {
         required: true,
         content: { "application/json": { schema: toJsonSchema(LoginShape) as object } },
@@ -43,7 +43,7 @@ export function sessionRoutes(api: Hono<Env>, login: Login): void {
         return problemOf(c, error);
       }
       if (!v.is(LoginShape, body)) {
-        return problem(c, 400, '"token" must be text', 'Send {"token": "…"}');
+        return problem(c, 400, '"token" must be a string', 'Send {"token": "…"}');
       }
       const outcome = login.enter(c, body.token, login.options.cookie);
       return outcome === "in" ? c.body(null, 204) : loginRefused(c, outcome);

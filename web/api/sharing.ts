@@ -1,4 +1,4 @@
-// Sharing files: a raw body with a name, a form, or `curl -T`.
+// Routes for sharing files: a raw body with a name, a form, or `curl -T`.
 
 import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
@@ -20,23 +20,23 @@ import { CHANGE, check, json, problems, security } from "./describe.ts";
 import { fileJson } from "./listing.ts";
 import { SharedShape, ShareQuery } from "./schemas.ts";
 
-/** POST `/files` and PUT `/files/by-name/{name}`. */
+/** Adds POST `/files` and PUT `/files/by-name/{name}`. */
 export function shareRoutes(api: Hono<Env>, view: View): void {
   const body = {
     required: true,
     content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } },
   } as const;
   const responses = {
-    200: json("Shared already, with the same name and content", SharedShape),
+    200: json("Already shared, with the same name and content", SharedShape),
     201: json("Shared", SharedShape),
     ...problems(409, 412, 413, 415, 501, 503, 507, ...CHANGE),
   };
   api.post(
     "/files",
     describeRoute({
-      summary: "Share a file: a raw body with a name, or a form with files",
+      summary: "Share a file as a raw body with a name, or files as a form",
       description:
-        'The name stands in "X-File-Name" (percent-encoded) or in "name"; "X-File-Timestamp" is when it was modified, in Unix seconds. A raw body is checked against "Content-Digest" and "Repr-Digest" (sha-256).',
+        'Give the name in "X-File-Name" (percent-encoded) or in "name". "X-File-Timestamp" is the modification time in Unix seconds. A raw body is checked against "Content-Digest" and "Repr-Digest" (sha-256).',
       security,
       requestBody: {
         ...body,
@@ -53,7 +53,7 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
       },
       responses,
     }),
-    check("query", ShareQuery, '"name" is the name of the file'),
+    check("query", ShareQuery, '"name" must be the name of the file'),
     async (c) => {
       const type = c.req.header("content-type") ?? "";
       try {
@@ -73,13 +73,13 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
   api.put(
     "/files/by-name/:name",
     describeRoute({
-      summary: "Share the body as a file of this name (curl -T FILE URL/)",
+      summary: "Share the body under this name (curl -T FILE URL/)",
       security,
       requestBody: body,
       responses,
     }),
     async (c) => {
-      // Nothing can be read at this address, whatever is shared under the name.
+      // Nothing can be read at this URL, whatever is shared under the name, so there is no etag.
       if (!mayChange(c, undefined)) return conditionFailed(c);
       try {
         const name = c.req.param("name");
@@ -95,7 +95,9 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
 
 const digestsIn = (c: Context<Env>) => digestsOf((name) => c.req.header(name));
 
-/** Throws `NotPossible` where the body is not a whole file as it is. */
+/**
+ * Returns the options for sharing the request's body. Throws `NotPossible` if the body is not a whole, unencoded file.
+ */
 function shareOptions(c: Context<Env>) {
   checkWhole((name) => c.req.header(name));
   const seconds = Number(c.req.header("x-file-timestamp") || NaN);
@@ -107,7 +109,7 @@ function shareOptions(c: Context<Env>) {
   };
 }
 
-/** 201 where something is new, 200 where all of it was shared already. */
+/** Returns 201 if anything is new, or 200 if all of it was already shared. */
 function created(
   c: Context<Env>,
   files: readonly SharedFile[],

@@ -1,4 +1,4 @@
-// Files on their way: seen, cancelled, tried again.
+// Routes for transfers: listing, canceling, and retrying.
 
 import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
@@ -9,17 +9,17 @@ import { CHANGE, check, json, problems, READ, security } from "./describe.ts";
 import { transferJson } from "./listing.ts";
 import { FetchingShape, TransferParam, TransfersShape } from "./schemas.ts";
 
-/** `/transfers`. */
+/** Adds the routes under `/transfers`. */
 export function transferRoutes(api: Hono<Env>, view: View): void {
   const param = check("param", TransferParam, "GET /api/v1/transfers lists them", 404);
   const find = (id: string) => view.transfers().find((each) => each.id === Number(id));
   const unknown = (c: Context<Env>) =>
-    problem(c, 404, "There is no such transfer", "GET /api/v1/transfers lists them");
+    problem(c, 404, "No such transfer", "GET /api/v1/transfers lists them");
   api.get(
     "/transfers",
     describeRoute({
-      summary: "Files on their way, and those that arrived or failed a while ago",
-      responses: { 200: json("The newest last", TransfersShape), ...problems(...READ) },
+      summary: "List running transfers and those that ended recently",
+      responses: { 200: json("Transfers, newest last", TransfersShape), ...problems(...READ) },
     }),
     (c) => c.json({ transfers: view.transfers().map(transferJson) }),
   );
@@ -29,7 +29,7 @@ export function transferRoutes(api: Hono<Env>, view: View): void {
       summary: "Cancel a transfer",
       security,
       responses: {
-        204: { description: "Cancelled" },
+        204: { description: "Canceled" },
         ...problems(404, 409, ...CHANGE),
       },
     }),
@@ -40,18 +40,18 @@ export function transferRoutes(api: Hono<Env>, view: View): void {
       return view.cancel(transfer.id) ? c.body(null, 204) : problem(
         c,
         409,
-        "This transfer has ended",
-        "Only what is under way can be cancelled; POST …/retry fetches again",
+        "This transfer has already ended",
+        "Only running transfers can be canceled; POST …/retry fetches the file again",
       );
     },
   );
   api.post(
     "/transfers/:id/retry",
     describeRoute({
-      summary: "Fetch again what failed or was cancelled",
+      summary: "Retry a fetch that failed or was canceled",
       security,
       responses: {
-        202: json("It is being fetched", FetchingShape),
+        202: json("The file is being fetched", FetchingShape),
         ...problems(404, 409, ...CHANGE),
       },
     }),
@@ -64,11 +64,11 @@ export function transferRoutes(api: Hono<Env>, view: View): void {
         return problem(
           c,
           409,
-          "Only fetches can be tried again",
-          "Others begin it anew themselves",
+          "Only a failed or canceled fetch can be retried",
+          "Other transfers are started again by whoever started them",
         );
       }
-      view.fetch(transfer.fileId).catch(() => {}); // its transfer tells how it ends
+      view.fetch(transfer.fileId).catch(() => {}); // its transfer reports the outcome
       return c.json({ fetching: transfer.fileId }, 202);
     },
   );

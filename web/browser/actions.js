@@ -1,5 +1,5 @@
 // @ts-check
-// What can be done with a file or a transfer, from wherever: a row, its details, the keyboard. Each says how it went.
+// Actions on files and transfers, for rows, details, and the keyboard. Each reports its outcome.
 
 import { ask, askJson, urlOf, wordsOf } from "./api.js";
 import { h } from "./dom.js";
@@ -14,18 +14,18 @@ import { isLoopback, visible } from "../shared/words.js";
 /** @param {string} fileId */
 export const contentPath = (fileId) => urlOf(`/api/v1/files/${fileId}/content`);
 
-/** The link of a file's content, as another machine can use it. @param {string} fileId */
+/** Returns the link to a file's content, usable from other machines if possible. @param {string} fileId */
 export function linkOf(fileId) {
   const link = new URL(contentPath(fileId));
   const host = live.status?.host ?? "";
-  // On this machine the page may be open under a name that leads nowhere elsewhere.
+  // The page may be open under a name that only works on this machine.
   if (isLoopback(link.hostname) && host !== "" && !isLoopback(host)) {
     link.hostname = host.includes(":") ? `[${host}]` : host;
   }
   return link.href;
 }
 
-/** Returns whether links from here lead nowhere on any other machine. @param {string} fileId */
+/** Returns whether links from this page only work on this machine. @param {string} fileId */
 export const isLocalLink = (fileId) => isLoopback(new URL(linkOf(fileId)).hostname);
 
 /** @param {() => Promise<void>} change */
@@ -35,15 +35,15 @@ async function tried(change) {
     await change();
   } catch (error) {
     say(wordsOf(error), "failed");
-    refresh(); // the login may be over
+    refresh(); // the session may have ended
   }
 }
 
 /** @param {FileRow} file */
 export const fetchFile = ({ file_id, file_name, has_copy }) =>
   tried(async () => {
-    if (has_copy) return say(`${visible(file_name)} is here already`);
-    // Its row says so at once, and its transfer has a row of its own: no notice repeats it.
+    if (has_copy) return say(`${visible(file_name)} is already here`);
+    // The file's row shows it at once, and the transfer gets its own row, so there is no notice.
     markAsked(file_id, true);
     announce(`Fetching ${visible(file_name)}`);
     try {
@@ -69,7 +69,7 @@ export const deleteFile = (file) =>
     const words = where === "everywhere"
       ? "Deleted everywhere"
       : isLastCopy(file)
-      ? "Removed here, and nobody else is known to hold it"
+      ? "Removed here; no other peer is known to hold it"
       : "Removed here";
     say(`${words}: ${visible(file_name)}`, "good", {
       words: "Undo",
@@ -81,7 +81,7 @@ export const deleteFile = (file) =>
 export const restoreFile = (fileId, name) =>
   tried(async () => {
     await ask(`/api/v1/files/${fileId}/restore`, { method: "POST" });
-    say(`${visible(name)} is back`, "good");
+    say(`Restored ${visible(name)}`, "good");
   });
 
 /** @param {number} id */
@@ -96,11 +96,11 @@ export const retryTransfer = (id) =>
 export const copyLink = (fileId) =>
   copy(linkOf(fileId), isLocalLink(fileId) ? "link, which only works on this machine" : "link");
 
-/** @param {string} text @param {string} what Its name, for the answer */
+/** @param {string} text @param {string} what What it is called in the notice */
 export async function copy(text, what) {
   const isCopied = await toClipboard(text);
   if (isCopied) say(`Copied the ${what}`, "good");
-  else say(`The browser does not allow it. The ${what}: ${text}`, "failed");
+  else say(`The browser does not allow copying. Here is the ${what}: ${text}`, "failed");
 }
 
 /** @param {string} text */
@@ -108,11 +108,11 @@ async function toClipboard(text) {
   if (navigator.clipboard) {
     return await navigator.clipboard.writeText(text).then(() => true, () => false);
   }
-  // Browsers give the clipboard only to pages of https and of this machine; on a lab's network this one still works.
+  // Browsers offer the clipboard API only to HTTPS and loopback pages. On a lab network, the old way still works.
   const focused = document.activeElement;
   const area = h("textarea", { class: "away", readonly: true });
   area.value = text;
-  // Inside an open dialog nothing outside it can be selected.
+  // While a dialog is open, nothing outside it can be selected.
   (document.querySelector("dialog[open]") ?? document.body).append(area);
   area.select();
   const isCopied = document.execCommand("copy");

@@ -1,19 +1,22 @@
 // @ts-check
-// Questions to the peer's API. What goes wrong is an Error whose message is a sentence for people, with the cure.
+// Requests to the peer's API. Failures are Errors whose message tells the user what happened and what to do.
 
-/** Where the peer's pages start: the folder above the one that holds this module. A proxy may serve them under a prefix. */
+/** Root of the peer's pages: the folder above this module's. A proxy may serve them under a prefix. */
 const ROOT = new URL("..", import.meta.url);
 
-/** The full URL of one of the peer's paths, such as `/api/v1/status`. @param {string} path */
+/** Returns the full URL of one of the peer's paths, such as `/api/v1/status`. @param {string} path */
 export const urlOf = (path) => new URL(`.${path}`, ROOT).href;
 
-/** @param {string} path @param {RequestInit} [init] @returns {Promise<Response>} Throws an Error in words. */
+/**
+ * Sends a request. Throws an Error with a message for the user.
+ * @param {string} path @param {RequestInit} [init] @returns {Promise<Response>}
+ */
 export async function ask(path, init = {}) {
   let response;
   try {
     response = await fetch(urlOf(path), init);
   } catch (cause) {
-    throw new Error("The peer does not answer. Try again when it is back", { cause });
+    throw new Error("The peer is not responding. Try again when it is back", { cause });
   }
   if (response.ok) return response;
   throw new Error(problemText(await response.text().catch(() => ""), response.status));
@@ -22,13 +25,13 @@ export async function ask(path, init = {}) {
 /** @template T @param {string} path @param {RequestInit} [init] @returns {Promise<T>} */
 export const askJson = async (path, init) => await (await ask(path, init)).json();
 
-/** What a refusal says: what happened, and what to do. @param {string} body @param {number} status */
+/** Returns what an error response says: what happened, and what to do. @param {string} body @param {number} status */
 export function problemText(body, status) {
   try {
     const { detail, hint } = JSON.parse(body);
     if (typeof detail === "string") return hint ? `${detail}. ${hint}` : detail;
   } catch {
-    // It is no answer of the peer's own; the status has to do.
+    // Not one of the peer's own responses; fall back to the status.
   }
   return `The request was refused (status ${status})`;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// Rates in and out over the last minutes, drawn by uPlot, which is asked for only once the chart is seen.
+// Rates in and out over the last minutes, drawn by uPlot, which is loaded only once the chart is visible.
 
 import { byId, colour, setText } from "./dom.js";
 import { live, when } from "./live.js";
@@ -15,7 +15,7 @@ let chart;
 function data() {
   const last = live.rates.all.slice(-SPAN_SECONDS);
   const now = last.at(-1)?.at ?? Date.now() / 1000;
-  // The span is always the same, so that lines move and do not stretch.
+  // The time span is constant, so that lines move rather than stretch.
   const from = { at: now - SPAN_SECONDS, in: null, out: null };
   const rows = last.length === 0
     ? [from, { ...from, at: now }]
@@ -44,16 +44,16 @@ async function make() {
     {
       width: place.clientWidth,
       height: HEIGHT,
-      padding: [8, 28, 0, 0], // room for half of the last time below
+      padding: [8, 28, 0, 0], // space for half of the last time label
       cursor: { y: false, points: { size: 5 } },
-      legend: { show: false }, // ours stands below, where it never moves anything
+      legend: { show: false }, // ours is below the chart, where it never shifts anything
       hooks: { setCursor: [tellLegend] },
       scales: { y: { range: (_, __, max) => [0, Math.max(1000, max * 1.1)] } },
       axes: [
         { ...quiet, size: 24, space: 70, values: (_, at) => at.map(clockText) },
         { ...quiet, size: 72, space: 28, values: (_, rates) => rates.map(rateText) },
       ],
-      // One look every second: the line is enough.
+      // One sample per second: the line is enough.
       series: [
         {},
         {
@@ -77,7 +77,7 @@ async function make() {
   );
 }
 
-/** Tells the rates under the pointer, or, where nobody points, those of the last second. @param {import("uplot")} plot */
+/** Shows the rates under the pointer, or else those of the last second. @param {import("uplot")} plot */
 function tellLegend({ cursor, data: [at, ...rates] }) {
   const isPointed = typeof cursor.idx === "number" && (cursor.left ?? -1) >= 0;
   const index = isPointed ? cursor.idx ?? 0 : at.length - 1;

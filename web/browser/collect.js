@@ -1,30 +1,30 @@
 // @ts-check
-// What somebody dropped or picked, as lists of files: loose ones, and one list per folder, named by where each file was.
-// Always holds: a folder is walked to a bounded depth and number of files, and whatever is left out is counted with a reason.
+// Turns dropped or picked items into lists of files: loose files, and one list per folder, labeled by each file's path.
+// Invariant: a folder is walked to a bounded depth and number of files, and everything skipped is counted by reason.
 
 /**
- * A file to share. It is opened when its turn comes: opening 15,000 at once would stop the page.
+ * A file to share. It is opened only when its turn comes: opening 15,000 at once would freeze the page.
  * @typedef {{ label: string, open: () => Promise<File> }} Item
  */
 /** @typedef {"hidden" | "empty" | "too deep" | "too many" | "unreadable"} Reason Why something was skipped */
 
 /** Maximum number of files taken from one folder. */
 export const MAX_FILES = 50_000;
-/** Maximum depth of folders in folders: what is deeper is most likely a link that leads in circles. */
+/** Maximum folder depth: anything deeper is most likely a symbolic link loop. */
 const MAX_DEPTH = 32;
 /** Maximum length of a label, in UTF-16 code units; the peer takes 255 characters. */
 const MAX_LABEL = 250;
-/** What systems leave in folders without a dot in front. */
+/** Files that operating systems leave in folders without a leading dot. */
 const SYSTEM_FILES = /^(thumbs\.db|desktop\.ini|ehthumbs\.db|\$recycle\.bin|icon\r)$/i;
 
-/** What a person did not put there. @param {string} name */
+/** Returns whether the file is one that no person put there. @param {string} name */
 const isHidden = (name) => name.startsWith(".") || SYSTEM_FILES.test(name);
 
-/** Files of one folder. */
+/** The files of one folder. */
 export class Folder {
   /** @type {Item[]} */
   items = [];
-  /** How much was left out, by reason. @type {Map<Reason, number>} */
+  /** Number of skipped entries, by reason. @type {Map<Reason, number>} */
   skipped = new Map();
 
   /** @param {string} name */
@@ -37,7 +37,7 @@ export class Folder {
     this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + 1);
   }
 
-  /** @param {readonly string[]} path The file's name is last @param {() => Promise<File>} open */
+  /** @param {readonly string[]} path Ends with the file's name @param {() => Promise<File>} open */
   add(path, open) {
     if (path.slice(1).some(isHidden)) this.skip("hidden");
     else if (this.items.length >= MAX_FILES) this.skip("too many");
@@ -46,12 +46,12 @@ export class Folder {
 }
 
 /**
- * Returns the name that a file of a folder is shared under: `set - sub - a.txt`. Where that is too long, folders are left out
- * from the inside, and the file keeps its name and the folder its own.
+ * Returns the name under which a file of a folder is shared: `set - sub - a.txt`. If that is too long, folders are left
+ * out from the innermost outward; the names of the file and of the top folder always stay.
  * @param {readonly string[]} path
  */
 export function labelOf(path) {
-  // As everywhere, what stands in front of a backslash is a folder.
+  // As elsewhere, anything before a backslash is a folder.
   const parts = path.map((part) => part.slice(part.lastIndexOf("\\") + 1)).filter((part) =>
     part !== ""
   );
@@ -62,8 +62,8 @@ export function labelOf(path) {
 }
 
 /**
- * Returns loose files and folders of a drop. Must be called while the event is being handled: afterwards the browser has
- * forgotten what was dropped.
+ * Returns the loose files and folders of a drop. Must be called while the event is being handled: the browser forgets
+ * the dropped items afterwards.
  * @param {DataTransfer} transfer
  */
 export function dropped(transfer) {
@@ -81,7 +81,7 @@ export function dropped(transfer) {
   return { files, folders };
 }
 
-/** Returns what was picked as folders, by the folder. @param {Iterable<File>} files */
+/** Groups picked files by their top folder. @param {Iterable<File>} files */
 export function picked(files) {
   /** @type {Map<string, Folder>} */
   const folders = new Map();
@@ -96,8 +96,8 @@ export function picked(files) {
 }
 
 /**
- * Fills the folder with what is in it, and calls `onFound` now and then while it looks. Resolves when it has seen everything, or
- * when it is stopped.
+ * Fills `folder` with the files below `root`, calling `onFound` from time to time. Resolves once everything has been
+ * seen or `signal` aborts.
  * @param {FileSystemDirectoryEntry} root @param {Folder} folder @param {() => void} onFound @param {AbortSignal} signal
  */
 export async function walk(root, folder, onFound, signal) {
@@ -108,7 +108,7 @@ export async function walk(root, folder, onFound, signal) {
     const reader = entry.createReader();
     try {
       for (;;) {
-        // Browsers give a hundred at a time, and an empty batch at the end.
+        // Browsers return a hundred entries at a time, and an empty batch at the end.
         const batch = await new Promise((
           /** @type {(entries: FileSystemEntry[]) => void} */ resolve,
           reject,
@@ -126,7 +126,7 @@ export async function walk(root, folder, onFound, signal) {
         onFound();
       }
     } catch {
-      folder.skip("unreadable"); // the system lets nobody look into it, or it was removed meanwhile
+      folder.skip("unreadable"); // access is denied, or the folder was removed in the meantime
     }
   }
 }

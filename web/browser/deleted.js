@@ -1,5 +1,5 @@
 // @ts-check
-// Files that were deleted in the last 24 hours, to be brought back: in the place of the table, where somebody asks for them.
+// Files deleted in the last 24 hours, to be restored. Replaces the file table when the user asks for them.
 
 import { askJson } from "./api.js";
 import { restoreFile } from "./actions.js";
@@ -10,7 +10,7 @@ import { agoText, plural, sizeText, visible } from "../shared/words.js";
 
 /** @typedef {import("../shared/types.d.ts").DeletedRow} DeletedRow */
 
-/** How many there were at the last look; when that changes, they are asked for anew. */
+/** Number of deleted files at the last check. When it changes, the list is loaded again. */
 let trashFiles = 0;
 
 async function drawDeleted() {
@@ -21,7 +21,7 @@ async function drawDeleted() {
       await askJson("/api/v1/files/deleted?limit=1000")
     ));
   } catch {
-    return; // the head says that the peer is away
+    return; // the header already says that the peer is away
   }
   if (place.where !== "deleted") return;
   setText(byId("file-count"), plural(total, "file"));

@@ -1,5 +1,5 @@
 // @ts-check
-// All about one file, and all that can be done with it: a panel beside the page, on a phone a sheet from below.
+// Everything about one file, and every action on it: a side panel, or a bottom sheet on phones.
 
 import {
   contentPath,
@@ -21,21 +21,24 @@ import { agoText, exactText, numberText, plural, sizeText, visible } from "../sh
 
 /** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
 
-/** What is drawn anew; notices may stand beside it. */
+/** The part that is redrawn. Notices may sit next to it in the dialog. */
 const body = byId("sheet-body");
 const sheet = /** @type {HTMLDialogElement} */ (byId("sheet"));
-/** In place of a code, which a phone could not follow. */
+/** Shown instead of a QR code that a phone could not open. */
 const LOCAL_LINK =
-  "This link only works on this machine. For a code that a phone can scan, start the peer with --host and an address of this machine that others can reach.";
+  "This link only works on this machine. For a QR code that phones can use, start the peer with --host and an address that other machines can reach.";
 let drawn = "";
 
-/** The last one that was asked for. */
+/** Id of the last file looked up on the peer. */
 let unknown = "";
 
-/** A file that the page does not list, because the network has more than it lists. @type {FileRow | undefined} */
+/**
+ * A file that is not in the page's list, because the network has more files than the page loads.
+ * @type {FileRow | undefined}
+ */
 let asked;
 
-/** The file whose details are asked for, once it is known. */
+/** Returns the file whose details are open, once it is known. */
 export const openFile = () =>
   live.files.get(place.file) ?? (asked?.file_id === place.file ? asked : undefined);
 
@@ -48,7 +51,7 @@ async function draw() {
   const id = place.file;
   let file = openFile();
   if (!file && live.status && unknown !== id) {
-    unknown = id; // asked once; should it come, an event tells of it
+    unknown = id; // look it up only once; if it appears later, an event says so
     const answer = await ask(`/api/v1/files/${id}`).catch(() => undefined);
     if (place.file !== id) return;
     file = asked = (await answer?.json())?.file;
@@ -63,7 +66,7 @@ async function draw() {
 
 /** @param {FileRow | undefined} file */
 function fill(file) {
-  // What has the focus is made anew; the focus goes to its like.
+  // The focused element is about to be replaced; the focus moves to its counterpart.
   const focused = document.activeElement?.getAttribute("data-act");
   const close = h("button", {
     type: "button",
@@ -77,7 +80,7 @@ function fill(file) {
       body,
       close,
       h("h2", { id: "sheet-title" }, "No such file"),
-      h("p", {}, "It was deleted, or no peer that is here knows it."),
+      h("p", {}, "It was deleted, or no live peer knows about it."),
     );
     return;
   }
@@ -103,7 +106,7 @@ function fill(file) {
         "Size",
         `${sizeText(bytesOf(file))}${
           file.size_bytes === undefined
-            ? ", as its owner told it"
+            ? ", as reported by its owner"
             : ` (${numberText(file.size_bytes)} bytes)`
         }`,
       ),
@@ -177,7 +180,7 @@ function actionsOf(file) {
         type: "button",
         class: "changing danger",
         "data-act": "delete",
-        title: "It can be restored for 24 hours",
+        title: "Can be restored for 24 hours",
         onclick: () => {
           deleteFile(current());
           closeFile();
@@ -193,13 +196,16 @@ function actionsOf(file) {
       "p",
       { class: `changing note ${isLastCopy(file) ? "risk" : ""}` },
       isLastCopy(file)
-        ? "Nobody else is known to hold this file. If you remove it, only this peer can restore it, for 24 hours."
-        : "Removing it here leaves the copies of other peers.",
+        ? "No other peer is known to hold this file. If you remove it, only this peer can restore it, for 24 hours."
+        : "Copies on other peers are not affected.",
     ),
   );
 }
 
-/** Dark squares on white with a white edge, as readers of such codes need it. @param {HTMLCanvasElement} canvas @param {string} text */
+/**
+ * Draws a QR code as dark squares on white with a white border, in both themes, because scanners need that.
+ * @param {HTMLCanvasElement} canvas @param {string} text
+ */
 async function drawCode(canvas, text) {
   const { encode } = await import("uqr");
   const { data, size } = encode(text, { border: 4 });
@@ -220,7 +226,7 @@ export function startDetails() {
   sheet.addEventListener("close", () => {
     if (place.file !== "") closeFile();
   });
-  // A press beside the panel closes it.
+  // A click outside the panel closes it.
   sheet.addEventListener("click", (event) => {
     if (event.target === sheet) closeFile();
   });

@@ -1,13 +1,14 @@
 // @ts-check
-// Elements and their text. Whatever a peer named goes in as text or as the value of an attribute, never as markup:
-// there is no other way in here.
+// Creates and updates elements. Names from peers are only ever inserted as text or attribute values, never as markup:
+// this module offers no way to do that.
 
 import { splitName } from "../shared/words.js";
 
 /** @typedef {Node | string | number | false | null | undefined} Child */
 
 /**
- * Makes an element. Attributes that are `true` are set, `false`, null and undefined are left out; `on…` are listeners.
+ * Creates an element. `true` sets an attribute to ""; `false`, null, and undefined omit it; functions named `on…`
+ * become listeners.
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
  * @param {Record<string, string | number | boolean | null | undefined | ((event: any) => void)>} [attributes]
@@ -26,7 +27,7 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Replaces what is inside. @param {Element} element @param {...(Child | readonly Child[])} children */
+/** Replaces the element's children. @param {Element} element @param {...(Child | readonly Child[])} children */
 export function put(element, ...children) {
   element.replaceChildren(
     ...children.flat().filter((child) => child !== false && child !== null && child !== undefined)
@@ -35,7 +36,7 @@ export function put(element, ...children) {
 }
 
 /**
- * Returns a name as it goes into an element of the class `whole-name`, which shortens it in the middle where it does not fit.
+ * Returns a name's parts for an element of the class `whole-name`, which shortens it in the middle if it does not fit.
  * @param {string} name Visible text
  */
 export function nameParts(name) {
@@ -43,15 +44,15 @@ export function nameParts(name) {
   return [h("span", { class: "head" }, head), h("span", { class: "tail" }, tail)];
 }
 
-/** Writes only what differs: nothing is laid out anew. @param {Element | null} element @param {string} text */
+/** Sets the text only if it differs, to avoid a new layout. @param {Element | null} element @param {string} text */
 export function setText(element, text) {
   if (element && element.textContent !== text) element.textContent = text;
 }
 
-/** The element with this id, which the page is sure to have. @param {string} id */
+/** Returns the element with this id, which the page is known to have. @param {string} id */
 export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
-/** A drawing of the sheet of icons in the page. @param {string} name */
+/** Creates an icon from the page's icon sheet. @param {string} name */
 export function icon(name) {
   const ns = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(ns, "svg");
@@ -64,7 +65,7 @@ export function icon(name) {
 }
 
 /**
- * Changes what is inside a list; where that takes the focus away, its next control has it, or the list itself.
+ * Changes a list. If that removes the focused element, the focus moves to the next button, or to the list itself.
  * @param {HTMLElement} list @param {() => void} change
  */
 export function keepFocus(list, change) {
@@ -79,12 +80,12 @@ export function keepFocus(list, change) {
   (next ?? list).focus();
 }
 
-/** Distance between the pointer and what it points at, in pixels. */
+/** Distance between the pointer and the tooltip, in pixels. */
 const TIP_PX = 14;
 
 /**
- * Puts a tip next to the pointer: below and to the right, or on the other side where there is no room on the screen.
- * @param {HTMLElement} tip It is placed within the parent that it shares with the canvas @param {HTMLElement} canvas
+ * Places a tooltip next to the pointer: below and to the right, or on the other side if the screen has no space there.
+ * @param {HTMLElement} tip Placed within the parent that it shares with the canvas @param {HTMLElement} canvas
  * @param {{ clientX: number, clientY: number }} pointer
  */
 export function placeTip(tip, canvas, { clientX, clientY }) {
@@ -97,17 +98,21 @@ export function placeTip(tip, canvas, { clientX, clientY }) {
   tip.style.top = `${isAbove ? y - TIP_PX - tip.offsetHeight : y + TIP_PX}px`;
 }
 
-/** Whether somebody is writing there, so that letters are no commands. @param {EventTarget | null} target */
+/** Returns whether the target is a text field, where letters are not commands. @param {EventTarget | null} target */
 export const isWriting = (target) =>
   target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");
 
-/** Whether things may move. */
+/** Returns whether the user prefers reduced motion. */
 export const isStill = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /** @type {HTMLElement | undefined} */
 let probe;
 
-/** A colour of the style sheet as canvas takes it: of a property, the browser gives only the formula. @param {string} name */
+/**
+ * Returns a style sheet color that a canvas accepts. Read from a probe element, because a custom property itself only
+ * yields its unresolved expression.
+ * @param {string} name
+ */
 export function colour(name) {
   if (!probe) document.body.append(probe = h("span", { class: "unseen", "aria-hidden": "true" }));
   probe.style.color = `var(--${name})`;

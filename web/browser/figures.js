@@ -1,5 +1,5 @@
 // @ts-check
-// The head of the page and its strip of figures: how it goes, in numbers, with the last minute of both directions.
+// The page's header and its strip of figures, with sparklines of the last minute's rates in both directions.
 
 import { byId, colour, setText } from "./dom.js";
 import { live, when } from "./live.js";
@@ -33,8 +33,8 @@ function draw() {
   setText(byId("rate-out"), rateText(last?.out ?? 0));
   setText(byId("rate-in-words"), "in");
   setText(byId("rate-out-words"), "out");
-  byId("rate-in").title = `${sizeText(status.bytes.in)} since the start`;
-  byId("rate-out").title = `${sizeText(status.bytes.out)} since the start`;
+  byId("rate-in").title = `${sizeText(status.bytes.in)} since start`;
+  byId("rate-out").title = `${sizeText(status.bytes.out)} since start`;
   const free = Math.max(0, status.free_bytes);
   setText(byId("free"), sizeText(free));
   const meter = /** @type {HTMLMeterElement} */ (byId("free-line"));
@@ -58,7 +58,10 @@ function stateOf(status) {
   return [status.synchronized ? "good" : "risk", stateText(status)];
 }
 
-/** What is wrong with the whole, and what to do about it. @param {import("../shared/types.d.ts").StatusRow} status */
+/**
+ * Shows what is wrong with the peer as a whole and what to do about it.
+ * @param {import("../shared/types.d.ts").StatusRow} status
+ */
 function drawWarning(status) {
   const line = byId("warning");
   const words = warningText(status);
@@ -109,6 +112,6 @@ export function startFigures() {
   when(["gone"], drawGone);
 }
 
-/** For titles of tabs: what one would want to know from afar. */
+/** Returns the title for the browser tab: the peer's id and its number of peers. */
 export const tabTitle = () =>
   live.status ? `${live.status.peerId} · ${plural(live.status.peers, "peer")}` : "p2p-peer";

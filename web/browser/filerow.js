@@ -1,5 +1,5 @@
 // @ts-check
-// One file as a row: what it is, how safe it is, and the one thing most wanted of it.
+// One file as a table row: what it is, how safe it is, and its most useful action.
 
 import { contentPath, fetchFile } from "./actions.js";
 import { h, icon, nameParts, put, setText } from "./dom.js";
@@ -13,7 +13,7 @@ import { agoText, exactText, numberText, sizeText, visible } from "../shared/wor
 /** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
 
 /**
- * An empty row and what fills it; only what differs is written.
+ * Creates an empty row and the function that fills it. Only changes are written to the DOM.
  * @param {string} fileId
  */
 export function fileRow(fileId) {
@@ -60,7 +60,7 @@ export function fileRow(fileId) {
     drawMark(mark, file);
     setText(size, sizeText(bytesOf(file)));
     size.title = file.size_bytes === undefined
-      ? "as the owner told it"
+      ? "as reported by the owner"
       : `${numberText(file.size_bytes)} bytes`;
     setText(owner, visible(file.file_owner, 40));
     owner.title = visible(file.file_owner);
@@ -119,7 +119,7 @@ function drawAct(act, file, isFetching) {
   } else put(act);
 }
 
-/** The transfer that brings this file here, if one runs. @param {string} fileId */
+/** Returns the running transfer that brings this file here, if any. @param {string} fileId */
 export function fetchOf(fileId) {
   for (const transfer of live.transfers.values()) {
     if (
@@ -130,33 +130,33 @@ export function fetchOf(fileId) {
   }
 }
 
-/** @param {import("../shared/types.d.ts").TransferRow | undefined} transfer Undefined until the peer tells of one */
+/** @param {import("../shared/types.d.ts").TransferRow | undefined} transfer Undefined until the peer reports one */
 function fetchText(transfer) {
   if (!transfer?.total_bytes) return "Fetching";
   return `Fetching, ${Math.floor(100 * Math.min(1, transfer.done_bytes / transfer.total_bytes))} %`;
 }
 
-/** What stands in an empty table. */
+/** Returns what an empty table says. */
 export function emptyText() {
   const status = live.status;
   if (place.q !== "") {
     return [
-      h("p", {}, `Nothing fits "${visible(place.q)}".`),
-      h("p", {}, "Part of a name, an owner or an id finds it."),
+      h("p", {}, `No matches for "${visible(place.q)}".`),
+      h("p", {}, "Try part of a name or owner, or the start of an id."),
     ];
   }
   if (place.where === "mine") {
-    return [h("p", {}, "You share nothing yet. Drop a file anywhere on this page.")];
+    return [h("p", {}, "Nothing shared yet. Drop a file anywhere on this page.")];
   }
   if (place.where === "risk") return [h("p", {}, "Every file has at least two holders.")];
   if (place.where === "elsewhere") {
-    return [h("p", {}, "Everything the network knows is kept here.")];
+    return [h("p", {}, "Every file on the network is kept here.")];
   }
   if (place.where === "here") {
-    return [h("p", {}, "Nothing is kept here yet. Fetch a file, or drop one on this page.")];
+    return [h("p", {}, "No files here yet. Fetch one, or drop one on this page.")];
   }
   return [
-    h("p", {}, "No files yet. Drop one anywhere on this page, or put it into the storage folder."),
+    h("p", {}, "No files yet. Drop one anywhere on this page, or put it in the storage folder."),
     ...status && status.peers === 0 ? startAnother(status) : [],
   ];
 }

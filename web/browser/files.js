@@ -1,6 +1,6 @@
 // @ts-check
-// The table of files: search as one types, order, filters, and only the rows that can be seen.
-// Always holds: while somebody reads (the pointer or the focus is in the table) no row moves; what is new waits.
+// The file table: search as you type, sorting, filters, and only the visible rows in the DOM.
+// Invariant: while the user reads (the pointer or the focus is in the table), no row moves; new rows wait.
 
 import { askJson } from "./api.js";
 import { byId, h, isWriting, put, setText } from "./dom.js";
@@ -13,36 +13,39 @@ import { numberText, plural, startLine } from "../shared/words.js";
 
 /** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
 
-/** Rows drawn above and below what is seen. */
+/** Extra rows drawn above and below the visible ones. */
 const SPARE_ROWS = 8;
-/** Somebody who types is done for the moment. */
+/** Delay after the last keystroke before the peer is asked, in milliseconds. */
 const TYPING_MS = 150;
-/** Of more than fit into the page, so many are listed. */
+/** Maximum number of files requested from the peer when it knows more than the page holds. */
 const MAX_FOUND = 1_000;
-/** What the peer found is asked for anew at most so often, while files come and go. */
+/** Minimum interval between repeated searches on the peer while files come and go, in milliseconds. */
 const FOUND_MS = 2_000;
 const CLOCK_MS = 20_000;
-/** Somebody whose pointer left the table may be on the way to the button, or back. */
+/**
+ * Delay before rows move again after the pointer leaves the table, in milliseconds: it may be on its way to the
+ * button.
+ */
 const LEAVE_MS = 1_500;
 
-/** What is in the table, in order. @type {readonly FileRow[]} */
+/** Files in the table, in order. @type {readonly FileRow[]} */
 let shown = [];
 let shownKey = "";
-/** Rows that are drawn, by id. @type {Map<string, ReturnType<typeof fileRow>>} */
+/** Rows in the DOM, by file id. @type {Map<string, ReturnType<typeof fileRow>>} */
 let rows = new Map();
-/** The row the keyboard is at. */
+/** Id of the file at the keyboard cursor. */
 let cursor = "";
 let isRead = false;
 /**
- * Found by the peer, where it knows more than the page holds.
+ * Search results from the peer, used when it knows more files than the page holds.
  * @type {{ key: string, files: readonly FileRow[], total: number }}
  */
 let found = { key: "", files: [], total: 0 };
 
-/** Everything, the newest first: what the page begins with. */
+/** The page's initial view: everything, newest first. */
 const WHOLE = JSON.stringify(["", "all", NEWEST_FIRST]);
 
-/** What somebody looks for now, to be compared. */
+/** Returns the current search as a string, for comparison. */
 const askedFor = () => JSON.stringify([place.q, place.where, place.sort]);
 
 const body = byId("file-rows");
@@ -50,7 +53,7 @@ const scroller = byId("file-scroll");
 const above = h("tr", { class: "spacer", "aria-hidden": "true" });
 const below = h("tr", { class: "spacer", "aria-hidden": "true" });
 
-/** Finds what is to be shown and draws it. */
+/** Finds the files to show and draws them. */
 function draw() {
   if (!live.status) return;
   drawTools();
@@ -76,7 +79,7 @@ function countText(fits, key) {
   if (total > fits) return `the first ${numberText(fits)} of ${plural(total, "file")}`;
   if (fits === live.known) return plural(live.known, "file");
   return key === WHOLE && live.known > MAX_FILES
-    ? `the newest ${numberText(fits)} of ${known} files; search finds all`
+    ? `the newest ${numberText(fits)} of ${known} files; search covers all`
     : `${plural(fits, "file")} of ${known}`;
 }
 
@@ -87,7 +90,7 @@ function fitting(key) {
   return live.files.find(place, own);
 }
 
-/** Keeps the rows where they are, with what they say now; gives how many wait. @param {readonly FileRow[]} fits */
+/** Updates the rows in place and returns how many new ones are waiting. @param {readonly FileRow[]} fits */
 function hold(fits) {
   const known = new Set(shown.map(({ file_id }) => file_id));
   shown = shown.map((file) => live.files.get(file.file_id) ?? file);
@@ -98,9 +101,9 @@ function rowHeight() {
   return Number.parseFloat(getComputedStyle(scroller).getPropertyValue("--row")) || 40;
 }
 
-/** Draws the rows that can be seen, and keeps those that are there already. */
+/** Draws the visible rows, reusing those already in the DOM. */
 function paint() {
-  if (!live.status) return; // until it is known, what the server wrote stands
+  if (!live.status) return; // until then, the server-rendered rows stay
   const height = rowHeight();
   const first = Math.max(0, Math.floor(scroller.scrollTop / height) - SPARE_ROWS);
   const last = Math.min(
@@ -108,7 +111,7 @@ function paint() {
     Math.ceil((scroller.scrollTop + scroller.clientHeight) / height) + SPARE_ROWS,
   );
   const next = new Map();
-  // The table has one tab stop: the row the keyboard is at, or the first that is drawn.
+  // The table has one tab stop: the row at the keyboard cursor, or else the first row drawn.
   const drawn = shown.slice(first, last);
   const stop = drawn.some(({ file_id }) => file_id === cursor) ? cursor : drawn[0]?.file_id;
   const elements = [above];
@@ -128,14 +131,17 @@ function paint() {
   const empty = byId("file-empty");
   empty.hidden = shown.length > 0;
   if (shown.length > 0) return;
-  // Its button keeps the focus: it is only made anew when it says something else.
+  // Redraw only when the text changes, so that its button keeps the focus.
   const { status } = live;
   const words = JSON.stringify([place.q, place.where, status.peers === 0 && startLine(status)]);
   if (empty.dataset["drawn"] !== words) put(empty, ...emptyText());
   empty.dataset["drawn"] = words;
 }
 
-/** Puts the elements in their order with as few moves as possible: what has the focus stays. @param {Element[]} elements */
+/**
+ * Orders the elements with as few moves as possible, so that the focused one stays in the DOM.
+ * @param {Element[]} elements
+ */
 function arrange(elements) {
   const wanted = new Set(elements);
   for (const child of [...body.children]) if (!wanted.has(child)) child.remove();
@@ -144,7 +150,7 @@ function arrange(elements) {
   }
 }
 
-/** The file that the keyboard is at, if it is among those that are shown. */
+/** Returns the file at the keyboard cursor, if it is shown. */
 export const cursorFile = () => shown.find(({ file_id }) => file_id === cursor);
 
 /** @param {number} step */
@@ -161,7 +167,7 @@ export function moveCursor(step) {
   paint();
   const row = rows.get(cursor)?.element;
   row?.focus({ preventScroll: true });
-  row?.scrollIntoView({ block: "nearest" }); // the table may be higher than the screen
+  row?.scrollIntoView({ block: "nearest" }); // the table may be taller than the screen
 }
 
 /** @param {string} fileId */
@@ -173,7 +179,7 @@ export function setCursor(fileId) {
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let typing;
 
-/** Where the peer knows more than is held here, it is asked. @param {number} afterMs */
+/** Searches on the peer if it knows more files than the page holds. @param {number} afterMs */
 function askForMore(afterMs) {
   clearTimeout(typing);
   const { q, where, sort } = place;
@@ -195,7 +201,7 @@ function askForMore(afterMs) {
 
 let foundMs = 0;
 
-/** What the peer found may not be so any more. */
+/** Redraws, and repeats a search on the peer whose results may be stale. */
 function onFiles() {
   if (found.key === shownKey && performance.now() - foundMs > FOUND_MS) {
     foundMs = performance.now();
@@ -205,7 +211,7 @@ function onFiles() {
 }
 
 export function startFiles() {
-  startTools(draw); // at once: this is what somebody waits for
+  startTools(draw); // without delay: the user is waiting for this
   scroller.addEventListener("scroll", () => requestAnimationFrame(paint), { passive: true });
   new ResizeObserver(() => paint()).observe(scroller);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -228,7 +234,7 @@ export function startFiles() {
   });
   body.addEventListener("focusout", (event) => {
     const isOut = !(event.relatedTarget instanceof Node && body.contains(event.relatedTarget));
-    if (isOut) setTimeout(free); // a row that is being taken away loses the focus too: not in the middle of that
+    if (isOut) setTimeout(free); // a row being removed loses the focus too; do not redraw in the middle of that
   });
   byId("news").addEventListener("click", () => {
     free();
@@ -249,7 +255,7 @@ export function startFiles() {
     draw();
   });
   when(["status"], () => {
-    // The first look tells whether there is more than the page holds.
+    // The first status says whether the peer knows more than the page holds.
     if (found.key === "" && live.known > live.files.size) askForMore(0);
   });
 }

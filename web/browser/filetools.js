@@ -1,5 +1,5 @@
 // @ts-check
-// What stands above the table of files: search, filters and order. It changes the place, and shows it.
+// The tools above the file table: search, filters, and sort order. They change `place` and reflect it.
 
 import { byId } from "./dom.js";
 import { turned } from "../shared/filelist.js";
@@ -7,7 +7,7 @@ import { go, place } from "./place.js";
 
 const search = /** @type {HTMLInputElement} */ (byId("search"));
 
-/** Shows what is asked for. */
+/** Reflects `place` in the controls. */
 export function drawTools() {
   if (document.activeElement !== search && search.value !== place.q) search.value = place.q;
   for (const chip of document.querySelectorAll("[data-where]")) {
@@ -27,10 +27,10 @@ export function drawTools() {
   byId("deleted").hidden = !isDeleted;
 }
 
-/** @param {() => void} onSearch Is called for each letter, once the place has it */
+/** @param {() => void} onSearch Called on each keystroke, after `place` is updated */
 export function startTools(onSearch) {
   search.value = place.q;
-  byId("find").addEventListener("submit", (event) => event.preventDefault()); // without script it asks the server
+  byId("find").addEventListener("submit", (event) => event.preventDefault()); // without JavaScript, submitting asks the server
   search.addEventListener("input", () => {
     go({ q: search.value });
     onSearch();

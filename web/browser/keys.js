@@ -1,5 +1,5 @@
 // @ts-check
-// The keyboard: letters are commands unless somebody writes.
+// Keyboard shortcuts: letters are commands, except in text fields.
 
 import { copyLink, fetchFile } from "./actions.js";
 import { openFile } from "./details.js";
@@ -11,7 +11,7 @@ import { pick } from "./share.js";
 const help = /** @type {HTMLDialogElement} */ (byId("help"));
 const sheet = /** @type {HTMLDialogElement} */ (byId("sheet"));
 
-/** The file that is open, or else the one the keyboard is at. */
+/** Returns the open file, or else the one at the keyboard cursor. */
 const chosen = () => place.file === "" ? cursorFile() : openFile();
 
 /** @type {Readonly<Record<string, (event: KeyboardEvent) => void>>} */
@@ -53,10 +53,10 @@ function onKey(event) {
     return;
   }
   if (isWriting(target) || help.open) return;
-  // The panel itself and not its place, which follows a moment after Escape closed it.
+  // Check the panel rather than `place`, which is updated a moment after Escape closes it.
   if (sheet.open && key !== "c" && key !== "f") return;
   const isControl = target instanceof HTMLElement && target.matches("a, button, summary, canvas");
-  // A control keeps its own Enter, and a list that scrolls its arrows elsewhere than in the files.
+  // A control keeps its own Enter, and a scrollable region other than the files keeps its arrow keys.
   if (key === "Enter" && isControl) return;
   if (key.startsWith("Arrow")) {
     const isElsewhere = target instanceof HTMLElement &&

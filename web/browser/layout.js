@@ -1,19 +1,19 @@
 // @ts-check
-// Where each peer of the map is: pushed apart by d3-force around this peer, then fitted into the picture. It settles
-// and stops; a peer that comes or goes lets it settle anew from where everything is.
+// Positions the peers on the map: d3-force pushes them apart around this peer, then they are scaled to fit the picture.
+// The simulation settles and stops; when a peer joins or leaves, it resumes from the current positions.
 
 import { forceCollide, forceManyBody, forceRadial, forceSimulation } from "d3-force";
 
 /**
- * `x` and `y` are the layout's own, `px` and `py` pixels of the picture.
+ * `x` and `y` are simulation coordinates; `px` and `py` are pixels in the picture.
  * @typedef {{ id: string, radius: number, x: number, y: number, vx: number, vy: number, px: number, py: number }} Spot
  */
 
-/** Peers stand in a ring around the middle, wider the more there are. @param {number} count */
+/** Returns the radius of the ring of peers, which grows with their number. @param {number} count */
 const ringOf = (count) => 90 + 5 * Math.sqrt(count) * Math.sqrt(count / 20);
-/** Room around the picture, for names. */
+/** Margin around the picture for names, in pixels. */
 const MARGIN_PX = 40;
-/** It is not blown up beyond this. */
+/** Maximum magnification. */
 const MAX_SCALE = 1.4;
 
 /** @type {Map<string, Spot>} */
@@ -26,7 +26,7 @@ export const layout = {
   /** @type {readonly Spot[]} */
   spots: [],
 
-  /** Who is on the map from now on. @param {readonly { id: string, radius: number }[]} peers */
+  /** Sets the peers on the map. @param {readonly { id: string, radius: number }[]} peers */
   set(peers) {
     const isSame = peers.length === spots.size && peers.every(({ id }) => spots.has(id));
     const next = new Map();
@@ -41,7 +41,7 @@ export const layout = {
     const ring = ringOf(peers.length);
     simulation.nodes([...layout.spots])
       .force("apart", forceManyBody().strength(-60).distanceMax(200))
-      // Many fill the whole picture, few stand in a ring.
+      // Many peers fill the whole picture; a few form a ring.
       .force("ring", forceRadial(ring).strength(peers.length > 60 ? 0.02 : 0.15))
       .force(
         "room",
@@ -54,14 +54,14 @@ export const layout = {
     return simulation.alpha() < simulation.alphaMin();
   },
 
-  /** One step; false when it has settled. */
+  /** Advances the simulation by one step. Returns false once it has settled. */
   step() {
     if (layout.isSettled) return false;
     simulation.tick();
     return true;
   },
 
-  /** @param {number} width @param {number} height In pixels */
+  /** Scales the layout to the picture. @param {number} width @param {number} height In pixels */
   fit(width, height) {
     let across = 1;
     let down = 1;
@@ -69,7 +69,7 @@ export const layout = {
       across = Math.max(across, Math.abs(x));
       down = Math.max(down, Math.abs(y));
     }
-    // Each direction by itself: the picture is wider than high, and no distance in it means anything.
+    // Scale each axis separately: the picture is wider than tall, and distances in it carry no meaning.
     const scaleX = Math.min(MAX_SCALE, (width / 2 - MARGIN_PX) / across);
     const scaleY = Math.min(MAX_SCALE, (height / 2 - MARGIN_PX * 0.75) / down);
     layout.centre = { x: width / 2, y: height / 2 - 6 };
@@ -79,7 +79,10 @@ export const layout = {
     }
   },
 
-  /** @param {number} x @param {number} y @param {number} within */
+  /**
+   * Returns the peer nearest to a point, if any is close enough.
+   * @param {number} x @param {number} y @param {number} within
+   */
   nearest(x, y, within) {
     let best;
     let bestDistance = within;
@@ -91,7 +94,10 @@ export const layout = {
   },
 };
 
-/** The same peer begins at the same place each time, by its name. @param {string} id @param {number} radius @returns {Spot} */
+/**
+ * Creates a spot whose initial position depends only on the peer's id, so it is the same every time.
+ * @param {string} id @param {number} radius @returns {Spot}
+ */
 function fresh(id, radius) {
   let hash = 0;
   for (const sign of id) hash = (hash * 31 + (sign.codePointAt(0) ?? 0)) % 3600;

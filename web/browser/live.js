@@ -1,8 +1,8 @@
 // @ts-check
-// What the peer is like now: read once, then kept true by its events (server-sent). Who draws something listens to the
-// topics it needs; changes are gathered and told at most once a frame.
-// Always holds: after "reset" everything is read anew, also when that failed at first; what came while the lists were on
-// their way is taken after them; nothing that is remembered here grows without bound.
+// The peer's current state: read once, then kept current by its server-sent events. Each part of the page subscribes to
+// the topics it draws; changes are batched and published at most once per frame.
+// Invariants: after "reset" everything is read again, with retries until that succeeds; events that arrive while the
+// lists are loading are applied after them; nothing kept here grows without bound.
 
 import { askJson, urlOf } from "./api.js";
 import { FileList, NEWEST_FIRST } from "../shared/filelist.js";
@@ -14,23 +14,23 @@ import { Rates, speedOf } from "./rates.js";
 /** @typedef {import("../shared/types.d.ts").StatusRow} StatusRow */
 /** @typedef {"status" | "peers" | "files" | "transfers" | "session" | "gone" | "place"} Topic */
 
-/** As many as one answer of the API holds; of more, the newest. */
+/** Maximum number of files loaded, the API's limit per response. If there are more, the newest. */
 export const MAX_FILES = 10_000;
-/** Transfers that are remembered; of those that ended, the oldest go first. The peer itself remembers fewer. */
+/** Maximum number of transfers kept. The oldest ended ones are dropped first. The peer itself remembers fewer. */
 const MAX_TRANSFERS = 200;
-/** A file is new for so long. */
+/** How long a file is highlighted as new, in milliseconds. */
 export const NEW_MS = 2_000;
-/** After everything was read anew, the next time waits so long; twice as long each time it is soon needed again. */
+/** Minimum pause after a full reload, in milliseconds. Doubles each time another one is needed soon after. */
 const PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 15_000;
-/** Nothing had to be read for so long: the pause is short again. */
+/** Time without a full reload after which the pause is short again, in milliseconds. */
 const CALM_MS = 60_000;
 const RETRY_MS = 3_000;
-/** The status comes every second; without a word for so long, the connection is dead, whatever it looks like. */
+/** Silence after which the connection counts as dead, in milliseconds. A status event normally arrives every second. */
 const SILENT_MS = 10_000;
 /** Delay before a page that was hidden closes its event stream: a browser allows six connections per host. */
 const HIDDEN_MS = 10_000;
-/** An answer may be so much older than the last event. */
+/** How much older than the last event a response may be, in seconds. */
 const LATE_SECONDS = 5;
 
 export const live = {
@@ -39,23 +39,23 @@ export const live = {
   /** @type {Map<string, PeerRow>} */
   peers: new Map(),
   files: new FileList(),
-  /** Files known to the peer, which may be more than are held here. */
+  /** Number of files known to the peer, which may be more than are loaded here. */
   known: 0,
   /** @type {Map<number, TransferRow>} */
   transfers: new Map(),
-  /** How fast each transfer is now. @type {Map<number, import("./rates.js").Speed>} */
+  /** Current speed of each transfer, by id. @type {Map<number, import("./rates.js").Speed>} */
   speeds: new Map(),
   rates: new Rates(),
-  /** Files that somebody here asked to fetch, until their transfer or their content is there. @type {Set<string>} */
+  /** Ids of files requested on this page, until their transfer or content shows up. @type {Set<string>} */
   asked: new Set(),
-  /** Files that came a moment ago, with when. @type {Map<string, number>} */
+  /** When files that are still new arrived, by id. @type {Map<string, number>} */
   arrivedMs: new Map(),
   isGone: false,
-  /** By how much the peer's clock is ahead of this one. */
+  /** How far the peer's clock is ahead of this browser's, in seconds. */
   aheadSeconds: 0,
 };
 
-/** Unix seconds by the peer's clock, which all its times are told by. */
+/** Returns the Unix time in seconds by the peer's clock, which all its times refer to. */
 export const nowSeconds = () => Date.now() / 1000 + live.aheadSeconds;
 
 /** @type {Map<Topic, Set<() => void>>} */
@@ -84,7 +84,7 @@ function flush() {
     try {
       draw();
     } catch (error) {
-      reportError(error); // one part that cannot be drawn does not keep the others from it
+      reportError(error); // one part that fails to draw must not stop the others
     }
   }
 }
@@ -123,7 +123,7 @@ function putTransfer(transfer) {
 function takeStatus(status) {
   const before = live.status;
   const seconds = before ? status.uptime_seconds - before.uptime_seconds : 0;
-  if (before && seconds < 0 && seconds > -LATE_SECONDS) return; // an answer that was overtaken
+  if (before && seconds < 0 && seconds > -LATE_SECONDS) return; // a response that a newer event has overtaken
   live.status = status;
   live.aheadSeconds = status.now - Date.now() / 1000;
   live.known = Math.max(status.files.known, live.files.size);
@@ -164,16 +164,19 @@ const takes = {
   },
 };
 
-/** Events that came while the lists were on their way: which of both is newer is not known. @type {(() => void)[]} */
+/** Events that arrived while the lists were loading; which of the two is newer is unknown. @type {(() => void)[]} */
 let waiting = [];
 let isLoading = false;
-/** The lists must be read, as soon as that can be. */
+/** Whether the lists must be read again as soon as possible. */
 let isOwed = false;
 let isReloading = false;
 let pauseMs = PAUSE_MS;
 let loadedMs = -Infinity;
 
-/** Reads everything anew, once for many reasons. A peer whom others make say "reset" all the time is not run down by it. */
+/**
+ * Reads everything again. Concurrent calls share one run, and pauses protect a peer that is made to send "reset"
+ * often.
+ */
 export async function reload() {
   isOwed = true;
   if (isReloading) return;
@@ -182,12 +185,12 @@ export async function reload() {
     isOwed = false;
     const waitMs = await loadOnce();
     await new Promise((go) => setTimeout(go, waitMs));
-    if (live.isGone) break; // when the peer is there again, it is asked for what is owed
+    if (live.isGone) break; // reconnecting starts the reload that is still due
   }
   isReloading = false;
 }
 
-/** Resolves with how long the next time has to wait. */
+/** Resolves to the pause before the next reload, in milliseconds. */
 async function loadOnce() {
   isLoading = true;
   try {
@@ -238,7 +241,7 @@ function connect() {
   source.addEventListener("error", () => {
     if (source !== events) return;
     setGone(true);
-    // Some ends are for good (too many watch, or the login is over): then it is tried anew from here.
+    // Some errors are final for an EventSource (too many watchers, session expired): reconnect from here.
     if (source.readyState === EventSource.CLOSED) {
       setTimeout(() => source === events && connect(), RETRY_MS);
     }
@@ -251,13 +254,15 @@ function disconnect() {
 }
 
 /**
- * Follows the peer from now on, and reconnects after interruptions. A page that is opened in the background reads the lists once
- * and opens no event stream until it is shown: six such tabs would use up every connection, and a seventh would never load.
+ * Starts following the peer, and reconnects after interruptions. A page opened in the background reads the lists once
+ * and opens no event stream until it is shown: six such tabs would use up every connection, and a seventh would never
+ * load.
  */
 export function watch() {
   if (document.hidden) reload();
   else connect();
-  // Events come first, so that nothing happens between them and the lists unseen; where none come, the lists do.
+  // Events are opened before the lists are read, so that no change in between is missed. If none arrive, read the
+  // lists.
   setTimeout(() => {
     if (!live.status) reload();
   }, RETRY_MS);

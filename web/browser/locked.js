@@ -1,5 +1,5 @@
 // @ts-check
-// What runs where reading is private, until somebody is logged in.
+// Runs on the locked page of a private peer until the user logs in.
 
 /** @param {string} text */
 function say(text) {
@@ -17,7 +17,7 @@ async function enter() {
   })
     .catch(() => undefined);
   if (answer?.ok) return location.reload();
-  const { detail = "The peer does not answer", hint = "" } =
+  const { detail = "The peer is not responding", hint = "Try again when it is back" } =
     await answer?.json().catch(() => ({})) ?? {};
   say(`${detail}. ${hint}`);
 }

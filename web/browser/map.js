@@ -1,6 +1,6 @@
 // @ts-check
-// The peers as a map: this one in the middle, an edge to each, lit where gossip was heard and where bytes flow.
-// It draws only while something changes and somebody can see it. The table beside it says the same.
+// The peers as a map: this peer in the middle, with an edge to each other one that lights up on gossip and data flow.
+// Draws only while something changes and the map is visible. The table below it has the same data.
 
 import { byId, colour, h, isStill, put } from "./dom.js";
 import { layout } from "./layout.js";
@@ -11,27 +11,27 @@ import { addressText, agoText, plural, rateText, visible } from "../shared/words
 /** @typedef {import("../shared/types.d.ts").PeerRow} PeerRow */
 /** @typedef {import("./layout.js").Spot} Spot */
 
-/** A heard message lights its edge so long. */
+/** How long a received message lights up its edge, in milliseconds. */
 const HEARD_MS = 1_500;
-/** A step of what flows along an edge. */
+/** Time for a dot to travel one third of an edge, in milliseconds. */
 const FLOW_MS = 900;
-/** More names than these are only shown under the pointer. */
+/** Maximum number of peers with visible names. With more, names are shown only under the pointer. */
 const MAX_NAMES = 40;
 const SELF_RADIUS = 14;
-/** A finger or pointer so near means this peer. */
+/** Distance within which a pointer or finger selects a peer, in pixels. */
 const NEAR_PX = 22;
 
 const canvas = /** @type {HTMLCanvasElement} */ (byId("map"));
 const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
 const tip = byId("map-tip");
 
-/** When each peer was heard while the page looked. @type {Map<string, { at: number, ms: number }>} */
+/** When this page last noticed that each peer was heard from. @type {Map<string, { at: number, ms: number }>} */
 const heard = new Map();
 /** @type {string} */
 let pointed = "";
 let isSeen = false;
 let isDrawing = false;
-/** Colours are read from the style sheet once, and again when the theme changes. @type {Record<string, string>} */
+/** Colors, read from the style sheet once and again when the theme changes. @type {Record<string, string>} */
 const inks = {};
 
 function readInks() {
@@ -40,7 +40,7 @@ function readInks() {
   }
 }
 
-/** Bytes a second to and from each peer now. @returns {Map<string, { in: number, out: number }>} */
+/** Returns the current bytes per second to and from each peer. @returns {Map<string, { in: number, out: number }>} */
 function flows() {
   const found = new Map();
   for (const { id, peer, state, direction } of live.transfers.values()) {
@@ -66,25 +66,27 @@ function notePeers() {
   );
   canvas.setAttribute(
     "aria-label",
-    `Map of ${plural(live.peers.size, "peer")}; the table below says the same`,
+    `Map of ${plural(live.peers.size, "peer")}; the table below has the same data`,
   );
   wake();
 }
 
-/** Area by files, within bounds. @param {number} files */
+/** Returns a peer's radius: larger with more files, within bounds. @param {number} files */
 function radiusOf(files) {
   const most = live.peers.size > 100 ? 5 : live.peers.size > MAX_NAMES ? 8 : 12;
   return Math.min(most, most / 3 + Math.sqrt(files) / 2);
 }
 
-/** Draws from now on, until nothing moves any more. */
+/** Starts drawing, until nothing moves anymore. */
 function wake() {
   if (isDrawing || !isSeen || document.hidden) return;
   isDrawing = true;
   requestAnimationFrame(frame);
 }
 
-/** Twenty pictures a second are smooth for dots on a line, and leave the machine to others. */
+/**
+ * Minimum time between frames, in milliseconds: 20 per second are smooth enough for dots on a line, and cost little.
+ */
 const FRAME_MS = 50;
 let drawnMs = 0;
 
@@ -112,14 +114,17 @@ function drawAll(nowMs, flowing) {
   layout.fit(width, height);
   const centre = layout.centre;
   for (const spot of layout.spots) drawEdge(spot, centre, nowMs, flowing.get(spot.id));
-  // The bootstrap is always found: it is drawn last, with its name.
+  // Bootstraps are drawn last, with their names, so that they can always be found.
   const spots = [...layout.spots].sort((a, b) => Number(isBootstrap(a)) - Number(isBootstrap(b)));
   for (const spot of spots) drawPeer(spot);
   drawSelf(centre);
   pen.globalAlpha = 1;
 }
 
-/** @param {Spot} spot @param {{ x: number, y: number }} centre @param {number} nowMs @param {{ in: number, out: number } | undefined} flow */
+/**
+ * @param {Spot} spot @param {{ x: number, y: number }} centre @param {number} nowMs
+ * @param {{ in: number, out: number } | undefined} flow
+ */
 function drawEdge(spot, centre, nowMs, flow) {
   const peer = live.peers.get(spot.id);
   if (!peer) return;
@@ -137,7 +142,7 @@ function drawEdge(spot, centre, nowMs, flow) {
   pen.lineWidth = flow ? 2 : 1 + lit;
   pen.stroke();
   if (!flow) return;
-  // Bytes travel the way they go: towards the middle when they come in.
+  // Dots travel in the direction of the data: toward the middle for incoming bytes.
   pen.fillStyle = inks["accent"] ?? "";
   for (const [way, rate] of /** @type {["in" | "out", number][]} */ (Object.entries(flow))) {
     if (rate === 0) continue;
@@ -220,7 +225,10 @@ function ring(x, y, radius) {
   pen.stroke();
 }
 
-/** With an edge in the colour of the ground, to be read across lines. @param {string} words @param {number} x @param {number} y @param {string} ink @param {string} font */
+/**
+ * Draws text with an outline in the background color, so that it stays legible on top of lines.
+ * @param {string} words @param {number} x @param {number} y @param {string} ink @param {string} font
+ */
 function text(words, x, y, ink, font) {
   pen.font = font;
   pen.textAlign = "center";
@@ -236,7 +244,7 @@ function text(words, x, y, ink, font) {
   pen.fillText(words, x, y);
 }
 
-/** Who is near the pointer. @param {PointerEvent} event */
+/** Selects the peer near the pointer. @param {PointerEvent} event */
 function point(event) {
   const { left, top } = canvas.getBoundingClientRect();
   const x = event.clientX - left;
@@ -261,10 +269,10 @@ function tipLines(peer) {
   return [
     visible(peer.peerId, 60),
     visible(addressText(peer)),
-    `heard ${agoText(peer.last_seen, nowSeconds())}, holds ${plural(peer.files, "file")}`,
+    `seen ${agoText(peer.last_seen, nowSeconds())}, holds ${plural(peer.files, "file")}`,
     peer.bootstrap ? "bootstrap" : "",
     flow ? `${rateText(flow.in)} in, ${rateText(flow.out)} out` : "",
-    peer.left_alone ? `left alone: it ${visible(peer.left_alone.why)}` : "",
+    peer.left_alone ? `avoided: it ${visible(peer.left_alone.why)}` : "",
     refusedText(peer),
   ].filter((line) => line !== "");
 }
@@ -296,7 +304,7 @@ export function startMap() {
     }
   });
   document.addEventListener("visibilitychange", wake);
-  setInterval(wake, 1_000); // who goes quiet fades
+  setInterval(wake, 1_000); // peers that go quiet fade
   when(["peers", "status"], notePeers);
   when(["transfers"], wake);
 }

@@ -1,6 +1,6 @@
 // @ts-check
-// Who holds which file, as a picture: a line for each peer, a column for each file, the ones at risk first. A file
-// with one holder is amber and one with none red, so that it stands out; words below say which.
+// Who holds which file, as a picture: one row per peer and one column per file, those at risk first. A file with one
+// holder is amber and one with none is red, so that they stand out; the text above has the counts.
 
 import { byId, colour, h, placeTip, put, setText } from "./dom.js";
 import { live, when } from "./live.js";
@@ -14,9 +14,9 @@ const LINE_PX = 18;
 const NAME_PX = 112;
 const MIN_COLUMN_PX = 4;
 const MAX_COLUMN_PX = 18;
-/** Lines of more peers would be a wall; the ones that hold most are shown. */
+/** Maximum number of rows, to keep the picture readable. If there are more peers, those that hold the most. */
 const MAX_PEERS = 40;
-/** Drawn at most this often: it is a picture of what changes slowly. */
+/** Minimum interval between redraws, in milliseconds: what it shows changes slowly. */
 const PAUSE_MS = 500;
 
 const canvas = /** @type {HTMLCanvasElement} */ (byId("matrix"));
@@ -41,7 +41,7 @@ function draw() {
   if (!status) return;
   const width = canvas.parentElement?.clientWidth ?? 0;
   if (width === 0) return;
-  // One holder first: these can still be saved. What nobody has any more is shown behind them, but not instead.
+  // Lost files come first, then those with one holder. Lost ones must not crowd out those that can still be saved.
   const all = [...live.files.all].sort((a, b) =>
     rankOf(a) - rankOf(b) || (a.file_name < b.file_name ? -1 : 1)
   );
@@ -60,12 +60,12 @@ function draw() {
   tell(all, files.length);
 }
 
-/** What is lost first, then what is away. @param {FileRow} file */
+/** Returns the sort rank: lost files first, then those whose holders are away. @param {FileRow} file */
 const rankOf = (file) => file.peers_with_file.length + (isAway(file) ? 0.5 : 0);
 
 /**
- * This peer first, then the others by name; of many, first those that alone hold one of these files, then those that
- * hold most.
+ * Returns the peers to show: this one first, then the others by name. If there are too many, sole holders of one of
+ * these files are kept first, then those that hold the most.
  * @param {string} own @param {readonly FileRow[]} files
  */
 function linesOf(own, files) {
@@ -105,7 +105,7 @@ function paint(width) {
     const x = NAME_PX + place * column;
     for (const [index, peer] of peers.entries()) {
       const isHeld = holders.has(peer);
-      // Nobody holds it: the whole column is tinted, stronger where somebody who is away had it.
+      // Nobody holds it: the whole column is tinted, amber if its holders are only away.
       const none = isAway(file) ? risk : failed;
       const full = holders.size === 1 ? risk : good;
       pen.fillStyle = (isHeld ? full : holders.size === 0 ? none : line) ?? "";
@@ -116,7 +116,7 @@ function paint(width) {
   pen.globalAlpha = 1;
 }
 
-/** The same in words. @param {readonly FileRow[]} all @param {number} shown */
+/** Says the same in words. @param {readonly FileRow[]} all @param {number} shown */
 function tell(all, shown) {
   const away = all.filter(isAway);
   const none = all.filter((file) => file.peers_with_file.length === 0 && !isAway(file));
@@ -143,7 +143,7 @@ function tell(all, shown) {
       "span",
       {},
       h("span", { class: "failed" }, "○"),
-      ` ${plural(none.length, "file")} nobody has any more`,
+      ` ${plural(none.length, "file")} nobody has anymore`,
     ),
   ].filter((part) => part !== false);
   put(
@@ -158,12 +158,12 @@ function tell(all, shown) {
   setText(
     byId("matrix-more"),
     shown < all.length
-      ? `The ${numberText(shown)} with the fewest holders of ${plural(all.length, "file")}`
+      ? `${numberText(shown)} of ${plural(all.length, "file")}: those with the fewest holders`
       : "",
   );
   canvas.setAttribute(
     "aria-label",
-    `Which of ${plural(drawn.peers.length, "peer")} holds which of ${plural(all.length, "file")}: ${
+    `Which of ${plural(drawn.peers.length, "peer")} hold which of ${plural(all.length, "file")}: ${
       plural(all.filter(isAtRisk).length, "file")
     } at risk`,
   );

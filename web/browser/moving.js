@@ -1,6 +1,6 @@
 // @ts-check
-// Transfers: what is running, with how far and how fast; what finished a moment ago; what failed, why, and a way to retry.
-// Always holds: one row per attempt that matters, so a retry takes the row of the attempt it replaces.
+// The transfer list: running transfers with progress and speed, recently finished ones, and failed ones with the reason
+// and a Retry button. Invariant: a retry takes over the row of the attempt it replaces, so no file has two fetch rows.
 
 import { cancelTransfer, retryTransfer } from "./actions.js";
 import { byId, h, keepFocus, nameParts, put, setText } from "./dom.js";
@@ -17,27 +17,33 @@ const FADE_SECONDS = 5;
 const MAX_SHOWN = 30;
 /** Maximum number of finished transfers shown; only the latest are. */
 const MAX_DONE = 5;
-/** How long rows stay where they are after the pointer last moved over the list. A pointer left lying there must not freeze it. */
+/**
+ * How long rows stay in place after the pointer last moved over the list, in milliseconds. A pointer left resting there
+ * must not freeze it.
+ */
 const HOLD_MS = 5_000;
 
-/** Rows in the list, by what they are about. @type {Map<string, ReturnType<typeof transferRow>>} */
+/** Rows in the list, by key. @type {Map<string, ReturnType<typeof transferRow>>} */
 const rows = new Map();
-/** Keys of rows where somebody pressed Retry: the new attempt stays where that was pressed. @type {Set<string>} */
+/** Keys of rows where the user pressed Retry: the new attempt stays in the same place. @type {Set<string>} */
 const retried = new Set();
 let movedMs = -Infinity;
 
-/** All attempts to fetch one file share a row; any other transfer has its own. @param {TransferRow} transfer */
+/**
+ * Returns a row's key: all attempts to fetch a file share a row, and any other transfer has its own.
+ * @param {TransferRow} transfer
+ */
 const keyOf = ({ id, kind, file_id }) =>
   kind === "fetch" && file_id !== "" ? `fetch ${file_id}` : `${id}`;
 
-/** The newest first, except for a retry, which keeps the place of the row. @param {TransferRow} transfer */
+/** Returns the sort key: newest first, except that a retry keeps its row's place. @param {TransferRow} transfer */
 function orderOf(transfer) {
   const key = keyOf(transfer);
   return retried.has(key) ? rows.get(key)?.order ?? transfer.id : transfer.id;
 }
 
 function draw() {
-  if (!live.status) return; // until the lists are here, what the server wrote stands
+  if (!live.status) return; // until the lists are loaded, the server-rendered rows stay
   const list = byId("transfers");
   const now = nowSeconds();
   const old = replaced(live.transfers.values());
@@ -46,7 +52,7 @@ function draw() {
     .sort((a, b) => orderOf(b) - orderOf(a));
   const done = news.filter(({ state }) => state === "done").slice(MAX_DONE);
   const wanted = news.filter((each) => !done.includes(each)).slice(0, MAX_SHOWN);
-  // While somebody is about to press something in the list, nothing moves under the pointer.
+  // While the user may be about to click something in the list, nothing moves under the pointer.
   const isHeld = performance.now() - movedMs < HOLD_MS;
   const shown = isHeld ? held(old) : wanted;
   const keys = new Set(shown.map(keyOf));
@@ -56,7 +62,7 @@ function draw() {
     rows.delete(key);
     retried.delete(key);
   }
-  if (rows.size === 0) put(list); // also what the server wrote
+  if (rows.size === 0) put(list); // including the server-rendered rows
   for (const [index, transfer] of shown.entries()) {
     const key = keyOf(transfer);
     const row = rows.get(key) ?? transferRow(transfer);
@@ -74,7 +80,7 @@ function draw() {
   setText(byId("moving-count"), running > 0 ? String(running) : "");
 }
 
-/** What the rows in the list are about now: the latest attempt of each. @param {Set<number>} old */
+/** Returns the transfers of the rows already in the list: the latest attempt of each. @param {Set<number>} old */
 const held = (old) =>
   [...live.transfers.values()]
     .filter((each) => rows.has(keyOf(each)) && !old.has(each.id) && !isPutAway(each))
@@ -82,7 +88,7 @@ const held = (old) =>
 
 /** @param {TransferRow} transfer @param {number} now Unix seconds */
 const isShown = (transfer, now) =>
-  isNews(transfer, now) && !isPutAway(transfer) && !isOwnUpload(transfer); // those have a row under Share
+  isNews(transfer, now) && !isPutAway(transfer) && !isOwnUpload(transfer); // this page's own uploads have a row under Share
 
 /** @param {TransferRow} transfer */
 function transferRow(transfer) {
@@ -123,7 +129,7 @@ function transferRow(transfer) {
     const isFading = transfer.state === "done" &&
       now - (ended_at ?? 0) > DONE_SECONDS - FADE_SECONDS;
     element.classList.toggle("fading", isFading);
-    // A retry is another attempt in the same row: its buttons are about the new one.
+    // A retry is a new attempt in the same row, so the buttons must refer to it.
     const key = `${id} ${transfer.state}`;
     if (drawn === key) return;
     drawn = key;
@@ -145,7 +151,7 @@ function actsOf(transfer) {
     return [button("Cancel", name, () => cancelTransfer(id), "changing")];
   }
   if (state === "done") return [];
-  const away = button("Put away", name, () => {
+  const away = button("Dismiss", name, () => {
     putAway(live.transfers.get(id) ?? transfer, nowSeconds());
     keepFocus(byId("transfers"), draw);
   }, "quiet");
@@ -164,7 +170,7 @@ const button = (words, name, onclick, kind) =>
 export function startMoving() {
   const list = byId("transfers");
   list.addEventListener("pointermove", ({ pointerType }) => {
-    // A finger does not rest on anything, and browsers go on calling what it touched last "hovered".
+    // Touch has no resting position, and browsers keep reporting the last touched element as hovered.
     if (pointerType === "mouse") movedMs = performance.now();
   });
   list.addEventListener("pointerleave", () => {

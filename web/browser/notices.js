@@ -1,26 +1,27 @@
 // @ts-check
-// What the page says about what somebody did: one line each, for screen readers too. Good news leaves by itself,
-// bad news stays until it is put away.
+// Notices about what the user did: one line each, for screen readers too. Good news disappears automatically; bad news
+// stays until dismissed.
 
 import { byId, h, icon, setText } from "./dom.js";
 
-// A dialog that closes must not take the notices with it.
+// A closing dialog must not take the notices with it.
 addEventListener("close", () => document.body.append(byId("notices")), { capture: true });
 
-/** Tells screen readers what everybody else can see elsewhere on the page. @param {string} text */
+/** Tells screen readers what others can see elsewhere on the page. @param {string} text */
 export const announce = (text) => setText(byId("heard"), text);
 
 const STAY_MS = 8_000;
 const MAX_NOTICES = 4;
 
 /**
+ * Shows a notice.
  * @param {string} text
  * @param {"good" | "failed" | "plain"} [kind]
- * @param {{ words: string, act: () => void }} [offer] Something to do about it
+ * @param {{ words: string, act: () => void }} [offer] An action to offer
  */
 export function say(text, kind = "plain", offer) {
   const place = byId("notices");
-  // What is outside an open dialog can neither be seen nor heard.
+  // Anything outside an open dialog can be neither seen nor heard.
   (document.querySelector("dialog[open]") ?? document.body).append(place);
   for (const same of place.querySelectorAll("p")) {
     if (same.textContent === text) same.parentElement?.remove();
@@ -40,7 +41,7 @@ export function say(text, kind = "plain", offer) {
     }, offer.words),
     h(
       "button",
-      { type: "button", class: "quiet", "aria-label": "Put away", onclick: close },
+      { type: "button", class: "quiet", "aria-label": "Dismiss", onclick: close },
       icon("close"),
     ),
   );

@@ -1,6 +1,6 @@
 // @ts-check
-// The page in the browser, put together. The server has written its first state; from here on it lives by the events
-// of the peer (live.js). Each part draws its own piece and listens for what it needs.
+// Assembles the page in the browser. The server rendered its first state; from here on, the peer's events keep it
+// current (live.js). Each part draws its own piece and subscribes to the topics it needs.
 
 import { startChart } from "./chart.js";
 import { startDeleted } from "./deleted.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// The peers as a table: who, where, heard of when, what it holds, how it speaks, and what was refused of it.
+// The peers as a table: id, address, when last seen, files held, protocol, and refused messages.
 
 import { byId, h, put, setText } from "./dom.js";
 import { copy } from "./actions.js";
@@ -18,13 +18,13 @@ import {
 
 /** @typedef {import("../shared/types.d.ts").PeerRow} PeerRow */
 
-/** After this part of the time until it is dropped, a peer is called quiet. */
+/** Fraction of the timeout after which a peer counts as quiet. */
 const QUIET_PART = 0.6;
 
 /** @type {Map<string, ReturnType<typeof peerRow>>} */
 const rows = new Map();
 
-/** 1 for a peer that was just heard, falling to 0 when it is about to be dropped. @param {PeerRow} peer */
+/** Returns 1 for a peer heard from just now, falling to 0 when it is about to be dropped. @param {PeerRow} peer */
 export function freshness({ last_seen }) {
   const timeout = live.status?.peer_timeout_seconds ?? 60;
   return Math.min(1, Math.max(0, 1 - (nowSeconds() - last_seen) / timeout));
@@ -34,7 +34,7 @@ export function freshness({ last_seen }) {
 export const isQuiet = (peer) => freshness(peer) < 1 - QUIET_PART;
 
 function draw() {
-  if (!live.status) return; // until the lists are here, what the server wrote stands
+  if (!live.status) return; // until the lists are loaded, the server-rendered rows stay
   const body = byId("peer-rows");
   if (rows.size === 0) put(body);
   for (const [id, row] of rows) {
@@ -70,7 +70,10 @@ function drawEmpty(isEmpty) {
   put(place, ...startAnother(live.status));
 }
 
-/** How another peer is started that joins this one, as a line to copy. @param {import("../shared/types.d.ts").StatusRow} status */
+/**
+ * Returns how to start another peer that joins this one, as a line to copy.
+ * @param {import("../shared/types.d.ts").StatusRow} status
+ */
 export function startAnother(status) {
   const line = startLine(status);
   return [
@@ -120,8 +123,8 @@ function peerRow() {
     setText(files, numberText(peer.files));
     setText(kind, peer.extended ? "new" : "older");
     kind.title = peer.extended
-      ? "It speaks the extensions of the protocol"
-      : "It speaks the plain protocol of the lab";
+      ? "Supports the protocol extensions"
+      : "Supports only the lab's base protocol";
     setText(refused, peer.refused === 0 ? "" : `${peer.refused} refused`);
     refused.title = refusedText(peer);
   }
@@ -132,19 +135,19 @@ function peerRow() {
 /** @param {PeerRow} peer */
 function noteOf({ bootstrap, left_alone }) {
   if (left_alone) {
-    return `left alone for ${durationText(left_alone.seconds)}: it ${visible(left_alone.why)}`;
+    return `avoided for ${durationText(left_alone.seconds)}: it ${visible(left_alone.why)}`;
   }
   return bootstrap ? "bootstrap" : "";
 }
 
-/** Why messages of it were refused. @param {PeerRow} peer */
+/** Returns why messages from the peer were refused, or "". @param {PeerRow} peer */
 export function refusedText({ peerId, refused }) {
   const reasons = live.status?.refused_by_peer.find(({ peer }) => peer === peerId)?.reasons ?? {};
   const list = Object.entries(reasons).map(([reason, count]) => `${count} ${visible(reason)}`);
   return list.length > 0
     ? `Refused: ${list.join(", ")}`
     : refused > 0
-    ? `${refused} messages were refused`
+    ? `${refused} messages refused`
     : "";
 }
 

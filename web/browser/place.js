@@ -1,5 +1,5 @@
 // @ts-check
-// Where one is on the page, kept in the hash of the address: reload and Back keep the view, and a link carries it.
+// The current view, kept in the URL's hash: reload and Back preserve it, and links carry it.
 
 import { isSort, NEWEST_FIRST } from "../shared/filelist.js";
 import { tell } from "./live.js";
@@ -13,10 +13,10 @@ const START = { tab: "files", q: "", where: "all", sort: NEWEST_FIRST, file: "" 
 /** @type {Place} */
 export const place = { ...START };
 
-/** Reads the address; what cannot be is as at the start. */
+/** Reads the view from the URL. Invalid values become the defaults. */
 function read() {
   const given = new URLSearchParams(location.hash.slice(1));
-  // A hash of something else, such as a part of the page, says nothing about the view.
+  // A hash that means something else, such as an element id, says nothing about the view.
   if (given.size > 0 && ![...given.keys()].some((name) => name in START)) return;
   /** @param {string | null} value @param {readonly string[]} known @param {string} otherwise */
   const one = (value, known, otherwise) => known.includes(value ?? "") ? value ?? "" : otherwise;
@@ -31,16 +31,19 @@ function read() {
   tell("place");
 }
 
-/** Steps that Back would undo, made on this page. */
+/** Number of history entries this page added, which Back would undo. */
 let steps = 0;
 
-/** Closes the details, by the way that opened them. */
+/** Closes the details: with Back if this page opened them, so that the history stays clean. */
 export function closeFile() {
   if (steps > 0) history.back();
   else go({ file: "" });
 }
 
-/** @param {Partial<Place>} change @param {{ isStep?: boolean }} [options] `isStep`: Back leads here again */
+/**
+ * @param {Partial<Place>} change
+ * @param {{ isStep?: boolean }} [options] `isStep`: adds a history entry, so that Back returns here
+ */
 export function go(change, { isStep = false } = {}) {
   Object.assign(place, change);
   const given = new URLSearchParams();

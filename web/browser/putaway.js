@@ -1,6 +1,6 @@
 // @ts-check
-// Which ended transfers somebody has put away, remembered by this browser across reloads and shared by its tabs.
-// Transfer ids start over when the peer restarts, so a transfer is known by its id and by when it ended.
+// Which ended transfers the user has dismissed. This browser remembers them across reloads and shares them between
+// tabs. Transfer ids restart when the peer restarts, so a transfer is identified by its id and the time it ended.
 
 import { live } from "./live.js";
 import { FAILED_SECONDS } from "../shared/transferwords.js";
@@ -10,10 +10,10 @@ import { FAILED_SECONDS } from "../shared/transferwords.js";
 
 /** Maximum number of marks kept per peer; the peer itself remembers 100 transfers. */
 const MAX_MARKS = 200;
-/** The peer computes the end anew for each answer and rounds it: the same end may differ by this much, in seconds. */
+/** Tolerance for end times, in seconds: the peer recomputes and rounds them for each response. */
 const SLACK_SECONDS = 2;
 
-/** Marks of the peer whose page this is, as far as they have been read. @type {Mark[] | undefined} */
+/** This peer's marks, once read from storage. @type {Mark[] | undefined} */
 let marks;
 
 const keyOf = () => `put-away:${live.status?.peerId ?? ""}`;
@@ -27,7 +27,7 @@ function read() {
       Array.isArray(mark) && Number.isFinite(mark[0]) && Number.isFinite(mark[1])
     ).slice(-MAX_MARKS);
   } catch {
-    return []; // storage is not allowed here, or something else wrote there: nothing is put away
+    return []; // storage is not allowed, or something else wrote this key: nothing counts as dismissed
   }
 }
 
@@ -40,20 +40,20 @@ export function isPutAway({ id, ended_at }) {
   );
 }
 
-/** Remembers that somebody put this transfer away. @param {TransferRow} transfer @param {number} now Unix seconds */
+/** Remembers that the user dismissed this transfer. @param {TransferRow} transfer @param {number} now Unix seconds */
 export function putAway({ id, ended_at }, now) {
   if (ended_at === null) return;
-  // Another tab may have written meanwhile. Marks of what is not shown any more are dropped.
+  // Another tab may have written in the meantime. Marks of transfers that are no longer shown are dropped.
   marks = [...read(), /** @type {Mark} */ ([id, ended_at])]
     .filter(([, endedAt]) => now - endedAt < FAILED_SECONDS + SLACK_SECONDS).slice(-MAX_MARKS);
   try {
     localStorage.setItem(keyOf(), JSON.stringify(marks));
   } catch {
-    // Storage is full or not allowed: it stays put away until a reload.
+    // Storage is full or not allowed: the transfer stays dismissed until the page is reloaded.
   }
 }
 
-/** Forgets what was read, so that marks of another tab are seen. @param {() => void} onChange */
+/** Rereads the marks when another tab changes them. @param {() => void} onChange Called after each such change */
 export function watchPutAway(onChange) {
   addEventListener("storage", ({ key }) => {
     if (key !== null && key !== keyOf()) return;

@@ -1,13 +1,15 @@
 // @ts-check
-// How fast things go: of the whole peer second by second, for the chart, and of one transfer, as a mean of the last
-// moments. No DOM here.
+// Rates: the whole peer's, second by second, for the chart; and one transfer's, averaged over the last moments. No DOM
+// here.
 
 /** @typedef {{ doneBytes: number, atMs: number, bytesPerSecond: number }} Speed */
-/** @typedef {{ at: number, in: number, out: number }} Rate Unix seconds of this browser; bytes a second */
+/**
+ * @typedef {{ at: number, in: number, out: number }} Rate `at` in Unix seconds of this browser, rates in bytes/s
+ */
 
-/** Rates are remembered so long. */
+/** How long rates are kept, in seconds. */
 const RATE_SECONDS = 300;
-/** A speed is the mean of about so long. */
+/** Approximate averaging window of a transfer's speed, in seconds. */
 const SPEED_SECONDS = 3;
 
 export class Rates {
@@ -15,18 +17,18 @@ export class Rates {
   all = [];
   /** @type {{ uptime_seconds: number, bytes: { in: number, out: number } } | null} */
   #before = null;
-  /** When the peer started. */
+  /** When the peer started, in Unix seconds of this browser. */
   #startedAt = 0;
 
   /**
-   * Takes the peer's own history, so that what happened before the page was opened, or while it was hidden, is there too.
-   * @param {readonly Rate[]} history The latest last @param {number} aheadSeconds By how much the peer's clock is ahead
+   * Merges the peer's own history, which covers the time before the page was opened or while it was hidden.
+   * @param {readonly Rate[]} history Newest last @param {number} aheadSeconds How far the peer's clock is ahead
    */
   seed(history, aheadSeconds) {
     const rates = history.map((rate) => ({ ...rate, at: rate.at - aheadSeconds }));
     const first = rates[0]?.at ?? Infinity;
     const last = rates.at(-1)?.at ?? -Infinity;
-    // Looks of this page and samples of the peer fall between each other: of what both have, the peer's are taken.
+    // This page's samples and the peer's interleave; where they overlap, the peer's are used.
     this.all = [
       ...this.all.filter(({ at }) => at < first - 0.5),
       ...rates,
@@ -34,12 +36,15 @@ export class Rates {
     ].slice(-RATE_SECONDS);
   }
 
-  /** Takes the next look at the peer. @param {{ uptime_seconds: number, bytes: { in: number, out: number } }} status */
+  /**
+   * Adds a sample from the peer's next status.
+   * @param {{ uptime_seconds: number, bytes: { in: number, out: number } }} status
+   */
   take(status) {
     const before = this.#before;
     this.#before = status;
     const seconds = before ? status.uptime_seconds - before.uptime_seconds : 0;
-    // By the peer's own clock; one that began anew counts from nothing.
+    // Times follow the peer's own clock; a restarted peer starts from zero.
     if (!before || seconds < 0) this.#startedAt = Date.now() / 1000 - status.uptime_seconds;
     if (!before || seconds <= 0 || status.bytes.in < before.bytes.in) return;
     this.all.push({

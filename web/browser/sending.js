@@ -1,24 +1,27 @@
 // @ts-check
-// Sending one file to the peer: with how far it is, a few at once, each with an outcome in words. No rows here.
+// Uploads files to the peer, a few at a time, each with progress and an outcome in words. No rows here.
 
 import { problemText, urlOf } from "./api.js";
 
 /** @typedef {import("../shared/types.d.ts").TransferRow} TransferRow */
 /** @typedef {{ kind: "shared" | "known" | "empty" | "cancelled" | "failed", text: string }} Outcome */
 
-/** Maximum number of files on their way at once. A browser has six connections per host, and the page needs some itself. */
+/** Maximum number of concurrent uploads. A browser has six connections per host, and the page needs some itself. */
 export const LANES = 3;
-/** How long after its end an upload of this page is still recognized among the peer's transfers, in milliseconds. */
+/** How long an ended upload of this page is still recognized among the peer's transfers, in milliseconds. */
 const OWN_MS = 60_000;
-/** Maximum number of transfers and names known to be of this page. */
+/** Maximum number of transfers and names remembered as this page's own. */
 const MAX_OWN = 1_000;
 
-/** Names that this page sends or has just sent, with until when that counts. @type {Map<string, number>} */
+/** Names that this page is sending or has just sent, with when to forget them. @type {Map<string, number>} */
 const ownNames = new Map();
-/** Transfers that are uploads of this page, once they were seen. @type {Set<string>} */
+/** Transfers recognized as uploads of this page. @type {Set<string>} */
 const ownIds = new Set();
 
-/** Returns whether this page sent it: then it has a row under Share, and needs no second one. @param {TransferRow} transfer */
+/**
+ * Returns whether this page sent it: then it already has a row under Share and needs no second one.
+ * @param {TransferRow} transfer
+ */
 export function isOwnUpload({ id, kind, file_name }) {
   if (kind !== "upload") return false;
   const key = `${id} ${file_name}`;
@@ -29,7 +32,7 @@ export function isOwnUpload({ id, kind, file_name }) {
   return true;
 }
 
-/** Drops what was added first. @param {Set<string> | Map<string, number>} all */
+/** Drops the oldest entries beyond the limit. @param {Set<string> | Map<string, number>} all */
 function forget(all) {
   for (const key of all.keys()) {
     if (all.size <= MAX_OWN) return;
@@ -39,16 +42,16 @@ function forget(all) {
 
 /** @param {string} name @param {number} untilMs */
 function own(name, untilMs) {
-  ownNames.delete(name); // to the end of those that are remembered
+  ownNames.delete(name); // so that it moves to the end of the order
   ownNames.set(name, untilMs);
   forget(ownNames);
 }
 
 let running = 0;
-/** Whoever waits for a place, in order. @type {(() => void)[]} */
+/** Tasks waiting for a free lane, in order. @type {(() => void)[]} */
 const waiting = [];
 
-/** Runs the task when one of the places is free. @template T @param {() => Promise<T>} task @returns {Promise<T>} */
+/** Runs the task once a lane is free. @template T @param {() => Promise<T>} task @returns {Promise<T>} */
 export async function inTurn(task) {
   if (running >= LANES) await new Promise((go) => waiting.push(() => go(undefined)));
   else running++;
@@ -56,26 +59,26 @@ export async function inTurn(task) {
     return await task();
   } finally {
     const next = waiting.shift();
-    if (next) next(); // the place goes to it
+    if (next) next(); // it takes over the lane
     else running--;
   }
 }
 
 /**
- * Sends a file under a name. Resolves with what became of it; never throws.
+ * Sends a file under a name. Resolves to its outcome; never throws.
  * @param {File} file @param {string} label @param {(loaded: number, total: number) => void} onProgress
  * @param {AbortSignal} signal @returns {Promise<Outcome>}
  */
 export async function send(file, label, onProgress, signal) {
-  if (signal.aborted) return { kind: "cancelled", text: "Cancelled" };
+  if (signal.aborted) return { kind: "cancelled", text: "Canceled" };
   try {
-    // What cannot be read is found out here: a request that breaks off would be shown on everybody's page.
+    // Detect an unreadable file here: an interrupted request would show up on everyone's page.
     await file.slice(0, 1).arrayBuffer();
   } catch {
     return {
       kind: "failed",
       text:
-        "The browser cannot read it. Check that it is a file that is still there and that you may open",
+        "The browser cannot read it. Check that it is a file, that it still exists, and that you may open it",
     };
   }
   own(label, Infinity);
@@ -86,10 +89,13 @@ export async function send(file, label, onProgress, signal) {
   }
 }
 
-/** @param {File} file @param {string} label @param {(loaded: number, total: number) => void} onProgress @param {AbortSignal} signal @returns {Promise<Outcome>} */
+/**
+ * @param {File} file @param {string} label @param {(loaded: number, total: number) => void} onProgress
+ * @param {AbortSignal} signal @returns {Promise<Outcome>}
+ */
 function post(file, label, onProgress, signal) {
   return new Promise((done) => {
-    const request = new XMLHttpRequest(); // fetch cannot say how far a body is
+    const request = new XMLHttpRequest(); // fetch cannot report upload progress
     const abort = () => request.abort();
     /** @param {Outcome["kind"]} kind @param {string} text */
     const end = (kind, text) => {
@@ -108,8 +114,8 @@ function post(file, label, onProgress, signal) {
       else end("failed", problemText(responseText, status));
     };
     request.onerror = () =>
-      end("failed", "The connection broke off. Check that the peer is running, and try again");
-    request.onabort = () => end("cancelled", "Cancelled");
+      end("failed", "The connection was lost. Check that the peer is running, and try again");
+    request.onabort = () => end("cancelled", "Canceled");
     signal.addEventListener("abort", abort);
     request.send(file);
   });

@@ -1,5 +1,6 @@
 // @ts-check
-// Who may change things here: the link of the first start carries a token, which is traded for a session.
+// Whether this browser may make changes. The link printed on first start carries a token, which is exchanged for a
+// session.
 
 import { ask, askJson, wordsOf } from "./api.js";
 import { byId } from "./dom.js";
@@ -9,19 +10,19 @@ import { say } from "./notices.js";
 /** @typedef {import("../shared/types.d.ts").SessionRow} SessionRow */
 
 const LOGIN_HINT =
-  'Open the link that the peer printed at its first start, in this browser; "login" at its prompt shows it again';
+  'In this browser, open the link that the peer printed when it first started; "login" at its prompt shows it again';
 
 export const session = { mayChange: false, isPrivate: false };
 
-/** The token of the address, if there is one, is used and leaves the address. */
+/** Logs in with the token in the URL, if there is one, and removes it from the URL. */
 export async function enter() {
   const token = /^#token=([\w-]+)$/.exec(location.hash)?.[1];
   if (token !== undefined) {
-    // It must not stay in the history, nor be seen over a shoulder.
+    // It must not stay in the history or be visible to bystanders.
     history.replaceState(null, "", location.pathname);
     try {
       await ask("/api/v1/session", { method: "POST", body: JSON.stringify({ token }) });
-      say("Logged in: you can share, fetch and delete here", "good");
+      say("Logged in: you can now share, fetch, and delete files", "good");
     } catch (error) {
       say(wordsOf(error), "failed");
     }
@@ -29,33 +30,33 @@ export async function enter() {
   await refresh();
 }
 
-/** Asks how it stands: at the beginning, after an absence, and when something was refused. */
+/** Updates the login state: at startup, after an absence, and when something was refused. */
 export async function refresh() {
   try {
     const { logged_in, login_needed, reading } =
       /** @type {SessionRow} */ (await askJson("/api/v1/session"));
     session.mayChange = logged_in;
     session.isPrivate = reading === "private";
-    // Nothing may stay on the screen of somebody who may not read it.
+    // Someone who may not read the page must not keep seeing it.
     if (session.isPrivate && !logged_in) return location.reload();
     document.body.classList.toggle("may-change", logged_in);
     byId("leave").hidden = !logged_in || !login_needed;
     byId("enter").hidden = logged_in;
     tell("session");
   } catch {
-    // It does not answer; the page says so elsewhere.
+    // The peer is not responding; the page says so elsewhere.
   }
 }
 
-/** True when things may be changed; else says how to get there. */
+/** Returns whether the user may make changes; if not, tells how to log in. */
 export function mayChange() {
-  if (!session.mayChange) say(`To change something here, log in. ${LOGIN_HINT}`, "failed");
+  if (!session.mayChange) say(`Log in to make changes. ${LOGIN_HINT}`, "failed");
   return session.mayChange;
 }
 
 export function startSession() {
   when(["gone"], () => {
-    if (!live.isGone || session.isPrivate) refresh(); // a restart of the peer ends all sessions
+    if (!live.isGone || session.isPrivate) refresh(); // restarting the peer ends all sessions
   });
   byId("enter").addEventListener("click", () => say(LOGIN_HINT));
   byId("leave").addEventListener("click", async () => {

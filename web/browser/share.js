@@ -1,6 +1,6 @@
 // @ts-check
-// Sharing: files and folders, dropped anywhere or picked. A file has a row of its own, with how far it is and how it ended;
-// a folder, or more files than anybody wants rows for, has one row that sums them up.
+// Sharing files and folders that are dropped anywhere or picked. A file gets a row of its own with its progress and
+// outcome; a folder, or a large number of files, gets one summary row.
 
 import { dropped, Folder, labelOf, picked, walk } from "./collect.js";
 import { byId, h, keepFocus, put, setText } from "./dom.js";
@@ -18,13 +18,13 @@ import {
   visible,
 } from "../shared/words.js";
 
-/** More loose files than this share one row. */
+/** Maximum number of loose files that get rows of their own. More are summed up in one row. */
 const MAX_ROWS = 20;
 
 const picker = /** @type {HTMLInputElement} */ (byId("pick"));
 const folderPicker = /** @type {HTMLInputElement} */ (byId("pick-folder"));
 
-/** Shows where uploads are listed. */
+/** Brings the list of uploads into view. */
 function show() {
   byId("share").classList.add("busy");
   if (matchMedia("(max-width: 999px)").matches) go({ tab: "share" });
@@ -44,7 +44,7 @@ export function share(files) {
   for (const file of all) byId("uploads").prepend(uploadRow(file));
 }
 
-/** Shares the files of folders that were picked. @param {Iterable<File>} files */
+/** Shares the files of picked folders. @param {Iterable<File>} files */
 function sharePicked(files) {
   const folders = picked(files);
   if (folders.length === 0 || !mayChange()) return;
@@ -54,9 +54,9 @@ function sharePicked(files) {
   }
 }
 
-/** Shares what was dropped. @param {DataTransfer} transfer */
+/** Shares dropped files and folders. @param {DataTransfer} transfer */
 function shareDropped(transfer) {
-  const { files, folders } = dropped(transfer); // first: the browser forgets it after the event
+  const { files, folders } = dropped(transfer); // must come first: the browser forgets the items after the event
   if (files.length + folders.length === 0 || !mayChange()) return;
   share(files);
   for (const entry of folders) {
@@ -68,14 +68,14 @@ function shareDropped(transfer) {
   }
 }
 
-/** Takes a row out of the list, and the list away with the last one. @param {Element} row */
+/** Removes a row, and hides the list along with the last one. @param {Element} row */
 function remove(row) {
   const list = byId("uploads");
   keepFocus(list, () => row.remove());
   byId("share").classList.toggle("busy", list.children.length > 0);
 }
 
-/** Sends the file when it is its turn. @param {File} file @returns {HTMLElement} Its row */
+/** Sends the file when its turn comes. @param {File} file @returns {HTMLElement} Its row */
 function uploadRow(file) {
   const name = visible(file.name, 120);
   const bar = h("progress", {
@@ -83,12 +83,12 @@ function uploadRow(file) {
     value: 0,
     "aria-label": `Progress of ${visible(file.name, 80)}`,
   });
-  const words = h("p", { class: "words" }, "Waiting for its turn");
+  const words = h("p", { class: "words" }, "Waiting");
   const acts = h("div", { class: "acts" });
   const element = sendingRow({ "data-upload": file.name }, name, acts, bar, words);
   const stop = new AbortController();
   put(acts, button("Cancel", () => stop.abort()));
-  stop.signal.addEventListener("abort", () => end("Cancelled", ""));
+  stop.signal.addEventListener("abort", () => end("Canceled", ""));
   let isOver = false;
 
   /** @param {string} text @param {string} kind */
@@ -105,7 +105,7 @@ function uploadRow(file) {
         share([file]);
       })]
       : [];
-    keepFocus(element, () => put(acts, ...again, button("Put away", () => remove(element))));
+    keepFocus(element, () => put(acts, ...again, button("Dismiss", () => remove(element))));
   }
 
   inTurn(async () => {
@@ -122,8 +122,8 @@ function uploadRow(file) {
     }, stop.signal);
     if (kind === "shared") {
       end(`✓ Shared in ${tookText((performance.now() - startedMs) / 1000)}`, "good");
-    } else if (kind === "known") end("✓ Shared already, with the same content", "good");
-    else if (kind === "cancelled") end("Cancelled", "");
+    } else if (kind === "known") end("✓ Already shared, with the same content", "good");
+    else if (kind === "cancelled") end("Canceled", "");
     else end(`✗ Not shared: ${text}`, "failed");
   });
   return element;
@@ -132,7 +132,7 @@ function uploadRow(file) {
 /** @param {string} words @param {() => void} onclick */
 const button = (words, onclick) => h("button", { type: "button", class: "quiet", onclick }, words);
 
-/** Lets somebody choose files. */
+/** Opens the file picker, if the user may share. */
 export function pick() {
   if (mayChange()) picker.click();
 }
@@ -141,7 +141,7 @@ export function startShare() {
   for (const each of document.querySelectorAll("[data-pick]")) each.addEventListener("click", pick);
   for (const each of document.querySelectorAll("[data-pick-folder]")) {
     each.addEventListener("click", () => mayChange() && folderPicker.click());
-    // Some browsers of phones can only pick files.
+    // Some mobile browsers cannot pick folders.
     if (!("webkitdirectory" in folderPicker)) /** @type {HTMLElement} */ (each).hidden = true;
   }
   for (
@@ -152,7 +152,7 @@ export function startShare() {
       input.value = "";
     });
   }
-  // What is half sent is lost when the page goes.
+  // Leaving the page would lose uploads that are only partly sent.
   addEventListener("beforeunload", (event) => {
     if (document.querySelector("#uploads progress:not([hidden])")) event.preventDefault();
   });

@@ -1,7 +1,8 @@
 // @ts-check
-// A folder that is being shared, file by file, as one row: how far it is, and at the end how many files were shared, skipped
-// and failed, with reasons.
-// Always holds: whatever the number of files, the row is written at most a few times a second and lists a bounded number of them.
+// One row for a folder that is being shared file by file: its progress, and at the end how many files were shared,
+// skipped, and failed, with reasons.
+// Invariant: however many files there are, the row is updated at most a few times per second and names a bounded number
+// of them.
 
 import { MAX_FILES } from "./collect.js";
 import { h, keepFocus, nameParts, put, setText } from "./dom.js";
@@ -13,20 +14,20 @@ import { numberText, plural, rateText, sizeText, tookText, visible } from "../sh
 /** @typedef {import("./collect.js").Item} Item */
 /** @typedef {import("./collect.js").Reason} Reason */
 
-/** After so many failures in a row the rest is not tried: the login is over, the disk full, or the peer away. */
+/** Failures in a row after which sharing stops: the session has ended, the disk is full, or the peer is away. */
 const MAX_FAILED_IN_A_ROW = 10;
-/** Failed files that are named. */
+/** Maximum number of failed files that are named. */
 const MAX_NAMED = 5;
 /** Interval between updates of the row, in milliseconds. */
 const DRAW_MS = 250;
 
-/** What a reason is called behind a number. @type {Readonly<Record<Reason, string>>} */
+/** Wording of each reason after a number. @type {Readonly<Record<Reason, string>>} */
 const REASONS = {
   hidden: "hidden",
   empty: "empty",
-  "too deep": "in too many folders",
+  "too deep": "nested too deeply",
   "too many": `beyond the first ${numberText(MAX_FILES)}`,
-  unreadable: "in folders that cannot be read",
+  unreadable: "in unreadable folders",
 };
 
 /** @param {ReadonlyMap<Reason, number>} skipped */
@@ -41,8 +42,8 @@ export function skippedText(skipped) {
 }
 
 /**
- * A row for what this page sends.
- * @param {Record<string, string>} marks @param {string} name As it is shown @param {...Element} children
+ * Creates a row for something this page sends.
+ * @param {Record<string, string>} marks @param {string} name Display name @param {...Element} children
  */
 export function sendingRow(marks, name, ...children) {
   return h(
@@ -66,23 +67,23 @@ export function sendingRow(marks, name, ...children) {
 export function folderRow(folder, find, putAway) {
   const name = visible(folder.name, 120);
   const bar = h("progress", { "aria-label": `Progress of ${visible(folder.name, 80)}` });
-  const words = h("p", { class: "words" }, "Looking through the folder");
+  const words = h("p", { class: "words" }, "Scanning the folder");
   const failures = h("ul", { class: "plain failures" });
   failures.hidden = true;
   const acts = h("div", { class: "acts" });
   const element = sendingRow({ "data-folder": folder.name }, name, acts, bar, words, failures);
   let stop = new AbortController();
   let startedMs = performance.now();
-  /** What is to be sent, and how many of these have been taken. @type {readonly Item[]} */
+  /** Files to send, of which the first `next` have been taken. @type {readonly Item[]} */
   let items = [];
   let next = 0;
   let counts = { shared: 0, known: 0, empty: 0, sentBytes: 0 };
   /** @type {{ item: Item, text: string }[]} */
   let failed = [];
-  /** What was cancelled on its way. @type {Item[]} */
+  /** Files whose upload was canceled midway. @type {Item[]} */
   let unsent = [];
   let inARow = 0;
-  /** Bytes that went out of the files that are on their way. @type {Map<Item, number>} */
+  /** Bytes sent so far of each file in progress. @type {Map<Item, number>} */
   const onTheirWay = new Map();
   let drawnMs = 0;
 
@@ -114,9 +115,9 @@ export function folderRow(folder, find, putAway) {
     try {
       file = await item.open();
     } catch {
-      return fail(item, "The browser cannot read it. Check that it is still there");
+      return fail(item, "The browser cannot read it. Check that it still exists");
     }
-    if (file.size === 0) { // the peer would refuse it: nobody could fetch it
+    if (file.size === 0) { // the peer would refuse it, because nobody could fetch it
       counts.empty++;
       return folder.skip("empty");
     }
@@ -167,21 +168,21 @@ export function folderRow(folder, find, putAway) {
     end([...unsent, ...items.slice(next)]);
   }
 
-  /** @param {readonly Item[]} left What was not sent */
+  /** @param {readonly Item[]} left Files that were not sent */
   function end(left) {
     const took = tookText((performance.now() - startedMs) / 1000);
     const good = counts.shared + counts.known;
     const text = [
       counts.shared > 0 ? `${plural(counts.shared, "file")} shared in ${took}` : "",
-      counts.known > 0 ? `${numberText(counts.known)} shared already` : "",
+      counts.known > 0 ? `${numberText(counts.known)} already shared` : "",
       failed.length > 0 ? `${numberText(failed.length)} failed` : "",
       left.length > 0 ? `${numberText(left.length)} not sent` : "",
-      good + failed.length + left.length === 0 ? "There is no file to share in it" : "",
+      good + failed.length + left.length === 0 ? "No files to share" : "",
       skippedText(folder.skipped),
     ].filter((part) => part !== "").join(" · ");
     const kind = failed.length > 0 ? "failed" : good > 0 && left.length === 0 ? "good" : "";
     const mark = stop.signal.aborted
-      ? "Cancelled: "
+      ? "Canceled: "
       : kind === "failed"
       ? "✗ "
       : kind === "good"
@@ -200,10 +201,10 @@ export function folderRow(folder, find, putAway) {
         run(rest);
       }),
     ];
-    keepFocus(element, () => put(acts, ...again, button("Put away", () => putAway(element))));
+    keepFocus(element, () => put(acts, ...again, button("Dismiss", () => putAway(element))));
   }
 
-  /** The first failures by name, and why. */
+  /** Returns the first failures, with names and reasons. */
   function failureLines() {
     const lines = failed.slice(0, MAX_NAMED).map(({ item, text }) =>
       h("li", {}, h("bdi", {}, visible(item.label, 80)), `: ${text}`)
@@ -217,7 +218,7 @@ export function folderRow(folder, find, putAway) {
     put(acts, button("Cancel", () => stop.abort()));
     await find(() => {
       const soFar = plural(folder.items.length, "file");
-      setText(words, `Looking through the folder: ${soFar} so far`);
+      setText(words, `Scanning the folder: ${soFar} so far`);
     }, stop.signal);
     if (stop.signal.aborted) end(folder.items);
     else await run(folder.items);

@@ -1,5 +1,5 @@
 // @ts-check
-// Around everything: the tabs of a phone, the theme, the title.
+// The page's shell: phone tabs, theme, and title.
 
 import { byId } from "./dom.js";
 import { tabTitle } from "./figures.js";
@@ -32,7 +32,7 @@ function startTheme() {
     try {
       localStorage.setItem("theme", next);
     } catch {
-      // It is not remembered, then.
+      // Storage is not allowed: the choice lasts until the page is reloaded.
     }
     draw();
     dispatchEvent(new Event("themechange"));
@@ -45,7 +45,7 @@ function startTheme() {
 }
 
 export function startShell() {
-  // By script, because the hash of the address says where one is.
+  // Done here because the URL's hash holds the view, so the link itself cannot use it.
   byId("skip").addEventListener("click", (event) => {
     event.preventDefault();
     go({ tab: "files" });

@@ -1,9 +1,9 @@
-// Before anything is drawn: the theme that was chosen here. Without a choice the system's counts.
+// Applies the theme chosen in this browser before anything is drawn. Without a choice, the system's theme applies.
 (() => {
   try {
     const theme = localStorage.getItem("theme");
     if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
   } catch {
-    // No storage is allowed here; the system's theme it is.
+    // Storage is not allowed: use the system's theme.
   }
 })();

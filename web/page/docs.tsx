@@ -1,4 +1,4 @@
-// The API on a page that needs nothing else: made from its description at each request.
+// The API documentation as one self-contained page, rendered from the OpenAPI document on each request.
 
 import { Layout } from "./layout.tsx";
 
@@ -24,7 +24,7 @@ interface Props {
   };
 }
 
-/** `document` is the OpenAPI document. */
+/** Renders the page for `document`, the OpenAPI document. */
 export function DocsPage({ document: { paths, servers } }: Props) {
   const base = servers?.[0]?.url ?? "";
   const operations = Object.entries(paths ?? {}).flatMap(([path, item]) =>
@@ -39,8 +39,8 @@ export function DocsPage({ document: { paths, servers } }: Props) {
         <h1>API</h1>
         <p>
           For scripts:{" "}
-          <a href="./v1/openapi.json">OpenAPI document</a>. Reading is open; what changes something
-          needs the token, as <code>Authorization: Bearer TOKEN</code>. Share a file with{" "}
+          <a href="./v1/openapi.json">OpenAPI document</a>. Reading is open; changes need the token,
+          sent as <code>Authorization: Bearer TOKEN</code>. To share a file:{" "}
           <code>curl -H "Authorization: Bearer TOKEN" -T FILE {base}/files/by-name/</code>
         </p>
       </header>
@@ -58,7 +58,7 @@ function Route({ call, operation }: { readonly call: string; readonly operation:
       <h2>
         <code>{call}</code>
       </h2>
-      <p>{summary}{security ? " · needs a login" : ""}</p>
+      <p>{summary}{security ? " · requires login" : ""}</p>
       {description && <p>{description}</p>}
       {parameters.length > 0 && (
         <ul>

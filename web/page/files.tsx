@@ -1,4 +1,5 @@
-// The files as a table, with a form that finds, filters and orders: complete without script, taken over by browser/files.js.
+// The table of files, with a form to search, filter, and sort. Works without JavaScript; with it, browser/files.js
+// takes over.
 
 import { pageOf } from "../api/listing.ts";
 import { NEWEST_FIRST, turned } from "../shared/filelist.js";
@@ -8,7 +9,7 @@ import { Icon } from "./icons.tsx";
 import type { Props } from "./page.tsx";
 import { FileRow } from "./rows.tsx";
 
-/** Files of one page without script; with it all are there. */
+/** Files per page when JavaScript is off. With JavaScript, all files are listed. */
 const PAGE_ROWS = 30;
 
 const FILTERS = [
@@ -23,10 +24,10 @@ const COLUMNS = [
   ["size", "Size"],
   ["owner", "Owner"],
   ["time", "Modified"],
-  ["holders", "Who has it"],
+  ["holders", "Holders"],
 ] as const;
 
-/** What a phone, which has no heads of columns to press, orders by. */
+/** Sort orders offered on phones, which have no column headers to tap. */
 const ORDERS = [
   [NEWEST_FIRST, "Newest first"],
   ["-time", "Last modified first"],
@@ -62,7 +63,7 @@ export function Files({ view, query, now }: Props) {
         <input type="hidden" name="where" value={where} />
         <label class="search">
           <Icon name="search" />
-          <span class="unseen">Search the files</span>
+          <span class="unseen">Search files</span>
           <input
             id="search"
             type="search"
@@ -75,7 +76,7 @@ export function Files({ view, query, now }: Props) {
           />
           <kbd class="wide-only scripted" aria-hidden="true">/</kbd>
         </label>
-        <div class="chips" role="group" aria-label="Which files">
+        <div class="chips" role="group" aria-label="Filter files">
           {FILTERS.map(([value, words]) => (
             <button
               type="submit"
@@ -95,7 +96,7 @@ export function Files({ view, query, now }: Props) {
           </button>
         </div>
         <label class="order scripted">
-          <span class="unseen">Order</span>
+          <span class="unseen">Sort by</span>
           <select id="order">
             {ORDERS.map(([value, words]) => <option value={value}>{words}</option>)}
           </select>
@@ -105,7 +106,7 @@ export function Files({ view, query, now }: Props) {
       <div id="file-table-box">
         <div id="file-scroll" class="scroll" tabindex={-1}>
           <table id="file-table">
-            <caption class="unseen">Files of the network</caption>
+            <caption class="unseen">Files on the network</caption>
             <thead>
               <tr>
                 {COLUMNS.map(([key, words]) => (
@@ -121,7 +122,7 @@ export function Files({ view, query, now }: Props) {
                   </th>
                 ))}
                 <th class="acts">
-                  <span class="unseen">What to do</span>
+                  <span class="unseen">Actions</span>
                 </th>
               </tr>
             </thead>
@@ -132,8 +133,8 @@ export function Files({ view, query, now }: Props) {
           <div id="file-empty" class="empty" hidden={page.total > 0}>
             <p>
               {Object.keys(query).length > 0
-                ? "Nothing fits."
-                : "No files yet. Put one into the storage folder, and it is shared."}
+                ? "No matches."
+                : "No files yet. Put one in the storage folder to share it."}
             </p>
             {view.status().peers === 0 && Object.keys(query).length === 0 && (
               <>
@@ -148,7 +149,7 @@ export function Files({ view, query, now }: Props) {
         {(page.next !== null || start > 0) && (
           <noscript>
             <p class="pages">
-              {start > 0 && <a href={`./?${other}`}>First files</a>}{" "}
+              {start > 0 && <a href={`./?${other}`}>First page</a>}{" "}
               {page.next !== null && <a href={`./?${withStart(other, page.next)}`}>More files</a>}
             </p>
           </noscript>

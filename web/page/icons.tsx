@@ -1,4 +1,4 @@
-// The few drawings of the page, 16 by 16, in the colour of the text around them.
+// The page's icons, 16 by 16, in the color of the surrounding text.
 
 const PATHS: Readonly<Record<string, string>> = {
   download: "M8 2v8m-3.5-3.5L8 10l3.5-3.5M3 13.5h10",
@@ -21,7 +21,7 @@ const PATHS: Readonly<Record<string, string>> = {
     "M8 1.5a6.5 6.5 0 1 1 0 13 6.5 6.5 0 0 1 0-13ZM6 6.2a2 2 0 1 1 2.8 1.9c-.5.3-.8.6-.8 1.3m0 1.8v.3",
 };
 
-/** All of them, once in the page; `Icon` and browser/dom.js point at them. */
+/** All icons, included once per page. `Icon` and browser/dom.js reference them by id. */
 export function IconSheet() {
   return (
     <svg class="sheet-of-icons" aria-hidden="true" width="0" height="0">

@@ -1,4 +1,4 @@
-// The frame of every page of ours: one head, nothing inline but the import map, nothing from another host.
+// The frame of all our pages: one head, nothing inline except the import map, nothing loaded from another host.
 
 import { html, raw } from "hono/html";
 import type { PropsWithChildren } from "hono/jsx";
@@ -6,12 +6,12 @@ import { IMPORT_MAP, PRELOADED } from "../assets.ts";
 
 interface Frame {
   readonly title: string;
-  /** The module that makes it live; without one it is text. */
+  /** Browser module that makes the page live. Without one, the page is static text. */
   readonly module?: "page" | "locked";
   readonly bodyClass?: string;
-  /** Without script it is asked for anew so often. */
+  /** Interval between reloads when JavaScript is off, in seconds. */
   readonly refreshSeconds?: number;
-  /** From the page's own path to where the peer's paths start, without a final slash. */
+  /** Relative path from the page to the root of the peer's paths, without a trailing slash. */
   readonly root?: "." | "..";
 }
 

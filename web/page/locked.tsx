@@ -1,4 +1,4 @@
-// What stands in the place of the page for who is not logged in, where `--web-read private` is set.
+// Replaces the page for visitors who are not logged in when `--web-read private` is set.
 
 import { Layout } from "./layout.tsx";
 
@@ -6,9 +6,10 @@ export function LockedPage() {
   return (
     <Layout title="p2p-peer" module="locked" bodyClass="text">
       <main>
-        <h1>A private peer</h1>
+        <h1>Private peer</h1>
         <p>
-          It shows itself after a login: open the link that <code>login</code> shows at its prompt.
+          Log in to see this page: open the link that <code>login</code>{" "}
+          prints at the peer's prompt.
         </p>
         <p id="said" role="status"></p>
       </main>

@@ -1,4 +1,4 @@
-// What lies over the page or at its foot: the tabs of a phone, the list of keys, and where a dropped file goes.
+// What is shown over the page or at its bottom: phone tabs, the list of keyboard shortcuts, and the drop target.
 
 import { Icon } from "./icons.tsx";
 
@@ -9,7 +9,7 @@ const TABS = [["files", "Files"], ["moving", "Moving"], ["network", "Network"], 
 
 export function Tabs() {
   return (
-    <nav class="tabs scripted" aria-label="Parts of the page">
+    <nav class="tabs scripted" aria-label="Sections">
       {TABS.map(([name, words]) => (
         <button type="button" data-go={name}>
           <Icon name={name} />
@@ -23,7 +23,7 @@ export function Tabs() {
 
 const KEYS = [
   ["/", "search"],
-  ["↑ ↓", "through the files"],
+  ["↑ ↓", "browse files"],
   ["Enter", "details"],
   ["f", "fetch the file"],
   ["c", "copy its link"],
@@ -38,7 +38,7 @@ export function Help() {
       <button type="button" class="quiet close" aria-label="Close">
         <Icon name="close" />
       </button>
-      <h2 id="help-title">Keyboard</h2>
+      <h2 id="help-title">Shortcuts</h2>
       <dl class="keys">
         {KEYS.map(([key, words]) => (
           <>
@@ -57,7 +57,7 @@ export function Drop({ peerId }: { readonly peerId: string }) {
   return (
     <div id="drop" hidden>
       <p>
-        Drop to share as a file of <b>{peerId}</b>. Everybody on this network can fetch it.
+        Drop to share as <b>{peerId}</b>. Anyone on this network can fetch it.
       </p>
     </div>
   );

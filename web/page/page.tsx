@@ -1,6 +1,6 @@
-// The page: what is there, is it safe, what is moving. Written by the server as plain tables, true at the moment of the
-// request and complete without script; with script (browser/page.js) it stays true, and whoever is logged in changes
-// things.
+// The status page: what is there, is it safe, what is moving. The server renders it as plain tables, current as of the
+// request and complete without JavaScript. With JavaScript (browser/page.js) it stays current, and logged-in users can
+// make changes.
 
 import { addressText } from "../../protocol/wire/address.ts";
 import { visible } from "../../protocol/wire/text.ts";
@@ -13,7 +13,7 @@ import { Layout } from "./layout.tsx";
 import { Drop, Help, Tabs } from "./overlays.tsx";
 import { Moving, Network } from "./side.tsx";
 
-/** Without script the page is asked for anew so often. */
+/** Interval between reloads when JavaScript is off, in seconds. */
 const REFRESH_SECONDS = 15;
 
 export interface Props {
@@ -22,7 +22,7 @@ export interface Props {
   readonly now: number;
 }
 
-/** The page; `now` is Unix time, `query` what a browser without script looks for. */
+/** Renders the page. `now` is Unix time in seconds; `query` is the search of a browser without JavaScript. */
 export function StatusPage({ view, query, now }: Props) {
   const status = view.status();
   const name = visible(status.peerId, 60);
@@ -50,7 +50,7 @@ export function StatusPage({ view, query, now }: Props) {
                 <Icon name="folder" />Choose a folder
               </button>
             </p>
-            <p class="quiet phone-only">Everybody on this network can fetch what you share.</p>
+            <p class="quiet phone-only">Anyone on this network can fetch what you share.</p>
             <ul id="uploads" class="plain"></ul>
           </section>
           <Moving view={view} now={now} />
@@ -73,7 +73,7 @@ export function StatusPage({ view, query, now }: Props) {
           </div>
           <ul class="legend plain">
             <li>
-              <i class="cell good" aria-hidden="true"></i>held, by others too
+              <i class="cell good" aria-hidden="true"></i>also held elsewhere
             </li>
             <li>
               <i class="cell risk" aria-hidden="true"></i>the only holder
@@ -84,7 +84,7 @@ export function StatusPage({ view, query, now }: Props) {
             <li>
               <i class="cell failed faint" aria-hidden="true"></i>nobody has it
             </li>
-            <li>one column per file, one line per peer</li>
+            <li>one column per file, one row per peer</li>
           </ul>
           <p id="matrix-more" class="quiet"></p>
         </section>
@@ -125,7 +125,7 @@ function Head({ view }: Pick<Props, "view">) {
   const warning = visible(warningText(facts), 1_000);
   return (
     <header class="bar">
-      <a class="skip" id="skip" href="#file-scroll">Skip to the files</a>
+      <a class="skip" id="skip" href="#file-scroll">Skip to files</a>
       <h1>
         <img src="./icon.svg" alt="" width="20" height="20" />{" "}
         <bdi>{visible(status.peerId, 60)}</bdi>
@@ -144,11 +144,11 @@ function Head({ view }: Pick<Props, "view">) {
         id="address"
         class="quiet wide-only"
         data-copy-address
-        title="Copy the address"
+        title="Copy address"
       >
         <code>{visible(addressText(status))}</code>
         <Icon name="copy" />
-        <span class="unseen">Copy the address</span>
+        <span class="unseen">Copy address</span>
       </button>
       <p class="quiet wide-only">
         <span id="uptime">up {durationText(status.uptimeSeconds)}</span>
@@ -176,15 +176,15 @@ function Head({ view }: Pick<Props, "view">) {
           type="button"
           id="show-help"
           class="quiet square wide-only"
-          aria-label="Keyboard"
-          title="Keyboard"
+          aria-label="Keyboard shortcuts"
+          title="Keyboard shortcuts"
         >
           <Icon name="help" />
         </button>
       </div>
       <p id="absent" class="banner risk" role="alert" hidden>
-        This peer does not answer. What stands here was true a moment ago; the page comes back by
-        itself.
+        This peer is not responding. The page shows its last known state and reconnects
+        automatically.
       </p>
       <p id="warning" class="banner risk" role="status" hidden={warning === ""}>{warning}</p>
     </header>
@@ -195,7 +195,7 @@ function Figures({ view }: Pick<Props, "view">) {
   const { files, peers, bytes, freeBytes } = view.status();
   const free = Math.max(0, freeBytes);
   return (
-    <ul class="figures" aria-label="Figures">
+    <ul class="figures" aria-label="Statistics">
       <li class="files">
         <b>
           <span id="held">{numberText(files.held)}</span>
@@ -213,12 +213,12 @@ function Figures({ view }: Pick<Props, "view">) {
       </li>
       <li class="rate">
         <b id="rate-in">{sizeText(bytes.in)}</b>
-        <span id="rate-in-words">in so far</span>
+        <span id="rate-in-words">total in</span>
         <canvas id="spark-in" class="scripted" aria-hidden="true"></canvas>
       </li>
       <li class="rate">
         <b id="rate-out">{sizeText(bytes.out)}</b>
-        <span id="rate-out-words">out so far</span>
+        <span id="rate-out-words">total out</span>
         <canvas id="spark-out" class="scripted" aria-hidden="true"></canvas>
       </li>
       <li class="free">
@@ -229,7 +229,7 @@ function Figures({ view }: Pick<Props, "view">) {
           min={0}
           max={Math.max(1, free + files.heldBytes)}
           value={files.heldBytes}
-          aria-label="Kept here, of what is there and free"
+          aria-label="Disk space used by files kept here"
         >
         </meter>
       </li>

@@ -1,5 +1,5 @@
-// The rows of the page as the server writes them: what script draws later, once, without what only script can do.
-// Whatever a peer named is text here, never markup.
+// The page's rows as the server renders them: a static version of what the browser modules draw later, without the
+// controls that need JavaScript. Names that come from peers are always text, never markup.
 
 import { addressText } from "../../protocol/wire/address.ts";
 import { timestampSeconds } from "../../protocol/wire/fileid.ts";
@@ -71,7 +71,7 @@ export function PeerRow({ peer, now }: { readonly peer: ViewedPeer; readonly now
         <code>{visible(addressText(peer))}</code>
         <span class={`note ${leftAlone ? "risk" : ""}`}>
           {leftAlone
-            ? `left alone for ${durationText(leftAlone.seconds)}: it ${visible(leftAlone.why)}`
+            ? `avoided for ${durationText(leftAlone.seconds)}: it ${visible(leftAlone.why)}`
             : peer.bootstrap
             ? "bootstrap"
             : ""}
@@ -85,7 +85,7 @@ export function PeerRow({ peer, now }: { readonly peer: ViewedPeer; readonly now
   );
 }
 
-/** A name that is shortened in the middle where it does not fit, as on the live page. */
+/** A name that is shortened in the middle if it does not fit, as on the live page. */
 function Name({ name }: { readonly name: string }) {
   const [head, tail] = splitName(name);
   return (

@@ -1,4 +1,4 @@
-// The pages as answers: which one, and what a browser without script asked for in the address.
+// Serves the pages: picks the right one and parses the search that a browser without JavaScript put in the URL.
 
 import type { Context } from "hono";
 import * as v from "valibot";
@@ -11,10 +11,10 @@ import { DocsPage } from "./docs.tsx";
 import { LockedPage } from "./locked.tsx";
 import { StatusPage } from "./page.tsx";
 
-/** All that is inline is the import map, known by its hash. */
+/** Allows the import map, the only inline script, by its hash. */
 const POLICY = { "content-security-policy": contentPolicy(IMPORT_MAP_HASH) };
 
-/** The page, or what stands in its place until a login; `now` is Unix time. */
+/** Serves the page, or the locked page until login. `now` is Unix time in seconds. */
 export function servePage(c: Context<Env>, view: View, login: Login, now: number) {
   if (login.options.isPrivate && !login.isIn(c)) {
     return c.html(<LockedPage />, 401, { "www-authenticate": CHALLENGE });
@@ -22,15 +22,15 @@ export function servePage(c: Context<Env>, view: View, login: Login, now: number
   return c.html(<StatusPage view={view} query={queryOf(c)} now={now} />, 200, POLICY);
 }
 
-/** `document` is the OpenAPI document. */
+/** Serves the API documentation for `document`, the OpenAPI document. */
 export const serveDocs = (
   c: Context<Env>,
   document: Parameters<typeof DocsPage>[0]["document"],
 ) => c.html(<DocsPage document={document} />);
 
-/** What fits of the address's query; a person who wrote something else there sees the page as at first. */
+/** Returns the URL's query if it is valid, else an empty one, so a mistyped URL shows the default page. */
 function queryOf(c: Context<Env>) {
-  // The last of a name counts: a button's own value stands behind what the form keeps.
+  // The last value of a name wins: a pressed button's own value comes after the form's hidden field.
   const given = Object.entries(c.req.queries()).flatMap(([name, values]) => {
     const value = values.at(-1) ?? "";
     return value === "" || value === "all" ? [] : [[name, value]];

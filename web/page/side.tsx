@@ -1,4 +1,4 @@
-// What stands beside the files: what moves, and the peers.
+// The column next to the files: transfers and peers.
 
 import { addressText } from "../../protocol/wire/address.ts";
 import { visible } from "../../protocol/wire/text.ts";
@@ -21,7 +21,7 @@ export function Moving({ view, now }: Omit<Props, "query">) {
         id="chart"
         class="scripted"
         role="img"
-        aria-label="Rates in and out over the last three minutes"
+        aria-label="Transfer rates over the last three minutes"
       >
       </div>
       <p class="legend scripted">
@@ -39,7 +39,7 @@ export function Moving({ view, now }: Omit<Props, "query">) {
         </ul>
         <p id="transfers-more" class="quiet"></p>
         <p id="transfers-empty" class="empty" hidden={transfers.length > 0}>
-          Nothing moves. Fetch a file, or share one.
+          Nothing is moving. Fetch or share a file.
         </p>
       </div>
     </section>
@@ -60,20 +60,20 @@ export function Network({ view, now }: Omit<Props, "query">) {
     <section id="network" aria-labelledby="network-title" data-panel="network">
       <h2 id="network-title">Network</h2>
       <div id="map-box" class="picture scripted" hidden={peers.length === 0}>
-        <canvas id="map" role="img" aria-label="Map of the peers"></canvas>
+        <canvas id="map" role="img" aria-label="Map of peers"></canvas>
         <div id="map-tip" class="tip" hidden></div>
         <ul class="legend plain">
           <li>
             <i class="dot good" aria-hidden="true"></i>alive
           </li>
           <li>
-            <i class="dot risk" aria-hidden="true"></i>quiet, or left alone (!)
+            <i class="dot risk" aria-hidden="true"></i>quiet, or avoided (!)
           </li>
           <li>
             <i class="dot good ringed" aria-hidden="true"></i>bootstrap
           </li>
           <li>
-            <i class="line in" aria-hidden="true"></i>content moves
+            <i class="line in" aria-hidden="true"></i>transferring
           </li>
           <li>larger: more files</li>
         </ul>
@@ -87,7 +87,7 @@ export function Network({ view, now }: Omit<Props, "query">) {
         aria-label="Table of peers"
       >
         <table id="peer-table" class={shownColumns(peers)}>
-          <caption class="unseen">Peers that are alive</caption>
+          <caption class="unseen">Live peers</caption>
           <thead>
             <tr>
               {PEER_COLUMNS.map(([kind, words]) => <th scope="col" class={kind}>{words}</th>)}
@@ -104,10 +104,10 @@ export function Network({ view, now }: Omit<Props, "query">) {
       </div>
       <p class="phone-only quiet">
         This peer is at
-        <button type="button" class="quiet scripted" data-copy-address title="Copy the address">
+        <button type="button" class="quiet scripted" data-copy-address title="Copy address">
           <code>{visible(addressText(view.status()))}</code>
           <Icon name="copy" />
-          <span class="unseen">Copy the address</span>
+          <span class="unseen">Copy address</span>
         </button>
       </p>
     </section>

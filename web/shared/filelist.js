@@ -1,19 +1,20 @@
 // @ts-check
-// Which files are shown and in which order, as fast for 10,000 as for ten: the order is kept while one types, the
-// search only leaves rows out. No DOM here. The same rules as of the API (web/api/listing.ts).
+// Which files are shown and in which order. Stays fast at 10,000 files: the sorted order is kept while the user types,
+// and searching only filters it. No DOM here. Follows the same rules as the API (web/api/listing.ts).
 
 import { isAtRisk } from "./safety.js";
 
 /** @typedef {import("./types.d.ts").FileRow} FileRow */
 /** @typedef {"name" | "size" | "owner" | "time" | "holders" | "known"} SortKey */
-/** @typedef {{ q: string, where: string, sort: string }} Query `sort` begins with - for the other way round */
+/** @typedef {{ q: string, where: string, sort: string }} Query A leading - in `sort` reverses the order */
 
-/** Minimum length of a word that may be the beginning of an id: one file in sixteen begins with any shorter one. */
+/** Minimum length of a word that may match the start of an id: a single hex digit would match every 16th file. */
 const MIN_ID_CHARS = 4;
 
 /**
- * Returns text as it is searched: in lower case, without accents, and with `-`, `_` and `.` as spaces, so that "exam 07" and
- * "exam-07" find "exam_07.pdf". Of what macOS writes as a letter and an accent, the letter is left, as of one character.
+ * Returns text normalized for searching: lowercase, without accents, and with `-`, `_`, and `.` as spaces, so that
+ * "exam 07" and "exam-07" find "exam_07.pdf". Precomposed characters and the letter-plus-accent pairs that macOS writes
+ * both reduce to the letter.
  * @param {string} text
  */
 export function searchText(text) {
@@ -22,8 +23,8 @@ export function searchText(text) {
 }
 
 /**
- * Returns the words of a query, each with what it looks like in a searched text. A word keeps its separators, as spaces: "a.pdf"
- * finds "a.pdf" and not every PDF with an "a".
+ * Returns the words of a query, each with its normalized form. A word keeps its separators, as spaces, so "a.pdf" finds
+ * "a.pdf" and not every PDF with an "a".
  * @param {string} q
  */
 export const searchWords = (q) =>
@@ -31,8 +32,8 @@ export const searchWords = (q) =>
     .filter(({ text }) => text.trim() !== "");
 
 /**
- * Returns whether every word is in the text, or begins the id.
- * @param {ReturnType<typeof searchWords>} words @param {string} text As `searchText` gives it @param {string} fileId
+ * Returns whether every word is in the text or starts the id.
+ * @param {ReturnType<typeof searchWords>} words @param {string} text As returned by `searchText` @param {string} fileId
  */
 export const isFound = (words, text, fileId) =>
   words.every(({ text: word, id }) =>
@@ -40,8 +41,8 @@ export const isFound = (words, text, fileId) =>
   );
 
 /**
- * What a name is ordered by, as plain text: letters whatever their case and accents, numbers by their value (a longer one
- * is larger, so its length stands before it). Comparing such texts is ten times as fast as asking the language's rules.
+ * Returns the sort key of a name as plain text: letters ignore case and accents, and numbers sort by value (each is
+ * prefixed with its length, since a longer number is larger). Comparing keys is ten times as fast as locale collation.
  * @param {string} name
  */
 export const nameKey = (name) =>
@@ -51,12 +52,12 @@ export const nameKey = (name) =>
       return String.fromCharCode(0x30 + Math.min(value.length, 9)) + value;
     });
 
-/** @param {FileRow} file In bytes; older peers tell only MiB. */
+/** Returns the size in bytes; older peers only report MiB. @param {FileRow} file */
 export const bytesOf = (file) => file.size_bytes ?? Math.round(file.file_size * 1024 ** 2);
-/** @param {FileRow} file Unix seconds; NaN when the owner told no date. */
+/** Returns the modification time in Unix seconds, or NaN if the owner gave no valid date. @param {FileRow} file */
 export const secondsOf = (file) => file.modified_at ?? NaN;
 
-/** Keys of names that were compared; made once for each. @type {Map<string, string>} */
+/** Sort keys of names compared so far, computed once per name. @type {Map<string, string>} */
 const keys = new Map();
 
 /** @param {string} name */
@@ -72,7 +73,10 @@ function byKey(a, b) {
   return x < y ? -1 : x > y ? 1 : 0;
 }
 
-/** Where the peer does not say since when it knows of them, the list's own order of arrival decides. @type {Readonly<Record<SortKey, (a: FileRow, b: FileRow) => number>>} */
+/**
+ * If the peer does not say when it learned of files, their order of arrival in the list decides.
+ * @type {Readonly<Record<SortKey, (a: FileRow, b: FileRow) => number>>}
+ */
 const orders = {
   name: (a, b) => byKey(a.file_name, b.file_name),
   size: (a, b) => bytesOf(a) - bytesOf(b),
@@ -82,15 +86,15 @@ const orders = {
   known: (a, b) => (a.known_at ?? 0) - (b.known_at ?? 0),
 };
 
-/** Whether the text names an order. @param {string} sort */
+/** Returns whether `sort` names a sort order. @param {string} sort */
 export const isSort = (sort) => Object.hasOwn(orders, sort.replace(/^-/, ""));
 
-/** The most, or the newest, first. */
+/** Keys that sort descending by default: largest or newest first. */
 const DOWN_FIRST = ["size", "time", "holders", "known"];
 
 /**
- * What a press on the head of a column orders by: the other way round where it is ordered by it already.
- * @param {string} key @param {string} sort The order now
+ * Returns the order after a click on a column header: reversed if the table is already sorted by that column.
+ * @param {string} key @param {string} sort The current order
  */
 export function turned(key, sort) {
   if (sort === key) return `-${key}`;
@@ -98,7 +102,7 @@ export function turned(key, sort) {
   return DOWN_FIRST.includes(key) ? `-${key}` : key;
 }
 
-/** The order that the page begins with: what this peer learned of last is on top. */
+/** The page's initial order: the files this peer learned of most recently come first. */
 export const NEWEST_FIRST = "-known";
 
 export class FileList {
@@ -107,9 +111,9 @@ export class FileList {
   /** @type {FileRow[]} */
   #sorted = [];
   #sort = NEWEST_FIRST;
-  /** @type {Map<string, string>} What is searched. */
+  /** Normalized text to search, by file id. @type {Map<string, string>} */
   #texts = new Map();
-  /** In which order they came. @type {Map<string, number>} */
+  /** Order of arrival, by file id. @type {Map<string, number>} */
   #arrivals = new Map();
   #arrived = 0;
 
@@ -122,12 +126,12 @@ export class FileList {
     return this.#files.get(fileId);
   }
 
-  /** All, in the order that was asked for last. @returns {readonly FileRow[]} */
+  /** All files, in the most recently requested order. @returns {readonly FileRow[]} */
   get all() {
     return this.#sorted;
   }
 
-  /** @param {readonly FileRow[]} files The newest first, as the peer lists them by `NEWEST_FIRST` */
+  /** Replaces all files. @param {readonly FileRow[]} files Newest first, as the peer lists them for `NEWEST_FIRST` */
   reset(files) {
     keys.clear();
     this.#arrivals = new Map();
@@ -147,7 +151,7 @@ export class FileList {
       this.#texts.delete(id);
       this.#arrivals.delete(id);
     }
-    // What was in order stays nearly in order, which the built-in sort is quick with.
+    // Keep the old order: the built-in sort is fast on nearly sorted input.
     const known = new Set();
     const kept = [];
     for (const { file_id } of this.#sorted) {
@@ -177,7 +181,7 @@ export class FileList {
     );
   }
 
-  /** The files that fit, in order. @param {Query} query @param {string} own Our peer_id */
+  /** Returns the matching files, in order. @param {Query} query @param {string} own This peer's id */
   find({ q, where, sort }, own) {
     if (sort !== this.#sort && isSort(sort)) {
       this.#sort = sort;

@@ -1,11 +1,11 @@
 // @ts-check
-// How safe a file is, by who holds it: as pips, in words, and in one of the three meanings of colour. No DOM here; the
-// page as the server writes it has these words too.
+// How safe a file is, judged by its holders: as pips, in words, and as one of the three color meanings. No DOM here;
+// the server-rendered page uses the same words.
 
 import { listText, numberText, plural, visible } from "./words.js";
 
 /**
- * `last_holders` are peers that held it and are away, where nobody holds it now.
+ * `last_holders` are the peers that held the file and are away, if nobody holds it now.
  * @typedef {{
  *   readonly has_copy: boolean,
  *   readonly peers_with_file: readonly string[],
@@ -13,16 +13,19 @@ import { listText, numberText, plural, visible } from "./words.js";
  * }} Held
  */
 
-/** Number of holders that is safe enough. */
+/** Number of holders that counts as safe. */
 export const SAFE_HOLDERS = 3;
 
-/** One holder is one mistake away from none. @param {Pick<Held, "peers_with_file">} file */
+/**
+ * Returns whether at most one peer holds it: one holder is one mistake away from none.
+ * @param {Pick<Held, "peers_with_file">} file
+ */
 export const isAtRisk = (file) => file.peers_with_file.length < 2;
 
-/** Returns whether the copy here is the only one that is known. @param {Held} file */
+/** Returns whether this peer has the only known copy. @param {Held} file */
 export const isLastCopy = ({ has_copy, peers_with_file }) => has_copy && peers_with_file.length < 2;
 
-/** Returns whether its holders are away, and may return with it. @param {Held} file */
+/** Returns whether all its holders are away and may come back with it. @param {Held} file */
 export const isAway = ({ peers_with_file, last_holders }) =>
   peers_with_file.length === 0 && last_holders.length > 0;
 
@@ -32,7 +35,7 @@ export function pipsText({ peers_with_file }) {
   return "●".repeat(full) + "○".repeat(SAFE_HOLDERS - full);
 }
 
-/** How safe it is, in words. @param {Held} file */
+/** Returns how safe the file is, in words. @param {Held} file */
 export function safetyText({ has_copy, peers_with_file, last_holders }) {
   const count = peers_with_file.length;
   if (count === 0) return awayText(last_holders);
@@ -42,7 +45,7 @@ export function safetyText({ has_copy, peers_with_file, last_holders }) {
 
 /** @param {readonly string[]} last */
 function awayText(last) {
-  if (last.length === 0) return "Nobody has this any more";
+  if (last.length === 0) return "Nobody has this anymore";
   if (last.length === 1) return `${visible(last[0] ?? "", 40)} is away`;
   return last.length === 2
     ? "Both holders are away"
@@ -61,6 +64,6 @@ export function holdersText({ peers_with_file, last_holders }) {
     listText(all.map((name) => visible(name, 40)));
   if (peers_with_file.length > 0) return `Held by ${names(peers_with_file)}`;
   return last_holders.length > 0
-    ? `Last held by ${names(last_holders)}: away, and may come back with it`
+    ? `Last held by ${names(last_holders)}: away, but may come back with it`
     : "No peer holds it";
 }

@@ -1,17 +1,20 @@
 // @ts-check
-// A transfer in words, and how long it is worth showing; the same on the live page and on the one that the server writes.
-// No DOM.
+// A transfer in words, and how long it stays on the page. Shared by the live page and the server-rendered one. No DOM
+// here.
 
 import { durationText, progressText, rateText, tookText, visible } from "./words.js";
 
 /** @typedef {import("./types.d.ts").TransferRow} TransferRow */
 
-/** How long finished transfers are shown, in seconds. */
+/** How long finished transfers stay on the page, in seconds. */
 export const DONE_SECONDS = 60;
-/** How long failed transfers, and fetches that can be retried, are shown, in seconds. */
+/** How long failed transfers and retryable fetches stay on the page, in seconds. */
 export const FAILED_SECONDS = 3600;
 
-/** Returns whether the transfer is worth showing. @param {TransferRow} transfer @param {number} now Unix seconds */
+/**
+ * Returns whether the transfer is still worth showing.
+ * @param {TransferRow} transfer @param {number} now Unix seconds
+ */
 export function isNews({ kind, state, ended_at }, now) {
   if (state === "running") return true;
   const isKept = state === "failed" || (state === "cancelled" && kind === "fetch");
@@ -19,7 +22,7 @@ export function isNews({ kind, state, ended_at }, now) {
 }
 
 /**
- * Returns the ids of fetches that a later attempt to fetch the same file has replaced: only the latest is worth showing.
+ * Returns the ids of fetches superseded by a later attempt at the same file: only the latest attempt is worth showing.
  * @param {Iterable<TransferRow>} transfers
  */
 export function replaced(transfers) {
@@ -37,22 +40,25 @@ export function replaced(transfers) {
 }
 
 /**
- * Returns the arrow that stands for the direction. Uploads and downloads are named from the browser's side, so an upload points
- * up although its content comes in.
+ * Returns an arrow for the direction. Uploads and downloads are named from the browser's point of view, so an upload
+ * points up although its content flows into this peer.
  * @param {TransferRow} transfer
  */
 export const arrowOf = ({ kind }) =>
   kind === "fetch" || kind === "push" || kind === "download" ? "↓" : "↑";
 
-/** `12.4 of 80.0 MB · 9.1 MB/s · 8 s left · from eagle` @param {TransferRow} transfer @param {number} speed Bytes a second */
+/**
+ * Returns a transfer's progress or outcome, such as `12.4 of 80.0 MB · 9.1 MB/s · 8 s left · from eagle`.
+ * @param {TransferRow} transfer @param {number} speed Bytes per second
+ */
 export function transferText(transfer, speed) {
   const { done_bytes, total_bytes, state, seconds, why } = transfer;
   const way = wayText(transfer);
   if (state === "done") {
     return `✓ ${progressText(done_bytes, null)} in ${tookText(seconds)} · ${way}`;
   }
-  if (state === "cancelled") return `${visible(why ?? "Cancelled", 80)} · ${way}`;
-  if (state === "failed") return `✗ ${visible(why ?? "It failed", 300)}`;
+  if (state === "cancelled") return `${visible(why ?? "Canceled", 80)} · ${way}`;
+  if (state === "failed") return `✗ ${visible(why ?? "Failed", 300)}`;
   const left = total_bytes !== null && speed > 0 ? (total_bytes - done_bytes) / speed : undefined;
   return [
     progressText(done_bytes, total_bytes),

@@ -1,4 +1,4 @@
-// What the page hears from the API, by the shapes that the API itself is checked with.
+// Types of the API's responses, inferred from the schemas that describe the API itself.
 
 import type { InferOutput } from "valibot";
 import type * as shapes from "../api/schemas.ts";
