@@ -8,7 +8,7 @@ import { durationText, sizeText } from "../cli/units.ts";
 import type { Commands } from "../cli/commands.ts";
 import { count } from "../cli/report.ts";
 import type { Service } from "./service.ts";
-import { leftAlone, statusOf } from "./status.ts";
+import { backedOff, statusOf } from "./status.ts";
 
 /** Peers shown with what was refused of them, the most first; the API has all. */
 const REFUSED_ROWS = 10;
@@ -94,11 +94,11 @@ export function commandsOf(
 }
 
 function noteOn(service: Service, record: PeerRecord): string {
-  const pause = leftAlone(service, record);
+  const pause = backedOff(service, record);
   const notes = [
     record.rival ? `also claimed by ${addressText(record.rival)}` : "",
     record.refusals > 0 ? `${record.refusals} refused from its address` : "",
-    pause ? `left alone for ${durationText(pause.seconds)}: it ${pause.why}` : "",
+    pause ? `avoided for ${durationText(pause.seconds)}: it ${pause.why}` : "",
   ];
   return notes.filter((note) => note !== "").join(", ");
 }

@@ -54,7 +54,7 @@ function nameTakenBy({ nameTaken }: Service["node"]): string | undefined {
 }
 
 /** Undefined unless it delivered lies or rubbish, and nothing is asked of it for a while. */
-export function leftAlone({ node }: Service, record: PeerRecord) {
+export function backedOff({ node }: Service, record: PeerRecord) {
   const pause = node.peer.backoffOf(record, performance.now());
   return pause && { seconds: Math.ceil(pause.leftMs / 1000), why: pause.text };
 }
@@ -82,7 +82,7 @@ export function viewedPeer(service: Service, record: PeerRecord): ViewedPeer {
     extended: record.extended,
     files: service.node.peer.catalogue.holdingsOf(record.peerId),
     refused: record.refusals,
-    leftAlone: leftAlone(service, record),
+    backedOff: backedOff(service, record),
   };
 }
 

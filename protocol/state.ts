@@ -182,7 +182,7 @@ export class PeerState {
     return effects;
   }
 
-  /** Undefined unless the peer is to be left alone for now. */
+  /** Why nothing is asked of the peer for now; undefined when it may be asked. */
   pauseOf(record: PeerRecord, nowMs = this.nowMs): Pause | undefined {
     // Nearly always there is nobody to look up.
     return this.reputation.size === 0 ? undefined : this.reputation.pause(placeOf(record), nowMs);

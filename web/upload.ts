@@ -60,7 +60,7 @@ export async function shareBody(
   options: ShareOptions,
   digests: readonly string[] = [],
 ): Promise<SharedFile> {
-  const upload = view.share(labelOf(name), options);
+  const upload = view.share(uploadName(name), options);
   const hash = digests.length > 0 ? createHash("sha256") : undefined;
   let read = 0;
   try {
@@ -170,7 +170,7 @@ class Part {
   ) {
     ({ promise: this.outcome, resolve: this.#settle } = Promise.withResolvers<Outcome>());
     try {
-      this.#upload = view.share(labelOf(name), { ...options, totalBytes: undefined });
+      this.#upload = view.share(uploadName(name), { ...options, totalBytes: undefined });
     } catch (error) {
       this.#fail(error);
     }
@@ -266,7 +266,7 @@ function aborted(upload: Upload, error: unknown): NotPossible {
 }
 
 /** Returns the file name that a client sent, without any folders. Throws `NotPossible`. */
-export function labelOf(name: string): string {
+export function uploadName(name: string): string {
   const label = name.slice(Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1);
   if (isCleanName(label, 2 * MAX_NAME_CHARS - 1) && label !== "." && label !== "..") return label;
   throw new NotPossible(

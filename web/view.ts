@@ -29,7 +29,7 @@ export interface ViewedPeer {
   /** Messages of it that were refused. */
   readonly refused: number;
   /** It delivered lies or rubbish; nothing is asked of it for so long. */
-  readonly leftAlone: { readonly seconds: number; readonly why: string } | undefined;
+  readonly backedOff: { readonly seconds: number; readonly why: string } | undefined;
 }
 
 export interface ViewedFile {

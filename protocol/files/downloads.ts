@@ -336,7 +336,7 @@ export class Downloads {
     return (this.#perSource.get(peerId) ?? 0) >= MAX_DOWNLOADS_PER_SOURCE;
   }
 
-  /** The peer is there, and not left alone, or a person wants the file all the same. */
+  /** The peer is there, and not avoided, or a person wants the file all the same. */
   #mayAsk(fileId: string, peerId: string): PeerRecord | undefined {
     const record = this.state.membership.get(peerId);
     if (!record) return undefined;

@@ -1,4 +1,4 @@
-// How places have served us: who delivers lies or rubbish and nothing good is left alone for a while. PURE.
+// How places have served us: who delivers lies or rubbish and nothing good is avoided for a while. PURE.
 // Always holds: what counts came on a connection that we opened to the place itself, so nobody can blame
 // somebody else; one good delivery clears it; time forgives; it is never a reason not to answer.
 
@@ -12,7 +12,7 @@ interface Offender {
   text: string;
 }
 
-/** Why a place is left alone, and for how long still. */
+/** Why a place is avoided, and for how long still. */
 export interface Pause {
   readonly leftMs: number;
   readonly offences: number;

@@ -38,7 +38,7 @@ browserTest(
     const peers = [
       ...peersOf(6),
       peerOf({ peerId: "quiet", lastSeen: soon() - 55 }),
-      peerOf({ peerId: "liar", lastSeen: soon(), leftAlone: { seconds: 90, why: "sent rubbish" } }),
+      peerOf({ peerId: "liar", lastSeen: soon(), backedOff: { seconds: 90, why: "sent rubbish" } }),
     ];
     await using served = Served.start({
       files: filesOf(60),

@@ -29,7 +29,7 @@ browserTest(
         peerId,
         host: peerId.slice(0, 40),
         lastSeen: Date.now() / 1000,
-        leftAlone: { seconds: 9, why: peerId },
+        backedOff: { seconds: 9, why: peerId },
       })
     );
     const transfers = HOSTILE.map((name, id) =>

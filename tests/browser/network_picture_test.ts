@@ -93,7 +93,7 @@ browserTest(
       refused: 3,
       extended: false,
       files: 4,
-      leftAlone: { seconds: 60, why: "sent <i>rubbish</i>" },
+      backedOff: { seconds: 60, why: "sent <i>rubbish</i>" },
     });
     const refusedByPeer = [{ peer: name, reasons: { "not-json": 2, "bad-field": 1 } }];
     await using served = Served.start({

@@ -155,7 +155,7 @@ browserTest("pictures: light, dark, and phone", async (scene) => {
       extended: i % 3 !== 1,
       files: 20 + i * 13 % 50,
       refused: i === 10 ? 3 : 0,
-      leftAlone: i === 10 ? { seconds: 170, why: "sent bytes that do not match" } : undefined,
+      backedOff: i === 10 ? { seconds: 170, why: "sent bytes that do not match" } : undefined,
     })
   );
   await using served = Served.start({

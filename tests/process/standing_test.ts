@@ -1,4 +1,4 @@
-// Who lies or talks rubbish: it is counted by reason and by peer, a liar is left alone for a while, its row says why,
+// Who lies or talks rubbish: it is counted by reason and by peer, a liar is avoided for a while, its row says why,
 // and nobody else is treated otherwise for it.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
@@ -17,7 +17,7 @@ const file = (name: string, owner: string) =>
 interface Row {
   readonly peerId: string;
   readonly refused: number;
-  readonly left_alone: { readonly seconds: number; readonly why: string } | null;
+  readonly backed_off: { readonly seconds: number; readonly why: string } | null;
 }
 
 const rowOf = async (program: Program, peerId: string): Promise<Row | undefined> =>
@@ -26,7 +26,7 @@ const rowOf = async (program: Program, peerId: string): Promise<Row | undefined>
 Deno.test({
   ...SANITIZED,
   name:
-    "a liar is left alone and its row says why; others that are there serve on, and it is answered",
+    "a liar is avoided and its row says why; others that are there serve on, and it is answered",
   ignore: !hasTerminal,
   async fn() {
     await using folder = await Folder.make();
@@ -56,17 +56,17 @@ Deno.test({
     }
     const row = await program.until("a row that says why", async () => {
       const row = await rowOf(program, "liar");
-      return row?.left_alone ? row : undefined;
+      return row?.backed_off ? row : undefined;
     });
-    match(row.left_alone!.why, /sent bytes that do not match/);
-    ok(row.left_alone!.seconds > 0 && row.left_alone!.seconds <= 30);
+    match(row.backed_off!.why, /sent bytes that do not match/);
+    ok(row.backed_off!.seconds > 0 && row.backed_off!.seconds <= 30);
     strictEqual(row.refused, 2, "its lies are counted");
-    strictEqual((await rowOf(program, "honest"))?.left_alone, null);
+    strictEqual((await rowOf(program, "honest"))?.backed_off, null);
     const { refused } = await program.api<{ refused: Record<string, number> }>("status");
     deepStrictEqual(refused, { "content-mismatch": 2 });
     await terminal.command(
       "peers",
-      /^liar .*left alone for \d+ s: it sent bytes that do not match/,
+      /^liar .*avoided for \d+ s: it sent bytes that do not match/,
     );
     await terminal.command("get true.bin", /^Successfully downloaded file from honest$/);
     const replies = () => liar.received.filter(({ type }) => type === "GOSSIP_REPLY").length;

@@ -333,7 +333,7 @@ Deno.test("at the start old files are taken at once, and fresh ones when they st
   });
 });
 
-Deno.test("a name given out for a file that is about to come is left alone", async () => {
+Deno.test("a name given out for a file that is about to come is avoided", async () => {
   await withWorld(async (world) => {
     const name = world.store.shelf.reserve("coming.txt", () => false);
     await world.drop(name, "half of it");

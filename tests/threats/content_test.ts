@@ -110,7 +110,7 @@ Deno.test(
     const store = folder.at("storage_kashifm");
     await using honest = await Honest.beside(program);
     const files = LIES.map((_, index) => victim(index));
-    // A liar each, for who lies twice is left alone for a while.
+    // A liar each, for who lies twice is avoided for a while.
     await using liars = new AsyncDisposableStack();
     const attack = together(files.map(async (file, index) => {
       const answer = (socket: Socket) => {

@@ -59,7 +59,7 @@ Deno.test(
     }
     deepStrictEqual(tree(outside), before);
     for (const name of names) {
-      ok(Deno.lstatSync(`${store}/${name}`).isSymlink, `the link ${name} is left alone`);
+      ok(Deno.lstatSync(`${store}/${name}`).isSymlink, `the link ${name} is avoided`);
     }
     // Restart, so that all that is written at an end and at a start is seen too.
     strictEqual(await program.stop(), 0);

@@ -59,10 +59,10 @@ Deno.test("the status reports the peer's identity and state", async () => {
 
 Deno.test("the row of an avoided peer says for how long and why", async () => {
   const why = "sent bytes that do not match the file's id";
-  const peers = [peerOf({ refused: 7, leftAlone: { seconds: 30, why } }), peerOf()];
+  const peers = [peerOf({ refused: 7, backedOff: { seconds: 30, why } }), peerOf()];
   const body = await (await appOver({ peers }).request("/api/v1/peers")).json();
   assert.deepEqual(
-    body.peers.map(({ refused, left_alone }: Record<string, unknown>) => [refused, left_alone]),
+    body.peers.map(({ refused, backed_off }: Record<string, unknown>) => [refused, backed_off]),
     [[7, { seconds: 30, why }], [0, null]],
   );
 });

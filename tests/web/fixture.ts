@@ -51,7 +51,7 @@ export const peerOf = (over: Partial<ViewedPeer> = {}): ViewedPeer => ({
   extended: true,
   files: 3,
   refused: 0,
-  leftAlone: undefined,
+  backedOff: undefined,
   ...over,
 });
 

@@ -70,8 +70,8 @@ Deno.test("peers and files are listed in their tables", async () => {
 });
 
 Deno.test("the row of an avoided peer says why, as text", async () => {
-  const leftAlone = { seconds: 95, why: "answered with <b>rubbish</b>" };
-  const text = textOf(await page({ peers: [peerOf({ leftAlone })] }));
+  const backedOff = { seconds: 95, why: "answered with <b>rubbish</b>" };
+  const text = textOf(await page({ peers: [peerOf({ backedOff })] }));
   assert.ok(text.includes("avoided for 2 min: it answered with <b>rubbish</b>"), text);
 });
 

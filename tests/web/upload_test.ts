@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { decoded, labelOf } from "../../web/upload.ts";
+import { decoded, uploadName } from "../../web/upload.ts";
 import { NotPossible } from "../../web/view.ts";
 import { appOver, BEARER, type Made, type Parts } from "./fixture.ts";
 
@@ -65,9 +65,9 @@ Deno.test("a name that does not decode is taken as is, and folders before it are
 
 Deno.test("invalid names are refused with an explanation", () => {
   for (const name of ["", "a/", ".", "..", "a\nb", "a\0", "x".repeat(256), "\ud800"]) {
-    assert.throws(() => labelOf(name), NotPossible, JSON.stringify(name));
+    assert.throws(() => uploadName(name), NotPossible, JSON.stringify(name));
   }
-  assert.equal(labelOf("x".repeat(255)).length, 255);
+  assert.equal(uploadName("x".repeat(255)).length, 255);
 });
 
 Deno.test("the modification time and the client's address are passed on", async () => {

@@ -77,7 +77,7 @@ export function fileJson(
 }
 
 export function peerJson(peer: ViewedPeer) {
-  const { peerId, host, port, lastSeen, bootstrap, extended, files, refused, leftAlone } = peer;
+  const { peerId, host, port, lastSeen, bootstrap, extended, files, refused, backedOff } = peer;
   return {
     peerId,
     host,
@@ -87,7 +87,7 @@ export function peerJson(peer: ViewedPeer) {
     extended,
     files,
     refused,
-    left_alone: leftAlone ?? null,
+    backed_off: backedOff ?? null,
   };
 }
 

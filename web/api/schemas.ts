@@ -90,7 +90,7 @@ export const PeerShape = v.object({
   extended: v.pipe(v.boolean(), v.description("Whether it supports the protocol extensions")),
   files: Count,
   refused: Count,
-  left_alone: v.nullable(v.object({ seconds: v.number(), why: v.string() })),
+  backed_off: v.nullable(v.object({ seconds: v.number(), why: v.string() })),
 });
 
 export const PeersShape = v.object({ peers: v.array(PeerShape) });

@@ -41,7 +41,7 @@ export class Folder {
   add(path, open) {
     if (path.slice(1).some(isHidden)) this.skip("hidden");
     else if (this.items.length >= MAX_FILES) this.skip("too many");
-    else this.items.push({ label: labelOf(path), open });
+    else this.items.push({ label: labelOfPath(path), open });
   }
 }
 
@@ -50,7 +50,7 @@ export class Folder {
  * out from the innermost outward; the names of the file and of the top folder always stay.
  * @param {readonly string[]} path
  */
-export function labelOf(path) {
+export function labelOfPath(path) {
   // As elsewhere, anything before a backslash is a folder.
   const parts = path.map((part) => part.slice(part.lastIndexOf("\\") + 1)).filter((part) =>
     part !== ""

@@ -174,7 +174,7 @@ function drawPeer(spot) {
   pen.fillStyle = inks["ground"] ?? "";
   disc(x, y, radius + 1.5);
   pen.globalAlpha = 0.3 + 0.7 * freshness(peer);
-  const isBad = peer.left_alone !== null;
+  const isBad = peer.backed_off !== null;
   pen.fillStyle = isBad || isQuiet(peer) ? inks["risk"] ?? "" : inks["good"] ?? "";
   disc(x, y, radius);
   if (peer.bootstrap) ring(x, y, radius + 4);
@@ -272,7 +272,7 @@ function tipLines(peer) {
     `seen ${agoText(peer.last_seen, nowSeconds())}, holds ${plural(peer.files, "file")}`,
     peer.bootstrap ? "bootstrap" : "",
     flow ? `${rateText(flow.in)} in, ${rateText(flow.out)} out` : "",
-    peer.left_alone ? `avoided: it ${visible(peer.left_alone.why)}` : "",
+    peer.backed_off ? `avoided: it ${visible(peer.backed_off.why)}` : "",
     refusedText(peer),
   ].filter((line) => line !== "");
 }

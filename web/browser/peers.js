@@ -112,7 +112,7 @@ function peerRow() {
     element.dataset["peer"] = peer.peerId;
     setText(name, visible(peer.peerId, 60));
     setText(note, noteOf(peer));
-    note.className = `note ${peer.left_alone ? "risk" : ""}`;
+    note.className = `note ${peer.backed_off ? "risk" : ""}`;
     setText(address, visible(addressText(peer)));
     const quiet = isQuiet(peer);
     setText(seen, `${quiet ? "quiet, " : ""}${agoText(peer.last_seen, nowSeconds())}`);
@@ -133,9 +133,9 @@ function peerRow() {
 }
 
 /** @param {PeerRow} peer */
-function noteOf({ bootstrap, left_alone }) {
-  if (left_alone) {
-    return `avoided for ${durationText(left_alone.seconds)}: it ${visible(left_alone.why)}`;
+function noteOf({ bootstrap, backed_off }) {
+  if (backed_off) {
+    return `avoided for ${durationText(backed_off.seconds)}: it ${visible(backed_off.why)}`;
   }
   return bootstrap ? "bootstrap" : "";
 }

@@ -2,7 +2,7 @@
 // Sharing files and folders that are dropped anywhere or picked. A file gets a row of its own with its progress and
 // outcome; a folder, or a large number of files, gets one summary row.
 
-import { dropped, Folder, labelOf, picked, walk } from "./collect.js";
+import { dropped, Folder, labelOfPath, picked, walk } from "./collect.js";
 import { byId, h, keepFocus, put, setText } from "./dom.js";
 import { announce } from "./notices.js";
 import { go } from "./place.js";
@@ -110,7 +110,7 @@ function uploadRow(file) {
 
   inTurn(async () => {
     const startedMs = performance.now();
-    const { kind, text } = await send(file, labelOf([file.name]), (loaded, total) => {
+    const { kind, text } = await send(file, labelOfPath([file.name]), (loaded, total) => {
       const speed = loaded / Math.max(0.001, (performance.now() - startedMs) / 1000);
       bar.value = loaded;
       setText(

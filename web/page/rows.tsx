@@ -63,15 +63,15 @@ export function FileRow({ viewed, now }: { readonly viewed: ViewedFile; readonly
 }
 
 export function PeerRow({ peer, now }: { readonly peer: ViewedPeer; readonly now: number }) {
-  const { leftAlone } = peer;
+  const { backedOff } = peer;
   return (
     <tr>
       <td class="file">
         <bdi>{visible(peer.peerId, 60)}</bdi>
         <code>{visible(addressText(peer))}</code>
-        <span class={`note ${leftAlone ? "risk" : ""}`}>
-          {leftAlone
-            ? `avoided for ${durationText(leftAlone.seconds)}: it ${visible(leftAlone.why)}`
+        <span class={`note ${backedOff ? "risk" : ""}`}>
+          {backedOff
+            ? `avoided for ${durationText(backedOff.seconds)}: it ${visible(backedOff.why)}`
             : peer.bootstrap
             ? "bootstrap"
             : ""}

@@ -1,4 +1,4 @@
-// Who lies is left alone for a while, and nobody can be made to look like a liar by somebody else.
+// Who lies is avoided for a while, and nobody can be made to look like a liar by somebody else.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect } from "../../../protocol/effects.ts";
@@ -131,7 +131,7 @@ Deno.test("who lied twice is gossiped to, forwarded to, pushed to and asked for 
   }
 });
 
-Deno.test("who is left alone is answered all the same, and may be asked again when its time is over", () => {
+Deno.test("who is avoided is answered all the same, and may be asked again when its time is over", () => {
   const machine = network(liar, honest);
   for (const n of [1, 2]) failBy(machine, "liar", n, "mismatch");
   machine.nowMs += 1_000;
@@ -142,7 +142,7 @@ Deno.test("who is left alone is answered all the same, and may be asked again wh
   ok(round.includes("liar"), `${round}`);
 });
 
-Deno.test("a person's wish goes to who is left alone when nobody else holds the file", () => {
+Deno.test("a person's wish goes to who is avoided when nobody else holds the file", () => {
   const machine = network(liar);
   for (const n of [1, 2]) failBy(machine, "liar", n, "mismatch");
   const fetches = only(machine.do({ kind: "want", fileId: idOf(3) }), "fetch");
