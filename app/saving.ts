@@ -1,0 +1,123 @@
+// Writes down what this peer knows: metadata.json, deleted files and known peers, soon after each change.
+// Invariants: one snapshot is written at a time, and all of them together take at most a twentieth of the time; a snapshot
+// that failed is attempted again; nothing is lost without them, for the journal has every file that is held.
+
+import type { Node } from "../node/node.ts";
+import type { MetadataEntry } from "../storage/metadata.ts";
+import type { Store } from "../storage/store.ts";
+import type { Timers } from "./timers.ts";
+import type { Troubles } from "./troubles.ts";
+
+/** Maximum delay before metadata.json follows a change, in milliseconds. */
+const SNAPSHOT_MS = 150;
+/** Pause after a snapshot, as a multiple of how long it took. */
+const PAUSE_FACTOR = 20;
+/** Delay before a snapshot that failed is attempted again, in milliseconds. */
+const RETRY_MS = 2_000;
+
+/** What is written, and how often. */
+export interface SavingOptions {
+  /** This peer's id. */
+  readonly peerId: string;
+  /** Maximum number of peers written down. */
+  readonly maxPeers: number;
+  readonly store: Store;
+  readonly node: Node;
+  readonly timers: Timers;
+  readonly troubles: Troubles;
+}
+
+/** Saves snapshots of what is known. */
+export class Saving {
+  #timer: ReturnType<Timers["after"]>;
+  #saving: Promise<void> | undefined;
+  #isDirty = false;
+  #lastSaveMs = 0;
+
+  constructor(readonly options: SavingOptions) {}
+
+  /** Saves soon, and not too often. */
+  soon(): void {
+    this.#isDirty = true;
+    if (this.#timer !== undefined || this.#saving) return;
+    const { timers, troubles } = this.options;
+    const waitMs = Math.max(SNAPSHOT_MS, PAUSE_FACTOR * this.#lastSaveMs);
+    this.#timer = timers.after(waitMs, () => {
+      this.#timer = undefined;
+      this.#saving = this.now()
+        .catch((error) => {
+          troubles.report(error);
+          timers.after(RETRY_MS, () => this.soon());
+        })
+        .then(() => {
+          this.#saving = undefined;
+          if (this.#isDirty) this.soon();
+        });
+    });
+  }
+
+  /** Resolves when no snapshot is being written. */
+  async settled(): Promise<void> {
+    await this.#saving;
+  }
+
+  /** Writes a snapshot. Rejects with `StorageError`. */
+  async now(): Promise<void> {
+    this.#isDirty = false;
+    const beganMs = performance.now();
+    const { snapshots } = this.options.store;
+    const { tombstones } = this.options.node.peer.catalogue;
+    const deleted = [...tombstones.all()].map(([fileId, sinceMs]) =>
+      [fileId, toUnix(sinceMs)] as const
+    );
+    // In this order: at no moment do both files lack what became of a file, should the journal be damaged.
+    await snapshots.saveDeleted(deleted);
+    await snapshots.saveMetadata(this.#metadata());
+    await this.savePeers();
+    this.#lastSaveMs = performance.now() - beganMs;
+  }
+
+  /** Writes down the tracked peers, and those of earlier runs behind them. Rejects with `StorageError`. */
+  async savePeers(): Promise<void> {
+    const { store, node, maxPeers } = this.options;
+    const nowSeconds = Math.round(Date.now() / 1000);
+    const alive = [...node.peer.membership.all()].map((
+      { peerId, address, voucher, lastHeardMs },
+    ) => ({
+      peerId,
+      ...address,
+      lastSeen: nowSeconds - Math.round((performance.now() - lastHeardMs) / 1000),
+      local: voucher !== "remote",
+    }));
+    const names = new Set(alive.map(({ peerId }) => peerId));
+    const before = await store.snapshots.loadPeers(nowSeconds);
+    const all = [...alive, ...before.filter(({ peerId }) => !names.has(peerId))];
+    await store.snapshots.savePeers(all.slice(0, maxPeers));
+  }
+
+  *#metadata(): Iterable<MetadataEntry> {
+    const { peerId, store, node } = this.options;
+    const { catalogue } = node.peer;
+    // A copy of the list: the catalogue changes while a long snapshot is written.
+    for (const entry of [...catalogue.all()]) {
+      const { file, held, holders, pushed } = entry;
+      const placement = held ? store.placementOf(file.fileId) : undefined;
+      const holderlessMs = catalogue.holderlessSince(file.fileId);
+      yield {
+        file,
+        held,
+        peers: [...(held ? [peerId] : []), ...(holders.size > 0 ? holders : entry.away)],
+        knownSince: toUnix(entry.sinceMs),
+        ...(placement ? { placement } : {}),
+        ...(pushed ? { pushed } : {}),
+        ...(catalogue.unwanted.has(file.fileId) ? { unwanted: true } : {}),
+        ...(holderlessMs === undefined ? {} : { holderlessSince: toUnix(holderlessMs) }),
+      };
+    }
+  }
+}
+
+/** Returns Unix seconds for a time of the monotonic clock, in milliseconds. */
+function toUnix(monotonicMs: number): number {
+  return Math.round((Date.now() - (performance.now() - monotonicMs)) / 1000);
+}
