@@ -17,39 +17,42 @@ import { visible } from "../protocol/wire/text.ts";
 /** How long a bootstrap may take to tell which of our addresses leads to it. */
 const ROUTE_MS = 1_000;
 
-/** Errors of listening as sentences that name the cure. */
+/** Returns an error of listening as a `UsageError` that says what to do; any other error as it is. */
 export function listenError(error: unknown, what: string, hostname: string, port: number): unknown {
   if (error instanceof Deno.errors.AddrInUse) {
     const free = freePort(hostname, port + 1);
-    return new UsageError(
-      `The ${what} port ${port} is in use; "ss -ltnp sport = :${port}" shows by whom` +
-        (free === undefined ? "" : `, ${free} is free`),
-      { cause: error },
-    );
+    return new UsageError(`Cannot listen on ${what} port ${port}: it is in use`, {
+      hint: `"ss -ltnp sport = :${port}" shows by which program` +
+        (free === undefined ? "" : `; port ${free} is free`),
+      cause: error,
+    });
   }
   if (error instanceof Deno.errors.AddrNotAvailable) {
-    return new UsageError(
-      `${hostname} is no address of this machine; choose another one to listen on`,
-      {
-        cause: error,
-      },
-    );
+    return new UsageError(`Cannot listen on ${hostname}: this machine does not have that address`, {
+      hint: "choose one of its own addresses",
+      cause: error,
+    });
   }
   if (error instanceof Deno.errors.PermissionDenied && port > 0 && port < 1024) {
-    return new UsageError(
-      `The ${what} port ${port} needs rights of the administrator; use one above 1023`,
-      {
-        cause: error,
-      },
-    );
-  }
-  if (error instanceof Error && /failed to lookup address|ENOTFOUND/.test(error.message)) {
-    return new UsageError(
-      `The host ${visible(hostname)} does not resolve; check the spelling, or give an address`,
-      { cause: error },
-    );
+    return new UsageError(`Cannot listen on ${what} port ${port}: ports below 1024 need root`, {
+      hint: "use a port above 1023",
+      cause: error,
+    });
   }
   return error;
+}
+
+/** Checks that a host to listen on has an address. Throws `UsageError`. */
+export async function checkListenHost(host: string): Promise<void> {
+  if (canonicalIp(host) !== undefined) return;
+  try {
+    await lookup(host);
+  } catch (cause) {
+    throw new UsageError(`The host ${visible(host)} does not resolve`, {
+      hint: "check the spelling, or give an address",
+      cause,
+    });
+  }
 }
 
 /** A port that is free now, at or above `from`; any one for 0. */
@@ -79,9 +82,10 @@ export async function hostToTell(
     return found[0] ?? "127.0.0.1"; // no network: only peers on this machine can come
   }
   if (isWildcard(given)) {
-    throw new UsageError(
-      `${given} is no address by which others could reach this peer; leave the host out to use this machine's own, and listen on all interfaces by --listen-host ${given}`,
-    );
+    throw new UsageError(`${given} is not an address by which others can reach this peer`, {
+      hint:
+        `leave the host out to use this machine's address, and listen on all interfaces with --listen-host ${given}`,
+    });
   }
   if (canonicalIp(given) !== undefined) return given;
   if (!/^[\w.-]{1,253}$/.test(given)) {
@@ -91,10 +95,10 @@ export async function hostToTell(
     await lookup(given);
     return given;
   } catch (cause) {
-    throw new UsageError(
-      `The host ${given} does not resolve; check the spelling, or leave it out to use this machine's address`,
-      { cause },
-    );
+    throw new UsageError(`The host ${given} does not resolve`, {
+      hint: "check the spelling, or leave it out to use this machine's address",
+      cause,
+    });
   }
 }
 

@@ -8,7 +8,14 @@ import { loadNodeKey, loadWebToken } from "../storage/identity.ts";
 import { layoutOf, makeFolders } from "../storage/layout.ts";
 import { createApp } from "../web/app.ts";
 import { Metrics } from "../web/metrics.ts";
-import { hostNames, hostToTell, listenError, listenHostFor, ownIps } from "./addresses.ts";
+import {
+  checkListenHost,
+  hostNames,
+  hostToTell,
+  listenError,
+  listenHostFor,
+  ownIps,
+} from "./addresses.ts";
 import type { PeerConsole } from "./console.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import type { Shutdown } from "./shutdown.ts";
@@ -45,10 +52,11 @@ export async function openPeer(
   const listenHost = listenHostFor(host, config.listenHost);
   const webHost = config.webHost === "" ? listenHost : config.webHost;
   if (config.port === config.httpPort && config.port !== 0) {
-    throw new UsageError(
-      `The P2P and the HTTP port are both ${config.port}; choose two different ones`,
-    );
+    throw new UsageError(`The P2P port and the HTTP port are both ${config.port}`, {
+      hint: "choose two different ports",
+    });
   }
+  for (const name of new Set([listenHost, webHost])) await checkListenHost(name);
   const legacyPage = config.legacyPage === "" ? undefined : await readPage(config.legacyPage);
   const metrics = new Metrics();
   const front = openGateway({ hostname: webHost, port: config.httpPort, limits: config.limits });
@@ -113,7 +121,7 @@ async function readPage(path: string): Promise<string> {
   try {
     return await Deno.readTextFile(path);
   } catch (cause) {
-    throw new UsageError(`--legacy-page ${path} cannot be read; give an HTML file`, { cause });
+    throw new UsageError(`Cannot read --legacy-page ${path}`, { hint: "give an HTML file", cause });
   }
 }
 

@@ -9,7 +9,13 @@ import { PeerConsole } from "./console.ts";
 import { type OpenPeer, openPeer } from "./open.ts";
 import { loginText, present, startPrompt } from "./present.ts";
 import { commandsOf } from "./prompt_commands.ts";
-import { Shutdown, stopPeer } from "./shutdown.ts";
+import { within } from "./service.ts";
+import { Shutdown } from "./shutdown.ts";
+
+/** Maximum time the web server may take to close, in milliseconds. */
+const STOP_WEB_MS = 4_500;
+/** Exit code when not everything could be saved. */
+const EXIT_STORAGE = 7;
 
 /** Runs a peer until it is told to exit. Resolves to the exit code. Throws what keeps it from starting. */
 export async function runPeer(config: RunConfig): Promise<number> {
@@ -35,7 +41,7 @@ export async function runPeer(config: RunConfig): Promise<number> {
       (error) => output.onEvent({ name: "trouble", text: `Not verified: ${error.message}` }),
     );
   }
-  return await stopPeer(peer, output, await shutdown.requested());
+  return await stop(peer, output, await shutdown.requested());
 }
 
 /** Serves the pages and joins the network. Throws `UsageError` when the pages cannot be served. */
@@ -47,4 +53,18 @@ async function serve({ front, app, service }: OpenPeer): Promise<void> {
     throw error instanceof NoSocketError ? new UsageError(error.message, { cause: error }) : error;
   }
   service.join();
+}
+
+/** Stops a running peer. Resolves to the exit code: `code`, unless not everything could be saved. */
+async function stop(
+  { service, front, view }: OpenPeer,
+  output: PeerConsole,
+  code: number,
+): Promise<number> {
+  output.print("Stopping");
+  view.close();
+  // Whatever hangs, the end is near: `service.stop` has a deadline of its own.
+  const [isSaved] = await Promise.all([service.stop(), within(STOP_WEB_MS, front.stop())]);
+  output.terminal.close();
+  return isSaved ? code : EXIT_STORAGE;
 }

@@ -1,15 +1,5 @@
-// When the program exits, and in which order its parts stop.
-// Invariants: the first signal, command or end of input decides the exit code; a second signal exits at once; whatever
-// hangs, stopping takes seconds.
-
-import type { PeerConsole } from "./console.ts";
-import type { OpenPeer } from "./open.ts";
-import { within } from "./service.ts";
-
-/** Maximum time the web server may take to close, in milliseconds. */
-const STOP_WEB_MS = 4_500;
-/** Exit code when not everything could be saved. */
-const EXIT_STORAGE = 7;
+// When the program exits: on a signal, a command, or the end of the input.
+// Invariants: whichever comes first decides the exit code; a second signal exits at once.
 
 /** Waits for the end of the program: a signal, a command, or the end of the input. */
 export class Shutdown {
@@ -42,18 +32,4 @@ export class Shutdown {
   requested(): Promise<number> {
     return this.#requested.promise;
   }
-}
-
-/** Stops a running peer. Resolves to the exit code: `code`, unless not everything could be saved. */
-export async function stopPeer(
-  { service, front, view }: OpenPeer,
-  output: PeerConsole,
-  code: number,
-): Promise<number> {
-  output.print("Stopping");
-  view.close();
-  // Whatever hangs, the end is near: `service.stop` has a deadline of its own.
-  const [isSaved] = await Promise.all([service.stop(), within(STOP_WEB_MS, front.stop())]);
-  output.terminal.close();
-  return isSaved ? code : EXIT_STORAGE;
 }

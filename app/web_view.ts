@@ -1,11 +1,12 @@
 // The running peer as the web sees it (web/view.ts), made from the service. Only translation lives here; nothing is
 // decided. Errors become sentences with a status; transfers of browsers are kept beside those of peers.
 
+import { FetchError } from "../node/node.ts";
 import type { Service } from "./service.ts";
 import { NotPossible, type View } from "../web/view.ts";
 import { ChangeTracker } from "./changes.ts";
 import { BrowserUpload, contentOf } from "./browser_content.ts";
-import { messageOf, possible, possibly } from "./web_errors.ts";
+import { possible, possibly } from "./web_errors.ts";
 import { Feed } from "../web/feed.ts";
 import { RateHistory } from "./rates.ts";
 import { statusOf, viewedFile, viewedPeer, viewedTransfer } from "./status.ts";
@@ -51,12 +52,12 @@ export function webViewOf(service: Service, hostNames: ReadonlySet<string>): Run
       try {
         await operations.get(fileId);
       } catch (error) {
-        throw new NotPossible(
-          409,
-          messageOf(error),
-          "Try again when a peer that holds it is there; GET /api/v1/transfers tells who was asked",
-          { cause: error },
-        );
+        if (!(error instanceof FetchError)) throw error;
+        const asked = "GET /api/v1/transfers shows which peers were asked";
+        const hint = error.willRetry
+          ? `It will be downloaded once a peer delivers it; ${asked}`
+          : `Try again when a peer that holds it is online; ${asked}`;
+        throw new NotPossible(409, error.what, hint, { cause: error });
       }
     },
     remove: (fileId) => {

@@ -6,6 +6,17 @@ import { type Address, canonicalIp } from "../protocol/wire/address.ts";
 /** Thrown when the command line, the environment or the config file holds something unusable. Exit code 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
+  /** What to do instead; undefined where `what` says what is allowed. */
+  readonly hint: string | undefined;
+
+  constructor(
+    /** What is wrong, without the hint. */
+    readonly what: string,
+    { hint, ...options }: ErrorOptions & { readonly hint?: string | undefined } = {},
+  ) {
+    super(hint === undefined ? what : `${what}; ${hint}`, options);
+    this.hint = hint;
+  }
 }
 
 /** A value as written on the command line, in the environment or in the config file. */

@@ -218,6 +218,9 @@ async function finishPush(
   host.onRefused(new ProtocolError("bad-field", "FILE_DATA does not describe its file"));
 }
 
+/** What the system reports when the other side, or the way to it, went away. */
+const GONE = new Set(["EPIPE", "ECONNRESET", "ENOTCONN", "ETIMEDOUT", "EHOSTUNREACH"]);
+
 /** Whether the error says that the other side went away, rather than that we made a mistake. */
 export function isConnectionError(error: unknown): boolean {
   return error instanceof Deno.errors.ConnectionReset ||
@@ -228,7 +231,7 @@ export function isConnectionError(error: unknown): boolean {
     error instanceof Deno.errors.Interrupted ||
     error instanceof Deno.errors.BadResource ||
     error instanceof Deno.errors.TimedOut ||
-    (error instanceof Error && /os error (32|104|107|110|113)\b/.test(error.message));
+    (error instanceof Error && "code" in error && GONE.has(String(error.code)));
 }
 
 /** What a source answered. */

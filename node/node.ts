@@ -71,6 +71,25 @@ export interface Counters {
   readonly refused: Refusals;
 }
 
+/** How the wait for a file ended. */
+type FetchOutcome =
+  | { readonly isHere: true; readonly source: string }
+  | { readonly isHere: false; readonly text: string; readonly willRetry: boolean };
+
+/** A file was not fetched. The message says why and, where it stays wanted, what happens next. */
+export class FetchError extends Error {
+  override readonly name = "FetchError";
+
+  constructor(
+    /** Why, without what happens next. */
+    readonly what: string,
+    /** The file stays wanted, and another attempt follows. */
+    readonly willRetry: boolean,
+  ) {
+    super(willRetry ? `${what}; it will be downloaded once a peer delivers it` : what);
+  }
+}
+
 export class Node {
   readonly peer: Peer;
   readonly transfers: Transfers;
@@ -92,7 +111,7 @@ export class Node {
   #verdict: PushVerdict | undefined;
   readonly #jobs = new Set<Promise<void>>();
   /** Per file that somebody waits for: how it ended. Shared by all who wait. */
-  readonly #waiters = new Map<string, PromiseWithResolvers<string | undefined>>();
+  readonly #waiters = new Map<string, PromiseWithResolvers<FetchOutcome>>();
   /** Another peer that uses our name, and when that was heard last. */
   nameTaken: { readonly other: Address; readonly heardMs: number } | undefined;
   /** Called with the catalogue's changed entries while the peer is told to report them (input `watch`). */
@@ -174,17 +193,17 @@ export class Node {
   }
 
   /**
-   * Fetches a file and resolves with the peer that it came from, or "" when it was here already.
-   * Throws `Error` with the reason when nobody delivers it.
+   * Fetches a file. Resolves to the peer that it came from, or "" when it was here already.
+   * Rejects with `FetchError` when nobody delivers it, and when this peer stops.
    */
   async get(fileId: string): Promise<string> {
     if (this.peer.catalogue.get(fileId)?.held) return "";
-    const waiter = this.#waiters.get(fileId) ?? Promise.withResolvers<string | undefined>();
+    const waiter = this.#waiters.get(fileId) ?? Promise.withResolvers<FetchOutcome>();
     this.#waiters.set(fileId, waiter);
     this.dispatch({ kind: "want", fileId });
     const outcome = await waiter.promise;
-    if (outcome?.startsWith("from ")) return outcome.slice(5);
-    throw new Error(outcome ?? "This peer is stopping");
+    if (outcome.isHere) return outcome.source;
+    throw new FetchError(outcome.text, outcome.willRetry);
   }
 
   /** Wants a file here, without waiting for it. */
@@ -217,7 +236,9 @@ export class Node {
     this.transfers.close();
     await Promise.allSettled(this.#jobs);
     this.transfers.close();
-    for (const { resolve } of this.#waiters.values()) resolve(undefined);
+    for (const { resolve } of this.#waiters.values()) {
+      resolve({ isHere: false, text: "This peer is stopping", willRetry: false });
+    }
   }
 
   #perform(effect: Effect): void {
@@ -262,16 +283,18 @@ export class Node {
     if (event.name === "name-taken") {
       this.nameTaken = { other: event.other, heardMs: performance.now() };
     }
-    if (event.name === "downloaded") this.#tellWaiters(event.file.fileId, `from ${event.source}`);
-    if (event.name === "held") this.#tellWaiters(event.file.fileId, `from ${event.file.owner}`);
+    if (event.name === "downloaded" || event.name === "held") {
+      const source = event.name === "downloaded" ? event.source : event.file.owner;
+      this.#tellWaiters(event.file.fileId, { isHere: true, source });
+    }
     if (event.name === "download-failed") {
       this.transferLog.neverBegan(event.fileId, event.fileName, event.text);
-      this.#tellWaiters(event.fileId, failureText(event));
+      this.#tellWaiters(event.fileId, { isHere: false, ...event });
     }
     this.options.onEvent(event);
   }
 
-  #tellWaiters(fileId: string, outcome: string): void {
+  #tellWaiters(fileId: string, outcome: FetchOutcome): void {
     this.#waiters.get(fileId)?.resolve(outcome);
     this.#waiters.delete(fileId);
   }
@@ -487,11 +510,6 @@ export class Node {
       this.options.onEvent({ name: "trouble", text: messageOf(error) });
     }
   }
-}
-
-/** Why a file was not fetched, and what becomes of the wish. */
-function failureText({ text, willRetry }: Extract<PeerEvent, { name: "download-failed" }>): string {
-  return willRetry ? `${text}; it is tried again when a peer delivers it` : text;
 }
 
 function count(counts: Map<string, number>, key: string): void {

@@ -119,6 +119,27 @@ Deno.test("imports point one way", async () => {
   assert.deepEqual(unused, [], "a rule that nothing needs is taken back");
 });
 
+Deno.test("no module imports itself by way of others", async () => {
+  const imports = new Map<string, string[]>();
+  for await (const { path, text } of sources()) {
+    const targets = importsOf(text).filter((target) => target.startsWith("."));
+    const reached = targets.map((target) => new URL(target, new URL(path, root)).href);
+    imports.set(path, reached.map((href) => href.slice(root.href.length)));
+  }
+  const done = new Set<string>();
+  const visit = (path: string, above: readonly string[]): string[] | undefined => {
+    const from = above.indexOf(path);
+    if (from >= 0) return [...above.slice(from), path];
+    if (done.has(path)) return undefined;
+    for (const target of imports.get(path) ?? []) {
+      const cycle = visit(target, [...above, path]);
+      if (cycle) return cycle;
+    }
+    done.add(path);
+  };
+  for (const path of imports.keys()) assert.deepEqual(visit(path, []), undefined);
+});
+
 Deno.test("Nothing is imported from registries that closed networks cannot reach", async () => {
   const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
   const targets = Object.values<string>(config.imports);

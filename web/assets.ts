@@ -3,7 +3,7 @@
 
 import { createHash } from "node:crypto";
 import type { Context } from "hono";
-import type { Env } from "./login.ts";
+import type { Env } from "./env.ts";
 import { isKnown } from "./preconditions.ts";
 import icon from "./icon.svg" with { type: "text" };
 import base from "./style/base.css" with { type: "text" };

@@ -4,7 +4,7 @@
 import type { Context } from "hono";
 import { timestampSeconds } from "../protocol/wire/fileid.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
-import type { Env } from "./login.ts";
+import type { Env } from "./env.ts";
 import { isSameForRange, preconditionOf } from "./preconditions.ts";
 import { problem } from "./problem.ts";
 import { NotPossible, type View, type ViewedContent } from "./view.ts";

@@ -2,7 +2,7 @@
 // that both sides are there. Who does not keep up is let go, and comes back with where it was.
 
 import type { Context } from "hono";
-import type { Env } from "./login.ts";
+import type { Env } from "./env.ts";
 import type { View } from "./view.ts";
 
 const HEARTBEAT_MS = 15_000;

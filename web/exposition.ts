@@ -8,7 +8,7 @@ import {
   type PrometheusContentType,
   Registry,
 } from "prom-client";
-import type { Env } from "./login.ts";
+import type { Env } from "./env.ts";
 import type { Metrics } from "./metrics.ts";
 import type { View } from "./view.ts";
 

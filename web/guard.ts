@@ -6,7 +6,7 @@
 import type { MiddlewareHandler } from "hono";
 import { compress } from "hono/compress";
 import { canonicalIp } from "../protocol/wire/address.ts";
-import type { Env } from "./login.ts";
+import type { Env } from "./env.ts";
 import { visible } from "../protocol/wire/text.ts";
 import { problem } from "./problem.ts";
 

@@ -9,6 +9,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { setCookie } from "hono/cookie";
 import { createHash } from "node:crypto";
 import { KeyedWindows } from "../protocol/bounds/rate_limit.ts";
+import type { Env } from "./env.ts";
 import { problem } from "./problem.ts";
 import { isOverTls, prefixOf } from "./proxy.ts";
 
@@ -35,16 +36,6 @@ export interface LoginOptions {
 export const CHALLENGE = 'Bearer realm="p2p-peer"';
 
 export type LoginOutcome = "in" | "wrong" | "limited";
-
-/** A request's environment: the client's address. The rest is filled in by `proxied` (proxy.ts). */
-export interface Env {
-  Bindings: {
-    readonly ip: string;
-    readonly prefix?: string;
-    /** Whether the connection comes from a trusted proxy or from this machine, and so may have been forwarded. */
-    readonly isProxy?: boolean;
-  };
-}
 
 export class Login {
   /** When each session was last used in Unix milliseconds, by its SHA-256. */

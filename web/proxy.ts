@@ -7,7 +7,7 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { getPath } from "hono/utils/url";
 import { canonicalIp, isLoopback } from "../protocol/wire/address.ts";
-import type { Env } from "./login.ts";
+import type { Env } from "./env.ts";
 
 export interface ProxyOptions {
   /** Path prefix, such as `/peer`, under which a proxy forwards requests unchanged. Empty: none. */

@@ -122,7 +122,7 @@ Deno.test(
     const args = ["kashifm", "127.0.0.1", "0", "0", ...ROOM, "--legacy-page", "none.html"];
     const { code, err } = await Program.toEnd(args, { cwd: folder.path });
     strictEqual(code, 2);
-    match(err.join("\n"), /--legacy-page none\.html cannot be read; give an HTML file/);
+    match(err.join("\n"), /Cannot read --legacy-page none\.html; give an HTML file/);
     await folder.write("old.html", "<script>old()</script>");
     await using program = await peer(folder, ["--legacy-page", "old.html"]);
     const response = await fetch(`http://127.0.0.1:${program.httpPort}/legacy`);

@@ -3,7 +3,8 @@
 
 import { Hono } from "hono";
 import { generateSpecs } from "hono-openapi";
-import { type Env, type Login, loginGuard } from "../login.ts";
+import type { Env } from "../env.ts";
+import { type Login, loginGuard } from "../login.ts";
 import { prefixOf } from "../proxy.ts";
 import type { Turns } from "../turns.ts";
 import type { View } from "../view.ts";

@@ -4,7 +4,7 @@ import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
 import { asciiJson } from "../../protocol/wire/text.ts";
 import { serveContent } from "../content.ts";
-import type { Env } from "../login.ts";
+import type { Env } from "../env.ts";
 import { mayChange } from "../preconditions.ts";
 import { conditionFailed, problem, problemOf } from "../problem.ts";
 import type { Turns } from "../turns.ts";

@@ -3,7 +3,8 @@
 import type { Hono } from "hono";
 import { describeRoute } from "hono-openapi";
 import { serveEvents } from "../events.ts";
-import type { Env, Login } from "../login.ts";
+import type { Env } from "../env.ts";
+import type { Login } from "../login.ts";
 import type { View } from "../view.ts";
 import { json, problems, READ } from "./describe.ts";
 import { peerJson, statusJson } from "./listing.ts";

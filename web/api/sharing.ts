@@ -3,7 +3,7 @@
 import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
 import { asciiJson } from "../../protocol/wire/text.ts";
-import type { Env } from "../login.ts";
+import type { Env } from "../env.ts";
 import { mayChange } from "../preconditions.ts";
 import { conditionFailed, problemOf } from "../problem.ts";
 import { prefixOf } from "../proxy.ts";

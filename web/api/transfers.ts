@@ -2,7 +2,7 @@
 
 import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
-import type { Env } from "../login.ts";
+import type { Env } from "../env.ts";
 import { problem } from "../problem.ts";
 import type { View } from "../view.ts";
 import { CHANGE, check, json, problems, READ, security } from "./describe.ts";

@@ -6,7 +6,7 @@ import { NEWEST_FIRST, turned } from "../shared/filelist.js";
 import { visible } from "../../protocol/wire/text.ts";
 import { numberText, startLine, startWords } from "../shared/words.js";
 import { Icon } from "./icons.tsx";
-import type { Props } from "./page.tsx";
+import type { Props } from "./props.ts";
 import { FileRow } from "./rows.tsx";
 
 /** Files per page when JavaScript is off. With JavaScript, all files are listed. */

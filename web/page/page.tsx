@@ -4,23 +4,16 @@
 
 import { addressText } from "../../protocol/wire/address.ts";
 import { visible } from "../../protocol/wire/text.ts";
-import type { Query } from "../api/listing.ts";
 import { durationText, numberText, sizeText, stateText, warningText } from "../shared/words.js";
-import type { View } from "../view.ts";
 import { Files } from "./files.tsx";
 import { Icon, IconSheet } from "./icons.tsx";
 import { Layout } from "./layout.tsx";
 import { Drop, Help, Tabs } from "./overlays.tsx";
+import type { Props } from "./props.ts";
 import { Moving, Network } from "./side.tsx";
 
 /** Interval between reloads when JavaScript is off, in seconds. */
 const REFRESH_SECONDS = 15;
-
-export interface Props {
-  readonly view: View;
-  readonly query: Query;
-  readonly now: number;
-}
 
 /** Renders the page. `now` is Unix time in seconds; `query` is the search of a browser without JavaScript. */
 export function StatusPage({ view, query, now }: Props) {

@@ -6,7 +6,7 @@ import { transferJson } from "../api/listing.ts";
 import { isNews } from "../shared/transferwords.js";
 import { shownColumns, startLine, startWords } from "../shared/words.js";
 import { Icon } from "./icons.tsx";
-import type { Props } from "./page.tsx";
+import type { Props } from "./props.ts";
 import { PeerRow, TransferRow } from "./rows.tsx";
 
 const MAX_TRANSFERS = 30;
