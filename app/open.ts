@@ -21,15 +21,21 @@ import { Service, type ServiceOptions } from "./service.ts";
 import type { Shutdown } from "./shutdown.ts";
 import { type RunningView, webViewOf } from "./web_view.ts";
 
-/** A peer that is open, and serves nobody yet. */
-export interface OpenPeer {
-  readonly config: RunConfig;
+/** Where a peer is. */
+export interface Hosts {
   /** Host that other peers are given. */
   readonly host: string;
+  /** Host to accept peer connections on. */
   readonly listenHost: string;
+  /** Host to accept browser connections on. */
   readonly webHost: string;
+}
+
+/** A peer that is open, and serves nobody yet. */
+export interface OpenPeer extends Hosts {
+  readonly config: RunConfig;
   readonly service: Service;
-  readonly front: Gateway;
+  readonly gateway: Gateway;
   readonly app: ReturnType<typeof createApp>;
   readonly view: RunningView;
   readonly token: string;
@@ -48,6 +54,39 @@ export async function openPeer(
   shutdown: Shutdown,
 ): Promise<OpenPeer | number> {
   const config = given.isNamed ? given : { ...given, peerId: await ownName(given) };
+  const hosts = await hostsOf(config);
+  const legacyPage = config.legacyPage === "" ? undefined : await readPage(config.legacyPage);
+  const metrics = new Metrics();
+  const { limits } = config;
+  const gateway = openGateway({ hostname: hosts.webHost, port: config.httpPort, limits });
+  let service: Service | number | undefined;
+  try {
+    const opening = openService({
+      ...config,
+      ...hosts,
+      ownIps: ownIps(),
+      ownPorts: [gateway.port],
+      onEvent: output.onEvent,
+      onMoved: ({ kind, state, startedMs, endedMs = startedMs }) => {
+        metrics.transferred(kind, state, (endedMs - startedMs) / 1000);
+      },
+    });
+    service = await Promise.race([opening, shutdown.requested()]);
+    if (typeof service === "number") {
+      opening.catch(() => {}); // the process exits
+      return service;
+    }
+    const web = await webOf(config, hosts.host, service, { output, metrics, legacyPage });
+    return { config, ...hosts, service, gateway, ...web };
+  } catch (error) {
+    await gateway.stop();
+    if (typeof service === "object") await service.stop();
+    throw error;
+  }
+}
+
+/** Returns the hosts to advertise and to listen on. Throws `UsageError`. */
+async function hostsOf(config: RunConfig): Promise<Hosts> {
   const host = await hostToTell(config.host, config.bootstraps);
   const listenHost = listenHostFor(host, config.listenHost);
   const webHost = config.webHost === "" ? listenHost : config.webHost;
@@ -57,43 +96,33 @@ export async function openPeer(
     });
   }
   for (const name of new Set([listenHost, webHost])) await checkListenHost(name);
-  const legacyPage = config.legacyPage === "" ? undefined : await readPage(config.legacyPage);
-  const metrics = new Metrics();
-  const front = openGateway({ hostname: webHost, port: config.httpPort, limits: config.limits });
-  try {
-    const opening = openService({
-      ...config,
-      host,
-      listenHost,
-      ownIps: ownIps(),
-      ownPorts: [front.port],
-      onEvent: output.onEvent,
-      onMoved: ({ kind, state, startedMs, endedMs = startedMs }) => {
-        metrics.transferred(kind, state, (endedMs - startedMs) / 1000);
-      },
-    });
-    const service = await Promise.race([opening, shutdown.requested()]);
-    if (typeof service === "number") {
-      opening.catch(() => {}); // the process exits
-      return service;
-    }
-    const view = webViewOf(service, hostNames(host, config.allowedHost));
-    const { token, isNew: isNewToken } = await loadWebToken(service.store.layout.webToken);
-    const app = createApp(view, {
-      now: Date.now,
-      onError: (error) => output.onEvent({ name: "trouble", text: error.stack ?? error.message }),
-      token: config.webAuth === "off" ? undefined : token,
-      isPrivate: config.webRead === "private",
-      legacyPage,
-      metrics,
-      basePath: config.basePath,
-      trustedProxies: new Set(config.trustedProxy),
-    });
-    return { config, host, listenHost, webHost, service, front, app, view, token, isNewToken };
-  } catch (error) {
-    await front.stop();
-    throw error;
-  }
+  return { host, listenHost, webHost };
+}
+
+/** Makes the pages of a peer. Throws `StorageError` when its token cannot be read. */
+async function webOf(
+  config: RunConfig,
+  host: string,
+  service: Service,
+  { output, metrics, legacyPage }: {
+    readonly output: PeerConsole;
+    readonly metrics: Metrics;
+    readonly legacyPage: string | undefined;
+  },
+): Promise<Pick<OpenPeer, "app" | "view" | "token" | "isNewToken">> {
+  const { token, isNew: isNewToken } = await loadWebToken(service.store.layout.webToken);
+  const view = webViewOf(service, hostNames(host, config.allowedHost));
+  const app = createApp(view, {
+    now: Date.now,
+    onError: (error) => output.onEvent({ name: "trouble", text: error.stack ?? error.message }),
+    token: config.webAuth === "off" ? undefined : token,
+    isPrivate: config.webRead === "private",
+    legacyPage,
+    metrics,
+    basePath: config.basePath,
+    trustedProxies: new Set(config.trustedProxy),
+  });
+  return { app, view, token, isNewToken };
 }
 
 /** Opens the store and takes the P2P port. Throws `StorageError`, and `UsageError` when it cannot listen. */

@@ -62,8 +62,10 @@ export function loginText(peer: OpenPeer): string {
     : `To share and delete in a browser, open ${urlOf(peer)}/#token=${peer.token}`;
 }
 
-function urlOf({ host, webHost, front }: OpenPeer): string {
-  return `http://${addressText({ host: isWildcard(webHost) ? host : webHost, port: front.port })}`;
+function urlOf({ host, webHost, gateway }: OpenPeer): string {
+  return `http://${
+    addressText({ host: isWildcard(webHost) ? host : webHost, port: gateway.port })
+  }`;
 }
 
 function tellUnclaimed(service: Service, output: PeerConsole): void {

@@ -1,45 +1,30 @@
-// The running peer as the prompt sees it: its commands, made from the service. Only translation lives here; nothing
-// is decided.
+// The running peer as the prompt sees it: its commands, made from the service. This only translates; it decides nothing.
 
 import { addressText } from "../protocol/wire/address.ts";
 import type { PeerRecord } from "../protocol/members/membership.ts";
 import { visible } from "../protocol/wire/text.ts";
 import { durationText, sizeText } from "../cli/units.ts";
-import type { Commands } from "../cli/commands.ts";
+import type { Commands, DeletedRow } from "../cli/commands.ts";
+import type { Deleted } from "../storage/removals.ts";
 import { count } from "../cli/report.ts";
 import type { Service } from "./service.ts";
 import { backedOff, statusOf } from "./status.ts";
 
-/** Peers shown with what was refused of them, the most first; the API has all. */
+/** Maximum number of peers shown with what was refused of them, most first. The API has all of them. */
 const REFUSED_ROWS = 10;
 
-/** What the prompt may do; `exit`, the log level and the login belong to who runs the peer. */
+/** Returns what the prompt may do. `exit`, the log level and the login belong to whoever runs the peer. */
 export function commandsOf(
   service: Service,
   { setLogLevel, exit, login }: Pick<Commands, "setLogLevel" | "exit" | "login">,
 ): Commands {
-  const { operations } = service;
-  const { membership, catalogue } = service.node.peer;
+  const { operations, store } = service;
   return {
     setLogLevel,
     exit,
     login,
-    files: () =>
-      [...catalogue.all()].map(({ file, held, holders }) => ({
-        file,
-        held,
-        holders: held ? [service.options.peerId, ...holders] : [...holders],
-      })),
-    peers: () =>
-      [...membership.all()].map((record) => ({
-        peerId: record.peerId,
-        address: addressText(record.address),
-        silentSeconds: (performance.now() - record.lastHeardMs) / 1000,
-        bootstrap: record.bootstrap,
-        extended: record.extended,
-        files: catalogue.holdingsOf(record.peerId),
-        note: noteOn(service, record),
-      })),
+    files: () => fileRows(service),
+    peers: () => peerRows(service),
     get: async (what, destination) => {
       const { file } = operations.find(what);
       const source = await operations.get(file.fileId);
@@ -58,39 +43,57 @@ export function commandsOf(
       return { name: file.name, where, reached, left };
     },
     restore: (text) => operations.restore(text),
-    deleted: async () =>
-      (await service.store.removals.list()).map(({ file, sizeBytes, deletedMs }) => ({
-        file,
-        sizeBytes,
-        secondsAgo: Math.max(0, (Date.now() - deletedMs) / 1000),
-      })),
+    deleted: async () => (await store.removals.list()).map(deletedRow),
     verify: (onProgress) => operations.verify(onProgress),
-    stats: () => {
-      const status = statusOf(service);
-      const counts = (of: Readonly<Record<string, number>>) =>
-        Object.entries(of).map(([key, n]) => `${key} ${n}`).join(", ") || "none";
-      return [
-        ["up", durationText(status.uptimeSeconds)],
-        ["peers", String(status.peers)],
-        [
-          "files",
-          `${status.files.held} here (${
-            sizeText(status.files.heldBytes)
-          }), ${status.files.known} known`,
-        ],
-        ["content", `${sizeText(status.bytes.in)} in, ${sizeText(status.bytes.out)} out`],
-        ["received", counts(status.received)],
-        ["sent", counts(status.sent)],
-        ["refused", counts(status.refused)],
-        ...status.refusedByPeer.slice(0, REFUSED_ROWS).map(({ peer, reasons }) =>
-          [`  of ${visible(peer, 40)}`, counts(reasons)] as const
-        ),
-        ["free", sizeText(Math.max(0, status.freeBytes))],
-        ["trash", trashText(status.trash)],
-        ["memory", sizeText(status.memoryBytes)],
-      ];
-    },
+    stats: () => statsRows(service),
   };
+}
+
+function fileRows({ node, options }: Service): ReturnType<Commands["files"]> {
+  return [...node.peer.catalogue.all()].map(({ file, held, holders }) => ({
+    file,
+    held,
+    holders: held ? [options.peerId, ...holders] : [...holders],
+  }));
+}
+
+function peerRows(service: Service): ReturnType<Commands["peers"]> {
+  const { membership, catalogue } = service.node.peer;
+  return [...membership.all()].map((record) => ({
+    peerId: record.peerId,
+    address: addressText(record.address),
+    silentSeconds: (performance.now() - record.lastHeardMs) / 1000,
+    bootstrap: record.bootstrap,
+    extended: record.extended,
+    files: catalogue.holdingsOf(record.peerId),
+    note: noteOn(service, record),
+  }));
+}
+
+function deletedRow({ file, sizeBytes, deletedMs }: Deleted): DeletedRow {
+  return { file, sizeBytes, secondsAgo: Math.max(0, (Date.now() - deletedMs) / 1000) };
+}
+
+function statsRows(service: Service): ReturnType<Commands["stats"]> {
+  const status = statusOf(service);
+  const { held, heldBytes, known } = status.files;
+  const counts = (of: Readonly<Record<string, number>>) =>
+    Object.entries(of).map(([key, n]) => `${key} ${n}`).join(", ") || "none";
+  return [
+    ["up", durationText(status.uptimeSeconds)],
+    ["peers", String(status.peers)],
+    ["files", `${held} here (${sizeText(heldBytes)}), ${known} known`],
+    ["content", `${sizeText(status.bytes.in)} in, ${sizeText(status.bytes.out)} out`],
+    ["received", counts(status.received)],
+    ["sent", counts(status.sent)],
+    ["refused", counts(status.refused)],
+    ...status.refusedByPeer.slice(0, REFUSED_ROWS).map(({ peer, reasons }) =>
+      [`  of ${visible(peer, 40)}`, counts(reasons)] as const
+    ),
+    ["free", sizeText(Math.max(0, status.freeBytes))],
+    ["trash", trashText(status.trash)],
+    ["memory", sizeText(status.memoryBytes)],
+  ];
 }
 
 function noteOn(service: Service, record: PeerRecord): string {

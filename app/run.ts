@@ -45,11 +45,11 @@ export async function runPeer(config: RunConfig): Promise<number> {
 }
 
 /** Serves the pages and joins the network. Throws `UsageError` when the pages cannot be served. */
-async function serve({ front, app, service }: OpenPeer): Promise<void> {
+async function serve({ gateway, app, service }: OpenPeer): Promise<void> {
   try {
-    front.begin((request, client) => app.fetch(request, client), service.store.layout.private);
+    gateway.begin((request, client) => app.fetch(request, client), service.store.layout.private);
   } catch (error) {
-    await Promise.all([service.stop(), front.stop()]);
+    await Promise.all([service.stop(), gateway.stop()]);
     throw error instanceof NoSocketError ? new UsageError(error.message, { cause: error }) : error;
   }
   service.join();
@@ -57,14 +57,14 @@ async function serve({ front, app, service }: OpenPeer): Promise<void> {
 
 /** Stops a running peer. Resolves to the exit code: `code`, unless not everything could be saved. */
 async function stop(
-  { service, front, view }: OpenPeer,
+  { service, gateway, view }: OpenPeer,
   output: PeerConsole,
   code: number,
 ): Promise<number> {
   output.print("Stopping");
   view.close();
   // Whatever hangs, the end is near: `service.stop` has a deadline of its own.
-  const [isSaved] = await Promise.all([service.stop(), within(STOP_WEB_MS, front.stop())]);
+  const [isSaved] = await Promise.all([service.stop(), within(STOP_WEB_MS, gateway.stop())]);
   output.terminal.close();
   return isSaved ? code : EXIT_STORAGE;
 }

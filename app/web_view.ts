@@ -1,5 +1,5 @@
-// The running peer as the web sees it (web/view.ts), made from the service. Only translation lives here; nothing is
-// decided. Errors become sentences with a status; transfers of browsers are kept beside those of peers.
+// The running peer as the web sees it (web/view.ts), made from the service. This only translates; it decides nothing.
+// Errors get an HTTP status and a hint; transfers of browsers are kept next to those of peers.
 
 import { FetchError } from "../node/node.ts";
 import type { Service } from "./service.ts";
@@ -16,7 +16,7 @@ export type RunningView = View & { close(): void };
 
 /** Returns what the web may know of the peer and ask of it. */
 export function webViewOf(service: Service, hostNames: ReadonlySet<string>): RunningView {
-  const { node, store, operations } = service;
+  const { node, operations } = service;
   const { membership, catalogue } = node.peer;
   const file = (fileId: string) => {
     const entry = catalogue.get(fileId);
@@ -35,31 +35,12 @@ export function webViewOf(service: Service, hostNames: ReadonlySet<string>): Run
       for (const entry of catalogue.all()) yield viewedFile(service, entry);
     },
     file,
-    deleted: async (start, limit) => {
-      const { found, total } = await store.removals.page(start, limit);
-      const files = found.map(({ file, sizeBytes, deletedMs }) => ({
-        file,
-        sizeBytes,
-        deletedAt: Math.round(deletedMs / 1000),
-      }));
-      return { files, total };
-    },
+    deleted: (start, limit) => deletedPage(service, start, limit),
     transfers,
     rates: () => rates.all(),
     content: (fileId, client) => possible(() => contentOf(service, fileId, client)),
     share: (name, options) => possible(() => new BrowserUpload(service, name, options)),
-    fetch: async (fileId) => {
-      try {
-        await operations.get(fileId);
-      } catch (error) {
-        if (!(error instanceof FetchError)) throw error;
-        const asked = "GET /api/v1/transfers shows which peers were asked";
-        const hint = error.willRetry
-          ? `It will be downloaded once a peer delivers it; ${asked}`
-          : `Try again when a peer that holds it is online; ${asked}`;
-        throw new NotPossible(409, error.what, hint, { cause: error });
-      }
-    },
+    fetch: (fileId) => fetchFile(service, fileId),
     remove: (fileId) => {
       const entry = catalogue.get(fileId);
       const hint = "GET /api/v1/files lists what is known";
@@ -77,4 +58,31 @@ export function webViewOf(service: Service, hostNames: ReadonlySet<string>): Run
       feed.close();
     },
   };
+}
+
+async function deletedPage(
+  { store }: Service,
+  start: number,
+  limit: number,
+): ReturnType<View["deleted"]> {
+  const { found, total } = await store.removals.page(start, limit);
+  const files = found.map(({ file, sizeBytes, deletedMs }) => ({
+    file,
+    sizeBytes,
+    deletedAt: Math.round(deletedMs / 1000),
+  }));
+  return { files, total };
+}
+
+async function fetchFile({ operations }: Service, fileId: string): Promise<void> {
+  try {
+    await operations.get(fileId);
+  } catch (error) {
+    if (!(error instanceof FetchError)) throw error;
+    const asked = "GET /api/v1/transfers shows which peers were asked";
+    const hint = error.willRetry
+      ? `It will be downloaded once a peer delivers it; ${asked}`
+      : `Try again when a peer that holds it is online; ${asked}`;
+    throw new NotPossible(409, error.what, hint, { cause: error });
+  }
 }
