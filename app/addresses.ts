@@ -1,5 +1,5 @@
-// The addresses of this process: what others are told, what it listens on, which names browsers may use; and what it
-// means when listening fails, as sentences that name the cure.
+// The addresses of this process: which host to advertise, which one to listen on, and which names browsers may use; and
+// errors of listening as sentences that say what to do.
 
 import { lookup } from "node:dns/promises";
 import { UsageError } from "../cli/values.ts";
@@ -14,7 +14,7 @@ import {
 import { localAddressTowards } from "../net/dialer.ts";
 import { visible } from "../protocol/wire/text.ts";
 
-/** How long a bootstrap may take to tell which of our addresses leads to it. */
+/** Maximum time to find out which of our addresses leads to a bootstrap, in milliseconds. */
 const ROUTE_MS = 1_000;
 
 /** Returns an error of listening as a `UsageError` that says what to do; any other error as it is. */
@@ -55,7 +55,7 @@ export async function checkListenHost(host: string): Promise<void> {
   }
 }
 
-/** A port that is free now, at or above `from`; any one for 0. */
+/** Returns a port that is free now, at or above `from`; any free port for 0. Undefined if none of the next 100 is. */
 export function freePort(hostname: string, from: number): number | undefined {
   for (let port = from; port < Math.min(from + 100, 65536); port++) {
     try {
@@ -63,23 +63,26 @@ export function freePort(hostname: string, from: number): number | undefined {
       listener.close();
       return listener.addr.port;
     } catch {
-      // Taken too; the next one.
+      // Taken as well. Try the next one.
     }
   }
   return undefined;
 }
 
-/** What others are told. Throws `UsageError` when a given host leads nowhere. */
+/**
+ * Returns the host to advertise: the given one, or this machine's address. Throws `UsageError` if a given host does
+ * not resolve.
+ */
 export async function hostToTell(
   given: string | undefined,
   bootstraps: readonly Address[],
 ): Promise<string> {
   if (given === undefined) {
     const found = globalAddresses(Deno.networkInterfaces());
-    // Of several the one that leads to a bootstrap, if one answers within a second.
+    // Among several addresses, prefer the one that leads to a bootstrap, if one answers within a second.
     const leading = found.length > 1 ? await localAddressTowards(bootstraps, ROUTE_MS) : undefined;
     if (leading !== undefined && found.includes(leading)) return leading;
-    return found[0] ?? "127.0.0.1"; // no network: only peers on this machine can come
+    return found[0] ?? "127.0.0.1"; // no network: only peers on this machine can connect
   }
   if (isWildcard(given)) {
     throw new UsageError(`${given} is not an address by which others can reach this peer`, {
@@ -102,7 +105,7 @@ export async function hostToTell(
   }
 }
 
-/** All interfaces, unless a loopback host says that only this machine is meant. */
+/** Returns the host to listen on: the given one, loopback for a loopback host, otherwise all interfaces. */
 export function listenHostFor(host: string, given: string): string {
   if (given !== "") return given;
   if (isLoopbackHost(host)) return canonicalIp(host) === "::1" ? "::1" : "127.0.0.1";
@@ -110,7 +113,7 @@ export function listenHostFor(host: string, given: string): string {
     Deno.listen({ hostname: "::", port: 0 }).close();
     return "::";
   } catch {
-    return "0.0.0.0"; // no IPv6 here
+    return "0.0.0.0"; // this machine has no IPv6
   }
 }
 
@@ -122,7 +125,7 @@ export function ownIps(): string[] {
     .filter((ip): ip is string => ip !== undefined && !isLoopback(ip));
 }
 
-/** Names under which browsers may come. */
+/** Returns the host names under which browsers may reach the pages. */
 export function hostNames(host: string, allowed: readonly string[]): ReadonlySet<string> {
   const machine = Deno.hostname().toLowerCase();
   return new Set([canonicalHost(host), machine, `${machine}.local`, ...allowed.map(canonicalHost)]);

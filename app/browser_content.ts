@@ -1,4 +1,4 @@
-// Content that comes from browsers and goes to them, kept among the transfers that people see.
+// Uploads from browsers and downloads to them, listed among the transfers that people see.
 
 import type { Move } from "../node/transfer_log.ts";
 import type { Service } from "./service.ts";
@@ -6,7 +6,7 @@ import type { EarlyEnd, SharedFile, ShareOptions, Upload, ViewedContent } from "
 import { messageOf, possible, possibly } from "./web_errors.ts";
 import { viewedFile } from "./status.ts";
 
-/** A file that somebody at the pages sends. */
+/** A file that a browser uploads. */
 export class BrowserUpload implements Upload {
   readonly #intake;
   readonly #move: Move;
@@ -43,7 +43,7 @@ export class BrowserUpload implements Upload {
       this.#move.fileId = shared.fileId;
       this.#move.done();
       const entry = this.service.node.peer.catalogue.get(shared.fileId);
-      // Somebody may have deleted it in the same moment: it was shared all the same.
+      // Somebody may have deleted it at the same moment. It was shared all the same.
       const viewed = entry
         ? viewedFile(this.service, entry)
         : { file: shared, held: false, holders: [] as string[] };
@@ -60,13 +60,13 @@ export class BrowserUpload implements Upload {
   }
 }
 
-/** Somebody who closes a tab or cancels in the browser did nothing wrong: no page shows that as a failure. */
+/** Ends a transfer early. Closing a tab or canceling in the browser is not a failure, and is not shown as one. */
 function endEarly(move: Move, why: string, how: EarlyEnd): void {
   if (how === "failed") move.failed(why);
   else move.log.end(move, "cancelled", why);
 }
 
-/** A held file for a browser; undefined when it is not here. Throws `StorageError`. */
+/** Returns a held file for a browser; undefined if it is not here. Throws `StorageError`. */
 export function contentOf(
   { node, store }: Service,
   fileId: string,
@@ -91,7 +91,7 @@ export function contentOf(
     sizeBytes: reader.sizeBytes,
     sha256: reader.sha256,
     readInto: (buffer) => {
-      if (!isOpen) throw new Error("It was cancelled here");
+      if (!isOpen) throw new Error("It was canceled here");
       return reader.readInto(buffer);
     },
     seek: (offset, bytes) => {

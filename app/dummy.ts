@@ -18,7 +18,7 @@ import { runPeer } from "./run.ts";
 import type { Service } from "./service.ts";
 import { Shutdown } from "./shutdown.ts";
 
-/** Runs a bootstrap with sample files until it is told to stop. */
+/** Runs a bootstrap with sample files until it is told to exit. Resolves to the exit code. */
 export async function runDummy(config: DummyConfig): Promise<number> {
   const output = new PeerConsole(config.logLevel);
   const shutdown = new Shutdown();
@@ -35,7 +35,7 @@ export async function runDummy(config: DummyConfig): Promise<number> {
   return code;
 }
 
-/** A dummy bootstrap and a peer that joins it, in one process: the whole program at a glance. */
+/** Runs a dummy bootstrap and a peer that joins it, in one process. Resolves to the exit code. */
 export async function runDev(config: RunConfig): Promise<number> {
   const { host, port } = DEV_BOOTSTRAP;
   const dummy = await startDummy({
@@ -63,7 +63,7 @@ async function startDummy(
     await checkListenHost(host);
     const samples = `${dir}/samples`;
     if (files === undefined) await writeSamples(samples);
-    // Several dummies beside each other must not share a name.
+    // Several dummies on one machine must not share a name.
     const ownPort = port === 0 ? (freePort(host, 0) ?? 0) : port;
     const service = await openService({
       peerId: ownPort === DEV_BOOTSTRAP.port ? "dummy" : `dummy-${ownPort}`,
@@ -105,14 +105,14 @@ async function startDummy(
   }
 }
 
-/** When the samples were made, Unix seconds. */
+/** Modification time of the samples, in Unix seconds. */
 const SAMPLES_MADE = 1_700_000_000;
 
 async function writeSamples(dir: string): Promise<void> {
   await Deno.mkdir(dir);
   for (const { name, content } of sampleFiles()) {
     await Deno.writeFile(`${dir}/${name}`, content);
-    // The same time in each run: whoever has a sample already has this one.
+    // The same time in every run gives the same ids, so peers that have a sample already have this one.
     await Deno.utime(`${dir}/${name}`, SAMPLES_MADE, SAMPLES_MADE);
   }
 }

@@ -1,22 +1,22 @@
-// When the folder is looked at: soon after the system tells of a change, and again and again where it does not.
-// Always holds: one look at a time; what changes during a look leads to another one right after it; looks take at most a
+// Decides when to scan the folder: soon after the system reports a change, and at intervals in any case.
+// Invariants: one scan runs at a time; a change during a scan leads to another one right after it; scans take at most a
 // twentieth of the time; nothing waits for the system's watcher, which may hang.
 
 import type { Timers } from "./timers.ts";
 
 /**
- * The folder is looked through this often, or less where that takes long: with the time that a file must
- * stand still, a new one is shared within 2 s also where the system does not tell of changes.
+ * Interval between scans, in milliseconds; longer where scans take long. Together with the time that a file must be
+ * unchanged, a new file is shared within 2 s even where the system does not report changes.
  */
 const SCAN_MS = 1_500;
-/** Looks get at most a twentieth of the time. */
+/** Pause after a scan, as a multiple of how long it took. */
 const SHARE_OF_TIME = 20;
-/** A change that the system tells of is looked at after this long, so that a burst of them is one look. */
+/** Delay between a reported change and the scan, in milliseconds, so that a burst of changes is one scan. */
 const GATHER_MS = 100;
-/** Minimum interval between looks at the folder that files being written ask for, in milliseconds. */
+/** Minimum interval between scans requested by files that are being written, in milliseconds. */
 const AGAIN_MS = 100;
 
-/** What is needed of `Deno.watchFs`. It may hang, so nothing waits for it. */
+/** The part of `Deno.watchFs` that is used. It may hang, so nothing waits for it. */
 export type FolderWatcher =
   & AsyncIterable<Pick<Deno.FsEvent, "kind" | "paths" | "flag">>
   & { close?(): void };
@@ -26,7 +26,9 @@ const watchFolder = (dir: string): FolderWatcher => Deno.watchFs(dir, { recursiv
 export interface FolderWatchOptions {
   readonly dir: string;
   readonly timers: Timers;
-  /** Looks once; never rejects. Returns how long looking took, and when another look is worthwhile, in milliseconds. */
+  /**
+   * Scans once; never rejects. Resolves to how long that took, and when another scan is worthwhile, in milliseconds.
+   */
   readonly look: () => Promise<{ readonly lookedMs: number; readonly againMs: number | undefined }>;
   /** For tests. */
   readonly watchFolder?: ((dir: string) => FolderWatcher) | undefined;
@@ -36,7 +38,7 @@ export class FolderWatch {
   #watcher: FolderWatcher | undefined;
   #timer: ReturnType<Timers["after"]>;
   #isLooking = false;
-  /** Something changed in the folder while it was looked at. */
+  /** Something changed in the folder during a scan. */
   #changedMeanwhile = false;
 
   constructor(readonly options: FolderWatchOptions) {}
@@ -46,13 +48,13 @@ export class FolderWatch {
     this.#later(SCAN_MS);
   }
 
-  /** Something changed in the folder: it is looked at at once, or right after the look that is under way. */
+  /** Scans soon, or right after the scan in progress, because something changed. */
   soon(): void {
     if (this.#isLooking) this.#changedMeanwhile = true;
     else this.#later(GATHER_MS);
   }
 
-  /** Closes the watcher, which may never return. */
+  /** Closes the watcher. May never return. */
   release(): void {
     this.#watcher?.close?.();
   }
@@ -69,7 +71,7 @@ export class FolderWatch {
     const { lookedMs, againMs } = await this.options.look();
     this.#isLooking = false;
     if (this.#changedMeanwhile) return this.soon();
-    // Paced by what looking costs: hashing is done once per file.
+    // Paced by the cost of a scan alone: hashing happens once per file.
     const restMs = SHARE_OF_TIME * lookedMs;
     const pauseMs = Math.max(SCAN_MS, restMs);
     this.#later(
@@ -77,20 +79,20 @@ export class FolderWatch {
     );
   }
 
-  /** The system tells of changes at once, but not on every file system: looking goes on. */
+  /** The system reports changes at once, but not on every file system, so scanning continues. */
   async #watch(): Promise<void> {
     const { dir } = this.options;
     try {
       this.#watcher = (this.options.watchFolder ?? watchFolder)(dir);
       for await (const { kind, paths, flag } of this.#watcher) {
         if (kind === "access") continue;
-        // After a burst some events are missing, and none of those that came may be of interest.
+        // After a burst some events are missing, and those that arrived may all be irrelevant.
         const isOurs = (path: string) => /\/(\.p2p-peer|metadata\.json)[^/]*$/.test(path);
         if (flag !== "rescan" && paths.every(isOurs)) continue;
         this.soon();
       }
     } catch {
-      // No watching on this system: looking again finds everything, a little later.
+      // This system cannot watch folders. Scans find everything a little later.
     }
   }
 }

@@ -1,5 +1,5 @@
-// What a person may ask of the running peer, at the prompt or in a browser: find, fetch, share, delete, restore and
-// verify files. Each answers when it is done, or throws an `Error` whose message says what to do instead.
+// What people can ask of a running peer, at the prompt or in a browser: find, fetch, share, delete, restore and verify
+// files. Each method resolves when it is done, or throws an error that says what happened and what to do.
 
 import type { EntryView } from "../protocol/state.ts";
 import type { DeletionProgress } from "../protocol/files/deletion_notices.ts";
@@ -11,19 +11,21 @@ import type { FileIntake } from "../storage/intake.ts";
 import { safeName } from "../storage/names.ts";
 import type { Store } from "../storage/store.ts";
 
-/** Content copied out at once, in bytes. */
+/** Size of the buffer for copying a file out of the store, in bytes. */
 const COPY_BYTES = 256 * 1024;
-/** How long a person waits to hear who was told of a deletion, and how often that is looked at, in milliseconds. */
+/**
+ * Maximum time to wait until all peers were notified of a deletion, and the interval between checks, in milliseconds.
+ */
 const TOLD_MS = 2_000;
 const TOLD_LOOK_MS = 20;
 
-/** What became of a file that somebody shared; not `isNew`: it was shared already, under the same name. */
+/** A file that somebody shared. `isNew` is false if it was shared already, under the same name. */
 export interface Shared {
   readonly file: FileRecord;
   readonly isNew: boolean;
 }
 
-/** How far a verification is. */
+/** Progress of a verification. */
 export interface VerifyProgress {
   readonly files: number;
   readonly bytes: number;
@@ -31,23 +33,26 @@ export interface VerifyProgress {
   readonly doneBytes: number;
 }
 
-/** What a verification found. */
+/** Result of a verification. */
 export interface Verified {
   readonly good: number;
   readonly damaged: readonly {
     readonly file: FileRecord;
-    /** Where what was there is kept now. */
+    /** Where the damaged content is kept now. */
     readonly keptAt: string;
-    /** Somebody else holds it, and it is being fetched again. */
+    /** Another peer holds it, and it is being downloaded again. */
     readonly isFetched: boolean;
   }[];
-  /** Changed or removed meanwhile: the next look at the folder tells of them. */
+  /** Number of files that changed or disappeared meanwhile. The next scan of the folder handles them. */
   readonly gone: number;
-  /** Could not be read just now, as without descriptors; they are offered on. */
+  /** Files that could not be read at this moment, such as for lack of file descriptors. They stay shared. */
   readonly unread: readonly { readonly file: FileRecord; readonly why: string }[];
 }
 
-/** What a person asked for cannot be done. The message says what happened and, where there is a cure, what to do. */
+/**
+ * Thrown when what a person asked for cannot be done. The message says what happened and, if something helps, what to
+ * do.
+ */
 export class OperationError extends Error {
   override readonly name = "OperationError";
   /** What to do, without what happened. */
@@ -70,7 +75,7 @@ export class Operations {
 
   constructor(readonly peerId: string, readonly store: Store, readonly node: Node) {}
 
-  /** Files by whole id, unique beginning of an id, or name. Throws `OperationError` that says what to type. */
+  /** Finds a file by its id, by the unique beginning of its id, or by its name. Throws `OperationError`. */
   find(text: string): EntryView {
     const { catalogue } = this.node.peer;
     if (isFileId(text)) {
@@ -98,16 +103,16 @@ export class Operations {
     );
   }
 
-  /** Fetches a file; resolves with the peer that it came from, "" when it was here. Throws `Error`. */
+  /** Fetches a file. Resolves to the peer that it came from, "" if it was here. Rejects with `FetchError`. */
   async get(fileId: string): Promise<string> {
     return await this.node.get(fileId);
   }
 
-  /** Copies a held file out of the store, never over another file. Throws `Error`. */
+  /** Copies a held file out of the store, never over another file. Resolves to the path. Throws `OperationError`. */
   async copyOut(fileId: string, destination: string): Promise<string> {
     const reader = this.store.reader(fileId);
     const name = this.node.peer.catalogue.get(fileId)?.file.name ?? fileId;
-    if (!reader) throw new OperationError("not-found", "The file is not here any more");
+    if (!reader) throw new OperationError("not-found", "The file is no longer here");
     try {
       const info = await statOrNothing(destination);
       const path = info?.isDirectory
@@ -133,19 +138,19 @@ export class Operations {
     }
   }
 
-  /** Shares a file from anywhere on this machine: a copy in the store, announced and pushed. Throws `Error`. */
+  /** Shares a copy of a file from anywhere on this machine. Throws `StorageError`. */
   async push(path: string): Promise<Shared> {
     const { isNew, ...held } = await this.store.publish(path, (fileId) => this.isTaken(fileId));
     if (isNew) this.node.dispatch({ kind: "held", files: [held], how: "published" });
     return { file: held.file, isNew };
   }
 
-  /** A place for content that somebody sends. Throws `StorageError`. */
+  /** Returns space for content that somebody sends. Throws `StorageError`. */
   receive(): FileIntake {
     return this.store.intake();
   }
 
-  /** Shares what was received, under a name of ours. Throws `StorageError`. */
+  /** Shares received content as one of our files. Throws `StorageError`. */
   async share(intake: FileIntake, name: string, modifiedSeconds: number): Promise<Shared> {
     const { isNew, ...held } = await this.store.publishIntake(
       intake,
@@ -158,8 +163,8 @@ export class Operations {
   }
 
   /**
-   * Deletes a file: everywhere when it is ours, here only when it is not. Nobody is told before it is written down.
-   * Throws `Error`.
+   * Deletes a file: everywhere if this peer owns it, otherwise only here. Peers are notified only after the deletion is in
+   * the journal. Throws `OperationError` and `StorageError`.
    */
   delete(fileId: string): "everywhere" | "here" {
     const entry = this.node.peer.catalogue.get(fileId);
@@ -176,7 +181,7 @@ export class Operations {
     return isOurs ? "everywhere" : "here";
   }
 
-  /** How many peers were told of a deletion everywhere, once all were or `TOLD_MS` has passed, and how many were not yet. */
+  /** Resolves to how far the news of a deletion has come, once every peer was notified or `TOLD_MS` has passed. */
   async toldOfDeletion(fileId: string): Promise<DeletionProgress> {
     const untilMs = performance.now() + TOLD_MS;
     for (;;) {
@@ -186,7 +191,9 @@ export class Operations {
     }
   }
 
-  /** Brings a file back from the trash, by its id, a unique beginning of it, or its name. Throws `Error`. */
+  /**
+   * Restores a file from the trash, by its id, the unique beginning of its id, or its name. Throws `OperationError`.
+   */
   async restore(text: string): Promise<FileRecord> {
     const held = await this.store.restore(isFileId(text) ? text : await this.#trashed(text));
     this.node.dispatch({ kind: "held", files: [held], how: "restored" });
@@ -213,8 +220,8 @@ export class Operations {
   }
 
   /**
-   * Reads everything that is held again. What is not what its id says any more is offered no longer, kept
-   * aside, and fetched again where somebody else holds it. Throws `Error` when one runs already.
+   * Rereads every held file. A file that no longer matches its id is not shared anymore, is set aside, and is downloaded
+   * again if another peer holds it. Throws `OperationError` if a verification is running already.
    */
   async verify(onProgress: (progress: VerifyProgress) => void): Promise<Verified> {
     if (this.#isVerifying) {
@@ -244,7 +251,7 @@ export class Operations {
         else if (outcome === "gone") gone++;
         else damaged.push(...this.#setAside(file.fileId));
       } catch (error) {
-        // One file that cannot be read, or set aside, does not keep the others from being looked at.
+        // One file that cannot be read, or set aside, must not stop the verification of the others.
         if (!(error instanceof StorageError)) throw error;
         unread.push({ file, why: error.message });
       }
@@ -253,7 +260,7 @@ export class Operations {
     return { good, damaged, gone, unread };
   }
 
-  /** Takes a damaged file, under all of its ids, out of what is offered, and fetches it again. */
+  /** Stops sharing a damaged file, under all of its ids, and downloads it again. */
   #setAside(fileId: string): Verified["damaged"][number][] {
     const { fileIds, keptAt } = this.store.setAside(fileId);
     this.node.dispatch({ kind: "lost", fileIds, why: "damaged" });
@@ -265,7 +272,7 @@ export class Operations {
     });
   }
 
-  /** Whether a new file must not take this id: it is known or was deleted. */
+  /** Returns whether a new file must not get this id, because it is known or was deleted. */
   isTaken(fileId: string): boolean {
     const { catalogue } = this.node.peer;
     return catalogue.get(fileId) !== undefined ||

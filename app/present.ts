@@ -1,4 +1,4 @@
-// What the person sees first: where the peer is, how to log in, what is here; and the prompt.
+// What people see first: where the peer is, how to log in, which files are here, and the prompt.
 
 import { resolve } from "node:path";
 import { COMMAND_NAMES, menuText, runCommand } from "../cli/commands.ts";
@@ -14,12 +14,14 @@ import type { commandsOf } from "./prompt_commands.ts";
 import type { Service } from "./service.ts";
 import type { Shutdown } from "./shutdown.ts";
 
-/** Maximum time the prompt waits for a command before it takes the next one, in milliseconds: downloads take minutes. */
+/**
+ * Maximum time the prompt waits for a command before it accepts the next one, in milliseconds. Downloads take minutes.
+ */
 const COMMAND_MS = 300;
 /** Maximum number of completions offered for a word. */
 const MAX_COMPLETIONS = 50;
 
-/** Prints where the peer is, how to log in, and what is here. */
+/** Prints where the peer is, how to log in, and how many files are here. */
 export function present(peer: OpenPeer, output: PeerConsole): void {
   const { config, listenHost, service, isNewToken } = peer;
   const { address } = service.node;
@@ -33,11 +35,11 @@ export function present(peer: OpenPeer, output: PeerConsole): void {
   const { settling } = service;
   output.print(
     `${count(service.node.peer.catalogue.heldCount, "file")} here` +
-      (settling > 0 ? `, ${settling} more changed just now and are looked at` : ""),
+      (settling > 0 ? `, ${settling} more changed just now and will be checked` : ""),
   );
 }
 
-/** Starts the prompt, when a person is at a terminal and did not turn it off. */
+/** Starts the prompt if the program runs in a terminal and `--no-repl` is not set. */
 export async function startPrompt(
   { config, service }: OpenPeer,
   output: PeerConsole,
@@ -55,7 +57,7 @@ export async function startPrompt(
   });
 }
 
-/** Returns how a browser is let in; the part behind # never leaves it. */
+/** Returns the line about logging in from a browser. The part after # never leaves the browser. */
 export function loginText(peer: OpenPeer): string {
   return peer.config.webAuth === "off"
     ? "Anybody who reaches the web pages may share and delete files here (--web-auth off)"
@@ -87,7 +89,7 @@ async function promptOf(
   onLine: (line: string) => Promise<void>,
 ): Promise<Terminal> {
   const { history: path } = service.store.layout;
-  const text = await readText(path) ?? ""; // the first run has none
+  const text = await readText(path) ?? ""; // there is none before the first run
   return new PromptTerminal({
     history: text.split("\n").filter((line) => line !== ""),
     complete: (line) => completions(service, line),
@@ -103,7 +105,7 @@ async function promptOf(
   });
 }
 
-/** Commands at the beginning of a line, names and ids of files behind them. */
+/** Completes commands at the beginning of a line, and names and ids of files after it. */
 function completions(service: Service, line: string): string[] {
   const space = line.lastIndexOf(" ");
   if (space < 0) {

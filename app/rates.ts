@@ -1,13 +1,13 @@
-// How fast content moved in the last minutes, second by second, so that a page that is opened now does not begin with an empty
-// chart. Always holds: at most `RATE_SECONDS` samples are kept, and one timer runs between `start` and `stop`.
+// Transfer rates of the last minutes, one sample per second, so that a page does not start with an empty chart.
+// Invariants: at most `RATE_SECONDS` samples are kept; one timer runs between `start` and `stop`.
 
 import type { ViewedRate } from "../web/view.ts";
 
-/** Maximum number of samples kept: what the page's chart spans. */
+/** Maximum number of samples kept: the span of the page's chart, in seconds. */
 export const RATE_SECONDS = 180;
 const SAMPLE_MS = 1_000;
 
-/** Where bytes are counted; the counts only grow. */
+/** Byte counters, which only grow. */
 export interface Counted {
   readonly bytesIn: number;
   readonly bytesOut: number;
@@ -37,7 +37,10 @@ export class RateHistory {
     this.#timer = undefined;
   }
 
-  /** Notes the mean rates since the last sample. A second that took longer, because the process was busy, is one sample. */
+  /**
+   * Records the mean rates since the last sample. An interval that took longer, because the process was busy, is one
+   * sample.
+   */
   sample(): void {
     const { bytesIn, bytesOut } = this.counted;
     const before = this.#before;
@@ -53,7 +56,7 @@ export class RateHistory {
     if (this.#samples.length > RATE_SECONDS) this.#samples.shift();
   }
 
-  /** The samples, the latest last. */
+  /** Returns the samples, oldest first. */
   all(): readonly ViewedRate[] {
     return [...this.#samples];
   }

@@ -1,5 +1,5 @@
-// The parts joined into a running peer: store, node, upkeep, and what people may ask. Prints nothing.
-// Invariants: nobody is told of a list before the folder was looked through; a stop takes seconds, whatever hangs.
+// A running peer: store, node, upkeep, and what people can ask of it. Prints nothing.
+// Invariants: no list is sent before the folder was scanned; a stop takes seconds, whatever hangs.
 
 import {
   type Address,
@@ -28,7 +28,7 @@ const STOP_WORK_MS = 500;
 
 export interface ServiceOptions {
   readonly peerId: string;
-  /** What others are told. */
+  /** Host to advertise. */
   readonly host: string;
   readonly port: number;
   readonly listenHost: string;
@@ -45,15 +45,15 @@ export interface ServiceOptions {
   /** Watches a folder; for tests. */
   readonly watchFolder?: (dir: string) => FolderWatcher;
   readonly onEvent: (event: NodeEvent) => void;
-  /** A transfer ended, however it did. */
+  /** Called when a transfer ends, whatever the outcome. */
   readonly onMoved?: (transfer: Transfer) => void;
 }
 
 /** A peer that runs. */
 export class Service {
-  /** Number of files that changed right before the start: they are taken once they stand still. */
+  /** Number of files that changed right before the start. They are taken once they stop changing. */
   settling = 0;
-  /** What people may ask. */
+  /** What people can ask of this peer. */
   readonly operations: Operations;
   readonly #timers = new Timers();
   readonly #troubles: Troubles;
@@ -85,9 +85,8 @@ export class Service {
   }
 
   /**
-   * Opens the store, takes the port, and looks through the folder; `join` goes on from there, so nobody
-   * is told of a list that is not loaded yet.
-   * Throws `StorageError`, `Deno.errors.AddrInUse` and other errors of listening.
+   * Opens the store, takes the port, and scans the folder. `join` continues from there, so no list is sent before it is
+   * loaded. Throws `StorageError`, `Deno.errors.AddrInUse` and other errors of listening.
    */
   static async open(options: ServiceOptions): Promise<Service> {
     const { limits } = options;
@@ -131,8 +130,8 @@ export class Service {
   }
 
   /**
-   * Stops within seconds, whatever hangs. Resolves to whether everything known is saved. The folder's watcher is not
-   * closed: that may never return, and the end of the process closes it.
+   * Stops within seconds, whatever hangs. Resolves to whether everything was saved. The folder's watcher is not closed:
+   * that may never return, and the end of the process closes it.
    */
   async stop(): Promise<boolean> {
     if (this.#isStopped) return true;
@@ -148,7 +147,7 @@ export class Service {
     });
     const isSaved = await within(untilMs - performance.now(), saved);
     if (isSaved === undefined) {
-      this.#troubles.report("The end came before everything was saved; the journal has the files");
+      this.#troubles.report("Stopped before everything was saved; the journal has all files");
     }
     this.store.close();
     return isSaved ?? false;
@@ -159,7 +158,7 @@ export class Service {
     this.#upkeep.release();
   }
 
-  /** What is under way, by kind, for people who look for leaks. */
+  /** What is in progress, by kind, for people who look for leaks. */
   get work(): Readonly<Record<string, number>> {
     return { ...this.node.work, timers: this.#timers.size };
   }
@@ -204,7 +203,7 @@ export class Service {
     });
     const changes = await this.#upkeep.firstLook();
     this.settling = changes.unsettled;
-    // A peer that is killed again and again never stops in peace: its journal is shortened here.
+    // A peer that is always killed never gets to shorten its journal when it stops, so do it here.
     await store.tidy();
     const held = [...store.held()].map(({ knownSince, ...content }) => ({
       ...content,
@@ -226,7 +225,7 @@ async function rejoinable(store: Store): Promise<{ address: Address; voucher: Vo
     }));
 }
 
-/** What a promise resolves to, or undefined when that takes longer. */
+/** Resolves to the value of a promise, or to `undefined` if that takes longer. */
 export async function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<undefined>((go) => {

@@ -1,4 +1,4 @@
-// The state of the running peer in values that can be shown: rows and figures. Only translation lives here.
+// The state of the running peer as rows and figures to display. This only translates; it decides nothing.
 
 import { VERSION } from "../cli/arguments.ts";
 import { isInbound, type Transfer } from "../node/transfer_log.ts";
@@ -9,10 +9,10 @@ import type { EntryView } from "../protocol/state.ts";
 import type { Service } from "./service.ts";
 import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../web/view.ts";
 
-/** How long the pages warn after another peer used our name: peers gossip every half minute. */
+/** How long the pages warn after another peer used our name, in milliseconds: peers gossip every half minute. */
 const NAME_TAKEN_MS = 120_000;
 
-/** How it goes, for the pages and for `stats`. */
+/** Returns the figures for the pages and for `stats`. */
 export function statusOf({ node, store, options, work }: Service): ViewedStatus {
   const { membership, catalogue } = node.peer;
   return {
@@ -47,13 +47,13 @@ export function statusOf({ node, store, options, work }: Service): ViewedStatus 
   };
 }
 
-/** The address of another peer that used our name a moment ago. */
+/** Returns the address of another peer that used our name recently. */
 function nameTakenBy({ nameTaken }: Service["node"]): string | undefined {
   const isRecent = nameTaken && performance.now() - nameTaken.heardMs < NAME_TAKEN_MS;
   return isRecent ? addressText(nameTaken.other) : undefined;
 }
 
-/** Undefined unless it delivered lies or rubbish, and nothing is asked of it for a while. */
+/** Returns for how long a peer is avoided because it sent bad data, and why. Undefined if it is not. */
 export function backedOff({ node }: Service, record: PeerRecord) {
   const pause = node.peer.backoffOf(record, performance.now());
   return pause && { seconds: Math.ceil(pause.leftMs / 1000), why: pause.text };
@@ -66,7 +66,7 @@ export function viewedFile({ options }: Service, entry: EntryView): ViewedFile {
     held,
     knownSince: Math.round((Date.now() - (performance.now() - sinceMs)) / 1000),
     ...(held || holders.size > 0 ? {} : { lastHolders: away }),
-    // Listing looks at every file and shows few: the names are put together for those alone.
+    // A listing looks at every file and shows few. Only those need the names.
     get holders() {
       return held ? [options.peerId, ...holders] : [...holders];
     },
@@ -86,10 +86,16 @@ export function viewedPeer(service: Service, record: PeerRecord): ViewedPeer {
   };
 }
 
-/** Names of peers that were only known by address when their transfer began; a transfer keeps the name when its peer leaves. */
+/**
+ * Names of peers that were known only by address when their transfer began. A transfer keeps the name when its peer
+ * leaves.
+ */
 const peerNames = new WeakMap<Transfer, string>();
 
-/** Who is at the other end: of a connection that others opened only the address is known, and it may be that of one tracked peer. */
+/**
+ * Returns the peer at the other end. For a connection opened by others, only the address is known; one tracked peer
+ * may be there.
+ */
 function otherEnd({ node }: Service, transfer: Transfer): string {
   const { kind, peer } = transfer;
   if (kind !== "serve" && kind !== "push") return peer;

@@ -1,4 +1,4 @@
-// Timers that end together: what repeats and what comes later, until `clear`.
+// Timers that are canceled together by `clear`, both single and repeated ones.
 
 export class Timers {
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
@@ -8,7 +8,7 @@ export class Timers {
     return this.#timers.size;
   }
 
-  /** Acts once, after this many milliseconds; never after `clear`. */
+  /** Calls `act` once, after a delay in milliseconds; never after `clear`. */
   after(delayMs: number, act: () => void): ReturnType<typeof setTimeout> | undefined {
     if (this.#isCleared) return undefined;
     const timer = setTimeout(() => {
@@ -19,7 +19,10 @@ export class Timers {
     return timer;
   }
 
-  /** Acts every so many milliseconds, counted from the end of the last time. `act` never rejects. */
+  /**
+   * Calls `act` again and again, with an interval in milliseconds between the end of one call and the next. `act` must
+   * not reject.
+   */
   repeat(everyMs: number, act: () => Promise<void>): void {
     this.after(everyMs, async () => {
       await act();

@@ -1,5 +1,5 @@
-// Keeps the peer in step with its folder and its disk: looks at the folder, syncs, empties the trash, notices space.
-// Invariants: each kind of upkeep runs one at a time; what the core has to know of it is dispatched as an input; trouble is
+// Keeps the peer in step with its folder and its disk: scans the folder, syncs, empties the trash, notices free space.
+// Invariants: each kind of upkeep runs one at a time; what the core has to know is dispatched as an input; trouble is
 // reported, and never ends the peer.
 
 import type { Node } from "../node/node.ts";
@@ -16,13 +16,13 @@ import type { Troubles } from "./troubles.ts";
 const NAMED = 5;
 /** Interval between syncs of what was kept, in milliseconds. */
 const SYNC_MS = 2_000;
-/** Interval between looks at the age of what is in the trash, in milliseconds. */
+/** Interval between checks for old files in the trash, in milliseconds. */
 const TIDY_MS = 60_000;
-/** Interval between looks at the free space, in milliseconds. */
+/** Interval between checks of the free space, in milliseconds. */
 const SPACE_MS = 3_000;
-/** Growth of the free space that is worth another attempt at what failed for want of it, in bytes. */
+/** Minimum growth of the free space before downloads that failed for lack of it are attempted again, in bytes. */
 const NOTABLE_BYTES = 1024 ** 2;
-/** Interval between writing down peers besides changes, in milliseconds: their last-seen times move. */
+/** Interval between saving the peers apart from changes, in milliseconds: their last-seen times move. */
 const PEERS_MS = 30_000;
 
 /** What the upkeep works on. */
@@ -41,13 +41,13 @@ export interface UpkeepOptions {
   readonly watchFolder: ((dir: string) => FolderWatcher) | undefined;
 }
 
-/** What a look at the folder found, and what it moved out of the folder because it was damaged. */
+/** What a scan found, and what it moved out of the folder because it was damaged. */
 export type FirstLook = Changes & { readonly setAside: readonly SetAside[] };
 
 /** The upkeep of one store. */
 export class Upkeep {
   readonly #folder: FolderWatch;
-  /** Upkeep under way, which a stop waits for. */
+  /** Upkeep in progress, which a stop waits for. */
   readonly #underWay = new Set<Promise<unknown>>();
   #leastSpare: readonly number[] = [Infinity, Infinity]; // on the disk, of the quota
   #isStopped = false;
@@ -72,29 +72,29 @@ export class Upkeep {
     this.#repeat(PEERS_MS, () => saving.savePeers());
   }
 
-  /** Dispatches nothing more of what a look that is under way finds. */
+  /** Dispatches nothing more, even if a scan is in progress. */
   stop(): void {
     this.#isStopped = true;
   }
 
-  /** Resolves when no upkeep is under way. */
+  /** Resolves when no upkeep is in progress. */
   async settled(): Promise<void> {
     await Promise.allSettled([...this.#underWay, this.options.store.settled()]);
   }
 
-  /** Closes the folder's watcher, which may never return: for a process that lives on. */
+  /** Closes the folder's watcher, for a process that lives on. May never return. */
   release(): void {
     this.#folder.release();
   }
 
-  /** Looks through the folder for the first time. Resolves to what that found, before the core hears of it. */
+  /** Scans the folder for the first time. Resolves to what that found, before the core is told. */
   async firstLook(): Promise<FirstLook> {
     const changes = await this.options.store.scan(this.#knowledge(), true);
     this.#noteOthers(changes);
     return changes;
   }
 
-  /** Asks the network again for files that a look found damaged, and set aside. */
+  /** Downloads again what a scan found damaged and set aside. */
   noteDamaged({ setAside }: Pick<FirstLook, "setAside">): void {
     const { node, troubles } = this.options;
     for (const { file, fileIds, keptAt } of setAside) {
@@ -134,7 +134,7 @@ export class Upkeep {
     const { found, published, lost, edited, isRemade } = changes;
     const { node, store, troubles } = this.options;
     if (isRemade) {
-      troubles.report(`${store.layout.dir} was removed; it is made again, without what was in it`);
+      troubles.report(`${store.layout.dir} was removed. It was created again, empty`);
     }
     const tellLost = (fileIds: readonly string[], why: "missing" | "removed" | "edited") => {
       if (fileIds.length > 0) node.dispatch({ kind: "lost", fileIds, why });
@@ -152,7 +152,7 @@ export class Upkeep {
     this.#noteOthers(changes);
   }
 
-  /** Says what is in the folder and not shared, and why. */
+  /** Reports what is in the folder and not shared, and why. */
   #noteOthers({ unreadable, passedOver }: Changes): void {
     for (const { name, text } of unreadable) {
       this.options.troubles.report(`${name} is not shared: ${text}`);
@@ -165,7 +165,10 @@ export class Upkeep {
     this.options.onEvent({ name: "passed-over", text });
   }
 
-  /** Space or quota grew: what failed for want of it is tried again, for nobody knows how much each file needs. */
+  /**
+   * When free space or quota grew, downloads that failed for lack of it are attempted again: what each needs is not
+   * known.
+   */
   #noticeSpace(): void {
     const { catalogue } = this.options.node.peer;
     const spare = [
@@ -179,10 +182,10 @@ export class Upkeep {
     this.options.node.dispatch({ kind: "space" });
   }
 
-  /** Upkeep that a stop waits for. */
+  /** Remembers upkeep, so that a stop waits for it. */
   #keepUp<T>(work: Promise<T>): Promise<T> {
     this.#underWay.add(work);
-    work.finally(() => this.#underWay.delete(work)).catch(() => {}); // who began it hears of it
+    work.finally(() => this.#underWay.delete(work)).catch(() => {}); // the caller handles it
     return work;
   }
 

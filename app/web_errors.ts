@@ -1,4 +1,4 @@
-// What the store and the requests throw, for the web: their sentence, a hint, and a status.
+// Errors of the store and of operations, for the web: what happened, a hint, and an HTTP status.
 
 import { OperationError } from "./operations.ts";
 import { StorageError } from "../storage/errors.ts";
@@ -15,7 +15,7 @@ const STATUS_OF = {
   "not-possible": 409,
 } as const;
 
-/** Throws `NotPossible` for what people can mend, and what is our mistake as it is. */
+/** Calls `act`. Throws `NotPossible` for errors that people can fix, and bugs as they are. */
 export function possible<T>(act: () => T): T {
   try {
     return act();
@@ -24,7 +24,7 @@ export function possible<T>(act: () => T): T {
   }
 }
 
-/** As `possible`. */
+/** As `possible`, for a promise. */
 export async function possibly<T>(act: () => Promise<T>): Promise<T> {
   try {
     return await act();
@@ -33,7 +33,7 @@ export async function possibly<T>(act: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What the store and the requests say in sentences, with a status. */
+/** Returns an error of the store or of an operation as `NotPossible`; a bug as it is. */
 function notPossible(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof TypeError || error instanceof NotPossible) {
     return error;
@@ -41,10 +41,10 @@ function notPossible(error: unknown): unknown {
   const isKnown = error instanceof StorageError || error instanceof OperationError;
   const { what, hint } = isKnown ? error : { what: error.message, hint: undefined };
   const status = isKnown ? STATUS_OF[error.code] : 409;
-  return new NotPossible(status, what, hint ?? "GET /api/v1/status tells how it stands", {
+  return new NotPossible(status, what, hint ?? "GET /api/v1/status shows the state of this peer", {
     cause: error,
   });
 }
 
-/** An error in words. */
+/** Returns what an error says. */
 export const messageOf = (error: unknown) => error instanceof Error ? error.message : String(error);

@@ -46,7 +46,7 @@ Deno.test("a name with semicolons stays in the sentence, and the hint is the hin
 });
 
 Deno.test("without a hint of its own an error has a general one, and its sentence is whole", async () => {
-  const general = "GET /api/v1/status tells how it stands";
+  const general = "GET /api/v1/status shows the state of this peer";
   for (
     const [error, status] of [
       [new StorageError("io", `Cannot read ${NAME}`), 503],
