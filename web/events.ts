@@ -1,17 +1,17 @@
-// What changes, as it changes: server-sent events (HTML, 9.2). `Last-Event-ID` resumes; a comment now and then shows
-// that both sides are there. Who does not keep up is let go, and comes back with where it was.
+// Changes as they happen: server-sent events (HTML, 9.2). `Last-Event-ID` resumes; a comment now and then keeps the
+// connection alive. A client that does not keep up is disconnected, and resumes where it was.
 
 import type { Context } from "hono";
 import type { Env } from "./env.ts";
 import type { View } from "./view.ts";
 
 const HEARTBEAT_MS = 15_000;
-/** Events that wait for a slow reader. */
+/** Maximum bytes of events queued for a slow reader. */
 const MAX_WAITING_BYTES = 1024 * 1024;
-/** A browser comes back after so long. */
+/** How long a browser waits before it reconnects, in milliseconds. */
 const RETRY_MS = 1_000;
 
-/** GET of the events. The stream ends, before anything more is said, once `mayRead` is false. */
+/** Serves the events. The stream ends, before anything more is sent, once `mayRead` returns false. */
 export function serveEvents(c: Context<Env>, view: View, mayRead: () => boolean): Response {
   const headers = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -19,7 +19,7 @@ export function serveEvents(c: Context<Env>, view: View, mayRead: () => boolean)
     // nginx would otherwise hold events back until it has a buffer full of them.
     "x-accel-buffering": "no",
   };
-  if (c.req.method === "HEAD") return c.body(null, 200, headers); // nobody would ever end the stream
+  if (c.req.method === "HEAD") return c.body(null, 200, headers); // a stream that nobody would ever end
   const utf8 = new TextEncoder();
   let stop = () => {};
   const stream = new ReadableStream<Uint8Array>({
@@ -49,7 +49,7 @@ export function serveEvents(c: Context<Env>, view: View, mayRead: () => boolean)
         tell: ({ id, type, data }) => say(`id: ${id}\nevent: ${type}\ndata: ${data}\n\n`),
         end,
       });
-      // What was missed may have been too much already.
+      // What was missed may already have been too much.
       if (isOver) unwatch();
       else heart = setInterval(() => say(": still here\n\n"), HEARTBEAT_MS);
     },

@@ -1,22 +1,30 @@
-// What changed in the peer, as numbered events for whoever watches. Changes are gathered for a moment and told
-// together, so that a burst of a thousand is one event. While nobody watches nothing is gathered.
-// Nobody keeps others from watching: one address has a few places, and where all are taken, who has most gives one up.
-// Always holds: who was away a moment and says where it was misses nothing, or is told to begin anew; at most
-// `MAX_KEPT` events and `MAX_KEPT_BYTES` are remembered; at most `MAX_WATCHERS` watch.
+// Changes in the peer as numbered events, in JSON, for whoever watches. Changes are gathered for a moment and sent together,
+// so that a burst of a thousand is one event. While nobody watches, nothing is gathered.
+// Nobody can keep others from watching: an address gets a few places, and when all are taken, the one with most loses one.
+// Invariants: a watcher that was away for a moment and names its last event misses nothing, or is told to reload
+// everything; at most `MAX_KEPT` events and `MAX_KEPT_BYTES` are kept; at most `MAX_WATCHERS` watch.
 
 import { asciiJson } from "../protocol/wire/text.ts";
 import { fileJson, peerJson, statusJson, transferJson } from "./api/listing.ts";
 import type { ChangeSource, ViewedChange, ViewedEvent, ViewedWatcher } from "./view.ts";
 
+/** Maximum number of events kept for watchers that come back. */
 const MAX_KEPT = 1_000;
-/** Less than a watcher that resumes may have waiting for it (web/events.ts), or it would never catch up. */
+/**
+ * Maximum bytes of events kept. Less than a watcher may have queued (web/events.ts), or one that resumes could never
+ * catch up.
+ */
 const MAX_KEPT_BYTES = 512 * 1024;
+/** Maximum number of watchers. */
 export const MAX_WATCHERS = 64;
-/** Of one address: a browser opens six at most, and each holds a connection (a quarter of those of an address). */
+/**
+ * Maximum number of watchers at one address. A browser opens at most six, and each holds one of the address's
+ * connections.
+ */
 export const MAX_WATCHERS_EACH = 16;
-/** Gathering time: far below what anybody sees, far above what a burst takes. */
+/** How long changes are gathered, in milliseconds: far below what people notice, far above what a burst takes. */
 const GATHER_MS = 100;
-/** So long nothing is forgotten after the last one went: it may come back. */
+/** How long events are kept after the last watcher left, in milliseconds: it may come back. */
 const LINGER_MS = 30_000;
 
 export class Feed {
@@ -35,16 +43,16 @@ export class Feed {
   }
 
   /**
-   * Tells of each event until the returned function is called; first of those behind `lastId`. Where these are not
-   * known any more, or none is named, "reset" comes first.
+   * Sends each event to a watcher until the returned function is called, beginning with those after `lastId`. If those are
+   * no longer kept, or no id is given, "reset" comes first.
    */
   watch(lastId: string | undefined, watcher: ViewedWatcher): () => void {
     const own = [...this.#watchers].filter(({ who }) => who === watcher.who);
     if (own.length >= MAX_WATCHERS_EACH) this.#dismiss(own[0]!);
     if (this.#watchers.size >= MAX_WATCHERS) this.#makeRoom();
     this.#begin();
-    this.#idleSinceMs = performance.now(); // who comes now is not there yet, but nobody may stop for that
-    this.#gather(); // what changed so far is not news to who comes now
+    this.#idleSinceMs = performance.now(); // the newcomer is not counted yet, but gathering must not stop
+    this.#gather(); // earlier changes are not news to the newcomer
     const missed = this.#behind(lastId);
     this.#watchers.add(watcher);
     if (missed) { for (const event of missed) watcher.tell(event); }
@@ -62,7 +70,7 @@ export class Feed {
     watcher.end();
   }
 
-  /** The oldest of whoever watches most often goes. */
+  /** Dismisses the oldest watcher of the address that has most. */
   #makeRoom(): void {
     const counts = new Map<string, number>();
     for (const { who } of this.#watchers) counts.set(who, (counts.get(who) ?? 0) + 1);
@@ -71,7 +79,7 @@ export class Feed {
     if (first) this.#dismiss(first);
   }
 
-  /** Ends it; nobody is told any more. */
+  /** Stops. Nobody receives anything afterwards. */
   close(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
@@ -82,7 +90,7 @@ export class Feed {
     if (this.#timer !== undefined) return;
     this.#kept = [];
     this.#keptBytes = 0;
-    this.#serial++; // a gap: what happened while nobody watched is not known
+    this.#serial++; // a gap: nobody recorded what happened meanwhile
     this.source.watch(true);
     this.#timer = setInterval(() => this.#gather(), GATHER_MS);
   }
@@ -108,7 +116,7 @@ export class Feed {
     return `${this.#boot}-${serial}`;
   }
 
-  /** Events behind this one; undefined when some of them are not known any more. */
+  /** Returns the events after this one; undefined if some of them are no longer kept. */
   #behind(lastId: string | undefined): ViewedEvent[] | undefined {
     const [, boot, text] = /^([0-9a-f]{8})-(\d{1,15})$/.exec(lastId ?? "") ?? [];
     const last = Number(text);
@@ -118,7 +126,7 @@ export class Feed {
   }
 }
 
-/** The data of an event, in ASCII: what peers named must not reach a browser unescaped. */
+/** Returns the data of an event in ASCII JSON, so that names from peers reach a browser escaped. */
 function jsonOf(change: ViewedChange): string {
   switch (change.type) {
     case "status":

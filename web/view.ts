@@ -1,13 +1,13 @@
-// What the web may know of the peer and ask of it: a narrow view, read anew for each request. The web keeps no state
-// but who is logged in.
+// What the web may know of the peer and ask of it: a narrow interface, read again for each request. The web keeps no state
+// except who is logged in.
 
 import type { FileRecord } from "../protocol/wire/message.ts";
 
-/** Something that was asked cannot be done; the message is for people. */
+/** Thrown when a request cannot be carried out. The message is for people. */
 export class NotPossible extends Error {
   override readonly name = "NotPossible";
   constructor(
-    /** The HTTP status that says it. */
+    /** The HTTP status of the answer. */
     readonly status: 400 | 404 | 409 | 413 | 415 | 501 | 503 | 507,
     message: string,
     readonly hint: string,
@@ -26,25 +26,25 @@ export interface ViewedPeer {
   readonly bootstrap: boolean;
   readonly extended: boolean;
   readonly files: number;
-  /** Messages of it that were refused. */
+  /** Number of its messages that were refused. */
   readonly refused: number;
-  /** It delivered lies or rubbish; nothing is asked of it for so long. */
+  /** Set if it sent bad data: for how long nothing is asked of it, in seconds, and why. */
   readonly backedOff: { readonly seconds: number; readonly why: string } | undefined;
 }
 
 export interface ViewedFile {
   readonly file: FileRecord;
-  /** It lies here, and its content was verified against its id. */
+  /** It is stored here, and its content was verified against its id. */
   readonly held: boolean;
-  /** Peers that hold it, this one too. */
+  /** Peers that hold it, including this one. */
   readonly holders: readonly string[];
-  /** Peers that held it when they were last heard; present only when nobody holds it now. */
+  /** Peers that held it when they were last heard from. Present only if nobody holds it now. */
   readonly lastHolders?: readonly string[];
-  /** When this peer first learned of it, in Unix seconds; absent where that is not known. */
+  /** When this peer first learned of it, in Unix seconds. Absent if unknown. */
   readonly knownSince?: number;
 }
 
-/** A file that somebody shared; not `isNew`: the same content was shared under the same name already. */
+/** A file that somebody shared. `isNew` is false if the same content was already shared under the same name. */
 export interface SharedFile extends ViewedFile {
   readonly isNew: boolean;
 }
@@ -68,7 +68,7 @@ export interface ViewedTransfer {
   readonly doneBytes: number;
   readonly totalBytes: number | undefined;
   readonly state: "running" | "done" | "failed" | "cancelled";
-  /** How long it took, or has taken so far. */
+  /** How long it took, or has taken so far, in seconds. */
   readonly seconds: number;
   /** Unix seconds; undefined while it runs. */
   readonly endedAt: number | undefined;
@@ -84,11 +84,11 @@ export interface ViewedStatus {
   readonly now: number;
   readonly uptimeSeconds: number;
   readonly synchronized: boolean;
-  /** Addresses by which it joins. */
+  /** Addresses through which it joins. */
   readonly bootstraps: readonly string[];
-  /** A peer that is silent for so long is dropped. */
+  /** How long a peer may be silent before it is dropped. */
   readonly peerTimeoutSeconds: number;
-  /** host:port of another peer that uses this one's name; undefined when there is none. */
+  /** host:port of another peer that uses this one's name; undefined if there is none. */
   readonly nameTakenBy: string | undefined;
   readonly peers: number;
   readonly files: { readonly known: number; readonly held: number; readonly heldBytes: number };
@@ -98,7 +98,7 @@ export interface ViewedStatus {
   readonly sent: Readonly<Record<string, number>>;
   readonly unsent: Readonly<Record<string, number>>;
   readonly refused: Readonly<Record<string, number>>;
-  /** The most first; names are as peers gave them. */
+  /** Most refusals first. Names are as peers gave them. */
   readonly refusedByPeer: readonly {
     readonly peer: string;
     readonly reasons: Readonly<Record<string, number>>;
@@ -107,11 +107,11 @@ export interface ViewedStatus {
   readonly trash: { readonly files: number; readonly bytes: number };
   /** Resident memory of the process. */
   readonly memoryBytes: number;
-  /** What is under way in the process, by kind; at rest these are small and stay so. */
+  /** What is in progress in the process, by kind. At rest these are small and stay small. */
   readonly work: Readonly<Record<string, number>>;
 }
 
-/** How fast content moved around one moment. */
+/** Transfer rates at one moment. */
 export interface ViewedRate {
   /** Unix seconds. */
   readonly at: number;
@@ -120,32 +120,34 @@ export interface ViewedRate {
   readonly out: number;
 }
 
-/** Content of a held file. `close` is called once, whatever happens. */
+/** Content of a held file. The caller closes it once, whatever happens. */
 export interface ViewedContent {
   readonly file: FileRecord;
   readonly sizeBytes: number;
   /** Hex SHA-256 of the content alone. */
   readonly sha256: string;
   readInto(buffer: Uint8Array): number;
-  /** So many bytes from here on are about to be read. */
+  /** Continues at `offset`, from where `bytes` bytes will be read. */
   seek(offset: number, bytes: number): void;
-  /** So many bytes are on their way to who asked. */
+  /** Counts bytes that were handed to the receiver. */
   sent(bytes: number): void;
-  /** `why` it ended early, if it did; `how` says whether that is a failure or the receiver's own decision. */
+  /**
+   * Closes the content. `why` it ended early, if it did; `how`: whether that is a failure or the receiver's decision.
+   */
   close(why?: string, how?: EarlyEnd): void;
 }
 
-/** How content on its way ended early: something went wrong, or the browser at the other end stopped. */
+/** How a transfer ended early: something went wrong, or the browser at the other end stopped. */
 export type EarlyEnd = "failed" | "stopped";
 
-/** A file that somebody at the pages shares. Exactly one of `finish` and `abort` is called, once. */
+/** A file being uploaded. The caller calls exactly one of `finish` and `abort`, once. */
 export interface Upload {
   /** Throws `NotPossible`. */
   write(content: Uint8Array): void;
-  /** Keeps it as a file of ours and tells the network. Throws `NotPossible`. */
+  /** Keeps it as one of our files and announces it. Throws `NotPossible`. */
   finish(): Promise<SharedFile>;
   abort(why: string, how?: EarlyEnd): void;
-  /** Aborts when a person cancels it. */
+  /** Aborted when a person cancels the upload. */
   readonly cancelled: AbortSignal;
 }
 
@@ -163,7 +165,7 @@ export type ViewedChange =
     readonly removed: readonly string[];
   }
   | { readonly type: "transfers"; readonly changed: readonly ViewedTransfer[] }
-  /** More changed than is worth naming: everything is to be read again. */
+  /** Too much changed to name it: reload everything. */
   | { readonly type: "reset" };
 
 /** Where changes come from (to `web/feed.ts`). */
@@ -183,45 +185,45 @@ export interface ViewedEvent {
 }
 
 export interface View {
-  /** Host names, besides addresses and localhost, under which the pages may be reached. */
+  /** Host names under which the pages may be reached, besides addresses and localhost. */
   readonly hostNames: ReadonlySet<string>;
   status(): ViewedStatus;
   peers(): ViewedPeer[];
-  /** Made one by one as they are read; to be read at once, for they may change. */
+  /** Yields the files one by one. Read them without waiting in between: the catalogue changes. */
   files(): Iterable<ViewedFile>;
   file(fileId: string): ViewedFile | undefined;
-  /** One page, what was deleted last first, and how many there are. What cannot be read is left out. */
+  /** Resolves to one page, most recently deleted first, and the total. Entries that cannot be read are left out. */
   deleted(
     start: number,
     limit: number,
   ): Promise<{ readonly files: readonly ViewedDeleted[]; readonly total: number }>;
   transfers(): ViewedTransfer[];
-  /** Rates of the last minutes, about one per second, the latest last. */
+  /** Returns the rates of the last minutes, about one per second, oldest first. */
   rates(): readonly ViewedRate[];
-  /** Undefined when the file is not here. `client` is told as its receiver. Throws `NotPossible`. */
+  /** Returns undefined if the file is not here. `client` is shown as the receiver. Throws `NotPossible`. */
   content(fileId: string, client: string): ViewedContent | undefined;
   /** Throws `NotPossible`. */
   share(name: string, options: ShareOptions): Upload;
-  /** Resolves when the file is here. Throws `NotPossible` when nobody delivers it. */
+  /** Resolves when the file is here. Throws `NotPossible` if nobody delivers it. */
   fetch(fileId: string): Promise<void>;
-  /** Deletes: everywhere what is ours, here only what is not. Throws `NotPossible`. */
+  /** Deletes a file: everywhere if this peer owns it, otherwise only here. Throws `NotPossible`. */
   remove(fileId: string): "everywhere" | "here";
   /** Throws `NotPossible`. */
   restore(fileId: string): Promise<ViewedFile>;
-  /** False when there is no such transfer under way. */
+  /** Cancels a transfer. Returns false if no such transfer is in progress. */
   cancel(transferId: number): boolean;
   /**
-   * Tells of each change until the returned function is called; first of those behind `lastId`, or once "reset"
-   * where these are not known any more.
+   * Sends changes to a watcher until the returned function is called, beginning with those after `lastId`, or with "reset"
+   * if those are no longer known.
    */
   watch(lastId: string | undefined, watcher: ViewedWatcher): () => void;
 }
 
-/** Who hears of changes. */
+/** Receives changes. */
 export interface ViewedWatcher {
   readonly who: string;
   readonly tell: (event: ViewedEvent) => void;
-  /** Somebody else needs its place; it is told nothing more. */
+  /** Its place is needed. It receives nothing more. */
   readonly end: () => void;
 }
 
