@@ -4,17 +4,11 @@ import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
 import { asciiJson } from "../../protocol/wire/text.ts";
 import type { Env } from "../env.ts";
+import { type SharedForm, shareForm } from "../form.ts";
 import { mayChange } from "../preconditions.ts";
 import { conditionFailed, problemOf } from "../problem.ts";
 import { prefixOf } from "../proxy.ts";
-import {
-  checkWhole,
-  decoded,
-  digestsOf,
-  shareBody,
-  type SharedForm,
-  shareForm,
-} from "../upload.ts";
+import { checkWhole, decoded, digestsOf, shareBody } from "../upload.ts";
 import type { SharedFile, View } from "../view.ts";
 import { CHANGE, check, json, problems, security } from "./describe.ts";
 import { fileJson } from "./listing.ts";
