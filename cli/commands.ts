@@ -4,15 +4,17 @@
 import { visible } from "../protocol/wire/text.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
 import { LEVELS } from "./log.ts";
+import {
+  type DeletedRow,
+  deletedText,
+  type FileRow,
+  listText,
+  type PeerRow,
+  peersText,
+} from "./listings.ts";
 import { count } from "./report.ts";
-import { durationText, sizeText } from "./units.ts";
-import { columns, table } from "./table.ts";
-
-export interface FileRow {
-  readonly file: FileRecord;
-  readonly held: boolean;
-  readonly holders: readonly string[];
-}
+import { sizeText } from "./units.ts";
+import { columns } from "./table.ts";
 
 /** Progress of a verification. */
 export interface VerifyProgress {
@@ -31,22 +33,6 @@ export interface Verified {
   }[];
   readonly gone: number;
   readonly unread: readonly { readonly file: FileRecord; readonly why: string }[];
-}
-
-export interface DeletedRow {
-  readonly file: FileRecord;
-  readonly sizeBytes: number;
-  readonly secondsAgo: number;
-}
-
-export interface PeerRow {
-  readonly peerId: string;
-  readonly address: string;
-  readonly silentSeconds: number;
-  readonly bootstrap: boolean;
-  readonly extended: boolean;
-  readonly files: number;
-  readonly note: string;
 }
 
 /** What the prompt needs from the peer. Error messages are written for the user. */
@@ -149,42 +135,18 @@ async function carryOut(
   commands: Commands,
   print: (line: string) => void,
 ): Promise<string> {
-  const [first, second] = words;
+  const [first] = words;
   switch (name) {
     case "list":
       return listText(commands.files(), first);
     case "peers":
       return peersText(commands.peers());
-    case "get": {
-      if (first === undefined) {
-        return "Usage: get <file_id|prefix|name> [destination]";
-      }
-      if (words.length > 2) {
-        return "get takes a file and at most one destination; put quotes around names with spaces";
-      }
-      const { source, path, name } = await commands.get(first, second);
-      // A download that just finished has already been reported by its own line.
-      const here = `${visible(name)} is ${source === "" ? "already" : "now"} stored here`;
-      return path === undefined ? here : `${here}, copied to ${visible(path)}`;
-    }
-    case "push": {
-      if (first === undefined) return "Usage: push <path>";
-      const { file, isNew } = await commands.push(path);
-      return isNew
-        ? `Shared ${visible(file.name)} as ${file.fileId}`
-        : `${visible(file.name)} is already shared with the same content, as ${file.fileId}`;
-    }
-    case "delete": {
-      if (first === undefined) return "Usage: delete <file_id>";
-      const { name, where, reached, left } = await commands.delete(first);
-      return where === "everywhere"
-        ? `Deleted ${visible(name)}: ${
-          toldText(reached, left)
-        }. Type "restore" within 24 hours to bring it back`
-        : `Deleted only our copy of ${
-          visible(name)
-        }: another peer owns it. No peer was notified, and it will not be downloaded again automatically`;
-    }
+    case "get":
+      return await getText(commands, words);
+    case "push":
+      return first === undefined ? "Usage: push <path>" : await pushText(commands, path);
+    case "delete":
+      return first === undefined ? "Usage: delete <file_id>" : await deleteText(commands, first);
     case "restore":
       if (first === undefined) return deletedText(await commands.deleted());
       return `Restored ${visible((await commands.restore(words.join(" "))).name)}`;
@@ -194,12 +156,8 @@ async function carryOut(
       return commands.login();
     case "stats":
       return columns(commands.stats().map(([title, value]) => [`  ${title}`, visible(value)]));
-    case "log": {
-      const level = first?.toUpperCase() ?? "";
-      if (!LEVELS.includes(level)) return `Usage: log <${LEVELS.join("|").toLowerCase()}>`;
-      await commands.setLogLevel(level);
-      return `Log level set to ${level}`;
-    }
+    case "log":
+      return await logText(commands, first?.toUpperCase() ?? "");
     case "help":
     case "?":
       return menuText();
@@ -207,13 +165,39 @@ async function carryOut(
     case "quit":
       commands.exit();
       return "";
-    default: {
-      const near = COMMAND_NAMES.find((known) => known.startsWith(name.slice(0, 2)));
-      return `Unknown command "${visible(name)}".${
-        near ? ` Did you mean "${near}"?` : ""
-      } Type "help" for a list`;
-    }
+    default:
+      return unknownText(name);
   }
+}
+
+async function getText(commands: Commands, words: readonly string[]): Promise<string> {
+  const [what, destination] = words;
+  if (what === undefined) return "Usage: get <file_id|prefix|name> [destination]";
+  if (words.length > 2) {
+    return "get takes a file and at most one destination; put quotes around names with spaces";
+  }
+  const { source, path, name } = await commands.get(what, destination);
+  // A download that just finished has already been reported by its own line.
+  const here = `${visible(name)} is ${source === "" ? "already" : "now"} stored here`;
+  return path === undefined ? here : `${here}, copied to ${visible(path)}`;
+}
+
+async function pushText(commands: Commands, path: string): Promise<string> {
+  const { file, isNew } = await commands.push(path);
+  return isNew
+    ? `Shared ${visible(file.name)} as ${file.fileId}`
+    : `${visible(file.name)} is already shared with the same content, as ${file.fileId}`;
+}
+
+async function deleteText(commands: Commands, fileId: string): Promise<string> {
+  const { name, where, reached, left } = await commands.delete(fileId);
+  return where === "everywhere"
+    ? `Deleted ${visible(name)}: ${
+      toldText(reached, left)
+    }. Type "restore" within 24 hours to bring it back`
+    : `Deleted only our copy of ${
+      visible(name)
+    }: another peer owns it. No peer was notified, and it will not be downloaded again automatically`;
 }
 
 function toldText(reached: number, left: number): string {
@@ -222,56 +206,17 @@ function toldText(reached: number, left: number): string {
   return left === 0 ? told : `${told}, ${left} not reached yet and notified once they are`;
 }
 
-function deletedText(deleted: readonly DeletedRow[]): string {
-  if (deleted.length === 0) return "No files were deleted here in the last 24 hours";
-  const rows = deleted.map(({ file, sizeBytes, secondsAgo }) => [
-    file.fileId,
-    visible(file.name, 40),
-    sizeText(sizeBytes),
-    `${durationText(secondsAgo)} ago`,
-  ]);
-  return `${
-    table(["file_id", "name", "size", "deleted"], rows)
-  }\nTo restore one, type: restore <file_id|prefix|name>`;
+async function logText(commands: Commands, level: string): Promise<string> {
+  if (!LEVELS.includes(level)) return `Usage: log <${LEVELS.join("|").toLowerCase()}>`;
+  await commands.setLogLevel(level);
+  return `Log level set to ${level}`;
 }
 
-function listText(files: readonly FileRow[], which: string | undefined): string {
-  if (which !== undefined && which !== "local" && which !== "remote") {
-    return "Usage: list [local|remote]";
-  }
-  const shown = files.filter(({ held }) => which === undefined || held === (which === "local"));
-  if (shown.length === 0) {
-    if (which === "local") return "No files here yet";
-    return files.length > 0 ? "Every known file is stored here" : "No files are known yet";
-  }
-  const rows = shown.map(({ file, held, holders }) => [
-    file.fileId,
-    visible(file.name, 40),
-    visible(file.owner, 24),
-    file.sizeBytes === undefined ? `~${sizeText(file.size * 1024 ** 2)}` : sizeText(file.sizeBytes),
-    held ? "here" : "-",
-    holders.map((holder) => visible(holder, 24)).join(", ") || "nobody",
-  ]);
-  return `${table(["id", "name", "owner", "size", "here", "holders"], rows)}\n${
-    count(shown.length, "file")
-  }`;
-}
-
-function peersText(peers: readonly PeerRow[]): string {
-  if (peers.length === 0) return "No peers yet";
-  const rows = peers.map((peer) => [
-    visible(peer.peerId, 40),
-    visible(peer.address),
-    `${durationText(peer.silentSeconds)} ago`,
-    String(peer.files),
-    [peer.bootstrap ? "bootstrap" : "", peer.extended ? "" : "legacy", peer.note].filter(Boolean)
-      .map((
-        text,
-      ) => visible(text)).join(", "),
-  ]);
-  return `${table(["peer", "address", "last heard", "files", ""], rows)}\n${
-    count(peers.length, "peer")
-  }`;
+function unknownText(name: string): string {
+  const near = COMMAND_NAMES.find((known) => known.startsWith(name.slice(0, 2)));
+  return `Unknown command "${visible(name)}".${
+    near ? ` Did you mean "${near}"?` : ""
+  } Type "help" for a list`;
 }
 
 /** Minimum interval between progress lines, in milliseconds. Higher: fewer lines; lower: progress shows sooner. */

@@ -34,110 +34,45 @@ export class Reporter {
   lines(event: NodeEvent): Line[] {
     switch (event.name) {
       case "synchronized":
-        return [plain(
-          `Synchronized in ${event.afterMs.toFixed(0)} ms: ${count(event.peers, "peer")}, ${
-            count(event.files, "file")
-          } known`,
-        )];
+      case "alone":
+      case "bootstrap-silent":
+      case "peer-joined":
+      case "peer-left":
+      case "peer-moved":
+      case "peer-conflict":
+        return [networkLine(event)];
+      case "request":
+      case "sent":
+      case "broadcast":
+      case "send-failed":
+        return [messageLine(event)];
+      case "attempt-failed":
+      case "download-failed":
+      case "backed-off":
+      case "auto-fetch-complete":
+        return [downloadLine(event)];
+      case "keep-failed":
+        return this.#once(`not kept ${event.text}`) ? [downloadLine(event)] : [];
       case "downloaded":
         return [
           plain(`Successfully downloaded file from ${visible(event.source)}`),
           info(`Downloaded and verified ${visible(event.file.name)} (${event.file.fileId})`),
         ];
-      case "auto-fetch-complete":
-        return [plain(`AUTO FETCH PROCESS COMPLETE (${autoFetchText(event)})`)];
-      case "backed-off":
-        return [warning(
-          `Avoiding ${visible(event.peerId)} as a source for ${
-            durationText(event.leftMs / 1000)
-          } after ${event.offences} bad responses in a row: it ${visible(event.text)}`,
-        )];
-      case "alone":
-        return [info(
-          event.isTrying
-            ? "No peer has answered yet; still trying to join, and waiting for other peers to connect"
-            : "No peer to join through; waiting for other peers to connect",
-        )];
-      case "bootstrap-silent":
-        return [warning(
-          `Bootstrap peer ${visible(event.text)}; retrying with increasing delays`,
-        )];
-      case "request":
-        return [info(`Received from ${visible(event.ip)}: ${visible(event.text, 300)}`)];
-      case "sent":
-        return [
-          (event.isBroadcast ? debug : info)(
-            `Sent ${event.what} to ${visible(addressText(event.to))}`,
-          ),
-        ];
-      case "broadcast":
-        return [info(`Sending ${event.what} to ${count(event.peers, "peer")}`)];
-      case "send-failed":
-        return [debug(`Could not send ${event.what}: ${visible(event.text, 300)}`)];
-      case "peer-joined":
-        return [
-          info(`Peer ${visible(event.peerId)} joined at ${visible(addressText(event.address))}`),
-        ];
-      case "peer-left":
-        return [info(`Dropped peer ${visible(event.peerId)}: silent for too long`)];
-      case "peer-moved":
-        return [info(
-          `Peer ${visible(event.peerId)} moved from ${visible(addressText(event.other))} to ${
-            visible(addressText(event.address))
-          }`,
-        )];
-      case "peer-conflict":
-        return [warning(
-          `Two peers use the name ${visible(event.peerId)}: ${
-            visible(addressText(event.address))
-          } and ${visible(addressText(event.other))}; keeping the first while it answers`,
-        )];
-      case "attempt-failed":
-        return [info(
-          `Download of ${visible(event.fileName)} from ${visible(event.source ?? "?")} failed: ${
-            visible(event.text)
-          }`,
-        )];
-      case "download-failed":
-        return [warning(
-          `Could not download ${visible(event.fileName)}: ${visible(event.text)}${
-            event.willRetry ? "; it will be retried automatically" : ""
-          }`,
-        )];
-      case "keep-failed":
-        return this.#once(`not kept ${event.text}`)
-          ? [warning(`Could not save ${visible(event.fileName)}: ${visible(event.text)}`)]
-          : [];
       case "held":
-        return [info(`Added ${visible(event.file.name)} (${event.file.fileId}): ${event.how}`)];
       case "lost":
-        return [warning(
-          `No longer sharing ${
-            visible(event.file.name)
-          } (${event.file.fileId}): it was changed in the folder, or is gone from it`,
-        )];
       case "deleted":
-        return [info(
-          `${visible(event.file.name)} (${event.file.fileId}) was deleted ${deletedText(event.by)}`,
-        )];
       case "renamed":
-        return [info(
-          `Renamed ${visible(event.from)} to ${
-            visible(event.file.name)
-          } (${event.file.fileId}); announcing the new name`,
-        )];
+      case "replicated":
+      case "passed-over":
+        return [fileLine(event)];
       case "name-taken":
         return this.#once(`name-taken ${addressText(event.other)}`)
           ? [{ ...warning(nameTakenText(event)), plain: true }]
           : [];
-      case "replicated":
-        return [info(`Pushed a copy of ${visible(event.file.name)} to ${visible(event.peerId)}`)];
       case "refused":
-        return this.#once(`${event.who} ${event.reason}`)
-          ? [warning(`${visible(event.who)}: ${visible(event.text, 300)} [${event.reason}]`)]
-          : [debug(`${visible(event.who)}: ${visible(event.text, 300)} [${event.reason}]`)];
-      case "passed-over":
-        return [info(visible(event.text, 2_000))];
+        return [(this.#once(`${event.who} ${event.reason}`) ? warning : debug)(
+          `${visible(event.who)}: ${visible(event.text, 300)} [${event.reason}]`,
+        )];
       case "trouble":
         return this.#once(`trouble ${event.text}`)
           ? [{ level: "ERROR", text: visible(event.text, 2_000) }]
@@ -164,13 +99,148 @@ const info = (text: string): Line => ({ level: "INFO", text });
 const debug = (text: string): Line => ({ level: "DEBUG", text });
 const warning = (text: string): Line => ({ level: "WARNING", text });
 
+/** The events of these names. */
+type EventOf<Name extends NodeEvent["name"]> = Extract<NodeEvent, { name: Name }>;
+
+function networkLine(
+  event: EventOf<
+    | "synchronized"
+    | "alone"
+    | "bootstrap-silent"
+    | "peer-joined"
+    | "peer-left"
+    | "peer-moved"
+    | "peer-conflict"
+  >,
+): Line {
+  switch (event.name) {
+    case "synchronized":
+      return plain(
+        `Synchronized in ${event.afterMs.toFixed(0)} ms: ${count(event.peers, "peer")}, ${
+          count(event.files, "file")
+        } known`,
+      );
+    case "alone":
+      return info(
+        event.isTrying
+          ? "No peer has answered yet; still trying to join, and waiting for other peers to connect"
+          : "No peer to join through; waiting for other peers to connect",
+      );
+    case "bootstrap-silent":
+      return warning(
+        `Bootstrap peer ${visible(event.text)}; retrying with increasing delays`,
+      );
+    case "peer-joined":
+      return info(`Peer ${visible(event.peerId)} joined at ${visible(addressText(event.address))}`);
+    case "peer-left":
+      return info(`Dropped peer ${visible(event.peerId)}: silent for too long`);
+    case "peer-moved":
+      return info(
+        `Peer ${visible(event.peerId)} moved from ${visible(addressText(event.other))} to ${
+          visible(addressText(event.address))
+        }`,
+      );
+    case "peer-conflict":
+      return warning(
+        `Two peers use the name ${visible(event.peerId)}: ${
+          visible(addressText(event.address))
+        } and ${visible(addressText(event.other))}; keeping the first while it answers`,
+      );
+    default:
+      return event satisfies never;
+  }
+}
+
+function messageLine(
+  event: EventOf<"request" | "sent" | "broadcast" | "send-failed">,
+): Line {
+  switch (event.name) {
+    case "request":
+      return info(`Received from ${visible(event.ip)}: ${visible(event.text, 300)}`);
+    case "sent":
+      return (event.isBroadcast ? debug : info)(
+        `Sent ${event.what} to ${visible(addressText(event.to))}`,
+      );
+    case "broadcast":
+      return info(`Sending ${event.what} to ${count(event.peers, "peer")}`);
+    case "send-failed":
+      return debug(`Could not send ${event.what}: ${visible(event.text, 300)}`);
+    default:
+      return event satisfies never;
+  }
+}
+
+function downloadLine(
+  event: EventOf<
+    "attempt-failed" | "download-failed" | "keep-failed" | "backed-off" | "auto-fetch-complete"
+  >,
+): Line {
+  switch (event.name) {
+    case "attempt-failed":
+      return info(
+        `Download of ${visible(event.fileName)} from ${visible(event.source ?? "?")} failed: ${
+          visible(event.text)
+        }`,
+      );
+    case "download-failed":
+      return warning(
+        `Could not download ${visible(event.fileName)}: ${visible(event.text)}${
+          event.willRetry ? "; it will be retried automatically" : ""
+        }`,
+      );
+    case "keep-failed":
+      return warning(`Could not save ${visible(event.fileName)}: ${visible(event.text)}`);
+    case "backed-off":
+      return warning(
+        `Avoiding ${visible(event.peerId)} as a source for ${
+          durationText(event.leftMs / 1000)
+        } after ${event.offences} bad responses in a row: it ${visible(event.text)}`,
+      );
+    case "auto-fetch-complete":
+      return plain(`AUTO FETCH PROCESS COMPLETE (${autoFetchText(event)})`);
+    default:
+      return event satisfies never;
+  }
+}
+
+function fileLine(
+  event: EventOf<"held" | "lost" | "deleted" | "renamed" | "replicated" | "passed-over">,
+): Line {
+  switch (event.name) {
+    case "held":
+      return info(`Added ${visible(event.file.name)} (${event.file.fileId}): ${event.how}`);
+    case "lost":
+      return warning(
+        `No longer sharing ${
+          visible(event.file.name)
+        } (${event.file.fileId}): it was changed in the folder, or is gone from it`,
+      );
+    case "deleted":
+      return info(
+        `${visible(event.file.name)} (${event.file.fileId}) was deleted ${deletedText(event.by)}`,
+      );
+    case "renamed":
+      return info(
+        `Renamed ${visible(event.from)} to ${
+          visible(event.file.name)
+        } (${event.file.fileId}); announcing the new name`,
+      );
+    case "replicated":
+      return info(`Pushed a copy of ${visible(event.file.name)} to ${visible(event.peerId)}`);
+    case "passed-over":
+      return info(visible(event.text, 2_000));
+    default:
+      return event satisfies never;
+  }
+}
+
 /** Returns a number with its noun: `1 peer`, `2 peers`. */
 export function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }
 
 function autoFetchText(
-  { fetched, failed, pending, reason }: Extract<NodeEvent, { name: "auto-fetch-complete" }>,
+  { fetched, failed, pending, reason }: EventOf<"auto-fetch-complete">,
 ): string {
   switch (reason) {
     case "done":
@@ -188,7 +258,7 @@ function autoFetchText(
   }
 }
 
-function nameTakenText({ other, toldBy }: Extract<NodeEvent, { name: "name-taken" }>): string {
+function nameTakenText({ other, toldBy }: EventOf<"name-taken">): string {
   const there = visible(addressText(other));
   return toldBy === undefined
     ? `Another peer, at ${there}, uses the same peer id as this one, so other peers list only one of the two. Restart one of them with a different peer id`
@@ -197,7 +267,7 @@ function nameTakenText({ other, toldBy }: Extract<NodeEvent, { name: "name-taken
     } already lists a peer with this peer id, at ${there}, so it does not list this one. Restart this peer with a different peer id, or stop the other one`;
 }
 
-type By = Extract<NodeEvent, { name: "deleted" }>["by"];
+type By = EventOf<"deleted">["by"];
 
 function deletedText(by: By): string {
   switch (by) {

@@ -36,12 +36,40 @@ const LEGACY_CSP =
 const PAGES = ["/", "/stats"];
 const ASSETS = ["/style.css", "/icon.svg", "/browser/*", "/shared/*", "/lib/*"];
 
+/** What the routes are served from. */
+interface Services {
+  readonly view: View;
+  readonly login: Login;
+  readonly turns: Turns;
+  readonly metrics: Metrics;
+  /** Returns Unix time. */
+  readonly nowSeconds: () => number;
+}
+
 /** Creates the application on top of the view. Each request's environment must contain the client's `{ ip }`. */
 export function createApp(view: View, options: AppOptions): Hono<Env> {
-  const { now, onError, legacyPage, metrics = new Metrics() } = options;
-  const login = new Login({ ...options, cookie: `session_id_${view.status().port}` });
-  const { basePath = "" } = options;
+  const { basePath = "", metrics = new Metrics() } = options;
+  const services: Services = {
+    view,
+    login: new Login({ ...options, cookie: `session_id_${view.status().port}` }),
+    turns: new Turns(),
+    metrics,
+    nowSeconds: () => options.now() / 1000,
+  };
   const app = new Hono<Env>({ getPath: routedPath(basePath) });
+  addMiddleware(app, view, metrics, options);
+  if (basePath !== "") {
+    app.get(basePath, (c) => c.redirect(`${basePath}/${URL.parse(c.req.url)?.search ?? ""}`, 308));
+  }
+  addAssets(app);
+  addApi(app, services);
+  addPages(app, services, options.legacyPage);
+  addMonitoring(app, services);
+  addErrors(app, options.onError);
+  return app;
+}
+
+function addMiddleware(app: Hono<Env>, view: View, metrics: Metrics, options: AppOptions): void {
   app.use(proxied(options));
   app.use(metrics.middleware(() => performance.now()));
   app.use(securityHeaders);
@@ -52,38 +80,52 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
   app.use(methodNotAllowed({ app, onMethodNotAllowed: notAllowed }));
   app.use(hostGuard(() => view.hostNames));
   app.use(crossSiteGuard);
-  if (basePath !== "") {
-    app.get(basePath, (c) => c.redirect(`${basePath}/${URL.parse(c.req.url)?.search ?? ""}`, 308));
-  }
-  app.get("/healthz", (c) => c.json({ status: "ok" }));
+}
+
+function addAssets(app: Hono<Env>): void {
   for (const path of ASSETS) {
     app.get(path, async (c, next) => (await import("./assets.ts")).serveAsset(c) ?? await next());
   }
-  const turns = new Turns();
+}
+
+function addApi(app: Hono<Env>, { view, login, turns, nowSeconds }: Services): void {
   const api = createApi(view, login, turns);
   app.route("/api/v1", api);
-  const pages = () => import("./page/serve.tsx");
   app.get("/api/docs", async (c) => {
-    const { serveDocs } = await pages();
+    const { serveDocs } = await import("./page/serve.tsx");
     const described = await document(api, prefixOf(c));
     return await turns.take(() => serveDocs(c, described));
   });
-  app.route("/api", createLegacyApi(view, login, turns, () => now() / 1000));
+  app.route("/api", createLegacyApi(view, login, turns, nowSeconds));
+}
+
+function addPages(
+  app: Hono<Env>,
+  { view, login, turns, nowSeconds }: Services,
+  legacyPage: string | undefined,
+): void {
+  for (const path of PAGES) {
+    app.get(path, async (c) => {
+      const { servePage } = await import("./page/serve.tsx");
+      return await turns.take(() => servePage(c, view, login, nowSeconds()));
+    });
+  }
   if (legacyPage !== undefined) {
     app.get("/legacy", (c) => c.html(legacyPage, 200, { "content-security-policy": LEGACY_CSP }));
   }
+}
+
+function addMonitoring(app: Hono<Env>, { view, login, turns, metrics }: Services): void {
   const guard = loginGuard(login);
-  for (const path of PAGES) {
-    app.get(path, async (c) => {
-      const { servePage } = await pages();
-      return await turns.take(() => servePage(c, view, login, now() / 1000));
-    });
-  }
+  app.get("/healthz", (c) => c.json({ status: "ok" }));
   app.get("/stats.json", guard, (c) => legacyStats(c, view, turns));
   app.get("/metrics", guard, async (c) => {
     const { serveMetrics } = await import("./exposition.ts");
     return await turns.take(() => serveMetrics(c, metrics, view));
   });
+}
+
+function addErrors(app: Hono<Env>, onError: (error: Error) => void): void {
   app.notFound((c) =>
     problem(
       c,
@@ -101,7 +143,6 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
       "See the peer's log for details",
     );
   });
-  return app;
 }
 
 function notAllowed(c: Context, methods: readonly string[]): Response {

@@ -5,7 +5,7 @@ import type { Context } from "hono";
 import { timestampSeconds } from "../protocol/wire/fileid.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
 import type { Env } from "./env.ts";
-import { isSameForRange, preconditionOf } from "./preconditions.ts";
+import { isSameForRange, preconditionOf, type Representation } from "./preconditions.ts";
 import { problem } from "./problem.ts";
 import { NotPossible, type View, type ViewedContent } from "./view.ts";
 
@@ -26,44 +26,82 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
     );
   }
   const { file, sizeBytes } = content;
-  // The id is a hash of the content, so the etag never changes.
-  const etag = `"${file.fileId}"`;
   const nowSeconds = view.status().now;
-  const modifiedSeconds = lastModified(file, nowSeconds);
-  const current = { etag, modifiedSeconds, nowSeconds };
-  /** Headers that a 304 carries too (RFC 9110, 15.4.5). */
-  const validators = { etag, "cache-control": "private, no-cache" };
-  const refused = (status: 412 | 416, detail: string, hint: string) => {
-    content.close();
-    const range = status === 416 ? { "content-range": `bytes */${sizeBytes}` } : undefined;
-    return problem(c, status, detail, hint, { etag, ...range });
+  const current: Representation = {
+    etag: `"${file.fileId}"`, // the id is a hash of the content, so the etag never changes
+    modifiedSeconds: lastModified(file, nowSeconds),
+    nowSeconds,
   };
   const precondition = preconditionOf(c, current);
-  if (precondition === 304) {
+  if (precondition !== undefined) {
     content.close();
-    return c.body(null, 304, validators);
+    return precondition === 304
+      ? c.body(null, 304, validatorsOf(current))
+      : preconditionFailed(c, current);
   }
-  if (precondition === 412) {
-    return refused(
-      412,
-      "The content does not match If-Match or If-Unmodified-Since",
-      "Send the request without them to get the current content",
-    );
-  }
-
   // Ranges belong to GET alone (RFC 9110, 14.2).
   const isRangeWanted = c.req.method === "GET" && isSameForRange(c.req.header("if-range"), current);
   const range = isRangeWanted ? rangeOf(c.req.header("range"), sizeBytes) : undefined;
   if (range === "unsatisfiable") {
-    return refused(
-      416,
-      `The range is outside the file, which has ${sizeBytes} bytes`,
-      "Ask for a range within it, or omit Range to get all of it",
-    );
+    content.close();
+    return rangeNotSatisfiable(c, current, sizeBytes);
   }
-  const digest = Uint8Array.fromHex(content.sha256).toBase64();
-  const headers: Record<string, string> = {
-    ...validators,
+  const status = range ? 206 : 200;
+  const headers = contentHeaders(content, current, range);
+  if (c.req.method === "HEAD") {
+    content.close();
+    return c.body(null, status, headers);
+  }
+  const { start, end } = range ?? { start: 0, end: sizeBytes };
+  try {
+    content.seek(start, end - start);
+  } catch (error) {
+    content.close("The file cannot be read");
+    throw error;
+  }
+  return c.body(streamOf(content, end - start), status, headers);
+}
+
+/** Returns the headers that a 304 carries too (RFC 9110, 15.4.5). */
+function validatorsOf({ etag }: Representation) {
+  return { etag, "cache-control": "private, no-cache" };
+}
+
+function preconditionFailed(c: Context<Env>, { etag }: Representation): Response {
+  return problem(
+    c,
+    412,
+    "The content does not match If-Match or If-Unmodified-Since",
+    "Send the request without them to get the current content",
+    { etag },
+  );
+}
+
+function rangeNotSatisfiable(
+  c: Context<Env>,
+  { etag }: Representation,
+  sizeBytes: number,
+): Response {
+  return problem(
+    c,
+    416,
+    `The range is outside the file, which has ${sizeBytes} bytes`,
+    "Ask for a range within it, or omit Range to get all of it",
+    { etag, "content-range": `bytes */${sizeBytes}` },
+  );
+}
+
+/** Returns the headers of a 200, or of a 206 if there is a range. */
+function contentHeaders(
+  { file, sizeBytes, sha256 }: ViewedContent,
+  current: Representation,
+  range: ByteRange | undefined,
+): Record<string, string> {
+  const { modifiedSeconds } = current;
+  const digest = Uint8Array.fromHex(sha256).toBase64();
+  const { start, end } = range ?? { start: 0, end: sizeBytes };
+  return {
+    ...validatorsOf(current),
     "content-type": "application/octet-stream",
     "content-disposition": attachment(file.name),
     "content-security-policy": "sandbox; default-src 'none'",
@@ -74,23 +112,12 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
     ...(modifiedSeconds !== undefined && {
       "last-modified": new Date(modifiedSeconds * 1000).toUTCString(),
     }),
+    "content-length": String(end - start),
+    // Covers the response, which without a range is the whole file.
+    ...range
+      ? { "content-range": `bytes ${start}-${end - 1}/${sizeBytes}` }
+      : { "content-digest": `sha-256=:${digest}:` },
   };
-  const { start, end } = range ?? { start: 0, end: sizeBytes };
-  headers["content-length"] = String(end - start);
-  if (range) headers["content-range"] = `bytes ${start}-${end - 1}/${sizeBytes}`;
-  else headers["content-digest"] = headers["repr-digest"]!; // the response is the whole file
-  const status = range ? 206 : 200;
-  if (c.req.method === "HEAD") {
-    content.close();
-    return c.body(null, status, headers);
-  }
-  try {
-    content.seek(start, end - start);
-  } catch (error) {
-    content.close("The file cannot be read");
-    throw error;
-  }
-  return c.body(streamOf(content, end - start), status, headers);
 }
 
 /**
@@ -114,6 +141,12 @@ export function attachment(name: string): string {
   return `attachment; filename="${ascii}"; filename*=UTF-8''${encoded}`;
 }
 
+/** Offsets in a file, in bytes: from `start` up to, but not including, `end`. */
+interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
 /**
  * Returns the requested range of `bytes`, or undefined if the header is to be ignored (several ranges, other units).
  * Accepts numbers of any size: some clients ask for up to 2^63 - 1 (RFC 9110, 14.1.2).
@@ -121,7 +154,7 @@ export function attachment(name: string): string {
 export function rangeOf(
   header: string | undefined,
   sizeBytes: number,
-): { start: number; end: number } | "unsatisfiable" | undefined {
+): ByteRange | "unsatisfiable" | undefined {
   const match = RANGE.exec(header ?? "");
   if (!match || (match[1] === "" && match[2] === "")) return undefined;
   const first = match[1] === "" ? undefined : Number(match[1]);

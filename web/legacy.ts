@@ -58,18 +58,34 @@ export function createLegacyApi(
   nowSeconds: () => number,
 ): Hono<Env> {
   const api = new Hono<Env>();
-  const guarded = async (c: Context<Env>, act: () => Response | Promise<Response>) => {
-    const refusal = login.refusal(c);
-    if (refusal) return await messageOf(refusal);
-    try {
-      return await act();
-    } catch (error) {
-      return refusalOf(c, error);
-    }
-  };
-  const reading = (c: Context<Env>, act: () => Response | Promise<Response>) =>
-    login.options.isPrivate ? guarded(c, act) : act();
+  sessionRoutes(api, login);
+  api.get("/list", (c) => reading(c, login, () => turns.take(() => answer(c, listedFiles(view)))));
+  api.get("/peers", (c) => reading(c, login, () => answer(c, listedPeers(view, nowSeconds()))));
+  api.post("/upload", (c) => guarded(c, login, () => upload(c, view)));
+  api.get("/download", (c) => reading(c, login, () => download(c, view)));
+  api.delete("/delete", (c) => guarded(c, login, () => remove(c, view)));
+  return api;
+}
 
+type Act = () => Response | Promise<Response>;
+
+/** Carries out a change, if the request may make one. */
+async function guarded(c: Context<Env>, login: Login, act: Act): Promise<Response> {
+  const refusal = login.refusal(c);
+  if (refusal) return await messageOf(refusal);
+  try {
+    return await act();
+  } catch (error) {
+    return refusalOf(c, error);
+  }
+}
+
+/** Carries out a read, which requires a login only if reading is private. */
+function reading(c: Context<Env>, login: Login, act: Act): Response | Promise<Response> {
+  return login.options.isPrivate ? guarded(c, login, act) : act();
+}
+
+function sessionRoutes(api: Hono<Env>, login: Login): void {
   api.post("/login", async (c) => {
     try {
       const body = await smallJson(c.req.raw) as { username?: unknown } | null;
@@ -89,48 +105,35 @@ export function createLegacyApi(
     return answer(c, { message: "Logged out" });
   });
   api.get("/session-status", (c) => answer(c, { loggedIn: login.hasLogin(c) }));
-  api.get("/list", (c) => reading(c, () => turns.take(() => answer(c, listedFiles(view)))));
-  api.get("/peers", (c) =>
-    reading(c, () =>
-      answer(
-        c,
-        view.peers().map(({ peerId, host, port, lastSeen }) => ({
-          peer_name: peerId,
-          host,
-          port,
-          last_seen: Math.max(0, Math.round(nowSeconds() - lastSeen)),
-        })),
-      )));
-  api.post("/upload", (c) =>
-    guarded(c, async () => {
-      checkWhole((name) => c.req.header(name));
-      const seconds = Number(c.req.header("x-file-timestamp") || NaN);
-      const told = Number(c.req.header("x-file-size") ?? c.req.header("content-length") ?? NaN);
-      const name = decoded(c.req.header("x-file-name") ?? "");
-      const file = await shareBody(view, c.req.raw.body, name, {
-        client: c.env.ip,
-        modifiedSeconds: Number.isFinite(seconds) && seconds >= 0 ? seconds : undefined,
-        totalBytes: Number.isFinite(told) ? told : undefined,
-      });
-      return file.isNew
-        ? answer(c, { message: "Shared", file_id: file.file.fileId }, 201)
-        : answer(c, { message: "Already shared", file_id: file.file.fileId });
-    }));
-  api.get("/download", (c) =>
-    reading(c, () => {
-      try {
-        return serveContent(c, view, meant(view, c.req.header("x-file-name"), true).file.fileId);
-      } catch (error) {
-        return refusalOf(c, error);
-      }
-    }));
-  api.delete("/delete", (c) =>
-    guarded(c, () => {
-      const { file } = meant(view, c.req.header("x-file-name"));
-      const where = view.remove(file.fileId);
-      return answer(c, { message: where === "here" ? "Deleted here" : "Deleted everywhere" });
-    }));
-  return api;
+}
+
+async function upload(c: Context<Env>, view: View): Promise<Response> {
+  checkWhole((name) => c.req.header(name));
+  const seconds = Number(c.req.header("x-file-timestamp") || NaN);
+  const told = Number(c.req.header("x-file-size") ?? c.req.header("content-length") ?? NaN);
+  const name = decoded(c.req.header("x-file-name") ?? "");
+  const file = await shareBody(view, c.req.raw.body, name, {
+    client: c.env.ip,
+    modifiedSeconds: Number.isFinite(seconds) && seconds >= 0 ? seconds : undefined,
+    totalBytes: Number.isFinite(told) ? told : undefined,
+  });
+  return file.isNew
+    ? answer(c, { message: "Shared", file_id: file.file.fileId }, 201)
+    : answer(c, { message: "Already shared", file_id: file.file.fileId });
+}
+
+function download(c: Context<Env>, view: View): Response {
+  try {
+    return serveContent(c, view, meant(view, c.req.header("x-file-name"), true).file.fileId);
+  } catch (error) {
+    return refusalOf(c, error);
+  }
+}
+
+function remove(c: Context<Env>, view: View): Response {
+  const { file } = meant(view, c.req.header("x-file-name"));
+  const where = view.remove(file.fileId);
+  return answer(c, { message: where === "here" ? "Deleted here" : "Deleted everywhere" });
 }
 
 /** Serves `/stats.json`. */
@@ -147,6 +150,15 @@ export function legacyStats(c: Context, view: View, turns: Turns): Promise<Respo
       files: listedFiles(view),
     })
   );
+}
+
+function listedPeers(view: View, nowSeconds: number): Json[] {
+  return view.peers().map(({ peerId, host, port, lastSeen }) => ({
+    peer_name: peerId,
+    host,
+    port,
+    last_seen: Math.max(0, Math.round(nowSeconds - lastSeen)),
+  }));
 }
 
 /** Older pages do not support pagination, so files held here come first and the list is cut off. */

@@ -1,7 +1,6 @@
-// Files uploaded by a browser or a script, as a raw body or a form with several files. Memory use is one buffer,
-// whatever the size; an interrupted upload leaves nothing behind.
+// Files uploaded by a browser or a script as a raw body; form.ts handles forms. Memory use is one buffer, whatever the
+// size; an interrupted upload leaves nothing behind.
 
-import type { BusboyFileStream } from "@fastify/busboy";
 import { createHash } from "node:crypto";
 import { isCleanName, visible } from "../protocol/wire/text.ts";
 import { MAX_NAME_CHARS } from "../protocol/limits.ts";
@@ -9,9 +8,6 @@ import { NotPossible, type SharedFile, type ShareOptions, type Upload, type View
 
 /** Size of the buffer that each read reuses, in bytes. */
 const BUFFER_BYTES = 256 * 1024;
-/** Maximum number of files in one form. */
-const MAX_PARTS = 100;
-
 /**
  * Throws `NotPossible` if the body is not a whole, unencoded file: a part of one (RFC 9110, 14.5), or with a content or
  * transfer coding (RFC 9110, 8.4; RFC 9112, 6.1).
@@ -78,154 +74,21 @@ export async function shareBody(
       );
     }
   } catch (error) {
-    throw aborted(upload, error);
+    throw abortUpload(upload, error);
   }
-  return await finished(upload, read, options.totalBytes);
+  return await finishUpload(upload, read, options.totalBytes);
 }
 
-/** Outcome for each file of a form. */
-export interface SharedForm {
-  readonly files: readonly SharedFile[];
-  readonly failed: readonly { readonly name: string; readonly error: NotPossible }[];
-}
-
-/** Shares every file of a form (RFC 7578) independently. Throws `NotPossible` if none could be shared. */
-export async function shareForm(
-  view: View,
-  body: ReadableStream<Uint8Array> | null,
-  contentType: string,
-  options: ShareOptions,
-): Promise<SharedForm> {
-  // Loaded with the first form: it costs 10 MB, and most peers never receive one.
-  const [{ Busboy }, { Readable }] = await Promise.all([
-    import("@fastify/busboy"),
-    import("node:stream"),
-  ]);
-  let form: InstanceType<typeof Busboy>;
-  try {
-    form = new Busboy({
-      headers: { "content-type": contentType },
-      limits: { files: MAX_PARTS, fields: MAX_PARTS, fieldSize: 1024, headerSize: 16 * 1024 },
-    });
-  } catch (cause) {
-    throw new NotPossible(400, "The form has no boundary", "Let the HTTP client set Content-Type", {
-      cause,
-    });
-  }
-  const parts: Part[] = [];
-  let isTooMany = false;
-  form.on("file", (_field: string, stream: BusboyFileStream, name: string) => {
-    parts.push(new Part(view, stream, name ?? "", options));
-  });
-  form.on("filesLimit", () => isTooMany = true);
-  const ended = Promise.withResolvers<void>();
-  form.on("finish", () => ended.resolve());
-  form.on("error", (error: unknown) => ended.reject(error));
-  const source = Readable.from(copies(body), { objectMode: false });
-  source.on("error", (error) => {
-    form.destroy(error);
-    ended.reject(error);
-  });
-  source.pipe(form);
-  try {
-    await ended.promise;
-  } catch (cause) {
-    for (const part of parts) part.breakOff(cause);
-    await Promise.all(parts.map(({ outcome }) => outcome));
-    throw new NotPossible(400, "The form is incomplete or malformed", "Send it again", { cause });
-  }
-  const outcomes = await Promise.all(parts.map(({ outcome }) => outcome));
-  if (outcomes.length === 0) {
-    throw new NotPossible(400, "The form contains no file", 'Give the field a "filename"');
-  }
-  const files = outcomes.flatMap((outcome) => "file" in outcome ? [outcome] : []);
-  const failed = outcomes.flatMap((outcome) => "error" in outcome ? [outcome] : []);
-  if (files.length === 0) throw failed[0]!.error;
-  if (isTooMany) {
-    const error = new NotPossible(
-      413,
-      `A form may contain at most ${MAX_PARTS} files; the rest were not read`,
-      "Send the rest in another form",
-    );
-    failed.push({ name: "(the rest)", error });
-  }
-  return { files, failed };
-}
-
-type Outcome = SharedFile | { readonly name: string; readonly error: NotPossible };
-
-/** One file of a form. It is always read to its end, whatever its outcome, so that the files after it arrive. */
-class Part {
-  readonly outcome: Promise<Outcome>;
-  readonly #settle: (outcome: Outcome | Promise<Outcome>) => void;
-  #upload: Upload | undefined;
-  #error: NotPossible | undefined;
-  #readBytes = 0;
-
-  constructor(
-    view: View,
-    readonly stream: BusboyFileStream,
-    readonly name: string,
-    options: ShareOptions,
-  ) {
-    ({ promise: this.outcome, resolve: this.#settle } = Promise.withResolvers<Outcome>());
-    try {
-      this.#upload = view.share(uploadName(name), { ...options, totalBytes: undefined });
-    } catch (error) {
-      this.#fail(error);
-    }
-    stream.on("data", (piece: Uint8Array) => this.#take(piece));
-    stream.on("error", (error: unknown) => this.breakOff(error));
-    stream.on("end", () => this.#settle(this.#end()));
-    stream.on("close", () => this.breakOff(new Error("The part is incomplete"))); // unless it ended
-  }
-
-  /** Fails the file as incomplete. Does nothing if it has already ended. */
-  breakOff(cause: unknown): void {
-    this.#fail(cause);
-    this.#settle({ name: this.name, error: this.#error! });
-  }
-
-  #take(piece: Uint8Array): void {
-    if (this.#error || !this.#upload) return;
-    try {
-      if (this.#upload.cancelled.aborted) throw new Error("Canceled");
-      this.#upload.write(piece);
-      this.#readBytes += piece.length;
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  #fail(error: unknown): void {
-    if (this.#error || this.#isEnded) return;
-    this.#error = this.#upload ? aborted(this.#upload, error) : asNotPossible(error);
-  }
-
-  #isEnded = false;
-
-  async #end(): Promise<Outcome> {
-    if (this.stream.truncated) this.#fail(new Error("The part is incomplete"));
-    this.#isEnded = true;
-    if (!this.#error && this.#upload) {
-      try {
-        return await finished(this.#upload, this.#readBytes, undefined);
-      } catch (error) {
-        this.#error = asNotPossible(error);
-      }
-    }
-    return { name: this.name, error: this.#error! };
-  }
-}
-
-function asNotPossible(error: unknown): NotPossible {
+/** Returns the error itself if it is `NotPossible`, or else one that says that the upload was interrupted. */
+export function asNotPossible(error: unknown): NotPossible {
   if (error instanceof NotPossible) return error;
   return new NotPossible(400, "The upload was interrupted", "Send the file again", {
     cause: error,
   });
 }
 
-async function finished(
+/** Finishes an upload. If it is empty or its size is not the announced one, aborts it and throws `NotPossible`. */
+export async function finishUpload(
   upload: Upload,
   readBytes: number,
   toldBytes: number | undefined,
@@ -249,7 +112,8 @@ async function finished(
   return await upload.finish();
 }
 
-function aborted(upload: Upload, error: unknown): NotPossible {
+/** Aborts an upload that an error interrupted. Returns the error for the client. */
+export function abortUpload(upload: Upload, error: unknown): NotPossible {
   if (error instanceof NotPossible) upload.abort(error.message);
   else if (upload.cancelled.aborted) {
     upload.abort("Canceled here");
@@ -298,7 +162,7 @@ function utf8Of(bytes: string): string | undefined {
 }
 
 /** Yields the body in pieces, each valid until the next is requested. Throws if it is interrupted or canceled. */
-async function* pieces(
+export async function* pieces(
   body: ReadableStream<Uint8Array> | null,
   signal?: AbortSignal,
 ): AsyncIterable<Uint8Array> {
@@ -341,9 +205,4 @@ function readerOf(body: ReadableStream<Uint8Array>) {
     const reader = body.getReader(); // not a byte stream
     return { cancel: () => reader.cancel(), next: async () => (await reader.read()).value };
   }
-}
-
-/** Yields copies of the pieces, because the form parser holds on to them. */
-async function* copies(body: ReadableStream<Uint8Array> | null): AsyncIterable<Uint8Array> {
-  for await (const piece of pieces(body)) yield piece.slice();
 }

@@ -1,15 +1,8 @@
 // The prompt's commands over a fake peer: what each command calls, and what it answers.
 
 import assert from "node:assert/strict";
-import {
-  COMMAND_NAMES,
-  type Commands,
-  type FileRow,
-  menuText,
-  type PeerRow,
-  runCommand,
-  wordsOf,
-} from "../../cli/commands.ts";
+import { COMMAND_NAMES, type Commands, menuText, runCommand, wordsOf } from "../../cli/commands.ts";
+import type { FileRow, PeerRow } from "../../cli/listings.ts";
 import type { FileRecord } from "../../protocol/wire/message.ts";
 
 const ID = "0123456789abcdef".repeat(4);

@@ -19,8 +19,20 @@ const JSON_TYPE = { "content-type": "application/json" };
 
 /** Adds the routes under `/files`, except those that share new files. */
 export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
-  const unknown = (c: Context<Env>) =>
-    problem(c, 404, "No file with this id is known", "GET /api/v1/files lists them");
+  listRoute(api, view, turns);
+  deletedListRoute(api, view, turns); // before the details: "deleted" is not an id
+  detailsRoute(api, view);
+  deleteRoute(api, view);
+  contentRoute(api, view);
+  fetchRoute(api, view);
+  restoreRoute(api, view);
+}
+
+function unknownFile(c: Context<Env>): Response {
+  return problem(c, 404, "No file with this id is known", "GET /api/v1/files lists them");
+}
+
+function listRoute(api: Hono<Env>, view: View, turns: Turns): void {
   api.get(
     "/files",
     describeRoute({
@@ -41,6 +53,9 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
       return c.body(text, 200, JSON_TYPE);
     },
   );
+}
+
+function deletedListRoute(api: Hono<Env>, view: View, turns: Turns): void {
   api.get(
     "/files/deleted",
     describeRoute({
@@ -72,6 +87,9 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
       });
     },
   );
+}
+
+function detailsRoute(api: Hono<Env>, view: View): void {
   api.get(
     "/files/:id",
     describeRoute({
@@ -81,9 +99,12 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
     fileParam,
     (c) => {
       const file = view.file(c.req.valid("param").id);
-      return file ? c.body(fileText(file), 200, JSON_TYPE) : unknown(c);
+      return file ? c.body(fileText(file), 200, JSON_TYPE) : unknownFile(c);
     },
   );
+}
+
+function deleteRoute(api: Hono<Env>, view: View): void {
   api.delete(
     "/files/:id",
     describeRoute({
@@ -105,6 +126,9 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
       }
     },
   );
+}
+
+function contentRoute(api: Hono<Env>, view: View): void {
   api.get(
     "/files/:id/content",
     describeRoute({
@@ -127,6 +151,9 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
       }
     },
   );
+}
+
+function fetchRoute(api: Hono<Env>, view: View): void {
   api.post(
     "/files/:id/fetch",
     describeRoute({
@@ -143,7 +170,7 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
     async (c) => {
       const { id } = c.req.valid("param");
       const file = view.file(id);
-      if (!file) return unknown(c);
+      if (!file) return unknownFile(c);
       const fetching = view.fetch(id);
       if (!file.held && c.req.valid("query").wait !== "true") {
         fetching.catch(() => {}); // its transfer reports the outcome
@@ -155,9 +182,12 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
         return problemOf(c, error);
       }
       const fetched = view.file(id);
-      return fetched ? c.body(fileText(fetched), 200, JSON_TYPE) : unknown(c);
+      return fetched ? c.body(fileText(fetched), 200, JSON_TYPE) : unknownFile(c);
     },
   );
+}
+
+function restoreRoute(api: Hono<Env>, view: View): void {
   api.post(
     "/files/:id/restore",
     describeRoute({

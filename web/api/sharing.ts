@@ -4,33 +4,43 @@ import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
 import { asciiJson } from "../../protocol/wire/text.ts";
 import type { Env } from "../env.ts";
+import { type SharedForm, shareForm } from "../form.ts";
 import { mayChange } from "../preconditions.ts";
 import { conditionFailed, problemOf } from "../problem.ts";
 import { prefixOf } from "../proxy.ts";
-import {
-  checkWhole,
-  decoded,
-  digestsOf,
-  shareBody,
-  type SharedForm,
-  shareForm,
-} from "../upload.ts";
+import { checkWhole, decoded, digestsOf, shareBody } from "../upload.ts";
 import type { SharedFile, View } from "../view.ts";
 import { CHANGE, check, json, problems, security } from "./describe.ts";
 import { fileJson } from "./listing.ts";
 import { SharedShape, ShareQuery } from "./schemas.ts";
 
+const BINARY = { type: "string", format: "binary" } as const;
+const RAW_BODY = {
+  required: true,
+  content: { "application/octet-stream": { schema: BINARY } },
+};
+const RAW_BODY_OR_FORM = {
+  ...RAW_BODY,
+  content: {
+    ...RAW_BODY.content,
+    "multipart/form-data": {
+      schema: { type: "object" as const, properties: { file: BINARY }, required: ["file"] },
+    },
+  },
+};
+const RESPONSES = {
+  200: json("Already shared, with the same name and content", SharedShape),
+  201: json("Shared", SharedShape),
+  ...problems(409, 412, 413, 415, 501, 503, 507, ...CHANGE),
+};
+
 /** Adds POST `/files` and PUT `/files/by-name/{name}`. */
 export function shareRoutes(api: Hono<Env>, view: View): void {
-  const body = {
-    required: true,
-    content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } },
-  } as const;
-  const responses = {
-    200: json("Already shared, with the same name and content", SharedShape),
-    201: json("Shared", SharedShape),
-    ...problems(409, 412, 413, 415, 501, 503, 507, ...CHANGE),
-  };
+  shareRoute(api, view);
+  shareByNameRoute(api, view);
+}
+
+function shareRoute(api: Hono<Env>, view: View): void {
   api.post(
     "/files",
     describeRoute({
@@ -38,20 +48,8 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
       description:
         'Give the name in "X-File-Name" (percent-encoded) or in "name". "X-File-Timestamp" is the modification time in Unix seconds. A raw body is checked against "Content-Digest" and "Repr-Digest" (sha-256).',
       security,
-      requestBody: {
-        ...body,
-        content: {
-          ...body.content,
-          "multipart/form-data": {
-            schema: {
-              type: "object",
-              properties: { file: { type: "string", format: "binary" } },
-              required: ["file"],
-            },
-          },
-        },
-      },
-      responses,
+      requestBody: RAW_BODY_OR_FORM,
+      responses: RESPONSES,
     }),
     check("query", ShareQuery, '"name" must be the name of the file'),
     async (c) => {
@@ -70,13 +68,16 @@ export function shareRoutes(api: Hono<Env>, view: View): void {
       }
     },
   );
+}
+
+function shareByNameRoute(api: Hono<Env>, view: View): void {
   api.put(
     "/files/by-name/:name",
     describeRoute({
       summary: "Share the body under this name (curl -T FILE URL/)",
       security,
-      requestBody: body,
-      responses,
+      requestBody: RAW_BODY,
+      responses: RESPONSES,
     }),
     async (c) => {
       // Nothing can be read at this URL, whatever is shared under the name, so there is no etag.

@@ -9,12 +9,24 @@ import { CHANGE, check, json, problems, READ, security } from "./describe.ts";
 import { transferJson } from "./listing.ts";
 import { FetchingShape, TransferParam, TransfersShape } from "./schemas.ts";
 
+const transferParam = check("param", TransferParam, "GET /api/v1/transfers lists them", 404);
+
 /** Adds the routes under `/transfers`. */
 export function transferRoutes(api: Hono<Env>, view: View): void {
-  const param = check("param", TransferParam, "GET /api/v1/transfers lists them", 404);
-  const find = (id: string) => view.transfers().find((each) => each.id === Number(id));
-  const unknown = (c: Context<Env>) =>
-    problem(c, 404, "No such transfer", "GET /api/v1/transfers lists them");
+  listRoute(api, view);
+  cancelRoute(api, view);
+  retryRoute(api, view);
+}
+
+function findTransfer(view: View, id: string) {
+  return view.transfers().find((each) => each.id === Number(id));
+}
+
+function unknownTransfer(c: Context<Env>): Response {
+  return problem(c, 404, "No such transfer", "GET /api/v1/transfers lists them");
+}
+
+function listRoute(api: Hono<Env>, view: View): void {
   api.get(
     "/transfers",
     describeRoute({
@@ -23,6 +35,9 @@ export function transferRoutes(api: Hono<Env>, view: View): void {
     }),
     (c) => c.json({ transfers: view.transfers().map(transferJson) }),
   );
+}
+
+function cancelRoute(api: Hono<Env>, view: View): void {
   api.delete(
     "/transfers/:id",
     describeRoute({
@@ -33,10 +48,10 @@ export function transferRoutes(api: Hono<Env>, view: View): void {
         ...problems(404, 409, ...CHANGE),
       },
     }),
-    param,
+    transferParam,
     (c) => {
-      const transfer = find(c.req.valid("param").id);
-      if (!transfer) return unknown(c);
+      const transfer = findTransfer(view, c.req.valid("param").id);
+      if (!transfer) return unknownTransfer(c);
       return view.cancel(transfer.id) ? c.body(null, 204) : problem(
         c,
         409,
@@ -45,6 +60,9 @@ export function transferRoutes(api: Hono<Env>, view: View): void {
       );
     },
   );
+}
+
+function retryRoute(api: Hono<Env>, view: View): void {
   api.post(
     "/transfers/:id/retry",
     describeRoute({
@@ -55,10 +73,10 @@ export function transferRoutes(api: Hono<Env>, view: View): void {
         ...problems(404, 409, ...CHANGE),
       },
     }),
-    param,
+    transferParam,
     (c) => {
-      const transfer = find(c.req.valid("param").id);
-      if (!transfer) return unknown(c);
+      const transfer = findTransfer(view, c.req.valid("param").id);
+      if (!transfer) return unknownTransfer(c);
       const hasFailed = transfer.state === "failed" || transfer.state === "cancelled";
       if (transfer.kind !== "fetch" || !hasFailed || !view.file(transfer.fileId)) {
         return problem(

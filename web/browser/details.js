@@ -75,69 +75,67 @@ function fill(file) {
     "data-act": "close",
     onclick: closeFile,
   }, icon("close"));
-  if (!file) {
-    put(
-      body,
-      close,
-      h("h2", { id: "sheet-title" }, "No such file"),
-      h("p", {}, "It was deleted, or no live peer knows about it."),
-    );
-    return;
-  }
-  const id = file.file_id;
-  const canvas = h("canvas", { class: "qr", role: "img", "aria-label": "QR code of the link" });
-  put(
-    body,
-    close,
-    h("h2", { id: "sheet-title" }, h("bdi", {}, visible(file.file_name))),
-    h(
-      "p",
-      { class: "state" },
-      h("span", { class: `pips ${safetyKind(file)}`, "aria-hidden": "true" }, pipsText(file)),
-      " ",
-      h("span", {}, safetyText(file)),
-      file.has_copy && h("span", { class: "good" }, " ✓ content matches its id"),
-    ),
-    actionsOf(file),
-    h(
-      "dl",
-      {},
-      ...fact(
-        "Size",
-        `${sizeText(bytesOf(file))}${
-          file.size_bytes === undefined
-            ? ", as reported by its owner"
-            : ` (${numberText(file.size_bytes)} bytes)`
-        }`,
-      ),
-      ...fact("Owner", visible(file.file_owner)),
-      ...fact("Modified", whenText(secondsOf(file))),
-      ...file.known_at === null ? [] : fact("Known since", whenText(file.known_at)),
-      ...fact(
-        "Holders",
-        file.peers_with_file.length === 0
-          ? isAway(file)
-            ? `none now; away: ${file.last_holders.map((name) => visible(name, 40)).join(", ")}`
-            : "none"
-          : `${plural(file.peers_with_file.length, "peer")}: ${
-            file.peers_with_file.map((name) => visible(name, 40)).join(", ")
-          }`,
-      ),
-      ...fact("Id", h("code", { class: "whole" }, id)),
-      ...fact("Link", h("a", { href: contentPath(id), class: "whole" }, linkOf(id))),
-    ),
-    !file.has_copy
-      ? h("p", { class: "empty" }, "The link works once the file is kept here.")
-      : isLocalLink(id)
-      ? h("p", { class: "empty" }, LOCAL_LINK)
-      : canvas,
-  );
-  if (file.has_copy && !isLocalLink(id)) drawCode(canvas, linkOf(id));
-  if (focused) {
+  put(body, close, ...file ? detailsOf(file) : missing());
+  if (file && focused) {
     const again = sheet.querySelector(`[data-act="${focused}"]`);
     if (again instanceof HTMLElement) again.focus();
   }
 }
+
+const missing = () => [
+  h("h2", { id: "sheet-title" }, "No such file"),
+  h("p", {}, "It was deleted, or no live peer knows about it."),
+];
+
+/** @param {FileRow} file */
+const detailsOf = (file) => [
+  h("h2", { id: "sheet-title" }, h("bdi", {}, visible(file.file_name))),
+  h(
+    "p",
+    { class: "state" },
+    h("span", { class: `pips ${safetyKind(file)}`, "aria-hidden": "true" }, pipsText(file)),
+    " ",
+    h("span", {}, safetyText(file)),
+    file.has_copy && h("span", { class: "good" }, " ✓ content matches its id"),
+  ),
+  actionsOf(file),
+  factsOf(file),
+  codeOf(file),
+];
+
+/** @param {FileRow} file */
+function factsOf(file) {
+  const id = file.file_id;
+  return h(
+    "dl",
+    {},
+    ...fact("Size", sizeFact(file)),
+    ...fact("Owner", visible(file.file_owner)),
+    ...fact("Modified", whenText(secondsOf(file))),
+    ...file.known_at === null ? [] : fact("Known since", whenText(file.known_at)),
+    ...fact("Holders", holdersFact(file)),
+    ...fact("Id", h("code", { class: "whole" }, id)),
+    ...fact("Link", h("a", { href: contentPath(id), class: "whole" }, linkOf(id))),
+  );
+}
+
+/** @param {FileRow} file */
+function sizeFact(file) {
+  const size = sizeText(bytesOf(file));
+  return file.size_bytes === undefined
+    ? `${size}, as reported by its owner`
+    : `${size} (${numberText(file.size_bytes)} bytes)`;
+}
+
+/** @param {FileRow} file */
+function holdersFact(file) {
+  const holders = file.peers_with_file;
+  if (holders.length > 0) return `${plural(holders.length, "peer")}: ${namesText(holders)}`;
+  return isAway(file) ? `none now; away: ${namesText(file.last_holders)}` : "none";
+}
+
+/** @param {readonly string[]} names */
+const namesText = (names) => names.map((name) => visible(name, 40)).join(", ");
 
 /** @param {number} seconds Unix time */
 const whenText = (seconds) => `${agoText(seconds, nowSeconds())}, ${exactText(seconds)}`;
@@ -148,9 +146,6 @@ const fact = (term, value) => [h("dt", {}, term), h("dd", {}, value)];
 /** @param {FileRow} file */
 function actionsOf(file) {
   const id = file.file_id;
-  const isMine = file.file_owner === live.status?.peerId;
-  const current = () => live.files.get(id) ?? file;
-  const isFetching = fetchOf(id) !== undefined || live.asked.has(id);
   return h(
     "div",
     { class: "actions" },
@@ -161,45 +156,63 @@ function actionsOf(file) {
         icon("download"),
         "Download",
       ),
-    !file.has_copy && file.peers_with_file.length > 0 && h("button", {
-      type: "button",
-      class: "main",
-      "data-act": "fetch",
-      disabled: isFetching,
-      onclick: () => fetchFile(current()),
-    }, isFetching ? "Fetching" : "Fetch"),
+    !file.has_copy && file.peers_with_file.length > 0 && fetchButton(file),
     h(
       "button",
       { type: "button", "data-act": "link", onclick: () => copyLink(id) },
       "Copy link",
     ),
     h("button", { type: "button", "data-act": "id", onclick: () => copy(id, "id") }, "Copy id"),
-    file.has_copy && h(
-      "button",
-      {
-        type: "button",
-        class: "changing danger",
-        "data-act": "delete",
-        title: "Can be restored for 24 hours",
-        onclick: () => {
-          deleteFile(current());
-          closeFile();
-        },
-      },
-      isMine
-        ? "Delete everywhere"
-        : isLastCopy(file)
-        ? "Remove the only known copy"
-        : "Remove here",
-    ),
-    file.has_copy && !isMine && h(
-      "p",
-      { class: `changing note ${isLastCopy(file) ? "risk" : ""}` },
-      isLastCopy(file)
-        ? "No other peer is known to hold this file. If you remove it, only this peer can restore it, for 24 hours."
-        : "Copies on other peers are not affected.",
-    ),
+    ...file.has_copy ? deletion(file) : [],
   );
+}
+
+/** Returns what is known of the file now, which may be more than when it was drawn. @param {FileRow} file */
+const current = (file) => live.files.get(file.file_id) ?? file;
+
+/** @param {FileRow} file */
+function fetchButton(file) {
+  const isFetching = fetchOf(file.file_id) !== undefined || live.asked.has(file.file_id);
+  return h("button", {
+    type: "button",
+    class: "main",
+    "data-act": "fetch",
+    disabled: isFetching,
+    onclick: () => fetchFile(current(file)),
+  }, isFetching ? "Fetching" : "Fetch");
+}
+
+/** Returns the button that deletes the file, and a note on what becomes of other copies. @param {FileRow} file */
+function deletion(file) {
+  const isMine = file.file_owner === live.status?.peerId;
+  const isLast = isLastCopy(file);
+  const button = h("button", {
+    type: "button",
+    class: "changing danger",
+    "data-act": "delete",
+    title: "Can be restored for 24 hours",
+    onclick: () => {
+      deleteFile(current(file));
+      closeFile();
+    },
+  }, isMine ? "Delete everywhere" : isLast ? "Remove the only known copy" : "Remove here");
+  const note = h(
+    "p",
+    { class: `changing note ${isLast ? "risk" : ""}` },
+    isLast
+      ? "No other peer is known to hold this file. If you remove it, only this peer can restore it, for 24 hours."
+      : "Copies on other peers are not affected.",
+  );
+  return isMine ? [button] : [button, note];
+}
+
+/** Returns the link as a QR code, or why there is none. @param {FileRow} file */
+function codeOf({ file_id, has_copy }) {
+  if (!has_copy) return h("p", { class: "empty" }, "The link works once the file is kept here.");
+  if (isLocalLink(file_id)) return h("p", { class: "empty" }, LOCAL_LINK);
+  const canvas = h("canvas", { class: "qr", role: "img", "aria-label": "QR code of the link" });
+  drawCode(canvas, linkOf(file_id));
+  return canvas;
 }
 
 /**

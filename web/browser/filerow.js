@@ -11,12 +11,39 @@ import { holdersText, pipsText, safetyKind, safetyText } from "../shared/safety.
 import { agoText, exactText, numberText, sizeText, visible } from "../shared/words.js";
 
 /** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
+/** @typedef {import("../shared/types.d.ts").TransferRow} TransferRow */
 
 /**
  * Creates an empty row and the function that fills it. Only changes are written to the DOM.
  * @param {string} fileId
  */
 export function fileRow(fileId) {
+  const cells = emptyCells(fileId);
+  const { element, time } = cells;
+  if (performance.now() - (live.arrivedMs.get(fileId) ?? -Infinity) < NEW_MS) {
+    element.classList.add("lit");
+    setTimeout(() => element.classList.remove("lit"), NEW_MS);
+  }
+  let drawn = "";
+
+  /** @param {FileRow} file @param {{ index: number, isStop: boolean, isThere: boolean }} where */
+  function update(file, { index, isStop, isThere }) {
+    element.setAttribute("aria-rowindex", String(index + 2));
+    element.tabIndex = isStop ? 0 : -1;
+    setText(time, agoText(secondsOf(file), nowSeconds()));
+    const fetching = fetchOf(file.file_id);
+    const isAsked = fetching !== undefined || live.asked.has(file.file_id);
+    const key = JSON.stringify([file, fetching?.done_bytes, isAsked, isThere]);
+    if (key === drawn) return;
+    drawn = key;
+    fillCells(cells, file, { fetching, isAsked, isThere });
+  }
+
+  return { element, update };
+}
+
+/** Creates the row and the parts of its cells that are filled in. @param {string} fileId */
+function emptyCells(fileId) {
   const whole = h("bdi", { class: "whole-name" });
   const name = h("button", { type: "button", class: "name", tabindex: -1 }, whole);
   const mark = h("span", { class: "mark" });
@@ -36,43 +63,33 @@ export function fileRow(fileId) {
     h("td", { class: "safe" }, pips, words),
     act,
   );
-  if (performance.now() - (live.arrivedMs.get(fileId) ?? -Infinity) < NEW_MS) {
-    element.classList.add("lit");
-    setTimeout(() => element.classList.remove("lit"), NEW_MS);
-  }
-  let drawn = "";
+  return { element, whole, name, mark, size, owner, time, pips, words, act };
+}
 
-  /** @param {FileRow} file @param {{ index: number, isStop: boolean, isThere: boolean }} where */
-  function update(file, { index, isStop, isThere }) {
-    element.setAttribute("aria-rowindex", String(index + 2));
-    element.tabIndex = isStop ? 0 : -1;
-    setText(time, agoText(secondsOf(file), nowSeconds()));
-    const fetching = fetchOf(file.file_id);
-    const isAsked = fetching !== undefined || live.asked.has(file.file_id);
-    const key = JSON.stringify([file, fetching?.done_bytes, isAsked, isThere]);
-    if (key === drawn) return;
-    drawn = key;
-    element.classList.toggle("away", !isThere);
-    if (name.title !== visible(file.file_name)) {
-      name.title = visible(file.file_name);
-      put(whole, ...nameParts(name.title));
-    }
-    drawMark(mark, file);
-    setText(size, sizeText(bytesOf(file)));
-    size.title = file.size_bytes === undefined
-      ? "as reported by the owner"
-      : `${numberText(file.size_bytes)} bytes`;
-    setText(owner, visible(file.file_owner, 40));
-    owner.title = visible(file.file_owner);
-    time.title = exactText(secondsOf(file));
-    setText(pips, isAsked ? "" : pipsText(file));
-    pips.className = `pips ${safetyKind(file)}`;
-    setText(words, isThere ? isAsked ? fetchText(fetching) : safetyText(file) : "Deleted");
-    words.title = holdersText(file);
-    drawAct(act, file, isAsked);
+/**
+ * @param {ReturnType<typeof emptyCells>} cells @param {FileRow} file
+ * @param {{ fetching: TransferRow | undefined, isAsked: boolean, isThere: boolean }} state
+ */
+function fillCells(cells, file, { fetching, isAsked, isThere }) {
+  const { element, whole, name, mark, size, owner, time, pips, words, act } = cells;
+  element.classList.toggle("away", !isThere);
+  if (name.title !== visible(file.file_name)) {
+    name.title = visible(file.file_name);
+    put(whole, ...nameParts(name.title));
   }
-
-  return { element, update };
+  drawMark(mark, file);
+  setText(size, sizeText(bytesOf(file)));
+  size.title = file.size_bytes === undefined
+    ? "as reported by the owner"
+    : `${numberText(file.size_bytes)} bytes`;
+  setText(owner, visible(file.file_owner, 40));
+  owner.title = visible(file.file_owner);
+  time.title = exactText(secondsOf(file));
+  setText(pips, isAsked ? "" : pipsText(file));
+  pips.className = `pips ${safetyKind(file)}`;
+  setText(words, isThere ? isAsked ? fetchText(fetching) : safetyText(file) : "Deleted");
+  words.title = holdersText(file);
+  drawAct(act, file, isAsked);
 }
 
 /** @param {Element} mark @param {FileRow} file */
@@ -130,7 +147,7 @@ export function fetchOf(fileId) {
   }
 }
 
-/** @param {import("../shared/types.d.ts").TransferRow | undefined} transfer Undefined until the peer reports one */
+/** @param {TransferRow | undefined} transfer Undefined until the peer reports one */
 function fetchText(transfer) {
   if (!transfer?.total_bytes) return "Fetching";
   return `Fetching, ${Math.floor(100 * Math.min(1, transfer.done_bytes / transfer.total_bytes))} %`;

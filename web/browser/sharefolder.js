@@ -65,166 +65,225 @@ export function sendingRow(marks, name, ...children) {
  * @param {(row: Element) => void} putAway
  */
 export function folderRow(folder, find, putAway) {
-  const name = visible(folder.name, 120);
-  const bar = h("progress", { "aria-label": `Progress of ${visible(folder.name, 80)}` });
-  const words = h("p", { class: "words" }, "Scanning the folder");
-  const failures = h("ul", { class: "plain failures" });
-  failures.hidden = true;
-  const acts = h("div", { class: "acts" });
-  const element = sendingRow({ "data-folder": folder.name }, name, acts, bar, words, failures);
-  let stop = new AbortController();
-  let startedMs = performance.now();
-  /** Files to send, of which the first `next` have been taken. @type {readonly Item[]} */
-  let items = [];
-  let next = 0;
-  let counts = { shared: 0, known: 0, empty: 0, sentBytes: 0 };
-  /** @type {{ item: Item, text: string }[]} */
-  let failed = [];
+  const row = new FolderRow(folder, putAway);
+  row.start(find);
+  return row.element;
+}
+
+/** Sends the files of one folder, and shows the progress and the outcome in its row. */
+class FolderRow {
+  #folder;
+  #putAway;
+  #name;
+  #bar = h("progress");
+  #words = h("p", { class: "words" }, "Scanning the folder");
+  #failures = h("ul", { class: "plain failures" });
+  #acts = h("div", { class: "acts" });
+  #stop = new AbortController();
+  #startedMs = performance.now();
+  #drawnMs = 0;
+  /** Files to send, of which the first `#next` have been taken. @type {readonly Item[]} */
+  #items = [];
+  #next = 0;
+  #counts = noCounts();
+  /** @type {Failure[]} */
+  #failed = [];
+  /** Number of failures in a row. */
+  #inARow = 0;
   /** Files whose upload was canceled midway. @type {Item[]} */
-  let unsent = [];
-  let inARow = 0;
+  #unsent = [];
   /** Bytes sent so far of each file in progress. @type {Map<Item, number>} */
-  const onTheirWay = new Map();
-  let drawnMs = 0;
+  #onTheirWay = new Map();
 
-  const mayGoOn = () => !stop.signal.aborted && inARow < MAX_FAILED_IN_A_ROW;
-
-  function draw(isNow = false) {
-    if (!isNow && performance.now() - drawnMs < DRAW_MS) return;
-    drawnMs = performance.now();
-    const done = counts.shared + counts.known + counts.empty + failed.length;
-    let bytes = counts.sentBytes;
-    for (const sent of onTheirWay.values()) bytes += sent;
-    const speed = bytes / Math.max(0.001, (performance.now() - startedMs) / 1000);
-    bar.max = Math.max(1, items.length);
-    bar.value = done;
-    setText(
-      words,
-      [
-        `${numberText(done)} of ${plural(items.length, "file")}`,
-        sizeText(bytes),
-        rateText(speed),
-        failed.length > 0 ? `${numberText(failed.length)} failed` : "",
-      ].filter((part) => part !== "").join(" · "),
+  /** @param {Folder} folder @param {(row: Element) => void} putAway */
+  constructor(folder, putAway) {
+    this.#folder = folder;
+    this.#putAway = putAway;
+    this.#name = visible(folder.name, 120);
+    this.#bar.setAttribute("aria-label", `Progress of ${visible(folder.name, 80)}`);
+    this.#failures.hidden = true;
+    this.element = sendingRow(
+      { "data-folder": folder.name },
+      this.#name,
+      this.#acts,
+      this.#bar,
+      this.#words,
+      this.#failures,
     );
   }
 
+  /**
+   * Fills the folder and sends its files.
+   * @param {(onFound: () => void, signal: AbortSignal) => Promise<void>} find
+   */
+  async start(find) {
+    const { items } = this.#folder;
+    this.#offerCancel();
+    await find(() => {
+      setText(this.#words, `Scanning the folder: ${plural(items.length, "file")} so far`);
+    }, this.#stop.signal);
+    if (this.#stop.signal.aborted) this.#end(items);
+    else await this.#run(items);
+  }
+
+  /** Sends these files, and then shows the outcome. @param {readonly Item[]} items */
+  async #run(items) {
+    this.#items = items;
+    this.#failed = [];
+    this.#unsent = [];
+    this.#counts = noCounts();
+    this.#next = this.#inARow = 0;
+    this.#offerCancel();
+    this.#bar.hidden = false;
+    this.#failures.hidden = true;
+    this.#words.className = "words";
+    this.#startedMs = performance.now();
+    this.#draw(true);
+    await Promise.all(Array.from({ length: LANES }, () => this.#work()));
+    this.#end([...this.#unsent, ...items.slice(this.#next)]);
+  }
+
+  #offerCancel() {
+    put(this.#acts, button("Cancel", () => this.#stop.abort()));
+  }
+
+  #mayGoOn() {
+    return !this.#stop.signal.aborted && this.#inARow < MAX_FAILED_IN_A_ROW;
+  }
+
+  /** Sends one file after another; several of these run at once. */
+  async #work() {
+    while (this.#mayGoOn() && this.#next < this.#items.length) {
+      await inTurn(async () => {
+        const item = this.#items[this.#next];
+        if (!item || !this.#mayGoOn()) return;
+        this.#next++;
+        await this.#shareOne(item);
+      });
+      this.#draw();
+    }
+  }
+
   /** @param {Item} item */
-  async function shareOne(item) {
+  async #shareOne(item) {
     let file;
     try {
       file = await item.open();
     } catch {
-      return fail(item, "The browser cannot read it. Check that it still exists");
+      return this.#fail(item, "The browser cannot read it. Check that it still exists");
     }
     if (file.size === 0) { // the peer would refuse it, because nobody could fetch it
-      counts.empty++;
-      return folder.skip("empty");
+      this.#counts.empty++;
+      return this.#folder.skip("empty");
     }
     const { kind, text } = await send(file, item.label, (loaded) => {
-      onTheirWay.set(item, loaded);
-      draw();
-    }, stop.signal);
-    onTheirWay.delete(item);
-    if (kind === "failed") return fail(item, text);
-    if (kind === "cancelled") return void unsent.push(item);
-    inARow = 0;
-    counts[kind]++;
-    counts.sentBytes += file.size;
+      this.#onTheirWay.set(item, loaded);
+      this.#draw();
+    }, this.#stop.signal);
+    this.#onTheirWay.delete(item);
+    if (kind === "failed") return this.#fail(item, text);
+    if (kind === "cancelled") return void this.#unsent.push(item);
+    this.#inARow = 0;
+    this.#counts[kind]++;
+    this.#counts.sentBytes += file.size;
   }
 
   /** @param {Item} item @param {string} text */
-  function fail(item, text) {
-    failed.push({ item, text });
-    inARow++;
+  #fail(item, text) {
+    this.#failed.push({ item, text });
+    this.#inARow++;
   }
 
-  async function work() {
-    while (mayGoOn() && next < items.length) {
-      await inTurn(async () => {
-        const item = items[next];
-        if (!item || !mayGoOn()) return;
-        next++;
-        await shareOne(item);
-      });
-      draw();
-    }
+  #draw(isNow = false) {
+    const nowMs = performance.now();
+    if (!isNow && nowMs - this.#drawnMs < DRAW_MS) return;
+    this.#drawnMs = nowMs;
+    const { shared, known, empty, sentBytes } = this.#counts;
+    const failed = this.#failed.length;
+    const done = shared + known + empty + failed;
+    let bytes = sentBytes;
+    for (const sent of this.#onTheirWay.values()) bytes += sent;
+    const speed = bytes / Math.max(0.001, (nowMs - this.#startedMs) / 1000);
+    this.#bar.max = Math.max(1, this.#items.length);
+    this.#bar.value = done;
+    setText(
+      this.#words,
+      joined(
+        `${numberText(done)} of ${plural(this.#items.length, "file")}`,
+        sizeText(bytes),
+        rateText(speed),
+        failed > 0 ? `${numberText(failed)} failed` : "",
+      ),
+    );
   }
 
-  /** @param {readonly Item[]} all */
-  async function run(all) {
-    items = all;
-    failed = [];
-    unsent = [];
-    counts = { shared: 0, known: 0, empty: 0, sentBytes: 0 };
-    next = inARow = 0;
-    put(acts, button("Cancel", () => stop.abort()));
-    bar.hidden = false;
-    failures.hidden = true;
-    words.className = "words";
-    startedMs = performance.now();
-    draw(true);
-    await Promise.all(Array.from({ length: LANES }, work));
-    end([...unsent, ...items.slice(next)]);
+  /** Shows the outcome. @param {readonly Item[]} left Files that were not sent */
+  #end(left) {
+    const failed = this.#failed;
+    const { shared, known } = this.#counts;
+    const isAllSent = shared + known > 0 && left.length === 0;
+    const kind = failed.length > 0 ? "failed" : isAllSent ? "good" : "";
+    const mark = this.#stop.signal.aborted ? "Canceled: " : MARKS[kind];
+    const seconds = (performance.now() - this.#startedMs) / 1000;
+    const text = mark + joined(
+      outcomeText(this.#counts, failed.length, left.length, seconds),
+      skippedText(this.#folder.skipped),
+    );
+    this.#bar.hidden = true;
+    setText(this.#words, text);
+    this.#words.className = `words ${kind}`;
+    announce(`${this.#name}: ${text}`);
+    put(this.#failures, ...failureLines(failed));
+    this.#failures.hidden = failed.length === 0;
+    this.#offerRest([...failed.map(({ item }) => item), ...left]);
   }
 
-  /** @param {readonly Item[]} left Files that were not sent */
-  function end(left) {
-    const took = tookText((performance.now() - startedMs) / 1000);
-    const good = counts.shared + counts.known;
-    const text = [
-      counts.shared > 0 ? `${plural(counts.shared, "file")} shared in ${took}` : "",
-      counts.known > 0 ? `${numberText(counts.known)} already shared` : "",
-      failed.length > 0 ? `${numberText(failed.length)} failed` : "",
-      left.length > 0 ? `${numberText(left.length)} not sent` : "",
-      good + failed.length + left.length === 0 ? "No files to share" : "",
-      skippedText(folder.skipped),
-    ].filter((part) => part !== "").join(" · ");
-    const kind = failed.length > 0 ? "failed" : good > 0 && left.length === 0 ? "good" : "";
-    const mark = stop.signal.aborted
-      ? "Canceled: "
-      : kind === "failed"
-      ? "✗ "
-      : kind === "good"
-      ? "✓ "
-      : "";
-    bar.hidden = true;
-    setText(words, mark + text);
-    words.className = `words ${kind}`;
-    announce(`${name}: ${mark}${text}`);
-    put(failures, ...failureLines());
-    failures.hidden = failed.length === 0;
-    const rest = [...failed.map(({ item }) => item), ...left];
+  /** Offers to send the rest, if any, and to dismiss the row. @param {readonly Item[]} rest */
+  #offerRest(rest) {
     const again = rest.length === 0 ? [] : [
-      button(failed.length === 0 ? "Continue" : "Retry", () => {
-        stop = new AbortController();
-        run(rest);
+      button(this.#failed.length === 0 ? "Continue" : "Retry", () => {
+        this.#stop = new AbortController();
+        this.#run(rest);
       }),
     ];
-    keepFocus(element, () => put(acts, ...again, button("Dismiss", () => putAway(element))));
+    const dismiss = button("Dismiss", () => this.#putAway(this.element));
+    keepFocus(this.element, () => put(this.#acts, ...again, dismiss));
   }
+}
 
-  /** Returns the first failures, with names and reasons. */
-  function failureLines() {
-    const lines = failed.slice(0, MAX_NAMED).map(({ item, text }) =>
-      h("li", {}, h("bdi", {}, visible(item.label, 80)), `: ${text}`)
-    );
-    const more = failed.length - lines.length;
-    if (more > 0) lines.push(h("li", {}, `and ${numberText(more)} more`));
-    return lines;
-  }
+const noCounts = () => ({ shared: 0, known: 0, empty: 0, sentBytes: 0 });
 
-  async function start() {
-    put(acts, button("Cancel", () => stop.abort()));
-    await find(() => {
-      const soFar = plural(folder.items.length, "file");
-      setText(words, `Scanning the folder: ${soFar} so far`);
-    }, stop.signal);
-    if (stop.signal.aborted) end(folder.items);
-    else await run(folder.items);
-  }
-  start();
-  return element;
+/** @typedef {ReturnType<typeof noCounts>} Counts */
+/** @typedef {{ item: Item, text: string }} Failure */
+
+/** Marks in front of the outcome. */
+const MARKS = { failed: "✗ ", good: "✓ ", "": "" };
+
+/** Joins those parts that are not empty. @param {...string} parts */
+const joined = (...parts) => parts.filter((part) => part !== "").join(" · ");
+
+/**
+ * Returns how many files were shared, failed, and were not sent.
+ * @param {Counts} counts @param {number} failed @param {number} left @param {number} seconds How long it took
+ */
+function outcomeText({ shared, known }, failed, left, seconds) {
+  return joined(
+    shared > 0 ? `${plural(shared, "file")} shared in ${tookText(seconds)}` : "",
+    known > 0 ? `${numberText(known)} already shared` : "",
+    failed > 0 ? `${numberText(failed)} failed` : "",
+    left > 0 ? `${numberText(left)} not sent` : "",
+    shared + known + failed + left === 0 ? "No files to share" : "",
+  );
+}
+
+/** Returns the first failures, with names and reasons. @param {readonly Failure[]} failed */
+function failureLines(failed) {
+  const lines = failed.slice(0, MAX_NAMED).map(({ item, text }) =>
+    h("li", {}, h("bdi", {}, visible(item.label, 80)), `: ${text}`)
+  );
+  const more = failed.length - lines.length;
+  if (more > 0) lines.push(h("li", {}, `and ${numberText(more)} more`));
+  return lines;
 }
 
 /** @param {string} words @param {() => void} onclick */

@@ -5,6 +5,7 @@ import { pageOf } from "../api/listing.ts";
 import { NEWEST_FIRST, turned } from "../shared/filelist.js";
 import { visible } from "../../protocol/wire/text.ts";
 import { numberText, startLine, startWords } from "../shared/words.js";
+import type { ViewedFile } from "../view.ts";
 import { Icon } from "./icons.tsx";
 import type { Props } from "./props.ts";
 import { FileRow } from "./rows.tsx";
@@ -50,113 +51,149 @@ export function Files({ view, query, now }: Props) {
     start: String(start),
     limit: String(PAGE_ROWS),
   }, peerId);
-  const where = query.where ?? "all";
   const sort = query.sort ?? NEWEST_FIRST;
-  const other = new URLSearchParams(Object.entries(query).filter(([key]) => key !== "start"));
   return (
     <section id="files" aria-labelledby="files-title" data-panel="files">
       <h2 id="files-title">
         Files <span id="file-count" class="quiet">{numberText(page.total)}</span>
       </h2>
-      <form id="find" role="search" method="get" action="./">
-        <input type="hidden" name="sort" value={sort} />
-        <input type="hidden" name="where" value={where} />
-        <label class="search">
-          <Icon name="search" />
-          <span class="unseen">Search files</span>
-          <input
-            id="search"
-            type="search"
-            name="q"
-            value={query.q ?? ""}
-            placeholder="Search"
-            autocomplete="off"
-            spellcheck={false}
-            maxlength={200}
-          />
-          <kbd class="wide-only scripted" aria-hidden="true">/</kbd>
-        </label>
-        <div class="chips" role="group" aria-label="Filter files">
-          {FILTERS.map(([value, words]) => (
-            <button
-              type="submit"
-              name="where"
-              value={value}
-              data-where={value}
-              aria-pressed={String(value === where)}
-            >
-              {words}
-            </button>
-          ))}
-          <button type="button" class="scripted" data-where="risk" aria-pressed="false">
-            At risk
-          </button>
-          <button type="button" class="scripted" data-where="deleted" aria-pressed="false">
-            Deleted
-          </button>
-        </div>
-        <label class="order scripted">
-          <span class="unseen">Sort by</span>
-          <select id="order">
-            {ORDERS.map(([value, words]) => <option value={value}>{words}</option>)}
-          </select>
-        </label>
-        <button type="button" id="news" class="main" hidden></button>
-      </form>
+      <Find query={query} sort={sort} />
       <div id="file-table-box">
         <div id="file-scroll" class="scroll" tabindex={-1}>
-          <table id="file-table">
-            <caption class="unseen">Files on the network</caption>
-            <thead>
-              <tr>
-                {COLUMNS.map(([key, words]) => (
-                  <th
-                    data-sort={key}
-                    scope="col"
-                    class={key === "size" ? "num" : key}
-                    aria-sort={directionOf(key, sort)}
-                  >
-                    <button type="submit" form="find" name="sort" value={turned(key, sort)}>
-                      {words}
-                    </button>
-                  </th>
-                ))}
-                <th class="acts">
-                  <span class="unseen">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody id="file-rows">
-              {page.files.map((viewed) => <FileRow viewed={viewed} now={now} />)}
-            </tbody>
-          </table>
-          <div id="file-empty" class="empty" hidden={page.total > 0}>
-            <p>
-              {Object.keys(query).length > 0
-                ? "No matches."
-                : "No files yet. Put one in the storage folder to share it."}
-            </p>
-            {view.status().peers === 0 && Object.keys(query).length === 0 && (
-              <>
-                <p>{startWords(view.status())}</p>
-                <p class="line">
-                  <code>{visible(startLine(view.status()))}</code>
-                </p>
-              </>
-            )}
-          </div>
+          <FileTable files={page.files} sort={sort} now={now} />
+          <Empty view={view} isSearch={Object.keys(query).length > 0} isHidden={page.total > 0} />
         </div>
-        {(page.next !== null || start > 0) && (
-          <noscript>
-            <p class="pages">
-              {start > 0 && <a href={`./?${other}`}>First page</a>}{" "}
-              {page.next !== null && <a href={`./?${withStart(other, page.next)}`}>More files</a>}
-            </p>
-          </noscript>
-        )}
+        <Pages query={query} start={start} next={page.next} />
       </div>
       <div id="deleted" hidden></div>
     </section>
+  );
+}
+
+function Find({ query, sort }: Pick<Props, "query"> & { sort: string }) {
+  const where = query.where ?? "all";
+  return (
+    <form id="find" role="search" method="get" action="./">
+      <input type="hidden" name="sort" value={sort} />
+      <input type="hidden" name="where" value={where} />
+      <label class="search">
+        <Icon name="search" />
+        <span class="unseen">Search files</span>
+        <input
+          id="search"
+          type="search"
+          name="q"
+          value={query.q ?? ""}
+          placeholder="Search"
+          autocomplete="off"
+          spellcheck={false}
+          maxlength={200}
+        />
+        <kbd class="wide-only scripted" aria-hidden="true">/</kbd>
+      </label>
+      <Filters where={where} />
+      <label class="order scripted">
+        <span class="unseen">Sort by</span>
+        <select id="order">
+          {ORDERS.map(([value, words]) => <option value={value}>{words}</option>)}
+        </select>
+      </label>
+      <button type="button" id="news" class="main" hidden></button>
+    </form>
+  );
+}
+
+function Filters({ where }: { where: string }) {
+  return (
+    <div class="chips" role="group" aria-label="Filter files">
+      {FILTERS.map(([value, words]) => (
+        <button
+          type="submit"
+          name="where"
+          value={value}
+          data-where={value}
+          aria-pressed={String(value === where)}
+        >
+          {words}
+        </button>
+      ))}
+      <button type="button" class="scripted" data-where="risk" aria-pressed="false">
+        At risk
+      </button>
+      <button type="button" class="scripted" data-where="deleted" aria-pressed="false">
+        Deleted
+      </button>
+    </div>
+  );
+}
+
+function FileTable(
+  { files, sort, now }: Pick<Props, "now"> & { files: readonly ViewedFile[]; sort: string },
+) {
+  return (
+    <table id="file-table">
+      <caption class="unseen">Files on the network</caption>
+      <thead>
+        <tr>
+          {COLUMNS.map(([key, words]) => (
+            <th
+              data-sort={key}
+              scope="col"
+              class={key === "size" ? "num" : key}
+              aria-sort={directionOf(key, sort)}
+            >
+              <button type="submit" form="find" name="sort" value={turned(key, sort)}>
+                {words}
+              </button>
+            </th>
+          ))}
+          <th class="acts">
+            <span class="unseen">Actions</span>
+          </th>
+        </tr>
+      </thead>
+      <tbody id="file-rows">
+        {files.map((viewed) => <FileRow viewed={viewed} now={now} />)}
+      </tbody>
+    </table>
+  );
+}
+
+/** What the table says if it has no rows. */
+function Empty(
+  { view, isSearch, isHidden }: Pick<Props, "view"> & { isSearch: boolean; isHidden: boolean },
+) {
+  const status = view.status();
+  return (
+    <div id="file-empty" class="empty" hidden={isHidden}>
+      <p>
+        {isSearch ? "No matches." : "No files yet. Put one in the storage folder to share it."}
+      </p>
+      {status.peers === 0 && !isSearch && (
+        <>
+          <p>{startWords(status)}</p>
+          <p class="line">
+            <code>{visible(startLine(status))}</code>
+          </p>
+        </>
+      )}
+    </div>
+  );
+}
+
+/** Links to other pages of the list, for browsers without JavaScript. */
+function Pages(
+  { query, start, next }: Pick<Props, "query"> & { start: number; next: number | null },
+) {
+  if (next === null && start === 0) return null;
+  const other = new URLSearchParams(Object.entries(query).filter(([key]) => key !== "start"));
+  return (
+    <noscript>
+      <p class="pages">
+        {start > 0 && <a href={`./?${other}`}>First page</a>}{" "}
+        {next !== null && <a href={`./?${withStart(other, next)}`}>More files</a>}
+      </p>
+    </noscript>
   );
 }
 

@@ -31,58 +31,92 @@ export function StatusPage({ view, query, now }: Props) {
       <main>
         <Files view={view} query={query} now={now} />
         <div class="side">
-          <section id="share" aria-labelledby="share-title" data-panel="share">
-            <h2 id="share-title">Share</h2>
-            <p class="phone-only">
-              <button type="button" class="main wide" data-pick>
-                <Icon name="share" />Choose files
-              </button>
-            </p>
-            <p class="phone-only">
-              <button type="button" class="wide" data-pick-folder>
-                <Icon name="folder" />Choose a folder
-              </button>
-            </p>
-            <p class="quiet phone-only">Anyone on this network can fetch what you share.</p>
-            <ul id="uploads" class="plain"></ul>
-          </section>
+          <Share />
           <Moving view={view} now={now} />
           <Network view={view} now={now} />
         </div>
-        <section
-          id="replication"
-          aria-labelledby="replication-title"
-          data-panel="network"
-          class="scripted"
-        >
-          <h2 id="replication-title">Replication</h2>
-          <p>
-            <span id="matrix-words"></span>{" "}
-            <button type="button" id="show-risk" class="quiet" hidden>Show files at risk</button>
-          </p>
-          <div class="picture">
-            <canvas id="matrix" role="img" aria-label="Which peer holds which file"></canvas>
-            <div id="matrix-tip" class="tip" hidden></div>
-          </div>
-          <ul class="legend plain">
-            <li>
-              <i class="cell good" aria-hidden="true"></i>also held elsewhere
-            </li>
-            <li>
-              <i class="cell risk" aria-hidden="true"></i>the only holder
-            </li>
-            <li>
-              <i class="cell risk faint" aria-hidden="true"></i>all holders are away
-            </li>
-            <li>
-              <i class="cell failed faint" aria-hidden="true"></i>nobody has it
-            </li>
-            <li>one column per file, one row per peer</li>
-          </ul>
-          <p id="matrix-more" class="quiet"></p>
-        </section>
+        <Replication />
       </main>
       <Tabs />
+      <Pickers />
+      <dialog id="sheet" aria-labelledby="sheet-title">
+        <div id="sheet-body"></div>
+      </dialog>
+      <Help />
+      <Drop peerId={name} />
+      <div id="notices" role="status" aria-live="polite"></div>
+      <p id="heard" class="unseen" role="status"></p>
+    </Layout>
+  );
+}
+
+function Share() {
+  return (
+    <section id="share" aria-labelledby="share-title" data-panel="share">
+      <h2 id="share-title">Share</h2>
+      <p class="phone-only">
+        <button type="button" class="main wide" data-pick>
+          <Icon name="share" />Choose files
+        </button>
+      </p>
+      <p class="phone-only">
+        <button type="button" class="wide" data-pick-folder>
+          <Icon name="folder" />Choose a folder
+        </button>
+      </p>
+      <p class="quiet phone-only">Anyone on this network can fetch what you share.</p>
+      <ul id="uploads" class="plain"></ul>
+    </section>
+  );
+}
+
+function Replication() {
+  return (
+    <section
+      id="replication"
+      aria-labelledby="replication-title"
+      data-panel="network"
+      class="scripted"
+    >
+      <h2 id="replication-title">Replication</h2>
+      <p>
+        <span id="matrix-words"></span>{" "}
+        <button type="button" id="show-risk" class="quiet" hidden>Show files at risk</button>
+      </p>
+      <div class="picture">
+        <canvas id="matrix" role="img" aria-label="Which peer holds which file"></canvas>
+        <div id="matrix-tip" class="tip" hidden></div>
+      </div>
+      <MatrixLegend />
+      <p id="matrix-more" class="quiet"></p>
+    </section>
+  );
+}
+
+function MatrixLegend() {
+  return (
+    <ul class="legend plain">
+      <li>
+        <i class="cell good" aria-hidden="true"></i>also held elsewhere
+      </li>
+      <li>
+        <i class="cell risk" aria-hidden="true"></i>the only holder
+      </li>
+      <li>
+        <i class="cell risk faint" aria-hidden="true"></i>all holders are away
+      </li>
+      <li>
+        <i class="cell failed faint" aria-hidden="true"></i>nobody has it
+      </li>
+      <li>one column per file, one row per peer</li>
+    </ul>
+  );
+}
+
+/** The inputs that open the file picker and the folder picker. */
+function Pickers() {
+  return (
+    <>
       <input
         id="pick"
         type="file"
@@ -100,22 +134,12 @@ export function StatusPage({ view, query, now }: Props) {
         tabindex={-1}
         aria-label="Folder to share"
       />
-      <dialog id="sheet" aria-labelledby="sheet-title">
-        <div id="sheet-body"></div>
-      </dialog>
-      <Help />
-      <Drop peerId={name} />
-      <div id="notices" role="status" aria-live="polite"></div>
-      <p id="heard" class="unseen" role="status"></p>
-    </Layout>
+    </>
   );
 }
 
 function Head({ view }: Pick<Props, "view">) {
   const status = view.status();
-  const { freeBytes, peers, bootstraps, nameTakenBy } = status;
-  const facts = { free_bytes: freeBytes, peers, bootstraps, name_taken_by: nameTakenBy ?? null };
-  const warning = visible(warningText(facts), 1_000);
   return (
     <header class="bar">
       <a class="skip" id="skip" href="#file-scroll">Skip to files</a>
@@ -147,40 +171,57 @@ function Head({ view }: Pick<Props, "view">) {
         <span id="uptime">up {durationText(status.uptimeSeconds)}</span>
         {` · ${status.version}`}
       </p>
-      <div class="tools scripted">
-        <button type="button" class="main changing wide-only" data-pick>
-          <Icon name="share" />Share
-        </button>
-        <button
-          type="button"
-          class="square changing wide-only"
-          aria-label="Share a folder"
-          title="Share a folder"
-          data-pick-folder
-        >
-          <Icon name="folder" />
-        </button>
-        <button type="button" id="enter" hidden>Log in</button>
-        <button type="button" id="leave" class="quiet" hidden>Log out</button>
-        <button type="button" id="theme" class="quiet square" aria-label="Theme">
-          <Icon name="system" />
-        </button>
-        <button
-          type="button"
-          id="show-help"
-          class="quiet square wide-only"
-          aria-label="Keyboard shortcuts"
-          title="Keyboard shortcuts"
-        >
-          <Icon name="help" />
-        </button>
-      </div>
+      <Tools />
+      <Banners view={view} />
+    </header>
+  );
+}
+
+function Tools() {
+  return (
+    <div class="tools scripted">
+      <button type="button" class="main changing wide-only" data-pick>
+        <Icon name="share" />Share
+      </button>
+      <button
+        type="button"
+        class="square changing wide-only"
+        aria-label="Share a folder"
+        title="Share a folder"
+        data-pick-folder
+      >
+        <Icon name="folder" />
+      </button>
+      <button type="button" id="enter" hidden>Log in</button>
+      <button type="button" id="leave" class="quiet" hidden>Log out</button>
+      <button type="button" id="theme" class="quiet square" aria-label="Theme">
+        <Icon name="system" />
+      </button>
+      <button
+        type="button"
+        id="show-help"
+        class="quiet square wide-only"
+        aria-label="Keyboard shortcuts"
+        title="Keyboard shortcuts"
+      >
+        <Icon name="help" />
+      </button>
+    </div>
+  );
+}
+
+function Banners({ view }: Pick<Props, "view">) {
+  const { freeBytes, peers, bootstraps, nameTakenBy } = view.status();
+  const facts = { free_bytes: freeBytes, peers, bootstraps, name_taken_by: nameTakenBy ?? null };
+  const warning = visible(warningText(facts), 1_000);
+  return (
+    <>
       <p id="absent" class="banner risk" role="alert" hidden>
         This peer is not responding. The page shows its last known state and reconnects
         automatically.
       </p>
       <p id="warning" class="banner risk" role="status" hidden={warning === ""}>{warning}</p>
-    </header>
+    </>
   );
 }
 

@@ -5,6 +5,7 @@ import { visible } from "../../protocol/wire/text.ts";
 import { transferJson } from "../api/listing.ts";
 import { isNews } from "../shared/transferwords.js";
 import { shownColumns, startLine, startWords } from "../shared/words.js";
+import type { ViewedPeer } from "../view.ts";
 import { Icon } from "./icons.tsx";
 import type { Props } from "./props.ts";
 import { PeerRow, TransferRow } from "./rows.tsx";
@@ -46,56 +47,13 @@ export function Moving({ view, now }: Omit<Props, "query">) {
   );
 }
 
-const PEER_COLUMNS = [
-  ["file", "Peer"],
-  ["seen", "Last seen"],
-  ["num", "Files"],
-  ["kind", "Kind"],
-  ["refused", "Refused"],
-] as const;
-
 export function Network({ view, now }: Omit<Props, "query">) {
   const peers = view.peers();
   return (
     <section id="network" aria-labelledby="network-title" data-panel="network">
       <h2 id="network-title">Network</h2>
-      <div id="map-box" class="picture scripted" hidden={peers.length === 0}>
-        <canvas id="map" role="img" aria-label="Map of peers"></canvas>
-        <div id="map-tip" class="tip" hidden></div>
-        <ul class="legend plain">
-          <li>
-            <i class="dot good" aria-hidden="true"></i>alive
-          </li>
-          <li>
-            <i class="dot risk" aria-hidden="true"></i>quiet, or avoided (!)
-          </li>
-          <li>
-            <i class="dot good ringed" aria-hidden="true"></i>bootstrap
-          </li>
-          <li>
-            <i class="line in" aria-hidden="true"></i>transferring
-          </li>
-          <li>larger: more files</li>
-        </ul>
-      </div>
-      <div
-        id="peer-box"
-        class="scroll"
-        hidden={peers.length === 0}
-        tabindex={0}
-        role="region"
-        aria-label="Table of peers"
-      >
-        <table id="peer-table" class={shownColumns(peers)}>
-          <caption class="unseen">Live peers</caption>
-          <thead>
-            <tr>
-              {PEER_COLUMNS.map(([kind, words]) => <th scope="col" class={kind}>{words}</th>)}
-            </tr>
-          </thead>
-          <tbody id="peer-rows">{peers.map((peer) => <PeerRow peer={peer} now={now} />)}</tbody>
-        </table>
-      </div>
+      <PeerMap isHidden={peers.length === 0} />
+      <PeerTable peers={peers} now={now} />
       <div id="peer-empty" class="empty" hidden={peers.length > 0}>
         <p>{startWords(view.status())}</p>
         <p class="line">
@@ -111,5 +69,60 @@ export function Network({ view, now }: Omit<Props, "query">) {
         </button>
       </p>
     </section>
+  );
+}
+
+function PeerMap({ isHidden }: { isHidden: boolean }) {
+  return (
+    <div id="map-box" class="picture scripted" hidden={isHidden}>
+      <canvas id="map" role="img" aria-label="Map of peers"></canvas>
+      <div id="map-tip" class="tip" hidden></div>
+      <ul class="legend plain">
+        <li>
+          <i class="dot good" aria-hidden="true"></i>alive
+        </li>
+        <li>
+          <i class="dot risk" aria-hidden="true"></i>quiet, or avoided (!)
+        </li>
+        <li>
+          <i class="dot good ringed" aria-hidden="true"></i>bootstrap
+        </li>
+        <li>
+          <i class="line in" aria-hidden="true"></i>transferring
+        </li>
+        <li>larger: more files</li>
+      </ul>
+    </div>
+  );
+}
+
+const PEER_COLUMNS = [
+  ["file", "Peer"],
+  ["seen", "Last seen"],
+  ["num", "Files"],
+  ["kind", "Kind"],
+  ["refused", "Refused"],
+] as const;
+
+function PeerTable({ peers, now }: Pick<Props, "now"> & { peers: readonly ViewedPeer[] }) {
+  return (
+    <div
+      id="peer-box"
+      class="scroll"
+      hidden={peers.length === 0}
+      tabindex={0}
+      role="region"
+      aria-label="Table of peers"
+    >
+      <table id="peer-table" class={shownColumns(peers)}>
+        <caption class="unseen">Live peers</caption>
+        <thead>
+          <tr>
+            {PEER_COLUMNS.map(([kind, words]) => <th scope="col" class={kind}>{words}</th>)}
+          </tr>
+        </thead>
+        <tbody id="peer-rows">{peers.map((peer) => <PeerRow peer={peer} now={now} />)}</tbody>
+      </table>
+    </div>
   );
 }
