@@ -101,7 +101,7 @@ Deno.test("a folder where a file of the store should be is an error with its cur
       await Deno.mkdir(path);
       await assert.rejects(world.open(), (error) => {
         return error instanceof StorageError && error.message.includes(path) &&
-          error.message.endsWith("remove it");
+          error.message.endsWith("Remove it");
       });
       await Deno.remove(path);
     }

@@ -217,8 +217,8 @@ Deno.test("a reader hands out the last piece only while the file is what was ope
     removed.close();
     await Deno.rename(`${path}.moved`, path);
     await Deno.writeTextFile(path, "y".repeat(1000));
-    assert.throws(() => overwritten.readInto(rest), /changed while it was sent/);
-    assert.throws(() => ranged.readInto(new Uint8Array(100)), /changed while it was sent/);
+    assert.throws(() => overwritten.readInto(rest), /changed while it was being sent/);
+    assert.throws(() => ranged.readInto(new Uint8Array(100)), /changed while it was being sent/);
     overwritten.close();
     ranged.close();
     assert.equal(sha256(content), sha256("x".repeat(1000)));

@@ -167,9 +167,9 @@ Deno.test("what lies in the folder and is no plain file is told once, with why, 
       new Map([
         ["photos", "a folder"],
         ["passwords", "a link"],
-        ["pipe", "no plain file"],
+        ["pipe", "not a regular file"],
         ["caf\ufffd", "a name that is not UTF-8"],
-        ["closed", "nobody may read it"],
+        ["closed", "no read permission"],
       ]),
     );
     assert.deepEqual(published.map(({ file }) => file.name), ["\ufffd.txt"]);
