@@ -45,7 +45,11 @@ export function asStorageError(cause: unknown, doing: string): StorageError {
     code === "EROFS" || code === "EACCES" ||
     cause instanceof Deno.errors.NotADirectory
   ) {
-    const why = code === "EROFS" ? "read-only file system" : "permission denied";
+    const why = code === "EROFS"
+      ? "read-only file system"
+      : cause instanceof Deno.errors.NotADirectory
+      ? "part of the path is not a folder"
+      : "permission denied";
     const hint = "Check the folder's owner and permissions, or choose another folder with --dir";
     return new StorageError("not-writable", `${doing}: ${why}`, { cause, hint });
   }

@@ -44,7 +44,7 @@ Deno.test("cancelling says so first and then ends what carries it, whose failure
     move.failed("the connection broke");
   };
   move.cancel();
-  assert.deepEqual([seen, move.state, move.why], [["cancelled"], "cancelled", "Cancelled here"]);
+  assert.deepEqual([seen, move.state, move.why], [["cancelled"], "cancelled", "Canceled here"]);
 });
 
 Deno.test("what is about to be done cannot be cancelled any more", () => {

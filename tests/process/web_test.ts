@@ -312,7 +312,7 @@ Deno.test(
       const cancelled = await web.ask("DELETE", `/api/v1/transfers/${id}`);
       strictEqual(cancelled.status, 204);
       const ended = (await web.transfers()).find((each) => each.id === id)!;
-      deepStrictEqual([ended.state, ended.why], ["cancelled", "Cancelled here"]);
+      deepStrictEqual([ended.state, ended.why], ["cancelled", "Canceled here"]);
       if (round === 2) break;
       const retried = await web.ask("POST", `/api/v1/transfers/${id}/retry`);
       strictEqual(retried.status, 202);
