@@ -64,13 +64,13 @@ Deno.test("content refused at its last piece ends short of its length, and so do
         // If the connection continued, the second request would be answered.
         raw.write(request(range) + request(""));
         await raw.untilClosed();
-        assert.equal(opened.length, 1, "nothing more is asked on it");
+        assert.equal(opened.length, 1, "no further request is made on it");
         assert.equal(opened[0]!.closed, 1);
         const end = raw.text.indexOf("\r\n\r\n");
         if (end < 0) return assert.equal(raw.text, "", "no head, so no content either");
         const length = Number(/^content-length: (\d+)\r$/im.exec(raw.text.slice(0, end + 2))?.[1]);
         assert.equal(length, range === "" ? size : size - 5);
-        assert.ok(raw.text.length - end - 4 < length, "short of what was promised");
+        assert.ok(raw.text.length - end - 4 < length, "shorter than promised");
         assert.doesNotMatch(raw.text, /transfer-encoding/i);
         assert.equal(raw.text.split("HTTP/1.1 ").length, 2, "one answer");
       });
@@ -101,7 +101,7 @@ Deno.test("aria2 detects that content does not match its digest", async () => {
     const url = `http://127.0.0.1:${server.addr.port}${app.path}`;
     const args = ["-q", "--no-conf", "-d", folder, "-o", "got.bin", url];
     const { code } = await new Deno.Command("aria2c", { args, stdout: "null" }).output();
-    assert.equal(code, 32, "its exit code for a checksum that is wrong");
+    assert.equal(code, 32, "its exit code for a wrong checksum");
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

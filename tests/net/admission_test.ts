@@ -130,7 +130,11 @@ Deno.test("a finished push leaves its slot to the next one", () => {
   door.admission.moved(4, 1, 0);
   door.nowMs = 10_000;
   strictEqual(door.admission.relieve(10_000), 0);
-  strictEqual(door.admission.relieve(10_000), undefined, "all four pushes are within their share");
+  strictEqual(
+    door.admission.relieve(10_000),
+    undefined,
+    "all four pushes are within their fraction",
+  );
 });
 
 Deno.test("content is sent on three eighths of the slots; a connection waiting for it gives up its slot", () => {
@@ -150,7 +154,11 @@ Deno.test("a machine without transfers gets one, whatever the others have", () =
   for (const ip of ["a", "b", "c", "d"]) {
     for (const number of door.arriveMany(4, ip)) door.want(number!);
   }
-  strictEqual(door.sending.size, 3 + 3 + 2 + 2, "the share of two, and what is sure for each");
+  strictEqual(
+    door.sending.size,
+    3 + 3 + 2 + 2,
+    "the fraction of two machines, and the guaranteed ones of the others",
+  );
   const late = door.arrive("e")!;
   ok(door.want(late));
   ok(door.sending.has(late));
@@ -224,7 +232,10 @@ Deno.test("in any order of events, no limit is exceeded, and no connection that 
         const sending = holding.filter((each) => ips.get(each) === ip && door.sending.has(each));
         ok(sending.length <= 2, `${ip} is sent ${sending.length} contents at once`);
       }
-      ok(door.evicted.every((each) => !door.sending.has(each)), "no content under way is cut off");
+      ok(
+        door.evicted.every((each) => !door.sending.has(each)),
+        "no content in progress is cut off",
+      );
     }
   }));
 });

@@ -78,7 +78,7 @@ Deno.test("An answer does not wait behind news", async () => {
     answer.then(() => "answer"),
     Promise.all(dials.slice(3)).then(() => "news"),
   ]);
-  assert.equal(first, "answer", "twenty of the news waited before it");
+  assert.equal(first, "answer", "twenty dials for news were waiting before it");
   for (const connection of await Promise.all([...dials, answer])) connection.close();
 });
 
@@ -118,7 +118,7 @@ Deno.test("A full queue, stopping and a network failure are our fault; silence a
     const unreachable = new Error("Network is unreachable (os error 101)");
     answer.reject(Object.assign(unreachable, { code: "ENETUNREACH" }));
     const faults = await Promise.all(dials);
-    assert.deepEqual(new Set(faults), new Set(["ours"]), "beyond the queue, and in it");
+    assert.deepEqual(new Set(faults), new Set(["ours"]), "beyond the queue and in it");
   } finally {
     Deno.connect = connect;
   }
