@@ -27,7 +27,7 @@ export interface Transfer {
   readonly totalBytes: number | undefined;
   /** Content moved so far, in bytes. */
   readonly doneBytes: number;
-  /** Where it stands. */
+  /** Whether it is running, or how it ended. */
   readonly state: "running" | "done" | "failed" | "cancelled";
   /** When it began, in monotonic milliseconds. */
   readonly startedMs: number;

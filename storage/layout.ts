@@ -7,7 +7,7 @@ import { asStorageError, StorageError } from "./errors.ts";
 const LOCK_TRIES = 4;
 const LOCK_PAUSE_MS = 100;
 
-/** Absolute or relative paths of everything in a store. */
+/** Paths of everything in a store. */
 export interface Layout {
   /** The folder with the shared files. */
   readonly dir: string;

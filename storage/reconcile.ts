@@ -107,7 +107,7 @@ export interface ReconcileOptions {
   readonly dir: string;
   /** Owner of new files. */
   readonly owner: string;
-  /** The held files. The reconciler reads it; the store applies the changes. */
+  /** The held files. The store applies the changes that a scan returns. */
   readonly shelf: Shelf;
   /** Chooses ids for new files. */
   readonly ownIds: OwnIds;
@@ -477,7 +477,10 @@ export class Reconciler {
     });
   }
 
-  /** Returns the known files that have this content. `isCopy` is true if all matches are already held elsewhere. */
+  /**
+   * Returns the known files that have this content. `isCopy` is true if it is also the content of somebody else's file
+   * that is held under another name.
+   */
   #recognize(
     { name, look }: Present,
     hash: Hash,

@@ -63,7 +63,7 @@ Deno.test("A read that gets nothing before its deadline closes the connection", 
   assert.equal(connection.closed, true);
 });
 
-Deno.test("The deadline is counted from the last piece, and anew after a pause in which nobody read", async () => {
+Deno.test("The deadline is counted from the last piece, and again after a pause in which nobody read", async () => {
   using server = holding();
   const far = await connect(server.listener.port);
   await until("it is served", () => server.served.length === 1);
