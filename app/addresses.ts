@@ -29,13 +29,13 @@ export function listenError(error: unknown, what: string, hostname: string, port
   }
   if (error instanceof Deno.errors.AddrNotAvailable) {
     return new UsageError(`Cannot listen on ${hostname}: this machine does not have that address`, {
-      hint: "choose one of its own addresses",
+      hint: "Choose one of its own addresses",
       cause: error,
     });
   }
   if (error instanceof Deno.errors.PermissionDenied && port > 0 && port < 1024) {
     return new UsageError(`Cannot listen on ${what} port ${port}: ports below 1024 need root`, {
-      hint: "use a port above 1023",
+      hint: "Use a port above 1023",
       cause: error,
     });
   }
@@ -49,7 +49,7 @@ export async function checkListenHost(host: string): Promise<void> {
     await lookup(host);
   } catch (cause) {
     throw new UsageError(`The host ${visible(host)} does not resolve`, {
-      hint: "check the spelling, or give an address",
+      hint: "Check the spelling, or give an address",
       cause,
     });
   }
@@ -87,7 +87,7 @@ export async function hostToTell(
   if (isWildcard(given)) {
     throw new UsageError(`${given} is not an address by which others can reach this peer`, {
       hint:
-        `leave the host out to use this machine's address, and listen on all interfaces with --listen-host ${given}`,
+        `Leave the host out to use this machine's address, and listen on all interfaces with --listen-host ${given}`,
     });
   }
   if (canonicalIp(given) !== undefined) return given;
@@ -99,7 +99,7 @@ export async function hostToTell(
     return given;
   } catch (cause) {
     throw new UsageError(`The host ${given} does not resolve`, {
-      hint: "check the spelling, or leave it out to use this machine's address",
+      hint: "Check the spelling, or leave it out to use this machine's address",
       cause,
     });
   }

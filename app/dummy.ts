@@ -97,7 +97,7 @@ async function startDummy(
     await removeDir();
     if (error instanceof Deno.errors.NotFound && files !== undefined) {
       throw new UsageError(`There is no folder ${files}`, {
-        hint: "name an existing one with --files",
+        hint: "Name an existing one with --files",
         cause: error,
       });
     }

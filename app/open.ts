@@ -92,7 +92,7 @@ async function hostsOf(config: RunConfig): Promise<Hosts> {
   const webHost = config.webHost === "" ? listenHost : config.webHost;
   if (config.port === config.httpPort && config.port !== 0) {
     throw new UsageError(`The P2P port and the HTTP port are both ${config.port}`, {
-      hint: "choose two different ports",
+      hint: "Choose two different ports",
     });
   }
   for (const name of new Set([listenHost, webHost])) await checkListenHost(name);
@@ -150,7 +150,7 @@ async function readPage(path: string): Promise<string> {
   try {
     return await Deno.readTextFile(path);
   } catch (cause) {
-    throw new UsageError(`Cannot read --legacy-page ${path}`, { hint: "give an HTML file", cause });
+    throw new UsageError(`Cannot read --legacy-page ${path}`, { hint: "Give an HTML file", cause });
   }
 }
 

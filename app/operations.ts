@@ -63,12 +63,12 @@ export class OperationError extends Error {
     readonly what: string,
     { hint, ...options }: ErrorOptions & { readonly hint?: string | undefined } = {},
   ) {
-    super(hint === undefined ? what : `${what}; ${hint}`, options);
+    super(hint === undefined ? what : `${what}. ${hint}`, options);
     this.hint = hint;
   }
 }
 
-const LIST_HINT = '"list" shows what is';
+const LIST_HINT = '"list" shows the known files';
 
 export class Operations {
   #isVerifying = false;
@@ -99,7 +99,8 @@ export class Operations {
     );
     throw new OperationError(
       "not-possible",
-      `${matches.length} files fit "${text}", give more of the id: ${ids.join(", ")}`,
+      `${matches.length} files match "${text}"`,
+      { hint: `Give more of the id: ${ids.join(", ")}` },
     );
   }
 
@@ -209,13 +210,14 @@ export class Operations {
     if (fits.length === 1) return fits[0]!.file.fileId;
     if (fits.length === 0) {
       throw new OperationError("not-found", `No deleted file has the id or the name "${text}"`, {
-        hint: '"restore" shows which there are',
+        hint: '"restore" lists the deleted files',
       });
     }
     const ids = fits.slice(0, 5).map(({ file }) => file.fileId.slice(0, 12));
     throw new OperationError(
       "not-possible",
-      `${fits.length} deleted files fit "${text}", give more of the id: ${ids.join(", ")}`,
+      `${fits.length} deleted files match "${text}"`,
+      { hint: `Give more of the id: ${ids.join(", ")}` },
     );
   }
 
@@ -294,11 +296,11 @@ const unknownId = () =>
 
 function notWritten(path: string, cause: unknown): OperationError {
   const [what, hint] = cause instanceof Deno.errors.AlreadyExists
-    ? [`${path} exists already`, "give another destination"]
+    ? [`${path} already exists`, "Choose another destination"]
     : cause instanceof Deno.errors.NotFound
-    ? [`There is no folder for ${path}`, "make it, or give another destination"]
+    ? [`The folder of ${path} does not exist`, "Create it, or choose another destination"]
     : cause instanceof Deno.errors.PermissionDenied
-    ? [`${path} may not be written`, "give another destination"]
-    : [`${path} cannot be written: ${cause instanceof Error ? cause.message : cause}`];
+    ? [`Cannot write ${path}: permission denied`, "Choose another destination"]
+    : [`Cannot write ${path}: ${cause instanceof Error ? cause.message : cause}`];
   return new OperationError("not-possible", what!, { hint, cause });
 }

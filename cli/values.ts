@@ -14,7 +14,7 @@ export class UsageError extends Error {
     readonly what: string,
     { hint, ...options }: ErrorOptions & { readonly hint?: string | undefined } = {},
   ) {
-    super(hint === undefined ? what : `${what}; ${hint}`, options);
+    super(hint === undefined ? what : `${what}. ${hint}`, options);
     this.hint = hint;
   }
 }

@@ -1,9 +1,10 @@
-// The door for browsers: a listener of ours in front of `Deno.serve`, which has no deadlines of its own. A connection
-// is handed on, over a Unix socket that only we can reach, when the head of its request is whole; from then on bytes
-// are passed both ways. So always holds: a head comes within its deadline (each one of a connection), a body and a
-// reader move within theirs, nobody takes all places (the same rules as for peers, net/admission.ts), and the
-// application knows the address of who asks. Where requests begin and end is known from Content-Length and from the
-// server's own word that an answer is complete; nothing is read from what passes.
+// The gateway for browsers: our own listener in front of `Deno.serve`, which has no deadlines. Once the head of a
+// request is complete, the connection is passed on over a Unix socket that only we can reach, and from then on
+// bytes are copied both ways.
+// Invariants: each head arrives within its deadline; bodies and readers keep moving within theirs; no client takes
+// all slots (the same rules as for peers, net/admission.ts); the application knows the client's address. The end of
+// a request is known from Content-Length, and the end of an answer from the server's own completion signal; what
+// passes through is not parsed.
 
 import { Buffer } from "node:buffer";
 import type { Limits } from "../protocol/limits.ts";
@@ -14,26 +15,34 @@ import { Upstream } from "./upstream.ts";
 import { BadHead, ChunkedBody, requestHead } from "./request_head.ts";
 import { HeadReader, HeadTooLate, HeadTooLong, MAX_HEAD_BYTES } from "./head_reader.ts";
 
-/** What is passed on at once; each connection with a request has two of these at most. */
+/** Size of a copy buffer, in bytes. Each connection with a request has at most two of them. */
 const PIECE_BYTES = 64 * 1024;
-/** Operations under way may end by themselves for so long when the peer stops. */
+/** How long operations in progress may take to finish when the peer stops, in milliseconds. */
 const PATIENCE_MS = 1_000;
-/** What still comes after an answer is read and dropped for so long: closing at once would destroy the answer. */
+/**
+ * How long incoming data is read and dropped after an answer, in milliseconds: closing at once would destroy the
+ * answer.
+ */
 const DRAIN_MS = 5_000;
-/** A server that was told that nothing more comes, and says nothing itself for so long, is left. */
+/** How long the server may stay silent after its input was closed before it is abandoned, in milliseconds. */
 const LEAVE_MS = 1_000;
 
-/** Who asks. */
+/** The client that sent a request. */
 export interface Client {
   /** Canonical address. */
   readonly ip: string;
 }
 
+/** Answers a request. */
 export type Handler = (request: Request, client: Client) => Response | Promise<Response>;
 
+/** Where to listen, and the limits on connections. */
 export interface GatewayOptions {
+  /** Address to listen on. */
   readonly hostname: string;
+  /** Port to listen on; 0 picks a free one. */
   readonly port: number;
+  /** Deadlines, and how many connections are served and may wait. */
   readonly limits: Pick<
     Limits,
     | "maxConnections"
@@ -44,32 +53,33 @@ export interface GatewayOptions {
   >;
 }
 
-/** One request that was handed on. */
+/** A request that was passed on. */
 interface Exchange extends Client {
-  /** The server has written the whole answer. */
+  /** Resolves when the server has written the whole answer. */
   readonly done: PromiseWithResolvers<void>;
   isDone: boolean;
 }
 
-/** The way of one connection through the Unix socket. */
+/** One connection's way through the Unix socket. */
 interface Passage {
   readonly conn: Deno.UnixConn;
-  /** Everything that the server wrote was passed on, or cannot be. */
+  /** Resolves when everything that the server wrote was passed on, or cannot be. */
   readonly ended: Promise<void>;
   isEnded: boolean;
-  /** Pieces that the server wrote. */
+  /** Number of pieces that the server has written. */
   pieces: number;
-  /** We wait for nothing more of the server. */
+  /** Whether we no longer wait for the server. */
   isLeft: boolean;
-  /** One of them is on its way to the client. */
+  /** Whether a piece is being written to the client. */
   isWriting: boolean;
-  /** Who waits for that just now; promises that wait would stay as long as the connection. */
+  /** Wakes up whoever waits for the end right now. Promises that wait would live as long as the connection. */
   onEnd: () => void;
 }
 
+/** Accepts HTTP connections, and passes each complete request to a handler. */
 export class Gateway {
   readonly #listener: Listener;
-  /** Names the exchange to the handler; nobody outside knows it. */
+  /** Header that tells the handler which exchange this is; nobody outside knows its name. */
   readonly #field = `x-exchange-${crypto.randomUUID()}`;
   readonly #exchanges = new Map<string, Exchange>();
   readonly #under = new Set<Exchange>();
@@ -78,7 +88,10 @@ export class Gateway {
   #handler: Handler | undefined;
   #serial = 0;
 
-  /** Takes the port; who connects waits until `begin`. Throws `Deno.errors.AddrInUse` and the like. */
+  /**
+   * Takes the port. Connections wait in the backlog until `begin`. Throws `Deno.errors.AddrInUse` and other errors
+   * of listening.
+   */
   constructor(readonly options: GatewayOptions) {
     this.#listener = new Listener({
       ...options,
@@ -88,23 +101,27 @@ export class Gateway {
     this.#server = new Upstream((request, completed) => this.#handle(request, completed));
   }
 
+  /** The port that is listened on. */
   get port(): number {
     return this.#listener.port;
   }
 
-  /** Connections that have a place or wait for one. */
+  /** Number of connections that have a slot or wait for one. */
   get connections(): number {
     return this.#listener.connections;
   }
 
-  /** Answers requests from now on. `folder` is private to this process. Throws as `Upstream.begin` does. */
+  /** Starts answering requests. `folder` is private to this process. Throws as `Upstream.begin` does. */
   begin(handler: Handler, folder: string): void {
     this.#handler = handler;
     this.#server.begin(folder);
     this.#listener.begin();
   }
 
-  /** Operations under way get a moment; a download in a browser must not keep the peer alive. */
+  /**
+   * Stops the gateway. Operations in progress get a moment to finish, but a download in a browser must not keep the
+   * peer alive.
+   */
   async stop(): Promise<void> {
     this.#listener.stop();
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -123,10 +140,10 @@ export class Gateway {
   #handle(request: Request, completed: Promise<void>): Response | Promise<Response> {
     const id = request.headers.get(this.#field) ?? "";
     const exchange = this.#exchanges.get(id);
-    if (!exchange) return new Response(null, { status: 421 }); // came around the door
+    if (!exchange) return new Response(null, { status: 421 }); // bypassed the gateway
     this.#exchanges.delete(id);
     const done = () => this.#end(exchange);
-    completed.then(done, done); // an answer that could not be written is over as well
+    completed.then(done, done); // an answer that could not be written has ended too
     const answer = this.#handler!(request, { ip: exchange.ip });
     return request.method === "HEAD" ? unmeasured(answer) : answer;
   }
@@ -137,14 +154,14 @@ export class Gateway {
     exchange.done.resolve();
   }
 
-  /** One connection, request after request. */
+  /** Serves one connection, request after request. */
   async #serve(client: Connection): Promise<void> {
     const heads = new HeadReader(client, this.options.limits.messageTimeoutMs);
     let passage: Passage | undefined;
     try {
       for (let isFirst = true;; isFirst = false) {
         const text = await unlessEnded(passage, heads.next());
-        // It said nothing more. Browsers open connections in advance; that is no mistake of theirs.
+        // The client sent nothing more. Browsers open connections in advance, so this is not an error.
         if (text === undefined) return await this.#finish(client, passage);
         if (isFirst) passage = await this.#connect(client);
         if (!await this.#exchange(client, heads, passage!, text)) {
@@ -158,7 +175,7 @@ export class Gateway {
     }
   }
 
-  /** Hands one request on and waits for its answer; false when nothing can follow on this connection. */
+  /** Passes one request on and waits for its answer. Returns false if nothing can follow on this connection. */
   async #exchange(
     client: Connection,
     heads: HeadReader,
@@ -171,7 +188,7 @@ export class Gateway {
     this.#exchanges.set(id, exchange);
     this.#under.add(exchange);
     this.#listener.completed(client);
-    this.#listener.moved(client, 0); // an answer, or a body, is under way
+    this.#listener.moved(client, 0); // an answer or a body is in progress
     try {
       const over = exchange.done.promise;
       passage.onEnd = () => exchange.done.resolve();
@@ -184,10 +201,10 @@ export class Gateway {
         body,
         exchange,
       );
-      sending.catch(() => {}); // when the answer is there first
-      // An answer may come before the body is whole, and then nobody reads the rest.
+      sending.catch(() => {}); // if the answer comes first
+      // The answer may come before the body is complete; then nobody reads the rest.
       const isWhole = await Promise.race([sending, over.then(() => false)]);
-      // Who went away in the middle sends no more, and the server must not wait for it.
+      // The client may have gone in the middle of the body; the server must not wait for the rest.
       if (!isWhole) await passage.conn.closeWrite().catch(() => {}); // the server closed first
       await over;
       return isWhole && exchange.isDone;
@@ -199,7 +216,7 @@ export class Gateway {
     }
   }
 
-  /** Passes head and body on; whether all of it was. Throws `ProtocolError` when the body stands still. */
+  /** Passes head and body on. Returns whether all of it was. Throws `ProtocolError` if the body stalls. */
   async #send(
     client: Connection,
     heads: HeadReader,
@@ -231,11 +248,11 @@ export class Gateway {
       return true;
     } catch (error) {
       if (error instanceof ProtocolError) throw error;
-      return false; // one of the two sides has gone
+      return false; // one of the two sides is gone
     }
   }
 
-  /** A way to the server, with what it answers passed on until it closes. Throws when there is none. */
+  /** Connects to the server, and passes on what it answers until it closes. Throws if it cannot connect. */
   async #connect(client: Connection): Promise<Passage> {
     const conn = await this.#server.connect();
     const passage = {
@@ -269,15 +286,16 @@ export class Gateway {
         passage.isWriting = false;
       }
     } catch {
-      // It does not read, or has gone: whatever else waits for it ends. Or we closed the way ourselves.
+      // The client does not read or is gone, so everything that waits for it ends. Or we closed the passage
+      // ourselves.
       if (!passage.isLeft) client.close();
       close(passage.conn);
     }
   }
 
   /**
-   * Lets the server say what it has to say, and closes. It closes its side as a rule; but not while a body that it
-   * has answered already is held by somebody who reads no further.
+   * Waits until the server has sent everything, and closes the passage. The server normally closes its side, but
+   * not while a client holds the body of a request that was already answered and reads no further.
    */
   async #leave(passage: Passage): Promise<void> {
     await passage.conn.closeWrite().catch(() => {}); // the server closed first
@@ -294,7 +312,7 @@ export class Gateway {
     }
   }
 
-  /** Passes on what is still to be said, and closes so that it arrives. */
+  /** Passes on what the server still has to send, and closes the connection in a way that lets it arrive. */
   async #finish(client: Connection, passage: Passage | undefined, drainMs = 0): Promise<void> {
     if (passage) await this.#leave(passage);
     await client.closeWrite();
@@ -304,22 +322,22 @@ export class Gateway {
     try {
       while (await client.read(buffer, drainMs) !== null);
     } catch {
-      // It went, or goes on longer than anybody listens.
+      // The client is gone, or keeps sending for longer than we listen.
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** Says what was wrong with a request that was not handed on. */
+  /** Answers a request that was not passed on with what was wrong. */
   async #refuse(client: Connection, passage: Passage | undefined, error: unknown): Promise<void> {
     if (client.closed) return;
     const [status, detail, hint] = error instanceof BadHead
-      ? [400, error.message, "Send one request as RFC 9112 has it"]
+      ? [400, error.message, "Send a request that follows RFC 9112"]
       : error instanceof HeadTooLong
       ? [431, `The head is longer than ${MAX_HEAD_BYTES} bytes`, "Send fewer or shorter headers"]
       : error instanceof HeadTooLate
-      ? [408, "The head of the request did not come in time", "Send it at once, then wait"]
-      : [503, "No request can be taken just now", "Try again in a moment"];
+      ? [408, "The request head did not arrive in time", "Send the whole head at once"]
+      : [503, "The peer cannot accept requests right now", "Try again in a moment"];
     const title =
       { 400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large" }[
         status
@@ -329,26 +347,27 @@ export class Gateway {
       `HTTP/1.1 ${status} ${title}`,
       "content-type: application/problem+json",
       `content-length: ${body.length}`,
-      // As all answers of the server behind the door have it: nothing in here is a page.
+      // Like all answers of the server behind the gateway: nothing here is a page.
       "content-security-policy: default-src 'none'",
       "x-content-type-options: nosniff",
       "connection: close",
       "",
       body,
     ].join("\r\n");
-    if (passage) await this.#leave(passage); // the answers before this one go first
+    if (passage) await this.#leave(passage); // earlier answers go first
     try {
       await client.write(Buffer.from(answer), this.options.limits.idleTimeoutMs);
       await this.#finish(client, undefined, DRAIN_MS);
     } catch {
-      // It has gone: nobody is there to be told.
+      // The client is gone: nobody is left to be told.
     }
   }
 }
 
 /**
- * The server claims a length of 0 for a response without a body, which for HEAD would be that of GET (RFC 9110, 8.6).
- * An empty stream makes it claim none; a length that the handler gives stands.
+ * Gives an answer to HEAD an empty stream instead of no body. Without a body the server would claim a length of 0,
+ * which for HEAD would be the length of GET's answer (RFC 9110, 8.6); with a stream it claims none. A length set by
+ * the handler is kept.
  */
 async function unmeasured(answering: Response | Promise<Response>): Promise<Response> {
   const answer = await answering;
@@ -360,7 +379,7 @@ async function unmeasured(answering: Response | Promise<Response>): Promise<Resp
 
 type RequestBody = ReturnType<typeof requestHead>["body"];
 
-/** What is awaited, or undefined when the passage ends first. */
+/** Resolves to the awaited value, or to `undefined` if the passage ends first. */
 function unlessEnded<T>(passage: Passage | undefined, awaited: Promise<T>): Promise<T | undefined> {
   if (!passage) return awaited;
   const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
@@ -378,6 +397,6 @@ function close(conn: Deno.UnixConn): void {
   try {
     conn.close();
   } catch {
-    // Closed already.
+    // Already closed.
   }
 }

@@ -1,28 +1,30 @@
-// Heads of requests as they come on a connection, one after the other, each within its deadline; what came behind one
-// is kept for who wants it. Always holds: a head is at most `MAX_HEAD_BYTES` long; each byte is searched once.
+// Reads request heads from a connection, one after another, each within its deadline. Bytes that follow a head are
+// kept for whoever wants them.
+// Invariants: a head is at most `MAX_HEAD_BYTES` long; each byte is searched only once.
 
 import { Buffer } from "node:buffer";
 import type { Connection } from "../net/connection.ts";
 import { endOfHead } from "./request_head.ts";
 
-/** Longest head of a request: names of files stand in it, percent-encoded. */
+/** Maximum length of a request head, in bytes. Heads contain file names, percent-encoded. */
 export const MAX_HEAD_BYTES = 32 * 1024;
 
-/** More than a head may be came without its end. */
+/** Thrown when a head exceeds `MAX_HEAD_BYTES`. */
 export class HeadTooLong extends Error {}
-/** A head began, and did not end in time. */
+/** Thrown when a head has begun but does not end in time. */
 export class HeadTooLate extends Error {}
 
-/** Reads heads, one after the other, and keeps what came behind one. */
+/** Reads heads one after another, and keeps the bytes that follow. */
 export class HeadReader {
   #buffer = new Uint8Array(4 * 1024);
   #filled = 0;
 
+  /** Reads from `client`. Each head must arrive within `timeoutMs`. */
   constructor(readonly client: Connection, readonly timeoutMs: number) {}
 
   /**
-   * The next head, Latin-1. Undefined when the connection ends, or stays silent, before its first byte.
-   * Throws `HeadTooLate`, `HeadTooLong`.
+   * Returns the next head, as Latin-1. Returns `undefined` if the connection ends, or stays silent, before its
+   * first byte. Throws `HeadTooLate` and `HeadTooLong`.
    */
   async next(): Promise<string | undefined> {
     const until = performance.now() + this.timeoutMs;
@@ -43,7 +45,7 @@ export class HeadReader {
     }
   }
 
-  /** Takes what came already, at most so many bytes. */
+  /** Takes bytes that have already arrived, at most `maxBytes`. */
   take(maxBytes: number): Uint8Array {
     const taken = this.#buffer.slice(0, Math.min(maxBytes, this.#filled));
     this.#buffer.copyWithin(0, taken.length, this.#filled);
@@ -51,19 +53,22 @@ export class HeadReader {
     return taken;
   }
 
-  /** Undefined when the time is over. The connection stays open: there is something to be said on it. */
+  /**
+   * Reads more. Resolves to `undefined` when the time is over, to `null` at the end. The connection stays open,
+   * because there is an answer to send.
+   */
   async #read(until: number): Promise<number | null | undefined> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<undefined>((go) => {
       timer = setTimeout(() => go(undefined), Math.max(0, until - performance.now()));
     });
-    // The connection's own deadline would close it; this one stands behind ours.
+    // The connection's own deadline would close it, so it comes after ours.
     const reading = this.client.read(this.#buffer.subarray(this.#filled), 3 * this.timeoutMs);
-    reading.catch(() => {}); // when nobody waits for it any more
+    reading.catch(() => {}); // when nobody waits for it any longer
     try {
       return await Promise.race([reading, late]);
     } catch {
-      return null; // it has gone
+      return null; // the client is gone
     } finally {
       clearTimeout(timer);
     }

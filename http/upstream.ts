@@ -1,79 +1,83 @@
-// The server behind the door: `Deno.serve` on a Unix socket that only this process can reach. Always holds: until it is
-// closed it is there, or will be in a moment, also after it ended for want of descriptors or lost its socket.
+// The server behind the gateway: `Deno.serve` on a Unix socket that only this process can reach.
+// Invariant: until it is closed, it is running or will be in a moment, even after it ended because file descriptors
+// ran out or after its socket was removed.
 
-/** Pause between two tries to serve again after the server ended for want of descriptors. */
+/** Delay between attempts to serve again after file descriptors ran out, in milliseconds. */
 const RETRY_MS = 250;
 
-/** Where a socket's path is short in any case. */
+/** A folder in which a socket's path is certainly short enough. */
 const SHORT_FOLDER = "/tmp";
 
-/** No place was found for the socket that the server listens on; the message names the cure. */
+/** Thrown when there is no folder for the server's socket. The message says what to do. */
 export class NoSocketError extends Error {
+  /** Identifies the class in logs. */
   override readonly name = "NoSocketError";
 }
 
 type Handle = (request: Request, completed: Promise<void>) => Response | Promise<Response>;
 
+/** Runs the server, and restarts it when it ends by accident. */
 export class Upstream {
   #isClosed = false;
-  /** Ends the server that runs, whatever its handlers do. */
+  /** Ends the running server, whatever its handlers do. */
   #abort = new AbortController();
   #path = "";
   #private = "";
-  /** Made where the private folder cannot have a socket in it. */
+  /** Temporary folder, created if the private folder cannot contain a socket. */
   #folder: string | undefined;
   #server: Deno.HttpServer | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
 
+  /** Requests go to `handle`. Nothing is served until `begin`. */
   constructor(readonly handle: Handle) {}
 
   /**
-   * Serves from now on. The socket is made in `folder`, which is private to this process, or in a temporary folder
-   * where its path is too long or its disk takes none. Throws where there is no such place either.
+   * Starts serving. The socket is created in `folder`, which is private to this process, or in a temporary folder
+   * if its path is too long or its disk does not support sockets. Throws `NoSocketError` if no folder works.
    */
   begin(folder: string): void {
     this.#private = folder;
     this.#open();
   }
 
-  /** A connection to it. Throws when there can be none now. */
+  /** Connects to the server. Throws if that is not possible now. */
   async connect(): Promise<Deno.UnixConn> {
     try {
       return await Deno.connect({ transport: "unix", path: this.#path });
     } catch (cause) {
       if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-      // Somebody removed the socket. Who is served over the old one is served to the end.
+      // Somebody removed the socket. Connections over the old one are served to the end.
       const old = this.#server;
       this.#open();
-      old?.shutdown().catch(() => {}); // it ended by itself
+      old?.shutdown().catch(() => {}); // it ended on its own
       return await Deno.connect({ transport: "unix", path: this.#path });
     }
   }
 
-  /** Ends it, with all that it still serves. */
+  /** Stops the server and everything that it still serves. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#retry);
     this.#abort.abort();
-    await this.#server?.finished.catch(() => {}); // it ends, however it does
-    if (this.#path !== "") await Deno.remove(this.#path).catch(() => {}); // it removes it itself as a rule
+    await this.#server?.finished.catch(() => {}); // it ends either way
+    if (this.#path !== "") await Deno.remove(this.#path).catch(() => {}); // usually the server has removed it
     if (this.#folder !== undefined) await Deno.remove(this.#folder, { recursive: true });
   }
 
-  /** Makes a socket, and a server on it. Throws where there is no place for one. */
+  /** Creates a socket and a server on it. Throws `NoSocketError` if no folder works. */
   #open(): void {
     const name = "web.sock";
     try {
       return this.#listen(`${this.#private}/${name}`);
     } catch {
-      // Its path is too long (108 bytes at most), or its disk has no sockets.
+      // Its path is too long (at most 108 bytes), or its disk does not support sockets.
     }
     if (this.#folder !== undefined) {
       Deno.mkdirSync(this.#folder, { recursive: true, mode: 0o700 }); // somebody may have removed it
       return this.#listen(`${this.#folder}/${name}`);
     }
     let cause: unknown;
-    // The usual folder for temporary files may have a long path as well.
+    // The default folder for temporary files may have a long path too.
     for (const dir of [undefined, SHORT_FOLDER]) {
       try {
         const folder = Deno.makeTempDirSync({ prefix: "p2p-peer-", ...(dir ? { dir } : {}) });
@@ -86,16 +90,16 @@ export class Upstream {
       }
     }
     throw new NoSocketError(
-      "There is no folder that can have a socket; set TMPDIR to one with a short path",
+      "Cannot create a Unix socket in any folder. Set TMPDIR to a folder with a short path",
       { cause },
     );
   }
 
   #listen(path: string): void {
     try {
-      Deno.removeSync(path); // a process that was killed left it
+      Deno.removeSync(path); // left by a process that was killed
     } catch {
-      // There is none, or what is wrong shows below.
+      // There is none, or listening below reports what is wrong.
     }
     const abort = new AbortController();
     const server = Deno.serve(
@@ -105,10 +109,10 @@ export class Upstream {
     this.#path = path;
     this.#abort = abort;
     this.#server = server;
-    // Without descriptors it cannot accept, and ends; when some are free again, it begins anew.
+    // Without file descriptors the server cannot accept, and ends. It is started again once some are free.
     const again = () => {
       if (server !== this.#server) return;
-      this.#abort = new AbortController(); // there is nothing to end any more
+      this.#abort = new AbortController(); // nothing is left to abort
       this.#openAgain();
     };
     server.finished.then(again, again);
@@ -118,7 +122,7 @@ export class Upstream {
     try {
       return await this.handle(request, completed);
     } catch (error) {
-      console.error(error); // a mistake: the application answers its own errors
+      console.error(error); // a bug: the application answers its own errors
       return broken();
     }
   }
@@ -134,7 +138,7 @@ export class Upstream {
 }
 
 /**
- * Stands in for the server's own handler, which would print a stack trace above the prompt: content that broke off while
- * it was sent is noted by whoever read it, and the connection ends in any case.
+ * Replaces the server's own error handler, which would print a stack trace above the prompt: content that broke off
+ * while it was being sent is reported by whoever read it, and the connection ends in any case.
  */
 const broken = () => new Response(null, { status: 500 });

@@ -1,33 +1,38 @@
-// Which of the connections that come are served, which wait, and which give up their place. PURE.
-// A place is worth as much as what moves on it: who holds one and says nothing gives it to somebody who comes.
-// Always holds: at most `maxConnections` are served, at most `maxConnectionsPerAddress` of one machine, and at most
-// `maxWaitingConnections` wait, for a place or for their content. Half of the places may take content and three
-// eighths send it, so that slow readers and slow uploads, which are never cut off for others, leave room for messages and
-// for each other; every machine may have a few transfers, whatever the others have.
+// Decides which incoming connections are served, which wait, and which are dropped. PURE.
+// A slot is worth as much as the traffic on it: a connection that holds a slot and stays silent loses it to a new
+// one.
+// Invariants: at most `maxConnections` are served, at most `maxConnectionsPerAddress` from one machine, and at most
+// `maxWaitingConnections` wait for a slot or for their content. Half of the slots may receive content and three
+// eighths may send it, so that slow readers and slow uploads, which are never dropped in favor of others, leave
+// slots for messages and for each other. Every machine may have a few transfers, whatever the others have.
 
 import type { Limits } from "../protocol/limits.ts";
 
+/** The limits that admission enforces. */
 export type AdmissionLimits = Pick<
   Limits,
   "maxConnections" | "maxConnectionsPerAddress" | "maxWaitingConnections"
 >;
 
-/** A connection on which no message was completed for this long gives way (honest ones take milliseconds). */
+/**
+ * A connection on which no message was completed for this long can be dropped, in milliseconds. (Honest peers take
+ * milliseconds.)
+ */
 const STALLED_MS = 1_000;
-/** Content that is pushed may pause longer: lines are slow, and disks busy (a guess). */
+/** Pushed content may pause longer, in milliseconds, because networks are slow and disks busy. (A guess.) */
 const STALLED_CONTENT_MS = 3_000;
-/** Content that moved so much is no longer standing still. */
+/** A connection that moved this many bytes of content is no longer stalled. */
 const PROGRESS_BYTES = 1_536;
-/** Parts of all places, and of those of one machine, for content. */
+/** Fractions of all slots, and of those for one machine, that content may use. */
 const SHARES = { sending: 3 / 8, taking: 1 / 2 };
-/** Transfers of each kind that a machine may have also when these are used up. */
+/** Number of transfers of each kind that a machine may have even when these fractions are used up. */
 const SURE_TRANSFERS = 2;
-/** Connections of one machine where no peer is known that may wait for a place. */
+/** Maximum number of connections from a machine without a known peer that may wait for a slot. */
 const MAX_WAITING_STRANGERS = 16;
 
 /**
- * "talking": messages are awaited; "queued": content was asked for and is not sent yet; "sending": it is;
- * "taking": content is pushed to us.
+ * "talking": waiting for messages. "queued": content was requested and is not being sent yet. "sending": it is
+ * being sent. "taking": content is being pushed to us.
  */
 type Stage = "waiting" | "talking" | "queued" | "sending" | "taking";
 type Tally = Record<Stage, number>;
@@ -35,35 +40,36 @@ type Tally = Record<Stage, number>;
 interface Guest<T> {
   readonly it: T;
   readonly ip: string;
-  /** In the order of arrival. */
+  /** Serial number in the order of arrival. */
   readonly number: number;
   stage: Stage;
-  /** When it last completed something, or moved enough content. */
+  /** When it last completed something or moved enough content, in milliseconds. */
   sinceMs: number;
   stalledAfterMs: number;
   movedBytes: number;
 }
 
-/** What is to be done now, in this order. */
+/** What to do now, in this order. */
 export interface Turn<T> {
-  /** Close these: their place is needed. */
+  /** Close these: their slots are needed. */
   readonly evict: readonly T[];
-  /** Begin to serve these. */
+  /** Start serving these. */
   readonly serve: readonly T[];
-  /** Send these the content that they asked for. */
+  /** Send these the content that they requested. */
   readonly send: readonly T[];
 }
 
-/** How places change hands in one turn. */
+/** How slots change hands in one turn. */
 interface Places<T> {
   readonly evict: T[];
-  /** A machine with so many places, or more, gets none of anybody else. */
+  /** A machine with this many slots or more gets none from another machine. */
   refusedAt: number;
 }
 
+/** The connections of one listener, and the stage that each has reached. Times are monotonic milliseconds. */
 export class Admission<T> {
   readonly #guests = new Map<T, Guest<T>>();
-  /** Guests by stage and machine, the first to come first, so that nobody is walked past. */
+  /** Guests by stage and machine, in the order of arrival, so that nobody is skipped. */
   readonly #lines: Record<Stage, Map<string, Set<Guest<T>>>> = {
     waiting: new Map(),
     talking: new Map(),
@@ -74,34 +80,37 @@ export class Admission<T> {
   readonly #all = emptyTally();
   readonly #perMachine = new Map<string, Tally>();
   #arrived = 0;
-  /** Guests looked at so far; a test bounds how many that takes. */
+  /** Number of guests examined so far. A test bounds it. */
   steps = 0;
 
+  /** Starts without connections. */
   constructor(
     readonly limits: AdmissionLimits,
-    /** Whether a tracked peer is at this machine: its bursts wait instead of being refused. */
+    /** Returns whether a known peer is at this address. Its bursts may wait instead of being refused. */
     readonly isKnown: (ip: string) => boolean,
   ) {}
 
-  /** Connections that have a place or wait for one. */
+  /** Number of connections that have a slot or wait for one. */
   get size(): number {
     return this.#guests.size;
   }
 
+  /** Returns whether the connection has a slot or waits for one. */
   has(it: T): boolean {
     return this.#guests.has(it);
   }
 
+  /** Returns all connections, in the order of arrival. */
   all(): T[] {
     return [...this.#guests.keys()];
   }
 
-  /** Whether somebody waits for a place that another may have to give up; ask `turn` now and then. */
+  /** Whether any connection waits for a slot that another may have to give up. If so, call `turn` periodically. */
   get hasWaiting(): boolean {
     return this.#all.waiting > 0;
   }
 
-  /** Somebody connected. False: there is no place, and it may not wait. */
+  /** Admits a new connection. Returns false if there is no slot and it may not wait. */
   arrive(it: T, ip: string, nowMs: number): boolean {
     const mayWait = this.#hasRoomToWait() &&
       (this.isKnown(ip) || this.#at(ip).waiting < MAX_WAITING_STRANGERS);
@@ -120,7 +129,7 @@ export class Admission<T> {
     return true;
   }
 
-  /** A connection ended, whoever ended it. */
+  /** Records that a connection ended, whichever side ended it. */
   leave(it: T): void {
     const guest = this.#guests.get(it);
     if (!guest) return;
@@ -128,7 +137,7 @@ export class Admission<T> {
     this.#tally(guest, -1);
   }
 
-  /** A message was completed, or the content of one was not taken to its end. */
+  /** Records that a message was completed, or that its content was abandoned. */
   completed(it: T, nowMs: number): void {
     const guest = this.#guests.get(it);
     if (!guest) return;
@@ -138,7 +147,7 @@ export class Admission<T> {
     guest.movedBytes = 0;
   }
 
-  /** Content that is pushed to us came. Within its share it may come as slowly as it likes. */
+  /** Records that pushed content arrived. Within its fraction of the slots it may be as slow as it likes. */
   moved(it: T, bytes: number, nowMs: number): void {
     const guest = this.#guests.get(it);
     if (!guest || guest.stage === "taking") return;
@@ -150,7 +159,7 @@ export class Admission<T> {
     guest.sinceMs = nowMs;
   }
 
-  /** It asked for content; `turn` says when it is to be sent. False: too many wait for theirs already. */
+  /** Records a request for content; `turn` says when to send it. Returns false if too many are already waiting. */
   wantsContent(it: T): boolean {
     const guest = this.#guests.get(it);
     if (!guest || (!this.#mayTransfer("sending", guest.ip) && !this.#hasRoomToWait())) return false;
@@ -158,7 +167,7 @@ export class Admission<T> {
     return true;
   }
 
-  /** Its content was sent, or not; it may say something else now. */
+  /** Records that its content was sent, or not; the connection is free for another message. */
   contentEnded(it: T, nowMs: number): void {
     const guest = this.#guests.get(it);
     if (!guest) return;
@@ -166,7 +175,10 @@ export class Admission<T> {
     guest.sinceMs = nowMs;
   }
 
-  /** What follows from all that happened; ask after each call above, and now and then while somebody waits. */
+  /**
+   * Returns what follows from everything recorded so far. Call it after each method above, and periodically while
+   * `hasWaiting`.
+   */
   turn(nowMs: number): Turn<T> {
     const places: Places<T> = { evict: [], refusedAt: Infinity };
     const serve: T[] = [];
@@ -189,8 +201,8 @@ export class Admission<T> {
   }
 
   /**
-   * Offers `act` the guests of a stage in the order of arrival. Where it answers false, that machine gets nothing more in
-   * this turn. `act` moves the guest on, or removes others.
+   * Offers `act` the guests of a stage in the order of arrival. If it returns false, that machine gets nothing more
+   * in this turn. `act` moves the guest to another stage, or removes others.
    */
   #inOrder(stage: Stage, act: (guest: Guest<T>) => boolean): void {
     const lines = this.#lines[stage];
@@ -206,18 +218,18 @@ export class Admission<T> {
     }
   }
 
-  /** No descriptor is left: whoever stands still longest goes, if anybody does. */
+  /** Drops and returns the connection that has been stalled longest, if any. For when file descriptors run out. */
   relieve(nowMs: number): T | undefined {
     const guest = longest(this.#talking().filter((each) => isStalled(each, nowMs)));
     if (guest) this.leave(guest.it);
     return guest?.it;
   }
 
-  /** Whether there is a place for this machine, by somebody else giving it up where need be. */
+  /** Returns whether there is a slot for this machine, evicting another connection if necessary. */
   #makePlace(ip: string, nowMs: number, places: Places<T>): boolean {
     if (this.#hasPlace(ip)) return true;
     const own = served(this.#at(ip));
-    // Where nobody gave way to a machine, nobody does to one that has as many places.
+    // If nobody gave way to a machine, nobody will to one that has as many slots.
     const isOwnFull = own >= this.limits.maxConnectionsPerAddress;
     if (!isOwnFull && own >= places.refusedAt) return false;
     const other = this.#whoGivesWay(ip, nowMs);
@@ -247,14 +259,17 @@ export class Admission<T> {
     return this.#all[kind] < share(maxConnections) && own < share(maxConnectionsPerAddress);
   }
 
-  /** Whose place somebody from this machine may have: where its own machine is full, one of its own. */
+  /**
+   * Returns the guest whose slot this machine may have. If its own machine is at the limit, it must be one of its
+   * own.
+   */
   #whoGivesWay(ip: string, nowMs: number): Guest<T> | undefined {
     const own = served(this.#at(ip));
     const isOwnFull = own >= this.limits.maxConnectionsPerAddress;
     const talking = this.#talking(isOwnFull ? ip : undefined);
     const stalled = talking.filter((guest) => isStalled(guest, nowMs));
     if (stalled.length > 0 || isOwnFull) return longest(stalled);
-    // Nobody stands still: the machine that has the most gives one to a machine that has far fewer.
+    // Nobody is stalled: the machine that has the most gives one up to a machine that has far fewer.
     let [most, busiest] = [2 * own + 1, ""];
     for (const [machine, tally] of this.#perMachine) {
       if (tally.talking > 0 && served(tally) > most) [most, busiest] = [served(tally), machine];
@@ -262,7 +277,7 @@ export class Admission<T> {
     return longest(talking.filter((guest) => guest.ip === busiest));
   }
 
-  /** Whoever has a place for messages, of one machine or of all. */
+  /** Returns the guests that have a slot for messages, from one machine or all. */
   #talking(ip?: string): Guest<T>[] {
     const { talking } = this.#lines;
     const lines = ip === undefined ? [...talking.values()] : [talking.get(ip) ?? []];
@@ -295,7 +310,7 @@ export class Admission<T> {
   }
 }
 
-/** Where a guest belongs among those after `from`, in the order of arrival. */
+/** Returns where a guest belongs among those from `from` on, in the order of arrival. */
 function placeIn<T>(guests: readonly Guest<T>[], { number }: Guest<T>, from: number): number {
   let [low, high] = [from, guests.length];
   while (low < high) {

@@ -1,23 +1,23 @@
-// One connection: reading, writing and lingering, each with its deadline; a fast stream gives way to others.
-// Always holds: what is under way has a deadline, and after one passed the connection is closed; the descriptor counts as
-// free only when the system has let go of it.
+// One connection: reading, writing and lingering, each with a deadline. A fast stream yields to other work.
+// Invariants: every operation in progress has a deadline, and once one has passed, the connection is closed; the
+// file descriptor counts as free only after the system has released it.
 
 import { setImmediate } from "node:timers";
 import { canonicalIp } from "../protocol/wire/address.ts";
 import { ProtocolError } from "../protocol/wire/errors.ts";
 
-/** Streams give way to others after so much work. */
+/** How long a stream may run before it yields to other work, in milliseconds. */
 const TURN_MS = 5;
-/** How long an answered peer may take to close its side. */
+/** How long a peer may take to close its side after our answer, in milliseconds. */
 const LINGER_MS = 10_000;
-/** What is read and thrown away while waiting for the other side to close. */
+/** Maximum number of bytes read and discarded while waiting for the other side to close. */
 const LINGER_BYTES = 64 * 1024;
 
 let lastTurnMs = 0;
 
 /**
- * Gives everybody else a turn, now and then. A read or write that is ready at once never leaves the microtasks, so a
- * fast stream would keep timers, other connections and answers waiting until its end (measured: 0.7 s a GiB).
+ * Yields to other work. A read or write that is ready at once never leaves the microtask queue, so a fast stream
+ * would delay timers, other connections and answers until its end (measured: 0.7 s per GiB).
  */
 async function turn(): Promise<void> {
   await new Promise<void>((go) => setImmediate(go));
@@ -27,9 +27,9 @@ async function turn(): Promise<void> {
 const isTurnDue = () => performance.now() - lastTurnMs >= TURN_MS;
 
 /**
- * One direction of a connection: what is under way in it, and until when. A stream sets its deadline anew for every
- * piece, so the timer runs on, and looks when it fires whether the deadline moved: a timer made for each piece leaves garbage
- * that outlives many pieces (measured: 4 MB in an upload of 5 GiB).
+ * One direction of a connection: the operation in progress and its deadline. A stream moves its deadline with every
+ * piece, so the timer is left running and checks when it fires whether the deadline has moved. A timer for each
+ * piece would leave garbage that outlives many pieces (measured: 4 MB in an upload of 5 GiB).
  */
 class Direction {
   #acting: Promise<unknown> | undefined;
@@ -41,7 +41,7 @@ class Direction {
 
   constructor(private readonly onLate: () => void) {}
 
-  /** What `acting` comes to, unless `end` comes before it. A later one takes the place of one that nobody waits for. */
+  /** Settles as `acting` does, unless `end` comes first. A later operation replaces one that nobody waits for. */
   async within<T>(timeoutMs: number, acting: Promise<T>): Promise<T> {
     if (this.#isOver) return await acting;
     this.#acting = acting;
@@ -58,7 +58,7 @@ class Direction {
     }
   }
 
-  /** What is under way fails. */
+  /** Fails the operation in progress. */
   end(reason: unknown): void {
     this.#isOver = true;
     clearTimeout(this.#timer);
@@ -73,21 +73,22 @@ class Direction {
 
   #look(): void {
     this.#firesMs = Infinity;
-    if (this.#untilMs === Infinity) return; // the next one starts it again
+    if (this.#untilMs === Infinity) return; // the next operation starts it again
     const nowMs = performance.now();
     if (this.#untilMs <= nowMs) this.onLate();
     else this.#start(nowMs, this.#untilMs - nowMs);
   }
 }
 
-/** One TCP connection, with deadlines. After a deadline passed, it is closed. */
+/** One TCP connection, with deadlines. It is closed as soon as one passes. */
 export class Connection {
+  /** Canonical address of the other side. */
   readonly ip: string;
   #closed = false;
   #late = false;
   readonly #reading = new Direction(() => this.giveUp());
   readonly #writing = new Direction(() => this.giveUp());
-  /** What the system still works on; the descriptor is free when there is nothing left. */
+  /** Number of operations that the system is still working on; the file descriptor is free at 0. */
   #under = 0;
   #onSettled: (() => void)[] = [];
   readonly #ended = () => {
@@ -95,26 +96,34 @@ export class Connection {
     for (const tell of this.#onSettled.splice(0)) tell();
   };
 
+  /** Wraps an open connection and takes over closing it. */
   constructor(readonly conn: Deno.TcpConn) {
     this.ip = canonicalIp(conn.remoteAddr.hostname) ?? conn.remoteAddr.hostname;
     try {
       conn.setNoDelay(true);
     } catch {
-      // The other side has gone already; the first read will say so.
+      // The other side has already gone; the first read will report it.
     }
   }
 
+  /** Whether this side has closed the connection. */
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** Bytes read into `buffer`, or null at the end. Throws `ProtocolError` "too-slow" after `timeoutMs`. */
+  /**
+   * Reads into `buffer`. Resolves to the number of bytes, or to `null` at the end. Throws `ProtocolError`
+   * "too-slow" after `timeoutMs`, and connection errors.
+   */
   async read(buffer: Uint8Array, timeoutMs: number): Promise<number | null> {
     if (isTurnDue()) await turn();
     return await this.#within(this.#reading, timeoutMs, () => this.conn.read(buffer));
   }
 
-  /** Writes everything; throws `ProtocolError` "too-slow" when nothing at all was taken for `idleMs`. */
+  /**
+   * Writes all bytes. Throws `ProtocolError` "too-slow" if the other side accepts nothing for `idleMs`, and
+   * connection errors.
+   */
   async write(bytes: Uint8Array, idleMs: number): Promise<void> {
     for (let at = 0; at < bytes.length;) {
       if (isTurnDue()) await turn();
@@ -122,16 +131,19 @@ export class Connection {
     }
   }
 
-  /** Says that nothing more will come, so that readers until close finish at once. */
+  /** Closes the sending side, so that readers waiting for the end finish at once. Never throws. */
   async closeWrite(): Promise<void> {
     try {
       await this.conn.closeWrite();
     } catch {
-      // The other side closed first: nobody is there to be told.
+      // The other side closed first.
     }
   }
 
-  /** Waits until the other side has closed. Closing with unread bytes would reset what is on its way. */
+  /**
+   * Waits until the other side has closed. Closing with unread bytes would reset the connection and lose what is on
+   * its way. Never throws.
+   */
   async linger(timeoutMs = LINGER_MS): Promise<void> {
     const buffer = new Uint8Array(4096);
     const until = performance.now() + timeoutMs;
@@ -143,34 +155,35 @@ export class Connection {
         left -= read;
       }
     } catch {
-      // Too slow or reset: the caller closes in any case.
+      // Too slow or reset: the caller closes the connection in any case.
     }
   }
 
   /**
-   * Resolves when the system has let go of the connection. On Deno 2.7 a write that nobody reads holds its
-   * descriptor beyond `close`, until the other side goes.
+   * Resolves when the system has released the connection. On Deno 2.7 a write that nobody reads holds its file
+   * descriptor after `close`, until the other side closes.
    */
   async settled(): Promise<void> {
     if (this.#under > 0) await new Promise<void>((go) => this.#onSettled.push(go));
   }
 
-  /** Closes it as a deadline would: what waits on it ends as too slow. */
+  /** Closes the connection as a missed deadline would: operations in progress fail as too slow. */
   giveUp(): void {
     this.#late = true;
     this.close();
   }
 
-  /** What waits on it ends. */
+  /** Closes the connection. Operations in progress fail. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     try {
       this.conn.close();
     } catch {
-      // Closed by the system already.
+      // Already closed by the system.
     }
-    // Closing ends what is under way; but a pending write of Deno 2.7 only notices when the reader goes.
+    // Closing fails pending operations, except that a pending write of Deno 2.7 only notices when the reader is
+    // gone.
     const reason = new Deno.errors.BadResource("The connection was closed");
     this.#reading.end(reason);
     this.#writing.end(reason);
@@ -184,7 +197,7 @@ export class Connection {
       return await direction.within(timeoutMs, acting);
     } catch (cause) {
       if (!this.#late) throw cause;
-      throw new ProtocolError("too-slow", "Nothing moved on the connection before its deadline", {
+      throw new ProtocolError("too-slow", "The connection made no progress before its deadline", {
         cause,
       });
     }

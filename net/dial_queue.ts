@@ -1,39 +1,54 @@
-// Which dials may start, which wait for their turn, and which are hopeless. PURE; the simulation uses it too.
-// Invariants: at most `maxDials` dials are open at once; files go before answers, and those before news; news never takes
-// the last dials; an address that did not answer a moment ago is not dialed again for news or answers, unless the operator
-// named it; at most `MAX_WAITING_DIALS` dials of a rank wait, and as many silent addresses are remembered.
+// Decides which dials may start, which wait, and which are hopeless. PURE; the simulation uses it too.
+// Invariants: at most `maxDials` dials are open at once; dials for files go before dials for answers, and those
+// before dials for news; news never takes the last dials; an address that did not answer a moment ago is not dialed
+// again for news or answers, unless the operator named it; at most `MAX_WAITING_DIALS` dials of a rank wait, and as
+// many silent addresses are remembered.
 
 import type { Voucher } from "../protocol/wire/address.ts";
 
-/** Maximum number of dials of one rank that wait for their turn. Beyond this, new ones are refused as our own failure. */
+/** Maximum number of waiting dials of one rank. Beyond this, new ones fail as our own fault. */
 export const MAX_WAITING_DIALS = 4_096;
 /** How long to avoid an address after a dial to it timed out, in milliseconds. (A guess.) */
 const DEAD_MS = 5_000;
-/** Dials that news may not use: announcing to hundreds of peers, some of them dead, must not delay answers. */
+/**
+ * Number of dials that news may not use: announcing to hundreds of peers, some of them dead, must not delay
+ * answers.
+ */
 const KEPT_FOR_ANSWERS = 2;
 
-/** What a dial is for: somebody waits for a file, somebody waits for an answer, or nobody waits. */
+/**
+ * What a dial is for. "file": somebody waits for a file. "answer": somebody waits for an answer. "news": nobody
+ * waits.
+ */
 export type DialRank = "file" | "answer" | "news";
 const RANKS: readonly DialRank[] = ["file", "answer", "news"];
 
-/** A dial that may have to wait. `key` names the address, in one spelling. */
+/** A dial that may have to wait. */
 export interface QueuedDial {
+  /** The address, always in the same spelling. */
   readonly key: string;
+  /** What it is for. */
   readonly rank: DialRank;
+  /** Who named the address. */
   readonly voucher: Voucher;
 }
 
-/** "start": dial now. "wait": it starts when `ended` returns it. "dead": the address is avoided. "full": too many wait. */
+/**
+ * "start": dial now. "wait": it starts when `ended` returns it. "dead": the address is avoided. "full": too many
+ * are waiting.
+ */
 export type Turn = "start" | "wait" | "dead" | "full";
 
+/** The open and waiting dials of one peer. Times are monotonic milliseconds. */
 export class DialQueue<Dial extends QueuedDial> {
   readonly #open: Record<DialRank, number> = { file: 0, answer: 0, news: 0 };
   readonly #waiting: Record<DialRank, Dial[]> = { file: [], answer: [], news: [] };
   readonly #deadUntil = new Map<string, number>();
 
+  /** Starts empty. */
   constructor(readonly maxDials: number) {}
 
-  /** Asks for a turn. Every dial that starts is to be reported by `ended`, once. */
+  /** Requests a turn. Every dial that starts must be reported to `ended`, once. */
   request(dial: Dial, nowMs: number): Turn {
     const { key, rank, voucher } = dial;
     const deadUntil = this.#deadUntil.get(key);
@@ -52,7 +67,7 @@ export class DialQueue<Dial extends QueuedDial> {
     return "wait";
   }
 
-  /** A dial that had started ended. Returns the one whose turn it is now. */
+  /** Records that a started dial has ended. Returns the one that may start now. */
   ended(rank: DialRank): Dial | undefined {
     this.#open[rank]--;
     for (const next of RANKS) {
@@ -65,14 +80,14 @@ export class DialQueue<Dial extends QueuedDial> {
     return undefined;
   }
 
-  /** The address answered. */
+  /** Records that the address answered. */
   answered(key: string): void {
     this.#deadUntil.delete(key);
   }
 
   /**
-   * Nobody answered at the address within the deadline. Returns the dials that waited for it: they would fail as well, and
-   * keep others waiting.
+   * Records that the address did not answer within the deadline. Returns the dials waiting for it, which are
+   * removed: they would fail as well, and delay others.
    */
   silent(key: string, nowMs: number): Dial[] {
     if (this.#deadUntil.size >= MAX_WAITING_DIALS) this.#deadUntil.clear();
@@ -86,7 +101,7 @@ export class DialQueue<Dial extends QueuedDial> {
     return hopeless;
   }
 
-  /** Empties the queue. Returns the dials that waited. */
+  /** Empties the queue. Returns the dials that were waiting. */
   drain(): Dial[] {
     return RANKS.flatMap((rank) => this.#waiting[rank].splice(0));
   }

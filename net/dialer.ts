@@ -1,6 +1,6 @@
 // Opens connections: a bounded number at once (`dial_queue.ts`), each within its deadline.
-// Invariants: an address is judged after it was resolved, right before it is dialed; a failure of ours (queue full, no
-// descriptor, no port, no network, stopping) is told apart from silence of the other side.
+// Invariants: an address is checked after it has been resolved, right before it is dialed; our own failures (queue
+// full, no file descriptor, no port, no network, stopping) are distinguished from silence of the other side.
 
 import { lookup } from "node:dns/promises";
 import {
@@ -15,24 +15,30 @@ import type { Limits } from "../protocol/limits.ts";
 import { Connection } from "./connection.ts";
 import { DialQueue, type DialRank, type QueuedDial } from "./dial_queue.ts";
 
-/** A dial waits so long for a descriptor, where none is left. */
+export type { Address, OwnAddresses, Voucher } from "../protocol/wire/address.ts";
+export type { Limits } from "../protocol/limits.ts";
+
+/** How long a dial waits for a file descriptor when none is left, in milliseconds. */
 const NO_DESCRIPTOR_MS = 10_000;
-/** Pause between two tries then. */
+/** Delay between attempts meanwhile, in milliseconds. */
 const DESCRIPTOR_PAUSE_MS = 100;
 
 /**
- * Whose failure it was that a dial did not lead to a connection. "theirs": nobody answers at the address. "ours": this
- * says nothing about the address. "forbidden": the address must not be dialed.
+ * Whose fault it is that a dial failed. "theirs": nobody answers at the address. "ours": the failure says nothing
+ * about the address. "forbidden": the address must not be dialed.
  */
 export type DialFault = "theirs" | "ours" | "forbidden";
 
-/** Why a dial did not lead to a connection; the message is for people. */
+/** Thrown when a dial fails. The message is for people. */
 export class DialError extends Error {
+  /** Identifies the class in logs. */
   override readonly name = "DialError";
+  /** `message` says what happened, starting with the address. */
   constructor(readonly fault: DialFault, message: string, options?: ErrorOptions) {
     super(message, options);
   }
 
+  /** Whether the failure says nothing about the address. */
   get isOurs(): boolean {
     return this.fault === "ours";
   }
@@ -42,7 +48,7 @@ const codeOf = (error: unknown) =>
   error instanceof Error && "code" in error ? String(error.code) : "";
 
 const OUT_OF_DESCRIPTORS = new Set(["EMFILE", "ENFILE"]);
-/** What the system answers when this machine, not the other one, is in trouble; EAI_AGAIN: no name server answers. */
+/** Error codes that mean that this machine, not the other one, is in trouble. EAI_AGAIN: no name server answers. */
 const OUR_TROUBLE = new Set([
   ...OUT_OF_DESCRIPTORS,
   "EADDRNOTAVAIL",
@@ -58,7 +64,7 @@ const OUR_TROUBLE = new Set([
 
 /** A dial that waits for its turn. */
 interface Waiting extends QueuedDial {
-  /** Its turn came, or it is hopeless. */
+  /** Called when its turn comes, or when it is hopeless. */
   readonly go: (failure?: DialError) => void;
 }
 
@@ -67,6 +73,7 @@ export class Dialer {
   readonly #queue: DialQueue<Waiting>;
   #stopped = false;
 
+  /** `own` returns this peer's own addresses, which are never dialed. */
   constructor(
     readonly limits: Pick<Limits, "maxDials" | "dialTimeoutMs">,
     readonly own: () => OwnAddresses,
@@ -75,8 +82,8 @@ export class Dialer {
   }
 
   /**
-   * Throws `DialError` when the address is refused, not resolved, silent or forbidden.
-   * Files go before answers, and those before news.
+   * Opens a connection. Waits for its turn: files go before answers, and those before news. Throws `DialError` if
+   * the address is forbidden, does not resolve, refuses or does not answer, and for failures of our own.
    */
   async dial(to: Address, voucher: Voucher, rank: DialRank = "news"): Promise<Connection> {
     const key = addressText(to);
@@ -85,7 +92,7 @@ export class Dialer {
       const ip = await this.#resolve(to.host, AbortSignal.timeout(this.limits.dialTimeoutMs));
       const refusal = dialRefusal(ip, to.port, voucher, this.own());
       if (refusal !== undefined) {
-        throw new DialError("forbidden", `${key} is not dialed: ${ip} ${refusal}`);
+        throw new DialError("forbidden", `${key} was not dialed: ${ip} ${refusal}`);
       }
       const conn = await this.#connect(ip, to.port);
       this.#queue.answered(key);
@@ -97,7 +104,7 @@ export class Dialer {
     }
   }
 
-  /** Ends all that wait. */
+  /** Fails the dials that are waiting, and all later ones. */
   close(): void {
     this.#stopped = true;
     for (const { go } of this.#queue.drain()) {
@@ -105,7 +112,7 @@ export class Dialer {
     }
   }
 
-  /** Resolves when this dial may start. */
+  /** Resolves when this dial may start. Throws `DialError`. */
   async #turn(key: string, voucher: Voucher, rank: DialRank): Promise<void> {
     if (this.#stopped) throw new DialError("ours", "This peer is stopping");
     const { promise, resolve: go } = Promise.withResolvers<DialError | undefined>();
@@ -116,7 +123,7 @@ export class Dialer {
       case "dead":
         throw new DialError("theirs", `${key} did not answer a moment ago`);
       case "full":
-        throw new DialError("ours", `${key} is not dialed: too many other addresses wait to be`);
+        throw new DialError("ours", `${key} was not dialed: too many other dials are waiting`);
       case "wait": {
         const failure = await promise;
         if (failure) throw failure;
@@ -127,7 +134,7 @@ export class Dialer {
     }
   }
 
-  /** Waits for a descriptor where none is left: that the other side is there has nothing to do with it. */
+  /** Connects, waiting for a file descriptor if none is left: that says nothing about the other side. */
   async #connect(hostname: string, port: number): Promise<Deno.TcpConn> {
     const untilMs = performance.now() + NO_DESCRIPTOR_MS;
     for (;;) {
@@ -150,9 +157,9 @@ export class Dialer {
     signal.addEventListener("abort", onAbort);
     try {
       const found = await Promise.race([lookup(host, { all: true }), timeout.promise]);
-      // The field listens on IPv4 only, whatever else a name leads to.
+      // Peers listen on IPv4 only, even if a name also has other addresses.
       const first = found.find(({ family }) => family === 4) ?? found[0];
-      if (!first) throw new Error("The name leads nowhere");
+      if (!first) throw new Error("The name does not resolve");
       return canonicalIp(first.address) ?? first.address;
     } finally {
       signal.removeEventListener("abort", onAbort);
@@ -164,9 +171,9 @@ export class Dialer {
     const code = codeOf(cause);
     if (OUR_TROUBLE.has(code)) {
       const why = OUT_OF_DESCRIPTORS.has(code)
-        ? "this process may open no more connections"
-        : `this machine cannot reach it just now (${code})`;
-      return new DialError("ours", `${key} is not dialed: ${why}`, { cause });
+        ? 'too many open files. Raise the limit with "ulimit -n 4096"'
+        : `this machine cannot reach it right now (${code})`;
+      return new DialError("ours", `${key} was not dialed: ${why}`, { cause });
     }
     const isSilent = cause instanceof DOMException;
     if (isSilent) this.#noteSilent(key);
@@ -186,7 +193,10 @@ export class Dialer {
   }
 }
 
-/** Which of this machine's addresses leads to one of these; the first that connects within the time says it. */
+/**
+ * Resolves to the address of this machine from which one of these can be reached; the first connection decides.
+ * Resolves to `undefined` if none succeeds within `timeoutMs`.
+ */
 export async function localAddressTowards(
   addresses: readonly Address[],
   timeoutMs: number,

@@ -1,7 +1,7 @@
-// What happens on one connection: messages are taken in, a file is asked for, a file is sent.
-// I/O over `Connection`; content goes straight between socket and store in pieces, in constant memory.
-// Always holds: a message counts as soon as its last byte is in; a message that is wrong costs itself,
-// bytes that are no message cost the connection; what was begun in the store is finished or aborted.
+// What happens on one connection: messages are received, a file is requested, a file is sent. Content is streamed
+// between socket and store in pieces, in constant memory.
+// Invariants: a message counts as soon as its last byte has arrived; an invalid message is dropped alone, bytes
+// that are not a message end the connection; everything begun in the store is finished or aborted.
 
 import { ProtocolError } from "../protocol/wire/errors.ts";
 import { type ContentSink, FileDataDecoder } from "../protocol/wire/filedata.ts";
@@ -19,50 +19,70 @@ import {
 } from "../protocol/wire/message.ts";
 import type { Connection } from "./connection.ts";
 
-/** Control messages are short; content is read into larger buffers, which halves the cost per byte. */
+export type { ProtocolError, Reason } from "../protocol/wire/errors.ts";
+export type { ContentSink } from "../protocol/wire/filedata.ts";
+export type {
+  Announce,
+  Delete,
+  Ext,
+  FileData,
+  FileRecord,
+  GetFile,
+  Gossip,
+  GossipReply,
+  Message,
+} from "../protocol/wire/message.ts";
+
+/**
+ * Buffer sizes, in bytes. Control messages are short; content is read into larger buffers, which halves the cost
+ * per byte.
+ */
 const CONTROL_BUFFER_BYTES = 16 * 1024;
 const CONTENT_BUFFER_BYTES = 256 * 1024;
 const FETCH_BUFFER_BYTES = 1024 * 1024;
-/** Content per write; its hex and the head go out in one piece. */
+/** Content per write, in bytes. Its hex digits and the message head go out in one piece. */
 const SEND_BYTES = 256 * 1024;
-/** A list of 16 MiB over a slow line, whole (a guess). */
+/** How long a whole list may take, in milliseconds: 16 MiB over a slow line. (A guess.) */
 const LIST_TIMEOUT_MS = 120_000;
 
-/** Content that arrives, on the store's side. */
+/** Incoming content, on the store's side. */
 export interface Intake extends ContentSink {
-  /** Removes what was written; harmless after `keep`. */
+  /** Removes what was written. Does nothing after the content was kept. */
   abort(): void;
 }
 
-/** Content that is sent. */
+/** Content to send. */
 export interface ContentReader {
+  /** Size of the content, in bytes. */
   readonly sizeBytes: number;
-  /** Fills the buffer as far as there is content; 0 at the end. */
+  /** Fills the buffer as far as there is content, and returns the number of bytes; 0 at the end. */
   readInto(buffer: Uint8Array): number;
+  /** Releases the content. */
   close(): void;
 }
 
-/** What a connection's messages are handed to. */
+/** Receives what arrives on a connection. */
 export interface Host {
-  /** A message; the next one is looked at when the promise resolves. */
+  /** Handles a message. The next one is handled when the promise resolves. */
   onMessage(message: Message): Promise<void> | void;
-  /** Entries of a list or whole messages that could not be used. */
+  /** Called for list entries, messages and connections that could not be used. */
   onRefused(error: ProtocolError): void;
   /**
-   * Content begins that nobody asked for. "skip": read on, keep nothing.
-   * Throws `ProtocolError` where it is refused; the connection ends then.
+   * Called when content that nobody asked for begins. "skip" means: read it, keep nothing. Throws `ProtocolError`
+   * to refuse it, which ends the connection.
    */
   offerPush(fileId: string | undefined): Intake | "skip";
-  /** Content is whole, and described by `file`; not verified yet. */
+  /** Called when pushed content is complete and described by `file`. It is not verified yet. */
   onPush(intake: Intake, file: FileRecord): Promise<void>;
 }
 
-type ReceiveLimits = Pick<
+/** The limits on receiving. */
+export type ReceiveLimits = Pick<
   Limits,
   "maxMessageBytes" | "maxListBytes" | "maxListFiles" | "messageTimeoutMs" | "idleTimeoutMs"
 >;
 
-/** Content under way on one connection. */
+/** Pushed content in progress on one connection. */
 class PushInProgress {
   readonly decoder: FileDataDecoder;
   isContent = false;
@@ -72,8 +92,9 @@ class PushInProgress {
 }
 
 /**
- * Takes in messages until the connection ends or its deadline passes. Never throws.
- * A peer may send several messages, stop in the middle, or stay and say nothing.
+ * Receives messages until the connection ends or a deadline passes. A peer may send several messages, stop in the
+ * middle of one, or stay connected and silent. Throws only programming errors, and what `host` throws except
+ * `ProtocolError`.
  */
 export async function receiveMessages(
   connection: Connection,
@@ -94,7 +115,7 @@ export async function receiveMessages(
 /** Reads the messages of one connection. */
 class Receiver {
   readonly #scanner: FrameScanner;
-  /** Messages that are whole, and have not been handled yet. */
+  /** Complete messages that have not been handled yet. */
   readonly #due: (() => Promise<void> | void)[] = [];
   #push: PushInProgress | undefined;
 
@@ -111,7 +132,7 @@ class Receiver {
     }, limits);
   }
 
-  /** Resolves when the connection ended between messages. Throws what ends it otherwise. */
+  /** Resolves when the connection ends between messages. Throws whatever ends it otherwise. */
   async run(firstTimeoutMs: number): Promise<void> {
     const { connection, limits } = this;
     const scanner = this.#scanner;
@@ -126,11 +147,11 @@ class Receiver {
       const read = await connection.read(buffer, Math.max(1, leftMs));
       if (read === null) {
         if (scanner.idle) return;
-        throw new ProtocolError("cut-short", "Connection ended in the middle of a message");
+        throw new ProtocolError("cut-short", "Connection closed in the middle of a message");
       }
       const wasInData = scanner.inData;
       const hasCompleted = await this.#feed(buffer.subarray(0, read));
-      // White space between messages buys no time.
+      // White space between messages does not extend the deadline.
       if (hasCompleted || wasInData || (wasIdle && !scanner.idle)) {
         deadline = performance.now() + limits.messageTimeoutMs;
       }
@@ -139,20 +160,20 @@ class Receiver {
     }
   }
 
-  /** Tells the host why a connection ended, where that is worth telling. Throws mistakes of ours. */
+  /** Tells the host why a connection ended, if that is worth reporting. Throws programming errors. */
   explain(error: unknown): void {
     if (error instanceof ProtocolError) {
-      // Peers that stay connected and say nothing do no harm; the field is full of them.
+      // Peers that stay connected and silent do no harm, and are common.
       if (error.reason !== "too-slow" || !this.#scanner.idle) this.host.onRefused(error);
     } else if (!isConnectionError(error)) throw error;
     else if (!this.#scanner.idle) {
       this.host.onRefused(
-        new ProtocolError("cut-short", "Connection broke in the middle of a message"),
+        new ProtocolError("cut-short", "Connection lost in the middle of a message"),
       );
     }
   }
 
-  /** Drops content that did not become a message. */
+  /** Drops content whose message was not completed. */
   abort(): void {
     this.#push?.intake?.abort();
   }
@@ -163,7 +184,7 @@ class Receiver {
     try {
       this.#scanner.feed(bytes);
     } finally {
-      // What was whole before the mistake counts.
+      // Messages completed before the error count.
       for (const act of this.#due.splice(0)) {
         hasCompleted = true;
         await act();
@@ -173,7 +194,7 @@ class Receiver {
   }
 
   #beginPush(envelope: Uint8Array): void {
-    this.#push?.intake?.abort(); // the key "data" came twice: the last one wins
+    this.#push?.intake?.abort(); // the key "data" appeared twice: the last one wins
     this.#push = undefined;
     const { type, fileId } = peekEnvelope(envelope);
     const isOther = type !== undefined && type !== "FILE_DATA";
@@ -188,7 +209,7 @@ class Receiver {
     try {
       const { message, droppedEntries } = decodeMessage(bytes, streamed);
       if (droppedEntries > 0) {
-        const text = `${droppedEntries} entries of a list cannot be used`;
+        const text = `Unusable entries in a list: ${droppedEntries}`;
         host.onRefused(new ProtocolError("bad-entry", text));
       }
       if (message.type !== "FILE_DATA" || !ended) this.#due.push(() => host.onMessage(message));
@@ -221,7 +242,7 @@ async function finishPush(
 /** What the system reports when the other side, or the way to it, went away. */
 const GONE = new Set(["EPIPE", "ECONNRESET", "ENOTCONN", "ETIMEDOUT", "EHOSTUNREACH"]);
 
-/** Whether the error says that the other side went away, rather than that we made a mistake. */
+/** Returns whether the error means that the other side or the network dropped the connection, not a bug of ours. */
 export function isConnectionError(error: unknown): boolean {
   return error instanceof Deno.errors.ConnectionReset ||
     error instanceof Deno.errors.ConnectionAborted ||
@@ -234,15 +255,14 @@ export function isConnectionError(error: unknown): boolean {
     (error instanceof Error && "code" in error && GONE.has(String(error.code)));
 }
 
-/** What a source answered. */
+/** What a source answered: the content and its description, if it gave one, or that it does not have the file. */
 export type Answer =
   | { readonly outcome: "content"; readonly file: FileRecord | undefined }
   | { readonly outcome: "absent" };
 
 /**
- * Asks for a file and streams the answer into the sink.
- * Throws `ProtocolError` ("cut-short", "too-slow", "bad-hex", …), what the sink throws, or a
- * connection error.
+ * Requests a file and streams the answer into the sink, which is restarted if the answer contains content twice.
+ * Throws `ProtocolError` ("cut-short", "too-slow", "bad-hex", …), connection errors, and what the sink throws.
  */
 export async function requestFile(
   connection: Connection,
@@ -266,7 +286,7 @@ export async function requestFile(
     message(bytes, streamed) {
       if (answer) return;
       const { message } = decodeMessage(bytes, streamed);
-      if (message.type !== "FILE_DATA") return; // some say more than they were asked
+      if (message.type !== "FILE_DATA") return; // some peers send more than was requested
       answer = isContent && message.hasContent
         ? { outcome: "content", file: message.file }
         : { outcome: "absent" };
@@ -282,11 +302,13 @@ export async function requestFile(
     const read = await connection.read(buffer, limits.idleTimeoutMs);
     if (read === null) {
       if (scanner.idle) return { outcome: "absent" };
-      throw new ProtocolError("cut-short", "Connection ended in the middle of the file");
+      throw new ProtocolError("cut-short", "Connection closed in the middle of the file");
     }
     inWindow += read;
     if (performance.now() >= windowEndMs) {
-      if (inWindow < windowBytes) throw new ProtocolError("too-slow", "Source only drips");
+      if (inWindow < windowBytes) {
+        throw new ProtocolError("too-slow", "The source sends too slowly");
+      }
       windowEndMs = performance.now() + limits.idleTimeoutMs;
       inWindow = 0;
     }
@@ -296,9 +318,9 @@ export async function requestFile(
 }
 
 /**
- * Sends FILE_DATA with content from the reader, then says that nothing more comes.
- * Calls `onProgress` with bytes of content sent so far. Throws connection errors, "too-slow" when
- * the reader took nothing for the idle time, and `Error` when the content became shorter.
+ * Sends FILE_DATA with the content of the reader, then closes the sending side. Calls `onProgress` with the number
+ * of content bytes sent so far. Throws connection errors, `ProtocolError` "too-slow" if the other side accepted
+ * nothing for `idleMs`, and `Error` if the content became shorter.
  */
 export async function sendFile(
   connection: Connection,
@@ -314,10 +336,10 @@ export async function sendFile(
   out.set(before);
   let filled = before.length;
   let sent = 0;
-  // One write for the head and the first digits: one reader takes a read that ends in "}" for the end.
+  // The head and the first digits go in one write: one implementation takes a read that ends in "}" for the end.
   while (sent < reader.sizeBytes) {
     const read = reader.readInto(content.subarray(0, reader.sizeBytes - sent));
-    if (read === 0) throw new Error("File became shorter while it was sent");
+    if (read === 0) throw new Error("The file became shorter while it was being sent");
     filled += encodeHex(content.subarray(0, read), out.subarray(filled));
     sent += read;
     if (sent === reader.sizeBytes) break;

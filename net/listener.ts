@@ -1,26 +1,31 @@
-// Listening: accepting connections, and who of them has a place. Only this file and dialer.ts open TCP.
-// Always holds: at most so many connections as the limits say, in all and per machine; the accept loop survives
-// running out of descriptors.
+// Accepts connections. `admission.ts` decides which ones to serve. Only this file and dialer.ts open TCP
+// connections.
+// Invariants: there are at most as many connections as the limits allow, in total and per machine; the accept loop
+// survives running out of file descriptors.
 
 import { Admission, type AdmissionLimits } from "./admission.ts";
 import { Connection } from "./connection.ts";
 
 /** Delay between accept attempts while the process is out of file descriptors, in milliseconds. */
 const ACCEPT_PAUSE_MS = 100;
-/** While somebody waits for a place, the others are looked at this often. */
+/** How often the other connections are checked while one waits for a slot, in milliseconds. */
 const WAITING_MS = 250;
 
+/** Where to listen, and what to do with connections. */
 export interface ListenOptions {
+  /** Address to listen on. */
   readonly hostname: string;
+  /** Port to listen on; 0 picks a free one. */
   readonly port: number;
+  /** How many connections are served and may wait. */
   readonly limits: AdmissionLimits;
-  /** Whether a tracked peer is at this address: its bursts wait instead of being refused. */
+  /** Returns whether a known peer is at this address. Its bursts may wait instead of being refused. */
   readonly isKnown: (ip: string) => boolean;
-  /** Called for each connection that is closed because there is no place for it, served or waiting. */
+  /** Called for each connection that is closed because there is no slot for it and it may not wait. */
   readonly onRefused?: (ip: string) => void;
-  /** Serves one connection to its end; it is closed afterwards. Must not throw. */
+  /** Serves one connection to its end; the listener closes it afterwards. Must not throw. */
   readonly serve: (connection: Connection) => Promise<void>;
-  /** A monotonic clock; for tests. */
+  /** A monotonic clock, in milliseconds; replaced in tests. */
   readonly nowMs?: () => number;
 }
 
@@ -28,13 +33,16 @@ export interface ListenOptions {
 export class Listener {
   readonly #listener: Deno.TcpListener;
   readonly #admission: Admission<Connection>;
-  /** Who waits for the turn to send content. */
+  /** Connections that wait for their turn to send content. */
   readonly #turns = new Map<Connection, (isTheirs: boolean) => void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #nowMs: () => number;
   #stopped = false;
 
-  /** Takes the port; who connects waits until `begin`. Throws `Deno.errors.AddrInUse`. */
+  /**
+   * Takes the port. Connections wait in the backlog until `begin`. Throws `Deno.errors.AddrInUse` and other errors
+   * of listening.
+   */
   constructor(readonly options: ListenOptions) {
     const { hostname, port, limits, isKnown } = options;
     this.#admission = new Admission(limits, isKnown);
@@ -42,37 +50,40 @@ export class Listener {
     this.#listener = Deno.listen({ hostname, port });
   }
 
-  /** Accepts connections from now on. */
+  /** Starts accepting connections. */
   begin(): void {
     this.#acceptAll();
   }
 
+  /** The port that is listened on. */
   get port(): number {
     return this.#listener.addr.port;
   }
 
+  /** Number of connections that have a slot or wait for one. */
   get connections(): number {
     return this.#admission.size;
   }
 
-  /** A message came whole on this connection: it is in use. */
+  /** Records that a message was completed on this connection, so it is in use. */
   completed(connection: Connection): void {
     this.#admission.completed(connection, this.#nowMs());
   }
 
-  /** Content that is pushed came on this connection. */
+  /** Records that pushed content arrived on this connection. */
   moved(connection: Connection, bytes: number): void {
     this.#admission.moved(connection, bytes, this.#nowMs());
   }
 
   /**
-   * Sends content on a connection when it is its turn: slow readers must not take every place. False, and
-   * nothing was sent, when too many wait already or the connection ended meanwhile.
+   * Calls `send` when it is this connection's turn to be sent content, so that slow readers cannot take every slot.
+   * Resolves to false, without calling it, if too many are already waiting or the connection ends first. Throws
+   * what `send` throws.
    */
   async inTurn(connection: Connection, send: () => Promise<void>): Promise<boolean> {
     if (!this.#admission.has(connection)) {
       if (connection.closed) return false;
-      await send(); // one that we opened
+      await send(); // a connection that we opened
       return true;
     }
     if (!this.#admission.wantsContent(connection)) return false;
@@ -91,7 +102,7 @@ export class Listener {
     }
   }
 
-  /** A place is free only when its descriptor is. */
+  /** A slot is free only when its file descriptor is. */
   #whenSettled(connection: Connection, act: () => void): void {
     connection.settled().then(() => {
       act();
@@ -99,7 +110,7 @@ export class Listener {
     });
   }
 
-  /** Stops accepting; connections under way go on until `close`. */
+  /** Stops accepting. Connections in progress continue until `close`. */
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
@@ -107,7 +118,7 @@ export class Listener {
     this.#listener.close();
   }
 
-  /** Closes everything. */
+  /** Stops accepting and closes all connections. */
   close(): void {
     this.stop();
     for (const connection of this.#admission.all()) connection.close();
@@ -119,7 +130,7 @@ export class Listener {
       try {
         this.#admit(new Connection(await this.#listener.accept()));
       } catch {
-        // EMFILE, or a connection that was reset before it was accepted: the loop goes on.
+        // EMFILE, or a connection that was reset before it was accepted: keep accepting.
         if (this.#stopped) return;
         this.#admission.relieve(this.#nowMs())?.giveUp();
         await new Promise((go) => setTimeout(go, ACCEPT_PAUSE_MS));

@@ -1,6 +1,6 @@
-// The loop: inputs -> peer.handle -> effects. One owner of the machine, so no locks: sockets, disk, timers
-// and people only put inputs in, and what comes out is carried out here.
-// The edge of the house: it may read the clock and wait; it does not decide.
+// The event loop: inputs -> peer.handle -> effects. The state machine has one owner, so there are no locks:
+// sockets, disk, timers and people only submit inputs, and the resulting effects are carried out here.
+// This file may read the clock and wait; it makes no decisions.
 
 import type { Address, Voucher } from "../protocol/wire/address.ts";
 import { addressText } from "../protocol/wire/address.ts";
@@ -20,54 +20,70 @@ import { type PushIntake, Transfers, type TransferStore } from "./transfers.ts";
 
 type PushVerdict = Extract<Effect, { kind: "push-verdict" }>;
 
-/** A few times a second, so that joining does not wait for a full one. */
+/** Interval between ticks, in milliseconds. Short, so that joining does not wait for a full second. */
 const TICK_MS = 250;
-/** After a gossip the other side may answer on the same connection; one kind of peer does. */
+/** How long the other side may answer a gossip on the same connection, in milliseconds. One implementation does. */
 const REPLY_WAIT_MS = 2_000;
-/** Connections waited on for such answers at once. */
+/** Maximum number of connections that wait for such answers. */
 const MAX_LINGERING = 64;
-/** How long transfers may go on when the peer stops, so that the whole stop stays below five seconds. */
+/** How long transfers may continue when the peer stops, in milliseconds. Keeps the whole stop below five seconds. */
 const STOP_MS = 2_000;
 
-/** What the loop needs of the store besides transfers. */
+/** What the event loop needs of the store, besides what transfers need. */
 export interface NodeStore extends TransferStore {
+  /** Moves a file to the trash. Throws with a message for people. */
   trash(fileId: string, why: "deleted" | "unwanted"): Promise<void>;
-  /** The content is not what it was, or cannot be read: "gone" when it is not held any more. */
+  /** Handles content that has changed or cannot be read. Returns "gone" if it is no longer held. */
   release(fileId: string): "changed" | "gone";
 }
 
+/** How to run a peer. */
 export interface NodeOptions {
+  /** Name of this peer. */
   readonly peerId: string;
-  /** What others are told. Port 0 means: whichever is free. */
+  /** The address to advertise. Port 0 picks a free one. */
   readonly address: Address;
+  /** Address to listen on. */
   readonly listenHost: string;
-  /** Our own addresses, so that nobody makes us dial ourselves; ports are added to. */
+  /** Our own addresses, so that nobody can make us dial ourselves. */
   readonly ownIps: readonly string[];
+  /** Our own ports, for the same reason. The P2P port is added to them. */
   readonly ownPorts: readonly number[];
+  /** Public key of this peer, base64url. */
   readonly node: string;
+  /** Peers to join through. */
   readonly bootstraps: readonly Address[];
+  /** Peers of earlier runs, which are dialed too. */
   readonly rejoin: readonly { address: Address; voucher: Voucher }[];
+  /** Interval between gossip rounds, in milliseconds. */
   readonly gossipIntervalMs: number;
+  /** How long a peer may be silent before it is dropped, in milliseconds. */
   readonly peerTimeoutMs: number;
+  /** Number of missing files to download after joining; `Infinity` also downloads those that appear later. */
   readonly autoFetch: number;
+  /** Limits on connections, messages and transfers. */
   readonly limits: Limits;
+  /** Where files are kept. */
   readonly store: NodeStore;
-  /** How files are sent; the dummy misbehaves here. */
+  /** How files are sent; the dummy peer replaces it to misbehave. */
   readonly sendFile?: typeof sendFile;
-  /** Hears of everything, in order. Must not throw. */
+  /** Receives every event, in order. Must not throw. */
   readonly onEvent: (event: NodeEvent) => void;
-  /** A transfer ended, however it did. */
+  /** Called when a transfer has ended, successfully or not. */
   readonly onMoved?: (transfer: Transfer) => void;
-  /** The catalogue, the peers or the tombstones changed. */
+  /** Called when the catalogue, the peers or the tombstones have changed. */
   readonly onSave: () => void;
 }
 
-/** Counts for people; they only grow. */
+/** Counters for people. They only grow. */
 export interface Counters {
+  /** Messages received, by type. */
   readonly received: Map<string, number>;
+  /** Messages sent, by type. */
   readonly sent: Map<string, number>;
-  /** What could not be sent. */
+  /** Messages that could not be sent, by type. */
   readonly unsent: Map<string, number>;
+  /** What was refused, by reason and sender. */
   readonly refused: Refusals;
 }
 
@@ -76,7 +92,7 @@ type FetchOutcome =
   | { readonly isHere: true; readonly source: string }
   | { readonly isHere: false; readonly text: string; readonly willRetry: boolean };
 
-/** A file was not fetched. The message says why and, where it stays wanted, what happens next. */
+/** Thrown when a file was not fetched. The message says why and, if it stays wanted, what happens next. */
 export class FetchError extends Error {
   override readonly name = "FetchError";
 
@@ -86,21 +102,28 @@ export class FetchError extends Error {
     /** The file stays wanted, and another attempt follows. */
     readonly willRetry: boolean,
   ) {
-    super(willRetry ? `${what}; it will be downloaded once a peer delivers it` : what);
+    super(willRetry ? `${what}. It will be downloaded once a peer delivers it` : what);
   }
 }
 
+/** A running peer: the state machine, its sockets and its transfers. */
 export class Node {
+  /** The state machine. Read it; change it only through `dispatch`. */
   readonly peer: Peer;
+  /** Carries out transfers. */
   readonly transfers: Transfers;
+  /** Current and recent transfers. */
   readonly transferLog: TransferLog;
+  /** Messages and refusals so far. */
   readonly counters: Counters = {
     received: new Map(),
     sent: new Map(),
     unsent: new Map(),
     refused: new Refusals(),
   };
+  /** When this peer was created, in monotonic milliseconds. */
   readonly startedMs = performance.now();
+  /** The advertised address, with the port that is listened on. */
   readonly address: Address;
   readonly #listener: Listener;
   readonly #dialer: Dialer;
@@ -110,11 +133,11 @@ export class Node {
   readonly #outgoing = new Set<Connection>();
   #verdict: PushVerdict | undefined;
   readonly #jobs = new Set<Promise<void>>();
-  /** Per file that somebody waits for: how it ended. Shared by all who wait. */
+  /** For each file that somebody waits for, how its download ends. Shared by all who wait. */
   readonly #waiters = new Map<string, PromiseWithResolvers<FetchOutcome>>();
-  /** Another peer that uses our name, and when that was heard last. */
+  /** Another peer that uses our name, and when that was last reported, in monotonic milliseconds. */
   nameTaken: { readonly other: Address; readonly heardMs: number } | undefined;
-  /** Called with the catalogue's changed entries while the peer is told to report them (input `watch`). */
+  /** Called with the catalogue's changed entries while the state machine reports them (input `watch`). */
   onChanged: ((fileIds: Extract<Effect, { kind: "changed" }>["fileIds"]) => void) | undefined;
   #draining = false;
   #lingering = 0;
@@ -122,7 +145,10 @@ export class Node {
   #ticker: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
 
-  /** Takes the port; connections are served from `start` on. Throws `Deno.errors.AddrInUse` and the like. */
+  /**
+   * Takes the port. Connections are served from `start` on. Throws `Deno.errors.AddrInUse` and other errors of
+   * listening.
+   */
   constructor(readonly options: NodeOptions) {
     const { limits } = options;
     this.#listener = new Listener({
@@ -132,7 +158,7 @@ export class Node {
       isKnown: (ip) => this.peer.membership.knowsMachine(ip),
       serve: (connection) => this.#serveConnection(connection),
       onRefused: (ip) => {
-        const text = "Opens more connections than are served or may wait; one was closed";
+        const text = "Opened more connections than can be served or queued; one was closed";
         this.#noteRefused(ip, "too-many-connections", text);
       },
     });
@@ -160,7 +186,7 @@ export class Node {
     });
   }
 
-  /** What is under way, by kind. */
+  /** Work in progress, counted by kind. */
   get work(): Readonly<Record<string, number>> {
     return {
       inbound: this.#listener.connections,
@@ -172,13 +198,14 @@ export class Node {
     };
   }
 
+  /** Starts serving, joining and gossiping. */
   start(): void {
     this.#listener.begin();
     this.dispatch({ kind: "start" });
     this.#ticker = setInterval(() => this.dispatch({ kind: "tick" }), TICK_MS);
   }
 
-  /** Takes one input after the other; what an effect brings about at once waits for its turn. */
+  /** Handles an input. Inputs are handled one at a time; those caused by an effect wait for their turn. */
   dispatch(input: Input): void {
     this.#inputs.push(input);
     if (this.#draining) return;
@@ -193,8 +220,8 @@ export class Node {
   }
 
   /**
-   * Fetches a file. Resolves to the peer that it came from, or "" when it was here already.
-   * Rejects with `FetchError` when nobody delivers it, and when this peer stops.
+   * Fetches a file. Resolves to the peer that it came from, or to "" if it was already here. Rejects with
+   * `FetchError` if no peer delivers it, and when this peer stops.
    */
   async get(fileId: string): Promise<string> {
     if (this.peer.catalogue.get(fileId)?.held) return "";
@@ -206,12 +233,15 @@ export class Node {
     throw new FetchError(outcome.text, outcome.willRetry);
   }
 
-  /** Wants a file here, without waiting for it. */
+  /** Requests a file without waiting for it. */
   want(fileId: string): void {
     this.dispatch({ kind: "want", fileId });
   }
 
-  /** Ends a transfer, and with it the download or the pushes that it belongs to. False when it has ended. */
+  /**
+   * Cancels a transfer, and with it the download or pushes that it belongs to. Returns false if it can no longer be
+   * canceled.
+   */
   cancel(id: number): boolean {
     const move = this.transferLog.get(id);
     if (!move?.isCancellable) return false;
@@ -220,7 +250,7 @@ export class Node {
     return true;
   }
 
-  /** Stops within `STOP_MS`: no new work, transfers finish or are given up. */
+  /** Stops the peer: accepts no new work, and lets transfers continue for up to `STOP_MS`. */
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
@@ -307,7 +337,7 @@ export class Node {
     }
   }
 
-  // One connection that somebody opened to us
+  // Connections that others open.
 
   async #serveConnection(connection: Connection): Promise<void> {
     const id = ++this.#serial;
@@ -315,7 +345,7 @@ export class Node {
     try {
       await receiveMessages(connection, this.#host(connection, id), this.options.limits);
     } catch (error) {
-      // A mistake of ours must not end the peer; it is shown, with where it happened.
+      // A bug of ours must not stop the peer; it is reported with its stack trace.
       this.options.onEvent({ name: "trouble", text: stackOf(error) });
     } finally {
       this.#connections.delete(id);
@@ -323,7 +353,7 @@ export class Node {
     }
   }
 
-  /** `dialed`: the peer that we opened the connection to. */
+  /** Returns the host for one connection. `dialed` is the peer to which we opened it. */
   #host(connection: Connection, id: number, dialed?: string): Host {
     const { ip } = connection;
     const refuse = ({ reason, message: text }: ProtocolError) =>
@@ -345,7 +375,7 @@ export class Node {
       onRefused: refuse,
       offerPush: (fileId) => {
         this.dispatch({ kind: "push-offered", ip, connection: id, ...(fileId ? { fileId } : {}) });
-        const verdict = this.#verdict!; // an offer is answered at once
+        const verdict = this.#verdict!; // offers are answered synchronously
         if (verdict.verdict === "refuse") throw new ProtocolError(verdict.reason, verdict.text);
         if (verdict.verdict === "skip") return "skip";
         this.#listener.moved(connection, 0); // content begins
@@ -376,7 +406,7 @@ export class Node {
 
   #onConnection(id: number, act: (connection: Connection) => Promise<void>): void {
     const connection = this.#connections.get(id);
-    if (!connection) return; // it ended while the machine thought
+    if (!connection) return; // it ended in the meantime
     const work = this.#quietly(act(connection));
     this.#work.set(id, work);
     this.#job(work);
@@ -384,17 +414,17 @@ export class Node {
 
   #serveInTurn({ connection: id, file, ip }: Extract<Effect, { kind: "serve" }>): void {
     if (!this.#connections.has(id)) {
-      this.dispatch({ kind: "served", ip }); // it ended while the machine thought
+      this.dispatch({ kind: "served", ip }); // it ended in the meantime
       return;
     }
     this.#onConnection(id, async (connection) => {
       try {
         const send = () => this.#serve(connection, file);
         if (await this.#listener.inTurn(connection, send)) return;
-        // Who may not even wait is told nothing: a connection that ends is one way of saying no.
+        // If the request may not even wait, closing the connection is the only answer.
         this.#refuseToServe(connection);
       } catch (error) {
-        // What was sent is not whole: only a connection that breaks says so.
+        // What was sent is incomplete, and only a dropped connection tells the reader so.
         connection.close();
         throw error;
       } finally {
@@ -407,18 +437,18 @@ export class Node {
     const isGone = connection.closed;
     connection.close();
     if (isGone) return;
-    const text = "Asked for more files at once than may wait; it was not answered";
+    const text = "Requested more files at once than can be queued; the request was not answered";
     this.#noteRefused(connection.ip, "too-many-requests", text);
   }
 
-  /** Something was refused before the machine could hear of it. */
+  /** Reports a refusal that the state machine does not know of. */
   #noteRefused(who: string, reason: Reason, text: string): void {
     this.#onEvent({ name: "refused", who, reason, text });
   }
 
   async #serve(connection: Connection, file: FileRecord): Promise<void> {
     if (await this.transfers.serve(connection, file)) return;
-    // What became of a file that changed, the next look at the folder says.
+    // If the file has changed, the next folder scan finds out how.
     if (this.options.store.release(file.fileId) === "gone") {
       this.dispatch({ kind: "lost", fileIds: [file.fileId], why: "removed" });
     }
@@ -431,7 +461,7 @@ export class Node {
     await connection.closeWrite();
   }
 
-  // Connections that we open
+  // Connections that we open.
 
   async #send(
     { to, voucher, peerId, what, bytes, ticket, isBroadcast }: Extract<Effect, { kind: "send" }>,
@@ -457,16 +487,16 @@ export class Node {
     } catch (error) {
       const text = error instanceof DialError
         ? error.message
-        : `${addressText(to)} broke the connection`;
+        : `${addressText(to)} dropped the connection`;
       if (
         !(error instanceof DialError || error instanceof ProtocolError || isConnectionError(error))
       ) {
         this.options.onEvent({ name: "trouble", text: stackOf(error) });
       }
-      if (isSent) return; // what it answered was of no use, and the machine heard of the rest
+      if (isSent) return; // the answer was useless, and the state machine already knows the rest
       count(this.counters.unsent, what);
       this.options.onEvent({ name: "send-failed", what, text });
-      // Where the trouble is ours, it must not end a peer or its name.
+      // A failure of our own must not make a peer or its name disappear.
       const isOurs = (error instanceof DialError && error.isOurs) || this.#stopping;
       this.dispatch({ kind: isOurs ? "unsent" : "unreachable", ...about, what, text });
     } finally {
@@ -480,7 +510,7 @@ export class Node {
     this.options.onEvent({ name: "sent", what, to, ...(isBroadcast ? { isBroadcast } : {}) });
   }
 
-  /** One kind of peer answers a gossip on the connection that brought it. */
+  /** One implementation answers a gossip on the connection that brought it. */
   async #awaitReply(connection: Connection, peerId: string | undefined): Promise<void> {
     if (this.#lingering >= MAX_LINGERING) return;
     this.#lingering++;
@@ -501,7 +531,7 @@ export class Node {
     job.finally(() => this.#jobs.delete(job));
   }
 
-  /** The other side went away: its own loss. Anything else is shown. */
+  /** Ignores that the other side went away. Anything else is reported. */
   async #quietly(work: Promise<void>): Promise<void> {
     try {
       await work;

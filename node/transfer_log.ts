@@ -1,41 +1,49 @@
-// What moves and what moved a while ago, for people: every file on its way in or out, whoever carries it.
-// Only bookkeeping lives here. Always holds: a move ends once, whatever else is said about it; at most
-// `MAX_RECENT` of those that ended are remembered.
+// Current and recent transfers, for people: every file on its way in or out, whoever carries it. Only bookkeeping.
+// Invariants: a transfer ends once, whatever is reported about it later; at most `MAX_RECENT` ended transfers are
+// remembered.
 
-/** Ended moves that are remembered. */
+/** Maximum number of ended transfers that are remembered. */
 const MAX_RECENT = 100;
 
 /**
- * "fetch": from a peer to us; "push": by a peer that was not asked; "serve": to a peer that asked; "copy": pushed to
- * a peer; "upload" and "download": by somebody at the pages.
+ * "fetch": from a peer to us. "push": from a peer that we did not ask. "serve": to a peer that asked. "copy":
+ * pushed to a peer. "upload" and "download": by somebody using the web pages.
  */
 export type TransferKind = "fetch" | "push" | "serve" | "copy" | "upload" | "download";
 
+/** One transfer, as people see it. */
 export interface Transfer {
+  /** Serial number in this run. */
   readonly id: number;
+  /** Which way the file moves, and why. */
   readonly kind: TransferKind;
-  /** "" while it is not known. */
+  /** Id of the file; "" while it is not known. */
   readonly fileId: string;
+  /** Name of the file; "" while it is not known. */
   readonly name: string;
   /** Peer or address at the other end. */
   readonly peer: string;
-  /** Undefined while it is not known. */
+  /** Size of the file, in bytes; `undefined` if it is not known. */
   readonly totalBytes: number | undefined;
+  /** Content moved so far, in bytes. */
   readonly doneBytes: number;
+  /** Whether it is running, or how it ended. */
   readonly state: "running" | "done" | "failed" | "cancelled";
-  /** Monotonic. */
+  /** When it began, in monotonic milliseconds. */
   readonly startedMs: number;
+  /** When it ended, in monotonic milliseconds; `undefined` while it is running. */
   readonly endedMs: number | undefined;
-  /** Why it failed, for people. */
+  /** Why it failed or was canceled, for people. */
   readonly why: string | undefined;
 }
 
+/** Returns whether content moves to this peer. */
 export const isInbound = ({ kind }: Pick<Transfer, "kind">): boolean =>
   kind === "fetch" || kind === "push" || kind === "upload";
 
 type Beginning = Pick<Transfer, "kind" | "fileId" | "name" | "peer" | "totalBytes">;
 
-/** One transfer, told by who carries it. */
+/** One transfer, updated by whoever carries it. */
 export class Move implements Transfer {
   readonly kind: TransferKind;
   fileId: string;
@@ -47,6 +55,7 @@ export class Move implements Transfer {
   endedMs: number | undefined;
   why: string | undefined;
 
+  /** Created by `TransferLog.begin`. */
   constructor(
     readonly id: number,
     beginning: Beginning,
@@ -60,92 +69,103 @@ export class Move implements Transfer {
     this.totalBytes = beginning.totalBytes;
   }
 
-  /** What `cancel` does besides saying so: ends the connection, as a rule. */
+  /** Called by `cancel` to stop the transfer, usually by closing its connection. */
   stop: () => void = () => {};
 
+  /** Records content that was moved. */
   moved(bytes: number): void {
     this.doneBytes += bytes;
     if (isInbound(this)) this.log.bytesIn += bytes;
     else this.log.bytesOut += bytes;
   }
 
-  /** It begins anew: what came does not count. */
+  /** Records that the transfer starts over: what has arrived does not count. */
   restart(): void {
     this.doneBytes = 0;
   }
 
+  /** Records success. */
   done(): void {
     this.log.end(this, "done");
   }
 
+  /** Records a failure, with the reason for people. */
   failed(why: string): void {
     this.log.end(this, "failed", why);
   }
 
-  /** Nobody wants it any more, which is no failure. */
+  /** Records that nobody wants it any longer, which is not a failure. */
   ended(why: string): void {
     this.log.end(this, "cancelled", why);
   }
 
-  /** It is about to be done: from here on it cannot be cancelled. */
+  /** Marks it as about to succeed: it can no longer be canceled. */
   seal(): void {
     this.#isSealed = true;
   }
 
   #isSealed = false;
 
+  /** Whether it can still be canceled. */
   get isCancellable(): boolean {
     return this.state === "running" && !this.#isSealed;
   }
 
-  /** A person wants it to end. */
+  /** Cancels it for a person. Does nothing if it can no longer be canceled. */
   cancel(): void {
     if (!this.isCancellable) return;
-    this.log.end(this, "cancelled", "Cancelled here");
+    this.log.end(this, "cancelled", "Canceled here");
     this.stop();
   }
 }
 
+/** All transfers of one run. */
 export class TransferLog {
   readonly #running = new Map<number, Move>();
   readonly #recent: Move[] = [];
   #serial = 0;
-  /** Content in all, also of what failed. */
+  /** Total content received, in bytes, including failed transfers. */
   bytesIn = 0;
+  /** Total content sent, in bytes, including failed transfers. */
   bytesOut = 0;
 
+  /** Starts empty. `nowMs` returns monotonic milliseconds. */
   constructor(
     readonly nowMs: () => number,
-    /** Hears of each end. */
+    /** Called when a transfer has ended. */
     readonly onEnded: (transfer: Transfer) => void = () => {},
   ) {}
 
+  /** The running transfers, the oldest first. */
   get running(): readonly Move[] {
     return [...this.#running.values()];
   }
 
-  /** Those that run and those that ended last, the newest last. */
+  /** Returns recent and running transfers, the newest last. */
   all(): readonly Move[] {
     return [...this.#recent, ...this.#running.values()];
   }
 
+  /** Returns a running or recent transfer. */
   get(id: number): Move | undefined {
     return this.#running.get(id) ?? this.#recent.find((move) => move.id === id);
   }
 
+  /** Starts a transfer. */
   begin(beginning: Beginning): Move {
     const move = new Move(++this.#serial, beginning, this.nowMs(), this);
     this.#running.set(move.id, move);
     return move;
   }
 
-  /** A fetch that failed before anybody could be asked; nothing when an attempt of it tells of it already. */
+  /** Records a fetch that failed before any peer could be asked. Does nothing if an attempt already reported it. */
   neverBegan(fileId: string, name: string, why: string): void {
     const last = this.#recent.findLast((move) => move.fileId === fileId && move.kind === "fetch");
     if (last && last.state !== "done") return;
     this.begin({ kind: "fetch", fileId, name, peer: "", totalBytes: undefined }).failed(why);
   }
 
+  /** Ends a transfer. Does nothing if it has already ended. */
   end(move: Move, state: Transfer["state"], why?: string): void {
     if (move.state !== "running") return;
     move.state = state;

@@ -1,6 +1,6 @@
-// Files on their way: fetched, pushed to us, served and copied, each streamed between socket and store.
-// Rules do not live here: what is fetched from whom, and what is kept, the machine in protocol/ decides;
-// this file carries it out, verifies content, and reports what happened as inputs.
+// Files in transfer: fetched, pushed to us, served and copied, each streamed between socket and store.
+// No rules here: the state machine in protocol/ decides what is fetched from whom and what is kept. This file
+// carries that out, verifies content, and reports what happened as inputs.
 
 import type { Address } from "../protocol/wire/address.ts";
 import type { Effect, FetchFailure, HeldFile, Input } from "../protocol/effects.ts";
@@ -21,32 +21,46 @@ import type { Connection } from "../net/connection.ts";
 
 /** Content on its way into the store. */
 export interface StoreIntake extends Intake {
+  /** Bytes written so far. */
   readonly sizeBytes: number;
+  /** Starts over with no content. */
   restart(): void;
-  /** Hex SHA-256 of the content and a text behind it. */
+  /** Returns the hex SHA-256 of the content followed by `suffix`. */
   digestWith(suffix: string): string;
 }
 
 /** What transfers need of the store. */
 export interface TransferStore {
-  /** Throws where nothing can be taken in; the message is for people. */
+  /** Starts receiving a file of at most `maxBytes` bytes. Throws if that is impossible, with a message for people. */
   intake(maxBytes?: number): StoreIntake;
+  /** Keeps verified content. Throws with a message for people. */
   keep(intake: StoreIntake, held: HeldFile): Promise<HeldFile>;
-  /** Undefined when it is not here any more; throws where it cannot be read just now. */
+  /**
+   * Opens a held file for sending. Returns `undefined` if it is no longer here. Throws if it cannot be read right
+   * now.
+   */
   reader(fileId: string): ContentReader | undefined;
 }
 
+/** What `Transfers` needs of the peer. */
 export interface TransferOptions {
+  /** Where files are kept. */
   readonly store: TransferStore;
+  /** Opens connections. */
   readonly dialer: Dialer;
+  /** Limits on messages and transfers. */
   readonly limits: Limits;
+  /** Returns the extension fields for outgoing messages. */
   readonly ext: () => Ext;
+  /** Reports what happened to the state machine. */
   readonly dispatch: (input: Input) => void;
-  /** Bytes that came by pushes and are kept, against the quota. */
+  /** Returns the size of held files that arrived in pushes, in bytes. They count against the push quota. */
   readonly pushedBytes: () => number;
+  /** Records every transfer. */
   readonly transferLog: TransferLog;
+  /** Sends a file; the dummy peer replaces it to misbehave. */
   readonly sendFile: typeof sendFile;
-  /** Something was asked of or pushed to a peer. */
+  /** Called when a file is requested from a peer or pushed to one. */
   readonly onSent: (what: Message["type"], to: Address) => void;
 }
 
@@ -54,18 +68,20 @@ type Fetch = Extract<Effect, { kind: "fetch" }>;
 type Replicate = Extract<Effect, { kind: "replicate" }>;
 type Keep = Extract<Effect, { kind: "keep" }>;
 
+/** The transfers of one peer. */
 export class Transfers {
   readonly #dialed = new Set<Connection>();
-  /** Fetches under way, by attempt. */
+  /** Fetches in progress, by attempt. */
   readonly #attempts = new Map<number, Move>();
-  /** Content that is whole and verified, and waits for the machine's word. */
+  /** Complete, verified content that waits for the state machine's decision, by receipt. */
   readonly #receipts = new Map<number, StoreIntake>();
   #serial = 0;
   #pushedInFlight = 0;
 
+  /** Starts without transfers. */
   constructor(readonly options: TransferOptions) {}
 
-  /** Fetches one file from one source. Reports `arrived` or `fetch-failed`; never throws. */
+  /** Fetches one file from one source. Reports `arrived` or `fetch-failed`. Never throws. */
   async fetch({ attempt, file, timestamps, source, from, voucher }: Fetch): Promise<void> {
     const { store, dialer, limits, ext, dispatch } = this.options;
     const move = this.#begin("fetch", file, source);
@@ -76,7 +92,7 @@ export class Transfers {
       connection = await dialer.dial(from, voucher, "file");
       this.#dialed.add(connection);
       stopBy(move, connection);
-      if (move.state !== "running") throw new Error("It is not wanted any more");
+      if (move.state !== "running") throw new Error("It is no longer wanted");
       this.options.onSent("GET_FILE", from);
       intake = store.intake();
       const sink = this.#counted(intake, move);
@@ -110,7 +126,7 @@ export class Transfers {
     }
   }
 
-  /** Ends an attempt that nobody wants any more; nothing when it has ended. `text` is for people. */
+  /** Ends an attempt that nobody wants any longer. Does nothing if it has ended. `text` is the reason, for people. */
   stopFetch(attempt: number, text: string): void {
     const move = this.#attempts.get(attempt);
     if (!move) return;
@@ -119,8 +135,8 @@ export class Transfers {
   }
 
   /**
-   * A place for content that somebody pushes; `onMoved` hears of bytes that came.
-   * Throws `ProtocolError` where the store takes nothing in, as `write` does when it cannot go on.
+   * Starts receiving pushed content; `onMoved` is called with the number of bytes in each piece. Throws
+   * `ProtocolError` if the store cannot receive it, as `write` does later.
    */
   beginPush(
     ip: string,
@@ -153,13 +169,16 @@ export class Transfers {
       },
       abort: () => {
         end();
-        move.failed("What was pushed was refused, or broke off");
+        move.failed("The push was refused or interrupted");
         intake.abort();
       },
     };
   }
 
-  /** Content that was pushed is whole: verify it and ask the machine. */
+  /**
+   * Verifies pushed content that is complete, and asks the state machine whether to keep it. Throws `ProtocolError`
+   * if it does not match its id.
+   */
   finishPush(push: PushIntake, file: FileRecord, others: readonly Timestamp[], ip: string): void {
     const timestamp = verified(push.intake, file.fileId, [file.timestamp, ...others]);
     if (!timestamp) {
@@ -182,7 +201,7 @@ export class Transfers {
     });
   }
 
-  /** Keeps what arrived. Reports `held` or `keep-failed`. */
+  /** Keeps content that arrived. Reports `held` or `keep-failed`. Never throws. */
   async keep({ receipt, held, source }: Keep): Promise<void> {
     const { store, dispatch } = this.options;
     const from = source === undefined ? {} : { source };
@@ -199,13 +218,14 @@ export class Transfers {
     }
   }
 
+  /** Drops content that arrived. */
   drop(receipt: number): void {
     this.#take(receipt)?.abort();
   }
 
   /**
-   * Streams a held file on a connection that asked for it. Returns false when it is not here any more,
-   * and nothing was sent.
+   * Streams a held file on a connection that requested it. Resolves to false, without sending anything, if it is no
+   * longer here. Throws what reading or sending throws.
    */
   async serve(connection: Connection, file: FileRecord): Promise<boolean> {
     const reader = this.options.store.reader(file.fileId);
@@ -214,7 +234,10 @@ export class Transfers {
     return true;
   }
 
-  /** Pushes a copy to a peer. Reports `sent` or `unreachable`; never throws. */
+  /**
+   * Pushes a copy to a peer. Reports `sent`, `unsent`, `unreachable` or, if a person canceled it, `cancel`. Never
+   * throws.
+   */
   async replicate({ file, to, voucher, peerId }: Replicate): Promise<void> {
     const { store, dialer, dispatch } = this.options;
     const ticket = { for: "replicate", fileId: file.fileId } as const;
@@ -223,7 +246,7 @@ export class Transfers {
     try {
       connection = await dialer.dial(to, voucher, "file");
       const reader = store.reader(file.fileId);
-      if (!reader) throw new Error("The file is not here any more");
+      if (!reader) throw new Error("The file is no longer here");
       this.#dialed.add(connection);
       this.options.onSent("FILE_DATA", to);
       await this.#send(connection, file, reader, move);
@@ -232,7 +255,7 @@ export class Transfers {
     } catch (error) {
       const { text } = explainFailure(error);
       move.failed(`${peerId}: ${text}`);
-      // Who does not want it on its way does not want it on its way to another either.
+      // Canceling one copy cancels the others: whoever does not want this one does not want those either.
       if (move.state === "cancelled") dispatch({ kind: "cancel", fileId: file.fileId });
       else {
         const kind = error instanceof DialError && error.isOurs ? "unsent" : "unreachable";
@@ -249,7 +272,7 @@ export class Transfers {
     connection.close();
   }
 
-  /** Gives up what is under way and content that waits; for the end. */
+  /** Abandons transfers in progress and content that waits. For shutdown. */
   close(): void {
     for (const connection of this.#dialed) connection.close();
     for (const intake of this.#receipts.values()) intake.abort();
@@ -321,15 +344,17 @@ function stopBy(move: Move, connection: Connection): void {
   if (move.state !== "running") connection.close();
 }
 
-/** Content that somebody pushes, counted against the quota while it comes. */
+/** Pushed content, counted against the quota while it arrives. */
 export interface PushIntake extends Intake {
+  /** The content in the store. */
   readonly intake: StoreIntake;
+  /** Its entry in the transfer log. */
   readonly move: Move;
-  /** It is whole: the quota counts what is kept from here on. */
+  /** Ends the counting: from here on the quota counts what is kept. */
   end(): void;
 }
 
-/** What the store cannot take is refused to who pushes it, in the store's own words. */
+/** Turns a storage error into a refusal of the push, in the store's own words. */
 function refusing<T>(act: () => T): T {
   try {
     return act();
@@ -358,7 +383,7 @@ function verified(
   return verifyingTimestamp(fileId, timestamps, (suffix) => intake.digestWith(suffix));
 }
 
-/** What a failed attempt means for the plan, and in words. */
+/** Returns what a failed attempt means for the state machine, and why it failed, for people. */
 function explainFailure(error: unknown): { failure: FetchFailure; text: string } {
   if (error instanceof NotDelivered) return { failure: error.failure, text: error.message };
   if (error instanceof DialError) {
@@ -366,14 +391,14 @@ function explainFailure(error: unknown): { failure: FetchFailure; text: string }
   }
   if (error instanceof ProtocolError) {
     if (error.reason === "cut-short") {
-      return { failure: "cut-short", text: "stopped in the middle" };
+      return { failure: "cut-short", text: "stopped partway through" };
     }
     if (error.reason === "too-slow") {
-      return { failure: "too-slow", text: "sent nothing, or next to nothing, for too long" };
+      return { failure: "too-slow", text: "sent little or nothing for too long" };
     }
-    return { failure: "garbage", text: `sent something else: ${error.message}` };
+    return { failure: "garbage", text: `sent an invalid answer: ${error.message}` };
   }
-  if (isConnectionError(error)) return { failure: "cut-short", text: "broke the connection" };
+  if (isConnectionError(error)) return { failure: "cut-short", text: "dropped the connection" };
   const text = error instanceof Error ? error.message : String(error);
   return { failure: isTooLarge(error) ? "too-long" : "storage", text };
 }

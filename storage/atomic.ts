@@ -1,4 +1,4 @@
-// Small files that are replaced whole or not at all, without following links.
+// Reads and replaces small files. A file is replaced completely or not at all, and links are never followed.
 
 import { asStorageError } from "./errors.ts";
 import { removeTemporary } from "./leftovers.ts";
@@ -6,8 +6,9 @@ import { removeTemporary } from "./leftovers.ts";
 let serial = 0;
 
 /**
- * Replaces the file at `path` by the pieces, in order. The old content stays until the new is complete.
- * `before` runs right before the new file takes the old one's place. Throws `StorageError`.
+ * Replaces the file at `path` with `pieces`, written in order. The old content stays in place until the new content
+ * is complete and flushed to disk. `before` runs just before the new file replaces the old one. Throws
+ * `StorageError`.
  */
 export async function replaceFile(
   path: string,
@@ -39,7 +40,7 @@ export async function replaceFile(
   }
 }
 
-/** The text of a file, or undefined when there is none. Throws `StorageError`. */
+/** Returns the text of a file, or `undefined` if it does not exist. Throws `StorageError`. */
 export async function readText(path: string): Promise<string | undefined> {
   try {
     return await Deno.readTextFile(path);

@@ -1,15 +1,20 @@
-// Hashes large files one after the other while looks at the folder go on: a small file must not wait for a large one.
-// Always holds: one file is hashed at a time; a result counts only for the look it was begun for.
+// Hashes large files in the background while folder scans continue, so that a small file never waits for a large
+// one.
+// Invariants: only one file is hashed at a time; a result is used only if the file still looks as it did when
+// hashing started.
 
 import type { Hash } from "node:crypto";
 import { hashFile } from "./intake.ts";
 import { isSameLook, type Look } from "./looks.ts";
 
-/** Files above this size are hashed here instead of during a look, in bytes. (A guess: about 50 ms.). */
+/** Size above which files are hashed here instead of during a scan, in bytes. (A guess: about 50 ms of hashing.) */
 export const LARGE_BYTES = 64 * 1024 * 1024;
 
+/** The result of hashing a whole file. */
 export interface Hashed {
+  /** SHA-256 state after the whole content; copy it before finalizing. */
   readonly hash: Hash;
+  /** Bytes that were hashed. */
   readonly sizeBytes: number;
 }
 
@@ -19,21 +24,25 @@ interface Job {
   outcome: { readonly hashed: Hashed } | { readonly error: unknown } | undefined;
 }
 
+/** Hashes queued files one at a time, smallest first. Stops when `signal` is aborted. */
 export class BackgroundHashing {
   readonly #jobs = new Map<string, Job>();
   #isRunning = false;
 
-  /** `onDone` is called after each file: a look at the folder is worthwhile then. */
+  /** `onDone` is called after each file, when another folder scan can use the result. */
   constructor(readonly signal: AbortSignal, readonly onDone: () => void) {}
 
-  /** Files that are hashed or wait for it. */
+  /** Number of files being hashed or queued. */
   get pending(): number {
     let count = 0;
     for (const { outcome } of this.#jobs.values()) if (!outcome) count++;
     return count;
   }
 
-  /** The hash of a file that looks like this; undefined while it is made, which this begins. Throws what reading threw. */
+  /**
+   * Returns the hash of the file if it was computed for this same look. Otherwise queues the file and returns
+   * `undefined`. Throws the error with which reading the file failed.
+   */
   take(name: string, path: string, look: Look): Hashed | undefined {
     const job = this.#jobs.get(name);
     if (!job || !isSameLook(job.look, look)) {
@@ -47,7 +56,7 @@ export class BackgroundHashing {
     return job.outcome.hashed;
   }
 
-  /** Forgets files that are not there any more. */
+  /** Drops the files that are no longer in the folder. */
   tidy(isThere: (name: string) => boolean): void {
     for (const name of this.#jobs.keys()) if (!isThere(name)) this.#jobs.delete(name);
   }
@@ -67,7 +76,7 @@ export class BackgroundHashing {
     this.#isRunning = false;
   }
 
-  /** The smallest file that waits. */
+  /** Returns the smallest queued file. */
   #next(): Job | undefined {
     let next: Job | undefined;
     for (const job of this.#jobs.values()) {

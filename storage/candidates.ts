@@ -1,6 +1,6 @@
-// Which known files may be the ones that lie in the folder: looked up, not searched, so that a thousand files of the
-// same size or content cost a thousand times one file. PURE.
-// Always holds: at most `MAX_TRIES` candidates are offered for one file, the likeliest first.
+// Finds the known files that a file in the folder may be. Candidates are looked up by key, not searched for, so
+// that a thousand files of the same size or content cost a thousand times as much as one. PURE.
+// Invariant: at most `MAX_TRIES` candidates are offered for one file, the most likely first.
 
 import { type Timestamp, timestampSeconds } from "../protocol/wire/fileid.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
@@ -8,40 +8,52 @@ import { nameKey, safeName } from "./names.ts";
 
 const BYTES_PER_MIB = 1024 * 1024;
 /**
- * Maximum number of known files compared with one file in the folder, each a few digests of 2 us. Beyond this, content
- * that has neither name, time nor SHA-256 in common with a known file counts as new.
+ * Maximum number of known files compared with one file in the folder. Each comparison costs a few digests of 2 us.
+ * Beyond this, content that shares neither name, time nor SHA-256 with a known file counts as new.
  */
 export const MAX_TRIES = 64;
 
+/** A known file that may turn out to be one in the folder. */
 export interface Candidate {
+  /** What the network knows of the file. */
   readonly file: FileRecord;
+  /** Further timestamps that peers report for the file; its id may be based on any of them. */
   readonly otherTimestamps: readonly Timestamp[];
-  /** Hex SHA-256 of its content, where this peer had it before. */
+  /** Hex SHA-256 of the content, if this peer held the file before. */
   readonly sha256?: string;
-  /** Where it was before. */
+  /** Name of the file in the folder, if this peer held it before. */
   readonly home?: string;
 }
 
-/** What a file in the folder has to be recognized by, before and after it was hashed. */
+/** What identifies a file in the folder, before and after it is hashed. */
 export interface Clues {
+  /** Name in the folder. */
   readonly name: string;
+  /** Size in bytes. */
   readonly sizeBytes: number;
+  /** Modification time, Unix milliseconds. */
   readonly mtimeMs: number;
+  /** Hex SHA-256 of the content, once it is hashed. */
   readonly sha256?: string;
 }
 
+/** Candidates indexed by each clue. Adding a candidate and finding one take constant time. */
 export class CandidateIndex {
   readonly #lists = new Map<string, Candidate[]>();
-  /** Those whose SHA-256 is not known: the others are found by it. */
+  /** Only the candidates whose SHA-256 is unknown; the others are found by SHA-256. */
   readonly #unhashed = new Map<string, Candidate[]>();
-  /** Candidates looked at so far; a test bounds how many that takes. */
+  /** Number of candidates examined so far. A test bounds it. */
   steps = 0;
 
+  /** Indexes the candidates. */
   constructor(candidates: Iterable<Candidate>) {
     for (const candidate of candidates) this.#add(candidate);
   }
 
-  /** Candidates for a file that was hashed, at most `MAX_TRIES`; none that is known to have another SHA-256. */
+  /**
+   * Returns at most `MAX_TRIES` candidates for a hashed file, the most likely first. Leaves out any that is known
+   * to have a different SHA-256.
+   */
   likely(clues: Clues & { readonly sha256: string }): Candidate[] {
     const found = new Map<string, Candidate>();
     for (const key of keysOf(clues)) {
@@ -57,7 +69,7 @@ export class CandidateIndex {
     return [...found.values()];
   }
 
-  /** A short text that changes when other candidates come into question for a file. */
+  /** Returns a short text that changes when the set of candidates for a file changes. */
   state(clues: Clues): string {
     return keysOf(clues).map((key) => {
       const list = this.#lists.get(key) ?? [];
@@ -65,6 +77,7 @@ export class CandidateIndex {
     }).join();
   }
 
+  /** Returns whether there is any candidate for a file. */
   hasAny(clues: Clues): boolean {
     return keysOf(clues).some((key) => this.#lists.has(key));
   }
@@ -93,7 +106,7 @@ export class CandidateIndex {
   }
 }
 
-/** Where to look for a file's candidates, the most telling clue first. */
+/** Keys under which a file's candidates are stored, the strongest clue first. */
 function keysOf({ name, sizeBytes, mtimeMs, sha256 }: Clues): string[] {
   return [
     `home ${name}`,

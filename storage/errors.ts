@@ -1,12 +1,17 @@
-// What can go wrong with the store, in words for the person who has to mend it.
+// Storage errors, worded for the person who has to fix them.
 
-/** The store cannot do what was asked. The message says what happened and, where there is a cure, what to do. */
+/**
+ * Thrown when the store cannot do what was asked. The message says what happened and, if there is a remedy, what to
+ * do.
+ */
 export class StorageError extends Error {
+  /** Identifies the class in logs. */
   override readonly name = "StorageError";
-  /** What to do, without what happened; undefined where nothing in particular helps. */
+  /** What to do, as a sentence without a final period; `undefined` if there is no specific advice. */
   readonly hint: string | undefined;
+  /** Composes the message from `what` and, if given, `hint`. */
   constructor(
-    /** The kind of trouble. */
+    /** The kind of failure, for callers that react to it. */
     readonly code:
       | "in-use"
       | "no-space"
@@ -15,21 +20,24 @@ export class StorageError extends Error {
       | "not-writable"
       | "not-found"
       | "io",
-    /** What happened, without the hint. */
+    /** What happened, as a sentence without a final period and without the hint. */
     readonly what: string,
     { hint, ...options }: ErrorOptions & { readonly hint?: string | undefined } = {},
   ) {
-    super(hint === undefined ? what : `${what}; ${hint}`, options);
+    super(hint === undefined ? what : `${what}. ${hint}`, options);
     this.hint = hint;
   }
 }
 
-/** Turns an error of the file system into a `StorageError` that names the path and the cure. */
+/**
+ * Returns a `StorageError` that says what failed (`doing`, "Cannot write PATH") and what to do about it. Returns
+ * `cause` itself if it already is one.
+ */
 export function asStorageError(cause: unknown, doing: string): StorageError {
   if (cause instanceof StorageError) return cause;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
   if (code === "ENOSPC" || code === "EDQUOT") {
-    const hint = "make room, or use --dir elsewhere";
+    const hint = "Free up disk space, or choose another folder with --dir";
     return new StorageError("no-space", `${doing}: the disk is full`, { cause, hint });
   }
   if (
@@ -37,12 +45,17 @@ export function asStorageError(cause: unknown, doing: string): StorageError {
     code === "EROFS" || code === "EACCES" ||
     cause instanceof Deno.errors.NotADirectory
   ) {
-    const hint = "check owner and mode of the folder, or use --dir elsewhere";
-    return new StorageError("not-writable", `${doing}: not permitted`, { cause, hint });
+    const why = code === "EROFS"
+      ? "read-only file system"
+      : cause instanceof Deno.errors.NotADirectory
+      ? "part of the path is not a folder"
+      : "permission denied";
+    const hint = "Check the folder's owner and permissions, or choose another folder with --dir";
+    return new StorageError("not-writable", `${doing}: ${why}`, { cause, hint });
   }
   if (code === "EMFILE" || code === "ENFILE") {
-    const hint = 'raise the limit with "ulimit -n 4096"';
-    return new StorageError("io", `${doing}: this process may open no more files`, { cause, hint });
+    const hint = 'Raise the limit with "ulimit -n 4096"';
+    return new StorageError("io", `${doing}: too many open files`, { cause, hint });
   }
   const text = cause instanceof Error ? cause.message : String(cause);
   return new StorageError("io", `${doing}: ${text}`, { cause });

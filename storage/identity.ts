@@ -1,12 +1,13 @@
-// The peer's secrets: made at the first start, kept in the store's private folder. The public half of its key tells a
-// peer that came back on another port from one that took its name; the token lets its owner in at the pages.
-// Always holds: a secret is made only where there is none; one that cannot be read, or is damaged, ends the start.
+// The peer's secrets, created at the first start and kept in the store's private folder. The public half of its key
+// distinguishes a peer that came back on another port from one that took over its name. The token logs the owner in
+// to the web pages.
+// Invariant: a secret is created only if it does not exist. One that is damaged or cannot be read stops the start.
 
 import * as v from "valibot";
 import { readText } from "./atomic.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 
-/** Raw public and PKCS #8 private key, base64url. */
+/** Raw public key and PKCS #8 private key, both base64url. */
 const KeyShape = v.object({
   publicKey: v.pipe(v.string(), v.regex(/^[\w-]{43}$/)),
   privateKey: v.string(),
@@ -16,8 +17,9 @@ const base64url = (bytes: Uint8Array) =>
   bytes.toBase64({ alphabet: "base64url", omitPadding: true });
 
 /**
- * The public key (base64url, 43 characters); makes the pair when there is none. Throws `StorageError`, also when the
- * file is damaged: a new key would make this peer a stranger to those who know it.
+ * Returns the public key (base64url, 43 characters). Creates the key pair if it does not exist. Throws
+ * `StorageError`, also when the file is damaged: with a new key, peers that know this one would treat it as a
+ * stranger.
  */
 export async function loadNodeKey(path: string): Promise<string> {
   const known = await readText(path);
@@ -38,8 +40,9 @@ export async function loadNodeKey(path: string): Promise<string> {
 }
 
 /**
- * The token that changes at the pages need: 32 random bytes, base64url (43 characters), made when there is none.
- * `isNew`: nobody was told of it yet. Throws `StorageError`.
+ * Returns the token that is required to change anything through the web: 32 random bytes, base64url (43
+ * characters). Creates it if it does not exist; `isNew` is true if it was just created and nobody has seen it yet.
+ * Throws `StorageError`.
  */
 export async function loadWebToken(path: string): Promise<{ token: string; isNew: boolean }> {
   const known = await readText(path);
@@ -53,11 +56,11 @@ export async function loadWebToken(path: string): Promise<{ token: string; isNew
 }
 
 function damaged(path: string, what: string): StorageError {
-  const hint = `restore it from a backup, or remove it to ${what}`;
+  const hint = `Restore it from a backup, or remove it to ${what}`;
   return new StorageError("io", `${path} is damaged`, { hint });
 }
 
-/** Undefined for what is no JSON. */
+/** Returns the parsed value, or `undefined` if the text is not JSON. */
 function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -67,7 +70,7 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** Nobody else may read it, and there is no such file yet. */
+/** Creates a file that only its owner can read. Fails if the file already exists. */
 async function writeSecret(path: string, text: string): Promise<void> {
   try {
     await Deno.writeTextFile(path, text + "\n", { mode: 0o600, createNew: true });

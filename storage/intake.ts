@@ -1,19 +1,21 @@
-// Content on its way in: written to a temporary file and hashed as it comes, verified, then kept or removed.
-// One thread that reads, hashes and writes synchronously is the fastest way that was measured, and its
-// memory is the reader's buffer (docs/BENCHMARKS.md).
+// Incoming content: written to a temporary file and hashed as it arrives, verified, then kept or removed. A single
+// thread that reads, hashes and writes synchronously was the fastest way measured, and its only memory is the
+// reader's buffer (docs/BENCHMARKS.md).
 
 import { createHash, type Hash } from "node:crypto";
 import { asStorageError, StorageError } from "./errors.ts";
 import { removeTemporary } from "./leftovers.ts";
 import type { Space } from "./space.ts";
 
+/** One incoming file. Ends with `close` if the temporary file is kept, or with `abort`. */
 export class FileIntake {
   readonly #file: Deno.FsFile;
   #hash: Hash = createHash("sha256");
   #open = true;
+  /** Bytes written so far. */
   sizeBytes = 0;
 
-  /** Makes the temporary file; `path` must not exist. Throws `StorageError`. */
+  /** Creates the temporary file at `path`, which must not exist. Throws `StorageError`. */
   constructor(
     readonly path: string,
     readonly maxBytes: number,
@@ -23,30 +25,33 @@ export class FileIntake {
       space.take(0);
       this.#file = Deno.openSync(path, { write: true, createNew: true, mode: 0o644 });
     } catch (cause) {
-      throw asStorageError(cause, "Cannot take in a file");
+      throw asStorageError(cause, "Cannot receive a file");
     }
   }
 
-  /** Throws `StorageError`: "too-large", "no-space" or another. */
+  /** Appends content. Throws `StorageError`: "too-large", "no-space" or another code. */
   write(content: Uint8Array): void {
     if (this.sizeBytes + content.length > this.maxBytes) {
       throw new StorageError(
         "too-large",
-        `File is larger than ${this.maxBytes} bytes`,
-        { hint: "--max-file-size allows more" },
+        `The file is larger than ${this.maxBytes} bytes`,
+        { hint: "Raise --max-file-size to accept larger files" },
       );
     }
     try {
       this.space.take(content.length);
       for (let at = 0; at < content.length;) at += this.#writeSome(content.subarray(at));
     } catch (cause) {
-      throw asStorageError(cause, "Cannot take in a file");
+      throw asStorageError(cause, "Cannot receive a file");
     }
     this.#hash.update(content);
     this.sizeBytes += content.length;
   }
 
-  /** The account of the room may be wrong by what others wrote: then the disk says so itself. */
+  /**
+   * Other programs write to the disk too, so our count of free space can be off; then the disk reports that it is
+   * full.
+   */
   #writeSome(content: Uint8Array): number {
     for (;;) {
       try {
@@ -58,7 +63,7 @@ export class FileIntake {
     }
   }
 
-  /** Begins again with an empty file. */
+  /** Starts over with an empty file. */
   restart(): void {
     this.#file.truncateSync(0);
     this.#file.seekSync(0, Deno.SeekMode.Start);
@@ -66,23 +71,24 @@ export class FileIntake {
     this.sizeBytes = 0;
   }
 
-  /** Hex SHA-256 of the content and a text behind it. */
+  /** Returns the hex SHA-256 of the content followed by `suffix`. */
   digestWith(suffix: string): string {
     return this.#hash.copy().update(suffix).digest("hex");
   }
 
+  /** Flushes the content to disk. */
   sync(): void {
     this.#file.syncSync();
   }
 
-  /** Closes the temporary file, which stays for who keeps it. */
+  /** Closes the temporary file and leaves it in place for the caller to move. */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
     this.#file.close();
   }
 
-  /** Removes the temporary file; harmless when it was kept. */
+  /** Removes the temporary file. Does nothing after `close`. */
   abort(): void {
     if (!this.#open) return;
     this.close();
@@ -90,12 +96,12 @@ export class FileIntake {
   }
 }
 
-/** Buffer for hashing files that lie there already. */
+/** Maximum size of the buffer for hashing existing files, in bytes. */
 const READ_BYTES = 1024 * 1024;
 
 /**
- * Hash state of a file on disk. Gives way to other work between reads. `expectedBytes` sizes the buffer. Throws the
- * signal's reason once it is aborted, and what the file system throws.
+ * Returns the SHA-256 state of a file on disk. Yields to other work between reads. `expectedBytes` sizes the
+ * buffer. Throws the signal's reason once it is aborted, and file system errors as they are.
  */
 export async function hashFile(
   path: string,
@@ -108,7 +114,7 @@ export async function hashFile(
   const file = await Deno.open(path, { read: true });
   try {
     const hash = createHash("sha256");
-    // One byte more than expected, so that the end shows in the second read.
+    // One byte more than expected, so that the second read detects the end.
     const buffer = new Uint8Array(Math.min(READ_BYTES, Math.max(1, expectedBytes) + 1));
     let sizeBytes = 0;
     for (;;) {

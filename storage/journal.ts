@@ -1,6 +1,6 @@
-// What is held, line by line: the record that is written before a file is shown to anybody.
-// Each line is a JSON object with a checksum in front, so a torn or flipped line is noticed and costs
-// itself only. The journal alone, without metadata.json, brings back every held file with its id and owner.
+// The journal of held files. A line is written before the file becomes visible to anybody.
+// Each line is a JSON object that starts with a checksum, so a torn or corrupted line is detected and only that
+// line is lost. The journal alone, without metadata.json, restores every held file with its id and owner.
 
 import { createHash } from "node:crypto";
 import * as v from "valibot";
@@ -9,63 +9,75 @@ import { parseJson } from "../protocol/wire/message.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 import { entryOf, entryText, type MetadataEntry } from "./metadata.ts";
 
-/** Lines are rewritten when there are more than this and four times as many as files. */
+/** The journal is compacted when it has more lines than this and more than four times as many lines as files. */
 const MIN_COMPACT_LINES = 1_000;
 
+/** One line of the journal. */
 export type JournalRecord =
-  /** The first line of every journal: without it, the beginning is lost. */
+  /** The first line of every journal. If it is missing, the beginning was lost. */
   | { readonly op: "begin" }
   | { readonly op: "hold"; readonly entry: MetadataEntry }
   | { readonly op: "drop"; readonly fileId: string }
-  /** Deleted, or not wanted here any more; the content goes to the trash after this line. */
+  /** Deleted, or no longer wanted here. The content is moved to the trash after this line is written. */
   | {
     readonly op: "remove";
     readonly fileId: string;
     readonly why: Removal["why"];
     readonly unixSeconds: number;
   }
-  /** Content and folder of these files are safe from a power cut. */
+  /** The content of these files and their folder entries are safely on disk. */
   | { readonly op: "synced"; readonly fileIds: readonly string[] };
 
-/** That a file is not to come back by itself: its owner deleted it, or a person does not want it here. */
+/** Why a file must not be fetched again automatically: its owner deleted it, or a person does not want it here. */
 export interface Removal {
+  /** "deleted": by its owner, for everybody. "unwanted": removed here only. */
   readonly why: "deleted" | "unwanted";
+  /** When it was removed, Unix seconds. */
   readonly unixSeconds: number;
 }
 
-/** What the journal says: held files, and which of them may be damaged after a crash. */
+/** The state that the journal describes: held files, and which of them a crash may have damaged. */
 export interface JournalState {
+  /** Held files, by id. */
   readonly held: Map<string, MetadataEntry>;
+  /** Ids of held files whose content may not have reached the disk before a crash. */
   readonly unsynced: Set<string>;
-  /** Removed files that were not held again since. */
+  /** Removed files that have not been held again since, by id, the oldest removal first. */
   readonly removed: Map<string, Removal>;
-  /** Removed files whose content may not have reached the trash. */
+  /** Removed files whose content may not have been moved to the trash, by id. */
   readonly removing: Map<string, MetadataEntry>;
+  /** Number of lines, including damaged ones. */
   readonly lines: number;
+  /** Number of lines that were skipped. */
   readonly damagedLines: number;
-  /** Its beginning is there. */
+  /** Whether the first line is intact. */
   readonly hasBeginning: boolean;
 }
 
+/** The journal file. It is opened at the first append. */
 export class Journal {
   #file: Deno.FsFile | undefined;
-  /** Length of the file as far as whole lines go. */
+  /** Length of the file up to the end of the last complete line, in bytes. */
   #endBytes = 0;
-  /** The file may end in the middle of a line. */
+  /** Whether the file may end with a partial line. */
   #isTorn = false;
   #isClosed = false;
   #lines = 0;
   #isBegun = false;
   #removed = new Map<string, Removal>();
 
+  /**
+   * Opens nothing yet. `temporaries` is the folder in which a compacted journal is written before it replaces the
+   * old one.
+   */
   constructor(
     readonly path: string,
     readonly temporaries: string,
-    /** For tests of disks that fail. */
+    /** Replaced in tests that simulate a failing disk. */
     readonly openFile: (path: string) => Deno.FsFile = openToAppend,
   ) {}
 
-  /** Reads what is there; undefined when there is no journal. */
+  /** Reads the journal. Resolves to `undefined` if it does not exist. Throws `StorageError`. */
   async read(): Promise<JournalState | undefined> {
     let text: string;
     try {
@@ -110,7 +122,7 @@ export class Journal {
           if (entry) removing.set(fileId, entry);
           held.delete(fileId);
           unsynced.delete(fileId);
-          removed.delete(fileId); // so that the order is that of time
+          removed.delete(fileId); // re-inserted last, to keep them in order of time
           removed.set(fileId, { why, unixSeconds });
           break;
         }
@@ -129,8 +141,9 @@ export class Journal {
   }
 
   /**
-   * Appends all records or none: what a failed write left behind is cut off again, and where that fails too, the
-   * next line starts on a line of its own. Throws `StorageError`, also after `close`.
+   * Appends all records or none. If a write fails, the partial line is truncated; if that fails too, the next
+   * append starts on a new line. With `sync`, the records are on disk when this returns. Throws `StorageError`,
+   * also after `close`.
    */
   append(records: readonly JournalRecord[], sync = false): void {
     try {
@@ -157,12 +170,12 @@ export class Journal {
 
   #open(): Deno.FsFile {
     if (this.#file) return this.#file;
-    // Whoever closed the store gave up its lock: another process may be writing here.
-    if (this.#isClosed) throw new StorageError("io", `${this.path} is closed already`);
+    // Closing the store released its lock, so another process may be writing here.
+    if (this.#isClosed) throw new StorageError("io", `${this.path} is already closed`);
     this.#refuseLink();
     this.#file = this.openFile(this.path);
     this.#endBytes = this.#file.statSync().size;
-    this.#isTorn = this.#endBytes > 0; // a crash may have cut off the last line
+    this.#isTorn = this.#endBytes > 0; // a crash may have truncated the last line
     return this.#file;
   }
 
@@ -170,23 +183,24 @@ export class Journal {
     try {
       file.truncateSync(this.#endBytes);
     } catch {
-      this.#isTorn = true; // the next append copes, and the caller hears of the first error
+      this.#isTorn = true; // the next append starts a new line, and the caller receives the original error
     }
   }
 
-  /** Makes appended lines safe from a power cut. */
+  /** Flushes the appended lines to disk, so that they survive a power failure. */
   async sync(): Promise<void> {
     await this.#file?.syncData();
   }
 
+  /** Returns whether most lines are obsolete, so that compacting pays off. */
   isWorthCompacting(heldFiles: number): boolean {
     return this.#lines > MIN_COMPACT_LINES &&
       this.#lines > 4 * (heldFiles + this.#removed.size);
   }
 
   /**
-   * Replaces all lines by one per held or removed file; `unsynced` ones stay so. Throws `StorageError`.
-   * Nothing can be appended meanwhile: it happens in one turn.
+   * Replaces all lines with one for each held or removed file; `unsynced` files stay marked as such. Throws
+   * `StorageError`. Synchronous, so nothing can be appended meanwhile.
    */
   compact(held: readonly MetadataEntry[], unsynced: ReadonlySet<string>): void {
     const fileIds = held.map(({ file }) => file.fileId).filter((id) => !unsynced.has(id));
@@ -198,7 +212,7 @@ export class Journal {
     if (fileIds.length > 0) records.push({ op: "synced", fileIds });
     const temporary = `${this.temporaries}/journal.jsonl`;
     try {
-      if (this.#isClosed) throw new StorageError("io", `${this.path} is closed already`);
+      if (this.#isClosed) throw new StorageError("io", `${this.path} is already closed`);
       this.#file?.close();
       this.#file = undefined;
       Deno.writeTextFileSync(temporary, records.map(lineOf).join(""), { mode: 0o600 });
@@ -213,14 +227,14 @@ export class Journal {
     }
   }
 
-  /** Nothing is written any more. */
+  /** Closes the file. Later writes throw `StorageError`. */
   close(): void {
     this.#isClosed = true;
     this.#file?.close();
     this.#file = undefined;
   }
 
-  /** A link in its place would lead what is written out of the store. */
+  /** Writing through a link in the journal's place would write outside the store. */
   #refuseLink(): void {
     try {
       if (Deno.lstatSync(this.path).isFile) return;
@@ -228,8 +242,8 @@ export class Journal {
       if (error instanceof Deno.errors.NotFound) return;
       throw error;
     }
-    throw new StorageError("not-writable", `${this.path} must be a plain file`, {
-      hint: "remove it",
+    throw new StorageError("not-writable", `${this.path} must be a regular file`, {
+      hint: "Remove it",
     });
   }
 
@@ -270,7 +284,7 @@ const RecordShape = v.variant("op", [
   v.object({ op: v.literal("synced"), fileIds: v.array(v.string()) }),
 ]);
 
-/** The record of a line; undefined when the line is damaged, or of a kind that a later version wrote. */
+/** Returns the record of a line, or `undefined` if the line is damaged or of a kind written by a later version. */
 function recordOf(line: string): JournalRecord | undefined {
   const match = /^\{"sum":"([0-9a-f]{8})","record":(.*)\}$/.exec(line);
   if (!match || sum(match[2]!) !== match[1]) return undefined;

@@ -1,32 +1,47 @@
-// Where things lie in a store. Files that are shared lie in the folder itself; all that is p2p-peer's own
-// lies in one private folder beside them, which is never shared.
+// The layout of a store. Shared files are in the folder itself; everything that belongs to p2p-peer is in one
+// private folder inside it, which is never shared.
 
 import { asStorageError, StorageError } from "./errors.ts";
 
-/** How often the lock is tried for, and how long after each time the next one follows, in milliseconds. */
+/** Number of attempts to take the lock, and the delay between them, in milliseconds. */
 const LOCK_TRIES = 4;
 const LOCK_PAUSE_MS = 100;
 
+/** Paths of everything in a store. */
 export interface Layout {
+  /** The folder with the shared files. */
   readonly dir: string;
+  /** metadata.json, which older peers can read too. */
   readonly metadata: string;
+  /** The private folder; all paths below are inside it. */
   readonly private: string;
+  /** Folder for files that are being written. Emptied at start. */
   readonly temporaries: string;
+  /** Folder for deleted files, kept for 24 hours. */
   readonly trash: string;
-  /** What was found damaged; never removed by itself. */
+  /** Folder for files that were found damaged. Never cleaned up automatically. */
   readonly damaged: string;
+  /** Locked by the process that uses the store. */
   readonly lock: string;
+  /** The peer's key pair. */
   readonly key: string;
-  /** What a browser logs in with. */
+  /** The token that a browser logs in with. */
   readonly webToken: string;
+  /** The journal; see `Journal`. */
   readonly journal: string;
+  /** The previous metadata.json. */
   readonly lastGood: string;
+  /** Ids of deleted files, and when they were deleted. */
   readonly deleted: string;
+  /** Peers of earlier runs. */
   readonly peers: string;
+  /** Names of files whose owner is unknown. */
   readonly unclaimed: string;
+  /** Lines typed at the prompt. */
   readonly history: string;
 }
 
+/** Returns the paths of the store in `dir`. */
 export function layoutOf(dir: string): Layout {
   const own = `${dir}/.p2p-peer`;
   return {
@@ -49,8 +64,8 @@ export function layoutOf(dir: string): Layout {
 }
 
 /**
- * Makes the folders where they are missing and empties the one for temporaries.
- * Throws `StorageError`, also when the private folder is a link: what is written there must stay there.
+ * Creates missing folders, and sets the permissions of the private one. Throws `StorageError`, also when a private
+ * folder or file is a link: writing through it would write outside the store.
  */
 export async function makeFolders(layout: Layout): Promise<void> {
   try {
@@ -68,20 +83,20 @@ export async function makeFolders(layout: Layout): Promise<void> {
     if (error.code !== "io") throw error;
     throw new StorageError("io", error.what, {
       cause,
-      hint: error.hint ?? "choose another folder with --dir",
+      hint: error.hint ?? "Choose another folder with --dir",
     });
   }
 }
 
 /**
- * The private folders must still be folders, and not links that somebody put in their place: what is written there
- * must stay there. Throws `StorageError`.
+ * Checks that the private folders still are folders and have not been replaced with links: writing through one
+ * would write outside the store. Throws `StorageError`.
  */
 export function checkFolders(layout: Layout): void {
   for (const folder of foldersOf(layout)) checkFolder(folder);
 }
 
-/** The private folders, each behind the one that it lies in. */
+/** The private folders, parents first. */
 const foldersOf = (layout: Layout) => [
   layout.private,
   layout.temporaries,
@@ -94,30 +109,33 @@ function checkFolder(folder: string): void {
   throw new StorageError(
     "not-writable",
     `${folder} must be a folder, not a file or a link`,
-    { hint: "remove it" },
+    { hint: "Remove it" },
   );
 }
 
-/** Private files that are written in place must not be links either. Throws `StorageError`. */
+/** Checks that private files which are written in place are not links. Throws `StorageError`. */
 async function checkFiles(layout: Layout): Promise<void> {
   for (const path of [layout.lock, layout.journal, layout.history]) {
     const info = await lstatOrNothing(path);
     if (!info || info.isFile) continue;
-    throw new StorageError("not-writable", `${path} must be a plain file, not a link`, {
-      hint: "remove it",
+    throw new StorageError("not-writable", `${path} must be a regular file, not a link`, {
+      hint: "Remove it",
     });
   }
   const { metadata, lastGood, deleted, peers, unclaimed, key, webToken } = layout;
   for (const path of [metadata, lastGood, deleted, peers, unclaimed, key, webToken]) {
     const info = await lstatOrNothing(path);
     if (!info?.isDirectory) continue;
-    throw new StorageError("not-writable", `${path} must be a plain file, not a folder`, {
-      hint: "remove it",
+    throw new StorageError("not-writable", `${path} must be a regular file, not a folder`, {
+      hint: "Remove it",
     });
   }
 }
 
-/** What is at a path, links not followed; undefined where there is nothing. Throws what the file system throws. */
+/**
+ * Resolves to what is at a path, without following links, or to `undefined` if there is nothing. Throws other file
+ * system errors as they are.
+ */
 export async function lstatOrNothing(path: string): Promise<Deno.FileInfo | undefined> {
   try {
     return await Deno.lstat(path);
@@ -127,7 +145,7 @@ export async function lstatOrNothing(path: string): Promise<Deno.FileInfo | unde
   }
 }
 
-/** Removes a file that need not be there. Throws what the file system throws. */
+/** Removes a file if it exists. Throws other file system errors as they are. */
 export async function removeIfThere(path: string): Promise<void> {
   try {
     await Deno.remove(path);
@@ -143,7 +161,10 @@ export async function clearTemporaries(layout: Layout): Promise<void> {
   }
 }
 
-/** Takes the store for this process until the file is closed. Throws `StorageError` "in-use". */
+/**
+ * Locks the store for this process until the returned file is closed. Throws `StorageError`, "in-use" if another
+ * process holds the lock.
+ */
 export async function lockStore(layout: Layout): Promise<Deno.FsFile> {
   let file: Deno.FsFile;
   try {
@@ -151,7 +172,8 @@ export async function lockStore(layout: Layout): Promise<Deno.FsFile> {
   } catch (cause) {
     throw asStorageError(cause, `Cannot use ${layout.dir} as storage`);
   }
-  // A process that was just started by a thread of this one holds the lock for a moment, and so does one that is ending.
+  // A process that a thread of this one has just started inherits the lock for a moment, and one that is exiting
+  // may still hold it.
   for (let tries = 1; tries <= LOCK_TRIES; tries++) {
     if (await file.tryLock(true)) return file;
     if (tries < LOCK_TRIES) await new Promise((go) => setTimeout(go, LOCK_PAUSE_MS));
@@ -159,12 +181,12 @@ export async function lockStore(layout: Layout): Promise<Deno.FsFile> {
   file.close();
   throw new StorageError(
     "in-use",
-    `Another p2p-peer uses ${layout.dir}`,
-    { hint: "stop it, or start this one with --dir and another folder" },
+    `Another p2p-peer is using ${layout.dir}`,
+    { hint: "Stop it, or choose another folder with --dir" },
   );
 }
 
-/** Whether there is something of this name, a link that leads nowhere too. */
+/** Returns whether anything has this name, including a dangling link. */
 export function exists(path: string): boolean {
   try {
     Deno.lstatSync(path);

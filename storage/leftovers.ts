@@ -1,9 +1,9 @@
-// Temporary files that could not be removed when they should have been, as in a folder that lost its write
-// permission for a while: tried again until they are gone.
+// Temporary files that could not be removed when they should have been, for example because the folder was
+// read-only for a while. Removing them is retried until it succeeds.
 
 const left = new Set<string>();
 
-/** Removes a temporary file, now or as soon as it can be. */
+/** Removes a temporary file, now or as soon as that is possible. Never throws. */
 export function removeTemporary(path: string): void {
   try {
     Deno.removeSync(path);
@@ -14,7 +14,7 @@ export function removeTemporary(path: string): void {
   }
 }
 
-/** Tries again what failed before. */
+/** Retries the removals that failed before. Never throws. */
 export function removeLeftovers(): void {
   for (const path of [...left]) removeTemporary(path);
 }

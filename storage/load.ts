@@ -1,6 +1,7 @@
-// What the store remembers at start: journal, metadata.json, the last good one, and what to do when some of
-// them are damaged. Always holds: a damaged file is set aside, never overwritten; held files come back with
-// the ids and owners that they had; where nobody knows any more whose a file is, it is not published.
+// Loads what the store knows at start from the journal, metadata.json and the last good metadata, and decides what
+// to do when some of them are damaged.
+// Invariants: a damaged file is set aside, never overwritten; held files come back with their ids and owners; a
+// file whose owner is no longer known is not published.
 
 import * as v from "valibot";
 import { readText } from "./atomic.ts";
@@ -9,39 +10,44 @@ import type { Layout } from "./layout.ts";
 import { type MetadataEntry, parseMetadata, type Placement } from "./metadata.ts";
 import type { ShelvedFile } from "./shelf.ts";
 
+/** What was read from the store at start. */
 export interface LoadedStore {
-  /** Held by the word of the journal; looked at again by the first scan. */
+  /** Files that are held according to the journal. The first scan checks them. */
   readonly shelved: readonly ShelvedFile[];
-  /** Where files were that a crash may have damaged: recognized by content or not shared at all. */
+  /**
+   * Former places, by id, of files that a crash may have damaged. They are recognized by content or not shared at
+   * all.
+   */
   readonly suspects: ReadonlyMap<string, Placement>;
-  /** Removed files: not to come back by themselves. */
+  /** Removed files, which must not be fetched again automatically. */
   readonly removed: ReadonlyMap<string, Removal>;
-  /** Removed files whose content a crash may have kept from the trash. */
+  /** Removed files that a crash may have kept from being moved to the trash. */
   readonly removing: readonly ShelvedFile[];
-  /** Everything that is known, held or not. */
+  /** All known files, held or not. */
   readonly entries: readonly MetadataEntry[];
-  /** Names of files that were already without owner. */
+  /** Names of files whose owner was already unknown. */
   readonly unclaimed: readonly string[];
-  /** Whose the files here are is not known any more. */
+  /** Whether it is unknown who owns the files in the folder that nothing here mentions. */
   readonly originsLost: boolean;
-  /** metadata.json cannot be read, and is to be set aside under this name. */
+  /** The name under which the unreadable metadata.json is to be set aside, if it is unreadable. */
   readonly damagedAside: string | undefined;
   /** Sentences for the person who starts the peer. */
   readonly notes: readonly string[];
 }
 
+/** Reads the store. Changes nothing on disk. Throws `StorageError`. */
 export async function loadStore(
   layout: Layout,
   journal: Journal,
   now: () => number,
-  /** The store was there before: it had a journal then. */
+  /** Whether the store existed before this start, and so had a journal. */
   isOld: boolean,
 ): Promise<LoadedStore> {
   const notes: string[] = [];
   const state = await journal.read();
   if (state && state.damagedLines > 0) {
     notes.push(
-      `${state.damagedLines} damaged lines of the journal were left out; all else was read`,
+      `Damaged lines skipped in the journal: ${state.damagedLines}. Everything else was read`,
     );
   }
   const { entries, damaged, damagedAside } = await loadMetadata(layout, now, notes);
@@ -49,7 +55,7 @@ export async function loadStore(
   const suspects = new Map<string, Placement>();
   for (const { file, placement, pushed = false, knownSince } of state?.held.values() ?? []) {
     if (!placement) continue;
-    // What a crash may have damaged is hashed again, in the same way as files of unknown content.
+    // Files that a crash may have damaged are hashed again, like files of unknown content.
     if (state!.unsynced.has(file.fileId)) suspects.set(file.fileId, placement);
     else {
       const since = knownSince === undefined ? {} : { knownSince };
@@ -63,7 +69,7 @@ export async function loadStore(
   const unclaimed = await loadUnclaimed(layout);
   if (unclaimed === undefined) {
     notes.push(
-      `${layout.unclaimed} was damaged; files whose owner the journal does not know are kept and not shared`,
+      `${layout.unclaimed} was damaged. Files whose owner is not in the journal are kept but not shared`,
     );
   }
   const journalled = [...state?.held.values() ?? []];
@@ -75,7 +81,7 @@ export async function loadStore(
     removing,
     entries: [...journalled, ...entries.filter(({ file }) => !known.has(file.fileId))],
     unclaimed: unclaimed ?? [],
-    // A damaged file may have known more: what the others do not know was perhaps somebody else's.
+    // The damaged file may have listed more files, so one that the others do not list may belong to somebody else.
     originsLost: unclaimed === undefined || damagedAside !== undefined ||
       (state === undefined ? damaged || isOld : state.damagedLines > 0 || !state.hasBeginning),
     damagedAside,
@@ -83,7 +89,7 @@ export async function loadStore(
   };
 }
 
-/** metadata.json, or the last good one when it is damaged. */
+/** Reads metadata.json, or the last good one if it is damaged. */
 async function loadMetadata(
   layout: Layout,
   now: () => number,
@@ -95,9 +101,10 @@ async function loadMetadata(
     try {
       const { entries, skipped } = parseMetadata(text);
       if (skipped > 0) {
-        notes.push(`${skipped} entries of metadata.json describe no file and were left out`);
+        notes.push(`Entries skipped in metadata.json because they describe no file: ${skipped}`);
       }
-      // An older one may have been put in its place: what only the last good one knows is known as well.
+      // Somebody may have restored an older metadata.json, so entries found only in the last good one are kept as
+      // well.
       const known = new Set(entries.map(({ file }) => file.fileId));
       const more = (await loadLastGood(layout)).filter(({ file }) => !known.has(file.fileId));
       return { entries: [...entries, ...more], damaged: false, damagedAside };
@@ -106,7 +113,9 @@ async function loadMetadata(
       damagedAside = `${layout.metadata}.damaged-${
         new Date(now()).toISOString().replaceAll(":", "-")
       }`;
-      notes.push(`metadata.json was damaged; it is kept as ${damagedAside} and made anew`);
+      notes.push(
+        `metadata.json was damaged. It was kept as ${damagedAside}, and a new one will be written`,
+      );
     }
   }
   const isThere = await readText(layout.lastGood) !== undefined;
@@ -124,7 +133,7 @@ async function loadLastGood(layout: Layout): Promise<MetadataEntry[]> {
   }
 }
 
-/** Names that were without owner; undefined when that is not known any more. */
+/** Returns the names of files whose owner is unknown, or `undefined` if the list is damaged. */
 async function loadUnclaimed(layout: Layout): Promise<string[] | undefined> {
   try {
     const text = await readText(layout.unclaimed) ?? "[]";

@@ -1,30 +1,36 @@
-// How a file in the folder looks from outside, and when it has stood still long enough to be taken.
-// Always holds: content is trusted only while size, both times and inode are what they were when it was hashed; a file
-// that kept changing after pauses has to stand still longer each time, up to `LAST_QUIET_MS`.
+// How a file in the folder looks from outside, and when it has been unchanged long enough to be taken.
+// Invariants: content is trusted only while size, both times and inode are the same as when it was hashed; a file
+// that keeps changing after pauses has to stay unchanged longer each time, up to `LAST_QUIET_MS`.
 
 import type { Placement } from "./metadata.ts";
 
-/** How long a new file must stand still before it is taken, in milliseconds: it may still be written. */
+/** How long a new file must stay unchanged before it is taken, in milliseconds: it may still be being written. */
 export const SETTLE_MS = 400;
-/** How long a file must stand still that changed after one such pause; doubled after each further one. (A guess.) */
+/**
+ * How long a file that changed after one such pause must stay unchanged, in milliseconds. Doubles after each
+ * further pause. (A guess.)
+ */
 const FIRST_QUIET_MS = 2_000;
-/** Longest time that a file must stand still. */
+/** Maximum time that a file must stay unchanged, in milliseconds. */
 export const LAST_QUIET_MS = 60_000;
-/** After this much time without a change, earlier pauses no longer count. (A guess.) */
+/** After this long without a change, earlier pauses no longer count, in milliseconds. (A guess.) */
 const FORGET_MS = 600_000;
-/** Maximum number of taken files whose pauses are remembered; the oldest is forgotten first. */
+/** Maximum number of taken files whose pauses are remembered. Beyond this, the oldest is forgotten. */
 const MAX_REMEMBERED = 10_000;
 
-/** What tells one state of a file from another without reading it. */
+/** Distinguishes one state of a file from another without reading it. */
 export interface Look {
+  /** Size in bytes. */
   readonly sizeBytes: number;
+  /** Modification time, Unix milliseconds. */
   readonly mtimeMs: number;
-  /** Deno gives whole seconds. */
+  /** Inode change time, Unix milliseconds (Deno reports whole seconds); `undefined` where there is none. */
   readonly ctimeMs: number | undefined;
-  /** Undefined where the disk has none. */
+  /** Inode number; `undefined` if the file system has none. */
   readonly inode: number | undefined;
 }
 
+/** Returns the look of a file from its file information. */
 export function lookOf({ size, mtime, ctime, ino }: Deno.FileInfo): Look {
   return {
     sizeBytes: size,
@@ -35,8 +41,8 @@ export function lookOf({ size, mtime, ctime, ino }: Deno.FileInfo): Look {
 }
 
 /**
- * Whether a file looks as it did when its content was hashed. What was not noted then is not compared; `ignoresInode` is
- * for disks that number their files anew all the time.
+ * Returns whether a file looks as it did when its content was hashed. Values that were not recorded then are not
+ * compared. `ignoresInode` is for file systems whose inode numbers keep changing.
  */
 export function looksAsHashed(look: Look, placed: Placement, ignoresInode = false): boolean {
   const same = <T>(now: T | undefined, then: T | undefined) =>
@@ -45,6 +51,7 @@ export function looksAsHashed(look: Look, placed: Placement, ignoresInode = fals
     same(look.ctimeMs, placed.ctimeMs) && (ignoresInode || same(look.inode, placed.inode));
 }
 
+/** Returns whether two looks are identical. */
 export const isSameLook = (a: Look, b: Look): boolean =>
   a.sizeBytes === b.sizeBytes && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs &&
   a.inode === b.inode;
@@ -53,18 +60,21 @@ interface Seen {
   readonly look: Look;
   /** When it was first seen like this, Unix milliseconds. */
   sinceMs: number;
-  /** It stood still for `SETTLE_MS`, so the next change came after a pause. */
+  /** Whether it was unchanged for `SETTLE_MS`, so that the next change counts as one after a pause. */
   hasStood: boolean;
-  /** How many times it changed after such a pause. */
+  /** Number of changes that came after such a pause. */
   readonly pauses: number;
   isTaken: boolean;
 }
 
-/** Which files stand still. Times are Unix milliseconds and may jump. */
+/** Tracks which files have stopped changing. Times are Unix milliseconds and may jump. */
 export class Settling {
   readonly #seen = new Map<string, Seen>();
 
-  /** Notes how a file looks now; returns how long to wait before it may be taken, 0 when that is now. */
+  /**
+   * Records how a file looks now. Returns how long to wait before it may be taken, in milliseconds; 0 means now.
+   * `lastTakenMs` is the modification time with which it was taken before, if it was.
+   */
   waitMs(name: string, look: Look, nowMs: number, lastTakenMs?: number): number {
     const seen = this.#seen.get(name);
     if (!seen || !isSameLook(seen.look, look)) {
@@ -79,7 +89,7 @@ export class Settling {
     return Math.max(0, quietMs(seen.pauses) - stoodMs);
   }
 
-  /** The file was taken as it looked last. */
+  /** Records that the file was taken as it looked last. */
   taken(name: string): void {
     const seen = this.#seen.get(name);
     if (!seen) return;
@@ -87,7 +97,7 @@ export class Settling {
     seen.hasStood = true;
   }
 
-  /** Forgets names that are not there any more, and what has not changed for long. */
+  /** Forgets names that are gone, and files that have not changed for a long time. */
   tidy(isThere: (name: string) => boolean, nowMs: number): void {
     let remembered = 0;
     for (const { isTaken } of this.#seen.values()) if (isTaken) remembered++;
@@ -101,7 +111,7 @@ export class Settling {
 
   #pauses(seen: Seen | undefined, look: Look, nowMs: number, lastTakenMs?: number): number {
     if (!seen) {
-      // Taken before anybody counted: right before this start, for instance.
+      // Taken before changes were counted, for example shortly before this start.
       return lastTakenMs !== undefined && Math.abs(look.mtimeMs - lastTakenMs) < FORGET_MS ? 1 : 0;
     }
     if (nowMs - seen.sinceMs > FORGET_MS) return 0;

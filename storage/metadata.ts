@@ -1,48 +1,63 @@
-// The shape of metadata.json: ours, which older peers can read, and that of its older relatives. PURE.
-// Written: a JSON object keyed by file_id with the fields of the field, and some of our own behind them.
-// Read: that, and objects or lists with `has_copy`/`hasCopy` as "yes"/"no" or booleans, `peers_with_file`
-// or `peers`. Timestamps keep their source text both ways.
+// The format of metadata.json: ours, which older peers can read, and those of other implementations. PURE.
+// Written: a JSON object keyed by file_id. Each entry has the common fields first, then some of our own.
+// Read: that, and objects or lists with `has_copy`/`hasCopy` as "yes"/"no" or booleans, and with `peers_with_file`
+// or `peers`. Timestamps keep their source text in both directions.
 
 import { isFileId } from "../protocol/wire/fileid.ts";
 import { fileFields, fileOf, type FileRecord, parseJson } from "../protocol/wire/message.ts";
 import { asciiJson } from "../protocol/wire/text.ts";
 
-/** Where the content of a held file lies, and how it looked when it was hashed. */
+export type { Timestamp } from "../protocol/wire/fileid.ts";
+export type { FileRecord } from "../protocol/wire/message.ts";
+
+/** Where the content of a held file is stored, and how it looked when it was hashed. */
 export interface Placement {
+  /** Name in the folder. */
   readonly diskName: string;
+  /** Size in bytes. */
   readonly sizeBytes: number;
   /** Hex SHA-256 of the content alone. */
   readonly sha256: string;
-  /** Modification time at the time of hashing, milliseconds since 1970. */
+  /** Modification time when it was hashed, Unix milliseconds. */
   readonly mtimeMs: number;
-  /** Change time of the inode then (Deno gives whole seconds), milliseconds; undefined where it was not noted. */
+  /**
+   * Inode change time when it was hashed, Unix milliseconds (Deno reports whole seconds); `undefined` if not
+   * recorded.
+   */
   readonly ctimeMs?: number;
-  /** Number of the inode then; undefined where the disk has none or it was not noted. */
+  /** Inode number when it was hashed; `undefined` if the file system has none or it was not recorded. */
   readonly inode?: number;
 }
 
+/** One entry of metadata.json or the journal. */
 export interface MetadataEntry {
+  /** What the network knows of the file. */
   readonly file: FileRecord;
+  /** Whether this peer held it. */
   readonly held: boolean;
+  /** Ids of peers that held it. */
   readonly peers: readonly string[];
+  /** Where it is stored, if this peer held it. */
   readonly placement?: Placement;
-  /** It came by a push that nobody asked for. */
+  /** Whether it arrived in a push that this peer did not ask for. */
   readonly pushed?: boolean;
-  /** Unix seconds since when nobody holds it. */
+  /** When its last holder disappeared, Unix seconds; `undefined` while somebody holds it. */
   readonly holderlessSince?: number;
-  /** Not to be fetched automatically: a person removed or edited it here. */
+  /** Whether it must not be fetched automatically because a person removed or edited it here. */
   readonly unwanted?: boolean;
-  /** Unix seconds when this peer first knew of it. */
+  /** When this peer first learned of it, Unix seconds. */
   readonly knownSince?: number;
 }
 
-/** A peer that wrote unreadable entries loses those; so many were left out. */
+/** The result of reading a metadata file. Unreadable entries are skipped and counted. */
 export interface ParsedMetadata {
+  /** The readable entries. */
   readonly entries: MetadataEntry[];
+  /** Number of entries that describe no file. */
   readonly skipped: number;
 }
 
-/** Reads any metadata file of the field. Throws `SyntaxError` when it is none. */
+/** Parses a metadata file of any implementation. Throws `SyntaxError` if the text is not one. */
 export function parseMetadata(text: string): ParsedMetadata {
   const value = parseJson(text);
   if (typeof value !== "object" || value === null) {
@@ -66,7 +81,7 @@ function withKey(key: string, entry: unknown): unknown {
   return "file_id" in entry ? entry : { ...entry, file_id: key };
 }
 
-/** One entry from any parsed value; undefined when it describes no file. */
+/** Returns the entry that a parsed JSON value describes, or `undefined` if it describes no file. */
 export function entryOf(value: unknown): MetadataEntry | undefined {
   const file = fileOf(value);
   if (!file) return undefined;
@@ -106,7 +121,7 @@ function placementOf(fields: Record<string, unknown>): Placement | undefined {
   };
 }
 
-/** One entry as JSON text, on one line. */
+/** Returns an entry as JSON text, on one line. */
 export function entryText(entry: MetadataEntry): string {
   const { file, held, peers, placement, pushed, holderlessSince, unwanted, knownSince } = entry;
   return asciiJson({

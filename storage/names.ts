@@ -1,23 +1,23 @@
-// File names on disk from labels that strangers chose. PURE.
-// Always holds: what comes out is one plain name inside the folder that any common file system takes,
-// never hidden, never one of ours, and different from all taken names on systems that ignore case or
-// write letters in another Unicode form.
+// Makes file names for the disk from labels chosen by strangers. PURE.
+// Invariants: the result is one plain name inside the folder that any common file system accepts; it is never
+// hidden, never one of the store's own names, and different from all taken names even on file systems that ignore
+// case or use another Unicode normalization form.
 
-/** Longest name in bytes; file systems take 255, and room is left for a number and an extension. */
+/** Maximum length of a name, in bytes. File systems allow 255; the rest is for a number and an extension. */
 const MAX_NAME_BYTES = 200;
-/** Extensions longer than this are part of the name. */
+/** Maximum length of an extension, in characters, with its dot. A longer one counts as part of the name. */
 const MAX_EXTENSION_CHARS = 16;
 
 const reserved = /^(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)$/i;
-// Separators, what Windows refuses, controls, and marks that change reading direction.
+// Separators, characters that Windows rejects, control characters, and marks that change the reading direction.
 const unsafe = /[/\\:*?"<>|\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-/** Two names that some file system takes for one have the same key. */
+/** Returns a key that is equal for names that some file system treats as the same. */
 export function nameKey(name: string): string {
   return name.normalize("NFKC").toLowerCase();
 }
 
-/** A filesystem-safe form of the label. Not necessarily unique. */
+/** Returns a filesystem-safe form of the label. Not necessarily unique. */
 export function safeName(label: string): string {
   let name = label.toWellFormed().normalize("NFC");
   name = name.slice(Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1);
@@ -25,23 +25,29 @@ export function safeName(label: string): string {
   name = cutBytes(name, MAX_NAME_BYTES).replace(/[.\s]+$/, "");
   const stem = name.split(".", 1)[0]!;
   if (name === "") return "unnamed";
-  // A stranger's metadata.json must not take the place of the store's.
+  // A stranger's file named metadata.json must not replace the store's.
   return reserved.test(stem.trim()) || isOwnName(name) ? `_${name}` : name;
 }
 
-/** The store's own names in its folder: metadata.json, damaged ones that were kept, and the private folder. */
+/**
+ * Returns whether a name in the folder is the store's own: metadata.json, a damaged metadata.json that was kept, or
+ * the private folder.
+ */
 export function isOwnName(name: string): boolean {
   return /^metadata\.json(\.damaged-[\dtz.-]+)?$/i.test(name) || /^\.p2p-peer$/i.test(name);
 }
 
-/** Hidden files are not shared: editors, sync programs and desktops keep theirs so. */
+/**
+ * Returns whether a file is hidden. Hidden files are not shared, because editors, sync programs and desktops use
+ * them for their own data.
+ */
 export function isHidden(name: string): boolean {
   return name.startsWith(".");
 }
 
 /**
- * A safe name for the label that is not taken: `name.txt`, `name (2).txt`, and so on. `first` is the first number to
- * try, for callers who know that the lower ones are taken.
+ * Returns a safe name for the label that is not taken: `name.txt`, `name (2).txt`, and so on. `first` is the first
+ * number to try, for callers that know that lower ones are taken.
  */
 export function freeName(label: string, isTaken: (key: string) => boolean, first = 2): string {
   const name = safeName(label);
@@ -59,7 +65,7 @@ export function freeName(label: string, isTaken: (key: string) => boolean, first
 function cutBytes(text: string, maxBytes: number): string {
   const bytes = new TextEncoder().encode(text);
   if (bytes.length <= maxBytes) return text;
-  // Keeps the extension, which tells people what it is.
+  // Keep the extension, which tells people what the file is.
   const dot = text.lastIndexOf(".");
   const extension = dot > 0 && text.length - dot <= MAX_EXTENSION_CHARS ? text.slice(dot) : "";
   const room = maxBytes - new TextEncoder().encode(extension).length;

@@ -1,18 +1,21 @@
-// Ids for files of our own: content and a time that no known file of the same content has.
-// Always holds: finding one costs the same however many files have the same content. PURE.
+// Chooses ids for our own files: a digest of the content and a time that no known file of the same content uses.
+// PURE.
+// Invariant: finding an id costs the same however many files have the same content.
 
 import { isBindingTimestamp, ownTimestamp, type Timestamp } from "../protocol/wire/fileid.ts";
 
-/** Maximum number of contents whose last second is remembered; the oldest is forgotten first. */
+/** Maximum number of contents whose last second is remembered. Beyond this, the oldest is forgotten. */
 const MAX_REMEMBERED = 10_000;
 
+/** Chooses ids, and remembers where to continue for each content. */
 export class OwnIds {
-  /** Per SHA-256 of the content: the second after the last one given out. */
+  /** For each SHA-256 of content, the second after the last one used. */
   readonly #next = new Map<string, number>();
 
   /**
-   * The id of a file of ours: by its own modification time where that has ten digits and gives a free id, otherwise by
-   * the current second or the first free one after it. `digestWith` is the SHA-256 of the content and a text behind it.
+   * Returns the id and timestamp for one of our files. The timestamp is the file's own modification time if that
+   * has ten digits and yields a free id, otherwise the first second from now on that yields one. `digestWith`
+   * returns the SHA-256 of the content followed by a text.
    */
   free(
     digestWith: (suffix: string) => string,

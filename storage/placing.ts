@@ -1,20 +1,25 @@
-// Gives a finished file its name without ever replacing another one.
-// Always holds: a name that is taken stays untouched; at any moment the content is under its old name or its new one.
-// Disks without hard links (FAT, exFAT, many FUSE file systems) get the same through an empty file that only we can
-// have created.
+// Gives a finished file its name without ever replacing another file.
+// Invariants: a name that is taken stays untouched; at every moment the content has its old name or its new one.
+// File systems without hard links (FAT, exFAT, many FUSE ones) get the same through an empty placeholder that only
+// we can have created.
 
 import { removeIfThere } from "./layout.ts";
 
-/** A disk answers one of these where it has no hard links (exfat-fuse EPERM; others ENOTSUP, ENOSYS or EMLINK). */
+/** Error codes with which a file system refuses hard links (exfat-fuse: EPERM; others: ENOTSUP, ENOSYS or EMLINK). */
 const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV", "EACCES"]);
 
-/** Whether `link` failed because this disk has no hard links, rather than because of these two paths. */
+/**
+ * Returns whether `link` failed because the file system has no hard links, rather than because of these two paths.
+ */
 function refusesLinks(error: unknown): boolean {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   return NO_LINKS.has(code) || error instanceof Deno.errors.NotSupported;
 }
 
-/** Whether the disk under `folder`, which must be writable and ours, has hard links. */
+/**
+ * Returns whether the file system of `folder`, which must be writable and ours, supports hard links. Throws other
+ * file system errors as they are.
+ */
 export async function hasHardLinks(folder: string): Promise<boolean> {
   const [probe, second] = [`${folder}/link-probe`, `${folder}/link-probe-2`];
   try {
@@ -30,9 +35,9 @@ export async function hasHardLinks(folder: string): Promise<boolean> {
 }
 
 /**
- * Moves `from` to `to`. Throws `Deno.errors.AlreadyExists` where `to` exists, whatever it is.
- * Without hard links there is one gap: if another program replaces the empty file between its check and the rename,
- * that program's file is lost. A process killed in the same moment leaves the empty file behind.
+ * Moves `from` to `to`. Throws `Deno.errors.AlreadyExists` if `to` exists, whatever it is.
+ * Without hard links there is one gap: if another program replaces the placeholder between our check and the
+ * rename, that program's file is lost. A process killed at that moment leaves the placeholder behind.
  */
 export async function placeNew(from: string, to: string): Promise<void> {
   try {
@@ -58,17 +63,18 @@ async function renameToNew(from: string, to: string): Promise<void> {
   }
 }
 
-/** Removes a placeholder, unless somebody has written to it meanwhile. */
+/** Removes a placeholder, unless another program has written to it. */
 async function removeEmpty(path: string): Promise<void> {
   try {
     if ((await Deno.lstat(path)).size === 0) await Deno.remove(path);
   } catch {
-    // The first error is the one worth telling; an empty file is never shared.
+    // Only the original error is worth reporting, and an empty file is never shared.
   }
 }
 
 /**
- * Gives the content of `from` a second name `to`, which must not exist: a hard link, or a copy where the disk has none.
+ * Gives the content of `from` a second name `to`, which must not exist: a hard link, or a copy if the file system
+ * has none. Throws file system errors as they are.
  */
 export async function nameAgain(from: string, to: string): Promise<void> {
   try {

@@ -1,5 +1,6 @@
-// Makes content one of this peer's own files: from a path, or from content that was taken in.
-// Invariants: an empty file is refused; the same content under the same name is shared once; two files never get one id.
+// Makes content one of this peer's own files, from a path or from content that was received.
+// Invariants: an empty file is refused; the same content under the same name is shared only once; two files never
+// get the same id.
 
 import { type FileRecord, labelOf } from "../protocol/wire/message.ts";
 import { asStorageError, StorageError } from "./errors.ts";
@@ -8,37 +9,46 @@ import type { OwnIds } from "./ownids.ts";
 import { openHeld } from "./reader.ts";
 import type { HeldContent, Shelf } from "./shelf.ts";
 
-/** A file of ours. Not `isNew`: the same content was shared under the same name already. */
+/** A file of ours. `isNew` is false if the same content was already shared under the same name. */
 export type PublishedContent = HeldContent & { readonly isNew: boolean };
 
+/** What `Publishing` needs of the store. */
 export interface PublishingOptions {
   /** The folder of the store. */
   readonly dir: string;
+  /** Owner of the files that are published. */
   readonly owner: string;
+  /** The held files. */
   readonly shelf: Shelf;
+  /** Chooses the ids. */
   readonly ownIds: OwnIds;
-  /** Unix milliseconds. */
+  /** The current time, Unix milliseconds. */
   readonly now: () => number;
-  /** Returns space for content. Throws `StorageError`. */
+  /** Opens a temporary file for content. Throws `StorageError`. */
   readonly intake: () => FileIntake;
   /** Keeps content under a readable name. Throws `StorageError`. */
   readonly keep: (intake: FileIntake, held: HeldContent) => Promise<HeldContent>;
 }
 
+/** Publishes files under this peer's name. */
 export class Publishing {
+  /** Uses the store's own parts. */
   constructor(readonly options: PublishingOptions) {}
 
-  /** Copies a file from anywhere into the store as one of ours. Throws `StorageError`. */
+  /**
+   * Copies a file from anywhere into the store as one of ours. `isTaken` says which ids are in use elsewhere.
+   * Throws `StorageError`.
+   */
   async publish(
     path: string,
     isTaken: (fileId: string) => boolean,
   ): Promise<PublishedContent> {
     const info = await Deno.stat(path).catch((cause) => {
       throw cause instanceof Deno.errors.NotFound
-        ? new StorageError("not-found", `There is no file ${path}`, { cause })
+        ? new StorageError("not-found", `There is no file at ${path}`, { cause })
         : asStorageError(cause, `Cannot read ${path}`);
     });
-    if (!info.isFile) throw new StorageError("not-found", `${path} is not a plain file`);
+    if (!info.isFile) throw new StorageError("not-found", `${path} is not a regular file`);
     const intake = this.options.intake();
     try {
       const source = await Deno.open(path, { read: true });
@@ -65,8 +75,8 @@ export class Publishing {
   }
 
   /**
-   * Keeps content that was taken in as one of our files. The same content under a name that we share it under already is
-   * that file: `isNew` is false, and nothing is kept twice. Throws `StorageError`.
+   * Keeps received content as one of our files. If we already share the same content under this name, returns that
+   * file with `isNew` false and keeps nothing twice. `modifiedSeconds` is in Unix seconds. Throws `StorageError`.
    */
   async publishIntake(
     intake: FileIntake,
@@ -77,7 +87,7 @@ export class Publishing {
     const label = labelOf(name);
     if (intake.sizeBytes === 0) {
       intake.abort();
-      throw new StorageError("empty", `${label} is empty, and no peer could fetch it`);
+      throw new StorageError("empty", `${label} is empty, so no peer could fetch it`);
     }
     const same = this.#sharedAs(label, intake.digestWith(""));
     if (same) {
@@ -91,7 +101,7 @@ export class Publishing {
       nowSeconds,
       (id) => isTaken(id) || this.options.shelf.isTaken(id),
     );
-    // The same content may come under two names at once.
+    // The same content may arrive under two names at once.
     this.options.shelf.claim(fileId);
     const file: FileRecord = {
       fileId,
@@ -111,7 +121,7 @@ export class Publishing {
     }
   }
 
-  /** The file of ours that has this name and content, if it still looks as it did. */
+  /** Returns our file with this name and content, if it still looks as it did. */
   #sharedAs(label: string, sha256: string): HeldContent | undefined {
     for (const fileId of this.options.shelf.idsOf(sha256)) {
       const { file, placement, pushed } = this.options.shelf.get(fileId)!;

@@ -1,4 +1,4 @@
-// Held content read again: for sending it, and for looking whether it is still what its id says.
+// Reads held content again, to send it or to check that it still matches its id.
 
 import { verifyingTimestamp } from "../protocol/wire/fileid.ts";
 import { asStorageError, StorageError } from "./errors.ts";
@@ -8,13 +8,14 @@ import type { Placement } from "./metadata.ts";
 import type { ShelvedFile } from "./shelf.ts";
 
 /**
- * Content of a held file, for sending. What was checked when it was opened is checked again before the last piece is
- * handed out, so that nobody gets a mix of two versions for whole.
+ * The content of a held file, for sending. What was checked at opening is checked again before the last piece is
+ * handed out, so that nobody mistakes a mix of two versions for the whole file.
  */
 export class FileReader {
   #position = 0;
   #end: number;
 
+  /** Wraps an open file; see `openHeld`. */
   constructor(
     private readonly file: Deno.FsFile,
     private readonly path: string,
@@ -25,6 +26,7 @@ export class FileReader {
     this.#end = placement.sizeBytes;
   }
 
+  /** Size of the whole content, in bytes. */
   get sizeBytes(): number {
     return this.placement.sizeBytes;
   }
@@ -35,8 +37,8 @@ export class FileReader {
   }
 
   /**
-   * Fills the buffer, at most to the end of what is sent; 0 at the end. Throws `StorageError` instead of handing out the
-   * last piece when the file was changed since it was opened.
+   * Fills the buffer up to the end of the range that is sent, and returns the number of bytes; 0 at the end. Throws
+   * `StorageError` instead of handing out the last piece if the file has changed since it was opened.
    */
   readInto(buffer: Uint8Array): number {
     const wanted = Math.min(buffer.length, this.#end - this.#position);
@@ -51,31 +53,32 @@ export class FileReader {
     return filled;
   }
 
-  /** What is sent begins here and ends after so many bytes. */
+  /** Limits what is sent to `bytes` bytes from `offset`. */
   seek(offset: number, bytes = this.sizeBytes - offset): void {
     this.file.seekSync(offset, Deno.SeekMode.Start);
     this.#position = offset;
     this.#end = offset + bytes;
   }
 
+  /** Closes the file. */
   close(): void {
     this.file.close();
   }
 
-  /** Throws `StorageError` when the content may be another one than that which was opened. */
+  /** Throws `StorageError` if the content may not be what was opened. */
   #check(): void {
     const [now, opened] = [this.file.statSync(), this.opened];
     const look = lookOf(now);
     const isSame = look.sizeBytes === this.placement.sizeBytes &&
       look.mtimeMs === this.placement.mtimeMs &&
-      // Renaming and removing a file changes its inode too, and leaves the content as it is.
+      // Renaming or removing a file changes its inode too, but not its content.
       (look.ctimeMs === lookOf(opened).ctimeMs || now.nlink !== opened.nlink || !this.#isInPlace());
     if (!isSame) {
-      throw new StorageError("io", `${this.placement.diskName} was changed while it was sent`);
+      throw new StorageError("io", `${this.placement.diskName} changed while it was being sent`);
     }
   }
 
-  /** Whether the file that was opened still has its name. */
+  /** Returns whether the opened file still has its name. */
   #isInPlace(): boolean {
     try {
       const { ino, dev } = Deno.lstatSync(this.path);
@@ -88,14 +91,15 @@ export class FileReader {
 }
 
 /**
- * Content for sending; undefined when it is not here or does not look as it did when it was hashed.
- * Throws `StorageError` when the process is out of descriptors: that says nothing about the file.
+ * Opens content for sending. Returns `undefined` if it is not here or does not look as it did when it was hashed.
+ * Throws `StorageError` if the process is out of file descriptors or memory, which says nothing about the file.
  */
 export function openHeld(dir: string, placement: Placement): FileReader | undefined {
   const path = `${dir}/${placement.diskName}`;
   let file: Deno.FsFile | undefined;
   try {
-    // Looked at before it is opened, which must not wait for a pipe, and after, when nothing can take its place.
+    // Checked before opening, because opening a pipe would block, and again afterwards, when nothing can replace it
+    // any more.
     if (!isAsHashed(Deno.lstatSync(path), placement)) return undefined;
     file = Deno.openSync(path, { read: true });
     const opened = file.statSync();
@@ -109,11 +113,13 @@ export function openHeld(dir: string, placement: Placement): FileReader | undefi
   }
 }
 
+/** The result of reading held content again; see `examine`. */
 export type Examined = "good" | "damaged" | "gone";
 
 /**
- * Reads content again and compares it with its id. "gone": it is not there, or was changed in a way that any
- * look at the folder sees. Calls `onBytes` as it goes on. Throws `StorageError` when it cannot be read just now.
+ * Reads content again and compares it with its id. Resolves to "gone" if it is not there or was changed in a way
+ * that any folder scan will notice. Calls `onBytes` for each piece read. Throws `StorageError` if it cannot be read
+ * right now.
  */
 export async function examine(
   dir: string,
@@ -126,11 +132,11 @@ export async function examine(
     const { hash } = await hashFile(path, { expectedBytes: placement.sizeBytes, onBytes });
     const digestWith = (suffix: string) => hash.copy().update(suffix).digest("hex");
     if (verifyingTimestamp(file.fileId, [file.timestamp], digestWith)) return "good";
-    // Somebody may have written to it while it was read: then it is for the next look at the folder.
+    // If somebody wrote to it while it was read, the next folder scan handles it.
     return isAsHashed(await Deno.lstat(path), placement) ? "damaged" : "gone";
   } catch (cause) {
     if (isTransient(cause)) throw asStorageError(cause, `Cannot read ${placement.diskName}`);
-    // A disk that fails to read what it has is as bad as one that reads something else.
+    // A disk that cannot read its content is as bad as one that reads something else.
     return cause instanceof Deno.errors.NotFound ? "gone" : "damaged";
   }
 }
@@ -138,7 +144,7 @@ export async function examine(
 const isAsHashed = (info: Deno.FileInfo, placement: Placement) =>
   info.isFile && looksAsHashed(lookOf(info), placement);
 
-/** Whether this process was out of descriptors or memory, which says nothing about the file. */
+/** Returns whether this process is out of file descriptors or memory, which says nothing about the file. */
 export function isTransient(error: unknown): boolean {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return code === "EMFILE" || code === "ENFILE" || code === "ENOMEM";

@@ -1,8 +1,8 @@
-// Compares the folder with the shelf: new files become ours or turn out to be known ones, renamed ones keep their id,
-// changed and missing ones are no longer held. Runs at start and every few seconds while the peer runs.
-// Always holds: only plain files directly in the folder are looked at, never links, devices, folders, hidden files or
-// the store's own; a file is taken only after it stood still; content is hashed before it is shown; nothing in the folder
-// is written to; one look costs the same per file however many files are alike.
+// Compares the folder with the shelf: new files become ours or turn out to be known ones, renamed files keep their
+// id, changed and missing files are no longer held. Runs at start and every few seconds while the peer runs.
+// Invariants: only regular files directly in the folder are considered, never links, devices, folders, hidden files
+// or the store's own; a file is taken only after it has stopped changing; content is hashed before it is shown;
+// nothing in the folder is written to; a scan costs the same per file however many files are alike.
 
 import type { Hash } from "node:crypto";
 import { type Timestamp, verifyingTimestamp } from "../protocol/wire/fileid.ts";
@@ -20,60 +20,73 @@ import type { Shelf, ShelvedFile } from "./shelf.ts";
 
 export { SETTLE_MS } from "./looks.ts";
 const BYTES_PER_MIB = 1024 * 1024;
-/** Maximum content and number of files hashed in one look, so that what it found is shown before the rest is read. */
+/**
+ * Maximum content, in bytes, and number of files hashed in one scan, so that the first results are shown before the
+ * rest is read.
+ */
 const MAX_HASHED_BYTES = 256 * BYTES_PER_MIB;
 const MAX_HASHED_FILES = 1_000;
-/** Maximum number of files of unknown owner whose hash state is kept; others are read again to be compared. */
+/** Maximum number of files of unknown owner whose hash state is kept. Others are read again to be compared. */
 const MAX_KEPT_HASHES = 1_000;
-/** A file that could not be read is tried again after this long, doubled up to the last one, in milliseconds. */
+/**
+ * Delay before a file that could not be read is tried again, in milliseconds. Doubles from the first up to the
+ * last.
+ */
 const FIRST_RETRY_MS = 5_000;
 const LAST_RETRY_MS = 300_000;
-/** When this process is out of descriptors, another look is taken after this long. */
+/** Delay before the next scan while this process is out of file descriptors, in milliseconds. */
 const TRANSIENT_MS = 1_000;
-/** Hidden files are reported once they have been there this long: editors and rsync remove theirs sooner. */
+/**
+ * How long a hidden file must exist before it is reported, in milliseconds: editors and rsync remove theirs sooner.
+ */
 const HIDDEN_MS = 30_000;
 
-/** What the rest of the peer knows, for finding out which file is which. */
+/** What the rest of the peer knows about files, needed to recognize the ones in the folder. */
 export interface Knowledge {
-  /** Known files that are not held, with all timestamps told for each. */
+  /** Returns the known files that are not held, with all timestamps reported for each. */
   unheld(): Iterable<{ readonly file: FileRecord; readonly otherTimestamps: readonly Timestamp[] }>;
-  /** Grows whenever `unheld` may have changed. */
+  /** Returns a number that grows whenever the result of `unheld` may have changed. */
   revision(): number;
-  /** Whether a new file must not take this id: it is known or was deleted. */
+  /** Returns whether a new file must not take this id, because it is known or was deleted. */
   isTaken(fileId: string): boolean;
 }
 
-/** A file that turned out to be a known one. */
+/** A file in the folder that was recognized as a known one. */
 export interface FoundFile extends ShelvedFile {
-  /** A person gave it another name in the folder; `file.name` is the new one. */
+  /** Whether a person renamed it in the folder; `file.name` is the new name. */
   readonly isRenamed?: boolean;
 }
 
+/** What one scan found. */
 export interface Changes {
   /** Known files, recognized by their content. */
   found: FoundFile[];
-  /** New files, ours from now on. */
+  /** New files, which are ours from now on. */
   published: ShelvedFile[];
-  /** Ids that are no longer here: removed, or other content under the name. */
+  /** Ids that are no longer held: the file was removed, or has different content now. */
   lost: string[];
-  /** Those of `lost` whose name now has other content. */
+  /** The part of `lost` whose file now has different content. */
   edited: Set<string>;
-  /** Ids of somebody else's files whose content is another one under the same time: no person does that. */
+  /**
+   * Ids of other owners' files whose content changed while their modification time did not. No person does that, so
+   * the file is damaged.
+   */
   damaged: string[];
-  /** Names that were seen but not taken yet. */
+  /** Number of files that were seen but not taken yet. */
   unsettled: number;
-  /** When another look is worthwhile, in milliseconds; undefined when nothing waits for one. */
+  /** Delay after which another scan is worthwhile, in milliseconds; `undefined` if nothing is waiting for one. */
   againMs: number | undefined;
-  /** Names whose content could not be read, with the reason. */
+  /** Files whose content could not be read, with the reason. */
   unreadable: { readonly name: string; readonly text: string }[];
-  /** What is in the folder and not shared, reported once for each. */
+  /** Entries of the folder that are not shared, with the reason. Each is reported once. */
   passedOver: { readonly name: string; readonly what: string }[];
-  /** The folder had been removed, and was made again. */
+  /** Whether the folder had been removed and was created again. */
   isRemade?: boolean;
-  /** How long the folder was looked at, without hashing, in milliseconds. */
+  /** How long listing the folder took, without hashing, in milliseconds. */
   lookedMs?: number;
 }
 
+/** Returns the result of a scan that found nothing. */
 export function noChanges(): Changes {
   return {
     found: [],
@@ -88,25 +101,31 @@ export function noChanges(): Changes {
   };
 }
 
+/** What `Reconciler` needs of the store. */
 export interface ReconcileOptions {
+  /** The folder with the shared files. */
   readonly dir: string;
+  /** Owner of new files. */
   readonly owner: string;
+  /** The held files. The store applies the changes that a scan returns. */
   readonly shelf: Shelf;
+  /** Chooses ids for new files. */
   readonly ownIds: OwnIds;
+  /** Larger files are not shared, in bytes. */
   readonly maxFileBytes: number;
-  /** Names whose owner is not known any more: never published, only recognized. */
+  /** Names of files whose owner is unknown: never published, only recognized. */
   readonly unclaimed: Set<string>;
-  /** What the journal says of files that are to be looked at again, by id. */
+  /** Former places, by id, of files that a crash may have damaged and that are hashed again. */
   readonly suspects: ReadonlyMap<string, Placement>;
-  /** Unix milliseconds. */
+  /** The current time, Unix milliseconds. */
   readonly now: () => number;
   /** Aborted when the store closes. */
   readonly signal: AbortSignal;
-  /** A large file was hashed: another look is worthwhile. */
+  /** Called when a large file was hashed, so another scan is worthwhile. */
   readonly onHashed: () => void;
 }
 
-/** A plain file of the folder. */
+/** A regular file in the folder. */
 interface Present {
   readonly name: string;
   readonly look: Look;
@@ -115,16 +134,16 @@ interface Present {
   readonly barred: string | undefined;
 }
 
-/** One look at the folder under way. */
+/** One scan in progress. */
 interface Pass {
   readonly knowledge: Knowledge;
   readonly atStart: boolean;
   readonly changes: Changes;
   readonly present: ReadonlyMap<string, Present>;
   readonly index: CandidateIndex;
-  /** Ids that were found in this look already. */
+  /** Ids that this scan has already found. */
   readonly foundIds: Set<string>;
-  /** Contents of files with several names, by inode. */
+  /** Hashes of files that have several names, by inode. */
   readonly byInode: Map<string, Hashed>;
 }
 
@@ -135,34 +154,39 @@ interface Unrecognized {
   readonly hashed: Hashed | undefined;
 }
 
+/** Scans the folder and remembers what it needs between scans. */
 export class Reconciler {
   readonly #settling = new Settling();
   readonly #background: BackgroundHashing;
-  /** What is not shared, and was reported. */
+  /** Names that are not shared and have been reported. */
   readonly #reported = new Set<string>();
-  /** Hidden files, and since when they are there. */
+  /** Hidden files, and when each was first seen, Unix milliseconds. */
   readonly #hidden = new Map<string, number>();
-  /** Files that were compared in vain, and with what. */
+  /** Files that matched no known file, and what they were compared with. */
   readonly #unrecognized = new Map<string, Unrecognized>();
   readonly #unread = new Map<string, { look: Look; pauseMs: number; untilMs: number }>();
-  /** This disk does not keep the inode numbers of its files, as some FUSE file systems do not. */
+  /** Whether this file system does not keep inode numbers stable, as with some FUSE file systems. */
   #ignoresInode = false;
 
+  /** Scans nothing yet. */
   constructor(readonly options: ReconcileOptions) {
     this.#background = new BackgroundHashing(options.signal, options.onHashed);
   }
 
-  /** Large files that are being hashed or wait for it. */
+  /** Number of large files being hashed or queued. */
   get hashing(): number {
     return this.#background.pending;
   }
 
-  /** One look at the folder. `atStart`: files need not be seen twice, unless they changed just now. */
+  /**
+   * Scans the folder once. At start, files need not be seen twice unless they changed a moment ago. Scans must not
+   * overlap. Throws file system errors as they are.
+   */
   async scan(knowledge: Knowledge, atStart = false): Promise<Changes> {
     const { dir, shelf } = this.options;
     const beganMs = performance.now();
     const changes = noChanges();
-    // What is shelved while we look, or is being put in its place, is not missing.
+    // Files that are shelved during this scan, or are just being put in place, are not missing.
     const known = new Set([...shelf.names()].filter((name) => !shelf.isReserved(name)));
     const present = await this.#list(changes, atStart);
     const inodes = new Set<number>();
@@ -173,7 +197,7 @@ export class Reconciler {
     for (const name of [...shelf.names()]) {
       if (present.has(name) || shelf.isReserved(name) || await isThere(`${dir}/${name}`)) continue;
       const ids = shelf.idsAt(name);
-      // The same inode under a new name: it was renamed, and is known again once it has stood still.
+      // The same inode under a new name means it was renamed; it will be recognized once it has stopped changing.
       const { inode } = shelf.get(ids[0]!)!.placement;
       if (inode === undefined || !inodes.has(inode)) changes.lost.push(...ids);
     }
@@ -197,7 +221,8 @@ export class Reconciler {
       foundIds: new Set(),
       byInode: new Map(),
     };
-    // Files that were here before keep their ids, renamed ones as well; then small ones, so that nobody waits for a large one.
+    // Files that were here before come first and keep their ids, then renamed ones, then new ones by size, so that
+    // nothing waits for a large file.
     const gone = new Set<number | undefined>();
     for (const { placement } of shelf.all()) {
       if (!present.has(placement.diskName)) gone.add(placement.inode);
@@ -217,13 +242,13 @@ export class Reconciler {
       files++;
       if (file.look.sizeBytes <= LARGE_BYTES) bytes += file.look.sizeBytes;
     }
-    // An id that moved to another name was not lost.
+    // An id that moved to another name is not lost.
     changes.lost = changes.lost.filter((fileId) => !look.foundIds.has(fileId));
     for (const fileId of look.foundIds) changes.edited.delete(fileId);
     return changes;
   }
 
-  /** The plain files of the folder; reports what is not shared. */
+  /** Returns the regular files of the folder, and reports what is not shared. */
   async #list(changes: Changes, atStart: boolean): Promise<Map<string, Present>> {
     const { dir, shelf, maxFileBytes, now } = this.options;
     const present = new Map<string, Present>();
@@ -274,7 +299,7 @@ export class Reconciler {
     }
   }
 
-  /** Whether a file is not what the shelf says, and has stood still. */
+  /** Returns whether a file differs from what the shelf says and has stopped changing. */
   #isDue(file: Present, atStart: boolean, changes: Changes): boolean {
     const { shelf, now } = this.options;
     const { name, look, barred } = file;
@@ -294,7 +319,7 @@ export class Reconciler {
     return nowMs >= unread.untilMs;
   }
 
-  /** False for a file of unknown owner when nothing is known that it was not compared with already. */
+  /** Returns false for a file of unknown owner if everything known has already been compared with it. */
   #hasNews({ name, look }: Present, knowledge: Knowledge): boolean {
     if (!this.options.unclaimed.has(name)) return true;
     const before = this.#unrecognized.get(name);
@@ -313,7 +338,7 @@ export class Reconciler {
     return true;
   }
 
-  /** Known files that are not where they were, or were never here. */
+  /** Yields known files that are not where they were or were never here. */
   *#candidates(
     knowledge: Knowledge,
     isIntact: (diskName: string) => boolean,
@@ -328,14 +353,14 @@ export class Reconciler {
         ...(before ? { home: before.diskName, sha256: before.sha256 } : {}),
       };
     }
-    // What is no longer where it was may have been renamed.
+    // A file that is no longer where it was may have been renamed.
     for (const { file, placement } of shelf.all()) {
       const { diskName, sha256 } = placement;
       if (!isIntact(diskName)) yield { file, otherTimestamps: [], sha256, home: diskName };
     }
   }
 
-  /** Takes a file or says why not; false when that costs nothing. */
+  /** Takes a file or records why not. Returns false if that cost no reading. */
   async #tryToTake(file: Present, look: Pass): Promise<boolean> {
     const { name, barred } = file;
     const { changes } = look;
@@ -354,7 +379,7 @@ export class Reconciler {
     } catch (error) {
       this.options.signal.throwIfAborted();
       if (error instanceof Changed) wait(changes, 0);
-      else if (isTransient(error)) wait(changes, TRANSIENT_MS); // nothing is wrong with the file
+      else if (isTransient(error)) wait(changes, TRANSIENT_MS); // says nothing about the file
       else {
         const pauseMs = Math.min(
           LAST_RETRY_MS,
@@ -368,7 +393,10 @@ export class Reconciler {
     return true;
   }
 
-  /** Undefined while it is made, or when it would be compared with nothing new. */
+  /**
+   * Returns `undefined` while the file is being hashed in the background, or if there is nothing new to compare it
+   * with.
+   */
   async #hash(file: Present, { index, knowledge, atStart, byInode, changes }: Pass) {
     const { dir, unclaimed, signal } = this.options;
     const { name, look, info } = file;
@@ -392,7 +420,7 @@ export class Reconciler {
     let hashed: Hashed | undefined;
     if (look.sizeBytes > LARGE_BYTES && !atStart) {
       hashed = this.#background.take(name, path, look);
-      if (!hashed) changes.unsettled++; // `onHashed` asks for the next look
+      if (!hashed) changes.unsettled++; // `onHashed` requests the next scan
     } else hashed = await hashFile(path, { expectedBytes: look.sizeBytes, signal });
     if (hashed && inode !== undefined) byInode.set(inode, hashed);
     return hashed;
@@ -421,7 +449,7 @@ export class Reconciler {
       this.#unrecognized.delete(name);
       return;
     }
-    // A copy of what somebody owns is not ours, nor what became of somebody else's file.
+    // A copy of somebody else's file is not ours, and neither is what somebody else's file turned into.
     const isOthers = former.some((fileId) => shelf.get(fileId)!.file.owner !== owner);
     if (isCopy || isOthers) unclaimed.add(name);
     if (unclaimed.has(name)) {
@@ -437,7 +465,10 @@ export class Reconciler {
     changes.published.push(this.#publish(file, hashed.hash, placement, knowledge));
   }
 
-  /** Whether a file that we fetched changed without a new time, as by a bad disk or a bad backup of it. */
+  /**
+   * Returns whether a fetched file changed without a new modification time, as a bad disk or a bad restore would
+   * do.
+   */
   #isDamaged({ look }: Present, former: readonly string[]): boolean {
     const { shelf, owner } = this.options;
     return former.length > 0 && former.every((fileId) => {
@@ -446,7 +477,10 @@ export class Reconciler {
     });
   }
 
-  /** Which known files have this content. `isCopy`: only such that are somewhere else already. */
+  /**
+   * Returns the known files that have this content. `isCopy` is true if it is also the content of somebody else's file
+   * that is held under another name.
+   */
   #recognize(
     { name, look }: Present,
     hash: Hash,
@@ -472,11 +506,11 @@ export class Reconciler {
         digestWith,
       );
       if (!timestamp) continue;
-      // Of several files with the same content, each id stays with its own.
+      // If several files have the same content, each id stays with its own file.
       const journalled = atStart ? suspects.get(file.fileId)?.diskName : undefined;
       const isAtHome = journalled !== undefined && journalled !== name && present.has(journalled);
       if (foundIds.has(file.fileId) || isAtHome) {
-        isCopy ||= file.owner !== this.options.owner; // a copy of our own file is a file of ours
+        isCopy ||= file.owner !== this.options.owner; // a copy of our own file is ours too
         continue;
       }
       const pushed = shelf.get(file.fileId)?.pushed ?? false;
@@ -489,11 +523,12 @@ export class Reconciler {
         ...(isRenamed ? { isRenamed } : {}),
       });
     }
-    // What was here before stays; an id of another name with this content was removed with that name.
+    // An id that was already here stays. An id from another name with this content was removed together with that
+    // name.
     const own = new Set(shelf.idsAt(name));
     const isStill = found.some((each) => own.has(each.file.fileId));
     if (isStill) return { found: found.filter((each) => !each.isRenamed), isCopy };
-    // Of several names whose content this was, the one of this inode was renamed; the others are edited, or removed.
+    // If several names had this content, the one with this inode was renamed; the others were edited or removed.
     const wasIt = ({ file }: FoundFile) =>
       look.inode !== undefined && shelf.get(file.fileId)?.placement.inode === look.inode;
     if (!found.some((each) => each.isRenamed && wasIt(each))) return { found, isCopy };
@@ -520,7 +555,7 @@ export class Reconciler {
     return { file, pushed: false, placement };
   }
 
-  /** Where the content is, if it still is what was hashed. */
+  /** Returns where the content is stored. Throws `Changed` if the file no longer is what was hashed. */
   async #placement({ name, look }: Present, { hash, sizeBytes }: Hashed): Promise<Placement> {
     const info = await Deno.lstat(`${this.options.dir}/${name}`);
     const now = lookOf(info);
@@ -543,7 +578,7 @@ export class Reconciler {
     for (const fileId of fileIds) changes.edited.add(fileId);
   }
 
-  /** Same content, and nothing but the inode is another: numbers of inodes say nothing on this disk. */
+  /** If the content is the same and only the inode differs, inode numbers mean nothing on this file system. */
   #noteInode(look: Look, former: readonly string[], { sha256 }: Placement): void {
     for (const fileId of former) {
       const { placement } = this.options.shelf.get(fileId)!;
@@ -554,31 +589,31 @@ export class Reconciler {
   }
 }
 
-/** The file changed while it was hashed; it is looked at again. */
+/** The file changed while it was being hashed; the next scan looks at it again. */
 class Changed extends Error {}
 
-/** A file waits for another look, at the latest after this time. */
+/** Records that a file needs another scan, at the latest after this time. */
 function wait(changes: Changes, waitMs: number): void {
   changes.unsettled++;
   changes.againMs = Math.min(changes.againMs ?? Infinity, waitMs);
 }
 
-/** Without any read permission a file is not shared until somebody grants one. */
+/** A file that nobody has permission to read is not shared until somebody grants one. */
 const isReadable = ({ mode }: Deno.FileInfo) => mode === null || (mode & 0o444) !== 0;
 
-/** Readdir may miss a name that is being renamed; only a second look says that it is gone. */
+/** A directory listing may miss a name that is being renamed; only a second check proves that it is gone. */
 async function isThere(path: string): Promise<boolean> {
   const info = await lstatOrNothing(path);
   return info?.isFile === true && isReadable(info);
 }
 
-/** Why an entry of the folder is not shared; undefined for a plain file that went meanwhile. */
+/** Returns why an entry of the folder is not shared, or `undefined` for a regular file that disappeared meanwhile. */
 function whyNot(entry: Deno.DirEntry, info: Deno.FileInfo | undefined): string | undefined {
   const { name, isFile, isDirectory, isSymlink } = entry;
   if (isDirectory) return "a folder";
   if (isSymlink) return "a link";
-  if (!isFile) return "no plain file";
-  if (info?.isFile) return "nobody may read it";
-  // Deno cannot open a file whose name is no UTF-8.
+  if (!isFile) return "not a regular file";
+  if (info?.isFile) return "no read permission";
+  // Deno cannot open a file whose name is not valid UTF-8.
   return name.includes("\ufffd") ? "a name that is not UTF-8" : undefined;
 }

@@ -1,6 +1,7 @@
-// Deleting and bringing back: the journal says first that a file is removed, then its content moves to the trash.
-// Always holds: a removal that was written down is finished, whatever comes between; what others pushed here and was
-// deleted counts against their quota as long as it lies in the trash.
+// Deletes and restores files. The journal records first that a file is removed, then its content moves to the
+// trash.
+// Invariants: a removal that is in the journal is finished, whatever happens in between; a pushed file that was
+// deleted counts against the push quota as long as it is in the trash.
 
 import { asStorageError } from "./errors.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
@@ -13,19 +14,23 @@ import { Trash, type TrashSize } from "./trash.ts";
 
 /** A deleted file that can be restored. */
 export interface Deleted {
+  /** What the network knows of the file. */
   readonly file: FileRecord;
+  /** Size in bytes. */
   readonly sizeBytes: number;
-  /** Unix milliseconds. */
+  /** When it was deleted, Unix milliseconds. */
   readonly deletedMs: number;
 }
 
+/** Deletes and restores files of one store. */
 export class Removals {
   readonly #trash: Trash;
-  /** Removals under way, by id: who asks for what is in the trash waits for them. */
+  /** Removals in progress, by id. Reading the trash waits for them. */
   readonly #removing = new Map<string, Promise<void>>();
-  /** Removed files that could not be moved to the trash yet. */
+  /** Removed files that could not be moved to the trash yet, with the reason of their removal. */
   readonly #untrashed = new Map<string, Removal["why"]>();
 
+  /** Reads nothing yet; see `begin`. `options.now` returns Unix milliseconds. */
   constructor(
     readonly layout: Layout,
     readonly shelf: Shelf,
@@ -35,8 +40,8 @@ export class Removals {
   }
 
   /**
-   * Writes down that a held file will be removed, before anybody is told of it. Throws `StorageError` when that cannot
-   * be written, but not for want of room: a removal makes some.
+   * Records in the journal that a held file will be removed, before any peer is notified. Throws `StorageError` if
+   * that cannot be written, except on a full disk: the removal itself frees space.
    */
   announce(fileId: string, why: Removal["why"]): void {
     if (!this.shelf.get(fileId)) return;
@@ -48,9 +53,9 @@ export class Removals {
   }
 
   /**
-   * Moves content to the trash, for 24 hours. That the file is removed stands in the journal when this
-   * returns its promise, so it does not come back by a crash. What fails is tried again by `tidy`.
-   * Throws `StorageError`.
+   * Moves content to the trash, where it stays for 24 hours. When this returns its promise, the journal already
+   * says that the file is removed, so a crash does not bring it back. `tidy` retries what fails. Throws
+   * `StorageError`.
    */
   async remove(fileId: string, why: Removal["why"]): Promise<void> {
     const removing = this.#remove(fileId, why);
@@ -68,7 +73,7 @@ export class Removals {
     if (!shelved) return;
     try {
       checkFolders(this.layout);
-      const record = this.#record(fileId, why); // also where it was announced: twice is as good as once
+      const record = this.#record(fileId, why); // even if it was announced: twice does no harm
       const { diskName } = shelved.placement;
       const shared = this.shelf.idsAt(diskName).length > 1;
       if (this.#noted(record)) {
@@ -78,7 +83,7 @@ export class Removals {
         // The second name changed the inode, but not the content that the other ids have there.
         if (isIntact) this.shelf.relook(diskName, lookOf(await Deno.lstat(path)));
       } else {
-        // Not even a line can be written: the file itself makes the room for it.
+        // There is no space even for a line: removing the file makes some.
         if (!shared) await Deno.remove(`${this.layout.dir}/${diskName}`);
         this.shelf.journal.append([record]);
       }
@@ -94,7 +99,7 @@ export class Removals {
     return { op: "remove", fileId, why, unixSeconds: Math.round(this.options.now() / 1000) };
   }
 
-  /** Whether it stands in the journal now; false when the disk is full and nothing in the trash gives room. */
+  /** Returns whether the journal has the record now; false if the disk is full and the trash is empty. */
   #noted(record: JournalRecord): boolean {
     for (;;) {
       try {
@@ -107,13 +112,16 @@ export class Removals {
     }
   }
 
-  /** Brings a file back from the trash, also one that is on its way there. Throws `StorageError` "not-found". */
+  /**
+   * Restores a file from the trash, including one that is still on its way there. Throws `StorageError`,
+   * "not-found" if it is not in the trash.
+   */
   async restore(fileId: string): Promise<HeldContent> {
-    await this.#removing.get(fileId)?.catch(() => {}); // who removed it hears of it
+    await this.#removing.get(fileId)?.catch(() => {}); // reported to the caller that removed it
     const { file, placement, pushed } = await this.#trash.entry(fileId);
     const here = this.shelf.get(fileId);
     if (here) {
-      // It came back another way meanwhile.
+      // It came back another way in the meantime.
       await this.#trash.remove(fileId);
       return { file: here.file, sizeBytes: here.placement.sizeBytes, pushed: here.pushed };
     }
@@ -138,23 +146,26 @@ export class Removals {
     return { file, sizeBytes: placement.sizeBytes, pushed };
   }
 
-  /** The file came back another way: the trash does not keep it a second time. */
+  /** Drops a file from the trash after it came back another way. Throws file system errors as they are. */
   async forget(fileId: string): Promise<void> {
     if (this.#trash.has(fileId)) await this.#trash.remove(fileId);
   }
 
-  /** Ids in the trash. */
+  /** Returns the ids of the files in the trash. */
   ids(): string[] {
     return this.#trash.ids();
   }
 
-  /** What is in the trash and when it was deleted, Unix milliseconds; what cannot be read is left out. */
+  /** Returns the files in the trash, the oldest removal first. Skips entries that cannot be read. */
   async list(): Promise<Deleted[]> {
     await Promise.allSettled(this.#removing.values());
     return await this.#read(this.#trash.list());
   }
 
-  /** As `list`, for one page of it, what was deleted last first. Only the notes of that page are read. */
+  /**
+   * Returns one page of the list, the latest removal first, and the number of all files. Reads the notes of that
+   * page only.
+   */
   async page(start: number, limit: number): Promise<{ found: Deleted[]; total: number }> {
     await Promise.allSettled(this.#removing.values());
     const all = this.#trash.list().reverse();
@@ -166,28 +177,28 @@ export class Removals {
     for (const { fileId, sizeBytes, sinceMs } of trashed) {
       const entry = await this.#trash.entry(fileId).catch((error) => {
         if (asStorageError(error, "").code !== "not-found") throw error;
-        return undefined; // gone meanwhile, or its note is damaged
+        return undefined; // removed meanwhile, or its note is damaged
       });
       if (entry) found.push({ file: entry.file, sizeBytes, deletedMs: sinceMs });
     }
     return found;
   }
 
-  /** What the trash takes of the disk. */
+  /** Number and total size of the files in the trash. */
   get size(): TrashSize {
     return this.#trash.size;
   }
 
   /**
-   * Looks what is in the trash, and finishes what a crash cut short between the word of the journal and the move.
-   * Throws `StorageError`.
+   * Loads the trash, and finishes removals that a crash interrupted between the journal entry and the move. Throws
+   * `StorageError`.
    */
   async begin(removing: readonly ShelvedFile[]): Promise<void> {
     await this.#trash.load();
     for (const shelved of removing) {
       const { fileId } = shelved.file;
       const { diskName } = shelved.placement;
-      // In whatever state it is, it is not ours to publish.
+      // Whatever state it is in, it is not ours to publish.
       const reader = openHeld(this.layout.dir, shelved.placement);
       reader?.close();
       if (reader) await this.#trash.put(shelved, this.shelf.idsAt(diskName).length === 0);
@@ -195,7 +206,7 @@ export class Removals {
     }
   }
 
-  /** Others' pushes that were deleted count as long as they lie in the trash, and give their room first. */
+  /** Purges the oldest pushed files from the trash until pushed content, held and deleted, fits into the quota. */
   keepWithinQuota(): void {
     const { pushQuotaBytes } = this.options;
     while (this.shelf.pushedBytes + this.#trash.pushedBytes > pushQuotaBytes) {
@@ -203,12 +214,12 @@ export class Removals {
     }
   }
 
-  /** Room is needed now: removes the oldest of the trash. False when there is nothing in it. */
+  /** Frees space immediately by purging the oldest file in the trash. Returns false if the trash is empty. */
   freeOldestSync(): boolean {
     return this.#trash.freeOldestSync();
   }
 
-  /** Removes what is older than a day, and tries again what failed. Throws `StorageError`. */
+  /** Purges files older than a day, and retries removals that failed. Throws `StorageError`. */
   async tidy(): Promise<void> {
     await this.#trash.purge();
     for (const [fileId, why] of [...this.#untrashed]) await this.remove(fileId, why);

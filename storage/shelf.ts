@@ -1,6 +1,6 @@
-// Which held file lies where: the store's memory of its own folder, with the journal behind it.
-// Always holds: what stands here stood in the journal before; several ids may share one file on disk, when
-// its content verifies for each; a name is given out once.
+// The shelf: which held file is stored where. The store's view of its own folder, backed by the journal.
+// Invariants: what is here was written to the journal first; several ids may share one file on disk if its content
+// verifies for each; a name is given out only once.
 
 import type { FileRecord } from "../protocol/wire/message.ts";
 import { Journal, type JournalRecord } from "./journal.ts";
@@ -8,90 +8,107 @@ import type { Look } from "./looks.ts";
 import type { MetadataEntry, Placement } from "./metadata.ts";
 import { freeName, nameKey, safeName } from "./names.ts";
 
-/** Maximum number of labels for which the last number given out is remembered. */
+/** Maximum number of labels for which the next number to try is remembered. */
 const MAX_NUMBERED = 10_000;
 
+/** A held file and where it is stored. */
 export interface ShelvedFile {
+  /** What the network knows of the file. */
   readonly file: FileRecord;
+  /** Where its content is stored. */
   readonly placement: Placement;
+  /** Whether it arrived in a push that this peer did not ask for. */
   readonly pushed: boolean;
-  /** Unix seconds when this peer first knew of it; undefined where that was not noted. */
+  /** When this peer first learned of it, Unix seconds; `undefined` if not recorded. */
   readonly knownSince?: number;
 }
 
-/** A file that is in the store. */
+/** A file in the store. */
 export interface HeldContent {
+  /** What the network knows of the file. */
   readonly file: FileRecord;
+  /** Size in bytes. */
   readonly sizeBytes: number;
+  /** Whether it arrived in a push that this peer did not ask for. */
   readonly pushed?: boolean;
+  /** When this peer first learned of it, Unix seconds; `undefined` if not recorded. */
   readonly knownSince?: number;
 }
 
+/** The held files, by id, name and content. */
 export class Shelf {
   readonly #files = new Map<string, ShelvedFile>();
   readonly #byName = new Map<string, Set<string>>();
   readonly #bySha256 = new Map<string, Set<string>>();
   readonly #nameKeys = new Map<string, number>();
-  /** Names given out for files that are about to be there. */
+  /** Names reserved for files that are about to be put in place. */
   readonly #reserved = new Set<string>();
-  /** Per label that was taken: the number to try next. */
+  /** For each label that was taken, the number to try next. */
   readonly #numbers = new Map<string, number>();
-  /** Ids given to files of ours that are on their way onto the shelf. */
+  /** Ids given to files of ours that are not shelved yet. */
   readonly #claimed = new Set<string>();
-  /** Ids whose content may not have reached the disk for good. */
+  /** Ids whose content may not be safely on disk yet. */
   readonly unsynced = new Set<string>();
-  /** Bytes that came by pushes nobody asked for. */
+  /** Total size of held files that arrived in pushes nobody asked for, in bytes. */
   pushedBytes = 0;
 
+  /** Starts empty; files that the journal already has are added by `restore`. */
   constructor(readonly journal: Journal) {}
 
+  /** Number of held files. */
   get size(): number {
     return this.#files.size;
   }
 
+  /** Returns the held file with this id. */
   get(fileId: string): ShelvedFile | undefined {
     return this.#files.get(fileId);
   }
 
-  /** Whether a new file must not take this id: it is shelved, or will be in a moment. */
+  /** Returns whether a new file must not take this id because it is shelved or about to be. */
   isTaken(fileId: string): boolean {
     return this.#files.has(fileId) || this.#claimed.has(fileId);
   }
 
-  /** Gives the id to a file that is about to be shelved; `unclaim` when it is, or will not be. */
+  /** Reserves the id for a file that is about to be shelved. Release it with `unclaim` in any case. */
   claim(fileId: string): void {
     this.#claimed.add(fileId);
   }
 
+  /** Releases an id that was reserved by `claim`. */
   unclaim(fileId: string): void {
     this.#claimed.delete(fileId);
   }
 
+  /** Returns every held file. */
   all(): IterableIterator<ShelvedFile> {
     return this.#files.values();
   }
 
-  /** Ids whose content has this SHA-256 (hex). */
+  /** Returns the ids whose content has this SHA-256 (hex). */
   idsOf(sha256: string): Iterable<string> {
     return this.#bySha256.get(sha256) ?? [];
   }
 
-  /** Ids whose content is in the file of this name. */
+  /** Returns the ids whose content is in the file of this name. */
   idsAt(diskName: string): string[] {
     return [...this.#byName.get(diskName) ?? []];
   }
 
+  /** Returns the names of all held files. */
   names(): IterableIterator<string> {
     return this.#byName.keys();
   }
 
+  /** Returns whether the name is reserved for a file that is not in place yet. */
   isReserved(diskName: string): boolean {
     return this.#reserved.has(nameKey(diskName));
   }
 
   /**
-   * A free name for a label, reserved until `release`. `isOnDisk` knows files that are not shelved. Costs the same however
-   * many files have the label: numbers are not tried again from the first.
+   * Returns a free name for a label, and reserves it until `release`. `isOnDisk` says whether a file that is not
+   * shelved has the name. Costs the same however many files have the label, because numbers known to be taken are
+   * not tried again.
    */
   reserve(label: string, isOnDisk: (name: string) => boolean): string {
     const key = nameKey(safeName(label));
@@ -122,11 +139,15 @@ export class Shelf {
     this.#numbers.set(key, number);
   }
 
+  /** Releases a name that was reserved by `reserve`. */
   release(diskName: string): void {
     this.#reserved.delete(nameKey(diskName));
   }
 
-  /** Writes the files into the journal, then shelves them. Throws `StorageError`. */
+  /**
+   * Writes the files to the journal, then shelves them. With `sync`, the journal is on disk when this returns.
+   * Throws `StorageError`.
+   */
   add(files: readonly ShelvedFile[], sync = false): void {
     if (files.length === 0) return;
     this.journal.append(
@@ -140,15 +161,18 @@ export class Shelf {
   }
 
   /**
-   * Notes how a file looks now that it has its name. The journal learns of it when it is compacted, and compares less
-   * until then.
+   * Updates how a file looks now that it has its name. The journal records this only when it is compacted; until
+   * then fewer values are compared.
    */
   place(fileId: string, placement: Placement): void {
     const shelved = this.#files.get(fileId);
     if (shelved) this.#files.set(fileId, { ...shelved, placement });
   }
 
-  /** The file of this name looks different now, though its content is the same: we gave it a second name, for instance. */
+  /**
+   * Updates how a file looks after a change that left its content the same, for example when we gave it a second
+   * name.
+   */
   relook(diskName: string, { ctimeMs, inode, ...look }: Look): void {
     for (const fileId of this.idsAt(diskName)) {
       const { placement } = this.#files.get(fileId)!;
@@ -164,7 +188,7 @@ export class Shelf {
     }
   }
 
-  /** Shelves a file that is in the journal already. */
+  /** Shelves a file that is already in the journal. */
   restore(shelved: ShelvedFile): void {
     const { fileId } = shelved.file;
     const { diskName } = shelved.placement;
@@ -185,8 +209,8 @@ export class Shelf {
   }
 
   /**
-   * Takes files off the shelf and notes it in the journal. `removedAt` (Unix seconds): a person removed or changed them in
-   * the folder, so they are not fetched again automatically. Throws `StorageError`.
+   * Takes files off the shelf and records that in the journal. `removedAt` (Unix seconds) means that a person
+   * removed or changed them in the folder, so they are not fetched again automatically. Throws `StorageError`.
    */
   remove(fileIds: readonly string[], removedAt?: number): void {
     const known = fileIds.filter((fileId) => this.#files.has(fileId));
@@ -221,7 +245,7 @@ export class Shelf {
   }
 }
 
-/** A shelved file as the journal has it. */
+/** Returns the journal entry of a shelved file. */
 export function entryOfShelved(
   { file, placement, pushed, knownSince }: ShelvedFile,
 ): MetadataEntry {

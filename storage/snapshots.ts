@@ -1,6 +1,5 @@
-// metadata.json and its small companions: snapshots of everything known, each replaced atomically.
-// The journal, not these, is what nothing may be lost from; these are what other programs read and what
-// the next start knows of the network.
+// metadata.json and the small files next to it: snapshots of everything known, each replaced atomically. They are
+// what other programs read and what the next start knows of the network. Only the journal must never lose anything.
 
 import * as v from "valibot";
 import { isFileId } from "../protocol/wire/fileid.ts";
@@ -10,47 +9,60 @@ import { removeTemporary } from "./leftovers.ts";
 import { entryText, type MetadataEntry } from "./metadata.ts";
 import { nameAgain } from "./placing.ts";
 
-/** Entries made into text before other work gets its turn. */
+/** Number of entries converted to text before other work gets its turn. */
 const ENTRIES_PER_TURN = 1_000;
 
-/** A peer of the last run. */
 const KnownPeerShape = v.object({
   peerId: v.string(),
   host: v.string(),
   port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
-  /** Unix seconds. */
   lastSeen: v.number(),
-  /** Whether it was named by a peer on this machine. */
   local: v.optional(v.boolean(), false),
 });
-export type KnownPeer = Readonly<v.InferOutput<typeof KnownPeerShape>>;
 
-/** A deleted id and when, Unix seconds. */
+/** A peer of an earlier run. */
+export interface KnownPeer {
+  /** Its id. */
+  readonly peerId: string;
+  /** Address or host name where it listened. */
+  readonly host: string;
+  /** P2P port, 1 to 65,535. */
+  readonly port: number;
+  /** When it was last heard, Unix seconds. */
+  readonly lastSeen: number;
+  /** Whether a peer on this machine named it, so that it may be dialed at a local address. */
+  readonly local: boolean;
+}
+
+/** A deleted id, and when it was deleted, Unix seconds. */
 const DeletedShape = v.tuple([v.custom<string>(isFileId), v.number()]);
 
-/** Known peers are tried again for this long. */
+/** How long peers of earlier runs are tried again, in seconds. */
 const KNOWN_PEER_SECONDS = 7 * 86_400;
 
+/** Reads and writes the snapshots of one store. */
 export class Snapshots {
-  /** Sentences for the person who starts the peer: what was damaged, and where it is kept. */
+  /** Sentences for the person who starts the peer: what was damaged, and where it was kept. */
   readonly notes: string[] = [];
 
+  /** Reads nothing yet. */
   constructor(readonly layout: Layout) {}
 
-  /** Replaces metadata.json; the one before it stays as the last good one. Throws `StorageError`. */
+  /** Replaces metadata.json, and keeps the previous one as the last good one. Throws `StorageError`. */
   async saveMetadata(entries: Iterable<MetadataEntry>): Promise<void> {
     const { metadata, lastGood, temporaries } = this.layout;
     checkFolders(this.layout);
     await replaceFile(metadata, metadataText(entries), {
       temporaries,
       before: async () => {
-        // Never without metadata.json: the old one gets a second name before the new takes its place.
+        // There is a metadata.json at every moment: the old one gets a second name before the new one replaces it.
         const temporary = `${temporaries}/last-good.json`;
-        await removeIfThere(temporary); // left by a failure
+        await removeIfThere(temporary); // left over from a failure
         try {
           await nameAgain(metadata, temporary);
           await Deno.rename(temporary, lastGood);
-          // Killed right here once, both were one file under two names: of these, rename leaves both (POSIX).
+          // If the process was once killed right here, both names are the same file, and rename then leaves both
+          // (POSIX).
           removeTemporary(temporary);
         } catch (error) {
           if (!(error instanceof Deno.errors.NotFound)) throw error;
@@ -59,6 +71,7 @@ export class Snapshots {
     });
   }
 
+  /** Replaces the list of deleted ids. Throws `StorageError`. */
   async saveDeleted(
     deleted: Iterable<readonly [fileId: string, unixSeconds: number]>,
   ): Promise<void> {
@@ -66,27 +79,32 @@ export class Snapshots {
     await this.#save(this.layout.deleted, text);
   }
 
+  /** Replaces the list of known peers. Throws `StorageError`. */
   async savePeers(peers: readonly KnownPeer[]): Promise<void> {
     await this.#save(this.layout.peers, JSON.stringify(peers, undefined, 1) + "\n");
   }
 
+  /** Replaces the list of files whose owner is unknown. Throws `StorageError`. */
   async saveUnclaimed(names: readonly string[]): Promise<void> {
     await this.#save(this.layout.unclaimed, JSON.stringify(names, undefined, 1) + "\n");
   }
 
-  /** Lines typed at the prompt, the latest first. */
+  /** Replaces the lines typed at the prompt, the latest first. Throws `StorageError`. */
   async saveHistory(lines: readonly string[]): Promise<void> {
     await this.#save(this.layout.history, lines.join("\n") + "\n");
   }
 
-  /** Deleted ids and when, Unix seconds. Damaged ones are left out. */
+  /** Returns deleted ids and when each was deleted, Unix seconds. Skips damaged entries. Throws `StorageError`. */
   async loadDeleted(): Promise<[string, number][]> {
     const value = await this.#load(this.layout.deleted);
     if (typeof value !== "object" || value === null) return [];
     return fitting(DeletedShape, Object.entries(value));
   }
 
-  /** Peers of the last runs, the latest first. */
+  /**
+   * Returns peers of earlier runs, the latest first. Skips damaged entries and peers not heard for a week. Throws
+   * `StorageError`.
+   */
   async loadPeers(nowSeconds: number): Promise<KnownPeer[]> {
     const value = await this.#load(this.layout.peers);
     if (!Array.isArray(value)) return [];
@@ -95,7 +113,10 @@ export class Snapshots {
       .sort((a, b) => b.lastSeen - a.lastSeen);
   }
 
-  /** What a file has; undefined where there is none. A damaged one is kept aside, and what it had is lost. */
+  /**
+   * Returns the parsed content of a file, or `undefined` if there is none. A damaged file is set aside, and its
+   * content is lost.
+   */
   async #load(path: string): Promise<unknown> {
     const text = await readText(path);
     if (text === undefined) return undefined;
@@ -105,7 +126,9 @@ export class Snapshots {
       if (!(error instanceof SyntaxError)) throw error;
       const aside = `${path}.damaged`;
       await Deno.rename(path, aside);
-      this.notes.push(`${path} was damaged; it is kept as ${aside} and made anew`);
+      this.notes.push(
+        `${path} was damaged. It was kept as ${aside}, and a new one will be written`,
+      );
       return undefined;
     }
   }
@@ -116,7 +139,7 @@ export class Snapshots {
   }
 }
 
-/** What of a list has the shape; damaged parts are left out. */
+/** Returns the values that have the shape; damaged ones are skipped. */
 function fitting<T>(shape: v.GenericSchema<unknown, T>, values: readonly unknown[]): T[] {
   return values.flatMap((value) => {
     const parsed = v.safeParse(shape, value);
@@ -132,7 +155,7 @@ async function* metadataText(entries: Iterable<MetadataEntry>): AsyncIterable<st
     if (++count % ENTRIES_PER_TURN > 0) continue;
     yield piece;
     piece = "";
-    // A large catalogue takes seconds to write down; messages are answered meanwhile.
+    // Writing a large catalogue takes seconds; messages are answered meanwhile.
     await new Promise((go) => setTimeout(go, 0));
   }
   yield piece + "\n}\n";

@@ -1,31 +1,35 @@
-// Room on the disk: never less than `minFreeBytes` is left, and what lies in the trash gives its room first.
-// Always holds: what several intakes write at once is taken from one account, counted anew before it can be wrong
-// by much.
+// Disk space: at least `minFreeBytes` always stays free, and the trash is purged first when space runs low.
+// Invariant: concurrent writers draw from one budget, which is recounted before it can be off by much.
 
 import { statfsSync } from "node:fs";
 import { StorageError } from "./errors.ts";
 
-/** The account is made anew after so many bytes: others write to the disk too. */
+/** The budget is recounted after this many bytes, because other programs write to the disk too. */
 const RECOUNT_BYTES = 16 * 1024 ** 2;
 
+/** The budget of free disk space for one store. */
 export class Space {
   #sinceCount = Infinity;
   #spareBytes = 0;
 
+  /** Counts nothing until it is asked. */
   constructor(
     readonly dir: string,
     readonly minFreeBytes: number,
-    /** Removes something that may go; false when there is nothing. */
+    /** Frees some space. Returns false if there is nothing to remove. */
     readonly makeRoom: () => boolean,
   ) {}
 
-  /** Bytes that may still be written; negative when too few are free already. */
+  /**
+   * Returns the number of bytes that may still be written; negative if too few are free already. Throws if the
+   * folder does not exist.
+   */
   freeBytes(): number {
     const { bavail, bsize } = statfsSync(this.dir);
     return bavail * bsize - this.minFreeBytes;
   }
 
-  /** Takes room for bytes that are about to be written. Throws `StorageError` "no-space". */
+  /** Reserves space for bytes that are about to be written. Throws `StorageError` "no-space". */
   take(bytes: number): void {
     this.#sinceCount += bytes;
     if (this.#sinceCount >= RECOUNT_BYTES || this.#spareBytes < bytes) this.#count(bytes);
@@ -43,12 +47,12 @@ export class Space {
     throw new StorageError(
       "no-space",
       this.minFreeBytes === 0
-        ? `The disk is full at ${this.dir}`
-        : `Less than ${mib} MiB would be free at ${this.dir}`,
+        ? `The disk that holds ${this.dir} is full`
+        : `Less than ${mib} MiB would stay free on the disk that holds ${this.dir}`,
       {
         hint: this.minFreeBytes === 0
-          ? "make room, or use --dir elsewhere"
-          : "make room, or lower --min-free",
+          ? "Free up disk space, or choose another folder with --dir"
+          : "Free up disk space, or lower --min-free",
       },
     );
   }

@@ -1,7 +1,7 @@
 // The store: one folder with files that people can read, and what the peer remembers of them.
-// Always holds: a file is in the journal before anybody hears of it; nothing is overwritten, no link is
-// followed for writing, nothing is written outside the folder; what is served verified, and still looks as it
-// did then; a file that a person put into the folder is only read.
+// Invariants: a file is in the journal before anybody learns of it; nothing is overwritten, no link is followed for
+// writing, and nothing is written outside the folder; what is served has been verified and still looks as it did
+// then; a file that a person put into the folder is only read.
 
 import { statfs } from "node:fs/promises";
 import { type Timestamp, timestampSeconds } from "../protocol/wire/fileid.ts";
@@ -36,49 +36,65 @@ import { syncStore } from "./syncing.ts";
 
 const GiB = 1024 ** 3;
 
+/** How to open a store. */
 export interface StoreOptions {
+  /** The folder. Created if it does not exist. */
   readonly dir: string;
-  /** Owner of files that are published here. */
+  /** Owner of the files that are published here. */
   readonly owner: string;
+  /** Maximum size of a file, in bytes. Larger ones are neither shared nor received. */
   readonly maxFileBytes: number;
-  /** Space that stays free; undefined means the larger of 1 GiB and 1 % of the disk. */
+  /** Disk space that must stay free, in bytes; `undefined` means 1 GiB or 1 % of the disk, whichever is larger. */
   readonly minFreeBytes: number | undefined;
-  /** What others pushed here may take so much, with what of it lies in the trash. */
+  /** Maximum total size of files that others push here, including the ones in the trash, in bytes. */
   readonly pushQuotaBytes: number;
-  /** "full": content is on the disk for good before it is shown; "normal": within 5 s. */
+  /** "full": content is safely on disk before it is shown. "normal": within 5 s. */
   readonly durability: "normal" | "full";
-  /** Unix milliseconds. */
+  /** The current time, Unix milliseconds. */
   readonly now: () => number;
 }
 
-/** A damaged file that was moved out of the folder, with all ids that it had. */
+/** A damaged file that was moved out of the folder. */
 export interface SetAside {
+  /** The file, by the id under which the damage was found. */
   readonly file: FileRecord;
+  /** All ids that the file had. */
   readonly fileIds: readonly string[];
+  /** Path where the damaged content is kept. */
   readonly keptAt: string;
 }
 
-/** A file that was found changed, again and again, for so long never stands still: it is not offered any more. */
+/**
+ * After this long of being found changed on every request, a file is no longer offered, in milliseconds: it never
+ * stops changing.
+ */
 const CHANGED_MS = 120_000;
+/** Maximum number of such files that are remembered. */
 const MAX_CHANGED = 1_000;
 
+/** A store that this process has locked. */
 export class Store {
+  /** Paths of everything in the store. */
   readonly layout: Layout;
+  /** The held files. */
   readonly shelf: Shelf;
+  /** metadata.json and the other snapshots. */
   readonly snapshots: Snapshots;
+  /** Deleting and restoring. */
   readonly removals: Removals;
   readonly #reconciler: Reconciler;
-  /** Files that were asked for and found changed: since when, and when last. */
+  /** Files that were requested and found changed: when that was first and last seen, Unix milliseconds. */
   readonly #changed = new Map<string, { readonly sinceMs: number; readonly lastMs: number }>();
   readonly #unclaimed: Set<string>;
   #savedUnclaimed: string;
   #serial = 0;
+  /** The budget of free disk space. */
   readonly space: Space;
   #scanning: Promise<unknown> = Promise.resolve();
   readonly #ownIds = new OwnIds();
   readonly #publishing: Publishing;
   readonly #closing = new AbortController();
-  /** Called when a large file was hashed: another look at the folder is worthwhile. */
+  /** Called when a large file was hashed, so another scan is worthwhile. */
   onHashed: () => void = () => {};
 
   private constructor(
@@ -124,7 +140,7 @@ export class Store {
     this.space = new Space(layout.dir, minFreeBytes, () => this.removals.freeOldestSync());
   }
 
-  /** Opens the store and takes it for this process. Throws `StorageError`. */
+  /** Opens the store and locks it for this process. Throws `StorageError`. */
   static async open(options: StoreOptions): Promise<Store> {
     const layout = layoutOf(options.dir);
     await makeFolders(layout);
@@ -144,7 +160,7 @@ export class Store {
         await notesOn(layout, loaded),
       );
       if (loaded.originsLost) await store.#disclaim();
-      // Set aside only when what follows from it is written down: the next start must not forget it.
+      // Set aside only after its consequences are recorded, so that the next start cannot miss them.
       await store.#saveUnclaimed();
       if (loaded.damagedAside !== undefined) {
         await Deno.rename(layout.metadata, loaded.damagedAside);
@@ -157,17 +173,17 @@ export class Store {
     }
   }
 
-  /** Sentences for the person who starts the peer: what was damaged, and what this disk cannot do. */
+  /** Sentences for the person who starts the peer: what was damaged, and what this file system cannot do. */
   get notes(): readonly string[] {
     return this.snapshots.notes;
   }
 
-  /** Names of files whose owner is not known any more; they are kept, and not shared. */
+  /** Names of files whose owner is unknown. They are kept but not shared. */
   get unclaimed(): readonly string[] {
     return [...this.#unclaimed];
   }
 
-  /** Every held file. */
+  /** Yields every held file. */
   *held(): Iterable<HeldContent> {
     for (const { file, placement, pushed, knownSince } of this.shelf.all()) {
       const since = knownSince === undefined ? {} : { knownSince };
@@ -175,7 +191,10 @@ export class Store {
     }
   }
 
-  /** Bytes that may still be written; negative when too few are free already, 0 while the folder is not there. */
+  /**
+   * Returns the number of bytes that may still be written; negative if too few are free already, 0 while the folder
+   * does not exist.
+   */
   freeBytes(): number {
     try {
       return this.space.freeBytes();
@@ -184,14 +203,14 @@ export class Store {
     }
   }
 
-  /** A place for content that arrives. Throws `StorageError`. */
+  /** Opens a temporary file for incoming content of at most `maxBytes` bytes. Throws `StorageError`. */
   intake(maxBytes = this.options.maxFileBytes): FileIntake {
     this.#checkFolders();
     const path = `${this.layout.temporaries}/${++this.#serial}.part`;
     return new FileIntake(path, Math.min(maxBytes, this.options.maxFileBytes), this.space);
   }
 
-  /** Keeps verified content under a readable name. Throws `StorageError`; the content is gone then. */
+  /** Keeps verified content under a readable name. Throws `StorageError`; the content is lost then. */
   async keep(intake: FileIntake, { file, pushed = false }: HeldContent): Promise<HeldContent> {
     const { dir } = this.layout;
     const full = this.options.durability === "full";
@@ -222,7 +241,7 @@ export class Store {
           this.shelf.release(diskName);
         }
       }
-      // Getting its name changed the inode, so its change time is known only now.
+      // Naming the file changed its inode, so its change time is known only now.
       const placed = lookOf(await Deno.lstat(`${dir}/${diskName}`));
       if (placed.mtimeMs === mtimeMs && placed.sizeBytes === sizeBytes) {
         this.shelf.relook(diskName, placed);
@@ -234,28 +253,28 @@ export class Store {
       return { file: { ...file, sizeBytes }, sizeBytes, pushed, knownSince };
     } catch (cause) {
       removeTemporary(intake.path);
-      throw asStorageError(cause, `Cannot keep ${file.name}`);
+      throw asStorageError(cause, `Cannot store ${file.name}`);
     } finally {
       intake.close();
       this.shelf.release(diskName);
     }
   }
 
-  /** Content for sending; see `openHeld`. Throws `StorageError`. */
+  /** Opens content for sending; see `openHeld`. Throws `StorageError`. */
   reader(fileId: string): FileReader | undefined {
     const placement = this.shelf.get(fileId)?.placement;
     return placement && openHeld(this.layout.dir, placement);
   }
 
-  /** Reads a held file again; see `examine`. "gone" when it is not held. Throws `StorageError`. */
+  /** Reads a held file again; see `examine`. Resolves to "gone" if it is not held. Throws `StorageError`. */
   async examine(fileId: string, onBytes?: (bytes: number) => void): Promise<Examined> {
     const shelved = this.shelf.get(fileId);
     return shelved ? await examine(this.layout.dir, shelved, onBytes) : "gone";
   }
 
   /**
-   * Moves a damaged file out of the folder, and no longer holds it under any of its ids, which are returned.
-   * Throws `StorageError`.
+   * Moves a damaged file out of the folder and stops holding it under any of its ids. Returns those ids and the
+   * path where the content is kept. Throws `StorageError`.
    */
   setAside(fileId: string): { fileIds: readonly string[]; keptAt: string } {
     const diskName = this.shelf.get(fileId)?.placement.diskName;
@@ -267,14 +286,17 @@ export class Store {
       this.shelf.remove(fileIds);
       return { fileIds, keptAt };
     } catch (cause) {
-      throw asStorageError(cause, `Cannot set ${diskName} aside`);
+      throw asStorageError(
+        cause,
+        `Cannot move the damaged file ${diskName} to ${this.layout.damaged}`,
+      );
     }
   }
 
   /**
-   * A file could not be opened, or looks different from when it was hashed. "changed": something is there that can be
-   * read, and the next scan says what, unless that has been so for minutes. "gone": it is not held any more, unless a scan
-   * finds it again.
+   * Handles a file that could not be opened or looks different from when it was hashed. Returns "changed" if there
+   * is a readable file, which the next scan will judge, unless this has been so for minutes. Returns "gone" if it
+   * is no longer held, unless a scan finds it again. Throws `StorageError`.
    */
   release(fileId: string): "changed" | "gone" {
     const shelved = this.shelf.get(fileId);
@@ -297,22 +319,22 @@ export class Store {
     return "gone";
   }
 
-  /** See `Removals`. */
+  /** Moves a file to the trash; see `Removals.remove`. Throws `StorageError`. */
   trash(fileId: string, why: "deleted" | "unwanted"): Promise<void> {
     return this.removals.remove(fileId, why);
   }
 
-  /** See `Removals`. */
+  /** Restores a file from the trash; see `Removals.restore`. Throws `StorageError`. */
   restore(fileId: string): Promise<HeldContent> {
     return this.removals.restore(fileId);
   }
 
-  /** See `Publishing`. */
+  /** Copies a file into the store as one of ours; see `Publishing.publish`. Throws `StorageError`. */
   publish(path: string, isTaken: (fileId: string) => boolean): Promise<PublishedContent> {
     return this.#publishing.publish(path, isTaken);
   }
 
-  /** See `Publishing`. */
+  /** Keeps received content as one of our files; see `Publishing.publishIntake`. Throws `StorageError`. */
   publishIntake(
     intake: FileIntake,
     name: string,
@@ -322,10 +344,13 @@ export class Store {
     return this.#publishing.publishIntake(intake, name, modifiedSeconds, isTaken);
   }
 
-  /** One look at the folder; what changed is on the shelf when it returns. Throws `StorageError`. */
+  /**
+   * Scans the folder; the shelf has the changes when this resolves. Scans run one after another. Throws
+   * `StorageError`.
+   */
   scan(knowledge: Knowledge, atStart = false): Promise<Changes & { setAside: SetAside[] }> {
     const scan = this.#scanning.then(() => this.#scan(knowledge, atStart));
-    this.#scanning = scan.catch(() => {}); // who asked hears of it
+    this.#scanning = scan.catch(() => {}); // reported to the caller
     return scan;
   }
 
@@ -336,7 +361,8 @@ export class Store {
       removeLeftovers();
       const changes = await this.#reconciler.scan(knowledge, atStart);
       changes.isRemade = isRemade;
-      // What a person removed or edited is not to be fetched again, but a folder that went as a whole may come back.
+      // Files that a person removed or edited must not be fetched again, but if the whole folder is gone, its files
+      // may come back.
       const removedAt = isRemade ? undefined : Math.trunc(this.options.now() / 1000);
       const knownSince = Math.trunc(this.options.now() / 1000);
       try {
@@ -350,14 +376,14 @@ export class Store {
       }
       for (const fileId of changes.damaged) {
         const file = this.shelf.get(fileId)?.file;
-        if (!file) continue; // set aside with another id of the same file
+        if (!file) continue; // set aside together with another id of the same file
         const { fileIds, keptAt } = this.setAside(fileId);
         setAside.push({ file, fileIds, keptAt });
       }
       await this.#saveUnclaimed();
       return { ...changes, setAside };
     } catch (cause) {
-      throw asStorageError(cause, `Cannot look through ${this.layout.dir}`);
+      throw asStorageError(cause, `Cannot scan ${this.layout.dir}`);
     }
   }
 
@@ -366,7 +392,9 @@ export class Store {
     return knownSince === undefined ? {} : { knownSince };
   }
 
-  /** Somebody removed the folder under us: it is made anew, empty, so that files can be kept again. */
+  /**
+   * If somebody removed the folder while the peer runs, creates it again, empty, so that files can be stored again.
+   */
   async #remakeFolders(): Promise<boolean> {
     if (exists(this.layout.temporaries) && exists(this.layout.journal)) return false;
     const isGone = !exists(this.layout.private);
@@ -380,7 +408,7 @@ export class Store {
     return isGone;
   }
 
-  /** Nobody knows whose the files here are: they must not be published as ours. */
+  /** Marks every file that is not shelved as having no known owner, so that none is published as ours. */
   async #disclaim(): Promise<void> {
     const shelved = new Set(this.shelf.names());
     for await (const { name, isFile } of Deno.readDir(this.layout.dir)) {
@@ -395,43 +423,44 @@ export class Store {
     this.#savedUnclaimed = names.join("\n");
   }
 
-  /** Makes everything kept so far safe from a power cut. Throws `StorageError`. */
+  /** Flushes everything stored so far to disk, so that it survives a power failure. Throws `StorageError`. */
   sync(): Promise<void> {
     return syncStore(this.layout, this.shelf, this.journal);
   }
 
-  /** What stands in metadata.json about a file besides what the network says. */
+  /** Returns where a held file is stored, for its entry in metadata.json. */
   placementOf(fileId: string): ShelvedFile["placement"] | undefined {
     return this.shelf.get(fileId)?.placement;
   }
 
-  /** Empties what is old from the trash and shortens the journal when that pays. */
+  /** Purges old files from the trash, and compacts the journal if that pays off. Throws `StorageError`. */
   async tidy(): Promise<void> {
     await this.removals.tidy();
     if (this.journal.isWorthCompacting(this.shelf.size)) this.compactJournal();
   }
 
+  /** Rewrites the journal with one line for each file. Throws `StorageError`. */
   compactJournal(): void {
     const entries: MetadataEntry[] = [...this.shelf.all()].map(entryOfShelved);
     this.journal.compact(entries, this.shelf.unsynced);
   }
 
-  /** Large files that are being hashed or wait for it. */
+  /** Number of large files being hashed or queued. */
   get hashing(): number {
     return this.#reconciler.hashing;
   }
 
-  /** Resolves when no look at the folder is under way any more. */
+  /** Resolves when the scans requested so far have ended. */
   async settled(): Promise<void> {
     await this.#scanning;
   }
 
-  /** Reads no more of the folder: what is being hashed is given up. */
+  /** Stops reading the folder, and abandons the file that is being hashed. */
   stopReading(): void {
-    this.#closing.abort(new StorageError("io", "The store is being closed"));
+    this.#closing.abort(new StorageError("io", "The store is closing"));
   }
 
-  /** Gives the store free for other processes. Nothing is written afterwards. */
+  /** Unlocks the store for other processes. Nothing is written afterwards. */
   close(): void {
     this.stopReading();
     this.journal.close();
@@ -447,14 +476,14 @@ export class Store {
   }
 }
 
-/** Sets the time of a file of ours to what its timestamp means, so that people see it. */
+/** Sets a file's modification time to its timestamp, so that people see it. */
 async function setModified(path: string, timestamp: Timestamp): Promise<void> {
   const seconds = timestampSeconds(timestamp);
   if (seconds === undefined) return;
   try {
     await Deno.utime(path, seconds, seconds);
   } catch (error) {
-    // Some disks set no times. The timestamp that counts is in the journal.
+    // Some file systems cannot set times. The timestamp that counts is in the journal.
     if (
       !(error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotSupported)
     ) throw error;
@@ -468,21 +497,21 @@ function isPlainAndReadable(path: string): boolean {
     Deno.openSync(path, { read: true }).close();
     return true;
   } catch (error) {
-    if (isTransient(error)) return true; // which says nothing about the file
+    if (isTransient(error)) return true; // says nothing about the file
     return false;
   }
 }
 
-/** What people should know of the store at the start. */
+/** Returns what people should know about the store at start. */
 async function notesOn(layout: Layout, loaded: LoadedStore): Promise<readonly string[]> {
   if (await hasHardLinks(layout.temporaries)) return loaded.notes;
   return [
     ...loaded.notes,
-    `The disk of ${layout.dir} has no hard links; files are stored by renaming instead, which is as safe unless another program writes the same name in the same moment`,
+    `The file system of ${layout.dir} has no hard links, so files are put in place by renaming. That is just as safe unless another program creates a file of the same name at the same moment`,
   ];
 }
 
-/** The larger of 1 GiB and 1 % of the disk. */
+/** Returns 1 GiB or 1 % of the disk, whichever is larger, in bytes. */
 async function usualMinFree(dir: string): Promise<number> {
   const { blocks, bsize } = await statfs(dir);
   return Math.max(GiB, Math.floor(blocks * bsize / 100));

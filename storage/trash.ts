@@ -1,5 +1,5 @@
-// Deleted files, kept aside for 24 hours. What is needed to bring one back lies beside it.
-// Always holds: what is in the trash is counted; the oldest goes first when room is needed.
+// The trash: deleted files, kept for 24 hours. What is needed to restore a file is stored next to it.
+// Invariants: everything in the trash is counted; the oldest is purged first when space runs low.
 
 import { asStorageError, StorageError } from "./errors.ts";
 import { type Layout, lstatOrNothing, removeIfThere } from "./layout.ts";
@@ -9,29 +9,33 @@ import { nameAgain, placeNew } from "./placing.ts";
 import { parseJson } from "../protocol/wire/message.ts";
 import { entryOfShelved, type ShelvedFile } from "./shelf.ts";
 
-/** How long a deleted file can be restored. */
+/** How long a deleted file can be restored, in milliseconds. */
 const KEPT_MS = 24 * 3_600_000;
 
 interface Trashed {
   readonly sizeBytes: number;
-  /** It had come by a push that nobody asked for. */
+  /** Whether it had arrived in a push that this peer did not ask for. */
   readonly pushed: boolean;
   readonly sinceMs: number;
 }
 
-/** What the trash takes, for people. */
+/** How much is in the trash, for people. */
 export interface TrashSize {
+  /** Number of files. */
   readonly files: number;
+  /** Total size, in bytes. */
   readonly bytes: number;
 }
 
+/** The trash of one store. */
 export class Trash {
   /** The oldest first. */
   #index = new Map<string, Trashed>();
 
+  /** Reads nothing yet; see `load`. `now` returns Unix milliseconds. */
   constructor(readonly layout: Layout, readonly now: () => number) {}
 
-  /** Looks what is there, and removes what is older than a day. */
+  /** Reads the folder, and purges what is older than a day. Throws file system errors as they are. */
   async load(): Promise<void> {
     const found: [string, Trashed][] = [];
     for await (const { name } of Deno.readDir(this.layout.trash)) {
@@ -53,13 +57,14 @@ export class Trash {
     await this.purge();
   }
 
+  /** Number and total size of the files. */
   get size(): TrashSize {
     let bytes = 0;
     for (const { sizeBytes } of this.#index.values()) bytes += sizeBytes;
     return { files: this.#index.size, bytes };
   }
 
-  /** When each was deleted, Unix milliseconds, and its size; the oldest first. */
+  /** Returns the size of each file and when it was deleted, Unix milliseconds; the oldest first. */
   list(): { fileId: string; sizeBytes: number; sinceMs: number }[] {
     return [...this.#index].map(([fileId, { sizeBytes, sinceMs }]) => ({
       fileId,
@@ -68,27 +73,28 @@ export class Trash {
     }));
   }
 
-  /** Bytes of what others had pushed here. */
+  /** Total size of the files that others had pushed here, in bytes. */
   get pushedBytes(): number {
     let bytes = 0;
     for (const { sizeBytes, pushed } of this.#index.values()) if (pushed) bytes += sizeBytes;
     return bytes;
   }
 
+  /** Returns the ids of the files, the oldest first. */
   ids(): string[] {
     return [...this.#index.keys()];
   }
 
   /**
-   * Moves content here, or gives it a second name where other ids need it. Throws `StorageError`.
-   * On a full disk what was deleted before gives its room, and without any, the content is removed for good.
+   * Moves content to the trash, or, if other ids still need it, gives it a second name there. On a full disk,
+   * purges older files; if there are none, removes the content for good. Throws `StorageError`.
    */
   async put(shelved: ShelvedFile, move: boolean): Promise<void> {
     const { fileId } = shelved.file;
     const content = `${this.layout.trash}/${fileId}`;
     const source = `${this.layout.dir}/${shelved.placement.diskName}`;
     try {
-      await this.remove(fileId); // an older one of the same id
+      await this.remove(fileId); // an older file with the same id
       await this.#writeNote(shelved);
       if (move) await Deno.rename(source, content);
       else await nameAgain(source, content);
@@ -96,7 +102,7 @@ export class Trash {
       this.#index.set(fileId, { sizeBytes, pushed: shelved.pushed, sinceMs: this.now() });
     } catch (cause) {
       if (cause instanceof Deno.errors.NotFound) {
-        await this.remove(fileId); // gone already: nothing to keep aside
+        await this.remove(fileId); // already gone: nothing to keep
         return;
       }
       const error = asStorageError(cause, `Cannot delete ${shelved.file.name}`);
@@ -106,7 +112,7 @@ export class Trash {
     }
   }
 
-  /** What is known of a trashed file. Throws `StorageError` "not-found". */
+  /** Returns what is known of a file in the trash. Throws `StorageError` "not-found". */
   async entry(fileId: string): Promise<ShelvedFile> {
     try {
       await Deno.lstat(`${this.layout.trash}/${fileId}`);
@@ -123,41 +129,42 @@ export class Trash {
     throw new StorageError(
       "not-found",
       `${fileId} is not in the trash, where deleted files stay for 24 hours`,
-      { hint: "the list of deleted files shows which there are" },
+      { hint: "The list of deleted files shows what can be restored" },
     );
   }
 
-  /** Moves content to `target`, which must not exist. */
+  /** Moves content to `target`. Throws `Deno.errors.AlreadyExists` if it exists. */
   async takeOut(fileId: string, target: string): Promise<void> {
     await placeNew(`${this.layout.trash}/${fileId}`, target);
     await this.remove(fileId);
   }
 
-  /** Removes what is older than a day. */
+  /** Purges files older than a day. Throws file system errors as they are. */
   async purge(): Promise<void> {
     for (const [fileId, { sinceMs }] of this.#index) {
       if (this.now() - sinceMs >= KEPT_MS) await this.remove(fileId);
     }
   }
 
-  /** Room is needed now: removes the oldest, of what was pushed only if so wished. False when there is none. */
+  /** Frees space immediately by purging the oldest file, or the oldest pushed one. Returns false if there is none. */
   freeOldestSync(onlyPushed = false): boolean {
     for (const [fileId, { pushed }] of this.#index) {
       if (onlyPushed && !pushed) continue;
       this.#index.delete(fileId);
       for (const path of this.#pathsOf(fileId)) {
-        removeTemporary(path); // tried again later where that fails
+        removeTemporary(path); // retried later if that fails
       }
       return true;
     }
     return false;
   }
 
+  /** Returns whether the file is in the trash. */
   has(fileId: string): boolean {
     return this.#index.has(fileId);
   }
 
-  /** Forgets a file for good. */
+  /** Removes a file from the trash for good. Throws file system errors as they are. */
   async remove(fileId: string): Promise<void> {
     this.#index.delete(fileId);
     for (const path of this.#pathsOf(fileId)) await removeIfThere(path);
@@ -168,7 +175,7 @@ export class Trash {
     return [path, `${path}.json`];
   }
 
-  /** What the time of deletion is read from later; content keeps its own time. */
+  /** Writes the note from which the time of deletion is read later; the content keeps its own time. */
   async #writeNote(shelved: ShelvedFile): Promise<void> {
     const path = `${this.layout.trash}/${shelved.file.fileId}.json`;
     const text = entryText(entryOfShelved(shelved)) + "\n";

@@ -90,9 +90,9 @@ Deno.test("what is restored is named by id, a beginning of it, or name; what fit
   const requests = new Operations("us", store as unknown as Store, node as unknown as Node);
   for (const text of [one!, "a2", "b", "a1"]) await requests.restore(text);
   assert.deepEqual(restored, [one, other, third, third], "a name comes before a beginning");
-  await assert.rejects(requests.restore("x.txt"), /2 deleted files fit "x.txt".*a10.*a20/);
-  await assert.rejects(requests.restore("a"), /2 deleted files fit/);
-  await assert.rejects(requests.restore("none"), /No deleted file .*"restore" shows/);
+  await assert.rejects(requests.restore("x.txt"), /2 deleted files match "x.txt".*a10.*a20/);
+  await assert.rejects(requests.restore("a"), /2 deleted files match/);
+  await assert.rejects(requests.restore("none"), /No deleted file .*"restore" lists/);
 });
 
 Deno.test("a mistake of ours ends a verification, and the next one can begin", async () => {

@@ -36,7 +36,7 @@ Deno.test("a name with semicolons stays in the sentence, and the hint is the hin
   assert.deepEqual(await told(asStorageError(full, `Cannot delete ${NAME}`)), [
     507,
     `Cannot delete ${NAME}: the disk is full`,
-    "make room, or use --dir elsewhere",
+    "Free up disk space, or choose another folder with --dir",
   ]);
   assert.deepEqual(await told(new OperationError("not-found", `No ${NAME}`, { hint: "Look" })), [
     404,
@@ -70,8 +70,8 @@ Deno.test("mistakes of ours, and what is a refusal already, go on as they are", 
 
 Deno.test("at the prompt the sentence and what to do stand in one line", () => {
   const cause = new Error("why");
-  const error = new StorageError("in-use", `${NAME} is in use`, { hint: "stop it", cause });
-  assert.equal(error.message, `${NAME} is in use; stop it`);
-  assert.deepEqual([error.what, error.hint, error.cause], [`${NAME} is in use`, "stop it", cause]);
+  const error = new StorageError("in-use", `${NAME} is in use`, { hint: "Stop it", cause });
+  assert.equal(error.message, `${NAME} is in use. Stop it`);
+  assert.deepEqual([error.what, error.hint, error.cause], [`${NAME} is in use`, "Stop it", cause]);
   assert.equal(new StorageError("io", "It broke").message, "It broke");
 });

@@ -94,7 +94,7 @@ browserTest(
       fileId: file.fileId,
       name: "again.bin",
       state: "cancelled",
-      why: "Cancelled here",
+      why: "Canceled here",
       endedAt: soon() - 9,
     });
     const other = transferOf({ id: 3, name: "other.bin", fileId: fileOf({ name: "o" }).fileId });
@@ -107,7 +107,7 @@ browserTest(
     await page.waitForSelector("body.may-change");
     const names = () => page.locator("#transfers li .whole-name").allInnerTexts();
     const row = page.locator("#transfers li", { hasText: "again.bin" });
-    await row.getByText("Cancelled here · from bob").waitFor();
+    await row.getByText("Canceled here · from bob").waitFor();
     await row.getByRole("button", { name: "Retry: again.bin" }).click(); // the pointer stays there
     await until("the retry", () => served.made.done.length === 1);
     const again = transferOf({

@@ -1,4 +1,5 @@
-// Content that turns out not to be what was promised: its connection breaks off, so that nobody takes it for whole.
+// Content that turns out not to be what was promised: its connection breaks off, so that nobody takes it for
+// complete.
 
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -10,7 +11,7 @@ import { appWithFile, type FakeContent } from "../web/fixture.ts";
 
 const PIECE = 256 * 1024;
 
-/** A file whose last piece is refused when it is read, as when it changed meanwhile. */
+/** A file whose last piece is refused when it is read, as when the file changed in the meantime. */
 async function served<T>(
   sizeBytes: number,
   act: (port: number, path: string, opened: readonly FakeContent[]) => Promise<T>,
@@ -54,22 +55,22 @@ Deno.test("a download that breaks off prints nothing above the prompt", async ()
   assert.equal(text(stderr), "");
 });
 
-Deno.test("what is refused at its last piece ends short of its length, and its connection with it", async () => {
+Deno.test("content refused at its last piece ends short of its length, and so does its connection", async () => {
   for (const size of [10, PIECE, 3 * PIECE + 7]) {
     for (const range of ["", "Range: bytes=5-\r\n"]) {
       await served(size, async (port, path, opened) => {
         using raw = await Raw.open({ host: "127.0.0.1", port });
         const request = (more: string) => `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${more}\r\n`;
-        // The second request would be answered on a connection that goes on.
+        // If the connection continued, the second request would be answered.
         raw.write(request(range) + request(""));
         await raw.untilClosed();
-        assert.equal(opened.length, 1, "nothing more is asked on it");
+        assert.equal(opened.length, 1, "no further request is made on it");
         assert.equal(opened[0]!.closed, 1);
         const end = raw.text.indexOf("\r\n\r\n");
         if (end < 0) return assert.equal(raw.text, "", "no head, so no content either");
         const length = Number(/^content-length: (\d+)\r$/im.exec(raw.text.slice(0, end + 2))?.[1]);
         assert.equal(length, range === "" ? size : size - 5);
-        assert.ok(raw.text.length - end - 4 < length, "short of what was promised");
+        assert.ok(raw.text.length - end - 4 < length, "shorter than promised");
         assert.doesNotMatch(raw.text, /transfer-encoding/i);
         assert.equal(raw.text.split("HTTP/1.1 ").length, 2, "one answer");
       });
@@ -77,7 +78,7 @@ Deno.test("what is refused at its last piece ends short of its length, and its c
   }
 });
 
-Deno.test("curl and wget take it for the failure that it is", async () => {
+Deno.test("curl and wget recognize it as a failure", async () => {
   await served(3 * PIECE, async (port, path) => {
     const url = `http://127.0.0.1:${port}${path}`;
     const run = async (command: string, ...args: string[]) =>
@@ -87,7 +88,7 @@ Deno.test("curl and wget take it for the failure that it is", async () => {
   });
 });
 
-Deno.test("aria2 finds out that content is not what its digest says", async () => {
+Deno.test("aria2 detects that content does not match its digest", async () => {
   const app = appWithFile(new Uint8Array(1_000).fill(65), {}, (content) => {
     Object.defineProperty(content, "sha256", { value: "0".repeat(64) });
   });
@@ -100,7 +101,7 @@ Deno.test("aria2 finds out that content is not what its digest says", async () =
     const url = `http://127.0.0.1:${server.addr.port}${app.path}`;
     const args = ["-q", "--no-conf", "-d", folder, "-o", "got.bin", url];
     const { code } = await new Deno.Command("aria2c", { args, stdout: "null" }).output();
-    assert.equal(code, 32, "its exit code for a checksum that is wrong");
+    assert.equal(code, 32, "its exit code for a wrong checksum");
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -1,5 +1,5 @@
-// Run as a process of its own by abort_test.ts: serves content that breaks off, downloads it, and ends. What the runtime
-// itself would print about that cannot be caught within a process.
+// Run as a separate process by abort_test.ts: serves content that breaks off, downloads it, and exits. What the
+// runtime itself would print about that cannot be captured within a process.
 
 import { Gateway } from "../../http/gateway.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";

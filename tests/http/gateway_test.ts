@@ -1,5 +1,5 @@
-// The door for browsers on real connections: deadlines of each request, bodies and readers that stand still, places.
-// Deadlines are short here; that something ends is waited for.
+// The gateway for browsers on real connections: deadlines of each request, stalled bodies and readers, slots.
+// Deadlines are short here; the tests wait for connections to end.
 
 import assert from "node:assert/strict";
 import { Gateway, type GatewayOptions, type Handler } from "../../http/gateway.ts";
@@ -11,7 +11,7 @@ const HEAD_MS = 500;
 const IDLE_MS = 600;
 
 class Scene implements AsyncDisposable {
-  /** Of requests whose body could not be read to its end. */
+  /** Requests whose body could not be read to its end. */
   broken = 0;
   handled = 0;
 
@@ -52,7 +52,7 @@ class Scene implements AsyncDisposable {
     return Raw.open(this.target, options);
   }
 
-  /** What comes back for these bytes until the other side closes. */
+  /** Returns what is answered to these bytes until the other side closes. */
   async say(text: string, from = "127.0.0.1"): Promise<string> {
     using raw = await this.open({ from });
     raw.write(text);
@@ -88,7 +88,7 @@ Deno.test("HEAD claims the length that the application gives, and no other", asy
   }
 });
 
-Deno.test("the application hears from which address a request comes", async () => {
+Deno.test("the application knows the address from which a request comes", async () => {
   await using scene = await Scene.open();
   for (const from of ["127.0.0.1", "127.0.0.9"]) {
     const text = await scene.say(get("/a", "Connection: close"), from);
@@ -96,7 +96,7 @@ Deno.test("the application hears from which address a request comes", async () =
   }
 });
 
-Deno.test("a head that does not come in time is answered with 408, and the connection ends", async () => {
+Deno.test("a head that does not arrive in time is answered with 408, and the connection is closed", async () => {
   await using scene = await Scene.open();
   using raw = await scene.open();
   raw.write("GET /a HTTP/1.1\r\nHost: h");
@@ -105,7 +105,7 @@ Deno.test("a head that does not come in time is answered with 408, and the conne
   assert.equal(scene.handled, 0);
 });
 
-Deno.test("a head that comes one byte at a time has one deadline for all of them", async () => {
+Deno.test("a head that arrives one byte at a time has one deadline for all bytes", async () => {
   await using scene = await Scene.open();
   using raw = await scene.open();
   raw.drip("GET /a HTTP/1.1\r\nX: ".padEnd(500, "y"), 50);
@@ -113,7 +113,7 @@ Deno.test("a head that comes one byte at a time has one deadline for all of them
   assert.equal(scene.handled, 0);
 });
 
-Deno.test("a connection that says nothing is closed without a word", async () => {
+Deno.test("a silent connection is closed without an answer", async () => {
   await using scene = await Scene.open();
   assert.equal(await scene.say(""), "");
 });
@@ -151,20 +151,20 @@ Deno.test("a chunked body is passed on, and its connection ends with the answer"
   assert.equal(scene.handled, 1);
 });
 
-Deno.test("a body that stands still ends its connection; one that moves does not", async () => {
+Deno.test("a stalled body ends its connection; a moving one does not", async () => {
   await using scene = await Scene.open();
   using still = await scene.open();
   using moving = await scene.open();
   still.write(request("PUT /still HTTP/1.1", "Content-Length: 9") + "abc");
   moving.write(request("PUT /moving HTTP/1.1", "Content-Length: 12"));
-  // Longer than the deadline in all, each step within it.
+  // Longer than the deadline in total, each step within it.
   moving.drip("abcdefghijkl", IDLE_MS / 4);
   await still.untilClosed();
   await until("the application hears of it", () => scene.broken === 1);
   await moving.untilText(/PUT \/moving 12 from/);
 });
 
-Deno.test("a sender that goes away in the middle of its body is not waited for", async () => {
+Deno.test("the gateway does not wait for a client that disappears in the middle of its body", async () => {
   for (const how of ["resets", "closes", "half-closes"]) {
     for (const length of ["Content-Length: 9", "Transfer-Encoding: chunked"]) {
       await using scene = await Scene.open({ idleTimeoutMs: 60_000 });
@@ -180,7 +180,7 @@ Deno.test("a sender that goes away in the middle of its body is not waited for",
   }
 });
 
-Deno.test("a reader that stands still ends its connection, and its answer is given up", async () => {
+Deno.test("a stalled reader ends its connection, and its answer is abandoned", async () => {
   const given = Promise.withResolvers<void>();
   await using scene = await Scene.open({}, {
     "/endless": () =>
@@ -197,7 +197,7 @@ Deno.test("a reader that stands still ends its connection, and its answer is giv
   await until("its place is free", () => scene.front.connections === 0);
 });
 
-Deno.test("an answer before the end of the body arrives whole, and what still comes is dropped", async () => {
+Deno.test("an answer sent before the end of the body arrives complete, and the rest of the body is dropped", async () => {
   await using scene = await Scene.open({}, {
     "/no": () => new Response("not you\n", { status: 401 }),
   });
@@ -210,11 +210,11 @@ Deno.test("an answer before the end of the body arrives whole, and what still co
   assert.equal(scene.handled, 1);
 });
 
-// The runtime lets go of the body of such a request only when it is collected.
+// The runtime releases the body of such a request only when it is garbage collected.
 const UNREAD = { sanitizeResources: false };
 
 Deno.test(
-  "senders that go on behind an early answer, and then reset, end nothing but themselves",
+  "clients that keep sending after an early answer, and then reset, affect nobody else",
   UNREAD,
   async () => {
     await using scene = await Scene.open({}, {
@@ -237,7 +237,7 @@ Deno.test(
   },
 );
 
-Deno.test("a request whose sender says that nothing more comes is answered all the same", async () => {
+Deno.test("a request is answered even if the client has closed its sending side", async () => {
   await using scene = await Scene.open();
   using raw = await scene.open();
   raw.write(get("/half"));
@@ -245,7 +245,7 @@ Deno.test("a request whose sender says that nothing more comes is answered all t
   await raw.untilText(/GET \/half 0 from/);
 });
 
-Deno.test("heads that are too long or no HTTP/1.1 are refused with words", async () => {
+Deno.test("heads that are too long or not HTTP/1.1 are refused with an explanation", async () => {
   await using scene = await Scene.open();
   const long = await scene.say(get(`/${"a".repeat(40_000)}`));
   assert.match(long, /^HTTP\/1\.1 431 [\s\S]*"detail":/);
@@ -254,14 +254,14 @@ Deno.test("heads that are too long or no HTTP/1.1 are refused with words", async
   for (const text of bad) {
     const answer = await scene.say(text);
     assert.match(answer, /^HTTP\/1\.1 400 [\s\S]*"detail":/, text);
-    // Like all that the server says: nothing in it is a page.
+    // Like all answers of the server: nothing in it is a page.
     assert.match(answer, /\r\ncontent-security-policy: default-src 'none'\r\n/);
     assert.match(answer, /\r\nx-content-type-options: nosniff\r\n/);
   }
   assert.equal(scene.handled, 0);
 });
 
-Deno.test("nobody reaches the application around the door", async () => {
+Deno.test("nobody reaches the application without passing the gateway", async () => {
   await using scene = await Scene.open();
   const [{ name }] = [...Deno.readDirSync(scene.folder)] as [Deno.DirEntry];
   const conn = await Deno.connect({ transport: "unix", path: `${scene.folder}/${name}` });
@@ -273,7 +273,7 @@ Deno.test("nobody reaches the application around the door", async () => {
   assert.equal(scene.handled, 0);
 });
 
-Deno.test("when the folder of the socket is removed it goes on, and nobody who is served loses anything", async () => {
+Deno.test("when the socket's folder is removed, serving continues, and no request in progress is lost", async () => {
   const answer = Promise.withResolvers<void>();
   await using scene = await Scene.open({}, {
     "/thinking": async () => {
@@ -293,7 +293,7 @@ Deno.test("when the folder of the socket is removed it goes on, and nobody who i
   await Deno.mkdir(scene.folder);
 });
 
-Deno.test("where the path of the socket would be too long, it lies elsewhere, and nothing of it stays", async () => {
+Deno.test("if the socket's path would be too long, it is created elsewhere, and nothing of it remains", async () => {
   const parent = await Deno.makeTempDir();
   const folder = `${parent}/${"a".repeat(120)}`;
   await Deno.mkdir(folder);
@@ -306,7 +306,7 @@ Deno.test("where the path of the socket would be too long, it lies elsewhere, an
   await Deno.remove(parent, { recursive: true });
 });
 
-Deno.test("who says nothing gives its place to who comes", async () => {
+Deno.test("a silent connection gives up its slot to a new one", async () => {
   const silent = { messageTimeoutMs: 60_000, maxConnections: 8, maxConnectionsPerAddress: 4 };
   await using scene = await Scene.open(silent);
   const attackers = await Raw.openMany(scene.target, 60, ["127.0.0.2", "127.0.0.3", "127.0.0.4"]);
@@ -314,7 +314,7 @@ Deno.test("who says nothing gives its place to who comes", async () => {
   for (const raw of attackers) raw.close();
 });
 
-Deno.test("an answer that is thought about for long is no fault of who asked", async () => {
+Deno.test("a client is not dropped because its answer takes long to compute", async () => {
   const answer = Promise.withResolvers<void>();
   await using scene = await Scene.open({}, {
     "/thinking": async () => {
@@ -326,7 +326,7 @@ Deno.test("an answer that is thought about for long is no fault of who asked", a
   using chunked = await scene.open();
   raw.write(get("/thinking"));
   chunked.write(request("POST /thinking HTTP/1.1", "Transfer-Encoding: chunked") + "0\r\n\r\n");
-  // A connection opened after it, and closed by its deadline, shows that the deadline is over for both.
+  // A connection opened after it and closed by its deadline shows that the deadline has passed for both.
   using other = await scene.open();
   other.write(request("PUT /still HTTP/1.1", "Content-Length: 9"));
   await other.untilClosed();
@@ -336,7 +336,7 @@ Deno.test("an answer that is thought about for long is no fault of who asked", a
   await chunked.untilText(/at last\n/);
 });
 
-Deno.test("stopping waits for what is under way, but not for ever", async () => {
+Deno.test("stopping waits for requests in progress, but not forever", async () => {
   const scene = await Scene.open({}, { "/never": () => new Promise<Response>(() => {}) });
   using raw = await scene.open();
   raw.write(get("/never"));

@@ -1,4 +1,5 @@
-// Who is served, who waits, and who gives way: places go to who uses them, and nobody takes all of them.
+// Which connections are served, wait or are dropped: slots go to connections that use them, and nobody takes them
+// all.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
@@ -6,7 +7,7 @@ import { Admission, type AdmissionLimits } from "../../net/admission.ts";
 
 const LIMITS = { maxConnections: 8, maxConnectionsPerAddress: 4, maxWaitingConnections: 6 };
 
-/** Connections are numbers; what a turn says is noted. */
+/** Connections are numbers. Records what each turn decides. */
 class Door {
   readonly admission: Admission<number>;
   readonly served = new Set<number>();
@@ -19,7 +20,7 @@ class Door {
     this.admission = new Admission({ ...LIMITS, ...limits }, (ip) => known.includes(ip));
   }
 
-  /** The number of the connection, or undefined where it is closed at once. */
+  /** Returns the number of the connection, or `undefined` if it is closed at once. */
   arrive(ip = "a"): number | undefined {
     const number = this.#next++;
     const isIn = this.admission.arrive(number, ip, this.nowMs);
@@ -55,14 +56,14 @@ class Door {
   }
 }
 
-Deno.test("a machine has its places and no more; a few strangers wait, the others are closed", () => {
+Deno.test("a machine gets its slots and no more; a few strangers wait, the others are closed", () => {
   const door = new Door({ maxWaitingConnections: 100 });
   door.arriveMany(30);
   deepStrictEqual([...door.served], [0, 1, 2, 3]);
   strictEqual(door.admission.size, 4 + 16, "16 may wait");
 });
 
-Deno.test("the burst of a known peer waits, up to the limit, and is served in its order", () => {
+Deno.test("a burst from a known peer waits, up to the limit, and is served in order", () => {
   const door = new Door({}, ["a"]);
   const all = door.arriveMany(12);
   deepStrictEqual(all.map((number) => number !== undefined), [
@@ -74,14 +75,14 @@ Deno.test("the burst of a known peer waits, up to the limit, and is served in it
   deepStrictEqual([...door.served], [3, 4, 5, 6]);
 });
 
-Deno.test("who stands still gives way, the longest first, to somebody of the same machine or of another", () => {
+Deno.test("stalled connections give way, the longest stalled first, to the same machine or another", () => {
   const door = new Door();
   door.arriveMany(4, "a");
   door.nowMs = 500;
   door.arriveMany(4, "b");
   door.nowMs = 999;
   door.arrive("c");
-  // Nobody stood still for a second, but a machine that has none yet gets one of a machine that has many.
+  // Nobody stalled for a second, but a machine that has none yet gets one from a machine that has many.
   deepStrictEqual(door.evicted, [0]);
   door.nowMs = 1_000;
   door.arrive("a");
@@ -93,26 +94,26 @@ Deno.test("who stands still gives way, the longest first, to somebody of the sam
   deepStrictEqual(door.evicted, [0, 1, 2, 3, 4]);
 });
 
-/** Room for three to be sent content at once, of eight places of a machine, and for four to push. */
+/** Of a machine's eight slots, three may be sent content at once and four may push. */
 const WIDE = { maxConnections: 16, maxConnectionsPerAddress: 8 };
 
-Deno.test("who completes messages or pushes content, however slowly, keeps its place", () => {
+Deno.test("a connection that completes messages or pushes content, however slowly, keeps its slot", () => {
   const door = new Door(WIDE, ["a"]);
   door.arriveMany(8);
   for (door.nowMs = 0; door.nowMs < 10_000; door.nowMs += 900) {
     for (const number of [0, 1]) door.admission.completed(number, door.nowMs);
-    for (const number of [2, 3, 4, 5]) door.admission.moved(number, 1, door.nowMs); // drips, within the share
-    door.admission.moved(6, 1, door.nowMs); // drips, beyond it
+    for (const number of [2, 3, 4, 5]) door.admission.moved(number, 1, door.nowMs); // slow, within the fraction
+    door.admission.moved(6, 1, door.nowMs); // slow, beyond it
     door.admission.moved(7, 700, door.nowMs); // beyond it, and fast enough
   }
   door.arriveMany(2);
   deepStrictEqual(door.evicted, [6]);
   door.nowMs += 1_000;
   door.turn();
-  deepStrictEqual(door.evicted, [6, 0], "content that is pushed may pause longer than a message");
+  deepStrictEqual(door.evicted, [6, 0], "pushed content may pause longer than a message");
 });
 
-Deno.test("the machine that has the most gives way to one that has none, and not the oldest connection", () => {
+Deno.test("the machine with the most slots gives one up to a machine that has none, whatever its age", () => {
   const door = new Door({ maxConnections: 8, maxConnectionsPerAddress: 6 });
   door.arriveMany(2, "a");
   door.nowMs = 10;
@@ -121,7 +122,7 @@ Deno.test("the machine that has the most gives way to one that has none, and not
   deepStrictEqual(door.evicted, [2]);
 });
 
-Deno.test("a push that is over leaves its share to the next one", () => {
+Deno.test("a finished push leaves its slot to the next one", () => {
   const door = new Door(WIDE);
   door.arriveMany(5);
   for (const number of [0, 1, 2, 3, 4]) door.admission.moved(number, 1, 0);
@@ -129,33 +130,41 @@ Deno.test("a push that is over leaves its share to the next one", () => {
   door.admission.moved(4, 1, 0);
   door.nowMs = 10_000;
   strictEqual(door.admission.relieve(10_000), 0);
-  strictEqual(door.admission.relieve(10_000), undefined, "all four pushes are within their share");
+  strictEqual(
+    door.admission.relieve(10_000),
+    undefined,
+    "all four pushes are within their fraction",
+  );
 });
 
-Deno.test("content is sent on three eighths of the places; who waits for it gives its place back meanwhile", () => {
+Deno.test("content is sent on three eighths of the slots; a connection waiting for it gives up its slot", () => {
   const door = new Door(WIDE, ["a"]);
   door.arriveMany(8);
   for (let number = 0; number < 8; number++) ok(door.want(number));
   deepStrictEqual([...door.sending], [0, 1, 2]);
   const message = door.arrive();
-  ok(door.served.has(message!), "there is room for a message");
+  ok(door.served.has(message!), "there is a slot for a message");
   door.admission.contentEnded(0, door.nowMs);
   door.turn();
   deepStrictEqual([...door.sending], [0, 1, 2, 3]);
 });
 
-Deno.test("a machine that has no transfers gets one, whatever the others hold", () => {
+Deno.test("a machine without transfers gets one, whatever the others have", () => {
   const door = new Door({ maxConnections: 16, maxConnectionsPerAddress: 8 }, ["a", "b", "c", "d"]);
   for (const ip of ["a", "b", "c", "d"]) {
     for (const number of door.arriveMany(4, ip)) door.want(number!);
   }
-  strictEqual(door.sending.size, 3 + 3 + 2 + 2, "the share of two, and what is sure for each");
+  strictEqual(
+    door.sending.size,
+    3 + 3 + 2 + 2,
+    "the fraction of two machines, and the guaranteed ones of the others",
+  );
   const late = door.arrive("e")!;
   ok(door.want(late));
   ok(door.sending.has(late));
 });
 
-Deno.test("who reads slowly is never evicted, nor who waits for content", () => {
+Deno.test("slow readers and connections waiting for content are never evicted", () => {
   const door = new Door(WIDE, ["a"]);
   door.arriveMany(8);
   for (let number = 0; number < 8; number++) door.want(number);
@@ -164,7 +173,7 @@ Deno.test("who reads slowly is never evicted, nor who waits for content", () => 
   strictEqual(door.evicted.some((number) => number < 8), false);
 });
 
-Deno.test("so many wait for their content and no more", () => {
+Deno.test("no more connections wait for content than the limit allows", () => {
   const door = new Door({ maxConnections: 100, maxConnectionsPerAddress: 4 }, ["a"]);
   let refused = 0;
   for (let i = 0; i < 20; i++) {
@@ -178,7 +187,7 @@ Deno.test("so many wait for their content and no more", () => {
   strictEqual(refused, 20 - 2 - LIMITS.maxWaitingConnections);
 });
 
-Deno.test("without descriptors whoever stands still longest goes, and nobody else", () => {
+Deno.test("when file descriptors run out, the longest stalled connection is dropped, and no other", () => {
   const door = new Door();
   door.arriveMany(2);
   strictEqual(door.admission.relieve(500), undefined);
@@ -186,7 +195,7 @@ Deno.test("without descriptors whoever stands still longest goes, and nobody els
   deepStrictEqual([door.admission.relieve(1_200), door.admission.relieve(1_200)], [1, undefined]);
 });
 
-Deno.test("whatever happens in whatever order, no bound is passed and nobody who may be served waits", () => {
+Deno.test("in any order of events, no limit is exceeded, and no connection that may be served waits", () => {
   const machines = ["a", "b", "c", "d"];
   const step = fc.record({
     act: fc.constantFrom("arrive", "arrive", "leave", "want", "ended", "completed", "moved"),
@@ -223,12 +232,15 @@ Deno.test("whatever happens in whatever order, no bound is passed and nobody who
         const sending = holding.filter((each) => ips.get(each) === ip && door.sending.has(each));
         ok(sending.length <= 2, `${ip} is sent ${sending.length} contents at once`);
       }
-      ok(door.evicted.every((each) => !door.sending.has(each)), "no content under way is cut off");
+      ok(
+        door.evicted.every((each) => !door.sending.has(each)),
+        "no content in progress is cut off",
+      );
     }
   }));
 });
 
-/** Guests looked at until a burst of so many connections from one peer has come, been served and gone. */
+/** Returns the number of guests examined until a burst of this many connections from one peer was served and gone. */
 function stepsOf(burst: number, machines: number): number {
   const limits = {
     maxConnections: 256,
@@ -250,7 +262,7 @@ function stepsOf(burst: number, machines: number): number {
   return door.admission.steps;
 }
 
-Deno.test("a connection costs the same whether a hundred wait or a thousand", () => {
+Deno.test("a connection costs the same whether a hundred or a thousand are waiting", () => {
   for (const machines of [1, 8]) {
     const [once, twice] = [stepsOf(1_000, machines), stepsOf(2_000, machines)];
     ok(twice <= 2.5 * once, `${machines} machines: ${once} steps for 1,000, ${twice} for 2,000`);

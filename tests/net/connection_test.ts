@@ -7,18 +7,18 @@ import { ProtocolError } from "../../protocol/wire/errors.ts";
 import { until } from "../until.ts";
 import { connect, holding } from "../wire/holding.ts";
 
-Deno.test("A connection is settled when the system let go of it, at the latest when the other side went", async () => {
+Deno.test("A connection is settled once the system has released it, at the latest when the other side closes", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const reader = await connect(listener.addr.port);
   const connection = new Connection(await listener.accept());
-  await connection.settled(); // nothing is under way yet
+  await connection.settled(); // nothing is in progress yet
   await assert.rejects(connection.write(new Uint8Array(64 * 1024 ** 2), 200));
   assert.equal(connection.closed, true);
   reader.close();
   await connection.settled();
 });
 
-/** Writes zeros to a port from a thread of its own, so that the reader always finds some. */
+/** Writes zeros to a port from another thread, so that the reader always finds some. */
 const PUMP = `self.onmessage = async ({ data: { port, sizeBytes } }) => {
   const conn = await Deno.connect({ hostname: "127.0.0.1", port });
   const bytes = new Uint8Array(1024 ** 2);
@@ -27,7 +27,7 @@ const PUMP = `self.onmessage = async ({ data: { port, sizeBytes } }) => {
   self.close();
 };`;
 
-Deno.test("A fast stream leaves turns to timers and others", async () => {
+Deno.test("A fast stream yields to timers and other work", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const sizeBytes = 512 * 1024 ** 2;
   const pump = new Worker(`data:text/javascript,${encodeURIComponent(PUMP)}`, { type: "module" });
@@ -40,7 +40,7 @@ Deno.test("A fast stream leaves turns to timers and others", async () => {
   let received = 0;
   let [longest, sinceTurn] = [0, 0];
   for (let read; (read = await connection.read(buffer, 30_000)) !== null;) {
-    hash.update(buffer.subarray(0, read)); // work that lets the next bytes come meanwhile
+    hash.update(buffer.subarray(0, read)); // work during which the next bytes arrive
     received += read;
     sinceTurn = turns === 0 ? sinceTurn + read : 0;
     turns = 0;
@@ -53,7 +53,7 @@ Deno.test("A fast stream leaves turns to timers and others", async () => {
   assert.ok(longest < sizeBytes / 8, `no turn of the timer while ${longest} bytes passed`);
 });
 
-Deno.test("A read that brings nothing before its deadline ends the connection", async () => {
+Deno.test("A read that gets nothing before its deadline closes the connection", async () => {
   using server = holding();
   const connection = new Connection(await connect(server.listener.port));
   await assert.rejects(
@@ -63,7 +63,7 @@ Deno.test("A read that brings nothing before its deadline ends the connection", 
   assert.equal(connection.closed, true);
 });
 
-Deno.test("The deadline counts from the last piece, and again after a pause in which nobody read", async () => {
+Deno.test("The deadline is counted from the last piece, and again after a pause in which nobody read", async () => {
   using server = holding();
   const far = await connect(server.listener.port);
   await until("it is served", () => server.served.length === 1);
@@ -71,7 +71,7 @@ Deno.test("The deadline counts from the last piece, and again after a pause in w
   const buffer = new Uint8Array(1);
   const timeoutMs = 1_500;
   const beganMs = performance.now();
-  // Twice as long as the deadline in all; the pause comes when the timer of the first pieces has run out.
+  // Twice the deadline in total; the pause comes when the timer of the first pieces has expired.
   for (const waitMs of [400, 400, 400, 400, 1_600, 400, 400]) {
     const reading = waitMs > timeoutMs ? undefined : connection.read(buffer, timeoutMs);
     await new Promise((go) => setTimeout(go, waitMs));
@@ -86,7 +86,7 @@ Deno.test("The deadline counts from the last piece, and again after a pause in w
   far.close();
 });
 
-Deno.test("A shorter deadline counts though a longer one was set before", async () => {
+Deno.test("A shorter deadline applies even if a longer one was set before", async () => {
   using server = holding();
   const far = await connect(server.listener.port);
   await until("it is served", () => server.served.length === 1);
@@ -97,7 +97,7 @@ Deno.test("A shorter deadline counts though a longer one was set before", async 
   far.close();
 });
 
-Deno.test("A read that nobody waits for any more does not lift the deadline of the one after it", async () => {
+Deno.test("An abandoned read does not lift the deadline of the next one", async () => {
   using server = holding();
   const far = await connect(server.listener.port);
   await until("it is served", () => server.served.length === 1);
@@ -111,7 +111,7 @@ Deno.test("A read that nobody waits for any more does not lift the deadline of t
 });
 
 const SANITIZED = { sanitizeOps: true, sanitizeResources: true }; // no timer may be left
-Deno.test("Closing ends what waits, and is no deadline", SANITIZED, async () => {
+Deno.test("Closing fails pending operations, but not as too slow", SANITIZED, async () => {
   using server = holding();
   const far = await connect(server.listener.port);
   await until("it is served", () => server.served.length === 1);
@@ -129,7 +129,7 @@ Deno.test("Closing ends what waits, and is no deadline", SANITIZED, async () => 
   far.close();
 });
 
-Deno.test("A reader that takes nothing is given up, and what was written is bounded", async () => {
+Deno.test("A peer that reads nothing is given up, and the amount written to it is bounded", async () => {
   using server = holding();
   const silent = await connect(server.listener.port);
   await until("it is served", () => server.served.length === 1);

@@ -10,7 +10,7 @@ const dial = (key: string, rank: DialRank = "news", voucher: "operator" | "remot
   voucher,
 });
 
-Deno.test("files start before answers, answers before news, each in the order in which they came", () => {
+Deno.test("files start before answers and answers before news, each in order of arrival", () => {
   const queue = new DialQueue(1);
   strictEqual(queue.request(dial("first", "news"), 0), "start");
   for (const rank of ["news", "answer", "file"] as const) {
@@ -31,7 +31,7 @@ Deno.test("news leaves the last two dials to files and answers", () => {
   );
 });
 
-Deno.test("a silent address takes along what waits for it, and is avoided for a while, but not by files or the operator", () => {
+Deno.test("a silent address fails the dials waiting for it and is avoided for a while, except for files and by the operator", () => {
   const queue = new DialQueue(1);
   queue.request(dial("x"), 0);
   for (const key of ["x", "y", "x"]) queue.request(dial(key, "answer"), 0);
@@ -50,7 +50,7 @@ Deno.test("a silent address takes along what waits for it, and is avoided for a 
   strictEqual(queue.request(dial("x"), 7_001), "start");
 });
 
-Deno.test("a queue that is full refuses, and one that is emptied names all that waited", () => {
+Deno.test("a full queue refuses, and draining returns every waiting dial", () => {
   const queue = new DialQueue(1);
   queue.request(dial("open"), 0);
   for (let n = 0; n < MAX_WAITING_DIALS; n++) strictEqual(queue.request(dial(`${n}`), 0), "wait");
@@ -60,7 +60,7 @@ Deno.test("a queue that is full refuses, and one that is emptied names all that 
   strictEqual(queue.ended("news"), undefined);
 });
 
-Deno.test("whatever happens, no more dials are open than may be, and every dial gets its turn or is named hopeless", () => {
+Deno.test("in any order of events, no more dials are open than allowed, and every dial starts or is reported hopeless", () => {
   const rank = fc.constantFrom<DialRank>("file", "answer", "news");
   const event = fc.oneof(
     fc.record({ what: fc.constant("ask" as const), key: fc.constantFrom("a", "b", "c"), rank }),

@@ -1,4 +1,4 @@
-// Whom we dial, in which order, and whom never, on real loopback sockets.
+// Which addresses we dial, in which order, and which never, on real loopback sockets.
 
 import assert from "node:assert/strict";
 import { Dialer, DialError } from "../../net/dialer.ts";
@@ -7,7 +7,7 @@ import { holding, limits } from "../wire/holding.ts";
 const nothingOwn = () => ({ ips: [], ports: [] });
 const dialLimits = { maxDials: 2, dialTimeoutMs: 500 };
 
-Deno.test("A remote peer cannot make us dial loopback, whatever the spelling", async () => {
+Deno.test("A remote peer cannot make us dial loopback, however it is spelled", async () => {
   using server = holding();
   const dialer = new Dialer(dialLimits, nothingOwn);
   const spellings = [
@@ -40,7 +40,7 @@ Deno.test("Nobody makes us dial ourselves", async () => {
   }
 });
 
-Deno.test("A refused dial says so in words, and frees its place for the next", async () => {
+Deno.test("A refused dial says so in words, and lets the next one start", async () => {
   const dialer = new Dialer(dialLimits, nothingOwn);
   const closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = closed.addr;
@@ -78,11 +78,11 @@ Deno.test("An answer does not wait behind news", async () => {
     answer.then(() => "answer"),
     Promise.all(dials.slice(3)).then(() => "news"),
   ]);
-  assert.equal(first, "answer", "twenty of the news waited before it");
+  assert.equal(first, "answer", "twenty dials for news were waiting before it");
   for (const connection of await Promise.all([...dials, answer])) connection.close();
 });
 
-Deno.test("A name that leads nowhere is a dial that fails", async () => {
+Deno.test("Dialing a name that does not resolve fails", async () => {
   const dialer = new Dialer(dialLimits, nothingOwn);
   await assert.rejects(
     dialer.dial({ host: "no-such-host.invalid", port: 8999 }, "operator"),
@@ -90,7 +90,7 @@ Deno.test("A name that leads nowhere is a dial that fails", async () => {
   );
 });
 
-Deno.test("A full queue, stopping and a network that is down are ours; silence and refusal are theirs", async () => {
+Deno.test("A full queue, stopping and a network failure are our fault; silence and refusal are theirs", async () => {
   const faultOf = async (dial: Promise<unknown>) => {
     try {
       await dial;
@@ -108,7 +108,7 @@ Deno.test("A full queue, stopping and a network that is down are ours; silence a
 
   const connect = Deno.connect;
   const answer = Promise.withResolvers<never>();
-  answer.promise.catch(() => {}); // it may come before somebody asks
+  answer.promise.catch(() => {}); // it may settle before anybody waits for it
   Deno.connect = (() => answer.promise) as unknown as typeof Deno.connect;
   try {
     const dials = Array.from(
@@ -118,7 +118,7 @@ Deno.test("A full queue, stopping and a network that is down are ours; silence a
     const unreachable = new Error("Network is unreachable (os error 101)");
     answer.reject(Object.assign(unreachable, { code: "ENETUNREACH" }));
     const faults = await Promise.all(dials);
-    assert.deepEqual(new Set(faults), new Set(["ours"]), "beyond the queue, and in it");
+    assert.deepEqual(new Set(faults), new Set(["ours"]), "beyond the queue and in it");
   } finally {
     Deno.connect = connect;
   }

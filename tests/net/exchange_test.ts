@@ -1,4 +1,4 @@
-// What happens on one connection, over real loopback sockets: messages in, files asked for, files sent.
+// What happens on one connection, over real loopback sockets: messages are received, files requested and sent.
 
 import assert from "node:assert/strict";
 import { ProtocolError } from "../../protocol/wire/errors.ts";
@@ -94,7 +94,7 @@ const get = `{"type":"GET_FILE","file_id":"${file.fileId}"}`;
 const described =
   `"file_id":"${file.fileId}","file_name":"x.bin","file_owner":"o","file_timestamp":1744170562,"file_size":1`;
 
-Deno.test("Several messages on one connection count, each as soon as it is whole", async () => {
+Deno.test("Several messages on one connection count, each as soon as it is complete", async () => {
   using ends = await pair();
   const seen = recordingHost();
   const receiving = receiveMessages(ends.connection, seen.host, limits);
@@ -105,7 +105,7 @@ Deno.test("Several messages on one connection count, each as soon as it is whole
   assert.deepEqual(seen.refused, []);
 });
 
-Deno.test("A wrong message costs itself, rubbish costs the connection, and what came before counts", async () => {
+Deno.test("An invalid message is dropped, garbage ends the connection, and earlier messages count", async () => {
   using ends = await pair();
   const seen = recordingHost();
   const receiving = receiveMessages(ends.connection, seen.host, limits);
@@ -115,7 +115,7 @@ Deno.test("A wrong message costs itself, rubbish costs the connection, and what 
   assert.deepEqual(seen.refused.map(({ reason }) => reason), ["unknown-type", "not-json"]);
 });
 
-Deno.test("A message that stops in the middle is refused after its deadline, a silent peer is not", async () => {
+Deno.test("A message that stops in the middle is refused after its deadline; a silent peer is not", async () => {
   using slow = await pair();
   const seen = recordingHost();
   const receiving = receiveMessages(slow.connection, seen.host, limits);
@@ -129,7 +129,7 @@ Deno.test("A message that stops in the middle is refused after its deadline, a s
   assert.deepEqual(unheard.refused, []);
 });
 
-Deno.test("Pushed content arrives wherever data stands, and odd pieces do not matter", async () => {
+Deno.test("Pushed content arrives wherever the data field is and however the bytes are split", async () => {
   for (
     const text of [
       `{"type":"FILE_DATA",${described},"data":"68656c6c6f"}`,
@@ -152,7 +152,7 @@ Deno.test("Pushed content arrives wherever data stands, and odd pieces do not ma
   }
 });
 
-Deno.test("Content that is cut, no hex, undescribed or of another message is aborted", async () => {
+Deno.test("Content that is cut short, not hex, undescribed or part of another message is aborted", async () => {
   for (
     const text of [
       `{"type":"FILE_DATA",${described},"data":"6865`,
@@ -191,7 +191,7 @@ const reader = (content: Uint8Array): ContentReader & { closed: boolean } => {
 };
 
 for (const size of [0, 1, 4096, 256 * 1024, 256 * 1024 + 1, 3_000_001]) {
-  Deno.test(`A file of ${size} bytes arrives as it was sent`, async () => {
+  Deno.test(`A file of ${size} bytes arrives unchanged`, async () => {
     using ends = await pair();
     const content = crypto.getRandomValues(new Uint8Array(Math.min(size, 65_536)));
     const whole = new Uint8Array(size).map((_, i) => content[i % 65_536]!);
@@ -250,7 +250,7 @@ for (
   });
 }
 
-Deno.test("A file that became shorter is not passed off as whole", async () => {
+Deno.test("A file that became shorter is not passed off as complete", async () => {
   using ends = await pair();
   const short = { ...reader(new Uint8Array(10)), sizeBytes: 20 };
   await assert.rejects(sendFile(ends.connection, file, short, ext, 1_000), /shorter/);

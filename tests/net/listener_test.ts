@@ -1,4 +1,4 @@
-// Who has a place among the connections, on real loopback sockets.
+// Which connections are served, on real loopback sockets.
 
 import assert from "node:assert/strict";
 import { Listener } from "../../net/listener.ts";
@@ -13,7 +13,7 @@ async function isClosed(conn: Deno.Conn): Promise<boolean> {
   }
 }
 
-Deno.test("Connections beyond the limits are closed at once where none may wait", async () => {
+Deno.test("Connections beyond the limits are closed at once if none may wait", async () => {
   using server = holding({ limits: { ...limits, maxWaitingConnections: 0 } });
   const conns = await Promise.all([1, 2].map(() => connect(server.listener.port)));
   await until("two are served", () => server.served.length === 2);
@@ -23,7 +23,7 @@ Deno.test("Connections beyond the limits are closed at once where none may wait"
   for (const conn of [...conns, third]) conn.close();
 });
 
-Deno.test("A known peer's burst waits for its turn, up to the limit, and then is served", async () => {
+Deno.test("A burst from a known peer waits for its turn, up to the limit, and is then served", async () => {
   using server = holding({ isKnown: () => true });
   const conns: Deno.Conn[] = [];
   for (let i = 0; i < 4; i++) conns.push(await connect(server.listener.port));
@@ -37,7 +37,7 @@ Deno.test("A known peer's burst waits for its turn, up to the limit, and then is
   for (const conn of [...conns, fifth]) conn.close();
 });
 
-Deno.test("A connection that stands still is closed for one that comes, and its end says why", async () => {
+Deno.test("A stalled connection is closed in favor of a new one, and fails as too slow", async () => {
   let nowMs = 0;
   const reasons: unknown[] = [];
   using server = holding({
@@ -56,7 +56,7 @@ Deno.test("A connection that stands still is closed for one that comes, and its 
   for (const conn of [...conns, third]) conn.close();
 });
 
-Deno.test("Content is sent in turn: slow readers leave places for messages, and the next one follows", async () => {
+Deno.test("Content is sent in turn: slow readers leave slots for messages, and the next reader follows", async () => {
   using server = holding({ limits: { ...limits, maxConnectionsPerAddress: 3 } });
   const conns = await Promise.all([1, 2, 3].map(() => connect(server.listener.port)));
   await until("three are served", () => server.served.length === 3);
@@ -80,7 +80,7 @@ Deno.test("Content is sent in turn: slow readers leave places for messages, and 
   for (const conn of [...conns, fourth]) conn.close();
 });
 
-Deno.test("A port that is taken is an error at once", () => {
+Deno.test("A port that is in use is an error at once", () => {
   using server = holding();
   assert.throws(
     () => new Listener({ ...server.listener.options, port: server.listener.port }),

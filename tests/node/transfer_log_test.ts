@@ -1,4 +1,4 @@
-// Transfers as people see them: each ends once, those that ended are remembered, cancelling ends what carries it.
+// Transfers as people see them: each ends once, ended ones are remembered, and canceling ends whatever carries it.
 
 import assert from "node:assert/strict";
 import { type Transfer, TransferLog } from "../../node/transfer_log.ts";
@@ -12,7 +12,7 @@ function scene() {
   return { clock, ended, log, begin };
 }
 
-Deno.test("bytes are counted on their side, also of what fails or begins anew", () => {
+Deno.test("bytes are counted by direction, including those of transfers that fail or start over", () => {
   const { log, begin } = scene();
   const inbound = begin("fetch");
   const outbound = begin("serve");
@@ -35,7 +35,7 @@ Deno.test("a transfer ends once, and stays among the recent ones with its time",
   assert.deepEqual([log.running, log.all(), ended], [[], [move], [move]]);
 });
 
-Deno.test("cancelling says so first and then ends what carries it, whose failure changes nothing", () => {
+Deno.test("canceling is recorded first, then ends whatever carries the transfer, whose failure changes nothing", () => {
   const { begin } = scene();
   const move = begin();
   const seen: string[] = [];
@@ -44,10 +44,10 @@ Deno.test("cancelling says so first and then ends what carries it, whose failure
     move.failed("the connection broke");
   };
   move.cancel();
-  assert.deepEqual([seen, move.state, move.why], [["cancelled"], "cancelled", "Cancelled here"]);
+  assert.deepEqual([seen, move.state, move.why], [["cancelled"], "cancelled", "Canceled here"]);
 });
 
-Deno.test("what is about to be done cannot be cancelled any more", () => {
+Deno.test("a transfer that is about to succeed can no longer be canceled", () => {
   const { begin } = scene();
   const move = begin("upload");
   assert.equal(move.isCancellable, true);
@@ -58,7 +58,7 @@ Deno.test("what is about to be done cannot be cancelled any more", () => {
   assert.equal(move.state, "done");
 });
 
-Deno.test("a hundred of those that ended are remembered", () => {
+Deno.test("the last hundred ended transfers are remembered", () => {
   const { log, begin } = scene();
   const all = Array.from({ length: 250 }, () => begin());
   for (const move of all) move.done();
@@ -66,7 +66,7 @@ Deno.test("a hundred of those that ended are remembered", () => {
   assert.equal(log.get(all[0]!.id), undefined);
 });
 
-Deno.test("a fetch that nobody could be asked for is told, unless an attempt tells of it", () => {
+Deno.test("a fetch for which no peer could be asked is recorded, unless an attempt already was", () => {
   const { log, begin } = scene();
   begin("fetch", "tried").failed("bob has gone");
   log.neverBegan("tried", "a.txt", "None of the peers delivered it");

@@ -72,7 +72,7 @@ Deno.test(
   async () => {
     for (const host of ["0.0.0.0", "::"]) {
       const line = await refused(2, ["kashifm", host, "0", "0", ...ALONE]);
-      match(line, /leave the host out .*--listen-host/);
+      match(line, /Leave the host out .*--listen-host/);
     }
   },
 );

@@ -122,7 +122,7 @@ Deno.test(
     const args = ["kashifm", "127.0.0.1", "0", "0", ...ROOM, "--legacy-page", "none.html"];
     const { code, err } = await Program.toEnd(args, { cwd: folder.path });
     strictEqual(code, 2);
-    match(err.join("\n"), /Cannot read --legacy-page none\.html; give an HTML file/);
+    match(err.join("\n"), /Cannot read --legacy-page none\.html\. Give an HTML file/);
     await folder.write("old.html", "<script>old()</script>");
     await using program = await peer(folder, ["--legacy-page", "old.html"]);
     const response = await fetch(`http://127.0.0.1:${program.httpPort}/legacy`);
@@ -313,7 +313,7 @@ Deno.test(
       const cancelled = await web.ask("DELETE", `/api/v1/transfers/${id}`);
       strictEqual(cancelled.status, 204);
       const ended = (await web.transfers()).find((each) => each.id === id)!;
-      deepStrictEqual([ended.state, ended.why], ["cancelled", "Cancelled here"]);
+      deepStrictEqual([ended.state, ended.why], ["cancelled", "Canceled here"]);
       if (round === 2) break;
       const retried = await web.ask("POST", `/api/v1/transfers/${id}/retry`);
       strictEqual(retried.status, 202);

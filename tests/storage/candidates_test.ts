@@ -1,4 +1,4 @@
-// Which known files may be the ones in the folder: the likely ones, and no more of them where many are alike.
+// Which known files a file in the folder may be: the likely ones, and no more of them when many are alike.
 
 import assert from "node:assert/strict";
 import { type Candidate, CandidateIndex, MAX_TRIES } from "../../storage/candidates.ts";
@@ -22,7 +22,7 @@ const cluesOf = (i: number, name = `file ${i}`) => ({
   sha256: sha256(String(i).padStart(20, "0")),
 });
 
-/** Candidates looked at for all of so many files of the same size. */
+/** Returns the number of candidates examined for this many files of the same size. */
 function stepsOf(files: number, of: (i: number) => Candidate): number {
   const all = Array.from({ length: files }, (_, i) => of(i));
   const index = new CandidateIndex(all);
@@ -33,14 +33,14 @@ function stepsOf(files: number, of: (i: number) => Candidate): number {
 }
 
 for (const [what, of] of [["were here before", hashed], ["were only told of", known]] as const) {
-  Deno.test(`files of one size that ${what} cost as much each as one does`, () => {
+  Deno.test(`each of many files of the same size that ${what} costs as much as one`, () => {
     const [once, twice] = [stepsOf(1_000, (i) => of(i)), stepsOf(2_000, (i) => of(i))];
     assert.ok(twice <= 2.1 * once, `${once} steps for 1,000 files, ${twice} for 2,000`);
     assert.ok(once <= 1_000 * 2 * MAX_TRIES, `${once} steps for 1,000 files`);
   });
 }
 
-Deno.test("whatever is known of a file leads to it among many of its size", () => {
+Deno.test("any single clue finds a file among many of the same size", () => {
   const many = Array.from({ length: 500 }, (_, i) => known(i));
   const index = new CandidateIndex([...many, hashed(999)]);
   const has = (clues: Parameters<typeof index.likely>[0], i: number) =>
@@ -48,11 +48,11 @@ Deno.test("whatever is known of a file leads to it among many of its size", () =
   assert.ok(has({ ...cluesOf(400), mtimeMs: 0 }, 400), "by its name");
   assert.ok(has(cluesOf(400, "other name"), 400), "by its time");
   assert.ok(has({ ...cluesOf(999, "other name"), mtimeMs: 0 }, 999), "by its content");
-  assert.ok(!has({ ...cluesOf(7), sha256: sha256("x") }, 999), "not where its content is another");
+  assert.ok(!has({ ...cluesOf(7), sha256: sha256("x") }, 999), "not if its content is different");
   assert.equal(index.likely({ ...cluesOf(400, "x"), mtimeMs: 0 }).length, MAX_TRIES);
 });
 
-Deno.test("the state of a file's candidates changes when another one comes, and only then", () => {
+Deno.test("the state of a file's candidates changes when another one is added, and only then", () => {
   const clues = cluesOf(1);
   const before = new CandidateIndex([known(1), known(2)]);
   assert.equal(before.state(clues), new CandidateIndex([known(1), known(2)]).state(clues));

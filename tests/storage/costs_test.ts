@@ -1,4 +1,4 @@
-// What many files cost that are alike in size, content or name, and what a large one keeps waiting.
+// What many files that are alike in size, content or name cost, and what a large one delays.
 
 import assert from "node:assert/strict";
 import { createHash, Hash } from "node:crypto";
@@ -9,7 +9,7 @@ const WRITTEN = 1_700_000_000;
 const idsOf = (files: readonly { file: { fileId: string } }[]) =>
   files.map(({ file }) => file.fileId);
 
-/** Copies of hash states, each for one comparison with a known file, while `act` runs. */
+/** Counts the copies of hash states, one for each comparison with a known file, while `act` runs. */
 async function comparisonsWhile(act: () => Promise<unknown>): Promise<number> {
   const copy = Hash.prototype.copy;
   let copies = 0;
@@ -25,7 +25,7 @@ async function comparisonsWhile(act: () => Promise<unknown>): Promise<number> {
   return copies;
 }
 
-/** Kills a peer with so many files before they are safe, and counts what the next start compares. */
+/** Kills a peer with this many files before they are flushed, and counts the comparisons of the next start. */
 async function afterKill(files: number, contentOf: (i: number) => string): Promise<number> {
   let copies = 0;
   await inTempDir(async (temp) => {
@@ -48,14 +48,14 @@ async function afterKill(files: number, contentOf: (i: number) => string): Promi
   return copies;
 }
 
-Deno.test("after a kill, files of the same size cost as much each as one does", async () => {
+Deno.test("after a kill, each of many files of the same size costs as much as one", async () => {
   const contentOf = (i: number) => String(i).padStart(20, "0");
   const [once, twice] = [await afterKill(150, contentOf), await afterKill(300, contentOf)];
   assert.ok(twice <= 2.1 * once, `${once} comparisons for 150 files, ${twice} for 300`);
   assert.ok(once <= 150 * 6, `${once} comparisons for 150 files`);
 });
 
-Deno.test("after a kill, files of the same content cost as much each as one does", async () => {
+Deno.test("after a kill, each of many files of the same content costs as much as one", async () => {
   const [once, twice] = [await afterKill(150, () => "same"), await afterKill(300, () => "same")];
   assert.ok(twice <= 2.1 * once, `${once} comparisons for 150 files, ${twice} for 300`);
 });
@@ -73,18 +73,22 @@ Deno.test("files of unknown owner are compared again only when something new is 
     }
     await world.settle();
     assert.equal(world.store.unclaimed.length, 20);
-    await world.settle(); // their former content is known to be elsewhere by now
+    await world.settle(); // their former content is known to be elsewhere now
     assert.equal(await comparisonsWhile(() => world.settle()), 0);
     for (let i = 0; i < 20; i++) world.known.set(unknown(i).fileId, unknown(i));
-    assert.equal(await readsWhile(() => world.settle()), 0, "none of these can be one of them");
+    assert.equal(
+      await readsWhile(() => world.settle()),
+      0,
+      "the unowned files cannot be any of these",
+    );
     const known = recordOf("changed! 7", { name: "x", owner: "bob" });
     world.known.set(known.fileId, known);
     const { found } = await world.settle();
-    assert.deepEqual(idsOf(found), [known.fileId], "its owner told of it");
+    assert.deepEqual(idsOf(found), [known.fileId], "its owner announced it");
   });
 });
 
-Deno.test("a label that many files have is numbered without trying all numbers again", async () => {
+Deno.test("a label shared by many files is numbered without trying every number again", async () => {
   const tries = async (files: number) => {
     let looks = 0;
     await withWorld(async (world) => {
@@ -107,7 +111,7 @@ Deno.test("a label that many files have is numbered without trying all numbers a
   assert.ok(await tries(60) <= 2.2 * await tries(30));
 });
 
-Deno.test("small files dropped while a large one is hashed are shared before it", async () => {
+Deno.test("small files that arrive while a large one is being hashed are shared before it", async () => {
   await withWorld(async (world) => {
     const large = await Deno.open(`${world.dir}/large.bin`, { write: true, create: true });
     await large.truncate(80 * 1024 ** 2);
@@ -131,7 +135,7 @@ Deno.test("small files dropped while a large one is hashed are shared before it"
   });
 });
 
-Deno.test("a store that is closed gives up hashing at once", async () => {
+Deno.test("closing a store stops hashing at once", async () => {
   await withWorld(async (world) => {
     const large = await Deno.open(`${world.dir}/large.bin`, { write: true, create: true });
     await large.truncate(2 * 1024 ** 3);

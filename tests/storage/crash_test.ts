@@ -1,11 +1,11 @@
-// Ended at any moment: what was kept is there again, what a crash may have damaged is looked at anew.
+// Killed at any moment: stored files are still there, and files that the crash may have damaged are checked again.
 
 import assert from "node:assert/strict";
 import { Trash } from "../../storage/trash.ts";
 import { Snapshots } from "../../storage/snapshots.ts";
 import { bytesOf, inTempDir, namesIn, recordOf, US, withWorld } from "./fixture.ts";
 
-Deno.test("a file that was kept is there after a crash, without any snapshot", async () => {
+Deno.test("a stored file is still there after a crash, without any snapshot", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     world.crash();
@@ -15,7 +15,7 @@ Deno.test("a file that was kept is there after a crash, without any snapshot", a
   });
 });
 
-Deno.test("two files of the same content under two ids are both there after a crash, and none is ours", async () => {
+Deno.test("two files of the same content under two ids both survive a crash, and neither becomes ours", async () => {
   await withWorld(async (world) => {
     await world.keep("same", recordOf("same", { owner: "alice", timestamp: "1744169352" }));
     await world.keep("same", recordOf("same", { owner: "bob", timestamp: "1744169999" }));
@@ -31,7 +31,7 @@ Deno.test("two files of the same content under two ids are both there after a cr
   });
 });
 
-Deno.test("content that a power cut damaged is neither served nor published, then or later", async () => {
+Deno.test("content damaged by a power failure is neither served nor published, then or later", async () => {
   for (const damaged of ["cXntent", "", "content and more"]) {
     await withWorld(async (world) => {
       const { file } = await world.keep("content");
@@ -54,7 +54,7 @@ Deno.test("content that a power cut damaged is neither served nor published, the
   }
 });
 
-Deno.test("a file fetched again beside its damaged copy is still known when it is renamed", async () => {
+Deno.test("a file fetched again next to its damaged copy is still recognized when it is renamed", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     world.crash();
@@ -69,7 +69,7 @@ Deno.test("a file fetched again beside its damaged copy is still known when it i
   });
 });
 
-Deno.test("a file that a crash kept from its place is not held, and can be fetched again", async () => {
+Deno.test("a file that a crash kept from being put in place is not held, and can be fetched again", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     world.crash();
@@ -84,7 +84,7 @@ Deno.test("a file that a crash kept from its place is not held, and can be fetch
   });
 });
 
-Deno.test("content that was synced is believed by its size and time, and not read again", async () => {
+Deno.test("synced content is trusted by its size and time, and not read again", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await world.store.sync();
@@ -96,7 +96,7 @@ Deno.test("content that was synced is believed by its size and time, and not rea
   });
 });
 
-Deno.test("what was trashed before a crash is not back after it", async () => {
+Deno.test("a file trashed before a crash does not come back after it", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await world.store.trash(file.fileId, "deleted");
@@ -108,7 +108,7 @@ Deno.test("what was trashed before a crash is not back after it", async () => {
   });
 });
 
-Deno.test("a removal that a crash cut short is finished at the next start, wherever the crash came", async () => {
+Deno.test("a removal interrupted by a crash at any point is finished at the next start", async () => {
   for (const why of ["deleted", "unwanted"] as const) {
     for (const isMoved of [false, true]) {
       await withWorld(async (world) => {
@@ -119,7 +119,11 @@ Deno.test("a removal that a crash cut short is finished at the next start, where
         if (isMoved) await new Trash(world.layout, Date.now).put(shelved, true);
         world.crash();
         const changes = await world.start();
-        assert.deepEqual([changes.published, changes.found], [[], []], "it is nobody's new file");
+        assert.deepEqual(
+          [changes.published, changes.found],
+          [[], []],
+          "it is not found or published as new",
+        );
         await world.settle();
         assert.deepEqual([world.holdings(), await namesIn(world.dir)], [[], ["metadata.json"]]);
         assert.equal(world.store.loaded.removed.get(file.fileId)?.why, why);
@@ -129,7 +133,7 @@ Deno.test("a removal that a crash cut short is finished at the next start, where
   }
 });
 
-Deno.test("a removed file that was restored is held after a crash", async () => {
+Deno.test("a removed and restored file is held after a crash", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await world.store.trash(file.fileId, "deleted");
@@ -142,7 +146,7 @@ Deno.test("a removed file that was restored is held after a crash", async () => 
   });
 });
 
-Deno.test("a file removed while the peer was stopped is still known, as held by nobody here", async () => {
+Deno.test("a file removed while the peer was stopped is still known, but not held here", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await world.stop();
@@ -153,7 +157,7 @@ Deno.test("a file removed while the peer was stopped is still known, as held by 
   });
 });
 
-Deno.test("metadata.json stays whole when writing the next one fails, and nothing is left behind", async () => {
+Deno.test("metadata.json stays complete when writing the next one fails, and nothing is left behind", async () => {
   await withWorld(async (world) => {
     await world.keep("content");
     await world.save();
@@ -169,7 +173,7 @@ Deno.test("metadata.json stays whole when writing the next one fails, and nothin
   });
 });
 
-Deno.test("the metadata before the last is kept as the last good one", async () => {
+Deno.test("the previous metadata is kept as the last good one", async () => {
   await withWorld(async (world) => {
     await world.keep("one");
     await world.save();
@@ -181,7 +185,7 @@ Deno.test("the metadata before the last is kept as the last good one", async () 
   });
 });
 
-Deno.test("the key stays the same from start to start", async () => {
+Deno.test("the key stays the same across restarts", async () => {
   await withWorld(async (world) => {
     const { nodeKey } = world.store;
     assert.match(nodeKey, /^[\w-]{43}$/);
@@ -190,7 +194,7 @@ Deno.test("the key stays the same from start to start", async () => {
   });
 });
 
-Deno.test("deleted ids and known peers come back, old and damaged ones do not", async () => {
+Deno.test("deleted ids and known peers are restored; old and damaged ones are not", async () => {
   await withWorld(async ({ store: { snapshots }, layout }) => {
     const id = "a".repeat(64);
     await snapshots.saveDeleted([[id, 1_700_000_000]]);
@@ -220,7 +224,7 @@ Deno.test("deleted ids and known peers come back, old and damaged ones do not", 
   });
 });
 
-Deno.test("small files are replaced whole and for their owner only", async () => {
+Deno.test("small files are replaced completely and are readable by their owner only", async () => {
   await withWorld(async ({ layout }) => {
     await inTempDir(async (dir) => {
       await Deno.writeTextFile(`${dir}/outside`, "precious");

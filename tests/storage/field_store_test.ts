@@ -1,4 +1,4 @@
-// The store of a real peer (shared/fixtures/README.md): loads as it is, and what it holds is noticed.
+// The store of a real peer (shared/fixtures/README.md) loads as it is, and the files that it holds are recognized.
 
 import assert from "node:assert/strict";
 import { parseMetadata } from "../../storage/metadata.ts";
@@ -8,7 +8,7 @@ import { inTempDir, namesIn, sha256, US, World } from "./fixture.ts";
 const FIELD_STORE = new URL("../../../shared/fixtures/field_store/", import.meta.url);
 const ignore = await Deno.stat(FIELD_STORE).then(() => false, () => true);
 
-/** A copy of the field store, opened by a peer of ours. */
+/** A copy of that store, opened by a peer of ours. */
 async function withFieldStore(
   act: (world: World, first: Changes) => Promise<void>,
 ): Promise<void> {
@@ -40,7 +40,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "the files of the field store are noticed under 13 ids, and none becomes ours",
+  name: "the files of the field store are recognized under 13 ids, and none becomes ours",
   ignore,
   fn: async () => {
     await withFieldStore((world, { found, published }) => {
@@ -61,7 +61,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "timestamps and owners of the field store are written as they were read",
+  name: "timestamps and owners of the field store are written exactly as they were read",
   ignore,
   fn: async () => {
     await withFieldStore(async (world) => {
@@ -82,7 +82,7 @@ Deno.test({
 
 Deno.test({
   name:
-    "the field store holds the same after a stop, after a crash, and its files stay as they are",
+    "the field store holds the same files after a stop and after a crash, and they stay unchanged",
   ignore,
   fn: async () => {
     await withFieldStore(async (world) => {

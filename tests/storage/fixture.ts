@@ -1,5 +1,5 @@
-// A store in a folder of its own, with a clock that stands still and knowledge as the catalogue has it.
-// `World` loads, looks and saves in the way of service.ts, without sockets and without waiting.
+// A store in its own folder, with a clock that stands still and knowledge like the catalogue's. `World` loads,
+// scans and saves as service.ts does, without sockets and without waiting.
 
 import { createHash } from "node:crypto";
 import fc from "fast-check";
@@ -12,7 +12,7 @@ import type { HeldContent } from "../../storage/shelf.ts";
 import { Store, type StoreOptions } from "../../storage/store.ts";
 
 export const US = "us";
-/** Files that tests write are older than this clock by far more than they need to settle. */
+/** Files written by tests are older than this clock by far more than they need to settle. */
 const AHEAD_MS = 60_000;
 
 const encoder = new TextEncoder();
@@ -26,7 +26,7 @@ export function sha256(content: string | Uint8Array, suffix = ""): string {
   return createHash("sha256").update(bytesOf(content)).update(suffix).digest("hex");
 }
 
-/** What the network says about a file, with the id that its content has. */
+/** Returns what the network says about a file, with the id that its content has. */
 export function recordOf(
   content: string | Uint8Array,
   { name = "file.txt", owner = "alice", timestamp = "1744169352.0" } = {},
@@ -41,7 +41,7 @@ export function recordOf(
   };
 }
 
-/** Strings of any UTF-16 units, torn surrogates among them; most are close to what people type. */
+/** Strings of any UTF-16 units, lone surrogates among them; most are close to what people type. */
 export const anyString = (maxLength: number): fc.Arbitrary<string> =>
   fc.array(fc.oneof(fc.nat(0x7f), fc.nat(0xffff), fc.integer({ min: 0xd800, max: 0xdfff })), {
     maxLength,
@@ -76,7 +76,7 @@ export async function withWorld(
 export class World {
   store!: Store;
   clockMs = Date.now() + AHEAD_MS;
-  /** Every file that was heard of, as in the catalogue. */
+  /** Every file that peers have mentioned, as in the catalogue. */
   known = new Map<string, FileRecord>();
   deleted = new Set<string>();
   #isOpen = false;
@@ -114,7 +114,7 @@ export class World {
     return this.store;
   }
 
-  /** Opens and looks through the folder as at the start of the peer, knowing what the store remembers. */
+  /** Opens the store and scans the folder as at the start of the peer, knowing what the store remembers. */
   async start(): Promise<Changes> {
     await this.open();
     this.known = new Map(this.store.loaded.entries.map(({ file }) => [file.fileId, file]));
@@ -129,10 +129,10 @@ export class World {
     return changes;
   }
 
-  /** Looks until every file that stands still was taken. */
+  /** Scans until every unchanging file has been taken. */
   async settle(): Promise<Changes> {
     const first = await this.look();
-    // A file that changed right after it was taken has to stand still longer.
+    // A file that changed right after it was taken has to stay unchanged for longer.
     this.clockMs += Math.max(SETTLE_MS, first.againMs ?? 0);
     const second = await this.look();
     return {
@@ -168,13 +168,13 @@ export class World {
     this.crash();
   }
 
-  /** Nothing is saved any more; the lock goes with the process. */
+  /** Saves nothing more; the lock is released with the process. */
   crash(): void {
     if (this.#isOpen) this.store.close();
     this.#isOpen = false;
   }
 
-  /** Keeps content as it is kept after a download. */
+  /** Stores content as after a download. */
   async keep(content: string | Uint8Array, file = recordOf(content)): Promise<HeldContent> {
     const intake = this.store.intake();
     intake.write(bytesOf(content));
@@ -183,7 +183,7 @@ export class World {
     return held;
   }
 
-  /** Puts a file into the folder as a person would, with a time of its own. */
+  /** Puts a file into the folder as a person would, with its own time. */
   async drop(name: string, content: string | Uint8Array, modifiedSeconds?: number): Promise<void> {
     await Deno.writeFile(`${this.dir}/${name}`, bytesOf(content));
     if (modifiedSeconds !== undefined) {
@@ -191,7 +191,7 @@ export class World {
     }
   }
 
-  /** Ids and owners of what is held, in order. */
+  /** Returns ids and owners of the held files, sorted. */
   holdings(): string[] {
     return [...this.store.held()].map(({ file }) => `${file.owner} ${file.fileId}`).sort();
   }
@@ -200,7 +200,7 @@ export class World {
     return [...this.store.held()].map(({ file }) => file).filter((file) => file.owner === owner);
   }
 
-  /** The content that is served for an id; undefined when none is. */
+  /** Returns the content that is served for an id, or `undefined` if none is. */
   read(fileId: string): Uint8Array | undefined {
     const reader = this.store.reader(fileId);
     if (!reader) return undefined;
@@ -213,14 +213,14 @@ export class World {
   }
 }
 
-/** Names in a folder that are not hidden, in order. */
+/** Returns the names in a folder that are not hidden, sorted. */
 export async function namesIn(dir: string): Promise<string[]> {
   const names: string[] = [];
   for await (const { name } of Deno.readDir(dir)) if (!name.startsWith(".")) names.push(name);
   return names.sort();
 }
 
-/** Every path below a folder, with the content of plain files; links are not followed. */
+/** Returns every path below a folder, with the content of regular files; links are not followed. */
 export async function treeOf(dir: string): Promise<Map<string, string>> {
   const tree = new Map<string, string>();
   for await (const { name, isDirectory, isSymlink } of Deno.readDir(dir)) {
@@ -234,13 +234,13 @@ export async function treeOf(dir: string): Promise<Map<string, string>> {
   return tree;
 }
 
-/** Runs a command; makes what Deno cannot make itself. */
+/** Runs a command, for what Deno cannot create itself. */
 export async function run(command: string, ...args: string[]): Promise<void> {
   const { success, stderr } = await new Deno.Command(command, { args, stdout: "null" }).output();
   if (!success) throw new Error(`${command} failed: ${new TextDecoder().decode(stderr)}`);
 }
 
-/** How many files are hashed while `act` runs: hash states of files are copied at the end of each. */
+/** Counts the files hashed while `act` runs: the hash state of a file is copied at its end. */
 export async function readsWhile(act: () => Promise<unknown>): Promise<number> {
   const open = Deno.open;
   let reads = 0;

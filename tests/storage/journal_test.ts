@@ -1,4 +1,4 @@
-// The journal: what stands in it comes back, and a damaged line costs itself only.
+// The journal: what was written to it is read back, and only a damaged line itself is lost.
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -47,7 +47,7 @@ async function withJournal(
   });
 }
 
-Deno.test("a journal that was never written is told apart from an empty one", async () => {
+Deno.test("a journal that was never written is distinguished from an empty one", async () => {
   await withJournal(async (journal, path) => {
     assert.equal(await journal.read(), undefined);
     await Deno.writeTextFile(path, "");
@@ -63,7 +63,7 @@ Deno.test("a journal that was never written is told apart from an empty one", as
   });
 });
 
-Deno.test("what is held comes back whole, what was dropped does not, and what was synced is known", async () => {
+Deno.test("held files are read back completely, dropped ones are not, and synced ones are known", async () => {
   await withJournal(async (journal) => {
     journal.append([hold(A), hold(B)]);
     journal.append([drop(A), hold(C)]);
@@ -75,14 +75,14 @@ Deno.test("what is held comes back whole, what was dropped does not, and what wa
   });
 });
 
-Deno.test("holding again after a sync makes the content doubtful again", async () => {
+Deno.test("holding a file again after a sync marks its content as unsynced again", async () => {
   await withJournal(async (journal) => {
     journal.append([hold(A), { op: "synced", fileIds: [idOf(A)] }, hold(A)]);
     assert.deepEqual((await journal.read())!.unsynced, new Set([idOf(A)]));
   });
 });
 
-Deno.test("a last line that a crash cut off costs itself, and the next line written is whole", async () => {
+Deno.test("a last line truncated by a crash is lost alone, and the next line written is intact", async () => {
   await withJournal(async (journal, path) => {
     journal.append([hold(A), hold(B)]);
     journal.close();
@@ -91,7 +91,7 @@ Deno.test("a last line that a crash cut off costs itself, and the next line writ
       await Deno.writeTextFile(path, text.slice(0, -cut));
       const next = new Journal(path, journal.temporaries);
       const torn = (await next.read())!;
-      // Without its line break only, the line is whole.
+      // If only the line break is missing, the line is complete.
       const isWhole = cut === 1;
       assert.deepEqual([...torn.held.keys()], isWhole ? [idOf(A), idOf(B)] : [idOf(A)]);
       assert.equal(torn.damagedLines, isWhole ? 0 : 1);
@@ -103,7 +103,7 @@ Deno.test("a last line that a crash cut off costs itself, and the next line writ
   });
 });
 
-Deno.test("a removed file does not come back, until it is held again", async () => {
+Deno.test("a removed file does not come back until it is held again", async () => {
   await withJournal(async (journal, path) => {
     const remove: JournalRecord = {
       op: "remove",
@@ -120,7 +120,7 @@ Deno.test("a removed file does not come back, until it is held again", async () 
     journal.append([drop(A)]);
     assert.deepEqual([...(await read())!.removing.keys()], []);
     journal.compact([B], new Set());
-    assert.ok((await read())!.removed.has(idOf(A)), "compacting remembers what was removed");
+    assert.ok((await read())!.removed.has(idOf(A)), "compacting keeps removals");
     journal.append([hold(A)]);
     journal.compact([B, A], new Set());
     const again = await read();
@@ -128,7 +128,7 @@ Deno.test("a removed file does not come back, until it is held again", async () 
   });
 });
 
-Deno.test("empty lines are nothing", async () => {
+Deno.test("empty lines are ignored", async () => {
   await withJournal(async (journal, path, again) => {
     journal.append([hold(A)]);
     journal.close();
@@ -138,7 +138,7 @@ Deno.test("empty lines are nothing", async () => {
   });
 });
 
-Deno.test("lines of rubbish are counted and cost nothing else", async () => {
+Deno.test("lines of garbage are counted and do no other harm", async () => {
   await withJournal(async (journal, path) => {
     journal.append([hold(A)]);
     journal.close();
@@ -151,7 +151,7 @@ Deno.test("lines of rubbish are counted and cost nothing else", async () => {
   });
 });
 
-Deno.test("any flipped bit costs at most the lines it stands in, and never changes what a line says", async () => {
+Deno.test("any flipped bit loses at most the lines it is in, and never changes what a line says", async () => {
   await withJournal(async (journal, path) => {
     journal.append([hold(A), hold(B), hold(C)]);
     journal.close();
@@ -168,7 +168,7 @@ Deno.test("any flipped bit costs at most the lines it stands in, and never chang
         await Deno.writeFile(path, flipped);
         const { held, damagedLines } = (await journal.read())!;
         for (const [fileId, entry] of held) assert.deepEqual(entry, truth.get(fileId));
-        // A flipped line break joins two lines.
+        // A flipped bit in a line break joins two lines.
         const isBreak = bytes[at] === 10;
         assert.ok(held.size >= (isBreak ? 1 : 2), `${held.size} left`);
         assert.ok(held.size === 3 || damagedLines > 0, "lost without being counted");
@@ -178,7 +178,7 @@ Deno.test("any flipped bit costs at most the lines it stands in, and never chang
   });
 });
 
-Deno.test("a journal cut anywhere gives what stood before the cut", async () => {
+Deno.test("a journal truncated anywhere yields everything before the cut", async () => {
   await withJournal(async (journal, path) => {
     journal.append([hold(A), hold(B), hold(C)]);
     journal.close();
@@ -192,7 +192,7 @@ Deno.test("a journal cut anywhere gives what stood before the cut", async () => 
   });
 });
 
-Deno.test("a line of a later version is left out, and the journal is read all the same", async () => {
+Deno.test("a line written by a later version is skipped, and the rest of the journal is read", async () => {
   await withJournal(async (journal) => {
     journal.append([hold(A), { op: "later", what: 1 } as unknown as JournalRecord, hold(B)]);
     const state = (await journal.read())!;
@@ -200,7 +200,7 @@ Deno.test("a line of a later version is left out, and the journal is read all th
   });
 });
 
-Deno.test("compacting leaves one line per held file, and what is not synced stays so", async () => {
+Deno.test("compacting leaves one line per held file, and unsynced files stay unsynced", async () => {
   await withJournal(async (journal, path) => {
     for (let i = 0; i < 50; i++) journal.append([hold(A), drop(A)]);
     journal.append([hold(B), hold(C)]);
@@ -208,12 +208,12 @@ Deno.test("compacting leaves one line per held file, and what is not synced stay
     const state = (await journal.read())!;
     assert.deepEqual(state.held, new Map([[idOf(B), B], [idOf(C), C]]));
     assert.deepEqual(state.unsynced, new Set([idOf(C)]));
-    assert.equal(state.lines, 4, "the beginning, two files, and that one is synced");
+    assert.equal(state.lines, 4, "the beginning, two files, and the synced one");
     assert.ok((await Deno.readTextFile(path)).split("\n").length <= 5);
   });
 });
 
-Deno.test("after compacting, new lines are added to the new file", async () => {
+Deno.test("after compacting, new lines are appended to the new file", async () => {
   await withJournal(async (journal, _path, again) => {
     journal.append([hold(A)]);
     await journal.compact([A], new Set());
@@ -222,7 +222,7 @@ Deno.test("after compacting, new lines are added to the new file", async () => {
   });
 });
 
-Deno.test("what is appended while the journal is compacted is not lost, nor what comes after", async () => {
+Deno.test("lines appended while the journal is compacted are not lost, nor are later ones", async () => {
   await withJournal(async (journal, _path, again) => {
     journal.append([hold(A)]);
     const compacting = journal.compact([A], new Set());
@@ -233,7 +233,7 @@ Deno.test("what is appended while the journal is compacted is not lost, nor what
   });
 });
 
-Deno.test("compacting pays only when there are many lines for few files", async () => {
+Deno.test("compacting pays off only when there are many lines for few files", async () => {
   await withJournal((journal) => {
     journal.append(Array<JournalRecord>(1_001).fill(hold(A)));
     assert.ok(journal.isWorthCompacting(1));
@@ -243,7 +243,7 @@ Deno.test("compacting pays only when there are many lines for few files", async 
   });
 });
 
-Deno.test("a journal that cannot be written is a StorageError that names it", async () => {
+Deno.test("a journal that cannot be written throws a StorageError that names it", async () => {
   await inTempDir(async (dir) => {
     await Deno.mkdir(`${dir}/journal.jsonl`);
     const journal = new Journal(`${dir}/journal.jsonl`, dir);
@@ -256,7 +256,9 @@ Deno.test("a journal that cannot be written is a StorageError that names it", as
   });
 });
 
-/** A journal on a disk that takes only `left` more bytes of the next write, and perhaps does not truncate either. */
+/**
+ * A journal on a disk that accepts only `left` more bytes of the next write, and perhaps does not truncate either.
+ */
 async function withFullDisk(
   { left, truncates }: { left: number; truncates: boolean },
   act: (journal: Journal, fill: () => void, again: () => Promise<string[]>) => Promise<void>,
@@ -296,8 +298,8 @@ async function withFullDisk(
 }
 
 for (const truncates of [true, false]) {
-  const where = truncates ? "is cut off again" : "stays, where it cannot be cut off";
-  Deno.test(`a line that the disk took in part ${where}, and the next one is read back`, async () => {
+  const where = truncates ? "is truncated" : "stays if it cannot be truncated";
+  Deno.test(`a partly written line ${where}, and the next one is read back`, async () => {
     for (const left of [1, 40, 200]) {
       await withFullDisk({ left, truncates }, async (journal, fill, again) => {
         journal.append([hold(A)]);
@@ -320,7 +322,7 @@ Deno.test("of several records that did not fit, none is read back", async () => 
   });
 });
 
-Deno.test("a closed journal stays closed: another process may have the store by then", async () => {
+Deno.test("a closed journal stays closed, because another process may have the store by then", async () => {
   await withJournal(async (journal, path) => {
     journal.append([hold(A)]);
     journal.close();

@@ -1,4 +1,5 @@
-// The folder of a store: private where it must be, one process at a time, and plain words where it cannot be used.
+// The folder of a store: private where it must be, used by one process at a time, with a clear error where it
+// cannot be used.
 
 import assert from "node:assert/strict";
 import { StorageError } from "../../storage/errors.ts";
@@ -25,7 +26,7 @@ Deno.test("private folders that are links are refused, and nothing is written th
   });
 });
 
-Deno.test("a second process is told that the store is in use, and the first goes on", async () => {
+Deno.test("a second process gets the error that the store is in use, and the first is unaffected", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     const second = new World(world.dir);
@@ -39,7 +40,7 @@ Deno.test("a second process is told that the store is in use, and the first goes
   });
 });
 
-Deno.test("what is private is for its owner only", async () => {
+Deno.test("private files and folders are accessible to their owner only", async () => {
   await withWorld(async (world) => {
     await world.keep("content");
     const { layout } = world;
@@ -52,7 +53,7 @@ Deno.test("what is private is for its owner only", async () => {
   });
 });
 
-Deno.test("a private folder that was open to others is closed at start", async () => {
+Deno.test("a private folder that others could access is closed to them at start", async () => {
   await inTempDir(async (dir) => {
     await Deno.mkdir(`${dir}/.p2p-peer`, { mode: 0o755 });
     const world = new World(dir);
@@ -72,7 +73,7 @@ Deno.test("temporaries of an earlier run are removed at start", async () => {
   });
 });
 
-Deno.test("a folder that cannot be one is an error that names it", async () => {
+Deno.test("a path that cannot be a folder is an error that names it", async () => {
   await inTempDir(async (dir) => {
     await Deno.writeTextFile(`${dir}/file`, "");
     for (const wrong of [`${dir}/file`, `${dir}/file/store`]) {
@@ -92,29 +93,29 @@ Deno.test("a folder that cannot be one is an error that names it", async () => {
   });
 });
 
-Deno.test("a folder where a file of the store should be is an error with its cure", async () => {
+Deno.test("a folder in place of one of the store's files is an error that says what to do", async () => {
   await withWorld(async (world) => {
     const { layout } = world;
     world.crash();
     for (const path of [layout.metadata, layout.deleted, layout.peers, layout.journal]) {
-      await Deno.remove(path).catch(() => {}); // not each is there
+      await Deno.remove(path).catch(() => {}); // not all of them exist
       await Deno.mkdir(path);
       await assert.rejects(world.open(), (error) => {
         return error instanceof StorageError && error.message.includes(path) &&
-          error.message.endsWith("remove it");
+          error.message.endsWith("Remove it");
       });
       await Deno.remove(path);
     }
   });
 });
 
-Deno.test("a folder that may not be written to is an error that says so", async (t) => {
+Deno.test("a folder that is not writable is an error that says so", async (t) => {
   await inTempDir(async (dir) => {
     await Deno.mkdir(`${dir}/readonly`, { mode: 0o500 });
     const isBound = await Deno.mkdir(`${dir}/readonly/probe`).then(() => false, () => true);
     await t.step({
       name: "as a user whom modes bind",
-      ignore: !isBound, // the administrator writes everywhere
+      ignore: !isBound, // root can write everywhere
       fn: async () => {
         const world = new World(`${dir}/readonly`);
         await assert.rejects(world.open(), code("not-writable", /--dir/));

@@ -1,4 +1,5 @@
-// metadata.json of ours and of its older relatives: read as they are, written so that older peers can read it.
+// metadata.json, ours and those of older implementations: read as they are, written so that older peers can read
+// it.
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -45,12 +46,12 @@ Deno.test("an object keyed by file_id and a plain list give the same entries", (
   }]);
 });
 
-Deno.test("the key of the object stands for a missing file_id", () => {
+Deno.test("the key of the object replaces a missing file_id", () => {
   const { entries } = parseMetadata(`{"${OTHER}": ${text({ file_id: undefined })}}`);
   assert.equal(entries[0]?.file.fileId, OTHER);
 });
 
-Deno.test("has_copy and hasCopy say yes as text and as booleans, in any case", () => {
+Deno.test("has_copy and hasCopy mean yes as text and as booleans, in upper or lower case", () => {
   const table: [string | undefined, boolean][] = [
     ['"yes"', true],
     ['"Yes"', true],
@@ -70,7 +71,7 @@ Deno.test("has_copy and hasCopy say yes as text and as booleans, in any case", (
   }
 });
 
-Deno.test("holders stand under peers_with_file or peers, and what is no text among them is left out", () => {
+Deno.test("holders are read from peers_with_file or peers, and those that are not text are skipped", () => {
   assert.deepEqual(entry({ peers_with_file: '["a", "b"]' })?.peers, ["a", "b"]);
   assert.deepEqual(entry({ peers: '["a", "b"]' })?.peers, ["a", "b"]);
   assert.deepEqual(entry({ peers: '["a", 1, null, {}]' })?.peers, ["a"]);
@@ -95,7 +96,7 @@ Deno.test("a round trip keeps the source text of a timestamp, number or string",
   }
 });
 
-Deno.test("what is written has the fields of the field, and ours behind them", () => {
+Deno.test("a written entry has the common fields first and ours after them", () => {
   const file = { ...recordOf("content"), sizeBytes: 7 };
   const placement = { diskName: "d.txt", sizeBytes: 7, sha256: sha256("content"), mtimeMs: 1.5 };
   const written: MetadataEntry = { file, held: true, peers: ["us", "bob"], placement };
@@ -115,7 +116,7 @@ Deno.test("what is written has the fields of the field, and ours behind them", (
   assert.equal(JSON.parse(entryText({ file, held: false, peers: [] })).hasCopy, "no");
 });
 
-Deno.test("everything that an entry may hold survives a round trip", () => {
+Deno.test("everything that an entry may contain survives a round trip", () => {
   const name = anyString(40).filter((each) => each.isWellFormed() && !/[/\\]/.test(each));
   const person = anyString(20).filter((each) =>
     each !== "" && each.isWellFormed() && !/\p{Cc}/u.test(each)
@@ -163,7 +164,7 @@ Deno.test("everything that an entry may hold survives a round trip", () => {
   }));
 });
 
-Deno.test("entries that describe no file cost only themselves and are counted", () => {
+Deno.test("entries that describe no file are skipped and counted", () => {
   const bad = [
     text({ file_id: '"short"' }),
     text({ file_owner: "null" }),
@@ -181,7 +182,7 @@ Deno.test("entries that describe no file cost only themselves and are counted", 
   assert.deepEqual(entries.map(({ file }) => file.fileId), [ID]);
 });
 
-Deno.test("what is no metadata is a SyntaxError", () => {
+Deno.test("text that is not metadata throws a SyntaxError", () => {
   for (
     const wrong of ["", " ", "null", "1", '"x"', "{", `{"${ID}": ${text().slice(0, -1)}`, "\0\0"]
   ) {
@@ -191,7 +192,7 @@ Deno.test("what is no metadata is a SyntaxError", () => {
   assert.deepEqual(parseMetadata("[]"), { entries: [], skipped: 0 });
 });
 
-Deno.test("keys of the language are data like any other", () => {
+Deno.test("keys like __proto__ are data like any other", () => {
   const { entries } = parseMetadata(
     `{"__proto__": ${text()}, "constructor": ${text({ file_id: `"${OTHER}"` })}}`,
   );
@@ -201,7 +202,7 @@ Deno.test("keys of the language are data like any other", () => {
   assert.equal(({} as Record<string, unknown>).held, undefined);
 });
 
-Deno.test("a placement that is not whole is none", () => {
+Deno.test("an incomplete placement is ignored", () => {
   const full = {
     disk_name: '"d"',
     size_bytes: "3",

@@ -1,4 +1,4 @@
-// Names on disk from labels of strangers (THREATS 11 and 12): one plain, safe name inside the folder, always.
+// Names on disk from labels chosen by strangers (THREATS 11 and 12): always one plain, safe name inside the folder.
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -62,13 +62,13 @@ const HOSTILE: readonly string[] = [
   "desktop.ini",
 ];
 
-/** What must hold of every name on disk, on any common file system. */
+/** What must be true of every name on disk, on any common file system. */
 function assertSafe(name: string, label: string): void {
   const of = `${JSON.stringify(name.slice(0, 60))} from ${JSON.stringify(label.slice(0, 60))}`;
   assert.notEqual(name, "", `empty name ${of}`);
-  assert.ok(!/[/\\:*?"<>|]/.test(name), `separator or forbidden sign in ${of}`);
-  assert.ok(!/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(name), `invisible sign in ${of}`);
-  assert.ok(name.isWellFormed(), `torn surrogate in ${of}`);
+  assert.ok(!/[/\\:*?"<>|]/.test(name), `separator or forbidden character in ${of}`);
+  assert.ok(!/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(name), `invisible character in ${of}`);
+  assert.ok(name.isWellFormed(), `lone surrogate in ${of}`);
   assert.ok(!name.startsWith("."), `hidden name ${of}`);
   assert.ok(!/[.\s]$/.test(name), `trailing dot or space in ${of}`);
   assert.ok(!/^\s/.test(name), `leading space in ${of}`);
@@ -77,7 +77,7 @@ function assertSafe(name: string, label: string): void {
     !/^(con|prn|aux|nul|com[0-9]|lpt[0-9])\s*(\.|$)/i.test(name),
     `device name ${of}`,
   );
-  assert.ok(!isOwnName(name), `name of the store's own files ${of}`);
+  assert.ok(!isOwnName(name), `one of the store's own names: ${of}`);
   assert.equal(name, name.normalize("NFC"), `not composed: ${of}`);
 }
 
@@ -109,7 +109,7 @@ Deno.test("any string at all becomes one plain safe name", () => {
   }));
 });
 
-Deno.test("a name cut to fit ends neither in a dot nor in a space", () => {
+Deno.test("a shortened name ends neither in a dot nor in a space", () => {
   fc.assert(fc.property(
     fc.integer({ min: 190, max: 205 }),
     fc.constantFrom(".", " ", ". ", "…", " ."),
@@ -120,7 +120,7 @@ Deno.test("a name cut to fit ends neither in a dot nor in a space", () => {
   ));
 });
 
-Deno.test("a name that was safe stays as it is", () => {
+Deno.test("a safe name stays as it is", () => {
   const plain = [
     "a.txt",
     "My Essay (final).docx",
@@ -136,7 +136,7 @@ Deno.test("a name that was safe stays as it is", () => {
   }));
 });
 
-Deno.test("only what stands behind the last separator is the name", () => {
+Deno.test("only the part after the last separator is the name", () => {
   const table: [string, string][] = [
     ["/home/alice/essay.pdf", "essay.pdf"],
     ["C:\\Users\\alice\\essay.pdf", "essay.pdf"],
@@ -159,7 +159,7 @@ Deno.test("a long name keeps its extension", () => {
   assert.ok(safeName(`${"é".repeat(5_000)}.tar`).endsWith(".tar"));
 });
 
-Deno.test("names that differ in case or in Unicode form only have one key", () => {
+Deno.test("names that differ only in case or Unicode form have the same key", () => {
   const twins: [string, string][] = [
     ["EldenRing.txt", "eldenring.TXT"],
     ["caf\u00e9", "cafe\u0301"],
@@ -198,7 +198,7 @@ Deno.test("free names for the same labels are all safe and all different", () =>
   );
 });
 
-Deno.test("metadata.json in any case, damaged ones and the private folder are the store's own", () => {
+Deno.test("metadata.json in any case, damaged copies of it and the private folder are the store's own", () => {
   const damaged = "metadata.json.damaged-2026-11-28T21-40-35.123Z";
   for (const name of [".p2p-peer", "metadata.json", "Metadata.JSON", damaged]) {
     assert.ok(isOwnName(name), name);
@@ -218,7 +218,7 @@ Deno.test("metadata.json in any case, damaged ones and the private folder are th
   }
 });
 
-Deno.test("files with every hostile label are kept, and nothing is written outside the store", async () => {
+Deno.test("files with every hostile label are stored, and nothing is written outside the store", async () => {
   await withWorld(async (world) => {
     const outside = world.dir.replace(/\/store$/, "");
     await Deno.writeTextFile(`${outside}/b`, "mine");
@@ -240,7 +240,7 @@ Deno.test("files with every hostile label are kept, and nothing is written outsi
   });
 });
 
-Deno.test("five files of one name, and twins by case and Unicode form, are all kept", async () => {
+Deno.test("five files of the same name, and others that differ only in case or Unicode form, are all stored", async () => {
   await withWorld(async (world) => {
     const names = [
       ...Array<string>(5).fill("EldenRing.txt"),

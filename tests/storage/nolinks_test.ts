@@ -1,11 +1,11 @@
-// Disks without hard links: nothing is overwritten there either, and the person is told. With exfat-fuse on a loop device
-// where the machine has both, as CI does, and with a stand-in for the call everywhere.
+// File systems without hard links: nothing is overwritten there either, and the person is told. Tested with
+// exfat-fuse on a loop device where the machine has both, as CI does, and with a stand-in for the call everywhere.
 
 import assert from "node:assert/strict";
 import { hasHardLinks, nameAgain, placeNew } from "../../storage/placing.ts";
 import { bytesOf, inTempDir, namesIn, recordOf, run, withWorld, World } from "./fixture.ts";
 
-/** Runs while `Deno.link` answers as a disk without hard links does. */
+/** Runs `act` while `Deno.link` answers like a file system without hard links. */
 async function withoutLinks(act: () => Promise<void>): Promise<void> {
   const { link } = Deno;
   Deno.link = () =>
@@ -19,7 +19,7 @@ async function withoutLinks(act: () => Promise<void>): Promise<void> {
   }
 }
 
-/** What a store does from its first file to its last, on whatever disk `world` is. */
+/** Everything a store does from its first file to its last, on the file system of `world`. */
 async function live(world: World): Promise<void> {
   const { file } = await world.keep("content", recordOf("content", { name: "a.txt" }));
   assert.deepEqual(world.read(file.fileId), bytesOf("content"));
@@ -41,7 +41,7 @@ async function live(world: World): Promise<void> {
   for (const { file } of world.store.held()) assert.ok(world.read(file.fileId), file.name);
 }
 
-Deno.test("without hard links files are kept, deleted, restored and remembered, and a note says so", async () => {
+Deno.test("without hard links, files are stored, deleted, restored and remembered, and a note says so", async () => {
   await withoutLinks(async () => {
     await withWorld(async (world) => {
       assert.ok(world.store.notes.some((note) => note.includes("hard links")));
@@ -49,12 +49,12 @@ Deno.test("without hard links files are kept, deleted, restored and remembered, 
     });
   });
   await withWorld((world) => {
-    assert.deepEqual(world.store.notes, [], "and nothing where they are");
+    assert.deepEqual(world.store.notes, [], "no note if there are hard links");
     return Promise.resolve();
   });
 });
 
-Deno.test("without hard links nothing is replaced, and whatever fails leaves no half of a file", async () => {
+Deno.test("without hard links, nothing is replaced, and no failure leaves a partial file", async () => {
   await withoutLinks(async () => {
     await inTempDir(async (dir) => {
       await Deno.mkdir(`${dir}/sub`);
@@ -86,13 +86,13 @@ Deno.test("without hard links nothing is replaced, and whatever fails leaves no 
   });
 });
 
-/** Runs on a new exFAT disk of 64 MiB, through FUSE; false where this machine cannot mount one. */
+/** Runs `act` on a new exFAT disk of 64 MiB, through FUSE. Returns false if this machine cannot mount one. */
 async function onExfat(act: (dir: string) => Promise<void>): Promise<boolean> {
   const have = async (command: string, ...args: string[]) => {
     try {
       return (await new Deno.Command(command, { args }).output()).success;
     } catch {
-      return false; // it is not installed
+      return false; // not installed
     }
   };
   if (!await have("mount.exfat-fuse", "-V") || !await have("losetup", "-f")) return false;
@@ -122,7 +122,7 @@ async function onExfat(act: (dir: string) => Promise<void>): Promise<boolean> {
   return isDone;
 }
 
-Deno.test("on a real FUSE disk without hard links files are kept, deleted, restored and remembered", async () => {
+Deno.test("on a real FUSE disk without hard links, files are stored, deleted, restored and remembered", async () => {
   const isDone = await onExfat(async (dir) => {
     const world = new World(`${dir}/store`);
     try {

@@ -1,4 +1,5 @@
-// What people's files are: never written to, read once, and noticed when they change under their name.
+// Files that people put into the folder: never written to, read once, and noticed when they change under their
+// name.
 
 import assert from "node:assert/strict";
 import { isBindingTimestamp } from "../../protocol/wire/fileid.ts";
@@ -15,7 +16,7 @@ async function metaOf(path: string) {
   return { mtime: mtime?.getTime(), ctime: ctime?.getTime(), ino, mode, size };
 }
 
-Deno.test("a person's files keep their times, whatever these are, and are read once", async () => {
+Deno.test("a person's files keep their times, whatever they are, and are read once", async () => {
   for (const seconds of [1, 915_148_800, 999_999_999, WRITTEN, 10_413_792_000]) {
     await withWorld(async (world) => {
       await world.drop("old.txt", "words", seconds);
@@ -32,8 +33,12 @@ Deno.test("a person's files keep their times, whatever these are, and are read o
       assert.equal(await readsWhile(() => world.settle()), 0, "nothing is read again");
       const ids = world.holdings();
       await world.stop();
-      assert.equal(await readsWhile(() => world.start()), 0, "nor at the next start");
-      assert.deepEqual(world.holdings(), ids, "ids are in the journal, not in the times of files");
+      assert.equal(await readsWhile(() => world.start()), 0, "not at the next start either");
+      assert.deepEqual(
+        world.holdings(),
+        ids,
+        "ids come from the journal, not from the files' times",
+      );
     });
   }
 });
@@ -51,7 +56,7 @@ Deno.test("two names of one file are hashed once, and stay as they are", async (
   });
 });
 
-Deno.test("a file that cannot be read is not tried at every look", async () => {
+Deno.test("a file that cannot be read is not retried at every scan", async () => {
   await withWorld(async (world) => {
     await world.drop("bad.bin", "content", WRITTEN);
     const open = Deno.open;
@@ -68,7 +73,7 @@ Deno.test("a file that cannot be read is not tried at every look", async () => {
       assert.equal(tries, 1);
       world.clockMs += 10_000;
       await world.look();
-      assert.equal(tries, 2, "after a while it is tried again");
+      assert.equal(tries, 2, "it is retried after a while");
     } finally {
       Deno.open = open;
     }
@@ -77,7 +82,7 @@ Deno.test("a file that cannot be read is not tried at every look", async () => {
   });
 });
 
-Deno.test("content that was replaced under its size and time is noticed by change time or inode", async () => {
+Deno.test("replaced content of the same size and time is noticed by its change time or inode", async () => {
   await withWorld(async (world) => {
     await world.drop("file.txt", "original", WRITTEN);
     const [old] = idsOf((await world.settle()).published);
@@ -103,7 +108,7 @@ Deno.test("content that was replaced under its size and time is noticed by chang
   });
 });
 
-Deno.test("a fetched file that changed without a new time is damaged: it is kept aside, and wanted back", async () => {
+Deno.test("a fetched file that changed without a new time is damaged: it is set aside and fetched again", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("original");
     const placed = world.store.placementOf(file.fileId)!;
@@ -116,11 +121,11 @@ Deno.test("a fetched file that changed without a new time is damaged: it is kept
     assert.equal((await namesIn(world.dir)).includes("file.txt"), false);
     const [kept] = await namesIn(`${world.dir}/.p2p-peer/damaged`);
     assert.equal(await Deno.readTextFile(`${world.dir}/.p2p-peer/damaged/${kept}`), "0riginal");
-    assert.deepEqual([...world.store.loaded.removed], [], "it is not unwanted");
+    assert.deepEqual([...world.store.loaded.removed], [], "it does not count as unwanted");
   });
 });
 
-Deno.test("a file that only got other permissions keeps its id, and nobody hears of a loss", async () => {
+Deno.test("a file whose permissions change keeps its id, and is not reported as lost", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     const placed = world.store.placementOf(file.fileId)!;
@@ -136,7 +141,7 @@ Deno.test("a file that only got other permissions keeps its id, and nobody hears
   });
 });
 
-Deno.test("on a disk that numbers its files anew, content is read once and served", async () => {
+Deno.test("on a file system with unstable inode numbers, content is read once and served", async () => {
   await withWorld(async (world) => {
     for (const name of ["a", "b", "c"]) {
       await world.drop(`${name}.txt`, `content of ${name}`, WRITTEN);
@@ -153,7 +158,7 @@ Deno.test("on a disk that numbers its files anew, content is read once and serve
       }
     };
     renumber();
-    await world.settle(); // the first one shows it
+    await world.settle(); // the first scan discovers it
     await world.settle();
     renumber();
     assert.equal(await readsWhile(() => world.settle()), 0);
@@ -161,7 +166,7 @@ Deno.test("on a disk that numbers its files anew, content is read once and serve
   });
 });
 
-Deno.test("empty files and files over the limit are not shared, and it is said why", async () => {
+Deno.test("empty files and files over the limit are not shared, and the reason is reported", async () => {
   await withWorld(async (world) => {
     await world.drop("empty.txt", "", WRITTEN);
     await world.drop("large.bin", "x".repeat(101), WRITTEN);
@@ -176,11 +181,15 @@ Deno.test("empty files and files over the limit are not shared, and it is said w
     await world.drop("empty.txt", "no longer", WRITTEN + 1);
     assert.equal((await world.settle()).published.length, 1);
     await world.drop("fits.bin", "", WRITTEN + 2);
-    assert.equal((await world.settle()).lost.length, 1, "what became empty is not held");
+    assert.equal(
+      (await world.settle()).lost.length,
+      1,
+      "a file that became empty is no longer held",
+    );
   }, { maxFileBytes: 100 });
 });
 
-Deno.test("names like ours are a person's own, and what is hidden is reported once it stays", async () => {
+Deno.test("files with names like ours are a person's own, and hidden files are reported if they stay", async () => {
   await withWorld(async (world) => {
     await world.drop("metadata.jsonl", "rows", WRITTEN);
     await world.drop("metadata.json.bak", "backup", WRITTEN);
@@ -196,7 +205,7 @@ Deno.test("names like ours are a person's own, and what is hidden is reported on
   });
 });
 
-Deno.test("a reader hands out the last piece only while the file is what was opened", async () => {
+Deno.test("a reader returns the last piece only if the file is still what was opened", async () => {
   await withWorld(async (world) => {
     const content = "x".repeat(1000);
     const { file } = await world.keep(content);
@@ -213,12 +222,12 @@ Deno.test("a reader hands out the last piece only while the file is what was ope
     const ranged = open();
     ranged.seek(100, 100);
     await Deno.rename(path, `${path}.moved`);
-    assert.equal(removed.readInto(rest), 600, "a file that was moved away is still itself");
+    assert.equal(removed.readInto(rest), 600, "a file that was moved away is still the same");
     removed.close();
     await Deno.rename(`${path}.moved`, path);
     await Deno.writeTextFile(path, "y".repeat(1000));
-    assert.throws(() => overwritten.readInto(rest), /changed while it was sent/);
-    assert.throws(() => ranged.readInto(new Uint8Array(100)), /changed while it was sent/);
+    assert.throws(() => overwritten.readInto(rest), /changed while it was being sent/);
+    assert.throws(() => ranged.readInto(new Uint8Array(100)), /changed while it was being sent/);
     overwritten.close();
     ranged.close();
     assert.equal(sha256(content), sha256("x".repeat(1000)));

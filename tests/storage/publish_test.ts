@@ -1,4 +1,4 @@
-// Files that become ours: copied into the store, with an id by their own time or the present second.
+// Files that become ours: copied into the store, with an id based on their own time or the current second.
 
 import assert from "node:assert/strict";
 import { StorageError } from "../../storage/errors.ts";
@@ -15,7 +15,7 @@ async function source(world: World, name: string, content: string, seconds = WRI
   return path;
 }
 
-Deno.test("a published file is ours, with its own time as id, and its source stays", async () => {
+Deno.test("a published file is ours, has an id based on its own time, and its source stays", async () => {
   await withWorld(async (world) => {
     const path = await source(world, "essay.pdf", "words");
     const { file } = await world.store.publish(path, never);
@@ -33,7 +33,7 @@ Deno.test("a published file is ours, with its own time as id, and its source sta
   });
 });
 
-Deno.test("the same content under other names takes the current second, and all stay", async () => {
+Deno.test("the same content under other names gets the current second, and all files stay", async () => {
   await withWorld(async (world) => {
     const publish = async (name: string) =>
       await world.store.publish(await source(world, name, "same"), never);
@@ -51,7 +51,7 @@ Deno.test("the same content under other names takes the current second, and all 
   });
 });
 
-Deno.test("the same content many times at once, from people and from the folder, is a file each time", async () => {
+Deno.test("the same content published many times at once, by people and from the folder, is a separate file each time", async () => {
   await withWorld(async (world) => {
     await world.drop("dropped.txt", "same");
     await world.drop("dropped too.txt", "same");
@@ -78,7 +78,7 @@ Deno.test("the same content many times at once, from people and from the folder,
     ]);
     assert.equal(new Set(held.map(({ fileId }) => fileId)).size, 6);
     for (const { fileId } of held) assert.deepEqual(world.read(fileId), bytesOf("same"));
-    // A claim is over with the file: what is deleted leaves its id to nobody, and to no claim either.
+    // A claim ends with the file: the id of a deleted file is neither shelved nor claimed.
     for (const { fileId } of held) await world.store.trash(fileId, "deleted");
     const again = await world.store.publish(paths[0]!, never);
     assert.equal(again.file.timestamp.text, String(WRITTEN));
@@ -89,7 +89,7 @@ function deepNames(names: readonly string[], expected: readonly string[]): void 
   assert.deepEqual([...names].sort(), expected);
 }
 
-Deno.test("an id that is known or was deleted is not taken", async () => {
+Deno.test("an id that is known or was deleted is not used", async () => {
   await withWorld(async (world) => {
     const path = await source(world, "a.txt", "same");
     const taken = sha256("same", String(WRITTEN));
@@ -98,7 +98,7 @@ Deno.test("an id that is known or was deleted is not taken", async () => {
   });
 });
 
-Deno.test("a time that cannot vouch for content, or lies ahead, gives way to the present second", async () => {
+Deno.test("a time that cannot be verified or is in the future is replaced by the current second", async () => {
   await withWorld(async (world) => {
     const now = String(Math.trunc(world.clockMs / 1000));
     const strange = [0, 1, 999_999_999, Math.trunc(world.clockMs / 1000) + 86_400];
@@ -110,7 +110,7 @@ Deno.test("a time that cannot vouch for content, or lies ahead, gives way to the
   });
 });
 
-Deno.test("fractions of a second are no part of our timestamps", () => {
+Deno.test("our timestamps have no fractions of a second", () => {
   const digestWith = (suffix: string) => sha256("x", suffix);
   const ids = new OwnIds();
   const { fileId, timestamp } = ids.free(digestWith, 1_700_000_000.987, 1_800_000_000, never);
@@ -118,7 +118,7 @@ Deno.test("fractions of a second are no part of our timestamps", () => {
   assert.equal(fileId, sha256("x", "1700000000"));
 });
 
-Deno.test("ids are free at last, however many are taken", () => {
+Deno.test("a free id is found, however many are taken", () => {
   const digestWith = (suffix: string) => sha256("x", suffix);
   let asked = 0;
   const isTaken = () => ++asked < 10;
@@ -126,7 +126,7 @@ Deno.test("ids are free at last, however many are taken", () => {
   assert.equal(timestamp.text, "1800000008");
 });
 
-Deno.test("finding an id costs the same for the hundredth and the thousandth file of one content", () => {
+Deno.test("finding an id costs the same for the hundredth and the thousandth file of the same content", () => {
   const steps = (files: number) => {
     const taken = new Set<string>();
     const ids = new OwnIds();
@@ -145,7 +145,7 @@ Deno.test("finding an id costs the same for the hundredth and the thousandth fil
   assert.ok(steps(200) <= 2.1 * steps(100), "twice the files cost twice the steps");
 });
 
-Deno.test("what is no plain file is refused by its name, and leaves nothing", async () => {
+Deno.test("anything but a regular file is refused by name, and leaves nothing behind", async () => {
   await withWorld(async (world) => {
     const outside = `${world.dir}/..`;
     await Deno.mkdir(`${outside}/folder`);
@@ -163,7 +163,7 @@ Deno.test("what is no plain file is refused by its name, and leaves nothing", as
   });
 });
 
-Deno.test("an empty file is refused, for no peer could fetch it", async () => {
+Deno.test("an empty file is refused, because no peer could fetch it", async () => {
   await withWorld(async (world) => {
     await assert.rejects(
       world.store.publish(await source(world, "nothing.txt", ""), never),
@@ -173,7 +173,7 @@ Deno.test("an empty file is refused, for no peer could fetch it", async () => {
   });
 });
 
-Deno.test("the same content under the same name is the file that is shared already", async () => {
+Deno.test("publishing the same content under the same name returns the file that is already shared", async () => {
   await withWorld(async (world) => {
     const first = await world.store.publish(await source(world, "essay.pdf", "words"), never);
     const again = await source(world, "essay.pdf", "words", WRITTEN + 1000);
@@ -182,14 +182,14 @@ Deno.test("the same content under the same name is the file that is shared alrea
     assert.equal(second.file.fileId, first.file.fileId);
     assert.deepEqual(await namesIn(world.dir), ["essay.pdf"]);
     const renamed = await world.store.publish(await source(world, "copy.pdf", "words"), never);
-    assert.equal(renamed.isNew, true, "another name is another file");
+    assert.equal(renamed.isNew, true, "another name makes another file");
     await world.drop("essay.pdf", "other");
     const third = await world.store.publish(await source(world, "essay.pdf", "words"), never);
-    assert.equal(third.isNew, true, "what was there is not there any more");
+    assert.equal(third.isNew, true, "the earlier file no longer exists");
   });
 });
 
-Deno.test("a label is what is behind the last slash or backslash, from the beginning", async () => {
+Deno.test("the label is the part after the last slash or backslash", async () => {
   await withWorld(async (world) => {
     const { file } = await world.store.publish(
       await source(world, "back\\slash.txt", "words"),
@@ -206,7 +206,7 @@ Deno.test("a label is what is behind the last slash or backslash, from the begin
   });
 });
 
-Deno.test("secrets get a visible name when they are published on purpose", async () => {
+Deno.test("hidden files get a visible name when they are published on purpose", async () => {
   await withWorld(async (world) => {
     const path = await source(world, ".env", "key");
     const { file } = await world.store.publish(path, never);

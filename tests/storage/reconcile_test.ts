@@ -1,5 +1,5 @@
-// What lies in the folder against what is known: new files are ours, known content is recognized, what changed
-// or is gone is no longer held.
+// Compares the folder with what is known: new files are ours, known content is recognized, changed and missing
+// files are no longer held.
 
 import assert from "node:assert/strict";
 import { SETTLE_MS } from "../../storage/reconcile.ts";
@@ -9,7 +9,7 @@ const WRITTEN = 1_700_000_000;
 const idsOf = (files: readonly { file: { fileId: string } }[]) =>
   files.map(({ file }) => file.fileId);
 
-Deno.test("a new file becomes ours, with its modification time as timestamp of its id", async () => {
+Deno.test("a new file becomes ours, with its modification time as the timestamp in its id", async () => {
   await withWorld(async (world) => {
     await world.drop("new.txt", "words", WRITTEN);
     const { published } = await world.settle();
@@ -27,7 +27,7 @@ Deno.test("a new file becomes ours, with its modification time as timestamp of i
   });
 });
 
-Deno.test("fractions of the modification time are no part of the id, and stay on disk", async () => {
+Deno.test("fractions of the modification time are not part of the id, but stay on disk", async () => {
   await withWorld(async (world) => {
     await world.drop("new.txt", "words", WRITTEN + 0.75);
     const [file] = (await world.settle()).published;
@@ -37,7 +37,7 @@ Deno.test("fractions of the modification time are no part of the id, and stay on
   });
 });
 
-Deno.test("an id that is known or was deleted gives way to the present second", async () => {
+Deno.test("if the id is known or was deleted, the current second is used", async () => {
   await withWorld(async (world) => {
     world.deleted.add(sha256("words", String(WRITTEN)));
     await world.drop("new.txt", "words", WRITTEN);
@@ -59,7 +59,7 @@ Deno.test("two new files of the same content and time get two ids", async () => 
   });
 });
 
-Deno.test("a changed file of somebody else is lost, and is not published as ours, then or later", async () => {
+Deno.test("somebody else's file that changes is lost, and is never published as ours", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("original");
     await world.drop("file.txt", "changed!", WRITTEN);
@@ -71,21 +71,25 @@ Deno.test("a changed file of somebody else is lost, and is not published as ours
     assert.deepEqual((await world.settle()).published, []);
     assert.equal(world.store.reader(file.fileId), undefined);
     await world.drop("file.txt", "original", WRITTEN + 5);
-    assert.deepEqual((await world.settle()).found.length, 1, "as it was, it is known again");
+    assert.deepEqual(
+      (await world.settle()).found.length,
+      1,
+      "back in its old state, it is recognized again",
+    );
   });
 });
 
-Deno.test("a file of somebody else that could not be served is not published as ours either", async () => {
+Deno.test("somebody else's file that could not be served is not published as ours either", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("original");
     await world.drop("file.txt", "changed!", WRITTEN);
-    world.store.release(file.fileId); // a request came before the next look at the folder
+    world.store.release(file.fileId); // a request came before the next scan of the folder
     assert.deepEqual((await world.settle()).published, []);
     assert.deepEqual(world.holdings(), []);
   });
 });
 
-Deno.test("a changed file of ours is lost under its old id and shared under a new one", async () => {
+Deno.test("a file of ours that changes is lost under its old id and shared under a new one", async () => {
   await withWorld(async (world) => {
     await world.drop("file.txt", "original", WRITTEN - 10);
     const [file] = (await world.settle()).published.map(({ file }) => file);
@@ -99,7 +103,7 @@ Deno.test("a changed file of ours is lost under its old id and shared under a ne
   });
 });
 
-Deno.test("a file that was only touched stays what it was", async () => {
+Deno.test("a file that was only touched keeps its id and owner", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("original");
     await Deno.utime(`${world.dir}/file.txt`, WRITTEN, WRITTEN);
@@ -110,7 +114,7 @@ Deno.test("a file that was only touched stays what it was", async () => {
   });
 });
 
-Deno.test("a removed file is lost, at the first look", async () => {
+Deno.test("a removed file is lost at the first scan", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await Deno.remove(`${world.dir}/file.txt`);
@@ -120,7 +124,7 @@ Deno.test("a removed file is lost, at the first look", async () => {
   });
 });
 
-Deno.test("a file removed while the peer was stopped is lost at the start, and stays so", async () => {
+Deno.test("a file removed while the peer was stopped is lost at start, and stays lost", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await world.stop();
@@ -151,7 +155,7 @@ Deno.test("a file that was replaced by a link, a folder or a pipe is lost", asyn
   });
 });
 
-Deno.test("what lies in the folder and is no plain file is told once, with why, and again when it comes back", async () => {
+Deno.test("anything in the folder but a regular file is reported once, with the reason, and again if it returns", async () => {
   await withWorld(async (world) => {
     const path = (name: string) => `${world.dir}/${name}`;
     await Deno.mkdir(path("photos"));
@@ -167,9 +171,9 @@ Deno.test("what lies in the folder and is no plain file is told once, with why, 
       new Map([
         ["photos", "a folder"],
         ["passwords", "a link"],
-        ["pipe", "no plain file"],
+        ["pipe", "not a regular file"],
         ["caf\ufffd", "a name that is not UTF-8"],
-        ["closed", "nobody may read it"],
+        ["closed", "no read permission"],
       ]),
     );
     assert.deepEqual(published.map(({ file }) => file.name), ["\ufffd.txt"]);
@@ -224,7 +228,7 @@ for (const when of ["runs", "was stopped"]) {
   });
 }
 
-Deno.test("a file that took the place of another is recognized, and the other is lost", async () => {
+Deno.test("a file that replaced another is recognized, and the other is lost", async () => {
   await withWorld(async (world) => {
     const one = await world.keep("one", recordOf("one", { name: "1" }));
     const two = await world.keep("two!", recordOf("two!", { name: "2" }));
@@ -236,7 +240,7 @@ Deno.test("a file that took the place of another is recognized, and the other is
   });
 });
 
-Deno.test("content of a known id is noticed by its name, its size in MiB, and its size in bytes", async () => {
+Deno.test("content of a known id is recognized by its name, its size in MiB, and its size in bytes", async () => {
   const about = recordOf("content", { name: "known.txt" });
   const table = [
     { disk: "known.txt", file: { ...about, size: 123 } },
@@ -276,7 +280,7 @@ Deno.test("one file may be the content of several ids", async () => {
   });
 });
 
-Deno.test("two files of the same content that two owners told of are theirs, and neither is ours", async () => {
+Deno.test("two files of the same content announced by two owners are theirs, and neither is ours", async () => {
   await withWorld(async (world) => {
     const a = recordOf("same", { name: "a.txt", owner: "alice", timestamp: "1744169352" });
     const b = recordOf("same", { name: "b.txt", owner: "bob", timestamp: "1744169999" });
@@ -288,10 +292,10 @@ Deno.test("two files of the same content that two owners told of are theirs, and
   });
 });
 
-Deno.test("content that does not match the id of its name is not taken for it", async () => {
+Deno.test("content that does not match the id of its name is not recognized as that file", async () => {
   await withWorld(async (world) => {
     const known = recordOf("content");
-    // Content whose end was moved into a timestamp has the same hash, and is refused.
+    // Content whose end was moved into a timestamp has the same hash, and must be refused.
     const shifted = {
       ...recordOf("cont"),
       fileId: sha256("content", "1744169352.0"),
@@ -305,7 +309,7 @@ Deno.test("content that does not match the id of its name is not taken for it", 
   });
 });
 
-Deno.test("a file that is still being written is not taken before it stood still", async () => {
+Deno.test("a file that is still being written is not taken until it stops changing", async () => {
   await withWorld(async (world) => {
     const nowSeconds = world.clockMs / 1000;
     for (let i = 1; i <= 5; i++) {
@@ -321,7 +325,7 @@ Deno.test("a file that is still being written is not taken before it stood still
   });
 });
 
-Deno.test("at the start old files are taken at once, and fresh ones when they stood still", async () => {
+Deno.test("at start, old files are taken at once, and fresh ones once they stop changing", async () => {
   await withWorld(async (world) => {
     world.crash();
     await world.drop("old", "old", WRITTEN);
@@ -333,7 +337,7 @@ Deno.test("at the start old files are taken at once, and fresh ones when they st
   });
 });
 
-Deno.test("a name given out for a file that is about to come is avoided", async () => {
+Deno.test("a name reserved for an incoming file is ignored by the scan", async () => {
   await withWorld(async (world) => {
     const name = world.store.shelf.reserve("coming.txt", () => false);
     await world.drop(name, "half of it");
@@ -343,7 +347,7 @@ Deno.test("a name given out for a file that is about to come is avoided", async 
   });
 });
 
-Deno.test("two looks at once publish a file once", async () => {
+Deno.test("two concurrent scans publish a file once", async () => {
   await withWorld(async (world) => {
     await world.drop("new.txt", "words", WRITTEN);
     await world.look();

@@ -1,5 +1,5 @@
 // Damage to what the store remembers (THREATS 15): the same ids and owners come back, nobody else's file is
-// published as ours, and what was damaged is set aside. Each damage is followed by two starts.
+// published as ours, and damaged files are set aside. Each damage is followed by two starts.
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -9,7 +9,9 @@ type Damage = (world: World) => Promise<void>;
 
 const WRITTEN = 1_700_000_000;
 
-/** What a network leaves behind: files of others, twins of one name, one of ours, and one that is not here. */
+/**
+ * What a network leaves behind: files of others, two files of the same name, one of ours, and one that is not here.
+ */
 async function fill(world: World): Promise<void> {
   await world.keep("first", recordOf("first", { name: "a.txt", owner: "alice" }));
   await world.keep("second", recordOf("second", { name: "b.txt", owner: "bob" }));
@@ -24,7 +26,7 @@ async function fill(world: World): Promise<void> {
   await world.save();
   await Deno.copyFile(world.layout.metadata, `${world.dir}/../older.json`);
   await world.save();
-  // The last snapshot but one does not know of this one.
+  // The second-to-last snapshot does not know of this one.
   await world.keep("latest", recordOf("latest", { name: "d.txt", owner: "erin" }));
   await world.save();
 }
@@ -86,25 +88,25 @@ const METADATA: Readonly<Record<string, Damage>> = {
   "metadata.json is truncated": ({ layout }) => change(layout.metadata, half),
   "metadata.json is emptied": ({ layout }) => change(layout.metadata, nothing),
   "metadata.json is full of zeros": ({ layout }) => change(layout.metadata, (b) => b.fill(0)),
-  "metadata.json is no UTF-8": ({ layout }) =>
+  "metadata.json is not UTF-8": ({ layout }) =>
     change(layout.metadata, (bytes) => {
       bytes.fill(0xff, 40, 60);
       return bytes;
     }),
-  "metadata.json is swapped for an older one": ({ dir, layout }) =>
+  "metadata.json is replaced with an older one": ({ dir, layout }) =>
     Deno.copyFile(`${dir}/../older.json`, layout.metadata),
   "metadata.json is an empty list": ({ layout }) => Deno.writeTextFile(layout.metadata, "[]"),
   "metadata.json is removed": ({ layout }) => Deno.remove(layout.metadata),
 };
 
 const JOURNAL: Readonly<Record<string, Damage>> = {
-  "the journal is cut in a line": ({ layout }) => change(layout.journal, half),
-  "the journal is cut between lines": ({ layout }) =>
+  "the journal is truncated within a line": ({ layout }) => change(layout.journal, half),
+  "the journal is truncated between lines": ({ layout }) =>
     change(layout.journal, (bytes) => {
       const lines = new TextDecoder().decode(bytes).split("\n");
       return new TextEncoder().encode(lines.slice(0, lines.length >> 1).join("\n") + "\n");
     }),
-  "the journal lacks its beginning": ({ layout }) =>
+  "the journal has lost its beginning": ({ layout }) =>
     change(layout.journal, (bytes) => {
       const lines = new TextDecoder().decode(bytes).split("\n");
       return new TextEncoder().encode(lines.slice(lines.length >> 1).join("\n"));
@@ -130,7 +132,7 @@ for (const [name, damage] of Object.entries({ ...METADATA, ...JOURNAL, ...LAST_G
 }
 
 for (const [name, damage] of Object.entries(METADATA)) {
-  Deno.test(`when ${name} and the last good one is gone, the journal brings all back`, async () => {
+  Deno.test(`when ${name} and the last good one is gone, the journal restores everything`, async () => {
     await survives(async (world) => {
       await damage(world);
       await Deno.remove(world.layout.lastGood);
@@ -139,7 +141,7 @@ for (const [name, damage] of Object.entries(METADATA)) {
 }
 
 for (const name of ["metadata.json is truncated", "metadata.json is removed"]) {
-  Deno.test(`when ${name}, what was known and not held comes back from the last good one`, async () => {
+  Deno.test(`when ${name}, files known but not held come back from the last good one`, async () => {
     await survives(METADATA[name]!, (world) => {
       const owners = [...world.known.values()].map(({ owner, name }) => `${owner} ${name}`);
       assert.ok(owners.includes("dave c.txt"), owners.join());
@@ -147,9 +149,9 @@ for (const name of ["metadata.json is truncated", "metadata.json is removed"]) {
   });
 }
 
-/** Both metadata files may be damaged at once, as after a power cut that left them empty. */
+/** Both metadata files may be damaged at once, as after a power failure that left them empty. */
 for (const [journal, damage] of Object.entries(JOURNAL)) {
-  Deno.test(`when ${journal}, and metadata.json with the last good one is emptied, nothing is stolen`, async () => {
+  Deno.test(`when ${journal}, and metadata.json and the last good one are emptied, nobody else's file becomes ours`, async () => {
     await survives(async (world) => {
       await change(world.layout.metadata, nothing);
       await change(world.layout.lastGood, nothing);
@@ -158,7 +160,7 @@ for (const [journal, damage] of Object.entries(JOURNAL)) {
   });
 }
 
-Deno.test("when metadata.json and the journal are both older ones, the last good one still knows whose files are", async () => {
+Deno.test("when metadata.json and the journal are both older ones, the last good one still knows the owners", async () => {
   await survives(async ({ layout }) => {
     await Deno.copyFile(layout.metadata, layout.lastGood);
     await Deno.writeTextFile(layout.metadata, "{}");
@@ -167,13 +169,13 @@ Deno.test("when metadata.json and the journal are both older ones, the last good
   }, nothingStolen);
 });
 
-Deno.test("when all that the store remembered is gone but its key, nothing is published as ours", async () => {
+Deno.test("when everything the store remembered is gone except its key, nothing is published as ours", async () => {
   await survives(async ({ layout }) => {
     for (const path of [layout.metadata, layout.lastGood, layout.journal]) await Deno.remove(path);
   }, nothingStolen);
 });
 
-/** Damages that can be seen; with a swapped or removed file nobody can know that there was more. */
+/** Damage that can be detected. If a file was swapped or removed, nobody can know that there was more. */
 const VISIBLE = ["metadata.json is truncated", "metadata.json is emptied"];
 
 for (const metadata of VISIBLE) {
@@ -188,10 +190,13 @@ for (const metadata of VISIBLE) {
 }
 
 for (
-  const journal of ["the journal is cut in a line", "the journal has a flipped bit in every line"]
+  const journal of [
+    "the journal is truncated within a line",
+    "the journal has a flipped bit in every line",
+  ]
 ) {
   for (const metadata of ["metadata.json is removed", "metadata.json is an empty list"]) {
-    Deno.test(`when ${metadata} with the last good one and ${journal}, nobody else's file is published as ours`, async () => {
+    Deno.test(`when ${metadata}, the last good one is removed, and ${journal}, nobody else's file is published as ours`, async () => {
       await survives(async (world) => {
         await METADATA[metadata]!(world);
         await Deno.remove(world.layout.lastGood);
@@ -201,7 +206,7 @@ for (
   }
 }
 
-Deno.test("when nothing is left but the files, and that was damaged, none is published as ours", async () => {
+Deno.test("when only the files are left, and the rest was damaged, none is published as ours", async () => {
   await survives(async (world) => {
     await METADATA["metadata.json is truncated"]!(world);
     await Deno.remove(world.layout.journal);
@@ -220,7 +225,7 @@ Deno.test("when nothing is left but the files, and that was damaged, none is pub
   });
 });
 
-Deno.test("damaged metadata is set aside as it was, once, and said so", async () => {
+Deno.test("damaged metadata is set aside unchanged, once, and a note says so", async () => {
   await inTempDir(async (temp) => {
     const world = new World(`${temp}/store`);
     await world.start();
@@ -242,7 +247,7 @@ Deno.test("damaged metadata is set aside as it was, once, and said so", async ()
   });
 });
 
-Deno.test("any flipped bit in metadata.json or in the journal changes nothing of what is held", async () => {
+Deno.test("any flipped bit in metadata.json or the journal leaves the held files unchanged", async () => {
   await inTempDir(async (temp) => {
     const origin = new World(`${temp}/store`);
     await origin.start();
@@ -276,7 +281,7 @@ Deno.test("any flipped bit in metadata.json or in the journal changes nothing of
   });
 });
 
-Deno.test("files that were there before the damage are ours to take again by a push only", async () => {
+Deno.test("files that were there before the damage become ours only by being pushed again", async () => {
   await inTempDir(async (temp) => {
     const world = new World(`${temp}/store`);
     await Deno.mkdir(world.dir);
@@ -288,7 +293,7 @@ Deno.test("files that were there before the damage are ours to take again by a p
     await world.drop("new.txt", "ours", WRITTEN);
     await world.settle();
     assert.deepEqual(world.owned(US).map(({ name }) => name), ["new.txt"]);
-    // Somebody tells of the file: it is recognized, and theirs.
+    // Somebody announces the file: it is recognized, and theirs.
     const file = recordOf("whose?", { name: "theirs.txt", owner: "alice" });
     world.known.set(file.fileId, file);
     await world.settle();
@@ -298,13 +303,13 @@ Deno.test("files that were there before the damage are ours to take again by a p
   });
 });
 
-Deno.test("a start that ends before the first look does not make the files of others ours", async () => {
+Deno.test("a start that ends before the first scan does not make other owners' files ours", async () => {
   await inTempDir(async (temp) => {
     const world = new World(`${temp}/store`);
     await Deno.mkdir(world.dir);
     await world.drop("theirs.txt", "whose?", WRITTEN);
     await Deno.writeTextFile(world.layout.metadata, '{"damaged');
-    // As when the port is in use: the store is opened, and closed again.
+    // As when the port is in use: the store is opened and closed again.
     await world.open();
     world.crash();
     await world.start();

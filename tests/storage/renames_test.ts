@@ -1,4 +1,4 @@
-// What people do to the names of files in their folder: rename, swap, copy, replace, remove.
+// What people do to files in their folder: rename, swap, copy, replace, remove.
 
 import assert from "node:assert/strict";
 import { namesIn, recordOf, withWorld } from "./fixture.ts";
@@ -7,7 +7,7 @@ const WRITTEN = 1_700_000_000;
 const idsOf = (files: readonly { file: { fileId: string } }[]) =>
   files.map(({ file }) => file.fileId);
 
-Deno.test("a renamed file keeps its id, and its label follows, also over a restart", async () => {
+Deno.test("a renamed file keeps its id and gets its new label, even across a restart", async () => {
   await withWorld(async (world) => {
     await world.drop("draft.txt", "words", WRITTEN);
     const { file: fetched } = await world.keep(
@@ -28,7 +28,7 @@ Deno.test("a renamed file keeps its id, and its label follows, also over a resta
   });
 });
 
-Deno.test("a rename while the peer was not running is followed as well", async () => {
+Deno.test("a rename while the peer was not running is detected too", async () => {
   await withWorld(async (world) => {
     await world.drop("draft.txt", "words", WRITTEN);
     const [own] = idsOf((await world.settle()).published);
@@ -40,7 +40,7 @@ Deno.test("a rename while the peer was not running is followed as well", async (
   });
 });
 
-Deno.test("two files that swapped their names keep their ids and swap their labels", async () => {
+Deno.test("two files that swapped names keep their ids and swap their labels", async () => {
   await withWorld(async (world) => {
     await world.drop("a.txt", "first", WRITTEN);
     await world.drop("b.txt", "second one", WRITTEN);
@@ -69,7 +69,7 @@ Deno.test("a touched file keeps its id while somebody copies it", async () => {
   });
 });
 
-Deno.test("what a person removed or edited is not wanted back, also at the next start", async () => {
+Deno.test("a file that a person removed or edited is not fetched back, even after the next start", async () => {
   await withWorld(async (world) => {
     const { file: removed } = await world.keep("removed", recordOf("removed", { name: "r.txt" }));
     const { file: edited } = await world.keep("edited", recordOf("edited", { name: "e.txt" }));
@@ -91,7 +91,7 @@ Deno.test("what a person removed or edited is not wanted back, also at the next 
   });
 });
 
-Deno.test("removed while the peer was not running: not wanted back either", async () => {
+Deno.test("a file removed while the peer was not running is not fetched back either", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("removed");
     await world.stop();
@@ -103,7 +103,7 @@ Deno.test("removed while the peer was not running: not wanted back either", asyn
   });
 });
 
-Deno.test("a request that comes before the look at the folder does not bring a removed file back", async () => {
+Deno.test("a request that comes before the folder scan does not bring a removed file back", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("removed");
     await Deno.remove(`${world.dir}/file.txt`);
@@ -115,7 +115,7 @@ Deno.test("a request that comes before the look at the folder does not bring a r
   });
 });
 
-Deno.test("a version of ours that somebody asks for after it changed is edited, not removed", async () => {
+Deno.test("a file of ours that is requested after it changed counts as edited, not removed", async () => {
   await withWorld(async (world) => {
     await world.drop("thesis.txt", "draft", WRITTEN);
     const [old] = idsOf((await world.settle()).published);
@@ -128,7 +128,7 @@ Deno.test("a version of ours that somebody asks for after it changed is edited, 
   });
 });
 
-Deno.test("a copy of a file of ours is one of ours, also when the original was renamed just now", async () => {
+Deno.test("a copy of a file of ours is ours, even if the original was just renamed", async () => {
   await withWorld(async (world) => {
     await world.drop("a.txt", "words", WRITTEN);
     const [own] = idsOf((await world.settle()).published);
@@ -136,12 +136,12 @@ Deno.test("a copy of a file of ours is one of ours, also when the original was r
     await Deno.copyFile(`${world.dir}/z.txt`, `${world.dir}/b.txt`);
     const { found, published, lost } = await world.settle();
     assert.deepEqual([idsOf(found), lost], [[own], []]);
-    assert.equal(found[0]!.file.name, "z.txt", "the id stays with the file that was renamed");
+    assert.equal(found[0]!.file.name, "z.txt", "the id stays with the renamed file");
     assert.deepEqual(published.map(({ file }) => file.name), ["b.txt"]);
   });
 });
 
-Deno.test("of two files with one content, the renamed one keeps its id and the edited one loses its own", async () => {
+Deno.test("of two files with the same content, the renamed one keeps its id and the edited one loses its own", async () => {
   await withWorld(async (world) => {
     await world.drop("a.txt", "words", WRITTEN);
     await world.drop("b.txt", "words", WRITTEN);
@@ -156,7 +156,7 @@ Deno.test("of two files with one content, the renamed one keeps its id and the e
   });
 });
 
-Deno.test("a file that is never the same for minutes is not offered any more", async () => {
+Deno.test("a file that keeps changing for minutes is no longer offered", async () => {
   await withWorld(async (world) => {
     await world.drop("log.txt", "one line", WRITTEN);
     const [fileId] = idsOf((await world.settle()).published);
@@ -170,7 +170,7 @@ Deno.test("a file that is never the same for minutes is not offered any more", a
   });
 });
 
-Deno.test("a removed hard link is lost, and the other name keeps its own id alone", async () => {
+Deno.test("a removed hard link is lost, and the other name keeps only its own id", async () => {
   await withWorld(async (world) => {
     await world.drop("one.bin", "content", WRITTEN);
     await Deno.link(`${world.dir}/one.bin`, `${world.dir}/two.bin`);
@@ -183,7 +183,7 @@ Deno.test("a removed hard link is lost, and the other name keeps its own id alon
   });
 });
 
-Deno.test("a folder that went as a whole is wanted back: its drive may only have been unplugged", async () => {
+Deno.test("files of a folder that disappeared as a whole may be fetched back: its drive may have been unplugged", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await Deno.remove(world.dir, { recursive: true });
@@ -195,7 +195,7 @@ Deno.test("a folder that went as a whole is wanted back: its drive may only have
   });
 });
 
-Deno.test("a file that is fetched again is not in the trash as well", async () => {
+Deno.test("a file that is fetched again is removed from the trash", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await world.store.trash(file.fileId, "unwanted");

@@ -1,4 +1,4 @@
-// What must never be shared by accident: hidden files, our own, links, pipes, sockets, folders. A test for each.
+// What must never be shared by accident: hidden files, our own, links, pipes, sockets, folders. One test for each.
 
 import assert from "node:assert/strict";
 import { StorageError } from "../../storage/errors.ts";
@@ -9,10 +9,10 @@ import { inTempDir, run, withWorld, World } from "./fixture.ts";
 async function neverShared(put: (world: World) => Promise<void>): Promise<void> {
   await withWorld(async (world) => {
     await put(world);
-    // Something to be found, so that the looks are known to have happened.
+    // Something to find, so that the scans are known to have happened.
     await world.drop("shared.txt", "shared");
     await world.settle();
-    assert.equal((await world.settle()).unsettled, 0, "passed over, not looked at for ever");
+    assert.equal((await world.settle()).unsettled, 0, "skipped, not waited for forever");
     const names = () => [...world.store.held()].map(({ file }) => file.name);
     assert.deepEqual(names(), ["shared.txt"]);
     await world.stop();
@@ -33,7 +33,7 @@ Deno.test("hidden files are never shared", async () => {
   });
 });
 
-Deno.test("metadata.json in any case, and damaged ones that were kept, are never shared", async () => {
+Deno.test("metadata.json in any case, and damaged copies of it, are never shared", async () => {
   await neverShared(async (world) => {
     const names = ["metadata.json.damaged-2026-11-28T21-40-35.123Z", "Metadata.JSON"];
     for (const name of names) await world.drop(name, `{"${name}": 1}`);
@@ -41,7 +41,7 @@ Deno.test("metadata.json in any case, and damaged ones that were kept, are never
   });
 });
 
-Deno.test("links are never shared, wherever they lead", async () => {
+Deno.test("links are never shared, wherever they point", async () => {
   await neverShared(async (world) => {
     await Deno.writeTextFile(`${world.dir}/../secret`, "secret");
     await Deno.symlink("../secret", `${world.dir}/relative`);
@@ -53,7 +53,7 @@ Deno.test("links are never shared, wherever they lead", async () => {
   });
 });
 
-Deno.test("pipes are never shared, and do not hold the peer up", async () => {
+Deno.test("pipes are never shared, and do not block the peer", async () => {
   await neverShared((world) => run("mkfifo", `${world.dir}/pipe`, `${world.dir}/pipe.txt`));
 });
 
@@ -69,7 +69,7 @@ Deno.test("sockets are never shared", async () => {
   });
 });
 
-Deno.test("folders and what lies in them are never shared", async () => {
+Deno.test("folders and their contents are never shared", async () => {
   await neverShared(async (world) => {
     await Deno.mkdir(`${world.dir}/folder/deeper`, { recursive: true });
     await Deno.mkdir(`${world.dir}/folder.txt`);
@@ -78,7 +78,7 @@ Deno.test("folders and what lies in them are never shared", async () => {
   });
 });
 
-Deno.test("the key, the journal and all else that is private is never shared", async () => {
+Deno.test("the key, the journal and everything else that is private are never shared", async () => {
   await neverShared(async (world) => {
     await world.store.snapshots.savePeers([]);
     await world.store.snapshots.saveDeleted([]);
@@ -86,7 +86,7 @@ Deno.test("the key, the journal and all else that is private is never shared", a
   });
 });
 
-Deno.test("a file that turns into a link between two looks is not shared", async () => {
+Deno.test("a file that turns into a link between two scans is not shared", async () => {
   await withWorld(async (world) => {
     await world.drop("name", "content");
     await world.look();
@@ -96,7 +96,7 @@ Deno.test("a file that turns into a link between two looks is not shared", async
   });
 });
 
-Deno.test("a name that is no text is passed over, and the others are found", async () => {
+Deno.test("a name that is not UTF-8 is skipped, and the others are found", async () => {
   await withWorld(async (world) => {
     await run("sh", "-c", `printf x > "$1/$(printf 'a\\377b')"`, "sh", world.dir);
     await world.drop("plain", "content");
@@ -105,7 +105,7 @@ Deno.test("a name that is no text is passed over, and the others are found", asy
   });
 });
 
-Deno.test("the identity is made once, and whatever keeps it from being read ends the start", async () => {
+Deno.test("the identity is created once, and if it cannot be read, the peer does not start", async () => {
   await inTempDir(async (dir) => {
     const world = new World(`${dir}/store`);
     await world.open();
@@ -137,7 +137,7 @@ Deno.test("the identity is made once, and whatever keeps it from being read ends
     } finally {
       Deno.readTextFile = readTextFile;
     }
-    assert.equal(await Deno.readTextFile(key), text, "it is not made anew");
+    assert.equal(await Deno.readTextFile(key), text, "it is not created again");
 
     for (const damaged of ["", "{", '{"publicKey":"short"}', text.slice(0, 40)]) {
       await Deno.writeTextFile(key, damaged);
@@ -161,7 +161,7 @@ Deno.test("the identity is made once, and whatever keeps it from being read ends
   });
 });
 
-Deno.test("a damaged list of deletions or peers is kept aside and told of", async () => {
+Deno.test("a damaged list of deletions or peers is set aside and reported", async () => {
   await withWorld(async (world) => {
     const { deleted, peers } = world.layout;
     for (const path of [deleted, peers]) await Deno.writeTextFile(path, '{"half');

@@ -1,10 +1,11 @@
-// When a file in the folder counts as complete: it stood still, the longer the more often it changed.
+// When a file in the folder counts as complete: after it has not changed for a while, which is longer the more
+// often it changed before.
 
 import assert from "node:assert/strict";
 import { LAST_QUIET_MS, SETTLE_MS } from "../../storage/looks.ts";
 import { US, withWorld, World } from "./fixture.ts";
 
-/** Appends every `everyMs` and looks as often as the service does; returns how many versions were published. */
+/** Appends every `everyMs` and scans as often as the service does. Returns how many versions were published. */
 async function append(world: World, times: number, everyMs: number): Promise<number> {
   let versions = 0;
   const until = async (untilMs: number) => {
@@ -26,11 +27,11 @@ async function append(world: World, times: number, everyMs: number): Promise<num
   }
   await until(world.clockMs + 2 * LAST_QUIET_MS);
   assert.equal(world.owned(US).length, 1);
-  assert.equal(world.owned(US)[0]!.sizeBytes, text.length, "at last it is shared whole");
+  assert.equal(world.owned(US)[0]!.sizeBytes, text.length, "in the end it is shared completely");
   return versions;
 }
 
-Deno.test("a file that is written in pauses is shared a few times, not once per pause", async () => {
+Deno.test("a file that is written with pauses is shared a few times, not once per pause", async () => {
   for (
     const [times, everyMs, most] of [[5, 1_000, 2], [100, 1_000, 2], [12, 3_000, 3], [30, 500, 2]]
   ) {
@@ -41,7 +42,7 @@ Deno.test("a file that is written in pauses is shared a few times, not once per 
   }
 });
 
-Deno.test("a file that is written without a pause waits no longer at its end than any other", async () => {
+Deno.test("a file that is written without pauses waits no longer at its end than any other", async () => {
   await withWorld(async (world) => {
     for (let i = 1; i <= 40; i++) {
       await world.drop("large.bin", "x".repeat(i * 100));
@@ -54,7 +55,7 @@ Deno.test("a file that is written without a pause waits no longer at its end tha
   });
 });
 
-Deno.test("how long a file must stand still is at most a minute, and forgotten after ten", async () => {
+Deno.test("a file must stay unchanged for at most a minute, and its pauses are forgotten after ten", async () => {
   await withWorld(async (world) => {
     for (let i = 0; i < 12; i++) {
       await world.drop("notes.txt", `version ${i}`, world.clockMs / 1000);

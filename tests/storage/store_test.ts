@@ -1,4 +1,4 @@
-// The store: what is kept is served as it was, nothing is overwritten, no link is followed.
+// The store: content is served as it was stored, nothing is overwritten, no link is followed.
 
 import assert from "node:assert/strict";
 import { StorageError } from "../../storage/errors.ts";
@@ -14,7 +14,7 @@ async function temporaries(world: World): Promise<string[]> {
   return names;
 }
 
-Deno.test("what is kept is served byte for byte, under its name and with its time", async () => {
+Deno.test("a stored file is served byte for byte, under its name and with its time", async () => {
   await withWorld(async (world) => {
     const content = crypto.getRandomValues(new Uint8Array(60_000));
     const { file } = await world.keep(content, recordOf(content, { name: "noise.bin" }));
@@ -27,7 +27,7 @@ Deno.test("what is kept is served byte for byte, under its name and with its tim
   });
 });
 
-Deno.test("a reader gives pieces from any place and ends with nothing", async () => {
+Deno.test("a reader returns pieces from any offset, and 0 at the end", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("0123456789");
     const reader = world.store.reader(file.fileId)!;
@@ -46,7 +46,7 @@ Deno.test("a reader gives pieces from any place and ends with nothing", async ()
   });
 });
 
-Deno.test("files of one name and other ids are both kept, also when they come at once", async () => {
+Deno.test("two files with the same name and different ids are both stored, even at the same time", async () => {
   await withWorld(async (world) => {
     const contents = ["one", "two", "three", "four"];
     const kept = await Promise.all(contents.map((content) => world.keep(content)));
@@ -62,7 +62,7 @@ Deno.test("files of one name and other ids are both kept, also when they come at
   });
 });
 
-Deno.test("a file that lies there already is not overwritten", async () => {
+Deno.test("an existing file is not overwritten", async () => {
   await withWorld(async (world) => {
     await world.drop("file.txt", "a person's own");
     const { file } = await world.keep("from the network");
@@ -71,13 +71,13 @@ Deno.test("a file that lies there already is not overwritten", async () => {
   });
 });
 
-Deno.test("links planted at the target are not followed, whenever they are planted", async () => {
+Deno.test("a link planted at the target is not followed, whenever it is planted", async () => {
   await withWorld(async (world) => {
     const outside = `${world.dir}/../outside`;
     await Deno.writeTextFile(outside, "precious");
     await Deno.symlink(outside, `${world.dir}/file.txt`);
     await Deno.symlink(`${world.dir}/../nowhere`, `${world.dir}/file (2).txt`);
-    // After the free name was chosen, and before anything lies there:
+    // After the free name was chosen, and before anything is there:
     const { shelf } = world.store;
     const reserve = shelf.reserve.bind(shelf);
     let planted = 0;
@@ -108,7 +108,7 @@ Deno.test("a link at metadata.json is replaced, and its target stays as it is", 
   });
 });
 
-Deno.test("without room nothing is taken in, and what was there stays", async () => {
+Deno.test("without free space nothing is received, and existing files stay", async () => {
   await inTempDir(async (temp) => {
     const before = new World(`${temp}/store`);
     await before.start();
@@ -133,7 +133,7 @@ Deno.test("without room nothing is taken in, and what was there stays", async ()
   });
 });
 
-Deno.test("while the folder is not there, no bytes may be written, and asking that fails nobody", async () => {
+Deno.test("while the folder does not exist, no bytes may be written, and asking does not fail", async () => {
   await inTempDir(async (temp) => {
     const world = new World(`${temp}/store`);
     await world.start();
@@ -147,12 +147,12 @@ Deno.test("while the folder is not there, no bytes may be written, and asking th
   });
 });
 
-Deno.test("killed with metadata.json and the last good one being one file, the next save leaves no second name", async () => {
+Deno.test("after a kill that left metadata.json and the last good one as the same file, the next save leaves no second name", async () => {
   await withWorld(async (world) => {
     await world.keep("content");
     await world.save();
     const { metadata, lastGood } = world.layout;
-    await Deno.remove(lastGood).catch(() => {}); // the first save makes none
+    await Deno.remove(lastGood).catch(() => {}); // the first save creates none
     await Deno.link(metadata, lastGood);
     await world.keep("more");
     await world.save();
@@ -161,7 +161,7 @@ Deno.test("killed with metadata.json and the last good one being one file, the n
   });
 });
 
-Deno.test("a file longer than allowed is refused while it comes, and leaves nothing", async () => {
+Deno.test("a file that is too large is refused while it arrives, and leaves nothing behind", async () => {
   await withWorld(async (world) => {
     const intake = world.store.intake();
     intake.write(new Uint8Array(600));
@@ -176,7 +176,7 @@ Deno.test("a file longer than allowed is refused while it comes, and leaves noth
   }, { maxFileBytes: 1000 });
 });
 
-Deno.test("content that begins again is hashed and kept from its new beginning", async () => {
+Deno.test("content that starts over is hashed and stored from its new beginning", async () => {
   await withWorld(async (world) => {
     const intake = world.store.intake();
     intake.write(bytesOf("a long beginning that was wrong"));
@@ -189,7 +189,7 @@ Deno.test("content that begins again is hashed and kept from its new beginning",
   });
 });
 
-Deno.test("content that cannot be kept is an error, and neither a file nor a holding", async () => {
+Deno.test("content that cannot be stored is an error, and leaves neither a file nor a held entry", async () => {
   await withWorld(async (world) => {
     await world.keep("earlier");
     const { shelf } = world.store;
@@ -220,7 +220,7 @@ Deno.test("a file changed, replaced or removed behind the store's back is not se
     assert.equal(world.store.reader(file.fileId), undefined, "other size");
     await Deno.remove(path);
     assert.equal(world.store.reader(file.fileId), undefined, "gone");
-    // A link that has the size and the time of the file itself.
+    // A link with the size and time of the file itself.
     await Deno.writeTextFile(`${world.dir}/../keys`, "secrets");
     await Deno.symlink("../keys", path);
     await run("touch", "-h", "-d", "@1744169352", path);
@@ -229,7 +229,7 @@ Deno.test("a file changed, replaced or removed behind the store's back is not se
   });
 });
 
-Deno.test("with full durability the journal says at once that a file is safe, else after a sync", async () => {
+Deno.test("with full durability the journal marks a file as safe at once, otherwise after a sync", async () => {
   for (const durability of ["full", "normal"] as const) {
     await withWorld(async (world) => {
       await world.keep("content");

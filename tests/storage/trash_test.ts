@@ -1,4 +1,4 @@
-// Deleted files: kept aside for a day, brought back as they were, never mixed up with others.
+// Deleted files: kept for a day, restored as they were, never mixed up with others.
 
 import assert from "node:assert/strict";
 import { StorageError } from "../../storage/errors.ts";
@@ -6,7 +6,7 @@ import { bytesOf, namesIn, recordOf, US, withWorld, World } from "./fixture.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
-/** One file on disk under two ids, as it stands in the field store. */
+/** One file on disk under two ids, as in the store of a real peer. */
 async function withSharedFile(
   act: (world: World, ids: readonly [string, string]) => Promise<void>,
 ): Promise<void> {
@@ -21,7 +21,7 @@ async function withSharedFile(
   });
 }
 
-Deno.test("a trashed file is gone from the folder and from what is held, and comes back as it was", async () => {
+Deno.test("a trashed file is gone from the folder and no longer held, and is restored as it was", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content", recordOf("content", { name: "a.txt" }));
     await world.store.trash(file.fileId, "deleted");
@@ -40,7 +40,7 @@ Deno.test("a trashed file is gone from the folder and from what is held, and com
   });
 });
 
-Deno.test("what is on its way to the trash is listed there, and comes back from there", async () => {
+Deno.test("a file on its way to the trash is listed there, and can be restored", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     const trashing = world.store.trash(file.fileId, "deleted");
@@ -56,11 +56,11 @@ Deno.test("what is on its way to the trash is listed there, and comes back from 
   });
 });
 
-Deno.test("a removal that was announced is finished by the next start, and one that cannot be is an error", async () => {
+Deno.test("an announced removal is finished by the next start, and one that cannot be recorded is an error", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     world.store.removals.announce(file.fileId, "deleted");
-    assert.equal(world.holdings().length, 1, "it is not carried out by that");
+    assert.equal(world.holdings().length, 1, "announcing does not remove it");
     world.crash();
     await world.start();
     assert.deepEqual(world.holdings(), []);
@@ -82,11 +82,11 @@ Deno.test("a removal that was announced is finished by the next start, and one t
     world.store.removals.announce(other.fileId, "deleted");
     await world.store.trash(other.fileId, "deleted");
     assert.deepEqual(world.store.removals.ids().length, 2);
-    world.store.removals.announce("0".repeat(64), "deleted"); // not held: nothing to write down
+    world.store.removals.announce("0".repeat(64), "deleted"); // not held: nothing to record
   });
 });
 
-Deno.test("a restored file whose name was taken meanwhile gets another, and both stay", async () => {
+Deno.test("a restored file whose name is taken gets another one, and both stay", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("old");
     await world.store.trash(file.fileId, "deleted");
@@ -98,7 +98,7 @@ Deno.test("a restored file whose name was taken meanwhile gets another, and both
   });
 });
 
-Deno.test("restoring overwrites nothing, whenever it was put there", async () => {
+Deno.test("restoring overwrites nothing, whenever the other file appeared", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("old");
     await world.store.trash(file.fileId, "deleted");
@@ -132,7 +132,7 @@ Deno.test("a trashed file can be restored after a restart", async () => {
   });
 });
 
-Deno.test("what is not in the trash cannot be restored, and the error says for how long things are", async () => {
+Deno.test("a file that is not in the trash cannot be restored, and the error says how long files stay there", async () => {
   await withWorld(async (world) => {
     const strange = ["0".repeat(64), "", "..", "../journal.jsonl", "/etc/passwd"];
     for (const fileId of strange) {
@@ -149,7 +149,7 @@ Deno.test("what is not in the trash cannot be restored, and the error says for h
   });
 });
 
-Deno.test("the trash is emptied of what is older than a day, at a start and while the peer runs", async () => {
+Deno.test("files older than a day are purged from the trash, at start and while the peer runs", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await world.store.trash(file.fileId, "deleted");
@@ -168,14 +168,14 @@ Deno.test("the trash is emptied of what is older than a day, at a start and whil
   });
 });
 
-Deno.test("trashing what is not held does nothing", async () => {
+Deno.test("trashing a file that is not held does nothing", async () => {
   await withWorld(async (world) => {
     await world.store.trash("0".repeat(64), "deleted");
     assert.deepEqual(await world.store.removals.ids(), []);
   });
 });
 
-Deno.test("trashing one of two ids of a file leaves the other served", async () => {
+Deno.test("after trashing one of two ids of a file, the other is still served", async () => {
   await withSharedFile(async (world, [one, other]) => {
     await world.store.trash(one, "deleted");
     assert.deepEqual(world.read(other), bytesOf("same"));
@@ -199,7 +199,7 @@ Deno.test("trashing both ids of a file removes it, and both can be restored", as
   });
 });
 
-Deno.test("a restored file that shared its content with another does not change with it", async () => {
+Deno.test("a restored file that shared its content with another does not change when the other does", async () => {
   await withSharedFile(async (world, [one, other]) => {
     await world.store.trash(one, "deleted");
     await Deno.writeTextFile(`${world.dir}/file.txt`, "edited in place");
@@ -207,11 +207,14 @@ Deno.test("a restored file that shared its content with another does not change 
     assert.equal(world.store.reader(other), undefined);
     await world.store.restore(one);
     const served = world.read(one);
-    assert.ok(!served || new TextDecoder().decode(served) === "same", "other content is served");
+    assert.ok(
+      !served || new TextDecoder().decode(served) === "same",
+      "different content is served",
+    );
   });
 });
 
-Deno.test("restoring a file that was fetched again meanwhile leaves nothing behind to be shared as ours", async () => {
+Deno.test("restoring a file that was fetched again leaves nothing behind that would be shared as ours", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await world.store.trash(file.fileId, "deleted");
@@ -226,7 +229,7 @@ Deno.test("restoring a file that was fetched again meanwhile leaves nothing behi
   });
 });
 
-Deno.test("a file that is gone already can be trashed, and is no longer held", async () => {
+Deno.test("a file that is already gone can be trashed, and is no longer held", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await Deno.remove(`${world.dir}/file.txt`);
@@ -235,7 +238,7 @@ Deno.test("a file that is gone already can be trashed, and is no longer held", a
   });
 });
 
-Deno.test("what is in the trash is counted, also after a restart", async () => {
+Deno.test("files in the trash are counted, even after a restart", async () => {
   await withWorld(async (world) => {
     for (const content of ["1", "22"]) {
       const { file } = await world.keep(content);
@@ -250,7 +253,7 @@ Deno.test("what is in the trash is counted, also after a restart", async () => {
   });
 });
 
-Deno.test("deleted pushes count against the quota, and the oldest of them give their room first", async () => {
+Deno.test("deleted pushes count against the quota, and the oldest of them are purged first", async () => {
   const keepPushed = async (world: World, content: string) => {
     const intake = world.store.intake();
     intake.write(bytesOf(content));
@@ -272,7 +275,7 @@ Deno.test("deleted pushes count against the quota, and the oldest of them give t
   }, { pushQuotaBytes: 100 });
 });
 
-Deno.test("the oldest in the trash goes first, and only until there is room", async () => {
+Deno.test("the oldest files in the trash are purged first, and only until there is enough space", async () => {
   let isFull = false;
   await withWorld(async (world) => {
     const ids: string[] = [];
@@ -281,7 +284,7 @@ Deno.test("the oldest in the trash goes first, and only until there is room", as
       await world.store.trash(file.fileId, "deleted");
       ids.push(file.fileId);
     }
-    // A disk that has room again once two of three are gone.
+    // A disk that has space again once two of three are gone.
     world.store.space.freeBytes = () => isFull && world.store.removals.ids().length > 1 ? -1 : 1e9;
     isFull = true;
     world.store.space.take(64 * 1024 ** 2);
@@ -289,7 +292,7 @@ Deno.test("the oldest in the trash goes first, and only until there is room", as
   });
 });
 
-Deno.test("on a disk so full that no line can be written a file can be deleted, and makes room by it", async () => {
+Deno.test("a file can be deleted on a disk so full that no line can be written, and that frees space", async () => {
   await withWorld(async (world) => {
     const { file: kept } = await world.keep("kept aside");
     await world.store.trash(kept.fileId, "deleted");
@@ -311,7 +314,7 @@ Deno.test("on a disk so full that no line can be written a file can be deleted, 
   });
 });
 
-Deno.test("the trash gives its room when room is needed", async () => {
+Deno.test("the trash is purged when space is needed", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await world.store.trash(file.fileId, "deleted");
@@ -327,7 +330,7 @@ Deno.test("the trash gives its room when room is needed", async () => {
   });
 });
 
-Deno.test("a page of deleted files reads the notes of that page alone, what was deleted last first", async () => {
+Deno.test("a page of deleted files, the latest first, reads the notes of that page only", async () => {
   await withWorld(async (world) => {
     const names = ["a.txt", "b.txt", "c.txt", "d.txt", "e.txt"];
     for (const name of names) {

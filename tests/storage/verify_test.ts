@@ -1,4 +1,4 @@
-// What is held is read again: good, damaged without a trace in size and time, or gone; what is damaged is kept aside.
+// Held content is read again: good, damaged without a trace in size and time, or gone. Damaged files are set aside.
 
 import assert from "node:assert/strict";
 import { bytesOf, namesIn, recordOf, withWorld } from "./fixture.ts";
@@ -10,19 +10,19 @@ async function rot(path: string, content: string): Promise<void> {
   await Deno.utime(path, mtime!, mtime!);
 }
 
-Deno.test("content that rotted is noticed by reading it again, and only by that", async () => {
+Deno.test("bit rot is noticed by reading the content again, and only by that", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     let bytes = 0;
     assert.equal(await world.store.examine(file.fileId, (read) => bytes += read), "good");
     assert.equal(bytes, 7, "progress counts bytes");
     await rot(`${world.dir}/file.txt`, "c0ntent");
-    assert.deepEqual((await world.settle()).lost, [], "a look at the folder sees nothing");
+    assert.deepEqual((await world.settle()).lost, [], "a folder scan notices nothing");
     assert.equal(await world.store.examine(file.fileId), "damaged");
   });
 });
 
-Deno.test("what was changed or removed openly is gone, not damaged", async () => {
+Deno.test("a file that was visibly changed or removed is gone, not damaged", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await Deno.writeTextFile(`${world.dir}/file.txt`, "longer content");
@@ -33,7 +33,7 @@ Deno.test("what was changed or removed openly is gone, not damaged", async () =>
   });
 });
 
-Deno.test("a damaged file is kept aside, is nobody's new file, and its place is free for a good one", async () => {
+Deno.test("a damaged file is set aside, is not shared as new, and frees its name for a good copy", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("content");
     await rot(`${world.dir}/file.txt`, "c0ntent");
@@ -48,11 +48,11 @@ Deno.test("a damaged file is kept aside, is nobody's new file, and its place is 
     world.crash();
     await world.start();
     assert.deepEqual(world.holdings(), [`alice ${file.fileId}`]);
-    assert.equal(await Deno.readTextFile(keptAt), "c0ntent", "nobody removes it but the person");
+    assert.equal(await Deno.readTextFile(keptAt), "c0ntent", "only a person removes it");
   });
 });
 
-Deno.test("one damaged file under two ids is lost under both", async () => {
+Deno.test("a damaged file with two ids is lost under both", async () => {
   await withWorld(async (world) => {
     const ids = ["1744169352", "1744169999"].map((timestamp) => {
       const file = recordOf("same", { timestamp });
@@ -67,7 +67,7 @@ Deno.test("one damaged file under two ids is lost under both", async () => {
   });
 });
 
-Deno.test("a file that changes while it is read is for the next look, and stays where it is", async () => {
+Deno.test("a file that changes while it is read is left for the next scan, and stays in place", async () => {
   await withWorld(async (world) => {
     const { file } = await world.keep("x".repeat(100));
     const path = `${world.dir}/file.txt`;

@@ -234,7 +234,7 @@ Deno.test({
     await using program = await Program.peer("kashifm", args, { cwd: folder.path });
     await program.holds(await pushed(program, "fits.bin", 300_000));
     const refused = await pushed(program, "does not.bin", 400_000);
-    await program.waitForLine(/Less than 1 MiB would be free/);
+    await program.waitForLine(/Less than 1 MiB would stay free/);
     await program.holds(await pushed(program, "small.bin", 10_000));
     ok(!(await program.files()).some(({ file_id, has_copy }) => file_id === refused && has_copy));
   },

@@ -1,9 +1,9 @@
-// Test doubles of foreign peers: they talk to ours over real TCP on 127.0.0.1, each in the manner
-// of one of four real implementations (foreign_styles.ts holds the manners, this file the acts).
-// A double is as careless as its model and stricter in one respect: it keeps a record of what it
-// understood (`received`) and of what it could not (`lost`), so that a test can assert both.
-// No network error leaves a double by itself: refused and reset connections land in `failures`.
-// After `stop()`, which `await using` calls, it holds no timer, listener or connection.
+// Test doubles of foreign peers: they talk to ours over real TCP on 127.0.0.1, each in the manner of one of four
+// real implementations (foreign_styles.ts has the manners, this file the actions).
+// A double is as careless as its model, and stricter in one respect: it records what it understood (`received`) and
+// what it could not (`lost`), so that a test can assert both.
+// No network error escapes a double: refused and reset connections are recorded in `failures`. After `stop()`,
+// which `await using` calls, it holds no timer, listener or connection.
 
 import { createHash } from "node:crypto";
 import { Line } from "./foreign_line.ts";
@@ -28,7 +28,7 @@ export { type ForeignStyle, ownTimestamp, pythonStr, timestampSource };
 
 const DIAL_MS = 10_000;
 const FORWARD_PEERS = 3;
-/** Where a non-blocking peer gives a large answer up (PROTOCOL.md: about 4 MB). */
+/** Where a non-blocking peer gives up on a large answer (PROTOCOL.md: about 4 MB). */
 const DROP_BYTES = 4_000_000;
 
 export interface Address {
@@ -52,20 +52,20 @@ export interface ForeignOptions {
   host?: string;
   port?: number;
   /**
-   * "truncate": half of each FILE_DATA, then closes. "corrupt": one wrong byte in each FILE_DATA.
-   * "drop-above-4mb": closes after 4 MB of a FILE_DATA. "silent": reads and records, says nothing
-   * in return and never closes. FILE_DATA is meant as answer and as push.
+   * "truncate": half of each FILE_DATA, then closes. "corrupt": one wrong byte in each FILE_DATA. "drop-above-4mb":
+   * closes after 4 MB of a FILE_DATA. "silent": reads and records, answers nothing and never closes. This applies
+   * to FILE_DATA both as an answer and as a push.
    */
   misbehave?: "truncate" | "corrupt" | "silent" | "drop-above-4mb";
-  /** Whether it passes GOSSIP on, once per id, to up to 3 peers. Default true. */
+  /** Whether it forwards GOSSIP, once per id, to up to 3 peers. Default true. */
   forwards?: boolean;
   /** Whether it answers GOSSIP. Default true. */
   replies?: boolean;
-  /** Upper bound for each wait of its style, in ms. Shorter makes tests faster. Default: none. */
+  /** Upper bound for each wait of its style, in milliseconds. Shorter makes tests faster. Default: none. */
   patienceMs?: number;
 }
 
-/** A file as its owner makes it: the id is sha256(content ‖ Python's `str()` of the timestamp). */
+/** A file as its owner creates it: the id is sha256(content ‖ Python's `str()` of the timestamp). */
 export function foreignFile(
   name: string,
   content: Uint8Array,
@@ -85,9 +85,9 @@ export class ForeignPeer implements AsyncDisposable {
   readonly files: Map<string, ForeignFile> = new Map();
   /** Addresses learned by gossip, by peerId. */
   readonly peers: Map<string, Address> = new Map();
-  /** Learned from lists and announcements, by file_id. The first entry for an id stays. */
+  /** Learned from lists and announcements, by file_id. The first entry for an id is kept. */
   readonly catalogue: Map<string, { entry: Message; holders: Set<string> }> = new Map();
-  /** Every message it understood, in order; `data` of FILE_DATA is replaced by its length. */
+  /** Every message it understood, in order; the `data` of FILE_DATA is replaced by its length. */
   readonly received: Message[] = [];
   /** Why messages, or single entries of a list, could not be understood. */
   readonly lost: string[] = [];
@@ -114,14 +114,14 @@ export class ForeignPeer implements AsyncDisposable {
     this.#track(this.#acceptAll());
   }
 
-  /** Listens on 127.0.0.1, on a free port unless one is given; throws where it is in use. */
+  /** Listens on 127.0.0.1, on a free port unless one is given. Throws if it is in use. */
   // deno-lint-ignore require-await -- a promise, so that callers need not know how it starts
   static async start(options: ForeignOptions): Promise<ForeignPeer> {
     const { host: hostname = "127.0.0.1", port = 0 } = options;
     return new ForeignPeer(options, Deno.listen({ hostname, port }));
   }
 
-  /** Ends all it has under way. May be called twice. */
+  /** Ends everything in progress. May be called twice. */
   async stop(): Promise<void> {
     if (!this.#stopping.signal.aborted) {
       this.#stopping.abort();
@@ -136,8 +136,8 @@ export class ForeignPeer implements AsyncDisposable {
   }
 
   /**
-   * Sends GOSSIP and returns its id. A reply on the same connection is taken, in the background,
-   * except by "closes-at-once", which has closed by then.
+   * Sends GOSSIP and returns its id. A reply on the same connection is read in the background, except by
+   * "closes-at-once", which has closed by then.
    */
   async gossip(to: Address): Promise<string> {
     const id = crypto.randomUUID();
@@ -147,8 +147,8 @@ export class ForeignPeer implements AsyncDisposable {
   }
 
   /**
-   * Asks for a file, keeps and returns it, unchecked as the real peers do. Undefined when the other
-   * side has it not, closes, is silent beyond this style's wait, or answers what cannot be read.
+   * Requests a file, keeps it and returns it, unchecked as in the real peers. Returns `undefined` if the other side
+   * does not have it, closes, is silent for longer than this style waits, or sends an unreadable answer.
    */
   get(
     from: Address,
@@ -157,7 +157,7 @@ export class ForeignPeer implements AsyncDisposable {
     return this.#track(this.#get(from, fileId));
   }
 
-  /** Sends FILE_DATA unasked. Does not make the file one of its own `files`. */
+  /** Sends FILE_DATA unasked. Does not add the file to its own `files`. */
   push(to: Address, file: ForeignFile): Promise<void> {
     return this.#sendWith(to, (line) => this.#writeFileData(line, file));
   }
@@ -181,7 +181,7 @@ export class ForeignPeer implements AsyncDisposable {
       } catch (error) {
         if (this.#stopping.signal.aborted) return;
         this.failures.push(`accept: ${error}`);
-        await new Promise((resolve) => setTimeout(resolve, 20)); // out of descriptors, it may be
+        await new Promise((resolve) => setTimeout(resolve, 20)); // perhaps out of file descriptors
       }
     }
   }
@@ -199,7 +199,7 @@ export class ForeignPeer implements AsyncDisposable {
     }
   }
 
-  /** The next message, noted in `received`; undefined at the end, and when it was lost. */
+  /** Returns the next message, recorded in `received`, or `undefined` at the end and if it was lost. */
   async #receive(
     line: Line,
     reader: Reader,
@@ -224,13 +224,15 @@ export class ForeignPeer implements AsyncDisposable {
         if (read === "closed") return undefined;
       }
     } catch (error) {
-      // Cut short by our own stop() is nobody's fault.
+      // Being cut short by our own stop() is not a failure.
       if (!this.#stopping.signal.aborted) this.lost.push((error as Error).message);
       return undefined;
     }
   }
 
-  /** What a message changes here, before anything is sent: a test that sees it finds it done. */
+  /**
+   * Applies what a message changes here before anything is sent, so that a test that sees the answer finds it done.
+   */
   #learn(message: Message, line: Line): void {
     switch (message.type) {
       case "GOSSIP":
@@ -268,7 +270,7 @@ export class ForeignPeer implements AsyncDisposable {
     }
   }
 
-  /** False when the entry made this peer fail, so that the rest of a list is dropped. */
+  /** Returns false if the entry made this peer fail, so that the rest of a list is dropped. */
   #learnEntry(holder: string, entry: Message): boolean {
     const fileId = entry.file_id as string;
     const known = this.catalogue.get(fileId);
@@ -465,7 +467,7 @@ export class ForeignPeer implements AsyncDisposable {
     return Math.min(styleMs, this.#options.patienceMs ?? Infinity);
   }
 
-  /** stop() waits for the work; an error nobody awaits shows in `failures`. */
+  /** stop() waits for this work; an error that nobody awaits is recorded in `failures`. */
   #track<T>(work: Promise<T>): Promise<T> {
     const task: Promise<void> = work.then(() => {}, (error) => {
       this.failures.push(String(error));

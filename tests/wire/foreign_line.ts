@@ -1,12 +1,12 @@
-// One connection of a foreign peer's double: reads and writes with deadlines, and ends that are no errors.
+// One connection of a foreign peer's double: reads and writes with deadlines, and ends that are not errors.
 
 const READ_BYTES = 4096;
 const WRITE_IDLE_MS = 30_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-const LATE = new Error("Nothing moved within the deadline");
+const LATE = new Error("No progress within the deadline");
 
-/** One connection. No wait on it lasts beyond its deadline or its close. */
+/** One connection. No wait on it outlasts its deadline or its close. */
 export class Line {
   readonly remoteHost: string;
   readonly #conn: Deno.TcpConn;
@@ -47,11 +47,11 @@ export class Line {
     try {
       await this.#conn.closeWrite();
     } catch {
-      // Closed or reset already: the next read says so.
+      // Already closed or reset: the next read reports it.
     }
   }
 
-  /** Keeps the connection open, and says nothing, whatever the other side does. */
+  /** Keeps the connection open and sends nothing, whatever the other side does. */
   async hold(waitMs: number): Promise<void> {
     const timer = setTimeout(this.#closed.resolve, Math.min(waitMs, LONGEST_TIMER_MS));
     await this.#closed.promise;

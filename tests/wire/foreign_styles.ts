@@ -1,9 +1,9 @@
-// How four real (Python) peers of the lab network read, write and wait: the quirks of PROTOCOL.md,
-// "as peers in the field really speak it", as one table of manners that ForeignPeer acts by.
-// A reader is handed each read of at most 4096 bytes as it comes and says where a message ends, or
-// throws with the reason why the message is lost, as the real peer would lose it.
-// Nothing here opens a connection. Nothing here may be mended to understand more than the real
-// peers do: what they cannot read is what the tests are for.
+// How four real (Python) peers of the lab network read, write and wait: the quirks of PROTOCOL.md, "as peers in the
+// field really speak it", as one table of manners that ForeignPeer follows.
+// A reader is handed each read of at most 4096 bytes as it arrives, and says where a message ends, or throws with
+// the reason why the message is lost, as the real peer would lose it.
+// Nothing here opens a connection. Do not improve anything here to understand more than the real peers do: what
+// they cannot read is what the tests are for.
 
 export type ForeignStyle = "keeps-open" | "closes-at-once" | "same-connection" | "reparses";
 
@@ -27,7 +27,7 @@ export interface Manner {
   terminator: "" | "\n";
   portAsText: boolean;
   sizeInBytes: boolean;
-  /** Runs all numbers of others through `float()`. */
+  /** Passes all numbers from other peers through `float()`. */
   floatsTimestamps: boolean;
   /** Drops the rest of a list in which a known id changes between number and string. */
   fixesTimestampType: boolean;
@@ -35,15 +35,15 @@ export interface Manner {
   announcesFetched: boolean;
   oneConnectionAtATime: boolean;
   severalMessagesPerConnection: boolean;
-  /** What becomes of a connection that it opened and has said its message on. */
+  /** What happens to a connection that it opened, after it has sent its message. */
   afterSending: "leaves open" | "half-closes" | "closes";
-  /** Its answer for a file it does not hold; undefined is silence on an open connection. */
+  /** Its answer for a file that it does not hold; `undefined` means silence on an open connection. */
   missing(fileId: string): Message | undefined;
-  /** For the next bytes of an inbound message, and in silence. */
+  /** How long it waits for the next bytes of an inbound message, begun or not. */
   inboundMs: number;
-  /** For something to come back on a connection that it sent a message on. */
+  /** How long it waits for an answer on a connection on which it sent a message. */
   lingerMs: number;
-  /** For the first byte of an answer to GET_FILE, and then for each further read. */
+  /** How long it waits for the first byte of an answer to GET_FILE, and then for each further read. */
   firstByteMs: number;
   idleMs: number;
 }
@@ -58,7 +58,7 @@ const NOT_HERE = {
   data: null,
 };
 
-/** What most of the four do; each style below says only where it differs. */
+/** What most of the four do; each style below lists only its differences. */
 const COMMON: Omit<Manner, "reader" | "answerReader" | "afterSending" | "missing"> = {
   terminator: "",
   portAsText: false,
@@ -124,7 +124,7 @@ export const MANNERS: Record<ForeignStyle, Manner> = {
   },
 };
 
-/** "keeps-open": parses all it has after each read, and can read a second write afterwards. */
+/** "keeps-open": parses everything it has after each read, and can read a second write afterwards. */
 function wholeTextReader(): Reader {
   let text = "";
   const pending = () => text.trim() !== "";
@@ -132,8 +132,8 @@ function wholeTextReader(): Reader {
     take(read) {
       const piece = decodeAlone(read);
       text += piece;
-      // Only text that ends in `}` can parse as an object: the outcome is that of parsing each
-      // time, without the cost, which is the trait of "reparses" alone.
+      // Only text that ends in `}` can parse as an object, so the outcome is the same as parsing each time, without
+      // the cost, which is the trait of "reparses" alone.
       const message = piece.trimEnd().endsWith("}") ? tryObject(text) : undefined;
       if (message !== undefined) text = "";
       return message;
@@ -143,7 +143,7 @@ function wholeTextReader(): Reader {
   };
 }
 
-/** "closes-at-once": the first read whose last byte is `}` is taken for the end. */
+/** "closes-at-once": takes the first read whose last byte is `}` for the end. */
 function braceReader(): Reader {
   let text = "";
   const pending = () => text.trim() !== "";
@@ -163,7 +163,7 @@ function braceReader(): Reader {
   };
 }
 
-/** "closes-at-once" as requester: an answer is whole when the other side has closed. */
+/** "closes-at-once" as requester: an answer is complete when the other side has closed. */
 function untilCloseReader(): Reader {
   const decoder = strictDecoder();
   let text = "";
@@ -178,7 +178,7 @@ function untilCloseReader(): Reader {
   };
 }
 
-/** "same-connection": the first object, by its braces; whatever follows it is never looked at. */
+/** "same-connection": reads the first object, by its braces; whatever follows it is ignored. */
 function firstObjectReader(): Reader {
   const reads: Uint8Array[] = [];
   let depth = 0;
@@ -211,7 +211,7 @@ function firstObjectReader(): Reader {
   };
 }
 
-/** "reparses": everything so far is parsed again on each read. The square is the point. */
+/** "reparses": parses everything so far again on each read. The quadratic cost is the point. */
 function reparsingReader(): Reader {
   let text = "";
   const pending = () => text.trim() !== "";
@@ -259,7 +259,7 @@ function decode(read: Uint8Array, work: () => string): string {
   }
 }
 
-// What a peer of any style fails on once it has parsed: undefined when there is nothing.
+// Returns what a peer of any style fails on after parsing, or `undefined` if there is nothing.
 
 export function complaintAbout(message: Message): string | undefined {
   const need = (...fields: string[]) => {
@@ -303,17 +303,17 @@ export function complaintAboutEntry(entry: unknown): string | undefined {
   return `Entry with missing or mistyped fields: ${dumps(entry).slice(0, 300)}`;
 }
 
-// JSON as Python's json module reads and writes it, with the one thing that it cannot show: the
-// source text of a timestamp.
+// JSON as Python's json module reads and writes it, with the one thing that it cannot preserve: the source text of
+// a timestamp.
 
 const timestampSources = new WeakMap<object, string>();
 
-/** Source text of an entry's `file_timestamp` as it came over the wire; a string has its quotes. */
+/** Source text of an entry's `file_timestamp` as it arrived; a string keeps its quotes. */
 export function timestampSource(entry: object): string | undefined {
   return timestampSources.get(entry);
 }
 
-/** A copy of a message with other fields, that still knows the source text of its timestamp. */
+/** Returns a copy of a message with other fields that still knows the source text of its timestamp. */
 export function withFields(message: Message, fields: Message): Message {
   const copy = { ...message, ...fields };
   const source = timestampSources.get(message);
@@ -321,7 +321,7 @@ export function withFields(message: Message, fields: Message): Message {
   return copy;
 }
 
-/** The object that the text is; undefined where it does not parse; throws for other JSON values. */
+/** Returns the object that the text is, or `undefined` if it does not parse. Throws for other JSON values. */
 function tryObject(text: string): Message | undefined {
   let value: unknown;
   try {
@@ -335,7 +335,7 @@ function tryObject(text: string): Message | undefined {
       },
     );
   } catch {
-    return undefined; // not whole yet, or never: the readers decide which
+    return undefined; // incomplete or invalid: the readers decide which
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new Error(`Expected an object, received ${text.slice(0, 60)}`);
@@ -343,7 +343,7 @@ function tryObject(text: string): Message | undefined {
   return value as Message;
 }
 
-/** JSON text that goes out as it is written. */
+/** JSON text that is sent as it is. */
 export class Source {
   constructor(readonly text: string) {}
 }
@@ -373,7 +373,7 @@ export function pythonStr(source: string): string {
   return floatText(source);
 }
 
-/** A number's source text after Python's `float()`; any other JSON value stays as it is. */
+/** Returns a number's source text after Python's `float()`; any other JSON value is unchanged. */
 export function floatText(source: string): string {
   const value = Number(source);
   if (source.startsWith('"') || Number.isNaN(value)) return source;
@@ -386,7 +386,7 @@ export function floatText(source: string): string {
   return text.includes(".") ? text : `${text}.0`;
 }
 
-/** Source text of a timestamp that a peer of this style gives to a file of its own. */
+/** Returns the source text of a timestamp that a peer of this style gives to its own file. */
 export function ownTimestamp(style: ForeignStyle, seconds: number): string {
   switch (style) {
     case "keeps-open":

@@ -1,5 +1,5 @@
-// The doubles of foreign peers among themselves: every style can gossip with, fetch from and push
-// to every other, and each quirk that a test of our own peer leans on is really there.
+// The doubles of foreign peers among themselves: every style can gossip with, fetch from and push to every other,
+// and each quirk that a test of our own peer relies on really exists.
 
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import {
@@ -28,7 +28,7 @@ function start(style: ForeignStyle, peerId: string, more: Partial<ForeignOptions
   return ForeignPeer.start({ style, peerId, patienceMs: 1_000, ...more });
 }
 
-/** Writes the pieces 20 ms apart, so that the other side reads each by itself, and closes. */
+/** Writes the pieces 20 ms apart, so that the other side reads each separately, and closes. */
 async function write(to: ForeignPeer, ...pieces: (string | Uint8Array)[]): Promise<void> {
   using conn = await Deno.connect({ hostname: to.host, port: to.port });
   for (const piece of pieces) {
@@ -45,7 +45,7 @@ function types(peer: ForeignPeer): unknown[] {
   return peer.received.map(({ type }) => type);
 }
 
-Deno.test("gossip tells both sides of each other and of what the replier holds", async () => {
+Deno.test("gossip tells both sides about each other and about the files of the replier", async () => {
   await Promise.all(PAIRS.map(async ([asking, replying]) => {
     const file = ownFile(replying, "bob");
     await using alice = await start(asking, "alice");
@@ -53,7 +53,7 @@ Deno.test("gossip tells both sides of each other and of what the replier holds",
     await alice.gossip(bob);
     const known = await until("bob to know alice", () => bob.peers.get("alice"));
     deepStrictEqual(known, { host: "127.0.0.1", port: alice.port });
-    // The reply comes on a connection that this asker has closed already.
+    // The reply arrives on a connection that this asker has already closed.
     const hears = asking !== "closes-at-once" || replying !== "same-connection";
     if (hears) {
       const known = await until("alice to know the file", () => alice.catalogue.get(file.fileId));
@@ -69,7 +69,7 @@ Deno.test("gossip tells both sides of each other and of what the replier holds",
   }));
 });
 
-Deno.test("every style fetches from every other, and is told what is not there", async () => {
+Deno.test("every style fetches from every other, and understands that a file is not there", async () => {
   await Promise.all(PAIRS.map(async ([asking, answering]) => {
     const file = ownFile(answering, "bob");
     await using alice = await start(asking, "alice");
@@ -118,7 +118,7 @@ Deno.test("a gossip is forwarded once per id, and not to its originator", async 
   deepStrictEqual(types(near).sort(), ["GOSSIP_REPLY", "GOSSIP_REPLY"]);
 });
 
-Deno.test("one who floats the timestamps of others passes 1744169352 on as 1744169352.0", async () => {
+Deno.test("a peer that turns timestamps into floats forwards 1744169352 as 1744169352.0", async () => {
   const file = foreignFile("a", new Uint8Array(3), "alice", "1744169352");
   await using alice = await start("closes-at-once", "alice", { files: [file] });
   await using bob = await start("keeps-open", "bob");
@@ -157,7 +157,7 @@ Deno.test("each style loses what its model loses, and nothing else", async () =>
   await Promise.all(cases.flatMap(([name, pieces, expected]) =>
     STYLES.map(async (style) => {
       await using peer = await start(style, "peer", { replies: false });
-      await write(peer, ...pieces).catch(() => {}); // closed on the way by some
+      await write(peer, ...pieces).catch(() => {}); // some close it early
       const seen = () => [peer.received.length, peer.lost.length];
       await until(
         `${style}: ${name}: ${expected[style]}`,
@@ -178,7 +178,7 @@ function counts(...expected: [number, number][]): Record<ForeignStyle, [number, 
   >;
 }
 
-Deno.test("one that takes a connection at a time lets everything else wait", async () => {
+Deno.test("a peer that serves one connection at a time makes everything else wait", async () => {
   await using peer = await start("reparses", "peer", { patienceMs: 200 });
   using _idle = await Deno.connect({ hostname: peer.host, port: peer.port });
   const began = performance.now();
@@ -201,7 +201,7 @@ Deno.test("a misbehaving source delivers nothing, or the wrong bytes", async () 
   strictEqual(corrupt?.filter((byte, at) => byte !== file.content[at]).length, 1);
 });
 
-Deno.test("a refused connection lands in failures and throws nothing", async () => {
+Deno.test("a refused connection is recorded in failures and throws nothing", async () => {
   await using alice = await start("keeps-open", "alice");
   const gone = await start("keeps-open", "gone");
   await gone.stop();

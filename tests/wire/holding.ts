@@ -1,11 +1,14 @@
-// A listener on loopback whose connections stay until the test lets them go.
+// A listener on loopback whose connections stay open until the test releases them.
 
 import type { Connection } from "../../net/connection.ts";
 import { Listener, type ListenOptions } from "../../net/listener.ts";
 
 export const limits = { maxConnections: 3, maxConnectionsPerAddress: 2, maxWaitingConnections: 2 };
 
-/** A listener whose connections stay until they are let go. Its clock stands, so nobody seems to stand still. */
+/**
+ * A listener whose connections stay open until they are released. Its clock stands still, so no connection ever
+ * seems stalled.
+ */
 export function holding(options: Partial<ListenOptions> = {}) {
   const served: { connection: Connection; letGo: () => void }[] = [];
   const listener = new Listener({
