@@ -86,58 +86,11 @@ export class Journal {
       if (cause instanceof Deno.errors.NotFound) return undefined;
       throw asStorageError(cause, `Cannot read ${this.path}`);
     }
-    const held = new Map<string, MetadataEntry>();
-    const unsynced = new Set<string>();
-    const removed = new Map<string, Removal>();
-    const removing = new Map<string, MetadataEntry>();
-    let damagedLines = 0;
-    let hasBeginning = false;
-    const lines = text.split("\n").filter((line) => line !== "");
-    for (const line of lines) {
-      const record = recordOf(line);
-      if (!record) {
-        damagedLines++;
-        continue;
-      }
-      switch (record.op) {
-        case "begin":
-          hasBeginning = true;
-          break;
-        case "hold": {
-          const { fileId } = record.entry.file;
-          held.set(fileId, record.entry);
-          unsynced.add(fileId);
-          removed.delete(fileId);
-          removing.delete(fileId);
-          break;
-        }
-        case "drop":
-          held.delete(record.fileId);
-          unsynced.delete(record.fileId);
-          removing.delete(record.fileId);
-          break;
-        case "remove": {
-          const { fileId, why, unixSeconds } = record;
-          const entry = held.get(fileId);
-          if (entry) removing.set(fileId, entry);
-          held.delete(fileId);
-          unsynced.delete(fileId);
-          removed.delete(fileId); // re-inserted last, to keep them in order of time
-          removed.set(fileId, { why, unixSeconds });
-          break;
-        }
-        case "synced":
-          for (const fileId of record.fileIds) unsynced.delete(fileId);
-          break;
-        default:
-          record satisfies never;
-      }
-    }
-    this.#lines = lines.length;
-    this.#removed = removed;
-    this.#isBegun = hasBeginning;
-    const counts = { lines: lines.length, damagedLines, hasBeginning };
-    return { held, unsynced, removed, removing, ...counts };
+    const state = replay(text.split("\n").filter((line) => line !== ""));
+    this.#lines = state.lines;
+    this.#removed = state.removed;
+    this.#isBegun = state.hasBeginning;
+    return state;
   }
 
   /**
@@ -293,4 +246,54 @@ function recordOf(line: string): JournalRecord | undefined {
   if (record.op !== "hold") return record;
   const entry = entryOf(record.entry);
   return entry && { op: "hold", entry };
+}
+
+/** Returns what the lines of a journal say, in one pass. Damaged lines are counted and cost only themselves. */
+function replay(lines: readonly string[]): JournalState & { removed: Map<string, Removal> } {
+  const held = new Map<string, MetadataEntry>();
+  const unsynced = new Set<string>();
+  const removed = new Map<string, Removal>();
+  const removing = new Map<string, MetadataEntry>();
+  let damagedLines = 0;
+  let hasBeginning = false;
+  for (const line of lines) {
+    const record = recordOf(line);
+    switch (record?.op) {
+      case undefined:
+        damagedLines++;
+        break;
+      case "begin":
+        hasBeginning = true;
+        break;
+      case "hold": {
+        const { fileId } = record.entry.file;
+        held.set(fileId, record.entry);
+        unsynced.add(fileId);
+        removed.delete(fileId);
+        removing.delete(fileId);
+        break;
+      }
+      case "drop":
+        held.delete(record.fileId);
+        unsynced.delete(record.fileId);
+        removing.delete(record.fileId);
+        break;
+      case "remove": {
+        const { fileId, why, unixSeconds } = record;
+        const entry = held.get(fileId);
+        if (entry) removing.set(fileId, entry);
+        held.delete(fileId);
+        unsynced.delete(fileId);
+        removed.delete(fileId); // re-inserted last, to keep them in order of time
+        removed.set(fileId, { why, unixSeconds });
+        break;
+      }
+      case "synced":
+        for (const fileId of record.fileIds) unsynced.delete(fileId);
+        break;
+      default:
+        record satisfies never;
+    }
+  }
+  return { held, unsynced, removed, removing, lines: lines.length, damagedLines, hasBeginning };
 }

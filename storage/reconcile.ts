@@ -183,29 +183,17 @@ export class Reconciler {
    * overlap. Throws file system errors as they are.
    */
   async scan(knowledge: Knowledge, atStart = false): Promise<Changes> {
-    const { dir, shelf } = this.options;
+    const { shelf } = this.options;
     const beganMs = performance.now();
     const changes = noChanges();
     // Files that are shelved during this scan, or are just being put in place, are not missing.
     const known = new Set([...shelf.names()].filter((name) => !shelf.isReserved(name)));
     const present = await this.#list(changes, atStart);
-    const inodes = new Set<number>();
-    for (const { name, look, barred } of present.values()) {
-      const isNew = !known.has(name) && !this.options.unclaimed.has(name) && barred === undefined;
-      if (isNew && look.inode !== undefined) inodes.add(look.inode);
-    }
-    for (const name of [...shelf.names()]) {
-      if (present.has(name) || shelf.isReserved(name) || await isThere(`${dir}/${name}`)) continue;
-      const ids = shelf.idsAt(name);
-      // The same inode under a new name means it was renamed; it will be recognized once it has stopped changing.
-      const { inode } = shelf.get(ids[0]!)!.placement;
-      if (inode === undefined || !inodes.has(inode)) changes.lost.push(...ids);
-    }
+    changes.lost.push(...await this.#lostIds(present, known));
     this.#forgetMissing(present);
     changes.lookedMs = performance.now() - beganMs;
 
-    const due: Present[] = [];
-    for (const file of present.values()) if (this.#isDue(file, atStart, changes)) due.push(file);
+    const due = [...present.values()].filter((file) => this.#isDue(file, atStart, changes));
     const toTake = due.filter((file) => this.#hasNews(file, knowledge));
     if (toTake.length === 0) return changes;
     const isIntact = (diskName: string) => {
@@ -221,17 +209,55 @@ export class Reconciler {
       foundIds: new Set(),
       byInode: new Map(),
     };
-    // Files that were here before come first and keep their ids, then renamed ones, then new ones by size, so that
-    // nothing waits for a large file.
+    await this.#takeAll(this.#inOrder(toTake, present, known), look);
+    return changes;
+  }
+
+  /** Returns the ids of shelved files that are gone from the folder, and were not merely renamed. */
+  async #lostIds(
+    present: ReadonlyMap<string, Present>,
+    known: ReadonlySet<string>,
+  ): Promise<string[]> {
+    const { dir, shelf, unclaimed } = this.options;
+    const newInodes = new Set<number>();
+    for (const { name, look, barred } of present.values()) {
+      const isNew = !known.has(name) && !unclaimed.has(name) && barred === undefined;
+      if (isNew && look.inode !== undefined) newInodes.add(look.inode);
+    }
+    const lost: string[] = [];
+    for (const name of [...shelf.names()]) {
+      if (present.has(name) || shelf.isReserved(name) || await isThere(`${dir}/${name}`)) continue;
+      const ids = shelf.idsAt(name);
+      // The same inode under a new name means it was renamed; it will be recognized once it has stopped changing.
+      const { inode } = shelf.get(ids[0]!)!.placement;
+      if (inode === undefined || !newInodes.has(inode)) lost.push(...ids);
+    }
+    return lost;
+  }
+
+  /**
+   * Files that were here before come first and keep their ids, then renamed ones, then new ones by size, so that nothing
+   * waits for a large file.
+   */
+  #inOrder(
+    files: Present[],
+    present: ReadonlyMap<string, Present>,
+    known: ReadonlySet<string>,
+  ): Present[] {
     const gone = new Set<number | undefined>();
-    for (const { placement } of shelf.all()) {
+    for (const { placement } of this.options.shelf.all()) {
       if (!present.has(placement.diskName)) gone.add(placement.inode);
     }
     gone.delete(undefined);
     const rank = ({ name, look }: Present) => known.has(name) ? 0 : gone.has(look.inode) ? 1 : 2;
-    toTake.sort((a, b) =>
+    return files.sort((a, b) =>
       rank(a) - rank(b) || a.look.sizeBytes - b.look.sizeBytes || (a.name < b.name ? -1 : 1)
     );
+  }
+
+  /** Takes files in order, at most so many at once that the scan stays short: the rest waits for the next one. */
+  async #takeAll(toTake: readonly Present[], look: Pass): Promise<void> {
+    const { atStart, changes } = look;
     let [files, bytes] = [0, 0];
     for (const file of toTake) {
       if (!atStart && (files >= MAX_HASHED_FILES || bytes >= MAX_HASHED_BYTES)) {
@@ -245,7 +271,6 @@ export class Reconciler {
     // An id that moved to another name is not lost.
     changes.lost = changes.lost.filter((fileId) => !look.foundIds.has(fileId));
     for (const fileId of look.foundIds) changes.edited.delete(fileId);
-    return changes;
   }
 
   /** Returns the regular files of the folder, and reports what is not shared. */
