@@ -305,7 +305,9 @@ Deno.test("a download that a person cancels ends, what still comes of it is drop
   const machine = network(2, 1, { autoFetch: Infinity });
   const [source] = sources(want(machine, 1));
   const effects = machine.do({ kind: "cancel", fileId: idOf(1) });
-  deepStrictEqual(events(effects, "download-failed").map(({ text }) => text), ["It was canceled"]);
+  deepStrictEqual(events(effects, "download-failed").map(({ text }) => text), [
+    "The download was canceled",
+  ]);
   strictEqual(machine.peer.pendingDownloads, 0);
   const late = machine.do({
     kind: "arrived",

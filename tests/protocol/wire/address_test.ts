@@ -222,7 +222,7 @@ Deno.test("nobody, not even the operator, makes us dial ourselves", () => {
 Deno.test("a name in the place of a resolved address is refused", () => {
   for (const name of ["eagle", "localhost", "", "127.0.0.1.example"]) {
     for (const voucher of ["operator", "local", "remote"] as const) {
-      strictEqual(dialRefusal(name, 6000, voucher, OWN), "is no IP address");
+      strictEqual(dialRefusal(name, 6000, voucher, OWN), "is not an IP address");
     }
   }
 });
