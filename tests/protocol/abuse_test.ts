@@ -1,5 +1,5 @@
-// Other people's addresses: whoever names them, in whatever way, brings them no more than the budget. What is
-// asserted is work: messages and bytes that leave, entries that are walked.
+// Reflection: however an attacker names a victim's address, it gets no more traffic than the rate limits allow. The
+// tests assert work: messages and bytes sent, entries visited.
 
 import { ok, strictEqual } from "node:assert/strict";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
@@ -16,7 +16,7 @@ const assertWithinBudget = (
 };
 const { repliesPerMinute, unprovenDialsPerMinute } = DEFAULT_LIMITS;
 
-Deno.test("a thousand gossips that name a sink bring it no more than the budget of one destination", () => {
+Deno.test("a thousand gossips that name a victim bring it no more than the rate limit of one destination allows", () => {
   const machine = busyMachine();
   const effects = flood(machine, 1000, (i) => machine.gossip(sink(i), { want: true }));
   assertWithinBudget(traffic(effects, (host) => host === SINK), repliesPerMinute);
@@ -26,7 +26,7 @@ Deno.test("a thousand gossips that name a sink bring it no more than the budget 
   }
 });
 
-Deno.test("a sink under many spellings is one destination", () => {
+Deno.test("a victim named in many spellings is one destination", () => {
   const machine = busyMachine(20_000);
   const effects = flood(machine, 100, (i) => {
     const n = Math.floor(i / 5) % 10;
@@ -35,7 +35,7 @@ Deno.test("a sink under many spellings is one destination", () => {
   assertWithinBudget(traffic(effects, (host) => SPELLINGS.includes(host)), repliesPerMinute);
 });
 
-Deno.test("a sink's many ports get no more dials than unproven addresses may, nor more bytes than one", () => {
+Deno.test("a victim's many ports get no more dials than unproven addresses may, and no more bytes than one destination", () => {
   const machine = busyMachine(20_000);
   const effects = flood(machine, 200, (i) => {
     const n = Math.floor(i / 5);
@@ -44,13 +44,13 @@ Deno.test("a sink's many ports get no more dials than unproven addresses may, no
   assertWithinBudget(traffic(effects, (host) => host === SINK), unprovenDialsPerMinute);
 });
 
-Deno.test("names that all lead to a sink cost no more than all unproven addresses may", () => {
+Deno.test("host names that all lead to a victim cost no more dials than all unproven addresses may have", () => {
   const machine = busyMachine(10);
   const effects = flood(machine, 1000, (i) => machine.gossip(sink(i, { host: `n${i}.example` })));
   assertWithinBudget(traffic(effects, (host) => host.endsWith(".example")), unprovenDialsPerMinute);
 });
 
-Deno.test("a sink named in a live peer's name is dialed within the budget, at little cost", () => {
+Deno.test("a victim's address in a live peer's gossip is dialed within the rate limit, at little cost", () => {
   const machine = busyMachine();
   const walked = countWalks(machine);
   const effects = flood(machine, 1000, (i) => {
@@ -65,14 +65,14 @@ Deno.test("a sink named in a live peer's name is dialed within the budget, at li
   ok(walked.entries <= 50_000, `${walked.entries} entries walked for 1,000 forged gossips`);
 });
 
-Deno.test("a bootstrap is no sink: naming its address gives no way around the budget", () => {
+Deno.test("naming a bootstrap's address does not bypass the rate limit", () => {
   const machine = busyMachine();
   const effects = flood(
     machine,
     1000,
     (i) => machine.gossip(sink(i, { host: "10.0.0.1" }), { want: true }),
   );
-  // The bootstrap itself is proven and may be forwarded to; invented peers must not add to that without end.
+  // The bootstrap itself is proven and may be forwarded to; invented peers must not add to that indefinitely.
   const own = only(effects, "send").filter(({ peerId, to }) =>
     to.host === "10.0.0.1" && peerId !== undefined && peerId !== "boot"
   );
@@ -82,11 +82,11 @@ Deno.test("a bootstrap is no sink: naming its address gives no way around the bu
   );
 });
 
-Deno.test("fetching from holders that never proved themselves is within the budget of dials", () => {
+Deno.test("fetching from unproven holders stays within the rate limit for dials", () => {
   const machine = busyMachine();
   const effects = flood(machine, 1000, (i) => {
     const effects = machine.reply(sink(i % 10), [fileOfNumber(100_000 + i)]);
-    // The sink refuses each dial at once.
+    // The victim refuses each dial at once.
     const failed = only(effects, "fetch").flatMap(({ file, source }) =>
       machine.failFetch(file.fileId, source, "unreachable")
     );
