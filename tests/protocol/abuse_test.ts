@@ -6,11 +6,11 @@ import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { busyMachine, countWalks, flood, SINK, sink, SPELLINGS, traffic } from "./attack.ts";
 import { fileOfNumber, newPeer, oldPeer, only, sent } from "./machine.ts";
 
-const assertWithinBudget = (
+const assertWithinLimits = (
   { dials, bytes }: { dials: number; bytes: number },
   maxDials: number,
 ) => {
-  ok(dials > 0, "the test reaches the sink at all");
+  ok(dials > 0, "the test must reach the sink at all");
   ok(dials <= maxDials, `${dials} dials`);
   ok(bytes <= DEFAULT_LIMITS.replyBytesPerMinute, `${bytes} bytes`);
 };
@@ -19,7 +19,7 @@ const { repliesPerMinute, unprovenDialsPerMinute } = DEFAULT_LIMITS;
 Deno.test("a thousand gossips that name a victim bring it no more than the rate limit of one destination allows", () => {
   const machine = busyMachine();
   const effects = flood(machine, 1000, (i) => machine.gossip(sink(i), { want: true }));
-  assertWithinBudget(traffic(effects, (host) => host === SINK), repliesPerMinute);
+  assertWithinLimits(traffic(effects, (host) => host === SINK), repliesPerMinute);
   for (const honest of [newPeer("honest", 77), { ...newPeer("named", 78), host: "eagle" }]) {
     const replies = sent(machine.gossip(honest, { want: true }), "GOSSIP_REPLY");
     ok(replies.some(({ peerId }) => peerId === honest.peerId), `${honest.peerId} is answered`);
@@ -32,7 +32,7 @@ Deno.test("a victim named in many spellings is one destination", () => {
     const n = Math.floor(i / 5) % 10;
     return machine.gossip(sink(n, { host: SPELLINGS[n]! }), { want: true });
   });
-  assertWithinBudget(traffic(effects, (host) => SPELLINGS.includes(host)), repliesPerMinute);
+  assertWithinLimits(traffic(effects, (host) => SPELLINGS.includes(host)), repliesPerMinute);
 });
 
 Deno.test("a victim's many ports get no more dials than unproven addresses may, and no more bytes than one destination", () => {
@@ -41,13 +41,13 @@ Deno.test("a victim's many ports get no more dials than unproven addresses may, 
     const n = Math.floor(i / 5);
     return machine.gossip(sink(n, { port: 2000 + n }), { want: true });
   });
-  assertWithinBudget(traffic(effects, (host) => host === SINK), unprovenDialsPerMinute);
+  assertWithinLimits(traffic(effects, (host) => host === SINK), unprovenDialsPerMinute);
 });
 
 Deno.test("host names that all lead to a victim cost no more dials than all unproven addresses may have", () => {
   const machine = busyMachine(10);
   const effects = flood(machine, 1000, (i) => machine.gossip(sink(i, { host: `n${i}.example` })));
-  assertWithinBudget(traffic(effects, (host) => host.endsWith(".example")), unprovenDialsPerMinute);
+  assertWithinLimits(traffic(effects, (host) => host.endsWith(".example")), unprovenDialsPerMinute);
 });
 
 Deno.test("a victim's address in a live peer's gossip is dialed within the rate limit, at little cost", () => {
@@ -58,9 +58,9 @@ Deno.test("a victim's address in a live peer's gossip is dialed within the rate 
     const host = SPELLINGS[i % SPELLINGS.length]!;
     return machine.gossip(sink(0, { peerId: "b", host }), { want: true });
   });
-  assertWithinBudget(traffic(effects, (host) => SPELLINGS.includes(host)), repliesPerMinute);
+  assertWithinLimits(traffic(effects, (host) => SPELLINGS.includes(host)), repliesPerMinute);
   const probes = sent(effects, "GOSSIP").filter(({ to }) => to.host === "10.0.0.2");
-  ok(probes.length <= 40, `the peer itself is asked ${probes.length} times`);
+  ok(probes.length <= 40, `the peer itself is probed ${probes.length} times`);
   strictEqual(machine.membership.get("b")!.address.host, "10.0.0.2");
   ok(walked.entries <= 50_000, `${walked.entries} entries walked for 1,000 forged gossips`);
 });
@@ -92,5 +92,5 @@ Deno.test("fetching from unproven holders stays within the rate limit for dials"
     );
     return [...effects, ...failed];
   });
-  assertWithinBudget(traffic(effects, (host) => host === SINK), unprovenDialsPerMinute);
+  assertWithinLimits(traffic(effects, (host) => host === SINK), unprovenDialsPerMinute);
 });

@@ -22,7 +22,7 @@ Deno.test("an unchanged list is not walked and encoded again for each invented p
   const walked = countWalks(machine);
   for (let i = 0; i < 1000; i++) machine.gossip(sink(i, { host: `10.77.${i >> 8}.${i & 255}` }));
   // Measured: 1,024 such peers and a list of 200,000 files take 2 GiB, and 190 ms for each gossip.
-  ok(walked.entries <= 20 * 2_000, `${walked.entries / 2_000} walks through the whole list`);
+  ok(walked.entries <= 20 * 2_000, `${walked.entries / 2_000} walks of the whole list`);
 });
 
 Deno.test("five thousand invented peers take only free slots, and honest peers keep theirs", () => {
@@ -52,7 +52,7 @@ Deno.test("five thousand invented peers take only free slots, and honest peers k
     const there = [...machine.membership.all()].filter(({ ip }) => ip === SINK).length;
     ok(there <= DEFAULT_LIMITS.maxPeersPerAddress, `${there} at one address`);
     machine.gossip(oldPeer("late", 4));
-    ok(machine.membership.get("late"), "who proves its address finds a place");
+    ok(machine.membership.get("late"), "a peer that proves its address gets a slot");
     ok(sentBytes < 50_000_000);
   }
 });
@@ -84,7 +84,10 @@ Deno.test("an evicted peer is removed as a holder and its departure is reported"
   }
   for (const { file, holders } of machine.catalogue.all()) {
     for (const peerId of holders) {
-      ok(machine.membership.get(peerId), `${peerId} holds ${file.name} and is gone`);
+      ok(
+        machine.membership.get(peerId),
+        `${peerId} is gone but still counts as a holder of ${file.name}`,
+      );
     }
   }
   ok(left.every((peerId) => machine.membership.get(peerId) === undefined));
@@ -138,7 +141,7 @@ Deno.test("two peers that answer each gossip with two new ones get less than two
       sent(effects, "GOSSIP").filter(({ peerId }) => peerId?.startsWith("storm")).length;
     if (second >= 300) left += only(effects, "send").length;
   }
-  ok(left / 600 <= 2, `${left / 600} messages a second`);
+  ok(left / 600 <= 2, `${left / 600} messages per second`);
   ok(left / 600 > 0.1, "they are still answered now and then");
   ok(machine.membership.get("calm"));
 });

@@ -162,7 +162,7 @@ Deno.test("no input in any order throws or breaks an invariant", () => {
         ok(machine.peer.pendingDownloads <= running.size + 12);
         for (const { holders, file } of machine.catalogue.all()) {
           for (const peerId of holders) {
-            ok(machine.membership.get(peerId), `${peerId} is gone and holds ${file.name}`);
+            ok(machine.membership.get(peerId), `${peerId} is gone but still holds ${file.name}`);
           }
         }
         strictEqual(machine.membership.get("me"), undefined);
@@ -288,7 +288,7 @@ Deno.test("what is remembered from earlier runs is known before the peer starts,
     deleted: [[idOf(3), 9_000]],
     unwanted: [idOf(4)],
   });
-  deepStrictEqual(effects, [], "nothing is sent, saved or told");
+  deepStrictEqual(effects, [], "nothing is sent, saved or reported");
   const { catalogue } = machine;
   deepStrictEqual([...catalogue.all()].map(({ file }) => file.fileId), [idOf(1), idOf(2)]);
   const { away, sinceMs } = catalogue.get(idOf(1))!;

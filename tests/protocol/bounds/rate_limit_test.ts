@@ -89,7 +89,7 @@ Deno.test("a window gives its whole amount once, and again when the next one beg
     true,
     false,
   ]);
-  strictEqual(windows.take("c", 0, 4), false, "more than a window holds is never given");
+  strictEqual(windows.take("c", 0, 4), false, "more than a window allows is never granted");
   deepStrictEqual([windows.take("d", 0, 2), windows.take("d", 0, 2), windows.take("d", 0, 1)], [
     true,
     false,
@@ -120,7 +120,7 @@ Deno.test("windows of too many keys are forgotten oldest first, after those that
   strictEqual(windows.size, 3);
   strictEqual(windows.take("c", 3), false);
   strictEqual(windows.take("b", 3), false);
-  strictEqual(windows.take("a", 3), true, "the oldest made room");
+  strictEqual(windows.take("a", 3), true, "the oldest was forgotten");
   for (let i = 0; i < 1_000; i++) windows.take(`key ${i}`, 60_010 + i);
   ok(windows.size <= 3);
   ok(windows.take("late", 500_000));

@@ -98,7 +98,7 @@ Deno.test("one originator is answered and forwarded five times in a burst and th
   deepStrictEqual([talk(), talk()].map((effects) => receivers(effects, "GOSSIP").length), [3, 0]);
   ok(
     receivers(machine.gossip(oldPeer("p1", 2)), "GOSSIP_REPLY").includes("p1"),
-    "others are not to blame",
+    "other originators are not affected",
   );
 });
 
@@ -130,10 +130,10 @@ Deno.test("an impostor is answered, and the address of the peer whose name it us
   });
   deepStrictEqual(machine.membership.get("a")!.address, { host: "10.0.0.1", port: 6000 });
   machine.reply(impostor, files(1, 900));
-  strictEqual(machine.catalogue.get(files(1, 900)[0]!.fileId), undefined, "it speaks for nobody");
-  strictEqual(machine.membership.get("a")!.lastHeardMs, 0, "and keeps nobody alive");
+  strictEqual(machine.catalogue.get(files(1, 900)[0]!.fileId), undefined, "its files do not count");
+  strictEqual(machine.membership.get("a")!.lastHeardMs, 0, "and it is no sign of life");
   const again = Array.from({ length: 100 }, () => machine.gossip(impostor)).flat();
-  strictEqual(sent(again, "GOSSIP").length, 0, "the old address is not asked for each of them");
+  strictEqual(sent(again, "GOSSIP").length, 0, "not every claim causes a probe");
   ok(sent(again, "GOSSIP_REPLY").length <= 30);
 });
 
@@ -178,11 +178,11 @@ Deno.test("any failed dial to the address of a claimed name counts as a probe, b
   const address = () => machine.membership.get("a")!.address.host;
   machine.meet(oldPeer("a", 1));
   machine.do({ kind: "unreachable", ...about });
-  deepStrictEqual(address(), "10.0.0.1", "nobody claims the name");
+  deepStrictEqual(address(), "10.0.0.1", "there is no claim to the name");
   machine.gossip(oldPeer("a", 66));
   machine.do({ kind: "unsent", ...about, ticket });
   machine.do({ kind: "unsent", ...about });
-  deepStrictEqual(address(), "10.0.0.1", "the queue was full, or there was no descriptor");
+  deepStrictEqual(address(), "10.0.0.1", "the dial failed on our side");
   machine.do({ kind: "unreachable", ...about });
   deepStrictEqual(address(), "10.0.0.66");
 });
@@ -216,7 +216,7 @@ Deno.test("a name that was falsely claimed a moment ago can still move at once",
   });
   machine.nowMs += 500; // the owner stops, and starts on another port
   const [probe] = probes(machine.gossip(oldPeer("a", 1, 6001)));
-  ok(probe, "another claim is another question");
+  ok(probe, "each new claim is probed");
   const told = machine.do({
     kind: "unreachable",
     to: probe.to,
@@ -231,7 +231,7 @@ Deno.test("a name that was falsely claimed a moment ago can still move at once",
   deepStrictEqual(sent(told, "GOSSIP_REPLY").map(({ to }) => to.port), [6001]);
   machine.nowMs += 500; // and once more
   const [again] = probes(machine.gossip(oldPeer("a", 1, 6002)));
-  ok(again, "a second move within the same seconds is followed as well");
+  ok(again, "a second move right after the first works too");
 });
 
 Deno.test("a peer that claims a taken name is told where its owner is, and reports that to its user", () => {

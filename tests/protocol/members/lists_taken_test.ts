@@ -37,7 +37,7 @@ Deno.test("all pieces of a round together remove what none of them names, in any
     deepStrictEqual(
       [1, 2, 3, 4, 5, 6].map((n) => holders(machine, n)),
       Array(6).fill(["a"]),
-      "not whole yet",
+      "not complete yet",
     );
     const last = order.at(-1)!;
     machine.reply(peer, [fileOfNumber(last)], [last, 3, "now"]);

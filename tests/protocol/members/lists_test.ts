@@ -195,7 +195,7 @@ Deno.test("a peer that restarts in the middle of a list gets it from the beginni
     ...machine.wait(180_000, 1000, () => machine.nowMs % 20_000 === 0 && machine.gossip(restarted)),
   );
   const got = new Set(named(effects));
-  strictEqual(got.size, 4000, "files told to the peer since it restarted");
+  strictEqual(got.size, 4000, "files listed to the peer since it restarted");
 });
 
 Deno.test("an unproven peer gets one small piece, and one more each time that it asks", () => {
@@ -204,7 +204,7 @@ Deno.test("an unproven peer gets one small piece, and one more each time that it
   const first = sent(machine.gossip(fake), "GOSSIP_REPLY");
   strictEqual(first.length, 1);
   ok(first[0]!.effect.bytes.length <= UNPROVEN_REPLY_BYTES);
-  deepStrictEqual(named(machine.wait(50_000)), [], "it does not go on by itself");
+  deepStrictEqual(named(machine.wait(50_000)), [], "nothing more until it asks");
   const second = sent(machine.gossip(fake), "GOSSIP_REPLY");
   strictEqual(second.length, 1);
   ok(second[0]!.effect.bytes.length <= PART_BYTES);

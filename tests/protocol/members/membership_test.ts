@@ -35,7 +35,7 @@ Deno.test("a peer is proven once it was heard from the address that it names", (
   ok(!isProven(fake));
   ok(isProven(track(members, claim("a", "10.0.0.2"))));
   const named = track(members, claim("b", "eagle", { ip: "10.0.0.3" }));
-  ok(!isProven(named), "nobody knows yet where the name leads");
+  ok(!isProven(named), "it is not known yet where the host name leads");
   members.reached(named, "10.0.0.4");
   ok(!isProven(named));
   members.reached(named, "10.0.0.3");
@@ -48,7 +48,7 @@ Deno.test("a peer known from forwarded gossip is proven once it speaks for itsel
   ok(!isProven(members.get("a")!));
   track(members, claim("a", "10.0.0.2"));
   ok(isProven(members.get("a")!));
-  ok(members.get("a")!.heardFrom.size <= 5, "what is remembered of them stays bounded");
+  ok(members.get("a")!.heardFrom.size <= 5, "the number of addresses remembered is bounded");
 });
 
 Deno.test("another peer that uses a live peer's name changes nothing but the rival", () => {
@@ -90,7 +90,7 @@ Deno.test("the same key on another port, or a minute of silence, moves a peer at
   strictEqual(
     outcome(members, claim("a", "10.0.0.3")),
     "conflict",
-    "two peers without keys share none",
+    "two missing keys are not the same key",
   );
 });
 
@@ -101,7 +101,7 @@ Deno.test("a key sent by somebody else does not replace the one that a live peer
   strictEqual(peer.node, NODE);
   strictEqual(outcome(members, claim("a", "10.6.6.6", { node: "x".repeat(43) }), 2), "conflict");
   track(members, claim("a", "10.0.0.2", { node: "y".repeat(43) }), 3);
-  strictEqual(peer.node, "y".repeat(43), "from its own address it may have a new one");
+  strictEqual(peer.node, "y".repeat(43), "from its own address it may change its key");
 });
 
 Deno.test("one machine with two host names is one peer", () => {

@@ -70,7 +70,7 @@ Deno.test("when all slots are taken, a proven newcomer takes that of the newest 
   strictEqual(
     outcome(members, claim("late99", "10.3.0.1")),
     "full",
-    "nobody is left who is unproven",
+    "no unproven peer is left",
   );
   ok(members.get("late") && members.get("late1"), "who came first stays");
 });

@@ -68,7 +68,7 @@ Deno.test("one good delivery clears everything, and time halves the count", () =
   strictEqual(standing.pause("place", nowMs)!.offences, 3);
   nowMs += standing.pause("place", nowMs)!.leftMs + 10 * OFFENCE_DECAY_MS;
   standing.offended("place", LIE, nowMs);
-  strictEqual(standing.pause("place", nowMs), undefined, "as if it were the first");
+  strictEqual(standing.pause("place", nowMs), undefined, "as after a first offense");
 });
 
 Deno.test("transfers in progress when a pause began do not make it longer", () => {
@@ -127,7 +127,7 @@ Deno.test("after two bad responses a peer is not gossiped to, forwarded to, push
   deepStrictEqual(fetches.map(({ source }) => source), ["honest"]);
   for (let i = 20; i < 30; i++) {
     const copies = only(machine.hold([fileOfNumber(i)], "published"), "replicate");
-    ok(copies.every(({ peerId }) => peerId !== "liar"), "no copy for it");
+    ok(copies.every(({ peerId }) => peerId !== "liar"), "it gets no copies");
   }
 });
 
@@ -192,7 +192,7 @@ Deno.test("invalid data counts only on a connection that we opened", () => {
   for (let i = 0; i < 100; i++) deepStrictEqual(events(rubbish(), "backed-off"), []);
   rubbish("liar");
   strictEqual(events(rubbish("liar"), "backed-off").length, 1);
-  strictEqual(events(rubbish("liar"), "backed-off").length, 0, "it is told once");
+  strictEqual(events(rubbish("liar"), "backed-off").length, 0, "it is reported once");
   strictEqual(machine.membership.get("liar")!.refusals, 103, "its row counts them all");
 });
 
