@@ -105,7 +105,10 @@ export type Input =
     readonly ticket?: Ticket;
     readonly text: string;
   }
-  /** A send failed on our side (queue full, out of file descriptors, shutting down, no network), whatever the other peer's state. */
+  /**
+   * A send failed on our side (queue full, out of file descriptors, shutting down, no network), whatever the other
+   * peer's state.
+   */
   | {
     readonly kind: "unsent";
     readonly to: Address;
@@ -261,7 +264,9 @@ export type Effect =
   | { readonly kind: "trash"; readonly fileId: string; readonly why: "deleted" | "unwanted" }
   /** The catalogue, the tombstones or the tracked peers changed: save soon. */
   | { readonly kind: "save" }
-  /** While watched: catalogue entries that this input added, changed or removed; "many" if there are too many to name. */
+  /**
+   * While watched: catalogue entries that this input added, changed or removed; "many" if there are too many to name.
+   */
   | { readonly kind: "changed"; readonly fileIds: readonly string[] | "many" }
   /** Something happened that people may want to know about. */
   | { readonly kind: "event"; readonly event: PeerEvent };

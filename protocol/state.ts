@@ -1,6 +1,6 @@
 // State shared by the parts of the state machine: configuration, tracked peers, catalogue and pending effects. PURE.
-// There is one instance per peer, owned by `Peer`. The time comes with each input; it is set before any rule runs and does
-// not change until the input is handled.
+// There is one instance per peer, owned by `Peer`. The time comes with each input; it is set before any rule runs and
+// does not change until the input is handled.
 
 import {
   type Address,
@@ -226,8 +226,8 @@ export class PeerState {
   }
 
   /**
-   * Sends the same message to a few peers, once per address no matter how many names it has. The message is encoded once,
-   * and not at all if there are no targets. To reach all peers, use `Broadcasts`.
+   * Sends the same message to a few peers, once per address no matter how many names it has. The message is encoded
+   * once, and not at all if there are no targets. To reach all peers, use `Broadcasts`.
    */
   sendToAll(targets: Iterable<Destination>, message: Message, ticket?: Ticket): void {
     const byPlace = new Map<string, Destination>();
@@ -272,8 +272,8 @@ export class PeerState {
   }
 
   /**
-   * Returns whether to dial now, and counts the dial. For addresses that have not proved to be the peer they claim to be,
-   * dials are rate-limited, each and in total; otherwise forged gossip could aim this peer at third parties.
+   * Returns whether to dial now, and counts the dial. For addresses that have not proved to be the peer they claim to
+   * be, dials are rate-limited, each and in total; otherwise forged gossip could aim this peer at third parties.
    */
   mayReach(to: Destination): boolean {
     if (to.voucher === "operator" || ("peerId" in to && isProven(to))) return true;

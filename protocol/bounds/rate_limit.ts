@@ -33,9 +33,9 @@ export class TokenBucket {
 }
 
 /**
- * One token bucket per key, at most `maxKeys` of them. To make space, full buckets are forgotten first, then the oldest
- * one. A sender that keeps changing its key thus gets a new burst each time, which is why each of these is paired with a
- * limit on the total.
+ * One token bucket per key, at most `maxKeys` of them. To make space, full buckets are forgotten first, then the
+ * oldest one. A sender that keeps changing its key thus gets a new burst each time, which is why each of these is
+ * paired with a limit on the total.
  */
 export class KeyedBuckets {
   readonly #buckets = new Map<string, TokenBucket>();

@@ -1,4 +1,4 @@
-// Incoming content, pushed (FILE_DATA on a new connection) or fetched: whether to receive it and whether to keep it. PURE.
+// Incoming content, pushed (FILE_DATA on a new connection) or fetched: what to receive and what to keep. PURE.
 // Invariants: only verified content is kept; pushes are limited by rate and quota, and never bring back a file that a
 // person removed here, unless its owner sends it; at most `MAX_KEEPING` files are being written at a time.
 

@@ -1,6 +1,6 @@
-// Auto-fetch: missing files downloaded without being requested, once after joining or, with `all`, continuously. PURE.
-// Invariants: files that a person removed, edited or canceled here are not fetched; the end of the first batch is reported
-// once, with the number of files still to be retried.
+// Auto-fetch: downloads that nobody requested, once after joining or, with `all`, continuously. PURE.
+// Invariants: files that a person removed, edited or canceled here are not fetched; the end of the first batch is
+// reported once, with the number of files still to be retried.
 
 import type { Downloads, Outcome } from "./downloads.ts";
 import { isBindingTimestamp } from "../wire/fileid.ts";
@@ -58,7 +58,10 @@ export class AutoFetch {
     }
   }
 
-  /** Fetches a file that was just named or may be missing, if everything is auto-fetched and a source has not failed yet. */
+  /**
+   * Fetches a file that was just named or may be missing, if everything is auto-fetched and a source has not failed
+   * yet.
+   */
   consider(fileId: string): void {
     if (!this.#keepsFetching || !this.#isFetchable(fileId)) return;
     if (this.downloads.isPending(fileId) || this.downloads.isWished(fileId)) return;

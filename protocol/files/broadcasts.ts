@@ -62,8 +62,8 @@ export class Broadcasts {
   }
 
   /**
-   * Sends a message to every peer that was tracked by `sinceMs`, once per address. Returns false, and drops the message,
-   * if too many are waiting already.
+   * Sends a message to every peer that was tracked by `sinceMs`, once per address. Returns false, and drops the
+   * message, if too many are waiting already.
    */
   toAll(message: Message, ticket: Ticket = { for: "broadcast" }, sinceMs = Infinity): boolean {
     const to = this.#everybody(sinceMs);

@@ -1,6 +1,6 @@
 // The catalogue: all known files, their holders, which ones are here, and what was deleted. PURE.
-// Invariants: a held file is verified; no deleted id has an entry; nothing that other peers say changes verified facts; at
-// most `maxEntries` entries (more only if more are held) and `MAX_TOMBSTONES` tombstones.
+// Invariants: a held file is verified; no deleted id has an entry; nothing that other peers say changes verified
+// facts; at most `maxEntries` entries (more only if more are held) and `MAX_TOMBSTONES` tombstones.
 
 import type { HeldFile, Input } from "../effects.ts";
 import type { Timestamp } from "../wire/fileid.ts";
@@ -155,8 +155,8 @@ export class Catalogue {
   }
 
   /**
-   * Adds a file that a peer named. `holder` is the peer that says it holds it, if it is tracked. What we hear first counts
-   * until content proves otherwise. A full catalogue makes space as described at `#makeRoomFor`.
+   * Adds a file that a peer named. `holder` is the peer that says it holds it, if it is tracked. What we hear first
+   * counts until content proves otherwise. A full catalogue makes space as described at `#makeRoomFor`.
    */
   learn(file: FileRecord, nowMs: number, holder?: string): Learned {
     if (this.tombstones.has(file.fileId, nowMs)) return "deleted";
@@ -213,9 +213,9 @@ export class Catalogue {
   }
 
   /**
-   * Takes in a whole list of a peer and removes it as a holder of the files that the list lacks: at once (`misses` 1), or
-   * if the previous list lacked them too (`misses` 2, for peers that may have sent only part of it). Returns whether
-   * anything changed.
+   * Takes in a whole list of a peer and removes it as a holder of the files that the list lacks: at once (`misses`
+   * 1), or if the previous list lacked them too (`misses` 2, for peers that may have sent only part of it). Returns
+   * whether anything changed.
    */
   wholeList(peerId: string, listed: ReadonlySet<string>, misses: number, nowMs: number): boolean {
     const holdings = this.#holdings.get(peerId);
@@ -332,7 +332,10 @@ export class Catalogue {
     return this.#holderless.get(fileId);
   }
 
-  /** Forgets files without holders for `HOLDERLESS_MS` (7 days) and expired tombstones. Returns whether there were any. */
+  /**
+   * Forgets files without holders for `HOLDERLESS_MS` (7 days) and expired tombstones. Returns whether there were
+   * any.
+   */
   expire(nowMs: number): boolean {
     let changed = false;
     if (!this.#holderlessInOrder) {
@@ -371,9 +374,9 @@ export class Catalogue {
   }
 
   /**
-   * Makes space for one entry in a full catalogue. A file without a holder gets none. For others, the file that has been
-   * without holders for longest is forgotten first, then one that only the peer with the most files holds, if that has
-   * more than `holder`: no peer can fill the catalogue at the expense of others.
+   * Makes space for one entry in a full catalogue. A file without a holder gets none. For others, the file that has
+   * been without holders for longest is forgotten first, then one that only the peer with the most files holds, if
+   * that has more than `holder`: no peer can fill the catalogue at the expense of others.
    */
   #makeRoomFor(holder: string | undefined): boolean {
     if (holder === undefined) return false;

@@ -1,7 +1,8 @@
 // DELETE, outgoing: which peers were notified that a file of ours is deleted, and which still list it. PURE.
-// Invariants: an address is sent at most `DELETES_SENT_PER_MINUTE`, fewer than peers obey, and each DELETE once no matter
-// how many names it has; at most `MAX_BROADCAST_SENDS` are in progress; a peer that could not be reached or still lists
-// the file is notified again, with increasing delays; at most `MAX_DELETIONS` are tracked, each for `DELETION_MS`.
+// Invariants: an address is sent at most `DELETES_SENT_PER_MINUTE`, fewer than peers obey, and each DELETE once no
+// matter how many names it has; at most `MAX_BROADCAST_SENDS` are in progress; a peer that could not be reached or
+// still lists the file is notified again, with increasing delays; at most `MAX_DELETIONS` are tracked, each for
+// `DELETION_MS`.
 
 import { KeyedWindows } from "../bounds/rate_limit.ts";
 import type { Bounded } from "../bounds/expiring.ts";
@@ -109,8 +110,8 @@ export class DeletionNotices {
   }
 
   /**
-   * Sends the DELETE again to a peer that still lists a file of ours. The caller must have checked that the list came from
-   * the peer's own address; otherwise anybody could make us open connections to it.
+   * Sends the DELETE again to a peer that still lists a file of ours. The caller must have checked that the list came
+   * from the peer's own address; otherwise anybody could make us open connections to it.
    */
   stillListed(fileId: string, { peerId }: PeerRecord): void {
     const before = this.#reminders.get(`${fileId} ${peerId}`);
@@ -142,7 +143,7 @@ export class DeletionNotices {
 
   #enqueue(peerId: string, fileId: string): void {
     const queue = this.#queues.get(peerId) ?? new Set();
-    if (queue.has(fileId) || this.#queued >= MAX_REMINDERS) return; // if dropped, it is sent once the peer lists the file
+    if (queue.has(fileId) || this.#queued >= MAX_REMINDERS) return; // sent later, if still listed
     this.#queues.set(peerId, queue.add(fileId));
     this.#queued++;
   }

@@ -1,6 +1,7 @@
 // DELETE, incoming and by people: which ones are obeyed, and what brings a deleted file back. PURE.
-// Invariants: a DELETE counts only from the owner, from the owner's known address, and never for a file published here; at
-// most `DELETES_PER_MINUTE` from one peer are obeyed; other peers cannot bring back a file that its owner deleted.
+// Invariants: a DELETE counts only from the owner, from the owner's known address, and never for a file published
+// here; at most `DELETES_PER_MINUTE` from one peer are obeyed; other peers cannot bring back a file that its owner
+// deleted.
 
 import type { Bounded } from "../bounds/expiring.ts";
 import { KeyedWindows } from "../bounds/rate_limit.ts";
@@ -94,8 +95,8 @@ export class Deletions {
   }
 
   /**
-   * Deletes the previous version of a file of ours that a person edited, if it was shared less than `WITHDRAW_MS` ago: it
-   * was probably still being written. Returns false if it was shared long enough ago to stay.
+   * Deletes the previous version of a file of ours that a person edited, if it was shared less than `WITHDRAW_MS`
+   * ago: it was probably still being written. Returns false if it was shared long enough ago to stay.
    */
   withdraw({ file, sinceMs, away }: Entry): boolean {
     const { catalogue, nowMs } = this.state;
@@ -122,7 +123,9 @@ export class Deletions {
     this.state.save();
   }
 
-  /** Sends the DELETE again to a peer that lists, from its own address, a file that we deleted: it missed the DELETE. */
+  /**
+   * Sends the DELETE again to a peer that lists, from its own address, a file that we deleted: it missed the DELETE.
+   */
   remind({ fileId, owner }: FileRecord, record: PeerRecord): void {
     const { config, catalogue, nowMs } = this.state;
     if (owner !== config.peerId || !catalogue.tombstones.has(fileId, nowMs)) return;

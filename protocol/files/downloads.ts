@@ -1,7 +1,7 @@
 // Downloads (GET_FILE, outgoing): which file to fetch from which source, one source after another, and retries. PURE.
-// Invariants: one download per file, at most `MAX_DOWNLOADS` at once, and each source at most once per round; every attempt
-// has its own number and is stopped once nobody wants it; a wanted file that nobody delivered stays wanted until it is
-// here, deleted, canceled or forgotten.
+// Invariants: one download per file, at most `MAX_DOWNLOADS` at once, and each source at most once per round; every
+// attempt has its own number and is stopped once nobody wants it; a wanted file that nobody delivered stays wanted
+// until it is here, deleted, canceled or forgotten.
 
 import type { Input } from "../effects.ts";
 import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
@@ -144,7 +144,9 @@ export class Downloads {
     this.want(fileId, true);
   }
 
-  /** Cancels a download for a person. The file is not fetched automatically either, until a person requests it again. */
+  /**
+   * Cancels a download for a person. The file is not fetched automatically either, until a person requests it again.
+   */
   onCanceled(fileId: string): void {
     const { catalogue } = this.state;
     if (!this.isPending(fileId) && !this.isWished(fileId)) return;
@@ -415,8 +417,8 @@ export class Downloads {
   }
 
   /**
-   * Returns the best source not tried yet: bootstraps first, then a random peer; those that recently failed to deliver this
-   * file, are busy, or are avoided come last, in this order.
+   * Returns the best source not tried yet: bootstraps first, then a random peer; those that recently failed to
+   * deliver this file, are busy, or are avoided come last, in this order.
    */
   #chooseSource(
     fileId: string,

@@ -1,6 +1,6 @@
-// Holdings: changes in the store (files kept, published, found, renamed or lost) and what the network hears of them. PURE.
-// Invariants: a file is announced only once it is held; one that was deleted while it was being written goes to the trash;
-// files that a person removed or edited here are not fetched automatically.
+// Holdings: changes in the store (kept, published, found, renamed, lost) and what the network hears of them. PURE.
+// Invariants: a file is announced only once it is held; one that was deleted while it was being written goes to the
+// trash; files that a person removed or edited here are not fetched automatically.
 
 import type { Bounded } from "../bounds/expiring.ts";
 import type { Input } from "../effects.ts";
@@ -139,7 +139,9 @@ export class Holdings {
     }
   }
 
-  /** Schedules a second announcement: other peers ignore one that arrives right after the deletion (`LIFT_AFTER_MS`). */
+  /**
+   * Schedules a second announcement: other peers ignore one that arrives right after the deletion (`LIFT_AFTER_MS`).
+   */
   #tellAgain(fileId: string, deletedAtMs = -Infinity): void {
     const dueMs = deletedAtMs + TELL_AGAIN_MS;
     if (this.state.nowMs < dueMs && this.#toldAgain.size < MAX_TOLD_AGAIN) {

@@ -1,7 +1,7 @@
 // Replication: a file published here is pushed to one random peer, so that it outlives this peer. PURE.
-// Invariants: a file is offered to one peer at a time, to each once per round and to at most `MAX_PUSH_TRIES`; a file that
-// no peer took is offered again, with increasing delays, while it is held here and nowhere else; at most `MAX_COPIES` files
-// are tracked.
+// Invariants: a file is offered to one peer at a time, to each once per round and to at most `MAX_PUSH_TRIES`; a file
+// that no peer took is offered again, with increasing delays, while it is held here and nowhere else; at most
+// `MAX_COPIES` files are tracked.
 
 import type { Bounded } from "../bounds/expiring.ts";
 import { FIRST_RETRY_MS, LAST_RETRY_MS, MAX_PUSH_TRIES, WISHES_PER_TICK } from "../limits.ts";

@@ -47,8 +47,8 @@ export class Tombstones {
   }
 
   /**
-   * Remembers a DELETE of a file that is not known here, because it overtook the news of the file. If the news arrives and
-   * names the same owner, the file gets a tombstone.
+   * Remembers a DELETE of a file that is not known here, because it overtook the news of the file. If the news
+   * arrives and names the same owner, the file gets a tombstone.
    */
   addEarly(fileId: string, owner: string, nowMs: number): void {
     this.#early.add(`${fileId} ${owner}`, nowMs);

@@ -1,6 +1,6 @@
 // GOSSIP and GOSSIP_REPLY: rounds, replies, forwarding, and which peers are tracked or dropped. PURE.
-// Invariants: a gossip id is handled once; forwards and replies are rate-limited per originator; a lost list is requested
-// again in the next round; a peer silent for the timeout is dropped and no longer counts as a holder.
+// Invariants: a gossip id is handled once; forwards and replies are rate-limited per originator; a lost list is
+// requested again in the next round; a peer silent for the timeout is dropped and no longer counts as a holder.
 
 import {
   type Address,
@@ -44,7 +44,9 @@ const MAX_FADING = 16;
 const PROBE_EVERY_MS = 3_000;
 /** Maximum number of probes of one peer in that interval, no matter how many addresses claim its name. */
 const MAX_PROBES = 3;
-/** How long a claim to a name stays valid while the known address does not answer, in milliseconds: two gossip rounds. */
+/**
+ * How long a claim to a name stays valid while the known address does not answer, in milliseconds: two gossip rounds.
+ */
 const CLAIM_MS = 60_000;
 /** Maximum number of greetings remembered, so that an address is greeted only once. */
 const MAX_GREETED = 4_096;
@@ -248,7 +250,8 @@ export class Gossiping {
         state.save();
         this.lists.forget(peerId);
         this.joining.markBootstrap(hearing.record);
-        // Some peers gossip only once in their lifetime, so gossip to a new one at once, unless this is its reply to ours.
+        // Some peers gossip only once in their lifetime, so gossip to a new one at once, unless this is its reply to
+        // ours.
         if ("id" in sender || !hearing.record.extended) this.#greet(hearing.record);
         this.hooks.peerCame(hearing.record);
         return hearing.record;
@@ -441,7 +444,9 @@ export class Gossiping {
     if (urgent.length > 0) state.sendToAll(urgent, this.#urgent());
   }
 
-  /** Returns a gossip with another id: a peer whose reply to this round's gossip was lost does not reply to it again. */
+  /**
+   * Returns a gossip with another id: a peer whose reply to this round's gossip was lost does not reply to it again.
+   */
   #urgent(): Gossip {
     const { nowMs } = this.state;
     if (!this.#urgentGossip || nowMs - this.#urgentMs >= ROUND_PAUSE_MS) {

@@ -1,14 +1,14 @@
 // Our own GOSSIP messages. PURE.
-// Invariants: a gossip id identifies one text; greetings within a few seconds share an id, so that meeting many peers at
-// once does not exceed what others answer and forward for one originator.
+// Invariants: a gossip id identifies one text; greetings within a few seconds share an id, so that meeting many peers
+// at once does not exceed what others answer and forward for one originator.
 
 import { ORIGINATOR_PER_SECOND } from "../limits.ts";
 import type { Gossip } from "../wire/message.ts";
 import type { PeerState } from "../state.ts";
 
 /**
- * How long greetings share an id, in milliseconds: the time in which others answer two gossips of one originator, so that
- * greetings and one gossip round fit in.
+ * How long greetings share an id, in milliseconds: the time in which others answer two gossips of one originator, so
+ * that greetings and one gossip round fit in.
  */
 const GREETING_MS = 2 * 1000 / ORIGINATOR_PER_SECOND;
 

@@ -1,6 +1,6 @@
 // Joining: gossip to the bootstraps and the peers of the last run until a peer answers. PURE.
-// Invariants: while no peer is tracked, joining is retried with increasing delays; a silent bootstrap is reported once; the
-// peer is synchronized when everyone it asked has answered, or no further answers arrive.
+// Invariants: while no peer is tracked, joining is retried with increasing delays; a silent bootstrap is reported
+// once; the peer is synchronized when everyone it asked has answered, or no further answers arrive.
 
 import { type Address, addressText } from "../wire/address.ts";
 import type { Bounded } from "../bounds/expiring.ts";

@@ -1,9 +1,11 @@
 // Lists for peers without extensions, sent at the pace at which they fetch. PURE.
-// One implementation opens a connection for each listed file that it lacks, all at once, and never retries one that was
-// refused. So such a peer gets the next piece of a list once it has requested the files of the last one, or has had time
-// to. When all such peers together know of more files than may wait to be served, each still gets pieces, only slowly.
-// Invariants: a piece names files held when it is sent, under their current names, at most `LEGACY_PIECE_FILES` of them
-// and `LEGACY_PART_BYTES`; in addition to the whole list, at most `LEGACY_EXTRA` files wait to be sent to a peer.
+// One implementation opens a connection for each listed file that it lacks, all at once, and never retries one that
+// was refused. So such a peer gets the next piece of a list once it has requested the files of the last one, or has
+// had time to. When all such peers together know of more files than may wait to be served, each still gets pieces,
+// only slowly.
+// Invariants: a piece names files held when it is sent, under their current names, at most `LEGACY_PIECE_FILES` of
+// them and `LEGACY_PART_BYTES`; in addition to the whole list, at most `LEGACY_EXTRA` files wait to be sent to a
+// peer.
 
 import type { Bounded } from "../bounds/expiring.ts";
 import {
@@ -85,7 +87,9 @@ export class LegacyLists {
     ];
   }
 
-  /** Answers a gossip with the next piece of the whole list. Returns false if that has to wait, and nothing was sent. */
+  /**
+   * Answers a gossip with the next piece of the whole list. Returns false if that has to wait, and nothing was sent.
+   */
   reply(record: PeerRecord): boolean {
     const outbox = this.#outboxOf(record.peerId);
     if (outbox.next >= outbox.ids.length) this.#begin(outbox);

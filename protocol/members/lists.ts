@@ -1,8 +1,9 @@
 // GOSSIP_REPLY in both directions: the lists that we send, and what other peers' lists change here. PURE.
-// Peers without extensions get the whole list each time they gossip, at their pace (`legacy_lists.ts`). Peers that remember
-// lists (`ext.boot`) get the whole list once, then only additions; an empty list shows them that we are alive.
-// Invariants: a destination gets at most `repliesPerMinute` replies and `replyBytesPerMinute` bytes per minute; an unproven
-// address gets one piece per reply, and the first one is small.
+// Peers without extensions get the whole list each time they gossip, at their pace (`legacy_lists.ts`). Peers that
+// remember lists (`ext.boot`) get the whole list once, then only additions; an empty list shows them that we are
+// alive.
+// Invariants: a destination gets at most `repliesPerMinute` replies and `replyBytesPerMinute` bytes per minute; an
+// unproven address gets one piece per reply, and the first one is small.
 
 import { KeyedWindows } from "../bounds/rate_limit.ts";
 import type { Bounded } from "../bounds/expiring.ts";
@@ -186,9 +187,9 @@ export class Lists {
   }
 
   /**
-   * Notes which files a peer says it holds. `isFromThere`: the message came from the peer's own address. Returns the ids
-   * of the files that it was not known to hold. Source for removals: a list takes a holder away only if it is known to be
-   * complete, or, from a peer without `ext`, if two in a row lack the file.
+   * Notes which files a peer says it holds. `isFromThere`: the message came from the peer's own address. Returns the
+   * ids of the files that it was not known to hold. Source for removals: a list takes a holder away only if it is
+   * known to be complete, or, from a peer without `ext`, if two in a row lack the file.
    */
   take(record: PeerRecord, message: GossipReply, isFromThere: boolean): ReadonlySet<string> {
     const { catalogue, nowMs } = this.state;
@@ -280,7 +281,9 @@ export class Lists {
     return owner !== this.state.config.peerId && !this.state.catalogue.get(fileId)?.held;
   }
 
-  /** Advances the known revision. If the changes start at a later one, some were lost, and the list counts as missing. */
+  /**
+   * Advances the known revision. If the changes start at a later one, some were lost, and the list counts as missing.
+   */
   #takeChanges(peerId: string, [from, to]: readonly [number, number]): void {
     const heard = this.#heard.get(peerId);
     if (!heard) return;
@@ -341,7 +344,10 @@ export class Lists {
     return made;
   }
 
-  /** Sends as many pieces as the rate limit allows. `asked`: the peer gossiped; an unproven one gets one piece for that. */
+  /**
+   * Sends as many pieces as the rate limit allows. `asked`: the peer gossiped; an unproven one gets one piece for
+   * that.
+   */
   #continue(record: PeerRecord, asked: boolean): void {
     const { state } = this;
     const outbox = this.#outboxes.get(record.peerId)!;
@@ -397,7 +403,10 @@ export class Lists {
   }
 }
 
-/** Returns the entries in pieces of at most `maxBytes`, the first of at most `firstBytes`. There is at least one piece. */
+/**
+ * Returns the entries in pieces of at most `maxBytes`, the first of at most `firstBytes`. There is at least one
+ * piece.
+ */
 function cut(
   entries: readonly string[],
   maxBytes: number,

@@ -137,8 +137,8 @@ export class Membership {
   }
 
   /**
-   * Handles a message in which a peer names itself: tracks it and counts the message as a sign of life, or says why not.
-   * A live peer keeps its address unless the claim carries the same key; a silent peer loses it to the claim.
+   * Handles a message in which a peer names itself: tracks it and counts the message as a sign of life, or says why
+   * not. A live peer keeps its address unless the claim carries the same key; a silent peer loses it to the claim.
    */
   hear(claim: Claim, nowMs: number): Hearing {
     const record = this.#records.get(claim.peerId);
@@ -171,8 +171,8 @@ export class Membership {
   }
 
   /**
-   * Gives a peer another address, because the old one did not answer or the key is the same. `fromIp` is where the claim
-   * came from. The caller must have checked `hasRoomAt`.
+   * Gives a peer another address, because the old one did not answer or the key is the same. `fromIp` is where the
+   * claim came from. The caller must have checked `hasRoomAt`.
    */
   move({ peerId }: PeerRecord, address: Address, fromIp: string): void {
     const record = this.#records.get(peerId);
@@ -190,7 +190,10 @@ export class Membership {
     this.#count(machineOf(record), 1);
   }
 
-  /** Notes that a dial to this peer led to `ip`. Returns false, and drops the peer, if too many peers are there already. */
+  /**
+   * Notes that a dial to this peer led to `ip`. Returns false, and drops the peer, if too many peers are there
+   * already.
+   */
   reached({ peerId }: PeerRecord, ip: string): boolean {
     const record = this.#records.get(peerId);
     if (!record) return false;
@@ -221,8 +224,8 @@ export class Membership {
   }
 
   /**
-   * Counts a refused message against the only peer on the machine that it came from. If there are several, we cannot tell
-   * which one sent it, and none is blamed.
+   * Counts a refused message against the only peer on the machine that it came from. If there are several, we cannot
+   * tell which one sent it, and none is blamed.
    */
   refusedFrom(ip: string): void {
     const record = this.#soleAt(ip);
@@ -307,8 +310,9 @@ export class Membership {
   }
 
   /**
-   * Evicts the newest peer whose address is unproven. If there is none, evicts the newest one on the most crowded machine,
-   * if that has more than 2n + 1 peers, where n is the number on the newcomer's machine; for a bootstrap, the newest of all.
+   * Evicts the newest peer whose address is unproven. If there is none, evicts the newest one on the most crowded
+   * machine, if that has more than 2n + 1 peers, where n is the number on the newcomer's machine; for a bootstrap,
+   * the newest of all.
    */
   #makeRoom(isBootstrap: boolean, { host }: Address): TrackedPeer | undefined {
     let newest: TrackedPeer | undefined;
@@ -399,8 +403,8 @@ export function machineOf(record: PeerRecord): string {
 }
 
 /**
- * Returns whether the peer was heard from the address that it names. The source of a TCP connection cannot be forged, so
- * what we send there goes to the peer that asked for it.
+ * Returns whether the peer was heard from the address that it names. The source of a TCP connection cannot be forged,
+ * so what we send there goes to the peer that asked for it.
  */
 export function isProven(record: PeerRecord): boolean {
   return record.proven;

@@ -1,6 +1,6 @@
 // Reputation: a source that sends bad data, and nothing good in between, is avoided for a while. PURE.
-// Invariants: only data on connections that we opened to the source counts, so that nobody can incriminate somebody else;
-// one good delivery clears the record; offenses fade with time; an offender's own requests are still answered.
+// Invariants: only data on connections that we opened to the source counts, so that nobody can incriminate somebody
+// else; one good delivery clears the record; offenses fade with time; an offender's own requests are still answered.
 
 import { FIRST_PAUSE_MS, LAST_PAUSE_MS, MAX_OFFENDERS, OFFENCE_DECAY_MS } from "../limits.ts";
 

@@ -1,5 +1,5 @@
-// What peers do wrong, kept apart from our own bugs. PURE. A ProtocolError means that the other side broke the protocol;
-// any other error thrown in `protocol/` is a bug in this program.
+// What peers do wrong, kept apart from our own bugs. PURE. A ProtocolError means that the other side broke the
+// protocol; any other error thrown in `protocol/` is a bug in this program.
 
 /** Why something from the network was refused. Refusals are counted under these codes. */
 export type Reason =

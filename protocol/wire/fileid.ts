@@ -33,9 +33,9 @@ export function isBindingTimestamp(timestamp: Timestamp): boolean {
 }
 
 /**
- * Returns the texts that may have been hashed after the content, in the order to try them: the source text, its integer
- * part, its integer part with `.0`. Empty for a timestamp that cannot prove content. Source: all 15 entries of 11 owners
- * in the real stores of two peers verified with one of these.
+ * Returns the texts that may have been hashed after the content, in the order to try them: the source text, its
+ * integer part, its integer part with `.0`. Empty for a timestamp that cannot prove content. Source: all 15 entries
+ * of 11 owners in the real stores of two peers verified with one of these.
  */
 export function timestampCandidates(timestamp: Timestamp): string[] {
   if (!isBindingTimestamp(timestamp)) return [];
@@ -45,8 +45,8 @@ export function timestampCandidates(timestamp: Timestamp): string[] {
 }
 
 /**
- * Returns the first of `timestamps` under which the content has the given id, or `undefined` if it is damaged or forged.
- * `digestWith` returns the SHA-256 of the content followed by a text, in lowercase hex.
+ * Returns the first of `timestamps` under which the content has the given id, or `undefined` if it is damaged or
+ * forged. `digestWith` returns the SHA-256 of the content followed by a text, in lowercase hex.
  */
 export function verifyingTimestamp(
   fileId: string,

@@ -5,8 +5,8 @@
 // "data") never becomes part of a message: it is passed on as it arrives, wherever the key is among the others.
 //
 // Theory: one state machine over bytes. `depth` counts open containers, and `kinds` has one bit for each that says
-// whether it is an array. Strings are skipped, except that the first characters of keys at depth 1 are kept, because two
-// of these keys change the rules: "data" is streamed, and "files" may be long.
+// whether it is an array. Strings are skipped, except that the first characters of keys at depth 1 are kept, because
+// two of these keys change the rules: "data" is streamed, and "files" may be long.
 
 import { ProtocolError } from "./errors.ts";
 import { type Limits, MAX_DEPTH, MAX_VALUES } from "../limits.ts";

@@ -50,8 +50,8 @@ export class HexDecoder {
 }
 
 /**
- * Writes `bytes` to `out` as lowercase hex digits and returns the number of digits. `out` must have space for two digits
- * per byte.
+ * Writes `bytes` to `out` as lowercase hex digits and returns the number of digits. `out` must have space for two
+ * digits per byte.
  */
 export function encodeHex(bytes: Uint8Array, out: Uint8Array): number {
   return utf8.encodeInto(bytes.toHex(), out).written;

@@ -361,8 +361,8 @@ function show(value: unknown): string {
 const BYTES_PER_MIB = 1024 * 1024;
 
 /**
- * Returns the fields of a FILE entry as sent. `file_size` is always a number, in MiB if the exact size is known: a `null`
- * crashes one implementation's web server.
+ * Returns the fields of a FILE entry as sent. `file_size` is always a number, in MiB if the exact size is known: a
+ * `null` crashes one implementation's web server.
  */
 export function fileFields(file: FileRecord): { [key: string]: Json | undefined } {
   return {
@@ -375,7 +375,9 @@ export function fileFields(file: FileRecord): { [key: string]: Json | undefined 
   };
 }
 
-/** Returns the timestamp as sent: exactly as received. Two implementations drop the rest of a list if a type changes. */
+/**
+ * Returns the timestamp as sent: exactly as received. Two implementations drop the rest of a list if a type changes.
+ */
 export function timestampJson({ text, quoted }: Timestamp): Json {
   return quoted ? text : new NumberText(text);
 }

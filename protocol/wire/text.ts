@@ -23,9 +23,9 @@ const needsEscape = /[\u007f-\uffff}]/g;
 const escapeUnit = (unit: string) => "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0");
 
 /**
- * Returns `value` as ASCII-only JSON. Three of the four implementations decode each 4,096-byte read as UTF-8 separately
- * and lose a message with a character across the boundary, so everything else becomes `\uXXXX`. A `}` inside a string is
- * escaped too, so that every `}` in the result is structural (see `avoidBraceAtReadEdge`).
+ * Returns `value` as ASCII-only JSON. Three of the four implementations decode each 4,096-byte read as UTF-8
+ * separately and lose a message with a character across the boundary, so everything else becomes `\uXXXX`. A `}`
+ * inside a string is escaped too, so that every `}` in the result is structural (see `avoidBraceAtReadEdge`).
  */
 export function asciiJson(value: Json): string {
   if (typeof value === "string") {
@@ -47,8 +47,8 @@ export function asciiJson(value: Json): string {
 const READ_BYTES = 4096;
 
 /**
- * Inserts spaces so that no `}` except the last is the final byte of a 4,096-byte read. One implementation takes any read
- * that ends in `}` for the end of the message. Expects text from `asciiJson`, where every `}` is structural.
+ * Inserts spaces so that no `}` except the last is the final byte of a 4,096-byte read. One implementation takes any
+ * read that ends in `}` for the end of the message. Expects text from `asciiJson`, where every `}` is structural.
  */
 export function avoidBraceAtReadEdge(text: string): string {
   for (let edge = READ_BYTES; edge < text.length; edge += READ_BYTES) {

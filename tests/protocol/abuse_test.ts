@@ -35,7 +35,7 @@ Deno.test("a victim named in many spellings is one destination", () => {
   assertWithinLimits(traffic(effects, (host) => SPELLINGS.includes(host)), repliesPerMinute);
 });
 
-Deno.test("a victim's many ports get no more dials than unproven addresses may, and no more bytes than one destination", () => {
+Deno.test("a victim's many ports share the limits on unproven dials and on bytes per destination", () => {
   const machine = busyMachine(20_000);
   const effects = flood(machine, 200, (i) => {
     const n = Math.floor(i / 5);

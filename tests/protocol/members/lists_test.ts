@@ -216,7 +216,7 @@ Deno.test("an unproven peer gets one small piece, and one more each time that it
   strictEqual(new Set(all.map(({ fileId }) => fileId)).size, 4000);
 });
 
-Deno.test("one destination gets a limited number of replies and bytes per minute, and the rest of its list afterwards", () => {
+Deno.test("replies and bytes per minute to one destination are limited, and the rest of its list follows later", () => {
   const asks = new Machine();
   for (let i = 0; i < 50; i++) {
     // Many names at one address are one originator and one destination.

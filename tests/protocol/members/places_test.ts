@@ -85,7 +85,7 @@ Deno.test("a bootstrap keeps its slot before it is known where its host name lea
   strictEqual(members.size, BOUNDS.maxPeers);
 });
 
-Deno.test("there is one bootstrap at a time, and a peer that speaks from its address wins over one that only names it", () => {
+Deno.test("there is one bootstrap at a time, and speaking from its address beats naming it", () => {
   const members = tracker();
   const fake = track(members, claim("fake0", BOOTSTRAP.host, { ip: "10.6.6.6" }));
   track(members, claim("fake1", BOOTSTRAP.host, { ip: "10.6.6.6" }));

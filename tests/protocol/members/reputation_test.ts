@@ -114,7 +114,7 @@ function failBy(
   return effects;
 }
 
-Deno.test("after two bad responses a peer is not gossiped to, forwarded to, pushed to or asked for files, and the reason is reported", () => {
+Deno.test("after two bad responses a peer gets no gossip, pushes or requests, and the reason is reported", () => {
   const machine = network(liar, honest);
   failBy(machine, "liar", 1, "mismatch");
   const [told] = events(failBy(machine, "liar", 2, "garbage"), "backed-off");
