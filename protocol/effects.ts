@@ -1,19 +1,21 @@
-// What goes into the peer's machine and what comes out of it: the whole contract with the edge. PURE.
-// Inputs are facts that happened; effects are things to do. Bulk bytes never appear here, only receipts
-// for them: numbers by which the edge knows the connection or the temporary file that is meant.
+// Inputs, effects and events: the entire contract between the protocol's state machine and the edge. PURE.
+// Inputs are facts that happened; effects are things to do. File content never appears here, only numbers that identify
+// the connection or the temporary file that the edge has for it.
 
 import type { Address, Voucher } from "./wire/address.ts";
 import type { Reason } from "./wire/errors.ts";
 import type { FileRecord, Message } from "./wire/message.ts";
 import type { Timestamp } from "./wire/fileid.ts";
 
-/** A file that is in the store and verified. */
+/** A verified file in the store, or about to be. */
 export interface HeldFile {
+  /** What is known about the file. Its timestamp is the one that verified the content. */
   readonly file: FileRecord;
+  /** Exact size, in bytes. */
   readonly sizeBytes: number;
-  /** When this peer first knew of it, on the machine's clock; undefined means now. */
+  /** When this peer first knew of it, in milliseconds on the monotonic clock; undefined means now. */
   readonly sinceMs?: number;
-  /** It came by a push that nobody asked for, and counts against the quota. */
+  /** Whether it arrived by an unsolicited push, which counts against the push quota. */
   readonly pushed?: boolean;
 }
 
@@ -28,60 +30,65 @@ export type FetchFailure =
   | "garbage"
   | "storage";
 
-/** What a send was for, where its outcome matters. */
+/** The purpose of a send whose outcome matters. Returned with the outcome. */
 export type Ticket =
+  /** The first gossip to a bootstrap or to a peer of the last run. */
   | { readonly for: "join" }
+  /** A gossip to the known address of a peer whose name is claimed from another address. */
   | { readonly for: "probe"; readonly peerId: string }
+  /** A copy of a file pushed to another peer. */
   | { readonly for: "replicate"; readonly fileId: string }
-  /** One of many sends of a message to everybody; the next one waits for it. */
+  /** One of many sends of a message to all peers; the next one waits for it. */
   | { readonly for: "broadcast" }
   /** A DELETE of a file of ours. */
   | { readonly for: "delete"; readonly fileId: string };
 
-/** What is remembered of a file from earlier runs of this peer. */
+/** What is remembered about a file from earlier runs of this peer. */
 export interface KnownFile {
+  /** What is known about the file. */
   readonly file: FileRecord;
-  /** Peers that held it when they were last heard from. */
+  /** Names of absent peers that held it when last heard from. */
   readonly away: readonly string[];
-  /** When this peer first learned of it, on the monotonic clock; undefined means now. */
+  /** When this peer first learned of it, in milliseconds on the monotonic clock; undefined means now. */
   readonly sinceMs: number | undefined;
-  /** Since when nobody holds it, on the monotonic clock; undefined means now. */
+  /** Since when it has no holder, in milliseconds on the monotonic clock; undefined means now. */
   readonly holderlessSinceMs: number | undefined;
-  /** A person here removed, edited or canceled it: it is not fetched automatically. */
+  /** Whether a person here removed, edited or canceled it, so that it is not fetched automatically. */
   readonly isUnwanted: boolean;
 }
 
+/** A fact that happened, for `Peer.handle`. */
 export type Input =
-  /** What the store remembers of the network. The first input; what the store holds follows as `held`. */
+  /** What the store remembers about the network. Must be the first input; stored files follow as `held`. */
   | {
     readonly kind: "load";
     readonly files: readonly KnownFile[];
-    /** Ids of deleted files, and when they were deleted, on the monotonic clock. */
+    /** Ids of deleted files, and when they were deleted, in milliseconds on the monotonic clock. */
     readonly deleted: readonly (readonly [fileId: string, deletedAtMs: number])[];
-    /** Ids of files that a person removed here, whether or not anything else is known of them. */
+    /** Ids of files that a person removed here, whether or not anything else is known about them. */
     readonly unwanted: readonly string[];
   }
-  /** Time passes; a few times a second. */
+  /** Time passed. Expected a few times per second. */
   | { readonly kind: "tick" }
-  /** The peer begins: joins the network. */
+  /** The peer starts and joins the network. */
   | { readonly kind: "start" }
-  /** A message came from `ip`, on a connection that answers can go to. */
+  /** A message arrived from `ip`, on a connection that can be used to answer. */
   | {
     readonly kind: "message";
     readonly message: Message;
     readonly ip: string;
     readonly connection: number;
   }
-  /** Something from `ip` was refused before it became a message. */
+  /** Data from `ip` was refused before it became a message. */
   | {
     readonly kind: "refused";
     readonly ip: string;
-    /** On a connection that we opened to this peer: nobody else can have sent it. */
+    /** The peer to which we opened the connection, if we did: nobody else can have sent the data. */
     readonly dialed?: string;
     readonly reason: Reason;
     readonly text: string;
   }
-  /** A send or dial ended; `ip` is where the address led. */
+  /** A send succeeded. `ip` is what the address resolved to. */
   | {
     readonly kind: "sent";
     readonly to: Address;
@@ -89,6 +96,7 @@ export type Input =
     readonly ticket?: Ticket;
     readonly ip: string;
   }
+  /** A send failed because the other side could not be reached or did not take the message. */
   | {
     readonly kind: "unreachable";
     readonly to: Address;
@@ -97,7 +105,10 @@ export type Input =
     readonly ticket?: Ticket;
     readonly text: string;
   }
-  /** A send failed on our side (queue full, no descriptors, stopping, no network): it says nothing about the other peer. */
+  /**
+   * A send failed on our side (queue full, out of file descriptors, shutting down, no network), whatever the other
+   * peer's state.
+   */
   | {
     readonly kind: "unsent";
     readonly to: Address;
@@ -106,27 +117,28 @@ export type Input =
     readonly ticket?: Ticket;
     readonly text: string;
   }
-  /** A `serve` ended, however it did; `ip` is who asked. */
+  /** A `serve` ended, successfully or not. `ip` is the requester. */
   | { readonly kind: "served"; readonly ip: string }
-  /** Content begins to arrive that nobody asked for. Answered by a `push-verdict`. */
+  /** Unsolicited content begins to arrive. Answered with `push-verdict`. */
   | {
     readonly kind: "push-offered";
     readonly ip: string;
     readonly connection: number;
     readonly fileId?: string;
   }
-  /** Content arrived whole and verified, and waits as `receipt`. Answered by `keep` or `drop`. */
+  /** Content arrived completely and was verified; it waits under `receipt`. Answered with `keep` or `drop`. */
   | {
     readonly kind: "arrived";
     readonly receipt: number;
     readonly held: HeldFile;
     readonly ip: string;
-    /** The peer it was fetched from, and which attempt that was; undefined for a push. */
+    /** The peer that it was fetched from, and the number of the attempt; undefined for a push. */
     readonly source?: string;
     readonly attempt?: number;
-    /** When a push began, on the machine's clock: it may have been under way while the file was deleted. */
+    /** When a push began, in milliseconds on the monotonic clock: the file may have been deleted since. */
     readonly beganMs?: number;
   }
+  /** An attempt to fetch a file from one source failed. */
   | {
     readonly kind: "fetch-failed";
     readonly fileId: string;
@@ -135,7 +147,7 @@ export type Input =
     readonly failure: FetchFailure;
     readonly text: string;
   }
-  /** The store could not keep what it was told to. */
+  /** The store could not execute a `keep`. */
   | {
     readonly kind: "keep-failed";
     readonly fileId: string;
@@ -143,7 +155,7 @@ export type Input =
     readonly source?: string;
     readonly text: string;
   }
-  /** Files are in the store: kept after `keep`, published, found, or loaded at start. */
+  /** Files are now in the store: kept after `keep`, published, found in the folder, restored, or loaded at startup. */
   | {
     readonly kind: "held";
     readonly files: readonly HeldFile[];
@@ -152,29 +164,31 @@ export type Input =
   }
   /**
    * Files are no longer in the store. "removed" and "edited": by a person, so they are not fetched again automatically;
-   * "damaged": wanted back; "missing": the whole folder went, and may come back.
+   * "damaged": fetched again; "missing": the whole folder is gone and may come back.
    */
   | {
     readonly kind: "lost";
     readonly fileIds: readonly string[];
     readonly why: "removed" | "edited" | "damaged" | "missing";
   }
-  /** Files that a person removed or edited while this peer was not running: not fetched automatically. */
+  /** A person removed or edited these files while this peer was not running; they are not fetched automatically. */
   | { readonly kind: "unwanted"; readonly fileIds: readonly string[] }
-  /** A person gave held files other names. */
+  /** A person renamed held files. */
   | { readonly kind: "renamed"; readonly files: readonly FileRecord[] }
-  /** There is space in the store again, after there was none. */
+  /** The store has space again after it had run out. */
   | { readonly kind: "space" }
-  /** A person wants a file here. */
+  /** A person requested a file. */
   | { readonly kind: "want"; readonly fileId: string }
-  /** A person wants no more of a download, or of the search for a peer that takes a copy. */
+  /** A person canceled a download, or the search for a peer that takes a copy. */
   | { readonly kind: "cancel"; readonly fileId: string }
-  /** A person deletes a file: everywhere when it is ours, here only when it is not. */
+  /** A person deleted a file: everywhere if it is ours, otherwise only here. */
   | { readonly kind: "delete"; readonly fileId: string }
-  /** Begins or stops reporting which entries of the catalogue change, as `changed` effects. */
+  /** Starts or stops reporting changed catalogue entries, as `changed` effects. */
   | { readonly kind: "watch"; readonly isWatched: boolean };
 
+/** Something for the edge to do, from `Peer.handle`. */
 export type Effect =
+  /** Send a message on a new connection. Answered with `sent`, `unreachable` or `unsent`. */
   | {
     readonly kind: "send";
     readonly to: Address;
@@ -183,36 +197,38 @@ export type Effect =
     readonly what: Message["type"];
     readonly bytes: Uint8Array<ArrayBuffer>;
     readonly ticket?: Ticket;
-    /** One of several sends of the same message; an event has told of all of them. */
+    /** Set on one of several sends of the same message, which a single `broadcast` event reports. */
     readonly isBroadcast?: true;
   }
-  /** Say on this connection that the file is not here. */
+  /** Answer on this connection that the file is not here. */
   | {
     readonly kind: "answer-absent";
     readonly connection: number;
     readonly bytes: Uint8Array<ArrayBuffer>;
   }
-  /** Stream the file on this connection. */
+  /** Stream the file on this connection. Answered with `served`. */
   | {
     readonly kind: "serve";
     readonly connection: number;
     readonly file: FileRecord;
-    /** Who asked; to be named when this ended. */
+    /** The requester, to be returned in `served`. */
     readonly ip: string;
   }
+  /** Fetch a file from one source. Answered with `arrived` or `fetch-failed`. */
   | {
     readonly kind: "fetch";
-    /** Different for each attempt. */
+    /** Identifies the attempt; never reused. */
     readonly attempt: number;
     readonly file: FileRecord;
+    /** Timestamps under which the content may verify. */
     readonly timestamps: readonly Timestamp[];
     readonly source: string;
     readonly from: Address;
     readonly voucher: Voucher;
   }
-  /** Nobody wants this attempt any more: end it. It may have ended already. */
+  /** Stop an attempt that is no longer needed. It may have ended already. */
   | { readonly kind: "stop-fetch"; readonly attempt: number; readonly text: string }
-  /** Push a copy of a held file. */
+  /** Push a copy of a held file to a peer. Answered like a `send`. */
   | {
     readonly kind: "replicate";
     readonly file: FileRecord;
@@ -220,12 +236,14 @@ export type Effect =
     readonly voucher: Voucher;
     readonly peerId: string;
   }
+  /** Receive a push. */
   | {
     readonly kind: "push-verdict";
     readonly connection: number;
-    /** "skip": read on and keep nothing, it is here already. */
+    /** "skip": read it to its end but keep nothing, because the file is already here. */
     readonly verdict: "take" | "skip";
   }
+  /** Refuse a push. */
   | {
     readonly kind: "push-verdict";
     readonly connection: number;
@@ -233,34 +251,41 @@ export type Effect =
     readonly reason: Reason;
     readonly text: string;
   }
+  /** Move verified content into the store. Answered with `held` or `keep-failed`. */
   | {
     readonly kind: "keep";
     readonly receipt: number;
     readonly held: HeldFile;
     readonly source?: string;
   }
+  /** Discard verified content. */
   | { readonly kind: "drop"; readonly receipt: number }
   /** Move the content to the trash: its owner deleted it, or it is not wanted here. */
   | { readonly kind: "trash"; readonly fileId: string; readonly why: "deleted" | "unwanted" }
-  /** The catalogue, the tombstones or the peers changed: save soon. */
+  /** The catalogue, the tombstones or the tracked peers changed: save soon. */
   | { readonly kind: "save" }
-  /** Entries of the catalogue that this input added, changed or removed, while watched; "many" when too many to name. */
+  /**
+   * While watched: catalogue entries that this input added, changed or removed; "many" if there are too many to name.
+   */
   | { readonly kind: "changed"; readonly fileIds: readonly string[] | "many" }
+  /** Something happened that people may want to know about. */
   | { readonly kind: "event"; readonly event: PeerEvent };
 
-/** What people may want to know; the log and the pages are made of these. */
+/** Something that people may want to know about. The log and the page are made of these. */
 export type PeerEvent =
   | {
     readonly name: "peer-joined" | "peer-left";
     readonly peerId: string;
     readonly address: Address;
   }
+  /** `other`: the previous address of a peer that moved, or the address of a second peer that uses its name. */
   | {
     readonly name: "peer-moved" | "peer-conflict";
     readonly peerId: string;
     readonly address: Address;
     readonly other: Address;
   }
+  /** A source is avoided for `leftMs` milliseconds. `text` is the rest of a sentence that starts with "it". */
   | {
     readonly name: "backed-off";
     readonly peerId: string;
@@ -268,23 +293,27 @@ export type PeerEvent =
     readonly offences: number;
     readonly text: string;
   }
+  /** A configured bootstrap did not answer. Reported once, until it answers. */
   | { readonly name: "bootstrap-silent"; readonly address: Address; readonly text: string }
-  /** `isTrying`: somebody is asked again and again; else the peer waits to be found. */
+  /** No peer has answered. `isTrying`: joining is retried; otherwise this peer waits to be contacted. */
   | { readonly name: "alone"; readonly isTrying: boolean }
+  /** The first lists have arrived, `afterMs` milliseconds after the start. */
   | {
     readonly name: "synchronized";
     readonly afterMs: number;
     readonly peers: number;
     readonly files: number;
   }
+  /** The first batch of auto-fetch is done. */
   | {
     readonly name: "auto-fetch-complete";
     readonly fetched: number;
     readonly failed: number;
-    /** Not fetched yet, and tried again. */
+    /** Number of files not fetched yet and retried later. */
     readonly pending: number;
     readonly reason: "done" | "nothing-missing" | "no-peers" | "off";
   }
+  /** A message arrived; `text` says what it asks. */
   | { readonly name: "request"; readonly ip: string; readonly text: string }
   | { readonly name: "downloaded"; readonly file: FileRecord; readonly source: string }
   | {
@@ -292,9 +321,10 @@ export type PeerEvent =
     readonly fileId: string;
     readonly fileName: string;
     readonly text: string;
-    /** It stays wanted, and is tried again. */
+    /** Whether it stays wanted and is retried. */
     readonly willRetry: boolean;
   }
+  /** One source failed to deliver, or the store could not keep what arrived. */
   | {
     readonly name: "attempt-failed" | "keep-failed";
     readonly fileId: string;
@@ -305,17 +335,18 @@ export type PeerEvent =
   | { readonly name: "held"; readonly file: FileRecord; readonly how: string }
   | { readonly name: "lost"; readonly file: FileRecord }
   | { readonly name: "renamed"; readonly file: FileRecord; readonly from: string }
-  /** "us-replaced": an earlier version of a file that changed right after it was shared. */
+  /** "us-replaced": the earlier version of a file that changed right after it was shared. */
   | {
     readonly name: "deleted";
     readonly file: FileRecord;
     readonly by: "owner" | "us" | "us-here-only" | "us-replaced";
   }
-  /** A message goes to so many peers. */
+  /** A message is sent to `peers` peers. */
   | { readonly name: "broadcast"; readonly what: Message["type"]; readonly peers: number }
-  /** Another peer uses our name. `toldBy`: a peer that lists that one and not us. */
+  /** Another peer uses our name. `toldBy`: a peer that tracks the other one instead of us. */
   | { readonly name: "name-taken"; readonly other: Address; readonly toldBy?: string }
   | { readonly name: "replicated"; readonly file: FileRecord; readonly peerId: string }
+  /** Something was refused. `who` is a peer id or an address. */
   | {
     readonly name: "refused";
     readonly who: string;
@@ -323,7 +354,7 @@ export type PeerEvent =
     readonly text: string;
   };
 
-/** What the machine tells, and what only the edge can know. */
+/** The events of the state machine, and those that only the edge knows about. */
 export type NodeEvent =
   | PeerEvent
   | {

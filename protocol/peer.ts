@@ -1,6 +1,6 @@
-// The peer as one machine: inputs in, effects out. PURE, and the only door to the rules.
-// `handle` is plain synchronous code without clock, chance or I/O of its own, so the same inputs give the
-// same effects, and hundreds of peers can run in one process on a virtual clock (tests/sim).
+// The peer as a state machine: inputs in, effects out. PURE, and the only entry point to the rules of the protocol.
+// `handle` is synchronous and has no clock, randomness or I/O of its own, so the same inputs give the same effects, and
+// hundreds of peers can run in one process on a virtual clock (tests/sim).
 
 import type { Bounded } from "./bounds/expiring.ts";
 import type { Effect, Input } from "./effects.ts";
@@ -23,8 +23,9 @@ import type { Ext, Message } from "./wire/message.ts";
 type MessageInput = Extract<Input, { kind: "message" }>;
 type SendEnded = Extract<Input, { kind: "sent" | "unreachable" | "unsent" }>;
 
+/** One peer of the network. The edge feeds it inputs and executes the effects that it returns. */
 export class Peer {
-  /** Everything that is remembered, against its bounds. */
+  /** Everything remembered, with its bounds. */
   readonly sizes: readonly Bounded[];
   readonly #state: PeerState;
   readonly #gossiping: Gossiping;
@@ -38,6 +39,7 @@ export class Peer {
   readonly #replication: Replication;
   readonly #serving: Serving;
 
+  /** Creates a peer that knows nothing yet; expects the inputs `load` and `start`. */
   constructor(readonly config: PeerConfig) {
     const state = this.#state = new PeerState(config);
     const lists = this.#lists = new Lists(state);
@@ -70,54 +72,56 @@ export class Peer {
     ].flatMap(({ sizes }) => sizes);
   }
 
-  // What the edge may read. It changes nothing but by `handle`.
+  // What the edge may read. All changes go through `handle`.
 
+  /** The known files. */
   get catalogue(): CatalogueView {
     return this.#state.catalogue;
   }
 
+  /** The tracked peers. */
   get membership(): MembershipView {
     return this.#state.membership;
   }
 
-  /** What this peer says of itself in every message. */
+  /** The extensions that this peer sends with every message. */
   get ext(): Ext {
     return this.#state.ext;
   }
 
-  /** The latest time that an input brought, in milliseconds of the monotonic clock. */
+  /** Time of the latest input, in milliseconds on the monotonic clock. */
   get nowMs(): number {
     return this.#state.nowMs;
   }
 
-  /** Whether the first lists are here. */
+  /** Whether the first lists have arrived. */
   get synchronized(): boolean {
     return this.#gossiping.joining.synchronized;
   }
 
-  /** Downloads that run or wait. */
+  /** Number of downloads that are running or queued. */
   get pendingDownloads(): number {
     return this.#downloads.pending;
   }
 
-  /** Downloads that are tried again later. */
+  /** Number of downloads that wait for a retry. */
   get wishedDownloads(): number {
     return this.#downloads.wishes;
   }
 
-  /** Returns how far the news of a deletion of ours has come; undefined when it is no longer followed. */
+  /** Returns how far a deletion of ours has spread, or `undefined` if it is not tracked any more. */
   deletionProgress(fileId: string): DeletionProgress | undefined {
     return this.#deletions.progress(fileId);
   }
 
-  /** Returns why nothing is asked of a peer at this moment; undefined when it may be asked. */
+  /** Returns why a peer is avoided as a source at `nowMs`, or `undefined` if it may be asked. */
   backoffOf(record: PeerRecord, nowMs: number): Pause | undefined {
     return this.#state.pauseOf(record, nowMs);
   }
 
   /**
-   * Takes one input at a time and returns what is to be done, in order. `nowMs` is a monotonic clock in
-   * milliseconds. Never throws for anything that came from the network.
+   * Handles one input and returns the effects to execute, in order. `nowMs` is the time in milliseconds on a monotonic
+   * clock. Never throws because of anything that came from the network.
    */
   handle(input: Input, nowMs: number): Effect[] {
     this.#state.nowMs = Math.max(this.#state.nowMs, nowMs);
@@ -190,13 +194,13 @@ export class Peer {
     if (state.catalogue.expire(state.nowMs)) state.save();
   }
 
-  /** A peer is there, or there again. */
+  /** A peer appeared, moved or restarted. */
   #onPeerCame(record: PeerRecord): void {
     this.#downloads.peerCame(record.peerId);
     this.#replication.peerCame();
   }
 
-  /** A person wants no more of a download, or of the search for a peer that takes a copy. */
+  /** A person canceled a download, or the search for a peer that takes a copy. */
   #onCancel(fileId: string): void {
     this.#replication.forget(fileId);
     this.#downloads.onCanceled(fileId);
@@ -235,9 +239,9 @@ export class Peer {
       case "DELETE":
         return this.#deletions.onDelete(message, ip);
       case "FILE_DATA":
-        // Content was taken care of while it streamed; without content there is nothing to do.
+        // Content was handled while it was streamed; without content there is nothing to do.
         if (!message.hasContent) {
-          this.#onRefused(ip, { reason: "unsolicited", text: "FILE_DATA without content" });
+          this.#onRefused(ip, { reason: "unsolicited", text: "Sent FILE_DATA without content" });
         }
         return state.membership.aliveAt(ip, state.nowMs);
       default:
@@ -266,17 +270,17 @@ export class Peer {
     if (record && record.ip === ip) this.#deletions.remind(file, record);
   }
 
-  /** A file was told of; `isNews`: or another holder of it. What is wanted is tried again then. */
+  /** A message named a file. `isNews`: the file, or this holder of it, was not known; if it is wanted, retry now. */
   #considerFetching(fileId: string, isNews = false): void {
     if (isNews) this.#downloads.holderCame(fileId);
     this.#autoFetch.consider(fileId);
   }
 
-  /** Who was asked answered with rubbish. One that is slow or breaks off is no liar. */
+  /** A peer that we dialed sent bad data. Being slow or closing early is not held against it. */
   #onRubbish(peerId: string, { reason, text }: Extract<Input, { kind: "refused" }>): void {
     const record = this.#state.membership.get(peerId);
     if (!record || reason === "cut-short" || reason === "too-slow") return;
-    this.#state.offended(record, `answered with rubbish: ${text}`);
+    this.#state.offended(record, `sent an invalid answer: ${text}`);
   }
 
   #onRefused(
@@ -288,23 +292,23 @@ export class Peer {
   }
 }
 
-/** One line on what a message asks, for people; names are as they came and must be shown escaped. */
+/** Returns a one-line description of a message for people. Contains names as received: escape it before showing it. */
 export function describe(message: Message): string {
   switch (message.type) {
     case "GOSSIP":
-      return `GOSSIP of ${message.peerId}`;
+      return `GOSSIP from ${message.peerId}`;
     case "GOSSIP_REPLY":
-      return `GOSSIP_REPLY of ${message.peerId}, ${message.files.length} ${
+      return `GOSSIP_REPLY from ${message.peerId}, ${message.files.length} ${
         message.files.length === 1 ? "file" : "files"
       }`;
     case "GET_FILE":
       return `GET_FILE ${message.fileId}`;
     case "FILE_DATA":
-      return `FILE_DATA ${message.file?.name ?? "of nothing"}`;
+      return `FILE_DATA ${message.file?.name ?? "without a file"}`;
     case "ANNOUNCE":
-      return `ANNOUNCE of ${message.from}: ${message.file.name}`;
+      return `ANNOUNCE from ${message.from}: ${message.file.name}`;
     case "DELETE":
-      return `DELETE of ${message.from}: ${message.fileId}`;
+      return `DELETE from ${message.from}: ${message.fileId}`;
     default:
       return message satisfies never;
   }

@@ -1,6 +1,6 @@
-// What the parts of the machine share: who we are, who is there, what is known, and where effects go. PURE.
-// One instance per peer, owned by `Peer`. Time is what the running input says; it is set before any rule
-// runs and does not change while it runs.
+// State shared by the parts of the state machine: configuration, tracked peers, catalogue and pending effects. PURE.
+// There is one instance per peer, owned by `Peer`. The time comes with each input; it is set before any rule runs and
+// does not change until the input is handled.
 
 import {
   type Address,
@@ -26,34 +26,40 @@ import {
 import { type Pause, Reputation } from "./members/reputation.ts";
 import { encodeMessage, type Ext, type Message } from "./wire/message.ts";
 
+/** Identity, network and limits of one peer. Fixed while it runs. */
 export interface PeerConfig {
+  /** This peer's name. It is also the owner of the files published here. */
   readonly peerId: string;
-  /** What others are told. */
+  /** The address to advertise to other peers. */
   readonly address: Address;
   /** What this process listens on, so that it never dials itself. */
   readonly own: OwnAddresses;
-  /** Public key, base64url. */
+  /** Public key (`Ext.node`), base64url. */
   readonly node: string;
-  /** New at each start, `[A-Za-z0-9_-]{1,32}`. */
+  /** Identifies this run (`Ext.boot`): `[A-Za-z0-9_-]{1,32}`, new at each start. */
   readonly boot: string;
+  /** Addresses to join through. */
   readonly bootstraps: readonly Address[];
-  /** Peers of the last run. */
+  /** Peers tracked in the last run. */
   readonly rejoin: readonly { address: Address; voucher: Voucher }[];
+  /** Time between gossip rounds, in milliseconds. The protocol says 30 s. */
   readonly gossipIntervalMs: number;
+  /** Silence after which a peer is dropped, in milliseconds. The protocol says 60 s. */
   readonly peerTimeoutMs: number;
-  /** Files fetched after joining; Infinity keeps fetching whatever appears. */
+  /** Number of files to fetch after joining; Infinity keeps fetching every file that appears. */
   readonly autoFetch: number;
+  /** Limits set by the operator. */
   readonly limits: Limits;
-  /** Uniform in [0, 1). */
+  /** Returns a random number, uniform in [0, 1). */
   readonly random: () => number;
 }
 
-/** A file that is known, as it may be read outside the core. */
+/** Read-only view of a catalogue entry, for use outside `protocol/`. */
 export type EntryView =
   & Readonly<Omit<Entry, "otherTimestamps" | "holders">>
   & { readonly otherTimestamps: readonly Timestamp[]; readonly holders: ReadonlySet<string> };
 
-/** The catalogue as it may be read outside the core. */
+/** Read-only view of the catalogue, for use outside `protocol/`. */
 export interface CatalogueView extends
   Readonly<
     Pick<
@@ -61,36 +67,47 @@ export interface CatalogueView extends
       "size" | "heldCount" | "heldBytes" | "pushedBytes" | "unheldRevision" | "holdingsOf"
     >
   > {
+  /** Returns an entry, or `undefined` if the file is not known. */
   get(fileId: string): EntryView | undefined;
+  /** Returns all entries. */
   all(): Iterable<EntryView>;
-  /** What is here, in the order in which it came. */
+  /** Returns the entries of held files, oldest first. */
   held(): Iterable<EntryView>;
+  /** Returns when the file lost its last holder, in milliseconds on the monotonic clock. */
   holderlessSince(fileId: string): number | undefined;
+  /** Ids of files that are not fetched automatically. */
   readonly unwanted: ReadonlySet<string>;
+  /** Deleted ids. */
   readonly tombstones: Pick<Catalogue["tombstones"], "size" | "has" | "all" | "deletedAt">;
 }
 
-/** The tracked peers as they may be read outside the core. */
+/** Read-only view of the tracked peers, for use outside `protocol/`. */
 export type MembershipView = Pick<Membership, "size" | "get" | "all" | "knowsMachine" | "soleAt">;
 
-/** Operations that may come on connections that we opened, as answers to gossip. */
+/** Maximum number of GET_FILEs being served on connections that we opened, where they follow our gossip. */
 const MAX_OUTGOING_GETS = 64;
 
-/** Where something is sent: a tracked peer, or an address that the operator or the last run named. */
+/** A place to send to: a tracked peer, or an address named by the operator or remembered from the last run. */
 export type Destination = PeerRecord | { readonly address: Address; readonly voucher: Voucher };
 
+/** State shared by the parts of one peer's state machine. */
 export class PeerState {
+  /** The tracked peers. */
   readonly membership: Membership;
+  /** The known files. */
   readonly catalogue: Catalogue;
+  /** Which sources sent bad data. */
   readonly reputation = new Reputation();
-  /** Per machine: files that are being sent to it, or that it waits for. */
+  /** Number of files being sent to each machine, or that it is waiting for. */
   readonly serving = new Map<string, number>();
+  /** Time of the current input, in milliseconds on the monotonic clock. */
   nowMs = 0;
   #effects: Effect[] = [];
   #ids = 0;
   readonly #perDestination: KeyedWindows;
   readonly #unproven: KeyedWindows;
 
+  /** Creates the state of a peer that knows nothing yet. */
   constructor(readonly config: PeerConfig) {
     const { limits, peerTimeoutMs, bootstraps } = config;
     this.membership = new Membership(
@@ -102,7 +119,7 @@ export class PeerState {
     this.#unproven = new KeyedWindows(limits.unprovenDialsPerMinute);
   }
 
-  /** What is remembered, against its bounds. */
+  /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
     const { maxPeers, maxCatalogueEntries } = this.config.limits;
     const { membership, catalogue, reputation } = this;
@@ -114,7 +131,7 @@ export class PeerState {
         max: () => Math.max(maxCatalogueEntries, catalogue.heldCount),
       },
       { name: "tombstones", size: () => catalogue.tombstones.size, max: () => MAX_TOMBSTONES },
-      { name: "peers with holdings", size: () => catalogue.peersWithHoldings, max: () => maxPeers },
+      { name: "peers holding files", size: () => catalogue.peersWithHoldings, max: () => maxPeers },
       {
         name: "files unwanted",
         size: () => catalogue.unwanted.size,
@@ -137,71 +154,80 @@ export class PeerState {
     ];
   }
 
-  /** What we say of ourselves in every message. */
+  /** Our extensions, sent with every message. */
   get ext(): Ext {
     return { v: 1, node: this.config.node, boot: this.config.boot };
   }
 
-  /** How we name ourselves in gossip and replies. */
+  /** Our name and address, sent with every GOSSIP and GOSSIP_REPLY. */
   get self(): { peerId: string; host: string; port: number } {
     const { peerId, address } = this.config;
     return { peerId, host: address.host, port: address.port };
   }
 
+  /** Returns a random number, uniform in [0, 1). */
   random(): number {
     return this.config.random();
   }
 
-  /** A text that no other message of this start has. */
+  /** Returns an id that no other message of this run has. */
   freshId(): string {
     const lot = () => Math.floor(this.random() * 2 ** 32).toString(16).padStart(8, "0");
     const text = lot() + lot() + lot() + (++this.#ids).toString(16).padStart(8, "0");
-    // In the form of a UUID, as the field has it.
+    // Formatted like a UUID, which is what other implementations send.
     return text.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
   }
 
+  /** Adds an effect to those that the current input returns. */
   emit(effect: Effect): void {
     this.#effects.push(effect);
   }
 
+  /** Reports an event. */
   tell(event: PeerEvent): void {
     this.emit({ kind: "event", event });
   }
 
+  /** Requests a save, once per input. */
   save(): void {
     if (!this.#effects.some(({ kind }) => kind === "save")) this.emit({ kind: "save" });
   }
 
+  /** Reports that something from `who`, a peer id or an address, was refused. */
   refuse(who: string, reason: Reason, text: string): void {
     this.tell({ name: "refused", who, reason, text });
   }
 
+  /** Returns the effects since the last call. */
   takeEffects(): Effect[] {
     const effects = this.#effects;
     this.#effects = [];
     return effects;
   }
 
-  /** Why nothing is asked of the peer for now; undefined when it may be asked. */
+  /** Returns why the peer is avoided as a source, or `undefined` if it may be asked. */
   pauseOf(record: PeerRecord, nowMs = this.nowMs): Pause | undefined {
-    // Nearly always there is nobody to look up.
+    // There are hardly ever any offenders, so skip building the key.
     return this.reputation.size === 0 ? undefined : this.reputation.pause(placeOf(record), nowMs);
   }
 
-  /** What we asked a peer for, on a connection to where it is, was a lie or rubbish. `text` follows on its name. */
+  /**
+   * Notes that a peer answered our request with bad data, on a connection that we opened to it. `text` is the rest of a
+   * sentence that starts with "it".
+   */
   offended(record: PeerRecord, text: string): void {
     const pause = this.reputation.offended(placeOf(record), text, this.nowMs);
     if (pause) this.tell({ name: "backed-off", peerId: record.peerId, ...pause });
   }
 
-  /** Sends a message, unless that would make us a tool against whoever is at the address. */
+  /** Sends a message if `mayReach` allows it. Returns whether it does. */
   send(to: Destination, message: Message, ticket?: Ticket): boolean {
     return this.sendBytes(to, message.type, encodeMessage(message), ticket);
   }
 
   /**
-   * The same message to a few, one connection for each address however many names it has. It is encoded once, and not at
-   * all where nobody gets it. For everybody, use `Broadcasts`.
+   * Sends the same message to a few peers, once per address no matter how many names it has. The message is encoded
+   * once, and not at all if there are no targets. To reach all peers, use `Broadcasts`.
    */
   sendToAll(targets: Iterable<Destination>, message: Message, ticket?: Ticket): void {
     const byPlace = new Map<string, Destination>();
@@ -219,7 +245,10 @@ export class PeerState {
     if (isBroadcast && peers > 0) this.tell({ name: "broadcast", what: message.type, peers });
   }
 
-  /** `isBroadcast`: an event tells of all of them, so that the log has one line and not one per peer. */
+  /**
+   * Sends an encoded message if `mayReach` allows it. Returns whether it does. `isBroadcast`: one event reports all the
+   * sends, so that the log has one line instead of one per peer.
+   */
   sendBytes(
     to: Destination,
     what: Message["type"],
@@ -243,20 +272,20 @@ export class PeerState {
   }
 
   /**
-   * Whether to dial now; counts as a dial. Addresses that never proved to be the peer that was named get a
-   * bounded number of dials, each and all together: otherwise forged gossip would aim this peer at strangers.
+   * Returns whether to dial now, and counts the dial. For addresses that have not proved to be the peer they claim to
+   * be, dials are rate-limited, each and in total; otherwise forged gossip could aim this peer at third parties.
    */
   mayReach(to: Destination): boolean {
     if (to.voucher === "operator" || ("peerId" in to && isProven(to))) return true;
     const key = placeOf(to);
-    // That somebody accepts connections there proves nothing: a victim does.
+    // An accepted connection proves nothing: a victim would accept it too.
     if (
       this.#perDestination.left(key, this.nowMs) < 1 || !this.#unproven.take("", this.nowMs)
     ) {
       this.refuse(
         key,
         "dial-rate",
-        "Not dialed: too many dials to addresses that never proved to be a peer",
+        "Not dialed: too many dials to addresses that have not proved to be a peer",
       );
       return false;
     }
@@ -264,7 +293,7 @@ export class PeerState {
   }
 }
 
-/** One key for one place to dial, in whatever spelling it was named. */
+/** Returns a key for the place that would be dialed, the same for every spelling of its address. */
 export function placeOf(to: Destination): string {
   const host = "peerId" in to ? machineOf(to) : canonicalHost(to.address.host);
   return addressText({ host, port: to.address.port });

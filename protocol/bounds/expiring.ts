@@ -1,19 +1,23 @@
-// Keys remembered for a while, bounded in number and time, oldest forgotten first. PURE.
+// A set of keys that expire, bounded in number and time; the oldest is forgotten first. PURE.
 
-/** How much a collection holds, and how much it may; what the invariants of the simulation look at. */
+/** The size and the bound of a collection. The simulation asserts that every bound holds. */
 export interface Bounded {
+  /** What is counted, in plain words. */
   readonly name: string;
+  /** Returns the current number of members. */
   readonly size: () => number;
+  /** Returns the maximum number of members. */
   readonly max: () => number;
 }
 
-/** A set whose members leave by themselves: after `lifeMs`, or when `maxSize` newer ones came. */
+/** A set whose members expire after `lifeMs` milliseconds, or once `maxSize` newer ones were added. */
 export class ExpiringSet {
   readonly #addedAt = new Map<string, number>();
 
+  /** Creates an empty set. */
   constructor(readonly maxSize: number, readonly lifeMs: number) {}
 
-  /** Adds a key; false when it was there already (its time is not renewed). */
+  /** Adds a key. Returns false if it is already a member, whose lifetime is then not renewed. */
   add(key: string, nowMs: number): boolean {
     this.#expire(nowMs);
     if (this.#addedAt.has(key)) return false;
@@ -24,17 +28,19 @@ export class ExpiringSet {
     return true;
   }
 
+  /** Returns whether a key is a member. */
   has(key: string, nowMs: number): boolean {
     this.#expire(nowMs);
     return this.#addedAt.has(key);
   }
 
+  /** Number of members, including expired ones not removed yet. */
   get size(): number {
     return this.#addedAt.size;
   }
 
   #expire(nowMs: number): void {
-    // Insertion order is order of time, so the first one that stays ends the search.
+    // Insertion order is chronological, so the first member that has not expired ends the search.
     for (const [key, at] of this.#addedAt) {
       if (nowMs - at < this.lifeMs) return;
       this.#addedAt.delete(key);

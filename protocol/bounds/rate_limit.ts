@@ -1,16 +1,17 @@
-// How often something may happen: token buckets, alone and by key, in bounded memory. PURE.
+// Rate limits: token buckets and fixed windows, single and per key, in bounded memory. PURE.
 
-/** A bucket that holds `burst` tokens and gains `perSecond` of them each second. */
+/** A token bucket that holds up to `burst` tokens and gains `perSecond` tokens per second. */
 export class TokenBucket {
   #tokens: number;
   #at: number;
 
+  /** Creates a full bucket. */
   constructor(readonly burst: number, readonly perSecond: number, nowMs: number) {
     this.#tokens = burst;
     this.#at = nowMs;
   }
 
-  /** Takes `cost` tokens if they are there; otherwise takes none and answers false. */
+  /** Takes `cost` tokens. Returns false, and takes none, if there are fewer. */
   take(nowMs: number, cost = 1): boolean {
     this.#refill(nowMs);
     if (this.#tokens < cost) return false;
@@ -18,7 +19,7 @@ export class TokenBucket {
     return true;
   }
 
-  /** Whether the bucket is as full as it can be: forgetting it then changes nothing. */
+  /** Returns whether the bucket is full, so that it can be forgotten without consequences. */
   isFull(nowMs: number): boolean {
     this.#refill(nowMs);
     return this.#tokens >= this.burst;
@@ -32,14 +33,17 @@ export class TokenBucket {
 }
 
 /**
- * One bucket per key, at most `maxKeys` of them. When there is no room, full buckets go first and then
- * the oldest: who rotates keys gains a new burst by it, which is why a total budget stands beside each.
+ * One token bucket per key, at most `maxKeys` of them. To make space, full buckets are forgotten first, then the
+ * oldest one. A sender that keeps changing its key thus gets a new burst each time, which is why each of these is
+ * paired with a limit on the total.
  */
 export class KeyedBuckets {
   readonly #buckets = new Map<string, TokenBucket>();
 
+  /** Creates the limit; each key starts with a full bucket. */
   constructor(readonly burst: number, readonly perSecond: number, readonly maxKeys = 4096) {}
 
+  /** Takes `cost` tokens from the bucket of `key`. Returns false, and takes none, if there are fewer. */
   take(key: string, nowMs: number, cost = 1): boolean {
     let bucket = this.#buckets.get(key);
     if (!bucket) {
@@ -50,6 +54,7 @@ export class KeyedBuckets {
     return bucket.take(nowMs, cost);
   }
 
+  /** Number of keys remembered. */
   get size(): number {
     return this.#buckets.size;
   }
@@ -63,17 +68,18 @@ export class KeyedBuckets {
   }
 }
 
-/** Counts per key and window: at most `perWindow` in each `windowMs` that begins with a first use. */
+/** A fixed-window limit per key: at most `perWindow` in the `windowMs` milliseconds that start with the first use. */
 export class KeyedWindows {
   readonly #windows = new Map<string, { beganMs: number; spent: number }>();
 
+  /** Creates the limit; beyond `maxKeys` keys, the oldest windows are forgotten. */
   constructor(
     readonly perWindow: number,
     readonly windowMs = 60_000,
     readonly maxKeys = 4096,
   ) {}
 
-  /** Spends `cost` if that much is left in the key's window; otherwise nothing, and answers false. */
+  /** Spends `cost` in the current window of `key`. Returns false, and spends nothing, if less than that is left. */
   take(key: string, nowMs: number, cost = 1): boolean {
     const window = this.#current(key, nowMs);
     if (window.spent + cost > this.perWindow) return false;
@@ -81,11 +87,12 @@ export class KeyedWindows {
     return true;
   }
 
-  /** What is left in the key's window. */
+  /** Returns how much is left in the current window of `key`. */
   left(key: string, nowMs: number): number {
     return this.perWindow - this.#current(key, nowMs).spent;
   }
 
+  /** Number of keys remembered. */
   get size(): number {
     return this.#windows.size;
   }
@@ -93,8 +100,8 @@ export class KeyedWindows {
   #current(key: string, nowMs: number): { beganMs: number; spent: number } {
     const known = this.#windows.get(key);
     if (known && nowMs - known.beganMs < this.windowMs) return known;
-    this.#windows.delete(key); // so that insertion order stays order of time
-    // Windows that are over, and with too many keys the oldest, make room.
+    this.#windows.delete(key); // keeps insertion order chronological
+    // Forget windows that have ended and, if there are too many keys, the oldest ones.
     for (const [old, { beganMs }] of this.#windows) {
       if (nowMs - beganMs < this.windowMs && this.#windows.size < this.maxKeys) break;
       this.#windows.delete(old);

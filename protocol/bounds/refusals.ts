@@ -1,19 +1,23 @@
-// What was refused, counted by reason and by who it came from, in bounded memory. PURE.
+// Counts of what was refused, by reason and by sender, in bounded memory. PURE.
 
 import type { Reason } from "../wire/errors.ts";
 
-/** Peers and addresses that are told apart; the counts of the longest unseen go to `OTHERS`. */
+/** Maximum number of senders counted separately. Beyond this, the one not seen for longest is merged into `OTHERS`. */
 const MAX_NAMED = 256;
-/** No peer can be called so: it is no clean name. */
+/** Name under which all other senders are counted. It contains a line break, so no peer can have this name. */
 export const OTHERS = "(others)\n";
 
-type Counts = Map<Reason, number>;
+/** Number of refusals by reason. */
+export type Counts = Map<Reason, number>;
 
+/** Counts refusals since this peer started. */
 export class Refusals {
+  /** Number of refusals by reason, over all senders. */
   readonly byReason: Counts = new Map();
-  /** The latest last. */
+  /** The most recent sender is last. */
   readonly #byPeer = new Map<string, Counts>();
 
+  /** Counts one refusal. `who` is a peer id or an address. */
   note(who: string, reason: Reason): void {
     add(this.byReason, reason, 1);
     const counts: Counts = this.#byPeer.get(who) ?? new Map();
@@ -24,7 +28,7 @@ export class Refusals {
     if (named > MAX_NAMED) this.#forgetOldest();
   }
 
-  /** Who and how often, the most first; `OTHERS` is last. */
+  /** Returns the counts of each sender, those with the most refusals first and `OTHERS` last. */
   byPeer(): { readonly who: string; readonly counts: ReadonlyMap<Reason, number> }[] {
     const total = (counts: Counts) => [...counts.values()].reduce((sum, n) => sum + n, 0);
     return [...this.#byPeer]

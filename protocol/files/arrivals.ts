@@ -1,6 +1,6 @@
-// Content that arrives, pushed to us or fetched: whether it is taken, and whether it is kept. PURE.
-// Invariants: only verified content is kept; a push is accepted within its rate and quota, and never brings back what a
-// person removed here unless its owner sends it; at most `MAX_KEEPING` files are being written at a time.
+// Incoming content, pushed (FILE_DATA on a new connection) or fetched: what to receive and what to keep. PURE.
+// Invariants: only verified content is kept; pushes are limited by rate and quota, and never bring back a file that a
+// person removed here, unless its owner sends it; at most `MAX_KEEPING` files are being written at a time.
 
 import type { Bounded } from "../bounds/expiring.ts";
 import { KeyedBuckets } from "../bounds/rate_limit.ts";
@@ -11,35 +11,40 @@ import type { Reason } from "../wire/errors.ts";
 import type { FileRecord } from "../wire/message.ts";
 import type { Downloads } from "./downloads.ts";
 
-type Arrived = Extract<Input, { kind: "arrived" }>;
-type KeepFailed = Extract<Input, { kind: "keep-failed" }>;
-type PushOffered = Extract<Input, { kind: "push-offered" }>;
+/** The input "arrived". */
+export type Arrived = Extract<Input, { kind: "arrived" }>;
+/** The input "keep-failed". */
+export type KeepFailed = Extract<Input, { kind: "keep-failed" }>;
+/** The input "push-offered". */
+export type PushOffered = Extract<Input, { kind: "push-offered" }>;
 
 /** Maximum number of files being written concurrently. */
 const MAX_KEEPING = 1_000;
 
-/** A file that the store has been told to keep, and has not reported yet. */
+/** A file that the store was told to keep and has not reported yet. */
 interface Keeping {
   readonly file: FileRecord;
   readonly pushedBytes: number;
-  /** A download brought the same content meanwhile. */
+  /** Whether a download brought the same content in the meantime. */
   alsoFetched?: boolean;
 }
 
+/** Decides which incoming content to receive and keep. */
 export class Arrivals {
   readonly #pushes: KeyedBuckets;
   readonly #keeping = new Map<string, Keeping>();
 
+  /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState, readonly downloads: Downloads) {
     const { pushBurst, pushesPerSecond } = state.config.limits;
     this.#pushes = new KeyedBuckets(pushBurst, pushesPerSecond);
   }
 
-  /** What is remembered, against its bounds. */
+  /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
     return [
       { name: "pushing addresses", size: () => this.#pushes.size, max: () => this.#pushes.maxKeys },
-      { name: "files being kept", size: () => this.#keeping.size, max: () => MAX_KEEPING },
+      { name: "files being written", size: () => this.#keeping.size, max: () => MAX_KEEPING },
     ];
   }
 
@@ -48,12 +53,12 @@ export class Arrivals {
     return this.#keeping.get(fileId)?.file;
   }
 
-  /** The file was written, or is no longer to be kept. Returns false when it was not being written. */
+  /** Notes that a file was written or need not be kept any more. Returns false if it was not being written. */
   finished(fileId: string): boolean {
     return this.#keeping.delete(fileId);
   }
 
-  /** Somebody begins to send content that nobody asked for. */
+  /** Decides whether to receive a push. */
   onPushOffered({ ip, connection, fileId }: PushOffered): void {
     const { state } = this;
     const { limits } = state.config;
@@ -61,7 +66,7 @@ export class Arrivals {
       state.emit({ kind: "push-verdict", connection, verdict: "refuse", reason, text });
     };
     if (!this.#pushes.take(ip, state.nowMs)) {
-      refuse("push-rate", "Push refused: more of them than are taken from one address");
+      refuse("push-rate", "Push refused: too many pushes from this address");
     } else if (state.catalogue.pushedBytes >= limits.pushQuotaBytes) {
       refuse("push-quota", "Push refused: --push-quota is used up");
     } else {
@@ -70,13 +75,13 @@ export class Arrivals {
     }
   }
 
-  /** Content is whole and verified: keep it, or not. */
+  /** Decides whether to keep content that arrived completely and was verified. */
   onArrived(arrived: Arrived): void {
     const { receipt, held, ip, source } = arrived;
     const { state } = this;
     const { fileId } = held.file;
     if (this.#keeping.has(fileId) || state.catalogue.get(fileId)?.held) {
-      // It came another way meanwhile.
+      // It arrived another way in the meantime.
       const keeping = this.#keeping.get(fileId);
       if (keeping && source !== undefined) keeping.alsoFetched = true;
       state.emit({ kind: "drop", receipt });
@@ -94,13 +99,13 @@ export class Arrivals {
       }
       return;
     }
-    // Also what an attempt brings that was given up meanwhile is good, as long as the file is wanted.
+    // Content of an attempt that has been given up is welcome too, as long as the file is still wanted.
     const isWanted = this.downloads.isPending(fileId) || this.downloads.isWished(fileId);
     if (source !== undefined && !isWanted) {
       state.emit({ kind: "drop", receipt });
       return;
     }
-    // What others said first about name and owner stays; only content can prove a timestamp.
+    // The first name and owner that we heard stay; only the timestamp is proven by the content.
     const known = state.catalogue.get(fileId)?.file;
     const file = known ? { ...known, timestamp: held.file.timestamp } : held.file;
     const record = source === undefined ? undefined : state.membership.get(source);
@@ -114,17 +119,17 @@ export class Arrivals {
     });
   }
 
-  /** The store could not keep it: another source would not help. */
+  /** Handles content that the store could not keep. Another source would not help. */
   onKeepFailed({ fileId, fileName, source, text }: KeepFailed): void {
     const keeping = this.#keeping.get(fileId);
     this.#keeping.delete(fileId);
-    // The attempt of a download that brought it, or brought it as well, is over.
+    // Ends the download attempt that brought it, or brought it too.
     if (source !== undefined || keeping?.alsoFetched) this.downloads.notKept(fileId, text);
-    // Nobody waits for what was pushed, but the person here should know.
+    // No download reports a failed push, but the person here should know.
     if (source === undefined) this.state.tell({ name: "keep-failed", fileId, fileName, text });
   }
 
-  /** The owner pushes what it had deleted, and began to well after that: it wants the file back. */
+  /** Returns whether the owner pushes a file that it deleted, and started well after that: it wants the file back. */
   #isMeant({ held: { file }, ip, source, beganMs = this.state.nowMs }: Arrived): boolean {
     const { catalogue, membership, nowMs } = this.state;
     if (source !== undefined || !catalogue.tombstones.has(file.fileId, nowMs)) return false;
@@ -132,35 +137,38 @@ export class Arrivals {
       beganMs >= catalogue.tombstones.deletedAt(file.fileId)! + LIFT_AFTER_MS;
   }
 
-  /** Why content that arrived is not kept; undefined when it is. */
+  /** Returns why verified content is not kept, or `undefined` if it is. */
   #refusal({ held, ip, source }: Arrived, isMeant: boolean) {
     const { state } = this;
     const { file, sizeBytes } = held;
     const entry = state.catalogue.get(file.fileId);
     if (!entry && !isMeant && state.catalogue.tombstones.isEarly(file, state.nowMs)) {
-      return { reason: "deleted" as const, text: "Its owner deleted it just now" };
+      return { reason: "deleted" as const, text: "The file was just deleted by its owner" };
     }
     if (!isMeant && state.catalogue.tombstones.has(file.fileId, state.nowMs)) {
-      return { reason: "deleted" as const, text: "Its owner deleted it" };
+      return { reason: "deleted" as const, text: "The file was deleted by its owner" };
     }
     if (this.#keeping.size >= MAX_KEEPING) {
-      return { reason: "push-rate" as const, text: "Files come faster than they can be kept" };
+      return { reason: "push-rate" as const, text: "Too many files are being written at once" };
     }
     if (source !== undefined) return undefined;
-    // A file that a person removed here does not come back by a push either, but from its owner.
+    // A push does not bring back a file that a person removed here, unless it comes from its owner.
     if (state.catalogue.unwanted.has(file.fileId) && state.membership.get(file.owner)?.ip !== ip) {
-      return { reason: "unwanted-push" as const, text: "It was removed here" };
+      return { reason: "unwanted-push" as const, text: "Push refused: the file was removed here" };
     }
     if (
       !entry &&
       state.catalogue.heldCount + this.#keeping.size >= state.config.limits.maxCatalogueEntries
     ) {
-      return { reason: "catalogue-limit" as const, text: "As many files are here as may be" };
+      return {
+        reason: "catalogue-limit" as const,
+        text: "Push refused: the maximum number of files is stored here",
+      };
     }
     let total = state.catalogue.pushedBytes + sizeBytes;
     for (const { pushedBytes } of this.#keeping.values()) total += pushedBytes;
     return total > state.config.limits.pushQuotaBytes
-      ? { reason: "push-quota" as const, text: "--push-quota is used up" }
+      ? { reason: "push-quota" as const, text: "Push refused: --push-quota is used up" }
       : undefined;
   }
 }

@@ -1,6 +1,6 @@
-// Auto-fetch: what is fetched without anybody asking for it, once after joining, and with `all` from then on. PURE.
-// Always holds: what a person removed, edited or canceled here is not fetched; the end of the first batch is told once, with
-// what is still to come.
+// Auto-fetch: downloads that nobody requested, once after joining or, with `all`, continuously. PURE.
+// Invariants: files that a person removed, edited or canceled here are not fetched; the end of the first batch is
+// reported once, with the number of files still to be retried.
 
 import type { Downloads, Outcome } from "./downloads.ts";
 import { isBindingTimestamp } from "../wire/fileid.ts";
@@ -15,16 +15,18 @@ interface Batch {
   pending: number;
 }
 
+/** Downloads missing files automatically. */
 export class AutoFetch {
-  /** The files of the auto-fetch that is under way. */
+  /** The files of the first batch, until it is done. */
   #batch: Batch | undefined;
-  /** Whatever appears is fetched. */
+  /** Whether every file that appears is fetched. */
   #keepsFetching = false;
   #nextMissingMs = 0;
 
+  /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState, readonly downloads: Downloads) {}
 
-  /** The network is known now: fetch what is missing, as many as configured. */
+  /** Starts the first batch: as many missing files as configured. `alone`: no peer has answered. */
   start(alone: boolean): void {
     const { state } = this;
     const { autoFetch } = state.config;
@@ -35,7 +37,7 @@ export class AutoFetch {
     if (alone) return done("no-peers");
     const chosen = this.#missing(autoFetch);
     if (chosen.length === 0) return done("nothing-missing");
-    // What failed while this peer was still joining is being tried again already.
+    // Downloads that failed while this peer was still joining are already scheduled for a retry.
     const fresh = chosen.filter((fileId) => !this.downloads.isWished(fileId));
     const pending = chosen.length - fresh.length;
     const batch = { waiting: new Set(fresh), fetched: 0, failed: 0, pending };
@@ -44,7 +46,7 @@ export class AutoFetch {
     if (batch.waiting.size === 0 && this.#batch === batch) this.#tellEnd();
   }
 
-  /** What there was no place for in the queue comes at last. */
+  /** Looks for files that did not fit into the queue before. */
   tick(): void {
     const { nowMs } = this.state;
     if (!this.#keepsFetching || nowMs < this.#nextMissingMs) return;
@@ -56,7 +58,10 @@ export class AutoFetch {
     }
   }
 
-  /** A file was told of, or may be missing: with auto-fetch of everything it is fetched. */
+  /**
+   * Fetches a file that was just named or may be missing, if everything is auto-fetched and a source has not failed
+   * yet.
+   */
   consider(fileId: string): void {
     if (!this.#keepsFetching || !this.#isFetchable(fileId)) return;
     if (this.downloads.isPending(fileId) || this.downloads.isWished(fileId)) return;
@@ -65,7 +70,7 @@ export class AutoFetch {
     this.downloads.want(fileId);
   }
 
-  /** A download ended, or waits to be tried again. */
+  /** Counts a download of the batch that ended or is retried later. */
   ended(fileId: string, outcome: Outcome): void {
     const batch = this.#batch;
     if (!batch?.waiting.delete(fileId)) return;

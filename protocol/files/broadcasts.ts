@@ -1,6 +1,6 @@
-// Messages to everybody, spread over time: what one input sets off is bounded, however many files and peers there are. PURE.
-// Always holds: at most `MAX_BROADCAST_SENDS` sends are under way; one address gets one copy of a message, however many
-// names it has; a message without a recipient is not encoded; files that come in crowds are announced as lists.
+// Messages to all tracked peers (ANNOUNCE), spread over time so that one input causes bounded work. PURE.
+// Invariants: at most `MAX_BROADCAST_SENDS` sends are in progress; an address gets one copy of a message, no matter how
+// many names it has; a message without recipients is not encoded; many files at once are announced as lists.
 
 import { TokenBucket } from "../bounds/rate_limit.ts";
 import type { Ticket } from "../effects.ts";
@@ -17,7 +17,7 @@ import { isProven, type PeerRecord } from "../members/membership.ts";
 import { encodeMessage, type FileRecord, type Message } from "../wire/message.ts";
 import { type PeerState, placeOf } from "../state.ts";
 
-/** A message on its way to everybody. */
+/** A message being sent to all peers. */
 interface Broadcast {
   readonly what: Message["type"];
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -26,26 +26,33 @@ interface Broadcast {
   next: number;
 }
 
-/** Maximum number of messages that wait for their turn; a person can delete faster than peers answer. */
+/** Maximum number of messages that wait for their turn. A person can share files faster than peers accept messages. */
 const MAX_WAITING = 2_048;
 
+/** Sends messages to all tracked peers. */
 export class Broadcasts {
-  /** Messages that are going out, the first one first. */
+  /** Messages being sent, oldest first. */
   readonly #queue: Broadcast[] = [];
-  /** Held files that are to be announced, and since when: who came later has heard of them in a list. */
+  /** Held files to announce, and since when: a peer that appeared later has seen them in our list. */
   readonly #files = new Map<string, number>();
   readonly #announces: TokenBucket;
   #underWay = 0;
 
+  /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState, readonly lists: Lists) {
     this.#announces = new TokenBucket(ANNOUNCE_BURST, ANNOUNCES_PER_SECOND, 0);
   }
 
+  /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
     const { maxCatalogueEntries } = this.state.config.limits;
     return [
       { name: "broadcasts waiting", size: () => this.#queue.length, max: () => MAX_WAITING },
-      { name: "broadcasts sent", size: () => this.#underWay, max: () => MAX_BROADCAST_SENDS },
+      {
+        name: "broadcast sends in progress",
+        size: () => this.#underWay,
+        max: () => MAX_BROADCAST_SENDS,
+      },
       {
         name: "files to announce",
         size: () => this.#files.size,
@@ -55,8 +62,8 @@ export class Broadcasts {
   }
 
   /**
-   * Sends a message to every peer that has been tracked since before `sinceMs`, one address once. False when so many
-   * messages wait already that it is dropped.
+   * Sends a message to every peer that was tracked by `sinceMs`, once per address. Returns false, and drops the
+   * message, if too many are waiting already.
    */
   toAll(message: Message, ticket: Ticket = { for: "broadcast" }, sinceMs = Infinity): boolean {
     const to = this.#everybody(sinceMs);
@@ -68,19 +75,20 @@ export class Broadcasts {
     return true;
   }
 
-  /** Tells everybody that we hold these files: at once where there are few of them, otherwise soon and together. */
+  /** Announces to all peers that we hold these files: at once if they are few, otherwise soon and together. */
   announce(fileIds: Iterable<string>): void {
-    if (this.state.membership.size === 0) return; // who comes later gets the whole list
+    if (this.state.membership.size === 0) return; // peers that appear later get the whole list
     for (const fileId of fileIds) this.#files.set(fileId, this.state.nowMs);
     this.#announceSome();
   }
 
-  /** A send of ours ended, however it did: the next one may begin. */
+  /** Notes that a broadcast send ended, successfully or not, so that the next one can start. */
   sendEnded(): void {
     this.#underWay = Math.max(0, this.#underWay - 1);
     this.#pump();
   }
 
+  /** Continues what had to wait. */
   tick(): void {
     this.#pump();
     this.#announceSome();
@@ -104,7 +112,7 @@ export class Broadcasts {
     for (let [first] = this.#queue; first; [first] = this.#queue) {
       while (first.next < first.to.length) {
         if (this.#underWay >= MAX_BROADCAST_SENDS) return;
-        const record = state.membership.get(first.to[first.next++]!); // it may have left meanwhile
+        const record = state.membership.get(first.to[first.next++]!); // it may have left in the meantime
         if (record && state.sendBytes(record, first.what, first.bytes, first.ticket, true)) {
           this.#underWay++;
         }
@@ -140,7 +148,7 @@ export class Broadcasts {
     }
   }
 
-  /** Many files at once are told as pieces of a list, which every peer takes. */
+  /** Announces many files at once as pieces of a list, which every implementation accepts. */
   #announceList(files: readonly FileRecord[], sinceMs: number): void {
     const { state } = this;
     const to = this.#everybody(sinceMs).map((peerId) => state.membership.get(peerId)!).filter(
@@ -152,7 +160,7 @@ export class Broadcasts {
       const ticket = { for: "broadcast" } as const;
       this.#queue.push({ what: "GOSSIP_REPLY", bytes, to: extended, ticket, next: 0 });
     }
-    // Peers without extensions get theirs at the pace at which they fetch.
+    // Peers without extensions get them at the pace at which they fetch.
     for (const record of to) if (!isNew(record)) this.lists.tellOf(record, files);
     if (to.length > 0) {
       state.tell({ name: "broadcast", what: "GOSSIP_REPLY", peers: to.length });

@@ -1,6 +1,6 @@
-// The catalogue: every file known, who holds it, what is here, and what was deleted. PURE.
-// Always holds: a held file verified; no deleted id is in the catalogue; what is verified is not changed
-// by what anybody says; at most `maxEntries` entries and `MAX_TOMBSTONES` tombstones.
+// The catalogue: all known files, their holders, which ones are here, and what was deleted. PURE.
+// Invariants: a held file is verified; no deleted id has an entry; nothing that other peers say changes verified
+// facts; at most `maxEntries` entries (more only if more are held) and `MAX_TOMBSTONES` tombstones.
 
 import type { HeldFile, Input } from "../effects.ts";
 import type { Timestamp } from "../wire/fileid.ts";
@@ -8,93 +8,107 @@ import { HOLDERLESS_MS, MAX_LIST_CHANGES, MAX_OTHER_TIMESTAMPS } from "../limits
 import type { FileRecord } from "../wire/message.ts";
 import { Tombstones } from "./tombstones.ts";
 
-type Load = Extract<Input, { kind: "load" }>;
+/** The input "load". */
+export type Load = Extract<Input, { kind: "load" }>;
 
-/** No peer's name: it is not clean. */
+/** Stands for ourselves among the holders. No peer can have this name, because it is a line break. */
 const OURSELVES = "\n";
-/** Maximum number of changed entries named by one input. Beyond this, whoever watches is told to reload everything. */
+/** Maximum number of changed entries named after one input. Beyond this, the watcher is told to reload everything. */
 const MAX_TOUCHED = 20_000;
-/** Files of the largest holder looked at for one that nobody else has. */
+/** Maximum number of the largest holder's files examined to find one that nobody else has. */
 const MAX_EVICTION_TRIES = 64;
 
+/** A known file. */
 export interface Entry {
+  /** What is known about it. */
   file: FileRecord;
-  /** Told by others for the same id; kept until content says which one is true. */
+  /** Other timestamps that peers sent for this id, kept until the content shows which one is true. */
   otherTimestamps: Timestamp[];
+  /** Whether it is in the store. */
   held: boolean;
-  /** Content was seen that has this id: the size is exact and the timestamp true. */
+  /** Whether its content has been verified here, so that size and timestamp are known to be true. */
   verified: boolean;
-  /** It came by a push that nobody asked for. */
+  /** Whether it arrived by an unsolicited push. */
   pushed: boolean;
-  /** Tracked peers that say they hold it; never ourselves. */
+  /** Names of the tracked peers that say they hold it; never ourselves. */
   readonly holders: Set<string>;
-  /** Peers that held it when they were last heard, at most `MAX_AWAY`. */
+  /** Names of absent peers that held it when last heard from, at most `MAX_AWAY`. */
   away: readonly string[];
-  /** When this peer first knew of it, on the machine's clock. */
+  /** When this peer first knew of it, in milliseconds on the monotonic clock. */
   sinceMs: number;
 }
 
 /** Maximum number of absent holders remembered for a file: enough to tell people whom to wait for. */
 const MAX_AWAY = 4;
 
+/** What `Catalogue.learn` made of a file. */
 export type Learned = "new" | "known" | "owner-conflict" | "deleted" | "full";
 
-/** What changed in our own list since some revision; undefined when that is too long ago. */
+/** What changed in our own list since some revision. */
 export interface ListChanges {
+  /** Ids of files that were added and are still held. */
   readonly added: readonly string[];
+  /** Whether files were removed, so that a list of additions is not enough. */
   readonly removed: boolean;
 }
 
+/** The known files. Times are in milliseconds on the monotonic clock. */
 export class Catalogue {
   readonly #entries = new Map<string, Entry>();
   readonly #held = new Set<string>();
-  /** Per peer: what it holds, and how many whole lists in a row lacked it. */
+  /** For each peer: the files it holds, and how many whole lists in a row lacked each of them. */
   readonly #holdings = new Map<string, Map<string, number>>();
-  /** Entries that nobody holds, since when; in order of time, unless what was read at start came between. */
+  /** Entries without holders and since when; in chronological order, except right after `load`. */
   #holderless = new Map<string, number>();
   #holderlessInOrder = true;
+  /** Deleted ids, which do not come back by gossip. */
   readonly tombstones = new Tombstones();
-  /** Files that the person here does not want back by themselves. */
+  /** Ids of files that are not fetched automatically, because a person here does not want them. */
   readonly unwanted = new Set<string>();
 
-  /** Grows with each change of what we hold. */
+  /** Increases with each change to what we hold. */
   revision = 0;
-  /** Grows whenever an entry that is not held appears, changes or goes. */
+  /** Increases whenever an entry that is not held is added, changed or removed. */
   unheldRevision = 0;
   #changes: { revision: number; fileId: string; added: boolean }[] = [];
 
-  /** What changed since who watches looked last; undefined while nobody does. */
+  /** Ids of entries changed since the last `takeTouched`; undefined while nobody watches. */
   #touched: Set<string> | undefined;
 
-  /** Bytes held that came by pushes nobody asked for. */
+  /** Total size of held files that arrived by unsolicited pushes, in bytes. */
   pushedBytes = 0;
+  /** Total size of held files, in bytes. */
   heldBytes = 0;
 
+  /** Creates an empty catalogue. */
   constructor(readonly maxEntries: number) {}
 
+  /** Number of entries. */
   get size(): number {
     return this.#entries.size;
   }
 
-  /** Whether another entry would need the place of one. */
+  /** Whether a new entry would have to replace another one. */
   get isFull(): boolean {
     return this.#entries.size >= this.maxEntries;
   }
 
+  /** Number of peers for which held files are remembered. */
   get peersWithHoldings(): number {
     return this.#holdings.size;
   }
 
+  /** Number of held files. */
   get heldCount(): number {
     return this.#held.size;
   }
 
-  /** Begins or stops remembering which entries change. */
+  /** Starts or stops recording which entries change. */
   watch(isWatched: boolean): void {
     this.#touched = isWatched ? new Set() : undefined;
   }
 
-  /** Ids of entries that are new, changed or gone since the last call; "many" when these are not worth naming. */
+  /** Returns the ids of entries added, changed or removed since the last call, or "many" if there are too many. */
   takeTouched(): readonly string[] | "many" {
     const touched = this.#touched;
     if (!touched || touched.size === 0) return NOBODY;
@@ -106,20 +120,22 @@ export class Catalogue {
     if (this.#touched && this.#touched.size <= MAX_TOUCHED) this.#touched.add(fileId);
   }
 
+  /** Returns an entry, or `undefined` if the file is not known. */
   get(fileId: string): Entry | undefined {
     return this.#entries.get(fileId);
   }
 
+  /** Returns all entries. */
   all(): IterableIterator<Entry> {
     return this.#entries.values();
   }
 
-  /** What we hold, in the order in which we got it. */
+  /** Returns the entries of held files, oldest first. */
   *held(): IterableIterator<Entry> {
     for (const fileId of this.#held) yield this.#entries.get(fileId)!;
   }
 
-  /** Takes in what is remembered from earlier runs. */
+  /** Loads what is remembered from earlier runs. */
   load({ files, deleted, unwanted }: Load, nowMs: number): void {
     for (const [fileId, deletedAtMs] of deleted) this.tombstones.add(fileId, deletedAtMs);
     for (const fileId of unwanted) this.unwanted.add(fileId);
@@ -139,8 +155,8 @@ export class Catalogue {
   }
 
   /**
-   * Somebody told of a file: `holder` says that it has it; undefined when nobody who is tracked does.
-   * First word wins, except where content proved otherwise. A full catalogue makes room as `#makeRoomFor` says.
+   * Adds a file that a peer named. `holder` is the peer that says it holds it, if it is tracked. What we hear first
+   * counts until content proves otherwise. A full catalogue makes space as described at `#makeRoomFor`.
    */
   learn(file: FileRecord, nowMs: number, holder?: string): Learned {
     if (this.tombstones.has(file.fileId, nowMs)) return "deleted";
@@ -171,7 +187,7 @@ export class Catalogue {
     return known.file.owner === file.owner ? "known" : "owner-conflict";
   }
 
-  /** A tracked peer holds a known file; false when that is no news. */
+  /** Records that a tracked peer holds a known file. Returns whether that is news. */
   addHolder(fileId: string, peerId: string): boolean {
     const entry = this.#entries.get(fileId);
     if (!entry) return false;
@@ -186,7 +202,7 @@ export class Catalogue {
     return true;
   }
 
-  /** This peer says no longer, or showed, that it does not hold the file; `isAway`: it is only gone. */
+  /** Records that a peer does not hold a file any more. `isAway`: it still may, but it is gone. */
   removeHolder(fileId: string, peerId: string, nowMs: number, isAway = false): void {
     this.#holdings.get(peerId)?.delete(fileId);
     const entry = this.#entries.get(fileId);
@@ -197,9 +213,9 @@ export class Catalogue {
   }
 
   /**
-   * A list of this peer is whole: what it lacks is taken away, at once (`misses` 1), or when the list
-   * before it lacked it too (`misses` 2, for peers that may have sent only a part).
-   * Returns whether anything changed.
+   * Takes in a whole list of a peer and removes it as a holder of the files that the list lacks: at once (`misses`
+   * 1), or if the previous list lacked them too (`misses` 2, for peers that may have sent only part of it). Returns
+   * whether anything changed.
    */
   wholeList(peerId: string, listed: ReadonlySet<string>, misses: number, nowMs: number): boolean {
     const holdings = this.#holdings.get(peerId);
@@ -216,7 +232,7 @@ export class Catalogue {
     return changed;
   }
 
-  /** A peer is gone, and with it what it holds. */
+  /** Removes a peer that is gone from the holders of all files. */
   dropPeer(peerId: string, nowMs: number): void {
     for (const fileId of [...this.#holdings.get(peerId)?.keys() ?? []]) {
       this.removeHolder(fileId, peerId, nowMs, true);
@@ -224,12 +240,12 @@ export class Catalogue {
     this.#holdings.delete(peerId);
   }
 
-  /** How many files a tracked peer is known to hold. */
+  /** Returns the number of files that a tracked peer is known to hold. */
   holdingsOf(peerId: string): number {
     return this.#holdings.get(peerId)?.size ?? 0;
   }
 
-  /** The file is in the store and verified. False when it was held already. */
+  /** Records that a verified file is in the store. Returns false if it was held already. */
   hold({ file, sizeBytes, pushed = false, ...held }: HeldFile, nowMs: number): boolean {
     const { sinceMs = nowMs } = held;
     const known = this.#entries.get(file.fileId);
@@ -239,7 +255,7 @@ export class Catalogue {
     entry.sinceMs = Math.min(entry.sinceMs, sinceMs);
     this.#entries.set(file.fileId, entry);
     this.unheldRevision++;
-    // The store's word on name and timestamp wins over hearsay: it was verified against content.
+    // The store's name and timestamp replace what peers said: it verified the content.
     entry.file = { ...(known?.verified ? known.file : file), sizeBytes };
     entry.otherTimestamps = [];
     entry.held = true;
@@ -251,12 +267,12 @@ export class Catalogue {
     this.heldBytes += sizeBytes;
     if (pushed) this.pushedBytes += sizeBytes;
     this.#note(file.fileId, true);
-    // Tombstone and entry never stand side by side; who holds on purpose lifts it.
+    // An id never has both an entry and a tombstone; holding the file on purpose lifts the tombstone.
     if (this.tombstones.has(file.fileId, nowMs)) this.tombstones.lift(file.fileId);
     return true;
   }
 
-  /** The file is no longer in the store; what is known of it stays. False when it was not held. */
+  /** Records that a file is no longer in the store, keeping its entry. Returns false if it was not held. */
   release(fileId: string, nowMs: number): boolean {
     const entry = this.#entries.get(fileId);
     if (!entry?.held) return false;
@@ -271,7 +287,7 @@ export class Catalogue {
     return true;
   }
 
-  /** The owner deleted the file: it leaves the catalogue and does not come back by gossip. */
+  /** Removes a file that its owner deleted, and leaves a tombstone so that it does not come back by gossip. */
   bury(fileId: string, nowMs: number): void {
     this.#touch(fileId);
     this.release(fileId, nowMs);
@@ -283,7 +299,7 @@ export class Catalogue {
     this.tombstones.add(fileId, nowMs);
   }
 
-  /** The file has another name from now on. False when that is its name already. */
+  /** Renames a file. Returns false if it is not known or already has that name. */
   rename(fileId: string, name: string): boolean {
     const entry = this.#entries.get(fileId);
     if (!entry || entry.file.name === name) return false;
@@ -293,7 +309,7 @@ export class Catalogue {
     return true;
   }
 
-  /** Does not fetch the file automatically any more, also when it is forgotten and heard of again. */
+  /** Marks a file as unwanted: it is not fetched automatically, even if it is forgotten and then named again. */
   refuse(fileId: string): void {
     this.unwanted.delete(fileId);
     if (this.unwanted.size >= this.maxEntries) {
@@ -302,7 +318,7 @@ export class Catalogue {
     this.unwanted.add(fileId);
   }
 
-  /** Forgets an entry that nobody holds, but not that it is unwanted. It may be learned again. */
+  /** Forgets an entry without holders, but not that it is unwanted. It may be learned again. */
   forget(fileId: string): void {
     const entry = this.#entries.get(fileId);
     if (!entry || entry.held || entry.holders.size > 0) return;
@@ -311,12 +327,15 @@ export class Catalogue {
     if (isUnwanted) this.refuse(fileId);
   }
 
-  /** When the file lost its last holder; undefined while there is one. */
+  /** Returns when the file lost its last holder, or `undefined` while it has one. */
   holderlessSince(fileId: string): number | undefined {
     return this.#holderless.get(fileId);
   }
 
-  /** Forgets what nobody held for a week and tombstones that are over. Returns whether anything changed. */
+  /**
+   * Forgets files without holders for `HOLDERLESS_MS` (7 days) and expired tombstones. Returns whether there were
+   * any.
+   */
   expire(nowMs: number): boolean {
     let changed = false;
     if (!this.#holderlessInOrder) {
@@ -331,7 +350,7 @@ export class Catalogue {
     return this.tombstones.expire(nowMs) || changed;
   }
 
-  /** What changed in our own list since `revision`; undefined when nobody remembers. */
+  /** Returns what changed in our own list since `revision`, or `undefined` if that was too many changes ago. */
   changesSince(revision: number): ListChanges | undefined {
     const first = this.#changes[0];
     if (revision !== this.revision && (!first || first.revision > revision + 1)) return undefined;
@@ -355,9 +374,9 @@ export class Catalogue {
   }
 
   /**
-   * For what nobody holds there is no room in a full catalogue. For the rest, what nobody holds goes first, the
-   * oldest of it, and then something of the peer that tells of the most, if it tells of more than this one:
-   * nobody fills the catalogue against others.
+   * Makes space for one entry in a full catalogue. A file without a holder gets none. For others, the file that has
+   * been without holders for longest is forgotten first, then one that only the peer with the most files holds, if
+   * that has more than `holder`: no peer can fill the catalogue at the expense of others.
    */
   #makeRoomFor(holder: string | undefined): boolean {
     if (holder === undefined) return false;

@@ -1,7 +1,8 @@
-// Deleting what is ours, everywhere: who has been told, who has not, and who still lists it. PURE.
-// Always holds: a peer is sent at most `DELETES_SENT_PER_MINUTE`, fewer than it obeys, and one address once however many
-// names it has; at most `MAX_BROADCAST_SENDS` are under way; a peer that lists a deleted file, or could not be told, is
-// told again, less and less often; a deletion is followed for `DELETION_MS`, `MAX_DELETIONS` of them at once.
+// DELETE, outgoing: which peers were notified that a file of ours is deleted, and which still list it. PURE.
+// Invariants: an address is sent at most `DELETES_SENT_PER_MINUTE`, fewer than peers obey, and each DELETE once no
+// matter how many names it has; at most `MAX_BROADCAST_SENDS` are in progress; a peer that could not be reached or
+// still lists the file is notified again, with increasing delays; at most `MAX_DELETIONS` are tracked, each for
+// `DELETION_MS`.
 
 import { KeyedWindows } from "../bounds/rate_limit.ts";
 import type { Bounded } from "../bounds/expiring.ts";
@@ -18,10 +19,11 @@ import type { PeerRecord } from "../members/membership.ts";
 import { encodeMessage } from "../wire/message.ts";
 import { type PeerState, placeOf } from "../state.ts";
 
-/** How far the news of a deletion has come. */
+/** How far a deletion has spread. */
 export interface DeletionProgress {
+  /** Number of peers that received the DELETE. */
   readonly reached: number;
-  /** Tracked peers that could not be told yet, and peers that are away and held the file. */
+  /** Number of tracked peers that have not received it yet, and of absent peers that held the file. */
   readonly left: number;
 }
 
@@ -31,35 +33,42 @@ interface Deletion {
   readonly left: Set<string>;
 }
 
-/** When a peer may be told of a file again, and how long to wait after that. */
+/** When a peer may be sent a DELETE again, and the delay that led there. */
 interface Reminder {
   readonly dueMs: number;
   readonly waitMs: number;
 }
 
+/** Sends the DELETEs of our files and repeats them where necessary. */
 export class DeletionNotices {
   readonly #deletions = new Map<string, Deletion>();
   readonly #reminders = new Map<string, Reminder>();
-  /** Per peer: files that it is to be told of. */
+  /** For each peer: ids to send it DELETEs for. */
   readonly #queues = new Map<string, Set<string>>();
   readonly #sent = new KeyedWindows(DELETES_SENT_PER_MINUTE);
   #queued = 0;
   #underWay = 0;
   #nextMs = 0;
 
+  /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState) {}
 
+  /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
     return [
-      { name: "deletions followed", size: () => this.#deletions.size, max: () => MAX_DELETIONS },
+      { name: "deletions tracked", size: () => this.#deletions.size, max: () => MAX_DELETIONS },
       { name: "deletion reminders", size: () => this.#reminders.size, max: () => MAX_REMINDERS },
-      { name: "deletions to be told", size: () => this.#queued, max: () => MAX_REMINDERS },
-      { name: "deletions sent", size: () => this.#underWay, max: () => MAX_BROADCAST_SENDS },
-      { name: "delete budgets", size: () => this.#sent.size, max: () => this.#sent.maxKeys },
+      { name: "deletions to send", size: () => this.#queued, max: () => MAX_REMINDERS },
+      {
+        name: "deletion sends in progress",
+        size: () => this.#underWay,
+        max: () => MAX_BROADCAST_SENDS,
+      },
+      { name: "delete rate limits", size: () => this.#sent.size, max: () => this.#sent.maxKeys },
     ];
   }
 
-  /** Tells everybody that a file of ours is deleted. `away`: absent peers that held it. */
+  /** Notifies all peers that a file of ours is deleted. `away`: absent peers that held it. */
   announce(fileId: string, away: Iterable<string>): void {
     const { state } = this;
     const places = new Map<string, string>();
@@ -77,19 +86,19 @@ export class DeletionNotices {
     this.#pump();
   }
 
-  /** How far the news of a deletion has come; undefined when that is not followed any more. */
+  /** Returns how far a deletion has spread, or `undefined` if it is not tracked any more. */
   progress(fileId: string): DeletionProgress | undefined {
     const deletion = this.#deletions.get(fileId);
     return deletion && { reached: deletion.reached.size, left: deletion.left.size };
   }
 
-  /** The file was restored: nobody is to delete it any more. */
+  /** Sends no more DELETEs for a file, because it was restored. */
   revoke(fileId: string): void {
     this.#deletions.delete(fileId);
     for (const peerId of [...this.#queues.keys()]) this.#dequeue(peerId, fileId);
   }
 
-  /** A send of a DELETE ended; `isTold`: the peer took it. */
+  /** Notes that a send of a DELETE ended. `isTold`: the peer received it. */
   sendEnded(fileId: string, peerId: string | undefined, isTold: boolean): void {
     this.#underWay = Math.max(0, this.#underWay - 1);
     const deletion = this.#deletions.get(fileId);
@@ -101,8 +110,8 @@ export class DeletionNotices {
   }
 
   /**
-   * A peer says, from where it is, that it holds a file that we own and deleted: it missed the DELETE. The caller has
-   * made sure of the place: otherwise anybody could make us open connections to it.
+   * Sends the DELETE again to a peer that still lists a file of ours. The caller must have checked that the list came
+   * from the peer's own address; otherwise anybody could make us open connections to it.
    */
   stillListed(fileId: string, { peerId }: PeerRecord): void {
     const before = this.#reminders.get(`${fileId} ${peerId}`);
@@ -111,7 +120,7 @@ export class DeletionNotices {
     this.#pump();
   }
 
-  /** Peers that could not be told are told again while they are there. */
+  /** Sends what had to wait, and repeats the DELETE to tracked peers that have not received it. */
   tick(): void {
     const { nowMs, membership } = this.state;
     for (const peerId of this.#queues.keys()) {
@@ -134,7 +143,7 @@ export class DeletionNotices {
 
   #enqueue(peerId: string, fileId: string): void {
     const queue = this.#queues.get(peerId) ?? new Set();
-    if (queue.has(fileId) || this.#queued >= MAX_REMINDERS) return; // what is dropped is told once it is listed
+    if (queue.has(fileId) || this.#queued >= MAX_REMINDERS) return; // sent later, if still listed
     this.#queues.set(peerId, queue.add(fileId));
     this.#queued++;
   }
@@ -175,7 +184,7 @@ export class DeletionNotices {
     const waitMs = !before || isOver
       ? FIRST_REMIND_MS
       : Math.min(LAST_REMIND_MS, 2 * before.waitMs);
-    this.#reminders.delete(key); // so that the order is that of time
+    this.#reminders.delete(key); // keeps insertion order chronological
     if (this.#reminders.size >= MAX_REMINDERS) {
       this.#reminders.delete(this.#reminders.keys().next().value!);
     }

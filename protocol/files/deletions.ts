@@ -1,6 +1,7 @@
-// Deleting: which DELETE is obeyed, what a person deletes, and what brings a deleted file back. PURE.
-// Invariants: a DELETE counts only from the owner, at the owner's known address, and never for what this peer published;
-// at most `DELETES_PER_MINUTE` of one peer are obeyed; a file that its owner deleted does not come back by hearsay.
+// DELETE, incoming and by people: which ones are obeyed, and what brings a deleted file back. PURE.
+// Invariants: a DELETE counts only from the owner, from the owner's known address, and never for a file published
+// here; at most `DELETES_PER_MINUTE` from one peer are obeyed; other peers cannot bring back a file that its owner
+// deleted.
 
 import type { Bounded } from "../bounds/expiring.ts";
 import { KeyedWindows } from "../bounds/rate_limit.ts";
@@ -13,10 +14,12 @@ import type { Entry } from "./catalogue.ts";
 import { DeletionNotices, type DeletionProgress } from "./deletion_notices.ts";
 import type { Downloads } from "./downloads.ts";
 
+/** Deletes files, and protects them from being deleted by others than their owner. */
 export class Deletions {
   readonly #obeyed = new KeyedWindows(DELETES_PER_MINUTE);
   readonly #notices: DeletionNotices;
 
+  /** Shares `state` with the other parts of the peer. */
   constructor(
     readonly state: PeerState,
     readonly downloads: Downloads,
@@ -25,7 +28,7 @@ export class Deletions {
     this.#notices = new DeletionNotices(state);
   }
 
-  /** What is remembered, against its bounds. */
+  /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
     return [
       { name: "deleting peers", size: () => this.#obeyed.size, max: () => this.#obeyed.maxKeys },
@@ -33,6 +36,7 @@ export class Deletions {
     ];
   }
 
+  /** Handles a DELETE: deletes the local copy and forgets the file, if the sender is its owner. */
   onDelete(message: Delete, ip: string): void {
     const { state } = this;
     const { from, fileId } = message;
@@ -49,11 +53,11 @@ export class Deletions {
     }
     const forged = this.#forgery(file, from, record, ip);
     if (forged !== undefined) {
-      state.refuse(from, "forged-delete", `Not deleted: ${forged}`);
+      state.refuse(from, "forged-delete", `DELETE ignored: ${forged}`);
       return;
     }
     if (!this.#obeyed.take(from, state.nowMs)) {
-      state.refuse(from, "delete-rate", "Not deleted: it deletes more than is obeyed in a minute");
+      state.refuse(from, "delete-rate", "DELETE ignored: too many from this peer per minute");
       return;
     }
     this.#remove(file, entry?.held ?? false, "deleted");
@@ -62,15 +66,15 @@ export class Deletions {
     state.save();
   }
 
-  /** Why a DELETE does not count, or undefined when it does. */
+  /** Returns why a DELETE does not count, or `undefined` if it does. */
   #forgery(file: FileRecord, from: string, record: PeerRecord | undefined, ip: string) {
-    if (file.owner !== from) return "it is not the owner";
-    if (file.owner === this.state.config.peerId) return "it is our own original";
-    if (!record) return "the owner is not a peer that is known here";
+    if (file.owner !== from) return "its sender is not the owner of the file";
+    if (file.owner === this.state.config.peerId) return "this peer is the owner of the file";
+    if (!record) return "the owner is not among the tracked peers";
     return record.ip === ip ? undefined : "it did not come from the owner's address";
   }
 
-  /** A person deletes: everywhere what is ours, here only what is not. */
+  /** Deletes a file because a person said so: everywhere if it is ours, otherwise only here. */
   onPersonDeletes(fileId: string): void {
     const { state } = this;
     const entry = state.catalogue.get(fileId);
@@ -91,8 +95,8 @@ export class Deletions {
   }
 
   /**
-   * A person edited a file of ours. What was shared while it was still being written is withdrawn, for nobody is to keep
-   * that version. Returns false when it was shared long enough ago to stay.
+   * Deletes the previous version of a file of ours that a person edited, if it was shared less than `WITHDRAW_MS`
+   * ago: it was probably still being written. Returns false if it was shared long enough ago to stay.
    */
   withdraw({ file, sinceMs, away }: Entry): boolean {
     const { catalogue, nowMs } = this.state;
@@ -103,39 +107,42 @@ export class Deletions {
     return true;
   }
 
-  /** A file of ours was restored: nobody is to delete it any more. */
+  /** Sends no more DELETEs for a file of ours, because it was restored. */
   revoke(fileId: string): void {
     this.#notices.revoke(fileId);
   }
 
-  /** An owner that restored what it had deleted announces it itself, from where it is. */
+  /** Lifts the tombstone of a file that its owner announces again, from the owner's own address. */
   liftByOwner({ from, file }: Announce, record: PeerRecord | undefined, ip: string): void {
     const { catalogue, nowMs } = this.state;
     const deletedAtMs = catalogue.tombstones.deletedAt(file.fileId);
     if (deletedAtMs === undefined || from !== file.owner || record?.ip !== ip) return;
-    // An announcement that was on its way while the file was deleted does not count.
+    // An ANNOUNCE that was still on its way when the file was deleted does not count.
     if (nowMs < deletedAtMs + LIFT_AFTER_MS) return;
     catalogue.tombstones.lift(file.fileId);
     this.state.save();
   }
 
-  /** A peer, from where it is, lists a file: if that is one of ours that we deleted, it missed the DELETE. */
+  /**
+   * Sends the DELETE again to a peer that lists, from its own address, a file that we deleted: it missed the DELETE.
+   */
   remind({ fileId, owner }: FileRecord, record: PeerRecord): void {
     const { config, catalogue, nowMs } = this.state;
     if (owner !== config.peerId || !catalogue.tombstones.has(fileId, nowMs)) return;
     this.#notices.stillListed(fileId, record);
   }
 
-  /** Returns how far the news of a deletion of ours has come; undefined when it is no longer followed. */
+  /** Returns how far a deletion of ours has spread, or `undefined` if it is not tracked any more. */
   progress(fileId: string): DeletionProgress | undefined {
     return this.#notices.progress(fileId);
   }
 
-  /** A send of a DELETE ended; `isTold`: the peer took it. */
+  /** Notes that a send of a DELETE ended. `isTold`: the peer received it. */
   sendEnded(fileId: string, peerId: string | undefined, isTold: boolean): void {
     this.#notices.sendEnded(fileId, peerId, isTold);
   }
 
+  /** Continues the DELETEs that are being sent. */
   tick(): void {
     this.#notices.tick();
   }
@@ -143,7 +150,7 @@ export class Deletions {
   #remove(file: FileRecord, held: boolean, why: "deleted" | "unwanted"): void {
     const { fileId } = file;
     this.arrivals.finished(fileId);
-    this.downloads.abandon(fileId, "It was deleted meanwhile");
+    this.downloads.abandon(fileId, "The file was deleted in the meantime");
     if (held) this.state.emit({ kind: "trash", fileId, why });
   }
 }

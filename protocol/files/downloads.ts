@@ -1,7 +1,7 @@
-// The download plan: which file is fetched from whom, one source after the other, and what is tried again later. PURE.
-// Always holds: one download per file, at most `MAX_DOWNLOADS` at once, each source at most once per round; every attempt
-// has a number of its own, and one that nobody wants any more is ended; a file that is wanted and was not delivered stays
-// wanted until it is here, deleted, canceled or forgotten.
+// Downloads (GET_FILE, outgoing): which file to fetch from which source, one source after another, and retries. PURE.
+// Invariants: one download per file, at most `MAX_DOWNLOADS` at once, and each source at most once per round; every
+// attempt has its own number and is stopped once nobody wants it; a wanted file that nobody delivered stays wanted
+// until it is here, deleted, canceled or forgotten.
 
 import type { Input } from "../effects.ts";
 import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
@@ -20,54 +20,57 @@ import {
 import { type PeerRecord, shuffleFront } from "../members/membership.ts";
 import type { PeerState } from "../state.ts";
 
-type FetchFailed = Extract<Input, { kind: "fetch-failed" }>;
+/** The input "fetch-failed". */
+export type FetchFailed = Extract<Input, { kind: "fetch-failed" }>;
 
 interface Download {
   readonly fileId: string;
   readonly tried: Set<string>;
-  /** The source that is asked now, and the number of that attempt. */
+  /** The source being asked, and the number of that attempt. */
   source: string;
   attempt: number;
-  /** Sources that delivered something, but not this file; and of these, such that delivered too much. */
+  /** Number of sources that delivered something else, and how many of those delivered too much. */
   wrong: number;
   tooLong: number;
 }
 
-/** A round in which somebody delivered the wrong content counts as so many for the delay before the next one. */
+/** Number of failed rounds that one with wrong content counts as, in the delay before the next one. */
 const WRONG_TRIES = 5;
 
-/** Files passed over in one look for the next to start, because all their sources are busy. */
+/** Maximum number of queued files skipped in one search because all their sources are busy. */
 const MAX_PASSED_OVER = 64;
 
-/** A file that nobody delivered, and that is still wanted. */
+/** A wanted file that nobody has delivered yet. */
 interface Wish {
   readonly tries: number;
   readonly dueMs: number;
-  /** It failed on our side, as for want of space: other sources would not help. */
+  /** Whether it failed on our side, for example for lack of disk space: other sources would not help. */
   readonly isOurs: boolean;
 }
 
-/** How a round of a download ended, for who wanted it. "pending": it is tried again later. */
+/** How a round of a download ended. "pending": it is retried later. */
 export type Outcome = "fetched" | "failed" | "pending";
 
+/** Plans the downloads. */
 export class Downloads {
   readonly #active = new Map<string, Download>();
   readonly #queue = new Map<string, true>();
-  /** What is tried again, the one that waits longest first. */
+  /** Files that wait for a retry, the one that has waited longest first. */
   readonly #wishes = new Map<string, Wish>();
-  /** Sources that failed for a file a while ago are asked last. */
+  /** Pairs of file and source that failed recently; such sources are asked last. */
   readonly #failures = new ExpiringSet(MAX_QUEUED_DOWNLOADS, SOURCE_FAILURE_MS);
-  /** Wanted by a person. */
+  /** Files that a person requested. */
   readonly #insisted = new Set<string>();
-  /** A person waits to hear how the round ends. */
+  /** Files for which a person waits to see how the round ends. */
   readonly #waitedFor = new Set<string>();
-  /** Downloads that run, per source. */
+  /** Number of running downloads from each source. */
   readonly #perSource = new Map<string, number>();
-  /** Peers that came back a while ago, and hurried what is wanted of them. */
+  /** Peers whose recent return already triggered early retries. */
   readonly #hurried: ExpiringSet;
   #attempts = 0;
   #starting = false;
 
+  /** Shares `state` with the other parts of the peer. `whenEnded` is called at the end of each round. */
   constructor(
     readonly state: PeerState,
     readonly whenEnded: (fileId: string, outcome: Outcome) => void,
@@ -75,29 +78,29 @@ export class Downloads {
     this.#hurried = new ExpiringSet(state.config.limits.maxPeers, HURRY_MS);
   }
 
-  /** Downloads that run or wait for their turn. */
+  /** Number of downloads that are running or queued. */
   get pending(): number {
     return this.#active.size + this.#queue.size;
   }
 
-  /** Files that are tried again later. */
+  /** Number of files that wait for a retry. */
   get wishes(): number {
     return this.#wishes.size;
   }
 
-  /** What is remembered, against its bounds. */
+  /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
     return [
       { name: "downloads running", size: () => this.#active.size, max: () => MAX_DOWNLOADS },
-      { name: "downloads waiting", size: () => this.#queue.size, max: () => MAX_QUEUED_DOWNLOADS },
-      { name: "downloads to try again", size: () => this.#wishes.size, max: () => MAX_WISHES },
+      { name: "downloads queued", size: () => this.#queue.size, max: () => MAX_QUEUED_DOWNLOADS },
+      { name: "downloads to retry", size: () => this.#wishes.size, max: () => MAX_WISHES },
       {
-        name: "downloads insisted on",
+        name: "downloads requested by people",
         size: () => this.#insisted.size,
         max: () => MAX_DOWNLOADS + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
       },
       {
-        name: "downloads waited for",
+        name: "downloads that people wait for",
         size: () => this.#waitedFor.size,
         max: () => MAX_DOWNLOADS + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
       },
@@ -115,16 +118,17 @@ export class Downloads {
     ];
   }
 
+  /** Returns whether a download of the file is running or queued. */
   isPending(fileId: string): boolean {
     return this.#active.has(fileId) || this.#queue.has(fileId);
   }
 
-  /** Whether it is tried again later. */
+  /** Returns whether the file waits for a retry. */
   isWished(fileId: string): boolean {
     return this.#wishes.has(fileId);
   }
 
-  /** Whether some holder did not fail for this file yet, and is not avoided. */
+  /** Returns whether a holder of the file is not avoided and has not recently failed to deliver it. */
   hasFreshSource(fileId: string): boolean {
     const { catalogue, membership, nowMs } = this.state;
     return [...catalogue.get(fileId)?.holders ?? []].some((peerId) => {
@@ -134,24 +138,26 @@ export class Downloads {
     });
   }
 
-  /** A person wants the file here. */
+  /** Downloads a file that a person requested. */
   onWanted(fileId: string): void {
     this.state.catalogue.unwanted.delete(fileId);
     this.want(fileId, true);
   }
 
-  /** A person no longer wants the file: it is not fetched automatically either, until somebody asks for it again. */
+  /**
+   * Cancels a download for a person. The file is not fetched automatically either, until a person requests it again.
+   */
   onCanceled(fileId: string): void {
     const { catalogue } = this.state;
     if (!this.isPending(fileId) && !this.isWished(fileId)) return;
     if (catalogue.get(fileId)) catalogue.refuse(fileId);
-    this.abandon(fileId, "It was canceled");
+    this.abandon(fileId, "The download was canceled");
     this.state.save();
   }
 
   /**
-   * Starts or queues a download. Wanting it twice is one download. `insists`: a person wants it, so that also
-   * those are asked, last of all, who are avoided.
+   * Starts or queues a download, unless there is one already. `insists`: a person wants it, so that sources that are
+   * avoided are asked too, as a last resort.
    */
   want(fileId: string, insists = false): void {
     if (this.state.catalogue.get(fileId)?.held) return;
@@ -163,7 +169,7 @@ export class Downloads {
     if (this.#queue.size >= MAX_QUEUED_DOWNLOADS) {
       const tries = this.#wishes.get(fileId)?.tries ?? 0;
       this.#wish(fileId, { tries, dueMs: this.state.nowMs + FIRST_RETRY_MS, isOurs: false });
-      if (insists) this.#fail(fileId, "Too many downloads wait already", "pending");
+      if (insists) this.#fail(fileId, "Too many downloads are queued already", "pending");
       else this.whenEnded(fileId, "pending");
       return;
     }
@@ -171,7 +177,7 @@ export class Downloads {
     this.#startNext();
   }
 
-  /** Files whose time has come, and that somebody holds, are tried again. */
+  /** Retries files that are due and have a holder. */
   tick(): void {
     const { nowMs, catalogue } = this.state;
     let started = 0;
@@ -185,17 +191,17 @@ export class Downloads {
         this.want(fileId);
       } else this.#wish(fileId, { ...wish, dueMs: nowMs + FIRST_RETRY_MS }); // nobody to ask
     }
-    this.#startNext(); // past files whose sources are all busy
+    this.#startNext(); // the last search may have ended at files whose sources are all busy
   }
 
-  /** Another peer holds the file: if it is to be tried again, that is now. */
+  /** Retries a wanted file at once, because another peer now holds it. */
   holderCame(fileId: string): void {
     const wish = this.#wishes.get(fileId);
     if (!wish || wish.isOurs || this.isPending(fileId)) return;
     if (this.hasFreshSource(fileId)) this.want(fileId);
   }
 
-  /** A peer came, came back or started anew: what it holds and did not deliver before is tried again soon. */
+  /** Retries the wanted files that a peer holds, because it appeared, moved or restarted. */
   peerCame(peerId: string): void {
     const { catalogue, nowMs } = this.state;
     if (this.#wishes.size === 0 || !this.#hurried.add(peerId, nowMs)) return;
@@ -205,7 +211,7 @@ export class Downloads {
     }
   }
 
-  /** There is space again: what failed for want of it is tried at once. */
+  /** Retries at once what failed on our side, because the store has space again. */
   onSpace(): void {
     for (const [fileId, wish] of this.#wishes) {
       if (wish.isOurs) this.#wishes.set(fileId, { ...wish, dueMs: this.state.nowMs });
@@ -213,20 +219,20 @@ export class Downloads {
     this.tick();
   }
 
-  /** Content came and was kept, from an attempt or another way. */
+  /** Ends a download whose content is now in the store, from this download or another way. */
   arrived(fileId: string): void {
     this.#queue.delete(fileId);
     this.#forget(fileId);
     const download = this.#active.get(fileId);
     if (download) {
       this.#leave(download);
-      this.#stop(download, "It came another way");
+      this.#stop(download, "The file arrived another way");
     }
     this.whenEnded(fileId, "fetched");
     if (download) this.#startNext();
   }
 
-  /** A source failed: the next one is tried. A late word of an attempt that is over changes nothing. */
+  /** Tries the next source after one failed. Ignores late reports about attempts that are over. */
   onFailed({ fileId, attempt, failure, text }: FetchFailed): void {
     const download = this.#active.get(fileId);
     if (!download || download.attempt !== attempt) return;
@@ -240,10 +246,10 @@ export class Downloads {
     if (record && (failure === "mismatch" || failure === "garbage")) {
       const reason = failure === "mismatch" ? "content-mismatch" : "bad-answer";
       this.state.membership.refusedOf(source);
-      this.state.refuse(source, reason, `Asked for ${fileName || fileId}, it ${text}`);
+      this.state.refuse(source, reason, `When asked for ${fileName || fileId}, it ${text}`);
       this.state.offended(record, text);
     }
-    // Who said that it holds the file and does not deliver it is no holder, until it says so again.
+    // A holder that does not deliver the file no longer counts as one, until it says again that it holds it.
     if (failure === "absent" || failure === "mismatch") {
       catalogue.removeHolder(fileId, source, this.state.nowMs);
       this.state.save();
@@ -253,7 +259,7 @@ export class Downloads {
     this.#tryNext(download);
   }
 
-  /** What arrived could not be kept: it is tried again when there may be space. */
+  /** Ends a round whose content could not be kept. It is retried later, when there may be space. */
   notKept(fileId: string, text: string): void {
     const download = this.#active.get(fileId);
     if (!download) return;
@@ -261,7 +267,7 @@ export class Downloads {
     this.#end(download, text, true);
   }
 
-  /** The download runs no more. */
+  /** Removes a download from the running ones. */
   #leave(download: Download): void {
     this.#active.delete(download.fileId);
     this.#use(download.source, -1);
@@ -274,7 +280,7 @@ export class Downloads {
     else this.#perSource.delete(source);
   }
 
-  /** Ends a download that is not wanted any more or cannot succeed, and what was to be tried again. */
+  /** Ends a download for good, including its retries, because it is not wanted any more or cannot succeed. */
   abandon(fileId: string, text: string): void {
     const wasQueued = this.#queue.delete(fileId);
     const wasWished = this.#wishes.has(fileId);
@@ -294,7 +300,7 @@ export class Downloads {
   }
 
   #startNext(): void {
-    // One after the other, never one inside the other: thousands may fail at once.
+    // A loop instead of recursion: thousands of downloads may fail at once.
     if (this.#starting) return;
     this.#starting = true;
     let passedOver = 0;
@@ -303,7 +309,7 @@ export class Downloads {
       this.#queue.delete(fileId);
       if (this.#areAllBusy(fileId)) {
         passedOver++;
-        this.#queue.set(fileId, true); // behind those that may start
+        this.#queue.set(fileId, true); // to the end of the queue
         continue;
       }
       const download: Download = {
@@ -320,7 +326,7 @@ export class Downloads {
     this.#starting = false;
   }
 
-  /** Whether all that hold the file deliver as many others as one source may. */
+  /** Returns whether every source of the file already delivers as many files as one source may. */
   #areAllBusy(fileId: string): boolean {
     const { catalogue } = this.state;
     let holders = 0;
@@ -336,7 +342,7 @@ export class Downloads {
     return (this.#perSource.get(peerId) ?? 0) >= MAX_DOWNLOADS_PER_SOURCE;
   }
 
-  /** The peer is there, and not avoided, or a person wants the file all the same. */
+  /** Returns the peer if it may be asked: it is tracked, and not avoided unless a person requested the file. */
   #mayAsk(fileId: string, peerId: string): PeerRecord | undefined {
     const record = this.state.membership.get(peerId);
     if (!record) return undefined;
@@ -357,7 +363,7 @@ export class Downloads {
       : undefined;
     if (!entry || !source) {
       const text = this.#failureText(download, timestamps.length);
-      // A file that is too long from everybody is too long.
+      // If every source delivers too much, the file really is too large, and retries are pointless.
       const isTooLong = tried.size > 0 && download.tooLong === tried.size;
       if (entry && timestamps.length > 0 && !isTooLong) this.#end(download, text, false);
       else this.abandon(fileId, text);
@@ -378,17 +384,17 @@ export class Downloads {
     });
   }
 
-  /** A round is over without the file: it is tried again later. */
+  /** Ends a round that did not deliver the file, and schedules a retry. */
   #end(download: Download, text: string, isOurs: boolean): void {
     const { fileId } = download;
     const before = this.#wishes.get(fileId)?.tries ?? 0;
-    // Whoever delivered the wrong content will most likely do so again, at the cost of all its bytes.
+    // A source that delivered wrong content will most likely do so again, at the cost of a whole transfer.
     const tries = before + (download.wrong > 0 ? WRONG_TRIES : 1);
     const backoffMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (tries - 1));
     const dueMs = this.state.nowMs + backoffMs * (0.75 + 0.5 * this.state.random());
     this.#leave(download);
     this.#wish(fileId, { tries, dueMs, isOurs });
-    // Each further round that fails is told by its attempts alone, unless a person waits.
+    // Further failed rounds are reported only by their attempts, unless a person is waiting.
     if (before === 0 || this.#waitedFor.has(fileId)) this.#fail(fileId, text, "pending");
     else this.whenEnded(fileId, "pending");
     this.#startNext();
@@ -410,7 +416,10 @@ export class Downloads {
     this.#waitedFor.delete(fileId);
   }
 
-  /** Bootstrap peers first, the others by lot; who failed for this file a while ago, is busy or lies comes last. */
+  /**
+   * Returns the best source not tried yet: bootstraps first, then a random peer; those that recently failed to
+   * deliver this file, are busy, or are avoided come last, in this order.
+   */
   #chooseSource(
     fileId: string,
     holders: ReadonlySet<string>,
@@ -443,15 +452,15 @@ export class Downloads {
     const { catalogue, membership } = this.state;
     const entry = catalogue.get(fileId);
     if (entry && usableTimestamps === 0) {
-      return "Its timestamp cannot vouch for content, so nothing could be verified";
+      return "Its timestamp has a form that does not allow its content to be verified";
     }
     if (tried.size === 1) return "The only peer that was asked did not deliver it";
-    if (tried.size > 0) return `None of the ${tried.size} peers that hold it delivered it`;
+    if (tried.size > 0) return `None of the ${tried.size} peers that were asked delivered it`;
     for (const peerId of entry?.holders ?? []) {
       const record = membership.get(peerId);
       const pause = record && this.state.pauseOf(record);
       if (pause) return `${peerId} is avoided for a while: it ${pause.text}`;
     }
-    return "No peer that is alive holds it";
+    return "No live peer holds it";
   }
 }

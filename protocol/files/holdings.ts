@@ -1,6 +1,6 @@
-// What is in the store, as the network gets to know it: files that were kept, published, found, renamed or lost. PURE.
-// Invariants: a file is announced only once it is held; one that was deleted while it was being written goes to the trash;
-// what a person removed or edited here is not fetched automatically.
+// Holdings: changes in the store (kept, published, found, renamed, lost) and what the network hears of them. PURE.
+// Invariants: a file is announced only once it is held; one that was deleted while it was being written goes to the
+// trash; files that a person removed or edited here are not fetched automatically.
 
 import type { Bounded } from "../bounds/expiring.ts";
 import type { Input } from "../effects.ts";
@@ -13,34 +13,43 @@ import type { Deletions } from "./deletions.ts";
 import type { Downloads } from "./downloads.ts";
 import type { Replication } from "./replication.ts";
 
-type Held = Extract<Input, { kind: "held" }>;
-type Lost = Extract<Input, { kind: "lost" }>;
+/** The input "held". */
+export type Held = Extract<Input, { kind: "held" }>;
+/** The input "lost". */
+export type Lost = Extract<Input, { kind: "lost" }>;
 
-/** The parts that a change of the store concerns. */
+/** The parts of the peer that a change in the store concerns. */
 export interface HoldingsParts {
+  /** Files being written. */
   readonly arrivals: Arrivals;
+  /** Announcements. */
   readonly broadcasts: Broadcasts;
+  /** Deletions of our files. */
   readonly deletions: Deletions;
+  /** Downloads, which end once a file is held. */
   readonly downloads: Downloads;
+  /** Copies of our files at other peers. */
   readonly replication: Replication;
 }
 
+/** Follows what is in the store. */
 export class Holdings {
   /** Files that were restored right after their deletion, and when to announce them again. */
   readonly #toldAgain = new Map<string, number>();
 
+  /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState, readonly parts: HoldingsParts) {}
 
-  /** What is remembered, against its bounds. */
+  /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
     return [{
-      name: "files told again",
+      name: "files to announce again",
       size: () => this.#toldAgain.size,
       max: () => MAX_TOLD_AGAIN,
     }];
   }
 
-  /** Files are in the store now. */
+  /** Handles files that are now in the store: announces them, and offers a copy of those published here. */
   onHeld({ files, how, source }: Held): void {
     const { state } = this;
     const toAnnounce: string[] = [];
@@ -48,7 +57,7 @@ export class Holdings {
       const { fileId } = held.file;
       const wasKept = this.parts.arrivals.finished(fileId);
       if ((how === "fetched" || how === "pushed") && !wasKept) {
-        // It was deleted while the store kept it.
+        // It was deleted while the store was writing it.
         const isDeleted = state.catalogue.tombstones.has(fileId, state.nowMs);
         state.emit({ kind: "trash", fileId, why: isDeleted ? "deleted" : "unwanted" });
         continue;
@@ -74,7 +83,7 @@ export class Holdings {
     state.save();
   }
 
-  /** A person gave held files other names: the network hears of them. */
+  /** Handles held files that a person renamed: announces the new names. */
   onRenamed(files: readonly FileRecord[]): void {
     const { state } = this;
     const renamed: string[] = [];
@@ -89,7 +98,7 @@ export class Holdings {
     state.save();
   }
 
-  /** Files are not here any more; see the input. */
+  /** Handles files that are no longer in the store; see the input. */
   onLost({ fileIds, why }: Lost): void {
     const { state } = this;
     const { catalogue, nowMs } = state;
@@ -111,12 +120,13 @@ export class Holdings {
     state.save();
   }
 
-  /** A person removed or edited these while this peer was not running; see the input. */
+  /** Handles files that a person removed or edited while this peer was not running. */
   onUnwanted(fileIds: readonly string[]): void {
     const { catalogue } = this.state;
     for (const fileId of fileIds) if (!catalogue.get(fileId)?.held) catalogue.refuse(fileId);
   }
 
+  /** Announces restored files again once they are due. */
   tick(): void {
     const { state } = this;
     for (const [fileId, dueMs] of this.#toldAgain) {
@@ -129,7 +139,9 @@ export class Holdings {
     }
   }
 
-  /** Others take what comes right after a deletion for what was on its way before it. */
+  /**
+   * Schedules a second announcement: other peers ignore one that arrives right after the deletion (`LIFT_AFTER_MS`).
+   */
   #tellAgain(fileId: string, deletedAtMs = -Infinity): void {
     const dueMs = deletedAtMs + TELL_AGAIN_MS;
     if (this.state.nowMs < dueMs && this.#toldAgain.size < MAX_TOLD_AGAIN) {

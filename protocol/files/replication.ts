@@ -1,7 +1,7 @@
-// Copies: what is published here is pushed to one peer, so that it outlives this one. PURE.
-// Always holds: one peer at a time is offered a file, each once per round and at most `MAX_PUSH_TRIES` of them; a file that
-// nobody took is offered again, less and less often, as long as it is held here and nowhere else; at most `MAX_COPIES`
-// files are followed.
+// Replication: a file published here is pushed to one random peer, so that it outlives this peer. PURE.
+// Invariants: a file is offered to one peer at a time, to each once per round and to at most `MAX_PUSH_TRIES`; a file
+// that no peer took is offered again, with increasing delays, while it is held here and nowhere else; at most
+// `MAX_COPIES` files are tracked.
 
 import type { Bounded } from "../bounds/expiring.ts";
 import { FIRST_RETRY_MS, LAST_RETRY_MS, MAX_PUSH_TRIES, WISHES_PER_TICK } from "../limits.ts";
@@ -9,29 +9,37 @@ import { isProven } from "../members/membership.ts";
 import type { FileRecord } from "../wire/message.ts";
 import type { PeerState } from "../state.ts";
 
-/** Maximum number of files of which a copy is being offered or is to be offered again. */
+/** Maximum number of files for which a copy is being offered or will be offered again. */
 const MAX_COPIES = 1_000;
 
-/** A published file of which nobody has taken a copy yet. */
-interface Copying {
+/** A published file that no peer has taken a copy of yet. */
+export interface Copying {
+  /** The file. */
   readonly file: FileRecord;
-  /** Peers that were asked in this round. */
+  /** Names of the peers that were offered it in this round. */
   readonly asked: Set<string>;
+  /** Number of rounds, including this one. */
   readonly tries: number;
-  /** When it is offered again; undefined while it is. */
+  /** When the next round starts, in milliseconds on the monotonic clock; undefined while a peer is being offered it. */
   readonly dueMs: number | undefined;
 }
 
+/** Pushes copies of published files. */
 export class Replication {
   readonly #copies = new Map<string, Copying>();
 
+  /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState) {}
 
+  /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
-    return [{ name: "copies under way", size: () => this.#copies.size, max: () => MAX_COPIES }];
+    return [{ name: "copies being offered", size: () => this.#copies.size, max: () => MAX_COPIES }];
   }
 
-  /** One tracked peer that can take it gets a copy; while nobody does, it is offered again later. */
+  /**
+   * Pushes a copy to one random tracked peer that can take it, or schedules the next round if there is none. `before`
+   * continues a round. Files above `legacyPushBytes` are not pushed to peers without extensions.
+   */
   offer(file: FileRecord, before?: Copying): void {
     const { state } = this;
     const { fileId, sizeBytes = 0 } = file;
@@ -59,7 +67,7 @@ export class Replication {
     state.emit({ kind: "replicate", file, to, voucher, peerId });
   }
 
-  /** Files of which nobody has taken a copy yet are offered again when their time has come. */
+  /** Starts the rounds that are due. */
   tick(): void {
     const { catalogue, nowMs } = this.state;
     let offered = 0;
@@ -72,7 +80,7 @@ export class Replication {
     }
   }
 
-  /** A peer came, or came back: what waits is offered again now. */
+  /** Makes all waiting rounds due, because a peer appeared, moved or restarted. */
   peerCame(): void {
     for (const [fileId, copying] of this.#copies) {
       if (copying.dueMs !== undefined) {
@@ -81,13 +89,14 @@ export class Replication {
     }
   }
 
+  /** Notes that a peer took a copy. */
   taken(fileId: string, peerId: string): void {
     this.#copies.delete(fileId);
     const file = this.state.catalogue.get(fileId)?.file;
     if (file) this.state.tell({ name: "replicated", file, peerId });
   }
 
-  /** The peer that was asked did not take it: another one is asked. */
+  /** Offers the file to another peer, because the last one did not take it. */
   failed(fileId: string): void {
     const copying = this.#copies.get(fileId);
     const entry = this.state.catalogue.get(fileId);
@@ -95,7 +104,7 @@ export class Replication {
     else this.#copies.delete(fileId);
   }
 
-  /** Nobody is to get a copy any more. */
+  /** Stops offering copies of a file. */
   forget(fileId: string): void {
     this.#copies.delete(fileId);
   }

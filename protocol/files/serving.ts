@@ -1,13 +1,16 @@
-// Answering GET_FILE: content that is here is streamed by the edge, anything else is answered with "not here". PURE.
-// Invariant: the number of files on their way to one machine is known, and goes back to nothing.
+// GET_FILE, incoming: the edge streams a held file, and anything else gets the answer "I don't have it". PURE.
+// Invariant: the number of files being sent to each machine is known, and returns to zero.
 
 import type { Lists } from "../members/lists.ts";
 import type { PeerState } from "../state.ts";
 import { encodeMessage, type GetFile, type Message } from "../wire/message.ts";
 
+/** Answers requests for files. */
 export class Serving {
+  /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState, readonly lists: Lists) {}
 
+  /** Answers a GET_FILE on the same connection with FILE_DATA; all its fields are `null` if the file is not here. */
   onGet(message: GetFile, connection: number, ip: string): void {
     const { state } = this;
     this.lists.asked(ip);
@@ -21,7 +24,7 @@ export class Serving {
     }
   }
 
-  /** A file was sent to this machine, or not. */
+  /** Notes that sending a file to this machine ended, successfully or not. */
   onServed(ip: string): void {
     const { serving } = this.state;
     const left = (serving.get(ip) ?? 0) - 1;

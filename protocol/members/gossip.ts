@@ -1,6 +1,6 @@
-// Gossip in both directions: rounds, answers, forwarding, who is tracked and who is dropped. PURE.
-// Always holds: a gossip id is handled once; forwards and replies are limited per originator; a whole list
-// that got lost is asked for in the next round; silence for the timeout ends a peer, also as a holder.
+// GOSSIP and GOSSIP_REPLY: rounds, replies, forwarding, and which peers are tracked or dropped. PURE.
+// Invariants: a gossip id is handled once; forwards and replies are rate-limited per originator; a lost list is
+// requested again in the next round; a peer silent for the timeout is dropped and no longer counts as a holder.
 
 import {
   type Address,
@@ -32,48 +32,56 @@ import { type Destination, type PeerState, placeOf } from "../state.ts";
 
 type Sender = Pick<Gossip, "peerId" | "host" | "port"> & { readonly ext?: Ext };
 
-/** Files named to somebody whose name belongs to another peer: enough to see that we are alive. */
+/** Number of files listed to a peer that is not tracked: enough to show that we are alive. */
 const STRANGER_FILES = 8;
-/** A peer that was silent for this share of the timeout is asked itself, with some others at once. */
+/** Share of the timeout after which a silent peer is sent a gossip directly, together with other silent ones. */
 const FADING_SHARE = 2 / 3;
-/** Silent for this share, it is asked under an id that it has not met. */
+/** Share of the timeout after which that gossip has an id that the peer cannot have seen. */
 const URGENT_SHARE = 0.8;
+/** Maximum number of silent peers contacted at once. */
 const MAX_FADING = 16;
-/** An address that a name is claimed from leads to one probe of the known address in this time. */
+/** Minimum interval between two probes because of the same claim to a peer's name, in milliseconds. */
 const PROBE_EVERY_MS = 3_000;
-/** Maximum number of probes of one peer in that time, whatever number of addresses claims its name. */
+/** Maximum number of probes of one peer in that interval, no matter how many addresses claim its name. */
 const MAX_PROBES = 3;
-/** A claim to a name counts this long when the known address stops answering: two rounds of gossip. */
+/**
+ * How long a claim to a name stays valid while the known address does not answer, in milliseconds: two gossip rounds.
+ */
 const CLAIM_MS = 60_000;
-/** Maximum number of greetings remembered, so that one address is greeted once. */
+/** Maximum number of greetings remembered, so that an address is greeted only once. */
 const MAX_GREETED = 4_096;
 
-/** How often others may tell that our name is taken. */
+/** Minimum interval between reports that our name is taken, in milliseconds. */
 const TAKEN_EVERY_MS = 10_000;
 
-/** What follows from gossip for the other parts of the machine. */
+/** Callbacks to the other parts of the state machine. */
 export interface Hooks {
+  /** Called when the first lists have arrived, or when no peer answers (`alone`). */
   readonly synchronized: (alone: boolean) => void;
-  /** A peer is there for the first time, at another address, or after a restart. */
+  /** Called when a peer appears for the first time, at another address, or after a restart. */
   readonly peerCame: (record: PeerRecord) => void;
 }
 
-/** What a list told. */
+/** What a GOSSIP_REPLY brought. */
 export interface HeardList {
+  /** The replier. */
   readonly record: PeerRecord;
-  /** Files that were not known to be held by this peer. */
+  /** Ids of the files that it was not known to hold. */
   readonly news: ReadonlySet<string>;
 }
 
+/** Gossips, answers gossip, and keeps the membership up to date. */
 export class Gossiping {
   readonly #seen = new ExpiringSet(MAX_SEEN_GOSSIPS, SEEN_GOSSIP_MS);
   readonly #originators = new KeyedBuckets(ORIGINATOR_BURST, ORIGINATOR_PER_SECOND);
   readonly #probes: ExpiringSet;
   readonly #probeBudget = new KeyedWindows(MAX_PROBES, PROBE_EVERY_MS);
   readonly #greeted = new ExpiringSet(MAX_GREETED, SEEN_GOSSIP_MS);
+  /** Creates our own gossip. */
   readonly greeting: Greeting;
+  /** Bootstraps and joining. */
   readonly joining: Joining;
-  /** Gossip of peers whose name was not dialed yet, to be handed on then. */
+  /** Gossip from peers whose host name has not been dialed yet; it is forwarded after the first dial. */
   readonly #unresolved = new Map<string, { readonly message: Gossip; readonly ip: string }>();
   #started = false;
   #lastRoundMs = 0;
@@ -84,6 +92,7 @@ export class Gossiping {
   #nextAskMs = 0;
   #nextTakenMs = 0;
 
+  /** Shares `state` with the other parts of the peer. Sends nothing before `start`. */
   constructor(
     readonly state: PeerState,
     readonly lists: Lists,
@@ -94,7 +103,7 @@ export class Gossiping {
     this.joining = new Joining(state, this.greeting, hooks.synchronized);
   }
 
-  /** What is remembered, against its bounds. */
+  /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
     const { maxPeers } = this.state.config.limits;
     return [
@@ -104,10 +113,10 @@ export class Gossiping {
         size: () => this.#originators.size,
         max: () => this.#originators.maxKeys,
       },
-      { name: "gossips not handed on yet", size: () => this.#unresolved.size, max: () => maxPeers },
+      { name: "gossips to forward later", size: () => this.#unresolved.size, max: () => maxPeers },
       { name: "probes", size: () => this.#probes.size, max: () => maxPeers },
       {
-        name: "probe budgets",
+        name: "probe rate limits",
         size: () => this.#probeBudget.size,
         max: () => this.#probeBudget.maxKeys,
       },
@@ -116,12 +125,14 @@ export class Gossiping {
     ];
   }
 
+  /** Joins the network and starts the rounds. */
   start(): void {
     this.#started = true;
     this.#nextRoundMs = this.state.nowMs + this.state.config.gossipIntervalMs;
     this.joining.start();
   }
 
+  /** Drops silent peers and gossips when a round is due. */
   tick(): void {
     const { state } = this;
     if (!this.#started) return;
@@ -133,7 +144,10 @@ export class Gossiping {
     this.joining.tick();
   }
 
-  /** A GOSSIP came: from its originator, or handed on by somebody. */
+  /**
+   * Handles a GOSSIP from its originator or forwarded: tracks the originator, replies on a new connection, and forwards
+   * the message to up to `MAX_FORWARDS` peers.
+   */
   onGossip(message: Gossip, ip: string): void {
     const { state } = this;
     if (message.peerId === state.config.peerId) {
@@ -142,7 +156,7 @@ export class Gossiping {
     }
     if (!this.#seen.add(message.id, state.nowMs)) return;
     const record = this.#hear(message, ip);
-    // One address is one originator, however many names it has; but only it can use up what it may.
+    // An address counts as one originator, no matter how many names it uses, and nobody else can use up its rate limit.
     const key = !record
       ? addressText(this.#claimed(message, ip))
       : record.proven
@@ -152,20 +166,20 @@ export class Gossiping {
       state.refuse(
         message.peerId,
         "gossip-rate",
-        "Gossips more often than is answered or forwarded",
+        "Gossips too often; not answered or forwarded",
       );
       return;
     }
     if (record) {
       const isAsked = message.ext?.want?.includes(state.config.peerId) ?? false;
       this.lists.reply(record, isAsked);
-      // Where a name leads is known once it was dialed; before that nobody is sent there.
+      // We do not know where a host name leads before we dial it; until then we do not send others there.
       if (record.ip === undefined) this.#unresolved.set(record.peerId, { message, ip });
       else this.#forward(message, ip, record);
     }
   }
 
-  /** A GOSSIP_REPLY came. Returns what it told; undefined when its sender is not tracked. */
+  /** Handles a GOSSIP_REPLY. Returns what it brought, or `undefined` if its sender is not tracked. */
   onReply(message: GossipReply, ip: string): HeardList | undefined {
     const { state } = this;
     if (message.peerId === state.config.peerId) return undefined;
@@ -175,12 +189,13 @@ export class Gossiping {
       this.#onNameTaken(message.ext.taken, message.peerId);
     }
     const news = this.lists.take(record, message, record.ip === ip);
-    // It told news of a list that is not here: the next round asks for all of it.
+    // It listed changes to a list that we do not have: the next round asks for the whole list.
     if (this.lists.isMissing(record)) this.#hastenRound();
     this.joining.answered(record);
     return { record, news };
   }
 
+  /** Handles a successful send: notes where the address led, and forwards gossip that waited for that. */
   onSent(to: Address, ip: string, peerId: string | undefined): void {
     const { membership } = this.state;
     const record = peerId === undefined ? undefined : membership.get(peerId);
@@ -196,24 +211,24 @@ export class Gossiping {
     }
   }
 
-  /** Nobody answered at an address. */
+  /** Handles a failed send: a peer whose name is claimed elsewhere may lose it, and a list is sent again. */
   onUnreachable(
     { to, what, peerId, ticket, text }: Extract<Input, { kind: "unreachable" }>,
   ): void {
     if (ticket?.for === "join") this.joining.failed(to, text);
-    // Any dial to the known address of a claimed name asks the same as a probe.
+    // Any failed dial to the known address of a claimed name counts as a failed probe.
     const asked = ticket?.for === "probe" ? ticket.peerId : peerId;
     if (asked !== undefined) this.#oldAddressIsDead(asked, to);
-    // Only lists are told once; the rest is told again or does not matter.
+    // Only lists are sent just once; everything else is repeated or does not matter.
     if (peerId !== undefined && what === "GOSSIP_REPLY") this.lists.notDelivered(peerId);
   }
 
-  /** A send failed on our side: nothing is known of the other one, but a list did not get there. */
+  /** Handles a send that failed on our side: it says nothing about the other peer, but a list has to be sent again. */
   onUnsent({ what, peerId }: Extract<Input, { kind: "unsent" }>): void {
     if (peerId !== undefined && what === "GOSSIP_REPLY") this.lists.notDelivered(peerId);
   }
 
-  /** Tracks the sender of a message; undefined when it is not, or when its name belongs to another. */
+  /** Tracks the sender of a message. Returns `undefined` if it is not tracked or its name belongs to another peer. */
   #hear(sender: Sender, ip: string): PeerRecord | undefined {
     const { state } = this;
     const address = this.#claimed(sender, ip);
@@ -222,7 +237,7 @@ export class Gossiping {
       state.refuse(
         sender.peerId,
         "forbidden-address",
-        `Names ${addressText(address)}, which is not dialed: it ${refusal}`,
+        `Claims to be at ${addressText(address)}, which is never dialed: it ${refusal}`,
       );
       return undefined;
     }
@@ -235,7 +250,8 @@ export class Gossiping {
         state.save();
         this.lists.forget(peerId);
         this.joining.markBootstrap(hearing.record);
-        // Some gossip only once in their life: who is new is asked at once, unless what it said is its answer.
+        // Some peers gossip only once in their lifetime, so gossip to a new one at once, unless this is its reply to
+        // ours.
         if ("id" in sender || !hearing.record.extended) this.#greet(hearing.record);
         this.hooks.peerCame(hearing.record);
         return hearing.record;
@@ -249,7 +265,7 @@ export class Gossiping {
         this.#onConflict(hearing.record, address, "id" in sender, ip);
         return undefined;
       case "full":
-        state.refuse(peerId, "peer-limit", "Not tracked: there are as many peers as may be");
+        state.refuse(peerId, "peer-limit", "Not tracked: the maximum number of peers is reached");
         if ("id" in sender) this.#answerStranger(address, ip);
         return undefined;
       default:
@@ -261,19 +277,19 @@ export class Gossiping {
     return { host: sender.host === "" ? ip : sender.host, port: sender.port };
   }
 
-  /** Why an address is not dialed, as far as its text tells; names are judged again when resolved. */
+  /** Returns why an address must not be dialed, judging by its text; host names are judged again once resolved. */
   #refusal(address: Address, ip: string): string | undefined {
     const voucher = isLoopback(ip) ? "local" : "remote";
-    if (sameAddress(this.state.config.address, address)) return "is our own";
+    if (sameAddress(this.state.config.address, address)) return "is our own address";
     if (isLoopbackHost(address.host) && voucher === "remote") {
-      return "is loopback, named by a remote peer";
+      return "is loopback, but was named by a remote peer";
     }
     const literal = canonicalIp(address.host);
     if (literal === undefined) return address.port < 1024 ? "has a privileged port" : undefined;
     return dialRefusal(literal, address.port, voucher, this.state.config.own);
   }
 
-  /** Our own gossip came back, or somebody uses our name. */
+  /** Our own gossip came back, or another peer uses our name. */
   #onOwnName(message: Gossip, ip: string): void {
     const { state } = this;
     const address = this.#claimed(message, ip);
@@ -281,7 +297,7 @@ export class Gossiping {
       return;
     }
     if (this.#seen.add(message.id, state.nowMs)) {
-      state.refuse(addressText(address), "own-name", "Somebody else uses the name of this peer");
+      state.refuse(addressText(address), "own-name", "Uses the peer id of this peer");
       state.tell({ name: "name-taken", other: address });
     }
   }
@@ -289,31 +305,31 @@ export class Gossiping {
   #onConflict(record: PeerRecord, address: Address, isGossip: boolean, ip: string): void {
     const { state } = this;
     const { peerId } = record;
-    // Each new claim is a question of its own: one that was false before must not silence one that is true.
+    // Each new claim is probed separately: an earlier false claim must not suppress a true one.
     const claim = `${peerId} ${addressText(record.address)} ${addressText(address)}`;
     if (this.#probes.add(claim, state.nowMs) && this.#probeBudget.take(peerId, state.nowMs)) {
       state.refuse(
         peerId,
         "name-conflict",
-        `Is at ${addressText(record.address)}, and claimed by ${addressText(address)}`,
+        `Is at ${addressText(record.address)}, but ${addressText(address)} claims the same peer id`,
       );
       state.tell({ name: "peer-conflict", peerId, address: record.address, other: address });
-      // The old address is asked; if it does not answer, the new one takes over.
+      // Probe the known address. If it does not answer, the new one takes over.
       state.send(record, this.greeting.fresh(), { for: "probe", peerId });
     }
     if (isGossip) this.#answerStranger(address, ip, record.address);
   }
 
-  /** Somebody tells us that the name we use belongs to a peer at another address. */
+  /** A peer reports that our name belongs to a peer at another address. */
   #onNameTaken(other: Address, toldBy: string): void {
     const { state } = this;
-    if (sameAddress(state.config.address, other)) return; // it was a rival's gossip that met our name
+    if (sameAddress(state.config.address, other)) return; // the reply was to a rival: the name is ours
     if (state.nowMs < this.#nextTakenMs) return;
     this.#nextTakenMs = state.nowMs + TAKEN_EVERY_MS;
     state.tell({ name: "name-taken", other, toldBy });
   }
 
-  /** Who is not tracked is answered all the same: a bounded number of times, one small piece. */
+  /** Answers a peer that is not tracked, with one small piece of our list and within the limit on dials. */
   #answerStranger(address: Address, ip: string, taken?: Address): void {
     const { state } = this;
     const stranger = { address, voucher: isLoopback(ip) ? "local" : "remote" } as const;
@@ -329,13 +345,13 @@ export class Gossiping {
     const record = this.state.membership.get(peerId);
     const { membership } = this.state;
     if (!record?.rival || record.rivalIp === undefined || !sameAddress(record.address, old)) return;
-    if (this.state.nowMs - record.rivalMs >= CLAIM_MS) return; // that claim was given up
+    if (this.state.nowMs - record.rivalMs >= CLAIM_MS) return; // the claim has expired
     if (!membership.hasRoomAt(record.rival, record)) return;
     const { rivalIp } = record;
     membership.move(record, record.rival, rivalIp);
     membership.alive(peerId, rivalIp, this.state.nowMs);
     this.#moved(record, old);
-    // It came back without what it knew, and may not ask again: it is asked, and told all, at once.
+    // It restarted without what it knew and may not gossip again: gossip to it and send it the whole list at once.
     this.#greet(record);
     this.lists.reply(record, true);
   }
@@ -360,18 +376,18 @@ export class Gossiping {
 
   #forward(message: Gossip, ip: string, originator: PeerRecord): void {
     const { state } = this;
-    // The sender's port is not known; where it is the only peer of its machine, it is left out.
+    // Not to the sender. Its port is not known, so it can be recognized only if it is the only peer on its machine.
     const sender = state.membership.soleAt(ip);
-    // Other names at the originator's address are no other peers.
+    // Not to the originator either, under any of the names at its address.
     const home = placeOf(originator);
     const others = (record: PeerRecord) =>
       record !== sender && placeOf(record) !== home && !state.pauseOf(record);
     const pick = (passes: (record: PeerRecord) => boolean) =>
       state.membership.pick(MAX_FORWARDS, () => state.random(), passes);
-    // Who has not proved itself may be dialed seldom; meeting it goes before handing on.
+    // Dials to unproven peers are scarce and needed for greeting them, so forward to proven ones if there are any.
     const known = pick((record) => others(record) && record.proven);
     const chosen = known.length > 0 ? known : pick(others);
-    // The receiver has no connection to the originator, so an empty host is filled in.
+    // Fill in an empty host: the next receiver's connection does not come from the originator.
     const named = message.host === "" ? { ...message, host: ip } : message;
     state.sendToAll(chosen, named);
   }
@@ -401,7 +417,7 @@ export class Gossiping {
     this.#nextRoundMs = Math.min(this.#nextRoundMs, soonestMs);
   }
 
-  /** An address that claims many names is greeted once with each greeting. */
+  /** Greets a peer. An address that claims many names gets each greeting only once. */
   #greet(record: PeerRecord): void {
     const { state } = this;
     const greeting = this.greeting.current;
@@ -409,7 +425,7 @@ export class Gossiping {
     state.send(record, greeting);
   }
 
-  /** Peers about to be dropped are asked themselves, so that healthy quiet ones stay. */
+  /** Gossips directly to peers that are about to be dropped, so that healthy but quiet ones stay. */
   #askFading(): void {
     const { state } = this;
     if (state.nowMs < this.#nextAskMs) return;
@@ -422,13 +438,15 @@ export class Gossiping {
     const fading = pick(FADING_SHARE);
     if (fading.length === 0) return;
     const urgent = fading.filter(silent(URGENT_SHARE));
-    // The gossip of this round: whoever had it answered it, and is not fading.
+    // Reuse this round's gossip: a peer that received it replied to it and is not fading.
     const others = fading.filter((record) => !urgent.includes(record));
     if (others.length > 0) state.sendToAll(others, this.#roundGossip ??= this.greeting.fresh());
     if (urgent.length > 0) state.sendToAll(urgent, this.#urgent());
   }
 
-  /** Who answered the gossip of this round, and was not heard, answers only to another one. */
+  /**
+   * Returns a gossip with another id: a peer whose reply to this round's gossip was lost does not reply to it again.
+   */
   #urgent(): Gossip {
     const { nowMs } = this.state;
     if (!this.#urgentGossip || nowMs - this.#urgentMs >= ROUND_PAUSE_MS) {

@@ -1,6 +1,6 @@
-// Joining: bootstraps and the peers of the last run are asked until somebody answers. PURE.
-// Always holds: while nobody is there, joining is tried again with back-off; a bootstrap that stays silent is
-// told of once; synchronized when all that were asked answered, or nobody more does.
+// Joining: gossip to the bootstraps and the peers of the last run until a peer answers. PURE.
+// Invariants: while no peer is tracked, joining is retried with increasing delays; a silent bootstrap is reported
+// once; the peer is synchronized when everyone it asked has answered, or no further answers arrive.
 
 import { type Address, addressText } from "../wire/address.ts";
 import type { Bounded } from "../bounds/expiring.ts";
@@ -15,11 +15,12 @@ import {
 import { machineOf, type PeerRecord, sameAddress } from "./membership.ts";
 import type { Destination, PeerState } from "../state.ts";
 
+/** Joins the network and knows which peers are the configured bootstraps. */
 export class Joining {
   readonly #silentBootstraps = new Set<string>();
-  /** Where the first gossip went and when, until an answer or a failure came back. */
+  /** Where the first gossip was sent and when, until it is answered or fails. */
   readonly #pending = new Map<string, { readonly address: Address; readonly sinceMs: number }>();
-  /** Machine and port that the configured bootstraps led to: they may call themselves otherwise. */
+  /** Machine and port that each configured bootstrap led to; the peer there may advertise another address. */
   readonly #ledTo = new Map<string, string>();
   #startedMs = 0;
   #synchronized = false;
@@ -28,50 +29,53 @@ export class Joining {
   #nextMs = Infinity;
   #backoffMs = JOIN_BACKOFF_FIRST_MS;
 
+  /** Shares `state` with the other parts of the peer. Sends nothing before `start`. */
   constructor(
     readonly state: PeerState,
     readonly greeting: Greeting,
     readonly whenSynchronized: (alone: boolean) => void,
   ) {}
 
-  /** Whether the first lists are here. */
+  /** Whether the first lists have arrived. */
   get synchronized(): boolean {
     return this.#synchronized;
   }
 
-  /** What is remembered, against its bounds. */
+  /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
     const max = this.state.config.bootstraps.length + MAX_REJOIN_PEERS;
     return [
-      { name: "joins under way", size: () => this.#pending.size, max: () => max },
+      { name: "joins in progress", size: () => this.#pending.size, max: () => max },
       { name: "silent bootstraps", size: () => this.#silentBootstraps.size, max: () => max },
       { name: "places of bootstraps", size: () => this.#ledTo.size, max: () => max },
     ];
   }
 
+  /** Sends the first gossip. */
   start(): void {
     this.#startedMs = this.state.nowMs;
     this.#join();
     if (this.#pending.size === 0) this.#alone();
   }
 
-  /** Nobody is left: the next tick tries again. */
+  /** Joins again on the next tick, because the last tracked peer is gone. */
   begin(): void {
     this.#nextMs = this.state.nowMs;
   }
 
+  /** Gives up on peers that do not answer, and retries when it is time. */
   tick(): void {
     const { state } = this;
     for (const [key, { address, sinceMs }] of this.#pending) {
       if (state.nowMs - sinceMs >= JOIN_ANSWER_MS) {
-        this.failed(address, `${key} takes connections and does not answer`);
+        this.failed(address, `${key} accepts connections but does not answer`);
       }
     }
     if (state.membership.size === 0 && state.nowMs >= this.#nextMs) this.#join();
     this.#checkSynchronized();
   }
 
-  /** A tracked peer told its list. */
+  /** Notes that a tracked peer sent its list. */
   answered(record: PeerRecord): void {
     this.#lastReplyMs = this.state.nowMs;
     this.#pending.delete(addressText(record.address));
@@ -82,7 +86,7 @@ export class Joining {
     this.#checkSynchronized();
   }
 
-  /** A dial led to this machine; a configured bootstrap may be there under another name. */
+  /** Notes which machine a dial led to. A configured bootstrap may be there under another host name. */
   ledTo(to: Address, ip: string): void {
     if (!this.#isNamed(to)) return;
     this.#ledTo.set(addressText(to), `${ip} ${to.port}`);
@@ -91,13 +95,14 @@ export class Joining {
     }
   }
 
-  /** Gives a peer the rank of a bootstrap when it is where one of them led. */
+  /** Treats a peer as a bootstrap if it is where a configured one led. */
   markBootstrap(record: PeerRecord): void {
     if ([...this.#ledTo.values()].includes(placeText(record))) {
       this.state.membership.promote(record.peerId);
     }
   }
 
+  /** Notes that the gossip to an address failed or was not answered; `text` says why. */
   failed(to: Address, text: string): void {
     const { state } = this;
     const key = addressText(to);
@@ -110,7 +115,7 @@ export class Joining {
     this.#checkSynchronized();
   }
 
-  /** Configured bootstraps that are not among the tracked peers. */
+  /** Returns the configured bootstraps that are not among the tracked peers. */
   missing(): Destination[] {
     const tracked = [...this.state.membership.all()].filter(({ bootstrap }) => bootstrap);
     const isTracked = (address: Address) =>

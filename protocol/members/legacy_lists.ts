@@ -1,9 +1,11 @@
-// Lists for peers without extensions, told at the pace at which they fetch. PURE.
-// One kind of them opens a connection for each file that a list names and that it lacks, all at once, and never asks
-// again for what was refused. So such a peer is told of the next piece when it has asked for the last one, or had the time
-// to; and all such peers together hear of more than may wait to be served only slowly, but each of them does hear.
-// Always holds: a piece names what is held when it is sent, under its name of then, in at most `LEGACY_PIECE_FILES` files
-// and `LEGACY_PART_BYTES`; besides whole lists, a peer is told of at most `LEGACY_EXTRA` files.
+// Lists for peers without extensions, sent at the pace at which they fetch. PURE.
+// One implementation opens a connection for each listed file that it lacks, all at once, and never retries one that
+// was refused. So such a peer gets the next piece of a list once it has requested the files of the last one, or has
+// had time to. When all such peers together know of more files than may wait to be served, each still gets pieces,
+// only slowly.
+// Invariants: a piece names files held when it is sent, under their current names, at most `LEGACY_PIECE_FILES` of
+// them and `LEGACY_PART_BYTES`; in addition to the whole list, at most `LEGACY_EXTRA` files wait to be sent to a
+// peer.
 
 import type { Bounded } from "../bounds/expiring.ts";
 import {
@@ -23,83 +25,89 @@ import { isProven, machineOf, type PeerRecord } from "./membership.ts";
 import type { FileRecord } from "../wire/message.ts";
 import type { PeerState } from "../state.ts";
 
-/** What the lists do for these. */
+/** Encodes and sends the pieces. */
 export interface PieceSender {
-  /** How many bytes a file takes in a list. */
+  /** Returns the size of a file's entry in a list, in bytes. */
   sizeOf(file: FileRecord): number;
-  /** Sends a piece; false when its budget is used up. */
+  /** Sends a piece. Returns false if a rate limit does not allow it now. */
   send(record: PeerRecord, files: readonly FileRecord[], isReply: boolean): boolean;
 }
 
-/** What one peer is to be told. */
+/** What is still to be sent to one peer. */
 interface Outbox {
-  /** What was held when the whole list was begun, the same array for all. */
+  /** Ids of the files held when the whole list was started; peers share the array. */
   ids: readonly string[];
+  /** Index of the first of `ids` that has not been sent. */
   next: number;
-  /** What it is to be told of besides. */
+  /** Ids of further files to send. */
   readonly extra: Set<string>;
-  /** When something was sent last, or since when something waits to be. */
+  /** When the last piece was sent, or since when the first one has been waiting. */
   lastMs: number;
-  /** What the last piece named. */
+  /** Ids of the files in the last piece. */
   last: readonly string[];
-  /** Pieces that did not get there and are told again. */
+  /** Number of pieces that were not delivered and are sent again. */
   resends: number;
 }
 
-/** What a peer was told of, and may still ask for. */
+/** The files of the last piece, which the peer may still request. */
 interface Offer {
   readonly machine: string;
   left: number;
   readonly sinceMs: number;
-  /** When it asked for something last. */
+  /** When the peer last requested a file. */
   askedMs: number;
 }
 
 /** Bytes reserved in each piece for the fields around the list. */
 const HEAD_BYTES = 1024;
 
+/** Sends lists to peers without extensions. */
 export class LegacyLists {
   readonly #outboxes = new Map<string, Outbox>();
   readonly #offers = new Map<string, Offer>();
   #snapshot: { readonly revision: number; readonly ids: readonly string[] } | undefined;
   #serving = { ms: -Infinity, count: 0 };
 
+  /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState, readonly sender: PieceSender) {}
 
+  /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
     const { maxPeers: max } = this.state.config.limits;
     const extra = () =>
       [...this.#outboxes.values()].reduce((sum, each) => sum + each.extra.size, 0);
     return [
-      { name: "lists to old peers", size: () => this.#outboxes.size, max: () => max },
+      { name: "lists to legacy peers", size: () => this.#outboxes.size, max: () => max },
       {
-        name: "files for old peers",
+        name: "files for legacy peers",
         size: extra,
         max: () => max * (LEGACY_EXTRA + LEGACY_PIECE_FILES),
       },
-      { name: "old peers offered files", size: () => this.#offers.size, max: () => max },
+      { name: "legacy peers offered files", size: () => this.#offers.size, max: () => max },
     ];
   }
 
-  /** Answers a gossip: with a piece of the whole list, or none where one has to wait. True when something was sent. */
+  /**
+   * Answers a gossip with the next piece of the whole list. Returns false if that has to wait, and nothing was sent.
+   */
   reply(record: PeerRecord): boolean {
     const outbox = this.#outboxOf(record.peerId);
     if (outbox.next >= outbox.ids.length) this.#begin(outbox);
     return this.#continue(record, outbox, true);
   }
 
-  /** Tells of these files. */
+  /** Lists these files to a peer in addition to the whole list. */
   tellOf(record: PeerRecord, files: readonly FileRecord[]): void {
     const outbox = this.#outboxOf(record.peerId);
     for (const { fileId } of files) outbox.extra.add(fileId);
     if (outbox.extra.size > LEGACY_EXTRA) {
       outbox.extra.clear();
-      this.#begin(outbox); // all of them, then
+      this.#begin(outbox); // too many: send the whole list instead
     }
     if (isProven(record)) this.#continue(record, outbox, false);
   }
 
-  /** Somebody at this address asked for a file. */
+  /** Notes that a peer at this address requested a file. */
   asked(ip: string): void {
     let isCounted = false;
     for (const offer of this.#offers.values()) {
@@ -108,11 +116,11 @@ export class LegacyLists {
         offer.left--;
         isCounted = true;
       }
-      offer.askedMs = this.state.nowMs; // whichever of the peers there it was
+      offer.askedMs = this.state.nowMs; // it may have been any of the peers there
     }
   }
 
-  /** Goes on with what had to wait, whoever waits longest first. */
+  /** Sends pieces that had to wait, first to the peers that have waited longest. */
   tick(): void {
     const { membership, nowMs } = this.state;
     for (const [peerId, offer] of this.#offers) {
@@ -121,14 +129,14 @@ export class LegacyLists {
     for (const [peerId, outbox] of [...this.#outboxes]) {
       const record = membership.get(peerId);
       const isDone = outbox.next >= outbox.ids.length && outbox.extra.size === 0;
-      // The last piece may still fail.
+      // Keep the outbox for a while after the last piece, which may still turn out not to be delivered.
       if (!record || record.extended || (isDone && nowMs - outbox.lastMs >= LEGACY_ASK_MS)) {
         this.#outboxes.delete(peerId);
       } else if (!isDone && isProven(record)) this.#continue(record, outbox, false);
     }
   }
 
-  /** The last piece did not reach the peer: it is told again, a few times. */
+  /** Schedules the last piece again because it did not reach the peer, up to `LEGACY_RESENDS` times. */
   notDelivered(record: PeerRecord): void {
     const outbox = this.#outboxes.get(record.peerId);
     if (!outbox || outbox.last.length === 0 || outbox.resends >= LEGACY_RESENDS) return;
@@ -140,7 +148,7 @@ export class LegacyLists {
     outbox.lastMs = this.state.nowMs + LEGACY_RESEND_MS - LEGACY_PIECE_MS;
   }
 
-  /** The peer is gone, or starts anew. */
+  /** Forgets a peer that is gone or has restarted. */
   forget(peerId: string): void {
     this.#outboxes.delete(peerId);
     this.#offers.delete(peerId);
@@ -171,7 +179,7 @@ export class LegacyLists {
     if (!this.#isReady(record, outbox)) return false;
     const { files, next } = this.#piece(record, outbox);
     if (files.length === 0) {
-      outbox.next = next; // what was left to tell is not held any more
+      outbox.next = next; // the remaining files are not held any more
       return false;
     }
     if (!this.sender.send(record, files, isReply)) return false;
@@ -185,24 +193,24 @@ export class LegacyLists {
       sinceMs: nowMs,
       askedMs: -Infinity,
     });
-    // Behind the others.
+    // To the end of the line.
     this.#outboxes.delete(record.peerId);
     this.#outboxes.set(record.peerId, outbox);
     return true;
   }
 
-  /** What the next piece names, and how far it comes in the whole list. Forgets what is not held any more. */
+  /** Returns the files of the next piece and the new position in the whole list. Forgets files not held any more. */
   #piece(record: PeerRecord, outbox: Outbox): { files: FileRecord[]; next: number } {
     const { catalogue } = this.state;
     const files: FileRecord[] = [];
     const isFirst = outbox.next === 0;
     let left = isFirst && !isProven(record) ? UNPROVEN_REPLY_BYTES : LEGACY_PART_BYTES;
     left -= HEAD_BYTES;
-    /** False where the piece is full. */
+    /** Adds a held file. Returns false if the piece is full. */
     const take = (fileId: string): boolean => {
       const entry = catalogue.get(fileId);
       if (!entry?.held) return true;
-      const bytes = this.sender.sizeOf(entry.file) + 2; // a comma, and a space before a brace at the edge of a read
+      const bytes = this.sender.sizeOf(entry.file) + 2; // for a comma and the space before a brace at a read boundary
       if (files.length > 0 && (bytes > left || files.length >= LEGACY_PIECE_FILES)) return false;
       files.push(entry.file);
       left -= bytes;
@@ -219,7 +227,7 @@ export class LegacyLists {
     return { files, next };
   }
 
-  /** Whether the peer may have the next piece now. */
+  /** Returns whether the peer may get the next piece now. */
   #isReady(record: PeerRecord, outbox: Outbox): boolean {
     const { nowMs, serving } = this.state;
     if (nowMs - outbox.lastMs < LEGACY_PIECE_MS) return false;
@@ -230,19 +238,19 @@ export class LegacyLists {
     let open = this.#openGets();
     for (const each of this.#offers.values()) if (!this.#isOver(each)) open += each.left;
     if (open + LEGACY_PIECE_FILES <= LEGACY_OFFERED) return true;
-    // Nobody waits for ever, whatever others do or leave undone.
+    // No peer waits forever, whatever others do.
     if (outbox.lastMs === -Infinity) outbox.lastMs = nowMs - LEGACY_PIECE_MS;
     return nowMs - outbox.lastMs >= LEGACY_ASK_MS;
   }
 
-  /** It has asked for all that it wants, or fetches nothing. */
+  /** Returns whether the peer has requested everything it wants of a piece, or does not fetch at all. */
   #isOver({ left, sinceMs, askedMs }: Offer): boolean {
     if (left === 0) return true;
     const idleMs = this.state.nowMs - Math.max(sinceMs, askedMs);
     return idleMs >= (askedMs >= sinceMs ? LEGACY_QUIET_MS : LEGACY_ASK_MS);
   }
 
-  /** Operations of machines with such peers that are being served or wait for it; no machine counts for more than a piece. */
+  /** Returns the number of open GET_FILEs from machines with such peers, counting at most one piece per machine. */
   #openGets(): number {
     const { nowMs, membership, serving } = this.state;
     if (this.#serving.ms === nowMs) return this.#serving.count;

@@ -1,8 +1,9 @@
-// GOSSIP_REPLY, both ways: what we tell others that we hold, and what their lists change here. PURE.
-// Peers without extensions get the whole list each time they ask, at their pace (`oldlists.ts`). Peers that remember
-// (`ext.boot`) get the whole list once, then only what was added; an empty list keeps us alive there.
-// Always holds: one destination gets at most `repliesPerMinute` replies and `replyBytesPerMinute` bytes,
-// and an address that has not proved itself gets one piece a reply, the first of them small.
+// GOSSIP_REPLY in both directions: the lists that we send, and what other peers' lists change here. PURE.
+// Peers without extensions get the whole list each time they gossip, at their pace (`legacy_lists.ts`). Peers that
+// remember lists (`ext.boot`) get the whole list once, then only additions; an empty list shows them that we are
+// alive.
+// Invariants: a destination gets at most `repliesPerMinute` replies and `replyBytesPerMinute` bytes per minute; an
+// unproven address gets one piece per reply, and the first one is small.
 
 import { KeyedWindows } from "../bounds/rate_limit.ts";
 import type { Bounded } from "../bounds/expiring.ts";
@@ -24,31 +25,31 @@ interface Outbox {
   readonly parts: readonly (readonly string[])[];
   readonly round: string;
   readonly revision: number;
-  /** The start of the peer that it was begun for; another one begins anew. */
+  /** The run of the peer for which the list was started; after a restart, it starts over. */
   readonly boot: string | undefined;
   next: number;
 }
 
-/** Our own list in pieces, made once for all who get it. */
+/** Our own list in pieces, encoded once for all receivers. */
 interface Cut {
   readonly revision: number;
   readonly parts: readonly (readonly string[])[];
 }
 
-/** What a peer with extensions was told last. */
+/** The revision of our list that a peer with extensions has. */
 interface Told {
   readonly boot: string;
   readonly revision: number;
   readonly wholeAtMs: number;
 }
 
-/** How far we know the list of a peer with extensions. */
+/** The revision that we have of the list of a peer with extensions. */
 interface Heard {
   readonly boot: string;
   revision: number;
 }
 
-/** Pieces of one round of somebody's list that came so far. */
+/** The pieces of one round of a peer's list received so far. */
 interface Inbox {
   readonly round: string;
   readonly n: number;
@@ -57,12 +58,13 @@ interface Inbox {
   lastMs: number;
 }
 
-/** What a reply tells of a list: which revisions, and which piece of a whole one. */
+/** The extensions that say which part of a list a reply contains: which revisions, and which piece. */
 type Place = Required<Pick<Ext, "rev">> & Pick<Ext, "part">;
 
 /** Bytes reserved in each piece for the fields around the list. */
 const HEAD_BYTES = 1024;
 
+/** Sends our list and takes in those of others. */
 export class Lists {
   readonly #outboxes = new Map<string, Outbox>();
   readonly #inboxes = new Map<string, Inbox>();
@@ -75,6 +77,7 @@ export class Lists {
   readonly #replies: KeyedWindows;
   readonly #bytes: KeyedWindows;
 
+  /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState) {
     const { limits } = state.config;
     this.#replies = new KeyedWindows(limits.repliesPerMinute);
@@ -86,30 +89,34 @@ export class Lists {
     });
   }
 
-  /** What is remembered, against its bounds: one of each kind per tracked peer. */
+  /** Everything remembered here, with its bounds: one of each kind per tracked peer. */
   get sizes(): Bounded[] {
     const { maxPeers: max } = this.state.config.limits;
     return [
-      { name: "lists going out", size: () => this.#outboxes.size, max: () => max },
-      { name: "lists coming in", size: () => this.#inboxes.size, max: () => max },
-      { name: "lists told", size: () => this.#told.size, max: () => max },
-      { name: "lists heard", size: () => this.#heard.size, max: () => max },
-      { name: "kinds of lists", size: () => this.#cuts.size, max: () => 2 },
-      { name: "reply budgets", size: () => this.#replies.size, max: () => this.#replies.maxKeys },
-      { name: "byte budgets", size: () => this.#bytes.size, max: () => this.#bytes.maxKeys },
+      { name: "lists being sent", size: () => this.#outboxes.size, max: () => max },
+      { name: "lists being received", size: () => this.#inboxes.size, max: () => max },
+      { name: "lists sent", size: () => this.#told.size, max: () => max },
+      { name: "lists received", size: () => this.#heard.size, max: () => max },
+      { name: "encoded lists", size: () => this.#cuts.size, max: () => 2 },
+      {
+        name: "reply rate limits",
+        size: () => this.#replies.size,
+        max: () => this.#replies.maxKeys,
+      },
+      { name: "byte rate limits", size: () => this.#bytes.size, max: () => this.#bytes.maxKeys },
       ...this.#old.sizes,
     ];
   }
 
-  /** Answers a gossip of this peer. `wantsAll`: it says that our list is missing there. */
+  /** Answers a gossip from this peer. `wantsAll`: it says that it is missing our list. */
   reply(record: PeerRecord, wantsAll: boolean): void {
     const { state } = this;
     if (!this.#replies.take(placeOf(record), state.nowMs)) {
-      state.refuse(record.peerId, "reply-rate", "Not answered: it asks more often than it may");
+      state.refuse(record.peerId, "reply-rate", "Gossips too often; not answered");
       return;
     }
     if (!record.extended) {
-      // It has no other sign of life of us, so it gets an empty list where a full one has to wait.
+      // A reply is the only sign of life that it gets from us, so send an empty list if the next piece has to wait.
       if (!this.#old.reply(record)) this.#sendPart(record, [], { rev: [0, 0] });
       return;
     }
@@ -128,12 +135,12 @@ export class Lists {
     this.#continue(record, true);
   }
 
-  /** A peer asked for a file. */
+  /** Notes that a peer at this address requested a file. */
   asked(ip: string): void {
     this.#old.asked(ip);
   }
 
-  /** Goes on with lists that had to wait for room in the budget, or for their reader. */
+  /** Continues lists that had to wait for the rate limit or for their receiver. */
   tick(): void {
     for (const peerId of this.#outboxes.keys()) {
       const record = this.state.membership.get(peerId);
@@ -143,7 +150,7 @@ export class Lists {
     this.#old.tick();
   }
 
-  /** A piece did not reach the peer. One with extensions asks again for what it lacks; one without is told again. */
+  /** Notes that a piece did not reach the peer. A peer with extensions will ask again; another one gets it again. */
   notDelivered(peerId: string): void {
     this.#told.delete(peerId);
     this.#outboxes.delete(peerId);
@@ -151,7 +158,7 @@ export class Lists {
     if (record && !record.extended) this.#old.notDelivered(record);
   }
 
-  /** A few of our files. */
+  /** Returns up to `count` of our files. */
   some(count: number): FileRecord[] {
     const files: FileRecord[] = [];
     for (const { file } of this.state.catalogue.held()) {
@@ -161,7 +168,7 @@ export class Lists {
     return files;
   }
 
-  /** The peer is gone, or starts anew. */
+  /** Forgets a peer that is gone or has restarted. */
   forget(peerId: string): void {
     this.#outboxes.delete(peerId);
     this.#old.forget(peerId);
@@ -170,7 +177,7 @@ export class Lists {
     this.#heard.delete(peerId);
   }
 
-  /** Whether a peer that tells things only once has told some that got lost on their way here. */
+  /** Returns whether part of the list of a peer that sends it only once was lost on its way here. */
   isMissing(record: PeerRecord): boolean {
     if (record.boot === undefined || this.#heard.get(record.peerId)?.boot === record.boot) {
       return false;
@@ -180,8 +187,9 @@ export class Lists {
   }
 
   /**
-   * Notes what a peer says that it holds; `isFromThere`: the message came from where the peer is. Returns the files that
-   * it was not known to hold.
+   * Notes which files a peer says it holds. `isFromThere`: the message came from the peer's own address. Returns the
+   * ids of the files that it was not known to hold. Source for removals: a list takes a holder away only if it is
+   * known to be complete, or, from a peer without `ext`, if two in a row lack the file.
    */
   take(record: PeerRecord, message: GossipReply, isFromThere: boolean): ReadonlySet<string> {
     const { catalogue, nowMs } = this.state;
@@ -201,7 +209,7 @@ export class Lists {
       all = inbox.listed;
     }
     if (whole) {
-      // Without `ext`, a list may be one of several pieces: only two in a row take a holder away.
+      // Without `ext`, a list may be one of several pieces, so a file must be missing twice in a row.
       changed = catalogue.wholeList(record.peerId, all, message.ext ? 1 : 2, nowMs) || changed;
       this.#inboxes.delete(record.peerId);
       if (record.boot !== undefined) {
@@ -215,7 +223,7 @@ export class Lists {
     return news;
   }
 
-  /** Pieces of a list that names these files and leaves open what else is held. */
+  /** Returns the pieces of a list that names these files and does not claim to be complete. */
   piecesOf(files: readonly FileRecord[]): Uint8Array<ArrayBuffer>[] {
     const { self, ext } = this.state;
     const entries = files.map((file) => this.#text(file));
@@ -225,14 +233,14 @@ export class Lists {
     });
   }
 
-  /** Tells a peer without extensions of these files, at the pace at which it fetches. */
+  /** Lists these files to a peer without extensions, at the pace at which it fetches. */
   tellOf(record: PeerRecord, files: readonly FileRecord[]): void {
     this.#old.tellOf(record, files);
   }
 
   /**
-   * Learns of one file that a peer holds; returns whether that is news. The owner of a file, speaking from where it is,
-   * may give it another name.
+   * Notes a file that a peer holds. Returns whether the file, or that it holds it, is news. The owner of a file may
+   * rename it, if the message came from the owner's own address (`isFromThere`).
    */
   learn(file: FileRecord, holder: PeerRecord | undefined, isFromThere = false): boolean {
     const { state } = this;
@@ -244,14 +252,14 @@ export class Lists {
         state.refuse(
           holder?.peerId ?? "?",
           "catalogue-limit",
-          "Catalogue is full, new files are not noted",
+          "Catalogue is full; new files are ignored",
         );
         return false;
       case "owner-conflict":
         state.refuse(
           holder?.peerId ?? "?",
           "owner-conflict",
-          `Names another owner for ${file.fileId}; the first one stays`,
+          `Names another owner for ${file.fileId}; keeping the first one`,
         );
         break;
       case "new":
@@ -268,12 +276,14 @@ export class Lists {
     return learned === "new" || news;
   }
 
-  /** What a person renamed here keeps that name, and what is ours is named by us. */
+  /** Returns whether the owner may rename the file: not if we hold it (a person may have renamed it) or own it. */
   #mayRename({ fileId, owner }: FileRecord): boolean {
     return owner !== this.state.config.peerId && !this.state.catalogue.get(fileId)?.held;
   }
 
-  /** Changes that do not follow on what is known here: what lies between got lost. */
+  /**
+   * Advances the known revision. If the changes start at a later one, some were lost, and the list counts as missing.
+   */
   #takeChanges(peerId: string, [from, to]: readonly [number, number]): void {
     const heard = this.#heard.get(peerId);
     if (!heard) return;
@@ -293,7 +303,7 @@ export class Lists {
     }
     inbox.lastMs = this.state.nowMs;
     inbox.seen.add(k);
-    // A list cannot name more than the catalogue holds.
+    // A list cannot name more files than the catalogue holds.
     if (inbox.listed.size + listed.size <= this.state.config.limits.maxCatalogueEntries) {
       for (const fileId of listed) inbox.listed.add(fileId);
     }
@@ -320,7 +330,7 @@ export class Lists {
     });
   }
 
-  /** Our list in pieces for peers that proved their address, or did not; the same until the list changes. */
+  /** Returns our list in pieces, for peers with a proven address or without; cached until the list changes. */
   #cut(proven: boolean): Cut {
     const { catalogue } = this.state;
     const known = this.#cuts.get(proven);
@@ -334,7 +344,10 @@ export class Lists {
     return made;
   }
 
-  /** Sends what the budget allows; `asked`: an unproven peer gets one piece for each time that it asks. */
+  /**
+   * Sends as many pieces as the rate limit allows. `asked`: the peer gossiped; an unproven one gets one piece for
+   * that.
+   */
   #continue(record: PeerRecord, asked: boolean): void {
     const { state } = this;
     const outbox = this.#outboxes.get(record.peerId)!;
@@ -359,11 +372,11 @@ export class Lists {
     isBroadcast = false,
   ): boolean {
     const { state } = this;
-    // Most replies between peers that remember are empty, and all alike.
+    // Most replies to peers that remember lists are empty, and the same for all of them.
     const bytes = entries.length === 0 && place && !place.part
       ? this.#empty(place)
       : this.#encode(entries, place);
-    // Who has not proved itself shares the budget of all that name the same machine.
+    // An unproven peer shares the rate limit with everyone that names the same machine.
     const key = isProven(record) ? placeOf(record) : machineOf(record);
     if (!this.#bytes.take(key, state.nowMs, bytes.length)) return false;
     return state.sendBytes(record, "GOSSIP_REPLY", bytes, undefined, isBroadcast);
@@ -390,7 +403,10 @@ export class Lists {
   }
 }
 
-/** Entries of a list in pieces of bounded size; the first piece may have a bound of its own. At least one. */
+/**
+ * Returns the entries in pieces of at most `maxBytes`, the first of at most `firstBytes`. There is at least one
+ * piece.
+ */
 function cut(
   entries: readonly string[],
   maxBytes: number,
@@ -401,7 +417,7 @@ function cut(
   for (const text of entries) {
     const last = parts.at(-1)!;
     const space = parts.length === 1 ? firstBytes : maxBytes;
-    // One byte for the comma and one for a space before a brace at the edge of a read.
+    // One byte for the comma, and one for the space before a brace at a read boundary.
     if (bytes + text.length + 1 > space && last.length > 0) {
       parts.push([text]);
       bytes = text.length + 2;

@@ -1,6 +1,6 @@
-// The tracker of peers: who is there, at which address, heard when. PURE.
-// One record per peerId. Always holds: at most `maxPeers` records, at most `maxPeersPerAddress` at one
-// machine; a live peer's address changes only by the rules of `hear`; silence for `timeoutMs` ends a record.
+// Membership: the tracked peers, their addresses, and when each was last heard from. PURE.
+// Invariants: one record per peerId; at most `maxPeers` records, and at most `maxPeersPerAddress` on one machine; the
+// address of a live peer changes only by the rules of `hear`; a peer silent for `timeoutMs` is dropped.
 
 import {
   type Address,
@@ -11,109 +11,134 @@ import {
 } from "../wire/address.ts";
 import type { Ext } from "../wire/message.ts";
 
-/** A tracked peer, as everybody but this file sees it. Only `Membership` writes to it. */
+/** Read-only view of a tracked peer. Only `Membership` changes it. */
 export type PeerRecord =
   & Readonly<Omit<TrackedPeer, "heardFrom">>
   & { readonly heardFrom: ReadonlySet<string> };
 
-interface TrackedPeer {
+/** A tracked peer, as `Membership` keeps it. Times are in milliseconds on the monotonic clock. */
+export interface TrackedPeer {
+  /** Its name. */
   readonly peerId: string;
+  /** The address where it says it listens. */
   address: Address;
+  /** Where the message that named the address came from: this machine or elsewhere. */
   voucher: Voucher;
-  /** Where the address leads: a literal one at once, a name after the first dial that succeeded. */
+  /** The IP address that `address` leads to; for a host name, known after the first successful dial. */
   ip: string | undefined;
-  /** Addresses that messages in this peer's name came from, the latest last; at most four. */
+  /** IP addresses from which messages in its name came, the latest last; at most four. */
   readonly heardFrom: Set<string>;
-  /** A message in its name came from where the address leads. */
+  /** Whether a message in its name came from `ip`. */
   proven: boolean;
+  /** Its public key (`Ext.node`). */
   node: string | undefined;
-  /** The peer told the key itself, from where it is. */
+  /** Whether the key came from `ip` and not from somebody else. */
   nodeProven: boolean;
-  /** Set for peers with extensions that remember lists between their starts. */
+  /** Its current run (`Ext.boot`); set for peers that remember the lists they receive. */
   boot: string | undefined;
+  /** Whether it sends `ext`. */
   extended: boolean;
+  /** Whether it is a bootstrap that the operator configured. */
   bootstrap: boolean;
+  /** When it was first heard from. */
   firstHeardMs: number;
+  /** When it was last heard from. */
   lastHeardMs: number;
-  /** Messages refused that came from its address while no other peer was known there. */
+  /** Number of refused messages from its address while it was the only peer there. */
   refusals: number;
-  /** Somebody else who uses this name now. */
+  /** Address of another peer that now uses the same name. */
   rival: Address | undefined;
-  /** Where the rival's message came from. */
+  /** IP address from which the rival's message came. */
   rivalIp: string | undefined;
-  /** When the rival was heard last. */
+  /** When the rival was last heard from. */
   rivalMs: number;
 }
 
-/** How a peer names itself in a message. */
+/** What a peer says about itself in a message. */
 export interface Claim {
+  /** Its name. */
   readonly peerId: string;
+  /** The address where it says it listens. */
   readonly address: Address;
+  /** Its extensions, if it has any. */
   readonly ext: Ext | undefined;
-  /** Where the message came from. */
+  /** IP address from which the message came. */
   readonly ip: string;
 }
 
+/** What `Membership.hear` made of a claim. */
 export type Hearing =
+  /** The peer is now tracked; `evicted` had to make space for it. */
   | {
     readonly outcome: "new";
     readonly record: PeerRecord;
     readonly evicted: PeerRecord | undefined;
   }
-  /** `isRestarted`: it says that it started anew since it was heard last. */
+  /** The peer was tracked at the same address. `isRestarted`: it has restarted since it was last heard from. */
   | { readonly outcome: "known"; readonly record: PeerRecord; readonly isRestarted: boolean }
+  /** The peer was tracked at address `old`. */
   | { readonly outcome: "moved"; readonly record: PeerRecord; readonly old: Address }
-  /** The name belongs to a live peer elsewhere: the caller asks that address before anything changes. */
+  /** The name belongs to a live peer at another address; the caller probes that address before anything changes. */
   | { readonly outcome: "conflict"; readonly record: PeerRecord }
+  /** A limit on the number of peers is reached. */
   | { readonly outcome: "full" };
 
+/** The limits of a membership. */
 export interface MembershipBounds {
+  /** Maximum number of tracked peers. */
   readonly maxPeers: number;
+  /** Maximum number of tracked peers on one machine. */
   readonly maxPeersPerAddress: number;
+  /** Silence after which a peer is dropped, in milliseconds. The protocol says 60 s. */
   readonly timeoutMs: number;
 }
 
-/** Draws for each record that is picked, before everybody is looked at. */
+/** Number of random draws per requested record, before falling back to looking at all records. */
 const DRAWS_PER_PICK = 4;
-/** Addresses from which one peer's messages may come: a few interfaces of one machine. */
+/** Maximum number of IP addresses from which one peer's messages may come: a machine has only a few interfaces. */
 const MAX_HEARD_FROM = 4;
 
+/** The tracked peers. */
 export class Membership {
   readonly #records = new Map<string, TrackedPeer>();
   readonly #perMachine = new Map<string, number>();
-  /** The records as a list, for drawing; made anew after a change. */
+  /** The records as an array for random draws, rebuilt after a change. */
   #list: readonly TrackedPeer[] | undefined;
 
+  /** Creates an empty membership. `isBootstrap` returns whether the operator configured an address as a bootstrap. */
   constructor(
     readonly bounds: MembershipBounds,
     readonly isBootstrap: (address: Address) => boolean,
   ) {}
 
+  /** Number of tracked peers. */
   get size(): number {
     return this.#records.size;
   }
 
+  /** Returns a tracked peer by name. */
   get(peerId: string): PeerRecord | undefined {
     return this.#records.get(peerId);
   }
 
+  /** Returns all tracked peers, in the order in which they appeared. */
   all(): IterableIterator<PeerRecord> {
     return this.#records.values();
   }
 
-  /** Whether some tracked peer is at this machine. */
+  /** Returns whether a tracked peer is on this machine. */
   knowsMachine(ip: string): boolean {
     return this.#perMachine.has(ip);
   }
 
-  /** The only tracked peer at this machine; undefined when there are none or several. */
+  /** Returns the only tracked peer on this machine, or `undefined` if there are none or several. */
   soleAt(ip: string): PeerRecord | undefined {
     return this.#soleAt(ip);
   }
 
   /**
-   * A peer named itself. Tracks it, counts it as life, or says why not.
-   * A live peer keeps its address unless the claim carries the same key; a silent one loses it.
+   * Handles a message in which a peer names itself: tracks it and counts the message as a sign of life, or says why
+   * not. A live peer keeps its address unless the claim carries the same key; a silent peer loses it to the claim.
    */
   hear(claim: Claim, nowMs: number): Hearing {
     const record = this.#records.get(claim.peerId);
@@ -137,7 +162,7 @@ export class Membership {
     return { outcome: "conflict", record };
   }
 
-  /** Whether one more peer, or this one by moving, may be at the machine of this address. */
+  /** Returns whether one more peer, or `mover` if it is given, fits on the machine at this address. */
   hasRoomAt(address: Address, mover?: PeerRecord): boolean {
     const machine = canonicalHost(address.host);
     if (mover && machineOf(mover) === machine) return true;
@@ -146,8 +171,8 @@ export class Membership {
   }
 
   /**
-   * Gives a peer another address: the old one did not answer, or the key is the same. `fromIp` is where
-   * that was told from. The caller has asked `hasRoomAt`.
+   * Gives a peer another address, because the old one did not answer or the key is the same. `fromIp` is where the
+   * claim came from. The caller must have checked `hasRoomAt`.
    */
   move({ peerId }: PeerRecord, address: Address, fromIp: string): void {
     const record = this.#records.get(peerId);
@@ -165,7 +190,10 @@ export class Membership {
     this.#count(machineOf(record), 1);
   }
 
-  /** A dial to this peer led to `ip`. False when there are too many peers already, and it is dropped. */
+  /**
+   * Notes that a dial to this peer led to `ip`. Returns false, and drops the peer, if too many peers are there
+   * already.
+   */
   reached({ peerId }: PeerRecord, ip: string): boolean {
     const record = this.#records.get(peerId);
     if (!record) return false;
@@ -181,7 +209,7 @@ export class Membership {
     return true;
   }
 
-  /** Any other message in a tracked peer's name counts as life, when it comes from where the peer is. */
+  /** Counts any other message in a tracked peer's name as a sign of life, if it came from one of its addresses. */
   alive(peerId: string, ip: string, nowMs: number): void {
     const record = this.#records.get(peerId);
     if (record && (record.ip === undefined || record.ip === ip || record.heardFrom.has(ip))) {
@@ -189,34 +217,34 @@ export class Membership {
     }
   }
 
-  /** A message without a name counts as life of the only peer at the machine that it came from. */
+  /** Counts a message without a name as a sign of life of the only peer on the machine that it came from, if any. */
   aliveAt(ip: string, nowMs: number): void {
     const record = this.#soleAt(ip);
     if (record) record.lastHeardMs = nowMs;
   }
 
   /**
-   * Counts a refused message against the only peer at the machine that it came from. Whose process it was where there are
-   * several is not known, and nobody is blamed.
+   * Counts a refused message against the only peer on the machine that it came from. If there are several, we cannot
+   * tell which one sent it, and none is blamed.
    */
   refusedFrom(ip: string): void {
     const record = this.#soleAt(ip);
     if (record) record.refusals++;
   }
 
-  /** Counts what a peer delivered, on a connection that we opened to it, and that was refused. */
+  /** Counts something refused that a peer sent on a connection that we opened to it. */
   refusedOf(peerId: string): void {
     const record = this.#records.get(peerId);
     if (record) record.refusals++;
   }
 
-  /** Gives a peer the rank of a bootstrap: it is where a configured one led. */
+  /** Marks a proven peer as a bootstrap, because a configured address led to it. */
   promote(peerId: string): void {
     const record = this.#records.get(peerId);
     if (record?.proven) record.bootstrap = true;
   }
 
-  /** Drops whoever was silent for too long, and returns them. */
+  /** Drops the peers that have been silent for the timeout, and returns them. */
   expire(nowMs: number): PeerRecord[] {
     const gone: PeerRecord[] = [];
     for (const record of this.#records.values()) {
@@ -227,14 +255,14 @@ export class Membership {
     return gone;
   }
 
-  /** Up to `count` records by lot among those that pass. */
+  /** Returns up to `count` random peers among those that pass. */
   pick(
     count: number,
     random: () => number,
     passes: (record: PeerRecord) => boolean,
   ): PeerRecord[] {
     this.#list ??= [...this.#records.values()];
-    // Nearly always a few draws do; looking at everybody is for when hardly anyone passes.
+    // A few draws nearly always suffice; look at all records only if few of them pass.
     const drawn = new Set<PeerRecord>();
     for (let draws = 0; draws < DRAWS_PER_PICK * count && drawn.size < count; draws++) {
       const record = this.#list[Math.floor(random() * this.#list.length)];
@@ -282,8 +310,9 @@ export class Membership {
   }
 
   /**
-   * The newest peer that did not prove where it is gives up its place. Where there is none, the newest one of the
-   * machine that has the most, if it has many more than the newcomer's; for a bootstrap, any newest one.
+   * Evicts the newest peer whose address is unproven. If there is none, evicts the newest one on the most crowded
+   * machine, if that has more than 2n + 1 peers, where n is the number on the newcomer's machine; for a bootstrap,
+   * the newest of all.
    */
   #makeRoom(isBootstrap: boolean, { host }: Address): TrackedPeer | undefined {
     let newest: TrackedPeer | undefined;
@@ -308,8 +337,8 @@ export class Membership {
   }
 
   /**
-   * Whether a peer at this address is the bootstrap that the operator named. One at a time is: anybody may
-   * name the address, so who speaks from there takes the rank from who does not.
+   * Returns whether a peer at this address becomes the bootstrap that the operator configured. There is one at a time:
+   * anybody can claim the address, so a peer that speaks from it replaces one that does not.
    */
   #takesBootstrap(address: Address, proven: boolean): boolean {
     if (!this.isBootstrap(address)) return false;
@@ -323,7 +352,7 @@ export class Membership {
 
   #isSameAddress(record: PeerRecord, claim: Claim): boolean {
     if (sameAddress(record.address, claim.address)) return true;
-    // One machine under two names: the claim comes from where the old address leads.
+    // One machine with two host names: the claim comes from where the old address leads.
     return record.address.port === claim.address.port && record.ip !== undefined &&
       record.ip === claim.ip;
   }
@@ -337,12 +366,12 @@ export class Membership {
     }
     const fromItself = record.ip === ip;
     record.proven ||= fromItself;
-    // What others say in its name does not make it forget its extensions.
+    // A message from elsewhere in its name does not remove the extensions that it proved to have.
     if (fromItself || ext !== undefined || !record.nodeProven) {
       record.extended = ext !== undefined;
       record.boot = ext?.boot;
     }
-    // What others tell of its key does not replace what it told itself.
+    // A key from elsewhere does not replace the one from the peer itself.
     if (ext?.node !== undefined && (fromItself || !record.nodeProven)) {
       record.node = ext.node;
       record.nodeProven = fromItself;
@@ -368,25 +397,25 @@ export class Membership {
   }
 }
 
-/** The machine of a peer: its IP address where it is known, else the name. */
+/** Returns the machine of a peer: its IP address if known, otherwise its host name. */
 export function machineOf(record: PeerRecord): string {
   return record.ip ?? canonicalHost(record.address.host);
 }
 
 /**
- * Whether the peer was heard from the address that it names: a TCP connection from there cannot be
- * forged, so what is sent there is sent to who asked for it.
+ * Returns whether the peer was heard from the address that it names. The source of a TCP connection cannot be forged,
+ * so what we send there goes to the peer that asked for it.
  */
 export function isProven(record: PeerRecord): boolean {
   return record.proven;
 }
 
-/** Whether two addresses are the same text but for spelling. */
+/** Returns whether two addresses differ only in spelling. Host names are not resolved. */
 export function sameAddress(a: Address | undefined, b: Address): boolean {
   return a !== undefined && a.port === b.port && canonicalHost(a.host) === canonicalHost(b.host);
 }
 
-/** The first `count` of `items` in random order; the array is shuffled in place as far as needed. */
+/** Returns `count` random items (or all, if fewer) in random order. Reorders `items` in place. */
 export function shuffleFront<T>(items: T[], count: number, random: () => number): T[] {
   const wanted = Math.min(count, items.length);
   for (let i = 0; i < wanted; i++) {

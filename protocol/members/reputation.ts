@@ -1,42 +1,46 @@
-// How places have served us: who delivers lies or rubbish and nothing good is avoided for a while. PURE.
-// Always holds: what counts came on a connection that we opened to the place itself, so nobody can blame
-// somebody else; one good delivery clears it; time forgives; it is never a reason not to answer.
+// Reputation: a source that sends bad data, and nothing good in between, is avoided for a while. PURE.
+// Invariants: only data on connections that we opened to the source counts, so that nobody can incriminate somebody
+// else; one good delivery clears the record; offenses fade with time; an offender's own requests are still answered.
 
 import { FIRST_PAUSE_MS, LAST_PAUSE_MS, MAX_OFFENDERS, OFFENCE_DECAY_MS } from "../limits.ts";
 
 interface Offender {
-  /** Offences in a row without anything good between them; halved with each `OFFENCE_DECAY_MS`. */
+  /** Offenses in a row without a good delivery in between; halved after each `OFFENCE_DECAY_MS`. */
   offences: number;
   lastMs: number;
   untilMs: number;
   text: string;
 }
 
-/** Why a place is avoided, and for how long still. */
+/** Why a source is avoided, and for how long. */
 export interface Pause {
+  /** Remaining time, in milliseconds. */
   readonly leftMs: number;
+  /** Number of offenses in a row. */
   readonly offences: number;
-  /** What it did last, for people. */
+  /** The last offense, for people: the rest of a sentence that starts with "it". */
   readonly text: string;
 }
 
+/** Remembers which sources sent bad data. */
 export class Reputation {
-  /** By place (`placeOf`); the latest offence last. */
+  /** By place (`placeOf`); the latest offense is last. */
   readonly #offenders = new Map<string, Offender>();
 
+  /** Number of sources remembered. */
   get size(): number {
     return this.#offenders.size;
   }
 
-  /** The place delivered something that was whole and true. */
+  /** Clears the record of a source that delivered complete, verified content. */
   served(place: string): void {
     this.#offenders.delete(place);
   }
 
   /**
-   * The place delivered a lie or rubbish. The first time costs it that attempt only, the second a pause that
-   * doubles with each further one, up to ten minutes. What was under way when a pause began does not count.
-   * Returns the pause that begins with it, if one does.
+   * Notes that a source sent bad data. The first offense has no consequences; from the second on, the source is avoided
+   * for `FIRST_PAUSE_MS`, doubled with each further one, up to `LAST_PAUSE_MS`. Transfers that were in progress when a
+   * pause began do not count. Returns the pause that begins now, if one does.
    */
   offended(place: string, text: string, nowMs: number): Pause | undefined {
     const known = this.#offenders.get(place);
@@ -54,7 +58,7 @@ export class Reputation {
     return this.pause(place, nowMs);
   }
 
-  /** Undefined where the place is as good as any. */
+  /** Returns why and how long the source is avoided, or `undefined` if it is not. */
   pause(place: string, nowMs: number): Pause | undefined {
     const offender = this.#offenders.get(place);
     if (!offender || nowMs >= offender.untilMs) return undefined;
@@ -63,7 +67,7 @@ export class Reputation {
   }
 }
 
-/** Time forgives from the end of the pause on. */
+/** Returns the number of offenses that still count. They start to fade when the pause ends. */
 function decayed({ offences, lastMs, untilMs }: Offender, nowMs: number): number {
   const quietMs = Math.max(0, nowMs - Math.max(lastMs, untilMs));
   return Math.floor(offences / 2 ** Math.floor(quietMs / OFFENCE_DECAY_MS));

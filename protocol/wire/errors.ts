@@ -1,7 +1,7 @@
-// The two sides' mistakes, apart. PURE. A ProtocolError says what *they* sent wrong; anything else that is
-// thrown in `protocol/` is a mistake of ours.
+// What peers do wrong, kept apart from our own bugs. PURE. A ProtocolError means that the other side broke the
+// protocol; any other error thrown in `protocol/` is a bug in this program.
 
-/** Why something from the network was refused; counted by this word. */
+/** Why something from the network was refused. Refusals are counted under these codes. */
 export type Reason =
   | "not-json"
   | "not-utf8"
@@ -41,9 +41,11 @@ export type Reason =
   | "announced-nothing"
   | "deleted";
 
-/** A peer broke a rule. `reason` is for counting, the message for people. */
+/** A violation of the protocol by another peer. `reason` is for counting, the message for people. */
 export class ProtocolError extends Error {
+  /** Always "ProtocolError". */
   override readonly name = "ProtocolError";
+  /** Creates an error that is counted under `reason`. */
   constructor(readonly reason: Reason, message: string, options?: ErrorOptions) {
     super(message, options);
   }

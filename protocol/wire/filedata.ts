@@ -1,26 +1,32 @@
-// The string under "data" on its way to a sink: hex digits in, content out. PURE.
-// Two things that are no hex are seen in the field: `null` (no string at all) and the string "null".
-// Both mean "I don't have it".
+// The "data" of a FILE_DATA: hex digits in, content out to a sink. PURE.
+// Real peers also send two values that are not hex: `null` (not a string at all) and the string "null". Both mean
+// "I don't have it".
 
 import { ProtocolError } from "./errors.ts";
 import { HexDecoder } from "./hex.ts";
 
-/** Takes content in order. Throws when it must not or cannot take more. */
+/** Where decoded content goes. */
 export interface ContentSink {
+  /** Takes the next piece of content, in order. Throws if it may not or cannot take more. */
   write(content: Uint8Array): void;
 }
 
 const NULL_TEXT = "null";
 
+/** Decodes the string under "data" piece by piece and writes the content to a sink. */
 export class FileDataDecoder {
   readonly #hex = new HexDecoder();
   #digits = 0;
-  /** What came of the word "null". */
+  /** The part of the word "null" received so far. */
   #nullText = "";
 
+  /** Creates a decoder for one string. */
   constructor(readonly sink: ContentSink) {}
 
-  /** Takes a piece of the string. Throws `ProtocolError` "bad-hex". */
+  /**
+   * Takes a piece of the string. Throws `ProtocolError` ("bad-hex") if it is neither hex nor part of "null", and
+   * whatever the sink throws.
+   */
   write(piece: string): void {
     if (this.#nullText !== "" || (this.#digits === 0 && piece.startsWith("n"))) {
       this.#nullText += piece.slice(0, NULL_TEXT.length + 1);
@@ -32,7 +38,10 @@ export class FileDataDecoder {
     if (content.length > 0) this.sink.write(content);
   }
 
-  /** The string is over. Returns whether it was content ("null" is not). */
+  /**
+   * Ends the string. Returns whether it was content, which "null" is not. Throws `ProtocolError` ("bad-hex") if the
+   * string is incomplete.
+   */
   end(): boolean {
     if (this.#nullText === "") {
       this.#hex.end();
@@ -44,5 +53,5 @@ export class FileDataDecoder {
 }
 
 function notHex(): ProtocolError {
-  return new ProtocolError("bad-hex", "File data holds a character that is no hex digit");
+  return new ProtocolError("bad-hex", "File data contains a character that is not a hex digit");
 }

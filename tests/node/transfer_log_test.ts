@@ -70,9 +70,9 @@ Deno.test("a fetch for which no peer could be asked is recorded, unless an attem
   const { log, begin } = scene();
   begin("fetch", "tried").failed("bob has gone");
   log.neverBegan("tried", "a.txt", "None of the peers delivered it");
-  log.neverBegan("untried", "b.txt", "No peer that is alive holds it");
+  log.neverBegan("untried", "b.txt", "No live peer holds it");
   assert.deepEqual(log.all().map(({ fileId, state, why }) => [fileId, state, why]), [
     ["tried", "failed", "bob has gone"],
-    ["untried", "failed", "No peer that is alive holds it"],
+    ["untried", "failed", "No live peer holds it"],
   ]);
 });

@@ -1,18 +1,18 @@
-// Who means no good, and the network that it meets: floods, a sink that others are aimed at, a list to walk.
+// Attackers and the network they attack: floods, a third-party address that others are aimed at, a list to walk.
 
 import type { Effect } from "../../protocol/effects.ts";
 import { files, Machine, newPeer, oldPeer, only, type Who } from "./machine.ts";
 
 export const ATTACKER = "10.66.66.66";
 export const SINK = "10.50.50.50";
-/** The sink in spellings that all lead there. */
+/** Spellings that all lead to the victim (the sink). */
 export const SPELLINGS = [
   ...[SINK, "::ffff:10.50.50.50", "0x0a323232", "10.50.12850", "171061810", "10.50.50.50."],
   ...["012.50.50.50", "10.0x32.50.50", "::ffff:a32:3232", "0xa.0x32.0x32.0x32"],
 ];
 const MINUTE = 60_000;
 
-/** Dials to a host, and bytes of the replies that went there. */
+/** Returns the number of dials to a host, and the bytes of the replies sent there. */
 export function traffic(effects: readonly Effect[], isThere: (host: string) => boolean) {
   const sends = only(effects, "send").filter(({ to }) => isThere(to.host));
   const fetches = only(effects, "fetch").filter(({ from }) => isThere(from.host));
@@ -24,7 +24,7 @@ export function traffic(effects: readonly Effect[], isThere: (host: string) => b
   };
 }
 
-/** Sends messages over half a minute and returns what leaves within the minute. */
+/** Sends messages over half a minute and returns the effects of the whole minute. */
 export function flood(machine: Machine, count: number, send: (i: number) => Effect[]): Effect[] {
   const all: Effect[] = [];
   const endMs = machine.nowMs + MINUTE - 1;
@@ -36,7 +36,7 @@ export function flood(machine: Machine, count: number, send: (i: number) => Effe
   return all;
 }
 
-/** Counts the entries of our own list that are looked at. */
+/** Counts how often entries of our own list are visited. */
 export function countWalks({ catalogue }: Machine): { entries: number } {
   const walked = { entries: 0 };
   const held = catalogue.held.bind(catalogue);
@@ -49,7 +49,7 @@ export function countWalks({ catalogue }: Machine): { entries: number } {
   return walked;
 }
 
-/** A peer that lives in a network of three and holds many files. */
+/** Returns a peer in a network of three that holds many files. */
 export function busyMachine(fileCount = 2_000): Machine {
   const machine = new Machine({
     bootstraps: [{ host: "10.0.0.1", port: 6000 }],
@@ -63,7 +63,7 @@ export function busyMachine(fileCount = 2_000): Machine {
   return machine;
 }
 
-/** An invented peer that says that it is at the sink, from elsewhere. */
+/** Returns an invented peer that claims, from elsewhere, to be at the victim's address. */
 export const sink = (i: number, over: Partial<Who> = {}): Who => ({
   ...newPeer(`fake ${i}`, 0),
   host: SINK,

@@ -1,5 +1,5 @@
-// Crowds and storms: invented peers, rotated files, peers that never stop talking. Places are bounded, honest peers
-// keep theirs, and who goes leaves nothing behind.
+// Crowds and storms: invented peers, rotated files, peers that never stop talking. Slots are bounded, honest peers
+// keep theirs, and peers that leave are forgotten completely.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect } from "../../protocol/effects.ts";
@@ -17,15 +17,15 @@ import {
   sent,
 } from "./machine.ts";
 
-Deno.test("a list that does not change is not walked and kept anew for each invented peer", () => {
+Deno.test("an unchanged list is not walked and encoded again for each invented peer", () => {
   const machine = busyMachine();
   const walked = countWalks(machine);
   for (let i = 0; i < 1000; i++) machine.gossip(sink(i, { host: `10.77.${i >> 8}.${i & 255}` }));
-  // Measured: 1,024 such peers and a list of 200,000 files take 2 GiB and 190 ms for each gossip.
-  ok(walked.entries <= 20 * 2_000, `${walked.entries / 2_000} walks through the whole list`);
+  // Measured: 1,024 such peers and a list of 200,000 files take 2 GiB, and 190 ms for each gossip.
+  ok(walked.entries <= 20 * 2_000, `${walked.entries / 2_000} walks of the whole list`);
 });
 
-Deno.test("five thousand invented peers take the places that there are, and honest ones keep theirs", () => {
+Deno.test("five thousand invented peers take only free slots, and honest peers keep theirs", () => {
   for (
     const host of [
       (_: number) => SINK,
@@ -52,12 +52,12 @@ Deno.test("five thousand invented peers take the places that there are, and hone
     const there = [...machine.membership.all()].filter(({ ip }) => ip === SINK).length;
     ok(there <= DEFAULT_LIMITS.maxPeersPerAddress, `${there} at one address`);
     machine.gossip(oldPeer("late", 4));
-    ok(machine.membership.get("late"), "who proves its address finds a place");
+    ok(machine.membership.get("late"), "a peer that proves its address gets a slot");
     ok(sentBytes < 50_000_000);
   }
 });
 
-Deno.test("invented peers at a bootstrap's address drive nobody out", () => {
+Deno.test("invented peers at a bootstrap's address evict nobody", () => {
   const machine = busyMachine(10);
   for (let i = 0; i < 5000; i++) machine.gossip(sink(i, { host: "10.0.0.1" }));
   deepStrictEqual(["boot", "b", "c"].map((peerId) => machine.membership.get(peerId)?.peerId), [
@@ -69,7 +69,7 @@ Deno.test("invented peers at a bootstrap's address drive nobody out", () => {
   ok(there <= DEFAULT_LIMITS.maxPeersPerAddress + 1, `${there} peers at the bootstrap's address`);
 });
 
-Deno.test("who loses its place leaves nothing behind: not as a holder, and not unsaid", () => {
+Deno.test("an evicted peer is removed as a holder and its departure is reported", () => {
   const machine = new Machine({ limits: { maxPeers: 4, maxCatalogueEntries: 8 } });
   const left: string[] = [];
   for (let i = 0; i < 40; i++) {
@@ -84,13 +84,16 @@ Deno.test("who loses its place leaves nothing behind: not as a holder, and not u
   }
   for (const { file, holders } of machine.catalogue.all()) {
     for (const peerId of holders) {
-      ok(machine.membership.get(peerId), `${peerId} holds ${file.name} and is gone`);
+      ok(
+        machine.membership.get(peerId),
+        `${peerId} is gone but still counts as a holder of ${file.name}`,
+      );
     }
   }
   ok(left.every((peerId) => machine.membership.get(peerId) === undefined));
 });
 
-Deno.test("a peer whose name leads to a full address leaves, also as a holder", () => {
+Deno.test("a peer whose host name leads to a full address is dropped, also as a holder", () => {
   const machine = new Machine({ limits: { maxPeersPerAddress: 3 } });
   const all: Effect[] = [];
   for (let i = 0; i < 6; i++) {
@@ -103,7 +106,7 @@ Deno.test("a peer whose name leads to a full address leaves, also as a holder", 
   deepStrictEqual([...machine.catalogue.get(idOf(1))!.holders], ["fake 0", "fake 1", "fake 2"]);
 });
 
-Deno.test("files that are rotated for ever fill the catalogue to its bound and drive out nothing held", () => {
+Deno.test("endlessly rotated files fill the catalogue up to its bound and evict nothing held", () => {
   const machine = new Machine({ limits: { maxCatalogueEntries: 100 } });
   machine.hold(files(10));
   const peer = newPeer("a", 1);
@@ -129,7 +132,7 @@ Deno.test("two peers that answer each gossip with two new ones get less than two
   for (let second = 0; second < 900; second++) {
     machine.nowMs += 1000;
     const effects = machine.do({ kind: "tick" });
-    // The two also set each other off, so that there is always more than is sent here.
+    // The two also provoke each other, so there is always more than is sent here.
     const count = Math.min(200, pending + 20);
     pending = 0;
     for (let i = 0; i < count; i++) effects.push(...machine.gossip(storms[i % 2]!));
@@ -138,7 +141,7 @@ Deno.test("two peers that answer each gossip with two new ones get less than two
       sent(effects, "GOSSIP").filter(({ peerId }) => peerId?.startsWith("storm")).length;
     if (second >= 300) left += only(effects, "send").length;
   }
-  ok(left / 600 <= 2, `${left / 600} messages a second`);
+  ok(left / 600 <= 2, `${left / 600} messages per second`);
   ok(left / 600 > 0.1, "they are still answered now and then");
   ok(machine.membership.get("calm"));
 });

@@ -1,5 +1,5 @@
-// One peer under test: inputs in at a virtual time, effects out, bytes that it sends read back through the
-// real scanner and decoder. No clock, no network, and chance from one seed.
+// One peer under test: inputs at a virtual time in, effects out, and the bytes it sends are read back with the
+// real scanner and decoder. No clock, no network, and all randomness from one seed.
 
 import type { Address } from "../../protocol/wire/address.ts";
 import type { Effect, FetchFailure, HeldFile, Input, PeerEvent } from "../../protocol/effects.ts";
@@ -16,20 +16,20 @@ import { Peer } from "../../protocol/peer.ts";
 import type { PeerConfig } from "../../protocol/state.ts";
 import { Random } from "../sim/random.ts";
 
-/** Another peer, as it names itself. `ip` is where its messages come from. */
+/** Another peer, as it introduces itself. `ip` is where its messages come from. */
 export interface Who extends Address {
   readonly peerId: string;
   readonly ip: string;
   readonly ext?: Ext;
 }
 
-/** An old peer at an address of its own. */
+/** Returns a peer without extensions, with its own address. */
 export function oldPeer(peerId: string, last: number, port = 6000): Who {
   const host = `10.0.${last >> 8}.${last & 255}`;
   return { peerId, host, port, ip: host };
 }
 
-/** A peer with extensions. */
+/** Returns a peer with extensions. */
 export function newPeer(peerId: string, last: number, port = 6000): Who {
   const node = peerId.replace(/[^\w-]/g, "_").padEnd(43, "A").slice(0, 43);
   return { ...oldPeer(peerId, last, port), ext: { v: 1, node, boot: "boot1" } };
@@ -62,10 +62,10 @@ export function configOf({ limits, seed = 1, ...rest }: Overrides = {}): PeerCon
   };
 }
 
-/** A file_id that is new for each number. */
+/** Returns the file_id for a number; different numbers have different ids. */
 export const idOf = (n: number) => n.toString(16).padStart(64, "0");
 
-/** A file that may be fetched; the same number is the same file. */
+/** Returns a file that may be fetched; the same number is the same file. */
 export function fileOfNumber(n: number, over: Partial<FileRecord> = {}): FileRecord {
   return {
     fileId: idOf(n),
@@ -100,7 +100,7 @@ export function events<N extends PeerEvent["name"]>(effects: readonly Effect[], 
 export const refusals = (effects: readonly Effect[]): Reason[] =>
   events(effects, "refused").map(({ reason }) => reason);
 
-/** All messages in some bytes. */
+/** Returns all messages in some bytes. */
 export function readBack(bytes: Uint8Array): Message[] {
   const found: Message[] = [];
   const scanner = new FrameScanner({
@@ -114,7 +114,7 @@ export function readBack(bytes: Uint8Array): Message[] {
   return found;
 }
 
-/** What was sent, read back from its bytes. */
+/** Returns the messages sent, read back from their bytes. */
 export interface Sent<T extends Message = Message> {
   readonly to: Address;
   readonly peerId: string | undefined;
@@ -131,7 +131,7 @@ export function sent<T extends Message["type"]>(effects: readonly Effect[], type
   });
 }
 
-/** The names to whom a type of message went, in order of the alphabet. */
+/** Returns the names of the receivers of a type of message, in alphabetical order. */
 export const receivers = (effects: readonly Effect[], type: Message["type"]): string[] =>
   sent(effects, type).map(({ peerId, to }) => peerId ?? `${to.host}:${to.port}`).sort();
 
@@ -151,7 +151,7 @@ export class Machine {
     return this.peer.catalogue;
   }
 
-  /** How much of one kind it remembers (`Peer.sizes`). */
+  /** Returns how many things of one kind it remembers (`Peer.sizes`). */
   remembered(name: string): number {
     return this.peer.sizes.find((bound) => bound.name === name)!.size();
   }
@@ -168,12 +168,12 @@ export class Machine {
     return effects;
   }
 
-  /** The number of the latest attempt to fetch a file from a source. */
+  /** Returns the number of the latest attempt to fetch a file from a source. */
   attempt(fileId: string, source: string): number {
     return this.#attempts.get(`${fileId} ${source}`) ?? 0;
   }
 
-  /** The latest attempt to fetch a file from a source fails. */
+  /** Lets the latest attempt to fetch a file from a source fail. */
   failFetch(fileId: string, source: string, failure: FetchFailure, text: string = failure) {
     const attempt = this.attempt(fileId, source);
     return this.do({ kind: "fetch-failed", fileId, source, attempt, failure, text });
@@ -183,7 +183,7 @@ export class Machine {
     return this.do({ kind: "start" });
   }
 
-  /** Lets time pass, tick by tick; `answer` may put in what the network does with the effects. */
+  /** Lets time pass, tick by tick; `answer` can feed in how the network reacts to the effects. */
   wait(ms: number, stepMs = 1000, answer?: (effects: Effect[]) => void): Effect[] {
     const all: Effect[] = [];
     for (const until = this.nowMs + ms; this.nowMs < until;) {
@@ -199,7 +199,7 @@ export class Machine {
     return this.do({ kind: "message", message, ip, connection });
   }
 
-  /** A gossip of this peer, from itself unless `ip` says otherwise. */
+  /** Receives a gossip of this peer, from its own address unless `ip` says otherwise. */
   gossip(
     { peerId, host, port, ext, ip }: Who,
     { via = ip, id = `g${++this.#ids}`, want = false } = {},
@@ -232,7 +232,7 @@ export class Machine {
     return this.message({ type: "DELETE", from, fileId }, ip);
   }
 
-  /** The peer is there, was gossiped with, and everything about that is over. */
+  /** Introduces peers and lets the gossip that follows finish. */
   meet(...whos: Who[]): void {
     for (const who of whos) this.gossip(who);
   }
@@ -241,7 +241,7 @@ export class Machine {
     return this.do({ kind: "held", files: files.map((file) => heldOf(file)), how });
   }
 
-  /** Content came, verified: as a push, or from the source that was asked. */
+  /** Receives verified content, as a push or from the source that was asked. */
   arrive(file: FileRecord, { ip = "10.0.0.1", source = "", sizeBytes = 10 } = {}): Effect[] {
     return this.do({
       kind: "arrived",
@@ -252,7 +252,7 @@ export class Machine {
     });
   }
 
-  /** Carries out what the machine told the store to keep. */
+  /** Executes what the peer told the store to keep. */
   keep(effects: readonly Effect[]): Effect[] {
     return only(effects, "keep").flatMap(({ held, source }) =>
       this.do({

@@ -1,4 +1,4 @@
-// The machine as a whole: the same inputs give the same effects, time only goes forward, and what counts as life.
+// The peer as a whole: the same inputs give the same effects, time only moves forward, and what counts as a sign of life.
 
 import { deepStrictEqual, notDeepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
@@ -26,7 +26,7 @@ const WHOS = [
   newPeer("b", 4),
 ];
 
-/** Anything that may happen, by lot. */
+/** Returns a random input. */
 const input: fc.Arbitrary<Input> = (() => {
   const who = fc.constantFrom(...WHOS);
   const n = fc.integer({ min: 1, max: 12 });
@@ -127,7 +127,7 @@ const run = (seed: number, steps: readonly (readonly [Input, number])[]): Effect
   });
 };
 
-Deno.test("the same inputs, times and chance give the same effects", () => {
+Deno.test("the same inputs, times and random numbers give the same effects", () => {
   fc.assert(
     fc.property(inputs, fc.nat(), (steps, seed) => {
       deepStrictEqual(run(seed, steps), run(seed, steps));
@@ -137,7 +137,7 @@ Deno.test("the same inputs, times and chance give the same effects", () => {
   notDeepStrictEqual(run(1, gossips), run(2, gossips), "chance has its part");
 });
 
-Deno.test("whatever happens in whatever order, nothing is thrown and what must hold holds", () => {
+Deno.test("no input in any order throws or breaks an invariant", () => {
   fc.assert(
     fc.property(inputs, (steps) => {
       const machine = new Machine({
@@ -162,7 +162,7 @@ Deno.test("whatever happens in whatever order, nothing is thrown and what must h
         ok(machine.peer.pendingDownloads <= running.size + 12);
         for (const { holders, file } of machine.catalogue.all()) {
           for (const peerId of holders) {
-            ok(machine.membership.get(peerId), `${peerId} is gone and holds ${file.name}`);
+            ok(machine.membership.get(peerId), `${peerId} is gone but still holds ${file.name}`);
           }
         }
         strictEqual(machine.membership.get("me"), undefined);
@@ -176,7 +176,7 @@ Deno.test("whatever happens in whatever order, nothing is thrown and what must h
   );
 });
 
-Deno.test("each effect is given out once", () => {
+Deno.test("each effect is returned once", () => {
   const machine = new Machine();
   ok(machine.gossip(oldPeer("a", 1)).length > 0);
   deepStrictEqual(machine.do({ kind: "lost", fileIds: [idOf(1)], why: "missing" }), [{
@@ -186,7 +186,7 @@ Deno.test("each effect is given out once", () => {
   deepStrictEqual(machine.do({ kind: "keep-failed", ...about, text: "" }), []);
 });
 
-Deno.test("a clock that goes back takes nothing back and drops nobody", () => {
+Deno.test("a clock that goes back undoes nothing and drops nobody", () => {
   const machine = new Machine();
   machine.start();
   machine.nowMs = 100_000;
@@ -202,7 +202,7 @@ Deno.test("a clock that goes back takes nothing back and drops nobody", () => {
   ]);
 });
 
-Deno.test("a clock that jumps far ahead ends what is over and goes on", () => {
+Deno.test("a clock that jumps far ahead expires what is due, and the peer keeps working", () => {
   const machine = new Machine({ bootstraps: [{ host: "10.0.0.1", port: 6000 }] });
   machine.start();
   machine.reply(oldPeer("a", 1), files(3));
@@ -215,7 +215,7 @@ Deno.test("a clock that jumps far ahead ends what is over and goes on", () => {
   ok(only(machine.gossip(oldPeer("a", 1)), "send").length > 0);
 });
 
-Deno.test("a message without a name is life of the only peer at its address", () => {
+Deno.test("a message without a name is a sign of life of the only peer at its address", () => {
   for (const [others, isAlive] of [[[], true], [[oldPeer("b", 1, 6001)], false]] as const) {
     for (
       const message of [{ type: "GET_FILE", fileId: idOf(1) }, {
@@ -235,7 +235,7 @@ Deno.test("a message without a name is life of the only peer at its address", ()
   }
 });
 
-Deno.test("what was refused is told with the address that it came from, and counted in the row of who is there", () => {
+Deno.test("a refusal is reported with its address and counted for the only peer there", () => {
   const machine = new Machine();
   machine.meet(oldPeer("a", 1));
   const refuse = (ip: string) =>
@@ -248,7 +248,7 @@ Deno.test("what was refused is told with the address that it came from, and coun
   strictEqual(machine.membership.get("a")!.refusals, 2);
 });
 
-Deno.test("each message is told in one line that says what it asks", () => {
+Deno.test("each message is reported in one line that says what it asks", () => {
   const messages: Message[] = [
     { type: "GOSSIP", peerId: "p", host: "", port: 1, id: "i" },
     { type: "GOSSIP_REPLY", peerId: "p", host: "", port: 1, files: [] },
@@ -268,7 +268,7 @@ Deno.test("each message is told in one line that says what it asks", () => {
   }
 });
 
-Deno.test("what is remembered from earlier runs is known before the peer starts, and is not news", () => {
+Deno.test("what is remembered from earlier runs is known before the peer starts, and is not reported as news", () => {
   const machine = new Machine({ autoFetch: Infinity });
   machine.nowMs = 10_000;
   const known = { away: [], sinceMs: undefined, holderlessSinceMs: undefined, isUnwanted: false };
@@ -288,7 +288,7 @@ Deno.test("what is remembered from earlier runs is known before the peer starts,
     deleted: [[idOf(3), 9_000]],
     unwanted: [idOf(4)],
   });
-  deepStrictEqual(effects, [], "nothing is sent, saved or told");
+  deepStrictEqual(effects, [], "nothing is sent, saved or reported");
   const { catalogue } = machine;
   deepStrictEqual([...catalogue.all()].map(({ file }) => file.fileId), [idOf(1), idOf(2)]);
   const { away, sinceMs } = catalogue.get(idOf(1))!;
@@ -298,14 +298,14 @@ Deno.test("what is remembered from earlier runs is known before the peer starts,
   ok(catalogue.tombstones.has(idOf(3), machine.nowMs));
 });
 
-Deno.test("what a person removed while the peer did not run is not fetched, unless it is held after all", () => {
+Deno.test("a file that a person removed while the peer was not running is not fetched, unless it is held after all", () => {
   const machine = new Machine({ autoFetch: Infinity });
   machine.do({ kind: "held", files: [heldOf(fileOfNumber(1))], how: "loaded" });
   machine.do({ kind: "unwanted", fileIds: [idOf(1), idOf(2)] });
   deepStrictEqual([...machine.catalogue.unwanted], [idOf(2)]);
 });
 
-Deno.test("while it is watched, the peer names the entries that each input changed", () => {
+Deno.test("while watched, the peer names the entries that each input changed", () => {
   const machine = new Machine();
   const changed = (input: Input) =>
     only(machine.do(input), "changed").map(({ fileIds }) => fileIds);

@@ -1,4 +1,4 @@
-// A tracker of peers for the tests of it, and claims to put to it.
+// A membership for its tests, and claims to feed it.
 
 import { ok } from "node:assert/strict";
 import {
@@ -15,7 +15,7 @@ export const NODE = "n".repeat(43);
 export const tracker = (over: Partial<typeof BOUNDS> = {}) =>
   new Membership({ ...BOUNDS, ...over }, (address) => sameAddress(BOOTSTRAP, address));
 
-/** A claim, by default from the address that it names. */
+/** Returns a claim, by default from the address that it names. */
 export function claim(
   peerId: string,
   host: string,
@@ -26,7 +26,7 @@ export function claim(
   return { peerId, address: { host, port }, ip: host, ext, ...rest };
 }
 
-/** Hears somebody who is expected to be tracked. */
+/** Hears a claim that is expected to be tracked. */
 export function track(members: Membership, said: Claim, nowMs = 0): PeerRecord {
   const hearing = members.hear(said, nowMs);
   ok("record" in hearing && hearing.outcome !== "conflict", hearing.outcome);

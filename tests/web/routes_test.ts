@@ -269,7 +269,7 @@ Deno.test("fetching waits only if asked to, and says why it failed", async () =>
   assert.equal((await post({ fetching: never })).status, 202);
   assert.equal((await post({}, "?wait=true")).status, 200);
   const { NotPossible } = await import("../../web/view.ts");
-  const refusal = new NotPossible(409, "No peer that is alive holds it", "Wait");
+  const refusal = new NotPossible(409, "No live peer holds it", "Wait");
   const failed = await post({ refusal }, "?wait=true");
   assert.deepEqual([failed.status, (await failed.json()).detail], [409, refusal.message]);
   assert.equal((await post({ refusal })).status, 202, "its transfer reports the outcome");

@@ -1,10 +1,10 @@
-// A set that forgets: by time, by number, oldest first.
+// ExpiringSet: bounded by time and by number, oldest forgotten first.
 
 import { strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { ExpiringSet } from "../../../protocol/bounds/expiring.ts";
 
-Deno.test("a key is there once, until its time is over", () => {
+Deno.test("a key is a member once, until it expires", () => {
   const seen = new ExpiringSet(10, 1000);
   strictEqual(seen.add("a", 0), true);
   strictEqual(seen.add("a", 500), false);
@@ -15,7 +15,7 @@ Deno.test("a key is there once, until its time is over", () => {
   strictEqual(seen.add("__proto__", 1000), false);
 });
 
-Deno.test("when there is no room, the oldest goes", () => {
+Deno.test("when the set is full, the oldest member is forgotten", () => {
   const seen = new ExpiringSet(3, 1000);
   for (const key of ["a", "b", "c", "d"]) seen.add(key, 0);
   strictEqual(seen.size, 3);
@@ -25,7 +25,7 @@ Deno.test("when there is no room, the oldest goes", () => {
   strictEqual(seen.size, 3);
 });
 
-Deno.test("it answers as a list of keys and times would", () => {
+Deno.test("it behaves like a list of keys and times", () => {
   const act = fc.record({
     key: fc.constantFrom(..."abcdefgh"),
     waitMs: fc.nat(400),

@@ -1,4 +1,4 @@
-// How often something may happen: never more than promised, for however many keys, in bounded memory.
+// Rate limits: never more than promised, for any number of keys, in bounded memory.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
@@ -29,7 +29,7 @@ Deno.test("a bucket gives no more than its burst and its rate, whatever the cloc
   );
 });
 
-Deno.test("a bucket refuses without taking, fills again, and never beyond its burst", () => {
+Deno.test("a bucket refuses without taking tokens, and refills up to its burst", () => {
   const bucket = new TokenBucket(5, 0.1, 1000);
   deepStrictEqual(Array.from({ length: 7 }, () => bucket.take(1000)), [
     true,
@@ -51,7 +51,7 @@ Deno.test("a bucket refuses without taking, fills again, and never beyond its bu
   ]);
 });
 
-Deno.test("keys have buckets of their own, and no more of them than the bound", () => {
+Deno.test("each key has its own bucket, and there are no more buckets than the bound", () => {
   const buckets = new KeyedBuckets(1, 0.001, 100);
   ok(buckets.take("a", 0));
   ok(!buckets.take("a", 0));
@@ -63,7 +63,7 @@ Deno.test("keys have buckets of their own, and no more of them than the bound", 
   }
 });
 
-Deno.test("when there is no room, full buckets are forgotten before spent ones", () => {
+Deno.test("when there is no space, full buckets are forgotten before spent ones", () => {
   const buckets = new KeyedBuckets(2, 0.1, 3);
   for (const key of ["spent", "spent", "old"]) buckets.take(key, 0);
   buckets.take("spent", 15_000);
@@ -73,7 +73,7 @@ Deno.test("when there is no room, full buckets are forgotten before spent ones",
   strictEqual(buckets.take("spent", 15_000), false);
 });
 
-Deno.test("a window gives what it has once, and again when the next one begins", () => {
+Deno.test("a window gives its whole amount once, and again when the next one begins", () => {
   const windows = new KeyedWindows(3, 60_000);
   deepStrictEqual([0, 1, 59_999, 59_999].map((at) => windows.take("a", at)), [
     true,
@@ -89,7 +89,7 @@ Deno.test("a window gives what it has once, and again when the next one begins",
     true,
     false,
   ]);
-  strictEqual(windows.take("c", 0, 4), false, "more than a window holds is never given");
+  strictEqual(windows.take("c", 0, 4), false, "more than a window allows is never granted");
   deepStrictEqual([windows.take("d", 0, 2), windows.take("d", 0, 2), windows.take("d", 0, 1)], [
     true,
     false,
@@ -97,7 +97,7 @@ Deno.test("a window gives what it has once, and again when the next one begins",
   ]);
 });
 
-Deno.test("in any stretch as long as a window no key gets more than two windows hold", () => {
+Deno.test("in any period as long as a window, no key gets more than twice what a window allows", () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(9_000), fc.constantFrom("a", "b"), fc.nat(3))), (uses) => {
       const windows = new KeyedWindows(5, 10_000, 2);
@@ -113,14 +113,14 @@ Deno.test("in any stretch as long as a window no key gets more than two windows 
   );
 });
 
-Deno.test("windows of many keys are forgotten oldest first, and those that are over before all", () => {
+Deno.test("windows of too many keys are forgotten oldest first, after those that have ended", () => {
   const windows = new KeyedWindows(1, 60_000, 3);
   for (const [key, at] of [["a", 0], ["b", 1], ["c", 2]] as const) ok(windows.take(key, at));
   ok(windows.take("d", 3));
   strictEqual(windows.size, 3);
   strictEqual(windows.take("c", 3), false);
   strictEqual(windows.take("b", 3), false);
-  strictEqual(windows.take("a", 3), true, "the oldest made room");
+  strictEqual(windows.take("a", 3), true, "the oldest was forgotten");
   for (let i = 0; i < 1_000; i++) windows.take(`key ${i}`, 60_010 + i);
   ok(windows.size <= 3);
   ok(windows.take("late", 500_000));

@@ -1,9 +1,9 @@
-// What is refused is counted by reason and by peer, in bounded memory, whatever peers call themselves.
+// Refusals are counted by reason and by sender, in bounded memory, no matter what peers call themselves.
 
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { OTHERS, Refusals } from "../../../protocol/bounds/refusals.ts";
 
-Deno.test("refusals are counted by reason and by peer, the most first", () => {
+Deno.test("refusals are counted by reason and by sender, those with the most first", () => {
   const refusals = new Refusals();
   refusals.note("a", "not-json");
   for (let i = 0; i < 3; i++) refusals.note("__proto__", "bad-hex");
@@ -15,7 +15,7 @@ Deno.test("refusals are counted by reason and by peer, the most first", () => {
   );
 });
 
-Deno.test("who rotates names fills no memory, and nothing of what was counted is lost", () => {
+Deno.test("a sender that rotates names does not fill memory, and every refusal stays counted", () => {
   const refusals = new Refusals();
   for (let i = 0; i < 10_000; i++) refusals.note(`name ${i}`, "not-json");
   const rows = refusals.byPeer();

@@ -1,4 +1,4 @@
-// What is known of files: first word wins, content has the last; holders, tombstones and bounds.
+// The catalogue: what is heard first counts until content proves otherwise; holders, tombstones and bounds.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
@@ -15,7 +15,7 @@ import { fileOfNumber, heldOf, idOf } from "../machine.ts";
 const stamp = (text: string) => ({ timestamp: { text, quoted: false } });
 const known = (catalogue: Catalogue) => [...catalogue.all()].map(({ file }) => file.fileId);
 
-Deno.test("the first word on a file stays, and a different owner is told as a conflict", () => {
+Deno.test("the first description of a file stays, and a different owner is reported as a conflict", () => {
   const catalogue = new Catalogue(10);
   strictEqual(catalogue.learn(fileOfNumber(1), 0), "new");
   strictEqual(catalogue.learn(fileOfNumber(1, { name: "other", size: 9 }), 0), "known");
@@ -25,7 +25,7 @@ Deno.test("the first word on a file stays, and a different owner is told as a co
   strictEqual(catalogue.get("__proto__"), undefined);
 });
 
-Deno.test("other timestamps are noted, a few of them, until content says which is true", () => {
+Deno.test("a few other timestamps are remembered until content shows which one is true", () => {
   const catalogue = new Catalogue(10);
   for (let i = 0; i < 20; i++) catalogue.learn(fileOfNumber(1, stamp(`${1744170562 + i}`)), 0);
   catalogue.learn(fileOfNumber(1, stamp("1744170563")), 0);
@@ -41,7 +41,7 @@ Deno.test("other timestamps are noted, a few of them, until content says which i
   deepStrictEqual(entry.otherTimestamps, []);
 });
 
-Deno.test("what is verified is not changed by what anybody says, nor forgotten when it is lost", () => {
+Deno.test("nothing that others say changes a verified entry, and it is not forgotten when the file is lost", () => {
   const catalogue = new Catalogue(10);
   catalogue.hold(heldOf(fileOfNumber(1), 77), 0);
   const lie = fileOfNumber(1, { name: "x", owner: "thief", size: 5, sizeBytes: 5, ...stamp("1") });
@@ -52,7 +52,7 @@ Deno.test("what is verified is not changed by what anybody says, nor forgotten w
   deepStrictEqual(catalogue.get(idOf(1))!.file, fileOfNumber(1, { sizeBytes: 77 }));
 });
 
-Deno.test("a file without any holder stays for a week and then leaves", () => {
+Deno.test("a file without holders stays for a week and is then forgotten", () => {
   const catalogue = new Catalogue(10);
   catalogue.learn(fileOfNumber(1), 0);
   catalogue.learn(fileOfNumber(2), 0);
@@ -69,7 +69,7 @@ Deno.test("a file without any holder stays for a week and then leaves", () => {
   deepStrictEqual(known(catalogue), [idOf(3)]);
 });
 
-Deno.test("a week without holders is counted from when it began, in whatever order the store told of it", () => {
+Deno.test("a week without holders is counted from its start, in whatever order the store loads the files", () => {
   const catalogue = new Catalogue(10);
   const day = 86_400_000;
   const files = ([[1, 1], [2, 6], [3, 3]] as const).map(([n, days]) => ({
@@ -86,7 +86,7 @@ Deno.test("a week without holders is counted from when it began, in whatever ord
   deepStrictEqual(known(catalogue), [idOf(1)]);
 });
 
-Deno.test("a whole list takes away what it lacks: at once, or when two in a row lack it", () => {
+Deno.test("a whole list removes what it lacks: at once, or when two in a row lack it", () => {
   for (const misses of [1, 2]) {
     const catalogue = new Catalogue(10);
     for (const n of [1, 2]) {
@@ -98,7 +98,7 @@ Deno.test("a whole list takes away what it lacks: at once, or when two in a row 
     strictEqual(catalogue.wholeList("a", new Set([idOf(2)]), misses, 0), misses === 1);
     strictEqual(holders(), misses === 1 ? "b" : "ab");
     if (misses === 2) {
-      catalogue.addHolder(idOf(1), "a"); // it was listed again: the count begins anew
+      catalogue.addHolder(idOf(1), "a"); // listed again: the count starts over
       strictEqual(catalogue.wholeList("a", new Set([idOf(2)]), misses, 0), false);
       strictEqual(holders(), "ab");
     }
@@ -109,7 +109,7 @@ Deno.test("a whole list takes away what it lacks: at once, or when two in a row 
   }
 });
 
-Deno.test("a deleted file does not come back by hearsay for thirty days, nor is it held by anybody", () => {
+Deno.test("gossip does not bring back a deleted file, or give it holders, for thirty days", () => {
   const catalogue = new Catalogue(10);
   catalogue.hold(heldOf(fileOfNumber(1)), 0);
   catalogue.addHolder(idOf(1), "a");
@@ -127,7 +127,7 @@ Deno.test("a deleted file does not come back by hearsay for thirty days, nor is 
   deepStrictEqual([...catalogue.tombstones.all()], []);
 });
 
-Deno.test("a tombstone is lifted by an act, and by who holds the file again on purpose", () => {
+Deno.test("a tombstone is lifted explicitly, or by holding the file again on purpose", () => {
   const catalogue = new Catalogue(10);
   catalogue.bury(idOf(1), 0);
   strictEqual(catalogue.tombstones.lift(idOf(1)), true);
@@ -138,7 +138,7 @@ Deno.test("a tombstone is lifted by an act, and by who holds the file again on p
   strictEqual(catalogue.tombstones.has(idOf(2), 0), false);
 });
 
-Deno.test("so many tombstones and no more, the oldest makes room", () => {
+Deno.test("the number of tombstones is bounded, and the oldest is forgotten first", () => {
   const catalogue = new Catalogue(10);
   for (let n = 0; n <= MAX_TOMBSTONES; n++) catalogue.bury(idOf(n), n);
   strictEqual([...catalogue.tombstones.all()].length, MAX_TOMBSTONES);
@@ -149,20 +149,20 @@ Deno.test("so many tombstones and no more, the oldest makes room", () => {
   ]);
 });
 
-Deno.test("in a full catalogue what nobody holds makes room, oldest first, for what somebody holds", () => {
+Deno.test("in a full catalogue, files without holders make space, oldest first, for one that has a holder", () => {
   const catalogue = new Catalogue(3);
   for (const n of [1, 2, 3]) catalogue.learn(fileOfNumber(n), n);
   catalogue.addHolder(idOf(1), "a");
   catalogue.hold(heldOf(fileOfNumber(3)), 3);
-  strictEqual(catalogue.learn(fileOfNumber(4), 4), "full", "nobody holds this one either");
+  strictEqual(catalogue.learn(fileOfNumber(4), 4), "full", "this one has no holder either");
   strictEqual(catalogue.learn(fileOfNumber(4), 4, "b"), "new");
   deepStrictEqual(known(catalogue), [idOf(1), idOf(3), idOf(4)]);
   catalogue.addHolder(idOf(4), "b");
-  strictEqual(catalogue.learn(fileOfNumber(5), 5, "b"), "full", "it has as much as anybody");
+  strictEqual(catalogue.learn(fileOfNumber(5), 5, "b"), "full", "no peer has more files");
   strictEqual(catalogue.size, 3);
 });
 
-Deno.test("who tells of the most gives room to who tells of less, but not what others hold too, or we", () => {
+Deno.test("the peer with the most files gives up space to one with fewer, but not files that others or we hold", () => {
   const catalogue = new Catalogue(10);
   for (let n = 0; n < 10; n++) {
     strictEqual(catalogue.learn(fileOfNumber(n), 0, "many"), "new");
@@ -182,7 +182,7 @@ Deno.test("who tells of the most gives room to who tells of less, but not what o
   strictEqual(catalogue.learn(fileOfNumber(30), 0, "many"), "full");
 });
 
-Deno.test("a DELETE that comes before the news of the file keeps it away, but not somebody else's", () => {
+Deno.test("a DELETE that arrives before the news of its file keeps it away, but not another owner's file", () => {
   const catalogue = new Catalogue(10);
   catalogue.tombstones.addEarly(idOf(1), "owner", 0);
   strictEqual(catalogue.learn(fileOfNumber(1, { owner: "other" }), 1), "new");
@@ -190,10 +190,10 @@ Deno.test("a DELETE that comes before the news of the file keeps it away, but no
   strictEqual(catalogue.learn(fileOfNumber(2), 1), "deleted");
   ok(catalogue.tombstones.has(idOf(2), 1));
   catalogue.tombstones.addEarly(idOf(3), "owner", 0);
-  strictEqual(catalogue.learn(fileOfNumber(3), EARLY_DELETE_MS), "new", "it is long ago");
+  strictEqual(catalogue.learn(fileOfNumber(3), EARLY_DELETE_MS), "new", "the DELETE has expired");
 });
 
-Deno.test("a file that is held takes the place of one that nobody holds", () => {
+Deno.test("a held file takes the place of one without holders", () => {
   const catalogue = new Catalogue(3);
   for (const n of [1, 2, 3]) catalogue.learn(fileOfNumber(n), n);
   for (const n of [4, 5, 6]) catalogue.hold(heldOf(fileOfNumber(n)), n);
@@ -201,7 +201,7 @@ Deno.test("a file that is held takes the place of one that nobody holds", () => 
   strictEqual(catalogue.heldCount, 3);
 });
 
-Deno.test("what changed in our own list is told since any revision that is remembered", () => {
+Deno.test("changes to our own list are returned since any revision that is remembered", () => {
   const catalogue = new Catalogue(10_000);
   deepStrictEqual(catalogue.changesSince(0), { added: [], removed: false });
   catalogue.hold(heldOf(fileOfNumber(1)), 0);
@@ -213,11 +213,11 @@ Deno.test("what changed in our own list is told since any revision that is remem
   catalogue.hold(heldOf(fileOfNumber(1)), 0);
   deepStrictEqual(catalogue.changesSince(4), { added: [], removed: false });
   for (let n = 10; n < 5_000; n++) catalogue.hold(heldOf(fileOfNumber(n)), 0);
-  strictEqual(catalogue.changesSince(4), undefined, "that is too long ago");
+  strictEqual(catalogue.changesSince(4), undefined, "that is too many changes ago");
   strictEqual(catalogue.changesSince(catalogue.revision - 500)?.added.length, 500);
 });
 
-Deno.test("the sums are those of the entries, whatever happens in whatever order", () => {
+Deno.test("the totals match the entries, whatever happens in whatever order", () => {
   const act = fc.record({
     act: fc.constantFrom(
       "learn",
@@ -277,7 +277,7 @@ Deno.test("the sums are those of the entries, whatever happens in whatever order
   );
 });
 
-Deno.test("while somebody watches, every entry that changes is named, once, and nothing else", () => {
+Deno.test("while watched, every changed entry is named once, and no other", () => {
   const catalogue = new Catalogue(3);
   catalogue.learn(fileOfNumber(1), 0);
   deepStrictEqual(catalogue.takeTouched(), [], "nobody watched");
@@ -299,7 +299,7 @@ Deno.test("while somebody watches, every entry that changes is named, once, and 
   deepStrictEqual(touched(() => catalogue.learn(fileOfNumber(3), 0)), []);
 });
 
-Deno.test("an entry that makes room for another is named too, and very many changes are only counted", () => {
+Deno.test("an entry evicted for another is named too, and too many changes are not named individually", () => {
   const catalogue = new Catalogue(30_000);
   catalogue.watch(true);
   for (let n = 1; n <= 30_000; n++) catalogue.learn(fileOfNumber(n), 0);

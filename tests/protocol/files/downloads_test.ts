@@ -1,4 +1,4 @@
-// Downloads: one per file, a few at once, one source after the other, and what is fetched without being asked for.
+// Downloads: one per file, a few at once, one source after another, and auto-fetch.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect, FetchFailure } from "../../../protocol/effects.ts";
@@ -29,14 +29,14 @@ function fail(
   return machine.failFetch(idOf(n), source, failure);
 }
 
-/** A machine on which each of some peers holds the first few files. */
+/** Returns a peer that knows several peers, each of which holds the first few files. */
 function network(peerCount: number, fileCount: number, over = {}): Machine {
   const machine = new Machine(over);
   for (const peer of peers(peerCount)) machine.reply(peer, files(fileCount));
   return machine;
 }
 
-Deno.test("a file that is wanted many times is fetched once, from a peer that holds it", () => {
+Deno.test("a file requested many times is fetched once, from a peer that holds it", () => {
   const machine = network(3, 1);
   const effects = Array.from({ length: 50 }, () => want(machine, 1)).flat();
   strictEqual(only(effects, "fetch").length, 1);
@@ -74,10 +74,10 @@ Deno.test("when a source fails the next one is asked, each of them once", () => 
   }
 });
 
-Deno.test("a good source ends the download, and what fails afterwards or elsewhere changes nothing", () => {
+Deno.test("a good source ends the download, and failures afterwards or elsewhere change nothing", () => {
   const machine = network(2, 1);
   const [source] = sources(want(machine, 1));
-  deepStrictEqual(fail(machine, 1, source === "p0" ? "p1" : "p0"), [], "that one was not asked");
+  deepStrictEqual(fail(machine, 1, source === "p0" ? "p1" : "p0"), [], "this source was not asked");
   const effects = machine.keep(machine.arrive(fileOfNumber(1), { source: source! }));
   deepStrictEqual(events(effects, "downloaded").map((event) => event.source), [source]);
   deepStrictEqual(fail(machine, 1, source!), []);
@@ -98,7 +98,7 @@ Deno.test("a failure of our own store ends the download: no other source would h
     text: "disk full",
   });
   deepStrictEqual(events(failed, "download-failed").map(({ text }) => text), ["disk full"]);
-  strictEqual(sources(want(machine, 1)).length, 1, "it may be wanted again");
+  strictEqual(sources(want(machine, 1)).length, 1, "it may be requested again");
 });
 
 Deno.test("bootstraps are asked before others", () => {
@@ -110,7 +110,7 @@ Deno.test("bootstraps are asked before others", () => {
   }
 });
 
-Deno.test("a few downloads run at once, the others wait their turn", () => {
+Deno.test("a few downloads run at once, and the others wait their turn", () => {
   const machine = network(2, 20);
   const running = files(20).flatMap((_, i) =>
     only(want(machine, i + 1), "fetch").map(({ file }) => file)
@@ -125,7 +125,7 @@ Deno.test("a few downloads run at once, the others wait their turn", () => {
   deepStrictEqual(running.map(({ fileId }) => fileId), files(20).map(({ fileId }) => fileId));
 });
 
-Deno.test("a source that hangs holds up what only it has, and nothing else", () => {
+Deno.test("a source that hangs holds up only the files that no other peer has", () => {
   const machine = new Machine();
   machine.reply(oldPeer("slow", 1), files(20));
   machine.reply(oldPeer("quick", 2), files(5, 21));
@@ -141,7 +141,7 @@ Deno.test("a source that hangs holds up what only it has, and nothing else", () 
   strictEqual(from("slow").length, MAX_DOWNLOADS_PER_SOURCE);
 });
 
-Deno.test("a bootstrap that hangs is not given all that runs", () => {
+Deno.test("a bootstrap that hangs does not get all running downloads", () => {
   const [boot, hawk, third] = [newPeer("boot", 1), newPeer("hawk", 2), newPeer("third", 3)];
   const machine = new Machine({ bootstraps: [{ host: "10.0.0.1", port: 6000 }] });
   machine.start();
@@ -151,7 +151,7 @@ Deno.test("a bootstrap that hangs is not given all that runs", () => {
   deepStrictEqual(sources(effects), ["boot", "boot", "boot", "hawk"]);
 });
 
-Deno.test("a download whose content gives way to a push is tried again when the push cannot be kept", () => {
+Deno.test("a download that ended because a push brought the file is retried if the push cannot be kept", () => {
   const machine = new Machine();
   machine.reply(newPeer("eagle", 1), files(9), [1, 1, "r"]);
   for (const n of [1, 2, 3]) {
@@ -165,7 +165,7 @@ Deno.test("a download whose content gives way to a push is tried again when the 
   strictEqual(machine.peer.wishedDownloads, 3);
 });
 
-Deno.test("what nobody holds, or nobody knows, fails at once and in words", () => {
+Deno.test("a file that is unknown or has no holder fails at once, with a reason", () => {
   const machine = network(1, 1);
   machine.announce(oldPeer("nobody", 9), fileOfNumber(5));
   for (const n of [5, 99]) {
@@ -175,14 +175,14 @@ Deno.test("what nobody holds, or nobody knows, fails at once and in words", () =
   strictEqual(machine.peer.pendingDownloads, 0);
 });
 
-Deno.test("what is here is not fetched again", () => {
+Deno.test("a held file is not fetched again", () => {
   const machine = network(2, 1);
   machine.hold(files(1));
   deepStrictEqual(sources(want(machine, 1)), []);
   strictEqual(machine.peer.pendingDownloads, 0);
 });
 
-Deno.test("a file whose timestamp cannot vouch for it is listed and never fetched", () => {
+Deno.test("a file whose timestamp cannot prove its content is listed but never fetched", () => {
   for (
     const [text, quoted] of [["123", false], ["17441705621", false], ["yesterday", true], [
       "1744170562",
@@ -198,12 +198,12 @@ Deno.test("a file whose timestamp cannot vouch for it is listed and never fetche
     deepStrictEqual(sources(again), [], text);
     strictEqual(machine.catalogue.size, 1);
     const wanted = want(machine, 1);
-    deepStrictEqual(sources(wanted), [], `${text}, wanted by a person`);
+    deepStrictEqual(sources(wanted), [], `${text}, requested by a person`);
     strictEqual(events(wanted, "download-failed").length, 1);
   }
 });
 
-Deno.test("all timestamps that were told are tried, but those that cannot vouch", () => {
+Deno.test("all timestamps received are tried, except those that cannot prove content", () => {
   const machine = new Machine();
   const told = ["1744170562", "99", "1744170563.5"].map((text) => ({ text, quoted: false }));
   for (const [i, timestamp] of told.entries()) {
@@ -212,7 +212,7 @@ Deno.test("all timestamps that were told are tried, but those that cannot vouch"
   deepStrictEqual(only(want(machine, 1), "fetch")[0]!.timestamps, [told[0], told[2]]);
 });
 
-Deno.test("thousands of downloads whose only source left end, each with its failure", () => {
+Deno.test("thousands of downloads whose only source left all end, each with its failure", () => {
   const machine = new Machine({ autoFetch: 9_000 });
   machine.start();
   const effects = machine.reply(newPeer("a", 1), files(9_000), [1, 1, "r"]);
@@ -229,7 +229,7 @@ Deno.test("thousands of downloads whose only source left end, each with its fail
   strictEqual(machine.peer.wishedDownloads, 9_000);
 });
 
-/** Lets a machine join a network in which one peer holds so many files. */
+/** Joins a network in which one peer holds this many files. */
 function join(
   autoFetch: number,
   fileCount: number,
@@ -242,7 +242,7 @@ function join(
   return { machine, effects: [...effects, ...machine.wait(1_000, 100)] };
 }
 
-Deno.test("after joining so many files are fetched as is configured, and the end is told", () => {
+Deno.test("after joining, as many files are fetched as configured, and the end is reported", () => {
   const { machine, effects } = join(2, 10, (machine) => machine.hold(files(3)));
   const chosen = only(effects, "fetch").map(({ file }) => file);
   strictEqual(chosen.length, 2);
@@ -256,7 +256,11 @@ Deno.test("after joining so many files are fetched as is configured, and the end
     pending: 1,
     reason: "done",
   }]);
-  deepStrictEqual(sources(machine.reply(newPeer("p0", 1), files(5, 100))), [], "and then no more");
+  deepStrictEqual(
+    sources(machine.reply(newPeer("p0", 1), files(5, 100))),
+    [],
+    "and no more after that",
+  );
 });
 
 Deno.test("auto-fetch says why it fetched nothing", () => {
@@ -267,7 +271,7 @@ Deno.test("auto-fetch says why it fetched nothing", () => {
   deepStrictEqual(reasonOf(join(5, 3, (machine) => machine.hold(files(3)))), ["nothing-missing"]);
 });
 
-Deno.test("without a number everything is fetched, also what appears later, but for what was removed here", () => {
+Deno.test("with auto-fetch of everything, files that appear later are fetched too, but not those removed here", () => {
   const { machine, effects } = join(Infinity, 3);
   strictEqual(sources(effects).length, 3);
   for (const file of files(3)) machine.keep(machine.arrive(file, { source: "p0" }));
@@ -275,10 +279,10 @@ Deno.test("without a number everything is fetched, also what appears later, but 
   strictEqual(sources(machine.reply(newPeer("p0", 1), [fileOfNumber(51)])).length, 1);
   machine.do({ kind: "delete", fileId: idOf(1) });
   deepStrictEqual(sources(machine.reply(newPeer("p0", 1), files(3))), []);
-  strictEqual(sources(want(machine, 1)).length, 1, "a person may want it back");
+  strictEqual(sources(want(machine, 1)).length, 1, "a person may request it again");
 });
 
-Deno.test("a peer that began alone fetches everything once others come", () => {
+Deno.test("a peer that started alone fetches everything once others appear", () => {
   const machine = new Machine({ autoFetch: Infinity });
   machine.start();
   strictEqual(sources(machine.reply(newPeer("a", 1), files(2), [1, 1, "r"])).length, 2);
@@ -296,16 +300,18 @@ Deno.test("a deleted file is no longer fetched", () => {
   deepStrictEqual(
     only(effects, "fetch").map(({ file }) => file.fileId),
     [idOf(5)],
-    "the next one takes the place",
+    "the next one takes its place",
   );
   strictEqual(machine.peer.pendingDownloads, 4);
 });
 
-Deno.test("a download that a person cancels ends, what still comes of it is dropped, and it is not fetched by itself", () => {
+Deno.test("a canceled download ends, late content is dropped, and the file is not fetched automatically", () => {
   const machine = network(2, 1, { autoFetch: Infinity });
   const [source] = sources(want(machine, 1));
   const effects = machine.do({ kind: "cancel", fileId: idOf(1) });
-  deepStrictEqual(events(effects, "download-failed").map(({ text }) => text), ["It was canceled"]);
+  deepStrictEqual(events(effects, "download-failed").map(({ text }) => text), [
+    "The download was canceled",
+  ]);
   strictEqual(machine.peer.pendingDownloads, 0);
   const late = machine.do({
     kind: "arrived",
@@ -316,11 +322,11 @@ Deno.test("a download that a person cancels ends, what still comes of it is drop
   });
   deepStrictEqual(only(late, "drop").length, 1);
   deepStrictEqual(fail(machine, 1, source!), [], "nobody else is asked");
-  deepStrictEqual(sources(machine.reply(oldPeer("p9", 9), files(1))), [], "not by itself");
-  strictEqual(sources(want(machine, 1)).length, 1, "but when somebody wants it again");
+  deepStrictEqual(sources(machine.reply(oldPeer("p9", 9), files(1))), [], "not automatically");
+  strictEqual(sources(want(machine, 1)).length, 1, "but on request");
 });
 
-Deno.test("cancelling one download begins the next that waits", () => {
+Deno.test("canceling one download starts the next one in the queue", () => {
   const machine = network(1, MAX_DOWNLOADS + 1);
   for (let n = 1; n <= MAX_DOWNLOADS + 1; n++) want(machine, n);
   strictEqual(sources(machine.do({ kind: "cancel", fileId: idOf(1) })).length, 1);

@@ -1,4 +1,4 @@
-// Pushes that nobody asked for: within rate, quota and catalogue, described by what was known first.
+// Unsolicited pushes: within rate, quota and catalogue bounds, under the name and owner heard first.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect } from "../../../protocol/effects.ts";
@@ -20,13 +20,13 @@ const verdicts = (effects: readonly Effect[]) =>
 const offer = (machine: Machine, ip = "10.0.0.7") =>
   verdicts(machine.do({ kind: "push-offered", ip, connection: 1 }))[0];
 
-Deno.test("one address pushes fifty files at once and then ten in a second", () => {
+Deno.test("one address may push fifty files in a burst and then ten per second", () => {
   const machine = new Machine();
   const taken = (ip: string) =>
     Array.from({ length: 200 }, () => offer(machine, ip)).filter((verdict) => verdict === "take")
       .length;
   strictEqual(taken("10.0.0.7"), 50);
-  strictEqual(taken("10.0.0.8"), 50, "another address has its own");
+  strictEqual(taken("10.0.0.8"), 50, "another address has its own limit");
   machine.nowMs = 1000;
   strictEqual(taken("10.0.0.7"), 10);
   const [refused] = only(
@@ -39,19 +39,19 @@ Deno.test("one address pushes fifty files at once and then ten in a second", () 
   ]);
 });
 
-Deno.test("what was pushed is kept, announced to all, and pushed no further", () => {
+Deno.test("a pushed file is kept, announced to all peers, and pushed no further", () => {
   const machine = new Machine();
   machine.meet(newPeer("a", 1), newPeer("b", 2));
   const arrived = machine.arrive(fileOfNumber(1), { ip: "10.0.0.1" });
   deepStrictEqual(only(arrived, "keep").map(({ held }) => held.pushed), [true]);
-  strictEqual(machine.catalogue.heldCount, 0, "not before the store has it");
+  strictEqual(machine.catalogue.heldCount, 0, "not until the store has it");
   const effects = machine.keep(arrived);
   deepStrictEqual(receivers(effects, "ANNOUNCE"), ["a", "b"]);
   deepStrictEqual(only(effects, "replicate"), []);
   strictEqual(machine.catalogue.pushedBytes, 10);
 });
 
-Deno.test("pushes take no more than their quota, also when many are on their way at once", () => {
+Deno.test("pushes stay within their quota even when many arrive at once", () => {
   const machine = new Machine({ limits: { pushQuotaBytes: 100 } });
   const arrivals = files(20).map((file) => machine.arrive(file, { sizeBytes: 30 }));
   const keeps = arrivals.flatMap((effects) => only(effects, "keep"));
@@ -70,7 +70,7 @@ Deno.test("pushes take no more than their quota, also when many are on their way
   strictEqual(offer(machine), "take", "room again");
 });
 
-Deno.test("a push that the store could not keep gives its share of the quota back", () => {
+Deno.test("a push that the store could not keep returns its share of the quota", () => {
   const machine = new Machine({ limits: { pushQuotaBytes: 100 } });
   for (let i = 0; i < 10; i++) {
     strictEqual(only(machine.arrive(fileOfNumber(1), { sizeBytes: 80 }), "keep").length, 1, `${i}`);
@@ -84,7 +84,7 @@ Deno.test("a push that the store could not keep gives its share of the quota bac
   }
 });
 
-Deno.test("downloads and files of our own do not count against the quota", () => {
+Deno.test("downloads and our own files do not count against the quota", () => {
   const machine = new Machine({ limits: { pushQuotaBytes: 100 } });
   machine.reply(oldPeer("a", 1), files(1));
   machine.do({ kind: "want", fileId: idOf(1) });
@@ -99,7 +99,7 @@ Deno.test("downloads and files of our own do not count against the quota", () =>
   strictEqual(offer(machine), "take");
 });
 
-Deno.test("pushes of next to nothing do not grow the catalogue beyond its bound", () => {
+Deno.test("tiny pushes do not grow the catalogue beyond its bound", () => {
   const machine = new Machine({ limits: { maxCatalogueEntries: 20 } });
   for (let i = 1; i <= 60; i++) {
     machine.nowMs += 1000;
@@ -108,7 +108,7 @@ Deno.test("pushes of next to nothing do not grow the catalogue beyond its bound"
   ok(machine.catalogue.size <= 20, `${machine.catalogue.size} entries`);
 });
 
-Deno.test("a push does not change what was known first, but for the timestamp that its content proved", () => {
+Deno.test("a push changes nothing that was known before, except the timestamp that its content proved", () => {
   const machine = new Machine();
   machine.reply(oldPeer("a", 1), [fileOfNumber(1, { name: "first", owner: "first" })]);
   const timestamp = { text: "1744169352.0", quoted: false };
@@ -120,7 +120,7 @@ Deno.test("a push does not change what was known first, but for the timestamp th
   deepStrictEqual([file.name, file.owner, file.timestamp], ["first", "first", timestamp]);
 });
 
-Deno.test("the same file from two sides at once is kept once", () => {
+Deno.test("the same file from two peers at once is kept once", () => {
   const machine = new Machine();
   machine.reply(oldPeer("a", 1), files(1));
   machine.do({ kind: "want", fileId: idOf(1) });

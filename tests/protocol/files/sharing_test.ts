@@ -1,4 +1,4 @@
-// Who announces, pushes, gets and deletes what, and what comes of it.
+// ANNOUNCE, DELETE, GET_FILE and pushes: who may do what, and what follows.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import {
@@ -28,7 +28,7 @@ const offer = (machine: Machine, fileId?: string, ip = "10.0.0.7") =>
     "push-verdict",
   )[0]!;
 
-/** A machine that holds file 1 of "owner", who is at 10.0.0.1. */
+/** Returns a peer that holds file 1 of "owner", who is at 10.0.0.1. */
 function withOwner(): Machine {
   const machine = new Machine();
   machine.meet(oldPeer("owner", 1), oldPeer("b", 2));
@@ -43,10 +43,10 @@ Deno.test("an announcement makes its sender a holder, if it is tracked", () => {
   machine.announce(oldPeer("nobody", 9), fileOfNumber(2));
   machine.announce({ ...oldPeer("me", 9), peerId: "me" }, fileOfNumber(3));
   deepStrictEqual([1, 2].map((n) => [...machine.catalogue.get(idOf(n))!.holders]), [["a"], []]);
-  strictEqual(machine.catalogue.get(idOf(3)), undefined, "our own word comes not from others");
+  strictEqual(machine.catalogue.get(idOf(3)), undefined, "an ANNOUNCE in our name is ignored");
 });
 
-Deno.test("an announcement keeps a peer alive when it comes from where the peer is", () => {
+Deno.test("an announcement is a sign of life if it comes from the peer's own address", () => {
   for (const [ip, isAlive] of [["10.0.0.1", true], ["10.6.6.6", false]] as const) {
     const machine = new Machine();
     machine.start();
@@ -58,20 +58,20 @@ Deno.test("an announcement keeps a peer alive when it comes from where the peer 
   }
 });
 
-Deno.test("an owner's DELETE that overtook its ANNOUNCE counts; from elsewhere it does not", () => {
+Deno.test("an owner's DELETE that arrives before its ANNOUNCE counts; from elsewhere it does not", () => {
   const machine = new Machine();
   machine.start();
   const owner = oldPeer("owner", 1);
   machine.meet(owner);
   machine.delete("owner", idOf(1), "10.0.0.66");
   machine.announce(owner, fileOfNumber(1));
-  ok(machine.catalogue.get(idOf(1)), "anybody may have sent that");
+  ok(machine.catalogue.get(idOf(1)), "anybody could have sent that");
   machine.delete("owner", idOf(2), owner.ip);
   machine.announce(owner, fileOfNumber(2));
   strictEqual(machine.catalogue.get(idOf(2)), undefined);
 });
 
-Deno.test("a DELETE that overtook its push, or comes while the store keeps it, counts as well", () => {
+Deno.test("a DELETE that arrives before its push, or while the store is writing the file, counts as well", () => {
   const machine = new Machine();
   machine.start();
   const owner = oldPeer("owner", 1);
@@ -85,7 +85,7 @@ Deno.test("a DELETE that overtook its push, or comes while the store keeps it, c
   strictEqual(machine.catalogue.get(idOf(2)), undefined);
 });
 
-Deno.test("the owner, from its known address, deletes: the copy goes to the trash and does not come back", () => {
+Deno.test("a DELETE from the owner's known address moves the copy to the trash, and it does not come back", () => {
   const machine = withOwner();
   machine.reply(oldPeer("b", 2), files(1));
   const effects = machine.delete("owner", idOf(1), "10.0.0.1");
@@ -108,7 +108,7 @@ Deno.test("the owner, from its known address, deletes: the copy goes to the tras
   strictEqual(machine.catalogue.get(idOf(1))?.held, true);
 });
 
-Deno.test("an owner that restores its file announces it from where it is, and others take it again", () => {
+Deno.test("an owner that restores its file announces it from its own address, and others accept it again", () => {
   const machine = withOwner();
   const owner = oldPeer("owner", 1);
   machine.delete("owner", idOf(1), owner.ip);
@@ -124,7 +124,7 @@ Deno.test("an owner that restores its file announces it from where it is, and ot
   strictEqual(machine.catalogue.get(idOf(1))?.holders.has("owner"), true);
 });
 
-Deno.test("what is restored right after its deletion is told once more when others believe it", () => {
+Deno.test("a file restored right after its deletion is announced again once others accept it", () => {
   for (const [pauseMs, times] of [[1_000, 1], [TELL_AGAIN_MS, 0]] as const) {
     const machine = new Machine();
     machine.start();
@@ -134,14 +134,14 @@ Deno.test("what is restored right after its deletion is told once more when othe
     machine.do({ kind: "delete", fileId: ours.fileId });
     machine.nowMs += pauseMs;
     const at = sent(machine.hold([ours], "restored"), "ANNOUNCE");
-    strictEqual(at.length, 1, "at once, for who knows nothing of the deletion");
+    strictEqual(at.length, 1, "at once, for peers that missed the deletion");
     const later = sent(machine.wait(3 * LIFT_AFTER_MS), "ANNOUNCE");
     strictEqual(later.length, times, `restored after ${pauseMs} ms`);
-    strictEqual(sent(machine.wait(3 * LIFT_AFTER_MS), "ANNOUNCE").length, 0, "and once only");
+    strictEqual(sent(machine.wait(3 * LIFT_AFTER_MS), "ANNOUNCE").length, 0, "and only once");
   }
 });
 
-Deno.test("nobody else deletes, from wherever, nor the owner's name from elsewhere", () => {
+Deno.test("nobody but the owner deletes a file, nor does the owner's name from another address", () => {
   const forgeries = [
     ["b", "10.0.0.2"],
     ["b", "10.0.0.1"],
@@ -162,7 +162,7 @@ Deno.test("nobody else deletes, from wherever, nor the owner's name from elsewhe
   deepStrictEqual(
     refusals(stranger.delete("owner", idOf(1), "10.0.0.1")),
     ["forged-delete"],
-    "an owner that is not known here",
+    "an owner that is not tracked",
   );
   deepStrictEqual(
     stranger.delete("owner", idOf(99), "10.0.0.1").filter(({ kind }) => kind !== "event"),
@@ -170,7 +170,7 @@ Deno.test("nobody else deletes, from wherever, nor the owner's name from elsewhe
   );
 });
 
-Deno.test("an owner whose name is a host name deletes once it is known where that leads", () => {
+Deno.test("an owner with a host name can delete once it is known where that name leads", () => {
   const machine = new Machine();
   const owner = { peerId: "owner", host: "eagle", port: 6000, ip: "10.0.0.1" };
   machine.meet(owner);
@@ -180,7 +180,7 @@ Deno.test("an owner whose name is a host name deletes once it is known where tha
   strictEqual(events(machine.delete("owner", idOf(1), "10.0.0.1"), "deleted").length, 1);
 });
 
-Deno.test("our own originals are deleted by nobody but us, and then everywhere", () => {
+Deno.test("files of ours are deleted only by us, and then everywhere", () => {
   const machine = new Machine();
   const mine = fileOfNumber(1, { owner: "me" });
   machine.meet(oldPeer("a", 1), newPeer("b", 2));
@@ -195,10 +195,14 @@ Deno.test("our own originals are deleted by nobody but us, and then everywhere",
   machine.announce(oldPeer("a", 1), mine);
   strictEqual(machine.catalogue.size, 0);
   machine.hold([mine], "published");
-  strictEqual(machine.catalogue.get(idOf(1))?.held, true, "to publish it again is an act of ours");
+  strictEqual(
+    machine.catalogue.get(idOf(1))?.held,
+    true,
+    "publishing it again lifts our own deletion",
+  );
 });
 
-Deno.test("so many deletions of one owner in a minute and no more", () => {
+Deno.test("the number of DELETEs obeyed from one owner per minute is limited", () => {
   const machine = new Machine();
   machine.meet(oldPeer("owner", 1));
   machine.hold(files(100));
@@ -213,7 +217,7 @@ Deno.test("so many deletions of one owner in a minute and no more", () => {
   strictEqual(obeyed().length, 100 - DELETES_PER_MINUTE);
 });
 
-Deno.test("a file that is deleted while the store keeps it does not come back by that", () => {
+Deno.test("a file that is deleted while the store is writing it does not come back", () => {
   for (const deletes of ["owner", "person"] as const) {
     const machine = withOwner();
     machine.reply(oldPeer("b", 2), [fileOfNumber(5)]);
@@ -229,12 +233,12 @@ Deno.test("a file that is deleted while the store keeps it does not come back by
   }
 });
 
-Deno.test("what a person removed here comes back when it is wanted, not by itself and not from others", () => {
+Deno.test("a file that a person removed here comes back on request, not automatically and not from others", () => {
   const machine = withOwner();
   const effects = machine.do({ kind: "delete", fileId: idOf(1) });
   deepStrictEqual(events(effects, "deleted").map(({ by }) => by), ["us-here-only"]);
   deepStrictEqual(receivers(effects, "DELETE"), []);
-  strictEqual(machine.catalogue.get(idOf(1))?.held, false, "it is known as before");
+  strictEqual(machine.catalogue.get(idOf(1))?.held, false, "its entry stays");
   deepStrictEqual(refusals(machine.arrive(fileOfNumber(1), { ip: "10.0.0.2" })), ["unwanted-push"]);
   strictEqual(
     only(machine.arrive(fileOfNumber(1), { ip: "10.0.0.1" }), "keep").length,
@@ -243,7 +247,7 @@ Deno.test("what a person removed here comes back when it is wanted, not by itsel
   );
 });
 
-Deno.test("a download that a person gave up is not kept when it arrives all the same", () => {
+Deno.test("a download that a person canceled is not kept even if it arrives", () => {
   const machine = withOwner();
   machine.reply(oldPeer("b", 2), [fileOfNumber(5)]);
   machine.do({ kind: "want", fileId: idOf(5) });
@@ -253,7 +257,7 @@ Deno.test("a download that a person gave up is not kept when it arrives all the 
   strictEqual(only(effects, "drop").length, 1);
 });
 
-Deno.test("what is published is announced to all and offered to one", () => {
+Deno.test("a published file is announced to all peers and pushed to one", () => {
   const machine = new Machine();
   machine.meet(newPeer("a", 1), oldPeer("b", 2), newPeer("c", 3));
   machine.gossip({ ...newPeer("unproven", 4), ip: "10.6.6.6" });
@@ -282,7 +286,7 @@ Deno.test("what is published is announced to all and offered to one", () => {
   deepStrictEqual(
     asked.map(({ peerId }) => peerId).sort(),
     ["a", "b", "c"],
-    "each once, the unproven never",
+    "each once, unproven peers never",
   );
   const { to, peerId } = asked[2]!;
   const last = machine.do({
@@ -296,7 +300,7 @@ Deno.test("what is published is announced to all and offered to one", () => {
   deepStrictEqual(only(last, "replicate"), []);
 });
 
-Deno.test("a large file is not pushed to an old peer, nor any to who holds it already", () => {
+Deno.test("a large file is not pushed to an old peer, and no file to a peer that holds it already", () => {
   for (
     const [sizeBytes, who, isOffered] of [
       [DEFAULT_LIMITS.legacyPushBytes, oldPeer("a", 1), true],
@@ -318,7 +322,7 @@ Deno.test("a large file is not pushed to an old peer, nor any to who holds it al
   deepStrictEqual(only(machine.hold(files(1), "published"), "replicate"), []);
 });
 
-Deno.test("who asks gets the file, or hears that it is not here", () => {
+Deno.test("a GET_FILE is answered with the file, or with the answer that it is not here", () => {
   const machine = withOwner();
   const get = (fileId: string) => machine.message({ type: "GET_FILE", fileId }, "10.0.0.2", 7);
   deepStrictEqual(
@@ -340,7 +344,7 @@ Deno.test("who asks gets the file, or hears that it is not here", () => {
   }
 });
 
-Deno.test("what is here is not taken in again", () => {
+Deno.test("a held file is not stored again", () => {
   const machine = withOwner();
   strictEqual(offer(machine, idOf(1)).verdict, "skip");
   strictEqual(offer(machine, idOf(2)).verdict, "take");

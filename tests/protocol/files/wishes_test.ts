@@ -1,5 +1,5 @@
-// What is wanted stays wanted: downloads that failed, copies that nobody took, deletions that somebody missed; and what is
-// not wanted any more ends.
+// Wanted files stay wanted: failed downloads, copies that nobody took, DELETEs that somebody missed; and what is no longer
+// wanted ends.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect } from "../../../protocol/effects.ts";
@@ -24,7 +24,7 @@ const want = (machine: Machine, n = 1) => machine.do({ kind: "want", fileId: idO
 const fetches = (effects: readonly Effect[]) => only(effects, "fetch");
 const own = (n: number) => fileOfNumber(n, { owner: "me" });
 
-/** A machine that knows of files on this peer. */
+/** Returns a peer that knows of files on this other peer. */
 function listing(who: Who, count = 1, over = {}): Machine {
   const machine = new Machine(over);
   machine.start();
@@ -32,7 +32,7 @@ function listing(who: Who, count = 1, over = {}): Machine {
   return machine;
 }
 
-/** Answers everything that is sent as delivered. */
+/** Reports everything that is sent as delivered. */
 function deliver(machine: Machine, effects: readonly Effect[]): Effect[] {
   const more: Effect[] = [];
   for (const { to, peerId, ticket } of only(effects, "send")) {
@@ -62,7 +62,7 @@ Deno.test("a source that broke off and is back is asked again, though its list h
   }
 });
 
-Deno.test("tries grow further apart, up to ten minutes, and are told once", () => {
+Deno.test("retries are further and further apart, up to ten minutes, and reported once", () => {
   const machine = listing(eagle, 1, { peerTimeoutMs: 1e9 });
   want(machine);
   let told = events(machine.failFetch(idOf(1), "eagle", "cut-short"), "download-failed").length;
@@ -78,10 +78,10 @@ Deno.test("tries grow further apart, up to ten minutes, and are told once", () =
   const gaps = times.slice(1).map((ms, i) => ms - times[i]!);
   ok(Math.max(...gaps) <= 1.3 * LAST_RETRY_MS, `${gaps}`);
   ok(gaps.at(-1)! >= 0.7 * LAST_RETRY_MS, `${gaps}`);
-  ok(times.length < 24, `${times.length} tries in two hours`);
+  ok(times.length < 24, `${times.length} attempts in two hours`);
 });
 
-Deno.test("what a peer holds is tried at once when it starts anew, and from somebody else who has it", () => {
+Deno.test("a peer's files are retried at once when it restarts, or when another peer holds them", () => {
   const machine = listing(eagle);
   want(machine);
   for (let i = 0; i < 6; i++) {
@@ -98,7 +98,7 @@ Deno.test("what a peer holds is tried at once when it starts anew, and from some
   strictEqual(fetches(machine.announce(newPeer("hawk", 2), fileOfNumber(1)))[0]?.source, "hawk");
 });
 
-Deno.test("what failed for want of space is tried again when there is some, and not before anybody asks", () => {
+Deno.test("downloads that failed for lack of space are retried when there is some, and not earlier", () => {
   const machine = listing(eagle, 3);
   for (const n of [1, 2, 3]) want(machine, n);
   for (const n of [1, 2, 3]) machine.failFetch(idOf(n), "eagle", "storage", "the disk is full");
@@ -106,7 +106,7 @@ Deno.test("what failed for want of space is tried again when there is some, and 
   strictEqual(fetches(machine.do({ kind: "space" })).length, 3);
 });
 
-Deno.test("content that could not be kept is wanted on", () => {
+Deno.test("content that could not be kept stays wanted", () => {
   const machine = listing(eagle);
   want(machine);
   const kept = only(machine.arrive(fileOfNumber(1), { source: "eagle" }), "keep");
@@ -117,7 +117,7 @@ Deno.test("content that could not be kept is wanted on", () => {
   strictEqual(fetches(machine.do({ kind: "space" })).length, 1);
 });
 
-Deno.test("a source that sends something else is not asked for all of it again at each of its lists", () => {
+Deno.test("a source that delivers something else is not asked for a whole transfer again after each of its lists", () => {
   for (const failure of ["mismatch", "garbage", "too-long"] as const) {
     const old = oldPeer("old", 1);
     const machine = new Machine({ autoFetch: Infinity });
@@ -141,7 +141,7 @@ Deno.test("a source that sends something else is not asked for all of it again a
   }
 });
 
-Deno.test("a canceled, deleted or unwanted file is not tried again", () => {
+Deno.test("a canceled, deleted or unwanted file is not retried", () => {
   for (const end of ["cancel", "delete", "owner"] as const) {
     const machine = listing(newPeer("owner", 1));
     want(machine);
@@ -154,7 +154,7 @@ Deno.test("a canceled, deleted or unwanted file is not tried again", () => {
   }
 });
 
-Deno.test("auto-fetch says what is still to come, and fetches it", () => {
+Deno.test("auto-fetch says how many files are still pending, and fetches them", () => {
   const machine = new Machine({ autoFetch: 3, bootstraps: [{ host: "10.0.0.1", port: 6000 }] });
   machine.start();
   const effects = machine.reply(eagle, files(3), [1, 1, "r"]);
@@ -172,7 +172,7 @@ Deno.test("auto-fetch says what is still to come, and fetches it", () => {
   strictEqual(fetches(machine.wait(10_000)).length, 2);
 });
 
-Deno.test("an attempt that nobody wants any more is ended, one by one, and counted by nobody", () => {
+Deno.test("attempts that are no longer needed are stopped, one by one, and not counted as failures", () => {
   const machine = new Machine({ autoFetch: Infinity });
   machine.start();
   machine.meet(newPeer("owner", 1));
@@ -199,18 +199,18 @@ Deno.test("a late failure of an attempt does not end the next one from the same 
   ok(first!.attempt !== second!.attempt);
   const late = { kind: "fetch-failed", fileId: idOf(1), source: "eagle", text: "" } as const;
   deepStrictEqual(machine.do({ ...late, attempt: first!.attempt, failure: "cut-short" }), []);
-  strictEqual(machine.peer.pendingDownloads, 1, "the second goes on");
+  strictEqual(machine.peer.pendingDownloads, 1, "the second one continues");
   strictEqual(only(machine.arrive(fileOfNumber(1), { source: "eagle" }), "keep").length, 1);
 });
 
-Deno.test("content that comes another way ends the attempt that is under way", () => {
+Deno.test("content that arrives another way stops the running attempt", () => {
   const machine = listing(eagle);
   const [fetch] = fetches(want(machine));
   const effects = machine.keep(machine.arrive(fileOfNumber(1)));
   deepStrictEqual(only(effects, "stop-fetch").map(({ attempt }) => attempt), [fetch!.attempt]);
 });
 
-Deno.test("what a person removed or edited is not fetched automatically, and what is damaged is", () => {
+Deno.test("a file that a person removed or edited is not fetched automatically, and a damaged one is", () => {
   for (const why of ["removed", "edited", "damaged"] as const) {
     const machine = new Machine({ autoFetch: Infinity });
     machine.start();
@@ -222,7 +222,9 @@ Deno.test("what a person removed or edited is not fetched automatically, and wha
     effects.push(...machine.announce(newPeer("hawk", 2), fileOfNumber(1)));
     const asked = fetches(effects).some(({ file }) => file.fileId === idOf(1));
     strictEqual(asked, why === "damaged", why);
-    if (why !== "damaged") strictEqual(fetches(want(machine)).length, 1, "unless somebody asks");
+    if (why !== "damaged") {
+      strictEqual(fetches(want(machine)).length, 1, "unless a person requests it");
+    }
   }
 });
 
@@ -241,7 +243,7 @@ Deno.test("a version of ours that is replaced within minutes is withdrawn, an ol
   }
 });
 
-Deno.test("a version of ours that left the folder and that nobody holds is forgotten, and stays unwanted", () => {
+Deno.test("a version of ours that left the folder and has no holders is forgotten, and stays unwanted", () => {
   const machine = new Machine({ autoFetch: Infinity, peerTimeoutMs: 1e9 });
   machine.start();
   machine.meet(eagle);
@@ -251,11 +253,11 @@ Deno.test("a version of ours that left the folder and that nobody holds is forgo
     machine.do({ kind: "lost", fileIds: [idOf(n)], why: "edited" });
   }
   strictEqual(machine.catalogue.size, 0);
-  deepStrictEqual(fetches(machine.announce(eagle, own(7))), [], "somebody has one after all");
+  deepStrictEqual(fetches(machine.announce(eagle, own(7))), [], "another peer has one after all");
   strictEqual(machine.catalogue.size, 1);
 });
 
-Deno.test("a renamed file is announced under its new name, and its owner's word renames it elsewhere", () => {
+Deno.test("a renamed file is announced under its new name, and other peers accept the name from its owner", () => {
   const machine = new Machine();
   machine.meet(eagle);
   machine.hold([own(1)], "published");
@@ -270,16 +272,16 @@ Deno.test("a renamed file is announced under its new name, and its owner's word 
   other.meet(owner, eagle);
   other.announce(owner, own(1));
   other.announce(eagle, { ...own(1), name: "lie.txt" });
-  strictEqual(other.catalogue.get(idOf(1))!.file.name, "file 1", "nobody else's word");
+  strictEqual(other.catalogue.get(idOf(1))!.file.name, "file 1", "only the owner may rename it");
   other.announce(owner, renamed, "10.6.6.6");
-  strictEqual(other.catalogue.get(idOf(1))!.file.name, "file 1", "nor from elsewhere");
+  strictEqual(other.catalogue.get(idOf(1))!.file.name, "file 1", "and only from its own address");
   other.announce(owner, renamed);
   strictEqual(other.catalogue.get(idOf(1))!.file.name, "final.txt");
 });
 
-Deno.test("a copy that nobody took is offered again, also to whoever comes later", () => {
+Deno.test("a copy that nobody took is offered again, also to peers that appear later", () => {
   const machine = new Machine();
-  deepStrictEqual(only(machine.hold([own(1)], "published"), "replicate"), [], "nobody is there");
+  deepStrictEqual(only(machine.hold([own(1)], "published"), "replicate"), [], "no peer is there");
   machine.meet(eagle);
   strictEqual(only(machine.wait(500, 250), "replicate").length, 1, "eagle came");
   const ticket = { for: "replicate", fileId: idOf(1) } as const;
@@ -290,7 +292,7 @@ Deno.test("a copy that nobody took is offered again, also to whoever comes later
   deepStrictEqual(only(machine.wait(60_000), "replicate"), []);
 });
 
-Deno.test("a peer that still lists what we deleted is told again, less and less often", () => {
+Deno.test("a peer that still lists a file that we deleted gets the DELETE again, with increasing delays", () => {
   const machine = new Machine({ peerTimeoutMs: 1e9 });
   machine.meet(eagle);
   machine.hold([own(1)], "published");
@@ -300,11 +302,11 @@ Deno.test("a peer that still lists what we deleted is told again, less and less 
     machine.nowMs += 60_000;
     told += sent(machine.reply(eagle, [own(1)], [1, 1, `r${minute}`]), "DELETE").length;
   }
-  ok(told >= 10 && told <= 40, `told ${told} times in a day`);
+  ok(told >= 10 && told <= 40, `notified ${told} times in a day`);
   deepStrictEqual(sent(machine.reply(eagle, [fileOfNumber(2)], [1, 1, "x"]), "DELETE"), []);
 });
 
-Deno.test("a deletion counts who was told, and tells the others when they can be reached", () => {
+Deno.test("a deletion counts the peers reached, and the others get the DELETE once they can be reached", () => {
   const machine = new Machine();
   const hawk = newPeer("hawk", 2);
   machine.meet(eagle, hawk);
@@ -322,7 +324,7 @@ Deno.test("a deletion counts who was told, and tells the others when they can be
   deepStrictEqual(machine.peer.deletionProgress(idOf(1)), { reached: 2, left: 0 });
 });
 
-Deno.test("who was away when a file of ours was deleted counts, and is told when it lists the file", () => {
+Deno.test("a holder that was away during a deletion counts, and gets the DELETE when it lists the file", () => {
   const machine = new Machine();
   machine.start();
   machine.meet(newPeer("hawk", 2));
@@ -337,7 +339,7 @@ Deno.test("who was away when a file of ours was deleted counts, and is told when
   deepStrictEqual(receivers(back, "DELETE"), ["eagle"]);
 });
 
-Deno.test("whatever is shared at once, what one input sets off is bounded, and everybody hears of all of it", () => {
+Deno.test("no matter how much is shared at once, one input causes bounded work, and every peer hears of everything", () => {
   const machine = new Machine({ peerTimeoutMs: 1e9, limits: { unprovenDialsPerMinute: 1e6 } });
   const peers = Array.from({ length: 100 }, (_, i) => newPeer(`p${i}`, i + 1));
   machine.meet(...peers);
@@ -365,14 +367,14 @@ Deno.test("whatever is shared at once, what one input sets off is bounded, and e
   ok(connections <= 100 * 10, `${connections} connections for 2,000 files and 100 peers`);
 });
 
-Deno.test("nothing is encoded or sent where nobody is", () => {
+Deno.test("nothing is encoded or sent without receivers", () => {
   const machine = new Machine();
   const many = Array.from({ length: 2_000 }, (_, i) => own(i + 1));
   const effects = machine.do({ kind: "held", files: many.map((f) => heldOf(f)), how: "loaded" });
   deepStrictEqual(only(effects, "send"), []);
 });
 
-Deno.test("deletions that wait for a peer are told when it is back after a while", () => {
+Deno.test("DELETEs that wait for a peer are sent when it comes back after a while", () => {
   const machine = new Machine({ peerTimeoutMs: 20_000, gossipIntervalMs: 5_000 });
   machine.start();
   const [eagle, stays] = [newPeer("eagle", 1), newPeer("stays", 2)];
@@ -397,7 +399,7 @@ Deno.test("deletions that wait for a peer are told when it is back after a while
     }
   };
   for (const { fileId } of own) run(machine.do({ kind: "delete", fileId }));
-  ok(told.size < 100, "more than a peer obeys in a minute would be lost");
+  ok(told.size < 100, "more than a peer obeys per minute would be lost");
   const pass = (ms: number, ...there: Who[]) => {
     for (let t = 0; t < ms; t += 5_000) {
       machine.wait(5_000, 500, run);
@@ -411,7 +413,7 @@ Deno.test("deletions that wait for a peer are told when it is back after a while
   deepStrictEqual(machine.peer.deletionProgress(idOf(100)), { reached: 2, left: 0 });
 });
 
-Deno.test("a peer that asks for everything at once never hears of more than it can be served", () => {
+Deno.test("a peer that requests everything at once is never told of more files than can be served", () => {
   const machine = new Machine();
   const old = oldPeer("old", 1);
   machine.hold(files(2_000));

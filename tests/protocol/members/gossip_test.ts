@@ -1,5 +1,5 @@
-// A gossip that came: answered, handed on, once and no more often than its originator may; and what becomes of
-// a name that two use.
+// GOSSIP: answered and forwarded once, no more often than its originator may; and what happens when two peers use
+// one name.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect } from "../../../protocol/effects.ts";
@@ -21,7 +21,7 @@ import {
 
 const circle = (count: number) => Array.from({ length: count }, (_, i) => oldPeer(`p${i}`, i + 1));
 
-Deno.test("a new peer is answered on a new connection and asked at once for its list", () => {
+Deno.test("a new peer is answered on a new connection and gossiped to at once", () => {
   const machine = new Machine();
   machine.hold(files(2));
   const effects = machine.gossip(newPeer("a", 1));
@@ -36,7 +36,7 @@ Deno.test("a new peer is answered on a new connection and asked at once for its 
   ]);
 });
 
-Deno.test("an empty host is the address that the connection came from, also for those it is handed on to", () => {
+Deno.test("an empty host means the address that the connection came from, and is filled in before forwarding", () => {
   const machine = new Machine();
   machine.meet(oldPeer("b", 2));
   const effects = machine.gossip({ ...oldPeer("a", 1), host: "" });
@@ -45,7 +45,7 @@ Deno.test("an empty host is the address that the connection came from, also for 
   strictEqual(forward!.message.host, "10.0.0.1");
 });
 
-Deno.test("a gossip is handed on to three others with the same fields, not to who sent or began it", () => {
+Deno.test("a gossip is forwarded to three others with the same fields, not to its sender or originator", () => {
   const machine = new Machine();
   const [originator, sender, ...others] = circle(12);
   machine.meet(originator!, sender!, ...others);
@@ -68,7 +68,7 @@ Deno.test("a gossip is handed on to three others with the same fields, not to wh
   deepStrictEqual([...chosen].sort(), others.map(({ peerId }) => peerId).sort());
 });
 
-Deno.test("a gossip is handled once, whoever brings it", () => {
+Deno.test("a gossip is handled once, no matter who sends it", () => {
   const machine = new Machine();
   machine.meet(...circle(8));
   strictEqual(only(machine.gossip(oldPeer("p0", 1), { id: "x" }), "send").length, 4);
@@ -85,7 +85,7 @@ Deno.test("a gossip is handled once, whoever brings it", () => {
   deepStrictEqual(only(machine.gossip(oldPeer("p0", 1), { id: "x" }), "send"), [], "remembered");
 });
 
-Deno.test("one originator is answered and handed on five times at once and then once in ten seconds", () => {
+Deno.test("one originator is answered and forwarded five times in a burst and then once in ten seconds", () => {
   const machine = new Machine();
   machine.meet(...circle(5).slice(1));
   const talk = () => machine.gossip(oldPeer("p0", 1));
@@ -98,11 +98,11 @@ Deno.test("one originator is answered and handed on five times at once and then 
   deepStrictEqual([talk(), talk()].map((effects) => receivers(effects, "GOSSIP").length), [3, 0]);
   ok(
     receivers(machine.gossip(oldPeer("p1", 2)), "GOSSIP_REPLY").includes("p1"),
-    "others are not to blame",
+    "other originators are not affected",
   );
 });
 
-Deno.test("an impostor is answered, and the route to the peer whose name it uses stays", () => {
+Deno.test("an impostor is answered, and the address of the peer whose name it uses stays", () => {
   const machine = new Machine();
   machine.hold(files(50));
   const [victim, impostor] = [newPeer("a", 1), {
@@ -120,7 +120,7 @@ Deno.test("an impostor is answered, and the route to the peer whose name it uses
   ok(answer!.message.files.length > 0 && answer!.effect.bytes.length <= 4096);
   strictEqual(events(effects, "peer-conflict").length, 1);
   deepStrictEqual(refusals(effects), ["name-conflict"]);
-  // The old address takes the dial: it lives.
+  // The old address accepts the dial, so it is alive.
   machine.do({
     kind: "sent",
     to: probe!.to,
@@ -130,14 +130,14 @@ Deno.test("an impostor is answered, and the route to the peer whose name it uses
   });
   deepStrictEqual(machine.membership.get("a")!.address, { host: "10.0.0.1", port: 6000 });
   machine.reply(impostor, files(1, 900));
-  strictEqual(machine.catalogue.get(files(1, 900)[0]!.fileId), undefined, "it speaks for nobody");
-  strictEqual(machine.membership.get("a")!.lastHeardMs, 0, "and keeps nobody alive");
+  strictEqual(machine.catalogue.get(files(1, 900)[0]!.fileId), undefined, "its files do not count");
+  strictEqual(machine.membership.get("a")!.lastHeardMs, 0, "and it is no sign of life");
   const again = Array.from({ length: 100 }, () => machine.gossip(impostor)).flat();
-  strictEqual(sent(again, "GOSSIP").length, 0, "the old address is not asked for each of them");
+  strictEqual(sent(again, "GOSSIP").length, 0, "not every claim causes a probe");
   ok(sent(again, "GOSSIP_REPLY").length <= 30);
 });
 
-Deno.test("a peer that restarted on another port is reachable at once when its key is the same", () => {
+Deno.test("a peer that restarted on another port with the same key is reachable at once", () => {
   const machine = new Machine();
   machine.meet(newPeer("a", 1));
   const effects = machine.gossip({
@@ -151,7 +151,7 @@ Deno.test("a peer that restarted on another port is reachable at once when its k
   }]);
 });
 
-Deno.test("a restarted peer without a key takes over when its old address does not answer", () => {
+Deno.test("a restarted peer without a key takes over once its old address does not answer", () => {
   const machine = new Machine();
   machine.meet(oldPeer("a", 1));
   const [probe] = sent(machine.gossip(oldPeer("a", 1, 7000)), "GOSSIP");
@@ -170,7 +170,7 @@ Deno.test("a restarted peer without a key takes over when its old address does n
   strictEqual(events(effects, "peer-moved").length, 1);
 });
 
-Deno.test("any dial to the address of a claimed name asks who is there, but a failure of ours says nothing", () => {
+Deno.test("any failed dial to the address of a claimed name counts as a probe, but a failure on our side does not", () => {
   const to = { host: "10.0.0.1", port: 6000 };
   const about = { to, peerId: "a", what: "ANNOUNCE", text: "refused" } as const;
   const ticket = { for: "probe", peerId: "a" } as const;
@@ -178,16 +178,16 @@ Deno.test("any dial to the address of a claimed name asks who is there, but a fa
   const address = () => machine.membership.get("a")!.address.host;
   machine.meet(oldPeer("a", 1));
   machine.do({ kind: "unreachable", ...about });
-  deepStrictEqual(address(), "10.0.0.1", "nobody claims the name");
+  deepStrictEqual(address(), "10.0.0.1", "there is no claim to the name");
   machine.gossip(oldPeer("a", 66));
   machine.do({ kind: "unsent", ...about, ticket });
   machine.do({ kind: "unsent", ...about });
-  deepStrictEqual(address(), "10.0.0.1", "the queue was full, or there was no descriptor");
+  deepStrictEqual(address(), "10.0.0.1", "the dial failed on our side");
   machine.do({ kind: "unreachable", ...about });
   deepStrictEqual(address(), "10.0.0.66");
 });
 
-Deno.test("a claim that was given up does not get the name when its owner stops", () => {
+Deno.test("an expired claim does not get the name when its owner stops", () => {
   const machine = new Machine();
   machine.meet(oldPeer("a", 1));
   machine.gossip(oldPeer("a", 66));
@@ -200,7 +200,7 @@ Deno.test("a claim that was given up does not get the name when its owner stops"
   deepStrictEqual(machine.membership.get("a")!.address.host, "10.0.0.1");
 });
 
-Deno.test("a name that was falsely claimed a moment ago can move at once", () => {
+Deno.test("a name that was falsely claimed a moment ago can still move at once", () => {
   const machine = new Machine();
   machine.meet(oldPeer("a", 1));
   machine.hold(files(3));
@@ -216,7 +216,7 @@ Deno.test("a name that was falsely claimed a moment ago can move at once", () =>
   });
   machine.nowMs += 500; // the owner stops, and starts on another port
   const [probe] = probes(machine.gossip(oldPeer("a", 1, 6001)));
-  ok(probe, "another claim is another question");
+  ok(probe, "each new claim is probed");
   const told = machine.do({
     kind: "unreachable",
     to: probe.to,
@@ -226,15 +226,15 @@ Deno.test("a name that was falsely claimed a moment ago can move at once", () =>
     text: "refused",
   });
   deepStrictEqual(machine.membership.get("a")!.address.port, 6001);
-  // It may gossip once in its life: it is told everything now.
+  // It may gossip only once in its lifetime, so it gets everything now.
   deepStrictEqual(sent(told, "GOSSIP_REPLY").flatMap(({ message }) => message.files.length), [3]);
   deepStrictEqual(sent(told, "GOSSIP_REPLY").map(({ to }) => to.port), [6001]);
   machine.nowMs += 500; // and once more
   const [again] = probes(machine.gossip(oldPeer("a", 1, 6002)));
-  ok(again, "a second move within the same seconds is followed as well");
+  ok(again, "a second move right after the first works too");
 });
 
-Deno.test("whoever claims a taken name is told where its owner is, and passes that on to its person", () => {
+Deno.test("a peer that claims a taken name is told where its owner is, and reports that to its user", () => {
   const lister = new Machine({ peerId: "lister", address: { host: "10.0.0.9", port: 6000 } });
   lister.meet(newPeer("me", 1));
   const claimant = new Machine({ peerId: "me", address: { host: "10.0.0.2", port: 6000 } });
@@ -248,7 +248,7 @@ Deno.test("whoever claims a taken name is told where its owner is, and passes th
   }]);
 });
 
-Deno.test("one address under many names gets each message once", () => {
+Deno.test("an address with many names gets each message once", () => {
   const machine = new Machine();
   machine.meet(newPeer("honest", 2));
   const effects: Effect[] = [];
@@ -260,14 +260,14 @@ Deno.test("one address under many names gets each message once", () => {
   const messages = there.map(({ bytes }) => new TextDecoder().decode(bytes));
   const gossips = messages.filter((text) => text.includes('"type":"GOSSIP",'));
   strictEqual(new Set(gossips).size, gossips.length, "no gossip twice");
-  // Answers within their budget, to names that are tracked and to others, and a greeting now and then.
+  // Answers within their rate limit, to tracked and other names, and a greeting now and then.
   ok(there.length <= 2 * DEFAULT_LIMITS.repliesPerMinute + 3, `${there.length} connections`);
   const announced = sent(machine.hold(files(1), "published"), "ANNOUNCE");
   strictEqual(announced.filter(({ to }) => to.host === "10.0.0.1").length, 1);
   strictEqual(announced.length, 2);
 });
 
-Deno.test("an answer that comes late about an address that a peer has left moves it nowhere", () => {
+Deno.test("a late dial failure for an address that a peer has left does not move it", () => {
   const machine = new Machine();
   machine.meet(newPeer("a", 1));
   machine.gossip(oldPeer("a", 66));
@@ -284,7 +284,7 @@ Deno.test("an answer that comes late about an address that a peer has left moves
   strictEqual(machine.membership.get("a")!.address.host, "10.0.0.2");
 });
 
-Deno.test("gossip for addresses that a remote sender may not name leads to no dial", () => {
+Deno.test("gossip with addresses that a remote sender may not name leads to no dial", () => {
   const hosts = [
     "127.0.0.1",
     "127.1",
@@ -332,7 +332,7 @@ Deno.test("gossip for addresses that a remote sender may not name leads to no di
   }
 });
 
-Deno.test("a sender on this machine may name loopback, and nothing else that is forbidden", () => {
+Deno.test("a sender on this machine may name loopback, but no other forbidden address", () => {
   const machine = new Machine();
   for (const [i, host] of ["127.0.0.1", "localhost", "::1"].entries()) {
     const effects = machine.gossip({ peerId: `l${i}`, host, port: 6000 + i, ip: "127.0.0.1" });
@@ -351,7 +351,7 @@ Deno.test("a sender on this machine may name loopback, and nothing else that is 
   }
 });
 
-Deno.test("messages that name no sender track nobody", () => {
+Deno.test("messages that name no sender do not get anybody tracked", () => {
   const machine = new Machine();
   machine.do({ kind: "held", files: [heldOf(files(1)[0]!)], how: "pushed" });
   machine.message({ type: "FILE_DATA", hasContent: true }, "10.0.0.66");

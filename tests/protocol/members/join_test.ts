@@ -1,4 +1,4 @@
-// Joining and staying: who is asked at start, until when, and what is told about it.
+// Joining and staying: which peers are asked at the start, until when, and what is reported.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect } from "../../../protocol/effects.ts";
@@ -19,7 +19,7 @@ import {
 const BOOTSTRAPS = [{ host: "10.0.0.1", port: 6000 }, { host: "eagle", port: 6001 }];
 const operator = BOOTSTRAPS.map((address) => `${address.host}:${address.port}`);
 
-/** Lets the network answer each gossip: dials fail. */
+/** Answers each gossip with a failed dial. */
 const refuse = (machine: Machine) => (effects: Effect[]) => {
   for (const { to, effect: { ticket } } of sent(effects, "GOSSIP")) {
     machine.do({
@@ -32,7 +32,7 @@ const refuse = (machine: Machine) => (effects: Effect[]) => {
   }
 };
 
-Deno.test("at start every bootstrap is gossiped to, under one id that asks nobody else for a whole list", () => {
+Deno.test("at the start every bootstrap gets a gossip, under one id that asks nobody else for a whole list", () => {
   const machine = new Machine({ bootstraps: BOOTSTRAPS });
   const gossips = sent(machine.start(), "GOSSIP");
   deepStrictEqual(gossips.map(({ to }) => `${to.host}:${to.port}`), operator);
@@ -43,7 +43,7 @@ Deno.test("at start every bootstrap is gossiped to, under one id that asks nobod
   }
 });
 
-Deno.test("peers of the last run are asked too, a bounded number of them", () => {
+Deno.test("peers of the last run are asked too, up to a limit", () => {
   const rejoin = Array.from(
     { length: 100 },
     (_, i) => ({ address: { host: `10.1.0.${i}`, port: 6000 }, voucher: "remote" as const }),
@@ -52,7 +52,7 @@ Deno.test("peers of the last run are asked too, a bounded number of them", () =>
   strictEqual(sent(machine.start(), "GOSSIP").length, BOOTSTRAPS.length + MAX_REJOIN_PEERS);
 });
 
-Deno.test("joining is tried again, ever more slowly, until somebody answers", () => {
+Deno.test("joining is retried with increasing delays until a peer answers", () => {
   const machine = new Machine({ bootstraps: BOOTSTRAPS.slice(0, 1) });
   refuse(machine)(machine.start());
   const times: number[] = [0];
@@ -75,7 +75,7 @@ Deno.test("joining is tried again, ever more slowly, until somebody answers", ()
   deepStrictEqual(receivers(later, "GOSSIP"), [], "somebody is there: the round is waited for");
 });
 
-Deno.test("a network that was lost is joined anew", () => {
+Deno.test("a lost network is joined again", () => {
   const machine = new Machine({ bootstraps: BOOTSTRAPS.slice(0, 1) });
   machine.start();
   machine.meet(oldPeer("a", 1));
@@ -85,7 +85,7 @@ Deno.test("a network that was lost is joined anew", () => {
   ok(asked.filter((to) => to === operator[0]).length >= 2, `${asked}`);
 });
 
-Deno.test("a peer without bootstraps says that it is alone, once, and waits for others", () => {
+Deno.test("a peer without bootstraps reports once that it is alone, and waits for others", () => {
   const machine = new Machine({ autoFetch: 5 });
   const start = machine.start();
   strictEqual(events(start, "alone").length, 1);
@@ -93,7 +93,7 @@ Deno.test("a peer without bootstraps says that it is alone, once, and waits for 
   deepStrictEqual(events(machine.wait(120_000), "alone"), []);
 });
 
-Deno.test("a silent bootstrap is told of once, and the peer that finds none is alone", () => {
+Deno.test("a silent bootstrap is reported once, and a peer that finds no other is alone", () => {
   const machine = new Machine({ bootstraps: BOOTSTRAPS });
   const all: Effect[] = [];
   const fail = (effects: Effect[]) => {
@@ -115,7 +115,7 @@ Deno.test("a silent bootstrap is told of once, and the peer that finds none is a
   strictEqual(events(all, "alone").length, 1);
 });
 
-Deno.test("a bootstrap that takes the gossip and never answers is silent too", () => {
+Deno.test("a bootstrap that accepts the gossip but never answers counts as silent too", () => {
   const machine = new Machine({ bootstraps: BOOTSTRAPS.slice(0, 1) });
   const all: Effect[] = [];
   const accept = (effects: Effect[]) => {
@@ -129,7 +129,7 @@ Deno.test("a bootstrap that takes the gossip and never answers is silent too", (
   strictEqual(events(all, "alone").length, 1);
 });
 
-Deno.test("the peer is synchronized when all that were asked answered, or nobody more answers", () => {
+Deno.test("the peer is synchronized when everyone it asked has answered, or no further answers arrive", () => {
   const whole = new Machine({ bootstraps: BOOTSTRAPS.slice(0, 1) });
   whole.start();
   whole.nowMs = 40;
@@ -145,7 +145,7 @@ Deno.test("the peer is synchronized when all that were asked answered, or nobody
   deepStrictEqual(events(partly.reply(oldPeer("b", 2), files(3)), "synchronized"), [], "once");
 });
 
-Deno.test("a bootstrap that calls itself otherwise is known by where its address led", () => {
+Deno.test("a bootstrap that advertises another address is recognized by where its configured address led", () => {
   for (const isReplyFirst of [false, true]) {
     const machine = new Machine({ bootstraps: [{ host: "eagle.lab", port: 6000 }] });
     machine.start();
@@ -163,7 +163,7 @@ Deno.test("a bootstrap that calls itself otherwise is known by where its address
   }
 });
 
-Deno.test("a bootstrap that is missing is asked in every round, others being there", () => {
+Deno.test("a missing bootstrap is asked in every round, even while other peers are tracked", () => {
   const machine = new Machine({ bootstraps: BOOTSTRAPS.slice(0, 1) });
   machine.start();
   const effects = machine.wait(150_000, 1000, () => machine.gossip(oldPeer("b", 2)));
@@ -171,7 +171,7 @@ Deno.test("a bootstrap that is missing is asked in every round, others being the
   ok(asked.length >= 4 && asked.length <= 6, `${asked.length} times`);
 });
 
-Deno.test("every half minute, with jitter, three to five tracked peers are gossiped to", () => {
+Deno.test("every half minute, with jitter, three to five tracked peers get a gossip", () => {
   const machine = new Machine();
   machine.start();
   const peers = Array.from({ length: 20 }, (_, i) => oldPeer(`p${i}`, i + 1));
@@ -210,7 +210,7 @@ Deno.test("a peer that fell silent is asked once more before it is dropped", () 
   deepStrictEqual(events(machine.wait(2_000), "peer-left").map(({ peerId }) => peerId), ["quiet"]);
 });
 
-Deno.test("silence ends a peer as a holder too", () => {
+Deno.test("a silent peer is dropped as a holder too", () => {
   const machine = new Machine();
   machine.start();
   machine.reply(newPeer("a", 1), files(2), [1, 1, "r"]);
@@ -223,7 +223,7 @@ Deno.test("silence ends a peer as a holder too", () => {
   strictEqual(machine.catalogue.size, 2, "what nobody holds any more is still known");
 });
 
-Deno.test("our own name and our own address, in the mouth of others, change nothing", () => {
+Deno.test("our own name and our own address change nothing when others use them", () => {
   const machine = new Machine();
   const own = { peerId: "me", ...OWN, ip: "10.0.0.1" };
   deepStrictEqual(sent(machine.gossip(own), "GOSSIP_REPLY"), []);

@@ -1,5 +1,5 @@
-// What the lists of others change here: who holds what, from pieces, from peers that send only a part, and
-// between two peers that both remember.
+// GOSSIP_REPLY, incoming: holders from whole lists, from pieces, from peers that may send only part of their list, and
+// between two peers that both remember lists.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect } from "../../../protocol/effects.ts";
@@ -21,14 +21,14 @@ const holders = (
   n: number,
 ) => [...machine.catalogue.get(idOf(n))?.holders ?? ["unknown"]];
 
-Deno.test("a list adds what is new and notes who holds it", () => {
+Deno.test("a list adds new files and records their holder", () => {
   const machine = new Machine();
   machine.reply(oldPeer("a", 1), files(3));
   machine.reply(oldPeer("b", 2), files(1));
   deepStrictEqual([1, 2, 3].map((n) => holders(machine, n)), [["a", "b"], ["a"], ["a"]]);
 });
 
-Deno.test("all pieces of a round together take away what none of them names, in whatever order", () => {
+Deno.test("all pieces of a round together remove what none of them names, in any order", () => {
   for (const order of [[1, 2, 3], [3, 1, 2], [2, 2, 3, 3, 1]]) {
     const machine = new Machine();
     const peer = newPeer("a", 1);
@@ -37,7 +37,7 @@ Deno.test("all pieces of a round together take away what none of them names, in 
     deepStrictEqual(
       [1, 2, 3, 4, 5, 6].map((n) => holders(machine, n)),
       Array(6).fill(["a"]),
-      "not whole yet",
+      "not complete yet",
     );
     const last = order.at(-1)!;
     machine.reply(peer, [fileOfNumber(last)], [last, 3, "now"]);
@@ -45,7 +45,7 @@ Deno.test("all pieces of a round together take away what none of them names, in 
   }
 });
 
-Deno.test("a round with a piece missing takes nothing away, nor do pieces of different rounds together", () => {
+Deno.test("a round with a missing piece removes nothing, and neither do pieces of different rounds together", () => {
   const machine = new Machine();
   const peer = newPeer("a", 1);
   machine.reply(peer, files(6), [1, 1, "before"]);
@@ -59,7 +59,7 @@ Deno.test("a round with a piece missing takes nothing away, nor do pieces of dif
   deepStrictEqual([1, 6].map((n) => holders(machine, n)), [[], []]);
 });
 
-Deno.test("two lists of an old peer in a row take away what both lack, one alone does not", () => {
+Deno.test("two lists in a row from an old peer remove what both lack, one alone does not", () => {
   const machine = new Machine();
   const peer = oldPeer("a", 1);
   machine.reply(peer, files(3));
@@ -71,7 +71,7 @@ Deno.test("two lists of an old peer in a row take away what both lack, one alone
   deepStrictEqual(holders(machine, 2), ["a"], "it was named in between");
 });
 
-Deno.test("a list of changes takes nothing away", () => {
+Deno.test("a list of changes removes nothing", () => {
   const machine = new Machine();
   const peer = newPeer("a", 1);
   machine.reply(peer, files(3), [1, 1, "r"]);
@@ -80,7 +80,7 @@ Deno.test("a list of changes takes nothing away", () => {
   deepStrictEqual([1, 2, 3, 4].map((n) => holders(machine, n)), Array(4).fill(["a"]));
 });
 
-Deno.test("an entry that contradicts what was said first is counted and changes nothing", () => {
+Deno.test("an entry that contradicts the first one is counted and changes nothing", () => {
   const machine = new Machine();
   machine.hold(files(1));
   machine.reply(oldPeer("a", 1), [fileOfNumber(2)]);
@@ -96,7 +96,7 @@ Deno.test("an entry that contradicts what was said first is counted and changes 
   deepStrictEqual(refusals(announced), ["owner-conflict"]);
 });
 
-Deno.test("files with one name stay apart, names that mean something to JavaScript are names", () => {
+Deno.test("files with the same name stay separate, and names that are special in JavaScript are ordinary names", () => {
   const machine = new Machine();
   const name = "EldenRing.txt";
   machine.reply(
@@ -111,7 +111,7 @@ Deno.test("files with one name stay apart, names that mean something to JavaScri
   strictEqual(({} as Record<string, unknown>).x, undefined);
 });
 
-/** Two machines and a wire: what one sends to the other's address arrives, unless `loses` says otherwise. */
+/** Two peers and a wire: what one sends to the other's address arrives, unless `loses` says otherwise. */
 class Pair {
   readonly a = new Machine({
     peerId: "a",
@@ -130,7 +130,7 @@ class Pair {
     own: { ips: ["10.0.0.2"], ports: [6000] },
     bootstraps: [{ host: "10.0.0.1", port: 6000 }],
   });
-  /** Whose messages do not arrive. */
+  /** Returns whether a peer's messages are lost. */
   cut: readonly Machine[] = [];
   filesSent = 0;
 
@@ -172,7 +172,7 @@ const seenBy = (machine: Machine, holder: string) =>
 const heldBy = (machine: Machine) =>
   [...machine.catalogue.held()].map(({ file }) => file.fileId).sort();
 
-Deno.test("two peers that remember agree at once, and then tell each other next to nothing", () => {
+Deno.test("two peers that remember lists agree at once, and then exchange next to nothing", () => {
   const pair = new Pair();
   pair.a.hold(files(300));
   pair.b.hold(files(200, 1001));
@@ -185,7 +185,7 @@ Deno.test("two peers that remember agree at once, and then tell each other next 
   ok(pair.a.membership.get("b") && pair.b.membership.get("a"), "they keep each other alive");
 });
 
-Deno.test("two peers that remember see what came and what went", () => {
+Deno.test("two peers that remember lists notice what was added and what was removed", () => {
   const pair = new Pair();
   pair.a.hold(files(300));
   pair.start();
@@ -196,7 +196,7 @@ Deno.test("two peers that remember see what came and what went", () => {
   deepStrictEqual(seenBy(pair.b, "a"), heldBy(pair.a));
 });
 
-Deno.test("a line that was cut, also in one direction, leaves no difference for more than three rounds", () => {
+Deno.test("a broken connection, even in one direction, leaves no difference for more than three rounds", () => {
   for (const leadMs of [0, 10_000, 22_000, 40_000]) {
     for (const cutMs of [5_000, 20_000, 35_000, 120_000]) {
       for (const direction of ["both", "a", "b"] as const) {
@@ -219,7 +219,7 @@ Deno.test("a line that was cut, also in one direction, leaves no difference for 
 const wanted = (effects: readonly Effect[]) =>
   sent(effects, "GOSSIP").map(({ peerId, message }) => [peerId, message.ext?.want]);
 
-Deno.test("a list that never came is asked for in the next round, of the peer that has it, by name", () => {
+Deno.test("a list that never arrived is requested in the next round, by the name of its peer", () => {
   const machine = new Machine();
   machine.start();
   machine.gossip(newPeer("a", 1));
@@ -239,7 +239,7 @@ Deno.test("a list that never came is asked for in the next round, of the peer th
   ok(later.length > 0 && later.every(({ message }) => message.ext?.want === undefined));
 });
 
-Deno.test("a list whose pieces are still coming is not asked for, one that stopped is", () => {
+Deno.test("a list whose pieces are still arriving is not requested, one that stopped is", () => {
   const machine = new Machine();
   machine.start();
   const slow = newPeer("slow", 1);
@@ -254,7 +254,7 @@ Deno.test("a list whose pieces are still coming is not asked for, one that stopp
   ok(later.some(([, names]) => String(names) === "slow"), "it was never asked");
 });
 
-Deno.test("who tells news of a list that is not here is asked for all of it within a second or two", () => {
+Deno.test("a peer that lists changes to a list that we do not have is asked for all of it within a second or two", () => {
   const machine = new Machine();
   machine.start();
   machine.nowMs = 11_000;
@@ -265,7 +265,7 @@ Deno.test("who tells news of a list that is not here is asked for all of it with
   deepStrictEqual(wanted(machine.wait(7_000)), [], "a liar can hasten one round in ten seconds");
 });
 
-Deno.test("a round names at most 16 peers whose lists are missing, and the next one others", () => {
+Deno.test("a round requests at most 16 missing lists, and the next round others", () => {
   const machine = new Machine();
   machine.start();
   const crowd = Array.from({ length: 40 }, (_, i) => newPeer(`p${i}`, i + 1));
@@ -281,7 +281,7 @@ Deno.test("a round names at most 16 peers whose lists are missing, and the next 
   ok(asked.size > 25, `${asked.size} of 40 were asked`);
 });
 
-Deno.test("changes that do not follow on what is known are noted, and what lies between is asked for", () => {
+Deno.test("changes after a gap are taken in, and the missing ones are requested", () => {
   const machine = new Machine();
   machine.start();
   machine.nowMs = 11_000;

@@ -1,5 +1,5 @@
-// What others are told that we hold: whole to those who forget, changes to those who remember, in pieces that
-// the reader can digest, within the budget.
+// GOSSIP_REPLY, outgoing: whole lists to peers that forget, changes to peers that remember, in pieces that the reader
+// can digest, within the rate limit.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect } from "../../../protocol/effects.ts";
@@ -26,13 +26,13 @@ function holding(count: number, over = {}): Machine {
   return machine;
 }
 
-/** The gossip of a peer that has been there before, some time later. */
+/** Receives the gossip of a peer that has been there before, some time later. */
 function later(machine: Machine, who: Who, want = false): Effect[] {
   machine.nowMs += 15_000;
   return machine.gossip(who, { want });
 }
 
-/** What a peer that stays says every half a minute. */
+/** Receives what a peer that stays says every half minute. */
 const alive = (machine: Machine) => () =>
   void (machine.nowMs % 30_000 === 0 && machine.announce(oldPeer("a", 1), files(1)[0]!));
 
@@ -56,11 +56,11 @@ Deno.test("an old peer gets the whole list each time, in messages of at most 64 
   }
 });
 
-Deno.test("whoever fetches nothing keeps nobody else from hearing of files", () => {
+Deno.test("a peer that fetches nothing does not keep others from learning of files", () => {
   const machine = holding(2000);
   machine.start();
   const silent = Array.from({ length: 20 }, (_, i) => oldPeer(`silent${i}`, i + 1));
-  const slow = ["10.0.7.1", "10.0.7.2"]; // they ask, and never read
+  const slow = ["10.0.7.1", "10.0.7.2"]; // they request files and never read
   for (let i = 0; i < 260; i++) {
     machine.message({ type: "GET_FILE", fileId: idOf(i + 1) }, slow[i % 2]!, i);
   }
@@ -79,7 +79,7 @@ Deno.test("whoever fetches nothing keeps nobody else from hearing of files", () 
   }
 });
 
-Deno.test("what an old peer is told of is held by then, and has the name that it has by then", () => {
+Deno.test("a file is listed to an old peer only if it is held then, under its current name", () => {
   const machine = holding(200);
   const old = oldPeer("old", 1);
   machine.gossip(old);
@@ -109,7 +109,7 @@ Deno.test("a piece stays within its size whatever our own name and host are", ()
   }
 });
 
-Deno.test("a peer that remembers gets the whole list once, then what is new, then nothing", () => {
+Deno.test("a peer that remembers gets the whole list once, then additions, then nothing", () => {
   const machine = holding(5);
   const peer = newPeer("a", 1);
   const first = machine.gossip(peer, { want: true });
@@ -123,7 +123,7 @@ Deno.test("a peer that remembers gets the whole list once, then what is new, the
   deepStrictEqual(named(later(machine, peer)), []);
 });
 
-Deno.test("it gets the whole list again when it asks, restarts, moves, when something left, or after a while", () => {
+Deno.test("it gets the whole list again when it asks, restarts, moves, when a file was removed, or after a while", () => {
   const peer = newPeer("a", 1);
   const restarted = { ...peer, ext: { ...peer.ext!, boot: "boot2" } };
   const cases: [string, (machine: Machine) => Effect[]][] = [
@@ -151,7 +151,7 @@ Deno.test("it gets the whole list again when it asks, restarts, moves, when some
   }
 });
 
-Deno.test("what did not reach a peer that remembers is told again", () => {
+Deno.test("what did not reach a peer that remembers is sent again", () => {
   const peer = newPeer("a", 1);
   const fail = (machine: Machine, effects: readonly Effect[]) => {
     for (const { to, peerId } of sent(effects, "GOSSIP_REPLY")) {
@@ -174,7 +174,7 @@ Deno.test("what did not reach a peer that remembers is told again", () => {
   ok(named(later(changes, peer)).includes(idOf(6)), "a change was lost");
 });
 
-Deno.test("a gossip that wants somebody else's list is answered as any other", () => {
+Deno.test("a gossip that asks for another peer's list is answered like any other", () => {
   const machine = holding(5);
   const peer = newPeer("a", 1);
   machine.gossip(peer);
@@ -183,7 +183,7 @@ Deno.test("a gossip that wants somebody else's list is answered as any other", (
   deepStrictEqual(named(machine.gossip({ ...peer, ext: others })), []);
 });
 
-Deno.test("a peer that restarts in the middle of a list gets it from its beginning", () => {
+Deno.test("a peer that restarts in the middle of a list gets it from the beginning", () => {
   const machine = holding(4000, { limits: { replyBytesPerMinute: 600_000 } });
   const peer = newPeer("a", 1);
   const begun = machine.gossip(peer, { want: true });
@@ -195,20 +195,20 @@ Deno.test("a peer that restarts in the middle of a list gets it from its beginni
     ...machine.wait(180_000, 1000, () => machine.nowMs % 20_000 === 0 && machine.gossip(restarted)),
   );
   const got = new Set(named(effects));
-  strictEqual(got.size, 4000, "files told to the peer since it restarted");
+  strictEqual(got.size, 4000, "files listed to the peer since it restarted");
 });
 
-Deno.test("who has not proved itself gets one small piece, and one more each time that it asks", () => {
+Deno.test("an unproven peer gets one small piece, and one more each time that it asks", () => {
   const machine = holding(4000);
   const fake = { ...newPeer("a", 1), ip: "10.6.6.6" };
   const first = sent(machine.gossip(fake), "GOSSIP_REPLY");
   strictEqual(first.length, 1);
   ok(first[0]!.effect.bytes.length <= UNPROVEN_REPLY_BYTES);
-  deepStrictEqual(named(machine.wait(50_000)), [], "it does not go on by itself");
+  deepStrictEqual(named(machine.wait(50_000)), [], "nothing more until it asks");
   const second = sent(machine.gossip(fake), "GOSSIP_REPLY");
   strictEqual(second.length, 1);
   ok(second[0]!.effect.bytes.length <= PART_BYTES);
-  // Once it proves itself, all the rest comes.
+  // Once it is proven, it gets all the rest.
   const rest = [...machine.gossip(newPeer("a", 1)), ...machine.wait(2_000)];
   const all = [...first, ...second, ...sent(rest, "GOSSIP_REPLY")].flatMap(({ message }) =>
     message.files
@@ -216,10 +216,10 @@ Deno.test("who has not proved itself gets one small piece, and one more each tim
   strictEqual(new Set(all.map(({ fileId }) => fileId)).size, 4000);
 });
 
-Deno.test("one destination gets so many replies and bytes a minute, and the rest of its list afterwards", () => {
+Deno.test("replies and bytes per minute to one destination are limited, and the rest of its list follows later", () => {
   const asks = new Machine();
   for (let i = 0; i < 50; i++) {
-    // Many names at one address are one originator, and one destination.
+    // Many names at one address are one originator and one destination.
     strictEqual(
       sent(asks.gossip(oldPeer(`p${i}`, 1)), "GOSSIP_REPLY").length,
       i < ORIGINATOR_BURST ? 1 : 0,
@@ -236,7 +236,7 @@ Deno.test("one destination gets so many replies and bytes a minute, and the rest
   deepStrictEqual(named(effects), idsOf(30_000), "each file once, in order");
 });
 
-Deno.test("a reply names us, and every name as it was told", () => {
+Deno.test("a reply contains our name, and every file name as received", () => {
   const machine = new Machine();
   const odd = {
     ...files(1)[0]!,

@@ -1,11 +1,11 @@
-// Who is tracked, at which address, and proven by what.
+// Which peers are tracked, at which address, and what proves it.
 
 import { deepStrictEqual, notStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { isProven, shuffleFront } from "../../../protocol/members/membership.ts";
 import { Random } from "../../sim/random.ts";
 import { claim, ids, NODE, outcome, track, tracker } from "../tracker.ts";
 
-Deno.test("who names itself is tracked, and known the next time", () => {
+Deno.test("a peer that introduces itself is tracked, and known the next time", () => {
   const members = tracker();
   strictEqual(outcome(members, claim("a", "10.0.0.2")), "new");
   strictEqual(outcome(members, claim("a", "10.0.0.2"), 10), "known");
@@ -18,7 +18,7 @@ Deno.test("who names itself is tracked, and known the next time", () => {
   }
 });
 
-Deno.test("a peer that is not heard from for a minute is dropped, and no sooner", () => {
+Deno.test("a peer not heard from for a minute is dropped, and no sooner", () => {
   const members = tracker();
   track(members, claim("a", "10.0.0.2"), 0);
   track(members, claim("b", "10.0.0.3"), 1);
@@ -35,23 +35,23 @@ Deno.test("a peer is proven once it was heard from the address that it names", (
   ok(!isProven(fake));
   ok(isProven(track(members, claim("a", "10.0.0.2"))));
   const named = track(members, claim("b", "eagle", { ip: "10.0.0.3" }));
-  ok(!isProven(named), "nobody knows yet where the name leads");
+  ok(!isProven(named), "it is not known yet where the host name leads");
   members.reached(named, "10.0.0.4");
   ok(!isProven(named));
   members.reached(named, "10.0.0.3");
   ok(isProven(named));
 });
 
-Deno.test("a peer that others handed on is proven when it speaks for itself, however many those were", () => {
+Deno.test("a peer known from forwarded gossip is proven once it speaks for itself, no matter how many forwarded it", () => {
   const members = tracker();
   for (let i = 1; i <= 20; i++) track(members, claim("a", "10.0.0.2", { ip: `10.1.0.${i}` }));
   ok(!isProven(members.get("a")!));
   track(members, claim("a", "10.0.0.2"));
   ok(isProven(members.get("a")!));
-  ok(members.get("a")!.heardFrom.size <= 5, "what is remembered of them stays bounded");
+  ok(members.get("a")!.heardFrom.size <= 5, "the number of addresses remembered is bounded");
 });
 
-Deno.test("somebody else who uses a live peer's name changes nothing but the rival", () => {
+Deno.test("another peer that uses a live peer's name changes nothing but the rival", () => {
   const members = tracker();
   const peer = track(members, claim("a", "10.0.0.2", { node: NODE }));
   for (
@@ -90,21 +90,21 @@ Deno.test("the same key on another port, or a minute of silence, moves a peer at
   strictEqual(
     outcome(members, claim("a", "10.0.0.3")),
     "conflict",
-    "two peers without keys share none",
+    "two missing keys are not the same key",
   );
 });
 
-Deno.test("a key that somebody else tells does not replace the one that a live peer told itself", () => {
+Deno.test("a key sent by somebody else does not replace the one that a live peer sent itself", () => {
   const members = tracker();
   const peer = track(members, claim("a", "10.0.0.2", { node: NODE }));
   track(members, claim("a", "10.0.0.2", { node: "x".repeat(43), ip: "10.6.6.6" }), 1);
   strictEqual(peer.node, NODE);
   strictEqual(outcome(members, claim("a", "10.6.6.6", { node: "x".repeat(43) }), 2), "conflict");
   track(members, claim("a", "10.0.0.2", { node: "y".repeat(43) }), 3);
-  strictEqual(peer.node, "y".repeat(43), "from its own address it may have a new one");
+  strictEqual(peer.node, "y".repeat(43), "from its own address it may change its key");
 });
 
-Deno.test("one machine under two names is one peer", () => {
+Deno.test("one machine with two host names is one peer", () => {
   const members = tracker();
   const peer = track(members, claim("a", "eagle", { ip: "10.0.0.2" }));
   members.reached(peer, "10.0.0.2");
@@ -114,7 +114,7 @@ Deno.test("one machine under two names is one peer", () => {
   deepStrictEqual(peer.address, { host: "eagle", port: 6000 });
 });
 
-Deno.test("other messages count as life only when they come from where the peer is", () => {
+Deno.test("other messages are signs of life only if they come from the peer's own address", () => {
   const members = tracker();
   const peer = track(members, claim("a", "10.0.0.2"));
   members.alive(peer.peerId, "10.6.6.6", 50);
@@ -123,7 +123,7 @@ Deno.test("other messages count as life only when they come from where the peer 
   strictEqual(peer.lastHeardMs, 50);
 });
 
-Deno.test("a lot picks different records that pass, the same for the same chance", () => {
+Deno.test("random picks are distinct records that pass, and the same for the same random numbers", () => {
   const members = tracker({ maxPeers: 100 });
   for (let i = 0; i < 20; i++) track(members, claim(`p${i}`, `10.1.0.${i}`));
   const pick = (seed: number, count: number) => {

@@ -1,11 +1,11 @@
-// Places among the tracked peers: bounded in all and for each address, and who gives up which to whom.
+// Slots among the tracked peers: bounded in total and per address, and which peer gives up its slot to which.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { machineOf, Membership, sameAddress } from "../../../protocol/members/membership.ts";
 import { BOOTSTRAP, BOUNDS, claim, ids, outcome, track, tracker } from "../tracker.ts";
 
-Deno.test("one address has so many places and no more, in whatever spelling it is named", () => {
+Deno.test("one address has a limited number of slots, in whatever spelling it is named", () => {
   const members = tracker();
   const spellings = ["10.0.0.2", "::ffff:10.0.0.2", "0x0a000002", "10.2", "167772162", "10.0.0.2."];
   for (const [i, host] of spellings.entries()) {
@@ -18,7 +18,7 @@ Deno.test("one address has so many places and no more, in whatever spelling it i
   strictEqual(members.soleAt("10.0.0.2"), undefined);
 });
 
-Deno.test("one address gains no further places by peers that move to it", () => {
+Deno.test("one address gains no further slots through peers that move to it", () => {
   const members = tracker({ maxPeers: 100 });
   for (let i = 0; i < 20; i++) {
     const node = String(i).padStart(43, "n");
@@ -29,7 +29,7 @@ Deno.test("one address gains no further places by peers that move to it", () => 
   ok(there.length <= BOUNDS.maxPeersPerAddress, `${there.length} peers at one address`);
 });
 
-Deno.test("a peer that restarts on another port finds its place where all are taken", () => {
+Deno.test("a peer that restarts on another port keeps its slot when all are taken", () => {
   const members = tracker();
   for (let i = 0; i < BOUNDS.maxPeersPerAddress; i++) {
     const node = String(i).padStart(43, "n");
@@ -40,7 +40,7 @@ Deno.test("a peer that restarts on another port finds its place where all are ta
   strictEqual(members.get("p0")!.address.port, 7000);
 });
 
-Deno.test("one address gains no further places by names that lead to it", () => {
+Deno.test("one address gains no further slots through host names that lead to it", () => {
   const members = tracker({ maxPeers: 100 });
   for (let i = 0; i < 20; i++) {
     const record = track(
@@ -53,7 +53,7 @@ Deno.test("one address gains no further places by names that lead to it", () => 
   ok(there.length <= BOUNDS.maxPeersPerAddress, `${there.length} peers at one address`);
 });
 
-Deno.test("when all places are taken, a proven newcomer takes that of the newest unproven peer", () => {
+Deno.test("when all slots are taken, a proven newcomer takes that of the newest unproven peer", () => {
   const members = tracker();
   track(members, claim("boot", BOOTSTRAP.host));
   track(members, claim("honest", "10.0.0.2"));
@@ -70,12 +70,12 @@ Deno.test("when all places are taken, a proven newcomer takes that of the newest
   strictEqual(
     outcome(members, claim("late99", "10.3.0.1")),
     "full",
-    "nobody is left who is unproven",
+    "no unproven peer is left",
   );
   ok(members.get("late") && members.get("late1"), "who came first stays");
 });
 
-Deno.test("a bootstrap keeps its place before it is known where its name leads", () => {
+Deno.test("a bootstrap keeps its slot before it is known where its host name leads", () => {
   const bootstrap = { host: "eagle", port: 6000 };
   const members = new Membership(BOUNDS, (address) => sameAddress(bootstrap, address));
   for (let i = 0; i < 9; i++) track(members, claim(`fake${i}`, `10.1.0.${i}`, { ip: "10.6.6.6" }));
@@ -85,7 +85,7 @@ Deno.test("a bootstrap keeps its place before it is known where its name leads",
   strictEqual(members.size, BOUNDS.maxPeers);
 });
 
-Deno.test("one peer at a time is the bootstrap, and who speaks from its address before who names it", () => {
+Deno.test("there is one bootstrap at a time, and speaking from its address beats naming it", () => {
   const members = tracker();
   const fake = track(members, claim("fake0", BOOTSTRAP.host, { ip: "10.6.6.6" }));
   track(members, claim("fake1", BOOTSTRAP.host, { ip: "10.6.6.6" }));
@@ -95,7 +95,7 @@ Deno.test("one peer at a time is the bootstrap, and who speaks from its address 
   strictEqual(fake.voucher, "remote", "nobody becomes the operator's word by naming an address");
 });
 
-Deno.test("places are taken and given back in step, whatever happens in whatever order", () => {
+Deno.test("slots are counted correctly, whatever happens in whatever order", () => {
   const names = fc.constantFrom("a", "b", "c", "d", "e");
   const hosts = fc.constantFrom("10.0.0.1", "10.0.0.2", "10.0.0.3", "eagle", "hawk");
   const act = fc.oneof(

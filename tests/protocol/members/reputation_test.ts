@@ -1,4 +1,4 @@
-// Who lies is avoided for a while, and nobody can be made to look like a liar by somebody else.
+// A source that sends bad data is avoided for a while, and nobody can incriminate somebody else.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect } from "../../../protocol/effects.ts";
@@ -24,7 +24,7 @@ import {
 
 const LIE = "sent bytes that do not match";
 
-/** Pauses in a row, each offence right behind the pause before it. */
+/** Returns the pauses for several offenses in a row, each right after the pause before it. */
 function pauses(count: number): number[] {
   const standing = new Reputation();
   let nowMs = 0;
@@ -36,7 +36,7 @@ function pauses(count: number): number[] {
   });
 }
 
-Deno.test("the first lie costs an attempt, the next ones pauses that double up to ten minutes", () => {
+Deno.test("the first bad response costs an attempt, the next ones pauses that double up to ten minutes", () => {
   const first = FIRST_PAUSE_MS;
   deepStrictEqual(pauses(8), [
     0,
@@ -51,7 +51,7 @@ Deno.test("the first lie costs an attempt, the next ones pauses that double up t
   strictEqual(pauses(1_000).at(-1), LAST_PAUSE_MS);
 });
 
-Deno.test("one good delivery clears everything, time forgives half at a time", () => {
+Deno.test("one good delivery clears everything, and time halves the count", () => {
   const standing = new Reputation();
   for (let i = 0; i < 2; i++) standing.offended("place", LIE, 0);
   standing.served("place");
@@ -63,27 +63,27 @@ Deno.test("one good delivery clears everything, time forgives half at a time", (
     standing.offended("place", LIE, nowMs);
     nowMs += standing.pause("place", nowMs)?.leftMs ?? 0;
   }
-  nowMs += OFFENCE_DECAY_MS; // of five offences two are left
+  nowMs += OFFENCE_DECAY_MS; // two of five offenses are left
   standing.offended("place", LIE, nowMs);
   strictEqual(standing.pause("place", nowMs)!.offences, 3);
   nowMs += standing.pause("place", nowMs)!.leftMs + 10 * OFFENCE_DECAY_MS;
   standing.offended("place", LIE, nowMs);
-  strictEqual(standing.pause("place", nowMs), undefined, "as if it were the first");
+  strictEqual(standing.pause("place", nowMs), undefined, "as after a first offense");
 });
 
-Deno.test("what was under way when a pause began does not make it longer", () => {
+Deno.test("transfers in progress when a pause began do not make it longer", () => {
   const standing = new Reputation();
   for (let i = 0; i < 5; i++) standing.offended("place", LIE, 0);
   deepStrictEqual(standing.pause("place", 0), { leftMs: FIRST_PAUSE_MS, offences: 2, text: LIE });
 });
 
-Deno.test("as many offenders are remembered as may be", () => {
+Deno.test("the number of offenders remembered is bounded", () => {
   const standing = new Reputation();
   for (let i = 0; i < 2 * MAX_OFFENDERS; i++) standing.offended(`place ${i}`, LIE, i);
   strictEqual(standing.size, MAX_OFFENDERS);
 });
 
-/** Everybody holds every file; nothing is fetched by itself. */
+/** Every peer holds every file; nothing is fetched automatically. */
 function network(...whos: Who[]): Machine {
   const machine = new Machine();
   machine.start();
@@ -95,7 +95,7 @@ function network(...whos: Who[]): Machine {
 const liar = oldPeer("liar", 1);
 const honest = oldPeer("honest", 2);
 
-/** Wants file after file until the source was asked, and lets it fail so. */
+/** Requests one file after another until the source is asked, and lets it fail in this way. */
 function failBy(
   machine: Machine,
   source: string,
@@ -114,7 +114,7 @@ function failBy(
   return effects;
 }
 
-Deno.test("who lied twice is gossiped to, forwarded to, pushed to and asked for files no more, and is told of why", () => {
+Deno.test("after two bad responses a peer gets no gossip, pushes or requests, and the reason is reported", () => {
   const machine = network(liar, honest);
   failBy(machine, "liar", 1, "mismatch");
   const [told] = events(failBy(machine, "liar", 2, "garbage"), "backed-off");
@@ -127,11 +127,11 @@ Deno.test("who lied twice is gossiped to, forwarded to, pushed to and asked for 
   deepStrictEqual(fetches.map(({ source }) => source), ["honest"]);
   for (let i = 20; i < 30; i++) {
     const copies = only(machine.hold([fileOfNumber(i)], "published"), "replicate");
-    ok(copies.every(({ peerId }) => peerId !== "liar"), "no copy for it");
+    ok(copies.every(({ peerId }) => peerId !== "liar"), "it gets no copies");
   }
 });
 
-Deno.test("who is avoided is answered all the same, and may be asked again when its time is over", () => {
+Deno.test("an avoided peer is still answered, and may be asked again when its time is over", () => {
   const machine = network(liar, honest);
   for (const n of [1, 2]) failBy(machine, "liar", n, "mismatch");
   machine.nowMs += 1_000;
@@ -142,14 +142,14 @@ Deno.test("who is avoided is answered all the same, and may be asked again when 
   ok(round.includes("liar"), `${round}`);
 });
 
-Deno.test("a person's wish goes to who is avoided when nobody else holds the file", () => {
+Deno.test("a file that a person requested is asked of an avoided peer if nobody else holds it", () => {
   const machine = network(liar);
   for (const n of [1, 2]) failBy(machine, "liar", n, "mismatch");
   const fetches = only(machine.do({ kind: "want", fileId: idOf(3) }), "fetch");
   deepStrictEqual(fetches.map(({ source }) => source), ["liar"]);
 });
 
-Deno.test("auto-fetch leaves it alone, and says why nothing came", () => {
+Deno.test("auto-fetch skips an avoided peer, and reports why nothing was fetched", () => {
   const machine = new Machine({
     autoFetch: Infinity,
     bootstraps: [{ host: "10.0.0.1", port: 6000 }],
@@ -172,14 +172,14 @@ Deno.test("auto-fetch leaves it alone, and says why nothing came", () => {
   ok(failed.has(`liar is avoided for a while: it ${LIE}`), [...failed].join());
 });
 
-Deno.test("being slow, cut short, absent or away is no offence", () => {
+Deno.test("being slow, cut short, absent or away is not an offense", () => {
   const machine = network(liar, honest);
   for (const [i, failure] of (["cut-short", "absent", "cut-short", "absent"] as const).entries()) {
     deepStrictEqual(events(failBy(machine, "liar", i + 1, failure), "backed-off"), []);
   }
 });
 
-Deno.test("rubbish counts where it came on a connection that we opened, and nowhere else", () => {
+Deno.test("invalid data counts only on a connection that we opened", () => {
   const machine = network(liar, honest);
   const rubbish = (dialed?: string) =>
     machine.do({
@@ -192,11 +192,11 @@ Deno.test("rubbish counts where it came on a connection that we opened, and nowh
   for (let i = 0; i < 100; i++) deepStrictEqual(events(rubbish(), "backed-off"), []);
   rubbish("liar");
   strictEqual(events(rubbish("liar"), "backed-off").length, 1);
-  strictEqual(events(rubbish("liar"), "backed-off").length, 0, "it is told once");
+  strictEqual(events(rubbish("liar"), "backed-off").length, 0, "it is reported once");
   strictEqual(machine.membership.get("liar")!.refusals, 103, "its row counts them all");
 });
 
-Deno.test("what others say of a peer's files never makes it a liar", () => {
+Deno.test("what others say about a peer's files never gets it avoided", () => {
   const machine = network(honest);
   const stranger = { ...oldPeer("stranger", 7), peerId: "honest" };
   for (let n = 100; n < 200; n++) {

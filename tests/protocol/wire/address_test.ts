@@ -1,4 +1,4 @@
-// An address is judged as the machine that it leads to, in whatever spelling.
+// Addresses: judged by the machine they lead to, in whatever spelling.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
@@ -13,7 +13,7 @@ import {
 
 const OWN = { ips: ["10.9.9.9", "fd00::9"], ports: [5000, 8080] };
 
-/** Every way to write this machine that is known to reach it. */
+/** All known spellings that reach this machine. */
 const LOOPBACKS = [
   ...[
     "127.0.0.1",
@@ -44,7 +44,7 @@ const LOOPBACKS = [
 ];
 const LOOPBACK_NAMES = ["localhost", "LOCALHOST", "localhost.", "a.localhost", "a.b.LocalHost."];
 
-Deno.test("every spelling of loopback is known for what it is", () => {
+Deno.test("every spelling of loopback is recognized", () => {
   for (const host of LOOPBACKS) {
     const ip = canonicalIp(host);
     ok(ip !== undefined && isLoopback(ip), `${host} is ${ip}`);
@@ -68,7 +68,7 @@ Deno.test("every spelling of loopback is known for what it is", () => {
   }
 });
 
-Deno.test("any spelling of an IPv4 address is the address", () => {
+Deno.test("any spelling of an IPv4 address is the same address", () => {
   const spell = fc.constantFrom(
     (n: number) => String(n),
     (n: number) => `0x${n.toString(16)}`,
@@ -96,14 +96,14 @@ Deno.test("any spelling of an IPv4 address is the address", () => {
   );
 });
 
-Deno.test("a dot at the end of an address changes nothing", () => {
+Deno.test("trailing dots do not change an address", () => {
   for (const ip of ["10.0.0.1", "127.0.0.1", "255.255.255.255"]) {
     strictEqual(canonicalIp(`${ip}.`), ip);
     strictEqual(canonicalHost(`${ip}.`), ip);
   }
 });
 
-Deno.test("an IPv6 address has one form", () => {
+Deno.test("an IPv6 address has one canonical form", () => {
   const same = [
     "2001:db8::1",
     "2001:DB8::0:1",
@@ -115,7 +115,7 @@ Deno.test("an IPv6 address has one form", () => {
   strictEqual(canonicalIp("fe80::1%eth0"), "fe80::1");
 });
 
-Deno.test("what is no IP address is a name, in lower case and without the last dot", () => {
+Deno.test("anything that is not an IP address is a name, in lower case and without trailing dots", () => {
   for (
     const name of [
       "eagle",
@@ -135,7 +135,7 @@ Deno.test("what is no IP address is a name, in lower case and without the last d
   strictEqual(canonicalHost("eagle"), "eagle");
 });
 
-Deno.test("judging an address never throws and judges it the same again", () => {
+Deno.test("judging an address never throws, and gives the same result for the canonical form", () => {
   const near = fc.string({ unit: fc.constantFrom(..."0123456789abcdefx.:%[]@/#? -") });
   fc.assert(
     fc.property(fc.oneof(near, fc.string({ unit: "binary" })), (text) => {
@@ -150,7 +150,7 @@ Deno.test("judging an address never throws and judges it the same again", () => 
   );
 });
 
-Deno.test("a remote sender has nobody dialed on loopback, link-local, multicast or reserved addresses", () => {
+Deno.test("a remote sender cannot have loopback, link-local, multicast or reserved addresses dialed", () => {
   const never = [
     "169.254.1.1",
     "224.0.0.1",
@@ -215,14 +215,14 @@ Deno.test("nobody, not even the operator, makes us dial ourselves", () => {
     }
     strictEqual(dialRefusal("10.9.9.8", port, "remote", OWN), undefined);
   }
-  // Another peer on the same machine is another peer.
+  // Another peer on the same machine may be dialed.
   strictEqual(dialRefusal("10.9.9.9", 5001, "remote", OWN), undefined);
 });
 
-Deno.test("a name in the place of a resolved address is refused", () => {
+Deno.test("a host name instead of a resolved address is refused", () => {
   for (const name of ["eagle", "localhost", "", "127.0.0.1.example"]) {
     for (const voucher of ["operator", "local", "remote"] as const) {
-      strictEqual(dialRefusal(name, 6000, voucher, OWN), "is no IP address");
+      strictEqual(dialRefusal(name, 6000, voucher, OWN), "is not an IP address");
     }
   }
 });

@@ -1,4 +1,4 @@
-// Messages as text, field by field, and what the decoder makes of them.
+// Messages as text, field by field, and how the decoder reads them.
 
 import { strictEqual } from "node:assert/strict";
 import {
@@ -24,7 +24,7 @@ export function decodeAs<T extends Type>(type: T, text: string, streamed = false
 export const gossip = (over: Record<string, unknown> = {}): string =>
   JSON.stringify({ type: "GOSSIP", host: "h", port: 1, id: "i", peerId: "p", ...over });
 
-/** An ANNOUNCE of a file whose fields are JSON text. */
+/** Returns an ANNOUNCE of a file whose fields are JSON text. */
 export function announce(over: Record<string, string> = {}): string {
   const fields = {
     type: '"ANNOUNCE"',
@@ -39,6 +39,6 @@ export function announce(over: Record<string, string> = {}): string {
   return `{${Object.entries(fields).map(([key, value]) => `"${key}":${value}`).join(",")}}`;
 }
 
-/** The file in such an ANNOUNCE. */
+/** Returns the file in such an ANNOUNCE. */
 export const announced = (over?: Record<string, string>): FileRecord =>
   decodeAs("ANNOUNCE", announce(over)).file;

@@ -1,4 +1,4 @@
-// What stands under "data" is content, or one of the field's ways of saying that there is none.
+// The string under "data": content, or one of the ways in which real peers say that there is none.
 
 import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
 import fc from "fast-check";
@@ -13,7 +13,7 @@ function take(pieces: Iterable<Uint8Array>): { isContent: boolean; content: numb
   return { isContent: decoder.end(), content };
 }
 
-/** All ways to hand over a short text. */
+/** Returns all ways to split a short text. */
 function* waysToCut(text: string): Generator<Iterable<Uint8Array>> {
   const bytes = bytesOf(text);
   yield [bytes];
@@ -21,7 +21,7 @@ function* waysToCut(text: string): Generator<Iterable<Uint8Array>> {
   for (let cut = 0; cut <= bytes.length; cut++) yield cutAt(bytes, [cut]);
 }
 
-Deno.test("digits are content, nothing between the quotes is empty content", () => {
+Deno.test("hex digits are content, and an empty string is empty content", () => {
   for (
     const [text, content] of [["", []], ["00ff", [0, 255]], ["6E756C6C", [
       110,
@@ -36,13 +36,13 @@ Deno.test("digits are content, nothing between the quotes is empty content", () 
   }
 });
 
-Deno.test('the string "null" is no content, in whatever pieces it comes', () => {
+Deno.test('the string "null" is not content, in whatever pieces it arrives', () => {
   for (const pieces of waysToCut("null")) {
     deepStrictEqual(take(pieces), { isContent: false, content: [] });
   }
 });
 
-Deno.test("what is neither digits nor null is refused", () => {
+Deno.test("anything that is neither hex nor null is refused", () => {
   const texts = [
     "n",
     "nul",
@@ -81,7 +81,7 @@ Deno.test("content reaches the sink in order, without empty pieces", () => {
   );
 });
 
-Deno.test("what a sink throws reaches the caller", () => {
+Deno.test("an error thrown by the sink reaches the caller", () => {
   const full = new Error("disk full");
   const decoder = new FileDataDecoder({
     write() {

@@ -1,4 +1,4 @@
-// file_id: which timestamps vouch for content, which texts are tried, and that no byte can be shifted.
+// file_id: which timestamps can prove content, which texts are tried, and that no byte can be shifted.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -25,7 +25,7 @@ const sha = (content: Uint8Array | string) => {
   return (suffix: string) => hash.copy().update(suffix).digest("hex");
 };
 
-Deno.test("a file_id is 64 lower-case hex digits and nothing else", () => {
+Deno.test("a file_id is 64 lowercase hex digits and nothing else", () => {
   ok(isFileId("0123456789abcdef".repeat(4)));
   const others = [
     "a".repeat(63),
@@ -51,7 +51,7 @@ Deno.test("the texts tried are the source text, its integer part, and that with 
   for (const [timestamp, texts] of table) deepStrictEqual(timestampCandidates(timestamp), texts);
 });
 
-Deno.test("a timestamp in a form that bytes could be shifted through vouches for nothing", () => {
+Deno.test("a timestamp in a form that bytes could be shifted into proves nothing", () => {
   const numbers = [
     "123456789",
     "12345678901",
@@ -105,7 +105,7 @@ Deno.test("a timestamp in a form that bytes could be shifted through vouches for
   ok(isBindingTimestamp(number("1744169352.123456789")));
 });
 
-Deno.test("content that is shifted against its timestamp verifies under none", () => {
+Deno.test("content shifted against its timestamp does not verify under any candidate", () => {
   const digits = (count: number) =>
     fc.string({ unit: fc.constantFrom(..."0123456789"), minLength: count, maxLength: count });
   const date = fc.constantFrom("Sun Jun 15 21:36:41 2025", "Mon Jan  1 00:00:00 1999");
@@ -116,7 +116,7 @@ Deno.test("content that is shifted against its timestamp verifies under none", (
     ),
     date.map(quoted),
   );
-  // Content made of the signs of timestamps is the hardest.
+  // Content made of the characters of timestamps is the hardest case.
   const content = fc.oneof(
     fc.string({ unit: fc.constantFrom(..."0123456789.") }),
     fc.tuple(fc.string(), stamp).map(([text, { text: more }]) => text + more),
@@ -143,7 +143,7 @@ Deno.test("content that is shifted against its timestamp verifies under none", (
   );
 });
 
-Deno.test("the timestamp that was hashed is found among several, whoever rendered it", () => {
+Deno.test("the hashed timestamp is found among several, whoever rendered it", () => {
   const hashedAs = (text: string) => sha("content")(text);
   const told = [number("123"), number("1700000000.5"), number("1744169352")];
   for (const text of ["1744169352", "1744169352.0"]) {
@@ -158,13 +158,13 @@ const hasStore = (() => {
   try {
     return Deno.statSync(new URL("metadata.json", STORE)).isFile;
   } catch {
-    console.log(`No field store at ${STORE.pathname}: the test on it is left out`);
+    console.log(`Skipping the test on a real store: none at ${STORE.pathname}`);
     return false;
   }
 })();
 
 Deno.test({
-  name: "every file of a real store of the field verifies under its id",
+  name: "every file in a real store of another implementation verifies under its id",
   ignore: !hasStore,
   fn() {
     const metadata = parseJson(Deno.readTextFileSync(new URL("metadata.json", STORE)));
@@ -173,13 +173,13 @@ Deno.test({
     const verified = { marked: 0, unmarked: 0 };
     for (const entry of entries) {
       const file = fileOf(entry);
-      ok(file, `${entry.file_id} is read`);
+      ok(file, `${entry.file_id} can be read`);
       ok(isBindingTimestamp(file.timestamp), file.timestamp.text);
       const isMarked = entry.has_copy === "yes" || entry.hasCopy === "yes";
       if (!names.has(file.name)) continue;
       const content = Deno.readFileSync(new URL(file.name, STORE));
       const found = verifyingTimestamp(file.fileId, [file.timestamp], sha(content));
-      if (isMarked) ok(found, `${file.name} is held and does not verify`);
+      if (isMarked) ok(found, `${file.name} is held but does not verify`);
       if (found) verified[isMarked ? "marked" : "unmarked"]++;
       const damaged = content.with(0, content[0]! ^ 1);
       strictEqual(verifyingTimestamp(file.fileId, [file.timestamp], sha(damaged)), undefined);
@@ -210,14 +210,14 @@ Deno.test("a timestamp is read from a number's text or a string, and from nothin
   for (const value of none) strictEqual(timestampOf(value), undefined, JSON.stringify(value));
 });
 
-Deno.test("an object in the place of a timestamp is no number, whatever it says", () => {
+Deno.test("an object in place of a timestamp is not a number, whatever it contains", () => {
   for (const text of ["", " ", "1744169352", "0x10", "+1", ".5", "1744169352\n"]) {
     strictEqual(timestampOf({ text }), undefined, JSON.stringify(text));
     strictEqual(timestampOf(JSON.parse(JSON.stringify({ text, quoted: false }))), undefined);
   }
 });
 
-Deno.test("seconds are told only for what means a date", () => {
+Deno.test("seconds are returned only for a timestamp that is a date", () => {
   strictEqual(timestampSeconds(number("1744169352.5")), 1744169352.5);
   strictEqual(timestampSeconds(quoted("Sun Jun 15 21:36:41 2025")), 1750023401);
   for (const text of ["-1", "9e12", "1e300", "1e999"]) {
@@ -228,7 +228,7 @@ Deno.test("seconds are told only for what means a date", () => {
   }
 });
 
-Deno.test("our own timestamps are whole seconds that every implementation renders alike", () => {
+Deno.test("our own timestamps are whole seconds, which every implementation renders the same way", () => {
   deepStrictEqual(ownTimestamp(1744169352.999), number("1744169352"));
   ok(isBindingTimestamp(ownTimestamp(1744169352.999)));
 });

@@ -1,4 +1,4 @@
-// The string under "data": found wherever it stands, handed on in pieces, never kept, and cheap to pass by.
+// The string under "data": found wherever it is, passed on in pieces, never buffered, and cheap to skip.
 
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import fc from "fast-check";
@@ -11,7 +11,7 @@ import { bytesOf, cutAt, oneByOne, scan } from "./stream.ts";
 const log = (text: string, limits = {}) => scan([bytesOf(text)], limits).log;
 const lastOf = (text: string, limits = {}) => log(text, limits).at(-1);
 
-Deno.test("content may stand at any place among the fields", () => {
+Deno.test("content may be in any position among the fields", () => {
   const fields = ['"type":"FILE_DATA"', '"a":{"data":"no"}', '"b":["data","x"]', '"c":"data"'];
   for (let place = 0; place <= fields.length; place++) {
     for (const colon of [":", " : ", ":\n\t"]) {
@@ -33,7 +33,7 @@ Deno.test("content may stand at any place among the fields", () => {
   }
 });
 
-Deno.test("a second content begins anew and is told as such", () => {
+Deno.test("a second content starts over and is reported as such", () => {
   deepStrictEqual(log('{"data":"aa","x":1,"data":"bb"}'), [
     'data after {"data":"',
     "data aa",
@@ -41,13 +41,13 @@ Deno.test("a second content begins anew and is told as such", () => {
     "data bb",
     'streamed {"data":"","x":1,"data":""}',
   ]);
-  // Only the plain key streams; an escaped one stays in the message, for the decoder to judge.
+  // Only the plain key is streamed; one with escapes stays in the message, for the decoder to judge.
   for (const key of ["d\\u0061ta", "datax", "xdata", "Data", "data ", ""]) {
     deepStrictEqual(log(`{"${key}":"aa"}`), [`{"${key}":"aa"}`]);
   }
 });
 
-Deno.test("content is handed on and never kept, however long it is", () => {
+Deno.test("content is passed on and never buffered, however long it is", () => {
   const limits = { maxMessageBytes: 200, maxListBytes: 200 };
   const digits = "0123456789abcdef".repeat(65_536);
   const bytes = bytesOf(`{"type":"FILE_DATA","data":"${digits}","x":1}`);
@@ -62,11 +62,11 @@ Deno.test("content is handed on and never kept, however long it is", () => {
   strictEqual(
     lastOf(`{"data":"${digits}","x":"${"y".repeat(200)}`, limits),
     "refused: too-long",
-    "what stands behind the content counts as before",
+    "fields after the content count as usual",
   );
 });
 
-Deno.test("contents that begin again and again cost no more than their bytes", () => {
+Deno.test("contents that begin over and over cost no more than their bytes", () => {
   const decode = TextDecoder.prototype.decode;
   let work = 0;
   TextDecoder.prototype.decode = function (bytes, options) {
@@ -84,7 +84,7 @@ Deno.test("contents that begin again and again cost no more than their bytes", (
         message: ignore,
         data: ignore,
         dataEnd: ignore,
-        dataStart: (envelope) => void (work += envelope.length), // the edge looks into it
+        dataStart: (envelope) => void (work += envelope.length), // the edge looks into the envelope
       }, DEFAULT_LIMITS);
       try {
         scanner.feed(bytes);
@@ -98,7 +98,7 @@ Deno.test("contents that begin again and again cost no more than their bytes", (
   }
 });
 
-Deno.test("content that is no text is handed on alike in any pieces", () => {
+Deno.test("content that is not text is passed on the same way in any pieces", () => {
   const strange = [[0xef, 0xbb, 0xbf], [0xff], [0xc3, 0xa4], [0xc3], [0xf0, 0x9f, 0xa7, 0x80], [
     0xe2,
     0x82,

@@ -1,4 +1,4 @@
-// Where a message ends, however the bytes come, and what is refused before anything is built.
+// Framing: where a message ends, however its bytes arrive, and what is refused before anything is built.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
@@ -10,7 +10,7 @@ const samples = Object.entries(SAMPLES).map(([name, text]) => ({ name, bytes: by
 const log = (text: string, limits = {}) => scan([bytesOf(text)], limits).log;
 const lastOf = (text: string, limits = {}) => log(text, limits).at(-1);
 
-Deno.test("every message gives the same wherever it is split, and byte by byte", () => {
+Deno.test("every message gives the same result wherever it is split, and byte by byte", () => {
   for (const { name, bytes } of samples) {
     const whole = scan([bytes]);
     const decoded = decodeAll([bytes]);
@@ -27,7 +27,7 @@ Deno.test("every message gives the same wherever it is split, and byte by byte",
   }
 });
 
-Deno.test("a message counts with its last byte and not before", () => {
+Deno.test("a message counts with its last byte and not earlier", () => {
   for (const { name, bytes } of samples) {
     for (let end = 1; end < bytes.length; end++) {
       const { log, idle } = scan([bytes.subarray(0, end)]);
@@ -37,7 +37,7 @@ Deno.test("a message counts with its last byte and not before", () => {
   }
 });
 
-Deno.test("two messages on one connection are two, whatever stands between them", () => {
+Deno.test("two messages on one connection are two, whatever is between them", () => {
   for (const first of samples) {
     for (const second of samples) {
       for (const between of ["", "\n", " \r\n\t "]) {
@@ -52,7 +52,7 @@ Deno.test("two messages on one connection are two, whatever stands between them"
   }
 });
 
-Deno.test("junk behind a message costs the connection, not the message", () => {
+Deno.test("garbage after a message costs the connection, not the message", () => {
   const junk = ["x", "}", "]", ",", ":", '"', "0", "-", "null", "\0", "\ufeff{}", "\xff", "\x0b"];
   for (const { name, bytes } of samples) {
     for (const text of junk) {
@@ -64,7 +64,7 @@ Deno.test("junk behind a message costs the connection, not the message", () => {
   }
 });
 
-Deno.test("what does not begin with a bracket is refused at its first byte", () => {
+Deno.test("data that does not begin with a bracket is refused at its first byte", () => {
   for (
     const text of ["hello", "\ufeff{}", '"type"', "1", "true", "GET / HTTP/1.1", "\x16\x03", "}"]
   ) {
@@ -98,7 +98,7 @@ Deno.test("any JSON value in any pieces comes out byte for byte", () => {
   );
 });
 
-Deno.test("each byte is looked at no more than twice, also in one-byte reads", () => {
+Deno.test("each byte is looked at no more than twice, even in one-byte reads", () => {
   const filler = "ab{[\\\\,: ".repeat(7200);
   const texts = [
     `{"type":"GOSSIP","x":"${filler.slice(0, 64_000)}"}`,
@@ -138,11 +138,11 @@ Deno.test("a list of 50,000 entries is read and one of 50,001 is refused", () =>
   }
   const wide = Array.from({ length: 50_001 }, (_, i) => `"${i}":0`).join(",");
   strictEqual(lastOf(`{"files":[{${wide}}]}`), "refused: too-many-values");
-  // The count is that of one list: a second message begins anew.
+  // The count is per list: a second message starts over.
   deepStrictEqual(log(list(30_000, "0").repeat(2)).length, 2);
 });
 
-Deno.test("the number of values in one message is bounded whatever their shape", () => {
+Deno.test("the number of values in one message is bounded, whatever their shape", () => {
   const inner = `[${Array(49_000).fill(0).join(",")}]`;
   const fits = Math.floor(MAX_VALUES / 49_001);
   const nested = (count: number) => `{"files":[${Array(count).fill(inner).join(",")}]}`;
@@ -151,7 +151,7 @@ Deno.test("the number of values in one message is bounded whatever their shape",
   strictEqual(lastOf(nested(fits - 1).repeat(2))?.[0], "{", "each message has its own count");
 });
 
-Deno.test("a message that is too long is refused before its end, a list has room of its own", () => {
+Deno.test("a message that is too long is refused before its end, and its list has a limit of its own", () => {
   const limits = { maxMessageBytes: 1000, maxListBytes: 5000 };
   const long = (bytes: number) => `{"x":"${"y".repeat(bytes - 8)}"}`;
   const listed = (bytes: number) => `{"files":[${'"'}${"z".repeat(bytes - 3)}${'"'}]}`;
@@ -173,7 +173,7 @@ Deno.test("a message that is too long is refused before its end, a list has room
       last(`{"files":["${"z".repeat(3000)}"],"files":["${"z".repeat(2100)}`),
       "refused: too-long",
     );
-    // What was spent on one message is not charged to the next.
+    // What one message used is not charged to the next.
     strictEqual(last(listed(4000) + long(900) + listed(4000) + long(900))[0], "{");
   }
 });

@@ -1,7 +1,7 @@
-// Streams of real messages, damaged: cut, joined, nested, re-typed, re-encoded. However their bytes come, the scanner
-// and the decoder throw nothing but ProtocolError, and the machine throws nothing at all and stays good company.
-// P2P_FUZZ_RUNS sets how many; a failure names the number of its case ("Counterexample"), and P2P_FUZZ_CASE=NUMBER
-// with P2P_FUZZ_RUNS=1 runs it again.
+// Streams of real messages, damaged: cut, joined, nested, re-typed, re-encoded. However their bytes arrive, the scanner
+// and the decoder throw only ProtocolError, and the peer throws nothing and keeps its invariants.
+// P2P_FUZZ_RUNS sets the number of cases. A failure names the number of its case ("Counterexample"), and
+// P2P_FUZZ_CASE=NUMBER with P2P_FUZZ_RUNS=1 runs it again.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
@@ -30,10 +30,10 @@ import { bytesOf, oneByOne, SAMPLES, textOf } from "./stream.ts";
 const RUNS = Number(Deno.env.get("P2P_FUZZ_RUNS") ?? 10_000);
 /** The number of one case, as a failure names it: only that one is run. */
 const CASE = Deno.env.get("P2P_FUZZ_CASE");
-/** Cases in one property, so that a million of them need no more memory than these. */
+/** Number of cases in one property, so that a million of them need no more memory than these. */
 const RUNS_AT_ONCE = 10_000;
 
-/** JSON texts that stand where they should not. */
+/** JSON texts to put in unexpected places. */
 const ODD = [
   ...[
     "null",
@@ -76,7 +76,7 @@ const ODD = [
   ],
 ];
 
-/** Messages that mean something to the machine below. */
+/** Messages that mean something to the peer below. */
 const RELEVANT = [
   '{"type":"GOSSIP","host":"10.0.0.1","port":6000,"id":"f1","peerId":"a"}',
   '{"type":"GOSSIP","host":"10.0.0.66","port":6000,"id":"f2","peerId":"b","ext":{"v":1,"boot":"z","want":["me","x"]}}',
@@ -95,7 +95,7 @@ const CORPUS = [...Object.values(SAMPLES), ...RELEVANT, ...RELEVANT];
 
 const value = /:\s*("(?:[^"\\]|\\.)*"|-?[\d.eE+-]+|null|true|false|\[\]|\{\})/g;
 
-/** One message, changed in one way or left as it is. */
+/** Returns one message, changed in one way or left as it is. */
 function damage(text: string, random: Random): string {
   const at = random.below(text.length + 1);
   const values = [...text.matchAll(value)];
@@ -155,7 +155,7 @@ function damage(text: string, random: Random): string {
   }
 }
 
-/** Some messages, damaged, joined, and at times with a byte that is another. */
+/** Returns some messages, damaged, joined, and sometimes with one byte replaced. */
 function stream(random: Random): Uint8Array {
   const count = 1 + random.below(5);
   const texts = Array.from({ length: count }, () => {
@@ -168,7 +168,7 @@ function stream(random: Random): Uint8Array {
   return bytes;
 }
 
-/** What the edge hands to the machine for these bytes: messages, contents, refusals. */
+/** Returns what the edge feeds to the peer for these bytes: messages, contents, refusals. */
 function receive(pieces: Iterable<Uint8Array>): (Message | string)[] {
   const got: (Message | string)[] = [];
   const refused = (error: unknown) => {
@@ -199,7 +199,7 @@ function receive(pieces: Iterable<Uint8Array>): (Message | string)[] {
   return got;
 }
 
-/** The machine hears everything, and the network answers its effects by lot; all effects come back, as text. */
+/** Feeds everything to the peer while the network reacts at random to its effects; returns all effects as text. */
 function live(machine: Machine, got: readonly (Message | string)[], random: Random): string {
   const ips = ["10.0.0.1", "10.0.0.2", "10.6.6.6", "127.0.0.1", "::1"];
   const all: string[] = [];
@@ -246,7 +246,7 @@ function live(machine: Machine, got: readonly (Message | string)[], random: Rand
   return all.join("\n");
 }
 
-/** A peer in a small network, with something to lose. */
+/** Returns a peer in a small network, with something to lose. */
 function settled(seed: number): Machine {
   const machine = new Machine({
     seed,
@@ -260,7 +260,7 @@ function settled(seed: number): Machine {
   return machine;
 }
 
-/** So many cases; what happened in them is added to `seen`. */
+/** Runs this many cases and adds what happened in them to `seen`. */
 function fuzz(runs: number, seen: Set<string>): void {
   fc.assert(
     fc.property(CASE === undefined ? fc.nat() : fc.constant(Number(CASE)), (number) => {
@@ -274,7 +274,7 @@ function fuzz(runs: number, seen: Set<string>): void {
       const effects = live(machine, whole, random);
       if (number % 8 === 0) {
         const again = new Random(number);
-        stream(again); // what was drawn for the bytes
+        stream(again); // draws the same random numbers as for the bytes
         strictEqual(live(settled(number), whole, again), effects, "the same again");
       }
 
@@ -290,10 +290,10 @@ function fuzz(runs: number, seen: Set<string>): void {
   );
 }
 
-Deno.test(`${RUNS} damaged streams are taken alike whole and byte by byte, and harm nobody`, () => {
+Deno.test(`${RUNS} damaged streams give the same result whole and byte by byte, and do no harm`, () => {
   const seen = new Set<string>();
   for (let left = RUNS; left > 0; left -= RUNS_AT_ONCE) fuzz(Math.min(left, RUNS_AT_ONCE), seen);
-  // Most of what can happen must have happened, or the damage is of the wrong kind.
+  // Most of what can happen must have happened; otherwise the damage is of the wrong kind.
   if (RUNS < 1_000) return;
   for (const type of ["GOSSIP", "GOSSIP_REPLY", "GET_FILE", "FILE_DATA", "ANNOUNCE", "DELETE"]) {
     ok(seen.has(type), type);

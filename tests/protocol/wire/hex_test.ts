@@ -36,7 +36,7 @@ Deno.test("hex decodes to the same bytes in any pieces and either case", () => {
   );
 });
 
-Deno.test("an odd number of digits is refused at the end and not before", () => {
+Deno.test("an odd number of digits is refused at the end and not earlier", () => {
   for (const text of ["0", "012", "abcde"]) {
     for (const pieces of [[bytesOf(text)], oneByOne(bytesOf(text))]) {
       const decoder = new HexDecoder();
@@ -51,7 +51,7 @@ Deno.test("an odd number of digits is refused at the end and not before", () => 
   );
 });
 
-Deno.test("a character that is no hex digit is refused wherever it stands", () => {
+Deno.test("a character that is not a hex digit is refused wherever it is", () => {
   const strange = [
     "g",
     "G",
@@ -88,7 +88,7 @@ Deno.test("a character that is no hex digit is refused wherever it stands", () =
   }
 });
 
-Deno.test("a piece that follows a longer one does not bring its bytes back", () => {
+Deno.test("a piece that follows a longer one does not contain its bytes", () => {
   const decoder = new HexDecoder();
   strictEqual(decoder.decode("aa".repeat(1000)).length, 1000);
   deepStrictEqual([...decoder.decode("0102")], [1, 2]);

@@ -1,4 +1,4 @@
-// What leaves: ASCII, shaped for the readers of the field, and timestamps byte for byte as they came.
+// Encoding: ASCII, shaped for real readers, and timestamps byte for byte as they arrived.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
@@ -80,7 +80,7 @@ const anyMessage = fc.oneof(
   withExt({ type: fc.constant("DELETE"), from: clean(128), fileId: sha }),
 ) as fc.Arbitrary<Message>;
 
-Deno.test("what is written is read back as the same, in printable ASCII and one piece", () => {
+Deno.test("every message is read back as the same value, and is printable ASCII in one piece", () => {
   fc.assert(
     fc.property(anyMessage, (message) => {
       const text = messageText(message);
@@ -92,7 +92,7 @@ Deno.test("what is written is read back as the same, in printable ASCII and one 
   );
 });
 
-Deno.test("a long list has no closing brace at the end of a read but the last", () => {
+Deno.test("in a long list, only the last closing brace is at the end of a read", () => {
   fc.assert(
     fc.property(fc.array(file, { minLength: 40, maxLength: 120 }), fc.nat(300), (files, pad) => {
       const head = { host: "h".repeat(1 + pad % 250), port: 1, peerId: "p" } as const;
@@ -105,7 +105,7 @@ Deno.test("a long list has no closing brace at the end of a read but the last", 
   );
 });
 
-/** The file_timestamp of an ANNOUNCE, read and written again; undefined where it is refused. */
+/** The file_timestamp of an ANNOUNCE, read and written again; undefined if it is refused. */
 function handOn(timestampText: string): string | undefined {
   const text =
     `{"type":"ANNOUNCE","from":"a","file_name":"n","file_size":1,"file_id":"${FILE_ID}",` +
@@ -114,7 +114,7 @@ function handOn(timestampText: string): string | undefined {
   return /"file_timestamp":(.*?)\}$/.exec(messageText(decode(text)))![1];
 }
 
-Deno.test("timestamps are handed on byte for byte, in the type in which they came", () => {
+Deno.test("timestamps are passed on byte for byte, with the type they had", () => {
   const numbers = [
     "1744170562",
     "1744169352.0",
@@ -150,7 +150,7 @@ Deno.test("timestamps are handed on byte for byte, in the type in which they cam
   }
 });
 
-Deno.test("what is handed on is always JSON, whatever stood in the place of a timestamp", () => {
+Deno.test("what is passed on is always JSON, whatever was in place of a timestamp", () => {
   const odd = [
     '""',
     '" "',
@@ -171,13 +171,13 @@ Deno.test("what is handed on is always JSON, whatever stood in the place of a ti
     fc.property(fc.jsonValue(), (value) => {
       const text = JSON.stringify(value);
       const written = handOn(text);
-      // What JSON cannot say (-0) was lost before it was handed on.
+      // What JSON cannot express (-0) was lost before it was passed on.
       if (written !== undefined) deepStrictEqual(JSON.parse(written), JSON.parse(text));
     }),
   );
 });
 
-Deno.test("the sizes that leave are numbers, exact where the exact size is known", () => {
+Deno.test("sizes are sent as numbers, exact if the exact size is known", () => {
   const sizeOf = (over: Partial<FileRecord>) => {
     const file = {
       fileId: FILE_ID,
@@ -205,20 +205,20 @@ Deno.test('"I don\'t have it" is all fields null and a size of 0', () => {
   );
 });
 
-Deno.test("a gossip is handed on with the extensions that it came with, known or not", () => {
+Deno.test("a gossip is forwarded with the extensions it arrived with, known or not", () => {
   const ext =
     '{"v":3,"node":"short","new":{"a":[1,{"b":null}]},"__proto__":{"x":1},"text":"\\u00e4\\u007d"}';
   const text = `{"type":"GOSSIP","host":"h","port":1,"id":"i","peerId":"p","ext":${ext}}`;
   strictEqual(messageText(decode(text)), text);
   strictEqual(messageText(decode(messageText(decode(text)))), text);
-  // Without bounds, a stranger's extension would travel the whole network in every gossip.
+  // Without bounds, a stranger's extension would travel through the whole network in every gossip.
   const long = text.replace('"short"', `"${"x".repeat(2000)}"`);
   strictEqual(messageText(decode(long)), text.replace(/"ext":.*/, '"ext":{"v":3}}'));
   const none = text.replace(/,"ext".*/, ',"ext":[1]}');
   strictEqual(messageText(decode(none)), text.replace(/,"ext".*/, "}"));
 });
 
-Deno.test("file data begins with all that is known, and its edges make a whole message around any content", () => {
+Deno.test("FILE_DATA begins with everything that is known, and its edges make a valid message around any content", () => {
   fc.assert(
     fc.property(file, fc.uint8Array(), fc.array(fc.nat()), (file, content, cuts) => {
       const { before, after } = fileDataEdges(file, { v: 1, part: [1, 1, "r"] });

@@ -1,11 +1,11 @@
-// What peers tell of files, and what stands under "data": read leniently, never trusted.
+// FILE entries and "data": read leniently, never trusted.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { labelOf, peekEnvelope } from "../../../protocol/wire/message.ts";
 import { announce, announced, decode, decodeAs, gossip } from "./decoding.ts";
 import { bytesOf, FILE_ID, verdictOn } from "./stream.ts";
 
-Deno.test("a name with a lone surrogate or NUL costs its entry, a label may hold what it likes", () => {
+Deno.test("a lone surrogate in a name costs its entry, but a label may contain anything else, even NUL", () => {
   for (const name of ["\\ud800", "a\\udc00b"]) {
     strictEqual(verdictOn(announce({ file_name: `"${name}"` })), "announced-nothing");
   }
@@ -13,7 +13,7 @@ Deno.test("a name with a lone surrogate or NUL costs its entry, a label may hold
   strictEqual(announced({ file_name: '""' }).name, "");
 });
 
-Deno.test("a label is what stands behind the last slash of either kind, at most 255 characters", () => {
+Deno.test("a label is the part after the last slash of either kind, at most 255 characters", () => {
   const table = [
     ["/etc/passwd", "passwd"],
     ["../../x", "x"],
@@ -56,7 +56,7 @@ Deno.test("a list keeps its good entries and counts the others", () => {
   }
 });
 
-Deno.test("a size is advice: whatever it is costs nothing", () => {
+Deno.test("a size is advisory: no value of it costs the entry", () => {
   const sizes = [["123.0", 123], ["null", 0], ['"12"', 0], ["1e999", 0], ["-0", -0], [
     "2.8e-05",
     2.8e-5,
@@ -71,24 +71,24 @@ Deno.test("a size is advice: whatever it is costs nothing", () => {
   }
 });
 
-Deno.test("content is only what was streamed", () => {
+Deno.test("only streamed data is content", () => {
   const base = `{"type":"FILE_DATA","file_id":"${FILE_ID}"`;
   strictEqual(decodeAs("FILE_DATA", `${base},"data":""}`, true).hasContent, true);
   strictEqual(decodeAs("FILE_DATA", `${base},"data":null}`).hasContent, false);
   strictEqual(
     verdictOn(`${base},"d\\u0061ta":"00ff"}`),
     "bad-field",
-    "an escaped key is no way past",
+    "an escaped key does not bypass the scanner",
   );
 });
 
-Deno.test("a later word under data takes streamed content back", () => {
+Deno.test('a later value under "data" revokes streamed content', () => {
   const base = `{"type":"FILE_DATA","file_id":"${FILE_ID}"`;
   strictEqual(verdictOn(`${base},"data":"","d\\u0061ta":"00ff"}`, true), "bad-field");
   strictEqual(decodeAs("FILE_DATA", `${base},"data":"","data":null}`, true).hasContent, false);
 });
 
-Deno.test("what is known before the content is read off the fields of the message, not of what is in them", () => {
+Deno.test("what is known before the content is read from the fields of the message, not from inside their values", () => {
   const peek = (text: string) => peekEnvelope(bytesOf(text));
   deepStrictEqual(peek(`{"type": "FILE_DATA" ,"file_id" : "${FILE_ID}","data":"`), {
     type: "FILE_DATA",

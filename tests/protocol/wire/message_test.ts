@@ -1,4 +1,4 @@
-// What the field sends becomes a typed value or a ProtocolError with its reason; nothing else.
+// Decoding: what real peers send becomes a typed value or a ProtocolError with its reason, nothing else.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
@@ -7,7 +7,7 @@ import { decodeMessage } from "../../../protocol/wire/message.ts";
 import { announce, decode, decodeAs, gossip } from "./decoding.ts";
 import { bytesOf, FILE_ID, SAMPLES, verdictOn } from "./stream.ts";
 
-Deno.test("a port is a whole number from 1 to 65535, also in a string", () => {
+Deno.test("a port is a whole number from 1 to 65535, or a string with one", () => {
   for (const port of [1, 65535, 8001, "8001", "65535"]) {
     strictEqual(decodeAs("GOSSIP", gossip({ port })).port, Number(port));
   }
@@ -37,7 +37,7 @@ Deno.test("a port is a whole number from 1 to 65535, also in a string", () => {
   }
 });
 
-Deno.test("a host is a name, an address or nothing at all", () => {
+Deno.test("a host is a name, an address or empty", () => {
   for (
     const host of [
       "",
@@ -72,7 +72,7 @@ Deno.test("a host is a name, an address or nothing at all", () => {
   }
 });
 
-Deno.test("missing and mistyped fields cost the message and nothing more", () => {
+Deno.test("missing and mistyped fields cost only the message", () => {
   const odd = [
     "null",
     "0",
@@ -154,12 +154,12 @@ Deno.test("text that is not UTF-8 is refused, and so is a byte order mark", () =
   strictEqual(verdictOn(`{"type":"GET_FILE","file_id":"${FILE_ID}","x":"\0"}`), "not-json");
 });
 
-Deno.test("the prototype's names are names like others and touch no prototype", () => {
+Deno.test("names of prototype properties are ordinary names and touch no prototype", () => {
   for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty", "valueOf"]) {
     const poison = `"${name}":{"x":1,"type":"GOSSIP","v":1},`;
     for (const [sample, sent] of Object.entries(SAMPLES)) {
       const streamed = sample.startsWith("FILE_DATA");
-      // The scanner leaves nothing of the content.
+      // The scanner keeps nothing of the content.
       const text = streamed ? sent.replace(/("data" ?: ?)"[^"]*"/, '$1""') : sent;
       const plain = JSON.parse(JSON.stringify(decode(text, streamed)));
       const poisoned = decode(text.replace("{", `{${poison}`), streamed);
@@ -184,7 +184,7 @@ Deno.test("the prototype's names are names like others and touch no prototype", 
   strictEqual(({} as Record<string, unknown>).x, undefined);
 });
 
-Deno.test("of a key that comes twice the last one counts", () => {
+Deno.test("if a key occurs twice, the last one counts", () => {
   const twice = decodeAs(
     "GOSSIP",
     '{"type":"DELETE","port":9,"type":"GOSSIP","host":"a","host":"b","port":7,"id":"i","peerId":"x","peerId":"y"}',
@@ -192,7 +192,7 @@ Deno.test("of a key that comes twice the last one counts", () => {
   deepStrictEqual([twice.host, twice.port, twice.peerId], ["b", 7, "y"]);
 });
 
-Deno.test("what an unknown extension says is ignored, what a known one says wrongly too", () => {
+Deno.test("unknown extensions are ignored, and so are invalid values of known ones", () => {
   const ext = (value: unknown) => decodeAs("GOSSIP", gossip({ ext: value })).ext;
   const node = "n".repeat(43);
   deepStrictEqual(ext({ v: 1, node, boot: "b", want: ["ann", "bob"], new: [1], type: "DELETE" }), {
@@ -231,7 +231,7 @@ Deno.test("what an unknown extension says is ignored, what a known one says wron
   }
 });
 
-Deno.test("no bytes whatever make the decoder throw anything but a ProtocolError", () => {
+Deno.test("no bytes make the decoder throw anything but a ProtocolError", () => {
   const soup = fc.array(
     fc.constantFrom(
       '"type"',

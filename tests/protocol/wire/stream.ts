@@ -1,5 +1,5 @@
-// What the scanner and the decoder make of bytes that come in pieces, written down as plain text so that
-// two ways of cutting the same bytes can be compared. Also: one message of every type.
+// What the scanner and the decoder make of bytes in pieces, as plain text, so that two ways of splitting the
+// same bytes can be compared. Also: one message of every type.
 
 import { ProtocolError } from "../../../protocol/wire/errors.ts";
 import { FrameScanner } from "../../../protocol/wire/frame.ts";
@@ -9,7 +9,7 @@ import { decodeMessage } from "../../../protocol/wire/message.ts";
 const utf8 = new TextEncoder();
 const latin1 = new TextDecoder("latin1");
 export const bytesOf = (text: string): Uint8Array<ArrayBuffer> => utf8.encode(text);
-/** Bytes as text of the same length, whatever they are. */
+/** Returns bytes as text of the same length, whatever they are. */
 export const textOf = (bytes: Uint8Array): string => latin1.decode(bytes);
 
 export const FILE_ID = "602c86cb810c29d0a962cf252825c252a05bf4de5ec6d3ce825b240465ae138c";
@@ -17,7 +17,7 @@ export const FILE_ID = "602c86cb810c29d0a962cf252825c252a05bf4de5ec6d3ce825b2404
 const FIELDS = `"file_name":"Käse \\"1\\".txt","file_size":123.0,"file_id":"${FILE_ID}",` +
   `"file_owner":"prokopie \u{1f9c0}","file_timestamp":1744169352.0`;
 
-/** One message of every type as the field sends them: raw UTF-8, escapes, white space, extensions. */
+/** One message of every type as real peers send them: raw UTF-8, escapes, white space, extensions. */
 export const SAMPLES: Readonly<Record<string, string>> = {
   GOSSIP:
     '{"type": "GOSSIP", "host": "eagle", "port": "8001", "id": "7b\\u0065", "peerId": "TEST8!!!"}',
@@ -39,7 +39,7 @@ export const SAMPLES: Readonly<Record<string, string>> = {
   DELETE: `{"type":"DELETE","from":"b\\\\","file_id":"${FILE_ID}"}`,
 };
 
-/** What happened while the pieces were fed; equal for equal bytes, however they are cut. */
+/** What happened while the pieces were fed; the same for the same bytes, however they are split. */
 export interface Scanned {
   /** Each message as JSON, "data" with its content, and how it ended. */
   readonly log: readonly string[];
@@ -66,7 +66,7 @@ export function scan(pieces: Iterable<Uint8Array>, limits: ScanLimits = {}): Sca
     for (const piece of pieces) {
       const buffer = piece.slice();
       scanner.feed(buffer);
-      buffer.fill(0x7b); // the edge reads into one buffer again and again
+      buffer.fill(0x7b); // the edge reads into the same buffer every time
     }
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
@@ -75,7 +75,7 @@ export function scan(pieces: Iterable<Uint8Array>, limits: ScanLimits = {}): Sca
   return { log, steps: scanner.steps, idle: scanner.idle };
 }
 
-/** The messages among the bytes, whole, decoded, as JSON. */
+/** Returns the complete messages among the bytes, decoded, as JSON. */
 export function decodeAll(pieces: Iterable<Uint8Array>): string[] {
   const log: string[] = [];
   const scanner = new FrameScanner({
@@ -93,18 +93,18 @@ export function decodeAll(pieces: Iterable<Uint8Array>): string[] {
   return log;
 }
 
-/** Each byte by itself. */
+/** Returns each byte separately. */
 export function* oneByOne(bytes: Uint8Array): Generator<Uint8Array> {
   for (let i = 0; i < bytes.length; i++) yield bytes.subarray(i, i + 1);
 }
 
-/** The bytes cut at these places, in any order, empty pieces among them. */
+/** Returns the bytes split at these places, in any order, with empty pieces among them. */
 export function cutAt(bytes: Uint8Array, cuts: readonly number[]): Uint8Array[] {
   const edges = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b)];
   return edges.map((from, i) => bytes.subarray(from, edges[i + 1] ?? bytes.length));
 }
 
-/** The reason for which the decoder refuses this text, or "accepted". */
+/** Returns the reason why the decoder refuses this text, or "accepted". */
 export function verdictOn(text: string | Uint8Array, streamed = false): string {
   try {
     decodeMessage(typeof text === "string" ? bytesOf(text) : text, streamed);

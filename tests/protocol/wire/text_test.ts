@@ -1,4 +1,4 @@
-// JSON in ASCII on the way out, and text of strangers made safe to show.
+// ASCII-only JSON on the way out, and untrusted text made safe to show.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
@@ -15,7 +15,7 @@ const anyText = fc.string({
   unit: fc.integer({ min: 0, max: 0xffff }).map((n) => String.fromCharCode(n)),
 });
 
-Deno.test("any value leaves as printable ASCII that means the same", () => {
+Deno.test("any value is written as printable ASCII with the same meaning", () => {
   const value = fc.letrec<{ json: Json }>((tie) => ({
     json: fc.oneof(
       { maxDepth: 3 },
@@ -32,13 +32,13 @@ Deno.test("any value leaves as printable ASCII that means the same", () => {
     fc.property(value, (json) => {
       const text = asciiJson(json);
       match(text, /^[\x20-\x7e]*$/);
-      // A lone surrogate comes back as itself: nothing is lost and nothing is invented.
+      // A lone surrogate comes back as itself: nothing is lost or invented.
       deepStrictEqual(JSON.parse(text), json);
     }),
   );
 });
 
-Deno.test("what is no printable ASCII leaves as an escape", () => {
+Deno.test("anything that is not printable ASCII is written as an escape", () => {
   strictEqual(
     asciiJson("\x7f\x80\u00e4\u2028\ud83e\uddc0\ud800"),
     '"\\u007f\\u0080\\u00e4\\u2028\\ud83e\\uddc0\\ud800"',
@@ -46,7 +46,7 @@ Deno.test("what is no printable ASCII leaves as an escape", () => {
   strictEqual(asciiJson("\0\n\x1f ~"), '"\\u0000\\n\\u001f ~"');
 });
 
-Deno.test("every closing brace that leaves is structure", () => {
+Deno.test("every closing brace written is structural", () => {
   strictEqual(asciiJson({ "}": "}}", a: ["}"] }), '{"\\u007d":"\\u007d\\u007d","a":["\\u007d"]}');
   fc.assert(
     fc.property(fc.string({ unit: fc.constantFrom("}", "{", '"', "\\", "ä", "\n") }), (text) => {
@@ -56,7 +56,7 @@ Deno.test("every closing brace that leaves is structure", () => {
   );
 });
 
-Deno.test("a number given by its text keeps it, an undefined field is left out", () => {
+Deno.test("a number given by its text keeps it, and an undefined field is left out", () => {
   const n = (text: string) => new NumberText(text);
   strictEqual(
     asciiJson({ a: n("1744169352.0"), b: undefined, c: [n("-0"), n("1e999")], d: n("007") }),
@@ -72,7 +72,7 @@ Deno.test("dangerous keys are written as they are", () => {
   strictEqual(({} as Record<string, unknown>).x, undefined);
 });
 
-/** Places, from 1, at which a closing brace stands at the end of a read, but for the last byte. */
+/** Returns the positions, from 1, of closing braces at the end of a read, except for the last byte. */
 function bracesAtEdges(text: string): number[] {
   const found = [];
   for (let edge = 4096; edge < text.length; edge += 4096) {
@@ -106,7 +106,7 @@ Deno.test("a text whose last brace ends a read stays as it is", () => {
   strictEqual(avoidBraceAtReadEdge(`[${" ".repeat(4093)}{}]`).indexOf("}"), 4096);
 });
 
-Deno.test("what is shown has no control, no change of direction and no line break, and is short", () => {
+Deno.test("text to show has no control characters, changes of direction or line breaks, and is short", () => {
   fc.assert(
     fc.property(
       fc.oneof(anyText, fc.string({ unit: "binary", maxLength: 300 })),
@@ -132,18 +132,18 @@ Deno.test("what is shown has no control, no change of direction and no line brea
     ],
     ["\ud800", "\ufffd"],
     ["\u{e0041}", "\\u{e0041}"],
-    // Letters of no width and of no ink, as Hangul fillers and the blank of Braille.
+    // Characters without width or ink, such as Hangul fillers and the blank of Braille.
     ["a\u3164\u115f\uffa0\u2800\u034fb", "a\\u{3164}\\u{115f}\\u{ffa0}\\u{2800}\\u{34f}b"],
     ["  \u00a0", "\\u{20}\\u{20}\\u{a0}"],
     [" a b ", " a b "],
-    // Emoji of several parts are one sign; the same parts elsewhere are nothing to see.
+    // Emoji of several parts are one symbol; the same parts elsewhere are invisible.
     ["👨‍👩‍👧.jpg ❤️ 🏃🏽‍♀️ 1️⃣", "👨‍👩‍👧.jpg ❤️ 🏃🏽‍♀️ 1️⃣"],
     ["a\u200db 👨\u200d 1\ufe0f\ufe0f", "a\\u{200d}b 👨\\u{200d} 1\\u{fe0f}\\u{fe0f}"],
   ] as const;
   for (const [text, shown] of table) strictEqual(visible(text), shown);
 });
 
-Deno.test("a shown text that was cut says so and does not break a sign in two", () => {
+Deno.test("a text that was cut to be shown says so and does not break a symbol in two", () => {
   strictEqual(visible("x".repeat(200)), "x".repeat(200));
   strictEqual(visible("x".repeat(201)), `${"x".repeat(199)}…`);
   ok(!visible("🧀".repeat(10), 6).includes("\ud83e\u2026"));
