@@ -106,7 +106,7 @@ Deno.test(
     await writer.write(new TextEncoder().encode("exit\nhelp\n"));
     await writer.close();
     await folder.write("storage_kashifm/after.txt", "after");
-    await peer.until("a file shared after the end of stdin", async () => {
+    await peer.until("a file to be shared after stdin is closed", async () => {
       return (await peer.files()).some(({ file_name }) => file_name === "after.txt");
     });
     ok(peer.isRunning);
