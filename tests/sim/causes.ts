@@ -33,7 +33,7 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   refused: [],
   // The name's address is now confirmed, so its gossip may be forwarded. The next send of a broadcast follows.
   sent: ["send GOSSIP", "send ANNOUNCE", "send DELETE", "send GOSSIP_REPLY"],
-  // A peer that has moved is sent everything at once.
+  // Once a moved peer's new address is known, it is sent everything at once.
   unreachable: [
     "send GOSSIP",
     "send GOSSIP_REPLY",
