@@ -1,11 +1,11 @@
-// Enforces the rules in CONTRIBUTING.md: imports point one way, and the files that decide are pure: no clock, no
-// randomness, no waiting, no I/O. Reads the sources as text.
+// Enforces the rules in CONTRIBUTING.md by reading the sources as text: imports point one way, and the files that
+// make decisions are pure (no clock, randomness, waiting, or I/O).
 
 import assert from "node:assert/strict";
 
 const root = new URL("../", import.meta.url);
 
-/** Which modules a module may import, besides itself and npm packages. A folder's own files are named with a slash. */
+/** Modules that each module may import, besides itself and npm packages. A trailing slash means a folder's own files. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "protocol/": ["protocol/wire", "protocol/bounds", "protocol/members", "protocol/files"],
   "protocol/wire": ["protocol/"],
@@ -47,7 +47,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   main: ["app", "cli", "storage"],
 };
 
-/** Outside `protocol/`, these decide too and are as pure. All of `protocol/` is, without exceptions. */
+/** Pure files outside `protocol/`. Everything in `protocol/` must be pure, without exception. */
 const PURE_ELSEWHERE = [
   "net/admission.ts",
   "net/dial_queue.ts",
@@ -76,7 +76,7 @@ async function* sources(folder = ""): AsyncIterable<Source> {
   }
 }
 
-/** Code without comments and strings, so that words in prose do not count. */
+/** Returns the code without comments and strings, so that words in prose do not count. */
 function codeOf(text: string): string {
   return text
     .replaceAll(/\/\*[\s\S]*?\*\//g, "")
@@ -84,7 +84,7 @@ function codeOf(text: string): string {
     .replaceAll(/\/\/.*$/gm, "");
 }
 
-/** `net`, `protocol/` for a file right in it, `protocol/wire`, `main`. */
+/** Returns a file's module: `net`, `protocol/wire`, `main`, or `protocol/` for a file directly in that folder. */
 function moduleOf(path: string): string {
   const [top, second, third] = path.split("/");
   if (second === undefined) return top!.replace(/\.tsx?$/, "");
@@ -102,7 +102,10 @@ Deno.test("imports point one way", async () => {
   for await (const { path, text } of sources()) {
     const module = moduleOf(path);
     const allowed = ARROWS[module];
-    assert.ok(allowed, `${path} is in no module; add its module to ARROWS and CONTRIBUTING.md`);
+    assert.ok(
+      allowed,
+      `${path} belongs to no known module. Add its module to ARROWS and CONTRIBUTING.md`,
+    );
     for (const target of importsOf(text)) {
       if (!target.startsWith(".")) continue;
       const reached = new URL(target, new URL(path, root)).href.slice(root.href.length);
@@ -116,10 +119,10 @@ Deno.test("imports point one way", async () => {
   const unused = Object.entries(ARROWS).flatMap(([module, targets]) =>
     targets.filter((target) => !used.get(module)?.has(target)).map((to) => `${module} -> ${to}`)
   );
-  assert.deepEqual(unused, [], "a rule that nothing needs is taken back");
+  assert.deepEqual(unused, [], "Remove import rules that no file needs");
 });
 
-Deno.test("no module imports itself by way of others", async () => {
+Deno.test("no module imports itself indirectly", async () => {
   const imports = new Map<string, string[]>();
   for await (const { path, text } of sources()) {
     const targets = importsOf(text).filter((target) => target.startsWith("."));
@@ -140,21 +143,25 @@ Deno.test("no module imports itself by way of others", async () => {
   for (const path of imports.keys()) assert.deepEqual(visit(path, []), undefined);
 });
 
-Deno.test("Nothing is imported from registries that closed networks cannot reach", async () => {
+Deno.test("nothing is imported from registries that restricted networks cannot reach", async () => {
   const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
   const targets = Object.values<string>(config.imports);
   for await (const { text } of sources()) targets.push(...importsOf(text));
   assert.deepEqual(targets.filter((target) => /^(jsr:|https?:)/.test(target)), []);
   for (const target of Object.values<string>(config.imports)) {
-    assert.match(target, /^npm:.+@\d+\.\d+\.\d+$/, "Dependencies are pinned");
+    assert.match(target, /^npm:.+@\d+\.\d+\.\d+$/, "Dependencies must be pinned");
   }
   const browser = JSON.parse(await Deno.readTextFile(new URL("web/browser/deno.json", root)));
   for (const [name, target] of Object.entries(browser.imports)) {
-    assert.equal(target, config.imports[name], `${name} is checked in the version that is served`);
+    assert.equal(
+      target,
+      config.imports[name],
+      `${name} must be type-checked in the version that is served`,
+    );
   }
 });
 
-Deno.test("The executable has in it what the program needs, in the versions that are tested, and no tools of tests", async () => {
+Deno.test("the executable contains what the program needs, in the tested versions, and no test tools", async () => {
   const read = async (name: string) => JSON.parse(await Deno.readTextFile(new URL(name, root)));
   const [all, shipped] = [(await read("deno.lock")).npm, (await read("main.lock")).npm];
   for (const [name, { integrity }] of Object.entries<{ integrity: string }>(shipped)) {
@@ -173,7 +180,7 @@ Deno.test("protocol/ is pure throughout, and so are the listed files elsewhere",
   for await (const { path, text } of sources()) {
     if (!path.startsWith("protocol/") && !PURE_ELSEWHERE.includes(path)) continue;
     found.add(path);
-    assert.match(text, /PURE/, `${path} says in its first lines that it is pure`);
+    assert.match(text, /PURE/, `${path} must say PURE in its opening comment`);
     const nodeImports = importsOf(text).filter((target) => target.startsWith("node:"));
     if (nodeImports.length > 0) wrong.push(`${path}: ${nodeImports}`);
     codeOf(text).split("\n").forEach((line, index) => {
@@ -183,13 +190,13 @@ Deno.test("protocol/ is pure throughout, and so are the listed files elsewhere",
   }
   assert.deepEqual(wrong, []);
   for (const path of PURE_ELSEWHERE) assert.ok(found.has(path), path);
-  assert.ok(found.size > 25, "the files of protocol/ were found");
+  assert.ok(found.size > 25, "Too few files found in protocol/");
 });
 
 Deno.test("only two files open TCP sockets of the lab protocol: one listens, one dials", async () => {
   const found: string[] = [];
   for await (const { path, text } of sources()) {
-    // app/addresses.ts only tries which ports are free, http/upstream.ts only connects to its own Unix socket.
+    // app/addresses.ts only probes for free ports, and http/upstream.ts only connects to its own Unix socket.
     const isOther = path === "app/addresses.ts" || path === "http/upstream.ts";
     if (/Deno\.(connect|listen)\b|\.accept\(\)/.test(codeOf(text)) && !isOther) {
       found.push(path);
@@ -198,10 +205,10 @@ Deno.test("only two files open TCP sockets of the lab protocol: one listens, one
   assert.deepEqual(found.sort(), ["net/dialer.ts", "net/listener.ts"]);
 });
 
-Deno.test("Nothing that the program loads asks Intl, whose tables cost it 6 MB of memory", async () => {
+Deno.test("nothing that the program loads uses Intl, whose tables cost 6 MB of memory", async () => {
   const texts = new Map<string, string>();
   for await (const { path, text } of sources()) texts.set(path, text);
-  // Browser code is sent, not run, but for the modules that the program shares with it.
+  // Browser code is served, not run, except for the modules that the program shares with it.
   const shared = new Set<string>();
   const share = (from: string) => {
     for (const target of importsOf(texts.get(from)!)) {
@@ -218,24 +225,24 @@ Deno.test("Nothing that the program loads asks Intl, whose tables cost it 6 MB o
   for (const [path, text] of texts) {
     if (isSent(path) && !shared.has(path)) continue;
     const asked = codeOf(text).match(/\bIntl\.|\.toLocale\w*\(|\.localeCompare\(/g) ?? [];
-    // The one date in the reader's own form is made by the first who asks, and the program never does.
+    // The one locale-specific date formatter is created on first use, and the program never uses it.
     assert.deepEqual(asked, path === "web/shared/words.js" ? ["Intl."] : [], path);
   }
   assert.match(texts.get("web/shared/words.js")!, /^ {2}exact \?\?= new Intl\.DateTimeFormat/m);
 });
 
-Deno.test("Every file says in its first lines what it is for", async () => {
+Deno.test("every file opens with a comment that says what it is for", async () => {
   for await (const { path, text } of sources()) {
     const lines = text.split("\n");
     const opening = lines.findIndex((line) => !line.startsWith("//"));
     assert.ok(
       opening >= 1 && opening <= 16,
-      `${path} opens with 2 to 12 lines of comment, has ${opening}`,
+      `${path} must open with 2 to 12 lines of comment, but has ${opening}`,
     );
   }
 });
 
-Deno.test("Permissions are defined once, and only what must may run processes", async () => {
+Deno.test("permissions are defined once, and only commands that need it may run processes", async () => {
   const { tasks, permissions } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
   const program = {
     net: true,
@@ -260,10 +267,10 @@ Deno.test("Permissions are defined once, and only what must may run processes", 
   }
 });
 
-/** Modules that name the runtime. Another one would have to provide what they use; CONTRIBUTING.md lists it. */
+/** Modules that refer to Deno. Another runtime would have to replace what they use, which CONTRIBUTING.md lists. */
 const USES_DENO = ["app", "cli", "http", "main", "net", "storage"];
 
-Deno.test("only these modules name Deno, so that another runtime has to replace nothing else", async () => {
+Deno.test("only the listed modules refer to Deno, so that another runtime needs to replace nothing else", async () => {
   const found = new Set<string>();
   for await (const { path, text } of sources()) {
     const code = text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$|\s\/\/ .*$/gm, "").replace(

@@ -1,9 +1,9 @@
-// Waiting for a condition with a deadline: what tests do instead of sleeping.
+// Polls for a condition with a deadline. Tests use this instead of sleeping.
 
 /**
- * Waits for a truthy value by asking every 20 ms.
+ * Resolves to the first truthy value that the probe returns. Probes every 20 ms.
  *
- * @throws Error that names `what` at the deadline; whatever the probe throws, at once
+ * @throws Error that names `what` once the deadline passes; errors from the probe are rethrown immediately
  */
 export async function until<T>(
   what: string,

@@ -1,4 +1,4 @@
-// A clock that passes when the test says so: `setInterval`, `clearInterval` and `performance.now` of one test.
+// A clock that advances only when the test says so. Replaces `setInterval`, `clearInterval`, and `performance.now`.
 
 interface Timer {
   readonly act: () => void;

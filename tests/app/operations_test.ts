@@ -1,4 +1,4 @@
-// What people ask of the running peer, where the store has troubles.
+// User requests to a running peer whose store has problems.
 
 import assert from "node:assert/strict";
 import type { Node } from "../../node/node.ts";
@@ -8,7 +8,7 @@ import type { Examined } from "../../storage/reader.ts";
 import { safeName } from "../../storage/names.ts";
 import type { Store } from "../../storage/store.ts";
 
-/** A store whose files are as told: examined with an outcome, or with an error. */
+/** A store that examines each file with the given outcome or error. */
 function requestsOver(files: Readonly<Record<string, Examined | Error>>) {
   const dispatched: unknown[] = [];
   const store = {
@@ -30,7 +30,7 @@ function requestsOver(files: Readonly<Record<string, Examined | Error>>) {
   return { requests, dispatched };
 }
 
-Deno.test("a file that cannot be read just now is named, stays offered, and those behind it are verified", async () => {
+Deno.test("verify reports a file that is temporarily unreadable, keeps offering it, and continues with the rest", async () => {
   const { requests, dispatched } = requestsOver({
     a: "good",
     b: new StorageError("io", "Cannot read b: too many open files"),
@@ -46,7 +46,7 @@ Deno.test("a file that cannot be read just now is named, stays offered, and thos
   assert.deepEqual(dispatched, [{ kind: "lost", fileIds: ["c"], why: "damaged" }]);
 });
 
-Deno.test("a deletion that cannot be written down is refused, and nobody hears of it", () => {
+Deno.test("a deletion that cannot be recorded is refused and not announced", () => {
   const dispatched: unknown[] = [];
   let isReadonly = true;
   const announced: unknown[] = [];
@@ -73,7 +73,7 @@ Deno.test("a deletion that cannot be written down is refused, and nobody hears o
   assert.equal(dispatched.length, 2);
 });
 
-Deno.test("what is restored is named by id, a beginning of it, or name; what fits several is not guessed", async () => {
+Deno.test("restore accepts an id, a unique prefix, or a name, and rejects ambiguous input", async () => {
   const [one, other, third] = ["a1", "a2", "b3"].map((start) => start.padEnd(64, "0"));
   const deleted = [[one, "x.txt"], [other, "x.txt"], [third, "a1"]].map(([fileId, name]) => ({
     file: { fileId, name },
@@ -89,19 +89,27 @@ Deno.test("what is restored is named by id, a beginning of it, or name; what fit
   const node = { dispatch: () => {} };
   const requests = new Operations("us", store as unknown as Store, node as unknown as Node);
   for (const text of [one!, "a2", "b", "a1"]) await requests.restore(text);
-  assert.deepEqual(restored, [one, other, third, third], "a name comes before a beginning");
+  assert.deepEqual(
+    restored,
+    [one, other, third, third],
+    "an exact name must take precedence over an id prefix",
+  );
   await assert.rejects(requests.restore("x.txt"), /2 deleted files match "x.txt".*a10.*a20/);
   await assert.rejects(requests.restore("a"), /2 deleted files match/);
   await assert.rejects(requests.restore("none"), /No deleted file .*"restore" lists/);
 });
 
-Deno.test("a mistake of ours ends a verification, and the next one can begin", async () => {
+Deno.test("a bug ends the current verification, and the next one can start", async () => {
   const { requests } = requestsOver({ a: new TypeError("ours") });
   await assert.rejects(requests.verify(() => {}), /ours/);
-  await assert.rejects(requests.verify(() => {}), /ours/, "not: being verified already");
+  await assert.rejects(
+    requests.verify(() => {}),
+    /ours/,
+    "the error must not be that a verification is already running",
+  );
 });
 
-Deno.test("a copy into a folder gets a name that any file system takes, under no other rule than the store's own", async () => {
+Deno.test("a copy into a folder gets a portable name, by the store's own naming rule", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${folder}/content`, "content");

@@ -1,9 +1,9 @@
-// The rates of the last minutes: true whatever a second took, and bounded.
+// Transfer rates of the last minutes: accurate even if samples are late, and bounded in number.
 
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { RATE_SECONDS, RateHistory } from "../../app/rates.ts";
 
-Deno.test("rates are means of what was counted since the last sample, however long that took", () => {
+Deno.test("a rate is the average since the last sample, however long ago that was", () => {
   const counted = { bytesIn: 500, bytesOut: 0 };
   let ms = 1_000;
   const history = new RateHistory(counted, () => ms, () => 1_700_000_000_000 + ms);
@@ -14,7 +14,7 @@ Deno.test("rates are means of what was counted since the last sample, however lo
   counted.bytesOut += 600;
   ms += 3_000; // the process was busy
   history.sample();
-  history.sample(); // in the same moment: no sample, and nothing is divided by zero
+  history.sample(); // at the same instant: adds no sample and does not divide by zero
   deepStrictEqual(history.all(), [
     { at: 1_700_000_002, in: 3_000, out: 0 },
     { at: 1_700_000_005, in: 1_000, out: 200 },
@@ -36,13 +36,13 @@ Deno.test("only the last minutes are kept", () => {
 });
 
 Deno.test({
-  name: "sampling ends with stop, and leaves no timer behind",
+  name: "stop ends sampling and leaves no timer behind",
   sanitizeOps: true,
   sanitizeResources: true,
   fn() {
     const history = new RateHistory({ bytesIn: 0, bytesOut: 0 });
     history.start();
-    history.start(); // once is enough
+    history.start(); // a second start has no effect
     history.stop();
   },
 });

@@ -1,5 +1,5 @@
-// The parts joined: what the folder's watcher tells is never forgotten, a stop waits for nothing that may never end, and
-// whatever fails at the start leaves nothing behind.
+// The assembled service: it never loses an event from the folder watcher, does not wait forever when it stops, and
+// leaves nothing behind if its start fails.
 
 import assert from "node:assert/strict";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
@@ -11,7 +11,7 @@ import { until } from "../until.ts";
 
 type FolderEvent = Pick<Deno.FsEvent, "kind" | "paths" | "flag">;
 
-/** A watcher that tells what the test tells it to. */
+/** A folder watcher that reports the events a test gives it. */
 class Told implements FolderWatcher {
   #next = Promise.withResolvers<FolderEvent>();
   asked = 0;
@@ -67,11 +67,11 @@ async function withService(
 const namesOf = ({ node }: Service) =>
   [...node.peer.catalogue.held()].map(({ file }) => file.name).sort();
 
-/** How much of one kind the core remembers. */
+/** Returns the current size of one of the core's bounded collections. */
 const boundOf = ({ node }: Service, name: string) =>
   node.peer.sizes.find((bound) => bound.name === name)!.size();
 
-Deno.test("an event that comes while the folder is looked at leads to another look right after it", async () => {
+Deno.test("an event that arrives during a scan triggers another scan right after it", async () => {
   const watcher = new Told();
   await withService(async (service, dir) => {
     const scan = service.store.scan.bind(service.store);
@@ -90,14 +90,14 @@ Deno.test("an event that comes while the folder is looked at leads to another lo
     await Deno.writeTextFile(`${dir}/small.txt`, "small");
     const { asked } = watcher;
     watcher.tell({ paths: [`${dir}/small.txt`] });
-    await until("the event was heard", () => watcher.asked > asked);
+    await until("the event to be received", () => watcher.asked > asked);
     goOn.resolve();
-    await until("another look", () => looks >= 2);
-    await until("the file is shared", () => namesOf(service).includes("small.txt"));
+    await until("another scan", () => looks >= 2);
+    await until("the file to be shared", () => namesOf(service).includes("small.txt"));
   }, { watchFolder: () => watcher });
 });
 
-Deno.test("a rescan is obeyed whatever paths it names, and our own files set off nothing", async () => {
+Deno.test("a rescan event triggers a scan whatever paths it names, and the store's own files trigger none", async () => {
   const watcher = new Told();
   await withService(async (service, dir) => {
     let looks = 0;
@@ -109,17 +109,17 @@ Deno.test("a rescan is obeyed whatever paths it names, and our own files set off
     const tell = async (event: Partial<FolderEvent>) => {
       const { asked } = watcher;
       watcher.tell(event);
-      await until("the event was heard", () => watcher.asked > asked);
+      await until("the event to be received", () => watcher.asked > asked);
     };
-    await until("the regular look", () => looks >= 1);
+    await until("the regular scan", () => looks >= 1);
     const before = looks;
     await tell({ paths: [`${dir}/metadata.json`] });
     await tell({ flag: "rescan", paths: [`${dir}/metadata.json`], kind: "any" });
-    await until("a look for the rescan", () => looks > before);
+    await until("a scan for the rescan event", () => looks > before);
   }, { watchFolder: () => watcher });
 });
 
-Deno.test("the pause between looks follows the cost of looking, not of hashing", async () => {
+Deno.test("the pause between scans depends on the cost of scanning, not of hashing", async () => {
   await withService(async (service, dir) => {
     const scan = service.store.scan.bind(service.store);
     let looks = 0;
@@ -128,14 +128,14 @@ Deno.test("the pause between looks follows the cost of looking, not of hashing",
       if (++looks === 1) await new Promise((go) => setTimeout(go, 1_000)); // hashing takes long
       return changes;
     };
-    await until("the first look", () => looks >= 1);
+    await until("the first scan", () => looks >= 1);
     await Deno.writeTextFile(`${dir}/later.txt`, "later");
-    // Paced by the whole of it, the next look would come after 20 s.
-    await until("the next looks", () => namesOf(service).includes("later.txt"), 10_000);
+    // If hashing counted too, the next scan would be 20 s away.
+    await until("the next scans", () => namesOf(service).includes("later.txt"), 10_000);
   }, { watchFolder: () => new Told() });
 });
 
-Deno.test("space that grows is noticed while there is some, for nobody knows how much a file needs", async () => {
+Deno.test("growing free space is noticed even if some was left, since a waiting file's size is unknown", async () => {
   await withService(async (service) => {
     let [free, tries, looks] = [5_000_000, 0, 0];
     service.store.freeBytes = () => (looks++, free);
@@ -146,27 +146,27 @@ Deno.test("space that grows is noticed while there is some, for nobody knows how
     };
     const look = async () => {
       const before = looks;
-      await until("a look at the space", () => looks > before);
+      await until("a check of the free space", () => looks > before);
     };
     await look();
-    free = 4_500_000; // somebody else writes, and removes a little
+    free = 4_500_000; // another program writes files and deletes a few
     await look();
     free = 5_000_000;
     await look();
     assert.equal(tries, 0);
     free = 9_000_000;
-    await until("another try", () => tries > 0);
+    await until("another attempt", () => tries > 0);
     await look();
     assert.equal(tries, 1, "once");
   }, { watchFolder: () => new Told() });
 });
 
-Deno.test("a stop saves, gives the store free and returns, whatever hangs", async () => {
+Deno.test("stop saves, releases the store, and returns, whatever hangs", async () => {
   await inTempDir(async (dir) => {
     const watcher = new Told();
-    // The runtime's may block the only thread for good, so that nothing behind it would run.
+    // The runtime's own may block the only thread forever, so that nothing after it would run.
     const close = () => {
-      throw new Error("It never returns");
+      throw new Error("The real call never returns");
     };
     const watchFolder = () => Object.assign(watcher, { close });
     const service = await Service.open(optionsIn(dir, { watchFolder }));
@@ -177,17 +177,17 @@ Deno.test("a stop saves, gives the store free and returns, whatever hangs", asyn
     service.node.stop = () => new Promise<void>(() => {});
     service.store.tidy = () => new Promise<void>(() => {});
     const saved = await service.stop();
-    await stopNode(); // in a process, the exit would do that
+    await stopNode(); // in a real process, exiting would do this
     assert.equal(saved, true);
     const text = await Deno.readTextFile(`${dir}/store/metadata.json`);
     assert.ok(text.includes("a.txt"));
     const again = await Service.open(optionsIn(dir));
-    assert.deepEqual(namesOf(again), ["a.txt"], "the lock is free");
+    assert.deepEqual(namesOf(again), ["a.txt"], "the lock must be free");
     await again.stop();
   });
 });
 
-Deno.test("a save that never ends does not keep the peer from stopping, and it is said", async () => {
+Deno.test("a save that never finishes does not block the shutdown, and it is reported", async () => {
   await inTempDir(async (dir) => {
     const texts: string[] = [];
     const service = await Service.open(optionsIn(dir, {
@@ -203,7 +203,7 @@ Deno.test("a save that never ends does not keep the peer from stopping, and it i
   });
 });
 
-Deno.test("a start that fails while it loads leaves the port and the store free", async () => {
+Deno.test("a start that fails while loading releases the port and the store", async () => {
   await inTempDir(async (dir) => {
     const probe = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = probe.addr;
@@ -232,7 +232,7 @@ async function opened(dir: string): Promise<Service> {
   return service;
 }
 
-Deno.test("who wants one file many times waits for it once", async () => {
+Deno.test("requesting one file many times waits for it only once", async () => {
   await withService(async ({ node }) => {
     const fileId = "a".repeat(64);
     const file = {
@@ -242,7 +242,7 @@ Deno.test("who wants one file many times waits for it once", async () => {
       timestamp: { text: "1744170562", quoted: false },
       size: 1,
     };
-    // A peer that takes connections and says nothing.
+    // A peer that accepts connections but sends nothing.
     const silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const about = { host: "127.0.0.1", port: silent.addr.port, peerId: "eagle" };
     const message = { type: "GOSSIP_REPLY", ...about, files: [file] } as const;
@@ -256,7 +256,7 @@ Deno.test("who wants one file many times waits for it once", async () => {
   }, { watchFolder: () => new Told() });
 });
 
-Deno.test("another peer that uses our name is known to the pages for as long as it does", async () => {
+Deno.test("the pages show another peer that uses our name for as long as it does so", async () => {
   const events: string[] = [];
   const onEvent = ({ name }: { readonly name: string }) => void events.push(name);
   await withService(async (service) => {
@@ -275,7 +275,7 @@ Deno.test("another peer that uses our name is known to the pages for as long as 
   }, { watchFolder: () => new Told(), onEvent });
 });
 
-Deno.test("a file that cannot be read on while it is sent ends the connection at once, and is not told whole", async () => {
+Deno.test("a read error while sending a file closes the connection immediately and does not count as a complete transfer", async () => {
   await withService(async (service, dir) => {
     await Deno.writeTextFile(`${dir}/../a.txt`, "x".repeat(1_000_000));
     const { file } = await service.operations.push(`${dir}/../a.txt`);
@@ -297,20 +297,20 @@ Deno.test("a file that cannot be read on while it is sent ends the connection at
     const buffer = new Uint8Array(65_536);
     const reading = (async () => {
       for (;;) {
-        const read = await conn.read(buffer).catch(() => null); // reset is an end as well
+        const read = await conn.read(buffer).catch(() => null); // a reset also ends the connection
         if (read === null) return;
         bytes += read;
       }
     })();
     reading.then(() => isEnded = true);
-    // Long before the deadline of an idle connection, which is 30 s.
-    await until("the end of the connection", () => isEnded, 10_000);
+    // Well before the 30 s deadline of an idle connection.
+    await until("the connection to close", () => isEnded, 10_000);
     conn.close();
     await reading;
-    assert.ok(bytes < 2_000_000, `${bytes} bytes of a message that is longer`);
+    assert.ok(bytes < 2_000_000, `Expected a truncated message, received ${bytes} bytes`);
     assert.equal(closed, 1);
     await until(
-      "nothing is counted as being sent",
+      "no transfer to be counted as running",
       () => boundOf(service, "machines served") === 0,
     );
   }, { watchFolder: () => new Told() });

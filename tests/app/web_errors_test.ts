@@ -1,5 +1,5 @@
-// What the store and the requests throw, as the web tells it: status, sentence and hint come from fields, whatever
-// stands in a name.
+// How the web interface reports errors of the store and of operations: status, message, and hint come from fields,
+// whatever a file name contains.
 
 import assert from "node:assert/strict";
 import { OperationError } from "../../app/operations.ts";
@@ -9,7 +9,7 @@ import { NotPossible } from "../../web/view.ts";
 
 const NAME = "a; b; c.txt";
 
-/** What becomes of it. */
+/** Returns how the error is reported, after checking that the sync and async paths agree. */
 async function told(error: unknown): Promise<unknown> {
   const fail = () => {
     throw error;
@@ -31,7 +31,7 @@ async function told(error: unknown): Promise<unknown> {
   return shown[0];
 }
 
-Deno.test("a name with semicolons stays in the sentence, and the hint is the hint", async () => {
+Deno.test("semicolons in a name do not confuse the message with the hint", async () => {
   const full = Object.assign(new Error("No space left"), { code: "ENOSPC" });
   assert.deepEqual(await told(asStorageError(full, `Cannot delete ${NAME}`)), [
     507,
@@ -45,7 +45,7 @@ Deno.test("a name with semicolons stays in the sentence, and the hint is the hin
   ]);
 });
 
-Deno.test("without a hint of its own an error has a general one, and its sentence is whole", async () => {
+Deno.test("an error without its own hint gets a general one and keeps its full message", async () => {
   const general = "GET /api/v1/status shows the state of this peer";
   for (
     const [error, status] of [
@@ -58,7 +58,7 @@ Deno.test("without a hint of its own an error has a general one, and its sentenc
   }
 });
 
-Deno.test("mistakes of ours, and what is a refusal already, go on as they are", async () => {
+Deno.test("bugs and existing refusals pass through unchanged", async () => {
   const mistake = new TypeError("x is undefined; see above");
   assert.equal(await told(mistake), mistake);
   assert.deepEqual(await told(new NotPossible(415, "Coded; twice", "Send it plain")), [
@@ -68,7 +68,7 @@ Deno.test("mistakes of ours, and what is a refusal already, go on as they are", 
   ]);
 });
 
-Deno.test("at the prompt the sentence and what to do stand in one line", () => {
+Deno.test("at the prompt the message and the hint appear on one line", () => {
   const cause = new Error("why");
   const error = new StorageError("in-use", `${NAME} is in use`, { hint: "Stop it", cause });
   assert.equal(error.message, `${NAME} is in use. Stop it`);

@@ -1,14 +1,14 @@
-// An honest peer of the old kind beside the attack: it gossips, gets and pushes, and each of these must be answered
-// within its deadline, whatever else goes on. How long each took is kept, for benchmarks.
+// An honest legacy peer next to the attack. It gossips, gets, and pushes, and each of these must be answered within
+// its deadline, whatever else is happening. Records how long each took, for benchmarks.
 
 import { assertSameBytes } from "../process/folder.ts";
 import { DEADLINE_MS, type Program } from "../process/program.ts";
 import { type ForeignFile, foreignFile, ForeignPeer } from "../wire/foreign.ts";
 import { until } from "../until.ts";
 
-/** THREATS: the next honest GOSSIP is answered within 1 s; waited for with a factor of five. */
+/** Deadline for answers, in milliseconds. The threat model demands an answer to honest GOSSIP within 1 s; times five. */
 export const HONEST_MS = 5_000;
-/** One name is answered five times at once, so several take turns. */
+/** Number of names that take turns, since each name gets only five immediate answers. */
 const NAMES = 5;
 
 export class Honest implements AsyncDisposable {
@@ -24,7 +24,7 @@ export class Honest implements AsyncDisposable {
     readonly file: ForeignFile,
   ) {}
 
-  /** Starts peers that the program gets to know; it fetches nothing from them by itself. */
+  /** Starts peers and introduces them to the program, which fetches nothing from them automatically. */
   static async beside(program: Program): Promise<Honest> {
     const peers: ForeignPeer[] = [];
     for (let i = 0; i < NAMES; i++) {
@@ -50,7 +50,7 @@ export class Honest implements AsyncDisposable {
     return honest;
   }
 
-  /** One gossip: the answer must come within the deadline. */
+  /** Sends one gossip, which must be answered within the deadline. */
   async gossip(deadlineMs = HONEST_MS): Promise<void> {
     const peer = this.peers[this.#turn++ % NAMES]!;
     const replies = () => peer.received.filter(({ type }) => type === "GOSSIP_REPLY").length;
@@ -61,7 +61,7 @@ export class Honest implements AsyncDisposable {
     this.gossipMs.push(performance.now() - began);
   }
 
-  /** One file that the program holds: it must come whole. */
+  /** Gets a file that the program holds, which must arrive intact. */
   async get(deadlineMs = HONEST_MS): Promise<void> {
     const began = performance.now();
     const got = this.peers[0]!.get(this.program, this.file.fileId);
@@ -77,12 +77,14 @@ export class Honest implements AsyncDisposable {
       throw new Error(`No answer to an honest get. ${this.program.report()}`);
     }
     const content = (answer as Awaited<typeof got>)?.content;
-    if (!content) throw new Error(`An honest get got nothing. ${this.program.report()}`);
-    assertSameBytes(content, this.file.content, "what an honest get got");
+    if (!content) {
+      throw new Error(`An honest get was answered without content. ${this.program.report()}`);
+    }
+    assertSameBytes(content, this.file.content, "the content of an honest get");
     this.getMs.push(performance.now() - began);
   }
 
-  /** A new file, pushed: it must be announced as held here. */
+  /** Pushes a new file, which the program must announce as held. */
   async push(file = this.#fresh(), deadlineMs = HONEST_MS): Promise<void> {
     const [peer] = this.peers;
     const began = performance.now();
@@ -95,7 +97,7 @@ export class Honest implements AsyncDisposable {
     this.pushMs.push(performance.now() - began);
   }
 
-  /** Gossip, get and push, one after the other. */
+  /** Gossips, gets, and pushes, one after the other. */
   async check(deadlineMs = HONEST_MS): Promise<void> {
     await this.gossip(deadlineMs);
     await this.get(deadlineMs);
@@ -103,8 +105,8 @@ export class Honest implements AsyncDisposable {
   }
 
   /**
-   * Checks again and again until the attack is over, and once behind it. Gossip at most as often as one
-   * name's budget allows (a burst of five, then one in ten seconds); get and push every half second.
+   * Checks repeatedly until the attack is over, and once more afterward. Gossips at most as often as one name's
+   * budget allows (a burst of five, then one every ten seconds). Gets and pushes every half second.
    */
   async during<T>(attack: Promise<T>): Promise<T> {
     let isOver = false;
@@ -130,7 +132,7 @@ export class Honest implements AsyncDisposable {
   }
 }
 
-/** True once so much time has passed. */
+/** Returns a probe that is true once this much time has passed. */
 function tick(ms: number): () => boolean {
   const began = performance.now();
   return () => performance.now() - began >= ms;

@@ -1,5 +1,5 @@
-// One TCP connection by hand, from any loopback address: writes whatever it is told, when it is told, and notes
-// what comes back. The attacker's side of tests/threats; nothing here knows how the program is made.
+// One manually controlled TCP connection from any loopback address. Writes whatever and whenever the test says, and
+// records what comes back. The attacker's side of tests/threats; nothing here knows the program's internals.
 
 import net from "node:net";
 import { DEADLINE_MS } from "../process/program.ts";
@@ -11,18 +11,18 @@ export interface Target {
 }
 
 export interface RawOptions {
-  /** The address that the connection comes from; any of 127.0.0.0/8. */
+  /** Source address of the connection, anywhere in 127.0.0.0/8. */
   readonly from?: string;
-  /** False: nothing is ever read, so that the other side's writes fill up. */
+  /** Whether to read at all. With false, the other side's write buffers fill up. */
   readonly reads?: boolean;
 }
 
-/** Of what came back, so much is kept. */
+/** Maximum amount of received data to keep, in bytes. */
 const KEPT_BYTES = 16 * 1024 ** 2;
 
 export class Raw implements Disposable {
   readonly openedMs = performance.now();
-  /** When the other side closed or reset, or we did. */
+  /** When the connection was closed, by either side. */
   closedMs: number | undefined;
   receivedBytes = 0;
   #kept = "";
@@ -30,22 +30,25 @@ export class Raw implements Disposable {
 
   private constructor(readonly socket: net.Socket) {
     socket.setNoDelay(true);
-    socket.on("error", () => {}); // resets are what attackers live with
+    socket.on("error", () => {}); // attackers must expect resets
     socket.on("close", () => this.#gone());
     socket.on("end", () => this.ended = true);
   }
 
-  /** Whether the other side said that nothing more comes. */
+  /** Whether the other side has half-closed the connection. */
   ended = false;
 
-  /** Connects; throws when the other side refuses, or does not answer within the deadline. */
+  /** Connects. Throws if the other side refuses or does not answer within the deadline. */
   static async open(
     { host, port }: Target,
     { from = "127.0.0.1", reads = true }: RawOptions = {},
   ): Promise<Raw> {
     const socket = net.connect({ host, port, localAddress: from, allowHalfOpen: true });
     const opened = Promise.withResolvers<void>();
-    const timer = setTimeout(() => opened.reject(new Error(`${host}:${port}: late`)), DEADLINE_MS);
+    const timer = setTimeout(
+      () => opened.reject(new Error(`${host}:${port} did not accept the connection in time`)),
+      DEADLINE_MS,
+    );
     socket.once("connect", () => opened.resolve());
     socket.once("error", (error) => opened.reject(error));
     try {
@@ -62,7 +65,7 @@ export class Raw implements Disposable {
     return raw;
   }
 
-  /** Opens many, in turn from each of the addresses. What is refused is left out. */
+  /** Opens many connections, cycling through the source addresses. Omits those that are refused. */
   static async openMany(
     target: Target,
     count: number,
@@ -81,22 +84,22 @@ export class Raw implements Disposable {
     return this.closedMs !== undefined;
   }
 
-  /** What came back, as text of the same length. */
+  /** The received data as text, one character per byte. */
   get text(): string {
     return this.#kept;
   }
 
-  /** Hands bytes to the system; what cannot be sent any more is dropped, as the other side closed. */
+  /** Queues bytes for sending. Drops them if the other side has closed. */
   write(data: string | Uint8Array): void {
     if (!this.isClosed && this.socket.writable) this.socket.write(data);
   }
 
-  /** Writes a JSON object. */
+  /** Sends an object as JSON. */
   send(message: unknown): void {
     this.write(JSON.stringify(message));
   }
 
-  /** Hands bytes over and waits until the system took them, or the connection is gone. */
+  /** Sends bytes, and resolves once the system has accepted them or the connection is gone. */
   async writeAll(data: string | Uint8Array): Promise<void> {
     if (this.isClosed || !this.socket.writable) return;
     const written = Promise.withResolvers<void>();
@@ -105,7 +108,7 @@ export class Raw implements Disposable {
     await written.promise;
   }
 
-  /** Writes one piece after the other, `everyMs` apart, until they end or the connection does. */
+  /** Writes one piece every `everyMs`, until there are no more or the connection closes. */
   drip(pieces: Iterable<string | Uint8Array>, everyMs: number): void {
     const iterator = pieces[Symbol.iterator]();
     const next = () => {
@@ -121,12 +124,12 @@ export class Raw implements Disposable {
     next();
   }
 
-  /** Says that nothing more comes, and goes on reading. */
+  /** Half-closes the connection and continues reading. */
   halfClose(): void {
     if (!this.isClosed) this.socket.end();
   }
 
-  /** Ends the connection with a reset, whatever is under way. */
+  /** Resets the connection, whatever is in progress. */
   reset(): void {
     if (!this.isClosed) this.socket.resetAndDestroy();
   }
@@ -136,13 +139,13 @@ export class Raw implements Disposable {
     this.#gone();
   }
 
-  /** Waits until the other side ended the connection; returns how long it had lived, in ms. */
+  /** Waits until the other side closes the connection, and returns its lifetime in milliseconds. */
   async untilClosed(deadlineMs = DEADLINE_MS): Promise<number> {
-    await until("the end of a hostile connection", () => this.ended || this.isClosed, deadlineMs);
+    await until("a hostile connection to be closed", () => this.ended || this.isClosed, deadlineMs);
     return (this.closedMs ?? performance.now()) - this.openedMs;
   }
 
-  /** Waits for text that comes back. */
+  /** Resolves to the match once the received text matches. */
   async untilText(pattern: RegExp, deadlineMs = DEADLINE_MS): Promise<RegExpMatchArray> {
     return await until(`${pattern} on a hostile connection`, () => {
       return this.#kept.match(pattern) ?? undefined;
@@ -167,7 +170,7 @@ export class Raw implements Disposable {
 
 const latin1 = new TextDecoder("latin1");
 
-/** Opens a connection, writes, and goes: "resets", "closes", or says only that nothing more comes. */
+/** Opens a connection, writes, and resets, closes, or half-closes it; after a half-close, waits for the other side. */
 export async function shout(
   target: Target,
   data: string | Uint8Array | Readonly<Record<string, unknown>>,

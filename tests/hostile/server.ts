@@ -1,18 +1,18 @@
-// The attacker as a server: listens at any loopback address, and does with each connection what a script says.
-// A `Sink` only counts what is brought to it: it stands for somebody else who is to be attacked through us.
+// The attacker as a server: listens on any loopback address and handles each connection as a script says.
+// A `Sink` only counts what it receives: it plays a third party that is to be attacked through us.
 
 import net from "node:net";
 
-/** What a hostile server may do with one connection. */
+/** Handles the messages of one connection to a hostile server. */
 export type Script = (socket: net.Socket, message: Record<string, unknown> | undefined) => void;
 
 export class HostileServer implements AsyncDisposable {
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
-  /** Connections that came. */
+  /** Number of connections received. */
   connects = 0;
   bytes = 0;
-  /** What came as whole JSON objects, one a connection, in order. */
+  /** Complete JSON objects received, one per connection, in order. */
   readonly messages: Record<string, unknown>[] = [];
 
   private constructor(server: net.Server, readonly host: string, script: Script) {
@@ -41,7 +41,7 @@ export class HostileServer implements AsyncDisposable {
     return (this.#server.address() as net.AddressInfo).port;
   }
 
-  /** Listens on a free port, unless one is given. `script` runs for each whole message. */
+  /** Listens on the given port or a free one. Runs `script` for each complete message. */
   static async start(
     script: Script = () => {},
     { host = "127.0.0.1", port = 0 } = {},
@@ -54,7 +54,7 @@ export class HostileServer implements AsyncDisposable {
     return new HostileServer(server, host, script);
   }
 
-  /** A place that is brought nothing it asked for: it never answers. */
+  /** A third party that requested nothing, counts what it receives, and never answers. */
   static sink(place: { host?: string; port?: number } = {}): Promise<HostileServer> {
     return HostileServer.start(() => {}, place);
   }
@@ -73,6 +73,6 @@ function parsed(text: string): Record<string, unknown> | undefined {
   try {
     return JSON.parse(text);
   } catch {
-    return undefined; // not whole yet
+    return undefined; // still incomplete
   }
 }

@@ -1,5 +1,5 @@
-// The command line from outside: what is refused and in which words, what is shown, where values come from.
-// A mistake ends in one line on stderr and exit code 2 (7 for storage), and leaves nothing behind.
+// The command line seen from outside: which input is rejected and with what message, what is printed, and where
+// values come from. A mistake prints one line to stderr, exits with code 2 (7 for storage), and leaves no files behind.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Folder } from "./folder.ts";
@@ -8,7 +8,7 @@ import { forEachOf, SANITIZED } from "./together.ts";
 
 const ALONE = ["--no-bootstrap", "--auto-fetch", "0"];
 
-/** Runs in a folder of its own until it fails, and checks the manner of it; returns the line it said. */
+/** Runs the program in a fresh folder, checks that it fails cleanly, and returns its error line. */
 async function refused(
   code: number,
   args: readonly string[],
@@ -22,17 +22,21 @@ async function refused(
     ended.err.join("\n")
   }`;
   strictEqual(ended.code, code, shown);
-  strictEqual(ended.err.length, 1, `One line on stderr: ${shown}`);
+  strictEqual(ended.err.length, 1, `Expected one line on stderr: ${shown}`);
   deepStrictEqual(ended.out, [], shown);
   const left = [...Deno.readDirSync(folder.path)].map(({ name }) => name);
-  deepStrictEqual(left.sort(), Object.keys(files).sort(), `Nothing left behind: ${shown}`);
+  deepStrictEqual(
+    left.sort(),
+    Object.keys(files).sort(),
+    `Expected no files left behind: ${shown}`,
+  );
   return ended.err[0]!;
 }
 
 const START = ["kashifm", "127.0.0.1", "0", "0"];
 
 Deno.test(
-  "options and values that cannot be meant are refused in one line that names them",
+  "invalid options and values are rejected in one line that names them",
   SANITIZED,
   async () => {
     const cases: [args: string[], ...said: (string | RegExp)[]][] = [
@@ -60,14 +64,17 @@ Deno.test(
     await forEachOf(cases, async ([args, ...said]) => {
       const line = await refused(2, args);
       for (const word of said) {
-        ok(typeof word === "string" ? line.includes(word) : word.test(line), `${word} in: ${line}`);
+        ok(
+          typeof word === "string" ? line.includes(word) : word.test(line),
+          `Expected ${word} in: ${line}`,
+        );
       }
     });
   },
 );
 
 Deno.test(
-  "a host that means every address is none for others: the cure is named",
+  "a wildcard address is rejected as the advertised host, with the option to use instead",
   SANITIZED,
   async () => {
     for (const host of ["0.0.0.0", "::"]) {
@@ -77,27 +84,35 @@ Deno.test(
   },
 );
 
-Deno.test("a host that does not resolve is refused, and named", SANITIZED, async () => {
-  // A label of 64 letters is no name at all: found out without asking any server.
-  const host = `${"x".repeat(64)}.invalid`;
-  const line = await refused(2, ["kashifm", host, "0", "0", ...ALONE]);
-  ok(line.includes(host), line);
-  const wrong = [
-    ["kashifm", "127.0.0.1", "0", "0", ...ALONE, "--listen-host", host],
-    ["kashifm", "127.0.0.1", "0", "0", ...ALONE, "--web-host", host],
-    ["dummy", "--port", "0", "--host", host],
-  ];
-  await forEachOf(wrong, async (args) => {
-    ok((await refused(2, args)).includes(host), args.join(" "));
-  });
-});
-
-Deno.test("one port for both listeners is refused, with what to do", SANITIZED, async () => {
-  match(await refused(2, ["kashifm", "127.0.0.1", "18120", "18120", ...ALONE]), /two different/);
-});
+Deno.test(
+  "a host that does not resolve is rejected, and the error names it",
+  SANITIZED,
+  async () => {
+    // A 64-character label exceeds the DNS limit of 63, so it fails without querying a server.
+    const host = `${"x".repeat(64)}.invalid`;
+    const line = await refused(2, ["kashifm", host, "0", "0", ...ALONE]);
+    ok(line.includes(host), line);
+    const wrong = [
+      ["kashifm", "127.0.0.1", "0", "0", ...ALONE, "--listen-host", host],
+      ["kashifm", "127.0.0.1", "0", "0", ...ALONE, "--web-host", host],
+      ["dummy", "--port", "0", "--host", host],
+    ];
+    await forEachOf(wrong, async (args) => {
+      ok((await refused(2, args)).includes(host), args.join(" "));
+    });
+  },
+);
 
 Deno.test(
-  "mistakes around --config are refused, and say which file and what in it",
+  "using one port for both listeners is rejected, and the error says what to do",
+  SANITIZED,
+  async () => {
+    match(await refused(2, ["kashifm", "127.0.0.1", "18120", "18120", ...ALONE]), /two different/);
+  },
+);
+
+Deno.test(
+  "mistakes with --config are rejected, and the error names the file and the problem",
   SANITIZED,
   async () => {
     const cases: [text: string | undefined, said: string][] = [
@@ -119,7 +134,7 @@ Deno.test(
   },
 );
 
-Deno.test("help and version are shown on stdout with exit code 0", SANITIZED, async () => {
+Deno.test("help and version are printed to stdout with exit code 0", SANITIZED, async () => {
   await using folder = await Folder.make();
   const [help, dummy, version] = await Promise.all(
     [["--help"], ["dummy", "--help"], ["--version"]].map((args) =>
@@ -135,13 +150,15 @@ Deno.test("help and version are shown on stdout with exit code 0", SANITIZED, as
   const options =
     "bootstrap no-bootstrap dir auto-fetch gossip-interval peer-timeout log-level no-repl " +
     "legacy-push-limit max-file-size min-free push-quota durability environment listen-host web-host config";
-  for (const option of options.split(" ")) ok(text.includes(`--${option} `), `--${option} in help`);
+  for (const option of options.split(" ")) {
+    ok(text.includes(`--${option} `), `Expected --${option} in the help text`);
+  }
   match(dummy!.out.join("\n"), /--misbehave[^]*slow[^]*truncate[^]*corrupt[^]*silent[^]*garbage/);
   deepStrictEqual([...Deno.readDirSync(folder.path)], []);
 });
 
 Deno.test(
-  "a port in use is refused with how to find who has it and a free one instead",
+  "a port in use is rejected, and the error says how to find its owner and suggests a free port",
   SANITIZED,
   async () => {
     using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -158,17 +175,17 @@ Deno.test(
       strictEqual(code, 2, said);
       strictEqual(err.length, 1, said);
       ok(said.includes(port), said);
-      match(said, /\b(ss|lsof|fuser|netstat)\b/, "how to find who has it");
+      match(said, /\b(ss|lsof|fuser|netstat)\b/, "how to find the process that uses it");
       const others = [...said.matchAll(/\b\d{4,5}\b/g)].map(([text]) => text)
         .filter((text) => text !== port);
-      ok(others.length > 0, `a free port in: ${said}`);
+      ok(others.length > 0, `Expected a free port in: ${said}`);
       Deno.listen({ hostname: "127.0.0.1", port: Number(others[0]) }).close();
     }
   },
 );
 
 Deno.test(
-  "a second process on the same store is refused, and the first goes on unharmed",
+  "a second process on the same store is rejected, and the first keeps working",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -187,23 +204,23 @@ Deno.test(
 );
 
 Deno.test(
-  "storage that cannot be written ends with exit code 7 and names folder and option",
+  "unwritable storage exits with code 7, and the error names the folder and the option",
   SANITIZED,
   async () => {
     await forEachOf(["./file/below", "/proc/below"], async (dir) => {
       const line = await refused(7, [...START, ...ALONE, "--dir", dir], {}, { file: "" });
       ok(line.includes(dir), line);
-      ok(line.includes("--dir"), `The option that changes it: ${line}`);
+      ok(line.includes("--dir"), `Expected the option that changes the folder: ${line}`);
       ok(
         !line.includes("--allow"),
-        `No advice that the user of an executable cannot follow: ${line}`,
+        `Expected no advice that users of the executable cannot follow: ${line}`,
       );
     });
   },
 );
 
 Deno.test(
-  "values come from flag, then environment, then file, then default",
+  "flags override the environment, which overrides the config file, which overrides defaults",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -248,7 +265,7 @@ Deno.test(
 );
 
 Deno.test(
-  "three or four arguments whose last two are ports mean a start, whatever the peer is called",
+  "three or four arguments ending in two ports start a peer, whatever its name",
   SANITIZED,
   async () => {
     const names = ["run", "dev", "help", "dummy", "8115"];
@@ -270,13 +287,17 @@ Deno.test(
   },
 );
 
-Deno.test("three arguments start on an address of this machine", SANITIZED, async () => {
-  await using folder = await Folder.make();
-  const args = ["kashifm", "0", "0", "--listen-host", "127.0.0.1", ...ALONE];
-  await using peer = new Program(args, { cwd: folder.path });
-  const [, host] = await peer.waitForLine(/^TCP address: (\S+):\d+ /);
-  const own = Deno.networkInterfaces().map(({ address }) => address);
-  ok(own.includes(host!), `${host} among ${own}`);
-  ok(!host!.startsWith("127.") || own.every((address) => /^127\.|:/.test(address)), host);
-  strictEqual(await peer.stop(), 0);
-});
+Deno.test(
+  "with three arguments the peer uses one of this machine's addresses",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    const args = ["kashifm", "0", "0", "--listen-host", "127.0.0.1", ...ALONE];
+    await using peer = new Program(args, { cwd: folder.path });
+    const [, host] = await peer.waitForLine(/^TCP address: (\S+):\d+ /);
+    const own = Deno.networkInterfaces().map(({ address }) => address);
+    ok(own.includes(host!), `Expected ${host} to be one of ${own}`);
+    ok(!host!.startsWith("127.") || own.every((address) => /^127\.|:/.test(address)), host);
+    strictEqual(await peer.stop(), 0);
+  },
+);

@@ -1,5 +1,5 @@
-// The configurations of docs/DEPLOY.md, each run by the real proxy in front of a real peer: the page with all that it
-// loads, a login, large uploads, ranges, and live updates that arrive at once.
+// Runs each configuration in docs/DEPLOY.md with the real proxy in front of a real peer, and checks the page and
+// everything it loads, login, large uploads, range requests, and that live updates arrive immediately.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Gateway } from "../../http/gateway.ts";
@@ -12,7 +12,7 @@ import { DEADLINE_MS, Program } from "./program.ts";
 const docs = await Deno.readTextFile(new URL("../../docs/DEPLOY.md", import.meta.url));
 const NAME = "files.example.org";
 
-/** A configuration of the page, by proxy and title. */
+/** Returns one configuration from docs/DEPLOY.md, by proxy and title. */
 const blockOf = (proxy: string, title: string) => {
   const match = new RegExp(`^\`\`\`${proxy} ${title}\n(.*?)^\`\`\`$`, "ms").exec(docs);
   ok(match, `docs/DEPLOY.md has no configuration "${proxy} ${title}"`);
@@ -21,15 +21,15 @@ const blockOf = (proxy: string, title: string) => {
 
 interface Kind {
   readonly command: string;
-  /** The whole configuration: the page's block with the ports of the test, and nothing else on this machine's. */
+  /** Returns a complete configuration: the documented block with the test's ports, isolated from this machine's own. */
   readonly config: (block: string, port: number, peerPort: number, folder: string) => string;
   readonly args: (folder: string) => string[];
 }
 
-/** Replaces each text, which must be there: what the page says is what runs. */
+/** Replaces each text, and fails if one is missing, so that what runs is what the document shows. */
 function replaced(block: string, pairs: readonly (readonly [string, string])[]): string {
   for (const [from, to] of pairs) {
-    ok(block.includes(from), `No "${from}" in the configuration`);
+    ok(block.includes(from), `The configuration does not contain "${from}"`);
     block = block.replaceAll(from, to);
   }
   return block;
@@ -77,13 +77,13 @@ ${
   args: (folder) => ["run", "--config", `${folder}/config`, "--adapter", "caddyfile"],
 };
 
-/** A running proxy; ended when it is disposed. */
+/** A running proxy, stopped on disposal. */
 class Proxy implements AsyncDisposable {
   private constructor(readonly port: number, readonly child: Deno.ChildProcess) {}
 
   static async start(kind: Kind, block: string, peerPort: number, folder: string): Promise<Proxy> {
     const errors: string[] = [];
-    // The port is free when it is chosen; somebody else may have it a moment later.
+    // The port is free when chosen, but another process may take it before the proxy does.
     for (let attempt = 0; attempt < 5; attempt++) {
       const port = freePort();
       await Deno.writeTextFile(`${folder}/config`, kind.config(block, port, peerPort, folder));
@@ -110,17 +110,17 @@ class Proxy implements AsyncDisposable {
       if (isUp === "up" && !hasEnded) return new Proxy(port, child);
       errors.push(await text);
     }
-    throw new Error(`${kind.command} does not start:\n${errors.join("\n")}`);
+    throw new Error(`${kind.command} failed to start:\n${errors.join("\n")}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       this.child.kill("SIGTERM");
     } catch {
-      // It ended already.
+      // It has already exited.
     }
     await this.child.status;
-    await this.child.stderr.cancel().catch(() => {}); // read to its end
+    await this.child.stderr.cancel().catch(() => {}); // already read to the end
   }
 }
 
@@ -135,7 +135,7 @@ interface Answer {
   readonly text: string;
 }
 
-/** One request as curl makes it: fetch does not let a Host header be chosen. */
+/** Makes one request with curl, because `fetch` does not allow setting the Host header. */
 async function curl(port: number, path: string, args: readonly string[] = []): Promise<Answer> {
   const host = `${NAME}:${port}`;
   const { code, stdout, stderr } = await new Deno.Command("curl", {
@@ -159,7 +159,7 @@ async function curl(port: number, path: string, args: readonly string[] = []): P
   return { status: Number(first!.split(" ")[1]), headers, text: all.slice(end + 4) };
 }
 
-/** Everything that the page loads, directly or by import, from wherever it says. */
+/** Checks that everything the page loads, directly or through its import map, is served. */
 async function loadsWhole(port: number, page: string): Promise<void> {
   const { status, text } = await curl(port, page);
   strictEqual(status, 200, page);
@@ -174,7 +174,7 @@ async function loadsWhole(port: number, page: string): Promise<void> {
   for (const path of paths) strictEqual((await curl(port, path)).status, 200, path);
 }
 
-/** Everything that a stream of events has said so far. */
+/** Collects everything an event stream has sent so far. */
 class Events implements AsyncDisposable {
   heard = "";
   readonly #child: Deno.ChildProcess;
@@ -201,7 +201,7 @@ class Events implements AsyncDisposable {
 }
 
 const block = (kind: Kind) => blockOf(kind.command, "name");
-/** As nginx is without being told otherwise: it asks with HTTP/1.0, and passes on whole buffers. */
+/** The documented configuration without its HTTP version: nginx then defaults to HTTP/1.0 and forwards full buffers. */
 const stock = blockOf("nginx", "name").replace(/^ *proxy_http_version .*\n/m, "");
 
 for (
@@ -211,7 +211,7 @@ for (
     ["caddy", CADDY, block(CADDY)],
   ] as const
 ) {
-  Deno.test(`${what} passes on each event at once, though nothing follows it`, async () => {
+  Deno.test(`${what} forwards each event immediately, even if no other follows`, async () => {
     await using folder = await Folder.make();
     const made = appOver({ hostNames: [NAME] });
     const limits = DEFAULT_LIMITS;
@@ -220,7 +220,7 @@ for (
     try {
       await using proxy = await Proxy.start(kind, config, front.port, folder.path);
       await using events = new Events(proxy.port, "/api/v1/events");
-      const watcher = await until("somebody to watch", () => [...made.watchers][0]);
+      const watcher = await until("a watcher", () => [...made.watchers][0]);
       watcher.tell({ id: "b-1", type: "files", data: "{}" });
       await until("the event", () => events.heard.includes("id: b-1\nevent: files\ndata: {}\n\n"));
     } finally {
@@ -239,7 +239,7 @@ for (
     [CADDY, "stripped", "/peer"],
   ] as const
 ) {
-  Deno.test(`${kind.command} serves a peer as docs/DEPLOY.md has it: ${title}`, async () => {
+  Deno.test(`${kind.command} serves a peer as configured in docs/DEPLOY.md: ${title}`, async () => {
     await using folder = await Folder.make();
     const args = ["--no-bootstrap", "--min-free", "0", "--allowed-host", NAME];
     args.push("--trusted-proxy", "127.0.0.1");
@@ -262,7 +262,7 @@ for (
       strictEqual(new URL(bare.headers.get("location")!, `http://${NAME}`).pathname, `${base}/`);
     }
 
-    // A login from the page's own origin; its cookie stays with this path.
+    // Log in from the page's own origin. The cookie must be limited to this path.
     const origin = ["-H", `Origin: http://${NAME}:${port}`];
     const entered = await ask("/api/v1/session", ...origin, "-d", JSON.stringify({ token }));
     strictEqual(entered.status, 204, entered.text);
@@ -273,7 +273,7 @@ for (
     const foreign = await ask("/api/v1/session", "-H", "Origin: http://evil.example", "-d", "{}");
     strictEqual(foreign.status, 403);
 
-    // Larger than any default of the proxy.
+    // Larger than any default limit of the proxies.
     const content = randomBytes(3_000_000);
     await Deno.writeFile(`${folder.path}/large.bin`, content);
     const shared = await ask(
@@ -282,7 +282,7 @@ for (
     );
     strictEqual(shared.status, 201, shared.text);
     const [file] = JSON.parse(shared.text).files;
-    strictEqual(file.file_name, "sp ace%.bin", "also where the proxy rewrites the path");
+    strictEqual(file.file_name, "sp ace%.bin", "the name must survive the proxy's path rewriting");
     const location = shared.headers.get("location")!;
     strictEqual(location, `${base}/api/v1/files/${file.file_id}`);
     strictEqual((await curl(port, location)).status, 200);
@@ -298,9 +298,9 @@ for (
     await until("the first event", () => /^event: reset$/m.test(events.heard));
     const small = await ask("/api/v1/files?name=small.txt", "-d", "small", "-b", cookie!);
     strictEqual(small.status, 201, small.text);
-    await until("the event of the file", () => events.heard.includes("small.txt"));
+    await until("the file's event", () => events.heard.includes("small.txt"));
 
-    // The peer knows who asks: wrong tokens of one client are counted, whatever the client itself claims.
+    // The peer counts wrong tokens per real client address, whatever X-Forwarded-For value the client sends.
     const statuses = [];
     for (let i = 0; i < 7; i++) {
       const wrong = ["-H", `X-Forwarded-For: 192.0.2.${i}`, "-d", '{"token":"wrong"}'];

@@ -1,4 +1,4 @@
-// `p2p-peer dummy`, the peer for trying things out, as a good one and as each of the bad ones that it can be.
+// `p2p-peer dummy`, the peer for experiments: well-behaved, and in each of its misbehaving modes.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { assertSameBytes, Folder, randomBytes } from "./folder.ts";
@@ -6,11 +6,11 @@ import { Program } from "./program.ts";
 import { forEachOf, SANITIZED } from "./together.ts";
 
 const MODES = ["slow", "truncate", "corrupt", "silent", "garbage"];
-/** Larger than what passes in one piece, and small enough for a push to a peer of the old kind. */
+/** One size needs several reads, yet both are small enough to push to a legacy peer. */
 const SIZES = { "small.txt": 500, "large.bin": 300_000 };
 const MTIME = new Date(1750023401_000);
 
-/** The same files, with the same times, so that they have the same ids wherever they are shared. */
+/** Writes the same files with the same times to each folder, so that their ids match wherever they are shared. */
 async function fill(folder: Folder, ...into: string[]): Promise<Map<string, Uint8Array>> {
   const contents = new Map<string, Uint8Array>();
   for (const [name, sizeBytes] of Object.entries(SIZES)) contents.set(name, randomBytes(sizeBytes));
@@ -30,13 +30,13 @@ async function endsWith(
   contents: Map<string, Uint8Array>,
   beside = "good",
 ) {
-  await peer.until(`the right files, beside a dummy that is ${beside}`, async () => {
+  await peer.until(`the right files, next to a dummy that is ${beside}`, async () => {
     const held = (await peer.files()).filter(({ has_copy }) => has_copy);
     return [...contents.keys()].every((name) => held.some(({ file_name }) => file_name === name));
   });
   const names = [...Deno.readDirSync(folder.at("storage_kashifm"))].map(({ name }) => name)
     .filter((name) => name !== ".p2p-peer" && name !== "metadata.json");
-  deepStrictEqual(names.sort(), [...contents.keys()].sort(), "these files and no others");
+  deepStrictEqual(names.sort(), [...contents.keys()].sort(), "exactly these files");
   for (const [name, content] of contents) {
     assertSameBytes(await Deno.readFile(folder.at("storage_kashifm", name)), content, name);
   }
@@ -49,7 +49,7 @@ function kashifm(folder: Folder, ...bootstraps: Program[]): Promise<Program> {
 }
 
 Deno.test(
-  "a dummy has sample files, and a peer that joins it has them soon",
+  "a dummy has sample files, and a peer that joins it soon gets them",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -61,7 +61,7 @@ Deno.test(
     match(complete, new RegExp(`\\b${count}\\b.*\\b0 failed`));
     strictEqual((await peer.files()).filter(({ has_copy }) => has_copy).length, Number(count));
     strictEqual(
-      // The dummy offers copies of what nobody else has, so that some may be faster that way.
+      // The dummy pushes copies of files that nobody else has, so some may arrive that way first.
       peer.lines.filter((line) =>
         /^Successfully downloaded file from dummy-\d+$| Added \S+ \([0-9a-f]{64}\): pushed$/.test(
           line,
@@ -73,7 +73,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a dummy shares copies of the files of a folder, and leaves the folder as it is",
+  "a dummy shares copies of a folder's files and leaves the folder unchanged",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -91,7 +91,7 @@ Deno.test(
 );
 
 Deno.test(
-  "each bad dummy costs a peer nothing but an attempt, where an honest dummy has the same",
+  "each misbehaving dummy costs only one attempt if an honest dummy has the same files",
   SANITIZED,
   async () => {
     await forEachOf(MODES, async (mode) => {
@@ -107,7 +107,7 @@ Deno.test(
 );
 
 Deno.test(
-  "each bad dummy that was tried in vain is made up for by an honest peer that comes later",
+  "after a failed attempt at each misbehaving dummy, an honest peer that joins later delivers",
   SANITIZED,
   async () => {
     await forEachOf(MODES, async (mode) => {

@@ -1,6 +1,6 @@
-// A temporary folder for each test, gone at its end, and what tests put into it and compare with it.
+// A temporary folder for each test, deleted when the test ends, and helpers to fill it and compare its contents.
 
-/** Gone, with all that is in it, when the test ends. */
+/** A temporary folder, deleted with its contents on disposal. */
 export class Folder implements AsyncDisposable {
   private constructor(readonly path: string) {}
 
@@ -8,18 +8,18 @@ export class Folder implements AsyncDisposable {
     return new Folder(await Deno.makeTempDir({ prefix: "p2p-peer-process-" }));
   }
 
-  /** The path of something inside. */
+  /** Returns the path of an entry in this folder. */
   at(...names: string[]): string {
     return [this.path, ...names].join("/");
   }
 
-  /** Makes a folder inside, and returns its path. */
+  /** Creates a subfolder and returns its path. */
   async folder(...names: string[]): Promise<string> {
     await Deno.mkdir(this.at(...names), { recursive: true });
     return this.at(...names);
   }
 
-  /** Writes a file under another name first, so that it appears whole. */
+  /** Writes a file under a temporary name and renames it, so that it appears complete. */
   async write(path: string, content: Uint8Array | string): Promise<void> {
     const temporary = this.at(`.writing-${crypto.randomUUID()}`);
     if (typeof content === "string") await Deno.writeTextFile(temporary, content);
@@ -32,7 +32,7 @@ export class Folder implements AsyncDisposable {
   }
 }
 
-/** Bytes that differ from call to call and do not compress. */
+/** Returns random bytes: different on each call, and incompressible. */
 export function randomBytes(sizeBytes: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(sizeBytes);
   for (let at = 0; at < sizeBytes; at += 65_536) {
@@ -41,18 +41,18 @@ export function randomBytes(sizeBytes: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** @throws Error that says where they differ; a dump of both would tell nobody anything */
+/** @throws Error that says where the two differ; dumping both would not help anyone */
 export function assertSameBytes(actual: Uint8Array, expected: Uint8Array, what: string): void {
   if (actual.length !== expected.length) {
     throw new Error(`${what}: expected ${expected.length} bytes, received ${actual.length}`);
   }
   const at = actual.findIndex((byte, at) => byte !== expected[at]);
-  if (at >= 0) throw new Error(`${what}: differs from byte ${at} on`);
+  if (at >= 0) throw new Error(`${what}: differs starting at byte ${at}`);
 }
 
 const FIELD_STORE = new URL("../../../shared/fixtures/field_store/", import.meta.url);
 
-/** The field store is read-only test data beside the repo; where it is not, its tests are ignored. */
+/** The field store is read-only test data next to the repository. Tests that need it are ignored if it is missing. */
 export function hasFieldStore(): boolean {
   try {
     return Deno.statSync(FIELD_STORE).isDirectory;
@@ -65,7 +65,7 @@ export function fieldFile(name: string): Promise<Uint8Array<ArrayBuffer>> {
   return Deno.readFile(new URL(name, FIELD_STORE));
 }
 
-/** Copies the field store into an existing folder, writable. */
+/** Copies the field store into an existing folder and makes the copies writable. */
 export async function copyFieldStore(to: string): Promise<void> {
   for await (const { name } of Deno.readDir(FIELD_STORE)) {
     await Deno.writeFile(`${to}/${name}`, await fieldFile(name));

@@ -1,5 +1,5 @@
-// A real process among peers written by others, in each of the four styles of the field and in both directions,
-// on a copy of the store of a real peer.
+// A real process among peers of other implementations, in each of the four styles seen in the field, in both
+// directions, and on a copy of a real peer's store.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import {
@@ -25,7 +25,7 @@ import { SANITIZED, together } from "./together.ts";
 const STYLES: ForeignStyle[] = ["keeps-open", "closes-at-once", "same-connection", "reparses"];
 const SECONDS = 1744170562;
 
-/** Joins these peers, or nobody. */
+/** Starts a peer that joins through these peers, or alone if there are none. */
 function start(
   folder: Folder,
   bootstraps: readonly ForeignPeer[],
@@ -42,26 +42,27 @@ function start(
   );
 }
 
-/** A file of a peer of this style, with the timestamp that such a peer gives it. */
+/** Returns a file owned by a peer of this style, with a timestamp in that style's format. */
 function ownFile(style: ForeignStyle, name = `Übung from ${style}.bin`, sizeBytes = 30_000) {
   return foreignFile(name, randomBytes(sizeBytes), style, ownTimestamp(style, SECONDS));
 }
 
 Deno.test({
   ...SANITIZED,
-  name: "peers of each style fetch test.png and bitcoin.pdf whole from a peer on the field store",
+  name:
+    "peers of each style fetch test.png and bitcoin.pdf intact from a peer that uses the field store",
   ignore: !hasFieldStore(),
   async fn() {
     await using folder = await Folder.make();
     await copyFieldStore(await folder.folder("storage_kashifm"));
     await using peer = await start(folder, [], "0");
-    const files = await peer.until("the nine that are marked as held, and four more", async () => {
+    const files = await peer.until("the nine files marked as held, and four more", async () => {
       const held = (await peer.files()).filter(({ has_copy }) => has_copy);
       return held.length >= 13 && held;
     });
     strictEqual(files.length, 13);
     deepStrictEqual(files.filter(({ file_owner }) => file_owner === "kashifm"), []);
-    // The second is one of the four: its entry does not say that it is held.
+    // bitcoin.pdf is one of the four whose entries do not say that they are held.
     const wanted = await Promise.all(["test.png", "bitcoin.pdf"].map(async (name) => {
       const [file, ...others] = files.filter(({ file_name }) => file_name === name);
       strictEqual(others.length, 0);
@@ -73,7 +74,7 @@ Deno.test({
       for (const { name, fileId, content } of wanted) {
         await until(`${style} to learn of ${name}`, () => foreign.catalogue.has(fileId));
         const got = await foreign.get(peer, fileId);
-        ok(got, `${style} gets ${name}: ${foreign.lost} ${foreign.failures}`);
+        ok(got, `${style} did not get ${name}: ${foreign.lost} ${foreign.failures}`);
         assertSameBytes(got.content, content, `${name} at ${style}`);
       }
       deepStrictEqual(foreign.lost, []);
@@ -82,12 +83,12 @@ Deno.test({
 });
 
 Deno.test(
-  "files of each style are fetched, verified and handed on with their timestamps as they came",
+  "files of each style are fetched, verified, and passed on with their original timestamps",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
     const files = new Map(STYLES.map((style) => [style, ownFile(style)]));
-    // Its owner had an integer, and the peer that it comes through makes floats of all numbers.
+    // Its owner used an integer, but the peer that relays it turns all numbers into floats.
     const rendered = { ...foreignFile("rendered.bin", randomBytes(999), "far away", `${SECONDS}`) };
     rendered.timestamp = `${SECONDS}.0`;
     await using peers = new AsyncDisposableStack();
@@ -122,7 +123,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a holder that cuts, spoils, hangs or gives up costs one attempt, and another delivers",
+  "a holder that truncates, corrupts, hangs, or gives up costs one attempt, and another delivers",
   SANITIZED,
   async () => {
     const manners = ["truncate", "corrupt", "silent", "drop-above-4mb"] as const;
@@ -146,7 +147,7 @@ Deno.test(
           .length;
       await honest.gossip(peer);
       await peer.waitForLine(/^Synchronized/);
-      // The silent one does not answer gossip either: it tells of its file by announcing it.
+      // The silent holder does not answer gossip either, so it announces its file.
       await bad.gossip(peer);
       await peer.tracks("bad");
       await bad.announce(peer, file);
@@ -159,7 +160,11 @@ Deno.test(
         file.content,
         misbehave,
       );
-      strictEqual(asked(bad), 1, `Attempts at the ${misbehave} holder. ${peer.report()}`);
+      strictEqual(
+        asked(bad),
+        1,
+        `Wrong number of attempts at the ${misbehave} holder. ${peer.report()}`,
+      );
       strictEqual(asked(honest), 1);
       ok(row.peers_with_file.includes("honest"));
       strictEqual(await peer.stop(), 0);
@@ -170,7 +175,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a file is fetched that was only announced, by a peer that never answers gossip",
+  "a file is fetched even if it was only announced, by a peer that never answers gossip",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -190,7 +195,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a push of each style is kept and announced, and one with wrong content is not kept",
+  "a push in each style is kept and announced; one with the wrong content is rejected",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -220,7 +225,7 @@ Deno.test(
       });
       strictEqual(timestampSource(news!), right.timestamp);
       strictEqual(news!.file_owner, style);
-      await peer.until(`the wrong content from ${style} to be refused`, () => {
+      await peer.until(`the wrong content from ${style} to be rejected`, () => {
         return peer.lines.some((line) => line.includes(wrong.name));
       });
       deepStrictEqual(announced(wrong), []);

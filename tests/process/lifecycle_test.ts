@@ -1,4 +1,4 @@
-// How a peer lives and ends: signals, stdin, bootstraps that do not answer, a store that was damaged meanwhile.
+// Startup and shutdown of a peer: signals, stdin, bootstrap peers that do not answer, and a damaged store.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { foreignFile, ForeignPeer, ownTimestamp } from "../wire/foreign.ts";
@@ -7,11 +7,11 @@ import { type FileRow, Program } from "./program.ts";
 import { forEachOf, SANITIZED } from "./together.ts";
 
 const ALONE = ["--no-bootstrap", "--auto-fetch", "0"];
-/** Transfers are finished or abandoned within 5 s. */
+/** How long a stopping peer waits for transfers before it abandons them, in milliseconds. */
 const ABANDONED_MS = 5_000;
 const SECONDS = 1750023401;
 
-Deno.test("SIGTERM ends a peer with exit code 0, and SIGINT with 130", SANITIZED, async () => {
+Deno.test("a peer exits with code 0 on SIGTERM and 130 on SIGINT", SANITIZED, async () => {
   await forEachOf([["SIGTERM", 0], ["SIGINT", 130]] as const, async ([signal, code]) => {
     await using folder = await Folder.make();
     await using peer = await Program.peer("kashifm", ALONE, { cwd: folder.path });
@@ -19,7 +19,7 @@ Deno.test("SIGTERM ends a peer with exit code 0, and SIGINT with 130", SANITIZED
     strictEqual(await peer.stop(signal), code);
     strictEqual(await dummy.stop(signal), code);
     deepStrictEqual(peer.err, []);
-    // What it gave up is free again, and what it saved is whole.
+    // Its ports and lock are free again, and its saved state is intact.
     JSON.parse(await Deno.readTextFile(folder.at("storage_kashifm", "metadata.json")));
     const { port, httpPort } = peer;
     await using again = await Program.peer("kashifm", ALONE, { cwd: folder.path, port, httpPort });
@@ -28,21 +28,21 @@ Deno.test("SIGTERM ends a peer with exit code 0, and SIGINT with 130", SANITIZED
 });
 
 Deno.test(
-  "a peer that still reads its folder for the first time ends at once",
+  "a peer that is still scanning its folder for the first time stops immediately",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
     await Deno.mkdir(folder.at("storage_kashifm"));
     for (let i = 0; i < 32; i++) {
       const file = await Deno.create(folder.at("storage_kashifm", `${i}.bin`));
-      await file.truncate(8 * 1024 ** 3); // of holes, which take as long to hash
+      await file.truncate(8 * 1024 ** 3); // sparse, but takes just as long to hash
       file.close();
     }
     await using peer = new Program(["kashifm", "127.0.0.1", "0", "0", ...ALONE], {
       cwd: folder.path,
     });
     await peer.until(
-      "it has opened its store",
+      "the store to be opened",
       () => exists(folder.at("storage_kashifm", ".p2p-peer")),
     );
     const began = performance.now();
@@ -56,13 +56,13 @@ Deno.test(
 const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
 
 Deno.test(
-  "a transfer that hangs holds the end up for 5 s at most, and not at all after a second signal",
+  "a hanging transfer delays the shutdown by 5 s at most, and not at all after a second signal",
   SANITIZED,
   async () => {
     await forEachOf([1, 2], async (signals) => {
       await using folder = await Folder.make();
       const file = foreignFile("hangs.bin", randomBytes(1_000), "mute", `${SECONDS}`);
-      // Answers gossip, and GET_FILE with a silence that lasts.
+      // Answers gossip, but never answers GET_FILE.
       await using dummy = await Program.dummy(["--misbehave", "silent"], { cwd: folder.path });
       await using peer = await Program.peer(
         "kashifm",
@@ -79,13 +79,16 @@ Deno.test(
       peer.signal("SIGINT");
       if (signals === 2) {
         await peer.waitForLine(/./, length);
-        ok(peer.isRunning, "still waits for the transfer, else this shows nothing");
+        ok(
+          peer.isRunning,
+          "the peer must still be waiting for the transfer, or this test proves nothing",
+        );
         peer.signal("SIGINT");
       }
       strictEqual(await peer.exit(), 130);
       const tookMs = performance.now() - began;
       const limitMs = signals === 2 ? ABANDONED_MS * 0.8 : ABANDONED_MS * 2;
-      ok(tookMs < limitMs, `Ended after ${tookMs} ms. ${peer.report()}`);
+      ok(tookMs < limitMs, `Exited only after ${tookMs} ms. ${peer.report()}`);
       if (signals === 2) return;
       const saved = await Deno.readTextFile(folder.at("storage_kashifm", "metadata.json"));
       match(saved, /mine\.txt/);
@@ -94,7 +97,7 @@ Deno.test(
 );
 
 Deno.test(
-  "without a terminal there is no prompt and no colour, and the end of stdin ends nothing",
+  "without a terminal there is no prompt or color, and the peer keeps running when stdin closes",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -103,7 +106,7 @@ Deno.test(
     await writer.write(new TextEncoder().encode("exit\nhelp\n"));
     await writer.close();
     await folder.write("storage_kashifm/after.txt", "after");
-    await peer.until("a file shared after the end of stdin", async () => {
+    await peer.until("a file to be shared after stdin is closed", async () => {
       return (await peer.files()).some(({ file_name }) => file_name === "after.txt");
     });
     ok(peer.isRunning);
@@ -116,7 +119,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a bootstrap that is down is said once, tried again, and joined when it comes up",
+  "a bootstrap peer that is down is reported once, retried, and joined when it comes up",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -129,7 +132,7 @@ Deno.test(
     await peer.waitForLine(/no peer has answered/i);
     await peer.waitForLine(/^AUTO FETCH PROCESS COMPLETE/);
     {
-      // Hangs up: as good as down, and it shows that there are tries.
+      // Hangs up on every connection: as good as down, and it makes the attempts visible.
       using listener = Deno.listen({ hostname: "127.0.0.1", port });
       (await listener.accept()).close();
     }
@@ -139,12 +142,12 @@ Deno.test(
     await peer.tracks("late", late.port);
     await peer.waitForLine(/^Synchronized/);
     const said = peer.lines.filter((line) => /WARNING/.test(line) && line.includes(`:${port}`));
-    strictEqual(said.length, 1, `Said once. ${peer.report()}`);
+    strictEqual(said.length, 1, `Expected exactly one report. ${peer.report()}`);
   },
 );
 
 Deno.test(
-  "a bootstrap that takes connections and never answers holds nothing up, and is said once",
+  "a bootstrap peer that accepts connections but never answers delays nothing and is reported once",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -155,7 +158,7 @@ Deno.test(
     });
     const args = ["--bootstrap", `127.0.0.1:${mute.port}`, "--gossip-interval", "0.2"];
     await using peer = await Program.peer("kashifm", args, { cwd: folder.path });
-    await peer.until("several tries", () => mute.received.length >= 3);
+    await peer.until("several attempts", () => mute.received.length >= 3);
     await peer.waitForLine(/no peer has answered/i, 0, 10_000);
     await peer.waitForLine(/^AUTO FETCH PROCESS COMPLETE/);
     const said = peer.lines.filter((line) =>
@@ -166,7 +169,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a mute bootstrap beside a good one delays neither synchronization nor the first fetch",
+  "a mute bootstrap peer next to a good one delays neither synchronization nor the first fetch",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -191,7 +194,7 @@ Deno.test(
   },
 );
 
-/** Lets a peer take in a file of its own and one of somebody else, and stop. */
+/** Runs a peer until its store holds one file of its own and one of another peer, then stops it. */
 async function fillStore(folder: Folder): Promise<FileRow[]> {
   await using peer = await Program.peer("kashifm", ALONE, { cwd: folder.path });
   await using friend = await ForeignPeer.start({ style: "keeps-open", peerId: "friend" });
@@ -206,7 +209,7 @@ async function fillStore(folder: Folder): Promise<FileRow[]> {
   return files;
 }
 
-/** What must be the same again, in an order that can be compared. */
+/** Returns what must survive the restart, in a comparable order. */
 function essence(files: readonly FileRow[]) {
   return files.map(({ file_id, file_owner, file_name, file_timestamp, has_copy }) => {
     return { file_id, file_owner, file_name, file_timestamp, has_copy };
@@ -216,7 +219,7 @@ function essence(files: readonly FileRow[]) {
 const namesIn = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name).sort();
 
 Deno.test(
-  "a damaged metadata.json is set aside and said, and the same ids and owners come back",
+  "a damaged metadata.json is set aside and reported, and the same ids and owners are restored",
   SANITIZED,
   async () => {
     const damages: [name: string, (text: string) => string, alsoGone?: string][] = [
@@ -239,7 +242,7 @@ Deno.test(
       await using peer = await Program.peer("kashifm", ALONE, { cwd: folder.path });
       await peer.waitForLine(/metadata\.json.*(damaged|aside)/);
       await peer.until(
-        `two files, when it was ${name}`,
+        `two files, with metadata.json as ${name}`,
         async () => (await peer.files()).length >= 2,
       );
       deepStrictEqual(essence(await peer.files()), essence(before), name);
@@ -255,7 +258,7 @@ Deno.test(
 );
 
 Deno.test(
-  "when nothing tells any more whose the files are, none is lost and none published as ours",
+  "if the owners of the files can no longer be determined, none is lost and none published as ours",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -267,7 +270,7 @@ Deno.test(
     }
     await using peer = await Program.peer("kashifm", ALONE, { cwd: folder.path });
     await peer.waitForLine(/metadata\.json.*(damaged|aside)/);
-    // Both by what the scan finds at the start and by what it finds later.
+    // This must hold for the scan at startup and for later scans.
     await folder.write("storage_kashifm/new.txt", "new");
     await peer.until("a new file to be shared", async () => {
       return (await peer.files()).some(({ file_name }) => file_name === "new.txt");
@@ -279,7 +282,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a storage folder that goes away is made anew, and files are kept again",
+  "a storage folder that disappears is recreated, and files are kept again",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -293,7 +296,7 @@ Deno.test(
     await using friend = await ForeignPeer.start({ style: "closes-at-once", peerId: "friend" });
     await friend.gossip(peer);
     const file = foreignFile("pushed.bin", randomBytes(2_000), "friend", `${SECONDS}`);
-    await peer.until("a push that is kept", async () => {
+    await peer.until("a pushed file to be kept", async () => {
       await friend.push(peer, file);
       return (await held()).some(({ file_id }) => file_id === file.fileId);
     });
@@ -302,14 +305,18 @@ Deno.test(
   },
 );
 
-Deno.test("a stop that could not save what is known ends with exit code 7", SANITIZED, async () => {
-  await using folder = await Folder.make();
-  await using peer = await Program.peer("kashifm", ALONE, { cwd: folder.path });
-  // A folder in the place of metadata.json cannot be replaced by a file.
-  const metadata = folder.at("storage_kashifm", "metadata.json");
-  await peer.until("metadata", () => Deno.lstat(metadata).then(() => true, () => undefined));
-  await Deno.remove(metadata);
-  await Deno.mkdir(`${metadata}/in-the-way`, { recursive: true });
-  strictEqual(await peer.stop("SIGTERM"), 7);
-  ok(peer.lines.some((line) => line.includes("metadata.json")), peer.report());
-});
+Deno.test(
+  "a peer that cannot save its metadata on shutdown exits with code 7",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using peer = await Program.peer("kashifm", ALONE, { cwd: folder.path });
+    // A file cannot replace a directory named metadata.json.
+    const metadata = folder.at("storage_kashifm", "metadata.json");
+    await peer.until("metadata", () => Deno.lstat(metadata).then(() => true, () => undefined));
+    await Deno.remove(metadata);
+    await Deno.mkdir(`${metadata}/in-the-way`, { recursive: true });
+    strictEqual(await peer.stop("SIGTERM"), 7);
+    ok(peer.lines.some((line) => line.includes("metadata.json")), peer.report());
+  },
+);

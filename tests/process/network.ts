@@ -1,9 +1,9 @@
-// What tests of several peers in one folder share: how a peer starts there, and what it holds.
+// Helpers for tests that run several peers in one folder: starting a peer there, and listing what it holds.
 
 import type { Folder } from "./folder.ts";
 import { DEADLINE_MS, type FileRow, Program } from "./program.ts";
 
-/** "Within 2 s of its last change", with the factor of five that all deadlines get. */
+/** The specified 2 s after a file's last change, times the factor of five that all deadlines get, in milliseconds. */
 export const SHARED_MS = 10_000;
 const BRISK = ["--gossip-interval", "0.5"];
 
@@ -13,21 +13,21 @@ interface Owned {
   file_name: string;
 }
 
-/** What it holds, as a list that can be compared. */
+/** Returns the files that the peer holds, in a comparable order. */
 export async function held(peer: Program): Promise<Owned[]> {
   return (await peer.files()).filter(({ has_copy }) => has_copy)
     .map(({ file_id, file_owner, file_name }) => ({ file_id, file_owner, file_name }))
     .sort((a, b) => a.file_id < b.file_id ? -1 : 1);
 }
 
-/** Waits until a file of this name is here. */
+/** Resolves to the row of a file with this name once the peer holds it. */
 export function named(peer: Program, name: string, deadlineMs = DEADLINE_MS): Promise<FileRow> {
   return peer.until(`a copy of ${name}`, async () => {
     return (await peer.files()).find((file) => file.file_name === name && file.has_copy);
   }, deadlineMs);
 }
 
-/** A peer with a store of its own in the folder; it fetches whatever appears, unless told otherwise. */
+/** Starts a peer with its own store in the folder. By default it fetches every file it learns of. */
 export function start(
   folder: Folder,
   peerId: string,

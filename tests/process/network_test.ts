@@ -1,4 +1,4 @@
-// Several real processes as one network: files spread and arrive whole, peers die, return, and are forgotten.
+// Several real processes as one network: files spread and arrive intact; peers die, return, and are forgotten.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -11,7 +11,7 @@ import { SANITIZED, together } from "./together.ts";
 const SECONDS = 1750023401;
 
 Deno.test(
-  "a file dropped into the folder of one of three peers arrives whole at the others",
+  "a file dropped into one of three peers' folders arrives intact at the other two",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -33,18 +33,18 @@ Deno.test(
       const copy = await peer.holds(shared.file_id);
       strictEqual(copy.file_owner, "alice");
       strictEqual(copy.file_name, "Übung 1.bin");
-      assertSameBytes(await peer.content(shared.file_id), content, "content by HTTP");
+      assertSameBytes(await peer.content(shared.file_id), content, "content over HTTP");
     }
     for (const peerId of ["bob", "carol"]) {
       assertSameBytes(
         await Deno.readFile(folder.at(`storage_${peerId}`, "Übung 1.bin")),
         content,
-        `the file of ${peerId}`,
+        `the file from ${peerId}`,
       );
     }
     const everyone = ["alice", "bob", "carol"];
     for (const peer of [alice, bob, carol]) {
-      await peer.until("all three as holders", async () => {
+      await peer.until("all three to be listed as holders", async () => {
         const file = (await peer.files()).find(({ file_id }) => file_id === shared.file_id);
         return everyone.every((peerId) => file?.peers_with_file.includes(peerId));
       });
@@ -53,11 +53,11 @@ Deno.test(
 );
 
 Deno.test(
-  "a killed peer comes back with its files on its port and on another, reachable at once",
+  "a killed peer returns with its files, on the same port or another, and is reachable immediately",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
-    // The timeout is far beyond all deadlines here: what is known anew was not learned by forgetting.
+    // The peer timeout is far longer than this test, so nothing is relearned because a peer was forgotten.
     const patient = { args: ["--auto-fetch", "all", "--peer-timeout", "600"] };
     await using alice = await start(folder, "alice", [], patient);
     await using bob = await start(folder, "bob", [alice], patient);
@@ -77,7 +77,7 @@ Deno.test(
       ({ port } = returned);
       deepStrictEqual(await held(returned), before, "ids and owners after the restart");
       await bob.tracks("alice", port, 15_000);
-      // Reachable: what she publishes now is fetched from where she is now.
+      // Reachable: a file she publishes now is fetched from her current address.
       await folder.write(`storage_alice/${turn}`, randomBytes(10_000));
       const news = await named(bob, turn);
       before.push({ file_id: news.file_id, file_owner: "alice", file_name: turn });
@@ -88,7 +88,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a peer that takes the name of a living one is answered, and gets neither its place nor its files",
+  "a peer that uses a live peer's name is answered, but takes over neither its entry nor its files",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -108,7 +108,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a peer that falls silent is dropped, also as a holder; one that answers stays",
+  "a peer that goes silent is dropped, as a holder too; one that answers stays",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -146,13 +146,13 @@ Deno.test(
 );
 
 Deno.test(
-  "a peer rejoins by the peers it knew when every bootstrap is down",
+  "when every bootstrap peer is down, a peer rejoins through the peers it remembers",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
     await using bootstrap = await start(folder, "bootstrap", []);
     await using peer = await start(folder, "kashifm", [bootstrap]);
-    // It answers and does not gossip by itself: whoever finds it has remembered it.
+    // It answers but never starts gossip, so a peer can find it again only by remembering it.
     await using friend = await ForeignPeer.start({
       style: "same-connection",
       peerId: "friend",
@@ -161,7 +161,7 @@ Deno.test(
     await bootstrap.tracks("kashifm");
     await friend.gossip(bootstrap);
     await peer.tracks("friend");
-    await until("the friend to know them", () => friend.peers.has("kashifm"));
+    await until("the friend to know the peer", () => friend.peers.has("kashifm"));
     await bootstrap.stop("SIGKILL");
 
     for (const signal of ["SIGTERM", "SIGKILL"] as const) {
@@ -180,7 +180,7 @@ Deno.test(
 );
 
 Deno.test(
-  "the start says where it is and how the first fetch went, also when nothing came of it",
+  "a starting peer prints where it stores files and how the first fetch went, even if nothing was fetched",
   SANITIZED,
   async () => {
     const file = (name: string, holder: string) =>
@@ -221,11 +221,14 @@ Deno.test(
       match(peer.out[0] ?? "", /^Storage directory: \/.*\/storage_kashifm$/);
       if (from === undefined) return;
       const [, time, unit] = await peer.waitForLine(/^Synchronized in ([\d.]+) (ms|s)\b/);
-      ok(Number(time) * (unit === "s" ? 1000 : 1) < 5_000, `Synchronized after ${time} ${unit}`);
+      ok(
+        Number(time) * (unit === "s" ? 1000 : 1) < 5_000,
+        `Synchronized only after ${time} ${unit}`,
+      );
       strictEqual(
         peer.lines.filter((line) => line.startsWith("AUTO FETCH PROCESS COMPLETE")).length,
         1,
-        "says once that it is complete",
+        "completion must be reported once",
       );
     }));
   },

@@ -1,4 +1,4 @@
-// What people do to files in the folder, seen from outside: through the API, in a download, at a stop.
+// What people do to files in the folder, observed from outside: through the API, in a download, and across restarts.
 
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { Folder, randomBytes } from "./folder.ts";
@@ -8,7 +8,7 @@ import { SANITIZED } from "./together.ts";
 const ALONE = ["--no-bootstrap", "--auto-fetch", "0", "--min-free", "0"];
 
 Deno.test(
-  "a file that is overwritten while it is downloaded is never taken for whole",
+  "a file that is overwritten during a download is never mistaken for a complete one",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -16,13 +16,13 @@ Deno.test(
     const path = folder.at("storage_kashifm", "big.bin");
     const old = randomBytes(64 * 1024 ** 2);
     await Deno.writeFile(path, old);
-    const row = await peer.until("it is shared", async () => (await peer.files())[0]);
+    const row = await peer.until("the file to be shared", async () => (await peer.files())[0]);
     const url = `http://127.0.0.1:${peer.httpPort}/api/v1/files/${row.file_id}/content`;
     const response = await fetch(url);
     strictEqual(response.status, 200);
     const reader = response.body!.getReader();
     let bytes = (await reader.read()).value!.length;
-    // In place, at its end, as rsync --inplace does it.
+    // Overwrites the end of the file in place, as rsync --inplace does.
     const file = await Deno.open(path, { write: true });
     await file.seek(-1_000, Deno.SeekMode.End);
     await file.write(new Uint8Array(1_000));
@@ -31,14 +31,16 @@ Deno.test(
       for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
         bytes += piece.value.length;
       }
-      if (bytes === old.length) throw new RangeError("It came whole, and is a mix");
+      if (bytes === old.length) {
+        throw new RangeError("The download completed with a mix of old and new content");
+      }
     }, (error: unknown) => !(error instanceof RangeError));
     ok(bytes < old.length, `${bytes} of ${old.length} bytes`);
   },
 );
 
 Deno.test(
-  "a renamed file has its new name in lists, in searches and in downloads, also after a restart",
+  "a renamed file has its new name in lists, searches, and downloads, and keeps it after a restart",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -58,12 +60,13 @@ Deno.test(
     {
       await using peer = await Program.peer("kashifm", ALONE, options);
       await folder.write("storage_kashifm/draft.txt", "words");
-      fileId = (await peer.until("it is shared", async () => (await peer.files())[0])).file_id;
+      fileId =
+        (await peer.until("the file to be shared", async () => (await peer.files())[0])).file_id;
       await Deno.rename(
         folder.at("storage_kashifm", "draft.txt"),
         folder.at("storage_kashifm", "final.txt"),
       );
-      await peer.until("its new name", async () => {
+      await peer.until("the new name to be listed", async () => {
         return (await peer.files()).some(({ file_name }) => file_name === "final.txt");
       });
       deepStrictEqual(await names(peer), [["final.txt"], [fileId], "final.txt"]);
@@ -75,7 +78,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a temporary folder with a long path keeps no peer from starting",
+  "a peer starts even if the temporary folder has a long path",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -90,7 +93,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a peer that nobody named has the machine's name and letters of its key, the same each time",
+  "an unnamed peer is named after the machine and part of its key, and the name is stable",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();

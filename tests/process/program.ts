@@ -1,18 +1,18 @@
-// The whole program as its users start it: a process in a folder of its own, watched from outside only, by what
-// it prints, by its exit code and by its HTTP API. Nothing here knows how it is made.
-// No process outlives its test: `await using` kills what still runs, and waits until it is gone.
-// No wait here is without a deadline, and a wait that fails shows what the process printed last.
+// Runs the whole program as users start it: a process in its own folder, observed only through its output, exit
+// code, and HTTP API. Nothing here knows its internals.
+// No process outlives its test: `await using` kills it if it is still running and waits until it is gone.
+// Every wait has a deadline, and a failed wait shows the last output of the process.
 
 import { fileURLToPath } from "node:url";
 import { until } from "../until.ts";
 
-/** Generous, because the tests share slow machines; what is waited for takes a fraction of a second. */
+/** Default deadline of a wait, in milliseconds. Usually a fraction of a second is enough, but test machines are slow. */
 export const DEADLINE_MS = 30_000;
 
-/** Lines shown in error messages, from the beginning and from the end. */
+/** Number of output lines shown in error messages, both from the start and from the end. */
 const SHOWN_LINES = 30;
 
-/** What stands before the arguments of the program, first the executable: what `deno task start` runs. */
+/** The command line of `deno task start`, without the program's own arguments: the executable first. */
 export const COMMAND: readonly string[] = await startCommand();
 
 async function startCommand(): Promise<string[]> {
@@ -43,17 +43,17 @@ export interface LaunchOptions {
   readonly cwd: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: "null" | "piped";
-  /** What runs instead of the program itself, such as a terminal around it. */
+  /** The command to run instead of the program, such as a terminal wrapper around it. */
   readonly command?: readonly string[];
 }
 
 export interface PeerOptions extends LaunchOptions {
-  /** Default: any free port. */
+  /** Defaults to any free port. */
   readonly port?: number;
   readonly httpPort?: number;
 }
 
-/** The environment of the tests without what the program would read from it. */
+/** Returns the tests' environment without the variables that the program reads, plus the given ones. */
 export function surroundings(env: Readonly<Record<string, string>> = {}): Record<string, string> {
   const inherited = Object.entries(Deno.env.toObject())
     .filter(([name]) => !name.startsWith("P2P_PEER_") && name !== "NO_COLOR");
@@ -62,13 +62,13 @@ export function surroundings(env: Readonly<Record<string, string>> = {}): Record
 
 export class Program implements AsyncDisposable {
   readonly host = "127.0.0.1";
-  /** Lines of stdout and stderr, each in its order; `lines` has both as they arrived. */
+  /** Lines of stdout and of stderr. `lines` has both, in order of arrival. */
   readonly out: string[] = [];
   readonly err: string[] = [];
   readonly lines: string[] = [];
-  /** All of stdout, with the control characters that make no lines. */
+  /** All of stdout, including control characters. */
   text = "";
-  /** Known once the start lines are printed. */
+  /** Known once the startup lines are printed. */
   port = 0;
   httpPort = 0;
   readonly #child: Deno.ChildProcess;
@@ -77,7 +77,7 @@ export class Program implements AsyncDisposable {
   readonly #hasStdin: boolean;
   readonly #args: readonly string[];
   #status: Deno.CommandStatus | undefined;
-  /** All that it printed has been read, and it has ended. */
+  /** Whether the process has exited and all its output has been read. */
   #isDrained = false;
 
   constructor(args: readonly string[], { cwd, env, stdin = "null", command }: LaunchOptions) {
@@ -100,7 +100,7 @@ export class Program implements AsyncDisposable {
     this.#ended = this.#child.status.then((status) => this.#status = status);
   }
 
-  /** A peer that has printed its addresses and answers. */
+  /** Starts a peer, and resolves once it has printed its addresses and answers requests. */
   static peer(peerId: string, args: readonly string[], options: PeerOptions): Promise<Program> {
     const { port = 0, httpPort = 0 } = options;
     const program = new Program([peerId, "127.0.0.1", `${port}`, `${httpPort}`, ...args], options);
@@ -112,7 +112,7 @@ export class Program implements AsyncDisposable {
     });
   }
 
-  /** A dummy that has printed its address. */
+  /** Starts a dummy, and resolves once it has printed its address. */
   static dummy(args: readonly string[], options: LaunchOptions): Promise<Program> {
     const program = new Program(["dummy", "--port", "0", ...args], options);
     return program.#ready(async () => {
@@ -121,7 +121,7 @@ export class Program implements AsyncDisposable {
     });
   }
 
-  /** Runs until the program ends by itself. */
+  /** Runs the program until it exits on its own. */
   static async toEnd(
     args: readonly string[],
     options: LaunchOptions,
@@ -139,7 +139,7 @@ export class Program implements AsyncDisposable {
     return `${this.host}:${this.port}`;
   }
 
-  /** The open end of stdin; only with `stdin: "piped"`. */
+  /** The writable end of stdin. Available only with `stdin: "piped"`. */
   get stdin(): WritableStream<Uint8Array> {
     return this.#child.stdin;
   }
@@ -149,26 +149,26 @@ export class Program implements AsyncDisposable {
   }
 
   /**
-   * The first line that matches, printed before or after this call, from line number `from` on.
+   * Resolves to the first matching line, whether printed before or after this call, starting at line index `from`.
    *
-   * @throws Error that shows the output when the process ends or the deadline passes without it
+   * @throws Error that shows the output if the process exits or the deadline passes before a line matches
    */
   async waitForLine(
     pattern: RegExp,
     from = 0,
     deadlineMs = DEADLINE_MS,
   ): Promise<RegExpMatchArray> {
-    return await this.until(`a line like ${pattern}`, () => {
+    return await this.until(`a line that matches ${pattern}`, () => {
       for (const line of this.lines.slice(from)) {
         const match = line.match(pattern);
         if (match) return match;
       }
-      if (this.#isDrained) throw new Error(`Ended without ${pattern}`);
+      if (this.#isDrained) throw new Error(`Exited without printing ${pattern}`);
       return undefined;
     }, deadlineMs);
   }
 
-  /** Waits as `until` does, and adds the output to its error. */
+  /** Waits like `until`, and adds the process's output to its error. */
   async until<T>(
     what: string,
     probe: () => T | undefined | false | Promise<T | undefined | false>,
@@ -181,19 +181,19 @@ export class Program implements AsyncDisposable {
     }
   }
 
-  /** What the process printed last, for error messages. */
+  /** Returns the state of the process and its output, for error messages. */
   report(): string {
-    const state = this.#status ? `ended with ${this.#status.code}` : "runs";
+    const state = this.#status ? `exited with code ${this.#status.code}` : "is running";
     const { length } = this.lines;
     const shown = length <= 2 * SHOWN_LINES ? this.lines : [
       ...this.lines.slice(0, SHOWN_LINES),
       `… ${length - 2 * SHOWN_LINES} lines …`,
       ...this.lines.slice(-SHOWN_LINES),
     ];
-    return `"${this.#args.join(" ")}" ${state}, and printed:\n${shown.join("\n")}`;
+    return `"${this.#args.join(" ")}" ${state} and printed:\n${shown.join("\n")}`;
   }
 
-  /** Sends the signal and waits for the end; returns the exit code. */
+  /** Sends the signal, waits for the process to exit, and returns the exit code. */
   async stop(signal: Deno.Signal = "SIGTERM"): Promise<number> {
     this.signal(signal);
     return await this.exit();
@@ -203,9 +203,9 @@ export class Program implements AsyncDisposable {
     if (this.isRunning) this.#child.kill(signal);
   }
 
-  /** Waits for the end, whatever brings it about; returns the exit code. */
+  /** Waits for the process to exit, for whatever reason, and returns the exit code. */
   async exit(deadlineMs = DEADLINE_MS): Promise<number> {
-    const { code } = await this.until("the end of the process", () => this.#status, deadlineMs);
+    const { code } = await this.until("the process to exit", () => this.#status, deadlineMs);
     await this.#reading;
     return code;
   }
@@ -234,21 +234,21 @@ export class Program implements AsyncDisposable {
     return all;
   }
 
-  /** Content as the HTTP API gives it. */
+  /** Returns the file's content as the HTTP API serves it. */
   content(fileId: string): Promise<Uint8Array> {
     return this.#fetch(`files/${fileId}/content`);
   }
 
-  /** Waits until the file is here, as the API tells it. */
+  /** Resolves to the file's row once the API reports that the peer holds a copy. */
   holds(fileId: string, deadlineMs = DEADLINE_MS): Promise<FileRow> {
     return this.until(`a copy of ${fileId}`, async () => {
       return (await this.files()).find((file) => file.file_id === fileId && file.has_copy);
     }, deadlineMs);
   }
 
-  /** Waits until the peer is tracked, at this port if one is given. */
+  /** Resolves to the other peer's row once it is tracked, at the given port if there is one. */
   tracks(peerId: string, port?: number, deadlineMs = DEADLINE_MS): Promise<PeerRow> {
-    return this.until(`${peerId} among the peers`, async () => {
+    return this.until(`${peerId} to be listed as a peer`, async () => {
       return (await this.peers()).find((peer) =>
         peer.peerId === peerId && (port === undefined || peer.port === port)
       );
@@ -259,7 +259,7 @@ export class Program implements AsyncDisposable {
     this.signal("SIGKILL");
     await this.#ended;
     await this.#reading;
-    // Broken by the end of its reader, or closed by the test: gone in either case.
+    // The pipe may be broken because the process exited, or already closed by the test. Both are fine.
     if (this.#hasStdin) await this.#child.stdin.close().catch(() => {});
   }
 

@@ -1,4 +1,4 @@
-// The prompt, in a real terminal: commands do what the menu says, and what the network says stays out of the way.
+// The prompt in a real terminal: each command does what the menu says.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { type ForeignFile, foreignFile, ForeignPeer } from "../wire/foreign.ts";
@@ -24,14 +24,14 @@ const count = (friend: ForeignPeer, type: string) =>
 
 Deno.test({
   ...SANITIZED,
-  name: "the prompt opens with the command menu, and tells of files, peers and traffic",
+  name: "the prompt starts with the command menu, and shows files, peers, and traffic",
   ignore,
   async fn() {
     await using folder = await Folder.make();
     await using friend = await friendWith([file("a.bin")]);
     await using terminal = await Terminal.peer("kashifm", ALONE, folder);
     const menu = terminal.screen.rows.indexOf("Command Menu");
-    ok(menu >= 0, "a line that says Command Menu and nothing else");
+    ok(menu >= 0, "a line with exactly the text Command Menu");
     const commands = "list peers get push delete restore verify stats log help exit".split(" ");
     for (const command of commands) {
       await terminal.sees(new RegExp(`^\\s*${command}\\b`), menu);
@@ -61,7 +61,7 @@ Deno.test({
 
 Deno.test({
   ...SANITIZED,
-  name: "get fetches by id, by unique prefix and by name, and copies to a destination",
+  name: "get fetches by id, unique prefix, or name, and copies to a destination",
   ignore,
   async fn() {
     await using folder = await Folder.make();
@@ -89,14 +89,14 @@ Deno.test({
         undefined;
     });
     assertSameBytes(await Deno.readFile(folder.at("copy-of-b")), b.content, "the copy-of-b");
-    // A name that two files have is not guessed at.
+    // If two files share a name, get does not guess.
     const { mark } = terminal;
     await terminal.command("get twin", /twin/);
     await terminal.sees(new RegExp(twin.fileId.slice(0, 6)), mark);
     await terminal.sees(new RegExp(other.fileId.slice(0, 6)), mark);
     await terminal.command("get nothing", /"?nothing"?/);
     deepStrictEqual((await terminal.program.files()).filter((file) => file.has_copy).length, 3);
-    // A file that is there is not overwritten by a destination that happens to be taken.
+    // An existing file at the destination is not overwritten.
     await Deno.writeTextFile(folder.at("taken"), "taken");
     await terminal.command(`get a.bin ${folder.at("taken")}`, /taken/);
     await terminal.command("get c.bin", /c\.bin/);
@@ -106,7 +106,7 @@ Deno.test({
 
 Deno.test({
   ...SANITIZED,
-  name: "a get that takes long holds up neither other commands nor other gets, nor the end",
+  name: "a slow get delays neither other commands, nor other gets, nor exit",
   ignore,
   async fn() {
     await using folder = await Folder.make();
@@ -121,7 +121,7 @@ Deno.test({
     await meet(mute, terminal);
     await meet(friend, terminal);
     await mute.stop();
-    // Takes the connection and never says a word.
+    // Accepts the connection but never sends anything.
     using trap = Deno.listen({ hostname: "127.0.0.1", port: mute.port });
     const trapped = trap.accept();
     await terminal.type(`get ${slow.fileId}\r`);
@@ -135,7 +135,7 @@ Deno.test({
 
 Deno.test({
   ...SANITIZED,
-  name: "verify finds what rotted on the disk, offers it no longer, and fetches it again",
+  name: "verify finds a file that rotted on disk, stops offering it, and fetches it again",
   ignore,
   async fn() {
     await using folder = await Folder.make();
@@ -159,13 +159,13 @@ Deno.test({
     await terminal.program.holds(rotten.fileId);
     assertSameBytes(await Deno.readFile(path), rotten.content, "rotten.bin");
     const asked = await friend.get(terminal.program, rotten.fileId);
-    assertSameBytes(asked!.content, rotten.content, "what is served");
+    assertSameBytes(asked!.content, rotten.content, "the content served");
   },
 });
 
 Deno.test({
   ...SANITIZED,
-  name: "what is found damaged before anybody is there is fetched again when its holder comes",
+  name: "a file found damaged while no peer is known is fetched again once a holder appears",
   async fn() {
     await using folder = await Folder.make();
     const rotten = file("rotten.bin");
@@ -194,12 +194,12 @@ Deno.test({
 
 Deno.test({
   ...SANITIZED,
-  name: "--verify reads everything again after the start, and says so",
+  name: "--verify rereads all files after startup and reports the result",
   async fn() {
     await using folder = await Folder.make();
     const path = `${await folder.folder("storage_kashifm")}/mine.txt`;
     await Deno.writeTextFile(path, "mine");
-    await Deno.utime(path, SECONDS, SECONDS); // it stood still for long, and is taken at once
+    await Deno.utime(path, SECONDS, SECONDS); // unchanged for long, so it is shared immediately
     const args = ["--no-bootstrap", "--verify"];
     await using peer = await Program.peer("kashifm", args, { cwd: folder.path });
     await peer.waitForLine(/^1 file verified, none damaged$/);
@@ -208,8 +208,7 @@ Deno.test({
 
 Deno.test({
   ...SANITIZED,
-  name:
-    "push tells everybody and hands out a copy; delete takes it back, and restore brings it back",
+  name: "push announces a file and sends a copy, delete withdraws it, and restore brings it back",
   ignore,
   async fn() {
     await using folder = await Folder.make();
@@ -219,26 +218,33 @@ Deno.test({
     const content = randomBytes(3_000);
     await Deno.writeFile(folder.at("up.bin"), content);
     await terminal.command(`push ${folder.at("up.bin")}`, /up\.bin/);
-    await terminal.until("announcement and copy", () => {
+    await terminal.until("the announcement and the copy", () => {
       return count(friend, "ANNOUNCE") > 0 && count(friend, "FILE_DATA") > 0 || undefined;
     });
     const [fileId, pushed] = [...friend.files][0]!;
-    assertSameBytes(pushed.content, content, "the copy that was pushed");
+    assertSameBytes(pushed.content, content, "the pushed copy");
     strictEqual(pushed.name, "up.bin");
     strictEqual(pushed.owner, "kashifm");
     await terminal.command("push nothing", /nothing/);
 
     await terminal.command(`delete ${fileId}`, /up\.bin/);
-    await terminal.until("DELETE at the friend", () => count(friend, "DELETE") > 0 || undefined);
-    deepStrictEqual([...friend.files], [], "the friend obeys its owner");
+    await terminal.until(
+      "the friend to receive DELETE",
+      () => count(friend, "DELETE") > 0 || undefined,
+    );
+    deepStrictEqual([...friend.files], [], "the friend must obey the owner");
     await terminal.program.until("the file to be gone", async () => {
       return !(await terminal.program.files()).some((file) =>
         file.file_id === fileId && file.has_copy
       );
     });
     const names = () => [...Deno.readDirSync(folder.at("storage_kashifm"))].map(({ name }) => name);
-    ok(!names().includes("up.bin"), "gone from the folder");
-    assertSameBytes(await Deno.readFile(folder.at("up.bin")), content, "what was pushed from");
+    ok(!names().includes("up.bin"), "up.bin must be gone from the folder");
+    assertSameBytes(
+      await Deno.readFile(folder.at("up.bin")),
+      content,
+      "the original that was pushed",
+    );
 
     await terminal.command("restore", new RegExp(`${fileId} +up\\.bin`));
     await terminal.command("restore up.bin", /Restored up\.bin/);
@@ -253,8 +259,7 @@ Deno.test({
 
 Deno.test({
   ...SANITIZED,
-  name:
-    "delete of somebody else's file removes our copy only, says so, and it is not fetched again",
+  name: "deleting another peer's file removes only our copy, says so, and prevents refetching",
   ignore,
   async fn() {
     await using folder = await Folder.make();
@@ -275,13 +280,13 @@ Deno.test({
     await terminal.program.holds(news.fileId);
     const gossips = count(friend, "GOSSIP");
     await terminal.until(
-      "two more rounds",
+      "two more gossip rounds",
       () => count(friend, "GOSSIP") >= gossips + 2 || undefined,
     );
     strictEqual(count(friend, "DELETE"), 0);
-    strictEqual(count(friend, "GET_FILE"), asked + 1, "only the other file was fetched");
+    strictEqual(count(friend, "GET_FILE"), asked + 1, "only the other file must have been fetched");
     ok(friend.files.has(theirs.fileId));
-    // Asked for, it comes back.
+    // An explicit get brings it back.
     await terminal.command(`get ${theirs.fileId}`, /^Successfully downloaded file from friend$/);
     await terminal.program.holds(theirs.fileId);
   },

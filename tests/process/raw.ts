@@ -1,17 +1,17 @@
-// A foreign peer for large files, as bare as can be: it streams hex from and to pieces, and never has a message
-// whole. Where the fields of FILE_DATA stand is said by the test: `data` first, in the middle, or last.
+// A minimal foreign peer for large files. It streams hex in both directions and never holds a whole message.
+// The test chooses where `data` appears among the fields of FILE_DATA: first, in the middle, or last.
 
 import { createHash } from "node:crypto";
 import { DEADLINE_MS } from "./program.ts";
 
 const MIB = 1024 ** 2;
 
-/** Content that is made anew each time it is wanted, in pieces of 1 MiB. */
+/** Content that is generated on each use, in pieces of 1 MiB, instead of being kept in memory. */
 export class Content {
   readonly #block = new Uint8Array(MIB);
   readonly #isSpoiled: boolean;
 
-  /** Random, or the same as another but for the last byte. */
+  /** Creates random content, or a copy of `spoiled` whose last byte is wrong. */
   constructor(readonly sizeMib: number, spoiled?: Content) {
     this.#isSpoiled = spoiled !== undefined;
     if (spoiled) this.#block.set(spoiled.#block);
@@ -24,7 +24,7 @@ export class Content {
     return this.sizeMib * MIB;
   }
 
-  /** Each piece differs from all others. The same buffer each time: use it before the next. */
+  /** Yields pieces that all differ. Each reuses the same buffer, so consume it before asking for the next. */
   *pieces(): Iterable<Uint8Array<ArrayBuffer>> {
     const piece = this.#block.slice();
     for (let index = 0; index < this.sizeMib; index++) {
@@ -34,7 +34,7 @@ export class Content {
     }
   }
 
-  /** SHA-256 of the content and then this text. */
+  /** Returns the SHA-256 of the content followed by this text, in hex. */
   hash(suffix = ""): string {
     const hash = createHash("sha256");
     for (const piece of this.pieces()) hash.update(piece);
@@ -52,7 +52,7 @@ export class Content {
 export interface LargeFile {
   readonly content: Content;
   readonly order: "data first" | "data in the middle" | "data last";
-  /** All fields of FILE_DATA but `type` and `data`. */
+  /** All fields of FILE_DATA except `type` and `data`. */
   readonly entry: Readonly<Record<string, unknown>> & { readonly file_id: string };
 }
 
@@ -82,7 +82,7 @@ export async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void
   for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
 }
 
-/** Writes FILE_DATA, a piece at a time. */
+/** Writes FILE_DATA piece by piece. */
 export async function writeFileData(conn: Deno.Conn, file: LargeFile): Promise<void> {
   const fields = Object.entries({ type: "FILE_DATA", ...file.entry })
     .map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`);
@@ -94,7 +94,7 @@ export async function writeFileData(conn: Deno.Conn, file: LargeFile): Promise<v
   await writeAll(conn, encoder.encode(`${['"', ...last].join(", ")}}`));
 }
 
-/** Sends one message on a connection of its own. */
+/** Sends one message on its own connection. */
 export async function send(to: { port: number }, message: unknown): Promise<void> {
   using conn = await Deno.connect({ hostname: "127.0.0.1", port: to.port });
   await writeAll(conn, encoder.encode(JSON.stringify(message)));
@@ -106,7 +106,7 @@ export interface Answer {
   readonly sha256: string;
 }
 
-/** Asks for a file, and waits with reading until `start`. Hex goes to `sink`, decoded, as it comes. */
+/** Requests a file and reads nothing until `start` resolves. Passes the decoded hex to `sink` as it arrives. */
 export async function getFile(
   from: { port: number },
   fileId: string,
@@ -152,7 +152,7 @@ export async function getFile(
   return { fields: JSON.parse(head + tail), sizeBytes, sha256: hash.digest("hex") };
 }
 
-/** Listens, answers gossip with its list and GET_FILE with its files; all else it only notes. */
+/** Answers gossip with its file list and GET_FILE with its files. Only records all other messages. */
 export class RawHolder implements AsyncDisposable {
   readonly received: Record<string, unknown>[] = [];
   readonly errors: unknown[] = [];
@@ -222,7 +222,7 @@ export class RawHolder implements AsyncDisposable {
   }
 }
 
-/** Reads until what came parses, or until the end. For short messages. */
+/** Reads until the input parses as JSON, or until the connection closes. For short messages. */
 async function readMessage(conn: Deno.Conn): Promise<Record<string, unknown> | undefined> {
   const buffer = new Uint8Array(65_536);
   let text = "";
@@ -231,7 +231,7 @@ async function readMessage(conn: Deno.Conn): Promise<Record<string, unknown> | u
     try {
       return JSON.parse(text);
     } catch {
-      // Not whole yet.
+      // Still incomplete.
     }
   }
   return undefined;

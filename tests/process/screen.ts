@@ -1,6 +1,6 @@
-// What a person sees: a terminal's screen of unbounded height, made from the bytes that a program wrote to it.
-// It knows the few sequences that a line editor uses and refuses all others, so that a sequence which came from
-// somewhere else does not pass unseen.
+// A terminal screen of unbounded height, rendered from a program's output: what a person would see.
+// It supports the few escape sequences that a line editor uses and rejects all others, so that a sequence from
+// any other source cannot go unnoticed.
 
 const CSI = "\u001b[";
 
@@ -12,12 +12,12 @@ export class Screen {
 
   constructor(readonly columns: number) {}
 
-  /** Rows from the top, without blanks at their ends. */
+  /** The rows from top to bottom, without trailing blanks. */
   get rows(): string[] {
     return this.#rows.map((cells) => Array.from(cells, (cell) => cell ?? " ").join("").trimEnd());
   }
 
-  /** The row that the cursor is in. */
+  /** The cursor's row, counted from 0. */
   get row(): number {
     return this.#row;
   }
@@ -26,7 +26,7 @@ export class Screen {
     return this.#column;
   }
 
-  /** @throws Error for a control sequence that no line editor needs */
+  /** Renders the text. @throws Error for a control sequence that no line editor needs */
   write(text: string): void {
     let at = 0;
     const all = this.#rest + text;
@@ -53,7 +53,7 @@ export class Screen {
     }
   }
 
-  /** Index behind the sequence at this index; undefined while it is not whole. */
+  /** Applies the sequence at this index. Returns the index after it, or undefined while it is incomplete. */
   #sequence(text: string, at: number): number | undefined {
     const head = text.slice(at, at + 2);
     if (head === "\u001b") return undefined;
@@ -94,8 +94,8 @@ export class Screen {
         if (first === 2) this.#cells().length = 0;
         else this.#cells().length = Math.min(this.#column, this.#cells().length);
         return;
-      case "m": // colour
-      case "h": // bracketed paste and the like
+      case "m": // color
+      case "h": // modes such as bracketed paste
       case "l":
       case "n":
         return;

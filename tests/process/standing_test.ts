@@ -1,5 +1,5 @@
-// Who lies or talks rubbish: it is counted by reason and by peer, a liar is avoided for a while, its row says why,
-// and nobody else is treated otherwise for it.
+// Peers that send bad data or garbage: what is rejected is counted by reason and by peer, a liar is avoided for a
+// while and its row says why, and no other peer is affected.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Raw, shout } from "../hostile/raw.ts";
@@ -26,7 +26,7 @@ const rowOf = async (program: Program, peerId: string): Promise<Row | undefined>
 Deno.test({
   ...SANITIZED,
   name:
-    "a liar is avoided and its row says why; others that are there serve on, and it is answered",
+    "a liar is avoided and its row says why; others keep serving, and the liar is still answered",
   ignore: !hasTerminal,
   async fn() {
     await using folder = await Folder.make();
@@ -60,7 +60,7 @@ Deno.test({
     });
     match(row.backed_off!.why, /sent bytes that do not match/);
     ok(row.backed_off!.seconds > 0 && row.backed_off!.seconds <= 30);
-    strictEqual(row.refused, 2, "its lies are counted");
+    strictEqual(row.refused, 2, "its bad responses must be counted");
     strictEqual((await rowOf(program, "honest"))?.backed_off, null);
     const { refused } = await program.api<{ refused: Record<string, number> }>("status");
     deepStrictEqual(refused, { "content-mismatch": 2 });
@@ -73,7 +73,7 @@ Deno.test({
     const before = replies();
     await liar.gossip(terminal);
     await until("an answer to the liar's gossip", () => replies() > before);
-    // A person who insists gets it asked.
+    // An explicit get still asks it.
     const asked = () => liar.received.filter(({ type }) => type === "GET_FILE").length;
     const gets = asked();
     await terminal.command("get c.bin", /did not deliver it/);
@@ -81,7 +81,7 @@ Deno.test({
   },
 });
 
-Deno.test("what was refused is counted by reason and by who sent it", SANITIZED, async () => {
+Deno.test("rejected input is counted by reason and by sender", SANITIZED, async () => {
   await using folder = await Folder.make();
   await using peer = await Program.peer("kashifm", ["--no-bootstrap"], { cwd: folder.path });
   for (let i = 0; i < 3; i++) await shout(peer, "rubbish", { from: "127.0.0.5" });
@@ -95,7 +95,7 @@ Deno.test("what was refused is counted by reason and by who sent it", SANITIZED,
     "127.0.0.5": { "not-json": 3 },
     "127.0.0.6": { "unknown-type": 1, "bad-hex": 1 },
   };
-  await peer.until("all of it to be counted", async () => {
+  await peer.until("all rejections to be counted", async () => {
     const { refused_by_peer: rows } = await peer.api<
       { refused_by_peer: { peer: string; reasons: Record<string, number> }[] }
     >("status");

@@ -1,4 +1,4 @@
-// The folder of a running peer: what people and programs do in it, and what the network is told of that.
+// The folder of a running peer: what people and programs do in it, and what the network learns of that.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { ForeignPeer } from "../wire/foreign.ts";
@@ -7,7 +7,7 @@ import { held, named, SHARED_MS, start } from "./network.ts";
 import { SANITIZED, together } from "./together.ts";
 
 Deno.test(
-  "nothing in the folder is shared but its plain files with plain names",
+  "only regular files with ordinary names, directly in the folder, are shared",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -22,7 +22,7 @@ Deno.test(
     await Deno.symlink("/dev/zero", `${store}/device`);
     await folder.write("storage_kashifm/plain.txt", "plain");
     await named(peer, "plain.txt", SHARED_MS);
-    // Found by another look at the folder, after all of them were there to be seen.
+    // Found by another scan, which had all the other entries in view too.
     await folder.write("storage_kashifm/later.txt", "later");
     await named(peer, "later.txt", SHARED_MS);
     deepStrictEqual((await held(peer)).map(({ file_name }) => file_name).sort(), [
@@ -33,7 +33,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a file that is changed or removed behind its back is no longer told of or handed out",
+  "a file changed or removed behind the peer's back is no longer listed or served",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -47,11 +47,11 @@ Deno.test(
     await Deno.remove(folder.at("storage_kashifm", "removed"));
     const isHeld = async (fileId: string) =>
       (await held(peer)).some(({ file_id }) => file_id === fileId);
-    await peer.until("both to be noticed", async () => {
+    await peer.until("both changes to be noticed", async () => {
       return !(await isHeld(ids[0]!)) && !(await isHeld(ids[1]!));
     }, SHARED_MS);
     await asker.gossip(peer);
-    await peer.until("a list", () => asker.catalogue.has(ids[2]!));
+    await peer.until("a file list", () => asker.catalogue.has(ids[2]!));
     ok(!asker.catalogue.has(ids[0]!) && !asker.catalogue.has(ids[1]!));
     strictEqual(await asker.get(peer, ids[0]!), undefined);
     strictEqual(await asker.get(peer, ids[1]!), undefined);
@@ -62,7 +62,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a deletion is remembered before metadata.json forgets the file, and a snapshot that failed is tried again",
+  "a deletion is recorded before metadata.json drops the file, and a failed snapshot is retried",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -86,7 +86,7 @@ Deno.test(
       return (await read(".p2p-peer/deleted.json")).includes(file_id);
     });
     await Deno.remove(`${store}/metadata.json`, { recursive: true });
-    await peer.until("metadata.json, by itself", async () => {
+    await peer.until("metadata.json to be written automatically", async () => {
       const text = await read("metadata.json");
       return text !== "" && !text.includes(file_id);
     });

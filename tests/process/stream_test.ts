@@ -1,4 +1,4 @@
-// Large files through the lab protocol, in both directions and in any order of fields, in little memory.
+// Large files over the lab protocol, in both directions and with any field order, in little memory.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -9,7 +9,7 @@ import { SANITIZED, together } from "./together.ts";
 
 const PEAK_BYTES = 150_000_000;
 const ROOM = ["--min-free", "0", "--no-bootstrap"];
-/** For what takes a second or two on an idle machine. */
+/** Deadline for work that takes a second or two on an idle machine, in milliseconds. */
 const LARGE_MS = 60_000;
 const ignore = Deno.build.os !== "linux"; // peaks are read from /proc
 
@@ -23,17 +23,17 @@ async function sha256(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Reads the peak of its resident memory through cat: Deno wants all permissions for what is below /proc. */
+/** Checks the peak resident memory. Reads it with cat, because Deno requires all permissions to read /proc. */
 async function assertModest({ pid }: Program): Promise<void> {
   const { stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/status`] }).output();
   const [, kib] = new TextDecoder().decode(stdout).match(/^VmHWM:\s+(\d+) kB$/m) ?? [];
   const peakBytes = Number(kib) * 1024;
-  ok(peakBytes < PEAK_BYTES, `Peak of memory: expected below 150 MB, was ${peakBytes / 1e6} MB`);
+  ok(peakBytes < PEAK_BYTES, `Peak memory must stay below 150 MB, was ${peakBytes / 1e6} MB`);
 }
 
 Deno.test({
   ...SANITIZED,
-  name: "64 MiB are fetched from a peer of the old kind, with data first and with data last",
+  name: "64 MiB files are fetched from a legacy peer, with data first and with data last",
   ignore,
   async fn() {
     await using folder = await Folder.make();
@@ -60,8 +60,7 @@ Deno.test({
 
 Deno.test({
   ...SANITIZED,
-  name:
-    "64 MiB that are pushed are kept, wherever data stands, and refused when the last byte is wrong",
+  name: "a 64 MiB push is kept wherever data appears in it, and rejected if the last byte is wrong",
   ignore,
   async fn() {
     await using folder = await Folder.make();
@@ -79,7 +78,7 @@ Deno.test({
       using conn = await Deno.connect({ hostname: "127.0.0.1", port: peer.port });
       await writeFileData(conn, file);
       await conn.closeWrite();
-      await conn.read(new Uint8Array(1)); // until it has been dealt with
+      await conn.read(new Uint8Array(1)); // until the peer has handled it and closed
     }
     for (const { content, entry } of [right, first]) {
       await peer.holds(entry.file_id, LARGE_MS);
@@ -90,14 +89,18 @@ Deno.test({
     for await (const { name } of Deno.readDir(folder.at("storage_kashifm"))) left.push(name);
     deepStrictEqual(left.sort(), [".p2p-peer", "first.bin", "metadata.json", "right.bin"]);
     const temporary = folder.at("storage_kashifm", ".p2p-peer", "temporary");
-    deepStrictEqual([...Deno.readDirSync(temporary)], [], "nothing is left of what was refused");
+    deepStrictEqual(
+      [...Deno.readDirSync(temporary)],
+      [],
+      "nothing must be left of the rejected file",
+    );
     await assertModest(peer);
   },
 });
 
 Deno.test({
   ...SANITIZED,
-  name: "64 MiB are answered to a peer of the old kind that streams them to a file",
+  name: "64 MiB are served to a legacy peer that streams them to a file",
   ignore,
   async fn() {
     await using folder = await Folder.make();
@@ -135,7 +138,7 @@ Deno.test({
 Deno.test({
   ...SANITIZED,
   name:
-    "20 who ask for a file at once and read late all get it whole, and others are served meanwhile",
+    "20 peers that request a file at once but read late all get it intact, and others are still served",
   ignore,
   async fn() {
     await using folder = await Folder.make();
@@ -155,7 +158,7 @@ Deno.test({
     const { promise: start, resolve } = Promise.withResolvers<void>();
     const answers = Array.from({ length: 20 }, () => getFile(peer, idOf("large.bin"), { start }));
     try {
-      // None of the twenty reads: the answers stand in the sockets' buffers.
+      // None of the twenty reads yet, so the answers fill the socket buffers.
       const other = await getFile(peer, idOf("small.bin"));
       strictEqual(other.sha256, small.hash());
       await using newcomer = new RawHolder("newcomer", []);
@@ -164,7 +167,10 @@ Deno.test({
       await peer.until("an answer to gossip", () => {
         return newcomer.received.some(({ type }) => type === "GOSSIP_REPLY");
       });
-      ok(performance.now() - began < 5_000, "gossip is answered within a second, times five");
+      ok(
+        performance.now() - began < 5_000,
+        "gossip must be answered within 1 s, times the factor of five for slow machines",
+      );
     } finally {
       resolve();
       await Promise.allSettled(answers);

@@ -1,5 +1,5 @@
-// A peer in a real terminal (a pty), with somebody at the keyboard and a screen to look at.
-// The pty comes from python3, or from script(1) where there is no python3.
+// A peer in a real terminal (a pty), with simulated key presses and a screen to check.
+// The pty comes from python3 or, if that is missing, from script(1).
 
 import type { ForeignPeer } from "../wire/foreign.ts";
 import type { Folder } from "./folder.ts";
@@ -12,7 +12,7 @@ export const ARROW_UP = "\u001b[A";
 export const ARROW_LEFT = "\u001b[D";
 export const CTRL_C = "\u0003";
 
-/** Runs its arguments in a pty, passes bytes both ways, ends with their exit code; their pid goes to stderr. */
+/** Runs its arguments in a pty, copies bytes both ways, prints the child's pid to stderr, and exits with its code. */
 const PYTHON = `
 import fcntl, os, pty, select, struct, sys, termios
 pid, fd = pty.fork()
@@ -49,9 +49,9 @@ async function works(command: string, ...args: string[]): Promise<boolean> {
 const hasPython = await works("python3", "-c", "import pty, os; os.waitstatus_to_exitcode");
 const hasScript = !hasPython && await works("script", "-qfec", "true", "/dev/null");
 
-/** Whether there is any way to a pty here; says so where there is none. */
+/** Whether a pty can be created on this machine. */
 export const hasTerminal = hasPython || hasScript;
-if (!hasTerminal) console.log("Neither python3 nor script(1) is here: no test of the prompt runs");
+if (!hasTerminal) console.log("Tests of the prompt are skipped: they need python3 or script(1)");
 
 function inTerminal(command: readonly string[]): string[] {
   if (hasPython) return ["python3", "-c", PYTHON, ...command];
@@ -69,7 +69,7 @@ export class Terminal implements AsyncDisposable {
     this.#program = program;
   }
 
-  /** A peer in a folder, at its prompt. */
+  /** Starts a peer in this folder, and resolves once it shows its prompt. */
   static async peer(
     peerId: string,
     args: readonly string[],
@@ -97,7 +97,7 @@ export class Terminal implements AsyncDisposable {
     return terminal;
   }
 
-  /** The same peer, for its API. */
+  /** The same peer, for access to its API. */
   get program(): Program {
     return this.#program;
   }
@@ -110,12 +110,12 @@ export class Terminal implements AsyncDisposable {
     return this.#program.port;
   }
 
-  /** All bytes that the terminal was sent, as text. */
+  /** Everything sent to the terminal, as text. */
   get text(): string {
     return this.#program.text;
   }
 
-  /** The screen as it is now. */
+  /** The current screen. */
   get screen(): Screen {
     const { text } = this.#program;
     this.#screen.write(text.slice(this.#shown));
@@ -123,26 +123,26 @@ export class Terminal implements AsyncDisposable {
     return this.#screen;
   }
 
-  /** What stands behind the prompt, where the cursor is. */
+  /** The text after the prompt in the cursor's row, or undefined if that row has no prompt. */
   get typed(): string | undefined {
     const { rows, row } = this.screen;
     const line = rows[row]!.padEnd(PROMPT.length);
     return line.startsWith(PROMPT) ? line.slice(PROMPT.length) : undefined;
   }
 
-  /** The number of the row in which what comes next begins. */
+  /** The index of the row in which the next output starts. */
   get mark(): number {
     return this.screen.row;
   }
 
-  /** Presses keys, and waits for nothing. */
+  /** Sends key presses without waiting for a response. */
   async type(keys: string): Promise<void> {
     const writer = this.#program.stdin.getWriter();
     await writer.write(new TextEncoder().encode(keys));
     writer.releaseLock();
   }
 
-  /** Types a command, and returns the match of the first row after it that matches. */
+  /** Types a command, and resolves to the match in the first matching row after it. */
   async command(line: string, answer: RegExp): Promise<RegExpMatchArray> {
     await this.until("an empty prompt", () => this.typed === "");
     const { mark } = this;
@@ -150,14 +150,14 @@ export class Terminal implements AsyncDisposable {
     return await this.sees(answer, mark + 1);
   }
 
-  /** Waits for a row that matches, from this row on. */
+  /** Resolves to the match in the first matching row, starting at `fromRow`. */
   async sees(pattern: RegExp, fromRow = 0, deadlineMs = DEADLINE_MS): Promise<RegExpMatchArray> {
-    return await this.until(`a row like ${pattern}`, () => {
+    return await this.until(`a row that matches ${pattern}`, () => {
       for (const row of this.screen.rows.slice(fromRow)) {
         const match = row.match(pattern);
         if (match) return match;
       }
-      if (!this.#program.isRunning) throw new Error(`Ended without ${pattern}`);
+      if (!this.#program.isRunning) throw new Error(`Exited without showing ${pattern}`);
       return undefined;
     }, deadlineMs);
   }
@@ -182,14 +182,14 @@ export class Terminal implements AsyncDisposable {
       try {
         if (pid !== undefined) Deno.kill(Number(pid), "SIGKILL");
       } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error; // it has just ended
+        if (!(error instanceof Deno.errors.NotFound)) throw error; // it has just exited
       }
     }
     await this.#program[Symbol.asyncDispose]();
   }
 }
 
-/** Makes a foreign peer and the one in the terminal known to each other. */
+/** Introduces a foreign peer and the one in the terminal to each other. */
 export async function meet(friend: ForeignPeer, { program }: Terminal): Promise<void> {
   await friend.gossip(program);
   await program.until(`the list of ${friend.peerId}`, async () => {

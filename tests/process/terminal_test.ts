@@ -1,5 +1,5 @@
-// What the terminal shows: nothing that the network says garbles the line being typed, forges a line, or reaches the
-// terminal as a command to it.
+// What the terminal shows: no network input may garble the line being typed, forge a line, or reach the terminal
+// as an escape sequence.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { foreignFile, ForeignPeer } from "../wire/foreign.ts";
@@ -13,7 +13,7 @@ const ignore = !hasTerminal;
 
 Deno.test({
   ...SANITIZED,
-  name: "arrow up brings back what was typed, also after a restart",
+  name: "arrow up recalls earlier commands, even after a restart",
   ignore,
   async fn() {
     await using folder = await Folder.make();
@@ -25,17 +25,20 @@ Deno.test({
       await terminal.type(ARROW_UP);
       await terminal.until("the last command", () => terminal.typed === "stats" || undefined);
       await terminal.type(ARROW_UP);
-      await terminal.until("the one before", () => terminal.typed === "peers" || undefined);
+      await terminal.until("the command before it", () => terminal.typed === "peers" || undefined);
       await terminal.type("\u0015exit\r");
       strictEqual(await terminal.program.exit(), 0);
     }
     await using again = await Terminal.peer("kashifm", ALONE, folder);
     await again.type(ARROW_UP);
-    await again.until("the command of the last time", () => again.typed === "exit" || undefined);
+    await again.until(
+      "the last command of the previous run",
+      () => again.typed === "exit" || undefined,
+    );
   },
 });
 
-/** Types, lets the network cause log lines, and checks that they stand whole above the prompt and what was typed. */
+/** Types, lets the network cause log lines, and checks that they appear intact above the prompt and the typed text. */
 async function typeAndHear(keys: string, shown: string, column: number): Promise<void> {
   await using folder = await Folder.make();
   await using friend = await ForeignPeer.start({ style: "closes-at-once", peerId: "friend" });
@@ -46,7 +49,7 @@ async function typeAndHear(keys: string, shown: string, column: number): Promise
     { length: Math.ceil(line.length / columns) },
     (_, row) => line.slice(row * columns, (row + 1) * columns),
   );
-  /** The rows from the only prompt on, when it has what was typed. */
+  /** Whether there is exactly one prompt, and it shows the typed text with the cursor in the right place. */
   const isShown = () => {
     const { rows } = terminal.screen;
     const prompts = rows.filter((row) => row.startsWith("p2p-peer>"));
@@ -56,7 +59,7 @@ async function typeAndHear(keys: string, shown: string, column: number): Promise
   };
   await terminal.until("an empty prompt", () => terminal.typed === "");
   await terminal.type(keys);
-  await terminal.until("what was typed", isShown);
+  await terminal.until("the typed text", isShown);
   await meet(friend, terminal);
   await terminal.sees(/^\S+ INFO +Peer friend joined at 127\.0\.0\.1:\d+$/, 0, 5_000);
   await terminal.sees(/^Synchronized/, 0, 5_000);
@@ -67,32 +70,32 @@ async function typeAndHear(keys: string, shown: string, column: number): Promise
 
 Deno.test({
   ...SANITIZED,
-  name: "a log line that arrives while somebody types leaves the typed text whole",
+  name: "a log line that arrives during typing leaves the typed text intact",
   ignore,
   fn: () => typeAndHear("list lo", "list lo", 17),
 });
 
 Deno.test({
   ...SANITIZED,
-  name: "a log line leaves the cursor in the middle of the typed text",
+  name: "a log line leaves the cursor where it was, in the middle of the typed text",
   ignore,
   fn: () => typeAndHear(`list local${ARROW_LEFT.repeat(5)}`, "list local", 15),
 });
 
 Deno.test({
   ...SANITIZED,
-  name: "a log line leaves typed text whole that is wider than the screen",
+  name: "a log line leaves typed text that is wider than the screen intact",
   ignore,
   fn: () => typeAndHear(`get ${"x".repeat(200)} end`, `get ${"x".repeat(200)} end`, 18),
 });
 
 Deno.test({
   ...SANITIZED,
-  name: "control characters in names from the network reach the terminal escaped",
+  name: "control characters in names from the network are escaped before they reach the terminal",
   ignore,
   async fn() {
     await using folder = await Folder.make();
-    // A title, a colour, a cleared screen, a C1 sequence, a forged line, a bell, right-to-left.
+    // Title, color, clear screen, C1 sequence, forged line, bell, right-to-left override.
     const evil =
       "\u001b]0;TITLE\u0007\u001b[31mRED\u001b[2J\u009b1mC1\r\nFORGED line\u0008\u202etxt.exe";
     const files = [
@@ -133,19 +136,25 @@ Deno.test({
     await terminal.command("list", /^[0-9a-f]{64} .*\bc\.bin\b/);
     await terminal.command("peers", /^\d+ peers?$/);
     await terminal.command("stats", /refused/);
-    // The name that carries it all is shown, as something that can be read.
+    // The malicious name is still shown, in readable form.
     const name = /name .*1b.*TITLE/i;
     ok(terminal.screen.rows.some((row) => name.test(row)), terminal.screen.rows.join("\n"));
     const { text } = terminal;
-    ok(!text.includes("\u001b]"), "no title");
-    ok(!text.includes("\u001b[31mRED") && !text.includes("\u001b[2J"), "no colour, no clearing");
+    ok(!text.includes("\u001b]"), "the title must not be set");
+    ok(
+      !text.includes("\u001b[31mRED") && !text.includes("\u001b[2J"),
+      "neither color nor clearing may get through",
+    );
     for (const char of "\u0007\u0008\u009b\u202e") {
-      ok(!text.includes(char), `no ${JSON.stringify(char)}`);
+      ok(!text.includes(char), `${JSON.stringify(char)} must not get through`);
     }
-    ok(!terminal.screen.rows.some((row) => row.startsWith("FORGED")), "no line of its own");
+    ok(
+      !terminal.screen.rows.some((row) => row.startsWith("FORGED")),
+      "the forged text must not get its own row",
+    );
     strictEqual(
       (await Array.fromAsync(Deno.readDir(folder.at("storage_kashifm"))))
-        // deno-lint-ignore no-control-regex -- they are what is looked for
+        // deno-lint-ignore no-control-regex -- this test looks for them
         .filter(({ name }) => /[\u0000-\u001f\u007f-\u009f\u202e]/.test(name)).length,
       0,
     );
@@ -154,7 +163,7 @@ Deno.test({
 
 Deno.test({
   ...SANITIZED,
-  name: "Ctrl-C ends the peer with 130, also in the middle of a line, and exit with 0",
+  name: "Ctrl-C exits with code 130, even in the middle of a line, and the exit command with 0",
   ignore,
   async fn() {
     const cases = [[CTRL_C, 130], [`get somethi${CTRL_C}`, 130], ["exit\r", 0]] as const;
@@ -167,14 +176,18 @@ Deno.test({
       const stopping = terminal.screen.rows.filter((row) => row.includes("Stopping"));
       deepStrictEqual(stopping, ["Stopping"]);
       const { row, column, rows } = terminal.screen;
-      deepStrictEqual([rows[row], column], ["", 0], "the shell's prompt gets a line of its own");
+      deepStrictEqual(
+        [rows[row], column],
+        ["", 0],
+        "the shell's prompt must start on a fresh line",
+      );
     }));
   },
 });
 
 Deno.test({
   ...SANITIZED,
-  name: "with --no-repl a terminal shows plain lines and no prompt",
+  name: "with --no-repl, a terminal shows plain lines and no prompt",
   ignore,
   async fn() {
     await using folder = await Folder.make();

@@ -1,10 +1,9 @@
-// Several things at once in one test: none of them outlives the test, also when another one fails, and Deno's
-// sanitizers see to it.
+// Concurrent work in one test. None of it outlives the test, even if part of it fails; Deno's sanitizers check that.
 
-/** For every test here. Deno leaves both off by default from some version before 2.9 on. */
+/** Options for every test here. Some Deno version before 2.9 turned both sanitizers off by default. */
 export const SANITIZED = { sanitizeOps: true, sanitizeResources: true } as const;
 
-/** `Promise.all` that waits for every one of them also when some fail, so that none outlives its test. */
+/** Like `Promise.all`, but waits for every promise even if some reject, so that none outlives its test. */
 export async function together<T>(work: readonly Promise<T>[]): Promise<T[]> {
   const outcomes = await Promise.allSettled(work);
   const failed = outcomes.filter((outcome) => outcome.status === "rejected");
@@ -13,7 +12,7 @@ export async function together<T>(work: readonly Promise<T>[]): Promise<T[]> {
   return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<T>).value);
 }
 
-/** Does the work for each item, a few at a time; waits for all of it also when some fails. */
+/** Runs the work for each item, a few at a time, and waits for all of it even if some fails. */
 export async function forEachOf<T>(
   items: readonly T[],
   work: (item: T) => Promise<void>,

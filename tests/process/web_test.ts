@@ -1,5 +1,5 @@
-// The web of real peers, as browsers and scripts use it: downloads that resume, uploads of any size, login, events,
-// transfers that are cancelled and tried again.
+// The web interface of real peers, as browsers and scripts use it: resumed downloads, uploads of any size, login,
+// events, and transfers that are canceled and retried.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -12,7 +12,7 @@ import { DEADLINE_MS, Program } from "./program.ts";
 import { SANITIZED } from "./together.ts";
 
 const ROOM = ["--no-bootstrap", "--min-free", "0"];
-/** What a large upload may add to the memory of the process; the criterion is a peak of 80 MB for it. */
+/** Size of the large upload, in bytes. The criterion for its memory use is a peak of 80 MB. */
 const UPLOAD_BYTES = 256 * 1024 ** 2;
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
@@ -46,7 +46,7 @@ class Web {
     });
   }
 
-  /** Shares a file; its id. */
+  /** Shares a file and returns its id. */
   async share(name: string, body: BodyInit): Promise<string> {
     const response = await this.ask("PUT", `/api/v1/files/by-name/${name}`, { body });
     strictEqual(response.status, 201);
@@ -84,7 +84,7 @@ async function isThere(command: string): Promise<boolean> {
 }
 
 Deno.test(
-  "the link with the token is printed at the first start, and the login command shows it again",
+  "the link with the token is printed on the first start, and the login command shows it again",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -96,26 +96,32 @@ Deno.test(
       strictEqual(await program.stop(), 0);
     }
     await using again = await peer(folder);
-    ok(!again.text.includes(token), "only once");
+    ok(!again.text.includes(token), "the token must be printed only once");
     const stored = await Deno.readTextFile(folder.at("storage_kashifm", ".p2p-peer", "web-token"));
     strictEqual(stored.trim(), token);
   },
 );
 
-Deno.test("with --web-auth off the start says plainly who may do what", SANITIZED, async () => {
-  await using folder = await Folder.make();
-  await using program = await peer(folder, ["--web-auth", "off"]);
-  await program.waitForLine(/^Anybody who reaches the web pages may share and delete.*--web-auth/);
-  const response = await fetch(`http://127.0.0.1:${program.httpPort}/api/v1/files?name=a.txt`, {
-    method: "POST",
-    body: "content",
-  });
-  strictEqual(response.status, 201);
-  await response.body?.cancel();
-});
+Deno.test(
+  "with --web-auth off, the startup lines say plainly who may do what",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await peer(folder, ["--web-auth", "off"]);
+    await program.waitForLine(
+      /^Anybody who reaches the web pages may share and delete.*--web-auth/,
+    );
+    const response = await fetch(`http://127.0.0.1:${program.httpPort}/api/v1/files?name=a.txt`, {
+      method: "POST",
+      body: "content",
+    });
+    strictEqual(response.status, 201);
+    await response.body?.cancel();
+  },
+);
 
 Deno.test(
-  "a page that cannot be read is named at the start, one that can is served at /legacy",
+  "an unreadable page is reported at startup; a readable one is served at /legacy",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -130,35 +136,39 @@ Deno.test(
   },
 );
 
-Deno.test("curl shares a file with -T, and fetches and resumes it", SANITIZED, async () => {
-  await using folder = await Folder.make();
-  await using program = await peer(folder);
-  const web = new Web(program);
-  const bytes = randomBytes(3_000_000);
-  await folder.write("it's a file.bin", bytes);
-  const answer = await run("curl", [
-    ...["-sS", "-f", "-H", `Authorization: Bearer ${web.token}`, "-T", "it's a file.bin"],
-    `${web.base}/api/v1/files/by-name/`,
-  ], folder.path);
-  const [{ file_id, file_name }] = JSON.parse(answer).files;
-  strictEqual(file_name, "it's a file.bin");
-  const url = web.content(file_id);
-  const stored = folder.at("storage_kashifm", "it's a file.bin");
-  deepStrictEqual(sha256(await Deno.readFile(stored)), sha256(bytes));
+Deno.test(
+  "curl shares a file with -T, downloads it, and resumes the download",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await peer(folder);
+    const web = new Web(program);
+    const bytes = randomBytes(3_000_000);
+    await folder.write("it's a file.bin", bytes);
+    const answer = await run("curl", [
+      ...["-sS", "-f", "-H", `Authorization: Bearer ${web.token}`, "-T", "it's a file.bin"],
+      `${web.base}/api/v1/files/by-name/`,
+    ], folder.path);
+    const [{ file_id, file_name }] = JSON.parse(answer).files;
+    strictEqual(file_name, "it's a file.bin");
+    const url = web.content(file_id);
+    const stored = folder.at("storage_kashifm", "it's a file.bin");
+    deepStrictEqual(sha256(await Deno.readFile(stored)), sha256(bytes));
 
-  await run("curl", ["-sS", "-f", "-OJ", url], await folder.folder("named"));
-  await folder.write("cut.bin", bytes.slice(0, 1_234_567));
-  await run("curl", ["-sS", "-f", "-C", "-", "-o", "cut.bin", url], folder.path);
-  for (const path of ["named/it's a file.bin", "cut.bin"]) {
-    strictEqual(sha256(await Deno.readFile(folder.at(path))), sha256(bytes), path);
-  }
-  const form = ["-F", "a=@it's a file.bin", "-F", "b=@cut.bin;filename=b.bin"];
-  const shared = await run("curl", [
-    ...["-sS", "-f", "-H", `Authorization: Bearer ${web.token}`, ...form],
-    `${web.base}/api/v1/files`,
-  ], folder.path);
-  strictEqual(JSON.parse(shared).files.length, 2);
-});
+    await run("curl", ["-sS", "-f", "-OJ", url], await folder.folder("named"));
+    await folder.write("cut.bin", bytes.slice(0, 1_234_567));
+    await run("curl", ["-sS", "-f", "-C", "-", "-o", "cut.bin", url], folder.path);
+    for (const path of ["named/it's a file.bin", "cut.bin"]) {
+      strictEqual(sha256(await Deno.readFile(folder.at(path))), sha256(bytes), path);
+    }
+    const form = ["-F", "a=@it's a file.bin", "-F", "b=@cut.bin;filename=b.bin"];
+    const shared = await run("curl", [
+      ...["-sS", "-f", "-H", `Authorization: Bearer ${web.token}`, ...form],
+      `${web.base}/api/v1/files`,
+    ], folder.path);
+    strictEqual(JSON.parse(shared).files.length, 2);
+  },
+);
 
 Deno.test("wget -c and aria2c -x8 download and resume", SANITIZED, async () => {
   await using folder = await Folder.make();
@@ -169,7 +179,7 @@ Deno.test("wget -c and aria2c -x8 download and resume", SANITIZED, async () => {
   await folder.write("wget.bin", bytes.slice(0, 5_000_000));
   await run("wget", ["-q", "-c", "-O", "wget.bin", web.content(fileId)], folder.path);
   strictEqual(sha256(await Deno.readFile(folder.at("wget.bin"))), sha256(bytes));
-  if (!await isThere("aria2c")) return console.log("aria2c: skipped, it is not installed");
+  if (!await isThere("aria2c")) return console.log("skipped: aria2c is not installed");
   const args = ["-q", "-x8", "-s8", "-k1M", "-o", "aria2.bin", web.content(fileId)];
   await run("aria2c", args, folder.path);
   strictEqual(sha256(await Deno.readFile(folder.at("aria2.bin"))), sha256(bytes));
@@ -181,7 +191,7 @@ Deno.test("wget -c and aria2c -x8 download and resume", SANITIZED, async () => {
 
 Deno.test({
   ...SANITIZED,
-  name: "a large upload comes whole, with a peak of memory that its size does not show in",
+  name: "a large upload arrives intact, with a memory peak that does not depend on its size",
   ignore: Deno.build.os !== "linux", // the peak is read from /proc
   async fn() {
     await using folder = await Folder.make();
@@ -205,7 +215,7 @@ Deno.test({
     });
     const fileId = await web.share("large.bin", body);
     const grown = await peak() - before;
-    ok(grown < 40_000_000, `It grew by ${Math.round(grown / 1e6)} MB`);
+    ok(grown < 40_000_000, `Memory grew by ${Math.round(grown / 1e6)} MB`);
     const head = await web.ask("HEAD", `/api/v1/files/${fileId}/content`);
     const digest = hash.digest("base64");
     strictEqual(head.headers.get("repr-digest"), `sha-256=:${digest}:`);
@@ -214,7 +224,7 @@ Deno.test({
 });
 
 Deno.test(
-  "an upload that breaks off leaves nothing, and its transfer says so",
+  "an interrupted upload leaves no files, and its transfer says what happened",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -229,14 +239,14 @@ Deno.test(
       return (await web.transfers()).some(({ done_bytes }) => done_bytes > 0);
     });
     raw.reset();
-    await program.until("the upload to be given up", async () => {
+    await program.until("the upload to be abandoned", async () => {
       return (await web.transfers()).some(({ kind, state }) =>
         kind === "upload" && state !== "running"
       );
     });
     const [upload] = await web.transfers();
     deepStrictEqual([upload!.state, upload!.why], ["cancelled", "The sender stopped"]);
-    // A snapshot of what is known is written there too, for a moment.
+    // Metadata snapshots are also written there and exist briefly.
     await program.until("the folder of temporary files to be empty", () => {
       const temporaries = folder.at("storage_kashifm", ".p2p-peer", "temporary");
       return [...Deno.readDirSync(temporaries)].length === 0;
@@ -246,7 +256,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a download that its receiver ends early is no failure",
+  "a download that the receiver stops early does not count as a failure",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -259,21 +269,21 @@ Deno.test(
     await reader.read();
     await program.until("the download to begin", download);
     await reader.cancel();
-    await program.until("its end", async () => (await download())?.state !== "running");
+    await program.until("the download to end", async () => (await download())?.state !== "running");
     const { state, why } = (await download())!;
     deepStrictEqual([state, why], ["cancelled", "The receiver stopped"]);
   },
 );
 
 Deno.test(
-  "a fetch that hangs is cancelled, nothing of it stays, and it is tried again",
+  "a hanging fetch is canceled, leaves no files, and is retried",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
     let asked = 0;
     await using server = await HostileServer.start((socket, message) => {
       if (message?.type !== "GET_FILE") return void socket.end();
-      asked++; // and nothing is answered
+      asked++; // and sends no answer
     });
     await using program = await peer(folder, ["--auto-fetch", "0"]);
     const web = new Web(program);
@@ -286,7 +296,7 @@ Deno.test(
       id: crypto.randomUUID(),
       peerId: "slow",
     });
-    await program.tracks("slow"); // else the list may overtake it, and nobody is known to hold the file
+    await program.tracks("slow"); // otherwise the list may arrive first, and no holder of the file is known
     await shout(program, {
       type: "GOSSIP_REPLY",
       host,
@@ -307,7 +317,7 @@ Deno.test(
         strictEqual(fetching.status, 202);
         await fetching.body?.cancel();
       }
-      const { id } = await program.until("the fetch to run", async () => {
+      const { id } = await program.until("the fetch to start", async () => {
         return asked === round && (await web.transfers()).find(({ state }) => state === "running");
       });
       const cancelled = await web.ask("DELETE", `/api/v1/transfers/${id}`);
@@ -319,7 +329,7 @@ Deno.test(
       strictEqual(retried.status, 202);
       await retried.body?.cancel();
     }
-    // A snapshot of what is known is written there too, for a moment.
+    // Metadata snapshots are also written there and exist briefly.
     await program.until("the folder of temporary files to be empty", () => {
       const temporaries = folder.at("storage_kashifm", ".p2p-peer", "temporary");
       return [...Deno.readDirSync(temporaries)].length === 0;
@@ -328,7 +338,7 @@ Deno.test(
 );
 
 Deno.test(
-  "what one peer shares in a browser is told to who watches the other, and fetched whole",
+  "a file shared in one peer's browser is shown to watchers of another peer and fetched intact",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
@@ -370,7 +380,7 @@ Deno.test(
 
 Deno.test({
   ...SANITIZED,
-  name: "thousands of requests on one connection leave nothing of themselves in memory",
+  name: "thousands of requests on one connection do not accumulate in memory",
   ignore: Deno.build.os !== "linux", // memory is read from /proc
   async fn() {
     await using folder = await Folder.make();
@@ -387,6 +397,9 @@ Deno.test({
     const before = await memoryMib(program.pid);
     for (let i = 0; i < 20; i++) await send(150);
     const grown = await memoryMib(program.pid) - before;
-    ok(grown < 100, `It grew by ${Math.round(grown)} MiB; kept heads would take more than 200`);
+    ok(
+      grown < 100,
+      `Memory grew by ${Math.round(grown)} MiB; retained request heads would take more than 200`,
+    );
   },
 });

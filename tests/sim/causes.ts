@@ -1,5 +1,5 @@
-// No effect without a cause: what a peer may do about one input, and nothing else. One instance watches one process.
-// The table says which kinds of effect an input may bring; the checks behind it say which ones of a kind.
+// Checks that every effect has a cause: what a peer may do in response to one input. One instance per process.
+// The table lists the kinds of effect each input may have; the checks after it restrict the individual effects.
 
 import { addressText } from "../../protocol/wire/address.ts";
 import type { Effect, Input } from "../../protocol/effects.ts";
@@ -9,7 +9,7 @@ import type { Peer } from "../../protocol/peer.ts";
 type Kind = Effect["kind"] | `send ${Message["type"]}`;
 type Cause = Input["kind"] | Message["type"];
 
-/** Events and saving may follow on anything. */
+/** Allowed effects by input. Any input may also cause events and saves. */
 const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   load: [],
   start: ["send GOSSIP"],
@@ -23,17 +23,17 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
     "replicate",
   ],
   GOSSIP: ["send GOSSIP", "send GOSSIP_REPLY"],
-  // A stranger's reply may name a live peer, which is asked then; news may be fetched, first lists end joining; who
-  // lists what its owner here deleted missed that.
+  // A stranger's reply may name a live peer, which is then contacted. New files may be fetched, and the first lists
+  // complete joining. A peer that lists a file its owner deleted here is sent the DELETE it missed.
   GOSSIP_REPLY: ["send GOSSIP", "send DELETE", "fetch"],
   ANNOUNCE: ["fetch", "send DELETE"],
   GET_FILE: ["serve", "answer-absent"],
   FILE_DATA: [],
   DELETE: ["trash", "fetch", "stop-fetch"],
   refused: [],
-  // Where a name leads is known now, and gossip from there may be handed on; the next one of a broadcast goes out.
+  // The name's address is now confirmed, so its gossip may be forwarded. The next send of a broadcast follows.
   sent: ["send GOSSIP", "send ANNOUNCE", "send DELETE", "send GOSSIP_REPLY"],
-  // Who moved is told all at once.
+  // Once a moved peer's new address is known, it is sent everything at once.
   unreachable: [
     "send GOSSIP",
     "send GOSSIP_REPLY",
@@ -59,7 +59,7 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   watch: [],
 };
 
-/** Exactly one of these is the answer to such an input. */
+/** Inputs that must be answered with exactly one of these effects. */
 const ANSWERS: Partial<Record<Cause, readonly Kind[]>> = {
   GET_FILE: ["serve", "answer-absent"],
   "push-offered": ["push-verdict"],
@@ -67,26 +67,26 @@ const ANSWERS: Partial<Record<Cause, readonly Kind[]>> = {
 };
 
 export class Causes {
-  /** Who gossiped, by name and as an address: only they are answered. */
+  /** Names and addresses that have gossiped. Only they may be sent a reply. */
   readonly #gossiped = new Set<string>();
   readonly #receipts = new Set<number>();
   #published = new Set<string>();
 
-  /** Why an effect has no cause; undefined when all have. */
+  /** Returns why an effect has no cause, or undefined if all have one. */
   lacking(peer: Peer, input: Input, effects: readonly Effect[]): string | undefined {
     const cause = input.kind === "message" ? input.message.type : input.kind;
     this.#note(input);
     const kinds = effects.map(kindOf);
     for (const kind of kinds) {
       if (kind === "event" || kind === "save") continue;
-      if (!ALLOWED[cause].includes(kind)) return `"${kind}" follows on "${cause}"`;
+      if (!ALLOWED[cause].includes(kind)) return `"${kind}" must not follow "${cause}"`;
     }
     const answers = ANSWERS[cause];
     const given = kinds.filter((kind) => answers?.includes(kind)).length;
-    if (answers && given !== 1) return `"${cause}" has ${given} answers`;
+    if (answers && given !== 1) return `"${cause}" has ${given} answers instead of 1`;
     for (const effect of effects) {
       const why = this.#lacks(peer, input, effect);
-      if (why !== undefined) return `${kindOf(effect)} on "${cause}": ${why}`;
+      if (why !== undefined) return `"${kindOf(effect)}" after "${cause}": ${why}`;
     }
     return undefined;
   }
@@ -113,30 +113,34 @@ export class Causes {
       case "serve":
       case "answer-absent":
         if (input.kind !== "message" || input.connection !== effect.connection) {
-          return "it is another connection";
+          return "wrong connection";
         }
         return effect.kind === "answer-absent" || catalogue.get(effect.file.fileId)?.held
           ? undefined
-          : "it is not held";
+          : "the file is not held";
       case "push-verdict":
         return input.kind === "push-offered" && input.connection === effect.connection
           ? undefined
-          : "it is another connection";
+          : "wrong connection";
       case "keep":
       case "drop":
-        return this.#receipts.delete(effect.receipt) ? undefined : "nothing arrived, or it is over";
+        return this.#receipts.delete(effect.receipt)
+          ? undefined
+          : "no such receipt, or it was already handled";
       case "fetch": {
         const { fileId } = effect.file;
         const entry = catalogue.get(fileId);
-        if (!entry || entry.held) return "it is held, or not known";
+        if (!entry || entry.held) return "the file is already held, or unknown";
         if (!entry.holders.has(effect.source)) return `${effect.source} does not hold it`;
         if (!membership.get(effect.source)) return `${effect.source} is not tracked`;
-        return catalogue.tombstones.has(fileId, nowMs) ? "it is deleted" : undefined;
+        return catalogue.tombstones.has(fileId, nowMs) ? "the file is deleted" : undefined;
       }
       case "replicate":
-        return this.#published.has(effect.file.fileId) ? undefined : "it was not published here";
+        return this.#published.has(effect.file.fileId)
+          ? undefined
+          : "the file was not published here";
       case "trash":
-        return catalogue.get(effect.fileId)?.held ? "it is held" : undefined;
+        return catalogue.get(effect.fileId)?.held ? "the file is held" : undefined;
       case "stop-fetch":
       case "save":
       case "changed":

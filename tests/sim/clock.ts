@@ -1,5 +1,5 @@
-// Virtual time: what happens, in order, without waiting. A binary heap of events by time, and among
-// equals by the order in which they were made, so that a run is the same each time.
+// Virtual time: runs events in order without waiting. A binary heap ordered by time and, for equal times, by
+// insertion order, so that every run is identical.
 
 interface Event {
   readonly atMs: number;
@@ -12,12 +12,12 @@ const isBefore = (a: Event, b: Event) =>
 
 export class Clock {
   nowMs = 0;
-  /** Events that ran. */
+  /** Number of events that have run. */
   steps = 0;
   #order = 0;
   readonly #heap: Event[] = [];
 
-  /** Runs something `delayMs` from now. */
+  /** Schedules a callback `delayMs` from now. */
   after(delayMs: number, run: () => void): void {
     const event = { atMs: this.nowMs + Math.max(0, delayMs), order: this.#order++, run };
     const heap = this.#heap;
@@ -32,7 +32,7 @@ export class Clock {
     heap[at] = event;
   }
 
-  /** Lets everything happen that is due until then; the clock stands there afterwards. */
+  /** Runs everything due up to this time, and leaves the clock there. */
   runUntil(untilMs: number): void {
     while (this.#heap.length > 0 && this.#heap[0]!.atMs <= untilMs) {
       const event = this.#take();

@@ -1,4 +1,4 @@
-// Files in the simulation: a short string each, with the id that the protocol's own rule gives it.
+// Files in the simulation: short strings, with file ids computed by the protocol's own rule.
 
 import { createHash } from "node:crypto";
 import { ownTimestamp, type Timestamp, verifyingTimestamp } from "../../protocol/wire/fileid.ts";
@@ -10,7 +10,7 @@ function digest(content: string, suffix: string): string {
   return createHash("sha256").update(content).update(suffix).digest("hex");
 }
 
-/** The timestamp under which the content has this id, or undefined when it is not that file's. */
+/** Returns the timestamp with which the content has this id, or undefined if it has none of them. */
 export function verify(
   fileId: string,
   timestamps: readonly Timestamp[],
@@ -19,7 +19,7 @@ export function verify(
   return verifyingTimestamp(fileId, timestamps, (suffix) => digest(content, suffix));
 }
 
-/** What an owner tells of a file that it publishes at this time. */
+/** Returns the record of a file that its owner publishes at this time. */
 export function recordOf(name: string, content: string, owner: string, nowMs: number): FileRecord {
   const timestamp = ownTimestamp(EPOCH_SECONDS + nowMs / 1000);
   const sizeBytes = content.length;
@@ -27,7 +27,7 @@ export function recordOf(name: string, content: string, owner: string, nowMs: nu
   return { fileId, name, owner, timestamp, size: sizeBytes / 2 ** 20, sizeBytes };
 }
 
-/** Whether a disk holds what the record says. */
+/** Returns whether the disk holds the content that the record describes. */
 export function isWhole(disk: ReadonlyMap<string, string>, file: FileRecord): boolean {
   const content = disk.get(file.fileId);
   return content !== undefined && verify(file.fileId, [file.timestamp], content) !== undefined;

@@ -1,7 +1,7 @@
-// Scenarios of growing together: a large network, a lossy one, a first message that is lost, one seed.
-// The bound on messages comes from the protocol: a gossip id leaves its originator for at most 5 peers of
-// the round and 5 that fade, each receiver hands it on to at most 3 and answers it once; an originator is
-// answered and forwarded 5 times at once, then once in 10 s.
+// Convergence scenarios: a large network, a lossy one, a lost first message, and reproducibility from a seed.
+// The bound on messages follows from the protocol. An originator sends each gossip id to at most 5 peers of the
+// round and 5 that are close to timing out. Each receiver forwards it to at most 3 peers and answers it once.
+// Per originator, 5 gossips are answered and forwarded immediately, then one every 10 s.
 
 import assert from "node:assert/strict";
 import { LEGACY_PART_BYTES } from "../../protocol/limits.ts";
@@ -10,24 +10,24 @@ import { Network, ROUND_MS } from "./network.ts";
 import { largeNetwork, type Scenario } from "./seeds.ts";
 import { gaps, lacking, lackingFile, lackingPeer } from "./views.ts";
 
-/** The protocol's numbers: own gossips per round, forwards and the answer of each receiver. */
+/** Protocol constants: gossips sent per round, and per receiver its forwards plus its answer. */
 const FANOUT = 5;
 const PER_RECEIVER = 3 + 1;
-/** Gossips of one originator that are answered and forwarded at once, and in 30 s. */
+/** Gossips of one originator that are answered and forwarded immediately, plus those within 30 s. */
 const PER_ORIGINATOR = 5 + 3;
-/** Rounds have a jitter of a tenth, so that up to 30 / 27 of them fall into 30 s. */
+/** Rounds have 10 % jitter, so up to 30 / 27 of them fall into 30 s. */
 const ROUNDS_IN_30_S = 1 / 0.9;
-/** Peers of the round, peers that fade, peers whose list is missing, and a missing bootstrap. */
+/** Messages that a peer originates: to peers of the round, fading peers, those with a missing list, one bootstrap. */
 const OWN_SENDS = 3 * FANOUT + 1;
 
-/** Messages that a peer of a settled network of `peers` may send in 30 s, on average. */
+/** Returns how many messages a peer may send in 30 s on average, in a settled network of `peers`. */
 export function settledBound(peers: number): number {
   return Math.ceil(ROUNDS_IN_30_S * (OWN_SENDS + (peers - 1) * PER_RECEIVER));
 }
 
-/** The same while `peers` of them get to know each other: the limits per originator are what holds. */
+/** Returns the same bound while `peers` discover each other. The limits per originator determine it. */
 export function joiningBound(peers: number): number {
-  // Each one that was not known before is gossiped to at once.
+  // A newly discovered peer is gossiped to immediately.
   return Math.ceil((peers - 1) * (PER_ORIGINATOR * PER_RECEIVER + 1) + ROUNDS_IN_30_S * OWN_SENDS);
 }
 
@@ -36,15 +36,15 @@ function messagesPerPeer({ network }: Lab, fromRound: number, toRound: number): 
   return Math.round(messages / network.hosts.length / (toRound - fromRound));
 }
 
-/** To the next beginning of a round of the meter. */
+/** Runs to the start of the meter's next round, and returns its number. */
 function finishRound(network: Network): number {
   network.run(ROUND_MS - (network.nowMs % ROUND_MS));
   return network.nowMs / ROUND_MS;
 }
 
-/** Growing together at full size; what it costs a peer grows with `peers`, what it costs us with its square. */
+/** Convergence at full size. The cost for a peer is linear in `peers`; the cost of simulating it is quadratic. */
 export const large = (peers: number): Scenario => ({
-  name: `${peers} peers with one to three bootstraps each become one network and stay it`,
+  name: `${peers} peers with one to three bootstraps each form one network and stay connected`,
   run(seed) {
     const lab = buildLab(seed, peers);
     const { network } = lab;
@@ -53,35 +53,42 @@ export const large = (peers: number): Scenario => ({
     const settled = finishRound(network);
     for (let round = 0; round < settled; round++) {
       const perPeer = messagesPerPeer(lab, round, round + 1);
-      assert(perPeer <= joiningBound(peers), `${perPeer} messages per peer in round ${round}`);
+      assert(
+        perPeer <= joiningBound(peers),
+        `Too many messages: ${perPeer} per peer in round ${round}`,
+      );
     }
     const news = network.random.sample(network.hosts, 5);
     for (const host of news) host.publish(`news-${host.index}`, `news of ${host.index}`);
     network.run(2_000);
-    assert.equal(lackingFile(network, network.live), undefined, "an announced file is not known");
+    assert.equal(
+      lackingFile(network, network.live),
+      undefined,
+      "An announced file is unknown to a peer",
+    );
     const left = network.meter.events.get("peer-left") ?? 0;
     finishRound(network);
-    assert.equal(lacking(network), undefined, "the network did not stay one");
-    assert.equal(network.meter.events.get("peer-left") ?? 0, left, "live peers were dropped");
+    assert.equal(lacking(network), undefined, "The network did not stay converged");
+    assert.equal(network.meter.events.get("peer-left") ?? 0, left, "Live peers were dropped");
     network.invariants.scanAll();
     const perPeer = messagesPerPeer(lab, settled, settled + 1);
-    assert(perPeer <= settledBound(peers), `${perPeer} messages per peer and round`);
+    assert(perPeer <= settledBound(peers), `Too many messages: ${perPeer} per peer and round`);
     const { bytes } = network.meter.between(settled, settled + 1);
     return {
       "rounds to one view": toOneView,
       "messages per peer in the first round": messagesPerPeer(lab, 0, 1),
-      "per peer and settled round": perPeer,
-      "bound": settledBound(peers),
+      "messages per peer and settled round": perPeer,
+      "allowed": settledBound(peers),
       "KiB per peer and settled round": Math.round(bytes / peers / 1024),
     };
   },
 });
 
 const LOSSY = 40;
-/** Part of all pairs that may be unknown at one moment while connections fail. */
+/** Fraction of all pairs that may be unknown at any moment while connections fail. */
 const MISSING = 1 / 500;
 
-/** Pairs of peers of which one does not track the other, or does not know its file, as a part of all. */
+/** Returns the fraction of pairs of peers in which one does not track the other, or does not know its file. */
 function missing(network: Network): { peers: number; files: number } {
   const { peers, files } = gaps(network);
   const pairs = network.live.length * (network.live.length - 1);
@@ -89,7 +96,7 @@ function missing(network: Network): { peers: number; files: number } {
 }
 
 export const lossy: Scenario = {
-  name: `${LOSSY} peers become one network while one connection in ten fails and some are reset`,
+  name: `${LOSSY} peers form one network while one connection in ten fails and some are reset`,
   seeds: 10,
   run(seed) {
     const lab = buildLab(seed, LOSSY);
@@ -112,14 +119,14 @@ export const lossy: Scenario = {
       sum += missing(network).peers;
     }
     const percent = Math.round(sum / 90 * 10_000) / 100;
-    assert(percent <= 2 * MISSING * 100, `${percent} % of all peers are not tracked`);
+    assert(percent <= 2 * MISSING * 100, `Too many untracked peers: ${percent} %`);
     network.connectFailureRate = 0;
     const healed = roundsToOneView(network, 3);
     network.invariants.scanAll();
     return {
-      "rounds until 499 of 500 pairs are known": rounds(tookMs),
-      "% of peers not tracked in the next three": percent,
-      "rounds to one view without faults": healed,
+      "rounds until 499 of 500 pairs know each other": rounds(tookMs),
+      "% of peers untracked in the next three rounds": percent,
+      "rounds to one view after faults end": healed,
       "live peers dropped": network.meter.events.get("peer-left") ?? 0,
       "messages per peer and round": messagesPerPeer(lab, 1, Math.floor(network.nowMs / ROUND_MS)),
     };
@@ -127,7 +134,7 @@ export const lossy: Scenario = {
 };
 
 export const lateJoin: Scenario = {
-  name: "A peer whose first join message is refused, unanswered or lost joins by trying again",
+  name: "A peer whose first join message is refused, unanswered, or lost joins by retrying",
   run(seed) {
     const figures: Record<string, number> = {};
     for (const fault of ["refused", "unanswered", "lost"] as const) {
@@ -139,13 +146,19 @@ export const lateJoin: Scenario = {
       if (fault === "lost") network.resetRate = 1;
       peer.start();
       network.run(2_500);
-      assert(lackingPeer([bootstrap, peer]), "the first message was not lost");
+      assert(
+        lackingPeer([bootstrap, peer]),
+        "The peer joined although its first message should have been lost",
+      );
       if (fault === "refused") bootstrap.start();
       network.heal();
       network.resetRate = 0;
       const tookMs = network.runUntil(() => !lacking(network), ROUND_MS);
-      assert(tookMs !== undefined, `${fault}: not joined a round later: ${lacking(network)}`);
-      figures[`seconds after ${fault}`] = tookMs / 1000;
+      assert(
+        tookMs !== undefined,
+        `Not joined one round after the message was ${fault}: ${lacking(network)}`,
+      );
+      figures[`seconds to join when ${fault}`] = tookMs / 1000;
     }
     return figures;
   },
@@ -153,11 +166,11 @@ export const lateJoin: Scenario = {
 
 const CROWD = 20;
 const FILES_EACH = 100;
-/** A file in a list: an id of 64 digits, a name, an owner, a timestamp, the names of the fields. */
+/** Approximate size of a listed file, in bytes: a 64-digit id, a name, an owner, a timestamp, and the field names. */
 const ENTRY_BYTES = 320;
 
 export const newcomer: Scenario = {
-  name: "A newcomer gets everybody's list, and nobody else gets all of them again",
+  name: "A newcomer gets every peer's list, and no other peer is sent all of them again",
   seeds: 5,
   run(seed) {
     const lab = buildLab(seed, CROWD);
@@ -175,17 +188,17 @@ export const newcomer: Scenario = {
     const until = finishRound(network);
     const { bytes } = network.meter.between(joinsIn, until).byType.get("GOSSIP_REPLY")!;
     const lists = Math.round(10 * bytes / (FILES_EACH * ENTRY_BYTES)) / 10;
-    // Each list once for the newcomer; the rest is empty replies, and a list or two that were lost.
-    assert(lists <= 2 * CROWD, `${lists} whole lists were sent for one newcomer`);
-    return { "rounds to one view": toOneView, "whole lists sent": lists };
+    // The newcomer gets each list once. All else is empty replies, and a list or two that were lost.
+    assert(lists <= 2 * CROWD, `Too many complete lists sent for one newcomer: ${lists}`);
+    return { "rounds to one view": toOneView, "complete lists sent": lists };
   },
 };
 
-/** Two pieces for an old peer. */
+/** Number of files whose list takes two pieces for a legacy peer. */
 const MANY_FILES = 120;
 
 export const mixed: Scenario = {
-  name: "Old peers among new ones get and give whole lists in pieces that they can digest",
+  name: "Legacy peers among new ones exchange complete lists in pieces that they can handle",
   run(seed) {
     const lab = buildLab(seed, 12);
     const { network, bootstraps } = lab;
@@ -193,7 +206,7 @@ export const mixed: Scenario = {
       const old = addMember(network, bootstraps, { isLegacy: true });
       old.publish(`file-${old.index}`, `content ${old.index}`);
     }
-    // Only new peers have many: those who split a list and do not say so are not in the field.
+    // Only new peers have many files: no peer in the field splits a list without saying so.
     for (const host of network.hosts.slice(5, 7)) {
       for (let i = 0; i < MANY_FILES; i++) host.publish(`${host.index}-${i}`, `many ${i}`);
     }
@@ -208,10 +221,13 @@ export const mixed: Scenario = {
     startAll(lab);
     const toOneView = roundsToOneView(network, 4);
     network.run(2 * ROUND_MS);
-    assert.equal(lacking(network), undefined, "a later list took something away");
-    assert(longest <= LEGACY_PART_BYTES, `an old peer got a message of ${longest} bytes`);
+    assert.equal(lacking(network), undefined, "A later list removed something");
+    assert(longest <= LEGACY_PART_BYTES, `A legacy peer was sent a message of ${longest} bytes`);
     network.invariants.scanAll();
-    return { "rounds to one view": toOneView, "longest message to an old peer": longest };
+    return {
+      "rounds to one view": toOneView,
+      "longest message to a legacy peer, in bytes": longest,
+    };
   },
 };
 
@@ -227,7 +243,7 @@ function traceOf(seed: number): string {
 }
 
 export const replay: Scenario = {
-  name: "One seed gives one trace, another seed another",
+  name: "The same seed gives the same trace, and another seed a different one",
   run(seed) {
     const trace = traceOf(seed);
     assert.equal(traceOf(seed), trace);
@@ -236,7 +252,7 @@ export const replay: Scenario = {
   },
 };
 
-/** All of them; `peers` is the size of the large network. */
+/** Returns all convergence scenarios, with `peers` in the large network. */
 export const scenarios = (peers: number): readonly Scenario[] => [
   large(largeNetwork(peers)),
   lossy,

@@ -1,5 +1,5 @@
-// How one process opens connections, on the virtual clock: the queue is the real one (net/dial_queue.ts), without which a
-// simulated peer would never feel what a dead neighbor costs.
+// Opens one process's connections on the virtual clock. Uses the real queue (net/dial_queue.ts); without it a
+// simulated peer would never pay for a dead neighbor.
 
 import { DialQueue, type DialRank, type QueuedDial } from "../../net/dial_queue.ts";
 import { type Address, addressText, type Voucher } from "../../protocol/wire/address.ts";

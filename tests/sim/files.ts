@@ -1,4 +1,4 @@
-// Scenarios of files: holders that lie, owners that delete while others fetch, pushes and copies.
+// File scenarios: holders that lie, owners that delete while others fetch, pushes, and copies.
 
 import assert from "node:assert/strict";
 import type { Host, Lie } from "./host.ts";
@@ -10,7 +10,7 @@ import type { Figures, Scenario } from "./seeds.ts";
 
 const LIES: readonly Lie[] = ["wrong", "absent", "cut", "silent"];
 
-/** The first file that one of the hosts should hold and does not. */
+/** Describes the first file that one of the hosts should hold but does not. */
 function lackingContent(network: Network, hosts: readonly Host[]): string | undefined {
   for (const host of hosts) {
     for (const { file } of network.published.values()) {
@@ -23,13 +23,14 @@ function lackingContent(network: Network, hosts: readonly Host[]): string | unde
 }
 
 export const liars: Scenario = {
-  name: "Peers that serve wrong content, none, half or nothing keep nobody from the right one",
+  name:
+    "Peers that serve wrong, missing, truncated, or no content keep no peer from the right content",
   run(seed): Figures {
     const lab = buildLab(seed, 24, { autoFetch: Infinity });
     const { network, bootstraps } = lab;
     const honest = [...lab.hosts];
     const files = [...network.published.values()].map(({ file }) => file);
-    // A bootstrap that lies is asked first by everybody.
+    // Every peer asks a lying bootstrap first.
     const liars = [bootstraps[2]!, ...LIES.map(() => addMember(network, bootstraps))];
     honest.splice(honest.indexOf(bootstraps[2]!), 1);
     liars.forEach((liar, i) => {
@@ -42,19 +43,19 @@ export const liars: Scenario = {
     const tookMs = network.runUntil(() => !lackingContent(network, honest), 20 * ROUND_MS);
     assert(
       tookMs !== undefined,
-      `not everybody has everything: ${lackingContent(network, honest)}`,
+      `Not every peer has every file: ${lackingContent(network, honest)}`,
     );
     network.invariants.scanAll();
     return {
-      "rounds until everybody has everything": rounds(tookMs),
-      "attempts that failed": network.meter.events.get("attempt-failed") ?? 0,
+      "rounds until every peer has every file": rounds(tookMs),
+      "failed attempts": network.meter.events.get("attempt-failed") ?? 0,
       "downloads": network.meter.events.get("downloaded") ?? 0,
     };
   },
 };
 
 export const asked: Scenario = {
-  name: "One get asks one holder after the other until the content is right",
+  name: "A get tries one holder after another until the content is right",
   run(seed): Figures {
     const { network, hosts } = settledLab(seed, 16);
     const file = hosts[3]!.publish("wanted", "content that some pretend to hold");
@@ -66,17 +67,17 @@ export const asked: Scenario = {
     const asking = hosts.slice(12).filter(({ disk }) => !disk.has(file.fileId));
     for (const host of asking) host.take({ kind: "want", fileId: file.fileId });
     const isEverywhere = () => asking.every(({ disk }) => isWhole(disk, file));
-    // Of each kind of liar there are two; each of the silent ones may cost half a minute.
+    // There are two liars of each kind. Each silent one may cost half a minute.
     const tookMs = network.runUntil(isEverywhere, 70_000);
-    assert(tookMs !== undefined, "a get did not end with the content");
+    assert(tookMs !== undefined, "A get did not deliver the content");
     const attempts = network.meter.events.get("attempt-failed") ?? 0;
-    assert(attempts <= asking.length * liars.length, `${attempts} attempts failed`);
+    assert(attempts <= asking.length * liars.length, `Too many failed attempts: ${attempts}`);
     network.invariants.scanAll();
-    return { "gets": asking.length, "attempts that failed": attempts, "seconds": tookMs / 1000 };
+    return { "gets": asking.length, "failed attempts": attempts, "seconds": tookMs / 1000 };
   },
 };
 
-/** Whoever still holds or lists a file, in words. */
+/** Describes the first host that still lists or holds a file. */
 function remains(hosts: readonly Host[], fileId: string): string | undefined {
   for (const host of hosts) {
     if (host.peer.catalogue.get(fileId)) return `${host.peerId} still lists it`;
@@ -86,7 +87,8 @@ function remains(hosts: readonly Host[], fileId: string): string | undefined {
 }
 
 export const deleted = (peers: number): Scenario => ({
-  name: `What one of ${peers} deletes while others fetch it is gone everywhere, and stays away`,
+  name:
+    `A file that one of ${peers} peers deletes while others fetch it disappears everywhere for good`,
   run(seed): Figures {
     const { network } = settledLab(seed, peers, { autoFetch: Infinity });
     network.run(2 * ROUND_MS);
@@ -103,7 +105,11 @@ export const deleted = (peers: number): Scenario => ({
     }
     network.run(2 * TIMEOUT_MS);
     for (const fileId of gone) {
-      assert.equal(remains(network.live, fileId), undefined, `${gone.indexOf(fileId)} came back`);
+      assert.equal(
+        remains(network.live, fileId),
+        undefined,
+        `${gone.indexOf(fileId)} came back after its deletion`,
+      );
     }
     network.invariants.scanAll();
     return { "deleted": gone.length, "copies when deleted": held };
@@ -111,13 +117,13 @@ export const deleted = (peers: number): Scenario => ({
 });
 
 export const absentOwner: Scenario = {
-  name: "A peer that was away while a file was deleted does not bring it back to the others",
+  name: "A peer that was offline when a file was deleted does not reintroduce it",
   run(seed): Figures {
     const { network, hosts } = settledLab(seed, 24, { autoFetch: Infinity });
     const [owner, holder] = [hosts[10]!, hosts[20]!];
     const { fileId } = owner.publish("passed on", "content that somebody keeps");
     const tookMs = network.runUntil(() => holder.disk.has(fileId), ROUND_MS);
-    assert(tookMs !== undefined, "nobody fetched it");
+    assert(tookMs !== undefined, "No peer fetched the file");
     holder.kill();
     network.run(1_000);
     owner.delete(fileId);
@@ -132,7 +138,7 @@ export const absentOwner: Scenario = {
 };
 
 export const copies: Scenario = {
-  name: "A published file gets a copy at one other peer, also when some do not answer",
+  name: "A published file gets a copy at one other peer, even if some peers do not answer",
   run(seed): Figures {
     const { network, hosts } = settledLab(seed, 30);
     for (const host of network.random.sample(hosts.slice(3), 6)) host.kill("silent");
@@ -143,12 +149,18 @@ export const copies: Scenario = {
     let copies = 0;
     for (const { fileId, owner } of files) {
       const holders = network.live.filter((host) => host.disk.has(fileId));
-      assert(holders.some(({ peerId }) => peerId === owner), "the owner lost it");
+      assert(holders.some(({ peerId }) => peerId === owner), "The owner lost its file");
       copies += holders.length - 1;
     }
-    // Up to three peers are asked for each; one in five of them is silent.
-    assert(copies >= 0.9 * files.length, `${copies} copies of ${files.length} files`);
-    assert(copies <= files.length, `${copies} copies of ${files.length} files`);
+    // Up to three peers are tried for each file, and one in five is silent.
+    assert(
+      copies >= 0.9 * files.length,
+      `Expected about one copy per file, found ${copies} for ${files.length} files`,
+    );
+    assert(
+      copies <= files.length,
+      `Expected about one copy per file, found ${copies} for ${files.length} files`,
+    );
     roundsToOneView(network, 4);
     network.invariants.scanAll();
     return { "files": files.length, "copies": copies };

@@ -1,4 +1,4 @@
-// Files spread, and are deleted, between honest peers and liars; see files.ts.
+// Files spread and are deleted among honest peers and liars. See files.ts.
 
 import { scenarios } from "./files.ts";
 import { testAll } from "./seeds.ts";

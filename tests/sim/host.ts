@@ -1,6 +1,6 @@
-// One host of the virtual network: a peer's machine with a disk, a clock and a place to listen.
-// It does what the edge does for a real peer, and nothing that decides: inputs in, effects carried out.
-// What belongs to a process that was killed never reaches the one that runs after it.
+// One host of the virtual network: a peer's state machine with a disk, a clock, and a listening address.
+// It does what the I/O layers do for a real peer and decides nothing: it passes inputs in and carries out effects.
+// Nothing that belongs to a killed process ever reaches its successor.
 
 import type { Address, Voucher } from "../../protocol/wire/address.ts";
 import type { Effect, Input } from "../../protocol/effects.ts";
@@ -23,15 +23,15 @@ export interface HostOptions {
   readonly bootstraps?: readonly Host[];
   readonly autoFetch?: number;
   readonly port?: number;
-  /** Speaks the old protocol: neither sends nor reads extensions. */
+  /** Speaks the legacy protocol: neither sends nor reads extensions. */
   readonly isLegacy?: boolean;
   readonly limits?: Limits;
 }
 
-/** What a host does instead of serving a file as it is. */
+/** What a lying host does instead of serving the correct file. */
 export type Lie = "wrong" | "absent" | "cut" | "silent";
 
-/** The tick of the real loop is shorter; a second is what 300 hosts can afford. */
+/** Tick interval, in milliseconds. Longer than the real one, to keep 300 hosts affordable. */
 const TICK_MS = 1_000;
 const LISTEN_PORT = 8115;
 
@@ -44,9 +44,9 @@ export class Host implements Endpoint {
   state: "up" | "down" | "silent" = "down";
   life = 0;
   peer!: Peer;
-  /** Content by file_id, as it lies in the store. */
+  /** Stored content by `file_id`. */
   readonly disk = new Map<string, string>();
-  /** What is served in place of which file. */
+  /** How this host lies about each file. */
   readonly lies = new Map<string, Lie>();
   readonly transfers: Transfers;
   causes = new Causes();
@@ -57,7 +57,7 @@ export class Host implements Endpoint {
   #rejoin: readonly { address: Address; voucher: Voucher }[] = [];
   #tombstones: [string, number][] = [];
   #files: FileRecord[] = [];
-  /** How far its monotonic clock is behind the network's. */
+  /** How far the host's monotonic clock lags behind the network's, in milliseconds. */
   #clockLagMs = 0;
   #asleep: (() => void)[] | undefined;
 
@@ -83,7 +83,7 @@ export class Host implements Endpoint {
     return this.network.nowMs - this.#clockLagMs;
   }
 
-  /** Begins to listen and joins. */
+  /** Starts listening and joins. */
   start(): void {
     this.state = "up";
     this.life++;
@@ -96,11 +96,11 @@ export class Host implements Endpoint {
     this.network.clock.after(this.random.between(0, TICK_MS), tick);
   }
 
-  /** The process ends without a word; "silent": the machine with it. */
+  /** Kills the process without warning. "silent" takes down the whole machine. */
   kill(how: "down" | "silent" = "down"): void {
     const { membership, catalogue } = this.peer;
     const alive = [...membership.all()].map(({ address, voucher }) => ({ address, voucher }));
-    // Who was known before is remembered for days, behind who is known now.
+    // Earlier contacts are remembered for days, after the current ones.
     const isKnown = ({ address }: { address: Address }) =>
       alive.some((other) => sameAddress(other.address, address));
     this.#rejoin = [...alive, ...this.#rejoin.filter((before) => !isKnown(before))];
@@ -112,7 +112,7 @@ export class Host implements Endpoint {
     if (how === "down") this.network.listen(this, undefined);
   }
 
-  /** Starts again with what lies on its disk; `forgets`: but not whom it knew. */
+  /** Restarts with what is on its disk. With `forgets`, it does not remember the peers it knew. */
   restart({ newPort = this.port, newKey = false, forgets = false } = {}): void {
     if (this.state === "up") this.kill();
     if (forgets) this.#rejoin = [];
@@ -127,8 +127,8 @@ export class Host implements Endpoint {
   }
 
   /**
-   * Stands still for a while. "stopped": its kernel still accepts, its clock goes on. "asleep": the
-   * machine is off the network and its monotonic clock stands.
+   * Suspends the host for a while. "stopped": the kernel still accepts connections, and the clock keeps running.
+   * "asleep": the machine is off the network, and its monotonic clock stands still.
    */
   suspend(ms: number, how: "stopped" | "asleep" = "stopped"): void {
     this.#asleep = [];
@@ -144,12 +144,12 @@ export class Host implements Endpoint {
     });
   }
 
-  /** Its monotonic clock leaps ahead, as after a sleep that the clock counts. */
+  /** Makes the monotonic clock jump ahead, as after a sleep that the clock includes. */
   jump(ms: number): void {
     this.#clockLagMs -= ms;
   }
 
-  /** Puts a file of its own into the network. */
+  /** Publishes a file of its own. */
   publish(name: string, content: string): FileRecord {
     const file = recordOf(name, content, this.peerId, this.network.nowMs);
     this.disk.set(file.fileId, content);
@@ -158,19 +158,19 @@ export class Host implements Endpoint {
     return file;
   }
 
-  /** Says that it holds a file that it does not have. */
+  /** Claims to hold a file that it does not have. */
   pretend(file: FileRecord, lie: Lie): void {
     this.lies.set(file.fileId, lie);
     this.#hold([file], "found");
   }
 
-  /** A person deletes a file. */
+  /** Deletes a file as its user would. */
   delete(fileId: string): void {
     if (this.network.published.get(fileId)?.host === this) this.network.published.delete(fileId);
     this.take({ kind: "delete", fileId });
   }
 
-  /** Gives the machine one input and does what it asks for. */
+  /** Passes one input to the state machine and carries out its effects. */
   take(input: Input, bytes?: Uint8Array): void {
     const { network } = this;
     network.trace.note(network.nowMs, this.index, input.kind, bytes);
@@ -179,7 +179,7 @@ export class Host implements Endpoint {
       effects = this.peer.handle(input, this.clockMs);
     } catch (cause) {
       const text = cause instanceof Error ? cause.stack : cause;
-      return network.invariants.fail(this.peerId, `handle throws for "${input.kind}": ${text}`);
+      return network.invariants.fail(this.peerId, `handle() threw for "${input.kind}": ${text}`);
     }
     network.invariants.afterStep(this, input, effects);
     for (const effect of effects) this.#carryOut(effect);
@@ -218,7 +218,7 @@ export class Host implements Endpoint {
     return isTaken;
   }
 
-  /** Opens a connection for this process; what comes of it is heard only while it lives. */
+  /** Opens a connection for this process. Reports the outcome only while the process lives. */
   dial(
     to: Address,
     voucher: Voucher,
@@ -233,7 +233,7 @@ export class Host implements Endpoint {
     });
   }
 
-  /** What runs only while this process lives, and not while it stands still. */
+  /** Wraps a callback to run only while this process lives, and to wait while it is suspended. */
   mine(run: () => void): () => void {
     const { life } = this;
     const guarded = () => {
@@ -244,7 +244,7 @@ export class Host implements Endpoint {
     return guarded;
   }
 
-  /** What this host really writes. */
+  /** Returns the bytes that this host really writes. */
   outgoing(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     return this.options.isLegacy ? withoutExtensions(bytes) : bytes;
   }
@@ -269,7 +269,7 @@ export class Host implements Endpoint {
       limits,
       random: () => chance.unit(),
     });
-    // Peers in the field add what a list names, and take nothing away for what it does not name.
+    // Legacy peers in the field add the files that a list names, and never remove files that it does not name.
     if (this.options.isLegacy) (this.peer.catalogue as Catalogue).wholeList = () => false;
   }
 

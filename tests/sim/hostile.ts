@@ -1,5 +1,5 @@
-// Scenarios of strangers that mean no good, in networks so small that hundreds of seeds run in a minute: after each
-// step of each peer everything that must hold is looked at (invariants.ts, causes.ts).
+// Scenarios with hostile strangers, in networks so small that hundreds of seeds run in a minute. All invariants are
+// checked after each step of each peer (invariants.ts, causes.ts).
 
 import assert from "node:assert/strict";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
@@ -17,7 +17,7 @@ import { asleep, partitioned } from "./trouble.ts";
 
 const PEERS = 6;
 
-/** A stranger that is a peer like any other, as far as the others know. */
+/** Creates a stranger that the others take for an ordinary peer. */
 function member(network: Network, hosts: readonly Host[]): Stranger {
   const stranger = new Stranger(network);
   const key = network.random.token(43);
@@ -39,14 +39,14 @@ function messagesOf(network: Network, hosts: readonly Host[], from: number, to: 
   return sum / hosts.length / (to - from);
 }
 
-/** To the next beginning of a round of the meter; returns its number. */
+/** Runs to the start of the meter's next round, and returns its number. */
 function nextRound(network: Network): number {
   network.run(ROUND_MS - network.nowMs % ROUND_MS);
   return Math.round(network.nowMs / ROUND_MS);
 }
 
 export const jumps: Scenario = {
-  name: "Clocks that jump ahead by minutes or hours cost a round or two, and nothing else",
+  name: "Clocks that jump ahead by minutes or hours cost only a round or two",
   run(seed): Figures {
     const { network, hosts } = settledLab(seed, PEERS);
     for (let i = 0; i < 3; i++) {
@@ -59,7 +59,8 @@ export const jumps: Scenario = {
 };
 
 export const replays: Scenario = {
-  name: "Replayed, looping and old gossip is handled once, and its traffic dies within two rounds",
+  name:
+    "Replayed, looping, and old gossip is handled once, and its traffic stops within two rounds",
   run(seed): Figures {
     const { network, hosts } = settledLab(seed, PEERS);
     const stranger = member(network, hosts);
@@ -78,21 +79,27 @@ export const replays: Scenario = {
     }
     const during = nextRound(network);
     const perRound = messagesOf(network, hosts, from, during);
-    // Each id is handled once, so replays add nothing to what a network of that size may send.
-    assert(perRound <= joiningBound(PEERS + 1), `${perRound} messages per peer and round`);
+    // Each id is handled once, so replays add nothing to what a network of this size may send.
+    assert(
+      perRound <= joiningBound(PEERS + 1),
+      `Too many messages: ${perRound} per peer and round`,
+    );
     const quiet = nextRound(network) + 1;
     network.run(ROUND_MS);
     const after = messagesOf(network, hosts, quiet - 1, quiet);
-    assert(after <= settledBound(PEERS + 1), `${after} messages per peer when it is over`);
-    return { replayed, "messages per peer and round": Math.round(perRound) };
+    assert(
+      after <= settledBound(PEERS + 1),
+      `Too many messages after the replays ended: ${after} per peer`,
+    );
+    return { "gossips replayed": replayed, "messages per peer and round": Math.round(perRound) };
   },
 };
 
 export const ring = (peers: number): Scenario => ({
-  name: `A gossip that comes to ${peers} peers in a ring again and again dies within two rounds`,
+  name: `A gossip sent repeatedly to ${peers} peers in a ring dies out within two rounds`,
   run(seed): Figures {
     const network = new Network(seed);
-    // Each knows the one before it only, until gossip brings them together.
+    // Each knows only its predecessor until gossip introduces the others.
     const hosts: Host[] = [network.addHost()];
     while (hosts.length < peers) hosts.push(network.addHost({ bootstraps: [hosts.at(-1)!] }));
     for (const host of hosts) host.start();
@@ -120,18 +127,18 @@ export const ring = (peers: number): Scenario => ({
     }
     network.run(4 * ROUND_MS);
     const tookMs = Math.max(...lastHeardMs.values()) - beganMs;
-    assert(tookMs <= 2 * ROUND_MS, `it went round for ${tookMs / 1000} s`);
-    // Besides what the stranger sent, each peer hands it on to three at most, once.
+    assert(tookMs <= 2 * ROUND_MS, `The gossip circulated for ${tookMs / 1000} s`);
+    // Apart from the stranger's messages, each peer forwards it once, to at most three others.
     const handedOn = heard - DUPLICATES * peers;
-    assert(handedOn <= 3 * peers, `it was handed on ${handedOn} times`);
-    return { "times it was handed on": handedOn, "seconds": tookMs / 1000 };
+    assert(handedOn <= 3 * peers, `The gossip was forwarded ${handedOn} times`);
+    return { "times forwarded": handedOn, "seconds": tookMs / 1000 };
   },
 });
 
 const FEW = { ...DEFAULT_LIMITS, maxPeers: 24, maxPeersPerAddress: 10, maxCatalogueEntries: 60 };
 
 export const invented = (count: number, limits = FEW): Scenario => ({
-  name: `${count} invented peers from three machines take no honest peer's place`,
+  name: `${count} invented peers from three machines displace no honest peer`,
   run(seed): Figures {
     const { network, hosts } = settledLab(seed, PEERS, { limits });
     const strangers = Array.from({ length: 3 }, () => new Stranger(network));
@@ -150,8 +157,8 @@ export const invented = (count: number, limits = FEW): Scenario => ({
     }
     network.run(ROUND_MS);
     const sizes = targets.map((target) => target.peer.membership.size);
-    for (const size of sizes) assert(size <= limits.maxPeers, `${size} peers`);
-    // The invented ones fall silent and go; the honest ones are all there, before and after.
+    for (const size of sizes) assert(size <= limits.maxPeers, `Too many peers tracked: ${size}`);
+    // The invented peers go silent and are dropped. The honest ones must all still be tracked.
     for (const target of targets) {
       for (const other of hosts) {
         if (other === target) continue;
@@ -163,7 +170,7 @@ export const invented = (count: number, limits = FEW): Scenario => ({
   },
 });
 
-/** What a stranger makes of a file: another owner, another time, another name. */
+/** Returns a falsified record of the file, with another owner, time, name, or size. */
 function contradicted(network: Network, file: FileRecord): FileRecord {
   const { random } = network;
   const timestamp = { text: String(1_600_000_000 + random.below(1e6)), quoted: false };
@@ -177,7 +184,7 @@ function contradicted(network: Network, file: FileRecord): FileRecord {
 }
 
 export const contradictions: Scenario = {
-  name: "Lists that contradict each other, and what is known, change nothing that was verified",
+  name: "Lists that contradict each other and known facts change nothing that was verified",
   run(seed): Figures {
     const { network, hosts, bootstraps } = settledLab(seed, PEERS, { autoFetch: 0 });
     const liars = [member(network, hosts), member(network, hosts)];
@@ -194,7 +201,7 @@ export const contradictions: Scenario = {
       liar.send(host.address, liar.reply(liar.name, listed, place));
       network.run(500);
     }
-    // Whoever comes now is told first by the liars, and still gets every file, as its owner made it.
+    // A peer that joins now hears from the liars first, and still gets every file as its owner published it.
     const late = addMember(network, bootstraps, { autoFetch: Infinity });
     late.start();
     for (const liar of liars) {
@@ -203,18 +210,18 @@ export const contradictions: Scenario = {
     }
     const hasAll = () => files.every((file) => isWhole(late.disk, file));
     const tookMs = network.runUntil(hasAll, 6 * ROUND_MS);
-    assert(tookMs !== undefined, "the late one did not get every file");
+    assert(tookMs !== undefined, "The late peer did not get every file");
     for (const { file, host } of network.published.values()) {
       const entry = host.peer.catalogue.get(file.fileId)!;
-      assert.equal(entry.file.owner, file.owner, "an owner's own file changed its owner");
+      assert.equal(entry.file.owner, file.owner, "A file has a different owner at its own owner");
       assert.deepEqual(entry.file.timestamp, file.timestamp);
     }
-    return { "seconds until the late one has all": tookMs / 1000 };
+    return { "seconds until the late peer has every file": tookMs / 1000 };
   },
 };
 
 export const announces: Scenario = {
-  name: "A flood of announces fills the catalogue for nobody else",
+  name: "A flood of ANNOUNCE messages does not crowd other peers out of the catalogue",
   run(seed): Figures {
     const { network, hosts } = settledLab(seed, PEERS, { limits: FEW });
     const stranger = member(network, hosts);
@@ -239,9 +246,12 @@ export const announces: Scenario = {
     network.run(2 * ROUND_MS);
     for (const host of hosts) {
       const { catalogue } = host.peer;
-      assert(catalogue.size <= FEW.maxCatalogueEntries, `${catalogue.size} files are known`);
+      assert(
+        catalogue.size <= FEW.maxCatalogueEntries,
+        `Too many files in the catalogue: ${catalogue.size}`,
+      );
       for (const { fileId, name } of news) {
-        assert(catalogue.get(fileId), `${host.peerId} has no room for ${name}`);
+        assert(catalogue.get(fileId), `${host.peerId} has no space for ${name}`);
       }
     }
     const [file] = news;
@@ -249,14 +259,14 @@ export const announces: Scenario = {
     if (!wanting.disk.has(file!.fileId)) wanting.take({ kind: "want", fileId: file!.fileId });
     assert(
       network.runUntil(() => isWhole(wanting.disk, file!), ROUND_MS) !== undefined,
-      "not fetched",
+      "The file was not fetched",
     );
     return { "files known": Math.max(...hosts.map(({ peer }) => peer.catalogue.size)) };
   },
 };
 
 export const forgeries: Scenario = {
-  name: "DELETEs in an owner's name from elsewhere delete nothing",
+  name: "DELETE messages sent in an owner's name from elsewhere delete nothing",
   run(seed): Figures {
     const { network, hosts } = settledLab(seed, PEERS, { autoFetch: Infinity });
     network.run(ROUND_MS);
@@ -271,14 +281,13 @@ export const forgeries: Scenario = {
     network.run(10_000);
     assert.deepEqual(hosts.map(({ disk }) => disk.size), held);
     const forged = network.meter.refusals.get("forged-delete") ?? 0;
-    assert(forged > 0, "none of them was counted");
-    return { forged };
+    assert(forged > 0, "No forged DELETE was counted");
+    return { "forged DELETE messages": forged };
   },
 };
 
 export const crashes: Scenario = {
-  name:
-    "Peers that die in the middle of everything come back with what they held, and all files arrive",
+  name: "Peers killed at random moments come back with the files they held, and every file arrives",
   run(seed): Figures {
     const { network, hosts } = settledLab(seed, PEERS, { autoFetch: Infinity });
     for (let i = 0; i < 12; i++) {
@@ -296,9 +305,9 @@ export const crashes: Scenario = {
     const isEverywhere = () =>
       files.every((file) => hosts.every(({ disk }) => isWhole(disk, file)));
     const tookMs = network.runUntil(isEverywhere, 24 * ROUND_MS);
-    assert(tookMs !== undefined, "not everybody has everything");
+    assert(tookMs !== undefined, "Not every peer has every file");
     return {
-      "seconds until everybody has all": tookMs / 1000,
+      "seconds until every peer has every file": tookMs / 1000,
       "rounds to one view": roundsToOneView(network, 3),
     };
   },
@@ -314,7 +323,7 @@ export const scenarios: readonly Scenario[] = [
   crashes,
 ];
 
-/** Those and small ones of the other files, for hundreds of seeds. */
+/** These scenarios plus small versions from the other modules, for runs with hundreds of seeds. */
 export const small: readonly Scenario[] = [
   ...scenarios,
   partitioned(PEERS),

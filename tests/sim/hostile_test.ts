@@ -1,4 +1,4 @@
-// Small networks under attack, hundreds of seeds each; see hostile.ts. `deno task sim 5000` runs thousands.
+// Small networks under attack, with hundreds of seeds each. See hostile.ts. `deno task sim 5000` runs thousands.
 
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { invented, small } from "./hostile.ts";

@@ -1,5 +1,5 @@
-// What must hold in every peer at every moment, whatever the network does. Cheap checks after each step,
-// full scans now and then; a violation ends the run with the host and the moment named.
+// Invariants of every peer, whatever the network does. Checks cheaply after each step, and with a full scan from
+// time to time. A violation ends the run and names the host and the time.
 
 import { type Address, addressText, type Voucher } from "../../protocol/wire/address.ts";
 import type { Effect, Input } from "../../protocol/effects.ts";
@@ -8,14 +8,14 @@ import type { Host } from "./host.ts";
 import type { Endpoint, Network } from "./network.ts";
 
 /**
- * Addresses that nobody may have a peer dial on a stranger's word. Said here once more, in another way than the program
- * says it: what is to be watched must not be the watchman.
+ * Addresses that a peer must never dial on a stranger's word. Deliberately independent of the program's own rule, so
+ * that a bug there cannot hide itself here.
  */
 const NEVER =
   /^(127\.|0\.|169\.254\.|22[4-9]\.|23\d\.|24\d\.|25[0-5]\.|::1$|::$|::ffff:127\.|f[ef][89a-f]|localhost$|127\.1$|2130706433$|0x7f)/i;
 const PRIVILEGED_PORTS = 1_024;
 
-/** Files that an input is about: only those can have changed. */
+/** Returns the files that an input concerns. Only those can have changed. */
 function touchedBy(input: Input): string[] {
   switch (input.kind) {
     case "message": {
@@ -41,9 +41,9 @@ function touchedBy(input: Input): string[] {
   }
 }
 
-/** Steps of one host between two full scans of it. */
+/** Number of steps between full scans of a large host. */
 const SCAN_EVERY = 5_000;
-/** Peers and files of a host that is scanned after each step. */
+/** Maximum number of peers plus files for a host to be scanned after every step. */
 const SMALL = 120;
 
 export class Violation extends Error {
@@ -60,26 +60,26 @@ export class Invariants {
     throw new Violation(`${who} at ${(this.network.nowMs / 1000).toFixed(3)} s: ${what}`);
   }
 
-  /** No address is dialed that may not be, on the word of whoever named it. */
+  /** Fails if this address must not be dialed on the word of whoever named it. */
   onDial(from: Endpoint, to: Address, voucher: Voucher): void {
     const isStrangers = voucher === "remote";
     let refusal = isStrangers && NEVER.test(to.host)
-      ? "nobody may have it dial"
+      ? "a stranger must not make it dial"
       : isStrangers && to.port < PRIVILEGED_PORTS
       ? "has a privileged port"
       : undefined;
-    if (to.host === from.ip && to.port === from.port) refusal = "is its own";
+    if (to.host === from.ip && to.port === from.port) refusal = "is its own address";
     if (refusal) this.fail(`host ${from.index}`, `dials ${addressText(to)}, which ${refusal}`);
   }
 
-  /** What one input brought: each effect has a cause, and everything still holds. */
+  /** Checks one step: every effect must have a cause, and all invariants must still hold. */
   afterStep(host: Host, input: Input, effects: readonly Effect[]): void {
     const lacking = host.causes.lacking(host.peer, input, effects);
-    if (lacking !== undefined) this.fail(host.peerId, `an effect without a cause: ${lacking}`);
+    if (lacking !== undefined) this.fail(host.peerId, `has an effect without a cause: ${lacking}`);
     const { membership, catalogue } = host.peer;
     this.#checkBounds(host);
     for (const fileId of touchedBy(input)) this.#checkEntry(host, fileId);
-    // Besides, a small peer is looked at whole after each step, a large one as often as it can be afforded.
+    // In addition, a small peer is fully scanned after every step, a large one as often as is affordable.
     const cost = catalogue.size + membership.size;
     const steps = (this.#steps.get(host.index) ?? 0) + 1;
     const isDue = steps >= (cost <= SMALL ? 1 : SCAN_EVERY);
@@ -91,7 +91,7 @@ export class Invariants {
     for (const host of this.network.live) this.scan(host);
   }
 
-  /** Everything about one host. */
+  /** Checks everything about one host. */
   scan(host: Host): void {
     const { catalogue } = host.peer;
     let held = 0;
@@ -99,19 +99,24 @@ export class Invariants {
       this.#checkEntry(host, file.fileId);
       if (isHeld) held++;
     }
-    if (held !== catalogue.heldCount) this.fail(host.peerId, "counts what it holds wrongly");
+    if (held !== catalogue.heldCount) {
+      this.fail(host.peerId, `counts ${catalogue.heldCount} held files instead of ${held}`);
+    }
     this.#checkBounds(host);
   }
 
   #checkBounds(host: Host): void {
     for (const { name, size, max } of host.peer.sizes) {
       if (size() > max()) {
-        this.fail(host.peerId, `remembers ${size()} of "${name}", more than ${max()}`);
+        this.fail(
+          host.peerId,
+          `keeps ${size()} entries in "${name}", more than the limit of ${max()}`,
+        );
       }
     }
   }
 
-  /** What is listed is not deleted, its holders are tracked, and what is held verified and lies on the disk. */
+  /** Checks that a listed file is not deleted, its holders are tracked, and if held, it is verified and on the disk. */
   #checkEntry(host: Host, fileId: string): void {
     const { catalogue, membership, nowMs } = host.peer;
     const entry = catalogue.get(fileId);
@@ -120,23 +125,25 @@ export class Invariants {
       this.fail(host.peerId, `lists ${fileId}, which is deleted`);
     }
     for (const peerId of entry.holders) {
-      if (!membership.get(peerId)) this.fail(host.peerId, `names ${peerId} as a holder, untracked`);
+      if (!membership.get(peerId)) this.fail(host.peerId, `lists untracked ${peerId} as a holder`);
     }
     if (!entry.held) return;
-    if (!entry.verified) this.fail(host.peerId, `holds ${fileId} unverified`);
+    if (!entry.verified) this.fail(host.peerId, `holds ${fileId} without having verified it`);
     if (!host.isLiar) this.checkContent(host, fileId);
   }
 
-  /** What is held lies on the disk, and is what its id says. */
+  /** Checks that a held file is on the disk and that its content matches its id. */
   checkContent(host: Host, fileId: string): void {
     const content = host.disk.get(fileId);
     const entry = host.peer.catalogue.get(fileId);
-    if (content === undefined || !entry) return this.fail(host.peerId, `lost content of ${fileId}`);
+    if (content === undefined || !entry) {
+      return this.fail(host.peerId, `lost the content of ${fileId}`);
+    }
     const { text, quoted } = entry.file.timestamp;
     const key = `${fileId} ${text} ${quoted} ${content}`;
     if (this.#verified.has(key)) return;
     if (!verify(fileId, [entry.file.timestamp], content)) {
-      this.fail(host.peerId, `holds content that is not ${fileId}`);
+      this.fail(host.peerId, `holds content that does not match ${fileId}`);
     }
     this.#verified.add(key);
   }

@@ -1,5 +1,5 @@
-// The lab that most scenarios begin with: three bootstraps, everybody else knows one to three of them,
-// and each peer has a file of its own.
+// The starting network of most scenarios: three bootstraps, other peers that each know one to three of them, and
+// one file published by each peer.
 
 import assert from "node:assert/strict";
 import type { Host, HostOptions } from "./host.ts";
@@ -14,7 +14,7 @@ export interface Lab {
 
 const BOOTSTRAPS = 3;
 
-/** Builds the lab; nobody runs yet. */
+/** Builds the lab without starting any peer. */
 export function buildLab(seed: number, peers: number, options: HostOptions = {}): Lab {
   const network = new Network(seed);
   const first = network.addHost(options);
@@ -27,7 +27,7 @@ export function buildLab(seed: number, peers: number, options: HostOptions = {})
   return { network, bootstraps, hosts: network.hosts };
 }
 
-/** One more host that knows one to three of the bootstraps. */
+/** Adds a host that knows one to three of the bootstraps. */
 export function addMember(
   network: Network,
   bootstraps: readonly Host[],
@@ -37,7 +37,7 @@ export function addMember(
   return network.addHost({ ...options, bootstraps: known });
 }
 
-/** Starts everybody at random moments of the next `withinMs`, and waits for the last one. */
+/** Starts every peer at a random time within `withinMs`, and runs until the last has started. */
 export function startAll({ network }: Lab, withinMs = 5_000): void {
   for (const host of network.hosts) {
     network.clock.after(network.random.between(0, withinMs), () => host.start());
@@ -45,7 +45,7 @@ export function startAll({ network }: Lab, withinMs = 5_000): void {
   network.run(withinMs);
 }
 
-/** Rounds until all live hosts share one view; fails when that takes more than `maxRounds`. */
+/** Returns the rounds until all live hosts share one view. Fails if that takes more than `maxRounds`. */
 export function roundsToOneView(
   network: Network,
   maxRounds: number,
@@ -56,12 +56,12 @@ export function roundsToOneView(
   return rounds(tookMs);
 }
 
-/** Milliseconds as rounds, to one digit. */
+/** Converts milliseconds to rounds, with one decimal. */
 export function rounds(ms: number): number {
   return Math.round(ms / ROUND_MS * 10) / 10;
 }
 
-/** A lab whose peers all know each other and every file. */
+/** Returns a lab whose peers all know each other and every file. */
 export function settledLab(seed: number, peers: number, options: HostOptions = {}): Lab {
   const lab = buildLab(seed, peers, options);
   startAll(lab);

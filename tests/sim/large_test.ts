@@ -1,5 +1,5 @@
-// The full size: 300 peers that start within seconds and grow together. A round of theirs is 350,000 messages,
-// each through the real encoder and decoder, so this runs one seed; `deno task sim` runs more, and longer.
+// The full size: 300 peers that start within seconds and converge. One round takes 350,000 messages, each through
+// the real encoder and decoder, so this runs a single seed. `deno task sim` runs more seeds, and longer.
 
 import assert from "node:assert/strict";
 import { joiningBound } from "./convergence.ts";
@@ -9,7 +9,7 @@ import { seeds, withSeed } from "./seeds.ts";
 import { gaps } from "./views.ts";
 
 const PEERS = 300;
-const NAME = "300 peers that start together all know each other and their files within four rounds";
+const NAME = "300 peers that start together know each other and all files within four rounds";
 
 Deno.test(NAME, () => {
   withSeed(NAME, seeds(1), (seed) => {
@@ -19,13 +19,16 @@ Deno.test(NAME, () => {
     network.run(2 * ROUND_MS);
     const pairs = PEERS * (PEERS - 1);
     const { peers, files } = gaps(network);
-    // A gossip reaches 19 of 20 peers, so some pairs still miss each other or a list; the next rounds bring them.
+    // A gossip reaches 19 of 20 peers, so some pairs still lack each other or a list until the next rounds.
     assert(peers <= pairs / 500, `${peers} of ${pairs} pairs do not know each other`);
-    assert(files <= 0.03 * pairs, `${files} of ${pairs} files are not known where they could be`);
+    assert(files <= 0.03 * pairs, `${files} of ${pairs} pairs of peer and file are unknown`);
     roundsToOneView(network, 2);
     for (let round = 0; round < 2; round++) {
       const perPeer = network.meter.between(round, round + 1).messages / PEERS;
-      assert(perPeer <= joiningBound(PEERS), `${perPeer} messages per peer in round ${round}`);
+      assert(
+        perPeer <= joiningBound(PEERS),
+        `Too many messages: ${perPeer} per peer in round ${round}`,
+      );
     }
     network.invariants.scanAll();
   });

@@ -1,9 +1,9 @@
-// What happened, counted and hashed: the trace that tells whether two runs are the same, and the meter
-// that tells what a round costs. Nothing here has an influence on the run.
+// Records what happened: a trace hash that shows whether two runs are identical, and a meter that shows what a
+// round costs. Nothing here affects the run.
 
 import { createHash } from "node:crypto";
 
-/** The hash over everything that was delivered, in order. */
+/** A hash of everything delivered, in order. */
 export class Trace {
   readonly #hash = createHash("sha256");
   readonly #buffer = new Uint8Array(1 << 16);
@@ -29,7 +29,7 @@ export class Trace {
     }
   }
 
-  /** Hex digits; the trace may go on after that. */
+  /** Returns the hash so far, in hex. The trace can continue afterwards. */
   digest(): string {
     this.#flush();
     return this.#hash.copy().digest("hex");
@@ -41,21 +41,21 @@ export class Trace {
   }
 }
 
-/** What hosts sent in one stretch of time. */
+/** What hosts sent during one interval. */
 export interface Tally {
   messages: number;
   bytes: number;
   readonly byType: Map<string, { messages: number; bytes: number }>;
-  /** Messages by index of the host. */
+  /** Number of messages by host index. */
   readonly byHost: Map<number, number>;
 }
 
-/** Messages by round and type. */
+/** Counts messages by round and type. */
 export class Meter {
   readonly rounds: Tally[] = [];
-  /** Refusals by reason, over all hosts. */
+  /** Number of rejections by reason, across all hosts. */
   readonly refusals = new Map<string, number>();
-  /** Events for people, by name. */
+  /** Number of user-visible events by name. */
   readonly events = new Map<string, number>();
   dials = 0;
   failedDials = 0;
@@ -80,7 +80,7 @@ export class Meter {
     return this.rounds[index]!;
   }
 
-  /** All rounds of [from, to) as one. */
+  /** Returns the sum of the rounds in [from, to). */
   between(from: number, to: number): Tally {
     const sum: Tally = { messages: 0, bytes: 0, byType: new Map(), byHost: new Map() };
     for (const tally of this.rounds.slice(from, to)) {

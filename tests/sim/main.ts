@@ -1,6 +1,6 @@
-// Runs every scenario with many seeds and prints a line for each: what was measured, or how to replay
-// what failed. Usage: deno run -A tests/sim/main.ts [seeds] [words of the name]
-// Large networks take half a minute each, so they get one seed of 200 that the small ones get.
+// Runs every scenario with many seeds and prints one line per run: the measured values, or how to replay a failure.
+// Usage: deno run -A tests/sim/main.ts [seeds] [part of the scenario's name]
+// Large networks take half a minute each, so they run one seed for every 200 seeds of the small ones.
 
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import * as convergence from "./convergence.ts";
@@ -21,7 +21,7 @@ const large: readonly Scenario[] = [
 ];
 
 function shown(figures: Figures): string {
-  return Object.entries(figures).map(([name, value]) => `${name} ${value}`).join(", ");
+  return Object.entries(figures).map(([name, value]) => `${name}: ${value}`).join(", ");
 }
 
 if (import.meta.main) {
@@ -40,7 +40,7 @@ if (import.meta.main) {
       const seconds = () => `${((performance.now() - began) / 1000).toFixed(1)} s`;
       try {
         const [figures = {}] = withSeed(name, [seed], run);
-        console.log(`ok   seed ${seed}, ${seconds()}: ${name}: ${shown(figures)}`);
+        console.log(`ok   seed ${seed}, ${seconds()}: ${name} (${shown(figures)})`);
       } catch (error) {
         failures++;
         console.log(

@@ -1,5 +1,5 @@
-// Scenarios of names and addresses: a peer that comes back elsewhere, somebody who takes its name, who
-// names addresses that must not be dialed, or who answers each gossip with new ones.
+// Name and address scenarios: a peer that returns at another address, and strangers that use a peer's name, name
+// addresses that must not be dialed, or answer each gossip with new ones.
 
 import assert from "node:assert/strict";
 import { type Address, addressText } from "../../protocol/wire/address.ts";
@@ -10,7 +10,7 @@ import { Network, ROUND_MS } from "./network.ts";
 import type { Figures, Scenario } from "./seeds.ts";
 import { Stranger } from "./stranger.ts";
 
-/** The peers that have another one at an address. */
+/** Returns the hosts that track the peer at this address. */
 function routing(hosts: readonly Host[], peer: Host, address: Address): Host[] {
   return hosts.filter((host) => {
     const record = host.peer.membership.get(peer.peerId);
@@ -18,7 +18,7 @@ function routing(hosts: readonly Host[], peer: Host, address: Address): Host[] {
   });
 }
 
-/** Restarts a peer on another port; returns how many of the others reach it two seconds later. */
+/** Restarts a peer on another port, and measures how many others can reach it two seconds later. */
 function comeBack(seed: number, newKey: boolean, peers: number): Figures {
   const { network, hosts } = settledLab(seed, peers);
   const peer = hosts[peers / 2]!;
@@ -26,28 +26,31 @@ function comeBack(seed: number, newKey: boolean, peers: number): Figures {
   peer.restart({ newPort: 9_000, newKey });
   network.run(2_000);
   const early = routing(others, peer, peer.address).length;
-  // Its first gossip is handed on from peer to peer, which reaches most of them (19 of 20 with 3 forwards).
-  // Without its key it is handed on only by those who found the old port closed.
+  // Its first gossip is forwarded from peer to peer and reaches most of them (19 of 20 with 3 forwards).
+  // With a new key, only peers that found the old port closed forward it.
   const atOnce = newKey ? 3 : Math.floor(0.75 * others.length);
-  assert(early >= atOnce, `${early} of ${others.length} reach it at once`);
+  assert(early >= atOnce, `Only ${early} of ${others.length} peers can reach it after 2 s`);
   const toOneView = roundsToOneView(network, 3);
   network.invariants.scanAll();
-  return { "reach it at once": `${early} of ${others.length}`, "rounds to one view": toOneView };
+  return {
+    "can reach it after 2 s": `${early} of ${others.length}`,
+    "rounds to one view": toOneView,
+  };
 }
 
 export const otherPort = (peers: number): Scenario => ({
-  name: `One of ${peers} peers that restarts on another port is reachable there at once`,
+  name: `One of ${peers} peers that restarts on another port is immediately reachable there`,
   run: (seed) => comeBack(seed, false, peers),
 });
 
 export const otherKey = (peers: number): Scenario => ({
   name:
-    `One of ${peers} that restarts on another port without its key is reachable, as its old port refuses`,
+    `One of ${peers} peers that restarts on another port without its key is reachable, as its old port refuses`,
   run: (seed) => comeBack(seed, true, peers),
 });
 
 export const impostor = (peers: number): Scenario => ({
-  name: `Somebody else who uses the name of one of ${peers} live peers moves its route nowhere`,
+  name: `A stranger that uses the name of one of ${peers} live peers cannot redirect its traffic`,
   run(seed): Figures {
     const { network, hosts } = settledLab(seed, peers);
     const victim = hosts[peers / 2]!;
@@ -59,10 +62,10 @@ export const impostor = (peers: number): Scenario => ({
       stranger.send(host.address, stranger.gossip(victim.peerId, key));
       network.run(1_000);
       const misled = routing(others, victim, stranger.address);
-      assert.equal(misled.length, 0, `${misled[0]?.peerId} takes the impostor for the peer`);
+      assert.equal(misled.length, 0, `${misled[0]?.peerId} mistook the impostor for the peer`);
     }
     const answers = stranger.received.filter(({ type }) => type === "GOSSIP_REPLY").length;
-    assert(answers > 0, "its gossip is not answered");
+    assert(answers > 0, "The impostor's gossip was not answered");
     assert.equal(routing(others, victim, victim.address).length, others.length);
     return { "answers to the impostor": answers };
   },
@@ -84,7 +87,7 @@ const FORBIDDEN: readonly Address[] = [
 ];
 
 export const forbidden: Scenario = {
-  name: "Nobody dials loopback, link-local, multicast or privileged ports on a stranger's word",
+  name: "No peer dials loopback, link-local, multicast, or privileged ports on a stranger's word",
   run(seed): Figures {
     const { network, hosts } = settledLab(seed, 12);
     const stranger = new Stranger(network);
@@ -101,7 +104,7 @@ export const forbidden: Scenario = {
         });
       }
     }
-    // A dial to one of them ends the run (Invariants.onDial).
+    // Dialing one of them ends the run (`Invariants.onDial`).
     network.run(2 * ROUND_MS);
     for (const host of hosts) {
       for (const { peerId, address } of host.peer.membership.all()) {
@@ -114,7 +117,7 @@ export const forbidden: Scenario = {
   },
 };
 
-/** Answers each gossip with two new ones of its own. */
+/** Creates a stranger that answers each gossip with two new ones of its own. */
 function stormMaker(network: Network, name: string, key: string): Stranger {
   const stranger = new Stranger(network);
   stranger.onMessage = (message, ip) => {
@@ -127,7 +130,7 @@ function stormMaker(network: Network, name: string, key: string): Stranger {
 }
 
 export const storm: Scenario = {
-  name: "Two peers that answer each gossip with two new ones get at most two messages a second",
+  name: "Two peers that answer each gossip with two new ones get at most two messages per second",
   run(seed): Figures {
     const network = new Network(seed);
     const first = network.addHost();
@@ -150,8 +153,8 @@ export const storm: Scenario = {
     network.run(4 * ROUND_MS);
     const perSecond = (sent() - before) / (4 * ROUND_MS / 1000) / hosts.length;
     network.invariants.scanAll();
-    assert(perSecond <= 2, `each peer sends ${perSecond.toFixed(1)} messages a second`);
-    return { "messages a second and peer": Math.round(perSecond * 100) / 100 };
+    assert(perSecond <= 2, `Each peer sends ${perSecond.toFixed(1)} messages per second`);
+    return { "messages per second and peer": Math.round(perSecond * 100) / 100 };
   },
 };
 

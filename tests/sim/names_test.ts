@@ -1,4 +1,4 @@
-// Names and addresses: who moves, who pretends, and who may not be dialed; see names.ts.
+// Names and addresses: peers that move, impostors, and addresses that must not be dialed. See names.ts.
 
 import { scenarios } from "./names.ts";
 import { testAll } from "./seeds.ts";

@@ -1,7 +1,7 @@
 // The virtual network: many peers in one process, on one clock, from one seed.
-// It stands in for sockets, disks and timers: what a peer wants done is carried out here with delays and
-// faults, and every hop goes through the real bytes. TCP is modelled as connections that fail, are reset
-// or keep their order; never as messages that get lost by themselves. Faults are set while it runs.
+// Replaces sockets, disks, and timers: carries out the peers' effects with delays and faults, and encodes every hop
+// as real bytes. TCP is modeled as connections that fail, are reset, or stay in order; individual messages are never
+// lost. Faults can be changed during a run.
 
 import type { Address, Voucher } from "../../protocol/wire/address.ts";
 import { addressText } from "../../protocol/wire/address.ts";
@@ -14,30 +14,30 @@ import { Meter, Trace } from "./ledger.ts";
 import { Random } from "./random.ts";
 import { pieces } from "./wire.ts";
 
-/** The protocol's round. */
+/** Duration of a gossip round, in milliseconds. */
 export const ROUND_MS = 30_000;
-/** Silence after which a peer is gone. */
+/** Silence after which a peer is considered gone, in milliseconds. */
 export const TIMEOUT_MS = 60_000;
 const SHORTEST_HOP_MS = 1;
 const LONGEST_HOP_MS = 20;
 
-/** Ends the conversation: bytes of an answer, or "closed" where none comes. */
+/** Ends the exchange with the bytes of an answer, or with "closed" if there is none. */
 export type Reply = (bytes: Uint8Array | "closed") => void;
 
-/** Whatever listens somewhere: a peer, or a stranger that a scenario plays. */
+/** Anything that listens: a peer, or a stranger played by a scenario. */
 export interface Endpoint {
   readonly index: number;
   readonly ip: string;
   readonly port: number;
-  /** "silent": its machine is off or cut off; "down": the machine refuses. */
+  /** "silent": the machine is off or cut off. "down": the machine refuses connections. */
   readonly state: "up" | "down" | "silent";
-  /** Grows with each start, so that nothing reaches a process that is gone. */
+  /** Increases with each start, so that nothing meant for a dead process reaches its successor. */
   readonly life: number;
-  /** Takes what one connection brought; false when it resets the connection. */
+  /** Takes the input of one connection. Returns false to reset the connection. */
   receive(pieces: readonly Uint8Array[], ip: string, reply?: Reply): boolean;
 }
 
-/** How a dial ended: at somebody, or why not. */
+/** Outcome of a dial: the endpoint reached, or why it failed. */
 export type Dialed =
   | { readonly at: Endpoint; readonly life: number }
   | { readonly failure: string; readonly silent?: boolean; readonly isOurs?: boolean };
@@ -49,11 +49,11 @@ export class Network {
   readonly meter = new Meter(ROUND_MS);
   readonly invariants = new Invariants(this);
   readonly hosts: Host[] = [];
-  /** Files that are to be found, by who published them. */
+  /** Published files by id, with their publishers. */
   readonly published = new Map<string, { readonly file: FileRecord; readonly host: Host }>();
-  /** Part of all connects that fail: one half refused, the other without an answer. */
+  /** Fraction of connection attempts that fail: half are refused, the other half get no answer. */
   connectFailureRate = 0;
-  /** Part of all sends whose connection is reset in the middle. */
+  /** Fraction of sends whose connection is reset midway. */
   resetRate = 0;
   readonly #listening = new Map<string, Endpoint>();
   readonly #machines = new Map<string, Endpoint>();
@@ -69,12 +69,12 @@ export class Network {
     return this.clock.nowMs;
   }
 
-  /** Hosts that run. */
+  /** The running hosts. */
   get live(): Host[] {
     return this.hosts.filter(({ state }) => state === "up");
   }
 
-  /** A number and a machine of its own for an endpoint. */
+  /** Assigns an endpoint its own index and machine. */
   newPlace(endpoint: Endpoint): { index: number; ip: string } {
     const index = this.#endpoints++;
     const ip = `10.${index >> 14}.${(index >> 7) & 127}.${(index & 127) + 1}`;
@@ -92,7 +92,7 @@ export class Network {
     return Array.from({ length: count }, () => this.addHost(options));
   }
 
-  /** Whoever listens at an address from now on; undefined: nobody. */
+  /** Sets who listens at an address from now on, or with undefined, nobody. */
   listen({ ip, port }: { ip: string; port: number }, endpoint: Endpoint | undefined): void {
     const key = addressText({ host: ip, port });
     if (endpoint) this.#listening.set(key, endpoint);
@@ -107,7 +107,7 @@ export class Network {
     return this.random.between(SHORTEST_HOP_MS, LONGEST_HOP_MS);
   }
 
-  /** Opens a connection as TCP would: at once, refused at once, or given up after the dial timeout. */
+  /** Opens a connection as TCP would: succeeds or is refused immediately, or fails after the dial timeout. */
   connect(from: Endpoint, to: Address, voucher: Voucher, done: (dialed: Dialed) => void): void {
     this.invariants.onDial(from, to, voucher);
     this.meter.dials++;
@@ -130,7 +130,7 @@ export class Network {
     });
   }
 
-  /** Brings bytes to the other end of an open connection; `lost` when it broke before. */
+  /** Delivers bytes to the other end of an open connection. Calls `lost` if it broke first. */
   carry(
     from: Endpoint,
     { at, life }: Extract<Dialed, { at: Endpoint }>,
@@ -157,7 +157,7 @@ export class Network {
     });
   }
 
-  /** Nothing passes between the two groups any more; who is in none reaches both. */
+  /** Cuts the two groups off from each other. Hosts in neither group reach both. */
   partition(groupA: readonly Endpoint[], groupB: readonly Endpoint[]): void {
     this.heal();
     for (const { index } of groupA) this.#side.set(index, 0);
@@ -173,14 +173,14 @@ export class Network {
     return one !== undefined && other !== undefined && one !== other;
   }
 
-  /** Lets virtual time pass. */
+  /** Advances virtual time. */
   run(ms: number): void {
     this.clock.runUntil(this.nowMs + ms);
   }
 
   /**
-   * Lets time pass until the condition holds, looked at once a second. Returns how long that took, or
-   * undefined when it did not hold within `limitMs`.
+   * Advances time until the condition holds, and checks it once per second. Returns how long that took, or
+   * undefined if it did not hold within `limitMs`.
    */
   runUntil(holds: () => boolean, limitMs: number): number | undefined {
     const beganMs = this.nowMs;
@@ -191,7 +191,7 @@ export class Network {
     return this.nowMs - beganMs;
   }
 
-  /** A machine whose process is gone refuses; one that is off or cut off says nothing. */
+  /** Whether the machine refuses connections. One that is off or cut off does not answer at all. */
   #refuses(from: Endpoint, to: Address): boolean {
     const machine = this.#machines.get(to.host);
     return machine !== undefined && machine.state !== "silent" && !this.isCut(from, machine);

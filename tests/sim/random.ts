@@ -1,7 +1,7 @@
-// Chance for the simulation: one generator from one seed, so that every run can be replayed.
-// Nothing in tests/sim draws from anywhere else, and no result depends on the machine or on the time.
+// Randomness for the simulation: a single seeded generator, so that every run can be replayed.
+// Nothing in tests/sim uses another source, and no result depends on the machine or the time.
 
-/** A seeded generator (sfc32, its state spread from the seed by splitmix32). */
+/** A seeded generator (sfc32, initialized from the seed with splitmix32). */
 export class Random {
   #a: number;
   #b: number;
@@ -23,7 +23,7 @@ export class Random {
     for (let i = 0; i < 12; i++) this.bits();
   }
 
-  /** 32 random bits. */
+  /** Returns 32 random bits. */
   bits(): number {
     const sum = (this.#a + this.#b + this.#count) | 0;
     this.#count = (this.#count + 1) | 0;
@@ -33,22 +33,22 @@ export class Random {
     return sum >>> 0;
   }
 
-  /** Uniform in [0, 1). */
+  /** Returns a number uniformly distributed in [0, 1). */
   unit(): number {
     return this.bits() / 2 ** 32;
   }
 
-  /** Uniform in [low, high). */
+  /** Returns a number uniformly distributed in [low, high). */
   between(low: number, high: number): number {
     return low + this.unit() * (high - low);
   }
 
-  /** A whole number, uniform in [0, count). */
+  /** Returns an integer uniformly distributed in [0, count). */
   below(count: number): number {
     return Math.floor(this.unit() * count);
   }
 
-  /** True with this probability; draws nothing for 0, so that a fault that is off changes no run. */
+  /** Returns true with this probability. Draws nothing for 0, so that a disabled fault does not change the run. */
   chance(probability: number): boolean {
     return probability > 0 && this.unit() < probability;
   }
@@ -58,7 +58,7 @@ export class Random {
     return items[this.below(items.length)]!;
   }
 
-  /** `count` different items in random order, or all when there are fewer. */
+  /** Returns `count` different items in random order, or all of them if there are fewer. */
   sample<T>(items: readonly T[], count: number): T[] {
     const pool = [...items];
     const wanted = Math.min(count, pool.length);
@@ -69,7 +69,7 @@ export class Random {
     return pool.slice(0, wanted);
   }
 
-  /** Text of random characters that may stand in `ext.node` and `ext.boot`. */
+  /** Returns random text of characters allowed in `ext.node` and `ext.boot`. */
   token(length: number): string {
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let text = "";
@@ -77,14 +77,14 @@ export class Random {
     return text;
   }
 
-  /** 64 hex digits. */
+  /** Returns 64 random hex digits. */
   fileId(): string {
     let text = "";
     while (text.length < 64) text += this.bits().toString(16).padStart(8, "0");
     return text;
   }
 
-  /** A generator of its own, so that what one host draws does not shift what another gets. */
+  /** Returns an independent generator, so that one host's draws do not affect another's. */
   fork(): Random {
     return new Random(this.bits());
   }

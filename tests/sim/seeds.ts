@@ -1,19 +1,19 @@
-// Which seeds a run uses, and the line that replays the one that failed.
-// P2P_SIM_SEED: the first seed; P2P_SIM_SEEDS: how many; P2P_SIM_PEERS: size of the large network.
+// Chooses the seeds of a run, and prints the command that replays a failed one.
+// P2P_SIM_SEED: first seed. P2P_SIM_SEEDS: number of seeds. P2P_SIM_PEERS: size of the large network.
 
-/** What a scenario measured, for people. */
+/** Values that a scenario measured, by name, for people to read. */
 export type Figures = Record<string, number | string>;
 
 export interface Scenario {
-  /** A sentence about behaviour. */
+  /** A sentence about behavior. */
   readonly name: string;
-  /** Seeds in a row that the tests run it with; default 1. */
+  /** Number of consecutive seeds that the tests run it with. Default: 1. */
   readonly seeds?: number;
-  /** Throws where the behaviour is not seen. */
+  /** Runs the scenario. Throws if the behavior is not observed. */
   readonly run: (seed: number) => Figures;
 }
 
-/** Chosen once; any other would do. */
+/** Arbitrary, but fixed. */
 const FIRST_SEED = 20_260_101;
 
 function setting(name: string, preset: number): number {
@@ -26,18 +26,18 @@ function setting(name: string, preset: number): number {
   return value;
 }
 
-/** The seeds of this run: `count` in a row, unless the environment says otherwise. */
+/** Returns the seeds of this run: `count` consecutive ones, unless the environment overrides that. */
 export function seeds(count = 1): number[] {
   const first = setting("P2P_SIM_SEED", FIRST_SEED);
   return Array.from({ length: setting("P2P_SIM_SEEDS", count) }, (_, i) => first + i);
 }
 
-/** Peers in the largest scenario. */
+/** Returns the number of peers in the largest scenario. */
 export function largeNetwork(preset: number): number {
   return setting("P2P_SIM_PEERS", preset);
 }
 
-/** Runs `fn` with each seed; a failure says how to see it again. */
+/** Runs `fn` with each seed. The error of a failed run says how to replay it. */
 export function withSeed<T>(name: string, seeds: readonly number[], fn: (seed: number) => T): T[] {
   return seeds.map((seed) => {
     try {
@@ -45,12 +45,14 @@ export function withSeed<T>(name: string, seeds: readonly number[], fn: (seed: n
     } catch (cause) {
       const replay = `P2P_SIM_SEED=${seed} P2P_SIM_SEEDS=1 deno test -A tests/sim`;
       const text = cause instanceof Error ? cause.message : String(cause);
-      throw new Error(`${name}: fails with seed ${seed}: ${text}\n  Replay: ${replay}`, { cause });
+      throw new Error(`${name}: failed with seed ${seed}: ${text}\n  To replay: ${replay}`, {
+        cause,
+      });
     }
   });
 }
 
-/** One test per scenario. */
+/** Registers one test per scenario. */
 export function testAll(scenarios: readonly Scenario[]): void {
   for (const { name, run, seeds: count = 1 } of scenarios) {
     Deno.test(name, () => {

@@ -1,4 +1,4 @@
-// Somebody who is no peer of ours: writes what a scenario wants, as bytes, and remembers what comes back.
+// A stranger that is not one of our peers: sends whatever a scenario wants, as bytes, and records what comes back.
 
 import type { Address } from "../../protocol/wire/address.ts";
 import {
@@ -18,9 +18,9 @@ export class Stranger implements Endpoint {
   readonly state = "up";
   readonly life = 1;
   readonly received: Message[] = [];
-  /** What it calls itself, where it has a name. */
+  /** The name it uses, if any. */
   name = "";
-  /** What it does when a message comes. */
+  /** Called for each incoming message. */
   onMessage: (message: Message, ip: string) => void = () => {};
   #ids = 0;
 
@@ -33,13 +33,13 @@ export class Stranger implements Endpoint {
     return { host: this.ip, port: this.port };
   }
 
-  /** A gossip in any name, from any address. */
+  /** Returns a gossip with any name and address. */
   gossip(peerId: string, node: string, { host, port } = this.address): Gossip {
     const id = `stranger-${this.index}-${++this.#ids}`;
     return { type: "GOSSIP", peerId, host, port, id, ext: { v: 1, node } };
   }
 
-  /** A list in any name; `place` says which part of which one it is. */
+  /** Returns a list with any name. `place` says which part of which list it is. */
   reply(
     peerId: string,
     files: readonly FileRecord[],

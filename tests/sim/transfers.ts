@@ -1,5 +1,5 @@
-// Content on its way between two hosts: fetches, answers, pushes, and what waits to be kept.
-// Does what the edge does with bulk bytes: verifies them with the protocol's rule and reports receipts.
+// Content in transit between two hosts: fetches, answers, pushes, and content waiting to be kept.
+// Does what the I/O layers do with bulk data: verifies it by the protocol's rule and reports receipts.
 
 import type { Effect, FetchFailure, HeldFile } from "../../protocol/effects.ts";
 import type { FileData, FileRecord } from "../../protocol/wire/message.ts";
@@ -15,14 +15,14 @@ type Copy = Extract<Effect, { kind: "replicate" }>;
 type Keep = Extract<Effect, { kind: "keep" }>;
 type BulkEffect = Exclude<Effect, { kind: "send" | "save" | "changed" | "trash" | "event" }>;
 
-/** Until content that is to be kept lies in the store under its name. */
+/** Maximum time until kept content is in the store under its name, in milliseconds. */
 const LONGEST_KEEP_MS = 20;
 
 export class Transfers {
-  /** How to answer on a connection, while a message from it is handled. */
+  /** Callbacks that answer on a connection while one of its messages is handled. */
   readonly replies = new Map<number, Reply>();
   readonly #waiting = new Map<number, string>();
-  /** How to end a fetch, by its attempt. */
+  /** Callbacks that end a fetch, by attempt. */
   readonly #attempts = new Map<number, () => void>();
   #receipts = 0;
   #verdict: "take" | "skip" | "refuse" = "refuse";
@@ -55,7 +55,7 @@ export class Transfers {
     }
   }
 
-  /** Asks the machine about content that begins to come in. */
+  /** Asks the state machine whether to take content that starts to arrive. */
   offer(ip: string, connection: number, fileId: string | undefined): "take" | "skip" | "refuse" {
     this.#verdict = "refuse";
     this.host.take({
@@ -67,7 +67,7 @@ export class Transfers {
     return this.#verdict;
   }
 
-  /** Content came whole that nobody asked for. */
+  /** Handles content that arrived complete but was not requested. */
   pushed({ file }: FileData, content: string, ip: string): void {
     const timestamp = file && verify(file.fileId, [file.timestamp], content);
     if (!file || !timestamp) {
@@ -90,7 +90,7 @@ export class Transfers {
       const content = this.#waiting.get(receipt);
       this.#waiting.delete(receipt);
       if (content === undefined) {
-        return host.network.invariants.fail(host.peerId, `keeps receipt ${receipt} twice`);
+        return host.network.invariants.fail(host.peerId, `kept receipt ${receipt} twice`);
       }
       host.disk.set(held.file.fileId, content);
       const how = source === undefined ? "pushed" : "fetched";
@@ -153,7 +153,7 @@ export class Transfers {
     }, "file");
   }
 
-  /** Reads the answer to a GET_FILE. */
+  /** Returns a callback that reads the answer to a GET_FILE. */
   #read(
     { file, timestamps, source, attempt }: Fetch,
     answer: Uint8Array | "closed",

@@ -1,4 +1,4 @@
-// Scenarios of trouble: halves that lose each other, machines that sleep, peers that die and come.
+// Trouble scenarios: network partitions, machines that sleep, and peers that die and join.
 
 import assert from "node:assert/strict";
 import type { Host } from "./host.ts";
@@ -9,10 +9,10 @@ import { lackingPeer, traceOf } from "./views.ts";
 
 const PARTITION_MS = 180_000;
 const SUSPENDED_MS = 300_000;
-/** After the timeout, the tick that notices. */
+/** Time until the next tick notices an expired timeout, in milliseconds. */
 const TICK_MS = 1_000;
 
-/** Half and half for three minutes, then healed; returns the rounds to one view. */
+/** Partitions the network into halves for three minutes, heals it, and returns the rounds to one view. */
 function partition(seed: number, where: "in one half" | "in both halves", peers: number): number {
   const { network, bootstraps, hosts } = settledLab(seed, peers);
   const others = network.random.sample(hosts.filter((host) => !bootstraps.includes(host)), peers);
@@ -22,7 +22,7 @@ function partition(seed: number, where: "in one half" | "in both halves", peers:
   network.partition(first, second);
   network.run(PARTITION_MS);
   for (const half of [first, second]) {
-    assert.equal(lackingPeer(half), undefined, "a half is not one network of its own");
+    assert.equal(lackingPeer(half), undefined, "A half did not stay one network");
     network.random.pick(half).publish(`meanwhile-${half.length}-${half[0]!.index}`, "of a half");
   }
   network.run(ROUND_MS);
@@ -33,18 +33,19 @@ function partition(seed: number, where: "in one half" | "in both halves", peers:
 }
 
 export const partitioned = (peers: number): Scenario => ({
-  name: `Half and half of ${peers} for three minutes, then healed: one view within three rounds`,
+  name:
+    `${peers} peers partitioned into halves for three minutes share one view within three rounds of healing`,
   run(seed): Figures {
     return {
-      "rounds, bootstraps in one half": partition(seed, "in one half", peers),
-      "rounds, bootstraps in both": partition(seed, "in both halves", peers),
+      "rounds with bootstraps in one half": partition(seed, "in one half", peers),
+      "rounds with bootstraps in both": partition(seed, "in both halves", peers),
     };
   },
 });
 
 export const asleep = (peers: number): Scenario => ({
   name:
-    `Three of ${peers} machines that slept or stood still for five minutes are back within three rounds`,
+    `Three of ${peers} machines that slept or were stopped for five minutes rejoin within three rounds`,
   run(seed): Figures {
     const { network, hosts } = settledLab(seed, peers);
     const [sleeper, stopped, bootstrap] = [hosts[peers - 1]!, hosts[peers - 2]!, hosts[0]!];
@@ -53,14 +54,15 @@ export const asleep = (peers: number): Scenario => ({
     bootstrap.suspend(SUSPENDED_MS, "asleep");
     network.run(SUSPENDED_MS - 1);
     const awake = hosts.filter((host) => ![sleeper, stopped, bootstrap].includes(host));
-    assert.equal(lackingPeer(awake), undefined, "those who were awake are not one network");
+    assert.equal(lackingPeer(awake), undefined, "The peers that were awake are not one network");
     network.run(1);
     return { "rounds to one view": roundsToOneView(network, 3) };
   },
 });
 
 export const churn: Scenario = {
-  name: "The dead disappear everywhere within the timeout and a round while others come and go",
+  name:
+    "Dead peers disappear everywhere within the timeout plus one round while others come and go",
   run(seed): Figures {
     const { network, bootstraps } = settledLab(seed, 40);
     const died: { readonly host: Host; readonly atMs: number }[] = [];
@@ -80,12 +82,12 @@ export const churn: Scenario = {
     }
     const toOneView = roundsToOneView(network, 4);
     network.invariants.scanAll();
-    return { "died": died.length, "rounds to one view afterwards": toOneView };
+    return { "died": died.length, "rounds to one view afterward": toOneView };
   },
 };
 
 export const goneBootstrap: Scenario = {
-  name: "A network outlives its bootstraps, and they find back into it",
+  name: "A network survives the loss of its bootstraps, and they can rejoin",
   run(seed): Figures {
     const { network, bootstraps } = settledLab(seed, 30);
     for (const bootstrap of bootstraps) bootstrap.kill("silent");
@@ -93,7 +95,7 @@ export const goneBootstrap: Scenario = {
     for (const bootstrap of bootstraps) {
       assert.equal(traceOf(bootstrap, network.live), undefined);
     }
-    assert.equal(lackingPeer(network.live), undefined, "the others lost each other");
+    assert.equal(lackingPeer(network.live), undefined, "The other peers lost each other");
     for (const bootstrap of bootstraps) bootstrap.restart({ forgets: true });
     return { "rounds to one view": roundsToOneView(network, 3) };
   },

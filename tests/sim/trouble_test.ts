@@ -1,4 +1,4 @@
-// The network comes through partitions, sleep and churn; see trouble.ts.
+// The network survives partitions, sleep, and churn. See trouble.ts.
 
 import { testAll } from "./seeds.ts";
 import { scenarios } from "./trouble.ts";

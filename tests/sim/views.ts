@@ -1,11 +1,11 @@
-// What every peer should know, and what is still missing. A view is one when every live peer tracks every
-// other one at the address where it really is, and names the publisher of every file as a holder.
+// What every peer should know, and what is still missing. Peers share one view when every live peer tracks every
+// other at its real address and lists the publisher of every file as a holder.
 
 import { sameAddress } from "../../protocol/members/membership.ts";
 import type { Host } from "./host.ts";
 import type { Network } from "./network.ts";
 
-/** The first thing that one of the hosts lacks, in words; undefined when they all share one view. */
+/** Describes the first thing that a host is missing. Returns undefined if all hosts share one view. */
 export function lacking(
   network: Network,
   hosts: readonly Host[] = network.live,
@@ -13,26 +13,26 @@ export function lacking(
   return lackingPeer(hosts) ?? lackingFile(network, hosts);
 }
 
-/** As `lacking`, for peers only. */
+/** Like `lacking`, but only for peers. */
 export function lackingPeer(hosts: readonly Host[]): string | undefined {
   for (const host of hosts) {
     const { membership } = host.peer;
     if (membership.size !== hosts.length - 1) {
-      return `${host.peerId} tracks ${membership.size} peers of ${hosts.length - 1}`;
+      return `${host.peerId} tracks ${membership.size} peers instead of ${hosts.length - 1}`;
     }
     for (const other of hosts) {
       if (other === host) continue;
       const record = membership.get(other.peerId);
       if (!record) return `${host.peerId} does not track ${other.peerId}`;
       if (!sameAddress(record.address, other.address)) {
-        return `${host.peerId} has ${other.peerId} at a wrong address`;
+        return `${host.peerId} tracks ${other.peerId} at the wrong address`;
       }
     }
   }
   return undefined;
 }
 
-/** As `lacking`, for files and their publishers only. */
+/** Like `lacking`, but only for files and their publishers. */
 export function lackingFile(network: Network, hosts: readonly Host[]): string | undefined {
   const there = new Set(hosts);
   for (const host of hosts) {
@@ -49,7 +49,7 @@ export function lackingFile(network: Network, hosts: readonly Host[]): string | 
   return undefined;
 }
 
-/** Pairs of peers of which one does not track the other, and pairs of peer and file. */
+/** Counts pairs of peers in which one does not track the other, and pairs of a peer and a file unknown to it. */
 export function gaps(network: Network, hosts: readonly Host[] = network.live) {
   let peers = 0;
   let files = 0;
@@ -65,17 +65,17 @@ export function gaps(network: Network, hosts: readonly Host[] = network.live) {
   return { peers, files };
 }
 
-/** The first trace of a peer that is gone, as a peer or as a holder; undefined when there is none. */
+/** Describes the first trace of a dead peer, as a peer or as a holder. Returns undefined if there is none. */
 export function traceOf(gone: Host, hosts: readonly Host[]): string | undefined {
   for (const host of hosts) {
     const { membership, catalogue } = host.peer;
     if (membership.get(gone.peerId)) return `${host.peerId} still tracks ${gone.peerId}`;
     if (catalogue.holdingsOf(gone.peerId) > 0) {
-      return `${host.peerId} still has holdings of ${gone.peerId}`;
+      return `${host.peerId} still has files listed for ${gone.peerId}`;
     }
     for (const { file, holders } of catalogue.all()) {
       if (holders.has(gone.peerId)) {
-        return `${host.peerId} still names ${gone.peerId} as a holder of ${file.name}`;
+        return `${host.peerId} still lists ${gone.peerId} as a holder of ${file.name}`;
       }
     }
   }

@@ -1,6 +1,6 @@
-// The receiving side of one virtual connection: the real scanner, hex decoder and message decoder.
-// Bytes come in pieces as they would from a socket; what comes out is what the edge would hand to the
-// machine. Content of files is collected here, because it is small in the simulation.
+// The receiving side of one virtual connection, with the real scanner, hex decoder, and message decoder. Takes
+// bytes in pieces, as from a socket, and produces the inputs that the I/O layers would pass to the state machine.
+// File content is collected in memory, because it is small in the simulation.
 
 import { ProtocolError } from "../../protocol/wire/errors.ts";
 import { type FrameHandler, FrameScanner } from "../../protocol/wire/frame.ts";
@@ -9,16 +9,16 @@ import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { decodeMessage, type Message, peekEnvelope } from "../../protocol/wire/message.ts";
 
 export interface InboundHandler {
-  /** `content`: what stood under "data", where that was taken. */
+  /** `content`: the decoded "data" field, if it was accepted. */
   message(message: Message, bytes: Uint8Array, content: string | undefined): void;
-  /** Content begins; whether it is taken. */
+  /** Called when content starts. Returns whether to accept it. */
   offered(fileId: string | undefined): boolean;
   refused(error: ProtocolError): void;
 }
 
 const text = new TextDecoder("latin1");
 
-/** Feed it the bytes of one connection; it is of no use after a refusal. */
+/** Decodes the bytes of one connection. Unusable after a rejection. */
 export class Inbound implements FrameHandler {
   readonly #scanner = new FrameScanner(this, DEFAULT_LIMITS);
   #hex: HexDecoder | undefined;
@@ -27,7 +27,7 @@ export class Inbound implements FrameHandler {
 
   constructor(readonly handler: InboundHandler) {}
 
-  /** Between messages: nothing was cut short. */
+  /** Whether the input is between messages, so that nothing was cut short. */
   get idle(): boolean {
     return this.#scanner.idle && !this.#broken;
   }
@@ -37,7 +37,7 @@ export class Inbound implements FrameHandler {
     try {
       this.#scanner.feed(piece);
     } catch (error) {
-      // Whatever else is thrown is a mistake of ours and ends the run.
+      // Any other error is a bug and ends the run.
       if (!(error instanceof ProtocolError)) throw error;
       this.#broken = true;
       this.handler.refused(error);
@@ -66,7 +66,7 @@ export class Inbound implements FrameHandler {
   }
 }
 
-/** The bytes in one piece, sometimes in two or three: a socket gives no promise. */
+/** Splits the bytes into one piece, or sometimes two or three, since sockets promise no boundaries. */
 export function pieces(bytes: Uint8Array, random: () => number): Uint8Array[] {
   if (random() < 0.9) return [bytes];
   const cuts = [random(), random()].map((lot) => Math.floor(lot * 1.5 * bytes.length));
@@ -75,7 +75,7 @@ export function pieces(bytes: Uint8Array, random: () => number): Uint8Array[] {
   return edges.slice(1).map((end, i) => bytes.subarray(edges[i]!, end));
 }
 
-/** The pieces as one. */
+/** Joins the pieces. */
 export function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
@@ -88,7 +88,7 @@ export function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 
 const extField = /,"ext":\{[^{}]*\}|,"size_bytes":\d+/g;
 
-/** The message as a peer without extensions would have written or read it. */
+/** Returns the message as a peer without extensions would write or read it. */
 export function withoutExtensions(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text.decode(bytes).replace(extField, ""));
 }

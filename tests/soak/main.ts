@@ -1,6 +1,6 @@
-// A network of 8 real processes that lives for a while: files come and go, peers are killed and come back, and among
-// them are dummies that misbehave. Prints what each of them uses, once a minute; lines that stay flat are the result.
-// `deno task soak [minutes]`, 10 by default. Fails when one that is never killed grows, or says ERROR.
+// Runs a network of 8 real processes for a while: files come and go, peers are killed and restarted, and some are
+// misbehaving dummies. Once a minute, prints the resource use of each process, which should stay flat.
+// `deno task soak [minutes]`, 10 by default. Fails if a peer that is never killed keeps growing or logs an ERROR.
 
 import { descriptors, memoryMib } from "../hostile/gauge.ts";
 import { shout } from "../hostile/raw.ts";
@@ -12,9 +12,9 @@ const minutes = Number(Deno.args[0] ?? 10);
 const seed = Number(Deno.env.get("P2P_SOAK_SEED") ?? Math.floor(Math.random() * 2 ** 31));
 const MINUTE_MS = 60_000;
 const STEP_MS = 1_000;
-/** Files of one peer; with more, the oldest is removed from its folder. */
+/** Maximum number of files per peer. Beyond this, the oldest is removed from its folder. */
 const FILES_EACH = 25;
-/** Of a steady peer, from the second minute to the last one. */
+/** Maximum growth of a steady peer from the second minute to the last. */
 const MOST_GROWTH_MIB = 40;
 const MOST_GROWTH_DESCRIPTORS = 20;
 
@@ -33,11 +33,11 @@ interface Member {
 const args = (bootstraps: readonly Program[]) => [
   ...bootstraps.flatMap(({ address }) => ["--bootstrap", address]),
   ...["--auto-fetch", "all", "--gossip-interval", "2", "--peer-timeout", "10", "--min-free", "0"],
-  // So few that files of the first minutes make room for those of the last ones.
+  // Low enough that files from the first minutes are purged for those of the last ones.
   ...["--log-level", "ERROR", "--push-quota", "50MiB", "--max-files", "120"],
 ];
 
-/** One row: what a steady peer uses. */
+/** Returns one row of output: the resource use of a peer. */
 async function row({ name, program }: Member): Promise<Record<string, string | number>> {
   const status = await program.api<{
     peers: number;
@@ -63,7 +63,7 @@ async function row({ name, program }: Member): Promise<Record<string, string | n
 }
 
 function tell(row: Record<string, string | number>): void {
-  console.log(Object.entries(row).map(([key, value]) => `${key} ${value}`).join(", "));
+  console.log(Object.entries(row).map(([key, value]) => `${key}: ${value}`).join(", "));
 }
 
 async function addFile(member: Member, serial: number): Promise<void> {
@@ -76,17 +76,17 @@ async function addFile(member: Member, serial: number): Promise<void> {
   await Deno.rename(`${member.dir}/.${name}`, `${member.dir}/${name}`);
   member.files.push(name);
   if (member.files.length <= FILES_EACH) return;
-  await Deno.remove(`${member.dir}/${member.files.shift()}`).catch(() => {}); // it was never kept
+  await Deno.remove(`${member.dir}/${member.files.shift()}`).catch(() => {}); // the store may never have kept it
 }
 
-/** One second of life: a file, some rubbish, and now and then a death. */
+/** Runs one step: adds a file, sends garbage, and occasionally kills or restarts a peer. */
 async function step(members: readonly Member[], folder: Folder, serial: number): Promise<void> {
   const living = members.filter(({ program }) => program.isRunning);
   const target = random.pick(living);
   if (random.chance(0.5)) await addFile(random.pick(living), serial);
   for (let i = random.below(5); i > 0; i--) {
     const rubbish = random.pick(["rubbish", '{"type":"GOSSIP"}', "[[[[[[[[[", '{"type":"DELETE"}']);
-    await shout(target.program, rubbish, { from: "127.0.0.9" }).catch(() => {}); // killed just now
+    await shout(target.program, rubbish, { from: "127.0.0.9" }).catch(() => {}); // it may have just been killed
   }
   const mortal = random.pick(members.filter(({ isSteady }) => !isSteady));
   if (mortal.program.isRunning && random.chance(0.1)) {
@@ -154,7 +154,7 @@ async function soak(): Promise<boolean> {
       return values.at(-1)! - values[Math.min(1, values.length - 1)]!;
     };
     const [memory, open] = [growth("memory MiB"), growth("descriptors")];
-    console.log(`${name}: from the second minute on ${memory} MiB and ${open} descriptors more`);
+    console.log(`${name}: growth since minute 2: memory ${memory} MiB, open descriptors ${open}`);
     if (memory > MOST_GROWTH_MIB || open > MOST_GROWTH_DESCRIPTORS) isFine = false;
     for (const line of program.lines.filter((line) => line.includes(" ERROR "))) {
       console.log(`${name}: ${line}`);
@@ -164,5 +164,5 @@ async function soak(): Promise<boolean> {
   return isFine;
 }
 
-console.log(`Seed ${seed}: P2P_SOAK_SEED=${seed} deno task soak ${minutes}`);
+console.log(`Seed ${seed}. To replay: P2P_SOAK_SEED=${seed} deno task soak ${minutes}`);
 Deno.exit(await soak() ? 0 : 1);

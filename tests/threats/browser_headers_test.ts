@@ -17,7 +17,7 @@ import {
 } from "./web.ts";
 import { World } from "./world.ts";
 
-/** Names that would be more than a name, and names that a header cannot hold as they are. */
+/** Names that try to inject headers, and names that a header cannot contain unencoded. */
 const NAMES = [
   "a\r\nX-Injected: yes.txt",
   "a\r\n\r\n<script>alert(1)</script>",
@@ -41,7 +41,7 @@ const NAMES = [
   "é".repeat(100),
 ];
 
-/** The name that a browser would save it under, read as RFC 6266 and RFC 8187 have it. */
+/** Returns the name that a browser would save the file under, by RFC 6266 and RFC 8187. */
 function nameOf(answer: Answer): string {
   const value = headerOf(answer, "content-disposition");
   const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
@@ -51,10 +51,10 @@ function nameOf(answer: Answer): string {
   const found = new Map<string, string>();
   for (const [all, name, text] of value.slice(at).matchAll(parameters)) {
     at += all.length;
-    ok(!found.has(name!), `${name} stands twice in ${value}`);
+    ok(!found.has(name!), `${name} appears twice in ${value}`);
     found.set(name!, text!);
   }
-  strictEqual(at, value.length, `what stands behind the parameters of ${value}`);
+  strictEqual(at, value.length, `Unexpected text after the parameters of ${value}`);
   deepStrictEqual([...found.keys()].filter((name) => !/^filename\*?$/.test(name)), [], value);
   match(value, /^[\x20-\x7e]*$/);
   const [, encoded] = /^UTF-8''((?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9A-F]{2})+)$/i
@@ -101,10 +101,10 @@ Deno.test(
         ok([200, 201, 400].includes(answer.status), `${asked.path}: ${answer.status}`);
         deepStrictEqual(headersOf(answer, "x-injected"), [], answer.head);
       }
-      // An attacker's own way in: nobody asks for a login there.
+      // The attacker's own route, a push over the protocol, which needs no login.
       await bring(program, dataOf(randomFile(name, "x")));
     }
-    await honest.push(); // all before it has been dealt with
+    await honest.push(); // once this is done, everything before it has been handled
     const rows = await program.files();
     ok(rows.length > NAMES.length);
     await forEachOf(rows, async ({ file_id: fileId, file_name: shown }) => {
@@ -139,7 +139,7 @@ const RANGES: readonly string[] = [
   ...["bytes = 0-5", "bytes=0 - 5", "bytes=0-5,", "BYTES=0-5", `bytes=${" ".repeat(9_000)}0-5`],
   ...[`bytes=${"0".repeat(5_000)}1-5`, "bytes=0-\u0665", "bytes=\uff11-\uff15"],
 ];
-/** These are of one range, and a peer may not take them for another. */
+/** Valid single ranges, which must be served exactly. */
 const GOOD: readonly (readonly [string, number, number])[] = [
   ["bytes=0-0", 0, 1],
   ["bytes=10-19", 10, 20],
@@ -148,7 +148,7 @@ const GOOD: readonly (readonly [string, number, number])[] = [
   ["bytes=1999-1999", 1999, LENGTH],
 ];
 
-/** An answer is the whole, or one part that says truly where it is from, or none. */
+/** Checks that a response is the whole file, one part whose Content-Range is correct, or an error. */
 function assertPart(answer: Answer, content: Uint8Array, range: string): void {
   const what = `${range.slice(0, 100)}: ${answer.head}`;
   ok([200, 206, 400, 416].includes(answer.status), what);
@@ -188,7 +188,7 @@ Deno.test(
         if (method === "GET") assertPart(answer, content, range);
         else strictEqual(answer.body, "", range);
         if (range.includes(",") && /\d,|,\d/.test(range)) {
-          // One that is followed by nothing is one.
+          // A trailing comma still leaves a single range.
           if (range !== "bytes=0-5,") ok([200, 416].includes(answer.status), range.slice(0, 99));
         }
       }
@@ -223,11 +223,14 @@ Deno.test(
     await using source = await Source.start("elsewhere", (socket) => socket.end());
     const file = randomFile("elsewhere.bin", "elsewhere");
     await source.join(program, [entryOf(file)]);
-    await program.until("its file", async () => (await world.listed()).has(file.fileId));
+    await program.until(
+      "its file to be known",
+      async () => (await world.listed()).has(file.fileId),
+    );
     const state = async () => [
       await program.files(),
       await program.api("files/deleted"),
-      // Metadata that is being written is on its way through here.
+      // Metadata that is being written passes through this folder.
       new Map([...filesOf(world)].filter(([path]) => !path.includes("/temporary/"))),
     ];
     const before = await state();
@@ -266,7 +269,7 @@ Deno.test(
     const wrong: string[] = [];
     await forEachOf(routes, async (asked) => {
       const { status } = await ask(program, { ...asked, headers: bearer(token) });
-      // The path of a lone percent sign is not one at all.
+      // A lone percent sign does not form a valid path.
       const isPath = !asked.path.split("/").includes("%");
       if (status !== 404 && (isPath || status !== 400)) {
         wrong.push(`${asked.method ?? "GET"} ${asked.path}: ${status}`);

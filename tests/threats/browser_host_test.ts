@@ -7,7 +7,7 @@ import { READING, Scene, SECRET, told } from "./browser_scene.ts";
 import { ask, type Asked, bearer, headersOf, jsonOf, tokenOf } from "./web.ts";
 import { World } from "./world.ts";
 
-/** Names that mean this machine to whoever made them so, and none of which is its own. */
+/** Names that can be made to resolve to this machine but are not its own. */
 const foreignNames = (port: number): string[] => [
   "evil.example",
   `evil.example:${port}`,
@@ -23,7 +23,7 @@ const foreignNames = (port: number): string[] => [
   "a.b.c.d",
 ];
 
-/** Not even names. */
+/** Values that are not even valid names. */
 const brokenNames = (port: number): string[] => [
   "",
   `127.0.0.1:${port}@evil.example`,
@@ -65,7 +65,7 @@ Deno.test(
       strictEqual(headersOf(answer, "set-cookie").length, 0, told(asked));
       if (answer.status === 421 && asked.method !== "HEAD") {
         match(headersOf(answer, "content-type").join(), /^application\/(problem\+)?json/);
-        // Older paths have one message where the others have a hint.
+        // The older API has a message where the current one has a hint.
         const { hint, message } = jsonOf(answer);
         match(`${hint ?? message}`, /--allowed-host/, told(asked));
       }

@@ -24,12 +24,12 @@ import {
 import { ALONE, ATTACKERS, NAME, World } from "./world.ts";
 
 const GUESSES = 200;
-/** Five a minute; a slow machine may see the minute go by, and with it some more. */
+/** Maximum number of guesses checked. The limit is five per minute, but on a slow machine a test may take minutes. */
 const MOST = 15;
 
 const guess = (i: number): string => `${i}`.padStart(43, "A");
 
-/** Ways to try a token, each from an address that has not tried any. */
+/** Routes for trying a token. Each is used from its own address. */
 const DOORS: Readonly<Record<string, (token: string, i: number) => Asked>> = {
   session: (token) => ({
     method: "POST",
@@ -49,7 +49,7 @@ const DOORS: Readonly<Record<string, (token: string, i: number) => Asked>> = {
     headers: bearer(token),
     body: "planted",
   }),
-  "bearer, with an address of its invention": (token, i) => ({
+  "bearer, with a forged client address": (token, i) => ({
     method: "POST",
     path: `/api/v1/files/${"0".repeat(64)}/fetch`,
     headers: {
@@ -80,9 +80,9 @@ Deno.test(
       const first = statuses.slice(0, 6);
       deepStrictEqual(first, [401, 401, 401, 401, 401, 429], door);
       const looked = statuses.filter((status) => status === 401).length;
-      ok(looked <= MOST, `${looked} of ${GUESSES} were looked at by ${door}`);
+      ok(looked <= MOST, `Too many guesses checked by ${door}: ${looked} of ${GUESSES}`);
       ok(statuses.every((status) => [401, 429].includes(status)), door);
-      // It can still read, and others can still come in.
+      // The guesser can still read, and others can still log in.
       strictEqual((await ask(program, { path: "/api/v1/files", from })).status, 200);
       ok(isOpen(await login(program, token, { from: "127.0.0.9" })), door);
       ok(isOpen(await login(program, token, { from: "127.0.0.9", older: true })), door);
@@ -95,8 +95,8 @@ Deno.test(
   },
 );
 
-// 256 bits are not guessed. What the limit keeps is the log, the work, and a token that somebody made shorter by hand;
-// the owner, who may sit at the guesser's address on a shared host, must not be locked out by it.
+// Nobody guesses 256 bits. The limit protects the log, saves work, and covers a token that a user has shortened by
+// hand. It must not lock out the owner, who may share the guesser's address on a shared host.
 Deno.test(
   "threat 29: after five wrong guesses, every login route stops answering guesses, but the owner is never locked out",
   SANITIZED,
@@ -106,15 +106,15 @@ Deno.test(
     const token = await tokenOf(program);
     for (const [at, [door, asked]] of Object.entries(DOORS).entries()) {
       const from = ATTACKERS[at]!;
-      // Two minutes may share them: five wrong ones use up each.
+      // The guesses may span two minutes, and five wrong ones use up each minute.
       for (let i = 0; i < 12; i++) await ask(program, { ...asked(guess(i), i), from });
       for (const [other, right] of Object.entries(DOORS)) {
         const wrong = await ask(program, { ...right(guess(99), 0), from });
-        strictEqual(wrong.status, 429, `${other} is open to guesses after those by ${door}`);
+        strictEqual(wrong.status, 429, `${other} still checks guesses after those by ${door}`);
         const owner = await ask(program, { ...right(token, 0), from });
         ok(
           ![401, 403, 429].includes(owner.status),
-          `${other} is shut for the owner after guesses by ${door}`,
+          `${other} locks out the owner after guesses by ${door}`,
         );
       }
     }
@@ -143,7 +143,7 @@ Deno.test(
       honest.gossip(),
       login(program, token).then((answer) => ok(isOpen(answer))),
     ]);
-    ok(looked.at <= MOST, `${looked.at} of ${GUESSES} were looked at`);
+    ok(looked.at <= MOST, `Too many guesses checked: ${looked.at} of ${GUESSES}`);
     using raw = await Raw.open(webOf(program), { from: "127.0.0.3" });
     for (const i of all) {
       const { body = "", headers = {}, ...asked } = DOORS.session!(guess(i), i);
@@ -154,7 +154,10 @@ Deno.test(
     await raw.untilClosed();
     const found = raw.text.match(/^HTTP\/1\.1 \d{3}/gm)!.map((line) => Number(line.slice(-3)));
     const tried = found.filter((status) => status === 401).length;
-    ok(tried > 0 && tried <= MOST, `${tried} of ${GUESSES} were looked at on one connection`);
+    ok(
+      tried > 0 && tried <= MOST,
+      `Unexpected number of guesses checked on one connection: ${tried} of ${GUESSES}`,
+    );
     ok(found.every((status) => [200, 401, 429].includes(status)), found.join());
     await honest.check();
   },
@@ -175,7 +178,7 @@ Deno.test(
   },
 );
 
-/** Whether this cookie lets a file in. */
+/** Resolves to whether this cookie allows an upload. */
 async function lets(program: Program, cookie: string, name: string): Promise<boolean> {
   const { status } = await ask(program, {
     method: "PUT",
@@ -201,11 +204,11 @@ Deno.test(
       const cookies = [first];
       for (const brought of [first, planted]) {
         const answer = await login(program, token, { older, headers: { Cookie: brought } });
-        cookies.push(headersOf(answer, "set-cookie").at(-1)!.split(";")[0]!); // behind the old one's end
+        cookies.push(headersOf(answer, "set-cookie").at(-1)!.split(";")[0]!); // after the header that ends the old session
       }
-      strictEqual(new Set(cookies).size, 3, "a session is used for a second login");
+      strictEqual(new Set(cookies).size, 3, "each login must start its own session");
       notStrictEqual(cookies[2], planted);
-      ok(!await lets(program, planted, "planted.txt"), "a session was chosen by who logs in");
+      ok(!await lets(program, planted, "planted.txt"), "a client must not choose its session");
       const last = cookies[2]!;
       ok(await lets(program, last, "before.txt"));
       const { status } = await ask(program, {
@@ -214,7 +217,7 @@ Deno.test(
         headers: { Cookie: last },
       });
       strictEqual(status, 204);
-      ok(!await lets(program, last, "after.txt"), "a session lives after its logout");
+      ok(!await lets(program, last, "after.txt"), "a session must end at logout");
       const rows = await program.files();
       ok(!rows.some(({ file_name: name }) => ["planted.txt", "after.txt"].includes(name)));
     }
@@ -266,7 +269,7 @@ Deno.test(
         path: "/api/v1/files/by-name/planted.txt",
         headers: { Authorization: value },
         body: "planted",
-        from: `127.0.1.${i + 1}`, // each has its own tries
+        from: `127.0.1.${i + 1}`, // each address has its own attempts
       });
       strictEqual(status, 401, value);
     }
@@ -276,7 +279,7 @@ Deno.test(
 );
 
 const PAGES = ["/", "/stats", "/api/docs", "/metrics", "/healthz", "/api/list", "/api/peers"];
-/** Where a token would be, for whoever looks for it. */
+/** Paths where someone might look for the token. */
 const GUESSED = [
   ...["/web-token", "/.p2p-peer/web-token", "/api/v1/files/web-token/content", "/api/v1/token"],
   ...["%2e%2e%2fweb-token", "..%2f.p2p-peer%2fweb-token", ".p2p-peer%2fweb-token"].flatMap(
@@ -314,7 +317,10 @@ Deno.test(
         }
       }
     }
-    ok(found.size > PAGES.length + described.length + GUESSED.length, "no page links to another");
+    ok(
+      found.size > PAGES.length + described.length + GUESSED.length,
+      "Expected pages to link to others",
+    );
     using events = await Raw.open(webOf(program));
     events.write(headText(program, { path: "/api/v1/events", headers: bearer(token) }));
     await events.untilText(/\r\n\r\n/);
@@ -322,18 +328,21 @@ Deno.test(
     await events.untilText(/y\.txt|data:/);
     answers.push(events.text);
     for (const answer of answers) ok(!answer.includes(token), `the token is in ${answer}`);
-    // Peers are told nothing of it either, and the log holds no session.
+    // Peers do not receive the token either, and the log contains no session.
     strictEqual((await listed(program)).size, 3);
     const lines = program.lines.filter((line) => line.includes(token));
     strictEqual(lines.length, 1, lines.join("\n"));
     const [, session] = cookie.split("=");
-    ok(!program.lines.some((line) => line.includes(session!)), "a session is in the log");
+    ok(
+      !program.lines.some((line) => line.includes(session!)),
+      "the log must not contain a session",
+    );
     await honest.gossip();
-    // Another store has another one.
+    // Another store has its own token.
     await using other = await Program.peer(`${NAME}-2`, ALONE, { cwd: folder.path });
     const second = await tokenOf(other);
     notStrictEqual(second, token);
     ok(!isOpen(await login(other, token)));
-    ok(!await lets(other, cookie, "planted.txt"), "a session of another store");
+    ok(!await lets(other, cookie, "planted.txt"), "a session must not work on another store");
   },
 );

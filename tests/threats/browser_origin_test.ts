@@ -16,7 +16,7 @@ import {
 } from "./web.ts";
 import { World } from "./world.ts";
 
-/** What browsers add to a request that comes from somewhere else. */
+/** Headers that browsers add to a request from another site. */
 const foreign = (port: number): Record<string, string>[] => [
   { Origin: "http://evil.example" },
   { Origin: "null" },
@@ -32,7 +32,7 @@ const foreign = (port: number): Record<string, string>[] => [
   { "Sec-Fetch-Site": "same-site" },
 ];
 
-/** What a form or a script of another site can send without asking first, and what it must ask for. */
+/** Bodies that a form or script of another site can send without a preflight request, and ones that need it. */
 const BODIES: readonly (readonly [string, string | undefined])[] = [
   ["application/x-www-form-urlencoded", "name=planted.txt&token=x"],
   ["text/plain", undefined],
@@ -62,7 +62,7 @@ Deno.test(
     const requests = scene.changes().flatMap((change, i) =>
       foreign(program.httpPort).flatMap((headers, k) =>
         logins.flatMap((login, l) =>
-          // All bodies for the first change, and in turn for the others.
+          // Use all bodies for the first change, and cycle through them for the others.
           BODIES.filter((_, b) => i === 0 || (k + l) % BODIES.length === b).map(([type, body]) => ({
             ...change,
             headers: { ...change.headers, ...headers, ...login, "Content-Type": type },
@@ -77,7 +77,7 @@ Deno.test(
       ok(!headers.some(([name]) => name === "set-cookie"), told(asked));
     }, 8);
     deepStrictEqual(await scene.state(), before);
-    // The sessions live on, and the same requests from the own page are heard.
+    // The sessions are still valid, and the same requests from our own page succeed.
     const own = {
       Origin: `http://127.0.0.1:${program.httpPort}`,
       "Sec-Fetch-Site": "same-origin",
@@ -103,7 +103,7 @@ Deno.test(
       .concat(scene.changes().map(({ path }) => path));
     await forEachOf(paths, async (path) => {
       for (const method of ["PUT", "DELETE", "POST", "GET"]) {
-        // `ask` sees to it that there is no access-control-* in any answer.
+        // `ask` checks that no response has an access-control-* header.
         const answer: Answer = await ask(program, {
           method: "OPTIONS",
           path,
@@ -154,7 +154,7 @@ Deno.test(
       ok(status < 500, `${told(asked)}: ${status}`);
     });
     deepStrictEqual(await scene.state(), before);
-    // The session was not ended by reading either.
+    // Read requests must not end the session either.
     const asked = { ...scene.changes()[1]!, headers: { Cookie: cookie } };
     strictEqual((await ask(program, asked)).status, 201);
     await honest.gossip();
@@ -175,7 +175,7 @@ Deno.test(
       const names = attributes.map((attribute) => attribute.toLowerCase());
       ok(names.includes("httponly") && names.includes("samesite=strict"), cookies[0]);
       ok(!names.some((name) => name.startsWith("domain")), cookies[0]);
-      ok(!cookies[0]!.includes(token), "the token itself is in the cookie");
+      ok(!cookies[0]!.includes(token), "the cookie must not contain the token itself");
     }
     await world.honest.gossip();
   },

@@ -6,7 +6,7 @@ import { forEachOf, SANITIZED } from "../process/together.ts";
 import { ask, type Asked, bearer, filesOf, storeOf, tokenOf, upload } from "./web.ts";
 import { World } from "./world.ts";
 
-/** Ways up, in all spellings that some server has fallen for. */
+/** Path traversals, in every spelling that some server has fallen for. */
 const UP = [
   "..",
   "%2e%2e",
@@ -71,7 +71,7 @@ Deno.test(
     await forEachOf(asked, async (request) => {
       const what = JSON.stringify(request);
       const { status, body } = await ask(program, request);
-      // Where dots lead back to a page, that page may be what is meant.
+      // Where dots resolve to a page, serving that page is correct.
       const isPage = status === 200 && /^(?:\{"files"|\s*<!doctype html>)/.test(body);
       ok([400, 404].includes(status) || isPage, `${what}: ${status} ${body.slice(0, 200)}`);
       for (const found of [secret, token, key, "root:x:0"]) ok(!body.includes(found), what);
@@ -121,7 +121,7 @@ Deno.test(
     for (const [path, content] of before) strictEqual(after.get(path), content, path);
     for (const [path, what] of after) {
       if (before.has(path)) continue;
-      // What is new is a file that stands in the store itself.
+      // New entries must be regular files directly in the store.
       ok(path.startsWith(`${store}/`), path);
       match(path.slice(store.length + 1), /^[^/\\]+$/);
       ok(what !== "folder" && !what.startsWith("link"), `${path} is a ${what}`);

@@ -8,7 +8,7 @@ import { World } from "./world.ts";
 
 export const SECRET = "nobody else may read this";
 
-/** A process with a file, one that was deleted, and one that only somebody else has. */
+/** A process with one held file, one deleted file, and one that only another peer has. */
 export class Scene implements AsyncDisposable {
   private constructor(
     readonly world: World,
@@ -41,19 +41,19 @@ export class Scene implements AsyncDisposable {
     return new Scene(world, source, token, { here, deleted, elsewhere: file.fileId });
   }
 
-  /** All that a request could change. */
+  /** Returns everything that a request could change. */
   async state(): Promise<unknown> {
     const { program } = this.world;
     const { files } = await program.api<{ files: unknown }>("files");
     const deleted = await program.api("files/deleted");
     const { transfers } = await program.api<{ transfers: { direction: string }[] }>("transfers");
     const incoming = transfers.filter(({ direction }) => direction !== "out");
-    // A snapshot may be on its way to its place.
+    // A snapshot may be in the process of being written.
     const tree = [...filesOf(this.world)].filter(([path]) => !path.includes("/temporary/"));
     return { files, deleted, incoming, tree: new Map(tree) };
   }
 
-  /** Every request that changes something. */
+  /** Returns every request that changes something. */
   changes(): Asked[] {
     const { here, deleted, elsewhere } = this.ids;
     return [
@@ -87,7 +87,7 @@ export class Scene implements AsyncDisposable {
 export const told = ({ method = "GET", path, headers }: Asked) =>
   `${method} ${path} ${JSON.stringify(headers)}`;
 
-/** Pages and lists. */
+/** Paths of pages and lists. */
 export const READING = [
   ...["/", "/stats", "/api/docs", "/metrics", "/api/list", "/api/peers", "/nothing"],
   ...["status", "peers", "files", "files/deleted", "transfers", "events", "openapi.json"].map(

@@ -7,19 +7,19 @@ import { forEachOf, SANITIZED } from "../process/together.ts";
 import { ask, type Asked, bearer, headText, tokenOf, webOf } from "./web.ts";
 import { World } from "./world.ts";
 
-/** Operations of which a careless reader makes two. `hidden` is a whole one that would plant a file. */
+/** Returns requests that a careless reader would take for two. `hidden` is a complete one that would plant a file. */
 function ambiguous(host: string, hidden: string): Record<string, string> {
   const open = `POST /api/v1/status HTTP/1.1\r\nHost: ${host}\r\n`;
   const chunked = "Transfer-Encoding: chunked\r\n";
   const length = (text: string | number) => `Content-Length: ${text}\r\n`;
   const { length: all } = hidden;
   const shapes: Record<string, string> = {
-    "two lengths, the first of nothing": `${open}${length(0)}${length(all)}\r\n${hidden}`,
-    "two lengths, the last of nothing": `${open}${length(all)}${length(0)}\r\n${hidden}`,
+    "two lengths, the first zero": `${open}${length(0)}${length(all)}\r\n${hidden}`,
+    "two lengths, the last zero": `${open}${length(all)}${length(0)}\r\n${hidden}`,
     "two lengths in one line": `${open}${length(`0, ${all}`)}\r\n${hidden}`,
     "a length and chunks": `${open}${length(all + 5)}${chunked}\r\n0\r\n\r\n${hidden}`,
     "chunks and a length": `${open}${chunked}${length(all + 5)}\r\n0\r\n\r\n${hidden}`,
-    "chunks and a length of nothing": `${open}${chunked}${length(0)}\r\n${hidden}`,
+    "chunks and a zero length": `${open}${chunked}${length(0)}\r\n${hidden}`,
     "HTTP/1.0 with chunks": `${open.replace("1.1", "1.0")}${chunked}\r\n0\r\n\r\n${hidden}`,
     "a bare line feed": `${open}X: y\n${length(0)}\r\n${hidden}`,
     "bare line feeds only": `${open}${length(0)}\r\n`.replaceAll("\r", "") + hidden,
@@ -33,18 +33,18 @@ function ambiguous(host: string, hidden: string): Record<string, string> {
     "a header without a colon": `${open}Content-Length 0\r\n\r\n${hidden}`,
     "a NUL in a name": `${open}Content\0-Length: 0\r\n\r\n${hidden}`,
     "a NUL in a value": `${open}X: a\0b\r\n\r\n${hidden}`,
-    "a chunk longer than any": `${open}${chunked}\r\n10000000000000000\r\n${hidden}`,
-    "a chunk of no size": `${open}${chunked}\r\n\r\n${hidden}`,
-    "a chunk of a negative size": `${open}${chunked}\r\n-1\r\n${hidden}`,
+    "a chunk size beyond 64 bits": `${open}${chunked}\r\n10000000000000000\r\n${hidden}`,
+    "a chunk without a size": `${open}${chunked}\r\n\r\n${hidden}`,
+    "a chunk with a negative size": `${open}${chunked}\r\n-1\r\n${hidden}`,
     "a chunk of 0x0": `${open}${chunked}\r\n0x0\r\n\r\n${hidden}`,
     "a chunk that ends late": `${open}${chunked}\r\n1\r\nab\r\n0\r\n\r\n${hidden}`,
-    "a bare line feed behind a chunk size": `${open}${chunked}\r\n1;a=b\nx\r\n0\r\n\r\n${hidden}`,
+    "a bare line feed after a chunk size": `${open}${chunked}\r\n1;a=b\nx\r\n0\r\n\r\n${hidden}`,
     "no host": `POST /api/v1/status HTTP/1.1\r\n${length(0)}\r\n`,
     "two hosts": `${open}Host: ${host}\r\n${length(0)}\r\n${hidden}`,
-    "a version of its own": `${open.replace("1.1", "1.9\x0b")}${length(0)}\r\n${hidden}`,
+    "an invalid version": `${open.replace("1.1", "1.9\x0b")}${length(0)}\r\n${hidden}`,
     "no version": `GET /api/v1/status\r\n\r\n${hidden}`,
     "the preface of HTTP/2": `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${hidden}`,
-    "a way to somebody else": `CONNECT ${host} HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
+    "CONNECT to tunnel elsewhere": `CONNECT ${host} HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
   };
   const values = ["+0", "-0", "-1", "0x0", "0 0", "0_0", "1e1", "", "NaN", "0;", "'0'", "\x0b0"];
   for (const value of [...values, "9".repeat(30), `${2 ** 64 + 1}`]) {
@@ -70,7 +70,7 @@ function ambiguous(host: string, hidden: string): Record<string, string> {
 
 const answersIn = (text: string): number => text.match(/HTTP\/1\.[01] \d{3}/g)?.length ?? 0;
 
-/** A request that plants a file, and would be answered. */
+/** Returns a valid request that plants a file. */
 const planting = (world: World, token: string, name: string): string =>
   headText(world.program, {
     method: "PUT",
@@ -78,14 +78,14 @@ const planting = (world: World, token: string, name: string): string =>
     headers: { ...bearer(token), "Content-Length": "7" },
   }) + "planted";
 
-/** What is right is done, and nothing was planted. */
+/** Checks that nothing was planted and that valid requests still work. */
 async function goesOn(world: World, token: string): Promise<void> {
   const { program, honest } = world;
   const names = (await program.files()).map(({ file_name: name }) => name);
   deepStrictEqual(names.filter((name) => name.startsWith("smuggled")), []);
   const answer = await ask(program, { path: "/healthz" });
   deepStrictEqual([answer.status, answer.body], [200, '{"status":"ok"}']);
-  // What did not hide in anything is done: that it was not before has to do with where it stood.
+  // The same request succeeds when it is not hidden, so it was rejected only because of its position.
   using raw = await Raw.open(webOf(program));
   raw.write(planting(world, token, "control.txt"));
   await raw.untilText(/^HTTP\/1\.1 201 /);
@@ -110,7 +110,7 @@ Deno.test(
       const said = raw.text.split("\r\n")[0]!;
       const isRefused = raw.text === "" || /^HTTP\/1\.[01] (?:4\d\d|501|505)\b/.test(said);
       if (answersIn(raw.text) > 1 || !isRefused) {
-        wrong.push(`${shape}: ${answersIn(raw.text)} answers, the first ${said}`);
+        wrong.push(`${shape}: ${answersIn(raw.text)} responses, the first ${said}`);
       }
     });
     deepStrictEqual(wrong, []);
@@ -146,7 +146,7 @@ Deno.test(
         const what = JSON.stringify(asked);
         using raw = await Raw.open(webOf(program));
         raw.write(headText(program, { ...asked, headers: { ...more, ...asked.headers } }));
-        // Some answers wait for the body, so that nobody may wait for them.
+        // Some responses come only after the body, so do not wait for those.
         const isEarly = asked === early[0] || asked === early[1];
         if (waits && isEarly) await raw.untilText(/^HTTP\/1\.1 \d{3}/);
         raw.write(hidden);
@@ -185,7 +185,7 @@ Deno.test(
     ].join(""));
     await raw.untilClosed();
     const statuses = raw.text.match(/^HTTP\/1\.1 \d{3}/gm)!.map((line) => Number(line.slice(-3)));
-    // One that closes the connection behind a body it did not want is right too.
+    // Closing the connection after an unwanted body is also correct.
     const right = [200, 404, 201, 200];
     deepStrictEqual(statuses, right.slice(0, statuses.length));
     if (statuses.length === right.length) {

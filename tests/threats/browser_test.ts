@@ -22,7 +22,7 @@ import {
 } from "./web.ts";
 import { World } from "./world.ts";
 
-/** Each has the word in it, by which it is found wherever it goes. */
+/** Each contains a marker word, so that it can be found wherever it appears. */
 const MARKUP = [
   "<img src=x onerror=alert(1) title=kezqu>",
   "<script>kezqu()</script>",
@@ -53,7 +53,7 @@ const unescaped = (text: string): string =>
     return ENTITIES[name] ?? all;
   });
 
-/** What a browser would make of a page: its tags, and the text between them and in attributes. */
+/** Parses a page as a browser would, into tags and the text between them and in attributes. */
 function parsed(html: string): { tags: Tag[]; text: string } {
   const tags: Tag[] = [];
   let text = "";
@@ -79,10 +79,10 @@ function parsed(html: string): { tags: Tag[]; text: string } {
 const written = ({ name, attributes }: Tag) =>
   `<${name} ${attributes.map(([key, value]) => `${key}=${value}`).join(" ")}>`;
 
-/** What the page draws with, and its import map: no name may make one of these, but the page itself has some. */
+/** Drawing tags and scripts, including the import map. The page itself has some, but no name may create one. */
 const DRAWN = /^\/?(?:svg|symbol|path|use|img|script)$/;
 
-/** The drawings and scripts that the pages have before anybody named anything. */
+/** Returns the drawing tags and scripts that the pages have before any name appears. */
 async function ownOf(program: Parameters<typeof ask>[0]): Promise<Map<string, number>> {
   const own = new Map<string, number>();
   const { body } = await ask(program, { path: "/" });
@@ -92,7 +92,7 @@ async function ownOf(program: Parameters<typeof ask>[0]): Promise<Map<string, nu
   return own;
 }
 
-/** What must hold for any page, whatever it shows. */
+/** Checks what must hold for any page, whatever it shows. */
 function assertInert(
   { tags }: { tags: readonly Tag[] },
   path: string,
@@ -151,7 +151,7 @@ Deno.test(
       return [...await world.tracked()].filter((name) => name.includes("kezqu")).length === joined;
     });
     await program.until("all files", async () => {
-      return (await program.files()).length > 2 * MARKUP.length; // and the honest one
+      return (await program.files()).length > 2 * MARKUP.length; // plus the honest peer's file
     });
     for (const path of PAGES) {
       const answer = await ask(program, { path });
@@ -164,13 +164,13 @@ Deno.test(
         .concat(page.text).join("\n");
       for (const name of MARKUP) {
         for (const kind of ["peer", "owner", "held", "file"]) {
-          const isFile = kind === "held" || kind === "file"; // of a path, the last part is the name
+          const isFile = kind === "held" || kind === "file"; // only the last part of a path becomes the name
           const shown = isFile ? `${kind} ${name}`.replace(/^.*\//, "") : `${kind} ${name}`;
-          // Long ones may be cut.
-          ok(seen.includes(shown.slice(0, 30)), `${path} does not show ${shown} as it is`);
+          // Long names may be shortened.
+          ok(seen.includes(shown.slice(0, 30)), `${path} does not show ${shown} unchanged`);
         }
       }
-      // Names make rows, and rows are made of what was there before or is harmless.
+      // Names create rows, and rows may contain only tags that were there before or are harmless.
       const made = new Set(page.tags.map(({ name }) => name.replace("/", "")));
       for (const { name } of parsed(before.get(path)!).tags) made.delete(name.replace("/", ""));
       for (const name of made) {
@@ -273,7 +273,7 @@ Deno.test(
     const token = await tokenOf(program);
     for (const [name, content] of ACTIVE) {
       const fileId = await upload(program, token, name, content);
-      // Also as a form says that it is.
+      // Also as uploaded by a form with its own content type.
       const form = await ask(program, {
         method: "POST",
         path: "/api/v1/files",

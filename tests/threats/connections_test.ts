@@ -15,12 +15,12 @@ import { foreignFile } from "../wire/foreign.ts";
 import { until } from "../until.ts";
 import { ATTACKERS, GENEROUS, NAME, Peak, World } from "./world.ts";
 
-/** Defaults, and all deadlines are waited for with a factor of five. */
+/** The default deadlines, times a factor of five for slow machines. */
 const MESSAGE_MS = 5 * 10_000;
 const IDLE_MS = 5 * 30_000;
 const SECONDS = "1744170562";
 
-/** FILE_DATA to its first byte of content, and what stands behind it. */
+/** Returns FILE_DATA up to its first content byte, and the rest after the content. */
 function pushOf(name: string, sizeBytes: number) {
   const file = foreignFile(name, crypto.getRandomValues(new Uint8Array(sizeBytes)), "x", SECONDS);
   const head =
@@ -32,7 +32,7 @@ function pushOf(name: string, sizeBytes: number) {
 type Stall = "no bytes" | "a byte a second" | "a stalled body" | "a message, and then nothing";
 const THREE: readonly Stall[] = ["no bytes", "a byte a second", "a stalled body"];
 
-/** Opens connections in turn from each address and of each kind, and lets them stall. */
+/** Opens stalled connections, cycling through addresses and kinds. */
 async function stall(
   { program }: World,
   count: number,
@@ -52,17 +52,17 @@ async function stall(
   return raws;
 }
 
-/** Each is ended within the deadline of its kind. */
+/** Checks that each connection is closed within the deadline of its kind. */
 async function endInTime(raws: readonly Raw[]): Promise<void> {
   await together(raws.map(async (raw, i) => {
     await raw.untilClosed(THREE[i % THREE.length] === "a stalled body" ? IDLE_MS : MESSAGE_MS);
   }));
 }
 
-/** How many still stand. */
+/** Counts the connections that are still open. */
 const standing = (raws: readonly Raw[]) => raws.filter((raw) => !raw.ended && !raw.isClosed).length;
 
-/** A push of a byte every half second, from an address of its own: it must come to its end, and be kept. */
+/** Pushes one byte every half second from its own address. The push must complete and be kept. */
 async function slowPush({ program }: World, name: string, sizeBytes: number): Promise<void> {
   const { file, head, hex } = pushOf(name, sizeBytes);
   using raw = await Raw.open(program, { from: "127.0.0.6" });
@@ -86,15 +86,18 @@ Deno.test(
     const push = slowPush(world, "longer than any deadline.bin", 35);
     const raws = await stall(world, 256, ATTACKERS);
     try {
-      ok(raws.length >= 240, `${raws.length} of 256 connections were let in`);
+      ok(raws.length >= 240, `Only ${raws.length} of 256 connections were accepted`);
       await world.honest.check();
-      ok(standing(raws) >= 128, `an attack that stands: ${standing(raws)} connections do`);
+      ok(
+        standing(raws) >= 128,
+        `Only ${standing(raws)} connections are open: too few for an attack`,
+      );
       await world.honest.during(together([endInTime(raws), push]));
     } finally {
       for (const raw of raws) raw.close();
-      await push.catch(() => {}); // told above
+      await push.catch(() => {}); // reported above
     }
-    await world.program.until("its descriptors to be free", async () => {
+    await world.program.until("its descriptors to be released", async () => {
       return await descriptors(world.program.pid) <= before + 8;
     });
     await world.honest.check();
@@ -117,7 +120,7 @@ Deno.test(
   },
 );
 
-/** Whether honest peers are answered while so many connections of this kind stand, from these addresses. */
+/** Checks that honest peers are answered while this many connections of a kind are open from these addresses. */
 async function servesBeside(
   world: World,
   kind: Stall,
@@ -126,12 +129,15 @@ async function servesBeside(
 ): Promise<void> {
   const raws = await stall(world, count, from, [kind]);
   try {
-    await world.honest.get(); // they have been accepted, as far as they are
-    ok(standing(raws) >= count / 2, `${standing(raws)} of ${count} stand, with ${kind}`);
+    await world.honest.get(); // by now, all that will be accepted have been
+    ok(
+      standing(raws) >= count / 2,
+      `Only ${standing(raws)} of ${count} connections are open, with ${kind}`,
+    );
     await world.honest.check();
     await world.honest.check();
   } catch (cause) {
-    throw new Error(`Beside ${count} with ${kind} from ${from}`, { cause });
+    throw new Error(`Failed next to ${count} connections with ${kind} from ${from}`, { cause });
   } finally {
     for (const raw of raws) raw.close();
   }
@@ -151,7 +157,7 @@ Deno.test(
   },
 );
 
-/** Puts content into the store, whole at once, and waits until it is shared. */
+/** Places complete content in the store, and waits until it is shared. */
 async function share({ folder, program }: World, name: string, content: Content): Promise<string> {
   await content.writeTo(folder.at(name));
   await Deno.rename(folder.at(name), folder.at(`storage_${NAME}`, name));
@@ -161,7 +167,7 @@ async function share({ folder, program }: World, name: string, content: Content)
   return fileId;
 }
 
-/** Reads an answer in small pieces, with a pause behind each, and sees that it is whole. */
+/** Reads an answer in small pieces with pauses, and checks that it is complete. */
 async function readSlowly({ program }: World, fileId: string, content: Content): Promise<void> {
   const sink = async () => {
     const began = performance.now();
@@ -189,25 +195,25 @@ Deno.test(
     try {
       strictEqual(raws.length, 20);
       for (const raw of raws) raw.send({ type: "GET_FILE", file_id: fileId });
-      await world.program.until("20 answers under way", async () => {
+      await world.program.until("20 answers to start", async () => {
         return await descriptors(pid) >= before.descriptors + 20;
       });
-      // On Deno 2.7 the system keeps what nobody reads until the reader goes; the program has given it up before.
-      const givenUp = world.program.until("the 20 to be given up", async () => {
+      // On Deno 2.7 the system keeps unread data until the reader disconnects, but the program abandons it before that.
+      const givenUp = world.program.until("the 20 connections to be abandoned", async () => {
         const { work } = await world.program.status() as { work: Record<string, number> };
         return work.transfers === 0;
       }, 5 * idleMs);
       await world.honest.during(together<unknown>([givenUp, reading]));
-      // What stood in the sockets' buffers is all they ever get.
+      // They never get more than what was in the socket buffers.
       for (const raw of raws) raw.socket.resume();
       await together(raws.map((raw) => raw.untilClosed()));
       for (const raw of raws) ok(raw.socket.bytesRead < sizeMib * 1024 ** 2);
     } finally {
       for (const raw of raws) raw.close();
-      await reading.catch(() => {}); // told above
+      await reading.catch(() => {}); // reported above
       await memory.stop();
     }
-    await world.program.until("their descriptors to be free", async () => {
+    await world.program.until("their descriptors to be released", async () => {
       return await descriptors(pid) <= before.descriptors + 8;
     });
     const grewMib = memory.mostMib - before.memory;
@@ -216,7 +222,7 @@ Deno.test(
   },
 );
 
-/** What honest peers do while clients that never read hold so many places, at these addresses. */
+/** Runs honest requests while this many clients at these addresses hold slots and never read. */
 async function besideDeafClients(
   count: number,
   from: readonly string[],
@@ -228,7 +234,7 @@ async function besideDeafClients(
   const raws = await Raw.openMany(world.program, count, from, { reads: false });
   try {
     for (const raw of raws) raw.send({ type: "GET_FILE", file_id: fileId });
-    await world.program.until("answers under way", async () => {
+    await world.program.until("answers to start", async () => {
       return await descriptors(world.program.pid) >= before + count;
     });
     await work(world.honest);
@@ -236,13 +242,13 @@ async function besideDeafClients(
   } finally {
     for (const raw of raws) raw.close();
   }
-  await world.program.until("them to be gone", async () => {
+  await world.program.until("the connections to be closed", async () => {
     return await descriptors(world.program.pid) <= before + 8;
   });
   await world.honest.check();
 }
 
-/** As many as there are places, from other addresses and from that of the honest peer. */
+/** As many connections as there are slots, from other addresses and from the honest peer's own. */
 const DEAF = [[256, ATTACKERS], [64, ["127.0.0.1"]]] as const;
 
 Deno.test(
@@ -260,19 +266,19 @@ Deno.test(
   },
 );
 
-// From the same address a get waits for its turn: a reader is cut off only when it takes nothing for 30 s, and
-// nobody can tell an honest process of that machine from the others.
+// From the same address, a get has to wait: a reader is cut off only after it reads nothing for 30 s, and an honest
+// process on that machine cannot be told apart from the others.
 Deno.test(
   "threat 7: an honest get is answered while 256 clients at four other addresses never read",
   SANITIZED,
   () => besideDeafClients(256, ATTACKERS, (honest) => honest.get()),
 );
 
-/** The program with so few descriptors. */
+/** Returns the command that runs the program with this few descriptors. */
 const LIMITED = ["sh", "-c", 'ulimit -n 128; exec "$@"', "sh", ...COMMAND];
 const FLOOD = Array.from({ length: 10 }, (_, i) => `127.0.1.${1 + i}`);
 
-/** 500 connections, with gets and pushes begun on them, for so long; then they go, and `atItsEnd` begins. */
+/** Holds 500 connections with started gets and pushes for a while, then closes them and runs `atItsEnd`. */
 async function flooded(
   { program }: World,
   fileId: string,
@@ -294,12 +300,12 @@ async function flooded(
       return await descriptors(program.pid) >= 126;
     });
     const began = performance.now();
-    await program.until("the flood to have lasted", () => performance.now() - began > lastsMs);
+    await program.until("the flood to last long enough", () => performance.now() - began > lastsMs);
     last = atItsEnd();
   } finally {
     isOver = true;
     for (const raw of raws) raw.close();
-    // What was not let in by now is let in, and closed.
+    // Connections still waiting are now accepted and closed.
     await together<unknown>([Promise.allSettled(flood), last]);
   }
 }
@@ -318,16 +324,16 @@ Deno.test(
     await folder.write(`storage_${NAME}/meanwhile.txt`, "meanwhile");
     await Deno.utime(folder.at(`storage_${NAME}`, "mine.bin"), 1744170562, 1744170562);
     await flood;
-    await program.until("its descriptors to be free", async () => {
+    await program.until("its descriptors to be released", async () => {
       return await descriptors(program.pid) <= before + 8;
     });
     await honest.check();
-    await program.until("the file that came meanwhile", async () => {
+    await program.until("the file added in the meantime", async () => {
       return (await program.files()).some((row) => row.file_name === "meanwhile.txt");
     });
     const after = await world.listed();
-    for (const id of ids) ok(after.get(id)?.has_copy, `${id} is still offered`);
-    // Its time was changed, so that it has to be looked at once more.
+    for (const id of ids) ok(after.get(id)?.has_copy, `${id} must still be offered`);
+    // Its times have changed, so it must be examined again.
     await program.until("its content", async () => {
       return (await getFile(program, fileId)).sha256 === content.hash();
     });
@@ -362,7 +368,7 @@ Deno.test(
     } finally {
       for (const raw of raws) raw.close();
     }
-    await program.until("an answer of the pages", async () => {
+    await program.until("a response from the web port", async () => {
       return await program.status().then(() => true, () => undefined);
     });
     await world.honest.check();

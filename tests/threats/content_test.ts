@@ -25,13 +25,13 @@ import {
   Source,
 } from "./scene.ts";
 
-/** A lie about a file: what is sent in place of its FILE_DATA. */
+/** A lie about a file: what is sent instead of its FILE_DATA. */
 type Lie = (file: ForeignFile) => Message | string;
 
 const hexOf = (text: string) => new TextEncoder().encode(text).toHex();
 const other = randomFile("other.bin", "liar");
 
-/** The ids stay right under the hash in both shifted forms: only the form of the timestamp tells. */
+/** Both shifted forms still hash to the file's id. Only the form of the timestamp gives them away. */
 const LIES: readonly (readonly [name: string, Lie])[] = [
   ["a flipped bit", (file) => {
     const content = file.content.slice();
@@ -47,14 +47,14 @@ const LIES: readonly (readonly [name: string, Lie])[] = [
     const data = file.content.subarray(0, -1).toHex();
     return dataOf(file, { data, file_timestamp: Number(last + SECONDS) });
   }],
-  ["the same as text", (file) => {
+  ["the same, with the timestamp as text", (file) => {
     const last = String.fromCharCode(file.content.at(-1)!);
     const data = file.content.subarray(0, -1).toHex();
     return dataOf(file, { data, file_timestamp: last + SECONDS });
   }],
   ["an odd number of digits", (file) => dataOf(file, { data: file.content.toHex().slice(0, -1) })],
   ["one digit too many", (file) => dataOf(file, { data: `${file.content.toHex()}0` })],
-  ["what is no hex", (file) => dataOf(file, { data: `zz${file.content.toHex().slice(2)}` })],
+  ["text that is not hex", (file) => dataOf(file, { data: `zz${file.content.toHex().slice(2)}` })],
   ["hex with a space in it", (file) => dataOf(file, { data: ` ${file.content.toHex()}` })],
   ["a number", (file) => dataOf(file, { data: 1234 })],
   ["null", (file) => dataOf(file, { data: null })],
@@ -69,20 +69,20 @@ const LIES: readonly (readonly [name: string, Lie])[] = [
   ["all but the last bracket", (file) => JSON.stringify(dataOf(file)).slice(0, -1)],
   ["nothing", () => ""],
   ["another file under this id", (file) => dataOf(file, { data: other.content.toHex() })],
-  ["data twice, the bad one last", (file) => {
+  ["duplicate data, the bad one last", (file) => {
     const text = JSON.stringify(dataOf(file));
     return `${text.slice(0, -1)},"data":"${other.content.toHex()}"}`;
   }],
 ];
 
-/** A file whose last byte is a digit, so that it can be moved. */
+/** Returns a file whose last byte is a digit, so that it can be moved to the timestamp. */
 function victim(index: number): ForeignFile {
   const content = randomFile("", "").content;
   content[content.length - 1] = "3".charCodeAt(0);
   return foreignFile(`victim-${index}.bin`, content, "victor", SECONDS);
 }
 
-/** Nothing of these is held, shown, told of, handed out, or left behind. */
+/** Checks that none of these files is held, listed, announced, served, or left behind. */
 async function assertNothingOf(program: Program, store: string, files: readonly ForeignFile[]) {
   const held = (await program.files()).filter((row) => row.has_copy).map((row) => row.file_id);
   const told = await listed(program);
@@ -91,14 +91,14 @@ async function assertNothingOf(program: Program, store: string, files: readonly 
   for (const [index, { fileId }] of files.entries()) {
     const what = LIES[index % LIES.length]![0];
     ok(!held.includes(fileId), `Held after ${what}`);
-    ok(!told.has(fileId), `Told of after ${what}`);
-    strictEqual((await ask(program, fileId))?.data ?? null, null, `Handed out after ${what}`);
+    ok(!told.has(fileId), `Listed after ${what}`);
+    strictEqual((await ask(program, fileId))?.data ?? null, null, `Served after ${what}`);
   }
 }
 
 async function assertNoTemporary(program: Program, store: string): Promise<void> {
   const names = () => [...Deno.readDirSync(`${store}/.p2p-peer/temporary`)];
-  await program.until("an end of all temporaries", () => names().length === 0);
+  await program.until("all temporary files to be removed", () => names().length === 0);
 }
 
 Deno.test(
@@ -110,7 +110,7 @@ Deno.test(
     const store = folder.at("storage_kashifm");
     await using honest = await Honest.beside(program);
     const files = LIES.map((_, index) => victim(index));
-    // A liar each, for who lies twice is avoided for a while.
+    // One liar per lie, because a peer that lies twice is avoided for a while.
     await using liars = new AsyncDisposableStack();
     const attack = together(files.map(async (file, index) => {
       const answer = (socket: Socket) => {
@@ -121,7 +121,10 @@ Deno.test(
         await Source.start(`liar-${index}`, answer, `127.0.1.${index + 1}`),
       );
       await liar.join(program, [entryOf(file)]);
-      await program.until(`a question for ${LIES[index]![0]}`, () => liar.asked(file.fileId) > 0);
+      await program.until(
+        `a request to the source of ${LIES[index]![0]}`,
+        () => liar.asked(file.fileId) > 0,
+      );
     }));
     await servedDuring(honest, attack);
     await assertNoTemporary(program, store);
@@ -164,7 +167,7 @@ Deno.test(
         forwards: false,
       }),
     );
-    // Everybody announces: each file has its liars before the good one, or after it.
+    // All sources announce, so the liars come before or after the honest source.
     const announce = async (from: string, file: ForeignFile) =>
       await bring(program, { type: "ANNOUNCE", from, ...entryOf(file) });
     for (const [index, file] of files.entries()) {
@@ -201,13 +204,13 @@ Deno.test(
     );
     await assertNothingOf(program, store, files);
     await assertNoTemporary(program, store);
-    // "nothing" was no message; a message that never ended may be one that is not counted.
+    // "nothing" is not a message, and a message that never ends may not be counted.
     const counted = await refusals(program) - before;
-    ok(counted >= LIES.length - 3, `${counted} refused. ${program.report()}`);
+    ok(counted >= LIES.length - 3, `Only ${counted} refusals counted. ${program.report()}`);
     const announced = honest.peers[0]!.received.filter(({ type, file_name: name }) =>
       type === "ANNOUNCE" && String(name).startsWith("victim")
     );
-    deepStrictEqual(announced, [], "nobody is told of what was not kept");
+    deepStrictEqual(announced, [], "files that were not kept must not be announced");
 
     await forEachOf(files, (file) => bring(program, dataOf(file), "127.0.0.9"));
     for (const file of files) {
@@ -244,7 +247,7 @@ Deno.test(
     const held = (await program.files()).filter((row) => row.has_copy).map((row) => row.file_name);
     deepStrictEqual(held.filter((name) => name.startsWith("victim")), []);
     for (const { fileId, timestamp } of files.slice(0, -1)) {
-      strictEqual(liar.asked(fileId), 0, `Asked for a file of ${timestamp}`);
+      strictEqual(liar.asked(fileId), 0, `Requested a file with the timestamp ${timestamp}`);
     }
     await honest.check();
   },

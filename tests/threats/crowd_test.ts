@@ -15,7 +15,7 @@ import { ALONE, ask, bring, dataOf, EAGER, entryOf, randomFile, Source } from ".
 
 const QUICK = ["--push-rate", "1000", "--push-burst", "1000"];
 
-/** Sends the file in two halves; the second one when it is let go. */
+/** Sends the file in two halves, the second one only when released. */
 class HeldBack {
   readonly #waiting: (() => void)[] = [];
 
@@ -30,7 +30,7 @@ class HeldBack {
   }
 }
 
-/** By the wire or by HTTP: the bytes, or that they are not here. */
+/** Requests the file over the wire or HTTP. Resolves to its bytes in hex, or to "not here". */
 async function wanted(program: Program, fileId: string, how: "wire" | "http") {
   if (how === "wire") {
     const data = (await ask(program, fileId))?.data ?? null;
@@ -58,7 +58,7 @@ Deno.test(
     const gets = together(Array.from({ length: 50 }, (_, i) => {
       return wanted(program, file.fileId, i % 2 === 0 ? "wire" : "http");
     }));
-    // More lists and announcements of it while it comes: no reason to begin again.
+    // More lists and announcements during the transfer must not start another one.
     for (let i = 0; i < 5; i++) {
       await source.list(program, [entryOf(file)]);
       await source.send(program, { type: "ANNOUNCE", from: "source", ...entryOf(file) });
@@ -92,7 +92,7 @@ Deno.test({
     const back = new HeldBack();
     await using source = await Source.start("source", (socket) => back.answer(socket, file));
     await source.join(program, [entryOf(file)]);
-    await program.until("the list", async () => {
+    await program.until("the file list", async () => {
       return (await program.files()).some((row) => row.file_id === file.fileId);
     });
     for (let i = 0; i < 10; i++) await terminal.type(`get ${file.fileId}\r`);
@@ -107,11 +107,11 @@ Deno.test({
     deepStrictEqual(await program.content(file.fileId), file.content);
     const copies = [...Deno.readDirSync(folder.at("storage_kashifm"))]
       .filter(({ name }) => name.includes("wanted"));
-    strictEqual(copies.length, 1, "one copy on disk");
+    strictEqual(copies.length, 1, "there must be one copy on disk");
   },
 });
 
-/** Begins to read, and stops until told. */
+/** Starts reading, and pauses until told to continue. */
 async function slowGet(program: Program, fileId: string): Promise<Raw> {
   const raw = await Raw.open(program);
   raw.send({ type: "GET_FILE", file_id: fileId });
@@ -120,7 +120,7 @@ async function slowGet(program: Program, fileId: string): Promise<Raw> {
   return raw;
 }
 
-/** Reads to the end: the whole content, or the end comes in the middle of a message that cannot be taken for whole. */
+/** Reads to the end. The result is the whole content, or a message that is recognizably cut off. */
 async function finish(raw: Raw, file: ForeignFile): Promise<"whole" | "cut"> {
   raw.socket.resume();
   await raw.untilClosed(60_000);
@@ -163,8 +163,16 @@ Deno.test(
       }
     }
     await honest.check();
-    strictEqual(await finish(one, deleted), "whole", "an open file survives its name");
-    strictEqual(await finish(two, unlinked), "whole", "an open file survives its name");
+    strictEqual(
+      await finish(one, deleted),
+      "whole",
+      "an open file must survive the removal of its name",
+    );
+    strictEqual(
+      await finish(two, unlinked),
+      "whole",
+      "an open file must survive the removal of its name",
+    );
     await honest.check();
   },
 );

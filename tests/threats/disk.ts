@@ -6,10 +6,10 @@ import { Honest } from "../hostile/honest.ts";
 import type { Folder } from "../process/folder.ts";
 import { COMMAND, Program } from "../process/program.ts";
 
-/** How a person is told that there is no room. */
+/** Matches messages that report a lack of disk space. */
 export const FULL =
   /no space|no room|not enough (space|room)|disk.*\bfull\b|\bfull\b.*disk|room for/i;
-/** How a person is told that it may not be written. */
+/** Matches messages that report missing write permission. */
 export const UNWRITABLE =
   /not permitted|permission|read-only|cannot (be )?writ|not writable|denied/i;
 
@@ -32,14 +32,16 @@ async function mounts(): Promise<boolean> {
   return done;
 }
 
-/** Whether a small disk can be had here. */
+/** Whether a small disk can be mounted on this machine. */
 export const hasSmallDisk = await mounts();
-if (!hasSmallDisk) console.log("No tmpfs can be mounted here: no test of a full disk runs");
+if (!hasSmallDisk) {
+  console.log("Tests of a full disk are skipped: they need permission to mount a tmpfs");
+}
 
-/** Root without the right to pass over rights; nobody else needs it. */
+/** Command prefix that makes root obey file permissions. Other users obey them anyway. */
 const LESS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"];
 
-/** Whether a chmod stops what runs behind `prefix`. */
+/** Returns whether file permissions apply to what runs with this prefix. */
 function obeys(prefix: readonly string[]): Promise<boolean> {
   const script =
     'd=$(mktemp -d); chmod 555 "$d"; touch "$d/x"; code=$?; rm -rf "$d"; [ $code != 0 ]';
@@ -48,11 +50,13 @@ function obeys(prefix: readonly string[]): Promise<boolean> {
 }
 
 const prefix = await obeys([]) ? [] : await obeys(LESS) ? LESS : undefined;
-/** Whether a program can be had here that a chmod stops. */
+/** Whether the program can be run so that file permissions apply to it. */
 export const hasObedience = prefix !== undefined;
-if (!hasObedience) console.log("Root cannot be held back here: no test of chmod runs");
+if (!hasObedience) {
+  console.log("Tests of file permissions are skipped: root cannot be made to obey them here");
+}
 
-/** The command line of a program that rights on files hold for, also when root runs it. */
+/** Command line that makes the program obey file permissions, even under root. */
 export const OBEDIENT_COMMAND: readonly string[] = [...(prefix ?? []), ...COMMAND];
 
 export class SmallDisk implements AsyncDisposable {
@@ -66,22 +70,22 @@ export class SmallDisk implements AsyncDisposable {
     return new SmallDisk(path);
   }
 
-  /** The folder for `--dir`, relative to the test's folder and absolute. */
+  /** The folder for `--dir`, relative to the test's folder and as an absolute path. */
   readonly dir = "disk/store";
   get store(): string {
     return `${this.path}/store`;
   }
 
-  /** Leaves so many bytes, rounded down to whole pages: another program has taken the rest. */
+  /** Fills the disk except for this many bytes, rounded down to whole pages, as another program might. */
   async fill(leftBytes = 0): Promise<void> {
     const left = "x".repeat(leftBytes);
     await Deno.writeTextFile(`${this.path}/left`, left);
     const filler = [`if=/dev/zero`, `of=${this.path}/filler`, "bs=4k"];
-    await succeeds("dd", ...filler); // ends by "No space left on device"
+    await succeeds("dd", ...filler); // fails with "No space left on device"
     await Deno.remove(`${this.path}/left`);
   }
 
-  /** The other program gives its room back. */
+  /** Releases the space that `fill` took. */
   async free(): Promise<void> {
     await Deno.remove(`${this.path}/filler`);
   }
@@ -98,19 +102,19 @@ export class SmallDisk implements AsyncDisposable {
   }
 }
 
-/** What stands in metadata.json, which is JSON at all times. */
+/** Returns the contents of metadata.json, which must be valid JSON at all times. */
 export function metadataOf(store: string): Record<string, unknown> {
   return JSON.parse(Deno.readTextFileSync(`${store}/metadata.json`));
 }
 
-/** What is recorded of a file that is held; who else has it may change at any time. */
+/** Returns the record of a held file, without its other holders, which may change at any time. */
 export function recordOf(store: string, fileId: string): Record<string, unknown> | undefined {
   const record = metadataOf(store)[fileId] as Record<string, unknown> | undefined;
   if (!record) return undefined;
   return Object.fromEntries(Object.entries(record).filter(([name]) => !name.startsWith("peers")));
 }
 
-/** Waits until the file of the honest peer stands there. */
+/** Resolves to the record of the honest peer's file once it is in metadata.json. */
 export async function untilRecorded(program: Program, store: string, honest: Honest) {
   return await program.until("the honest file in metadata.json", () => {
     return isThere(`${store}/metadata.json`) && recordOf(store, honest.file.fileId);
@@ -119,7 +123,7 @@ export async function untilRecorded(program: Program, store: string, honest: Hon
 
 export async function untilNoTemporary(program: Program, store: string): Promise<void> {
   const names = () => [...Deno.readDirSync(`${store}/.p2p-peer/temporary`)];
-  await program.until("an end of all temporaries", () => names().length === 0);
+  await program.until("all temporary files to be removed", () => names().length === 0);
 }
 
 export function isThere(path: string): boolean {

@@ -32,7 +32,11 @@ function smallPeer(folder: Folder, disk: SmallDisk, args: readonly string[]): Pr
 
 async function assertKeptState(program: Program, store: string, honest: Honest, before: unknown) {
   await untilNoTemporary(program, store);
-  deepStrictEqual(recordOf(store, honest.file.fileId), before, "the record of what is held");
+  deepStrictEqual(
+    recordOf(store, honest.file.fileId),
+    before,
+    "the record of the held file must not change",
+  );
   await program.holds(honest.file.fileId);
 }
 
@@ -86,12 +90,15 @@ Deno.test({
       await disk.fill(leftBytes);
       const { length } = program.lines;
       const refused = randomFile(`refused-${leftBytes}.bin`, "eve", 60_000);
-      // One and the same sender and reason would be told once a minute.
+      // Refusals with the same sender and reason would be logged only once a minute.
       await servedDuring(honest, bring(program, dataOf(refused), `127.0.0.${60 + index}`));
       await program.waitForLine(FULL, length);
       await assertKeptState(program, disk.store, honest, before);
       const rows = await program.files();
-      ok(!rows.some((row) => row.file_id === refused.fileId && row.has_copy), "is not held");
+      ok(
+        !rows.some((row) => row.file_id === refused.fileId && row.has_copy),
+        "the refused file must not be held",
+      );
 
       await disk.free();
       const kept = randomFile(`kept-${leftBytes}.bin`, "eve", 60_000);
@@ -125,11 +132,15 @@ Deno.test({
     await honest.gossip();
     await honest.get();
     await assertKeptState(terminal.program, disk.store, honest, before);
-    deepStrictEqual(await Deno.readFile(folder.at("up.bin")), content, "what was to be pushed");
+    deepStrictEqual(
+      await Deno.readFile(folder.at("up.bin")),
+      content,
+      "the original file must not change",
+    );
 
     await disk.free();
     await terminal.command(`push ${folder.at("up.bin")}`, /up\.bin/);
-    await terminal.program.until("it to be here", async () => {
+    await terminal.program.until("the file to be held", async () => {
       return (await terminal.program.files()).some((row) =>
         row.file_name === "up.bin" && row.has_copy
       );
@@ -157,7 +168,7 @@ Deno.test({
     await using again = new Program(["kashifm", "127.0.0.1", "0", "0", ...args], {
       cwd: folder.path,
     });
-    await again.until("a start or an end", () => {
+    await again.until("startup or exit", () => {
       return !again.isRunning || again.lines.some((line) => line.startsWith("HTTP address"));
     });
     if (again.isRunning) await again.stop();
@@ -194,7 +205,7 @@ Deno.test({
   },
 });
 
-/** Pushes a file of this size; `holds` and `files` tell what became of it. */
+/** Pushes a file of this size. `holds` and `files` show whether it was kept. */
 async function pushed(program: Program, name: string, sizeBytes: number): Promise<string> {
   const file = randomFile(name, "eve", sizeBytes);
   await bring(program, dataOf(file), "127.0.0.66");
@@ -220,7 +231,7 @@ Deno.test({
       (await program.api<{ trash: { files: number } }>("status")).trash.files;
     await program.until("both in the trash", async () => await trash() === 2);
     await program.holds(await pushed(program, "more than is free.bin", 500_000));
-    strictEqual(await trash(), 1, "the oldest gave its room, the other stays");
+    strictEqual(await trash(), 1, "the oldest must be purged, and the other kept");
   },
 });
 

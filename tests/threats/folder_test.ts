@@ -38,13 +38,13 @@ Deno.test({
     await using honest = await Honest.beside(program);
     const before = await untilRecorded(program, store, honest);
     const misnamed: string[] = [];
-    // All of it, the folder that people see alone, and that of the temporaries alone.
+    // The whole store, then only the visible folder, then only the one for temporary files.
     for (const [index, parts] of [PRIVATE, [""], ["/.p2p-peer/temporary"]].entries()) {
       for (const part of parts) await Deno.chmod(store + part, 0o555);
       try {
         const { length } = program.lines;
         const refused = randomFile(`refused-${index}.bin`, "eve", 60_000);
-        // One and the same sender and reason would be told once a minute.
+        // Refusals with the same sender and reason would be logged only once a minute.
         await servedDuring(honest, bring(program, dataOf(refused), `127.0.0.${60 + index}`));
         const [line] = await program.waitForLine(
           new RegExp(`^.*(${UNWRITABLE.source}).*$`, "i"),
@@ -59,13 +59,13 @@ Deno.test({
       await takes(program, `kept-${index}.bin`);
     }
     await honest.check();
-    // Also one whose removal failed, as the folder was closed in the middle of a write.
+    // This includes one whose removal failed because the folder became read-only during a write.
     await untilNoTemporary(program, store);
-    deepStrictEqual(misnamed, [], "what is a matter of rights is not called a matter of room");
+    deepStrictEqual(misnamed, [], "a permission problem must not be reported as a lack of space");
   },
 });
 
-/** Pushes a file until it is kept. */
+/** Pushes a file repeatedly until it is kept. */
 async function takes(program: Program, name: string): Promise<void> {
   const kept = randomFile(name, "eve", 60_000);
   await program.until(`${name} to be kept`, async () => {
@@ -87,7 +87,7 @@ Deno.test({
     await Deno.remove(folder.at("storage_kashifm"), { recursive: true });
     await honest.gossip();
     await program.waitForLine(/(WARNING|ERROR) .*(removed|missing|gone|no such)/i, length);
-    await program.until("what is gone to be known as gone", async () => {
+    await program.until("the removed files to be noticed", async () => {
       return (await program.files()).every((row) => !row.has_copy);
     });
     await honest.gossip();
@@ -109,7 +109,7 @@ Deno.test({
     await honest.gossip();
     strictEqual(await program.stop(), 0, program.report());
     await using again = await Program.peer("kashifm", ALONE, { cwd: folder.path });
-    await again.until("the file of after", async () => {
+    await again.until("the file added afterward", async () => {
       return (await again.files()).some((row) => row.file_name === "kept.bin" && row.has_copy);
     });
   },
@@ -129,8 +129,8 @@ Deno.test({
     });
     program.port = port;
     program.httpPort = httpPort;
-    await until("an answer by HTTP", async () => {
-      if (!program.isRunning) throw new Error(`Ended by itself: ${await program.exit()}`);
+    await until("an HTTP response", async () => {
+      if (!program.isRunning) throw new Error(`The peer exited with code ${await program.exit()}`);
       return await program.status().catch(() => undefined);
     });
     await using honest = await Honest.beside(program);
@@ -141,7 +141,7 @@ Deno.test({
   },
 });
 
-/** The program says nothing here, so it cannot choose. */
+/** The program prints nothing here, so it cannot report a port of its own choice. */
 function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;

@@ -15,10 +15,10 @@ import { ALONE, bring, entryOf, randomFile, servedDuring, Source } from "./scene
 const MAX_PEERS = 1_024;
 const MAX_PER_ADDRESS = 256;
 const FLAT_MIB = 30;
-/** Between the least of the later rounds and the most of the earlier ones, where the collector's swing does not count. */
+/** Limit from the peak of the earlier rounds to the minimum of the later ones, so that collector swings do not count. */
 const FLAT_OVER_ROUNDS_MIB = 20;
 
-/** Invents peers at ten addresses, many gossips to a connection. Nothing listens where they say they are. */
+/** Invents peers at ten addresses, with many gossips per connection. Nothing listens at the addresses they name. */
 async function invent(program: Program, count: number, round: number): Promise<void> {
   const packets = Array.from({ length: count / 25 }, (_, i) => i);
   await forEachOf(packets, async (packet) => {
@@ -37,13 +37,13 @@ async function invent(program: Program, count: number, round: number): Promise<v
 
 async function assertCapped(program: Program, honest: Honest): Promise<void> {
   const peers = await program.peers();
-  ok(peers.length <= MAX_PEERS, `${peers.length} peers`);
+  ok(peers.length <= MAX_PEERS, `Too many peers tracked: ${peers.length}`);
   const perHost = Map.groupBy(peers, ({ host }) => host);
   for (const [host, some] of perHost) {
-    ok(some.length <= MAX_PER_ADDRESS, `${some.length} peers at ${host}`);
+    ok(some.length <= MAX_PER_ADDRESS, `Too many peers tracked at ${host}: ${some.length}`);
   }
   const names = new Set(peers.map(({ peerId }) => peerId));
-  for (const { peerId } of honest.peers) ok(names.has(peerId), `${peerId} was pushed out`);
+  for (const { peerId } of honest.peers) ok(names.has(peerId), `${peerId} was displaced`);
 }
 
 Deno.test(
@@ -57,8 +57,8 @@ Deno.test(
     await servedDuring(honest, invent(program, 5_000, 1));
     await assertCapped(program, honest);
     const fakes = (await program.peers()).filter(({ peerId }) => peerId.startsWith("fake")).length;
-    ok(fakes > MAX_PER_ADDRESS, `${fakes} fakes show nothing`);
-    // What waits for the collector comes and goes by 30 MiB; what is kept would be there after every round.
+    ok(fakes > MAX_PER_ADDRESS, `Only ${fakes} invented peers: too few to prove anything`);
+    // Uncollected garbage varies by 30 MiB, but retained memory would remain after every round.
     const used = [await memoryMib(program.pid)];
     for (const round of [2, 3, 4]) {
       await servedDuring(honest, invent(program, 5_000, round));
@@ -66,7 +66,7 @@ Deno.test(
       used.push(await memoryMib(program.pid));
     }
     const grown = Math.min(used[2]!, used[3]!) - Math.max(used[0]!, used[1]!);
-    ok(grown < FLAT_OVER_ROUNDS_MIB, `Grew by ${grown} MiB: ${used}`);
+    ok(grown < FLAT_OVER_ROUNDS_MIB, `Memory grew by ${grown} MiB: ${used}`);
     await honest.check();
   },
 );
@@ -82,12 +82,12 @@ Deno.test(
     for (const _ of honest.peers) await honest.gossip();
     await servedDuring(honest, invent(program, 1_000, 1));
     const peers = await program.peers();
-    ok(peers.length <= 100, `${peers.length} peers`);
+    ok(peers.length <= 100, `Too many peers tracked: ${peers.length}`);
     for (const [host, some] of Map.groupBy(peers, (peer) => peer.host)) {
-      ok(some.length <= 40, `${some.length} peers at ${host}`);
+      ok(some.length <= 40, `Too many peers tracked at ${host}: ${some.length}`);
     }
     const names = peers.map(({ peerId }) => peerId);
-    for (const { peerId } of honest.peers) ok(names.includes(peerId), `${peerId} was pushed out`);
+    for (const { peerId } of honest.peers) ok(names.includes(peerId), `${peerId} was displaced`);
     await honest.check();
   },
 );
@@ -123,7 +123,7 @@ Deno.test(
     await servedDuring(honest, invent(program, 1_000, 1));
     await using late = await ForeignPeer.start({ style: "closes-at-once", peerId: "late" });
     await late.gossip(program);
-    await program.until("an answer to a late one", () => {
+    await program.until("an answer to a late peer", () => {
       return replies(late) > 0;
     }, HONEST_MS);
     await honest.check();
@@ -157,14 +157,17 @@ Deno.test(
     const before = await memoryMib(program.pid);
     await servedDuring(honest, lists());
     const rows = await program.files();
-    ok(rows.length <= 2_000, `${rows.length} files are known`);
-    ok(rows.length > 1_000, `${rows.length} files show nothing`);
+    ok(rows.length <= 2_000, `Too many files in the catalogue: ${rows.length}`);
+    ok(
+      rows.length > 1_000,
+      `Only ${rows.length} files in the catalogue: too few to prove anything`,
+    );
     ok(
       rows.some((row) => row.file_id === honest.file.fileId && row.has_copy),
-      "what is held stays",
+      "held files must stay",
     );
     const grown = await memoryMib(program.pid) - before;
-    ok(grown < FLAT_MIB, `Grew by ${grown} MiB`);
+    ok(grown < FLAT_MIB, `Memory grew by ${grown} MiB`);
     await honest.check();
   },
 );
@@ -212,7 +215,7 @@ Deno.test(
       program.lines.slice(length).some((line) =>
         /WARNING.*alice|alice.*(conflict|another address|already|two)/i.test(line)
       ),
-      `The conflict is not shown. ${program.report()}`,
+      `The name conflict is not shown. ${program.report()}`,
     );
     await honest.check();
   },
@@ -223,7 +226,7 @@ Deno.test(
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
-    // The timeout is beyond all deadlines: nobody is found again by being forgotten.
+    // The peer timeout exceeds all deadlines, so no peer is rediscovered because it was forgotten first.
     const args = ["--auto-fetch", "all", "--peer-timeout", "600"];
     await using program = await start(folder, "kashifm", [], { args });
     await using honest = await Honest.beside(program);
@@ -242,7 +245,7 @@ Deno.test(
     await program.tracks("alice", again.port, 15_000);
     await program.holds(files[0]!.fileId);
 
-    // One of ours, killed: its key is the same.
+    // One of our own peers, killed and restarted: it keeps its key.
     await using bob = await start(folder, "bob", [program], { args });
     await program.tracks("bob", bob.port);
     await bob.stop("SIGKILL");
@@ -274,7 +277,11 @@ Deno.test(
     await old.send(program, mute);
     await honest.gossip();
     const [carol] = (await program.peers()).filter(({ peerId }) => peerId === "carol");
-    strictEqual(carol?.port, fresh.server.port, "without the key the old one is an impostor now");
+    strictEqual(
+      carol?.port,
+      fresh.server.port,
+      "without the key, the old peer must now count as an impostor",
+    );
     await honest.check();
   },
 );

@@ -20,17 +20,17 @@ import {
 
 const KILLS = Number(Deno.env.get("P2P_KILLS") ?? 200);
 const SEED = Number(Deno.env.get("P2P_KILL_SEED") ?? Math.floor(Math.random() * 2 ** 31));
-/** A life lasts at most so long after its start. */
+/** Maximum lifetime after startup, in milliseconds. */
 const LIFE_MS = 500;
-/** Between two things that are done to it. */
+/** Maximum pause between two actions, in milliseconds. */
 const PAUSE_MS = 80;
-/** The journal of a store with few files stays below this, however often it is killed. */
+/** Maximum number of journal lines of a store with few files, however often it is killed. */
 const MOST_JOURNAL_LINES = 1_500;
 
 type Damage = (path: string, random: Random) => Promise<void>;
 
 async function change(path: string, how: (bytes: Uint8Array) => Uint8Array): Promise<void> {
-  const bytes = await Deno.readFile(path).catch(() => undefined); // it may not be there yet
+  const bytes = await Deno.readFile(path).catch(() => undefined); // it may not exist yet
   if (bytes && bytes.length > 0) await Deno.writeFile(path, how(bytes));
 }
 
@@ -42,20 +42,20 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
       bytes[random.below(bytes.length)]! ^= 1 << random.below(8);
       return bytes;
     }),
-  older: (path) => Deno.copyFile(olderOf(path), path).catch(() => {}), // none was kept yet
+  older: (path) => Deno.copyFile(olderOf(path), path).catch(() => {}), // there may be no older copy yet
 };
 
-/** Where an older one is kept: outside of the folder, in which it would be a file of a person. */
+/** Where an older copy is kept: outside the folder, where it would count as a user's file. */
 const olderOf = (path: string) => path.replace(/\/(?:\.p2p-peer\/)?([^/]+)$/, "-$1.older");
 
-/** One of the two is damaged, never both: one of them is what the other is made anew from. */
+/** Damages one of the two files, never both, because each is rebuilt from the other. */
 async function damage({ dir, random }: World): Promise<string> {
   const paths = [`${dir}/metadata.json`, `${dir}/.p2p-peer/journal.jsonl`];
   const path = random.pick(paths);
   const how = random.pick(Object.keys(DAMAGES));
   await DAMAGES[how]!(path, random);
   for (const each of paths) {
-    if (random.chance(0.3)) await Deno.copyFile(each, olderOf(each)).catch(() => {}); // as above
+    if (random.chance(0.3)) await Deno.copyFile(each, olderOf(each)).catch(() => {}); // it may not exist yet
   }
   return `${path.slice(dir.length + 1)} ${how}`;
 }
@@ -65,8 +65,8 @@ async function liveAndDie(world: World, isDamaged: boolean): Promise<void> {
   const since = new Date();
   await using peer = await start(world);
   await check(world, peer);
-  // A link to metadata.json, which is as old as that, may be on its way to its place just now; what is left stays.
-  await peer.until("temporaries of an earlier life to be gone", async () => {
+  // A temporary link to metadata.json, with its old times, may be about to be renamed. Leftovers stay.
+  await peer.until("temporary files from an earlier life to be removed", async () => {
     return (await leftovers(world, since)).length === 0;
   });
   const endMs = performance.now() + random.between(0, LIFE_MS);
@@ -79,7 +79,7 @@ async function liveAndDie(world: World, isDamaged: boolean): Promise<void> {
   if (isDamaged) await snapshotted(world);
   peer.signal("SIGKILL");
   await peer.exit();
-  // What came in between the snapshot and the kill may stand only in what is damaged then.
+  // What arrived between the snapshot and the kill may be recorded only in the file that gets damaged.
   if (isDamaged) world.friend.received.splice(0);
   note(world);
 }
@@ -100,13 +100,13 @@ async function killOften(kills: number, seed: number): Promise<void> {
     await using peer = await start(world);
     await check(world, peer);
     const lines = (await Deno.readTextFile(`${dir}/.p2p-peer/journal.jsonl`)).split("\n").length;
-    ok(lines < MOST_JOURNAL_LINES, `${lines} lines of journal after ${kills} kills`);
-    ok(acknowledged.held.size > 0, "nothing was ever acknowledged: this shows nothing");
+    ok(lines < MOST_JOURNAL_LINES, `The journal has ${lines} lines after ${kills} kills`);
+    ok(acknowledged.held.size > 0, "Nothing was ever acknowledged, so this proves nothing");
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : String(cause);
     throw new Error(
-      `Life ${happened.length}, behind ${happened.slice(-3).join(", ")}: ${text}\n` +
-        `  Replay: P2P_KILL_SEED=${SEED} deno test -A tests/threats/kill_test.ts`,
+      `Life ${happened.length}, after ${happened.slice(-3).join(", ")}: ${text}\n` +
+        `  To replay: P2P_KILL_SEED=${SEED} deno test -A tests/threats/kill_test.ts`,
       { cause },
     );
   }

@@ -8,16 +8,16 @@ import { type ForeignFile, foreignFile, ForeignPeer, pythonStr } from "../wire/f
 import { until } from "../until.ts";
 
 const NAME = "kashifm";
-/** More files than this are deleted again, so that looking at all of them stays cheap. */
+/** Number of files beyond which some are deleted, so that checking all of them stays cheap. */
 const MANY = 30;
 const LARGEST_BYTES = 150_000;
 
-/** What was acknowledged: by an ANNOUNCE that it holds a file, or by a list without a deleted one. */
+/** What the peer has acknowledged: held files by an ANNOUNCE, and deletions by a list without the file. */
 export class Acknowledged {
-  /** Owner by id. */
+  /** Owners by file id. */
   readonly held = new Map<string, string>();
   readonly deleted = new Set<string>();
-  /** Deletions that were asked for, and not seen to have happened. */
+  /** Requested deletions that have not been observed yet. */
   readonly uncertain = new Set<string>();
 }
 
@@ -29,7 +29,7 @@ export interface World {
   serial: number;
 }
 
-/** The friend, who announces, pushes and deletes under one name at one address, through all lives. */
+/** Starts the friend that announces, pushes, and deletes under the same name and address in all lives. */
 export function friendOf(): Promise<ForeignPeer> {
   return ForeignPeer.start({ style: "closes-at-once", peerId: "friend", forwards: false });
 }
@@ -40,7 +40,7 @@ export async function start({ dir, friend }: World): Promise<Program> {
   return await Program.peer(NAME, args, { cwd: dir.slice(0, dir.lastIndexOf("/")) });
 }
 
-/** Writes down what was announced since the last look. */
+/** Records what was announced since the last call. */
 export function note({ friend, acknowledged }: World): void {
   const { held, deleted, uncertain } = acknowledged;
   for (const message of friend.received.splice(0)) {
@@ -54,7 +54,7 @@ export function note({ friend, acknowledged }: World): void {
 
 const ACTS = ["push", "push", "fetch", "drop", "delete"] as const;
 
-/** Does one thing to the peer; what comes of it is seen by `note`. */
+/** Performs one random action. `note` records its results. */
 export async function disturb(world: World, peer: Program): Promise<void> {
   const { random, friend, acknowledged: { held, uncertain }, dir } = world;
   const theirs = [...held].filter(([, owner]) => owner === "friend").map(([fileId]) => fileId);
@@ -87,7 +87,7 @@ export async function disturb(world: World, peer: Program): Promise<void> {
   }
 }
 
-/** Looks at all that was acknowledged; throws where something is not as it was. */
+/** Checks everything that was acknowledged. Throws if anything has changed. */
 export async function check(world: World, peer: Program): Promise<void> {
   const { acknowledged: { held, deleted, uncertain } } = world;
   const listed = new Map((await peer.files()).map((file) => [file.file_id, file]));
@@ -95,11 +95,13 @@ export async function check(world: World, peer: Program): Promise<void> {
   for (const [fileId, owner] of held) {
     const file = listed.get(fileId);
     if (!file?.has_copy) throw wrong(`${fileId} of ${owner} is gone`);
-    if (file.file_owner !== owner) throw wrong(`${fileId} of ${owner} is ${file.file_owner}'s now`);
+    if (file.file_owner !== owner) {
+      throw wrong(`${fileId} of ${owner} now belongs to ${file.file_owner}`);
+    }
     const content = await peer.content(fileId);
     const suffix = pythonStr(String(file.file_timestamp));
     if (createHash("sha256").update(content).update(suffix).digest("hex") !== fileId) {
-      throw wrong(`The content of ${fileId} is not what it was`);
+      throw wrong(`The content of ${fileId} has changed`);
     }
   }
   for (const fileId of deleted) if (listed.has(fileId)) throw wrong(`Deleted ${fileId} is back`);
@@ -108,13 +110,13 @@ export async function check(world: World, peer: Program): Promise<void> {
     if (file_owner === NAME && isTheirs) throw wrong(`${file_name} was published as ours`);
   }
   for (const fileId of uncertain) {
-    if (listed.get(fileId)?.has_copy) continue; // it was killed before it heard of it
+    if (listed.get(fileId)?.has_copy) continue; // it was killed before the request arrived
     uncertain.delete(fileId);
     if (!listed.has(fileId)) deleted.add(fileId);
   }
 }
 
-/** Waits until the snapshots know everything that was acknowledged. */
+/** Waits until the snapshots contain everything that was acknowledged. */
 export async function snapshotted({ dir, acknowledged }: World): Promise<void> {
   await until("a snapshot of everything acknowledged", async () => {
     const read = (path: string) => Deno.readTextFile(`${dir}/${path}`).catch(() => "");
@@ -124,18 +126,18 @@ export async function snapshotted({ dir, acknowledged }: World): Promise<void> {
       new RegExp(`"${fileId}": \\{[^\\n]*"hasCopy":"yes"`).test(text);
     return [...acknowledged.deleted].every(isDeleted) &&
       [...acknowledged.held.keys()].every(isHeld) &&
-      // One that came and went since the last snapshot stands in the journal alone, which may be damaged next.
+      // A file added and deleted since the last snapshot is only in the journal, which may be damaged next.
       [...acknowledged.uncertain].every((fileId) => isHeld(fileId) || isDeleted(fileId));
   });
 }
 
-/** Temporaries that an earlier life left. */
+/** Returns the temporary files left by an earlier life. */
 export async function leftovers({ dir }: World, since: Date): Promise<string[]> {
   const found: string[] = [];
   const folder = `${dir}/.p2p-peer/temporary`;
   for await (const { name } of Deno.readDir(folder)) {
-    const info = await Deno.lstat(`${folder}/${name}`).catch(() => undefined); // gone meanwhile
-    // Not the modification time: that is the file's own, once it is to be kept.
+    const info = await Deno.lstat(`${folder}/${name}`).catch(() => undefined); // it may have just been removed
+    // Not the modification time, which is set to the file's own before it is kept.
     if (info?.birthtime && info.birthtime < since) found.push(name);
   }
   return found;

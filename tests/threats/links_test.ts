@@ -12,7 +12,7 @@ import { bring, dataOf, EAGER, entryOf, randomFile, servedDuring, Source, tree }
 const QUICK = ["--push-rate", "10000", "--push-burst", "10000"];
 const START = ["kashifm", "127.0.0.1", "0", "0", ...EAGER];
 
-/** A folder that links point into. It must stay as it is, down to each byte. */
+/** Creates a folder that links point into. It must stay unchanged, byte for byte. */
 async function victims(folder: Folder): Promise<string> {
   const outside = await folder.folder("outside");
   const own = ["metadata.json", "journal.jsonl", "lock", "key.json", "peers.json", "deleted.json"];
@@ -59,9 +59,9 @@ Deno.test(
     }
     deepStrictEqual(tree(outside), before);
     for (const name of names) {
-      ok(Deno.lstatSync(`${store}/${name}`).isSymlink, `the link ${name} is avoided`);
+      ok(Deno.lstatSync(`${store}/${name}`).isSymlink, `the link ${name} must be left alone`);
     }
-    // Restart, so that all that is written at an end and at a start is seen too.
+    // Restart, to cover everything that is written at shutdown and startup.
     strictEqual(await program.stop(), 0);
     await using again = await Program.peer("kashifm", EAGER, { cwd: folder.path });
     for (const { fileId } of [...pushed, ...fetched]) await again.holds(fileId);
@@ -69,7 +69,7 @@ Deno.test(
   },
 );
 
-/** A store as the last run left it, with one file of somebody else in it. */
+/** Creates a store as a previous run would leave it, with one file of another peer. */
 async function usedStore(folder: Folder): Promise<string> {
   await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
   const file = randomFile("held.bin", "olga");
@@ -79,7 +79,7 @@ async function usedStore(folder: Folder): Promise<string> {
   return folder.at("storage_kashifm");
 }
 
-/** Makes a link of what stands there, or would stand there. */
+/** Replaces an entry, whether it exists or not, with a link. */
 async function plant(path: string, target: string): Promise<void> {
   try {
     await Deno.rename(path, `${path}.aside`);
@@ -89,7 +89,7 @@ async function plant(path: string, target: string): Promise<void> {
   await Deno.symlink(target, path);
 }
 
-/** What is planted, and what of `outside` it points at. */
+/** Where links are planted, and what in `outside` they point to. */
 const PLANTS: readonly (readonly [at: string, target: string])[] = [
   [".p2p-peer", ""],
   [".p2p-peer/temporary", "temporary"],
@@ -113,18 +113,22 @@ Deno.test(
       await plant(`${store}/${at}`, `${outside}/${target}`);
       const before = tree(outside);
       await using program = new Program(START, { cwd: folder.path });
-      await program.until("a start or a clear end", () => {
+      await program.until("startup or a clear exit", () => {
         return !program.isRunning || program.lines.some((line) => line.startsWith("HTTP address"));
       });
       if (program.isRunning) await serves(program);
-      else match(program.err.join("\n"), /link|storage_kashifm/i, `Ends over ${at} without a word`);
+      else {match(
+          program.err.join("\n"),
+          /link|storage_kashifm/i,
+          `Exited because of ${at} without saying so`,
+        );}
       await program.stop();
-      deepStrictEqual(tree(outside), before, `A link at ${at}. ${program.report()}`);
+      deepStrictEqual(tree(outside), before, `A link at ${at} was followed. ${program.report()}`);
     }, 2);
   },
 );
 
-/** Keeps a push and answers an honest gossip. */
+/** Checks that the peer keeps a push and answers an honest gossip. */
 async function serves(program: Program): Promise<void> {
   const [, tcp] = await program.waitForLine(/^TCP address: 127\.0\.0\.1:(\d+)\b/);
   const [, http] = await program.waitForLine(/^HTTP address: http:\/\/127\.0\.0\.1:(\d+)/);
@@ -152,9 +156,9 @@ Deno.test(
       for (const file of files) await bring(program, dataOf(file), "127.0.0.66");
       await honest.gossip();
       await honest.get();
-      ok(program.isRunning, `Ended over a link at ${at}. ${program.report()}`);
+      ok(program.isRunning, `Exited because of a link at ${at}. ${program.report()}`);
       await program.stop();
-      deepStrictEqual(tree(outside), before, `A link at ${at}. ${program.report()}`);
+      deepStrictEqual(tree(outside), before, `A link at ${at} was followed. ${program.report()}`);
     }, 2);
   },
 );
@@ -193,7 +197,7 @@ Deno.test(
     await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
     await using honest = await Honest.beside(program);
     const file = (await program.files()).find(({ file_name: name }) => name === "held.bin")!;
-    await Deno.remove(`${store}/held.bin`); // renamed, it would be held under its new name
+    await Deno.remove(`${store}/held.bin`); // if it were renamed, it would be held under its new name
     await plant(`${store}/held.bin`, `${outside}/kept.txt`);
     await program.until("the held file to be gone", async () => {
       return !(await program.files()).some((row) => row.file_id === file.file_id && row.has_copy);

@@ -25,7 +25,7 @@ import {
 
 const QUICK = ["--push-rate", "10000", "--push-burst", "10000"];
 
-/** `outside` is a folder that may be written to and is not to be. */
+/** `outside` is a writable folder that must not be written to. */
 function labels(outside: string): string[] {
   return [
     "../x",
@@ -93,28 +93,28 @@ function labels(outside: string): string[] {
   ];
 }
 
-/** Safe on every common file system, and none of the store's own. */
+/** Checks that the name is safe on every common file system and is not one of the store's own. */
 function assertSafe(name: string): void {
   const shown = JSON.stringify(name.slice(0, 80));
-  ok(!/[/\\:*?"<>|]|\p{Cc}|\p{Cf}/u.test(name), `A sign that is not safe in ${shown}`);
-  ok(!/^[.\s]|[.\s]$/.test(name) && name !== "", `Dots or spaces at the edge of ${shown}`);
-  ok(!/^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(name), `A device: ${shown}`);
-  ok(!/^metadata\.json/i.test(name), `A name of the store's own: ${shown}`);
+  ok(!/[/\\:*?"<>|]|\p{Cc}|\p{Cf}/u.test(name), `Unsafe character in ${shown}`);
+  ok(!/^[.\s]|[.\s]$/.test(name) && name !== "", `Leading or trailing dot or space in ${shown}`);
+  ok(!/^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(name), `Device name: ${shown}`);
+  ok(!/^metadata\.json/i.test(name), `Reserved for the store: ${shown}`);
   ok(new TextEncoder().encode(name).length <= 255, `Too long: ${shown}`);
 }
 
-/** The files of the store by their bytes in hex; each is a plain file with a safe name. */
+/** Returns the store's files keyed by content in hex. Checks that each is a regular file with a safe name. */
 function contentsOf(store: string): Map<string, string> {
   return new Map(
     shownIn(store).map((name) => {
       assertSafe(name);
-      ok(Deno.lstatSync(`${store}/${name}`).isFile, `No plain file: ${name}`);
+      ok(Deno.lstatSync(`${store}/${name}`).isFile, `Not a regular file: ${name}`);
       return [Deno.readFileSync(`${store}/${name}`).toHex(), name];
     }),
   );
 }
 
-/** Each is held, whole by the API and on disk, under a safe name of its own. */
+/** Checks that each file is held under its own safe name, with intact content in the API and on disk. */
 async function assertKept(program: Program, store: string, files: readonly ForeignFile[]) {
   for (const { name, fileId, content } of files) {
     try {
@@ -156,18 +156,18 @@ Deno.test(
     const pushes = forEachOf(pushed, (file) => bring(program, dataOf(file), "127.0.0.66"));
     await servedDuring(honest, pushes);
     await assertKept(program, store, [...pushed, ...fetched]);
-    deepStrictEqual(around(), before, "the tree around the store");
+    deepStrictEqual(around(), before, "the tree around the store must not change");
     ok(!isThere("/etc/p2p-peer-threat-11"));
     JSON.parse(await Deno.readTextFile(`${store}/metadata.json`));
     await honest.check();
 
-    // The same names again from the disk: what was safe stays where it is.
+    // The same names, read back from disk: safe names stay unchanged.
     strictEqual(await program.stop(), 0);
     const names = shownIn(store);
     await using again = await Program.peer("kashifm", EAGER, { cwd: folder.at("deep") });
     await assertKept(again, store, [...pushed, ...fetched]);
     deepStrictEqual(shownIn(store), names);
-    deepStrictEqual(around(), before, "the tree around the store after a restart");
+    deepStrictEqual(around(), before, "the tree around the store must not change after a restart");
   },
 );
 
@@ -180,7 +180,7 @@ Deno.test(
     const store = folder.at("storage_kashifm");
     await using honest = await Honest.beside(program);
     await folder.write("storage_kashifm/EldenRing.txt", "mine");
-    const mine = await program.until("a file of our own", async () => {
+    const mine = await program.until("our own file", async () => {
       return (await program.files()).find(({ file_owner: owner }) => owner === "kashifm");
     });
     const twins = [
@@ -194,7 +194,7 @@ Deno.test(
     twins.push("stra\u00dfe", "STRASSE", "\u212a.txt", "K.txt", "k.txt", "\ufb01le", "file");
     const names = [...Array<string>(5).fill("EldenRing.txt"), ...twins];
     const files = names.map((name, index) => randomFile(name, `owner-${index % 3}`));
-    // Half are pushed and half fetched; all come at once.
+    // Half are pushed and half are fetched, all at the same time.
     const half = files.filter((_, index) => index % 2 === 0);
     const rest = files.filter((_, index) => index % 2 === 1);
     await using giver = await ForeignPeer.start({
@@ -210,7 +210,7 @@ Deno.test(
     await assertKept(program, store, files);
     strictEqual(await Deno.readTextFile(folder.at("storage_kashifm", "EldenRing.txt")), "mine");
     strictEqual(new TextDecoder().decode(await program.content(mine.file_id)), "mine");
-    // On a file system that knows no case, and on one that composes, they would still be different files.
+    // They must differ even on a file system that ignores case or normalizes Unicode.
     const keys = shownIn(store).map((name) => name.normalize("NFC").toLowerCase());
     deepStrictEqual([...new Set(keys)].length, keys.length, keys.join("\n"));
     const owners = new Map((await program.files()).map((row) => [row.file_id, row.file_owner]));

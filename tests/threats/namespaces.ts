@@ -19,7 +19,7 @@ async function ip(...args: string[]): Promise<boolean> {
 export class TwoMachines implements AsyncDisposable {
   private constructor(readonly here: string, readonly there: string) {}
 
-  /** @throws Error when a step fails; what was made until then is removed */
+  /** @throws Error if a step fails; everything created until then is removed */
   static async make(names: Readonly<Record<string, string>> = {}): Promise<TwoMachines> {
     const id = crypto.randomUUID().slice(0, 6);
     const machines = new TwoMachines(`p2p-here-${id}`, `p2p-there-${id}`);
@@ -39,7 +39,7 @@ export class TwoMachines implements AsyncDisposable {
     ];
     try {
       for (const step of steps) {
-        if (!await ip(...step.split(" "))) throw new Error(`Cannot do "ip ${step}"`);
+        if (!await ip(...step.split(" "))) throw new Error(`Command failed: ip ${step}`);
       }
       await machines.#write(names);
       return machines;
@@ -50,17 +50,17 @@ export class TwoMachines implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await ip("netns", "del", this.here); // the cable goes with it
+    await ip("netns", "del", this.here); // this also removes the cable
     await ip("netns", "del", this.there);
-    await Deno.remove(this.#etc, { recursive: true }).catch(() => {}); // never made, it may be
+    await Deno.remove(this.#etc, { recursive: true }).catch(() => {}); // it may never have been created
   }
 
-  /** What ip(8) lays over /etc for commands that it runs here. */
+  /** Files that ip(8) overlays on /etc for commands run in this namespace. */
   get #etc(): string {
     return `/etc/netns/${this.here}`;
   }
 
-  /** The names that this machine knows, besides localhost. */
+  /** Sets the host names known on this machine, in addition to localhost. */
   async #write(names: Readonly<Record<string, string>>): Promise<void> {
     await Deno.mkdir(this.#etc, { recursive: true });
     const lines = Object.entries({ localhost: "127.0.0.1", ...names })
@@ -79,4 +79,6 @@ async function canMake(): Promise<boolean> {
 }
 
 export const hasNamespaces = await canMake();
-if (!hasNamespaces) console.log("No network namespaces here: no test of a remote sender runs");
+if (!hasNamespaces) {
+  console.log("Tests of a remote sender are skipped: they need network namespaces");
+}

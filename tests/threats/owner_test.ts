@@ -81,14 +81,14 @@ Deno.test(
       await bring(program, deleteOf({ fileId }, from), address);
     });
     await servedDuring(honest, attack);
-    const counted = await program.until("each of them to be counted", async () => {
+    const counted = await program.until("all of them to be counted", async () => {
       const count = await refusals(program) - before;
       return count >= forged.length && count;
     }, 5_000).catch(async () => await refusals(program) - before);
     strictEqual(counted, forged.length, JSON.stringify(await program.status()));
     for (const fileId of [file.fileId, stranger.fileId, mine]) {
       ok(await isHeld(program, fileId), `${fileId} is gone`);
-      ok((await ask(program, fileId))?.data, `${fileId} is not handed out`);
+      ok((await ask(program, fileId))?.data, `${fileId} is not served`);
     }
     await honest.check();
   },
@@ -105,7 +105,7 @@ Deno.test(
     await olga.join(program);
     const file = randomFile("olgas.bin", "olga");
     await keep(program, olga, [file]);
-    // Mallory gossips as olga, claims her address while he sits at his, and deletes.
+    // Mallory gossips as olga, claims her address from his own, and sends DELETE.
     await using mallory = await Source.start("olga", nothing, MALLORY);
     await servedDuring(honest, mallory.gossip(program));
     await mallory.send(program, deleteOf(file, "olga"));
@@ -115,7 +115,10 @@ Deno.test(
     await honest.gossip();
     ok(await isHeld(program, file.fileId), program.report());
     await olga.send(program, deleteOf(file, "olga"));
-    await program.until("the owner to be obeyed", async () => !await isHeld(program, file.fileId));
+    await program.until(
+      "the owner's DELETE to take effect",
+      async () => !await isHeld(program, file.fileId),
+    );
     await honest.check();
   },
 );
@@ -138,7 +141,7 @@ Deno.test({
     await program.until("the copy to be gone", async () => !await isHeld(program, file.fileId));
     strictEqual((await ask(program, file.fileId))?.data ?? null, null);
     ok(!(await listed(program)).has(file.fileId));
-    // It does not come back by what others say.
+    // Other peers' lists must not bring it back.
     await using holder = await Source.start("holder", nothing, MALLORY);
     await holder.join(program, [entryOf(file)]);
     await honest.gossip();
@@ -171,8 +174,11 @@ Deno.test(
     await honest.gossip();
     const left = (await program.files()).filter((row) => row.has_copy && row.file_owner === "olga");
     const minutes = (performance.now() - began) / 60_000;
-    ok(left.length >= 90 - Math.ceil(60 * (1 + minutes)), `${left.length} of 90 are left`);
-    ok(left.length < 90, "the owner is obeyed");
+    ok(
+      left.length >= 90 - Math.ceil(60 * (1 + minutes)),
+      `Only ${left.length} of 90 files are left`,
+    );
+    ok(left.length < 90, "the owner's DELETE messages must take effect");
     await honest.check();
   },
 );
@@ -216,7 +222,10 @@ Deno.test(
     deepStrictEqual([answer?.file_owner, answer?.file_name], ["olga", "olgas.bin"]);
     await mallory.send(program, deleteOf(file, "mallory"));
     await honest.gossip();
-    ok(await isHeld(program, file.fileId), "he is not its owner for having said so");
+    ok(
+      await isHeld(program, file.fileId),
+      "claiming ownership must not let Mallory delete the file",
+    );
     await honest.check();
   },
 );
@@ -236,7 +245,7 @@ Deno.test(
       const row = (await program.files()).find(({ file_id: fileId }) => fileId === file.fileId);
       return row?.file_owner;
     };
-    await program.until("the list of olga", owner);
+    await program.until("olga's list", owner);
     await mallory.join(program);
     const before = await refusals(program);
     const forged = { ...entryOf(file), file_owner: "mallory" };

@@ -29,7 +29,7 @@ function gossipOf(place: { host: string; port: number }, peerId: string): Messag
   return { type: "GOSSIP", ...place, id: crypto.randomUUID(), peerId };
 }
 
-/** Brings many messages, several to a connection, in turn from some addresses. */
+/** Sends many messages, several per connection, cycling through the addresses. */
 function flood(program: Program, messages: readonly Message[], from: readonly string[]) {
   const packets = Array.from({ length: Math.ceil(messages.length / 20) }, (_, i) => ({
     text: messages.slice(20 * i, 20 * i + 20).map((message) => JSON.stringify(message)).join("\n"),
@@ -38,25 +38,25 @@ function flood(program: Program, messages: readonly Message[], from: readonly st
   return forEachOf(packets, ({ text, from }) => bring(program, text, from), 8);
 }
 
-/** Enough files that a list of all of them is large: what amplification wants. */
+/** Makes the program hold so many files that its list is large, as an amplification attack needs. */
 async function holdMany(program: Program, count: number): Promise<void> {
   const files: ForeignFile[] = Array.from(
     { length: count },
     (_, i) => randomFile(`${i}-${"long name ".repeat(20)}.bin`, "olga", 10),
   );
   await forEachOf(files, (file) => bring(program, dataOf(file), "127.0.0.5"), 8);
-  await program.until("all of them to be here", async () => {
+  await program.until("all files to be held", async () => {
     return (await program.files()).filter((row) => row.has_copy).length >= count;
   });
 }
 
-/** Connections from the program: honest peers answer what was passed on to them, each on one of its own. */
+/** Counts connections from the program. Honest peers each add one to answer what was forwarded to them. */
 function caused(sink: HostileServer): number {
   const others = sink.messages.filter(({ peerId }) => String(peerId).startsWith("honest"));
   return sink.connects - others.length;
 }
 
-/** Once an honest gossip of after the attack is answered, what the attack causes at once is on its way. */
+/** Waits for the immediate effects: once a later honest gossip is answered, those of the attack are on their way. */
 async function untilQuiet(honest: Honest, sink: HostileServer): Promise<void> {
   for (let seen = -1; seen !== sink.connects;) {
     seen = sink.connects;
@@ -87,9 +87,12 @@ Deno.test(
     await servedDuring(honest, flood(program, gossips, from));
     await untilQuiet(honest, sink);
     const minutes = Math.ceil((performance.now() - began) / 60_000);
-    ok(caused(sink) > 0, "an address that nobody knows is answered at all");
-    ok(caused(sink) <= REPLIES_PER_MINUTE * minutes, `${caused(sink)} connections at the sink`);
-    ok(sink.bytes <= REPLY_BYTES_PER_MINUTE * minutes, `${sink.bytes} bytes at the sink`);
+    ok(caused(sink) > 0, "an unknown address must get some answer");
+    ok(
+      caused(sink) <= REPLIES_PER_MINUTE * minutes,
+      `Too many connections at the sink: ${caused(sink)}`,
+    );
+    ok(sink.bytes <= REPLY_BYTES_PER_MINUTE * minutes, `Too many bytes at the sink: ${sink.bytes}`);
     await honest.get();
   },
 );
@@ -99,12 +102,12 @@ Deno.test(
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
-    const budget = 60_000; // two pieces of the list, or three
+    const budget = 60_000; // two or three pieces of the list
 
     const args = [...ALONE, ...QUICK, "--reply-bytes-per-minute", `${budget}`];
     await using program = await Program.peer("kashifm", args, { cwd: folder.path });
     await using honest = await Honest.beside(program);
-    await holdMany(program, 800); // more than 200 kB of list
+    await holdMany(program, 800); // a list of more than 200 kB
     await using greedy = await HostileServer.sink({ host: "127.0.0.78" });
     for (let i = 0; i < 5; i++) {
       await bring(
@@ -115,7 +118,7 @@ Deno.test(
     }
     await program.until("a list", () => greedy.bytes > budget / 3);
     await untilQuiet(honest, greedy);
-    ok(greedy.bytes <= budget + 10_000, `${greedy.bytes} bytes, with gossip`);
+    ok(greedy.bytes <= budget + 10_000, `Too many bytes, including gossip: ${greedy.bytes}`);
     await honest.get();
   },
 );
@@ -131,11 +134,14 @@ Deno.test(
     await using sink = await HostileServer.sink({ host: "127.0.0.77" });
     const gossip = gossipOf({ host: sink.host, port: sink.port }, "victim");
     await bring(program, gossip, "127.0.0.20");
-    await program.until("a dial of the sink", () => sink.connects > 0);
+    await program.until("a dial to the sink", () => sink.connects > 0);
     await untilQuiet(honest, sink);
     const sentBytes = JSON.stringify(gossip).length;
-    ok(sink.bytes <= 64 * 1024 + 4_096, `${sink.bytes} bytes for ${sentBytes}`);
-    // Who answers for itself gets it all.
+    ok(
+      sink.bytes <= 64 * 1024 + 4_096,
+      `Too many bytes in the reply: ${sink.bytes} for ${sentBytes} sent`,
+    );
+    // A peer that proves its address gets the whole list.
     strictEqual((await listed(program)).size > 0, true);
     await honest.get();
   },
@@ -148,7 +154,7 @@ Deno.test(
     await using folder = await Folder.make();
     await using program = await Program.peer("kashifm", ALONE, { cwd: folder.path });
     await using honest = await Honest.beside(program);
-    // Stands at all addresses of the loopback network at once.
+    // Listens on all addresses of the loopback network at once.
     await using sink = await HostileServer.sink({ host: "0.0.0.0" });
     const gossips = Array.from({ length: 1_000 }, (_, i) => {
       const host = `127.7.${i >> 8}.${i & 255}`;
@@ -162,13 +168,13 @@ Deno.test(
     ok(caused(sink) > 0);
     ok(
       caused(sink) <= UNPROVEN_DIALS_PER_MINUTE * minutes,
-      `${caused(sink)} dials of strangers in ${minutes} minutes`,
+      `Too many dials to strangers: ${caused(sink)} in ${minutes} minutes`,
     );
     await honest.get();
   },
 );
 
-/** Two peers that answer each gossip with two new ones, under their own names. */
+/** Starts two peers that answer each gossip with two new ones, under their own names. */
 async function stormers(program: Program): Promise<[Source, Source]> {
   const pair: Source[] = [];
   for (const [i, host] of ["127.0.0.31", "127.0.0.32"].entries()) {
@@ -181,7 +187,7 @@ async function stormers(program: Program): Promise<[Source, Source]> {
     messages.push = (message) => {
       if (message.type === "GOSSIP" && !seen.has(message.id)) {
         seen.add(message.id);
-        for (let i = 0; i < 2; i++) source.gossip(program).catch(() => {}); // we may be gone by then
+        for (let i = 0; i < 2; i++) source.gossip(program).catch(() => {}); // the program may have stopped by then
       }
       return push(message);
     };
@@ -206,15 +212,15 @@ Deno.test(
       [...one.server.messages, ...two.server.messages].filter(({ peerId }) =>
         !String(peerId).startsWith("honest")
       ).length;
-    await program.until("the storm to begin", () => stormed() >= 8);
+    await program.until("the storm to start", () => stormed() >= 8);
     const began = performance.now();
     const seconds = () => (performance.now() - began) / 1_000;
-    const calm = until("a time to count in", () => seconds() >= 15, 30_000);
+    const calm = until("the counting period to end", () => seconds() >= 15, 30_000);
     const before = stormed();
     await servedDuring(honest, calm);
     const count = stormed() - before;
-    // The bursts of five of each may still be under way: each is a reply, and a forward to the other.
-    ok(count <= 20 + 2 * seconds(), `${count} messages in ${seconds()} s`);
+    // Each peer's burst of five may still be in progress. Each gossip causes a reply and a forward to the other peer.
+    ok(count <= 20 + 2 * seconds(), `Too many messages: ${count} in ${seconds()} s`);
     await honest.check();
   },
 );
@@ -230,10 +236,10 @@ Deno.test(
     await using listener = await Source.start("listener", () => {}, "127.0.0.34");
     await listener.join(program);
     await loud.join(program);
-    const own = await program.until("a gossip of its own", () => {
+    const own = await program.until("the program's own gossip", () => {
       return listener.received("GOSSIP").find(({ peerId }) => peerId === "kashifm");
     });
-    // Honest peers answer too, once the gossip was passed on to them.
+    // Honest peers answer too, once the gossip is forwarded to them.
     const replies = () =>
       loud.received("GOSSIP_REPLY").filter(({ peerId }) => peerId === "kashifm").length;
     await program.until("the first answer", () => replies() === 1);
@@ -246,11 +252,11 @@ Deno.test(
     }, 8);
     await servedDuring(honest, attack);
     await program.until("the second answer", () => replies() === 2);
-    // A later gossip of another has gone through all of it: nothing of the replays is still to come.
+    // A later gossip from another peer has been handled, so no effect of the replays is still pending.
     await honest.gossip();
-    strictEqual(replies(), 2, "one reply for one id");
-    ok(forwarded(replayed) <= 1, `passed on ${forwarded(replayed)} times`);
-    ok(forwarded(own.id) <= 1, "our own gossip is not passed on");
+    strictEqual(replies(), 2, "there must be one reply per id");
+    ok(forwarded(replayed) <= 1, `The replayed gossip was forwarded ${forwarded(replayed)} times`);
+    ok(forwarded(own.id) <= 1, "the program's own gossip must not be forwarded");
     deepStrictEqual((await program.peers()).filter(({ peerId }) => peerId === "kashifm"), []);
     await honest.check();
   },
@@ -271,7 +277,7 @@ Deno.test(
     await untilQuiet(honest, listener.server);
     const heard =
       listener.received("GOSSIP").filter(({ peerId }) => String(peerId).startsWith("loud")).length;
-    ok(heard <= 100, `${heard} of 600 were passed on to one peer that asked for none`);
+    ok(heard <= 100, `Too many forwarded: ${heard} of 600, to a peer that requested none`);
     await honest.check();
   },
 );

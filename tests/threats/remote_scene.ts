@@ -11,20 +11,20 @@ import { together } from "../process/together.ts";
 import { EAGER, entryOf, listed, type Message, randomFile } from "./scene.ts";
 
 export interface Seen {
-  /** Dials that left, as "address port". */
+  /** Outgoing dials, as "address port". */
   readonly dials: readonly string[];
-  /** A port that only the attacker named. */
+  /** A port named only by the attacker. */
   readonly baitPort: number;
   readonly ownPorts: readonly number[];
-  /** Whether the program was heard by itself. */
+  /** Whether the program dialed itself. */
   readonly heardItself: boolean;
-  /** What the dials of the bait port came to. */
+  /** What arrived at the bait port. */
   readonly taken: { readonly connects: number; readonly bytes: number };
   readonly refused: Readonly<Record<string, number>>;
   readonly report: string;
 }
 
-/** Where the attacker may be dialed. */
+/** The port at which the attacker may legitimately be dialed. */
 export const PROPER_PORT = 8000;
 export const PRIVILEGED = [1, 22, 80, 443, 1023];
 
@@ -38,7 +38,7 @@ const MULTICAST = "224.0.0.1 239.255.255.250 255.255.255.255 240.0.0.1 0xe000000
   "[ff02::1] ::ffff:224.0.0.1";
 const OWN = `${HERE} ::ffff:${HERE} 0x0a4d0001 172818433`;
 
-/** Names that the machine knows, for what is judged by its resolved address. */
+/** Host names known on this machine, for addresses that are judged only after they are resolved. */
 export const NAMES = {
   "loop.test": "127.0.0.1",
   "loop6.test": "::1",
@@ -49,7 +49,7 @@ export const NAMES = {
   "own.test": HERE,
 };
 
-/** Runs at the attacker's: brings each of the messages on a connection of its own. */
+/** Runs on the attacker's machine. Sends each message on its own connection. */
 const BRING = `
 import json, socket, sys
 for text in json.load(sys.stdin):
@@ -61,7 +61,7 @@ for text in json.load(sys.stdin):
     s.close()
 `;
 
-/** Runs at the attacker's: takes what is brought to it, and says nothing. */
+/** Runs on the attacker's machine. Accepts everything and answers nothing. */
 const TAKE = `
 import socket, sys, threading
 def take(c):
@@ -72,7 +72,7 @@ print("ready", flush=True)
 while True: threading.Thread(target=take, args=(s.accept()[0],), daemon=True).start()
 `;
 
-/** Runs here: a line for each SYN without ACK that leaves by any interface. */
+/** Runs on this machine. Prints a line for each SYN without ACK that leaves through any interface. */
 const WATCH = `
 import socket, struct
 s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
@@ -98,10 +98,10 @@ async function bringFrom(there: string, port: number, messages: readonly string[
   const writer = child.stdin.getWriter();
   await writer.write(new TextEncoder().encode(JSON.stringify(messages)));
   await writer.close();
-  if (!(await child.status).success) throw new Error("The attacker could not bring its messages");
+  if (!(await child.status).success) throw new Error("The attacker failed to send its messages");
 }
 
-/** For each place a gossip, a list with a file that is missing here, and an announcement of it. */
+/** Returns, for each address, a gossip, a list with a file that is missing here, and an announcement of that file. */
 function bait(places: readonly Message[]): string[] {
   return places.flatMap((place, i) => {
     const peerId = `bait-${i}`;
@@ -114,7 +114,7 @@ function bait(places: readonly Message[]): string[] {
   });
 }
 
-/** Addresses as they are written. */
+/** Returns the forbidden addresses, in every spelling. */
 function literals(baitPort: number, ownPorts: readonly number[]): Message[] {
   const hosts = [LOOPBACK, LINK_LOCAL, MULTICAST].flatMap((text) => text.split(" "));
   return [
@@ -126,7 +126,7 @@ function literals(baitPort: number, ownPorts: readonly number[]): Message[] {
   ];
 }
 
-/** Names that say nothing until they are resolved. */
+/** Returns addresses by host name, which mean nothing until they are resolved. */
 function names(baitPort: number, ownPorts: readonly number[]): Message[] {
   return Object.keys(NAMES).flatMap((host) => {
     const ports = host === "own.test" ? ownPorts : [baitPort];
@@ -151,7 +151,7 @@ async function scene(there: string, places: typeof literals): Promise<Seen> {
     command: ["python3", "-c", WATCH],
   });
   await watcher.waitForLine(/^ready$/);
-  // Would take what the baits cause; named by nobody else.
+  // Would receive what the bait causes. No one else names this port.
   await using sink = await HostileServer.sink({ host: "::" });
   await using proper = new Program([], {
     cwd: folder.path,
@@ -168,13 +168,13 @@ async function scene(there: string, places: typeof literals): Promise<Seen> {
     id: crypto.randomUUID(),
     peerId: "proper",
   }));
-  // Peers of the old kind would dial what is passed on to them: until all is seen, who asks here dials the program only.
+  // Legacy peers would dial addresses forwarded to them, so during the capture the querying peers dial only the program.
   await together<unknown>([
     bringFrom(there, program.port, messages),
     listed(program),
     listed(program),
   ]);
-  // Rounds of gossip reach whoever is tracked: several of them, to be sure of five by lot.
+  // Each gossip round picks five tracked peers at random, so wait for several rounds.
   const properly = () => watcher.out.filter((line) => line === `${THERE} ${PROPER_PORT}`).length;
   const sofar = properly();
   await program.until("rounds of gossip after the attack", () => properly() >= sofar + 6);

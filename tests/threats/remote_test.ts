@@ -17,7 +17,7 @@ async function seen(machines: TwoMachines, kind: "literals" | "names"): Promise<
     args: ["netns", "exec", machines.here, ...deno, machines.there, kind],
   }).output();
   const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  if (!success) throw new Error(`The scene failed:\n${out}\n${err}`);
+  if (!success) throw new Error(`The remote scene failed:\n${out}\n${err}`);
   return JSON.parse(out!.trim().split("\n").at(-1)!);
 }
 
@@ -25,17 +25,18 @@ function isForbidden(dial: string, { baitPort }: Seen): boolean {
   const [address, port] = dial.split(" ") as [string, string];
   if (/^(169\.254|2[2-5]\d)\.|^f[ef]/.test(address)) return true;
   if (address === THERE) return Number(port) !== PROPER_PORT;
-  // Whoever asks the program does it at 127.0.0.1, and is answered there.
+  // The querying peers use 127.0.0.1 and are answered there.
   if (address !== "127.0.0.1") return true;
   return [baitPort, ...PRIVILEGED].includes(Number(port));
 }
 
 function assertNoneForbidden(seen: Seen): void {
   const { dials, taken, ownPorts, baitPort, heardItself, report } = seen;
-  ok(dials.includes(`${THERE} ${PROPER_PORT}`), `A proper address is dialed. ${report}`);
+  ok(dials.includes(`${THERE} ${PROPER_PORT}`), `A legitimate address must be dialed. ${report}`);
   const forbidden = new Set(dials.filter((dial) => isForbidden(dial, seen)));
   const { connects, bytes } = taken;
-  const came = `${connects} connections and ${bytes} bytes came to ${baitPort}, own: ${ownPorts}`;
+  const came =
+    `${connects} connections and ${bytes} bytes arrived at ${baitPort}, own ports: ${ownPorts}`;
   deepStrictEqual([...forbidden], [], came);
   strictEqual(heardItself, false, report);
 }
@@ -50,7 +51,7 @@ Deno.test({
     const all = await seen(machines, "literals");
     assertNoneForbidden(all);
     const counted = Object.values(all.refused).reduce((sum, count) => sum + count, 0);
-    ok(counted >= 40, `Refusals are counted: ${JSON.stringify(all.refused)}`);
+    ok(counted >= 40, `Too few refusals counted: ${JSON.stringify(all.refused)}`);
   },
 });
 

@@ -15,7 +15,7 @@ const QUICK = ["--push-rate", "1000", "--push-burst", "1000", "--gossip-interval
 
 type Harm = (path: string, outside: string) => Promise<void>;
 
-/** As a bad disk does it: the modification time stays. */
+/** Damages a file as a bad disk would, without changing its modification time. */
 async function flipBit(path: string): Promise<void> {
   const { mtime } = await Deno.stat(path);
   const content = await Deno.readFile(path);
@@ -24,16 +24,16 @@ async function flipBit(path: string): Promise<void> {
   await Deno.utime(path, mtime!, mtime!);
 }
 
-/** Each leaves the modification time changed, or the file gone, as people do it. */
+/** Changes that people make, which alter the modification time or remove the file. */
 const HARMS: readonly (readonly [name: string, Harm])[] = [
-  ["flipped bit", async (path) => {
+  ["a flipped bit", async (path) => {
     await flipBit(path);
     await Deno.utime(path, new Date(), new Date());
   }],
   ["unlinked", (path) => Deno.remove(path)],
-  ["cut by a byte", async (path) => await Deno.truncate(path, 1_999)],
+  ["one byte shorter", async (path) => await Deno.truncate(path, 1_999)],
   ["emptied", async (path) => await Deno.truncate(path, 0)],
-  ["longer by a byte", (path) => Deno.writeTextFile(path, "x", { append: true })],
+  ["one byte longer", (path) => Deno.writeTextFile(path, "x", { append: true })],
   ["a link to other bytes", async (path, outside) => {
     await Deno.remove(path);
     await Deno.symlink(outside, path);
@@ -46,7 +46,7 @@ const HARMS: readonly (readonly [name: string, Harm])[] = [
     await Deno.remove(path);
     await Deno.mkdir(path);
   }],
-  ["other bytes of its size, renamed over it", async (path) => {
+  ["other content of the same size, renamed over it", async (path) => {
     await Deno.writeFile(`${path}.new`, randomFile("", "").content);
     await Deno.rename(`${path}.new`, path);
   }],
@@ -61,21 +61,24 @@ async function pushAll(program: Program, files: readonly ForeignFile[]): Promise
   for (const { fileId } of files) await program.holds(fileId);
 }
 
-/** Waits until none of these is offered or handed out in any way. */
+/** Waits until none of these files is listed or served in any way. */
 async function untilGone(program: Program, files: readonly (readonly [string, ForeignFile])[]) {
   for (const [harm, { fileId, content }] of files) {
     await program.until(`"${harm}" to be noticed`, async () => {
       return !(await program.files()).some((row) => row.file_id === fileId && row.has_copy);
     });
     const answer = await ask(program, fileId);
-    strictEqual(answer?.data ?? null, null, `Handed out after "${harm}"`);
+    strictEqual(answer?.data ?? null, null, `Served after "${harm}"`);
     const url = `http://127.0.0.1:${program.httpPort}/api/v1/files/${fileId}/content`;
     const response = await fetch(url);
     const bytes = await response.bytes();
-    ok(!response.ok && bytes.length < content.length, `${response.status} after "${harm}"`);
+    ok(
+      !response.ok && bytes.length < content.length,
+      `Served over HTTP with status ${response.status} after "${harm}"`,
+    );
   }
   const told = await listed(program);
-  for (const [harm, { fileId }] of files) ok(!told.has(fileId), `Told of after "${harm}"`);
+  for (const [harm, { fileId }] of files) ok(!told.has(fileId), `Listed after "${harm}"`);
 }
 
 Deno.test(
@@ -99,9 +102,9 @@ Deno.test(
     deepStrictEqual(await program.content(whole.fileId), whole.content);
     const told = honest.peers.flatMap(({ received }) => received)
       .filter(({ type }) => type === "DELETE");
-    deepStrictEqual(told, [], "rot here is no reason to delete elsewhere");
+    deepStrictEqual(told, [], "damage here must not cause a deletion elsewhere");
 
-    // The true files again: what a person changed here comes back from its owner, and from nobody else.
+    // The original files again: a file changed here can come back from its owner only.
     await bring(program, dataOf(files[0]!), "127.0.0.5");
     await using olga = await ForeignPeer.start({ style: "closes-at-once", peerId: "olga" });
     await olga.gossip(program);
@@ -129,10 +132,10 @@ Deno.test(
       const content = file.content.slice();
       content[content.length - 1]! ^= 1;
       await Deno.writeFile(path, content);
-      // At once, before any scan can have seen it.
+      // Immediately, before any scan can have noticed it.
       const answer = await ask(program, file.fileId);
       const data = answer?.data ?? null;
-      ok(data === null || data === file.content.toHex(), `Wrong bytes of ${file.name}`);
+      ok(data === null || data === file.content.toHex(), `Wrong content served for ${file.name}`);
     }, 1);
     await servedDuring(honest, attack);
     await untilGone(program, files.map((file) => ["changed", file] as const));
@@ -154,11 +157,11 @@ Deno.test(
     await using honest = await Honest.beside(program);
     await holder.gossip(program);
     await program.holds(file.fileId);
-    // Change times have whole seconds, and a real disk rots without one.
+    // Change times have a resolution of one second. (Rot on a real disk does not update them at all.)
     const { ctime } = await Deno.stat(folder.at("storage_kashifm", "rots.bin"));
-    await program.until("another second", () => Date.now() >= ctime!.getTime() + 1_000);
+    await program.until("the next second", () => Date.now() >= ctime!.getTime() + 1_000);
     await flipBit(folder.at("storage_kashifm", "rots.bin"));
-    await program.until("the rot to be noticed", async () => {
+    await program.until("the damage to be noticed", async () => {
       const row = (await program.files()).find(({ file_id: fileId }) => fileId === file.fileId);
       const asked = holder.received.filter(({ type }) => type === "GET_FILE").length;
       return row?.has_copy === false || asked > 1;
@@ -169,7 +172,7 @@ Deno.test(
   },
 );
 
-/** Runs with a program that rights hold for, and one file of it that may not be read any more. */
+/** Runs a test with a program that obeys file permissions, and one of its files made unreadable. */
 async function withClosed(
   work: (program: Program, file: ForeignFile, path: string) => Promise<void>,
 ) {
@@ -238,7 +241,7 @@ Deno.test(
     await servedDuring(honest, attack);
     await honest.check();
     const { fileId, content } = honest.file;
-    // A killed one leaves no lock behind that keeps its heir out.
+    // A killed process leaves no lock behind that would keep its successor out.
     await program.stop("SIGKILL");
     await using heir = await Program.peer("kashifm", ALONE, { cwd: folder.path });
     deepStrictEqual(await heir.content(fileId), content);

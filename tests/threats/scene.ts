@@ -12,9 +12,9 @@ import { until } from "../until.ts";
 export type Message = Readonly<Record<string, unknown>>;
 
 export const SECONDS = "1744170562";
-/** Joins nobody and fetches nothing by itself. */
+/** Joins no one and fetches nothing automatically. */
 export const ALONE = ["--no-bootstrap", "--auto-fetch", "0"];
-/** Joins nobody, and fetches whatever is listed. */
+/** Joins no one, and fetches everything that is listed. */
 export const EAGER = ["--no-bootstrap", "--auto-fetch", "all"];
 
 export function randomFile(name: string, owner: string, sizeBytes = 2_000): ForeignFile {
@@ -25,7 +25,7 @@ export function randomFile(name: string, owner: string, sizeBytes = 2_000): Fore
   return foreignFile(name, content, owner, SECONDS);
 }
 
-/** A file as it stands in lists and announcements. */
+/** Returns a file as it appears in lists and announcements. */
 export function entryOf(file: ForeignFile): Message {
   return {
     file_name: file.name,
@@ -36,21 +36,21 @@ export function entryOf(file: ForeignFile): Message {
   };
 }
 
-/** FILE_DATA as an honest peer would send it, but for `fields`. */
+/** Returns FILE_DATA as an honest peer would send it, except for `fields`. */
 export function dataOf(file: ForeignFile, fields: Message = {}): Message {
   return { type: "FILE_DATA", ...entryOf(file), data: file.content.toHex(), ...fields };
 }
 
-/** Brings one message and waits until the other side has done with the connection. */
+/** Sends one message, and waits until the other side has closed the connection. */
 export function bring(target: Target, message: Message | string, from?: string): Promise<void> {
   return shout(target, message, { how: "half-closes", ...(from ? { from } : {}) });
 }
 
-/** A peer with a script of its own: it joins by GOSSIP and lists by GOSSIP_REPLY, from any loopback address. */
+/** A scripted peer on any loopback address. Joins with GOSSIP and sends its list with GOSSIP_REPLY. */
 export class Source implements AsyncDisposable {
   private constructor(readonly peerId: string, readonly server: HostileServer) {}
 
-  /** `answer` runs for each GET_FILE; all other messages are only noted. */
+  /** Runs `answer` for each GET_FILE. Only records all other messages. */
   static async start(peerId: string, answer: Script, host = "127.0.0.1"): Promise<Source> {
     const server = await HostileServer.start((socket, message) => {
       if (message?.type === "GET_FILE") answer(socket, message);
@@ -63,7 +63,7 @@ export class Source implements AsyncDisposable {
     return { host: this.server.host, port: this.server.port };
   }
 
-  /** How often it was asked for this file. */
+  /** Returns how often this file was requested. */
   asked(fileId: string): number {
     return this.server.messages.filter(({ type, file_id: asked }) =>
       type === "GET_FILE" && asked === fileId
@@ -87,7 +87,7 @@ export class Source implements AsyncDisposable {
   }
 
   async join(to: Program, files: readonly Message[] = []): Promise<void> {
-    // Again and again, as peers in the field do: on a busy machine one message may be lost.
+    // Repeats, as peers in the field do: on a busy machine a message may be lost.
     const seen = to.tracks(this.peerId);
     const again = setInterval(() => this.gossip(to).catch(() => {}), 3_000);
     try {
@@ -104,12 +104,12 @@ export class Source implements AsyncDisposable {
   }
 }
 
-/** Gossip and gets of the honest peer, again and again while the attack lasts; its pushes are left out. */
+/** Makes the honest peer gossip and get repeatedly during the attack. Omits pushes. */
 export async function servedDuring<T>(honest: Honest, attack: Promise<T>): Promise<T> {
   let isOver = false;
   attack.finally(() => isOver = true).catch(() => {});
   while (!isOver) {
-    // Five names are answered five times at once each; some of that is left for what follows.
+    // Each of the five names gets five immediate answers. Some are left for what follows.
     if (honest.gossipMs.length < 15) await honest.gossip();
     await honest.get();
     const due = performance.now() + 300;
@@ -121,12 +121,12 @@ export async function servedDuring<T>(honest: Honest, attack: Promise<T>): Promi
   return outcome;
 }
 
-/** When something was last made or removed in a folder: also what is gone again shows. */
+/** Returns when an entry was last added to or removed from a folder, which also reveals short-lived files. */
 function changedMs(folder: string): number | undefined {
   return Deno.statSync(folder).mtime?.getTime();
 }
 
-/** What a folder holds, link by link and byte by byte, by path. What `skips` is not looked at. */
+/** Returns the contents of a folder by path, with link targets and file bytes. Ignores what `skips` matches. */
 export function tree(
   root: string,
   skips: (path: string) => boolean = () => false,
@@ -147,20 +147,20 @@ export function tree(
   return found;
 }
 
-/** Names of the files that a store shows to people, without its own. */
+/** Returns the names of a store's user-visible files, without its own. */
 export function shownIn(store: string): string[] {
   return [...Deno.readDirSync(store)].map(({ name }) => name)
     .filter((name) => !name.startsWith(".") && !name.startsWith("metadata.json")).sort();
 }
 
-/** All that was refused until now, and for one reason if it matches. */
+/** Returns how much was refused so far, in total or for the reasons that match. */
 export async function refusals(program: Program, reason = /./): Promise<number> {
   const { refused } = await program.status() as { refused: Record<string, number> };
   return Object.entries(refused).filter(([name]) => reason.test(name))
     .reduce((sum, [, count]) => sum + count, 0);
 }
 
-/** What comes back for GET_FILE: the fields, or undefined for an end without an answer. */
+/** Resolves to the answer to GET_FILE, or to undefined if the connection closes without one. */
 export async function ask(
   target: Target,
   fileId: string,
@@ -172,7 +172,7 @@ export async function ask(
   return raw.text === "" ? undefined : JSON.parse(raw.text);
 }
 
-/** The ids in the next list that a fresh peer is told, which lists are asked for by a new name each time. */
+/** Resolves to the ids in the list that a new peer receives. Uses a new name each time. */
 export async function listed(program: Program): Promise<Set<string>> {
   await using asker = await Source.start(`asker-${crypto.randomUUID()}`, () => {});
   await asker.gossip(program);

@@ -28,13 +28,13 @@ import { ATTACKERS, GENEROUS, Peak, World } from "./world.ts";
 
 const HEAD_MS = 10_000;
 const IDLE_S = 4;
-/** All deadlines are waited for with a factor of five. */
+/** Factor by which all deadlines are extended, for slow machines. */
 const FACTOR = 5;
 
 const KINDS = ["no bytes", "a byte a second", "a stalled body", "a second head"] as const;
 type Stall = typeof KINDS[number];
 
-/** Opens connections in turn from each address and of each kind, and lets them stall. */
+/** Opens stalled connections, cycling through addresses and kinds. */
 async function stall(
   world: World,
   token: string,
@@ -46,7 +46,7 @@ async function stall(
   const raws = await openMany(world, count, from);
   const head = headText(program, { path: "/api/v1/status", headers: { Connection: "keep-alive" } });
   for (const [i, raw] of raws.entries()) {
-    // Each address has all kinds, also where there are as many addresses as kinds.
+    // Each address must get all kinds, even if there are as many addresses as kinds.
     const kind = kinds[Math.floor(i / from.length) % kinds.length]!;
     if (kind === "a byte a second") raw.drip(head, 1_000);
     if (kind === "a second head") raw.write(head + head.slice(0, 30));
@@ -62,10 +62,10 @@ async function stall(
   return raws;
 }
 
-/** How many still stand. */
+/** Counts the connections that are still open. */
 const standing = (raws: readonly Raw[]) => raws.filter((raw) => !raw.ended && !raw.isClosed).length;
 
-/** An upload of a piece every half second, from an address of its own: it comes to its end, and is shared. */
+/** Uploads one piece every half second from its own address. The upload must complete, and the file be shared. */
 async function slowUpload(
   { program }: World,
   token: string,
@@ -85,7 +85,7 @@ async function slowUpload(
   try {
     await raw.untilClosed(FACTOR * 500 * count + DEADLINE_MS);
   } catch (cause) {
-    throw new Error(`${name} has no answer. ${program.report()}`, { cause });
+    throw new Error(`${name} was not answered. ${program.report()}`, { cause });
   }
   ok(raw.text !== "", `${name} was cut off. ${program.report()}`);
   const { status, body } = answerOf(raw.text);
@@ -94,7 +94,7 @@ async function slowUpload(
   deepStrictEqual(await program.content(fileId), content);
 }
 
-/** One honest request over HTTP: its answer must come within the deadline. */
+/** Makes one honest HTTP request, which must be answered within the deadline. */
 async function honestly(
   { program }: World,
   from: string,
@@ -106,10 +106,10 @@ async function honestly(
     (error) => outcome = error,
   );
   await program.until(`an answer for ${from}`, () => outcome !== undefined, deadlineMs);
-  if (outcome !== 200) throw new Error(`${from} is not answered`, { cause: outcome });
+  if (outcome !== 200) throw new Error(`The request from ${from} failed`, { cause: outcome });
 }
 
-/** Honest requests on both ports until the attack is over, and once behind it. */
+/** Makes honest requests on both ports until the attack is over, and once more afterward. */
 async function during<T>(world: World, attack: Promise<T>, from = "127.0.0.7"): Promise<T> {
   let isOver = false;
   attack.finally(() => isOver = true).catch(() => {});
@@ -136,27 +136,30 @@ Deno.test(
     const slow = slowUpload(world, token, "longer-than-any-deadline.bin", 26);
     const raws = await stall(world, token, 256, ATTACKERS);
     try {
-      ok(raws.length >= 240, `${raws.length} of 256 connections were let in`);
-      await program.until("uploads under way", () => temporaryIn(world) > 1);
+      ok(raws.length >= 240, `Only ${raws.length} of 256 connections were accepted`);
+      await program.until("uploads to start", () => temporaryIn(world) > 1);
       await program.until("first answers", () => {
         return raws.filter(({ text }) => text.includes('"peerId"')).length >= 32;
       });
-      ok(standing(raws) >= 128, `an attack that stands: ${standing(raws)} connections do`);
+      ok(
+        standing(raws) >= 128,
+        `Only ${standing(raws)} connections are open: too few for an attack`,
+      );
       const ends = together(raws.map((raw) => raw.untilClosed(FACTOR * HEAD_MS)));
       await during(world, together<unknown>([ends, slow]));
-      // One that was answered once is not answered again for half a head, but for saying that it is late.
+      // A connection that already got one response gets no second one for half a request head, except a timeout.
       for (const { text } of raws) ok(text.split('"peerId"').length <= 2, text);
     } finally {
       for (const raw of raws) raw.close();
-      await slow.catch(() => {}); // told above
+      await slow.catch(() => {}); // reported above
     }
     await program.until(
-      "nothing of the stalled uploads to be there",
+      "the stalled uploads to be cleaned up",
       () => temporaryIn(world) === 0,
     );
     const names = (await program.files()).map(({ file_name: name }) => name);
     deepStrictEqual(names.filter((name) => name.startsWith("stalled")), []);
-    await program.until("its descriptors to be free", async () => {
+    await program.until("its descriptors to be released", async () => {
       return await descriptors(program.pid) <= before + 8;
     });
     await world.honest.check();
@@ -179,9 +182,9 @@ Deno.test(
       await world.honest.check();
     } finally {
       for (const raw of stalled) raw.close();
-      await Promise.allSettled(uploads); // told above
+      await Promise.allSettled(uploads); // reported above
     }
-    await world.program.until("their uploads to be gone", () => temporaryIn(world) === 0);
+    await world.program.until("their uploads to be cleaned up", () => temporaryIn(world) === 0);
   },
 );
 
@@ -195,14 +198,19 @@ Deno.test(
       for (const [count, from] of [[64, ["127.0.0.1"]], [256, ATTACKERS]] as const) {
         const raws = await stall(world, token, count, from, [kind]);
         try {
-          await honestly(world, "127.0.0.1"); // they have been accepted, as far as they are
-          ok(standing(raws) >= count / 2, `${standing(raws)} of ${count} stand, with ${kind}`);
+          await honestly(world, "127.0.0.1"); // by now, all that will be accepted have been
+          ok(
+            standing(raws) >= count / 2,
+            `Only ${standing(raws)} of ${count} connections are open, with ${kind}`,
+          );
           for (const honest of ["127.0.0.1", "127.0.0.2", "127.0.0.7"]) {
             await honestly(world, honest);
           }
           await world.honest.check();
         } catch (cause) {
-          throw new Error(`Beside ${count} with ${kind} from ${from}`, { cause });
+          throw new Error(`Failed next to ${count} connections with ${kind} from ${from}`, {
+            cause,
+          });
         } finally {
           for (const raw of raws) raw.close();
         }
@@ -211,13 +219,13 @@ Deno.test(
   },
 );
 
-/** How many descriptors of the process are this file of the store, which no option may make visible elsewhere. */
+/** Counts the descriptors that the process has open on this file of the store. */
 async function openings(pid: number, name: string): Promise<number> {
   const { stdout } = await new Deno.Command("ls", { args: ["-l", `/proc/${pid}/fd`] }).output();
   return new TextDecoder().decode(stdout).split("\n").filter((line) => line.endsWith(name)).length;
 }
 
-/** Reads an answer in small pieces, with a pause behind each, and sees that it is whole. */
+/** Reads a response in small pieces with pauses, and checks that it is complete. */
 async function readSlowly({ program }: World, fileId: string, content: Content): Promise<void> {
   using conn = await Deno.connect({ hostname: "127.0.0.1", port: program.httpPort });
   await writeAll(conn, bytesOf(headText(program, { path: `/api/v1/files/${fileId}/content` })));
@@ -229,7 +237,7 @@ async function readSlowly({ program }: World, fileId: string, content: Content):
     if (!isBody) {
       head += String.fromCharCode(...bytes.subarray(0, 4_096));
       const end = head.indexOf("\r\n\r\n");
-      ok(end > 0, `An answer in other pieces than expected: ${head}`);
+      ok(end > 0, `The first piece does not contain the whole head: ${head}`);
       [bytes, head, isBody] = [bytes.subarray(end + 4), head.slice(0, end), true];
     }
     hash.update(bytes);
@@ -260,23 +268,23 @@ Deno.test(
       strictEqual(raws.length, 20);
       const head = headText(program, { path: `/api/v1/files/${fileId}/content` });
       for (const raw of raws) raw.write(head);
-      await program.until("20 answers under way", async () => {
+      await program.until("20 responses to start", async () => {
         return await openings(pid, "large.bin") >= 20;
       });
-      const givenUp = program.until("the 20 to be given up", async () => {
+      const givenUp = program.until("the 20 connections to be abandoned", async () => {
         return await openings(pid, "large.bin") === 0;
       }, FACTOR * idleMs);
       await during(world, together<unknown>([givenUp, reading]));
-      // What stood in the sockets' buffers is all they ever get.
+      // They never get more than what was in the socket buffers.
       for (const raw of raws) raw.socket.resume();
       await together(raws.map((raw) => raw.untilClosed()));
       for (const raw of raws) ok(raw.socket.bytesRead < sizeMib * 1024 ** 2);
     } finally {
       for (const raw of raws) raw.close();
-      await reading.catch(() => {}); // told above
+      await reading.catch(() => {}); // reported above
       await memory.stop();
     }
-    await program.until("their descriptors to be free", async () => {
+    await program.until("their descriptors to be released", async () => {
       return await descriptors(pid) <= before.descriptors + 8;
     });
     const grewMib = memory.mostMib - before.memory;
@@ -285,7 +293,7 @@ Deno.test(
   },
 );
 
-/** Honest requests on both ports while so many connections never read what they asked for. */
+/** Makes honest requests on both ports while this many connections never read their responses. */
 async function besideDeaf(world: World, path: string, count: number, from: readonly string[]) {
   const raws = await openMany(world, count, from, { reads: false });
   try {
@@ -294,13 +302,15 @@ async function besideDeaf(world: World, path: string, count: number, from: reado
     await world.honest.check();
     for (const honest of ["127.0.0.1", "127.0.0.2", "127.0.0.7"]) await honestly(world, honest);
   } catch (cause) {
-    throw new Error(`Beside ${count} that do not read ${path} from ${from}`, { cause });
+    throw new Error(`Failed next to ${count} connections from ${from} that do not read ${path}`, {
+      cause,
+    });
   } finally {
     for (const raw of raws) raw.close();
   }
 }
 
-/** As many as there are places, from other addresses and from that of the honest ones. */
+/** As many connections as there are slots, from other addresses and from the honest clients' own. */
 const DEAF = [[256, ATTACKERS], [64, ["127.0.0.1"]]] as const;
 
 Deno.test(
@@ -312,7 +322,7 @@ Deno.test(
     for (const [count, from] of DEAF) {
       await besideDeaf(world, `/api/v1/files/${fileId}/content`, count, from);
     }
-    await world.program.until("them to be gone", async () => {
+    await world.program.until("the connections to be closed", async () => {
       return await openings(world.program.pid, "large.bin") === 0;
     });
     await honestly(world, "127.0.0.1");
@@ -329,18 +339,18 @@ Deno.test(
       const raws = await openMany(world, count, from);
       try {
         for (const raw of raws) raw.write(headText(program, { path: "/api/v1/events" }));
-        await program.until("an answer for each", () => {
+        await program.until("a response for each", () => {
           return raws.every((raw) => raw.ended || raw.isClosed || raw.text.includes("\r\n\r\n"));
         });
         for (const honest of ["127.0.0.2", "127.0.0.1", "127.0.0.7"]) {
-          await honestly(world, honest, 3 * 1_000); // clear of a place that is given up after 5 s
+          await honestly(world, honest, 3 * 1_000); // allows for a slot that is released after 5 s
         }
         await world.honest.check();
         ok(raws.some((raw) => raw.text.startsWith("HTTP/1.1 200") && !raw.ended));
       } finally {
         for (const raw of raws) raw.close();
       }
-      await program.until("a stream to be let in again", async () => {
+      await program.until("a stream to be accepted again", async () => {
         using raw = await Raw.open(webOf(program), { from: from[0]! });
         raw.write(headText(program, { path: "/api/v1/events" }));
         await raw.untilText(/\r\n\r\n/);

@@ -17,7 +17,7 @@ import { ALONE, ATTACKERS, GENEROUS, NAME, World } from "./world.ts";
 const SECONDS = 1744170562;
 const LINE = "12:34:56 INFO    FORGED";
 
-/** Each does something to a terminal, or ends a line for some reader of it. Line editors send none of these. */
+/** Texts that affect a terminal, or end a line for some readers. Line editors send none of them. */
 const EVIL: readonly string[] = [
   `x\u001b[4242m${LINE}`,
   `x\u001b[4242;4242H${LINE}`,
@@ -36,28 +36,28 @@ const EVIL: readonly string[] = [
   `x\u202e${LINE}\u202c\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u202a\u202b\u202d`,
 ];
 
-/** Control characters but line feed, marks of direction, and what some take for the end of a line. */
+/** Control characters except line feed, direction marks, and characters that some software treats as line ends. */
 const HARMFUL = String
   .raw`[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u200e\u200f\u061c]`;
-/** What no output may hold; a terminal's may hold carriage returns, and `ESC [` of the line editor. */
+/** What no output may contain. A terminal's may contain carriage returns, and the line editor's `ESC [`. */
 const FORBIDDEN = new RegExp(HARMFUL, "u");
 const FORBIDDEN_IN_TERMINAL = new RegExp(
   String.raw`(?![\r\x1b])${HARMFUL}|\x1b(?!\[)|\x1b\[4242`,
   "u",
 );
-/** A line that a peer has written. */
+/** A line forged by a peer. */
 const FORGED = /^\s*(\d\d:\d\d:\d\d \w+ +)?FORGED/;
 
 function refuseIn(text: string, forbidden: RegExp): void {
   const at = text.search(forbidden);
   const shown = JSON.stringify(text.slice(Math.max(0, at - 60), at + 60));
-  ok(at < 0, `A control character of a peer was printed: ${shown}`);
+  ok(at < 0, `A peer's control character was printed: ${shown}`);
   deepStrictEqual(text.split(/\r?\n/).filter((line) => FORGED.test(line)), []);
 }
 
 const hex64 = () => crypto.getRandomValues(new Uint8Array(32)).toHex();
 
-/** Every field of every message with this text in it, one field at a time. */
+/** Returns messages with this text in every field of every type, one field at a time. */
 function messagesWith(evil: string, { host, port }: Target): Record<string, unknown>[] {
   const file = foreignFile("a", bytesOf(`about ${evil}`), "owner", `${SECONDS}`);
   const entry = {
@@ -98,7 +98,7 @@ function messagesWith(evil: string, { host, port }: Target): Record<string, unkn
   ];
 }
 
-/** A peer that puts the text into what it answers, on the same connection, to whoever asks it. */
+/** Starts a peer that puts the text into its answers, on the same connection. */
 function pest(): Promise<HostileServer> {
   let turn = 0;
   return HostileServer.start((socket, message) => {
@@ -109,7 +109,7 @@ function pest(): Promise<HostileServer> {
   });
 }
 
-/** Says all of it from several addresses, as messages and as junk. */
+/** Sends all texts from several addresses, as messages and as junk. */
 async function tellEvil(program: Program, server: HostileServer): Promise<void> {
   for (const [i, evil] of EVIL.entries()) {
     const from = ATTACKERS[i % ATTACKERS.length]!;
@@ -143,7 +143,7 @@ Deno.test(
     await using again = await Program.peer(NAME, [...ALONE, "--log-level", "TRACE"], {
       cwd: world.folder.path,
     });
-    await again.until("the files of before", async () => {
+    await again.until("the files from before the restart", async () => {
       return (await again.files()).filter(({ file_name: name }) => name.includes("FORGED"))
         .length >=
         EVIL.length;
@@ -154,9 +154,14 @@ Deno.test(
       refuseIn(err.join("\n"), FORBIDDEN);
       refuseIn(lines.join("\n"), FORBIDDEN);
     }
-    for (const evil of EVIL) throws(() => refuseIn(evil, FORBIDDEN), `a look-out for ${evil}`);
+    for (const evil of EVIL) {
+      throws(() => refuseIn(evil, FORBIDDEN), `the check must detect ${evil}`);
+    }
     const told = world.program.lines.filter((line) => line.includes("FORGED"));
-    ok(told.length >= EVIL.length, `${told.length} lines tell of it at all`);
+    ok(
+      told.length >= EVIL.length,
+      `Only ${told.length} lines show the texts: too few to prove anything`,
+    );
   },
 );
 
@@ -192,7 +197,7 @@ Deno.test({
     await honest.check();
     await terminal.type("exit\r");
     strictEqual(await program.exit(), 0);
-    ok(terminal.screen.rows.some((row) => row.includes("FORGED")), "it is shown");
+    ok(terminal.screen.rows.some((row) => row.includes("FORGED")), "the text must be shown");
     refuseIn(terminal.text, FORBIDDEN_IN_TERMINAL);
     deepStrictEqual(terminal.screen.rows.filter((row) => FORGED.test(row)), []);
   },

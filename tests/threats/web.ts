@@ -12,52 +12,52 @@ import { NAME, type World } from "./world.ts";
 export interface Asked {
   readonly method?: string;
   readonly path: string;
-  /** In this order, as they are written. `Host` is right unless it stands here; null leaves it out. */
+  /** Sent in this order, exactly as given. `Host` is correct by default; null omits it. */
   readonly headers?: Readonly<Record<string, string | null>>;
-  /** Text is one byte a character, as the answers are. */
+  /** One byte per character, as in responses. */
   readonly body?: string | Uint8Array;
   readonly from?: string;
 }
 
 export interface Answer {
   readonly status: number;
-  /** Names are lower-case; each line of the head is one. */
+  /** One entry per header line, with names in lower case. */
   readonly headers: readonly (readonly [string, string])[];
-  /** One character a byte. */
+  /** One character per byte. */
   readonly head: string;
   readonly body: string;
 }
 
-/** All values of a header, in order. */
+/** Returns all values of a header, in order. */
 export function headersOf({ headers }: Answer, name: string): string[] {
   return headers.filter(([found]) => found === name).map(([, value]) => value);
 }
 
-/** The one value of a header; throws when there are more or none. */
+/** Returns the only value of a header. Throws if there is none or more than one. */
 export function headerOf(answer: Answer, name: string): string {
   const values = headersOf(answer, name);
-  ok(values.length === 1, `${name} stands ${values.length} times in: ${answer.head}`);
+  ok(values.length === 1, `${name} appears ${values.length} times in: ${answer.head}`);
   return values[0]!;
 }
 
-/** The body as JSON. */
+/** Parses the body as JSON. */
 export function jsonOf<T = Record<string, unknown>>({ body }: Answer): T {
   return JSON.parse(utf8(body));
 }
 
-/** What `Raw` makes of each byte: a character, which above 0x7f is not always the one of the same number. */
+/** The character that `Raw` decodes each byte to. Above 0x7f it is not always the one with the same code. */
 const CHARACTERS = new TextDecoder("latin1").decode(Uint8Array.from({ length: 256 }, (_, i) => i));
 const BYTES = new Map(Array.from(CHARACTERS, (character, byte) => [character, byte]));
 
-/** The bytes that were read one a character, or are to be written so. */
+/** Converts text with one character per byte to bytes. */
 export const bytesOf = (text: string): Uint8Array<ArrayBuffer> =>
   Uint8Array.from(text, (character) => BYTES.get(character) ?? character.charCodeAt(0));
-/** Bytes that were read one a character, as the text that they are. */
+/** Decodes text with one character per byte as the UTF-8 that it is. */
 export const utf8 = (text: string): string => new TextDecoder().decode(bytesOf(text));
 
 export const webOf = ({ httpPort }: Program): Target => ({ host: "127.0.0.1", port: httpPort });
 
-/** The whole head of a request, and nothing behind it. */
+/** Returns the complete head of a request, without a body. */
 export function headText(
   { httpPort }: Program,
   { method = "GET", path, headers = {} }: Asked,
@@ -72,7 +72,7 @@ export function headText(
   return `${method} ${path} HTTP/1.1\r\n${lines.join("")}\r\n`;
 }
 
-/** One request on a connection of its own; its answer, seen to be one that no page of another site can use. */
+/** Makes one request on its own connection. Checks that pages of other sites cannot use the response. */
 export async function ask(program: Program, asked: Asked): Promise<Answer> {
   const { from = "127.0.0.1", method = "GET", headers = {} } = asked;
   const body = typeof asked.body === "string" ? bytesOf(asked.body) : asked.body;
@@ -81,11 +81,11 @@ export async function ask(program: Program, asked: Asked): Promise<Answer> {
   raw.write(bytesOf(headText(program, { ...asked, headers: { ...length, ...headers } })));
   if (body) raw.write(body);
   await closing(raw);
-  ok(raw.text !== "", `No answer to ${method} ${asked.path}. ${program.report()}`);
+  ok(raw.text !== "", `No response to ${method} ${asked.path}. ${program.report()}`);
   return safe(answerOf(raw.text, method), `${method} ${asked.path}`);
 }
 
-/** Waits as `untilClosed` does, without looking again and again: there are thousands of requests. */
+/** Waits like `untilClosed`, but without polling, because there are thousands of requests. */
 async function closing(raw: Raw): Promise<void> {
   const over = Promise.withResolvers<void>();
   const timer = setTimeout(over.resolve, DEADLINE_MS);
@@ -96,13 +96,13 @@ async function closing(raw: Raw): Promise<void> {
   await raw.untilClosed();
 }
 
-/** Reads one answer, which ends with its connection. */
+/** Parses a response that ends with its connection. */
 export function answerOf(text: string, method = "GET"): Answer {
   const end = text.indexOf("\r\n\r\n");
-  ok(end > 0, `An answer without an end of its head: ${text.slice(0, 500)}`);
+  ok(end > 0, `The response has no complete head: ${text.slice(0, 500)}`);
   const [first, ...lines] = text.slice(0, end).split("\r\n");
   const match = /^HTTP\/1\.1 (\d{3})(?: |$)/.exec(first!);
-  ok(match, `Not the first line of an answer: ${first}`);
+  ok(match, `Not a valid status line: ${first}`);
   const headers = lines.map((line) => {
     const [, name, value] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)$/.exec(line) ?? [];
     ok(name !== undefined, `Not a header: ${JSON.stringify(line)}`);
@@ -123,7 +123,7 @@ function dechunked(text: string): string {
   let [body, rest] = ["", text];
   for (;;) {
     const [line, size] = /^([0-9a-f]+)\r\n/i.exec(rest) ?? [];
-    ok(line !== undefined, "A chunked answer that is cut off");
+    ok(line !== undefined, "The chunked response is cut off");
     const bytes = parseInt(size!, 16);
     if (bytes === 0) return body;
     body += rest.slice(line.length, line.length + bytes);
@@ -131,7 +131,7 @@ function dechunked(text: string): string {
   }
 }
 
-/** Names of directives of a policy, with their values. */
+/** Parses a content security policy into its directives and their values. */
 export function policyOf(answer: Answer): Map<string, string> {
   const policy = headerOf(answer, "content-security-policy");
   return new Map(
@@ -142,24 +142,24 @@ export function policyOf(answer: Answer): Map<string, string> {
   );
 }
 
-/** What must be so in every answer, whatever was asked for. */
+/** Checks what must hold for every response, whatever was requested. */
 function safe(answer: Answer, what: string): Answer {
   const shared = answer.headers.filter(([name]) => name.startsWith("access-control-"));
-  ok(shared.length === 0, `${what} gives other sites ${shared}`);
+  ok(shared.length === 0, `${what} grants other sites access: ${shared}`);
   if (answer.status === 400 && headersOf(answer, "content-type").length === 0) return answer;
   ok(headersOf(answer, "x-content-type-options").join() === "nosniff", `${what}: ${answer.head}`);
   const policy = policyOf(answer);
   const scripts = policy.get("script-src") ?? policy.get("default-src") ?? "*";
   ok(
     /^'(?:none|self)'(?: 'sha256-[\w+/=]+')?$/.test(scripts),
-    `${what} lets scripts run: ${scripts}`,
+    `${what} allows scripts to run: ${scripts}`,
   );
   ok(/^'(?:none|self)'$/.test(policy.get("default-src") ?? ""), `${what}: ${answer.head}`);
   ok(!/unsafe|data:|\*/.test([...policy.values()].join(" ")), `${what}: ${answer.head}`);
   return answer;
 }
 
-/** The token as the program shows it to whoever started it. */
+/** Returns the token that the program prints for its user. */
 export async function tokenOf(program: Program): Promise<string> {
   const [, token] = await program.waitForLine(
     /^To share and delete in a browser, open http:\/\/127\.0\.0\.1:\d+\/#token=([\w-]{43})$/,
@@ -170,7 +170,7 @@ export async function tokenOf(program: Program): Promise<string> {
 export const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
 const JSON_TYPE = { "Content-Type": "application/json" };
 
-/** Asks for a session; `older` by the API of before. */
+/** Requests a session. With `older`, through the previous API. */
 export function login(
   program: Program,
   token: string,
@@ -189,14 +189,14 @@ export function login(
   });
 }
 
-/** The cookie of a login, as a browser sends it back. */
+/** Returns the login cookie as a browser would send it back. */
 export async function cookieOf(program: Program, token: string, older = false): Promise<string> {
   const answer = await login(program, token, { older });
   ok(answer.status === (older ? 200 : 204), answer.head);
   return headerOf(answer, "set-cookie").split(";")[0]!;
 }
 
-/** Shares a file over the API, and returns its id. */
+/** Shares a file through the API and returns its id. */
 export async function upload(
   program: Program,
   token: string,
@@ -213,7 +213,7 @@ export async function upload(
   return jsonOf<{ files: { file_id: string }[] }>(answer).files[0]!.file_id;
 }
 
-/** Puts content into the store, whole at once, and waits until it is shared. */
+/** Places complete content in the store, and waits until it is shared. */
 export async function share(
   { folder, program }: World,
   name: string,
@@ -230,10 +230,10 @@ export async function share(
 export const storeOf = ({ folder }: Pick<World, "folder">, ...names: string[]): string =>
   folder.at(`storage_${NAME}`, ...names);
 
-/** What the store writes in its own time, whoever asked for what. */
+/** Files that the store writes on its own schedule, whatever was requested. */
 const OWN = /\/(?:peers|deleted|metadata(?:\.last-good)?|journal)\.jsonl?$/;
 
-/** All files and folders of the test, but for when folders changed and for the store's own lists. */
+/** Returns the test's files and folders, ignoring folder change times and the store's own lists. */
 export function filesOf({ folder }: World): Map<string, string> {
   const found = [...tree(folder.path, (path) => OWN.test(path))];
   return new Map(
@@ -241,11 +241,11 @@ export function filesOf({ folder }: World): Map<string, string> {
   );
 }
 
-/** How many files an upload has not made whole yet. */
+/** Counts the temporary files of unfinished uploads. */
 export const temporaryIn = (world: World): number =>
   [...Deno.readDirSync(storeOf(world, ".p2p-peer", "temporary"))].length;
 
-/** Opens many connections to the web port, in turn from each of the addresses. */
+/** Opens many connections to the web port, cycling through the addresses. */
 export function openMany(
   { program }: World,
   count: number,

@@ -9,17 +9,17 @@ import { bytesOf, oneByOne, scan } from "../protocol/wire/stream.ts";
 import { type ForeignFile, foreignFile } from "../wire/foreign.ts";
 import { ATTACKERS, NAME, sum, World } from "./world.ts";
 
-/** Connections at once: fewer than the limits by address and in all. */
+/** Number of simultaneous connections, below the limits per address and in total. */
 const AT_ONCE = 200;
 const TYPES = ["GET_FILE", "DELETE", "ANNOUNCE", "FILE_DATA", "GOSSIP_REPLY", "GOSSIP"] as const;
 type Type = typeof TYPES[number];
 
-/** The file that messages of this number speak of. */
+/** Returns the file that messages with this number refer to. */
 function fileOf(type: Type, n: number): ForeignFile {
   return foreignFile(`Käse ${n}`, bytesOf(`${type} ${n} {"}`), "teller 🧀", "1744170562");
 }
 
-/** A message of this type, the same length for each number, with characters of several bytes. */
+/** Returns a message of this type, with multi-byte characters and the same length for every number. */
 function messageOf({ honest, sink }: World, type: Type, n: number): Uint8Array {
   const file = fileOf(type, n);
   const entry = `"file_name":"Käse \\"${n}\\"}","file_size":123.0,"file_id":"${file.fileId}",` +
@@ -38,10 +38,10 @@ function messageOf({ honest, sink }: World, type: Type, n: number): Uint8Array {
   );
 }
 
-/** An address for each number, all of the same length. */
+/** Returns the address for a number. All have the same length. */
 const placeOf = (n: number) => `127.1.${Math.floor(n / 100)}.${100 + n % 100}`;
 
-/** Opens one connection for each, from the attacker's addresses, and closes them behind the work. */
+/** Opens connections from the attacker's addresses, and closes them after the work. */
 async function onConnections(
   { program }: World,
   count: number,
@@ -49,14 +49,14 @@ async function onConnections(
 ): Promise<void> {
   const raws = await Raw.openMany(program, count, ATTACKERS);
   try {
-    strictEqual(raws.length, count, "connections that were let in");
+    strictEqual(raws.length, count, "all connections must be accepted");
     await work(raws);
   } finally {
     for (const raw of raws) raw.close();
   }
 }
 
-/** Sees that messages of these numbers were each handled, and their type counted as often as they are. */
+/** Checks that each message with these numbers was handled, and that the count of their type matches. */
 async function seen(
   world: World,
   type: Type,
@@ -76,7 +76,7 @@ async function seen(
     });
   });
   await world.honest.get();
-  // What the honest peer itself asks for counts as well.
+  // The honest peer's own GET_FILE requests are counted too.
   if (type !== "GET_FILE") strictEqual(await count(), numbers.length, of);
   if (type === "GOSSIP") {
     for (const n of numbers) strictEqual(repliesTo(world, n), 1, `replies to gossip ${n}`);
@@ -86,14 +86,14 @@ async function seen(
 const repliesTo = ({ repliedTo }: World, n: number) =>
   repliedTo.filter((address) => address.endsWith(placeOf(n))).length;
 
-/** The answer to GET_FILE stands there whole, and once. */
+/** Checks that exactly one complete answer to GET_FILE was received. */
 function answeredOnce({ honest }: World, { text }: Raw): void {
   const { data, type } = JSON.parse(text);
   strictEqual(type, "FILE_DATA");
   deepStrictEqual(Uint8Array.fromHex(data), honest.file.content);
 }
 
-/** Cuts messages of one type at each place, sends the pieces apart, and then half-closes or says no more. */
+/** Splits messages of one type at each position and sends the pieces separately. Then half-closes or stays silent. */
 async function everySplit(world: World, type: Type): Promise<void> {
   const { length } = messageOf(world, type, 100);
   const cases = Array.from({ length: 2 * (length - 1) }, (_, i) => ({
@@ -108,7 +108,7 @@ async function everySplit(world: World, type: Type): Promise<void> {
       await together(raws.map((raw, i) => {
         return raw.writeAll(messageOf(world, type, batch[i]!.n).subarray(0, batch[i]!.cut));
       }));
-      await world.honest.get(); // the process has had the first pieces
+      await world.honest.get(); // by now the process has received the first pieces
       await together(raws.map(async (raw, i) => {
         await raw.writeAll(messageOf(world, type, batch[i]!.n).subarray(batch[i]!.cut));
         if (batch[i]!.halfCloses) raw.halfClose();
@@ -132,7 +132,7 @@ Deno.test(
   },
 );
 
-/** One message of each type and number on connections of their own, however `write` sends it: each is handled once. */
+/** Sends one message of each type and number with `write`, each on its own connection. Checks each is handled once. */
 async function eachHandledOnce(
   world: World,
   numbers: readonly number[],
@@ -157,7 +157,7 @@ Deno.test(
     const work = eachHandledOnce(world, [500, 501, 502], (raw, message, n) => {
       raw.drip(oneByOne(message), n - 499);
     });
-    for (let i = 0; i < 3; i++) await world.honest.get(); // the other types are being counted
+    for (let i = 0; i < 3; i++) await world.honest.get(); // the process is busy with the other types
     await work;
     deepStrictEqual((await world.counts()).refused, {});
     await world.honest.check();
@@ -216,7 +216,7 @@ Deno.test(
           else if (i % 3 === 1) raw.halfClose();
           else raw.close();
           if (i % 3 === 1) await raw.untilClosed();
-          strictEqual(raw.receivedBytes, 0, `an answer to ${type} without its end`);
+          strictEqual(raw.receivedBytes, 0, `a truncated ${type} must not be answered`);
         }));
       });
     }
@@ -225,9 +225,13 @@ Deno.test(
     for (const type of ["DELETE", "ANNOUNCE"]) strictEqual(after[type], received[type], type);
     const files = [...(await world.listed()).values()].map(({ file_owner: owner }) => owner);
     const strangers = [...files, ...await world.tracked()].filter((n) => !n.startsWith("honest-"));
-    deepStrictEqual(strangers, [], "peers, and owners of files, that nobody told of to the end");
+    deepStrictEqual(strangers, [], "peers and file owners from truncated messages must not appear");
     const temporary = world.folder.at(`storage_${NAME}`, ".p2p-peer", "temporary");
-    deepStrictEqual([...Deno.readDirSync(temporary)], [], "what is left of torn pushes");
+    deepStrictEqual(
+      [...Deno.readDirSync(temporary)],
+      [],
+      "truncated pushes must leave nothing behind",
+    );
   },
 );
 
@@ -237,7 +241,7 @@ Deno.test("threat 1: 64 KiB in one-byte writes cost the scanner at most two step
     const bytes = bytesOf(`{"type":"${type}","x":"${filler}","data":"${"0f".repeat(99)}"}`);
     ok(bytes.length > 48_000 && bytes.length <= 65_536, `${bytes.length}`);
     const { steps, log } = scan(oneByOne(bytes));
-    ok(steps <= 2 * bytes.length, `${steps} steps for ${bytes.length} bytes`);
+    ok(steps <= 2 * bytes.length, `Too many steps: ${steps} for ${bytes.length} bytes`);
     deepStrictEqual(log, scan([bytes]).log);
   }
 });

@@ -13,16 +13,16 @@ import { ALONE, NAME, Peak, sum, World } from "./world.ts";
 
 const SECONDS = "1744170562";
 
-/** The fields of a file that nobody has. */
+/** Returns the fields of a file that no peer has. */
 const entryOf = (n: number, owner = "liar") =>
   `"file_name":"f","file_size":1,"file_id":"${n.toString(16).padStart(64, "0")}",` +
   `"file_owner":"${owner}","file_timestamp":${SECONDS}`;
 
-/** A list of somebody at whose port nobody listens. */
+/** Returns a list from a peer at whose port nothing listens. */
 const listOf = (files: string) =>
   `{"type":"GOSSIP_REPLY","host":"127.0.0.2","port":65535,"peerId":"liar","files":[${files}]}`;
 
-/** Says each, and sees that each was refused once, whatever the reason. */
+/** Sends each message, and checks that each was refused exactly once, for whatever reason. */
 async function refuses(world: World, messages: readonly (string | Uint8Array)[]): Promise<void> {
   const before = sum((await world.counts()).refused);
   for (const [i, message] of messages.entries()) {
@@ -33,7 +33,7 @@ async function refuses(world: World, messages: readonly (string | Uint8Array)[])
   }
 }
 
-/** How much the memory of the process grows at most while the work is done, in MiB. */
+/** Measures the peak growth of the process's memory during the work, in MiB. */
 async function growth({ program: { pid } }: World, work: Promise<unknown>): Promise<number> {
   const before = await memoryMib(pid);
   const peak = new Peak(pid);
@@ -76,7 +76,7 @@ Deno.test("threat 2: 64 KiB of opening brackets are refused at depth 8, after 8 
     const { log, steps } = scan(pieces);
     strictEqual(log.length, 1);
     ok(log[0]!.startsWith("refused"), log[0]);
-    ok(steps <= 8, `${steps} steps`);
+    ok(steps <= 8, `Too many steps: ${steps}`);
   }
 });
 
@@ -127,14 +127,14 @@ Deno.test(
   },
 );
 
-/** A gossip whose name is made of these bytes. */
+/** Returns a gossip whose name consists of these bytes. */
 function named(name: string | Uint8Array, port: number): Uint8Array {
   const bytes = typeof name === "string" ? bytesOf(name) : name;
   const head = `{"type":"GOSSIP","host":"127.0.0.2","port":${port},"id":"${crypto.randomUUID()}",`;
   return Uint8Array.from([...bytesOf(`${head}"peerId":"`), ...bytes, ...bytesOf('"}')]);
 }
 
-/** Without its last byte, which would be junk behind the message. */
+/** Returns UTF-16 without its last byte, which would count as junk after the message. */
 const utf16 = (text: string) =>
   Uint8Array.from([...text].flatMap((char) => [char.charCodeAt(0), 0]).slice(0, -1));
 
@@ -146,25 +146,25 @@ Deno.test(
     const { port } = world.sink;
     const gossip = named("whole", port);
     const broken: Record<string, Uint8Array> = {
-      "a byte that never is": named(Uint8Array.of(0x61, 0xff), port),
-      "a continuation alone": named(Uint8Array.of(0x80, 0x61), port),
-      "torn before the quote": named(Uint8Array.of(0xe2, 0x82), port),
-      "torn in the middle": named(Uint8Array.of(0xf0, 0x9f, 0xa7, 0x61), port),
+      "a byte that never occurs in UTF-8": named(Uint8Array.of(0x61, 0xff), port),
+      "a lone continuation byte": named(Uint8Array.of(0x80, 0x61), port),
+      "cut off before the quote": named(Uint8Array.of(0xe2, 0x82), port),
+      "cut off in the middle": named(Uint8Array.of(0xf0, 0x9f, 0xa7, 0x61), port),
       "overlong slash": named(Uint8Array.of(0xc0, 0xaf), port),
       "overlong NUL": named(Uint8Array.of(0xc0, 0x80), port),
-      "a surrogate as UTF-8": named(Uint8Array.of(0xed, 0xa0, 0x80), port),
-      "a pair as UTF-8 of UTF-16": named(Uint8Array.of(0xed, 0xa0, 0xbe, 0xed, 0xb7, 0x80), port),
+      "a surrogate in UTF-8": named(Uint8Array.of(0xed, 0xa0, 0x80), port),
+      "a surrogate pair in UTF-8": named(Uint8Array.of(0xed, 0xa0, 0xbe, 0xed, 0xb7, 0x80), port),
       "above U+10FFFF": named(Uint8Array.of(0xf4, 0x90, 0x80, 0x80), port),
       "a high surrogate": named("a\\ud83e", port),
       "a low surrogate": named("\\uddc0a", port),
-      "surrogates the wrong way round": named("\\uddc0\\ud83e", port),
+      "surrogates in reverse order": named("\\uddc0\\ud83e", port),
       "a raw NUL": named("a\0b", port),
       "an escaped NUL": named("a\\u0000b", port),
       "a raw newline": named("a\nb", port),
       "a byte order mark": Uint8Array.of(0xef, 0xbb, 0xbf, ...gossip),
-      "a byte order mark of UTF-16": Uint8Array.of(0xff, 0xfe, ...utf16('{"type":"GOSSIP"}')),
+      "a UTF-16 byte order mark": Uint8Array.of(0xff, 0xfe, ...utf16('{"type":"GOSSIP"}')),
       "UTF-16": utf16('{"type":"GOSSIP","peerId":"a"}'),
-      "NUL before": Uint8Array.of(0, ...gossip),
+      "a leading NUL": Uint8Array.of(0, ...gossip),
     };
     for (const [what, message] of Object.entries(broken)) {
       const { refused } = await world.counts();
@@ -177,7 +177,7 @@ Deno.test(
       ok(/^[a-z0-9-]+$/.test(reason));
     }
     const strangers = [...await world.tracked()].filter((name) => !name.startsWith("honest-"));
-    deepStrictEqual(strangers, [], "peers whose names were no text");
+    deepStrictEqual(strangers, [], "no peer may be tracked under invalid text");
     await world.say(named("Käse 🧀 \\ud83e\\uddc0 \ufeff", port));
     await world.program.tracks("Käse 🧀 🧀 \ufeff");
     await world.honest.check();
@@ -194,7 +194,7 @@ Deno.test(
       const { refused } = await world.counts();
       await world.say(listOf(entry));
       await world.say(listOf(`{${entryOf(20 + i)}}`));
-      await world.program.until("a sound entry of the same peer", async () => {
+      await world.program.until("a valid entry from the same peer", async () => {
         return (await world.listed()).has((20 + i).toString(16).padStart(64, "0"));
       });
       strictEqual(sum((await world.counts()).refused), sum(refused) + 1, entry);
@@ -205,7 +205,7 @@ Deno.test(
   },
 );
 
-/** Names that every object in JavaScript answers to. */
+/** Property names that every JavaScript object has. */
 const INHERITED = [
   "__proto__",
   "constructor",
@@ -243,7 +243,7 @@ Deno.test(
   },
 );
 
-/** Tells of a peer of this name, its file, a file that it pushed, and things with this name for a key. */
+/** Introduces a peer with this name, its file, a file that it pushes, and messages with this name as a key. */
 async function introduce(world: World, name: string): Promise<string> {
   const { port } = world.sink;
   const file = foreignFile(name, bytesOf(`of ${name}`), name, SECONDS);
@@ -267,7 +267,7 @@ interface Row {
   holders: string[];
 }
 
-/** The rows of what was introduced, as the API gives them. */
+/** Returns the API rows of what was introduced. */
 async function rowsOf(world: World): Promise<Row[]> {
   const rows = [...(await world.listed()).values()].filter((row) =>
     row.file_name === row.file_owner
@@ -307,7 +307,7 @@ Deno.test(
       deepStrictEqual([host, port], ["127.0.0.2", world.sink.port]);
     }
     strictEqual((await world.tracked()).has("ghost"), false);
-    // Six names at one address are one originator, whose sixth gossip at once is one too many.
+    // Six names at one address count as one originator, which exceeds its burst of five gossips.
     const { "gossip-rate": _, ...refused } = (await world.counts()).refused;
     deepStrictEqual(refused, {});
     for (const { file_id: fileId, file_name: name } of expected) {
@@ -335,7 +335,7 @@ Deno.test(
       await world.say(`{"type":"FILE_DATA",${fields},"data":"00"}`);
       await world.say(`{"type":"DELETE","from":"liar","file_id":"${name}"}`);
       const { text } = await world.say(`{"type":"GET_FILE","file_id":"${name}"}`);
-      if (text !== "") strictEqual(JSON.parse(text).data, null, "the answer to a get");
+      if (text !== "") strictEqual(JSON.parse(text).data, null, "content must not be served");
       const at = `http://127.0.0.1:${world.program.httpPort}/api/v1/files/${name}/content`;
       const response = await fetch(at);
       await response.body?.cancel();
@@ -346,7 +346,7 @@ Deno.test(
   },
 );
 
-/** Timestamps as Python's `json` writes them, and `sha256(b"golden" + str(timestamp).encode())`, once for all. */
+/** Timestamps as Python's `json` writes them, and the fixed values of `sha256(b"golden" + str(timestamp).encode())`. */
 const GOLDEN: Readonly<Record<string, string>> = {
   "1744170562": "161785c63ccdb498013803b63fe13a4d508106826eaec72fdf76b02a5cf26680",
   "1744169352.0": "5b6c2808cedecbfb2e1c7653407573518c0b7e3a309b91624460082231313104",
@@ -355,7 +355,7 @@ const GOLDEN: Readonly<Record<string, string>> = {
   '"Sun Jun 15 21:36:41 2025"': "6df4e2310b712fc1781336fd5e6c32fc27b4feeab0f296a7af54d3483ad68097",
 };
 
-/** The fields of a file with a timestamp, and a size, as they are written here. */
+/** Returns the fields of a file, with the timestamp and size exactly as given. */
 const numbered = (fileId: string, timestamp: string, size = "1") =>
   `"file_name":"n ${fileId.slice(0, 8)}","file_size":${size},"file_id":"${fileId}",` +
   `"file_owner":"owner","file_timestamp":${timestamp}`;
@@ -365,7 +365,7 @@ Deno.test(
   SANITIZED,
   async () => {
     await using world = await World.make();
-    // Somebody on the way made another number of it: it verifies, and goes on as it came.
+    // A peer on the way changed the number's form. The file still verifies, and the form is passed on unchanged.
     const rendered = {
       "1744170563.0": foreignFile("", bytesOf("a"), "owner", "1744170563").fileId,
       "1744170564": foreignFile("", bytesOf("a"), "owner", "1744170564.0").fileId,
@@ -383,13 +383,17 @@ Deno.test(
       const { entry } = await until(text, () => reader.catalogue.get(fileId));
       strictEqual(timestampSource(entry), text);
       const answer = await reader.get(world.program, fileId);
-      strictEqual(answer && timestampSource(answer.message), text, "in an answer to GET_FILE");
+      strictEqual(
+        answer && timestampSource(answer.message),
+        text,
+        "the timestamp in the answer to GET_FILE",
+      );
     }
     await world.honest.check();
   },
 );
 
-/** Finite, and short: listed with the text that they came in. */
+/** Short and finite, so listed exactly as received. */
 const ODD = [
   ...["-0", "-0.0", "1e5", "1E+06", "0.1e1", "9007199254740993", "8640000000001", "1e300"],
   ...[
@@ -400,9 +404,9 @@ const ODD = [
     "-1744170562",
   ],
 ];
-/** Of these no number can be made, or they are too long. */
+/** Not numbers, or too long. */
 const IMPOSSIBLE = ["1e999", "-1e999", "9".repeat(400), `7.${"0".repeat(400)}`, "1".repeat(33)];
-/** Of the odd ones, what no calendar has a day for. */
+/** The odd timestamps that no calendar date corresponds to. */
 const DATELESS = ["8640000000001", "1e300", "9007199254740993", '"not a date"', '"Infinity"'];
 
 const oddId = (text: string) => foreignFile("", bytesOf("odd"), "", text).fileId;
@@ -432,7 +436,7 @@ Deno.test(
     const [, ...page] = (await response.text()).split("<tr>");
     for (const text of DATELESS) {
       const row = page.find((row) => row.includes(`n ${oddId(text).slice(0, 8)}`));
-      ok(row, `a row for ${text}`);
+      ok(row, `Expected a row for ${text}`);
       ok(/invalid date/i.test(row), `${text} is shown as: ${row}`);
     }
   },
@@ -461,7 +465,9 @@ Deno.test(
       await world.say(`{"type":"ANNOUNCE","from":"owner",${entry}}`);
     }
     const listed = await world.listed();
-    for (const [i, size] of sizes.entries()) ok(listed.has(idOf(i)), `a file of size ${size}`);
+    for (const [i, size] of sizes.entries()) {
+      ok(listed.has(idOf(i)), `A file of size ${size} is missing`);
+    }
     const response = await fetch(`http://127.0.0.1:${world.program.httpPort}/`);
     strictEqual(response.status, 200);
     const page = await response.text();

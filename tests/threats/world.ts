@@ -9,13 +9,13 @@ import { HostileServer } from "../hostile/server.ts";
 import { Folder } from "../process/folder.ts";
 import { type FileRow, Program } from "../process/program.ts";
 
-/** What the process is called. */
+/** The peer id of the process. */
 export const NAME = "kashifm";
 /** The attacker's addresses; the honest peer is at 127.0.0.1. */
 export const ATTACKERS: readonly string[] = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"];
-/** Joins nobody, fetches nothing, whatever the disk. */
+/** Joins no one and fetches nothing, whatever the free disk space. */
 export const ALONE: readonly string[] = ["--no-bootstrap", "--auto-fetch", "0", "--min-free", "0"];
-/** Budgets that are not reached where they are not the point. */
+/** Budgets high enough not to interfere where they are not what is tested. */
 export const GENEROUS: readonly string[] = [
   ...["--push-rate", "100000", "--push-burst", "100000"],
   ...["--replies-per-minute", "100000", "--unproven-dials-per-minute", "100000"],
@@ -23,11 +23,11 @@ export const GENEROUS: readonly string[] = [
 
 export type Counts = Readonly<Record<string, number>>;
 
-/** How much there is of all together. */
+/** Returns the sum of all counts. */
 export const sum = (counts: Counts): number =>
   Object.values(counts).reduce((all, count) => all + count, 0);
 
-/** The most memory that a process has, from now until `stop`. */
+/** Tracks the peak memory of a process from now until `stop`. */
 export class Peak {
   mostMib = 0;
   #isOver = false;
@@ -46,19 +46,19 @@ export class Peak {
 }
 
 export class World implements AsyncDisposable {
-  /** Addresses at which the process told its list, once for each time, in however many messages it came. */
+  /** Addresses that received the process's list, once per list, however many messages it took. */
   readonly repliedTo: string[] = [];
 
   private constructor(
     readonly folder: Folder,
     readonly program: Program,
     readonly honest: Honest,
-    /** Listens at all loopback addresses, and closes behind each message. */
+    /** Listens on all loopback addresses, and closes after each message. */
     readonly sink: HostileServer,
     readonly args: readonly string[],
   ) {}
 
-  /** @param command what runs the program, where that is not Deno itself */
+  /** @param command the command that runs the program, if not Deno itself */
   static async make(args = GENEROUS, command?: readonly string[]): Promise<World> {
     await using made = new AsyncDisposableStack();
     const folder = made.use(await Folder.make());
@@ -83,7 +83,7 @@ export class World implements AsyncDisposable {
     return world;
   }
 
-  /** Writes on a connection of its own and half-closes; waits until the process has dealt with it all. */
+  /** Writes on its own connection, half-closes it, and waits until the process has handled everything. */
   async say(data: string | Uint8Array, from = ATTACKERS[0]!): Promise<Raw> {
     const raw = await Raw.open(this.program, { from });
     try {
@@ -101,7 +101,7 @@ export class World implements AsyncDisposable {
     return { received: received as Counts, refused: refused as Counts };
   }
 
-  /** Rows of the API by file_id; each stands there once. */
+  /** Returns the API's file rows by file_id. Checks that each is listed once. */
   async listed(): Promise<Map<string, FileRow>> {
     const rows = await this.program.files();
     const byId = new Map(rows.map((row) => [row.file_id, row]));
@@ -109,7 +109,7 @@ export class World implements AsyncDisposable {
     return byId;
   }
 
-  /** Names of the API; each stands there once. */
+  /** Returns the API's peer names. Checks that each is listed once. */
   async tracked(): Promise<Set<string>> {
     const names = (await this.program.peers()).map(({ peerId }) => peerId);
     const unique = new Set(names);
