@@ -1,4 +1,4 @@
-// Opens everything that one peer needs: addresses, ports, store and pages. Nothing is served and nobody is told yet.
+// Opens everything that one peer needs: addresses, ports, store and pages. Nothing is served or announced yet.
 // Invariant: what was opened before something fails is closed again.
 
 import type { RunConfig } from "../cli/arguments.ts";

@@ -76,7 +76,7 @@ function tellUnclaimed(service: Service, output: PeerConsole): void {
   output.print(
     `${
       names.length === 1 ? "1 file here is" : `${names.length} files here are`
-    } not shared, for nobody knows any more whose they are (${
+    } not shared, because their owner is no longer known (${
       names.slice(0, 3).map((name) => visible(name, 40)).join(", ")
     }${names.length > 3 ? ", …" : ""}); "push" shares one as yours`,
   );

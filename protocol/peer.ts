@@ -67,6 +67,7 @@ export class Peer {
       this.#holdings,
       replication,
       downloads,
+      this.#autoFetch,
       broadcasts,
       deletions,
     ].flatMap(({ sizes }) => sizes);
@@ -109,7 +110,7 @@ export class Peer {
     return this.#downloads.wishes;
   }
 
-  /** Returns how far a deletion of ours has spread, or `undefined` if it is not tracked any more. */
+  /** Returns how far a deletion of ours has spread, or `undefined` if it is no longer tracked. */
   deletionProgress(fileId: string): DeletionProgress | undefined {
     return this.#deletions.progress(fileId);
   }

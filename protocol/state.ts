@@ -130,7 +130,8 @@ export class PeerState {
         size: () => catalogue.size,
         max: () => Math.max(maxCatalogueEntries, catalogue.heldCount),
       },
-      { name: "tombstones", size: () => catalogue.tombstones.size, max: () => MAX_TOMBSTONES },
+      ...catalogue.tombstones.sizes,
+      ...catalogue.sizes,
       { name: "peers holding files", size: () => catalogue.peersWithHoldings, max: () => maxPeers },
       {
         name: "files unwanted",

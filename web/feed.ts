@@ -11,7 +11,7 @@ import type { ChangeSource, ViewedChange, ViewedEvent, ViewedWatcher } from "./v
 /** Maximum number of events kept for watchers that come back. */
 const MAX_KEPT = 1_000;
 /**
- * Maximum bytes of events kept. Less than a watcher may have queued (web/events.ts), or one that resumes could never
+ * Maximum bytes of events kept. Less than a watcher may have queued (web/event_stream.ts), or one that resumes could never
  * catch up.
  */
 const MAX_KEPT_BYTES = 512 * 1024;

@@ -53,7 +53,7 @@ export class Arrivals {
     return this.#keeping.get(fileId)?.file;
   }
 
-  /** Notes that a file was written or need not be kept any more. Returns false if it was not being written. */
+  /** Notes that a file was written or no longer needs to be kept. Returns false if it was not being written. */
   finished(fileId: string): boolean {
     return this.#keeping.delete(fileId);
   }

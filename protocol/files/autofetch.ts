@@ -2,6 +2,7 @@
 // Invariants: files that a person removed, edited or canceled here are not fetched; the end of the first batch is
 // reported once, with the number of files still to be retried.
 
+import type { Bounded } from "../bounds/expiring.ts";
 import type { Downloads, Outcome } from "./downloads.ts";
 import { isBindingTimestamp } from "../wire/fileid.ts";
 import { MAX_WISHES, MISSING_EVERY_MS } from "../limits.ts";
@@ -25,6 +26,16 @@ export class AutoFetch {
 
   /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState, readonly downloads: Downloads) {}
+
+  /** Everything remembered here, with its bounds. */
+  get sizes(): Bounded[] {
+    const { catalogue, config } = this.state;
+    return [{
+      name: "files of the first batch",
+      size: () => this.#batch?.waiting.size ?? 0,
+      max: () => Math.max(config.limits.maxCatalogueEntries, catalogue.size),
+    }];
+  }
 
   /** Starts the first batch: as many missing files as configured. `alone`: no peer has answered. */
   start(alone: boolean): void {

@@ -2,6 +2,7 @@
 // Invariants: a held file is verified; no deleted id has an entry; nothing that other peers say changes verified
 // facts; at most `maxEntries` entries (more only if more are held) and `MAX_TOMBSTONES` tombstones.
 
+import type { Bounded } from "../bounds/expiring.ts";
 import type { HeldFile, Input } from "../effects.ts";
 import type { Timestamp } from "../wire/fileid.ts";
 import { HOLDERLESS_MS, MAX_LIST_CHANGES, MAX_OTHER_TIMESTAMPS } from "../limits.ts";
@@ -11,7 +12,7 @@ import { Tombstones } from "./tombstones.ts";
 /** The input "load". */
 export type Load = Extract<Input, { kind: "load" }>;
 
-/** Stands for ourselves among the holders. No peer can have this name, because it is a line break. */
+/** Represents this peer among the holders. No peer can have this name, because it is a line break. */
 const OURSELVES = "\n";
 /** Maximum number of changed entries named after one input. Beyond this, the watcher is told to reload everything. */
 const MAX_TOUCHED = 20_000;
@@ -82,6 +83,22 @@ export class Catalogue {
 
   /** Creates an empty catalogue. */
   constructor(readonly maxEntries: number) {}
+
+  /** What this remembers besides entries, with its bounds. */
+  get sizes(): Bounded[] {
+    return [
+      {
+        name: "changes of our list",
+        size: () => this.#changes.length,
+        max: () => 2 * MAX_LIST_CHANGES,
+      },
+      {
+        name: "changed entries to report",
+        size: () => this.#touched?.size ?? 0,
+        max: () => MAX_TOUCHED + 1,
+      },
+    ];
+  }
 
   /** Number of entries. */
   get size(): number {
@@ -202,7 +219,7 @@ export class Catalogue {
     return true;
   }
 
-  /** Records that a peer does not hold a file any more. `isAway`: it still may, but it is gone. */
+  /** Records that a peer no longer holds a file. `isAway`: it still may, but it is gone. */
   removeHolder(fileId: string, peerId: string, nowMs: number, isAway = false): void {
     this.#holdings.get(peerId)?.delete(fileId);
     const entry = this.#entries.get(fileId);

@@ -86,7 +86,7 @@ export class DeletionNotices {
     this.#pump();
   }
 
-  /** Returns how far a deletion has spread, or `undefined` if it is not tracked any more. */
+  /** Returns how far a deletion has spread, or `undefined` if it is no longer tracked. */
   progress(fileId: string): DeletionProgress | undefined {
     const deletion = this.#deletions.get(fileId);
     return deletion && { reached: deletion.reached.size, left: deletion.left.size };

@@ -132,7 +132,7 @@ export class Deletions {
     this.#notices.stillListed(fileId, record);
   }
 
-  /** Returns how far a deletion of ours has spread, or `undefined` if it is not tracked any more. */
+  /** Returns how far a deletion of ours has spread, or `undefined` if it is no longer tracked. */
   progress(fileId: string): DeletionProgress | undefined {
     return this.#notices.progress(fileId);
   }

@@ -280,7 +280,7 @@ export class Downloads {
     else this.#perSource.delete(source);
   }
 
-  /** Ends a download for good, including its retries, because it is not wanted any more or cannot succeed. */
+  /** Ends a download for good, including its retries, because it is no longer wanted or cannot succeed. */
   abandon(fileId: string, text: string): void {
     const wasQueued = this.#queue.delete(fileId);
     const wasWished = this.#wishes.has(fileId);

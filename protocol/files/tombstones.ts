@@ -2,7 +2,7 @@
 // Invariants: at most `MAX_TOMBSTONES`, each for `TOMBSTONE_MS`; a DELETE that arrives before we hear of its file keeps
 // away only a file of the same owner.
 
-import { ExpiringSet } from "../bounds/expiring.ts";
+import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
 import { EARLY_DELETE_MS, MAX_EARLY_DELETES, MAX_TOMBSTONES, TOMBSTONE_MS } from "../limits.ts";
 import type { FileRecord } from "../wire/message.ts";
 
@@ -12,6 +12,14 @@ export class Tombstones {
   readonly #since = new Map<string, number>();
   /** Ids, with the owner's name, that were deleted before we heard of the file. */
   readonly #early = new ExpiringSet(MAX_EARLY_DELETES, EARLY_DELETE_MS);
+
+  /** Everything remembered here, with its bounds. */
+  get sizes(): Bounded[] {
+    return [
+      { name: "tombstones", size: () => this.#since.size, max: () => MAX_TOMBSTONES },
+      { name: "early deletions", size: () => this.#early.size, max: () => MAX_EARLY_DELETES },
+    ];
+  }
 
   /** Number of tombstones, including expired ones not removed yet. */
   get size(): number {

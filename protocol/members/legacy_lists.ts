@@ -179,7 +179,7 @@ export class LegacyLists {
     if (!this.#isReady(record, outbox)) return false;
     const { files, next } = this.#piece(record, outbox);
     if (files.length === 0) {
-      outbox.next = next; // the remaining files are not held any more
+      outbox.next = next; // the remaining files are no longer held
       return false;
     }
     if (!this.sender.send(record, files, isReply)) return false;
@@ -199,7 +199,7 @@ export class LegacyLists {
     return true;
   }
 
-  /** Returns the files of the next piece and the new position in the whole list. Forgets files not held any more. */
+  /** Returns the files of the next piece and the new position in the whole list. Forgets files no longer held. */
   #piece(record: PeerRecord, outbox: Outbox): { files: FileRecord[]; next: number } {
     const { catalogue } = this.state;
     const files: FileRecord[] = [];

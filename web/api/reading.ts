@@ -2,7 +2,7 @@
 
 import type { Hono } from "hono";
 import { describeRoute } from "hono-openapi";
-import { serveEvents } from "../events.ts";
+import { serveEvents } from "../event_stream.ts";
 import type { Env } from "../env.ts";
 import type { Login } from "../login.ts";
 import type { View } from "../view.ts";
