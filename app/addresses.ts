@@ -12,6 +12,7 @@ import {
   isLoopbackHost,
 } from "../protocol/wire/address.ts";
 import { localAddressTowards } from "../net/dialer.ts";
+import { UnresolvedHostError } from "../net/listener.ts";
 import { visible } from "../protocol/wire/text.ts";
 
 /** Maximum time to find out which of our addresses leads to a bootstrap, in milliseconds. */
@@ -39,20 +40,13 @@ export function listenError(error: unknown, what: string, hostname: string, port
       cause: error,
     });
   }
-  return error;
-}
-
-/** Checks that a host to listen on has an address. Throws `UsageError`. */
-export async function checkListenHost(host: string): Promise<void> {
-  if (canonicalIp(host) !== undefined) return;
-  try {
-    await lookup(host);
-  } catch (cause) {
-    throw new UsageError(`The host ${visible(host)} does not resolve`, {
+  if (error instanceof UnresolvedHostError) {
+    return new UsageError(`The host ${visible(hostname)} does not resolve`, {
       hint: "Check the spelling, or give an address",
-      cause,
+      cause: error,
     });
   }
+  return error;
 }
 
 /** Returns a port that is free now, at or above `from`; any free port for 0. Undefined if none of the next 100 is. */

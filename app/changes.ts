@@ -62,12 +62,10 @@ export class ChangeTracker implements ChangeSource {
 
   #noteFiles(fileIds: readonly string[] | "many"): void {
     if (this.#hasManyFiles) return;
-    if (fileIds === "many" || this.#files.size + fileIds.length > MAX_FILES) {
-      this.#forgetFiles();
-      this.#hasManyFiles = true;
-      return;
-    }
-    for (const fileId of fileIds) this.#files.add(fileId);
+    for (const fileId of fileIds === "many" ? [] : fileIds) this.#files.add(fileId);
+    if (fileIds !== "many" && this.#files.size <= MAX_FILES) return;
+    this.#forgetFiles();
+    this.#hasManyFiles = true;
   }
 
   #forgetFiles(): void {

@@ -8,17 +8,9 @@ import { loadNodeKey, loadWebToken } from "../storage/identity.ts";
 import { layoutOf, makeFolders } from "../storage/layout.ts";
 import { createApp } from "../web/app.ts";
 import { Metrics } from "../web/metrics.ts";
-import {
-  checkListenHost,
-  hostNames,
-  hostToTell,
-  listenError,
-  listenHostFor,
-  ownIps,
-} from "./addresses.ts";
+import { hostNames, hostToTell, listenError, listenHostFor, ownIps } from "./addresses.ts";
 import type { PeerConsole } from "./console.ts";
 import { Service, type ServiceOptions } from "./service.ts";
-import type { Shutdown } from "./shutdown.ts";
 import { type RunningView, webViewOf } from "./web_view.ts";
 
 /** Where a peer is. */
@@ -43,25 +35,17 @@ export interface OpenPeer extends Hosts {
   readonly isNewToken: boolean;
 }
 
-/**
- * Opens a peer. Resolves to the exit code instead when the program is asked to exit meanwhile: a large folder takes minutes
- * to be read for the first time, and nothing is lost by exiting in the middle of that.
- * Throws `UsageError` and `StorageError`.
- */
-export async function openPeer(
-  given: RunConfig,
-  output: PeerConsole,
-  shutdown: Shutdown,
-): Promise<OpenPeer | number> {
+/** Opens a peer. Throws `UsageError` and `StorageError`. */
+export async function openPeer(given: RunConfig, output: PeerConsole): Promise<OpenPeer> {
   const config = given.isNamed ? given : { ...given, peerId: await ownName(given) };
   const hosts = await hostsOf(config);
   const legacyPage = config.legacyPage === "" ? undefined : await readPage(config.legacyPage);
   const metrics = new Metrics();
   const { limits } = config;
   const gateway = openGateway({ hostname: hosts.webHost, port: config.httpPort, limits });
-  let service: Service | number | undefined;
+  let service: Service | undefined;
   try {
-    const opening = openService({
+    service = await openService({
       ...config,
       ...hosts,
       ownIps: ownIps(),
@@ -71,16 +55,11 @@ export async function openPeer(
         metrics.transferred(kind, state, (endedMs - startedMs) / 1000);
       },
     });
-    service = await Promise.race([opening, shutdown.requested()]);
-    if (typeof service === "number") {
-      opening.catch(() => {}); // the process exits
-      return service;
-    }
     const web = await webOf(config, hosts.host, service, { output, metrics, legacyPage });
     return { config, ...hosts, service, gateway, ...web };
   } catch (error) {
     await gateway.stop();
-    if (typeof service === "object") await service.stop();
+    await service?.stop();
     throw error;
   }
 }
@@ -95,7 +74,6 @@ async function hostsOf(config: RunConfig): Promise<Hosts> {
       hint: "Choose two different ports",
     });
   }
-  for (const name of new Set([listenHost, webHost])) await checkListenHost(name);
   return { host, listenHost, webHost };
 }
 

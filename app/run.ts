@@ -21,8 +21,11 @@ const EXIT_STORAGE = 7;
 export async function runPeer(config: RunConfig): Promise<number> {
   const output = new PeerConsole(config.logLevel);
   const shutdown = new Shutdown();
-  const peer = await openPeer(config, output, shutdown);
+  const opening = openPeer(config, output);
+  // Reading a large folder for the first time takes minutes, and resolving a name may. Nothing is lost by exiting meanwhile.
+  const peer = await Promise.race([opening, shutdown.requested()]);
   if (typeof peer === "number") {
+    opening.catch(() => {}); // the process exits
     console.log("Stopping");
     return peer;
   }

@@ -135,7 +135,7 @@ export function ips(raw: Raw): string[] {
 }
 
 /** Top-level paths of the web pages. A base path that starts with one of these would be ambiguous. */
-const OWN_PATHS = ["api", "browser", "lib"];
+const OWN_PATHS = ["api", "browser", "lib", "shared"];
 
 /** Returns a path of plain segments without its final slash; `/` alone becomes "". Throws `UsageError`. */
 export function path(raw: Raw): string {

@@ -47,7 +47,7 @@ export class Listener {
     const { hostname, port, limits, isKnown } = options;
     this.#admission = new Admission(limits, isKnown);
     this.#nowMs = options.nowMs ?? (() => performance.now());
-    this.#listener = Deno.listen({ hostname, port });
+    this.#listener = listen(hostname, port);
   }
 
   /** Starts accepting connections. */
@@ -167,5 +167,20 @@ export class Listener {
       this.#turns.get(connection)?.(false);
       this.#whenSettled(connection, () => this.#admission.leave(connection));
     }
+  }
+}
+
+/** Thrown when a host to listen on does not resolve to an address. */
+export class UnresolvedHostError extends Error {
+  override readonly name = "UnresolvedHostError";
+}
+
+function listen(hostname: string, port: number): Deno.TcpListener {
+  try {
+    return Deno.listen({ hostname, port });
+  } catch (cause) {
+    // What the system refuses has a code. Names that do not resolve, or are not names at all, have none.
+    if (cause instanceof Error && "code" in cause) throw cause;
+    throw new UnresolvedHostError(`${hostname} does not resolve`, { cause });
   }
 }

@@ -189,7 +189,7 @@ export class Reconciler {
     // Files that are shelved during this scan, or are just being put in place, are not missing.
     const known = new Set([...shelf.names()].filter((name) => !shelf.isReserved(name)));
     const present = await this.#list(changes, atStart);
-    changes.lost.push(...await this.#lostIds(present, known));
+    changes.lost = await this.#lostIds(present, known);
     this.#forgetMissing(present);
     changes.lookedMs = performance.now() - beganMs;
 
@@ -230,7 +230,8 @@ export class Reconciler {
       const ids = shelf.idsAt(name);
       // The same inode under a new name means it was renamed; it will be recognized once it has stopped changing.
       const { inode } = shelf.get(ids[0]!)!.placement;
-      if (inode === undefined || !newInodes.has(inode)) lost.push(...ids);
+      if (inode !== undefined && newInodes.has(inode)) continue;
+      for (const fileId of ids) lost.push(fileId);
     }
     return lost;
   }
@@ -459,7 +460,7 @@ export class Reconciler {
     const { found, isCopy } = this.#recognize(file, hashed.hash, placement, look);
     const former = shelf.idsAt(name);
     if (found.length === 0 && this.#isDamaged(file, former)) {
-      changes.damaged.push(...former);
+      for (const fileId of former) changes.damaged.push(fileId);
       return;
     }
     this.#lose(
@@ -599,7 +600,7 @@ export class Reconciler {
   }
 
   #lose(fileIds: readonly string[], changes: Changes): void {
-    changes.lost.push(...fileIds);
+    for (const fileId of fileIds) changes.lost.push(fileId);
     for (const fileId of fileIds) changes.edited.add(fileId);
   }
 

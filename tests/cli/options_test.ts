@@ -185,6 +185,7 @@ Deno.test("a base path is a plain path without its final slash, and does not col
     "/api/x",
     "/lib",
     "/browser/",
+    "/shared",
   ];
   for (const text of bad) assert.throws(() => path(text), /must be a path such as \/peer/, text);
 });

@@ -100,6 +100,12 @@ Deno.test(
     await forEachOf(wrong, async (args) => {
       ok((await refused(2, args)).includes(host), args.join(" "));
     });
+    // An address in a zone that this machine does not have is found out by listening only.
+    const zoned = "fe80::1%nozone";
+    await forEachOf(["--listen-host", "--web-host"], async (option) => {
+      const line = await refused(2, ["kashifm", "127.0.0.1", "0", "0", ...ALONE, option, zoned]);
+      match(line, /fe80::1%nozone does not resolve\. Check the spelling/);
+    });
   },
 );
 

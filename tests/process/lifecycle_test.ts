@@ -53,6 +53,24 @@ Deno.test(
   },
 );
 
+Deno.test(
+  "a peer that waits for something while it starts stops on the first signal",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    // Reading the page waits until somebody writes to the pipe, as looking up a name may wait for a server.
+    const pipe = folder.at("page.html");
+    strictEqual((await new Deno.Command("mkfifo", { args: [pipe] }).output()).code, 0);
+    const args = ["kashifm", "127.0.0.1", "0", "0", ...ALONE, "--legacy-page", pipe];
+    await using peer = new Program(args, { cwd: folder.path });
+    const writer = await Deno.open(pipe, { write: true }); // opens once the peer reads
+    peer.signal("SIGTERM");
+    strictEqual(await peer.exit(), 0);
+    writer.close();
+    deepStrictEqual(peer.err, []);
+  },
+);
+
 const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
 
 Deno.test(
@@ -291,7 +309,7 @@ Deno.test(
     const held = async () => (await peer.files()).filter((file) => file.has_copy);
     await peer.until("a file of our own", async () => (await held()).length === 1);
     await Deno.remove(folder.at("storage_kashifm"), { recursive: true });
-    await peer.waitForLine(/ERROR .*storage_kashifm was removed; it is made again/);
+    await peer.waitForLine(/ERROR .*storage_kashifm was removed\. It was created again, empty/);
     await peer.until("nothing held", async () => (await held()).length === 0);
     await using friend = await ForeignPeer.start({ style: "closes-at-once", peerId: "friend" });
     await friend.gossip(peer);

@@ -148,3 +148,21 @@ Deno.test("closing a store stops hashing at once", async () => {
     await run("rm", `${world.dir}/large.bin`);
   }, { maxFileBytes: 4 * 1024 ** 3 });
 });
+
+Deno.test("however many files are lost at once, the scan notices all of them", async () => {
+  await withWorld(async (world) => {
+    const files = 140_000; // more than the arguments that one call can have
+    for (let i = 0; i < files; i++) {
+      const fileId = i.toString(16).padStart(64, "0");
+      world.store.shelf.restore({
+        file: { ...recordOf("x"), fileId, name: `${i}` },
+        // Ten names on disk, each with many ids, because asking the disk for each name would take most of the time.
+        placement: { diskName: `${i % 10}`, sizeBytes: 4, mtimeMs: 1, sha256: fileId },
+        pushed: false,
+      });
+    }
+    const { lost } = await world.store.scan(world.knowledge);
+    assert.equal(lost.length, files);
+    assert.deepEqual(world.holdings(), []);
+  });
+});

@@ -1,5 +1,7 @@
 // Behind a reverse proxy: under a path prefix, with the client's own address, and with the Host that proxies forward.
 
+import { OPTIONS } from "../../cli/options.ts";
+import { PRELOADED } from "../../web/assets.ts";
 import assert from "node:assert/strict";
 import { appOver, BEARER, fileOf, type Made, TOKEN } from "./fixture.ts";
 
@@ -51,6 +53,14 @@ Deno.test("everything is served under a base path, and still without it", async 
     const response = await app.request(path);
     await response.body?.cancel();
     assert.equal(response.status, 404, path);
+  }
+});
+
+Deno.test("no base path may be the folder of an asset, or requests without it would be ambiguous", () => {
+  const folders = new Set(PRELOADED.map((path) => `/${path.split("/")[1]}`));
+  assert.deepEqual([...folders].sort(), ["/browser", "/shared"]);
+  for (const folder of [...folders, "/lib", "/api"]) {
+    assert.throws(() => OPTIONS.basePath.parse(folder), /must not start with/, folder);
   }
 });
 
