@@ -1,6 +1,7 @@
 // Measures how long an honest GOSSIP waits for its GOSSIP_REPLY during attacks, and how much memory that takes.
 // Each case runs a real process. The honest peer uses a new name and a new port for each sample, because one originator is
-// answered only a few times a minute, however many names it has. `deno task bench attack [samples]` prints one line per case, with ratios to the quiet case.
+// answered only a few times a minute, however many names it has. Leave a minute between two runs: the flood leaves thousands of
+// ports in TIME_WAIT, and while they last a connection may not come about. `deno task bench attack [samples]` prints one line per case, with ratios to the quiet case.
 
 import { memoryMib } from "../tests/hostile/gauge.ts";
 import { Raw, shout } from "../tests/hostile/raw.ts";
