@@ -26,11 +26,11 @@ const LIE = "sent bytes that do not match";
 
 /** Returns the pauses for several offenses in a row, each right after the pause before it. */
 function pauses(count: number): number[] {
-  const standing = new Reputation();
+  const reputation = new Reputation();
   let nowMs = 0;
   return Array.from({ length: count }, () => {
-    standing.offended("place", LIE, nowMs);
-    const leftMs = standing.pause("place", nowMs)?.leftMs ?? 0;
+    reputation.offended("place", LIE, nowMs);
+    const leftMs = reputation.pause("place", nowMs)?.leftMs ?? 0;
     nowMs += leftMs;
     return leftMs;
   });
@@ -52,35 +52,35 @@ Deno.test("the first bad response costs an attempt, the next ones pauses that do
 });
 
 Deno.test("one good delivery clears everything, and time halves the count", () => {
-  const standing = new Reputation();
-  for (let i = 0; i < 2; i++) standing.offended("place", LIE, 0);
-  standing.served("place");
-  standing.offended("place", LIE, 0);
-  strictEqual(standing.pause("place", 0), undefined);
+  const reputation = new Reputation();
+  for (let i = 0; i < 2; i++) reputation.offended("place", LIE, 0);
+  reputation.served("place");
+  reputation.offended("place", LIE, 0);
+  strictEqual(reputation.pause("place", 0), undefined);
 
   let nowMs = 0;
   for (let i = 0; i < 4; i++) {
-    standing.offended("place", LIE, nowMs);
-    nowMs += standing.pause("place", nowMs)?.leftMs ?? 0;
+    reputation.offended("place", LIE, nowMs);
+    nowMs += reputation.pause("place", nowMs)?.leftMs ?? 0;
   }
   nowMs += OFFENCE_DECAY_MS; // two of five offenses are left
-  standing.offended("place", LIE, nowMs);
-  strictEqual(standing.pause("place", nowMs)!.offences, 3);
-  nowMs += standing.pause("place", nowMs)!.leftMs + 10 * OFFENCE_DECAY_MS;
-  standing.offended("place", LIE, nowMs);
-  strictEqual(standing.pause("place", nowMs), undefined, "as after a first offense");
+  reputation.offended("place", LIE, nowMs);
+  strictEqual(reputation.pause("place", nowMs)!.offences, 3);
+  nowMs += reputation.pause("place", nowMs)!.leftMs + 10 * OFFENCE_DECAY_MS;
+  reputation.offended("place", LIE, nowMs);
+  strictEqual(reputation.pause("place", nowMs), undefined, "as after a first offense");
 });
 
 Deno.test("transfers in progress when a pause began do not make it longer", () => {
-  const standing = new Reputation();
-  for (let i = 0; i < 5; i++) standing.offended("place", LIE, 0);
-  deepStrictEqual(standing.pause("place", 0), { leftMs: FIRST_PAUSE_MS, offences: 2, text: LIE });
+  const reputation = new Reputation();
+  for (let i = 0; i < 5; i++) reputation.offended("place", LIE, 0);
+  deepStrictEqual(reputation.pause("place", 0), { leftMs: FIRST_PAUSE_MS, offences: 2, text: LIE });
 });
 
 Deno.test("the number of offenders remembered is bounded", () => {
-  const standing = new Reputation();
-  for (let i = 0; i < 2 * MAX_OFFENDERS; i++) standing.offended(`place ${i}`, LIE, i);
-  strictEqual(standing.size, MAX_OFFENDERS);
+  const reputation = new Reputation();
+  for (let i = 0; i < 2 * MAX_OFFENDERS; i++) reputation.offended(`place ${i}`, LIE, i);
+  strictEqual(reputation.size, MAX_OFFENDERS);
 });
 
 /** Every peer holds every file; nothing is fetched automatically. */
