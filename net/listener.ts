@@ -172,6 +172,7 @@ export class Listener {
 
 /** Thrown when a host to listen on does not resolve to an address. */
 export class UnresolvedHostError extends Error {
+  /** Name of this error class. */
   override readonly name = "UnresolvedHostError";
 }
 
