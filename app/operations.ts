@@ -1,6 +1,7 @@
 // What people can ask of a running peer, at the prompt or in a browser: find, fetch, share, delete, restore and verify
 // files. Each method resolves when it is done, or throws an error that says what happened and what to do.
 
+import type { Verified, VerifyProgress } from "../cli/commands.ts";
 import type { EntryView } from "../protocol/state.ts";
 import type { DeletionProgress } from "../protocol/files/deletion_notices.ts";
 import { isFileId } from "../protocol/wire/fileid.ts";
@@ -23,30 +24,6 @@ const TOLD_LOOK_MS = 20;
 export interface Shared {
   readonly file: FileRecord;
   readonly isNew: boolean;
-}
-
-/** Progress of a verification. */
-export interface VerifyProgress {
-  readonly files: number;
-  readonly bytes: number;
-  readonly doneFiles: number;
-  readonly doneBytes: number;
-}
-
-/** Result of a verification. */
-export interface Verified {
-  readonly good: number;
-  readonly damaged: readonly {
-    readonly file: FileRecord;
-    /** Where the damaged content is kept now. */
-    readonly keptAt: string;
-    /** Another peer holds it, and it is being downloaded again. */
-    readonly isFetched: boolean;
-  }[];
-  /** Number of files that changed or disappeared meanwhile. The next scan of the folder handles them. */
-  readonly gone: number;
-  /** Files that could not be read at this moment, such as for lack of file descriptors. They stay shared. */
-  readonly unread: readonly { readonly file: FileRecord; readonly why: string }[];
 }
 
 /**
@@ -243,11 +220,11 @@ export class Operations {
     const damaged: Verified["damaged"][number][] = [];
     const unread: Verified["unread"][number][] = [];
     let [good, gone, doneBytes] = [0, 0, 0];
-    for (const [doneFiles, { file }] of held.entries()) {
+    for (const { file } of held) {
       try {
         const outcome = await this.store.examine(file.fileId, (read) => {
           doneBytes += read;
-          onProgress({ files: held.length, bytes, doneFiles, doneBytes });
+          onProgress({ files: held.length, bytes, doneBytes });
         });
         if (outcome === "good") good++;
         else if (outcome === "gone") gone++;
@@ -258,7 +235,7 @@ export class Operations {
         unread.push({ file, why: error.message });
       }
     }
-    onProgress({ files: held.length, bytes, doneFiles: held.length, doneBytes });
+    onProgress({ files: held.length, bytes, doneBytes });
     return { good, damaged, gone, unread };
   }
 

@@ -28,10 +28,14 @@ export interface Verified {
   readonly good: number;
   readonly damaged: readonly {
     readonly file: FileRecord;
+    /** Where the damaged content is kept now. */
     readonly keptAt: string;
+    /** Another peer holds it, and it is being downloaded again. */
     readonly isFetched: boolean;
   }[];
+  /** Number of files that changed or disappeared meanwhile. The next scan of the folder handles them. */
   readonly gone: number;
+  /** Files that could not be read at this moment, such as for lack of file descriptors. They stay shared. */
   readonly unread: readonly { readonly file: FileRecord; readonly why: string }[];
 }
 
