@@ -95,6 +95,22 @@ browserTest(
   },
 );
 
+browserTest("a phone's tabs do not move while the page is still being read", async (scene) => {
+  await using served = Served.start({ files: filesOf(4) });
+  const page = await scene.open(served.base, { width: 360, height: 740 });
+  const place = () =>
+    page.evaluate<string>(
+      `JSON.stringify(document.querySelector("nav.tabs button span").getBoundingClientRect())`,
+    );
+  await page.locator("nav.tabs button[aria-current]").waitFor();
+  const whole = await place();
+  // What a browser shows when the first piece of the page ends after the first tab.
+  await page.evaluate(
+    `for (const each of document.querySelectorAll("nav.tabs button + button")) each.remove();`,
+  );
+  strictEqual(await place(), whole);
+});
+
 browserTest("the first peer and the first transfer do not shift anything", async (scene) => {
   await using served = Served.start({ files: filesOf(40), status: { peers: 0 } });
   served.isTicking = false;
