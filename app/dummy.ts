@@ -81,12 +81,12 @@ async function startDummy(
       ...(misbehave ? { sendFile: misbehavingSend(misbehave, sendFile) } : {}),
       onEvent,
     });
+    service.join();
     for await (const { name, isFile } of Deno.readDir(files ?? samples)) {
       if (isFile && !name.startsWith(".")) {
         await service.operations.push(`${files ?? samples}/${name}`);
       }
     }
-    service.join();
     const stop = async () => {
       await service.stop();
       await removeDir();

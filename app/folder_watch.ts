@@ -43,9 +43,10 @@ export class FolderWatch {
 
   constructor(readonly options: FolderWatchOptions) {}
 
+  /** Scans now, and then whenever something changed. */
   start(): void {
     this.#watch();
-    this.#later(SCAN_MS);
+    this.#look();
   }
 
   /** Scans soon, or right after the scan in progress, because something changed. */

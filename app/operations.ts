@@ -50,7 +50,15 @@ const LIST_HINT = '"list" shows the known files';
 export class Operations {
   #isVerifying = false;
 
-  constructor(readonly peerId: string, readonly store: Store, readonly node: Node) {}
+  constructor(
+    readonly peerId: string,
+    readonly store: Store,
+    readonly node: Node,
+    /** Resolves when the held files are known. What changes files waits for it. */
+    readonly loaded: Promise<void>,
+    /** Resolves when the folder was scanned for the first time. */
+    readonly indexed: Promise<void>,
+  ) {}
 
   /** Finds a file by its id, by the unique beginning of its id, or by its name. Throws `OperationError`. */
   find(text: string): EntryView {
@@ -83,6 +91,7 @@ export class Operations {
 
   /** Fetches a file. Resolves to the peer that it came from, "" if it was here. Rejects with `FetchError`. */
   async get(fileId: string): Promise<string> {
+    await this.loaded;
     return await this.node.get(fileId);
   }
 
@@ -118,6 +127,7 @@ export class Operations {
 
   /** Shares a copy of a file from anywhere on this machine. Throws `StorageError`. */
   async push(path: string): Promise<Shared> {
+    await this.loaded;
     const { isNew, ...held } = await this.store.publish(path, (fileId) => this.isTaken(fileId));
     if (isNew) this.node.dispatch({ kind: "held", files: [held], how: "published" });
     return { file: held.file, isNew };
@@ -130,6 +140,7 @@ export class Operations {
 
   /** Shares received content as one of our files. Throws `StorageError`. */
   async share(intake: FileIntake, name: string, modifiedSeconds: number): Promise<Shared> {
+    await this.loaded;
     const { isNew, ...held } = await this.store.publishIntake(
       intake,
       name,
@@ -173,6 +184,7 @@ export class Operations {
    * Restores a file from the trash, by its id, the unique beginning of its id, or its name. Throws `OperationError`.
    */
   async restore(text: string): Promise<FileRecord> {
+    await this.loaded;
     const held = await this.store.restore(isFileId(text) ? text : await this.#trashed(text));
     this.node.dispatch({ kind: "held", files: [held], how: "restored" });
     return held.file;
@@ -203,6 +215,7 @@ export class Operations {
    * again if another peer holds it. Throws `OperationError` if a verification is running already.
    */
   async verify(onProgress: (progress: VerifyProgress) => void): Promise<Verified> {
+    await this.indexed;
     if (this.#isVerifying) {
       throw new OperationError("not-possible", "Files are being verified already");
     }

@@ -3,10 +3,12 @@
 import { resolve } from "node:path";
 import { COMMAND_NAMES, menuText, runCommand } from "../cli/commands.ts";
 import { count } from "../cli/report.ts";
+import { numberText, sizeText } from "../cli/units.ts";
 import { PromptTerminal, type Terminal } from "../cli/terminal.ts";
 import { addressText } from "../protocol/wire/address.ts";
 import { visible } from "../protocol/wire/text.ts";
 import { readText } from "../storage/atomic.ts";
+import type { Progress } from "../storage/changes.ts";
 import { isWildcard } from "./addresses.ts";
 import type { PeerConsole } from "./console.ts";
 import type { OpenPeer } from "./open.ts";
@@ -21,7 +23,10 @@ const COMMAND_MS = 300;
 /** Maximum number of completions offered for a word. */
 const MAX_COMPLETIONS = 50;
 
-/** Prints where the peer is, how to log in, and how many files are here. */
+/** Interval between lines about the first scan of a large folder, in milliseconds. */
+const PROGRESS_MS = 10_000;
+
+/** Prints where the peer is and how to log in, and, once the folder was scanned, how many files are here. */
 export function present(peer: OpenPeer, output: PeerConsole): void {
   const { config, listenHost, service, isNewToken } = peer;
   const { address } = service.node;
@@ -30,13 +35,29 @@ export function present(peer: OpenPeer, output: PeerConsole): void {
   output.print(`TCP address: ${addressText(address)} (listening on ${listening})`);
   output.print(`HTTP address: ${urlOf(peer)}`);
   if (isNewToken || config.webAuth === "off") output.print(loginText(peer));
-  for (const note of service.store.notes) output.print(visible(note, 1_000));
-  tellUnclaimed(service, output);
-  const { settling } = service;
-  output.print(
-    `${count(service.node.peer.catalogue.heldCount, "file")} here` +
-      (settling > 0 ? `, ${settling} more changed just now and will be checked` : ""),
-  );
+  printNotes(service, output, 0);
+  const told = service.store.notes.length;
+  const timer = setInterval(() => {
+    if (service.indexing) output.print(indexingText(service.indexing));
+  }, PROGRESS_MS);
+  Deno.unrefTimer(timer);
+  service.indexed.then(() => {
+    printNotes(service, output, told);
+    tellUnclaimed(service, output);
+    output.print(`${count(service.node.peer.catalogue.heldCount, "file")} here`);
+  }, () => {}).finally(() => clearInterval(timer)); // whoever runs the peer handles errors
+}
+
+/** Prints what was found out at the start, from note `first` on. */
+function printNotes({ store }: Service, output: PeerConsole, first: number): void {
+  for (const note of store.notes.slice(first)) output.print(visible(note, 1_000));
+}
+
+/** Returns a line about the first scan of the folder. */
+export function indexingText({ files, totalFiles, bytes, totalBytes }: Progress): string {
+  return `Indexing: ${numberText(files)} of ${numberText(totalFiles)} files, ${
+    sizeText(bytes)
+  } of ${sizeText(totalBytes)}; files are shared as they are indexed`;
 }
 
 /** Starts the prompt if the program runs in a terminal and `--no-repl` is not set. */

@@ -22,7 +22,7 @@ export async function runPeer(config: RunConfig): Promise<number> {
   const output = new PeerConsole(config.logLevel);
   const shutdown = new Shutdown();
   const opening = openPeer(config, output);
-  // Reading a large folder for the first time takes minutes, and resolving a name may. Nothing is lost by exiting meanwhile.
+  // Resolving a name may take minutes. Nothing is lost by exiting meanwhile.
   const peer = await Promise.race([opening, shutdown.requested()]);
   if (typeof peer === "number") {
     opening.catch(() => {}); // the process exits
@@ -44,7 +44,14 @@ export async function runPeer(config: RunConfig): Promise<number> {
       (error) => output.onEvent({ name: "trouble", text: `Not verified: ${error.message}` }),
     );
   }
-  return await stop(peer, output, await shutdown.requested());
+  const failed = Promise.withResolvers<never>();
+  peer.service.loaded.catch(failed.reject);
+  try {
+    return await stop(peer, output, await Promise.race([shutdown.requested(), failed.promise]));
+  } catch (error) {
+    await stop(peer, output, 0); // nothing can be served without its journal
+    throw error;
+  }
 }
 
 /** Serves the pages and joins the network. Throws `UsageError` when the pages cannot be served. */

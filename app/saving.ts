@@ -1,5 +1,5 @@
 // Writes down what this peer knows: metadata.json, deleted files and known peers, soon after each change.
-// Invariants: one snapshot is written at a time, and all of them together take at most a twentieth of the time; a snapshot
+// Invariants: one snapshot is written at a time; metadata.json is at most a minute old; a snapshot
 // that failed is attempted again; nothing is lost without them, for the journal has every file that is held.
 
 import type { Node } from "../node/node.ts";
@@ -8,10 +8,12 @@ import type { Store } from "../storage/store.ts";
 import type { Timers } from "./timers.ts";
 import type { Troubles } from "./troubles.ts";
 
-/** Maximum delay before metadata.json follows a change, in milliseconds. */
+/** Minimum delay before metadata.json follows a change, in milliseconds. */
 const SNAPSHOT_MS = 150;
+/** Maximum delay before metadata.json follows a change, in milliseconds, however long a snapshot takes. */
+const LATEST_MS = 45_000;
 /** Pause after a snapshot, as a multiple of how long it took. */
-const PAUSE_FACTOR = 20;
+const PAUSE_FACTOR = 60;
 /** Delay before a snapshot that failed is attempted again, in milliseconds. */
 const RETRY_MS = 2_000;
 
@@ -32,16 +34,18 @@ export class Saving {
   #timer: ReturnType<Timers["after"]>;
   #saving: Promise<void> | undefined;
   #isDirty = false;
-  #lastSaveMs = 0;
+  #isBegun = false;
+  /** Duration of the last snapshot, in milliseconds. */
+  lastSaveMs = 0;
 
   constructor(readonly options: SavingOptions) {}
 
-  /** Saves soon, and not too often. */
+  /** Saves soon, and not too often; not before `begin`. */
   soon(): void {
     this.#isDirty = true;
-    if (this.#timer !== undefined || this.#saving) return;
+    if (!this.#isBegun || this.#timer !== undefined || this.#saving) return;
     const { timers, troubles } = this.options;
-    const waitMs = Math.max(SNAPSHOT_MS, PAUSE_FACTOR * this.#lastSaveMs);
+    const waitMs = Math.min(LATEST_MS, Math.max(SNAPSHOT_MS, PAUSE_FACTOR * this.lastSaveMs));
     this.#timer = timers.after(waitMs, () => {
       this.#timer = undefined;
       this.#saving = this.now()
@@ -54,6 +58,12 @@ export class Saving {
           if (this.#isDirty) this.soon();
         });
     });
+  }
+
+  /** Begins to save. Before, a snapshot would lack what is not loaded yet. */
+  begin(): void {
+    this.#isBegun = true;
+    this.soon();
   }
 
   /** Resolves when no snapshot is being written. */
@@ -74,7 +84,7 @@ export class Saving {
     await snapshots.saveDeleted(deleted);
     await snapshots.saveMetadata(this.#metadata());
     await this.savePeers();
-    this.#lastSaveMs = performance.now() - beganMs;
+    this.lastSaveMs = performance.now() - beganMs;
   }
 
   /** Writes down the tracked peers, and those of earlier runs behind them. Rejects with `StorageError`. */

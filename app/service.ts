@@ -1,5 +1,6 @@
 // A running peer: store, node, upkeep, and what people can ask of it. Prints nothing.
-// Invariants: no list is sent before the folder was scanned; a stop takes seconds, whatever hangs.
+// Invariants: the peer listens at once, whatever is in the folder; until the folder was scanned, its list is marked as
+// partial; a stop takes seconds, whatever hangs.
 
 import {
   type Address,
@@ -9,10 +10,12 @@ import {
 } from "../protocol/wire/address.ts";
 import type { sendFile } from "../net/exchange.ts";
 import type { Limits } from "../protocol/limits.ts";
-import type { NodeEvent } from "../protocol/effects.ts";
+import type { HeldFile, NodeEvent } from "../protocol/effects.ts";
 import { Node } from "../node/node.ts";
 import type { Transfer } from "../node/transfer_log.ts";
+import type { Progress } from "../storage/changes.ts";
 import { Store } from "../storage/store.ts";
+import { Turns } from "../storage/turns.ts";
 import type { FolderWatcher } from "./folder_watch.ts";
 import { Operations } from "./operations.ts";
 import { Saving } from "./saving.ts";
@@ -25,6 +28,21 @@ const STOP_MS = 4_500;
 const STOP_NODE_MS = 2_500;
 /** Maximum time the last save waits for upkeep that is under way, in milliseconds. */
 const STOP_WORK_MS = 500;
+/** Maximum time a stop waits for what is still being loaded, so that it can be saved, in milliseconds. */
+const STOP_LOAD_MS = 200;
+/** Maximum time for flushing the content of files at the end, in milliseconds. Without it, a crash has them read again. */
+const STOP_SYNC_MS = 200;
+/**
+ * How long gossip waits for the first scan of the folder, in milliseconds: most folders are scanned by then, and peers
+ * need not be sent a partial list.
+ */
+const LISTABLE_MS = 500;
+/** Maximum delay before the first snapshot, in milliseconds: most folders are scanned by then, so one is enough. */
+const FIRST_SAVE_MS = 30_000;
+/** Number of files handed to the core at once: about 5 ms. */
+const PART_FILES = 500;
+/** Maximum duration of the last snapshot for another one at the end, in milliseconds: a stop takes a second. */
+const QUICK_SAVE_MS = 250;
 
 export interface ServiceOptions {
   readonly peerId: string;
@@ -51,14 +69,25 @@ export interface ServiceOptions {
 
 /** A peer that runs. */
 export class Service {
-  /** Number of files that changed right before the start. They are taken once they stop changing. */
-  settling = 0;
+  /** Resolves when the held files are known. Rejects with `StorageError` if they cannot be read. */
+  readonly loaded: Promise<void>;
+  /** Resolves when the folder was scanned for the first time. Rejects if that is impossible. */
+  readonly indexed: Promise<void>;
+  readonly #loading = Promise.withResolvers<void>();
+  readonly #indexing = Promise.withResolvers<void>();
+  /** Resolves when everything that the store remembers is loaded. */
+  readonly #known = Promise.withResolvers<void>();
+  #isKnown = false;
+  #isIndexed = false;
   /** What people can ask of this peer. */
   readonly operations: Operations;
   readonly #timers = new Timers();
   readonly #troubles: Troubles;
   readonly #saving: Saving;
   readonly #upkeep: Upkeep;
+  #isJoined = false;
+  /** Whether what the store remembers may still be read. */
+  #isReading = true;
   #isStopped = false;
 
   private constructor(
@@ -68,7 +97,12 @@ export class Service {
   ) {
     const timers = this.#timers;
     const { peerId, limits: { maxPeers, pushQuotaBytes }, onEvent, watchFolder } = options;
-    this.operations = new Operations(peerId, store, node);
+    this.loaded = this.#loading.promise;
+    this.indexed = this.#indexing.promise;
+    for (const each of [this.loaded, this.indexed, this.#known.promise]) {
+      each.catch(() => {}); // for those who wait
+    }
+    this.operations = new Operations(peerId, store, node, this.loaded, this.indexed);
     const troubles = this.#troubles = new Troubles(timers, onEvent);
     const saving = this.#saving = new Saving({ peerId, maxPeers, store, node, timers, troubles });
     this.#upkeep = new Upkeep({
@@ -81,12 +115,13 @@ export class Service {
       isTaken: (fileId) => this.operations.isTaken(fileId),
       onEvent,
       watchFolder,
+      onFirstScan: () => this.#onIndexed(),
     });
   }
 
   /**
-   * Opens the store, takes the port, and scans the folder. `join` continues from there, so no list is sent before it is
-   * loaded. Throws `StorageError`, `Deno.errors.AddrInUse` and other errors of listening.
+   * Opens the store and takes the port, whatever is in the folder. `join` continues from there. Throws `StorageError`,
+   * `Deno.errors.AddrInUse` and other errors of listening.
    */
   static async open(options: ServiceOptions): Promise<Service> {
     const { limits } = options;
@@ -112,9 +147,7 @@ export class Service {
         store,
         onSave: () => opened.service?.save(),
       });
-      const service = opened.service = new Service(options, store, node);
-      await service.#load();
-      return service;
+      return opened.service = new Service(options, store, node);
     } catch (error) {
       await node?.stop(); // the port is free again
       store.close();
@@ -122,11 +155,21 @@ export class Service {
     }
   }
 
-  /** Joins the network and begins the upkeep. */
+  /** Serves, joins the network, and reads what is in the folder in the background. */
   join(): void {
-    this.node.start();
-    this.#upkeep.start();
-    this.save();
+    this.#isJoined = true;
+    const listable = within(LISTABLE_MS, this.indexed).then(() => {}, () => {});
+    this.node.dispatch({ kind: "loading" });
+    this.node.start(this.loaded, listable);
+    this.#load().catch((error) => {
+      for (const waiting of [this.#loading, this.#indexing, this.#known]) waiting.reject(error);
+      if (!this.#isStopped) this.#troubles.report(error);
+    });
+  }
+
+  /** How far the first scan of the folder is; undefined once it is done. */
+  get indexing(): Progress | undefined {
+    return this.#isIndexed ? undefined : this.store.progress;
   }
 
   /**
@@ -138,8 +181,13 @@ export class Service {
     this.#isStopped = true;
     this.#timers.clear();
     this.#upkeep.stop();
-    this.store.stopReading();
     const untilMs = performance.now() + STOP_MS;
+    if (this.#isJoined) await within(STOP_LOAD_MS, this.#known.promise.catch(() => {}));
+    this.#isReading = false;
+    this.store.stopReading();
+    for (const waiting of [this.#loading, this.#indexing, this.#known]) {
+      waiting.reject(new Error("This peer is stopping"));
+    }
     await within(STOP_NODE_MS, this.node.stop());
     const saved = this.#saveLast().then(() => true, (error) => {
       this.#troubles.report(error);
@@ -171,21 +219,60 @@ export class Service {
   async #saveLast(): Promise<void> {
     await within(STOP_WORK_MS, this.#upkeep.settled());
     await within(STOP_WORK_MS, this.#saving.settled());
-    await this.#saving.now();
-    await this.store.sync();
-    this.store.compactJournal();
+    // The journal has every file that is held. A large snapshot is at most a minute old, and writing it takes seconds.
+    if (this.#isKnown && this.#saving.lastSaveMs <= QUICK_SAVE_MS) {
+      await this.#saving.now();
+      await this.store.compactJournal();
+    } else if (this.#isKnown) await this.#saving.savePeers();
+    await this.store.flush();
+    await within(STOP_SYNC_MS, this.store.sync());
   }
 
+  /** Loads the journal, then everything else that is known, then begins the upkeep with the first scan. */
   async #load(): Promise<void> {
     const { store, node } = this;
     const nowMs = performance.now();
     const toMonotonic = (unixSeconds: number) =>
-      nowMs - Math.max(0, Date.now() - unixSeconds * 1000);
+      Math.round(nowMs - Math.max(0, Date.now() - unixSeconds * 1000));
+    await this.#loadHeld(toMonotonic);
+    this.#loading.resolve();
     const orNow = (unixSeconds: number | undefined) =>
       unixSeconds === undefined ? undefined : toMonotonic(unixSeconds);
+    for await (const entries of store.known()) {
+      const turns = new Turns();
+      for (let at = 0; at < entries.length; at += PART_FILES) {
+        if (!this.#isReading) return;
+        node.dispatch({
+          kind: "load",
+          deleted: [],
+          unwanted: [],
+          files: entries.slice(at, at + PART_FILES).map((entry) => ({
+            file: entry.file,
+            away: entry.peers.filter((peerId) => peerId !== this.options.peerId),
+            sinceMs: orNow(entry.knownSince),
+            holderlessSinceMs: orNow(entry.holderlessSince),
+            isUnwanted: entry.unwanted === true,
+          })),
+        });
+        if (turns.isOver) await turns.next();
+      }
+    }
+    if (!this.#isReading) return;
+    node.dispatch({ kind: "complete", what: "known" });
+    this.#isKnown = true;
+    this.#known.resolve();
+    if (this.#isStopped) return;
+    this.#upkeep.start();
+    await within(FIRST_SAVE_MS, this.indexed);
+    if (!this.#isStopped) this.#saving.begin();
+  }
+
+  async #loadHeld(toMonotonic: (unixSeconds: number) => number): Promise<void> {
+    const { store, node } = this;
+    const { removed } = await store.load();
     const deleted = [...await store.snapshots.loadDeleted()];
     const unwanted: string[] = [];
-    for (const [fileId, { why, unixSeconds }] of store.loaded.removed) {
+    for (const [fileId, { why, unixSeconds }] of removed) {
       if (why === "unwanted") unwanted.push(fileId);
       else deleted.push([fileId, unixSeconds]);
     }
@@ -193,25 +280,29 @@ export class Service {
       kind: "load",
       deleted: deleted.map(([fileId, seconds]) => [fileId, toMonotonic(seconds)] as const),
       unwanted,
-      files: store.loaded.entries.map((entry) => ({
-        file: entry.file,
-        away: entry.peers.filter((peerId) => peerId !== this.options.peerId),
-        sinceMs: orNow(entry.knownSince),
-        holderlessSinceMs: orNow(entry.holderlessSince),
-        isUnwanted: entry.unwanted === true,
-      })),
+      files: [],
     });
-    const changes = await this.#upkeep.firstLook();
-    this.settling = changes.unsettled;
-    // A peer that is always killed never gets to shorten its journal when it stops, so do it here.
-    await store.tidy();
-    const held = [...store.held()].map(({ knownSince, ...content }) => ({
-      ...content,
-      ...(knownSince === undefined ? {} : { sinceMs: toMonotonic(knownSince) }),
-    }));
-    node.dispatch({ kind: "held", files: held, how: "loaded" });
-    this.#upkeep.noteDamaged(changes);
-    node.dispatch({ kind: "unwanted", fileIds: changes.lost });
+    const turns = new Turns();
+    let part: HeldFile[] = [];
+    const hand = () => {
+      node.dispatch({ kind: "held", files: part, how: "loaded" });
+      part = [];
+    };
+    for (const { knownSince, ...content } of store.held()) {
+      const since = knownSince === undefined ? {} : { sinceMs: toMonotonic(knownSince) };
+      part.push({ ...content, ...since });
+      if (part.length < PART_FILES) continue;
+      hand();
+      if (turns.isOver) await turns.next();
+    }
+    hand();
+  }
+
+  #onIndexed(): void {
+    if (this.#isIndexed) return;
+    this.#isIndexed = true;
+    this.node.dispatch({ kind: "complete", what: "folder" });
+    this.#indexing.resolve();
   }
 }
 

@@ -4,9 +4,9 @@
 
 import type { Node } from "../node/node.ts";
 import type { NodeEvent } from "../protocol/effects.ts";
-import type { Changes, Knowledge } from "../storage/reconcile.ts";
+import type { Changes, Knowledge } from "../storage/changes.ts";
 import type { HeldContent } from "../storage/shelf.ts";
-import type { SetAside, Store } from "../storage/store.ts";
+import type { Found, Store } from "../storage/store.ts";
 import { FolderWatch, type FolderWatcher } from "./folder_watch.ts";
 import type { Saving } from "./saving.ts";
 import type { Timers } from "./timers.ts";
@@ -39,10 +39,9 @@ export interface UpkeepOptions {
   readonly onEvent: (event: NodeEvent) => void;
   /** Watches a folder; for tests. */
   readonly watchFolder: ((dir: string) => FolderWatcher) | undefined;
+  /** Called once the folder was scanned for the first time, and all files that were there then are hashed. */
+  readonly onFirstScan: () => void;
 }
-
-/** What a scan found, and what it moved out of the folder because it was damaged. */
-export type FirstLook = Changes & { readonly setAside: readonly SetAside[] };
 
 /** The upkeep of one store. */
 export class Upkeep {
@@ -51,6 +50,9 @@ export class Upkeep {
   readonly #underWay = new Set<Promise<unknown>>();
   #leastSpare: readonly number[] = [Infinity, Infinity]; // on the disk, of the quota
   #isStopped = false;
+  /** No scan has succeeded yet. */
+  #isFirst = true;
+  #isIndexed = false;
 
   constructor(readonly options: UpkeepOptions) {
     this.#folder = new FolderWatch({
@@ -87,15 +89,8 @@ export class Upkeep {
     this.#folder.release();
   }
 
-  /** Scans the folder for the first time. Resolves to what that found, before the core is told. */
-  async firstLook(): Promise<FirstLook> {
-    const changes = await this.options.store.scan(this.#knowledge(), true);
-    this.#noteOthers(changes);
-    return changes;
-  }
-
   /** Downloads again what a scan found damaged and set aside. */
-  noteDamaged({ setAside }: Pick<FirstLook, "setAside">): void {
+  #noteDamaged({ setAside }: Pick<Found, "setAside">): void {
     const { node, troubles } = this.options;
     for (const { file, fileIds, keptAt } of setAside) {
       troubles.report(
@@ -121,16 +116,25 @@ export class Upkeep {
 
   async #look(): Promise<{ lookedMs: number; againMs: number | undefined }> {
     try {
-      const changes = await this.options.store.scan(this.#knowledge());
-      if (!this.#isStopped) this.#tellChanges(changes);
+      const tell = (part: Found) => {
+        if (!this.#isStopped) this.#tellChanges(part);
+      };
+      const changes = await this.options.store.scan(this.#knowledge(), this.#isFirst, tell);
+      tell(changes);
+      this.#isFirst = false;
+      if (!this.#isIndexed && this.options.store.hashing === 0 && !this.#isStopped) {
+        this.#isIndexed = true;
+        this.options.onFirstScan();
+      }
       return { lookedMs: changes.lookedMs ?? 0, againMs: changes.againMs };
     } catch (error) {
+      if (this.#isStopped) return { lookedMs: 0, againMs: undefined };
       this.options.troubles.report(error);
       return { lookedMs: 0, againMs: undefined };
     }
   }
 
-  #tellChanges(changes: FirstLook): void {
+  #tellChanges(changes: Found): void {
     const { found, published, lost, edited, isRemade } = changes;
     const { node, store, troubles } = this.options;
     if (isRemade) {
@@ -148,7 +152,7 @@ export class Upkeep {
     const renamed = found.filter(({ isRenamed }) => isRenamed).map(({ file }) => file);
     if (renamed.length > 0) node.dispatch({ kind: "renamed", files: renamed });
     tellHeld(published, "published");
-    this.noteDamaged(changes);
+    this.#noteDamaged(changes);
     this.#noteOthers(changes);
   }
 

@@ -64,6 +64,8 @@ export class Reporter {
       case "renamed":
       case "replicated":
       case "passed-over":
+      case "many-held":
+      case "many-lost":
         return [fileLine(event)];
       case "name-taken":
         return this.#once(`name-taken ${addressText(event.other)}`)
@@ -204,7 +206,16 @@ function downloadLine(
 }
 
 function fileLine(
-  event: EventOf<"held" | "lost" | "deleted" | "renamed" | "replicated" | "passed-over">,
+  event: EventOf<
+    | "held"
+    | "lost"
+    | "many-held"
+    | "many-lost"
+    | "deleted"
+    | "renamed"
+    | "replicated"
+    | "passed-over"
+  >,
 ): Line {
   switch (event.name) {
     case "held":
@@ -214,6 +225,14 @@ function fileLine(
         `No longer sharing ${
           visible(event.file.name)
         } (${event.file.fileId}): it was changed in the folder, or is gone from it`,
+      );
+    case "many-held":
+      return info(`Added ${count(event.files, "file")}: ${event.how}`);
+    case "many-lost":
+      return warning(
+        `No longer sharing ${
+          count(event.files, "file")
+        }: they were changed in the folder, or are gone from it`,
       );
     case "deleted":
       return info(

@@ -19,3 +19,8 @@ export function durationText(seconds: number): string {
   if (seconds < 129_600) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86_400)} d`;
 }
+
+/** Returns a whole number with commas between groups of three digits. */
+export function numberText(n: number): string {
+  return String(n).replace(/\B(?=(\d{3})+$)/g, ",");
+}

@@ -26,6 +26,8 @@ const TICK_MS = 250;
 const REPLY_WAIT_MS = 2_000;
 /** Maximum number of connections that wait for such answers. */
 const MAX_LINGERING = 64;
+/** Maximum number of lists that wait until the held files are known: each may take 50 MB. */
+const MAX_WAITING_LISTS = 8;
 /** How long transfers may continue when the peer stops, in milliseconds. Keeps the whole stop below five seconds. */
 const STOP_MS = 2_000;
 
@@ -139,6 +141,10 @@ export class Node {
   nameTaken: { readonly other: Address; readonly heardMs: number } | undefined;
   /** Called with the catalogue's changed entries while the state machine reports them (input `watch`). */
   onChanged: ((fileIds: Extract<Effect, { kind: "changed" }>["fileIds"]) => void) | undefined;
+  /** What messages wait for after the start; undefined afterwards. */
+  #waits: { readonly loaded: Promise<void>; readonly listable: Promise<void> } | undefined;
+  /** Number of lists that wait. */
+  #waitingLists = 0;
   #draining = false;
   #lingering = 0;
   #serial = 0;
@@ -198,11 +204,19 @@ export class Node {
     };
   }
 
-  /** Starts serving, joining and gossiping. */
-  start(): void {
+  /**
+   * Starts serving. Gossip is answered, and ours begins, once `listable` has resolved; other messages wait on their
+   * connections until `loaded` has, for until then it is not known which files are here.
+   */
+  start(loaded: Promise<void> = Promise.resolve(), listable: Promise<void> = loaded): void {
+    this.#waits = { loaded, listable };
     this.#listener.begin();
-    this.dispatch({ kind: "start" });
     this.#ticker = setInterval(() => this.dispatch({ kind: "tick" }), TICK_MS);
+    const begin = () => {
+      this.#waits = undefined;
+      if (!this.#stopping) this.dispatch({ kind: "start" });
+    };
+    Promise.all([loaded, listable]).then(begin, () => {}); // the caller handles it, and stops this peer
   }
 
   /** Handles an input. Inputs are handled one at a time; those caused by an effect wait for their turn. */
@@ -317,6 +331,12 @@ export class Node {
       const source = event.name === "downloaded" ? event.source : event.file.owner;
       this.#tellWaiters(event.file.fileId, { isHere: true, source });
     }
+    if (event.name === "many-held") {
+      for (const fileId of [...this.#waiters.keys()]) {
+        const entry = this.peer.catalogue.get(fileId);
+        if (entry?.held) this.#tellWaiters(fileId, { isHere: true, source: entry.file.owner });
+      }
+    }
     if (event.name === "download-failed") {
       this.transferLog.neverBegan(event.fileId, event.fileName, event.text);
       this.#tellWaiters(event.fileId, { isHere: false, ...event });
@@ -368,12 +388,15 @@ export class Node {
       onMessage: async (message) => {
         this.#listener.completed(connection);
         count(this.counters.received, message.type);
+        if (this.#waits && !await this.#isReady(message, ip)) return;
         this.dispatch({ kind: "message", message, ip, connection: id });
         await this.#work.get(id);
         this.#work.delete(id);
       },
       onRefused: refuse,
       offerPush: (fileId) => {
+        // It may be here already, under a name that is not known yet.
+        if (this.#waits) throw new ProtocolError("starting", "This peer is still starting");
         this.dispatch({ kind: "push-offered", ip, connection: id, ...(fileId ? { fileId } : {}) });
         const verdict = this.#verdict!; // offers are answered synchronously
         if (verdict.verdict === "refuse") throw new ProtocolError(verdict.reason, verdict.text);
@@ -397,6 +420,21 @@ export class Node {
         return Promise.resolve();
       },
     };
+  }
+
+  /** Lets a message wait until it can be handled. Resolves to false if it must be dropped. */
+  async #isReady(message: Message, ip: string): Promise<boolean> {
+    const { loaded, listable } = this.#waits!;
+    const isList = message.type === "GOSSIP_REPLY";
+    if (isList && this.#waitingLists >= MAX_WAITING_LISTS) {
+      const text = "Sent a list while this peer was starting; it will be requested again";
+      this.#noteRefused(ip, "starting", text);
+      return false;
+    }
+    if (isList) this.#waitingLists++;
+    await (message.type === "GOSSIP" ? listable : loaded).catch(() => {});
+    if (isList) this.#waitingLists--;
+    return !this.#stopping;
   }
 
   #otherTimestamps({ fileId }: FileRecord): Timestamp[] {

@@ -59,7 +59,17 @@ export interface KnownFile {
 
 /** A fact that happened, for `Peer.handle`. */
 export type Input =
-  /** What the store remembers about the network. Must be the first input; stored files follow as `held`. */
+  /**
+   * The store is being read. Until `complete`, our list is sent as a partial one, and nothing is downloaded
+   * automatically. Without this input, everything counts as read.
+   */
+  | { readonly kind: "loading" }
+  /**
+   * "known": everything remembered from earlier runs is loaded; "folder": also, the folder was scanned, so that our
+   * list is complete.
+   */
+  | { readonly kind: "complete"; readonly what: "known" | "folder" }
+  /** What the store remembers about the network, or a part of it; stored files come as `held`. */
   | {
     readonly kind: "load";
     readonly files: readonly KnownFile[];
@@ -334,6 +344,9 @@ export type PeerEvent =
   }
   | { readonly name: "held"; readonly file: FileRecord; readonly how: string }
   | { readonly name: "lost"; readonly file: FileRecord }
+  /** Too many files were found or lost at once to name each. */
+  | { readonly name: "many-held"; readonly files: number; readonly how: string }
+  | { readonly name: "many-lost"; readonly files: number }
   | { readonly name: "renamed"; readonly file: FileRecord; readonly from: string }
   /** "us-replaced": the earlier version of a file that changed right after it was shared. */
   | {

@@ -134,6 +134,11 @@ export class Peer {
 
   #dispatch(input: Input): void {
     switch (input.kind) {
+      case "loading":
+        this.#state.read = "something";
+        return;
+      case "complete":
+        return this.#onComplete(input.what);
       case "load":
         return this.#state.catalogue.load(input, this.#state.nowMs);
       case "start":
@@ -180,6 +185,11 @@ export class Peer {
       default:
         input satisfies never;
     }
+  }
+
+  #onComplete(what: "known" | "folder"): void {
+    this.#state.read = what;
+    this.#autoFetch.onRead();
   }
 
   #onTick(): void {

@@ -11,7 +11,6 @@ import {
 } from "./wire/address.ts";
 import { KeyedWindows } from "./bounds/rate_limit.ts";
 import { Catalogue, type Entry } from "./files/catalogue.ts";
-import type { Timestamp } from "./wire/fileid.ts";
 import type { Effect, PeerEvent, Ticket } from "./effects.ts";
 import type { Reason } from "./wire/errors.ts";
 import type { Bounded } from "./bounds/expiring.ts";
@@ -55,9 +54,7 @@ export interface PeerConfig {
 }
 
 /** Read-only view of a catalogue entry, for use outside `protocol/`. */
-export type EntryView =
-  & Readonly<Omit<Entry, "otherTimestamps" | "holders">>
-  & { readonly otherTimestamps: readonly Timestamp[]; readonly holders: ReadonlySet<string> };
+export type EntryView = Readonly<Entry>;
 
 /** Read-only view of the catalogue, for use outside `protocol/`. */
 export interface CatalogueView extends
@@ -102,6 +99,8 @@ export class PeerState {
   readonly serving = new Map<string, number>();
   /** Time of the current input, in milliseconds on the monotonic clock. */
   nowMs = 0;
+  /** How much of what the store remembers has been read; see the input `loading`. */
+  read: "something" | "known" | "folder" = "folder";
   #effects: Effect[] = [];
   #ids = 0;
   readonly #perDestination: KeyedWindows;

@@ -1,36 +1,41 @@
-// Hashes large files in the background while folder scans continue, so that a small file never waits for a large
+// Hashes large files in a thread of their own while folder scans continue, so that a small file never waits for a large
 // one.
-// Invariants: only one file is hashed at a time; a result is used only if the file still looks as it did when
-// hashing started.
+// Invariants: only one file is hashed at a time, the smallest first; a result is used only if the file still looks as it
+// did when hashing started.
 
-import type { Hash } from "node:crypto";
-import { hashFile } from "./intake.ts";
+import { DiskThread } from "./disk_thread.ts";
+import { type Hashed, hashedElsewhere } from "./hashed.ts";
 import { isSameLook, type Look } from "./looks.ts";
 
-/** Size above which files are hashed here instead of during a scan, in bytes. (A guess: about 50 ms of hashing.) */
+/**
+ * Size above which files are hashed here instead of during a scan, in bytes. (A guess: about 30 ms of hashing, which
+ * other files wait for.)
+ */
 export const LARGE_BYTES = 64 * 1024 * 1024;
 
-/** The result of hashing a whole file. */
-export interface Hashed {
-  /** SHA-256 state after the whole content; copy it before finalizing. */
-  readonly hash: Hash;
-  /** Bytes that were hashed. */
-  readonly sizeBytes: number;
-}
-
 interface Job {
-  readonly path: string;
+  readonly name: string;
   readonly look: Look;
+  readonly suffixes: readonly string[];
   outcome: { readonly hashed: Hashed } | { readonly error: unknown } | undefined;
 }
 
 /** Hashes queued files one at a time, smallest first. Stops when `signal` is aborted. */
 export class BackgroundHashing {
   readonly #jobs = new Map<string, Job>();
+  readonly #thread = new DiskThread();
   #isRunning = false;
+  /** Bytes read so far of the file that is being hashed. */
+  readBytes = 0;
 
   /** `onDone` is called after each file, when another folder scan can use the result. */
-  constructor(readonly signal: AbortSignal, readonly onDone: () => void) {}
+  constructor(
+    readonly dir: string,
+    readonly signal: AbortSignal,
+    readonly onDone: () => void,
+  ) {
+    signal.addEventListener("abort", () => this.#thread.close(signal.reason));
+  }
 
   /** Number of files being hashed or queued. */
   get pending(): number {
@@ -39,14 +44,21 @@ export class BackgroundHashing {
     return count;
   }
 
+  /** Total size of the files being hashed or queued, without what was read already, in bytes. */
+  get pendingBytes(): number {
+    let bytes = -this.readBytes;
+    for (const { outcome, look } of this.#jobs.values()) if (!outcome) bytes += look.sizeBytes;
+    return Math.max(0, bytes);
+  }
+
   /**
-   * Returns the hash of the file if it was computed for this same look. Otherwise queues the file and returns
+   * Returns the hashes of the file if they were computed for this same look. Otherwise queues the file and returns
    * `undefined`. Throws the error with which reading the file failed.
    */
-  take(name: string, path: string, look: Look): Hashed | undefined {
+  take(name: string, look: Look, suffixes: readonly string[]): Hashed | undefined {
     const job = this.#jobs.get(name);
     if (!job || !isSameLook(job.look, look)) {
-      this.#jobs.set(name, { path, look, outcome: undefined });
+      this.#jobs.set(name, { name, look, suffixes, outcome: undefined });
       this.#run();
       return undefined;
     }
@@ -65,12 +77,20 @@ export class BackgroundHashing {
     if (this.#isRunning) return;
     this.#isRunning = true;
     for (let job = this.#next(); job && !this.signal.aborted; job = this.#next()) {
-      const { path, look: { sizeBytes: expectedBytes } } = job;
+      this.readBytes = 0;
+      const { name, suffixes } = job;
       try {
-        job.outcome = { hashed: await hashFile(path, { expectedBytes, signal: this.signal }) };
+        const jobs = { dir: this.dir, names: [name], suffixes: [suffixes] };
+        const [result] = await this.#thread.hash(jobs, (bytes) => {
+          this.readBytes += bytes;
+        });
+        job.outcome = result instanceof Error
+          ? { error: result }
+          : { hashed: hashedElsewhere(result!, suffixes) };
       } catch (error) {
         job.outcome = { error };
       }
+      this.readBytes = 0;
       if (!this.signal.aborted) this.onDone();
     }
     this.#isRunning = false;

@@ -1,8 +1,9 @@
 // Finds the known files that a file in the folder may be. Candidates are looked up by key, not searched for, so
 // that a thousand files of the same size or content cost a thousand times as much as one. PURE.
-// Invariant: at most `MAX_TRIES` candidates are offered for one file, the most likely first.
+// Invariant: at most `MAX_TRIES` candidates are kept for each inexact clue, and offered for one file, the most likely
+// first.
 
-import { type Timestamp, timestampSeconds } from "../protocol/wire/fileid.ts";
+import { type Timestamp, timestampCandidates, timestampSeconds } from "../protocol/wire/fileid.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
 import { nameKey, safeName } from "./names.ts";
 
@@ -47,7 +48,7 @@ export class CandidateIndex {
 
   /** Indexes the candidates. */
   constructor(candidates: Iterable<Candidate>) {
-    for (const candidate of candidates) this.#add(candidate);
+    for (const candidate of candidates) this.add(candidate);
   }
 
   /**
@@ -55,10 +56,10 @@ export class CandidateIndex {
    * to have a different SHA-256.
    */
   likely(clues: Clues & { readonly sha256: string }): Candidate[] {
+    if (this.#isEmpty) return [];
     const found = new Map<string, Candidate>();
     for (const key of keysOf(clues)) {
-      const isExact = key.startsWith("home ") || key.startsWith("sha256 ");
-      for (const candidate of (isExact ? this.#lists : this.#unhashed).get(key) ?? []) {
+      for (const candidate of (isExact(key) ? this.#lists : this.#unhashed).get(key) ?? []) {
         if (found.size >= MAX_TRIES) return [...found.values()];
         this.steps++;
         const { sha256 } = candidate;
@@ -67,6 +68,27 @@ export class CandidateIndex {
       }
     }
     return [...found.values()];
+  }
+
+  /** Returns the texts that may follow the content of a file in the hash that is its id, if it is a known one. */
+  suffixes(clues: Clues): string[] {
+    if (this.#unhashed.size === 0) return [];
+    const texts = new Set<string>();
+    let tries = 0;
+    for (const key of keysOf(clues)) {
+      for (const { file, otherTimestamps } of this.#unhashed.get(key) ?? []) {
+        if (++tries > MAX_TRIES) return [...texts];
+        for (const timestamp of [file.timestamp, ...otherTimestamps]) {
+          for (const text of timestampCandidates(timestamp)) texts.add(text);
+        }
+      }
+    }
+    return [...texts];
+  }
+
+  /** Most scans of a new folder have no candidates, and need no keys. */
+  get #isEmpty(): boolean {
+    return this.#lists.size === 0;
   }
 
   /** Returns a short text that changes when the set of candidates for a file changes. */
@@ -79,10 +101,12 @@ export class CandidateIndex {
 
   /** Returns whether there is any candidate for a file. */
   hasAny(clues: Clues): boolean {
+    if (this.#isEmpty) return false;
     return keysOf(clues).some((key) => this.#lists.has(key));
   }
 
-  #add(candidate: Candidate): void {
+  /** Indexes one more candidate. */
+  add(candidate: Candidate): void {
     const { file, otherTimestamps, sha256, home } = candidate;
     const keys = new Set<string>();
     if (home !== undefined) keys.add(`home ${home}`);
@@ -99,12 +123,37 @@ export class CandidateIndex {
     for (const lists of sha256 === undefined ? [this.#lists, this.#unhashed] : [this.#lists]) {
       for (const key of keys) {
         const list = lists.get(key);
-        if (list) list.push(candidate);
-        else lists.set(key, [candidate]);
+        if (!list) lists.set(key, [candidate]);
+        else if (list.length < MAX_TRIES || isExact(key)) list.push(candidate);
       }
     }
   }
 }
+
+/** Whether a key stands for one file or one content. Others are shared by as many files as strangers like. */
+const isExact = (key: string) => key.startsWith("home ") || key.startsWith("sha256 ");
+
+/** Tells which known files may be among some files in the folder, so that only those are indexed. */
+export class Wanted {
+  readonly #sizes = new Set<number>();
+  readonly #names = new Set<string>();
+
+  /** Adds a file in the folder. */
+  add({ name, sizeBytes }: Pick<Clues, "name" | "sizeBytes">): void {
+    this.#sizes.add(sizeBytes);
+    this.#names.add(nameKey(name));
+  }
+
+  /** Returns whether a known file may be one of them. */
+  has({ size, sizeBytes, name }: FileRecord): boolean {
+    return (sizeBytes !== undefined && this.#sizes.has(sizeBytes)) ||
+      this.#sizes.has(Math.round(size)) || this.#sizes.has(Math.round(size * BYTES_PER_MIB)) ||
+      this.#names.has(PLAIN_NAME.test(name) ? name.toLowerCase() : nameKey(safeName(name)));
+  }
+}
+
+/** Names that `safeName` leaves as they are: nearly all, and this is asked for each known file. */
+const PLAIN_NAME = /^(?!metadata)[a-z\d_][\w ()-]{6,120}\.\w{1,10}$/i;
 
 /** Keys under which a file's candidates are stored, the strongest clue first. */
 function keysOf({ name, sizeBytes, mtimeMs, sha256 }: Clues): string[] {

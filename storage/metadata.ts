@@ -4,8 +4,8 @@
 // or `peers`. Timestamps keep their source text in both directions.
 
 import { isFileId } from "../protocol/wire/fileid.ts";
-import { fileFields, fileOf, type FileRecord, parseJson } from "../protocol/wire/message.ts";
-import { asciiJson } from "../protocol/wire/text.ts";
+import { fileOf, type FileRecord, parseJson } from "../protocol/wire/message.ts";
+import { asciiJson, NumberText } from "../protocol/wire/text.ts";
 
 export type { Timestamp } from "../protocol/wire/fileid.ts";
 export type { FileRecord } from "../protocol/wire/message.ts";
@@ -81,6 +81,25 @@ function withKey(key: string, entry: unknown): unknown {
   return "file_id" in entry ? entry : { ...entry, file_id: key };
 }
 
+const SOURCE_TIMESTAMP = /"file_timestamp":(-?[\d.eE+-]+)[,}]/;
+
+/**
+ * Returns the entry in a text written by `entryText`, or `undefined` if it describes no file. Several times as fast as
+ * `parseJson` and `entryOf`: a start reads a hundred thousand of these. Throws `SyntaxError`.
+ */
+export function entryOfText(text: string): MetadataEntry | undefined {
+  const fields = JSON.parse(text);
+  if (typeof fields !== "object" || fields === null) return undefined;
+  if (typeof fields.file_timestamp === "number") {
+    // Inside a JSON string, the quotes around the key would be escaped, so this finds only the field.
+    const source = SOURCE_TIMESTAMP.exec(text)?.[1];
+    if (source === undefined) return entryOf(parseJson(text));
+    // A part of a longer string would keep all of it in memory.
+    fields.file_timestamp = new NumberText(JSON.parse(`"${source}"`));
+  }
+  return entryOf(fields);
+}
+
 /** Returns the entry that a parsed JSON value describes, or `undefined` if it describes no file. */
 export function entryOf(value: unknown): MetadataEntry | undefined {
   const file = fileOf(value);
@@ -124,19 +143,28 @@ function placementOf(fields: Record<string, unknown>): Placement | undefined {
 /** Returns an entry as JSON text, on one line. */
 export function entryText(entry: MetadataEntry): string {
   const { file, held, peers, placement, pushed, holderlessSince, unwanted, knownSince } = entry;
-  return asciiJson({
-    ...fileFields(file),
-    peers_with_file: peers,
-    hasCopy: held ? "yes" : "no",
-    size_bytes: placement?.sizeBytes ?? file.sizeBytes,
-    sha256: placement?.sha256,
-    disk_name: placement?.diskName,
-    disk_mtime_ms: placement?.mtimeMs,
-    disk_ctime_ms: placement?.ctimeMs,
-    disk_inode: placement?.inode,
-    pushed,
-    holderless_since: holderlessSince,
-    unwanted,
-    known_since: knownSince,
-  });
+  const { name, size, fileId, owner, timestamp } = file;
+  // Written field by field: this is called for each file again and again, and a loop over fields takes four times as
+  // long.
+  const sizeBytes = placement?.sizeBytes ?? file.sizeBytes;
+  const mib = file.sizeBytes === undefined ? size : file.sizeBytes / BYTES_PER_MIB;
+  let text = `{"file_name":${asciiJson(name)},"file_size":${mib},"file_id":"${fileId}",` +
+    `"file_owner":${asciiJson(owner)},` +
+    `"file_timestamp":${timestamp.quoted ? asciiJson(timestamp.text) : timestamp.text}` +
+    (sizeBytes === undefined ? "" : `,"size_bytes":${sizeBytes}`) +
+    `,"peers_with_file":${peers.length === 0 ? "[]" : asciiJson(peers)}` +
+    `,"hasCopy":"${held ? "yes" : "no"}"`;
+  if (placement) {
+    const { sha256, diskName, mtimeMs, ctimeMs, inode } = placement;
+    text += `,"sha256":"${sha256}","disk_name":${asciiJson(diskName)},"disk_mtime_ms":${mtimeMs}`;
+    if (ctimeMs !== undefined) text += `,"disk_ctime_ms":${ctimeMs}`;
+    if (inode !== undefined) text += `,"disk_inode":${inode}`;
+  }
+  if (pushed !== undefined) text += `,"pushed":${pushed}`;
+  if (holderlessSince !== undefined) text += `,"holderless_since":${holderlessSince}`;
+  if (unwanted !== undefined) text += `,"unwanted":${unwanted}`;
+  if (knownSince !== undefined) text += `,"known_since":${knownSince}`;
+  return text + "}";
 }
+
+const BYTES_PER_MIB = 1024 * 1024;

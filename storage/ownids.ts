@@ -42,6 +42,12 @@ export class OwnIds {
   }
 }
 
+/** Returns the text after the content in the id of one of our files, or `undefined` if this time cannot be in an id. */
+export function ownSuffix(modifiedSeconds: number): string | undefined {
+  const timestamp = ownTimestamp(modifiedSeconds);
+  return isBindingTimestamp(timestamp) ? timestamp.text : undefined;
+}
+
 function idAt(digestWith: (suffix: string) => string, seconds: number) {
   const timestamp = ownTimestamp(seconds);
   return isBindingTimestamp(timestamp)

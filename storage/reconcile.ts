@@ -1,33 +1,39 @@
 // Compares the folder with the shelf: new files become ours or turn out to be known ones, renamed files keep their
-// id, changed and missing files are no longer held. Runs at start and every few seconds while the peer runs.
-// Invariants: only regular files directly in the folder are considered, never links, devices, folders, hidden files
-// or the store's own; a file is taken only after it has stopped changing; content is hashed before it is shown;
-// nothing in the folder is written to; a scan costs the same per file however many files are alike.
+// id, changed and missing files are no longer held. Runs at start and again and again while the peer runs.
+// Invariants: a file is taken only after it has stopped changing; content is hashed before it is shown; nothing in the
+// folder is written to; a scan costs the same per file however many files are alike, and hands over what it found in
+// parts, so that neither memory nor the first files wait for the last one.
 
-import type { Hash } from "node:crypto";
-import { type Timestamp, verifyingTimestamp } from "../protocol/wire/fileid.ts";
-import { type FileRecord, labelOf } from "../protocol/wire/message.ts";
-import { BackgroundHashing, type Hashed, LARGE_BYTES } from "./background.ts";
-import { type Candidate, CandidateIndex } from "./candidates.ts";
+import { BackgroundHashing, LARGE_BYTES } from "./background.ts";
+import { type Candidate, CandidateIndex, Wanted } from "./candidates.ts";
+import { type Changes, type Knowledge, noChanges, type Progress } from "./changes.ts";
+import { Departed } from "./departed.ts";
+import type { DiskThread, HashResult } from "./disk_thread.ts";
+import { type Hashed, hashedElsewhere, hashedOf, Unhashed } from "./hashed.ts";
 import { hashFile } from "./intake.ts";
+import { FolderListing, isReadable, type Present } from "./listing.ts";
 import { isSameLook, type Look, lookOf, looksAsHashed, Settling } from "./looks.ts";
 import type { Placement } from "./metadata.ts";
 import { lstatOrNothing } from "./layout.ts";
-import { isHidden, isOwnName } from "./names.ts";
-import type { OwnIds } from "./ownids.ts";
+import { type OwnIds, ownSuffix } from "./ownids.ts";
 import { isTransient } from "./reader.ts";
-import type { Shelf, ShelvedFile } from "./shelf.ts";
+import { Recognizing, type Scanned } from "./recognizing.ts";
+import type { Shelf } from "./shelf.ts";
+import { Turns } from "./turns.ts";
 
 export { SETTLE_MS } from "./looks.ts";
-const BYTES_PER_MIB = 1024 * 1024;
-/**
- * Maximum content, in bytes, and number of files hashed in one scan, so that the first results are shown before the
- * rest is read.
- */
-const MAX_HASHED_BYTES = 256 * BYTES_PER_MIB;
-const MAX_HASHED_FILES = 1_000;
-/** Maximum number of files of unknown owner whose hash state is kept. Others are read again to be compared. */
+/** Maximum number of files hashed before the results are handed over, and of their bytes. */
+const BATCH_FILES = 256;
+const BATCH_BYTES = 16 * 1024 * 1024;
+/** Maximum number of files, and of bytes, that are hashed in this thread: starting another one takes longer. */
+const FEW_FILES = 32;
+const FEW_BYTES = 4 * 1024 * 1024;
+/** Size above which files are hashed in order of size, in bytes, so that nothing waits for a large one. */
+const SORTED_BYTES = 1024 * 1024;
+/** Maximum number of files of unknown owner whose hashes are kept. Others are read again to be compared. */
 const MAX_KEPT_HASHES = 1_000;
+/** Number of missing names checked in this thread. */
+const FEW_MISSING = 64;
 /**
  * Delay before a file that could not be read is tried again, in milliseconds. Doubles from the first up to the
  * last.
@@ -36,71 +42,6 @@ const FIRST_RETRY_MS = 5_000;
 const LAST_RETRY_MS = 300_000;
 /** Delay before the next scan while this process is out of file descriptors, in milliseconds. */
 const TRANSIENT_MS = 1_000;
-/**
- * How long a hidden file must exist before it is reported, in milliseconds: editors and rsync remove theirs sooner.
- */
-const HIDDEN_MS = 30_000;
-
-/** What the rest of the peer knows about files, needed to recognize the ones in the folder. */
-export interface Knowledge {
-  /** Returns the known files that are not held, with all timestamps reported for each. */
-  unheld(): Iterable<{ readonly file: FileRecord; readonly otherTimestamps: readonly Timestamp[] }>;
-  /** Returns a number that grows whenever the result of `unheld` may have changed. */
-  revision(): number;
-  /** Returns whether a new file must not take this id, because it is known or was deleted. */
-  isTaken(fileId: string): boolean;
-}
-
-/** A file in the folder that was recognized as a known one. */
-export interface FoundFile extends ShelvedFile {
-  /** Whether a person renamed it in the folder; `file.name` is the new name. */
-  readonly isRenamed?: boolean;
-}
-
-/** What one scan found. */
-export interface Changes {
-  /** Known files, recognized by their content. */
-  found: FoundFile[];
-  /** New files, which are ours from now on. */
-  published: ShelvedFile[];
-  /** Ids that are no longer held: the file was removed, or has different content now. */
-  lost: string[];
-  /** The part of `lost` whose file now has different content. */
-  edited: Set<string>;
-  /**
-   * Ids of other owners' files whose content changed while their modification time did not. No person does that, so
-   * the file is damaged.
-   */
-  damaged: string[];
-  /** Number of files that were seen but not taken yet. */
-  unsettled: number;
-  /** Delay after which another scan is worthwhile, in milliseconds; `undefined` if nothing is waiting for one. */
-  againMs: number | undefined;
-  /** Files whose content could not be read, with the reason. */
-  unreadable: { readonly name: string; readonly text: string }[];
-  /** Entries of the folder that are not shared, with the reason. Each is reported once. */
-  passedOver: { readonly name: string; readonly what: string }[];
-  /** Whether the folder had been removed and was created again. */
-  isRemade?: boolean;
-  /** How long listing the folder took, without hashing, in milliseconds. */
-  lookedMs?: number;
-}
-
-/** Returns the result of a scan that found nothing. */
-export function noChanges(): Changes {
-  return {
-    found: [],
-    published: [],
-    lost: [],
-    edited: new Set(),
-    damaged: [],
-    unsettled: 0,
-    againMs: undefined,
-    unreadable: [],
-    passedOver: [],
-  };
-}
-
 /** What `Reconciler` needs of the store. */
 export interface ReconcileOptions {
   /** The folder with the shared files. */
@@ -119,32 +60,26 @@ export interface ReconcileOptions {
   readonly suspects: ReadonlyMap<string, Placement>;
   /** The current time, Unix milliseconds. */
   readonly now: () => number;
+  /** Lists and hashes what takes long. */
+  readonly thread: DiskThread;
   /** Aborted when the store closes. */
   readonly signal: AbortSignal;
   /** Called when a large file was hashed, so another scan is worthwhile. */
   readonly onHashed: () => void;
 }
 
-/** A regular file in the folder. */
-interface Present {
-  readonly name: string;
-  readonly look: Look;
-  readonly info: Deno.FileInfo;
-  /** Why it is not shared although it could be read. */
-  readonly barred: string | undefined;
-}
-
 /** One scan in progress. */
-interface Pass {
+interface Pass extends Scanned {
   readonly knowledge: Knowledge;
-  readonly atStart: boolean;
   readonly changes: Changes;
-  readonly present: ReadonlyMap<string, Present>;
-  readonly index: CandidateIndex;
   /** Ids that this scan has already found. */
   readonly foundIds: Set<string>;
   /** Hashes of files that have several names, by inode. */
-  readonly byInode: Map<string, Hashed>;
+  readonly byInode: Map<number, Hashed>;
+  /** Places of files that are gone, by inode. */
+  readonly gone: ReadonlyMap<number, Placement>;
+  /** Receives what was found since the last call. */
+  readonly commit: (changes: Changes) => void;
 }
 
 interface Unrecognized {
@@ -154,23 +89,35 @@ interface Unrecognized {
   readonly hashed: Hashed | undefined;
 }
 
+/** What the other thread makes of a file, with the suffixes that it was given. */
+interface Elsewhere {
+  readonly suffixes: readonly string[];
+  readonly result: HashResult | Error;
+}
+
 /** Scans the folder and remembers what it needs between scans. */
 export class Reconciler {
   readonly #settling = new Settling();
   readonly #background: BackgroundHashing;
-  /** Names that are not shared and have been reported. */
-  readonly #reported = new Set<string>();
-  /** Hidden files, and when each was first seen, Unix milliseconds. */
-  readonly #hidden = new Map<string, number>();
+  readonly #listing: FolderListing;
+  readonly #recognizing: Recognizing;
+  readonly #departed = new Departed();
   /** Files that matched no known file, and what they were compared with. */
   readonly #unrecognized = new Map<string, Unrecognized>();
   readonly #unread = new Map<string, { look: Look; pauseMs: number; untilMs: number }>();
   /** Whether this file system does not keep inode numbers stable, as with some FUSE file systems. */
   #ignoresInode = false;
+  #progress = { files: 0, totalFiles: 0, bytes: 0, totalBytes: 0 };
 
   /** Scans nothing yet. */
   constructor(readonly options: ReconcileOptions) {
-    this.#background = new BackgroundHashing(options.signal, options.onHashed);
+    const { signal, shelf } = options;
+    this.#background = new BackgroundHashing(options.dir, signal, options.onHashed);
+    this.#recognizing = new Recognizing(options);
+    this.#listing = new FolderListing({
+      ...options,
+      isReserved: (name) => shelf.isReserved(name),
+    });
   }
 
   /** Number of large files being hashed or queued. */
@@ -178,56 +125,128 @@ export class Reconciler {
     return this.#background.pending;
   }
 
+  /** How far the current scan, or the last one, is. */
+  get progress(): Progress {
+    const { files, totalFiles, bytes, totalBytes } = this.#progress;
+    const { pending, pendingBytes } = this.#background;
+    return {
+      files: Math.max(0, files - pending),
+      totalFiles,
+      bytes: Math.max(0, bytes - pendingBytes),
+      totalBytes,
+    };
+  }
+
   /**
-   * Scans the folder once. At start, files need not be seen twice unless they changed a moment ago. Scans must not
-   * overlap. Throws file system errors as they are.
+   * Scans the folder once. Calls `commit` with each part of what it finds, which applies it; the
+   * last part, which has what is lost, is returned. At start, files need not be seen twice unless they changed a
+   * moment ago. Scans must not overlap. Throws file system errors as they are.
    */
-  async scan(knowledge: Knowledge, atStart = false): Promise<Changes> {
-    const { shelf } = this.options;
+  async scan(
+    knowledge: Knowledge,
+    atStart: boolean,
+    commit: (changes: Changes) => void,
+  ): Promise<Changes> {
     const beganMs = performance.now();
     const changes = noChanges();
-    // Files that are shelved during this scan, or are just being put in place, are not missing.
-    const known = new Set([...shelf.names()].filter((name) => !shelf.isReserved(name)));
-    const present = await this.#list(changes, atStart);
-    changes.lost = await this.#lostIds(present, known);
-    this.#forgetMissing(present);
+    const { seen, differing } = await this.#list(changes, atStart);
+    const gone = await this.#goneNames(seen);
+    changes.lost = this.#lostIds(gone, differing);
+    this.#forgetMissing(seen);
     changes.lookedMs = performance.now() - beganMs;
+    changes.listed = seen.size;
 
-    const due = [...present.values()].filter((file) => this.#isDue(file, atStart, changes));
-    const toTake = due.filter((file) => this.#hasNews(file, knowledge));
-    if (toTake.length === 0) return changes;
-    const isIntact = (diskName: string) => {
-      const there = present.get(diskName);
-      return !known.has(diskName) || (there !== undefined && this.#isUnchanged(there));
-    };
-    const look: Pass = {
-      knowledge,
-      atStart,
-      changes,
-      present,
-      index: new CandidateIndex(this.#candidates(knowledge, isIntact)),
-      foundIds: new Set(),
-      byInode: new Map(),
-    };
-    await this.#takeAll(this.#inOrder(toTake, present, known), look);
+    const toTake: Present[] = [];
+    const turns = new Turns();
+    for (const file of differing.values()) {
+      if (this.#isDue(file, atStart, changes) && this.#hasNews(file, knowledge)) toTake.push(file);
+      if (turns.isOver) await turns.next();
+    }
+    this.#progress.files -= toTake.length;
+    for (const { look } of toTake) this.#progress.bytes -= look.sizeBytes;
+    if (toTake.length > 0) {
+      const places = new Map<number, Placement>();
+      for (const name of gone) {
+        const [fileId] = this.options.shelf.idsAt(name);
+        const placement = fileId === undefined
+          ? undefined
+          : this.options.shelf.get(fileId)?.placement;
+        if (placement?.inode !== undefined) places.set(placement.inode, placement);
+      }
+      const pass: Pass = {
+        knowledge,
+        atStart,
+        changes,
+        seen,
+        index: await this.#index(knowledge, toTake, gone, differing),
+        foundIds: new Set(),
+        byInode: new Map(),
+        gone: places,
+        commit,
+      };
+      await this.#takeAll(this.#inOrder(toTake, pass), pass);
+    }
+    for (const fileId of changes.lost) {
+      const shelved = this.options.shelf.get(fileId);
+      if (shelved && !changes.edited.has(fileId)) this.#departed.add(shelved);
+    }
     return changes;
   }
 
-  /** Returns the ids of shelved files that are gone from the folder, and were not merely renamed. */
-  async #lostIds(
-    present: ReadonlyMap<string, Present>,
-    known: ReadonlySet<string>,
-  ): Promise<string[]> {
-    const { dir, shelf, unclaimed } = this.options;
+  /** Returns the names of all regular files in the folder, and those that differ from the shelf. */
+  async #list(
+    changes: Changes,
+    atStart: boolean,
+  ): Promise<{ seen: Set<string>; differing: Map<string, Present> }> {
+    const seen = new Set<string>();
+    const differing = new Map<string, Present>();
+    const progress = { files: 0, totalFiles: 0, bytes: 0, totalBytes: 0 };
+    this.#progress = progress;
+    changes.passedOver = await this.#listing.read(atStart, (file) => {
+      if (seen.has(file.name)) return; // the listing began again in the other thread
+      seen.add(file.name);
+      if (!this.#isUnchanged(file)) differing.set(file.name, file);
+      progress.totalFiles++;
+      progress.files++;
+      progress.totalBytes += file.look.sizeBytes;
+      progress.bytes += file.look.sizeBytes;
+    });
+    return { seen, differing };
+  }
+
+  /** Returns the names of shelved files that are gone from the folder. */
+  async #goneNames(seen: ReadonlySet<string>): Promise<Set<string>> {
+    const { dir, shelf } = this.options;
+    const missing: string[] = [];
+    const turns = new Turns();
+    for (const name of shelf.names()) {
+      if (!seen.has(name) && !shelf.isReserved(name)) missing.push(name);
+      if (turns.isOver) await turns.next();
+    }
+    // A directory listing may miss a name that is being renamed; only a second check proves that it is gone.
+    const gone = new Set<string>();
+    if (missing.length > FEW_MISSING) {
+      for (const name of await this.options.thread.missing(dir, missing)) gone.add(name);
+    } else {
+      for (const name of missing) if (!await isThere(`${dir}/${name}`)) gone.add(name);
+    }
+    for (const name of gone) if (shelf.isReserved(name)) gone.delete(name);
+    return gone;
+  }
+
+  /** Returns the ids of files that are gone and were not merely renamed. */
+  #lostIds(gone: ReadonlySet<string>, differing: ReadonlyMap<string, Present>): string[] {
+    const { shelf, unclaimed } = this.options;
+    if (gone.size === 0) return [];
     const newInodes = new Set<number>();
-    for (const { name, look, barred } of present.values()) {
-      const isNew = !known.has(name) && !unclaimed.has(name) && barred === undefined;
+    for (const { name, look, barred } of differing.values()) {
+      const isNew = !shelf.hasName(name) && !unclaimed.has(name) && barred === undefined;
       if (isNew && look.inode !== undefined) newInodes.add(look.inode);
     }
     const lost: string[] = [];
-    for (const name of [...shelf.names()]) {
-      if (present.has(name) || shelf.isReserved(name) || await isThere(`${dir}/${name}`)) continue;
+    for (const name of gone) {
       const ids = shelf.idsAt(name);
+      if (ids.length === 0) continue;
       // The same inode under a new name means it was renamed; it will be recognized once it has stopped changing.
       const { inode } = shelf.get(ids[0]!)!.placement;
       if (inode !== undefined && newInodes.has(inode)) continue;
@@ -236,88 +255,135 @@ export class Reconciler {
     return lost;
   }
 
-  /**
-   * Files that were here before come first and keep their ids, then renamed ones, then new ones by size, so that nothing
-   * waits for a large file.
-   */
-  #inOrder(
-    files: Present[],
-    present: ReadonlyMap<string, Present>,
-    known: ReadonlySet<string>,
-  ): Present[] {
-    const gone = new Set<number | undefined>();
-    for (const { placement } of this.options.shelf.all()) {
-      if (!present.has(placement.diskName)) gone.add(placement.inode);
+  /** Indexes the known files that may be among those to take: ones that are not where they were or were never here. */
+  async #index(
+    knowledge: Knowledge,
+    toTake: readonly Present[],
+    gone: ReadonlySet<string>,
+    differing: ReadonlyMap<string, Present>,
+  ): Promise<CandidateIndex> {
+    const { shelf, suspects } = this.options;
+    const wanted = new Wanted();
+    for (const { name, look } of toTake) wanted.add({ name, ...look });
+    const index = new CandidateIndex([]);
+    const turns = new Turns();
+    for (const { file, otherTimestamps } of knowledge.unheld()) {
+      if (turns.isOver) await turns.next();
+      const before = suspects.get(file.fileId) ?? this.#departed.get(file.fileId)?.placement;
+      if ((!before && !wanted.has(file)) || shelf.get(file.fileId)) continue;
+      const known = before ? { home: before.diskName, sha256: before.sha256 } : {};
+      index.add({ file, otherTimestamps, ...known });
     }
-    gone.delete(undefined);
-    const rank = ({ name, look }: Present) => known.has(name) ? 0 : gone.has(look.inode) ? 1 : 2;
-    return files.sort((a, b) =>
-      rank(a) - rank(b) || a.look.sizeBytes - b.look.sizeBytes || (a.name < b.name ? -1 : 1)
-    );
+    // A file that is no longer where it was may have been renamed.
+    for (const names of [gone, differing.keys()]) {
+      for (const name of names) {
+        for (const candidate of this.#shelvedAt(name)) index.add(candidate);
+        if (turns.isOver) await turns.next();
+      }
+    }
+    return index;
   }
 
-  /** Takes files in order, at most so many at once that the scan stays short: the rest waits for the next one. */
-  async #takeAll(toTake: readonly Present[], look: Pass): Promise<void> {
-    const { atStart, changes } = look;
-    let [files, bytes] = [0, 0];
-    for (const file of toTake) {
-      if (!atStart && (files >= MAX_HASHED_FILES || bytes >= MAX_HASHED_BYTES)) {
-        wait(changes, 0);
-        continue;
+  *#shelvedAt(name: string): Iterable<Candidate> {
+    const { shelf } = this.options;
+    for (const fileId of shelf.idsAt(name)) {
+      const { file, placement: { sha256 } } = shelf.get(fileId)!;
+      yield { file, otherTimestamps: [], sha256, home: name };
+    }
+  }
+
+  /**
+   * Files that were here before come first and keep their ids, then renamed ones, then new ones, the large ones by size,
+   * so that nothing waits for a large file.
+   */
+  #inOrder(files: readonly Present[], { gone }: Pass): Present[] {
+    const ranks: Present[][] = [[], [], [], []];
+    for (const file of files) {
+      const { inode, sizeBytes } = file.look;
+      const rank = this.options.shelf.hasName(file.name)
+        ? 0
+        : inode !== undefined && gone.has(inode)
+        ? 1
+        : sizeBytes <= SORTED_BYTES
+        ? 2
+        : 3;
+      ranks[rank]!.push(file);
+    }
+    const byName = (a: Present, b: Present) => a.name < b.name ? -1 : 1;
+    for (const rank of ranks.slice(0, 3)) if (rank.length <= BATCH_FILES) rank.sort(byName);
+    ranks[3]!.sort((a, b) => a.look.sizeBytes - b.look.sizeBytes || byName(a, b));
+    return ranks.flat();
+  }
+
+  /** Takes files in order. While one batch is taken, the other thread hashes the next one. */
+  async #takeAll(toTake: readonly Present[], pass: Pass): Promise<void> {
+    const { changes, foundIds, commit } = pass;
+    const turns = new Turns();
+    const batches = batchesOf(toTake);
+    let next = this.#hashElsewhere(batches[0], pass);
+    for (const [i, batch] of batches.entries()) {
+      const hashes = await next;
+      next = this.#hashElsewhere(batches[i + 1], pass);
+      for (const file of batch) {
+        if (turns.isOver) await turns.next();
+        await this.#tryToTake(file, hashes.get(file.name), pass);
+        this.#progress.files++;
+        this.#progress.bytes += file.look.sizeBytes;
       }
-      if (!await this.#tryToTake(file, look)) continue;
-      files++;
-      if (file.look.sizeBytes <= LARGE_BYTES) bytes += file.look.sizeBytes;
+      if (i < batches.length - 1) this.#handOver(changes, commit);
     }
     // An id that moved to another name is not lost.
-    changes.lost = changes.lost.filter((fileId) => !look.foundIds.has(fileId));
-    for (const fileId of look.foundIds) changes.edited.delete(fileId);
+    changes.lost = changes.lost.filter((fileId) => !foundIds.has(fileId));
+    for (const fileId of foundIds) changes.edited.delete(fileId);
   }
 
-  /** Returns the regular files of the folder, and reports what is not shared. */
-  async #list(changes: Changes, atStart: boolean): Promise<Map<string, Present>> {
-    const { dir, shelf, maxFileBytes, now } = this.options;
-    const present = new Map<string, Present>();
-    const aside = new Map<string, string>();
-    const hidden = new Set<string>();
-    for await (const entry of Deno.readDir(dir)) {
-      const { name } = entry;
-      if (isOwnName(name) || shelf.isReserved(name)) continue;
-      if (isHidden(name)) {
-        hidden.add(name);
-        if (!this.#hidden.has(name)) this.#hidden.set(name, now());
-        if (atStart || now() - this.#hidden.get(name)! >= HIDDEN_MS) aside.set(name, "hidden");
-        continue;
-      }
-      const info = entry.isFile ? await lstatOrNothing(`${dir}/${name}`) : undefined;
-      if (info?.isFile && isReadable(info)) {
-        const barred = info.size === 0
-          ? "empty"
-          : info.size > maxFileBytes
-          ? "larger than --max-file-size"
-          : undefined;
-        present.set(name, { name, look: lookOf(info), info, barred });
-      } else {
-        const what = whyNot(entry, info);
-        if (what !== undefined) aside.set(name, what);
-      }
+  /** Hands over everything except what is lost, which may still be found under another name. */
+  #handOver(changes: Changes, commit: Pass["commit"]): void {
+    const { found, published, damaged, unreadable, passedOver } = changes;
+    const part = { ...noChanges(), found, published, damaged, unreadable, passedOver };
+    Object.assign(changes, {
+      found: [],
+      published: [],
+      damaged: [],
+      unreadable: [],
+      passedOver: [],
+    });
+    commit(part);
+  }
+
+  /** Hashes those files of a batch that the other thread can hash, unless they are few. */
+  async #hashElsewhere(
+    batch: readonly Present[] | undefined,
+    pass: Pass,
+  ): Promise<Map<string, Elsewhere>> {
+    const hashes = new Map<string, Elsewhere>();
+    const files = batch?.filter((file) => this.#isHashedElsewhere(file, pass)) ?? [];
+    const bytes = files.reduce((sum, { look }) => sum + look.sizeBytes, 0);
+    if (files.length <= FEW_FILES && bytes <= FEW_BYTES) return hashes;
+    const names = files.map(({ name }) => name);
+    const suffixes = files.map(({ name, look }) => this.#suffixes(name, look, pass));
+    const results = await this.options.thread.hash({ dir: this.options.dir, names, suffixes });
+    for (const [i, name] of names.entries()) {
+      hashes.set(name, { suffixes: suffixes[i]!, result: results[i]! });
     }
-    for (const name of this.#hidden.keys()) if (!hidden.has(name)) this.#hidden.delete(name);
-    for (const name of this.#reported) {
-      if (!aside.has(name) && present.get(name)?.barred === undefined) this.#reported.delete(name);
-    }
-    for (const [name, what] of aside) this.#report(name, what, changes);
-    return present;
+    return hashes;
   }
 
-  #report(name: string, what: string, changes: Changes): void {
-    if (this.#reported.has(name)) return;
-    this.#reported.add(name);
-    changes.passedOver.push({ name, what });
+  #isHashedElsewhere({ name, look, links, barred }: Present, pass: Pass): boolean {
+    return barred === undefined && links === 1 && look.sizeBytes <= LARGE_BYTES &&
+      !this.options.unclaimed.has(name) && !this.#isMoved(name, look, pass);
   }
 
-  #forgetMissing(present: ReadonlyMap<string, Present>): void {
-    const isPresent = (name: string) => present.has(name);
+  /** The texts that may be needed after the content of a file: for the id of a known file, and for one of ours. */
+  #suffixes(name: string, look: Look, { index }: Pass): string[] {
+    const own = ownSuffix(look.mtimeMs / 1000);
+    const suffixes = index.suffixes({ name, ...look });
+    if (own !== undefined && !suffixes.includes(own)) suffixes.push(own);
+    return suffixes;
+  }
+
+  #forgetMissing(seen: ReadonlySet<string>): void {
+    const isPresent = (name: string) => seen.has(name);
     this.#settling.tidy(isPresent, this.options.now());
     this.#background.tidy(isPresent);
     for (const names of [this.options.unclaimed, this.#unrecognized, this.#unread]) {
@@ -331,7 +397,7 @@ export class Reconciler {
     const { name, look, barred } = file;
     if (this.#isUnchanged(file)) return false;
     const [known] = shelf.idsAt(name);
-    if (barred !== undefined && known === undefined && this.#reported.has(name)) return false;
+    if (barred !== undefined && known === undefined && this.#listing.isReported(name)) return false;
     const nowMs = now();
     const placed = known === undefined ? undefined : shelf.get(known)!.placement;
     const waitMs = this.#settling.waitMs(name, look, nowMs, placed?.mtimeMs);
@@ -364,43 +430,24 @@ export class Reconciler {
     return true;
   }
 
-  /** Yields known files that are not where they were or were never here. */
-  *#candidates(
-    knowledge: Knowledge,
-    isIntact: (diskName: string) => boolean,
-  ): Iterable<Candidate> {
-    const { shelf, suspects } = this.options;
-    for (const { file, otherTimestamps } of knowledge.unheld()) {
-      if (shelf.get(file.fileId)) continue;
-      const before = suspects.get(file.fileId);
-      yield {
-        file,
-        otherTimestamps,
-        ...(before ? { home: before.diskName, sha256: before.sha256 } : {}),
-      };
-    }
-    // A file that is no longer where it was may have been renamed.
-    for (const { file, placement } of shelf.all()) {
-      const { diskName, sha256 } = placement;
-      if (!isIntact(diskName)) yield { file, otherTimestamps: [], sha256, home: diskName };
-    }
-  }
-
-  /** Takes a file or records why not. Returns false if that cost no reading. */
-  async #tryToTake(file: Present, look: Pass): Promise<boolean> {
+  /** Takes a file, or records why not. */
+  async #tryToTake(file: Present, elsewhere: Elsewhere | undefined, pass: Pass): Promise<void> {
     const { name, barred } = file;
-    const { changes } = look;
+    const { changes } = pass;
     const { shelf, now } = this.options;
     if (barred !== undefined) {
-      this.#report(name, barred, changes);
+      changes.passedOver.push(...this.#listing.report(name, barred));
       this.#lose(shelf.idsAt(name), changes);
-      return false;
+      return;
     }
     try {
-      const hashed = await this.#hash(file, look);
-      if (!hashed) return false;
+      const hashed = await this.#hash(file, elsewhere, pass);
+      if (!hashed) return;
       this.#unread.delete(name);
-      await this.#take(file, hashed, look);
+      await this.#take(file, hashed, pass).catch(async (error) => {
+        if (!(error instanceof Unhashed)) throw error;
+        await this.#take(file, await this.#hashHere(file), pass);
+      });
       this.#settling.taken(name);
     } catch (error) {
       this.options.signal.throwIfAborted();
@@ -416,17 +463,24 @@ export class Reconciler {
         changes.unreadable.push({ name, text });
       }
     }
-    return true;
   }
 
   /**
    * Returns `undefined` while the file is being hashed in the background, or if there is nothing new to compare it
    * with.
    */
-  async #hash(file: Present, { index, knowledge, atStart, byInode, changes }: Pass) {
-    const { dir, unclaimed, signal } = this.options;
-    const { name, look, info } = file;
-    if (unclaimed.has(name)) {
+  async #hash(
+    file: Present,
+    elsewhere: Elsewhere | undefined,
+    pass: Pass,
+  ): Promise<Hashed | undefined> {
+    const { index, knowledge, byInode, changes } = pass;
+    const { name, look, links } = file;
+    if (elsewhere) {
+      if (elsewhere.result instanceof Error) throw elsewhere.result;
+      return hashedElsewhere(elsewhere.result, elsewhere.suffixes);
+    }
+    if (this.options.unclaimed.has(name)) {
       const clues = { name, ...look };
       const before = this.#unrecognized.get(name);
       const isSame = before !== undefined && isSameLook(before.look, look);
@@ -439,37 +493,75 @@ export class Reconciler {
       }
       if (isSame && before?.hashed) return before.hashed;
     }
-    const inode = info.nlink !== null && info.nlink > 1 ? `${info.dev} ${info.ino}` : undefined;
+    const moved = this.#isMoved(name, look, pass);
+    if (moved) return moved;
+    const inode = links > 1 ? look.inode : undefined;
     const known = inode === undefined ? undefined : byInode.get(inode);
     if (known) return known;
-    const path = `${dir}/${name}`;
     let hashed: Hashed | undefined;
-    if (look.sizeBytes > LARGE_BYTES && !atStart) {
-      hashed = this.#background.take(name, path, look);
+    if (look.sizeBytes > LARGE_BYTES) {
+      const taken = this.#background.take(name, look, this.#suffixes(name, look, pass));
+      // That may have been a while ago.
+      hashed = taken && { ...taken, look: await this.#lookAt(name) };
       if (!hashed) changes.unsettled++; // `onHashed` requests the next scan
-    } else hashed = await hashFile(path, { expectedBytes: look.sizeBytes, signal });
+    } else hashed = await this.#hashHere(file);
     if (hashed && inode !== undefined) byInode.set(inode, hashed);
     return hashed;
   }
 
-  async #take(file: Present, hashed: Hashed, look: Pass): Promise<void> {
+  async #hashHere({ name, look }: Present): Promise<Hashed> {
+    const { dir, signal } = this.options;
+    const expectedBytes = look.sizeBytes;
+    const { hash, sizeBytes } = await hashFile(`${dir}/${name}`, { expectedBytes, signal });
+    return hashedOf(hash, sizeBytes);
+  }
+
+  /**
+   * Returns the hashes of a file that has the inode, size and modification time of one that is gone, which was renamed
+   * or moved away and back: its content is not read again.
+   */
+  #isMoved(name: string, look: Look, { gone }: Pass): Hashed | undefined {
+    if (this.#ignoresInode || look.inode === undefined) return undefined;
+    if (this.options.shelf.hasName(name)) return undefined;
+    const before = gone.get(look.inode);
+    const departed = before ? [] : this.#departed.lookingLike(look);
+    const placement = before ?? departed[0]?.placement;
+    if (placement?.sizeBytes !== look.sizeBytes || placement.mtimeMs !== look.mtimeMs) {
+      return undefined;
+    }
+    return {
+      sizeBytes: look.sizeBytes,
+      sha256: placement.sha256,
+      digestWith(suffix) {
+        const same = departed.find(({ file }) => file.timestamp.text === suffix);
+        // Our own ids are made with the timestamp as it is; those of others may be made with another form of it.
+        if (same && /^\d+$/.test(suffix)) return same.file.fileId;
+        throw new Unhashed();
+      },
+    };
+  }
+
+  async #take(file: Present, hashed: Hashed, pass: Pass): Promise<void> {
     const { owner, shelf, unclaimed } = this.options;
     const { name } = file;
-    const { knowledge, changes, index } = look;
+    const { knowledge, changes, index } = pass;
     const placement = await this.#placement(file, hashed);
-    const { found, isCopy } = this.#recognize(file, hashed.hash, placement, look);
+    const { found, isCopy } = this.#recognizing.recognize(file, hashed, placement, pass);
     const former = shelf.idsAt(name);
     if (found.length === 0 && this.#isDamaged(file, former)) {
       for (const fileId of former) changes.damaged.push(fileId);
       return;
     }
-    this.#lose(
-      former.filter((fileId) => !found.some((each) => each.file.fileId === fileId)),
-      changes,
-    );
     if (found.length > 0) {
+      this.#lose(
+        former.filter((fileId) => !found.some((each) => each.file.fileId === fileId)),
+        changes,
+      );
       this.#noteInode(file.look, former, placement);
-      for (const each of found) look.foundIds.add(each.file.fileId);
+      for (const each of found) {
+        pass.foundIds.add(each.file.fileId);
+        this.#departed.delete(each.file.fileId);
+      }
       changes.found.push(...found);
       unclaimed.delete(name);
       this.#unrecognized.delete(name);
@@ -479,6 +571,7 @@ export class Reconciler {
     const isOthers = former.some((fileId) => shelf.get(fileId)!.file.owner !== owner);
     if (isCopy || isOthers) unclaimed.add(name);
     if (unclaimed.has(name)) {
+      this.#lose(former, changes);
       const keeps = this.#unrecognized.size < MAX_KEPT_HASHES;
       this.#unrecognized.set(name, {
         look: file.look,
@@ -488,7 +581,10 @@ export class Reconciler {
       });
       return;
     }
-    changes.published.push(this.#publish(file, hashed.hash, placement, knowledge));
+    const published = this.#recognizing.publish(file, hashed, placement, knowledge);
+    this.#lose(former, changes);
+    changes.published.push(published);
+    this.#departed.delete(published.file.fileId);
   }
 
   /**
@@ -503,100 +599,28 @@ export class Reconciler {
     });
   }
 
-  /**
-   * Returns the known files that have this content. `isCopy` is true if it is also the content of somebody else's file
-   * that is held under another name.
-   */
-  #recognize(
-    { name, look }: Present,
-    hash: Hash,
-    placement: Placement,
-    { index, foundIds, present, atStart }: Pass,
-  ): { found: FoundFile[]; isCopy: boolean } {
-    const { shelf, suspects } = this.options;
-    const digests = new Map<string, string>();
-    const digestWith = (suffix: string) => {
-      let digest = digests.get(suffix);
-      if (digest === undefined) {
-        digests.set(suffix, digest = hash.copy().update(suffix).digest("hex"));
-      }
-      return digest;
-    };
-    const { sizeBytes, sha256 } = placement;
-    const found: FoundFile[] = [];
-    let isCopy = false;
-    for (const { file, otherTimestamps, home } of index.likely({ name, ...look, sha256 })) {
-      const timestamp = verifyingTimestamp(
-        file.fileId,
-        [file.timestamp, ...otherTimestamps],
-        digestWith,
-      );
-      if (!timestamp) continue;
-      // If several files have the same content, each id stays with its own file.
-      const journalled = atStart ? suspects.get(file.fileId)?.diskName : undefined;
-      const isAtHome = journalled !== undefined && journalled !== name && present.has(journalled);
-      if (foundIds.has(file.fileId) || isAtHome) {
-        isCopy ||= file.owner !== this.options.owner; // a copy of our own file is ours too
-        continue;
-      }
-      const pushed = shelf.get(file.fileId)?.pushed ?? false;
-      const isRenamed = home !== undefined && home !== name;
-      const label = isRenamed ? { name: labelOf(name) } : {};
-      found.push({
-        file: { ...file, ...label, timestamp, sizeBytes },
-        pushed,
-        placement,
-        ...(isRenamed ? { isRenamed } : {}),
-      });
-    }
-    // An id that was already here stays. An id from another name with this content was removed together with that
-    // name.
-    const own = new Set(shelf.idsAt(name));
-    const isStill = found.some((each) => own.has(each.file.fileId));
-    if (isStill) return { found: found.filter((each) => !each.isRenamed), isCopy };
-    // If several names had this content, the one with this inode was renamed; the others were edited or removed.
-    const wasIt = ({ file }: FoundFile) =>
-      look.inode !== undefined && shelf.get(file.fileId)?.placement.inode === look.inode;
-    if (!found.some((each) => each.isRenamed && wasIt(each))) return { found, isCopy };
-    return { found: found.filter((each) => !each.isRenamed || wasIt(each)), isCopy };
-  }
-
-  #publish(
-    { name, look }: Present,
-    hash: Hash,
-    placement: Placement,
-    knowledge: Knowledge,
-  ): ShelvedFile {
-    const { owner, shelf, ownIds, now } = this.options;
-    const { sizeBytes } = placement;
-    const { fileId, timestamp } = ownIds.free(
-      (suffix) => hash.copy().update(suffix).digest("hex"),
-      look.mtimeMs / 1000,
-      now() / 1000,
-      (id) => knowledge.isTaken(id) || shelf.isTaken(id),
-    );
-    shelf.claim(fileId);
-    const size = sizeBytes / BYTES_PER_MIB;
-    const file = { fileId, name: labelOf(name), owner, timestamp, size, sizeBytes };
-    return { file, pushed: false, placement };
-  }
-
   /** Returns where the content is stored. Throws `Changed` if the file no longer is what was hashed. */
-  async #placement({ name, look }: Present, { hash, sizeBytes }: Hashed): Promise<Placement> {
-    const info = await Deno.lstat(`${this.options.dir}/${name}`);
-    const now = lookOf(info);
-    if (!info.isFile || sizeBytes !== look.sizeBytes || !isSameLook(now, look)) {
-      throw new Changed();
-    }
+  async #placement(
+    { name, look }: Present,
+    { sha256, sizeBytes, look: after }: Hashed,
+  ): Promise<Placement> {
+    const now = after ?? await this.#lookAt(name);
+    if (sizeBytes !== look.sizeBytes || !isSameLook(now, look)) throw new Changed();
     const { mtimeMs, ctimeMs, inode } = look;
     return {
       diskName: name,
       sizeBytes,
-      sha256: hash.copy().digest("hex"),
+      sha256,
       mtimeMs,
       ...(ctimeMs === undefined ? {} : { ctimeMs }),
       ...(inode === undefined || this.#ignoresInode ? {} : { inode }),
     };
+  }
+
+  async #lookAt(name: string): Promise<Look> {
+    const info = await Deno.lstat(`${this.options.dir}/${name}`);
+    if (!info.isFile) throw new Changed();
+    return lookOf(info);
   }
 
   #lose(fileIds: readonly string[], changes: Changes): void {
@@ -624,22 +648,22 @@ function wait(changes: Changes, waitMs: number): void {
   changes.againMs = Math.min(changes.againMs ?? Infinity, waitMs);
 }
 
-/** A file that nobody has permission to read is not shared until somebody grants one. */
-const isReadable = ({ mode }: Deno.FileInfo) => mode === null || (mode & 0o444) !== 0;
-
-/** A directory listing may miss a name that is being renamed; only a second check proves that it is gone. */
 async function isThere(path: string): Promise<boolean> {
   const info = await lstatOrNothing(path);
   return info?.isFile === true && isReadable(info);
 }
 
-/** Returns why an entry of the folder is not shared, or `undefined` for a regular file that disappeared meanwhile. */
-function whyNot(entry: Deno.DirEntry, info: Deno.FileInfo | undefined): string | undefined {
-  const { name, isFile, isDirectory, isSymlink } = entry;
-  if (isDirectory) return "a folder";
-  if (isSymlink) return "a link";
-  if (!isFile) return "not a regular file";
-  if (info?.isFile) return "no read permission";
-  // Deno cannot open a file whose name is not valid UTF-8.
-  return name.includes("\ufffd") ? "a name that is not UTF-8" : undefined;
+/** Returns the files in batches of at most `BATCH_FILES` and, unless it is a single file, `BATCH_BYTES`. */
+function batchesOf(files: readonly Present[]): Present[][] {
+  const batches: Present[][] = [];
+  let bytes = 0;
+  for (const file of files) {
+    const last = batches.at(-1);
+    if (!last || last.length >= BATCH_FILES || bytes + file.look.sizeBytes > BATCH_BYTES) {
+      batches.push([file]);
+      bytes = 0;
+    } else last.push(file);
+    bytes += file.look.sizeBytes;
+  }
+  return batches;
 }

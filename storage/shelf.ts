@@ -38,8 +38,9 @@ export interface HeldContent {
 /** The held files, by id, name and content. */
 export class Shelf {
   readonly #files = new Map<string, ShelvedFile>();
-  readonly #byName = new Map<string, Set<string>>();
-  readonly #bySha256 = new Map<string, Set<string>>();
+  readonly #byName = new Index();
+  readonly #bySha256 = new Index();
+  /** Keys of names that differ from their key, and how many have each. */
   readonly #nameKeys = new Map<string, number>();
   /** Names reserved for files that are about to be put in place. */
   readonly #reserved = new Set<string>();
@@ -49,6 +50,8 @@ export class Shelf {
   readonly #claimed = new Set<string>();
   /** Ids whose content may not be safely on disk yet. */
   readonly unsynced = new Set<string>();
+  /** The part of `unsynced` that people put into the folder: the system writes those to the disk in its own time. */
+  readonly foreign = new Set<string>();
   /** Total size of held files that arrived in pushes nobody asked for, in bytes. */
   pushedBytes = 0;
 
@@ -87,12 +90,17 @@ export class Shelf {
 
   /** Returns the ids whose content has this SHA-256 (hex). */
   idsOf(sha256: string): Iterable<string> {
-    return this.#bySha256.get(sha256) ?? [];
+    return this.#bySha256.get(sha256);
   }
 
   /** Returns the ids whose content is in the file of this name. */
   idsAt(diskName: string): string[] {
-    return [...this.#byName.get(diskName) ?? []];
+    return [...this.#byName.get(diskName)];
+  }
+
+  /** Returns whether a held file has this name. */
+  hasName(diskName: string): boolean {
+    return this.#byName.has(diskName);
   }
 
   /** Returns the names of all held files. */
@@ -117,7 +125,8 @@ export class Shelf {
     for (;;) {
       const isTaken = (other: string) => {
         tried++;
-        return this.#nameKeys.has(other) || this.#reserved.has(other) || onDisk.has(other);
+        return this.#byName.has(other) || this.#nameKeys.has(other) || this.#reserved.has(other) ||
+          onDisk.has(other);
       };
       const first = this.#numbers.get(key) ?? 2;
       const name = freeName(label, isTaken, first);
@@ -145,18 +154,33 @@ export class Shelf {
   }
 
   /**
-   * Writes the files to the journal, then shelves them. With `sync`, the journal is on disk when this returns.
-   * Throws `StorageError`.
+   * Writes the files to the journal, then shelves them. With `sync`, the journal is on disk when this returns. `isSafe`
+   * says of which files the content is on disk already, and `isForeign` that people put them into the folder. Throws
+   * `StorageError`.
    */
-  add(files: readonly ShelvedFile[], sync = false): void {
+  add(
+    files: readonly ShelvedFile[],
+    { sync = false, isForeign = false, isSafe = () => false }: {
+      readonly sync?: boolean;
+      readonly isForeign?: boolean;
+      readonly isSafe?: (shelved: ShelvedFile) => boolean;
+    } = {},
+  ): void {
     if (files.length === 0) return;
+    const safe = new Set(files.filter(isSafe));
     this.journal.append(
-      files.map((shelved) => ({ op: "hold", entry: entryOfShelved(shelved) })),
+      files.map((shelved) => ({
+        op: "hold",
+        entry: entryOfShelved(shelved),
+        ...(safe.has(shelved) ? { safe: true } : {}),
+      })),
       sync,
     );
     for (const shelved of files) {
       this.restore(shelved);
+      if (safe.has(shelved)) continue;
       this.unsynced.add(shelved.file.fileId);
+      if (isForeign) this.foreign.add(shelved.file.fileId);
     }
   }
 
@@ -195,17 +219,11 @@ export class Shelf {
     this.#forget(fileId);
     this.#files.set(fileId, shelved);
     if (shelved.pushed) this.pushedBytes += shelved.placement.sizeBytes;
-    let ids = this.#byName.get(diskName);
-    if (!ids) {
-      this.#byName.set(diskName, ids = new Set());
+    if (this.#byName.add(diskName, fileId)) {
       const key = nameKey(diskName);
-      this.#nameKeys.set(key, (this.#nameKeys.get(key) ?? 0) + 1);
+      if (key !== diskName) this.#nameKeys.set(key, (this.#nameKeys.get(key) ?? 0) + 1);
     }
-    ids.add(fileId);
-    const { sha256 } = shelved.placement;
-    const same = this.#bySha256.get(sha256);
-    if (same) same.add(fileId);
-    else this.#bySha256.set(sha256, new Set([fileId]));
+    this.#bySha256.add(shelved.placement.sha256, fileId);
   }
 
   /**
@@ -230,18 +248,53 @@ export class Shelf {
     const { diskName, sizeBytes, sha256 } = shelved.placement;
     if (shelved.pushed) this.pushedBytes -= sizeBytes;
     this.#files.delete(fileId);
-    const same = this.#bySha256.get(sha256)!;
-    same.delete(fileId);
-    if (same.size === 0) this.#bySha256.delete(sha256);
+    this.#bySha256.delete(sha256, fileId);
     this.unsynced.delete(fileId);
-    const ids = this.#byName.get(diskName)!;
-    ids.delete(fileId);
-    if (ids.size > 0) return;
-    this.#byName.delete(diskName);
+    this.foreign.delete(fileId);
+    if (!this.#byName.delete(diskName, fileId)) return;
     const key = nameKey(diskName);
+    if (key === diskName) return;
     const left = this.#nameKeys.get(key)! - 1;
     if (left > 0) this.#nameKeys.set(key, left);
     else this.#nameKeys.delete(key);
+  }
+}
+
+/** Ids by a key that usually has one: a set for each would cost more memory than everything else about a file. */
+class Index {
+  readonly #ids = new Map<string, string | Set<string>>();
+
+  has(key: string): boolean {
+    return this.#ids.has(key);
+  }
+
+  keys(): IterableIterator<string> {
+    return this.#ids.keys();
+  }
+
+  get(key: string): Iterable<string> {
+    const ids = this.#ids.get(key);
+    return ids === undefined ? [] : typeof ids === "string" ? [ids] : ids;
+  }
+
+  /** Returns whether the key is new. */
+  add(key: string, fileId: string): boolean {
+    const ids = this.#ids.get(key);
+    if (ids === undefined) this.#ids.set(key, fileId);
+    else if (typeof ids !== "string") ids.add(fileId);
+    else if (ids !== fileId) this.#ids.set(key, new Set([ids, fileId]));
+    return ids === undefined;
+  }
+
+  /** Returns whether the key had no other id. */
+  delete(key: string, fileId: string): boolean {
+    const ids = this.#ids.get(key);
+    if (ids instanceof Set) {
+      ids.delete(fileId);
+      if (ids.size === 1) this.#ids.set(key, ids.values().next().value!);
+      return false;
+    }
+    return ids === fileId && this.#ids.delete(key);
   }
 }
 

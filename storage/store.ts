@@ -6,6 +6,8 @@
 import { statfs } from "node:fs/promises";
 import { type Timestamp, timestampSeconds } from "../protocol/wire/fileid.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
+import { DiskThread } from "./disk_thread.ts";
+import type { Changes, Knowledge, Progress } from "./changes.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 import { FileIntake } from "./intake.ts";
 import { Journal } from "./journal.ts";
@@ -19,7 +21,7 @@ import {
   makeFolders,
 } from "./layout.ts";
 import { removeLeftovers, removeTemporary } from "./leftovers.ts";
-import { type LoadedStore, loadStore } from "./load.ts";
+import { type KnownLoading, type LoadedStore, loadJournal, loadKnown } from "./load.ts";
 import { loadNodeKey } from "./identity.ts";
 import type { MetadataEntry } from "./metadata.ts";
 import { examine, type Examined, type FileReader, isTransient, openHeld } from "./reader.ts";
@@ -27,12 +29,13 @@ import { lookOf } from "./looks.ts";
 import { OwnIds } from "./ownids.ts";
 import { hasHardLinks, placeNew } from "./placing.ts";
 import { type PublishedContent, Publishing } from "./publishing.ts";
-import { type Changes, type Knowledge, Reconciler } from "./reconcile.ts";
+import { Reconciler } from "./reconcile.ts";
 import { entryOfShelved, type HeldContent, Shelf, type ShelvedFile } from "./shelf.ts";
 import { Removals } from "./removals.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Space } from "./space.ts";
-import { syncStore } from "./syncing.ts";
+import { isOnDisk, syncStore } from "./syncing.ts";
+import { Turns } from "./turns.ts";
 
 const GiB = 1024 ** 3;
 
@@ -52,6 +55,8 @@ export interface StoreOptions {
   readonly durability: "normal" | "full";
   /** The current time, Unix milliseconds. */
   readonly now: () => number;
+  /** When this machine was started, Unix seconds; the system says if it is left out. */
+  readonly bootSeconds?: number;
 }
 
 /** A damaged file that was moved out of the folder. */
@@ -63,6 +68,9 @@ export interface SetAside {
   /** Path where the damaged content is kept. */
   readonly keptAt: string;
 }
+
+/** What a part of a scan found, and what it moved out of the folder because it was damaged. */
+export type Found = Changes & { readonly setAside: readonly SetAside[] };
 
 /**
  * After this long of being found changed on every request, a file is no longer offered, in milliseconds: it never
@@ -83,10 +91,12 @@ export class Store {
   /** Deleting and restoring. */
   readonly removals: Removals;
   readonly #reconciler: Reconciler;
+  #loaded: LoadedStore | undefined;
+  readonly #suspects = new Map<string, ShelvedFile["placement"]>();
   /** Files that were requested and found changed: when that was first and last seen, Unix milliseconds. */
   readonly #changed = new Map<string, { readonly sinceMs: number; readonly lastMs: number }>();
-  readonly #unclaimed: Set<string>;
-  #savedUnclaimed: string;
+  readonly #unclaimed = new Set<string>();
+  #savedUnclaimed = "";
   #serial = 0;
   /** The budget of free disk space. */
   readonly space: Space;
@@ -94,6 +104,7 @@ export class Store {
   readonly #ownIds = new OwnIds();
   readonly #publishing: Publishing;
   readonly #closing = new AbortController();
+  readonly #thread = new DiskThread();
   /** Called when a large file was hashed, so another scan is worthwhile. */
   onHashed: () => void = () => {};
 
@@ -103,19 +114,14 @@ export class Store {
     readonly journal: Journal,
     private lock: Deno.FsFile,
     readonly nodeKey: string,
-    readonly loaded: LoadedStore,
+    /** Whether the store existed before this start, and so had a journal. */
+    private readonly isOld: boolean,
     minFreeBytes: number,
-    startNotes: readonly string[],
   ) {
     this.layout = layout;
     this.shelf = new Shelf(journal);
-    for (const shelved of loaded.shelved) this.shelf.restore(shelved);
     this.snapshots = new Snapshots(layout);
-    this.snapshots.notes.push(...startNotes);
     this.removals = new Removals(layout, this.shelf, options);
-    const suspected = [...loaded.suspects.values()].map(({ diskName }) => diskName);
-    this.#unclaimed = new Set([...loaded.unclaimed, ...suspected]);
-    this.#savedUnclaimed = [...loaded.unclaimed].join("\n");
     this.#reconciler = new Reconciler({
       dir: layout.dir,
       owner: options.owner,
@@ -123,7 +129,8 @@ export class Store {
       ownIds: this.#ownIds,
       maxFileBytes: options.maxFileBytes,
       unclaimed: this.#unclaimed,
-      suspects: loaded.suspects,
+      suspects: this.#suspects,
+      thread: this.#thread,
       now: options.now,
       signal: this.#closing.signal,
       onHashed: () => this.onHashed(),
@@ -140,32 +147,32 @@ export class Store {
     this.space = new Space(layout.dir, minFreeBytes, () => this.removals.freeOldestSync());
   }
 
-  /** Opens the store and locks it for this process. Throws `StorageError`. */
+  /**
+   * Opens the store and locks it for this process, whatever is in the folder. `load` continues from there. Throws
+   * `StorageError`.
+   */
   static async open(options: StoreOptions): Promise<Store> {
     const layout = layoutOf(options.dir);
     await makeFolders(layout);
     const lock = await lockStore(layout);
     try {
       await clearTemporaries(layout);
-      const journal = new Journal(layout.journal, layout.temporaries);
-      const loaded = await loadStore(layout, journal, options.now, exists(layout.key));
+      const isOld = exists(layout.key);
       const store = new Store(
         options,
         layout,
-        journal,
+        new Journal(
+          layout.journal,
+          layout.temporaries,
+          undefined,
+          options.bootSeconds ?? startOfMachine(),
+        ),
         lock,
         await loadNodeKey(layout.key),
-        loaded,
+        isOld,
         options.minFreeBytes ?? await usualMinFree(layout.dir),
-        await notesOn(layout, loaded),
       );
-      if (loaded.originsLost) await store.#disclaim();
-      // Set aside only after its consequences are recorded, so that the next start cannot miss them.
-      await store.#saveUnclaimed();
-      if (loaded.damagedAside !== undefined) {
-        await Deno.rename(layout.metadata, loaded.damagedAside);
-      }
-      await store.removals.begin(loaded.removing);
+      store.notes.push(...await notesOn(layout));
       return store;
     } catch (cause) {
       lock.close();
@@ -173,8 +180,65 @@ export class Store {
     }
   }
 
+  /**
+   * Reads the journal: the held files are on the shelf when this resolves. Nothing may be kept, published, deleted or
+   * scanned before. Throws `StorageError`.
+   */
+  async load(): Promise<LoadedStore> {
+    const { signal } = this.#closing;
+    const turns = new Turns();
+    const loaded = await loadJournal(this.layout, this.journal, {
+      isOld: this.isOld,
+      notes: this.notes,
+      signal,
+      onHeld: (shelved, isUnsynced) => {
+        this.shelf.restore(shelved);
+        if (isUnsynced) this.shelf.unsynced.add(shelved.file.fileId);
+        return turns.isOver ? turns.next() : undefined;
+      },
+    });
+    for (const [fileId, placement] of loaded.suspects) {
+      this.#suspects.set(fileId, placement);
+      this.#unclaimed.add(placement.diskName);
+    }
+    for (const name of loaded.unclaimed) this.#unclaimed.add(name);
+    this.#savedUnclaimed = loaded.unclaimed.join("\n");
+    this.#loaded = loaded;
+    await this.removals.begin(loaded.removing);
+    return loaded;
+  }
+
+  /**
+   * Yields what else is known of the network from earlier runs, a part at a time; held files are left out. The folder
+   * may be scanned when this ends. Throws `StorageError`.
+   */
+  async *known(): AsyncGenerator<readonly MetadataEntry[]> {
+    const { isDamaged, isNew, suspected } = this.loaded;
+    if (suspected.length > 0) yield suspected;
+    const loading: KnownLoading = { isDamaged: false, damagedAside: undefined, notes: this.notes };
+    yield* loadKnown(this.layout, loading, {
+      isKnown: (fileId) => this.shelf.get(fileId) !== undefined || this.#suspects.has(fileId),
+      now: this.options.now,
+      signal: this.#closing.signal,
+    });
+    const { damagedAside } = loading;
+    // The damaged file may have listed more files, so one that the others do not list may belong to somebody else.
+    if (isDamaged || damagedAside !== undefined || (isNew && loading.isDamaged)) {
+      await this.#disclaim();
+    }
+    // Set aside only after its consequences are recorded, so that the next start cannot miss them.
+    await this.#saveUnclaimed();
+    if (damagedAside !== undefined) await Deno.rename(this.layout.metadata, damagedAside);
+  }
+
+  /** What `load` read. Throws `Error` before that. */
+  get loaded(): LoadedStore {
+    if (!this.#loaded) throw new Error("The store is not loaded");
+    return this.#loaded;
+  }
+
   /** Sentences for the person who starts the peer: what was damaged, and what this file system cannot do. */
-  get notes(): readonly string[] {
+  get notes(): string[] {
     return this.snapshots.notes;
   }
 
@@ -231,7 +295,9 @@ export class Store {
           mtimeMs,
           ...(inode === undefined ? {} : { inode }),
         };
-        this.shelf.add([{ file: { ...file, sizeBytes }, placement, pushed, knownSince }], full);
+        this.shelf.add([{ file: { ...file, sizeBytes }, placement, pushed, knownSince }], {
+          sync: full,
+        });
         try {
           await placeNew(intake.path, `${dir}/${diskName}`);
           break;
@@ -345,46 +411,62 @@ export class Store {
   }
 
   /**
-   * Scans the folder; the shelf has the changes when this resolves. Scans run one after another. Throws
-   * `StorageError`.
+   * Scans the folder. Scans run one after another. Calls `onPart` with each part of what was found, once the shelf has
+   * it, and resolves to the last part. Throws `StorageError`.
    */
-  scan(knowledge: Knowledge, atStart = false): Promise<Changes & { setAside: SetAside[] }> {
-    const scan = this.#scanning.then(() => this.#scan(knowledge, atStart));
+  scan(knowledge: Knowledge, atStart: boolean, onPart: (part: Found) => void): Promise<Found> {
+    const scan = this.#scanning.then(() => this.#scan(knowledge, atStart, onPart));
     this.#scanning = scan.catch(() => {}); // reported to the caller
     return scan;
   }
 
-  async #scan(knowledge: Knowledge, atStart: boolean): Promise<Changes & { setAside: SetAside[] }> {
-    const setAside: SetAside[] = [];
+  async #scan(
+    knowledge: Knowledge,
+    atStart: boolean,
+    onPart: (part: Found) => void,
+  ): Promise<Found> {
     try {
       const isRemade = await this.#remakeFolders();
       removeLeftovers();
-      const changes = await this.#reconciler.scan(knowledge, atStart);
+      const changes = await this.#reconciler.scan(knowledge, atStart, (part) => {
+        onPart({ ...part, setAside: this.#apply(part, false) });
+      });
       changes.isRemade = isRemade;
-      // Files that a person removed or edited must not be fetched again, but if the whole folder is gone, its files
-      // may come back.
-      const removedAt = isRemade ? undefined : Math.trunc(this.options.now() / 1000);
-      const knownSince = Math.trunc(this.options.now() / 1000);
-      try {
-        this.shelf.remove(changes.lost, removedAt);
-        this.shelf.add([
-          ...changes.found.map((each) => ({ ...each, ...this.#sinceOf(each.file.fileId) })),
-          ...changes.published.map((each) => ({ ...each, knownSince })),
-        ]);
-      } finally {
-        for (const { file } of changes.published) this.shelf.unclaim(file.fileId);
-      }
-      for (const fileId of changes.damaged) {
-        const file = this.shelf.get(fileId)?.file;
-        if (!file) continue; // set aside together with another id of the same file
-        const { fileIds, keptAt } = this.setAside(fileId);
-        setAside.push({ file, fileIds, keptAt });
-      }
+      const setAside = this.#apply(changes, isRemade);
+      if (atStart && this.#reconciler.hashing === 0) this.#suspects.clear();
       await this.#saveUnclaimed();
       return { ...changes, setAside };
     } catch (cause) {
       throw asStorageError(cause, `Cannot scan ${this.layout.dir}`);
     }
+  }
+
+  /** Shelves what a scan found and takes off what it missed. Returns what was damaged and moved away. */
+  #apply(changes: Changes, isRemade: boolean): SetAside[] {
+    const nowMs = this.options.now();
+    const knownSince = Math.trunc(nowMs / 1000);
+    const setAside: SetAside[] = [];
+    try {
+      // Files that a person removed or edited must not be fetched again, but if the whole folder is gone, its files
+      // may come back.
+      this.shelf.remove(changes.lost, isRemade ? undefined : knownSince);
+      this.shelf.add(
+        [
+          ...changes.found.map((each) => ({ ...each, ...this.#sinceOf(each.file.fileId) })),
+          ...changes.published.map((each) => ({ ...each, knownSince })),
+        ],
+        { isForeign: true, isSafe: ({ placement }) => isOnDisk(placement, nowMs) },
+      );
+    } finally {
+      for (const { file } of changes.published) this.shelf.unclaim(file.fileId);
+    }
+    for (const fileId of changes.damaged) {
+      const file = this.shelf.get(fileId)?.file;
+      if (!file) continue; // set aside together with another id of the same file
+      const { fileIds, keptAt } = this.setAside(fileId);
+      setAside.push({ file, fileIds, keptAt });
+    }
+    return setAside;
   }
 
   #sinceOf(fileId: string): { knownSince?: number } {
@@ -404,7 +486,7 @@ export class Store {
       this.lock.close();
       this.lock = lock;
     }
-    this.compactJournal();
+    await this.compactJournal();
     return isGone;
   }
 
@@ -425,7 +507,13 @@ export class Store {
 
   /** Flushes everything stored so far to disk, so that it survives a power failure. Throws `StorageError`. */
   sync(): Promise<void> {
-    return syncStore(this.layout, this.shelf, this.journal);
+    const { layout, shelf, journal, options } = this;
+    return syncStore({ layout, shelf, journal, thread: this.#thread, now: options.now });
+  }
+
+  /** Flushes the journal to disk. Throws `StorageError`. */
+  async flush(): Promise<void> {
+    await this.journal.sync();
   }
 
   /** Returns where a held file is stored, for its entry in metadata.json. */
@@ -436,13 +524,25 @@ export class Store {
   /** Purges old files from the trash, and compacts the journal if that pays off. Throws `StorageError`. */
   async tidy(): Promise<void> {
     await this.removals.tidy();
-    if (this.journal.isWorthCompacting(this.shelf.size)) this.compactJournal();
+    if (this.journal.isWorthCompacting(this.shelf.size)) await this.compactJournal();
   }
 
-  /** Rewrites the journal with one line for each file. Throws `StorageError`. */
-  compactJournal(): void {
-    const entries: MetadataEntry[] = [...this.shelf.all()].map(entryOfShelved);
-    this.journal.compact(entries, this.shelf.unsynced);
+  /**
+   * Rewrites the journal with one line for each file, unless files in it still have to be hashed again after a crash.
+   * Throws `StorageError`.
+   */
+  async compactJournal(): Promise<void> {
+    if (this.#suspects.size > 0) return;
+    const { shelf } = this;
+    const entries = function* (): Iterable<MetadataEntry> {
+      for (const shelved of shelf.all()) yield entryOfShelved(shelved);
+    };
+    await this.journal.compact(entries(), shelf.unsynced);
+  }
+
+  /** How far the current scan of the folder, or the last one, is. */
+  get progress(): Progress {
+    return this.#reconciler.progress;
   }
 
   /** Number of large files being hashed or queued. */
@@ -463,6 +563,7 @@ export class Store {
   /** Unlocks the store for other processes. Nothing is written afterwards. */
   close(): void {
     this.stopReading();
+    this.#thread.close(this.#closing.signal.reason);
     this.journal.close();
     this.lock.close();
   }
@@ -503,12 +604,20 @@ function isPlainAndReadable(path: string): boolean {
 }
 
 /** Returns what people should know about the store at start. */
-async function notesOn(layout: Layout, loaded: LoadedStore): Promise<readonly string[]> {
-  if (await hasHardLinks(layout.temporaries)) return loaded.notes;
+async function notesOn(layout: Layout): Promise<readonly string[]> {
+  if (await hasHardLinks(layout.temporaries)) return [];
   return [
-    ...loaded.notes,
     `The file system of ${layout.dir} has no hard links, so files are put in place by renaming. That is just as safe unless another program creates a file of the same name at the same moment`,
   ];
+}
+
+/** Returns when this machine was started, Unix seconds; undefined if that is not permitted. */
+function startOfMachine(): number | undefined {
+  try {
+    return Math.round(Date.now() / 1000 - Deno.osUptime());
+  } catch {
+    return undefined; // files written shortly before the last exit are hashed again
+  }
 }
 
 /** Returns 1 GiB or 1 % of the disk, whichever is larger, in bytes. */

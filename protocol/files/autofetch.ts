@@ -23,6 +23,8 @@ export class AutoFetch {
   /** Whether every file that appears is fetched. */
   #keepsFetching = false;
   #nextMissingMs = 0;
+  /** A start that waits until it is known what a person does not want here; `alone` as for `start`. */
+  #waiting: { readonly alone: boolean } | undefined;
 
   /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState, readonly downloads: Downloads) {}
@@ -40,6 +42,10 @@ export class AutoFetch {
   /** Starts the first batch: as many missing files as configured. `alone`: no peer has answered. */
   start(alone: boolean): void {
     const { state } = this;
+    if (this.#isReading) {
+      this.#waiting = { alone };
+      return;
+    }
     const { autoFetch } = state.config;
     const done = (reason: "nothing-missing" | "no-peers" | "off") =>
       state.tell({ name: "auto-fetch-complete", fetched: 0, failed: 0, pending: 0, reason });
@@ -55,6 +61,17 @@ export class AutoFetch {
     this.#batch = batch;
     for (const fileId of fresh) this.downloads.want(fileId);
     if (batch.waiting.size === 0 && this.#batch === batch) this.#tellEnd();
+  }
+
+  /** Continues with a start that waited for what the store remembers. */
+  onRead(): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting) this.start(waiting.alone);
+  }
+
+  get #isReading(): boolean {
+    return this.state.read === "something";
   }
 
   /** Looks for files that did not fit into the queue before. */
@@ -74,7 +91,7 @@ export class AutoFetch {
    * yet.
    */
   consider(fileId: string): void {
-    if (!this.#keepsFetching || !this.#isFetchable(fileId)) return;
+    if (!this.#keepsFetching || this.#isReading || !this.#isFetchable(fileId)) return;
     if (this.downloads.isPending(fileId) || this.downloads.isWished(fileId)) return;
     if (!this.downloads.hasFreshSource(fileId)) return;
     this.#batch?.waiting.add(fileId);

@@ -7,6 +7,7 @@ import type { HeldFile, Input } from "../effects.ts";
 import type { Timestamp } from "../wire/fileid.ts";
 import { HOLDERLESS_MS, MAX_LIST_CHANGES, MAX_OTHER_TIMESTAMPS } from "../limits.ts";
 import type { FileRecord } from "../wire/message.ts";
+import { HolderSets } from "./holder_sets.ts";
 import { Tombstones } from "./tombstones.ts";
 
 /** The input "load". */
@@ -24,15 +25,15 @@ export interface Entry {
   /** What is known about it. */
   file: FileRecord;
   /** Other timestamps that peers sent for this id, kept until the content shows which one is true. */
-  otherTimestamps: Timestamp[];
+  otherTimestamps: readonly Timestamp[];
   /** Whether it is in the store. */
   held: boolean;
   /** Whether its content has been verified here, so that size and timestamp are known to be true. */
   verified: boolean;
   /** Whether it arrived by an unsolicited push. */
   pushed: boolean;
-  /** Names of the tracked peers that say they hold it; never ourselves. */
-  readonly holders: Set<string>;
+  /** Names of the tracked peers that say they hold it; never ourselves. Shared with other entries. */
+  holders: ReadonlySet<string>;
   /** Names of absent peers that held it when last heard from, at most `MAX_AWAY`. */
   away: readonly string[];
   /** When this peer first knew of it, in milliseconds on the monotonic clock. */
@@ -57,6 +58,7 @@ export interface ListChanges {
 export class Catalogue {
   readonly #entries = new Map<string, Entry>();
   readonly #held = new Set<string>();
+  readonly #holderSets = new HolderSets();
   /** For each peer: the files it holds, and how many whole lists in a row lacked each of them. */
   readonly #holdings = new Map<string, Map<string, number>>();
   /** Entries without holders and since when; in chronological order, except right after `load`. */
@@ -91,6 +93,11 @@ export class Catalogue {
         name: "changes of our list",
         size: () => this.#changes.length,
         max: () => 2 * MAX_LIST_CHANGES,
+      },
+      {
+        name: "sets of holders",
+        size: () => this.#holderSets.size,
+        max: () => this.#holderSets.max,
       },
       {
         name: "changed entries to report",
@@ -154,16 +161,20 @@ export class Catalogue {
 
   /** Loads what is remembered from earlier runs. */
   load({ files, deleted, unwanted }: Load, nowMs: number): void {
-    for (const [fileId, deletedAtMs] of deleted) this.tombstones.add(fileId, deletedAtMs);
+    for (const [fileId, deletedAtMs] of deleted) {
+      if (this.#entries.has(fileId)) this.bury(fileId, deletedAtMs);
+      else this.tombstones.add(fileId, deletedAtMs);
+    }
     for (const fileId of unwanted) this.unwanted.add(fileId);
     for (const { file, away, sinceMs, holderlessSinceMs, isUnwanted } of files) {
       this.learn(file, nowMs);
       const entry = this.#entries.get(file.fileId);
       if (entry) {
-        entry.away = away.slice(0, MAX_AWAY);
-        entry.sinceMs = sinceMs ?? entry.sinceMs;
+        // A peer may have named it in the meantime.
+        if (entry.holders.size === 0 && away.length > 0) entry.away = away.slice(0, MAX_AWAY);
+        entry.sinceMs = Math.min(entry.sinceMs, sinceMs ?? entry.sinceMs);
       }
-      if (isUnwanted) this.refuse(file.fileId);
+      if (isUnwanted && !entry?.held) this.refuse(file.fileId);
       if (holderlessSinceMs !== undefined && this.#holderless.has(file.fileId)) {
         this.#holderless.set(file.fileId, holderlessSinceMs);
         this.#holderlessInOrder = false;
@@ -184,7 +195,7 @@ export class Catalogue {
         return "deleted";
       }
       if (this.isFull && !this.#makeRoomFor(holder)) return "full";
-      this.#entries.set(file.fileId, newEntry(file, nowMs));
+      this.#entries.set(file.fileId, newEntry(file, nowMs, this.#holderSets.none));
       this.unheldRevision++;
       this.#holderless.set(file.fileId, nowMs);
       this.#touch(file.fileId);
@@ -197,7 +208,7 @@ export class Catalogue {
         ![known.file.timestamp, ...known.otherTimestamps].some(isSame) &&
         known.otherTimestamps.length < MAX_OTHER_TIMESTAMPS
       ) {
-        known.otherTimestamps.push(file.timestamp);
+        known.otherTimestamps = [...known.otherTimestamps, file.timestamp];
         this.unheldRevision++;
       }
     }
@@ -212,7 +223,7 @@ export class Catalogue {
     if (!holdings) this.#holdings.set(peerId, holdings = new Map());
     holdings.set(fileId, 0);
     if (entry.holders.has(peerId)) return false;
-    entry.holders.add(peerId);
+    entry.holders = this.#holderSets.with(entry.holders, peerId);
     if (entry.away.length > 0) entry.away = entry.away.filter((other) => other !== peerId);
     this.#holderless.delete(fileId);
     this.#touch(fileId);
@@ -223,7 +234,8 @@ export class Catalogue {
   removeHolder(fileId: string, peerId: string, nowMs: number, isAway = false): void {
     this.#holdings.get(peerId)?.delete(fileId);
     const entry = this.#entries.get(fileId);
-    if (!entry?.holders.delete(peerId)) return;
+    if (!entry?.holders.has(peerId)) return;
+    entry.holders = this.#holderSets.without(entry.holders, peerId);
     if (isAway) entry.away = [peerId, ...entry.away].slice(0, MAX_AWAY);
     this.#noteHolderless(entry, nowMs);
     this.#touch(fileId);
@@ -268,13 +280,14 @@ export class Catalogue {
     const known = this.#entries.get(file.fileId);
     if (known?.held) return false;
     if (!known && this.isFull) this.#makeRoomFor(OURSELVES);
-    const entry = known ?? newEntry(file, sinceMs);
-    entry.sinceMs = Math.min(entry.sinceMs, sinceMs);
+    const entry = known ?? newEntry(file, sinceMs, this.#holderSets.none);
+    entry.sinceMs = Math.min(entry.sinceMs, Math.round(sinceMs));
     this.#entries.set(file.fileId, entry);
     this.unheldRevision++;
     // The store's name and timestamp replace what peers said: it verified the content.
-    entry.file = { ...(known?.verified ? known.file : file), sizeBytes };
-    entry.otherTimestamps = [];
+    const record = known?.verified ? known.file : file;
+    entry.file = record.sizeBytes === sizeBytes ? record : { ...record, sizeBytes };
+    entry.otherTimestamps = NO_TIMESTAMPS;
     entry.held = true;
     entry.verified = true;
     entry.pushed = pushed;
@@ -433,15 +446,17 @@ export class Catalogue {
 
 const NOBODY: readonly string[] = [];
 
-function newEntry(file: FileRecord, sinceMs: number): Entry {
+const NO_TIMESTAMPS: readonly Timestamp[] = [];
+
+function newEntry(file: FileRecord, sinceMs: number, holders: ReadonlySet<string>): Entry {
   return {
     file,
-    otherTimestamps: [],
+    otherTimestamps: NO_TIMESTAMPS,
     held: false,
     verified: false,
     pushed: false,
-    holders: new Set(),
+    holders,
     away: NOBODY,
-    sinceMs,
+    sinceMs: Math.round(sinceMs), // a whole number takes no memory of its own
   };
 }

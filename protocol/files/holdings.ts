@@ -18,6 +18,9 @@ export type Held = Extract<Input, { kind: "held" }>;
 /** The input "lost". */
 export type Lost = Extract<Input, { kind: "lost" }>;
 
+/** Maximum number of files found or lost at once that are named one by one. */
+const MAX_NAMED = 20;
+
 /** The parts of the peer that a change in the store concerns. */
 export interface HoldingsParts {
   /** Files being written. */
@@ -53,6 +56,7 @@ export class Holdings {
   onHeld({ files, how, source }: Held): void {
     const { state } = this;
     const toAnnounce: string[] = [];
+    const isNamed = files.length <= MAX_NAMED;
     for (const held of files) {
       const { fileId } = held.file;
       const wasKept = this.parts.arrivals.finished(fileId);
@@ -69,7 +73,7 @@ export class Holdings {
       if (!state.catalogue.hold(held, state.nowMs)) continue;
       const { file } = state.catalogue.get(fileId)!;
       if (how === "fetched") state.tell({ name: "downloaded", file, source: source ?? "?" });
-      else if (how !== "loaded") state.tell({ name: "held", file, how });
+      else if (how !== "loaded" && isNamed) state.tell({ name: "held", file, how });
       this.parts.downloads.arrived(fileId);
       toAnnounce.push(fileId);
       const isOurs = file.owner === state.config.peerId;
@@ -79,7 +83,11 @@ export class Holdings {
         this.#tellAgain(fileId, deletedAtMs);
       }
     }
-    this.parts.broadcasts.announce(toAnnounce);
+    // Peers get what was here before from our list.
+    if (how !== "loaded") this.parts.broadcasts.announce(toAnnounce);
+    if (!isNamed && how !== "loaded" && toAnnounce.length > 0) {
+      state.tell({ name: "many-held", files: toAnnounce.length, how });
+    }
     state.save();
   }
 
@@ -102,6 +110,7 @@ export class Holdings {
   onLost({ fileIds, why }: Lost): void {
     const { state } = this;
     const { catalogue, nowMs } = state;
+    let lost = 0;
     for (const fileId of fileIds) {
       const entry = catalogue.get(fileId);
       if (!entry?.held) continue;
@@ -110,13 +119,15 @@ export class Holdings {
       this.parts.replication.forget(fileId);
       if (isOurs && why === "edited" && this.parts.deletions.withdraw(entry)) continue;
       catalogue.release(fileId, nowMs);
-      state.tell({ name: "lost", file });
+      if (fileIds.length <= MAX_NAMED) state.tell({ name: "lost", file });
+      lost++;
       if (why === "damaged") this.parts.downloads.want(fileId);
       if (why === "removed" || why === "edited") {
         catalogue.refuse(fileId);
         if (isOurs) catalogue.forget(fileId);
       }
     }
+    if (fileIds.length > MAX_NAMED && lost > 0) state.tell({ name: "many-lost", files: lost });
     state.save();
   }
 

@@ -18,6 +18,7 @@ export type Reason =
   | "content-mismatch"
   | "bad-answer"
   | "unusable-timestamp"
+  | "starting"
   | "unwanted-push"
   | "push-rate"
   | "push-quota"

@@ -26,9 +26,18 @@ function requestsOver(files: Readonly<Record<string, Examined | Error>>) {
     dispatch: (input: unknown) => dispatched.push(input),
     peer: { catalogue },
   };
-  const requests = new Operations("us", store as unknown as Store, node as unknown as Node);
+  const requests = new Operations(
+    "us",
+    store as unknown as Store,
+    node as unknown as Node,
+    READY,
+    READY,
+  );
   return { requests, dispatched };
 }
+
+/** The peer of these tests is not started. */
+const READY = Promise.resolve();
 
 Deno.test("verify reports a file that is temporarily unreadable, keeps offering it, and continues with the rest", async () => {
   const { requests, dispatched } = requestsOver({
@@ -64,7 +73,13 @@ Deno.test("a deletion that cannot be recorded is refused and not announced", () 
     dispatch: (input: unknown) => dispatched.push(input),
     peer: { catalogue: { get: (fileId: string) => files[fileId] } },
   };
-  const requests = new Operations("us", { removals } as unknown as Store, node as unknown as Node);
+  const requests = new Operations(
+    "us",
+    { removals } as unknown as Store,
+    node as unknown as Node,
+    READY,
+    READY,
+  );
   assert.throws(() => requests.delete("ours"), /Cannot write the journal/);
   assert.deepEqual(dispatched, []);
   isReadonly = false;
@@ -87,7 +102,13 @@ Deno.test("restore accepts an id, a unique prefix, or a name, and rejects ambigu
     },
   };
   const node = { dispatch: () => {} };
-  const requests = new Operations("us", store as unknown as Store, node as unknown as Node);
+  const requests = new Operations(
+    "us",
+    store as unknown as Store,
+    node as unknown as Node,
+    READY,
+    READY,
+  );
   for (const text of [one!, "a2", "b", "a1"]) await requests.restore(text);
   assert.deepEqual(
     restored,
@@ -121,7 +142,13 @@ Deno.test("a copy into a folder gets a portable name, by the store's own naming 
       const readInto = (buffer: Uint8Array) => file.readSync(buffer) ?? 0;
       const store = { reader: () => ({ readInto, close: () => file.close() }) };
       const node = { peer: { catalogue: { get: () => ({ file: { name } }) } } };
-      const requests = new Operations("us", store as unknown as Store, node as unknown as Node);
+      const requests = new Operations(
+        "us",
+        store as unknown as Store,
+        node as unknown as Node,
+        READY,
+        READY,
+      );
       const path = await requests.copyOut("id", target);
       assert.equal(path, `${target}/${safeName(name)}`);
       assert.deepEqual([...Deno.readDirSync(target)].map((each) => each.name), [safeName(name)]);

@@ -182,7 +182,9 @@ Deno.test("stop saves, releases the store, and returns, whatever hangs", async (
     const text = await Deno.readTextFile(`${dir}/store/metadata.json`);
     assert.ok(text.includes("a.txt"));
     const again = await Service.open(optionsIn(dir));
-    assert.deepEqual(namesOf(again), ["a.txt"], "the lock must be free");
+    again.join(); // the lock must be free
+    await again.loaded;
+    assert.deepEqual(namesOf(again), ["a.txt"]);
     await again.stop();
   });
 });
@@ -203,25 +205,35 @@ Deno.test("a save that never finishes does not block the shutdown, and it is rep
   });
 });
 
-Deno.test("a start that fails while loading releases the port and the store", async () => {
+Deno.test("a journal that cannot be read is reported, and a stop releases the port and the store", async () => {
   await inTempDir(async (dir) => {
     const probe = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = probe.addr;
     probe.close();
     await (await Service.open(optionsIn(dir))).stop();
     const { store: { layout } } = await opened(dir);
-    const readDir = Deno.readDir;
-    Deno.readDir = (path) => {
-      if (String(path) === layout.dir) throw new Error("Input/output error (os error 5)");
-      return readDir(path);
+    await Deno.writeTextFile(layout.journal, "");
+    const open = Deno.open;
+    Deno.open = (path, options) => {
+      if (path === layout.journal) throw new Error("Input/output error (os error 5)");
+      return open(path, options);
     };
+    const service = await Service.open(optionsIn(dir, { port }));
     try {
-      await assert.rejects(Service.open(optionsIn(dir, { port })), /Input\/output error/);
+      service.join();
+      await assert.rejects(service.loaded, /Input\/output error/);
     } finally {
-      Deno.readDir = readDir;
+      Deno.open = open;
+      await service.stop();
     }
-    const listener = Deno.listen({ hostname: "127.0.0.1", port });
-    listener.close();
+    await until("the port to be free", () => {
+      try {
+        Deno.listen({ hostname: "127.0.0.1", port }).close();
+        return true;
+      } catch {
+        return false;
+      }
+    });
     await (await Service.open(optionsIn(dir, { port }))).stop();
   });
 });

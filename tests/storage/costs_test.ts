@@ -161,7 +161,7 @@ Deno.test("however many files are lost at once, the scan notices all of them", a
         pushed: false,
       });
     }
-    const { lost } = await world.store.scan(world.knowledge);
+    const { lost } = await world.scan();
     assert.equal(lost.length, files);
     assert.deepEqual(world.holdings(), []);
   });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Trash } from "../../storage/trash.ts";
 import { Snapshots } from "../../storage/snapshots.ts";
-import { bytesOf, inTempDir, namesIn, recordOf, US, withWorld } from "./fixture.ts";
+import { bytesOf, inTempDir, namesIn, readsWhile, recordOf, US, withWorld } from "./fixture.ts";
 
 Deno.test("a stored file is still there after a crash, without any snapshot", async () => {
   await withWorld(async (world) => {
@@ -28,6 +28,22 @@ Deno.test("two files of the same content under two ids both survive a crash, and
     for (const { file } of world.store.held()) {
       assert.deepEqual(world.read(file.fileId), bytesOf("same"));
     }
+  });
+});
+
+Deno.test("after a kill, files are not read again, whatever was not flushed yet", async () => {
+  await withWorld(async (world) => {
+    for (let i = 0; i < 20; i++) await world.keep(`content ${i}`);
+    await world.drop("ours.txt", "ours", 1_700_000_000);
+    await world.settle();
+    const before = world.holdings();
+    assert.equal(before.length, 21);
+    world.kill();
+    assert.equal(await readsWhile(() => world.start()), 0);
+    assert.deepEqual(world.holdings(), before);
+    world.crash();
+    assert.ok(await readsWhile(() => world.start()) > 0, "but after a power failure");
+    assert.deepEqual(world.holdings(), before);
   });
 });
 

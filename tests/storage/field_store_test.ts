@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { parseMetadata } from "../../storage/metadata.ts";
-import { type Changes } from "../../storage/reconcile.ts";
+import { type Changes } from "../../storage/changes.ts";
 import { inTempDir, namesIn, sha256, US, World } from "./fixture.ts";
 
 const FIELD_STORE = new URL("../../../shared/fixtures/field_store/", import.meta.url);
@@ -45,7 +45,7 @@ Deno.test({
   fn: async () => {
     await withFieldStore((world, { found, published }) => {
       assert.deepEqual([found.length, published, world.owned(US)], [13, [], []]);
-      const marked = world.store.loaded.entries.filter(({ held }) => held);
+      const marked = world.remembered.filter(({ held }) => held);
       for (const { file } of marked) {
         assert.ok(world.store.placementOf(file.fileId), `${file.name} is marked as held`);
       }

@@ -7,8 +7,9 @@ import type { Timestamp } from "../../protocol/wire/fileid.ts";
 import type { FileRecord } from "../../protocol/wire/message.ts";
 import { layoutOf } from "../../storage/layout.ts";
 import type { MetadataEntry } from "../../storage/metadata.ts";
-import { type Changes, type Knowledge, SETTLE_MS } from "../../storage/reconcile.ts";
-import type { HeldContent } from "../../storage/shelf.ts";
+import { type Changes, type Knowledge, noChanges } from "../../storage/changes.ts";
+import { SETTLE_MS } from "../../storage/reconcile.ts";
+import { entryOfShelved, type HeldContent } from "../../storage/shelf.ts";
 import { Store, type StoreOptions } from "../../storage/store.ts";
 
 export const US = "us";
@@ -79,7 +80,10 @@ export class World {
   /** Every file that peers have mentioned, as in the catalogue. */
   known = new Map<string, FileRecord>();
   deleted = new Set<string>();
+  /** Everything that the store remembered when it was opened. */
+  remembered: MetadataEntry[] = [];
   #isOpen = false;
+  #bootSeconds = 1_700_000_000;
 
   constructor(readonly dir: string, readonly over: Partial<StoreOptions> = {}) {}
 
@@ -108,23 +112,45 @@ export class World {
       pushQuotaBytes: 1024 ** 3,
       durability: "normal",
       now: () => this.clockMs,
+      bootSeconds: this.#bootSeconds,
       ...this.over,
     });
     this.#isOpen = true;
+    await this.store.load();
+    this.remembered = this.store.shelf.size > 0
+      ? [...this.store.shelf.all()].map(entryOfShelved)
+      : [];
+    for await (const part of this.store.known()) this.remembered.push(...part);
     return this.store;
+  }
+
+  /** Scans once. Returns everything that was found, whatever parts it came in. */
+  async scan(atStart = false): Promise<Changes> {
+    const all = noChanges();
+    const add = (part: Changes) => {
+      all.found.push(...part.found);
+      all.published.push(...part.published);
+      all.damaged.push(...part.damaged);
+      all.unreadable.push(...part.unreadable);
+      all.passedOver.push(...part.passedOver);
+    };
+    const last = await this.store.scan(this.knowledge, atStart, add);
+    add(last);
+    const { found, published, damaged, unreadable, passedOver } = all;
+    return { ...last, found, published, damaged, unreadable, passedOver };
   }
 
   /** Opens the store and scans the folder as at the start of the peer, knowing what the store remembers. */
   async start(): Promise<Changes> {
     await this.open();
-    this.known = new Map(this.store.loaded.entries.map(({ file }) => [file.fileId, file]));
-    const changes = await this.store.scan(this.knowledge, true);
+    this.known = new Map(this.remembered.map(({ file }) => [file.fileId, file]));
+    const changes = await this.scan(true);
     for (const { file } of this.store.held()) this.known.set(file.fileId, file);
     return changes;
   }
 
   async look(): Promise<Changes> {
-    const changes = await this.store.scan(this.knowledge);
+    const changes = await this.scan();
     for (const { file } of this.store.held()) this.known.set(file.fileId, file);
     return changes;
   }
@@ -168,8 +194,14 @@ export class World {
     this.crash();
   }
 
-  /** Saves nothing more; the lock is released with the process. */
+  /** Saves nothing more, as when the power fails; the next start is on a machine that was restarted. */
   crash(): void {
+    this.#bootSeconds += 3_600;
+    this.kill();
+  }
+
+  /** Saves nothing more, as after SIGKILL; the lock is released with the process. */
+  kill(): void {
     if (this.#isOpen) this.store.close();
     this.#isOpen = false;
   }
@@ -245,7 +277,8 @@ export async function readsWhile(act: () => Promise<unknown>): Promise<number> {
   const open = Deno.open;
   let reads = 0;
   Deno.open = (path, options) => {
-    if (options?.read && !options.write && !String(path).includes(".p2p-peer")) reads++;
+    const isOurs = /\.p2p-peer|metadata\.json$/.test(String(path));
+    if (options?.read && !options.write && !isOurs) reads++;
     return open(path, options);
   };
   try {
