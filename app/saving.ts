@@ -13,7 +13,7 @@ const SNAPSHOT_MS = 150;
 /** Maximum delay before metadata.json follows a change, in milliseconds, however long a snapshot takes. */
 const LATEST_MS = 45_000;
 /** Pause after a snapshot, as a multiple of how long it took. */
-const PAUSE_FACTOR = 60;
+const PAUSE_FACTOR = 20;
 /** Delay before a snapshot that failed is attempted again, in milliseconds. */
 const RETRY_MS = 2_000;
 
@@ -35,8 +35,7 @@ export class Saving {
   #saving: Promise<void> | undefined;
   #isDirty = false;
   #isBegun = false;
-  /** Duration of the last snapshot, in milliseconds. */
-  lastSaveMs = 0;
+  #lastSaveMs = 0;
 
   constructor(readonly options: SavingOptions) {}
 
@@ -45,7 +44,7 @@ export class Saving {
     this.#isDirty = true;
     if (!this.#isBegun || this.#timer !== undefined || this.#saving) return;
     const { timers, troubles } = this.options;
-    const waitMs = Math.min(LATEST_MS, Math.max(SNAPSHOT_MS, PAUSE_FACTOR * this.lastSaveMs));
+    const waitMs = Math.min(LATEST_MS, Math.max(SNAPSHOT_MS, PAUSE_FACTOR * this.#lastSaveMs));
     this.#timer = timers.after(waitMs, () => {
       this.#timer = undefined;
       this.#saving = this.now()
@@ -84,7 +83,7 @@ export class Saving {
     await snapshots.saveDeleted(deleted);
     await snapshots.saveMetadata(this.#metadata());
     await this.savePeers();
-    this.lastSaveMs = performance.now() - beganMs;
+    this.#lastSaveMs = performance.now() - beganMs;
   }
 
   /** Writes down the tracked peers, and those of earlier runs behind them. Rejects with `StorageError`. */

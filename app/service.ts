@@ -33,16 +33,16 @@ const STOP_LOAD_MS = 200;
 /** Maximum time for flushing the content of files at the end, in milliseconds. Without it, a crash has them read again. */
 const STOP_SYNC_MS = 200;
 /**
- * How long gossip waits for the first scan of the folder, in milliseconds: most folders are scanned by then, and peers
- * need not be sent a partial list.
+ * How long messages wait for the journal, and gossip for the first scan of the folder, in milliseconds: most folders are
+ * scanned by then, so that pushes need not be refused, and peers need not be sent a partial list.
  */
 const LISTABLE_MS = 500;
 /** Maximum delay before the first snapshot, in milliseconds: most folders are scanned by then, so one is enough. */
 const FIRST_SAVE_MS = 30_000;
 /** Number of files handed to the core at once: about 5 ms. */
 const PART_FILES = 500;
-/** Maximum duration of the last snapshot for another one at the end, in milliseconds: a stop takes a second. */
-const QUICK_SAVE_MS = 250;
+/** Maximum number of files for a last snapshot at the end: a stop takes a second, and a thousand files take 10 ms. */
+const QUICK_SAVE_FILES = 10_000;
 
 export interface ServiceOptions {
   readonly peerId: string;
@@ -158,9 +158,10 @@ export class Service {
   /** Serves, joins the network, and reads what is in the folder in the background. */
   join(): void {
     this.#isJoined = true;
-    const listable = within(LISTABLE_MS, this.indexed).then(() => {}, () => {});
+    const soon = (promise: Promise<void>) => within(LISTABLE_MS, promise).then(() => {}, () => {});
+    const { loaded, indexed } = this;
     this.node.dispatch({ kind: "loading" });
-    this.node.start(this.loaded, listable);
+    this.node.start({ served: soon(loaded), loaded, listable: soon(indexed) });
     this.#load().catch((error) => {
       for (const waiting of [this.#loading, this.#indexing, this.#known]) waiting.reject(error);
       if (!this.#isStopped) this.#troubles.report(error);
@@ -220,7 +221,7 @@ export class Service {
     await within(STOP_WORK_MS, this.#upkeep.settled());
     await within(STOP_WORK_MS, this.#saving.settled());
     // The journal has every file that is held. A large snapshot is at most a minute old, and writing it takes seconds.
-    if (this.#isKnown && this.#saving.lastSaveMs <= QUICK_SAVE_MS) {
+    if (this.#isKnown && this.node.peer.catalogue.size <= QUICK_SAVE_FILES) {
       await this.#saving.now();
       await this.store.compactJournal();
     } else if (this.#isKnown) await this.#saving.savePeers();

@@ -89,6 +89,19 @@ export interface Counters {
   readonly refused: Refusals;
 }
 
+/** What a start waits for. */
+export interface Waits {
+  /** Resolves when connections may be read: a moment after the start, or when `loaded` does. Never rejects. */
+  readonly served: Promise<void>;
+  /** Resolves when it is known which files are here. Only gossip is handled before; pushes are refused. */
+  readonly loaded: Promise<void>;
+  /** Resolves when our list may be sent. Our own gossip begins after this and `loaded`. Never rejects. */
+  readonly listable: Promise<void>;
+}
+
+const NOW = Promise.resolve();
+const READY: Waits = { served: NOW, loaded: NOW, listable: NOW };
+
 /** How the wait for a file ended. */
 type FetchOutcome =
   | { readonly isHere: true; readonly source: string }
@@ -142,7 +155,9 @@ export class Node {
   /** Called with the catalogue's changed entries while the state machine reports them (input `watch`). */
   onChanged: ((fileIds: Extract<Effect, { kind: "changed" }>["fileIds"]) => void) | undefined;
   /** What messages wait for after the start; undefined afterwards. */
-  #waits: { readonly loaded: Promise<void>; readonly listable: Promise<void> } | undefined;
+  #waits: Waits | undefined;
+  /** Whether it is known which files are here. */
+  #isLoaded = false;
   /** Number of lists that wait. */
   #waitingLists = 0;
   #draining = false;
@@ -204,19 +219,17 @@ export class Node {
     };
   }
 
-  /**
-   * Starts serving. Gossip is answered, and ours begins, once `listable` has resolved; other messages wait on their
-   * connections until `loaded` has, for until then it is not known which files are here.
-   */
-  start(loaded: Promise<void> = Promise.resolve(), listable: Promise<void> = loaded): void {
-    this.#waits = { loaded, listable };
+  /** Starts serving. What has to wait for the store, waits as `waits` says. */
+  start(waits: Waits = READY): void {
+    this.#waits = waits;
     this.#listener.begin();
     this.#ticker = setInterval(() => this.dispatch({ kind: "tick" }), TICK_MS);
+    waits.loaded.then(() => this.#isLoaded = true, () => {}); // the caller handles it, and stops this peer
     const begin = () => {
       this.#waits = undefined;
       if (!this.#stopping) this.dispatch({ kind: "start" });
     };
-    Promise.all([loaded, listable]).then(begin, () => {}); // the caller handles it, and stops this peer
+    Promise.all([waits.loaded, waits.listable]).then(begin, () => {});
   }
 
   /** Handles an input. Inputs are handled one at a time; those caused by an effect wait for their turn. */
@@ -363,6 +376,7 @@ export class Node {
     const id = ++this.#serial;
     this.#connections.set(id, connection);
     try {
+      await this.#waits?.served;
       await receiveMessages(connection, this.#host(connection, id), this.options.limits);
     } catch (error) {
       // A bug of ours must not stop the peer; it is reported with its stack trace.
@@ -396,7 +410,7 @@ export class Node {
       onRefused: refuse,
       offerPush: (fileId) => {
         // It may be here already, under a name that is not known yet.
-        if (this.#waits) throw new ProtocolError("starting", "This peer is still starting");
+        if (!this.#isLoaded) throw new ProtocolError("starting", "This peer is still starting");
         this.dispatch({ kind: "push-offered", ip, connection: id, ...(fileId ? { fileId } : {}) });
         const verdict = this.#verdict!; // offers are answered synchronously
         if (verdict.verdict === "refuse") throw new ProtocolError(verdict.reason, verdict.text);

@@ -3,47 +3,13 @@
 // Invariants: the thread is started when it is first needed and ended when it has been idle for a while; requests are
 // answered in order; after `close`, every request fails.
 
-import type { Look } from "./looks.ts";
+import type { Answer, Failure, HashJobs, HashResult, Request } from "./disk_messages.ts";
 import source from "./disk_worker.js" with { type: "text" };
 
 /** How long an idle thread is kept, in milliseconds: starting one takes about 50 ms and 20 MiB. */
 const IDLE_MS = 5_000;
 /** Number of numbers for each entry of a listing. */
 const FIGURES = 7;
-
-/** Files of one folder to hash. */
-export interface HashJobs {
-  /** The folder. */
-  readonly dir: string;
-  /** Names of the files. */
-  readonly names: readonly string[];
-  /** For each file, texts; the digest of the content followed by each is returned. */
-  readonly suffixes: readonly (readonly string[])[];
-}
-
-/** Hashes of a file. */
-export interface HashResult {
-  /** Number of bytes that were read. */
-  readonly sizeBytes: number;
-  /** Hex SHA-256 of the content. */
-  readonly sha256: string;
-  /** Hex SHA-256 of the content followed by each suffix, in the order of the suffixes. */
-  readonly digests: readonly string[];
-  /** How the file looked when it had been read; a size of -1 means that it is no regular file any more. */
-  readonly look: Look;
-}
-
-/** What the worker is asked. */
-export type Request =
-  | { readonly id: number; readonly kind: "list"; readonly dir: string }
-  | {
-    readonly id: number;
-    readonly kind: "stat";
-    readonly dir: string;
-    readonly names: readonly string[];
-  }
-  | { readonly id: number; readonly kind: "flush"; readonly paths: readonly string[] }
-  | { readonly id: number; readonly kind: "hash"; readonly jobs: HashJobs };
 
 /** An entry of a folder. */
 export interface ListedEntry {
@@ -69,22 +35,6 @@ export interface ListedInfo {
   readonly mode: number | null;
   /** Number of names. */
   readonly links: number;
-}
-
-interface Failure {
-  readonly name: string;
-  readonly message: string;
-  readonly code: string | undefined;
-}
-
-interface Answer {
-  readonly id: number;
-  readonly isEnd?: true;
-  readonly value?: unknown;
-  readonly error?: Failure;
-  readonly readBytes?: number;
-  readonly names?: readonly string[];
-  readonly figures?: Float64Array;
 }
 
 interface Pending {

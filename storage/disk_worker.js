@@ -1,12 +1,12 @@
 // @ts-check
 // Lists folders and hashes files in a thread of its own, so that a slow disk keeps nobody waiting. Runs in a worker;
-// `disk_thread.ts` has its other end. Everything is synchronous: that takes a third of the time of promises here, and
+// `disk_thread.ts` is the other end. Everything is synchronous: that takes a third of the time of promises here, and
 // whoever waits is in another thread.
 
 import { createHash } from "node:crypto";
 
-/** @typedef {import("./disk_thread.ts").HashResult} HashResult */
-/** @typedef {import("./disk_thread.ts").Request} Request */
+/** @typedef {import("./disk_messages.ts").HashResult} HashResult */
+/** @typedef {import("./disk_messages.ts").Request} Request */
 
 /** Number of numbers for each entry of a listing. */
 const FIGURES = 7;

@@ -1,7 +1,7 @@
 // What is known of content after it was read once: its SHA-256, and that of the content followed by a text.
 
 import type { Hash } from "node:crypto";
-import type { HashResult } from "./disk_thread.ts";
+import type { HashResult } from "./disk_messages.ts";
 import type { Look } from "./looks.ts";
 
 /** Hashes of one file. */

@@ -249,7 +249,7 @@ Deno.test("permissions are defined once, and only commands that need it may run 
     read: true,
     write: true,
     env: true,
-    sys: ["hostname", "networkInterfaces", "statfs"],
+    sys: ["hostname", "networkInterfaces", "statfs", "osUptime"],
   };
   assert.deepEqual(permissions.default, program);
   assert.deepEqual(Object.keys(permissions), ["default", "tests"]);

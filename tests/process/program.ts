@@ -109,6 +109,7 @@ export class Program implements AsyncDisposable {
       const [, http] = await program.waitForLine(/^HTTP address: http:\/\/127\.0\.0\.1:(\d+)/);
       program.port = Number(tcp);
       program.httpPort = Number(http);
+      await program.waitForLine(/^\d+ files? here$/); // the folder was scanned
     });
   }
 

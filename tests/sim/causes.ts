@@ -12,6 +12,8 @@ type Cause = Input["kind"] | Message["type"];
 /** Allowed effects by input. Any input may also cause events and saves. */
 const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   load: [],
+  loading: [],
+  complete: ["fetch"],
   start: ["send GOSSIP"],
   tick: [
     "send GOSSIP",

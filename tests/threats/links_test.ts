@@ -81,12 +81,19 @@ async function usedStore(folder: Folder): Promise<string> {
 
 /** Replaces an entry, whether it exists or not, with a link. */
 async function plant(path: string, target: string): Promise<void> {
-  try {
-    await Deno.rename(path, `${path}.aside`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  // A link replaces what is there in one step: the peer might create it again in between.
+  const link = `${path}.link`;
+  await Deno.symlink(target, link);
+  for (let tries = 0;; tries++) {
+    await Deno.rename(path, `${path}.aside`).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+    try {
+      return await Deno.rename(link, path);
+    } catch (error) {
+      if (tries === 10) throw error; // a folder cannot be replaced by a link
+    }
   }
-  await Deno.symlink(target, path);
 }
 
 /** Where links are planted, and what in `outside` they point to. */

@@ -1,0 +1,55 @@
+// What the disk's thread is asked and answers: the messages between disk_thread.ts and disk_worker.js. PURE.
+
+import type { Look } from "./looks.ts";
+
+/** Files of one folder to hash. */
+export interface HashJobs {
+  /** The folder. */
+  readonly dir: string;
+  /** Names of the files. */
+  readonly names: readonly string[];
+  /** For each file, texts; the digest of the content followed by each is returned. */
+  readonly suffixes: readonly (readonly string[])[];
+}
+
+/** Hashes of a file. */
+export interface HashResult {
+  /** Number of bytes that were read. */
+  readonly sizeBytes: number;
+  /** Hex SHA-256 of the content. */
+  readonly sha256: string;
+  /** Hex SHA-256 of the content followed by each suffix, in the order of the suffixes. */
+  readonly digests: readonly string[];
+  /** How the file looked when it had been read; a size of -1 means that it is no regular file any more. */
+  readonly look: Look;
+}
+
+/** What the worker is asked. */
+export type Request =
+  | { readonly id: number; readonly kind: "list"; readonly dir: string }
+  | {
+    readonly id: number;
+    readonly kind: "stat";
+    readonly dir: string;
+    readonly names: readonly string[];
+  }
+  | { readonly id: number; readonly kind: "flush"; readonly paths: readonly string[] }
+  | { readonly id: number; readonly kind: "hash"; readonly jobs: HashJobs };
+
+/** An error, as it crosses from one thread to the other. */
+export interface Failure {
+  readonly name: string;
+  readonly message: string;
+  readonly code: string | undefined;
+}
+
+/** What the worker says. The last answer to a request has `isEnd`. */
+export interface Answer {
+  readonly id: number;
+  readonly isEnd?: true;
+  readonly value?: unknown;
+  readonly error?: Failure;
+  readonly readBytes?: number;
+  readonly names?: readonly string[];
+  readonly figures?: Float64Array;
+}
