@@ -289,7 +289,11 @@ export class Service {
       node.dispatch({ kind: "held", files: part, how: "loaded" });
       part = [];
     };
+    const isDeleted = new Set(deleted.map(([fileId]) => fileId));
     for (const { knownSince, ...content } of store.held()) {
+      const { fileId } = content.file;
+      // Restored since that was written down, unless somebody put an older journal there.
+      if (isDeleted.has(fileId) && !isInPlace(store, fileId)) continue;
       const since = knownSince === undefined ? {} : { sinceMs: toMonotonic(knownSince) };
       part.push({ ...content, ...since });
       if (part.length < PART_FILES) continue;
@@ -305,6 +309,13 @@ export class Service {
     this.node.dispatch({ kind: "complete", what: "folder" });
     this.#indexing.resolve();
   }
+}
+
+/** Returns whether a file is where the journal says. */
+function isInPlace(store: Store, fileId: string): boolean {
+  const reader = store.reader(fileId);
+  reader?.close();
+  return reader !== undefined;
 }
 
 async function rejoinable(store: Store): Promise<{ address: Address; voucher: Voucher }[]> {
