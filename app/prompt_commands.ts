@@ -8,6 +8,7 @@ import type { Commands } from "../cli/commands.ts";
 import type { DeletedRow } from "../cli/listings.ts";
 import type { Deleted } from "../storage/removals.ts";
 import { count } from "../cli/report.ts";
+import type { Indexing } from "../web/view.ts";
 import type { Service } from "./service.ts";
 import { backedOff, statusOf } from "./status.ts";
 
@@ -84,6 +85,7 @@ function statsRows(service: Service): ReturnType<Commands["stats"]> {
     ["up", durationText(status.uptimeSeconds)],
     ["peers", String(status.peers)],
     ["files", `${held} here (${sizeText(heldBytes)}), ${known} known`],
+    ...status.indexing ? [["indexing", indexingText(status.indexing)] as const] : [],
     ["content", `${sizeText(status.bytes.in)} in, ${sizeText(status.bytes.out)} out`],
     ["received", counts(status.received)],
     ["sent", counts(status.sent)],
@@ -95,6 +97,12 @@ function statsRows(service: Service): ReturnType<Commands["stats"]> {
     ["trash", trashText(status.trash)],
     ["memory", sizeText(status.memoryBytes)],
   ];
+}
+
+function indexingText({ files, totalFiles, bytes, totalBytes }: Indexing): string {
+  return `${files} of ${count(totalFiles, "file")}, ${sizeText(bytes)} of ${
+    sizeText(totalBytes)
+  }; files are shared as they are indexed`;
 }
 
 function noteOn(service: Service, record: PeerRecord): string {

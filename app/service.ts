@@ -13,6 +13,7 @@ import type { NodeEvent } from "../protocol/effects.ts";
 import { Node } from "../node/node.ts";
 import type { Transfer } from "../node/transfer_log.ts";
 import { Store } from "../storage/store.ts";
+import type { Indexing } from "../web/view.ts";
 import type { FolderWatcher } from "./folder_watch.ts";
 import { Operations } from "./operations.ts";
 import { Saving } from "./saving.ts";
@@ -161,6 +162,11 @@ export class Service {
   /** What is in progress, by kind, for people who look for leaks. */
   get work(): Readonly<Record<string, number>> {
     return { ...this.node.work, timers: this.#timers.size };
+  }
+
+  /** How far the folder has been indexed; undefined once everything in it is known. */
+  get indexing(): Indexing | undefined {
+    return undefined;
   }
 
   /** Writes down soon what is known. */
