@@ -1,5 +1,8 @@
 // Formats sizes and durations for the prompt, the log and the pages. PURE.
 
+/** Formats an integer with thousands separators: `12,345`. */
+export const numberText = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ",");
+
 /** Formats a size in bytes as `12.4 MB`, in units of 1,000. */
 export function sizeText(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];

@@ -213,3 +213,18 @@ browserTest(
     }
   },
 );
+
+browserTest("the figures of many files fit on a phone, next to each other", async (scene) => {
+  await using served = Served.start({
+    files: filesOf(30),
+    status: { files: { known: 100_000, held: 33_334, heldBytes: 1 } },
+  });
+  const page = await scene.open(served.base, { width: 360, height: 740 });
+  await page.locator("#file-rows tr[aria-rowindex]").first().waitFor();
+  const overlaps = await page.evaluate<string[]>(
+    `[...document.querySelectorAll(".figures li")].filter((each) => each.nextElementSibling &&
+      [...each.children].some((part) => part.getBoundingClientRect().right >
+        each.nextElementSibling.getBoundingClientRect().left)).map((each) => each.innerText)`,
+  );
+  deepStrictEqual(overlaps, []);
+});
