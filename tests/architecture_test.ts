@@ -59,6 +59,7 @@ const PURE_ELSEWHERE = [
   "web/file_columns.ts",
   "web/file_index.ts",
   "web/file_order.ts",
+  "web/file_rules.ts",
   "web/file_search.ts",
   "web/risk_sample.ts",
 ];

@@ -76,7 +76,9 @@ function addMiddleware(app: Hono<Env>, view: View, metrics: Metrics, options: Ap
   app.use(securityHeaders);
   app.use(lengthOfHead);
   // Compress only our own text: file content is sent as is, with its length, and events without delay.
-  for (const path of [...PAGES, ...ASSETS, "/api/v1/files"]) app.use(path, compressing);
+  for (const path of [...PAGES, ...ASSETS, "/api/v1/files", "/api/v1/replication"]) {
+    app.use(path, compressing);
+  }
   app.use("/api/*", legacyErrors);
   app.use(methodNotAllowed({ app, onMethodNotAllowed: notAllowed }));
   app.use(hostGuard(() => view.hostNames));

@@ -36,6 +36,8 @@ export class FileColumns {
   #flags = new Uint8Array(MIN_CAPACITY);
   /** Number of places of files that are gone. */
   gone = 0;
+  /** Whether all names and owners so far are plain ASCII. */
+  isAllPlain = true;
 
   /** Number of places, including those of files that are gone. */
   get count(): number {
@@ -111,9 +113,11 @@ export class FileColumns {
     this.times[place] = timestampSeconds(file.timestamp) ?? 0;
     this.known[place] = knownSince ?? 0;
     const count = this.holders[place] = Math.min(holders.length, MAX_HOLDERS);
+    const hasPlainText = isPlain(file.name, file.owner);
+    this.isAllPlain &&= hasPlainText;
     const isAway = count === 0 && (viewed.lastHolders?.length ?? 0) > 0;
     this.#flags[place] = (held ? HELD : 0) | (isAway ? AWAY : 0) |
-      (isPlain(file.name, file.owner) ? PLAIN : 0);
+      (hasPlainText ? PLAIN : 0);
   }
 
   #grow(): void {

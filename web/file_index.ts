@@ -7,7 +7,7 @@ import type * as v from "valibot";
 import { FileColumns, type FileSource, STEPS } from "./file_columns.ts";
 import { FileOrder, filtered, type SortKey } from "./file_order.ts";
 import { isWider, matcherOf, type Words } from "./file_search.ts";
-import { searchWords } from "./shared/filelist.js";
+import { searchWords } from "./file_rules.ts";
 import type { Sliced } from "./slices.ts";
 
 /** A search: words, a filter, and an order, as the API takes them. */
@@ -115,13 +115,9 @@ export class FileIndex {
   }
 
   #testOf(where: Search["where"], words: Words): (place: number) => boolean {
-    const columns = this.#columns;
-    const { ids, names, owners } = columns;
     const isThere = this.#filterOf(where);
     if (words.length === 0) return isThere;
-    const isFound = matcherOf(words);
-    const matches = (place: number) =>
-      isFound(names[place]!, owners[place]!, ids[place]!, columns.isPlain(place));
+    const matches = matcherOf(words, this.#columns);
     return where === undefined ? matches : (place) => isThere(place) && matches(place);
   }
 

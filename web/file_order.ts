@@ -2,8 +2,8 @@
 // are taken out and put where they belong now. Everything pauses often. PURE.
 // Invariant: equal files stay in their order of arrival.
 
-import { nameKey } from "./shared/filelist.js";
 import { type FileColumns, STEPS } from "./file_columns.ts";
+import { nameKey } from "./file_rules.ts";
 import type { Sliced } from "./slices.ts";
 
 export type SortKey = "arrival" | "name" | "size" | "owner" | "time" | "holders" | "known";

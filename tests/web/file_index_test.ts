@@ -4,9 +4,9 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { FileIndex, type Found, type Search } from "../../web/file_index.ts";
-import { isPlain, isWider, matcherOf } from "../../web/file_search.ts";
+import { isPlain, isWider, matcherOf, type Words } from "../../web/file_search.ts";
 import { sampleOf } from "../../web/risk_sample.ts";
-import { isFound, nameKey, searchText, searchWords } from "../../web/shared/filelist.js";
+import { isFound, nameKey, searchText, searchWords } from "../../web/file_rules.ts";
 import { inSlices, type Sliced } from "../../web/slices.ts";
 import type { ViewedFile } from "../../web/view.ts";
 import { fileOf } from "./fixture.ts";
@@ -150,6 +150,15 @@ Deno.test("a file that changes, leaves, or returns while all are read is in the 
   );
 });
 
+const matches = (words: Words, name: string, owner: string, id: string) =>
+  matcherOf(words, {
+    ids: [id],
+    names: [name],
+    owners: [owner],
+    isPlain: () => isPlain(name, owner),
+    isAllPlain: isPlain(name, owner),
+  })(0);
+
 Deno.test("plain names are matched by the same rules as all others", () => {
   const q = fc.string({
     unit: fc.constantFrom("a", "B", "1", " ", ".", "-", "_", "é", "[", "\\", "k"),
@@ -159,7 +168,7 @@ Deno.test("plain names are matched by the same rules as all others", () => {
     const words = searchWords(q);
     const id = "a1b2".padEnd(64, "0");
     strictEqual(
-      matcherOf(words)(name, owner, id, isPlain(name, owner)),
+      matches(words, name, owner, id),
       isFound(words, searchText(`${name}\n${owner}`), id),
     );
   }));
@@ -174,8 +183,7 @@ Deno.test("a search that is wider than another finds all that the other finds", 
       if (!isWider(wide, narrow)) return;
       wider++;
       const id = "a1b1".padEnd(64, "a");
-      const isFound = (words: ReturnType<typeof searchWords>) =>
-        matcherOf(words)(name, "b-1", id, isPlain(name, "b-1"));
+      const isFound = (words: Words) => matches(words, name, "b-1", id);
       if (isFound(narrow)) ok(isFound(wide), `${a} ${b}`);
     }),
     { numRuns: 5_000 },

@@ -15,8 +15,12 @@ import { numberText, plural, startLine } from "../shared/words.js";
 
 /** Extra rows drawn above and below the visible ones. */
 const SPARE_ROWS = 8;
-/** Minimum interval between repeated questions while files come and go, in milliseconds. */
-const REFRESH_MS = 1_000;
+/**
+ * Minimum interval between repeated questions while files come and go, in milliseconds, and in durations of the last
+ * answer: a peer that is slow, or has many pages open, is asked less often.
+ */
+const REFRESH_MS = 100;
+const REFRESH_ANSWERS = 10;
 /** Delay before a question that got no answer is asked again, in milliseconds. */
 const RETRY_MS = 3_000;
 const CLOCK_MS = 20_000;
@@ -170,17 +174,20 @@ export function setCursor(fileId) {
   paint();
 }
 
-let askedMs = -Infinity;
+/** When the next question may be asked. */
+let nextMs = 0;
 let isWaiting = false;
 
 /** Reads the rows on the screen again, or counts those that wait, soon and not too often. */
 async function refreshSoon() {
   if (isWaiting) return;
   isWaiting = true;
-  const pauseMs = files.hasFailed ? RETRY_MS : REFRESH_MS;
-  await new Promise((go) => setTimeout(go, askedMs + pauseMs - performance.now()));
+  await new Promise((go) => setTimeout(go, nextMs - performance.now()));
+  const askedMs = performance.now();
   await (isHeld() ? files.peek() : files.refresh());
-  askedMs = performance.now();
+  const nowMs = performance.now();
+  const pauseMs = Math.max(REFRESH_MS, REFRESH_ANSWERS * (nowMs - askedMs));
+  nextMs = nowMs + (files.hasFailed ? RETRY_MS : pauseMs);
   isWaiting = false;
   if (files.isStale && !isHeld() && !live.isGone) refreshSoon();
 }
