@@ -27,6 +27,7 @@ const PAINT = `performance.getEntriesByName("first-contentful-paint")[0]?.startT
 browserTest("figures: size of the page with all its modules and libraries", async (scene) => {
   await using served = Served.start({ files: filesOf(200), peers: peersOf(12) });
   const page = await scene.open(served.link);
+  await page.locator("#file-rows tr[aria-rowindex]").first().waitFor(); // live rows replace those of the server
   await rowOf(page, "report-198.pdf").click();
   await holds(page, "document.querySelector('#sheet canvas')?.width > 100"); // the last library is loaded
   await holds(page, "document.querySelector('#chart canvas') !== null");

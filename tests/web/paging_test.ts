@@ -222,9 +222,8 @@ Deno.test("while someone types, only the latest search is carried out; others ar
     ask("txt", "tab-1", "127.0.0.1"),
     ask("0", "no name", "127.0.0.1"),
   ]);
-  assert.deepEqual(answers.map(({ status }) => status), [409, 200, 200, 409, 200, 200, 200]);
-  assert.match((await answers[0]!.json()).hint, /X-View/);
-  for (const answer of answers.slice(1)) await answer.body?.cancel();
+  assert.deepEqual(answers.map(({ status }) => status), [204, 200, 200, 204, 200, 200, 200]);
+  for (const answer of answers) await answer.body?.cancel();
   assert.deepEqual([read, app.errors], [25, []], "of those replaced, nothing was read");
 });
 

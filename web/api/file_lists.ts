@@ -6,7 +6,6 @@ import { asciiJson } from "../../protocol/wire/text.ts";
 import type { Env } from "../env.ts";
 import type { FileLists } from "../file_lists.ts";
 import { Newest, Replaced } from "../newest.ts";
-import { problem } from "../problem.ts";
 import type { View, ViewedDeleted, ViewedFile } from "../view.ts";
 import { check, json, list, PAGING, problems, READ } from "./describe.ts";
 import { deletedJson, fileJson } from "./listing.ts";
@@ -25,7 +24,10 @@ export function fileListRoutes(api: Hono<Env>, view: View, lists: FileLists): vo
 
 const fileText = (file: ViewedFile) => asciiJson(fileJson(file));
 
-/** Resolves to the response, or to 409 if a newer request for the same view comes first. */
+/**
+ * Resolves to the response, or to an empty one if a newer request for the same view comes first: whoever asked does not
+ * wait for it anymore, and nothing went wrong.
+ */
 async function unlessReplaced(
   c: Context<Env>,
   newest: Newest,
@@ -35,8 +37,7 @@ async function unlessReplaced(
     return await newest.run(c.env.ip, c.req.header("x-view"), respond);
   } catch (error) {
     if (!(error instanceof Replaced)) throw error;
-    const hint = "Only the latest request with the same X-View is answered";
-    return problem(c, 409, "A newer request replaced this one", hint);
+    return c.body(null, 204);
   }
 }
 
@@ -46,10 +47,11 @@ function listRoute(api: Hono<Env>, lists: FileLists, newest: Newest): void {
     describeRoute({
       summary: "List the known files, here or elsewhere",
       description:
-        `${PAGING} Whoever searches while typing names its view in "X-View" (any word): then a newer request ends the previous one, with 409.`,
+        `${PAGING} Whoever searches while typing names its view in "X-View" (any word): then a newer request ends the previous one, which gets no answer (204).`,
       responses: {
         200: list("One page", shapes.FilesShape, shapes.FileShape),
-        ...problems(400, 409, ...READ),
+        204: { description: "Replaced by a newer request with the same X-View" },
+        ...problems(400, ...READ),
       },
     }),
     check(
