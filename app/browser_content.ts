@@ -2,7 +2,14 @@
 
 import type { Move } from "../node/transfer_log.ts";
 import type { Service } from "./service.ts";
-import type { EarlyEnd, SharedFile, ShareOptions, Upload, ViewedContent } from "../web/view.ts";
+import type {
+  EarlyEnd,
+  SharedFile,
+  ShareOptions,
+  Upload,
+  ViewedContent,
+  ViewedFile,
+} from "../web/view.ts";
 import { messageOf, possible, possibly } from "./web_errors.ts";
 import { viewedFile } from "./status.ts";
 
@@ -44,10 +51,11 @@ export class BrowserUpload implements Upload {
       this.#move.done();
       const entry = this.service.node.peer.catalogue.get(shared.fileId);
       // Somebody may have deleted it at the same moment. It was shared all the same.
-      const viewed = entry
+      const viewed: ViewedFile = entry
         ? viewedFile(this.service, entry)
-        : { file: shared, held: false, holders: [] as string[] };
-      return { ...viewed, isNew };
+        : { file: shared, held: false, holders: [] };
+      const { file, held, holders, knownSince } = viewed;
+      return { file, held, holders, knownSince, isNew };
     } catch (error) {
       this.#move.failed(messageOf(error));
       throw error;

@@ -1,6 +1,7 @@
 // What changed since the last look, for whoever watches the pages: rows that are new or different, names of those that are
 // gone, and the status once a second. Typed; `web/feed.ts` makes JSON of it.
 
+import type { Changed, FileChanges } from "./file_changes.ts";
 import type { Service } from "./service.ts";
 import type {
   ChangeSource,
@@ -13,8 +14,11 @@ import { statusOf } from "./status.ts";
 
 /** Minimum interval between looks at peers and status, in milliseconds: their times change constantly. */
 const LOOK_MS = 1_000;
-/** Maximum changed files gathered between two looks. Beyond this, watchers are told to reload everything. */
-const MAX_FILES = 20_000;
+/**
+ * Maximum changed files named at once. Beyond this, watchers are told to reload: a page shows some thirty rows, and reads
+ * those again faster than it takes in thousands.
+ */
+const MAX_FILES = 500;
 
 /** What the pages show, as it can be read at any time. */
 export interface Rows {
@@ -31,16 +35,20 @@ export class ChangeTracker implements ChangeSource {
   #hasManyFiles = false;
   readonly #peers = new Map<string, string>();
   readonly #transfers = new Map<number, string>();
+  #leave = () => {};
 
-  constructor(readonly service: Service, readonly rows: Rows) {}
+  constructor(
+    readonly service: Service,
+    readonly fileChanges: FileChanges,
+    readonly rows: Rows,
+  ) {}
 
   watch(isWatched: boolean): void {
-    const { node } = this.service;
     this.#forgetFiles();
     this.#peers.clear();
     this.#transfers.clear();
-    node.onChanged = isWatched ? (fileIds) => this.#noteFiles(fileIds) : undefined;
-    node.dispatch({ kind: "watch", isWatched });
+    this.#leave();
+    this.#leave = isWatched ? this.fileChanges.listen((ids) => this.#noteFiles(ids)) : () => {};
     if (!isWatched) return;
     // What is there already is no change.
     for (const _ of this.#changedPeers());
@@ -60,7 +68,7 @@ export class ChangeTracker implements ChangeSource {
     this.#status = text;
   }
 
-  #noteFiles(fileIds: readonly string[] | "many"): void {
+  #noteFiles(fileIds: Changed): void {
     if (this.#hasManyFiles) return;
     for (const fileId of fileIds === "many" ? [] : fileIds) this.#files.add(fileId);
     if (fileIds !== "many" && this.#files.size <= MAX_FILES) return;

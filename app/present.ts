@@ -3,12 +3,11 @@
 import { resolve } from "node:path";
 import { COMMAND_NAMES, menuText, runCommand } from "../cli/commands.ts";
 import { count } from "../cli/report.ts";
-import { numberText, sizeText } from "../cli/units.ts";
+import { indexingText } from "../cli/units.ts";
 import { PromptTerminal, type Terminal } from "../cli/terminal.ts";
 import { addressText } from "../protocol/wire/address.ts";
 import { visible } from "../protocol/wire/text.ts";
 import { readText } from "../storage/atomic.ts";
-import type { Progress } from "../storage/changes.ts";
 import { isWildcard } from "./addresses.ts";
 import type { PeerConsole } from "./console.ts";
 import type { OpenPeer } from "./open.ts";
@@ -38,7 +37,7 @@ export function present(peer: OpenPeer, output: PeerConsole): void {
   printNotes(service, output, 0);
   const told = service.store.notes.length;
   const timer = setInterval(() => {
-    if (service.indexing) output.print(indexingText(service.indexing));
+    if (service.indexing) output.print(`Indexing: ${indexingText(service.indexing)}`);
   }, PROGRESS_MS);
   Deno.unrefTimer(timer);
   service.indexed.then(() => {
@@ -51,13 +50,6 @@ export function present(peer: OpenPeer, output: PeerConsole): void {
 /** Prints what was found out at the start, from note `first` on. */
 function printNotes({ store }: Service, output: PeerConsole, first: number): void {
   for (const note of store.notes.slice(first)) output.print(visible(note, 1_000));
-}
-
-/** Returns a line about the first scan of the folder. */
-export function indexingText({ files, totalFiles, bytes, totalBytes }: Progress): string {
-  return `Indexing: ${numberText(files)} of ${numberText(totalFiles)} files, ${
-    sizeText(bytes)
-  } of ${sizeText(totalBytes)}; files are shared as they are indexed`;
 }
 
 /** Starts the prompt if the program runs in a terminal and `--no-repl` is not set. */

@@ -3,11 +3,14 @@
 import { addressText } from "../protocol/wire/address.ts";
 import type { PeerRecord } from "../protocol/members/membership.ts";
 import { visible } from "../protocol/wire/text.ts";
-import { durationText, sizeText } from "../cli/units.ts";
+import { durationText, indexingText, sizeText } from "../cli/units.ts";
 import type { Commands } from "../cli/commands.ts";
-import type { DeletedRow } from "../cli/listings.ts";
+import type { DeletedRow, FileFilter, FoundFiles, Screen } from "../cli/listings.ts";
+import { nameMatcher } from "../cli/pattern.ts";
 import type { Deleted } from "../storage/removals.ts";
 import { count } from "../cli/report.ts";
+import { inSlices } from "../web/slices.ts";
+import { newestFiles } from "./newest_files.ts";
 import type { Service } from "./service.ts";
 import { backedOff, statusOf } from "./status.ts";
 
@@ -24,7 +27,8 @@ export function commandsOf(
     setLogLevel,
     exit,
     login,
-    files: () => fileRows(service),
+    files: (filter, limit) => newestRows(service, filter, limit),
+    screen: screenSize,
     peers: () => peerRows(service),
     get: async (what, destination) => {
       const { file } = operations.find(what);
@@ -44,18 +48,46 @@ export function commandsOf(
       return { name: file.name, where, reached, left };
     },
     restore: (text) => operations.restore(text),
-    deleted: async () => (await store.removals.list()).map(deletedRow),
+    deleted: async (limit) => {
+      const { found, total } = await store.removals.page(0, limit);
+      return { rows: found.map(deletedRow), total };
+    },
     verify: (onProgress) => operations.verify(onProgress),
     stats: () => statsRows(service),
   };
 }
 
-function fileRows({ node, options }: Service): ReturnType<Commands["files"]> {
-  return [...node.peer.catalogue.all()].map(({ file, held, holders }) => ({
+async function newestRows(
+  { node, options }: Service,
+  { where, pattern }: FileFilter,
+  limit: number,
+): Promise<FoundFiles> {
+  const { catalogue } = node.peer;
+  const isNamed = pattern === undefined ? () => true : nameMatcher(pattern);
+  const { entries, total } = await inSlices(
+    newestFiles(
+      catalogue,
+      limit,
+      ({ file, held }) =>
+        (where === undefined || held === (where === "local")) && isNamed(file.name),
+    ),
+  );
+  const rows = entries.map(({ file, held, holders }) => ({
     file,
     held,
     holders: held ? [options.peerId, ...holders] : [...holders],
   }));
+  return { rows, total, known: catalogue.size };
+}
+
+/** Returns the size of the terminal that the program was started in; undefined if there is none. */
+function screenSize(): Screen | undefined {
+  try {
+    const { columns, rows } = Deno.consoleSize();
+    return columns > 0 && rows > 0 ? { columns, rows } : undefined; // some report 0 x 0
+  } catch {
+    return undefined; // standard output is not a terminal
+  }
 }
 
 function peerRows(service: Service): ReturnType<Commands["peers"]> {
@@ -84,6 +116,7 @@ function statsRows(service: Service): ReturnType<Commands["stats"]> {
     ["up", durationText(status.uptimeSeconds)],
     ["peers", String(status.peers)],
     ["files", `${held} here (${sizeText(heldBytes)}), ${known} known`],
+    ...status.indexing ? [["indexing", indexingText(status.indexing)] as const] : [],
     ["content", `${sizeText(status.bytes.in)} in, ${sizeText(status.bytes.out)} out`],
     ["received", counts(status.received)],
     ["sent", counts(status.sent)],

@@ -13,7 +13,7 @@ import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../we
 const NAME_TAKEN_MS = 120_000;
 
 /** Returns the figures for the pages and for `stats`. */
-export function statusOf({ node, store, options, work }: Service): ViewedStatus {
+export function statusOf({ node, store, options, work, indexing }: Service): ViewedStatus {
   const { membership, catalogue } = node.peer;
   return {
     peerId: options.peerId,
@@ -41,6 +41,7 @@ export function statusOf({ node, store, options, work }: Service): ViewedStatus 
       peer: who === OTHERS ? "(others)" : who,
       reasons: Object.fromEntries(counts),
     })),
+    indexing,
     trash: store.removals.size,
     memoryBytes: Deno.memoryUsage().rss,
     work,
@@ -59,18 +60,34 @@ export function backedOff({ node }: Service, record: PeerRecord) {
   return pause && { seconds: Math.ceil(pause.leftMs / 1000), why: pause.text };
 }
 
-export function viewedFile({ options }: Service, entry: EntryView): ViewedFile {
-  const { file, held, holders, away, sinceMs } = entry;
-  return {
-    file,
-    held,
-    knownSince: Math.round((Date.now() - (performance.now() - sinceMs)) / 1000),
-    ...(held || holders.size > 0 ? {} : { lastHolders: away }),
-    // A listing looks at every file and shows few. Only those need the names.
-    get holders() {
-      return held ? [options.peerId, ...holders] : [...holders];
-    },
-  };
+export const viewedFile = ({ options }: Service, entry: EntryView): ViewedFile =>
+  new CatalogueFile(options.peerId, entry);
+
+/** A file as of when it is read. An index looks at every file and shows few, so nothing is copied before. */
+class CatalogueFile implements ViewedFile {
+  constructor(readonly own: string, readonly entry: EntryView) {}
+
+  get file(): ViewedFile["file"] {
+    return this.entry.file;
+  }
+
+  get held(): boolean {
+    return this.entry.held;
+  }
+
+  get holders(): readonly string[] {
+    const { held, holders } = this.entry;
+    return held ? [this.own, ...holders] : [...holders];
+  }
+
+  get lastHolders(): readonly string[] {
+    const { held, holders, away } = this.entry;
+    return held || holders.size > 0 ? [] : away;
+  }
+
+  get knownSince(): number {
+    return Math.round((Date.now() - (performance.now() - this.entry.sinceMs)) / 1000);
+  }
 }
 
 export function viewedPeer(service: Service, record: PeerRecord): ViewedPeer {

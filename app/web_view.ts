@@ -8,6 +8,7 @@ import { ChangeTracker } from "./changes.ts";
 import { BrowserUpload, contentOf } from "./browser_content.ts";
 import { possible, possibly } from "./web_errors.ts";
 import { Feed } from "../web/feed.ts";
+import { FileChanges, KeptChanges } from "./file_changes.ts";
 import { RateHistory } from "./rates.ts";
 import { statusOf, viewedFile, viewedPeer, viewedTransfer } from "./status.ts";
 
@@ -24,7 +25,9 @@ export function webViewOf(service: Service, hostNames: ReadonlySet<string>): Run
   };
   const peers = () => [...membership.all()].map((record) => viewedPeer(service, record));
   const transfers = () => node.transferLog.all().map((move) => viewedTransfer(service, move));
-  const feed = new Feed(new ChangeTracker(service, { file, peers, transfers }));
+  const fileChanges = new FileChanges(node);
+  const feed = new Feed(new ChangeTracker(service, fileChanges, { file, peers, transfers }));
+  const kept = new Set<KeptChanges>();
   const rates = new RateHistory(node.transferLog);
   rates.start();
   return {
@@ -35,6 +38,14 @@ export function webViewOf(service: Service, hostNames: ReadonlySet<string>): Run
       for (const entry of catalogue.all()) yield viewedFile(service, entry);
     },
     file,
+    watchFiles: (onEnd) => {
+      const changes: KeptChanges = new KeptChanges(fileChanges, () => {
+        kept.delete(changes);
+        onEnd();
+      });
+      kept.add(changes);
+      return () => changes.take();
+    },
     deleted: (start, limit) => deletedPage(service, start, limit),
     transfers,
     rates: () => rates.all(),
@@ -56,6 +67,7 @@ export function webViewOf(service: Service, hostNames: ReadonlySet<string>): Run
     close: () => {
       rates.stop();
       feed.close();
+      for (const changes of kept) changes.end();
     },
   };
 }

@@ -5,12 +5,16 @@ import { visible } from "../protocol/wire/text.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
 import { LEVELS } from "./log.ts";
 import {
-  type DeletedRow,
+  type DeletedFiles,
   deletedText,
-  type FileRow,
+  type FileFilter,
+  filterOf,
+  type FoundFiles,
+  listLimit,
   listText,
   type PeerRow,
   peersText,
+  type Screen,
 } from "./listings.ts";
 import { count } from "./report.ts";
 import { sizeText } from "./units.ts";
@@ -41,7 +45,10 @@ export interface Verified {
 
 /** What the prompt needs from the peer. Error messages are written for the user. */
 export interface Commands {
-  files(): FileRow[];
+  /** Resolves to the newest files that match, at most `limit`, and how many there are. */
+  files(filter: FileFilter, limit: number): Promise<FoundFiles>;
+  /** Returns the size of the terminal; undefined if there is none. */
+  screen(): Screen | undefined;
   peers(): PeerRow[];
   /** Downloads a file; `source` is "" if it was already stored here. */
   get(
@@ -55,8 +62,8 @@ export interface Commands {
     fileId: string,
   ): Promise<{ name: string; where: "everywhere" | "here"; reached: number; left: number }>;
   restore(what: string): Promise<FileRecord>;
-  /** Resolves to the files that can be restored. */
-  deleted(): Promise<readonly DeletedRow[]>;
+  /** Resolves to the most recently deleted files, at most `limit`, and how many can be restored. */
+  deleted(limit: number): Promise<DeletedFiles>;
   verify(onProgress: (progress: VerifyProgress) => void): Promise<Verified>;
   stats(): readonly (readonly [string, string])[];
   /** Returns instructions for logging in from a browser. */
@@ -67,8 +74,8 @@ export interface Commands {
 
 const MENU: readonly (readonly [string, string])[] = [
   [
-    "list [local|remote]",
-    "list all known files, those stored here, or those stored only elsewhere",
+    "list [local|remote] [pattern]",
+    "list the newest known files, or only those stored here or elsewhere; pattern: part of a name, or a whole one with * and ?",
   ],
   ["peers", "list live peers"],
   [
@@ -142,7 +149,7 @@ async function carryOut(
   const [first] = words;
   switch (name) {
     case "list":
-      return listText(commands.files(), first);
+      return await listed(commands, words);
     case "peers":
       return peersText(commands.peers());
     case "get":
@@ -152,7 +159,10 @@ async function carryOut(
     case "delete":
       return first === undefined ? "Usage: delete <file_id>" : await deleteText(commands, first);
     case "restore":
-      if (first === undefined) return deletedText(await commands.deleted());
+      if (first === undefined) {
+        const screen = commands.screen();
+        return deletedText(await commands.deleted(listLimit(screen)), screen);
+      }
       return `Restored ${visible((await commands.restore(words.join(" "))).name)}`;
     case "verify":
       return await verifyText(commands, print);
@@ -172,6 +182,12 @@ async function carryOut(
     default:
       return unknownText(name);
   }
+}
+
+async function listed(commands: Commands, words: readonly string[]): Promise<string> {
+  const filter = filterOf(words);
+  const screen = commands.screen();
+  return listText(await commands.files(filter, listLimit(screen)), filter, screen);
 }
 
 async function getText(commands: Commands, words: readonly string[]): Promise<string> {

@@ -5,7 +5,7 @@ import type { FileRecord } from "../protocol/wire/message.ts";
 import { visible } from "../protocol/wire/text.ts";
 import { count } from "./report.ts";
 import { table } from "./table.ts";
-import { durationText, sizeText } from "./units.ts";
+import { durationText, numberText, sizeText } from "./units.ts";
 
 export interface FileRow {
   readonly file: FileRecord;
@@ -29,41 +29,135 @@ export interface PeerRow {
   readonly note: string;
 }
 
-/** Returns the answer to `list`: all files, or those stored here or only elsewhere. */
-export function listText(files: readonly FileRow[], which: string | undefined): string {
-  if (which !== undefined && which !== "local" && which !== "remote") {
-    return "Usage: list [local|remote]";
+/** Which files `list` shows. */
+export interface FileFilter {
+  readonly where: "local" | "remote" | undefined;
+  /** Whether a name is wanted; see `nameMatcher`. */
+  readonly pattern: string | undefined;
+}
+
+/** Files that match, newest first. */
+export interface FoundFiles {
+  readonly rows: readonly FileRow[];
+  /** Number of files that match, of which `rows` are the newest. */
+  readonly total: number;
+  /** Number of files that are known. */
+  readonly known: number;
+}
+
+/** Size of a terminal, in characters. */
+export interface Screen {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** Lines of the screen left for the command, the prompt, the header, and the last line of a list. */
+const OTHER_LINES = 4;
+/** Minimum number of files listed, on however small a screen. */
+const MIN_FILES = 5;
+/** Maximum number of files listed without a screen. Scripts get all of them from the API. */
+const MAX_FILES = 200;
+/** Characters of an id that are shown if a whole one does not fit. Every command takes the beginning of an id. */
+const SHORT_ID = 12;
+const MAX_NAME = 40;
+const MIN_NAME = 12;
+/** Characters kept for the holders of a file. */
+const MIN_HOLDERS = 12;
+
+/** Returns how many files `list` shows at most. */
+export const listLimit = (screen: Screen | undefined): number =>
+  screen ? Math.max(MIN_FILES, screen.rows - OTHER_LINES) : MAX_FILES;
+
+/** Parses the words after `list`. A pattern may have spaces. */
+export function filterOf(words: readonly string[]): FileFilter {
+  const [first, ...rest] = words;
+  const where = first?.toLowerCase();
+  const isWhere = where === "local" || where === "remote";
+  const pattern = (isWhere ? rest : words).join(" ");
+  return { where: isWhere ? where : undefined, pattern: pattern === "" ? undefined : pattern };
+}
+
+/** Returns the answer to `list`, as wide as the screen: the newest of the files that match, and how many more there are. */
+export function listText(
+  { rows, total, known }: FoundFiles,
+  { where, pattern }: FileFilter,
+  screen: Screen | undefined,
+): string {
+  if (total === 0) {
+    if (known === 0) return "No files are known yet";
+    if (pattern !== undefined) {
+      const what = { local: "file stored here", remote: "file stored elsewhere" };
+      return `No ${where ? what[where] : "file"} matches "${visible(pattern)}"`;
+    }
+    return where === "local" ? "No files here yet" : "Every known file is stored here";
   }
-  const shown = files.filter(({ held }) => which === undefined || held === (which === "local"));
-  if (shown.length === 0) {
-    if (which === "local") return "No files here yet";
-    return files.length > 0 ? "Every known file is stored here" : "No files are known yet";
-  }
-  const rows = shown.map(({ file, held, holders }) => [
-    file.fileId,
-    visible(file.name, 40),
-    visible(file.owner, 24),
-    file.sizeBytes === undefined ? `~${sizeText(file.size * 1024 ** 2)}` : sizeText(file.sizeBytes),
-    held ? "here" : "-",
-    holders.map((holder) => visible(holder, 24)).join(", ") || "nobody",
-  ]);
-  return `${table(["id", "name", "owner", "size", "here", "holders"], rows)}\n${
-    count(shown.length, "file")
+  const more = total - rows.length;
+  return `${fileTable(rows, screen?.columns ?? Infinity)}\n${
+    more > 0
+      ? `… and ${numberText(more)} more; narrow with \`list PATTERN\``
+      : `${numberText(total)} ${total === 1 ? "file" : "files"}`
   }`;
 }
 
-/** Returns the answer to `restore` without an argument. */
-export function deletedText(deleted: readonly DeletedRow[]): string {
-  if (deleted.length === 0) return "No files were deleted here in the last 24 hours";
-  const rows = deleted.map(({ file, sizeBytes, secondsAgo }) => [
-    file.fileId,
-    visible(file.name, 40),
-    sizeText(sizeBytes),
-    `${durationText(secondsAgo)} ago`,
-  ]);
-  return `${
-    table(["file_id", "name", "size", "deleted"], rows)
-  }\nTo restore one, type: restore <file_id|prefix|name>`;
+const FILE_HEAD = ["id", "name", "owner", "size", "here", "holders"];
+
+/** Formats files in lines of at most `width` characters. Ids are shortened first, then names, and then holders. */
+function fileTable(files: readonly FileRow[], width: number): string {
+  const cells = (maxId: number, maxName: number) =>
+    files.map(({ file, held, holders }) => [
+      file.fileId.slice(0, maxId),
+      visible(file.name, maxName),
+      visible(file.owner, 24),
+      file.sizeBytes === undefined
+        ? `~${sizeText(file.size * 1024 ** 2)}`
+        : sizeText(file.sizeBytes),
+      held ? "here" : "-",
+      holders.map((holder) => visible(holder, 24)).join(", ") || "nobody",
+    ]);
+  const widthOf = (rows: readonly (readonly string[])[], column: number) =>
+    Math.max(FILE_HEAD[column]!.length, ...rows.map((row) => row[column]!.length));
+  const whole = cells(Infinity, MAX_NAME);
+  const text = fits(table(FILE_HEAD, whole), width);
+  if (text !== undefined) return text;
+  const others = SHORT_ID + [2, 3, 4].reduce((sum, column) => sum + widthOf(whole, column), 0) +
+    Math.min(MIN_HOLDERS, widthOf(whole, 5)) + 2 * (FILE_HEAD.length - 1);
+  const maxName = Math.min(MAX_NAME, Math.max(MIN_NAME, width - others));
+  return cut(table(FILE_HEAD, cells(SHORT_ID, maxName)), width);
+}
+
+/** Returns the text if no line is longer than `width`. */
+const fits = (text: string, width: number): string | undefined =>
+  text.split("\n").every((line) => line.length <= width) ? text : undefined;
+
+/** Cuts each line to `width` characters. */
+const cut = (text: string, width: number): string =>
+  text.split("\n").map((line) => visible(line, Math.max(2, width))).join("\n");
+
+/** Deleted files, most recently deleted first. */
+export interface DeletedFiles {
+  readonly rows: readonly DeletedRow[];
+  /** Number of files that can be restored, of which `rows` are the first. */
+  readonly total: number;
+}
+
+/** Returns the answer to `restore` without an argument, as wide as the screen. */
+export function deletedText({ rows, total }: DeletedFiles, screen: Screen | undefined): string {
+  if (total === 0) return "No files were deleted here in the last 24 hours";
+  const width = screen?.columns ?? Infinity;
+  const head = ["file_id", "name", "size", "deleted"];
+  const cells = (maxId: number) =>
+    rows.map(({ file, sizeBytes, secondsAgo }) => [
+      file.fileId.slice(0, maxId),
+      visible(file.name, MAX_NAME),
+      sizeText(sizeBytes),
+      `${durationText(secondsAgo)} ago`,
+    ]);
+  const text = fits(table(head, cells(Infinity)), width) ??
+    cut(table(head, cells(SHORT_ID)), width);
+  const more = total - rows.length;
+  return `${text}\n${
+    more > 0 ? `… and ${numberText(more)} more\n` : ""
+  }To restore one, type: restore <file_id|prefix|name>`;
 }
 
 /** Returns the answer to `peers`. */

@@ -1,5 +1,8 @@
 // Formats sizes and durations for the prompt, the log and the pages. PURE.
 
+/** Formats an integer with thousands separators: `12,345`. */
+export const numberText = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ",");
+
 /** Formats a size in bytes as `12.4 MB`, in units of 1,000. */
 export function sizeText(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
@@ -20,7 +23,14 @@ export function durationText(seconds: number): string {
   return `${Math.round(seconds / 86_400)} d`;
 }
 
-/** Returns a whole number with commas between groups of three digits. */
-export function numberText(n: number): string {
-  return String(n).replace(/\B(?=(\d{3})+$)/g, ",");
+/** Returns how far a scan of the folder is, in words. */
+export function indexingText({ files, totalFiles, bytes, totalBytes }: {
+  readonly files: number;
+  readonly totalFiles: number;
+  readonly bytes: number;
+  readonly totalBytes: number;
+}): string {
+  return `${numberText(files)} of ${numberText(totalFiles)} files, ${sizeText(bytes)} of ${
+    sizeText(totalBytes)
+  }; files are shared as they are indexed`;
 }

@@ -13,6 +13,7 @@ import { Metrics } from "./metrics.ts";
 import { problem } from "./problem.ts";
 import { prefixOf, proxied, type ProxyOptions, routedPath } from "./proxy.ts";
 import { visible } from "../protocol/wire/text.ts";
+import { FileLists } from "./file_lists.ts";
 import { Turns } from "./turns.ts";
 import type { View } from "./view.ts";
 
@@ -40,7 +41,7 @@ const ASSETS = ["/style.css", "/icon.svg", "/browser/*", "/shared/*", "/lib/*"];
 interface Services {
   readonly view: View;
   readonly login: Login;
-  readonly turns: Turns;
+  readonly lists: FileLists;
   readonly metrics: Metrics;
   /** Returns Unix time. */
   readonly nowSeconds: () => number;
@@ -52,7 +53,7 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
   const services: Services = {
     view,
     login: new Login({ ...options, cookie: `session_id_${view.status().port}` }),
-    turns: new Turns(),
+    lists: new FileLists(view, new Turns()),
     metrics,
     nowSeconds: () => options.now() / 1000,
   };
@@ -75,7 +76,9 @@ function addMiddleware(app: Hono<Env>, view: View, metrics: Metrics, options: Ap
   app.use(securityHeaders);
   app.use(lengthOfHead);
   // Compress only our own text: file content is sent as is, with its length, and events without delay.
-  for (const path of [...PAGES, ...ASSETS, "/api/v1/files"]) app.use(path, compressing);
+  for (const path of [...PAGES, ...ASSETS, "/api/v1/files", "/api/v1/replication"]) {
+    app.use(path, compressing);
+  }
   app.use("/api/*", legacyErrors);
   app.use(methodNotAllowed({ app, onMethodNotAllowed: notAllowed }));
   app.use(hostGuard(() => view.hostNames));
@@ -88,26 +91,26 @@ function addAssets(app: Hono<Env>): void {
   }
 }
 
-function addApi(app: Hono<Env>, { view, login, turns, nowSeconds }: Services): void {
-  const api = createApi(view, login, turns);
+function addApi(app: Hono<Env>, { view, login, lists, nowSeconds }: Services): void {
+  const api = createApi(view, login, lists);
   app.route("/api/v1", api);
   app.get("/api/docs", async (c) => {
     const { serveDocs } = await import("./page/serve.tsx");
     const described = await document(api, prefixOf(c));
-    return await turns.take(() => serveDocs(c, described));
+    return await lists.turns.take(() => serveDocs(c, described));
   });
-  app.route("/api", createLegacyApi(view, login, turns, nowSeconds));
+  app.route("/api", createLegacyApi(view, login, lists, nowSeconds));
 }
 
 function addPages(
   app: Hono<Env>,
-  { view, login, turns, nowSeconds }: Services,
+  { view, login, lists, nowSeconds }: Services,
   legacyPage: string | undefined,
 ): void {
   for (const path of PAGES) {
     app.get(path, async (c) => {
       const { servePage } = await import("./page/serve.tsx");
-      return await turns.take(() => servePage(c, view, login, nowSeconds()));
+      return await servePage(c, { view, login, lists, now: nowSeconds() });
     });
   }
   if (legacyPage !== undefined) {
@@ -115,13 +118,13 @@ function addPages(
   }
 }
 
-function addMonitoring(app: Hono<Env>, { view, login, turns, metrics }: Services): void {
+function addMonitoring(app: Hono<Env>, { view, login, lists, metrics }: Services): void {
   const guard = loginGuard(login);
   app.get("/healthz", (c) => c.json({ status: "ok" }));
-  app.get("/stats.json", guard, (c) => legacyStats(c, view, turns));
+  app.get("/stats.json", guard, (c) => legacyStats(c, view, lists));
   app.get("/metrics", guard, async (c) => {
     const { serveMetrics } = await import("./exposition.ts");
-    return await turns.take(() => serveMetrics(c, metrics, view));
+    return await lists.turns.take(() => serveMetrics(c, metrics, view));
   });
 }
 

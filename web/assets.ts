@@ -25,6 +25,7 @@ import filelist from "./shared/filelist.js" with { type: "text" };
 import filerow from "./browser/filerow.js" with { type: "text" };
 import filetools from "./browser/filetools.js" with { type: "text" };
 import files from "./browser/files.js" with { type: "text" };
+import filewindow from "./browser/filewindow.js" with { type: "text" };
 import keys from "./browser/keys.js" with { type: "text" };
 import layout from "./browser/layout.js" with { type: "text" };
 import live from "./browser/live.js" with { type: "text" };
@@ -38,6 +39,7 @@ import peers from "./browser/peers.js" with { type: "text" };
 import place from "./browser/place.js" with { type: "text" };
 import putaway from "./browser/putaway.js" with { type: "text" };
 import rates from "./browser/rates.js" with { type: "text" };
+import rowspace from "./browser/rowspace.js" with { type: "text" };
 import safety from "./shared/safety.js" with { type: "text" };
 import sending from "./browser/sending.js" with { type: "text" };
 import session from "./browser/session.js" with { type: "text" };
@@ -71,6 +73,7 @@ const BROWSER: Readonly<Record<string, string>> = {
   filerow,
   filetools,
   files,
+  filewindow,
   keys,
   layout,
   live,
@@ -84,6 +87,7 @@ const BROWSER: Readonly<Record<string, string>> = {
   place,
   putaway,
   rates,
+  rowspace,
   sending,
   session,
   share,

@@ -46,6 +46,10 @@ function registryOf(view: View): Registry {
   gauge("synchronized", "1 once the first lists have arrived", status.synchronized ? 1 : 0);
   gauge("uptime_seconds", "Time since the peer started", status.uptimeSeconds);
   gauge("memory_bytes", "Resident memory of the process", status.memoryBytes);
+  if (status.indexing) {
+    const { files, totalFiles } = status.indexing;
+    gauge("indexing_files", "Files in the folder that are not indexed yet", totalFiles - files);
+  }
   const running = view.transfers().filter(({ state }) => state === "running");
   const transfers = new Gauge({
     name: "p2p_transfers",

@@ -9,7 +9,7 @@ import { smallJson } from "./body.ts";
 import { serveContent } from "./content.ts";
 import type { Env } from "./env.ts";
 import { type Login, loginRefused, OLD_COOKIE } from "./login.ts";
-import type { Turns } from "./turns.ts";
+import type { FileLists } from "./file_lists.ts";
 import { checkWhole, decoded, shareBody } from "./upload.ts";
 import { NotPossible, type View, type ViewedFile } from "./view.ts";
 
@@ -18,9 +18,12 @@ const MAX_LISTED = 10_000;
 
 /** Responds with JSON that survives `replace(/'/g, '"')`. */
 function answer(c: Context, value: Json, status: 200 | 201 = 200): Response {
-  return c.body(asciiJson(value).replaceAll("'", "\\u0027"), status, {
-    "content-type": "application/json",
-  });
+  return oldJson(c, asciiJson(value), status);
+}
+
+/** Responds with JSON that survives that, too. */
+function oldJson(c: Context, text: string, status: 200 | 201 = 200): Response {
+  return c.body(text.replaceAll("'", "\\u0027"), status, { "content-type": "application/json" });
 }
 
 /** Resolves to the same error in the shape that older pages display. */
@@ -54,16 +57,16 @@ export const legacyErrors: MiddlewareHandler = async (c, next) => {
 export function createLegacyApi(
   view: View,
   login: Login,
-  turns: Turns,
+  lists: FileLists,
   nowSeconds: () => number,
 ): Hono<Env> {
   const api = new Hono<Env>();
   sessionRoutes(api, login);
-  api.get("/list", (c) => reading(c, login, () => turns.take(() => answer(c, listedFiles(view)))));
+  api.get("/list", (c) => reading(c, login, async () => oldJson(c, await listedFiles(lists))));
   api.get("/peers", (c) => reading(c, login, () => answer(c, listedPeers(view, nowSeconds()))));
   api.post("/upload", (c) => guarded(c, login, () => upload(c, view)));
-  api.get("/download", (c) => reading(c, login, () => download(c, view)));
-  api.delete("/delete", (c) => guarded(c, login, () => remove(c, view)));
+  api.get("/download", (c) => reading(c, login, () => download(c, view, lists)));
+  api.delete("/delete", (c) => guarded(c, login, () => remove(c, view, lists)));
   return api;
 }
 
@@ -122,34 +125,31 @@ async function upload(c: Context<Env>, view: View): Promise<Response> {
     : answer(c, { message: "Already shared", file_id: file.file.fileId });
 }
 
-function download(c: Context<Env>, view: View): Response {
+async function download(c: Context<Env>, view: View, lists: FileLists): Promise<Response> {
   try {
-    return serveContent(c, view, meant(view, c.req.header("x-file-name"), true).file.fileId);
+    const { file } = await meant(view, lists, c.req.header("x-file-name"), true);
+    return serveContent(c, view, file.fileId);
   } catch (error) {
     return refusalOf(c, error);
   }
 }
 
-function remove(c: Context<Env>, view: View): Response {
-  const { file } = meant(view, c.req.header("x-file-name"));
+async function remove(c: Context<Env>, view: View, lists: FileLists): Promise<Response> {
+  const { file } = await meant(view, lists, c.req.header("x-file-name"));
   const where = view.remove(file.fileId);
   return answer(c, { message: where === "here" ? "Deleted here" : "Deleted everywhere" });
 }
 
 /** Serves `/stats.json`. */
-export function legacyStats(c: Context, view: View, turns: Turns): Promise<Response> {
-  return turns.take(() =>
-    answer(c, {
-      peerId: view.status().peerId,
-      peers: view.peers().map(({ peerId, host, port, lastSeen }) => ({
-        peerId,
-        host,
-        port,
-        last_seen: lastSeen,
-      })),
-      files: listedFiles(view),
-    })
-  );
+export async function legacyStats(c: Context, view: View, lists: FileLists): Promise<Response> {
+  const peers = view.peers().map(({ peerId, host, port, lastSeen }) => ({
+    peerId,
+    host,
+    port,
+    last_seen: lastSeen,
+  }));
+  const facts = asciiJson({ peerId: view.status().peerId, peers }).slice(0, -1);
+  return oldJson(c, `${facts},"files":${await listedFiles(lists)}}`);
 }
 
 function listedPeers(view: View, nowSeconds: number): Json[] {
@@ -161,31 +161,39 @@ function listedPeers(view: View, nowSeconds: number): Json[] {
   }));
 }
 
-/** Older pages do not support pagination, so files held here come first and the list is cut off. */
-function listedFiles(view: View): Json[] {
-  const rows: Json[] = [];
-  for (const isHere of [true, false]) {
-    for (const file of view.files()) {
-      if (rows.length === MAX_LISTED) return rows;
-      if (file.held === isHere) rows.push(listed(file));
-    }
+/** Older pages do not support pagination, so files held here come first and the list is cut off. Resolves to JSON. */
+async function listedFiles(lists: FileLists): Promise<string> {
+  const rows: string[] = [];
+  for (const where of ["here", "elsewhere"] as const) {
+    const limit = MAX_LISTED - rows.length;
+    if (limit === 0) break;
+    rows.push(...(await lists.page({ where, limit: String(limit) }, listed)).files);
   }
-  return rows;
+  return `[${rows.join(",")}]`;
 }
 
-function listed({ file, held, holders }: ViewedFile): Json {
-  return { ...fileFields(file), has_copy: held, peer_w_file: holders, peers_with_file: holders };
-}
+const listed = ({ file, held, holders }: ViewedFile) =>
+  asciiJson({
+    ...fileFields(file),
+    has_copy: held,
+    peer_w_file: holders,
+    peers_with_file: holders,
+  });
 
 /** Returns the file that a name refers to: the newest of our own, else the newest held. Throws `NotPossible`. */
-function meant(view: View, header: string | undefined, isHere = false): ViewedFile {
+async function meant(
+  view: View,
+  lists: FileLists,
+  header: string | undefined,
+  isHere = false,
+): Promise<ViewedFile> {
   const name = decoded(header ?? "");
   const { peerId } = view.status();
   const rank = ({ file, held }: ViewedFile) => file.owner === peerId ? 2 : held ? 1 : 0;
   const age = ({ file }: ViewedFile) => timestampSeconds(file.timestamp) ?? 0;
   let first: ViewedFile | undefined;
-  for (const each of view.files()) {
-    if (each.file.name !== name || rank(each) === 0 || (isHere && !each.held)) continue;
+  for (const each of await lists.named(name)) {
+    if (rank(each) === 0 || (isHere && !each.held)) continue;
     if (!first || rank(each) > rank(first)) first = each;
     else if (rank(each) === rank(first) && age(each) > age(first)) first = each;
   }

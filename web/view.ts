@@ -75,6 +75,14 @@ export interface ViewedTransfer {
   readonly why: string | undefined;
 }
 
+/** Progress of the first index of the folder. Files are shared as they are indexed. */
+export interface Indexing {
+  readonly files: number;
+  readonly totalFiles: number;
+  readonly bytes: number;
+  readonly totalBytes: number;
+}
+
 export interface ViewedStatus {
   readonly peerId: string;
   readonly host: string;
@@ -103,6 +111,8 @@ export interface ViewedStatus {
     readonly peer: string;
     readonly reasons: Readonly<Record<string, number>>;
   }[];
+  /** How far the folder has been indexed. Undefined once everything in it is known. */
+  readonly indexing?: Indexing | undefined;
   /** Deleted files that can be restored. */
   readonly trash: { readonly files: number; readonly bytes: number };
   /** Resident memory of the process. */
@@ -189,9 +199,15 @@ export interface View {
   readonly hostNames: ReadonlySet<string>;
   status(): ViewedStatus;
   peers(): ViewedPeer[];
-  /** Yields the files one by one. Read them without waiting in between: the catalogue changes. */
+  /** Yields the files one by one. One that changes while they are read may be left out, or come as it was or is. */
   files(): Iterable<ViewedFile>;
   file(fileId: string): ViewedFile | undefined;
+  /**
+   * Begins to note which files are added, changed, or removed. The returned function tells which since its last call;
+   * "many" the first time, and if there are too many to name. `onEnd` is called if it is not called for minutes: from
+   * then on, nothing is noted.
+   */
+  watchFiles(onEnd: () => void): () => readonly string[] | "many";
   /** Resolves to one page, most recently deleted first, and the total. Entries that cannot be read are left out. */
   deleted(
     start: number,

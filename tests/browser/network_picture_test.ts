@@ -1,12 +1,12 @@
 // The network pictures: the map with its table, and the replication picture. Canvas drawings are checked by their
 // colors, and text by its words.
 
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { ok, strictEqual } from "node:assert/strict";
 import type { Page } from "playwright-core";
 import { browserTest, holds, standsStill } from "./chromium.ts";
 import { DEADLINE_MS } from "../process/program.ts";
 import { until } from "../until.ts";
-import { filesOf, peersOf, Served } from "./served.ts";
+import { filesOf, Served } from "./served.ts";
 import { fileOf, peerOf, transferOf } from "../web/fixture.ts";
 import type { ViewedFile } from "../../web/view.ts";
 
@@ -176,42 +176,6 @@ browserTest(
     await using served = Served.start({ files, peers });
     const page = await scene.open(served.base);
     await untilPixels(page, "#matrix", "risk", (count) => count >= 50);
-  },
-);
-
-browserTest(
-  "if the network has more files than the page holds, the peer searches the rest",
-  async (scene) => {
-    // The page holds at most 10,000, so the oldest of 10,500 are missing.
-    await using served = Served.start({
-      files: filesOf(10_500),
-      peers: peersOf(2),
-      status: { files: { known: 10_500, held: 3_500, heldBytes: 1 } },
-    });
-    const page = await scene.open(served.link);
-    await page.getByText("the newest 10,000 of 10,500 files; search covers all").waitFor();
-    await page.fill("#search", "report-7.pdf");
-    await page.locator("#file-rows .row", { hasText: "report-7.pdf" }).waitFor();
-    await page.reload();
-    await page.locator("#file-rows .row", { hasText: "report-7.pdf" }).waitFor();
-    await page.fill("#search", "report-1");
-    await page.getByText("the first 1,000 of 1,611 files").waitFor();
-    await page.getByRole("button", { name: "At risk", exact: true }).click();
-    await holds(
-      page,
-      `(() => {
-        const words = [...document.querySelectorAll("#file-rows .words")].map((e) => e.innerText);
-        return words.length > 5 && words.every((text) => /^Only|^Nobody|away$/.test(text));
-      })()`,
-    );
-    // A link to a file that the page has not loaded opens it, and keys act on it.
-    const { fileId } = filesOf(3)[2]!.file;
-    await page.waitForSelector("body.may-change");
-    await page.evaluate(`location.hash = "#file=${fileId}"`);
-    await page.locator("#sheet[open] h2", { hasText: "report-2.pdf" }).waitFor();
-    await page.keyboard.press("f");
-    await page.locator("#sheet").getByRole("button", { name: "Fetching" }).waitFor();
-    deepStrictEqual(served.made.done, [`fetch ${fileId}`]);
   },
 );
 

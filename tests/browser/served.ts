@@ -15,8 +15,16 @@ export class Served implements AsyncDisposable {
   isTicking = true;
   #serial = 0;
 
-  private constructor(readonly made: Made, server: Deno.HttpServer<Deno.NetAddr>, parts: Parts) {
+  /** Files that the peer knows. */
+  readonly files: ViewedFile[];
+
+  private constructor(
+    readonly made: Made,
+    server: Deno.HttpServer<Deno.NetAddr>,
+    parts: Parts & { readonly files: ViewedFile[] },
+  ) {
     this.#server = server;
+    this.files = parts.files;
     // As a real peer does; a page that receives nothing considers its peer gone.
     this.#ticking = setInterval(() => {
       if (this.isTicking && made.watchers.size > 0) {
@@ -27,7 +35,8 @@ export class Served implements AsyncDisposable {
     this.base = `http://127.0.0.1:${server.addr.port}`;
   }
 
-  static start(parts: Parts): Served {
+  static start(given: Parts): Served {
+    const parts = { ...given, files: given.files ?? [] };
     const made = appOver({
       clock: { now: Date.now() },
       missed: [{ id: "e-0", type: "reset", data: "{}" }],
@@ -61,7 +70,14 @@ export class Served implements AsyncDisposable {
     }
   }
 
+  /** Changes the peer's files, and tells the page. */
   tellFiles(changed: readonly ViewedFile[], removed: readonly string[] = []): void {
+    for (const file of changed) {
+      const at = this.files.findIndex((each) => each.file.fileId === file.file.fileId);
+      this.files.splice(at < 0 ? this.files.length : at, at < 0 ? 0 : 1, file);
+    }
+    const gone = new Set(removed);
+    this.files.splice(0, Infinity, ...this.files.filter(({ file }) => !gone.has(file.fileId)));
     this.tell("files", { changed: changed.map(fileJson), removed });
   }
 

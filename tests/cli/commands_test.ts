@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { COMMAND_NAMES, type Commands, menuText, runCommand, wordsOf } from "../../cli/commands.ts";
-import type { FileRow, PeerRow } from "../../cli/listings.ts";
+import { type FileRow, listLimit, type PeerRow, type Screen } from "../../cli/listings.ts";
+import { nameMatcher } from "../../cli/pattern.ts";
 import type { FileRecord } from "../../protocol/wire/message.ts";
 
 const ID = "0123456789abcdef".repeat(4);
@@ -40,7 +41,18 @@ function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow
   };
   return {
     calls,
-    files: () => rows,
+    files: ({ where, pattern }, limit) => {
+      const isNamed = pattern === undefined ? () => true : nameMatcher(pattern);
+      const found = rows.filter(({ file, held }) =>
+        (where === undefined || held === (where === "local")) && isNamed(file.name)
+      );
+      return Promise.resolve({
+        rows: found.slice(0, limit),
+        total: found.length,
+        known: rows.length,
+      });
+    },
+    screen: () => undefined,
     peers: () => peers,
     get: noting("get", Promise.resolve({ source: "bob", path: undefined, name: "test.png" })),
     push: noting("push", Promise.resolve({ file: fileOf(), isNew: true })),
@@ -49,7 +61,8 @@ function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow
       Promise.resolve({ name: "test.png", where: "everywhere" as const, reached: 3, left: 0 }),
     ),
     restore: noting("restore", Promise.resolve(fileOf())),
-    deleted: () => Promise.resolve([{ file: fileOf(), sizeBytes: 5, secondsAgo: 300 }]),
+    deleted: () =>
+      Promise.resolve({ rows: [{ file: fileOf(), sizeBytes: 5, secondsAgo: 300 }], total: 1 }),
     verify: noting("verify", Promise.resolve({ good: 3, damaged: [], gone: 0, unread: [] })),
     stats: () => [["up", "5 s"], ["peers", "2"]],
     login: () => "open http://here/#token=t",
@@ -88,7 +101,13 @@ Deno.test("single and double quotes keep words together", () => {
 Deno.test("the menu starts with its title and shows every required command", () => {
   const menu = menuText();
   assert.match(menu, /^Command Menu\n/);
-  const commands = ["list [local|remote]", "peers", "get", "push <path>", "delete <file_id>"];
+  const commands = [
+    "list [local|remote] [pattern]",
+    "peers",
+    "get",
+    "push <path>",
+    "delete <file_id>",
+  ];
   commands.push(
     "restore [file_id|prefix|name]",
     "verify",
@@ -142,15 +161,87 @@ Deno.test("list local shows what is stored here, and list remote what is not", a
   assert.ok(local.includes(ID) && !local.includes(OTHER) && local.includes("1 file"), local);
   const remote = await runCommand("LIST remote", commands);
   assert.ok(!remote.includes(ID) && remote.includes(OTHER), remote);
-  assert.match(await runCommand("list everything", commands), /list \[local\|remote\]/);
   assert.match(await runCommand("list", fake()), /No files/);
   assert.match(await runCommand("list local", fake({}, [AWAY])), /No files here/);
 });
 
-Deno.test("list works with as many files as the catalogue can hold", async () => {
-  const rows = Array.from({ length: 200_000 }, () => AWAY);
-  const text = await runCommand("list", fake({}, rows));
-  assert.ok(text.endsWith("\n200000 files"), text.slice(-80));
+Deno.test("list with a pattern shows the names that contain it, or match it, in any case", async () => {
+  const rows = ["Report-1.pdf", "report-2.txt", "holiday photo.JPG", "local.txt"].map((name) => ({
+    ...AWAY,
+    file: fileOf({ name }),
+  }));
+  const list = async (pattern: string) => {
+    const text = await runCommand(`list ${pattern}`, fake({}, rows));
+    return rows.map(({ file }) => file.name).filter((name) => text.includes(name));
+  };
+  const table: [string, string[]][] = [
+    ["REPORT", ["Report-1.pdf", "report-2.txt"]],
+    ["*.pdf", ["Report-1.pdf"]],
+    ["report-?.*", ["Report-1.pdf", "report-2.txt"]],
+    ["re*t", ["report-2.txt"]],
+    ["holiday photo", ["holiday photo.JPG"]],
+    ['"holiday photo"', ["holiday photo.JPG"]],
+    ["remote .txt", ["report-2.txt", "local.txt"]],
+    ["remote local", ["local.txt"]],
+    ["*local*", ["local.txt"]],
+  ];
+  for (const [pattern, names] of table) assert.deepEqual(await list(pattern), names, pattern);
+  assert.equal(await runCommand("list x\x1b", fake({}, rows)), 'No file matches "x\\u{1b}"');
+  assert.equal(
+    await runCommand("list local report", fake({}, rows)),
+    'No file stored here matches "report"',
+  );
+});
+
+Deno.test("patterns match like globs, and take time linear in pattern and name", () => {
+  const table: [string, string, boolean][] = [
+    ["*", "", true],
+    ["?", "", false],
+    ["?", "é", true],
+    ["a*b*c", "aXXbYYc", true],
+    ["a*b*c", "aXXbYY", false],
+    ["*a", "banana", true],
+    ["*an?", "banana", true],
+    ["b[a]*", "banana", false],
+    ["**", "x", true],
+  ];
+  for (const [pattern, name, is] of table) {
+    assert.equal(nameMatcher(pattern)(name), is, `${pattern} ${name}`);
+  }
+  const name = "a".repeat(255);
+  assert.equal(nameMatcher(`${"*a".repeat(100)}*b`)(name), false); // a regular expression never returns
+});
+
+Deno.test("list fills the terminal and no more, and says how many files are left out and what to do", async () => {
+  const rows = Array.from({ length: 100_000 }, (_, i): FileRow => ({
+    file: fileOf({
+      fileId: i.toString(16).padStart(64, "0"),
+      name: `experiment ${i} with a name that is rather long.csv`,
+    }),
+    held: true,
+    holders: ["us", "bob", "carol", "a peer with a long name"],
+  }));
+  const lines = async (screen: Screen) =>
+    (await runCommand("list", fake({ screen: () => screen }, rows))).split("\n");
+  for (const columns of [40, 80, 120, 200]) {
+    for (const height of [3, 24, 50]) {
+      const shown = await lines({ columns, rows: height });
+      const files = Math.max(5, height - 4);
+      assert.equal(shown.length, files + 2);
+      assert.ok(shown.slice(0, -1).every((line) => line.length <= columns), shown.join("\n"));
+      const more = (100_000 - files).toLocaleString("en");
+      assert.equal(shown.at(-1), `… and ${more} more; narrow with \`list PATTERN\``);
+    }
+  }
+  const [, narrow] = await lines({ columns: 80, rows: 24 });
+  assert.match(narrow!, /^0{12} {2}experiment 0 .*… +alice +~2\.10 MB +here +us, bob, ca…$/);
+  const [, wide] = await lines({ columns: 220, rows: 24 });
+  assert.match(wide!, /^0{64} {2}.*a peer with a long name$/, "whole ids where they fit");
+  const plain = (await runCommand("list", fake({}, rows))).split("\n");
+  assert.deepEqual([plain.length, listLimit(undefined)], [202, 200]);
+  assert.match(plain.at(-1)!, /^… and 99,800 more/);
+  const few = await runCommand("list", fake({ screen: () => ({ columns: 80, rows: 24 }) }, [HERE]));
+  assert.match(few, /\n1 file$/);
 });
 
 Deno.test("peers shows each live peer, its address, and when it was last heard", async () => {
@@ -280,8 +371,20 @@ Deno.test("restore without an argument shows what can be restored, and how", asy
   const lines = (await runCommand("restore", fake())).split("\n");
   assert.match(lines[1]!, new RegExp(`^${ID} +test\\.png +5 B +5 min ago$`));
   assert.match(lines[2]!, /^To restore one, type: restore /);
-  const empty = fake({ deleted: () => Promise.resolve([]) });
+  const empty = fake({ deleted: () => Promise.resolve({ rows: [], total: 0 }) });
   assert.match(await runCommand("restore", empty), /^No files were deleted here/);
+  const many = fake({
+    screen: () => ({ columns: 60, rows: 10 }),
+    deleted: (limit) => {
+      const row = { file: fileOf(), sizeBytes: 5, secondsAgo: 300 };
+      return Promise.resolve({ rows: Array(limit).fill(row), total: 50_000 });
+    },
+  });
+  const shown = (await runCommand("restore", many)).split("\n");
+  assert.equal(shown.length, 1 + 6 + 2);
+  assert.ok(shown.every((line) => line.length <= 60), shown.join("\n"));
+  assert.match(shown[1]!, /^0123456789ab {2}test\.png/);
+  assert.equal(shown.at(-2), "… and 49,994 more");
 });
 
 Deno.test("verify says how many files are good, which are damaged, where those are kept, and what happens next", async () => {

@@ -21,7 +21,7 @@ async function files(path: string, parts = many(10)) {
   const body = await response.json() as {
     files: { file_name: string }[];
     total: number;
-    next: number | null;
+    next: string | null;
   };
   return { ...body, names: body.files.map(({ file_name }) => file_name) };
 }
@@ -51,6 +51,7 @@ Deno.test("the status reports the peer's identity and state", async () => {
     unsent: {},
     refused: { "not-json": 6 },
     refused_by_peer: [{ peer: "bob", reasons: { "not-json": 6 } }],
+    indexing: null,
     trash: { files: 0, bytes: 0 },
     memory_bytes: 80_000_000,
     work: { inbound: 0 },
@@ -70,7 +71,7 @@ Deno.test("the row of an avoided peer says for how long and why", async () => {
 Deno.test("peers are listed with the field names of the wire protocol and times in Unix seconds", async () => {
   const response = await appOver({ peers: [peerOf()] }).request("/api/v1/peers");
   const { peers, ...rest } = await response.json();
-  assert.deepEqual(rest, {});
+  assert.deepEqual(rest, { total: 1, next: null });
   assert.equal(peers.length, 1);
   const { peerId, host, port, last_seen } = peers[0];
   assert.deepEqual({ peerId, host, port, last_seen }, {
@@ -79,7 +80,8 @@ Deno.test("peers are listed with the field names of the wire protocol and times 
     port: 8115,
     last_seen: NOW - 5,
   });
-  assert.deepEqual(await (await appOver().request("/api/v1/peers")).json(), { peers: [] });
+  const none = await (await appOver().request("/api/v1/peers")).json();
+  assert.deepEqual(none, { peers: [], total: 0, next: null });
 });
 
 Deno.test("files are listed with the field names of the wire protocol", async () => {
@@ -137,7 +139,9 @@ Deno.test("a file that is not held here says so, and an unknown size is omitted"
 
 Deno.test("timestamps keep their source text, with numbers as numbers and strings as strings", async () => {
   const sources = ["1744169352.0", "1744170562", "1743970142.6140459", "1743970142.50", "-0"];
-  const listed = sources.map((text) => held(fileOf({ timestamp: { text, quoted: false } })));
+  const listed = sources.map((text) =>
+    held(fileOf({ name: text, timestamp: { text, quoted: false } }))
+  );
   const words = { text: "Sun Jun 15 21:36:41 2025", quoted: true };
   listed.push(held(fileOf({ timestamp: words })));
   const response = await appOver({ files: listed }).request("/api/v1/files");
@@ -153,7 +157,7 @@ Deno.test("timestamps keep their source text, with numbers as numbers and string
 Deno.test("limit and start give contiguous pages without gap or overlap", async () => {
   for (const limit of [1, 3, 5, 9, 10, 11, 10_000]) {
     const seen: string[] = [];
-    let start: number | null = 0;
+    let start: string | null = "0";
     for (let page = 0; start !== null && page < 20; page++) {
       const { names, total, next } = await files(`/api/v1/files?limit=${limit}&start=${start}`);
       assert.equal(total, 10);
@@ -163,6 +167,18 @@ Deno.test("limit and start give contiguous pages without gap or overlap", async 
     }
     assert.deepEqual(seen, many(10).map(({ file }) => file.name), `limit ${limit}`);
   }
+});
+
+Deno.test("the status says how far the folder is indexed, while it is", async () => {
+  const indexing = { files: 12_400, totalFiles: 100_000, bytes: 1.2e9, totalBytes: 4e9 };
+  const app = appOver({ status: { indexing } });
+  const status = await (await app.request("/api/v1/status")).json();
+  assert.deepEqual(status.indexing, {
+    files_done: 12_400,
+    files_total: 100_000,
+    bytes_done: 1.2e9,
+    bytes_total: 4e9,
+  });
 });
 
 Deno.test("a start at or past the end gives an empty last page", async () => {
@@ -179,6 +195,7 @@ Deno.test("an invalid limit or start is refused with a hint, not guessed at", as
   const { request } = appOver({ files: many(3) });
   const bad = ["limit=0", "limit=-1", "limit=1.5", "limit=x", "limit=", "limit=10001", "limit=1e3"];
   bad.push("start=-1", "start=x", "start=", "start=99999999999999999", "limit=0x10", "start=%00");
+  bad.push("start=1-", "start=1-ff", `start=1-${"F".repeat(64)}`, `start=-${"f".repeat(64)}`);
   for (const query of bad) {
     const response = await request(`/api/v1/files?${query}`);
     assert.equal(response.status, 400, query);

@@ -244,7 +244,7 @@ export function appOver(parts: Parts = {}): Made {
     if (parts.refusal) throw parts.refusal;
     made.done.push(text);
   };
-  const find = (fileId: string) => parts.files?.find(({ file }) => file.fileId === fileId);
+  const find = found(() => parts.files ?? []);
   const view: View = {
     status: () => ({
       ...STATUS,
@@ -254,6 +254,7 @@ export function appOver(parts: Parts = {}): Made {
     peers: () => parts.peers ?? [],
     files: () => [...parts.files ?? []],
     file: find,
+    watchFiles: () => noticed(() => parts.files ?? []),
     deleted: (start, limit) => {
       const all = parts.deleted ??
         [{ file: fileOf({ name: "gone.txt" }), sizeBytes: 7, deletedAt: NOW - 60 }];
@@ -309,6 +310,35 @@ export function appOver(parts: Parts = {}): Made {
   const request = async (path: string, init?: RequestInit, ip = "127.0.0.1") =>
     await app.request(urlOf(path), init, { ip });
   return { app, request, ...made };
+}
+
+/** Returns a function that finds a file by its id, without looking at all of them each time. */
+function found(filesNow: () => readonly ViewedFile[]): (fileId: string) => ViewedFile | undefined {
+  let places = new Map<string, number>();
+  return (fileId) => {
+    const files = filesNow();
+    const at = files[places.get(fileId) ?? -1];
+    if (at?.file.fileId === fileId || files.length === 0) return at;
+    const place = files.findIndex(({ file }) => file.fileId === fileId);
+    if (place >= 0) places = new Map(files.map(({ file }, i) => [file.fileId, i]));
+    return files[place];
+  };
+}
+
+/** Returns a function that tells which files were added, replaced, or removed since its last call. */
+function noticed(filesNow: () => readonly ViewedFile[]): () => readonly string[] | "many" {
+  let before: readonly ViewedFile[] | undefined;
+  return () => {
+    const [old, now] = [before, filesNow()];
+    before = [...now];
+    if (!old) return "many";
+    const ids = new Set<string>();
+    for (let i = 0; i < Math.max(old.length, now.length); i++) {
+      if (old[i] === now[i]) continue;
+      for (const file of [old[i], now[i]]) if (file) ids.add(file.file.fileId);
+    }
+    return [...ids];
+  };
 }
 
 /** Creates an application that holds one file, and returns it with the path of the file's content. */

@@ -124,6 +124,7 @@ Deno.test("the document lists exactly the routes that this test knows of", async
     "GET /files/{id}/content",
     "GET /peers",
     "GET /rates",
+    "GET /replication",
     "GET /session",
     "GET /status",
     "GET /transfers",

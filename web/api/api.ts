@@ -6,8 +6,9 @@ import { generateSpecs } from "hono-openapi";
 import type { Env } from "../env.ts";
 import { type Login, loginGuard } from "../login.ts";
 import { prefixOf } from "../proxy.ts";
-import type { Turns } from "../turns.ts";
+import type { FileLists } from "../file_lists.ts";
 import type { View } from "../view.ts";
+import { fileListRoutes } from "./file_lists.ts";
 import { fileRoutes } from "./files.ts";
 import { readRoutes } from "./reading.ts";
 import { sessionRoutes } from "./session.ts";
@@ -15,14 +16,15 @@ import { shareRoutes } from "./sharing.ts";
 import { transferRoutes } from "./transfers.ts";
 
 /** Creates the routes under `/api/v1`. */
-export function createApi(view: View, login: Login, turns: Turns): Hono<Env> {
+export function createApi(view: View, login: Login, lists: FileLists): Hono<Env> {
   const api = new Hono<Env>();
   sessionRoutes(api, login);
   api.use(loginGuard(login));
-  readRoutes(api, view, login);
-  fileRoutes(api, view, turns);
+  readRoutes(api, view, login, lists.turns);
+  fileListRoutes(api, view, lists); // before those for one file: "deleted" is not an id
+  fileRoutes(api, view);
   shareRoutes(api, view);
-  transferRoutes(api, view);
+  transferRoutes(api, view, lists.turns);
   api.get("/openapi.json", async (c) => c.json(await document(api, prefixOf(c))));
   return api;
 }

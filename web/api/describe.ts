@@ -23,6 +23,19 @@ export const json = (description: string, schema: Schema) => ({
   content: { "application/json": { schema: resolver(schema) } },
 });
 
+/** Describes a list that comes as a page or as JSON lines. */
+export const list = (description: string, page: Schema, row: Schema) => ({
+  description: `${description}; "Link" leads to the next page, if there is one`,
+  content: {
+    "application/json": { schema: resolver(page) },
+    "application/x-ndjson": { schema: resolver(row) },
+  },
+});
+
+/** What the description of such a list says of its two forms. */
+export const PAGING =
+  'For the next page, follow "Link", or pass "next" as "start"; "next" is null on the last page. With "Accept: application/x-ndjson", all rows come as a stream of JSON lines.';
+
 const PROBLEMS: Readonly<Record<number, string>> = {
   400: "The request does not match this description",
   401: "Login required",

@@ -1,4 +1,4 @@
-// Routes for files: listing, details, content, fetching, deleting, and restoring.
+// Routes for one file: details, content, fetching, deleting, and restoring.
 
 import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
@@ -7,20 +7,17 @@ import { serveContent } from "../content.ts";
 import type { Env } from "../env.ts";
 import { mayChange } from "../preconditions.ts";
 import { conditionFailed, problem, problemOf } from "../problem.ts";
-import type { Turns } from "../turns.ts";
 import type { View, ViewedFile } from "../view.ts";
 import { CHANGE, check, fileParam, json, problems, READ, security } from "./describe.ts";
-import { fileJson, pageOf } from "./listing.ts";
+import { fileJson } from "./listing.ts";
 import * as shapes from "./schemas.ts";
 
 /** Writes a file as JSON. Timestamps keep their source text, which `JSON.stringify` would not preserve. */
 const fileText = (file: ViewedFile) => asciiJson({ file: fileJson(file) });
 const JSON_TYPE = { "content-type": "application/json" };
 
-/** Adds the routes under `/files`, except those that share new files. */
-export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
-  listRoute(api, view, turns);
-  deletedListRoute(api, view, turns); // before the details: "deleted" is not an id
+/** Adds the routes for one file each, except those that share new files. */
+export function fileRoutes(api: Hono<Env>, view: View): void {
   detailsRoute(api, view);
   deleteRoute(api, view);
   contentRoute(api, view);
@@ -30,63 +27,6 @@ export function fileRoutes(api: Hono<Env>, view: View, turns: Turns): void {
 
 function unknownFile(c: Context<Env>): Response {
   return problem(c, 404, "No file with this id is known", "GET /api/v1/files lists them");
-}
-
-function listRoute(api: Hono<Env>, view: View, turns: Turns): void {
-  api.get(
-    "/files",
-    describeRoute({
-      summary: "List the known files, here or elsewhere",
-      description: 'For the next page, pass "next" as "start"; "next" is null on the last page.',
-      responses: { 200: json("One page", shapes.FilesShape), ...problems(400, ...READ) },
-    }),
-    check(
-      "query",
-      shapes.FilesQuery,
-      `"limit" and "start" must be whole numbers, "limit" from 1 to ${shapes.MAX_LIMIT}; "where" must be here, elsewhere, mine, or risk; "sort" must be name, size, owner, time, holders, or known, with a leading - to reverse the order`,
-    ),
-    async (c) => {
-      const text = await turns.take(() => {
-        const page = pageOf(view.files(), c.req.valid("query"), view.status().peerId);
-        return asciiJson({ ...page, files: page.files.map(fileJson) });
-      });
-      return c.body(text, 200, JSON_TYPE);
-    },
-  );
-}
-
-function deletedListRoute(api: Hono<Env>, view: View, turns: Turns): void {
-  api.get(
-    "/files/deleted",
-    describeRoute({
-      summary: "List the deleted files that can be restored, most recently deleted first",
-      description: 'For the next page, pass "next" as "start"; "next" is null on the last page.',
-      responses: { 200: json("One page", shapes.DeletedShape), ...problems(400, ...READ) },
-    }),
-    check(
-      "query",
-      shapes.DeletedQuery,
-      `"limit" and "start" must be whole numbers, "limit" from 1 to ${shapes.MAX_DELETED_LIMIT}`,
-    ),
-    async (c) => {
-      const query = c.req.valid("query");
-      const start = Number(query.start ?? 0);
-      const limit = Number(query.limit ?? shapes.DEFAULT_DELETED_LIMIT);
-      const { files, total } = await turns.take(() => view.deleted(start, limit));
-      const next = start + limit;
-      return c.json({
-        files: files.map(({ file, sizeBytes, deletedAt }) => ({
-          file_name: file.name,
-          file_id: file.fileId,
-          file_owner: file.owner,
-          size_bytes: sizeBytes,
-          deleted_at: deletedAt,
-        })),
-        total,
-        next: next < total ? next : null,
-      });
-    },
-  );
 }
 
 function detailsRoute(api: Hono<Env>, view: View): void {

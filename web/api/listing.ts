@@ -1,67 +1,20 @@
-// The API's lists: searched, sorted, split into pages, and converted to JSON with the field names of the wire protocol.
+// Rows of the API's lists in JSON, with the field names of the wire protocol.
 
 import type * as v from "valibot";
 import { timestampSeconds } from "../../protocol/wire/fileid.ts";
 import { fileFields } from "../../protocol/wire/message.ts";
 import type { Json } from "../../protocol/wire/text.ts";
-import { isFound, nameKey, searchText, searchWords } from "../shared/filelist.js";
-import { isAtRisk } from "../shared/safety.js";
-import { DEFAULT_LIMIT, type FilesQuery } from "./schemas.ts";
-import { type Order, selection } from "./selection.ts";
-import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../view.ts";
+import type { FilesQuery } from "./schemas.ts";
+import type {
+  Indexing,
+  ViewedDeleted,
+  ViewedFile,
+  ViewedPeer,
+  ViewedStatus,
+  ViewedTransfer,
+} from "../view.ts";
 
 export type Query = v.InferOutput<typeof FilesQuery>;
-
-/** Returns one page of the files that match the query. */
-export function pageOf(
-  files: Iterable<ViewedFile>,
-  query: Query,
-  owner: string,
-): { files: readonly ViewedFile[]; total: number; next: number | null } {
-  const from = Number(query.start ?? 0);
-  const limit = Number(query.limit ?? DEFAULT_LIMIT);
-  const page = selection(files, filterOf(query, owner), { from, limit }, orderOf(query.sort));
-  const next = from + page.items.length;
-  return {
-    files: page.items,
-    total: page.total,
-    next: page.items.length > 0 && next < page.total ? next : null,
-  };
-}
-
-function filterOf({ q, where }: Query, owner: string): (file: ViewedFile) => boolean {
-  const words = searchWords(q ?? "");
-  const isThere = (viewed: ViewedFile) => {
-    const { file, held } = viewed;
-    if (where === undefined) return true;
-    if (where === "risk") return isAtRisk({ peers_with_file: viewed.holders });
-    return where === "mine" ? file.owner === owner : held === (where === "here");
-  };
-  return (viewed) => {
-    if (!isThere(viewed)) return false;
-    if (words.length === 0) return true;
-    const { fileId, name, owner: of } = viewed.file;
-    return isFound(words, searchText(`${name}\n${of}`), fileId);
-  };
-}
-
-function orderOf(sort: Query["sort"]): Order<ViewedFile> | undefined {
-  if (sort === undefined) return undefined;
-  const sign = sort.startsWith("-") ? -1 : 1;
-  // Files learned of at the same moment, or at an unknown time, stay in their order of arrival.
-  return { keyOf: KEYS[sort.replace(/^-/, "")]!, sign, turnsTies: sort === "-known" };
-}
-
-const KEYS: Readonly<Record<string, (file: ViewedFile) => string | number>> = {
-  name: ({ file }) => nameKey(file.name),
-  size: (file) => bytesOf(file),
-  owner: ({ file }) => nameKey(file.owner),
-  time: ({ file }) => timestampSeconds(file.timestamp) ?? 0,
-  holders: ({ holders }) => holders.length,
-  known: ({ knownSince }) => knownSince ?? 0,
-};
-
-const bytesOf = ({ file }: ViewedFile) => file.sizeBytes ?? file.size * 1024 ** 2;
 
 export function fileJson(
   { file, held, holders, lastHolders, knownSince }: ViewedFile,
@@ -73,6 +26,16 @@ export function fileJson(
     has_copy: held,
     peers_with_file: holders,
     last_holders: holders.length === 0 ? lastHolders ?? [] : [],
+  };
+}
+
+export function deletedJson({ file, sizeBytes, deletedAt }: ViewedDeleted) {
+  return {
+    file_name: file.name,
+    file_id: file.fileId,
+    file_owner: file.owner,
+    size_bytes: sizeBytes,
+    deleted_at: deletedAt,
   };
 }
 
@@ -116,10 +79,22 @@ export function statusJson(status: ViewedStatus) {
     unsent: status.unsent,
     refused: status.refused,
     refused_by_peer: status.refusedByPeer,
+    indexing: indexingJson(status.indexing),
     trash: status.trash,
     memory_bytes: status.memoryBytes,
     work: status.work,
   };
+}
+
+export function indexingJson(indexing: Indexing | undefined) {
+  return indexing
+    ? {
+      files_done: indexing.files,
+      files_total: indexing.totalFiles,
+      bytes_done: indexing.bytes,
+      bytes_total: indexing.totalBytes,
+    }
+    : null;
 }
 
 export function transferJson(transfer: ViewedTransfer) {

@@ -5,13 +5,15 @@ import { describeRoute } from "hono-openapi";
 import { serveEvents } from "../event_stream.ts";
 import type { Env } from "../env.ts";
 import type { Login } from "../login.ts";
+import type { Turns } from "../turns.ts";
 import type { View } from "../view.ts";
-import { json, problems, READ } from "./describe.ts";
+import { check, json, list, PAGING, problems, READ } from "./describe.ts";
 import { peerJson, statusJson } from "./listing.ts";
-import { PeersShape, RatesShape, StatusShape } from "./schemas.ts";
+import { serveRows } from "./paging.ts";
+import { PeerShape, PeersShape, RatesShape, ROWS_HINT, RowsQuery, StatusShape } from "./schemas.ts";
 
 /** Adds `/status`, `/rates`, `/peers`, and `/events`. */
-export function readRoutes(api: Hono<Env>, view: View, login: Login): void {
+export function readRoutes(api: Hono<Env>, view: View, login: Login, turns: Turns): void {
   api.get(
     "/status",
     describeRoute({
@@ -32,16 +34,18 @@ export function readRoutes(api: Hono<Env>, view: View, login: Login): void {
     "/peers",
     describeRoute({
       summary: "List the live peers",
-      responses: { 200: json("All live peers", PeersShape), ...problems(...READ) },
+      description: PAGING,
+      responses: { 200: list("Live peers", PeersShape, PeerShape), ...problems(400, ...READ) },
     }),
-    (c) => c.json({ peers: view.peers().map(peerJson) }),
+    check("query", RowsQuery, ROWS_HINT),
+    (c) => serveRows(c, turns, "peers", view.peers().map(peerJson), c.req.valid("query")),
   );
   api.get(
     "/events",
     describeRoute({
       summary: "Stream changes as they happen (server-sent events)",
       description:
-        'Event types: status, peers {changed, removed}, files {changed, removed}, transfers {changed}, and reset (read the lists again). Send "Last-Event-ID" to resume.',
+        'Event types: status, peers {changed, removed}, files {changed, removed}, transfers {changed}, and reset (more changed than is worth naming: read the lists again). Send "Last-Event-ID" to resume.',
       responses: {
         200: { description: "An endless stream of events", content: { "text/event-stream": {} } },
         ...problems(...READ),

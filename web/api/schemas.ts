@@ -2,10 +2,14 @@
 
 import * as v from "valibot";
 
-/** Maximum number of files in one response: about 3 MB of JSON. */
+/** Maximum number of rows in one response: about 3 MB of JSON. */
 export const MAX_LIMIT = 10_000;
 /** Number of files in one response if the request gives no limit. */
-export const DEFAULT_LIMIT = 1_000;
+export const DEFAULT_LIMIT = 100;
+/** Number of peers or transfers in one response without a limit: more than most networks have. */
+export const DEFAULT_ROWS = 1_000;
+/** Maximum number of files in the picture of who holds what. */
+export const MAX_RISKS = 1_000;
 /** Maximum number of deleted files in one response. Each costs reading a record from disk. */
 export const MAX_DELETED_LIMIT = 1_000;
 export const DEFAULT_DELETED_LIMIT = 200;
@@ -51,7 +55,25 @@ export const FileShape = v.object({
 export const FilesShape = v.object({
   files: v.array(FileShape),
   total: v.pipe(Count, v.description("Matching files on all pages")),
-  next: v.pipe(v.nullable(Count), v.description('"start" of the next page; null on the last page')),
+  next: v.pipe(
+    v.nullable(v.string()),
+    v.description(
+      '"start" of the next page, which begins after the last file of this one even if others came or went in between; null on the last page',
+    ),
+  ),
+});
+
+export const RisksShape = v.object({
+  total: v.pipe(Count, v.description("All known files")),
+  none: v.pipe(Count, v.description("Files that nobody has anymore")),
+  away: v.pipe(Count, v.description("Files whose holders are all away")),
+  one: v.pipe(Count, v.description("Files with one holder")),
+  files: v.pipe(
+    v.array(FileShape),
+    v.description(
+      "Those with the fewest holders; at most a quarter have none if others are at risk",
+    ),
+  ),
 });
 
 export const SharedShape = v.object({
@@ -69,14 +91,16 @@ export const SharedShape = v.object({
 });
 export const OneFileShape = v.object({ file: FileShape });
 
+export const OneDeletedShape = v.object({
+  file_name: v.string(),
+  file_id: FileId,
+  file_owner: v.string(),
+  size_bytes: Count,
+  deleted_at: v.pipe(v.number(), v.description("Unix seconds")),
+});
+
 export const DeletedShape = v.object({
-  files: v.array(v.object({
-    file_name: v.string(),
-    file_id: FileId,
-    file_owner: v.string(),
-    size_bytes: Count,
-    deleted_at: v.pipe(v.number(), v.description("Unix seconds")),
-  })),
+  files: v.array(OneDeletedShape),
   total: v.pipe(Count, v.description("Deleted files on all pages")),
   next: v.pipe(v.nullable(Count), v.description('"start" of the next page; null on the last page')),
 });
@@ -93,7 +117,13 @@ export const PeerShape = v.object({
   backed_off: v.nullable(v.object({ seconds: v.number(), why: v.string() })),
 });
 
-export const PeersShape = v.object({ peers: v.array(PeerShape) });
+const Total = v.pipe(Count, v.description("Rows on all pages"));
+const Next = v.pipe(
+  v.nullable(Count),
+  v.description('"start" of the next page; null on the last page'),
+);
+
+export const PeersShape = v.object({ peers: v.array(PeerShape), total: Total, next: Next });
 
 export const TransferShape = v.object({
   id: Count,
@@ -110,7 +140,11 @@ export const TransferShape = v.object({
   why: v.nullable(v.string()),
 });
 
-export const TransfersShape = v.object({ transfers: v.array(TransferShape) });
+export const TransfersShape = v.object({
+  transfers: v.array(TransferShape),
+  total: Total,
+  next: Next,
+});
 
 export const StatusShape = v.object({
   peerId: v.string(),
@@ -140,6 +174,15 @@ export const StatusShape = v.object({
   unsent: Counts,
   refused: Counts,
   refused_by_peer: v.array(v.object({ peer: v.string(), reasons: Counts })),
+  indexing: v.pipe(
+    v.nullable(v.object({
+      files_done: Count,
+      files_total: Count,
+      bytes_done: Count,
+      bytes_total: Count,
+    })),
+    v.description("Progress of the first index of the folder; null once it is complete"),
+  ),
   trash: v.object({ files: Count, bytes: Count }),
   memory_bytes: Count,
   work: Counts,
@@ -205,13 +248,47 @@ export const FilesQuery = v.object({
       "time: when it was modified; known: when this peer learned of it; a leading - reverses the order",
     ),
   )),
-  limit: v.optional(whole(1, MAX_LIMIT, `1 to ${MAX_LIMIT}; ${DEFAULT_LIMIT} by default`)),
+  limit: v.optional(
+    whole(
+      1,
+      MAX_LIMIT,
+      `1 to ${MAX_LIMIT}; ${DEFAULT_LIMIT} by default, and everything as JSON lines`,
+    ),
+  ),
+  start: v.optional(v.pipe(
+    v.string(),
+    v.regex(/^\d{1,16}(-[0-9a-f]{64})?$/),
+    v.check((text) => Number(text.split("-")[0]) <= Number.MAX_SAFE_INTEGER, "out of range"),
+    v.description('"next" of the previous page, or the number of files to skip'),
+  )),
+});
+
+export const RowsQuery = v.object({
+  limit: v.optional(
+    whole(
+      1,
+      MAX_LIMIT,
+      `1 to ${MAX_LIMIT}; ${DEFAULT_ROWS} by default, and everything as JSON lines`,
+    ),
+  ),
   start: v.optional(Start),
+});
+
+/** What to do about a `RowsQuery` that is refused. */
+export const ROWS_HINT =
+  `"limit" and "start" must be whole numbers, "limit" from 1 to ${MAX_LIMIT}`;
+
+export const RisksQuery = v.object({
+  limit: v.optional(whole(1, MAX_RISKS, `1 to ${MAX_RISKS}; ${DEFAULT_LIMIT} by default`)),
 });
 
 export const DeletedQuery = v.object({
   limit: v.optional(
-    whole(1, MAX_DELETED_LIMIT, `1 to ${MAX_DELETED_LIMIT}; ${DEFAULT_DELETED_LIMIT} by default`),
+    whole(
+      1,
+      MAX_DELETED_LIMIT,
+      `1 to ${MAX_DELETED_LIMIT}; ${DEFAULT_DELETED_LIMIT} by default, and everything as JSON lines`,
+    ),
   ),
   start: v.optional(Start),
 });

@@ -4,16 +4,25 @@ import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
 import type { Env } from "../env.ts";
 import { problem } from "../problem.ts";
+import type { Turns } from "../turns.ts";
 import type { View } from "../view.ts";
-import { CHANGE, check, json, problems, READ, security } from "./describe.ts";
+import { CHANGE, check, json, list, PAGING, problems, READ, security } from "./describe.ts";
 import { transferJson } from "./listing.ts";
-import { FetchingShape, TransferParam, TransfersShape } from "./schemas.ts";
+import { serveRows } from "./paging.ts";
+import {
+  FetchingShape,
+  ROWS_HINT,
+  RowsQuery,
+  TransferParam,
+  TransferShape,
+  TransfersShape,
+} from "./schemas.ts";
 
 const transferParam = check("param", TransferParam, "GET /api/v1/transfers lists them", 404);
 
 /** Adds the routes under `/transfers`. */
-export function transferRoutes(api: Hono<Env>, view: View): void {
-  listRoute(api, view);
+export function transferRoutes(api: Hono<Env>, view: View, turns: Turns): void {
+  listRoute(api, view, turns);
   cancelRoute(api, view);
   retryRoute(api, view);
 }
@@ -26,14 +35,20 @@ function unknownTransfer(c: Context<Env>): Response {
   return problem(c, 404, "No such transfer", "GET /api/v1/transfers lists them");
 }
 
-function listRoute(api: Hono<Env>, view: View): void {
+function listRoute(api: Hono<Env>, view: View, turns: Turns): void {
   api.get(
     "/transfers",
     describeRoute({
       summary: "List running transfers and those that ended recently",
-      responses: { 200: json("Transfers, newest last", TransfersShape), ...problems(...READ) },
+      description: PAGING,
+      responses: {
+        200: list("Transfers, newest last", TransfersShape, TransferShape),
+        ...problems(400, ...READ),
+      },
     }),
-    (c) => c.json({ transfers: view.transfers().map(transferJson) }),
+    check("query", RowsQuery, ROWS_HINT),
+    (c) =>
+      serveRows(c, turns, "transfers", view.transfers().map(transferJson), c.req.valid("query")),
   );
 }
 

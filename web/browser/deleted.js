@@ -6,7 +6,7 @@ import { restoreFile } from "./actions.js";
 import { byId, h, put, setText } from "./dom.js";
 import { live, nowSeconds, when } from "./live.js";
 import { place } from "./place.js";
-import { agoText, plural, sizeText, visible } from "../shared/words.js";
+import { agoText, numberText, plural, sizeText, visible } from "../shared/words.js";
 
 /** @typedef {import("../shared/types.d.ts").DeletedRow} DeletedRow */
 
@@ -24,7 +24,12 @@ async function drawDeleted() {
     return; // the header already says that the peer is away
   }
   if (place.where !== "deleted") return;
-  setText(byId("file-count"), plural(total, "file"));
+  setText(
+    byId("file-count"),
+    files.length < total
+      ? `the latest ${numberText(files.length)} of ${plural(total, "file")}`
+      : plural(total, "file"),
+  );
   put(
     list,
     files.length === 0

@@ -14,7 +14,7 @@ import { ask } from "./api.js";
 import { byId, h, icon, put } from "./dom.js";
 import { bytesOf, secondsOf } from "../shared/filelist.js";
 import { fetchOf } from "./filerow.js";
-import { live, nowSeconds, when } from "./live.js";
+import { fileListeners, live, nowSeconds, when } from "./live.js";
 import { closeFile, place } from "./place.js";
 import { isAway, isLastCopy, pipsText, safetyKind, safetyText } from "../shared/safety.js";
 import { agoText, exactText, numberText, plural, sizeText, visible } from "../shared/words.js";
@@ -31,11 +31,9 @@ let drawn = "";
 
 /** Id of the last file looked up on the peer. */
 let unknown = "";
+let isLookingUp = false;
 
-/**
- * A file that is not in the page's list, because the network has more files than the page loads.
- * @type {FileRow | undefined}
- */
+/** The open file, if it is not among the loaded rows. @type {FileRow | undefined} */
 let asked;
 
 /** Returns the file whose details are open, once it is known. */
@@ -49,14 +47,16 @@ async function draw() {
     return;
   }
   const id = place.file;
-  let file = openFile();
-  if (!file && live.status && unknown !== id) {
+  if (!openFile() && live.status && unknown !== id) {
     unknown = id; // look it up only once; if it appears later, an event says so
-    const answer = await ask(`/api/v1/files/${id}`).catch(() => undefined);
-    if (place.file !== id) return;
-    file = asked = (await answer?.json())?.file;
+    isLookingUp = true;
+    const answer = await ask(`/api/v1/files/${id}`).then((found) => found.json(), () => undefined);
+    isLookingUp = false;
+    if (place.file !== id) return draw();
+    asked = answer?.file;
   }
-  if (!live.status) return;
+  if (!live.status || isLookingUp) return;
+  const file = asked = openFile(); // kept, for the list may scroll away from it
   const isFetching = fetchOf(id) !== undefined || live.asked.has(id);
   const key = JSON.stringify([file, isFetching, file && linkOf(id)]);
   if (key !== drawn) fill(file);
@@ -235,7 +235,20 @@ async function drawCode(canvas, text) {
   }
 }
 
+/** @param {import("./filewindow.js").Change | undefined} change */
+function takeChange(change) {
+  if (!change) {
+    asked = undefined; // look it up again
+    unknown = "";
+    return;
+  }
+  const known = change.changed.find(({ file_id }) => file_id === place.file);
+  if (known) asked = known;
+  else if (asked && change.removed.includes(asked.file_id)) asked = undefined;
+}
+
 export function startDetails() {
+  fileListeners.add(takeChange);
   sheet.addEventListener("close", () => {
     if (place.file !== "") closeFile();
   });
@@ -243,5 +256,5 @@ export function startDetails() {
   sheet.addEventListener("click", (event) => {
     if (event.target === sheet) closeFile();
   });
-  when(["place", "files", "transfers", "session", "status"], draw);
+  when(["place", "files", "rows", "transfers", "session", "status"], draw);
 }

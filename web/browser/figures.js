@@ -7,6 +7,7 @@ import { copy } from "./actions.js";
 import {
   addressText,
   durationText,
+  indexingText,
   numberText,
   plural,
   rateText,
@@ -50,6 +51,19 @@ function draw() {
     live.rates.all.map((rate) => rate.out),
   );
   drawWarning(status);
+  drawIndexing(status);
+}
+
+/** @param {import("../shared/types.d.ts").StatusRow} status */
+function drawIndexing({ indexing }) {
+  const part = byId("indexing");
+  part.hidden = indexing === null;
+  if (indexing === null) return;
+  part.title = indexingText(indexing);
+  setText(byId("indexing-words"), part.title);
+  const line = /** @type {HTMLProgressElement} */ (byId("indexing-line"));
+  line.max = Math.max(1, indexing.bytes_total);
+  line.value = indexing.bytes_done;
 }
 
 /** @param {import("../shared/types.d.ts").StatusRow} status @returns {[string, string]} */

@@ -42,6 +42,19 @@ export function fileRow(fileId) {
   return { element, update };
 }
 
+/** Creates a row for a file that is being loaded. */
+export function waitingRow() {
+  const bar = () => h("span", { class: "bar", "aria-hidden": "true" });
+  const element = h(
+    "tr",
+    { class: "row waiting", "aria-busy": "true" },
+    h("td", { class: "file" }, bar(), h("span", { class: "unseen" }, "Loading")),
+    ...["num", "owner", "time", "safe"].map((kind) => h("td", { class: kind }, bar())),
+    h("td", { class: "acts" }),
+  );
+  return { element, update: () => {} };
+}
+
 /** Creates the row and the parts of its cells that are filled in. @param {string} fileId */
 function emptyCells(fileId) {
   const whole = h("bdi", { class: "whole-name" });
@@ -130,7 +143,7 @@ function drawAct(act, file, isFetching) {
         "data-act": "fetch",
         tabindex: -1,
         "aria-label": `Fetch ${name}`,
-        onclick: () => fetchFile(live.files.get(id) ?? file),
+        onclick: () => fetchFile(file),
       }, "Fetch"),
     );
   } else put(act);

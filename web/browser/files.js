@@ -1,26 +1,28 @@
 // @ts-check
-// The file table: search as you type, sorting, filters, and only the visible rows in the DOM.
+// The file table: search as you type, sorting, filters, and only the visible rows in the DOM. The peer finds and sorts;
+// what is loaded is in `live.files`.
 // Invariant: while the user reads (the pointer or the focus is in the table), no row moves; new rows wait.
 
-import { askJson } from "./api.js";
 import { byId, h, isWriting, put, setText } from "./dom.js";
-import { emptyText, fileRow } from "./filerow.js";
-import { NEWEST_FIRST } from "../shared/filelist.js";
+import { emptyText, fileRow, waitingRow } from "./filerow.js";
 import { drawTools, startTools } from "./filetools.js";
-import { live, MAX_FILES, when } from "./live.js";
+import { live, when } from "./live.js";
 import { go, place } from "./place.js";
+import { rowsIn, scrollFor } from "./rowspace.js";
 import { numberText, plural, startLine } from "../shared/words.js";
 
 /** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
 
 /** Extra rows drawn above and below the visible ones. */
 const SPARE_ROWS = 8;
-/** Delay after the last keystroke before the peer is asked, in milliseconds. */
-const TYPING_MS = 150;
-/** Maximum number of files requested from the peer when it knows more than the page holds. */
-const MAX_FOUND = 1_000;
-/** Minimum interval between repeated searches on the peer while files come and go, in milliseconds. */
-const FOUND_MS = 2_000;
+/**
+ * Minimum interval between repeated questions while files come and go, in milliseconds, and in durations of the last
+ * answer: a peer that is slow, or has many pages open, is asked less often.
+ */
+const REFRESH_MS = 100;
+const REFRESH_ANSWERS = 10;
+/** Delay before a question that got no answer is asked again, in milliseconds. */
+const RETRY_MS = 3_000;
 const CLOCK_MS = 20_000;
 /**
  * Delay before rows move again after the pointer leaves the table, in milliseconds: it may be on its way to the
@@ -28,111 +30,99 @@ const CLOCK_MS = 20_000;
  */
 const LEAVE_MS = 1_500;
 
-/** Files in the table, in order. @type {readonly FileRow[]} */
-let shown = [];
-let shownKey = "";
-/** Rows in the DOM, by file id. @type {Map<string, ReturnType<typeof fileRow>>} */
+const { files } = live;
+/** What the drawn rows are the answer to. */
+let drawnKey = "";
+/** Rows in the DOM, by file id or, while a file is loading, by position. @type {Map<string, ReturnType<typeof fileRow>>} */
 let rows = new Map();
-/** Id of the file at the keyboard cursor. */
-let cursor = "";
+/** The keyboard cursor: a file, or a position that is loading. */
+let cursor = { id: "", index: -1 };
+/** Whether the focus moves to the cursor once its row is loaded. */
+let isFocusOwed = false;
 let isRead = false;
-/**
- * Search results from the peer, used when it knows more files than the page holds.
- * @type {{ key: string, files: readonly FileRow[], total: number }}
- */
-let found = { key: "", files: [], total: 0 };
-
-/** The page's initial view: everything, newest first. */
-const WHOLE = JSON.stringify(["", "all", NEWEST_FIRST]);
-
-/** Returns the current search as a string, for comparison. */
-const askedFor = () => JSON.stringify([place.q, place.where, place.sort]);
 
 const body = byId("file-rows");
 const scroller = byId("file-scroll");
 const above = h("tr", { class: "spacer", "aria-hidden": "true" });
 const below = h("tr", { class: "spacer", "aria-hidden": "true" });
 
-/** Finds the files to show and draws them. */
+/** Whether rows must stay where they are. */
+const isHeld = () => isRead && files.isCurrent;
+
 function draw() {
   if (!live.status) return;
   drawTools();
-  if (place.where === "deleted") return;
-  const key = askedFor();
-  const fits = fitting(key);
-  const isHeld = isRead && key === shownKey;
-  const waiting = isHeld ? hold(fits) : 0;
-  if (!isHeld) shown = fits;
-  if (key !== shownKey) scroller.scrollTop = 0;
-  shownKey = key;
+  if (place.where === "deleted" || files.shownKey === "") return;
+  if (drawnKey !== (drawnKey = files.shownKey)) scroller.scrollTop = 0;
+  const waiting = isHeld() ? files.news : 0;
   const news = byId("news");
   news.hidden = waiting === 0;
-  setText(news, `${waiting} new`);
-  setText(byId("file-count"), countText(fits.length, key));
+  setText(news, `${numberText(waiting)} new`);
+  setText(byId("file-count"), countText());
   paint();
 }
 
-/** @param {number} fits @param {string} key */
-function countText(fits, key) {
-  const total = found.key === key ? found.total : fits;
-  const known = numberText(live.known);
-  if (total > fits) return `the first ${numberText(fits)} of ${plural(total, "file")}`;
-  if (fits === live.known) return plural(live.known, "file");
-  return key === WHOLE && live.known > MAX_FILES
-    ? `the newest ${numberText(fits)} of ${known} files; search covers all`
-    : `${plural(fits, "file")} of ${known}`;
-}
-
-/** @param {string} key @returns {readonly FileRow[]} */
-function fitting(key) {
-  const own = live.status?.peerId ?? "";
-  if (found.key === key) return found.files.map((file) => live.files.get(file.file_id) ?? file);
-  return live.files.find(place, own);
-}
-
-/** Updates the rows in place and returns how many new ones are waiting. @param {readonly FileRow[]} fits */
-function hold(fits) {
-  const known = new Set(shown.map(({ file_id }) => file_id));
-  shown = shown.map((file) => live.files.get(file.file_id) ?? file);
-  return fits.filter(({ file_id }) => !known.has(file_id)).length;
+function countText() {
+  const known = live.status?.files.known ?? 0;
+  const isWhole = place.q.trim() === "" && place.where === "all";
+  const count = plural(files.total, "file");
+  return isWhole || files.total >= known ? count : `${count} of ${numberText(known)}`;
 }
 
 function rowHeight() {
   return Number.parseFloat(getComputedStyle(scroller).getPropertyValue("--row")) || 40;
 }
 
+const view = () => ({
+  scrollTop: scroller.scrollTop,
+  clientHeight: scroller.clientHeight,
+  row: rowHeight(),
+  total: files.total,
+});
+
 /** Draws the visible rows, reusing those already in the DOM. */
 function paint() {
-  if (!live.status) return; // until then, the server-rendered rows stay
-  const height = rowHeight();
-  const first = Math.max(0, Math.floor(scroller.scrollTop / height) - SPARE_ROWS);
-  const last = Math.min(
-    shown.length,
-    Math.ceil((scroller.scrollTop + scroller.clientHeight) / height) + SPARE_ROWS,
-  );
+  if (!live.status || files.shownKey === "") return; // until then, the server-rendered rows stay
+  const space = rowsIn(view(), SPARE_ROWS);
+  files.need(space.first, space.last);
   const next = new Map();
-  // The table has one tab stop: the row at the keyboard cursor, or else the first row drawn.
-  const drawn = shown.slice(first, last);
-  const stop = drawn.some(({ file_id }) => file_id === cursor) ? cursor : drawn[0]?.file_id;
   const elements = [above];
-  for (const [offset, file] of drawn.entries()) {
-    const row = rows.get(file.file_id) ?? fileRow(file.file_id);
-    const isThere = live.files.get(file.file_id) !== undefined || found.files.includes(file);
-    row.update(file, { index: first + offset, isStop: file.file_id === stop, isThere });
-    next.set(file.file_id, row);
+  const stop = tabStop(space.first, space.last);
+  for (let index = space.first; index < space.last; index++) {
+    const file = files.at(index);
+    // Around rows that came or went, a file may be loaded at two positions.
+    const isShown = file && !next.has(file.file_id);
+    const key = isShown ? file.file_id : `#${index}`;
+    const row = rows.get(key) ?? (isShown ? fileRow(key) : waitingRow());
+    if (isShown) {
+      const isThere = files.get(file.file_id) !== undefined;
+      row.update(file, { index, isStop: index === stop, isThere });
+    } else row.element.setAttribute("aria-rowindex", String(index + 2));
+    next.set(key, row);
     elements.push(row.element);
   }
   elements.push(below);
-  above.style.height = `${first * height}px`;
-  below.style.height = `${(shown.length - last) * height}px`;
+  above.style.height = `${space.above}px`;
+  below.style.height = `${space.below}px`;
   rows = next;
   arrange(elements);
-  byId("file-table").setAttribute("aria-rowcount", String(shown.length + 1));
+  byId("file-table").setAttribute("aria-rowcount", String(files.total + 1));
+  payFocus();
+  drawEmpty();
+}
+
+/** Returns the row that the table's one tab stop is at: the keyboard cursor, or else the first row drawn. */
+function tabStop(/** @type {number} */ first, /** @type {number} */ last) {
+  const at = files.placeOf(cursor.id);
+  return at >= first && at < last ? at : first;
+}
+
+function drawEmpty() {
   const empty = byId("file-empty");
-  empty.hidden = shown.length > 0;
-  if (shown.length > 0) return;
-  // Redraw only when the text changes, so that its button keeps the focus.
+  empty.hidden = files.total > 0;
   const { status } = live;
+  if (files.total > 0 || !status) return;
+  // Redraw only when the text changes, so that its button keeps the focus.
   const words = JSON.stringify([place.q, place.where, status.peers === 0 && startLine(status)]);
   if (empty.dataset["drawn"] !== words) put(empty, ...emptyText());
   empty.dataset["drawn"] = words;
@@ -150,77 +140,70 @@ function arrange(elements) {
   }
 }
 
-/** Returns the file at the keyboard cursor, if it is shown. */
-export const cursorFile = () => shown.find(({ file_id }) => file_id === cursor);
+/** Returns the file at the keyboard cursor, if it is loaded. */
+export const cursorFile = () => files.get(cursor.id);
 
 /** @param {number} step */
 export function moveCursor(step) {
-  if (shown.length === 0) return;
-  const at = shown.findIndex(({ file_id }) => file_id === cursor);
-  const next = Math.min(shown.length - 1, Math.max(0, at < 0 ? 0 : at + step));
-  setCursor(shown[next]?.file_id ?? "");
-  const height = rowHeight();
+  if (files.total === 0) return;
+  const at = cursor.id === "" ? cursor.index : files.placeOf(cursor.id);
+  const index = Math.min(files.total - 1, Math.max(0, at < 0 ? 0 : at + step));
+  cursor = { id: files.at(index)?.file_id ?? "", index };
+  isFocusOwed = true;
   const head = scroller.querySelector("thead")?.clientHeight ?? 0;
-  if (next * height < scroller.scrollTop) scroller.scrollTop = next * height;
-  const bottom = (next + 1) * height + head - scroller.clientHeight;
-  if (bottom > scroller.scrollTop) scroller.scrollTop = bottom;
+  scroller.scrollTop = scrollFor(index, view(), head);
   paint();
-  const row = rows.get(cursor)?.element;
-  row?.focus({ preventScroll: true });
-  row?.scrollIntoView({ block: "nearest" }); // the table may be taller than the screen
+}
+
+/** Moves the focus to the row at the cursor, once that is loaded. */
+function payFocus() {
+  if (!isFocusOwed) return;
+  if (cursor.id === "") cursor.id = files.at(cursor.index)?.file_id ?? "";
+  const row = rows.get(cursor.id)?.element;
+  if (!row) return;
+  isFocusOwed = false;
+  for (const { element } of rows.values()) element.tabIndex = element === row ? 0 : -1;
+  row.focus({ preventScroll: true });
+  row.scrollIntoView({ block: "nearest" }); // the table may be taller than the screen
 }
 
 /** @param {string} fileId */
 export function setCursor(fileId) {
-  cursor = fileId;
+  cursor = { id: fileId, index: files.placeOf(fileId) };
+  isFocusOwed = false;
   paint();
 }
 
-/** @type {ReturnType<typeof setTimeout> | undefined} */
-let typing;
+/** When the next question may be asked. */
+let nextMs = 0;
+let isWaiting = false;
 
-/** Searches on the peer if it knows more files than the page holds. @param {number} afterMs */
-function askForMore(afterMs) {
-  clearTimeout(typing);
-  const { q, where, sort } = place;
-  const key = askedFor();
-  if (live.known <= live.files.size || key === WHOLE || where === "deleted") return;
-  typing = setTimeout(async () => {
-    const asked = new URLSearchParams({ sort, limit: String(MAX_FOUND) });
-    if (q !== "") asked.set("q", q);
-    if (where !== "all") asked.set("where", where);
-    const answer = /** @type {{ files: FileRow[], total: number } | undefined} */ (
-      await askJson(`/api/v1/files?${asked}`).catch(() => undefined)
-    );
-    if (!answer || askedFor() !== key) return;
-    found = { key, files: answer.files, total: answer.total };
-    foundMs = performance.now();
-    draw();
-  }, afterMs);
+/** Reads the rows on the screen again, or counts those that wait, soon and not too often. */
+async function refreshSoon() {
+  if (isWaiting) return;
+  isWaiting = true;
+  await new Promise((go) => setTimeout(go, nextMs - performance.now()));
+  const askedMs = performance.now();
+  await (isHeld() ? files.peek() : files.refresh());
+  const nowMs = performance.now();
+  const pauseMs = Math.max(REFRESH_MS, REFRESH_ANSWERS * (nowMs - askedMs));
+  nextMs = nowMs + (files.hasFailed ? RETRY_MS : pauseMs);
+  isWaiting = false;
+  if (files.isStale && !isHeld() && !live.isGone) refreshSoon();
 }
 
-let foundMs = 0;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let leaving;
 
-/** Redraws, and repeats a search on the peer whose results may be stale. */
-function onFiles() {
-  if (found.key === shownKey && performance.now() - foundMs > FOUND_MS) {
-    foundMs = performance.now();
-    askForMore(FOUND_MS);
-  }
+/** Lets rows move again. */
+function free() {
+  clearTimeout(leaving);
+  isRead = false;
+  if (files.isStale) files.refresh();
   draw();
 }
 
-export function startFiles() {
-  startTools(draw); // without delay: the user is waiting for this
-  scroller.addEventListener("scroll", () => requestAnimationFrame(paint), { passive: true });
-  new ResizeObserver(() => paint()).observe(scroller);
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let leaving;
-  const free = () => {
-    clearTimeout(leaving);
-    isRead = false;
-    draw();
-  };
+function watchReading() {
   body.addEventListener("pointerenter", (event) => {
     clearTimeout(leaving);
     isRead ||= event.pointerType === "mouse";
@@ -237,9 +220,23 @@ export function startFiles() {
     if (isOut) setTimeout(free); // a row being removed loses the focus too; do not redraw in the middle of that
   });
   byId("news").addEventListener("click", () => {
-    free();
     scroller.scrollTop = 0;
+    paint();
+    free();
   });
+}
+
+/** Asks for what the user wants to see now. */
+function ask() {
+  if (place.where !== "deleted") files.show(place);
+  draw();
+}
+
+export function startFiles() {
+  startTools(ask); // without delay: the user is waiting for this
+  scroller.addEventListener("scroll", () => requestAnimationFrame(paint), { passive: true });
+  new ResizeObserver(() => paint()).observe(scroller);
+  watchReading();
   body.addEventListener("click", (event) => {
     if (!(event.target instanceof Element) || event.target.closest("a, [data-act]")) return;
     const id = event.target.closest("tr")?.dataset["id"];
@@ -248,14 +245,14 @@ export function startFiles() {
     go({ file: id }, { isStep: true });
   });
   setInterval(paint, CLOCK_MS);
-  when(["files"], onFiles);
-  when(["transfers", "session"], draw);
-  when(["place"], () => {
-    askForMore(TYPING_MS);
+  when(["files"], () => {
+    if (files.shownKey !== "") refreshSoon();
     draw();
   });
-  when(["status"], () => {
-    // The first status says whether the peer knows more than the page holds.
-    if (found.key === "" && live.known > live.files.size) askForMore(0);
+  when(["rows"], () => {
+    if (files.isStale && !isHeld() && !live.isGone) refreshSoon(); // what arrived may be older than the last event
+    draw();
   });
+  when(["transfers", "session", "status"], draw);
+  when(["place"], ask);
 }

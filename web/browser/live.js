@@ -2,20 +2,22 @@
 // The peer's current state: read once, then kept current by its server-sent events. Each part of the page subscribes to
 // the topics it draws; changes are batched and published at most once per frame.
 // Invariants: after "reset" everything is read again, with retries until that succeeds; events that arrive while the
-// lists are loading are applied after them; nothing kept here grows without bound.
+// lists are loading are applied after them; nothing kept here grows with the number of files.
 
 import { askJson, urlOf } from "./api.js";
-import { FileList, NEWEST_FIRST } from "../shared/filelist.js";
+import { FileWindow } from "./filewindow.js";
 import { Rates, speedOf } from "./rates.js";
 
 /** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
 /** @typedef {import("../shared/types.d.ts").PeerRow} PeerRow */
 /** @typedef {import("../shared/types.d.ts").TransferRow} TransferRow */
 /** @typedef {import("../shared/types.d.ts").StatusRow} StatusRow */
-/** @typedef {"status" | "peers" | "files" | "transfers" | "session" | "gone" | "place"} Topic */
+/** @typedef {"status" | "peers" | "files" | "rows" | "transfers" | "session" | "gone" | "place"} Topic "files": some changed; "rows": asked-for rows arrived */
 
-/** Maximum number of files loaded, the API's limit per response. If there are more, the newest. */
-export const MAX_FILES = 10_000;
+/** Maximum number of peers loaded, the API's limit per response. */
+const MAX_PEERS = 10_000;
+/** How recently a file must have become known to be highlighted as new, in seconds. */
+const NEW_SECONDS = 10;
 /** Maximum number of transfers kept. The oldest ended ones are dropped first. The peer itself remembers fewer. */
 const MAX_TRANSFERS = 200;
 /** How long a file is highlighted as new, in milliseconds. */
@@ -38,9 +40,8 @@ export const live = {
   status: null,
   /** @type {Map<string, PeerRow>} */
   peers: new Map(),
-  files: new FileList(),
-  /** Number of files known to the peer, which may be more than are loaded here. */
-  known: 0,
+  /** The files around those on the screen. */
+  files: new FileWindow(askFiles, () => tell("rows")),
   /** @type {Map<number, TransferRow>} */
   transfers: new Map(),
   /** Current speed of each transfer, by id. @type {Map<number, import("./rates.js").Speed>} */
@@ -54,6 +55,23 @@ export const live = {
   /** How far the peer's clock is ahead of this browser's, in seconds. */
   aheadSeconds: 0,
 };
+
+/**
+ * Called with what changed about files, before anything is drawn, and with undefined if anything may have changed.
+ * @type {Set<(change: import("./filewindow.js").Change | undefined) => void>}
+ */
+export const fileListeners = new Set();
+
+/** Tells this page's requests from those of other tabs. */
+const TAB = Math.random().toString(36).slice(2);
+
+/** @type {import("./filewindow.js").Ask} */
+function askFiles({ q, where, sort }, { start, limit, view, signal }) {
+  const query = new URLSearchParams({ sort, start, limit: String(limit) });
+  if (q.trim() !== "") query.set("q", q);
+  if (where !== "all") query.set("where", where);
+  return askJson(`/api/v1/files?${query}`, { signal, headers: { "x-view": `${TAB}-${view}` } });
+}
 
 /** Returns the Unix time in seconds by the peer's clock, which all its times refer to. */
 export const nowSeconds = () => Date.now() / 1000 + live.aheadSeconds;
@@ -90,14 +108,11 @@ function flush() {
 }
 
 async function load() {
-  const [status, peers, transfers, rates, files] = await Promise.all([
+  const [status, peers, transfers, rates] = await Promise.all([
     /** @type {Promise<StatusRow>} */ (askJson("/api/v1/status")),
-    /** @type {Promise<{ peers: PeerRow[] }>} */ (askJson("/api/v1/peers")),
+    /** @type {Promise<{ peers: PeerRow[] }>} */ (askJson(`/api/v1/peers?limit=${MAX_PEERS}`)),
     /** @type {Promise<{ transfers: TransferRow[] }>} */ (askJson("/api/v1/transfers")),
     /** @type {Promise<{ rates: import("./rates.js").Rate[] }>} */ (askJson("/api/v1/rates")),
-    /** @type {Promise<{ files: FileRow[], total: number }>} */ (askJson(
-      `/api/v1/files?limit=${MAX_FILES}&sort=${NEWEST_FIRST}`,
-    )),
   ]);
   live.peers = new Map(peers.peers.map((peer) => [peer.peerId, peer]));
   live.transfers = new Map();
@@ -105,10 +120,9 @@ async function load() {
   const known = new Set(transfers.transfers.map(({ id }) => id));
   for (const id of live.speeds.keys()) if (!known.has(id)) live.speeds.delete(id);
   for (const transfer of transfers.transfers) putTransfer(transfer);
-  live.files.reset(files.files);
   takeStatus(status);
   live.rates.seed(rates.rates, live.aheadSeconds);
-  live.known = files.total;
+  for (const take of fileListeners) take(undefined);
   tell("peers", "transfers", "files");
 }
 
@@ -126,7 +140,6 @@ function takeStatus(status) {
   if (before && seconds < 0 && seconds > -LATE_SECONDS) return; // a response that a newer event has overtaken
   live.status = status;
   live.aheadSeconds = status.now - Date.now() / 1000;
-  live.known = Math.max(status.files.known, live.files.size);
   live.rates.take(status);
   tell("status");
 }
@@ -142,15 +155,15 @@ const takes = {
   files({ changed, removed }) {
     const nowMs = performance.now();
     for (const [id, ms] of live.arrivedMs) if (nowMs - ms > NEW_MS) live.arrivedMs.delete(id);
-    for (const { file_id, has_copy } of changed) {
-      if (!live.files.get(file_id)) live.arrivedMs.set(file_id, nowMs);
+    for (const { file_id, has_copy, known_at } of changed) {
+      const isNew = known_at === null || nowSeconds() - known_at < NEW_SECONDS;
+      if (isNew && !live.files.get(file_id)) live.arrivedMs.set(file_id, nowMs);
       if (has_copy) live.asked.delete(file_id);
     }
     for (const id of removed) live.asked.delete(id);
     live.files.apply({ changed, removed });
-    live.known = Math.max(live.known, live.files.size);
+    for (const take of fileListeners) take({ changed, removed });
     tell("files");
-    if (live.files.size > 2 * MAX_FILES) reload();
   },
   transfers({ changed }) {
     for (const transfer of changed) putTransfer(transfer);

@@ -2,13 +2,15 @@
 // Who holds which file, as a picture: one row per peer and one column per file, those at risk first. A file with one
 // holder is amber and one with none is red, so that they stand out; the text above has the counts.
 
+import { askJson } from "./api.js";
 import { byId, colour, h, placeTip, put, setText } from "./dom.js";
 import { live, when } from "./live.js";
 import { go } from "./place.js";
-import { holdersText, isAtRisk, isAway, safetyText } from "../shared/safety.js";
+import { holdersText, isAway, safetyText } from "../shared/safety.js";
 import { numberText, plural, visible } from "../shared/words.js";
 
 /** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
+/** @typedef {import("../shared/types.d.ts").RisksRow} Risks */
 
 const LINE_PX = 18;
 const NAME_PX = 112;
@@ -16,48 +18,63 @@ const MIN_COLUMN_PX = 4;
 const MAX_COLUMN_PX = 18;
 /** Maximum number of rows, to keep the picture readable. If there are more peers, those that hold the most. */
 const MAX_PEERS = 40;
+/** Maximum number of columns, the API's limit per response. */
+const MAX_FILES = 1_000;
 /** Minimum interval between redraws, in milliseconds: what it shows changes slowly. */
-const PAUSE_MS = 500;
+const PAUSE_MS = 1_000;
 
 const canvas = /** @type {HTMLCanvasElement} */ (byId("matrix"));
 const tip = byId("matrix-tip");
 
 /** What is drawn. @type {{ peers: readonly string[], files: readonly FileRow[], column: number }} */
 let drawn = { peers: [], files: [], column: MAX_COLUMN_PX };
+/** The peer's latest answer. @type {Risks | undefined} */
+let risks;
+/** Number of files that were asked for. */
+let fit = 0;
+/** Whether files may have changed since the peer was asked. */
+let isStale = true;
 let isWaiting = false;
 
-function drawSoon() {
+const widthPx = () => canvas.parentElement?.clientWidth ?? 0;
+
+async function drawSoon() {
   if (isWaiting) return;
-  if (drawn.files.length === 0) draw(); // the first time at once
   isWaiting = true;
-  setTimeout(() => {
-    isWaiting = false;
-    draw();
-  }, PAUSE_MS);
+  await askAgain(); // the first time at once
+  draw();
+  await new Promise((go) => setTimeout(go, PAUSE_MS));
+  isWaiting = false;
+  if (isStale && widthPx() > 0 && !live.isGone) drawSoon();
+}
+
+/** Asks which files are at risk, unless the answer is known or nobody can see it. */
+async function askAgain() {
+  const wanted = Math.min(MAX_FILES, Math.floor((widthPx() - NAME_PX) / MIN_COLUMN_PX));
+  if (!live.status || live.isGone || wanted <= 0 || (!isStale && wanted === fit)) return;
+  isStale = false;
+  fit = wanted;
+  risks = await /** @type {Promise<Risks>} */ (askJson(`/api/v1/replication?limit=${wanted}`))
+    .catch(() => risks); // an event or the next reload asks again
 }
 
 function draw() {
   const { status } = live;
-  if (!status) return;
-  const width = canvas.parentElement?.clientWidth ?? 0;
-  if (width === 0) return;
-  // Lost files come first, then those with one holder. Lost ones must not crowd out those that can still be saved.
-  const all = [...live.files.all].sort((a, b) =>
+  const width = widthPx();
+  if (!status || !risks || width === 0) return;
+  // Files that are equally safe are ordered by name, so that columns stay where they are.
+  const all = [...risks.files].sort((a, b) =>
     rankOf(a) - rankOf(b) || (a.file_name < b.file_name ? -1 : 1)
   );
   const column = Math.min(
     MAX_COLUMN_PX,
     Math.max(MIN_COLUMN_PX, (width - NAME_PX) / Math.max(1, all.length)),
   );
-  const fit = Math.round((width - NAME_PX) / column);
-  const lost = all.filter((file) => file.peers_with_file.length === 0);
-  const lostShown = lost.slice(0, Math.max(fit - (all.length - lost.length), Math.ceil(fit / 4)));
-  const others = all.filter((file) => file.peers_with_file.length > 0);
-  const files = [...lostShown, ...others.slice(0, fit - lostShown.length)];
+  const files = all.slice(0, Math.round((width - NAME_PX) / column));
   const peers = linesOf(status.peerId, files);
   drawn = { peers, files, column };
   paint(width);
-  tell(all, files.length);
+  tell(risks, files.length);
 }
 
 /** Returns the sort rank: lost files first, then those whose holders are away. @param {FileRow} file */
@@ -116,39 +133,22 @@ function paint(width) {
   pen.globalAlpha = 1;
 }
 
-/** Says the same in words. @param {readonly FileRow[]} all @param {number} shown */
-function tell(all, shown) {
-  const away = all.filter(isAway);
-  const none = all.filter((file) => file.peers_with_file.length === 0 && !isAway(file));
-  const one = all.filter((file) => file.peers_with_file.length === 1);
+/** Says the same in words. @param {Risks} risks @param {number} shown */
+function tell({ total, none, away, one }, shown) {
   const words = byId("matrix-words");
-  const risk = none.length + away.length + one.length;
+  const risk = none + away + one;
+  /** @param {number} count @param {string} kind @param {string} sign @param {string} what */
+  const part = (count, kind, sign, what) =>
+    count > 0 &&
+    h("span", {}, h("span", { class: kind }, sign), ` ${plural(count, "file")} ${what}`);
   const parts = [
-    one.length > 0 &&
-    h(
-      "span",
-      {},
-      h("span", { class: "risk" }, "●"),
-      ` ${plural(one.length, "file")} with one holder`,
-    ),
-    away.length > 0 &&
-    h(
-      "span",
-      {},
-      h("span", { class: "risk" }, "○"),
-      ` ${plural(away.length, "file")} whose holders are away`,
-    ),
-    none.length > 0 &&
-    h(
-      "span",
-      {},
-      h("span", { class: "failed" }, "○"),
-      ` ${plural(none.length, "file")} nobody has anymore`,
-    ),
+    part(one, "risk", "●", "with one holder"),
+    part(away, "risk", "○", "whose holders are away"),
+    part(none, "failed", "○", "nobody has anymore"),
   ].filter((part) => part !== false);
   put(
     words,
-    all.length === 0
+    total === 0
       ? "No files yet."
       : risk === 0
       ? h("span", {}, h("span", { class: "good" }, "✓"), ` Every file has at least two holders.`)
@@ -157,14 +157,14 @@ function tell(all, shown) {
   byId("show-risk").hidden = risk === 0;
   setText(
     byId("matrix-more"),
-    shown < all.length
-      ? `${numberText(shown)} of ${plural(all.length, "file")}: those with the fewest holders`
+    shown < total
+      ? `${numberText(shown)} of ${plural(total, "file")}: those with the fewest holders`
       : "",
   );
   canvas.setAttribute(
     "aria-label",
-    `Which of ${plural(drawn.peers.length, "peer")} hold which of ${plural(all.length, "file")}: ${
-      plural(all.filter(isAtRisk).length, "file")
+    `Which of ${plural(drawn.peers.length, "peer")} hold which of ${plural(total, "file")}: ${
+      plural(risk, "file")
     } at risk`,
   );
 }
@@ -203,5 +203,9 @@ export function startMatrix() {
   });
   new ResizeObserver(drawSoon).observe(/** @type {Element} */ (canvas.parentElement));
   addEventListener("themechange", drawSoon);
-  when(["files", "peers", "place"], drawSoon);
+  when(["files"], () => {
+    isStale = true;
+    drawSoon();
+  });
+  when(["peers", "place"], drawSoon);
 }

@@ -1,17 +1,17 @@
 // The table of files, with a form to search, filter, and sort. Works without JavaScript; with it, browser/files.js
 // takes over.
 
-import { pageOf } from "../api/listing.ts";
+import { indexingJson } from "../api/listing.ts";
 import { NEWEST_FIRST, turned } from "../shared/filelist.js";
 import { visible } from "../../protocol/wire/text.ts";
-import { numberText, startLine, startWords } from "../shared/words.js";
+import { indexingText, numberText, startLine, startWords } from "../shared/words.js";
 import type { ViewedFile } from "../view.ts";
 import { Icon } from "./icons.tsx";
 import type { Props } from "./props.ts";
 import { FileRow } from "./rows.tsx";
 
-/** Files per page when JavaScript is off. With JavaScript, all files are listed. */
-const PAGE_ROWS = 30;
+/** Files per page when JavaScript is off. With JavaScript, all files can be scrolled through. */
+export const PAGE_ROWS = 30;
 
 const FILTERS = [
   ["all", "All"],
@@ -42,31 +42,43 @@ function directionOf(key: string, sort: string) {
   return sort === key ? "ascending" : sort === `-${key}` ? "descending" : undefined;
 }
 
-export function Files({ view, query, now }: Props) {
-  const { peerId } = view.status();
-  const start = Number(query.start ?? 0);
-  const page = pageOf(view.files(), {
-    sort: NEWEST_FIRST,
-    ...query,
-    start: String(start),
-    limit: String(PAGE_ROWS),
-  }, peerId);
+export function Files({ view, query, page, now }: Props) {
   const sort = query.sort ?? NEWEST_FIRST;
   return (
     <section id="files" aria-labelledby="files-title" data-panel="files">
-      <h2 id="files-title">
-        Files <span id="file-count" class="quiet">{numberText(page.total)}</span>
-      </h2>
+      <div class="head-line">
+        <h2 id="files-title">
+          Files <span id="file-count" class="quiet">{numberText(page.total)}</span>
+        </h2>
+        <Indexing view={view} />
+      </div>
       <Find query={query} sort={sort} />
       <div id="file-table-box">
         <div id="file-scroll" class="scroll" tabindex={-1}>
           <FileTable files={page.files} sort={sort} now={now} />
           <Empty view={view} isSearch={Object.keys(query).length > 0} isHidden={page.total > 0} />
         </div>
-        <Pages query={query} start={start} next={page.next} />
+        <Pages query={query} next={page.next} />
       </div>
       <div id="deleted" hidden></div>
     </section>
+  );
+}
+
+/** How far the folder has been indexed. Its line is next to the title, so nothing moves when it comes or goes. */
+function Indexing({ view }: Pick<Props, "view">) {
+  const indexing = indexingJson(view.status().indexing);
+  const words = indexing ? indexingText(indexing) : "";
+  return (
+    <p id="indexing" class="quiet" title={words} hidden={!indexing}>
+      <span id="indexing-words">{words}</span>
+      <progress
+        id="indexing-line"
+        value={indexing?.bytes_done ?? 0}
+        max={Math.max(1, indexing?.bytes_total ?? 0)}
+        aria-label="Progress of indexing"
+      />
+    </p>
   );
 }
 
@@ -182,23 +194,22 @@ function Empty(
 }
 
 /** Links to other pages of the list, for browsers without JavaScript. */
-function Pages(
-  { query, start, next }: Pick<Props, "query"> & { start: number; next: number | null },
-) {
-  if (next === null && start === 0) return null;
+function Pages({ query, next }: Pick<Props, "query"> & { next: string | null }) {
+  const isFirst = query.start === undefined;
+  if (next === null && isFirst) return null;
   const other = new URLSearchParams(Object.entries(query).filter(([key]) => key !== "start"));
   return (
     <noscript>
       <p class="pages">
-        {start > 0 && <a href={`./?${other}`}>First page</a>}{" "}
+        {!isFirst && <a href={`./?${other}`}>First page</a>}{" "}
         {next !== null && <a href={`./?${withStart(other, next)}`}>More files</a>}
       </p>
     </noscript>
   );
 }
 
-function withStart(query: URLSearchParams, start: number): URLSearchParams {
+function withStart(query: URLSearchParams, start: string): URLSearchParams {
   const next = new URLSearchParams(query);
-  next.set("start", String(start));
+  next.set("start", start);
   return next;
 }

@@ -16,7 +16,7 @@ import { Moving, Network } from "./side.tsx";
 const REFRESH_SECONDS = 15;
 
 /** Renders the page. `now` is Unix time in seconds; `query` is the search of a browser without JavaScript. */
-export function StatusPage({ view, query, now }: Props) {
+export function StatusPage({ view, query, page, now }: Props) {
   const status = view.status();
   const name = visible(status.peerId, 60);
   return (
@@ -29,7 +29,7 @@ export function StatusPage({ view, query, now }: Props) {
       <Head view={view} />
       <Figures view={view} />
       <main>
-        <Files view={view} query={query} now={now} />
+        <Files view={view} query={query} page={page} now={now} />
         <div class="side">
           <Share />
           <Moving view={view} now={now} />

@@ -7,20 +7,36 @@ import { IMPORT_MAP_HASH } from "../assets.ts";
 import { contentPolicy } from "../guard.ts";
 import type { Env } from "../env.ts";
 import { CHALLENGE, type Login } from "../login.ts";
+import { asItIs, type FileLists } from "../file_lists.ts";
+import { NEWEST_FIRST } from "../shared/filelist.js";
 import type { View } from "../view.ts";
 import { DocsPage } from "./docs.tsx";
+import { PAGE_ROWS } from "./files.tsx";
 import { LockedPage } from "./locked.tsx";
 import { StatusPage } from "./page.tsx";
 
 /** Allows the import map, the only inline script, by its hash. */
 const POLICY = { "content-security-policy": contentPolicy(IMPORT_MAP_HASH) };
 
-/** Serves the page, or the locked page until login. `now` is Unix time in seconds. */
-export function servePage(c: Context<Env>, view: View, login: Login, now: number) {
+/** What the page is served from. `now` is Unix time in seconds. */
+export interface PageParts {
+  readonly view: View;
+  readonly login: Login;
+  readonly lists: FileLists;
+  readonly now: number;
+}
+
+/** Serves the page, or the locked page until login. */
+export async function servePage(c: Context<Env>, { view, login, lists, now }: PageParts) {
   if (login.options.isPrivate && !login.isIn(c)) {
     return c.html(<LockedPage />, 401, { "www-authenticate": CHALLENGE });
   }
-  return c.html(<StatusPage view={view} query={queryOf(c)} now={now} />, 200, POLICY);
+  const query = queryOf(c);
+  const asked = { sort: NEWEST_FIRST, ...query, limit: String(PAGE_ROWS) } as const;
+  const page = await lists.page(asked, asItIs);
+  return await lists.turns.take(() =>
+    c.html(<StatusPage view={view} query={query} page={page} now={now} />, 200, POLICY)
+  );
 }
 
 /** Serves the API documentation for `document`, the OpenAPI document. */

@@ -12,7 +12,7 @@ import { PeerRow, TransferRow } from "./rows.tsx";
 
 const MAX_TRANSFERS = 30;
 
-export function Moving({ view, now }: Omit<Props, "query">) {
+export function Moving({ view, now }: Pick<Props, "view" | "now">) {
   const transfers = view.transfers().map(transferJson).filter((each) => isNews(each, now))
     .reverse();
   return (
@@ -47,7 +47,7 @@ export function Moving({ view, now }: Omit<Props, "query">) {
   );
 }
 
-export function Network({ view, now }: Omit<Props, "query">) {
+export function Network({ view, now }: Pick<Props, "view" | "now">) {
   const peers = view.peers();
   return (
     <section id="network" aria-labelledby="network-title" data-panel="network">

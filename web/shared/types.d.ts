@@ -9,3 +9,4 @@ export type TransferRow = InferOutput<typeof shapes.TransferShape>;
 export type StatusRow = InferOutput<typeof shapes.StatusShape>;
 export type SessionRow = InferOutput<typeof shapes.SessionShape>;
 export type DeletedRow = InferOutput<typeof shapes.DeletedShape>["files"][number];
+export type RisksRow = InferOutput<typeof shapes.RisksShape>;

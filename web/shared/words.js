@@ -25,6 +25,15 @@ export function progressText(done, total) {
   return unitA === unitB ? `${a} of ${b} ${unitB}` : `${a} ${unitA} of ${b} ${unitB}`;
 }
 
+/**
+ * Returns how far the folder has been indexed.
+ * @param {{ files_done: number, files_total: number, bytes_done: number, bytes_total: number }} indexing
+ */
+export const indexingText = ({ files_done, files_total, bytes_done, bytes_total }) =>
+  `Indexing: ${numberText(files_done)} of ${plural(files_total, "file")}, ${
+    progressText(bytes_done, bytes_total)
+  }; files are shared as they are indexed`;
+
 /** Returns how long something took: `under 1 s`, `42 s`. @param {number} seconds */
 export const tookText = (seconds) => seconds < 1 ? "under 1 s" : durationText(seconds);
 
