@@ -7,7 +7,7 @@ import type { NodeEvent } from "../protocol/effects.ts";
 import type { Changes, Knowledge } from "../storage/changes.ts";
 import type { HeldContent } from "../storage/shelf.ts";
 import type { Found, Store } from "../storage/store.ts";
-import { FolderWatch, type FolderWatcher } from "./folder_watch.ts";
+import { FolderWatch, type FolderWatcher, type Looked } from "./folder_watch.ts";
 import type { Saving } from "./saving.ts";
 import type { Timers } from "./timers.ts";
 import type { Troubles } from "./troubles.ts";
@@ -58,7 +58,8 @@ export class Upkeep {
     this.#folder = new FolderWatch({
       dir: options.store.layout.dir,
       timers: options.timers,
-      look: () => this.#keepUp(this.#look()),
+      look: (names) => this.#keepUp(this.#look(names)),
+      stateOfFolder: () => options.store.stateOfFolder(),
       watchFolder: options.watchFolder,
     });
   }
@@ -114,23 +115,25 @@ export class Upkeep {
     };
   }
 
-  async #look(): Promise<{ lookedMs: number; againMs: number | undefined }> {
+  async #look(names: readonly string[] | undefined): Promise<Looked> {
+    const { store, troubles, onFirstScan } = this.options;
     try {
       const tell = (part: Found) => {
         if (!this.#isStopped) this.#tellChanges(part);
       };
-      const changes = await this.options.store.scan(this.#knowledge(), this.#isFirst, tell);
+      const atStart = this.#isFirst;
+      const changes = await store.scan(this.#knowledge(), { atStart, names }, tell);
       tell(changes);
       this.#isFirst = false;
-      if (!this.#isIndexed && this.options.store.hashing === 0 && !this.#isStopped) {
+      if (!this.#isIndexed && store.hashing === 0 && !this.#isStopped) {
         this.#isIndexed = true;
-        this.options.onFirstScan();
+        onFirstScan();
       }
-      return { lookedMs: changes.lookedMs ?? 0, againMs: changes.againMs };
+      const { lookedMs = 0, againMs, waiting } = changes;
+      return { lookedMs, againMs, waiting };
     } catch (error) {
-      if (this.#isStopped) return { lookedMs: 0, againMs: undefined };
-      this.options.troubles.report(error);
-      return { lookedMs: 0, againMs: undefined };
+      if (!this.#isStopped) troubles.report(error);
+      return { lookedMs: 0, againMs: undefined, waiting: [] };
     }
   }
 

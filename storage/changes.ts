@@ -37,6 +37,8 @@ export interface Changes {
   damaged: string[];
   /** Number of files that were seen but not taken yet. */
   unsettled: number;
+  /** Names of files that wait for another scan. */
+  waiting: string[];
   /** Delay after which another scan is worthwhile, in milliseconds; `undefined` if nothing is waiting for one. */
   againMs: number | undefined;
   /** Files whose content could not be read, with the reason. */
@@ -47,8 +49,6 @@ export interface Changes {
   isRemade?: boolean;
   /** How long listing the folder took, without hashing, in milliseconds. */
   lookedMs?: number;
-  /** Number of regular files that were listed. */
-  listed?: number;
 }
 
 /** Returns the result of a scan that found nothing. */
@@ -60,10 +60,19 @@ export function noChanges(): Changes {
     edited: new Set(),
     damaged: [],
     unsettled: 0,
+    waiting: [],
     againMs: undefined,
     unreadable: [],
     passedOver: [],
   };
+}
+
+/** What to scan. */
+export interface ScanScope {
+  /** Whether this is the first scan: files need not be seen twice unless they changed a moment ago. */
+  readonly atStart: boolean;
+  /** Names of the files to look at; undefined for the whole folder. */
+  readonly names?: readonly string[] | undefined;
 }
 
 /** How far a scan is. */

@@ -100,6 +100,15 @@ export class FolderListing {
     return [...aside].flatMap(([name, what]) => this.report(name, what));
   }
 
+  /** Calls `onFile` for each of these names that is a regular file. Throws file system errors. */
+  async readSome(names: readonly string[], onFile: (file: Present) => void): Promise<void> {
+    for (const name of names) {
+      if (isOwnName(name) || isHidden(name) || this.options.isReserved(name)) continue;
+      const info = await lstatOrNothing(`${this.options.dir}/${name}`);
+      if (info?.isFile && isReadable(info)) onFile(this.#present(name, infoOf(info)));
+    }
+  }
+
   /** Returns what to report of a file that is not shared: nothing if that was reported before. */
   report(name: string, what: string): PassedOver[] {
     if (this.#reported.has(name)) return [];

@@ -28,12 +28,18 @@ export interface RecognizingOptions {
   readonly now: () => number;
 }
 
+/** A set of names that can only be asked. */
+export interface Names {
+  /** Returns whether a name is in it. */
+  has(name: string): boolean;
+}
+
 /** What a scan has seen so far. */
 export interface Scanned {
   /** Whether this is the first scan after the start. */
   readonly atStart: boolean;
   /** Names of the regular files in the folder. */
-  readonly seen: ReadonlySet<string>;
+  readonly seen: Names;
   /** The known files that may be among those to take. */
   readonly index: CandidateIndex;
   /** Ids that were already found. */

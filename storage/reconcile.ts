@@ -6,7 +6,13 @@
 
 import { BackgroundHashing, LARGE_BYTES } from "./background.ts";
 import { type Candidate, CandidateIndex, Wanted } from "./candidates.ts";
-import { type Changes, type Knowledge, noChanges, type Progress } from "./changes.ts";
+import {
+  type Changes,
+  type Knowledge,
+  noChanges,
+  type Progress,
+  type ScanScope,
+} from "./changes.ts";
 import { Departed } from "./departed.ts";
 import type { HashResult } from "./disk_messages.ts";
 import type { DiskThread } from "./disk_thread.ts";
@@ -18,7 +24,7 @@ import type { Placement } from "./metadata.ts";
 import { lstatOrNothing } from "./layout.ts";
 import { type OwnIds, ownSuffix } from "./ownids.ts";
 import { isTransient } from "./reader.ts";
-import { Recognizing, type Scanned } from "./recognizing.ts";
+import { type Names, Recognizing, type Scanned } from "./recognizing.ts";
 import type { Shelf } from "./shelf.ts";
 import { Turns } from "./turns.ts";
 
@@ -33,6 +39,8 @@ const FEW_BYTES = 4 * 1024 * 1024;
 const SORTED_BYTES = 1024 * 1024;
 /** Maximum number of files of unknown owner whose hashes are kept. Others are read again to be compared. */
 const MAX_KEPT_HASHES = 1_000;
+/** Maximum number of files named that wait for another scan. For more, everything is scanned. */
+const MAX_WAITING = 1_001;
 /** Number of missing names checked in this thread. */
 const FEW_MISSING = 64;
 /**
@@ -81,6 +89,14 @@ interface Pass extends Scanned {
   readonly gone: ReadonlyMap<number, Placement>;
   /** Receives what was found since the last call. */
   readonly commit: (changes: Changes) => void;
+}
+
+/** What a listing found. */
+interface Listed {
+  /** The regular files in the folder. */
+  readonly seen: Names;
+  /** Those that differ from the shelf. */
+  readonly differing: ReadonlyMap<string, Present>;
 }
 
 interface Unrecognized {
@@ -145,17 +161,18 @@ export class Reconciler {
    */
   async scan(
     knowledge: Knowledge,
-    atStart: boolean,
+    { atStart, names }: ScanScope,
     commit: (changes: Changes) => void,
   ): Promise<Changes> {
     const beganMs = performance.now();
     const changes = noChanges();
-    const { seen, differing } = await this.#list(changes, atStart);
-    const gone = await this.#goneNames(seen);
+    const { seen, differing } = names
+      ? await this.#listSome(names)
+      : await this.#list(changes, atStart);
+    const gone = await this.#goneNames(names ?? this.options.shelf.names(), seen);
     changes.lost = this.#lostIds(gone, differing);
     this.#forgetMissing(seen);
     changes.lookedMs = performance.now() - beganMs;
-    changes.listed = seen.size;
 
     const toTake: Present[] = [];
     const turns = new Turns();
@@ -163,8 +180,10 @@ export class Reconciler {
       if (this.#isDue(file, atStart, changes) && this.#hasNews(file, knowledge)) toTake.push(file);
       if (turns.isOver) await turns.next();
     }
-    this.#progress.files -= toTake.length;
-    for (const { look } of toTake) this.#progress.bytes -= look.sizeBytes;
+    if (!names) {
+      this.#progress.files -= toTake.length;
+      for (const { look } of toTake) this.#progress.bytes -= look.sizeBytes;
+    }
     if (toTake.length > 0) {
       const places = new Map<number, Placement>();
       for (const name of gone) {
@@ -198,7 +217,7 @@ export class Reconciler {
   async #list(
     changes: Changes,
     atStart: boolean,
-  ): Promise<{ seen: Set<string>; differing: Map<string, Present> }> {
+  ): Promise<Listed> {
     const seen = new Set<string>();
     const differing = new Map<string, Present>();
     const progress = { files: 0, totalFiles: 0, bytes: 0, totalBytes: 0 };
@@ -215,13 +234,27 @@ export class Reconciler {
     return { seen, differing };
   }
 
-  /** Returns the names of shelved files that are gone from the folder. */
-  async #goneNames(seen: ReadonlySet<string>): Promise<Set<string>> {
+  /** Returns those of the names that are regular files, and differ from the shelf. */
+  async #listSome(names: readonly string[]): Promise<Listed> {
+    const there = new Set<string>();
+    const asked = new Set(names);
+    const differing = new Map<string, Present>();
+    await this.#listing.readSome(names, (file) => {
+      there.add(file.name);
+      if (!this.#isUnchanged(file)) differing.set(file.name, file);
+    });
+    // Nothing is known of the others, so they count as being there.
+    return { seen: { has: (name) => there.has(name) || !asked.has(name) }, differing };
+  }
+
+  /** Returns those of the names that are shelved, and gone from the folder. */
+  async #goneNames(names: Iterable<string>, seen: Names): Promise<Set<string>> {
     const { dir, shelf } = this.options;
     const missing: string[] = [];
     const turns = new Turns();
-    for (const name of shelf.names()) {
-      if (!seen.has(name) && !shelf.isReserved(name)) missing.push(name);
+    for (const name of names) {
+      const isMissing = !seen.has(name) && shelf.hasName(name) && !shelf.isReserved(name);
+      if (isMissing) missing.push(name);
       if (turns.isOver) await turns.next();
     }
     // A directory listing may miss a name that is being renamed; only a second check proves that it is gone.
@@ -383,7 +416,7 @@ export class Reconciler {
     return suffixes;
   }
 
-  #forgetMissing(seen: ReadonlySet<string>): void {
+  #forgetMissing(seen: Names): void {
     const isPresent = (name: string) => seen.has(name);
     this.#settling.tidy(isPresent, this.options.now());
     this.#background.tidy(isPresent);
@@ -404,7 +437,7 @@ export class Reconciler {
     const waitMs = this.#settling.waitMs(name, look, nowMs, placed?.mtimeMs);
     const isOld = atStart && nowMs - look.mtimeMs >= waitMs;
     if (waitMs > 0 && !isOld) {
-      wait(changes, waitMs);
+      wait(changes, name, waitMs);
       return false;
     }
     const unread = this.#unread.get(name);
@@ -452,8 +485,8 @@ export class Reconciler {
       this.#settling.taken(name);
     } catch (error) {
       this.options.signal.throwIfAborted();
-      if (error instanceof Changed) wait(changes, 0);
-      else if (isTransient(error)) wait(changes, TRANSIENT_MS); // says nothing about the file
+      if (error instanceof Changed) wait(changes, name, 0);
+      else if (isTransient(error)) wait(changes, name, TRANSIENT_MS); // says nothing about the file
       else {
         const pauseMs = Math.min(
           LAST_RETRY_MS,
@@ -644,8 +677,9 @@ export class Reconciler {
 class Changed extends Error {}
 
 /** Records that a file needs another scan, at the latest after this time. */
-function wait(changes: Changes, waitMs: number): void {
+function wait(changes: Changes, name: string, waitMs: number): void {
   changes.unsettled++;
+  if (changes.waiting.length < MAX_WAITING) changes.waiting.push(name);
   changes.againMs = Math.min(changes.againMs ?? Infinity, waitMs);
 }
 

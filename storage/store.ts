@@ -7,7 +7,7 @@ import { statfs } from "node:fs/promises";
 import { type Timestamp, timestampSeconds } from "../protocol/wire/fileid.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
 import { DiskThread } from "./disk_thread.ts";
-import type { Changes, Knowledge, Progress } from "./changes.ts";
+import type { Changes, Knowledge, Progress, ScanScope } from "./changes.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 import { FileIntake } from "./intake.ts";
 import { Journal } from "./journal.ts";
@@ -18,6 +18,7 @@ import {
   type Layout,
   layoutOf,
   lockStore,
+  lstatOrNothing,
   makeFolders,
 } from "./layout.ts";
 import { removeLeftovers, removeTemporary } from "./leftovers.ts";
@@ -411,29 +412,38 @@ export class Store {
   }
 
   /**
+   * Returns a text that changes when a file was added to the folder, renamed or removed, whoever did that. Costs the
+   * same however many files there are.
+   */
+  async stateOfFolder(): Promise<string> {
+    const info = await lstatOrNothing(this.layout.dir).catch(() => undefined);
+    return `${info?.ino} ${info?.mtime?.getTime()}`;
+  }
+
+  /**
    * Scans the folder. Scans run one after another. Calls `onPart` with each part of what was found, once the shelf has
    * it, and resolves to the last part. Throws `StorageError`.
    */
-  scan(knowledge: Knowledge, atStart: boolean, onPart: (part: Found) => void): Promise<Found> {
-    const scan = this.#scanning.then(() => this.#scan(knowledge, atStart, onPart));
+  scan(knowledge: Knowledge, scope: ScanScope, onPart: (part: Found) => void): Promise<Found> {
+    const scan = this.#scanning.then(() => this.#scan(knowledge, scope, onPart));
     this.#scanning = scan.catch(() => {}); // reported to the caller
     return scan;
   }
 
   async #scan(
     knowledge: Knowledge,
-    atStart: boolean,
+    scope: ScanScope,
     onPart: (part: Found) => void,
   ): Promise<Found> {
     try {
       const isRemade = await this.#remakeFolders();
       removeLeftovers();
-      const changes = await this.#reconciler.scan(knowledge, atStart, (part) => {
+      const changes = await this.#reconciler.scan(knowledge, scope, (part) => {
         onPart({ ...part, setAside: this.#apply(part, false) });
       });
       changes.isRemade = isRemade;
       const setAside = this.#apply(changes, isRemade);
-      if (atStart && this.#reconciler.hashing === 0) this.#suspects.clear();
+      if (scope.atStart && this.#reconciler.hashing === 0) this.#suspects.clear();
       await this.#saveUnclaimed();
       return { ...changes, setAside };
     } catch (cause) {

@@ -134,7 +134,7 @@ export class World {
       all.unreadable.push(...part.unreadable);
       all.passedOver.push(...part.passedOver);
     };
-    const last = await this.store.scan(this.knowledge, atStart, add);
+    const last = await this.store.scan(this.knowledge, { atStart }, add);
     add(last);
     const { found, published, damaged, unreadable, passedOver } = all;
     return { ...last, found, published, damaged, unreadable, passedOver };
@@ -167,6 +167,7 @@ export class World {
       lost: [...first.lost, ...second.lost],
       edited: new Set([...first.edited, ...second.edited]),
       damaged: [...first.damaged, ...second.damaged],
+      waiting: [...first.waiting, ...second.waiting],
       unsettled: second.unsettled,
       againMs: second.againMs,
       unreadable: [...first.unreadable, ...second.unreadable],
@@ -191,7 +192,7 @@ export class World {
     await this.save();
     await this.store.sync();
     await this.store.compactJournal();
-    this.crash();
+    this.kill();
   }
 
   /** Saves nothing more, as when the power fails; the next start is on a machine that was restarted. */
