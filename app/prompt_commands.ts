@@ -35,19 +35,36 @@ export function commandsOf(
       return { source, path, name: file.name };
     },
     push: (path) => operations.push(path.replace(/^~(?=\/)/, () => Deno.env.get("HOME") ?? "~")),
-    delete: async (text) => {
-      const { file } = operations.find(text);
-      const where = operations.delete(file.fileId);
-      const { reached, left } = where === "everywhere"
-        ? await operations.toldOfDeletion(file.fileId)
-        : { reached: 0, left: 0 };
-      return { name: file.name, where, reached, left };
-    },
+    delete: (what) => deleteAll(service, what),
     restore: (text) => operations.restore(text),
     deleted: async () => (await store.removals.list()).map(deletedRow),
     verify: (onProgress) => operations.verify(onProgress),
     stats: () => statsRows(service),
   };
+}
+
+/** Deletes files, and waits a moment for peers to hear of it. */
+async function deleteAll(
+  { operations }: Service,
+  what: readonly string[],
+): ReturnType<Commands["delete"]> {
+  // All are found before any is deleted: a mistyped name must not leave half of them.
+  const files = new Map(what.map((text) => {
+    const { file } = operations.find(text);
+    return [file.fileId, file.name] as const;
+  }));
+  const names: Record<"everywhere" | "here", string[]> = { everywhere: [], here: [] };
+  let last: string | undefined;
+  for (const [fileId, name] of files) {
+    const where = operations.delete(fileId);
+    names[where].push(name);
+    if (where === "everywhere") last = fileId;
+  }
+  // Peers hear of deletions in order, so whoever has heard of the last has heard of all.
+  const { reached, left, slow, slowMs } = last === undefined
+    ? { reached: 0, left: 0, slow: 0, slowMs: 0 }
+    : await operations.toldOfDeletion(last);
+  return { ...names, reached, left: left - slow, slow, slowMs };
 }
 
 function fileRows({ node, options }: Service): ReturnType<Commands["files"]> {

@@ -3,6 +3,7 @@
 // refused request is logged as a warning once per peer, reason and minute.
 
 import { addressText } from "../protocol/wire/address.ts";
+import { DELETES_SENT_PER_MINUTE } from "../protocol/limits.ts";
 import { visible } from "../protocol/wire/text.ts";
 import { durationText } from "./units.ts";
 import type { NodeEvent } from "../protocol/effects.ts";
@@ -61,6 +62,8 @@ export class Reporter {
       case "held":
       case "lost":
       case "deleted":
+      case "many-deleted":
+      case "deletions-spread":
       case "renamed":
       case "replicated":
       case "passed-over":
@@ -162,7 +165,11 @@ function messageLine(
         `Sent ${event.what} to ${visible(addressText(event.to))}`,
       );
     case "broadcast":
-      return info(`Sending ${event.what} to ${count(event.peers, "peer")}`);
+      return info(
+        `Sending ${event.what}${
+          event.files === undefined || event.files === 1 ? "" : ` of ${count(event.files, "file")}`
+        } to ${count(event.peers, "peer")}`,
+      );
     case "send-failed":
       return debug(`Could not send ${event.what}: ${visible(event.text, 300)}`);
     default:
@@ -204,7 +211,16 @@ function downloadLine(
 }
 
 function fileLine(
-  event: EventOf<"held" | "lost" | "deleted" | "renamed" | "replicated" | "passed-over">,
+  event: EventOf<
+    | "held"
+    | "lost"
+    | "deleted"
+    | "many-deleted"
+    | "deletions-spread"
+    | "renamed"
+    | "replicated"
+    | "passed-over"
+  >,
 ): Line {
   switch (event.name) {
     case "held":
@@ -219,6 +235,12 @@ function fileLine(
       return info(
         `${visible(event.file.name)} (${event.file.fileId}) was deleted ${deletedText(event.by)}`,
       );
+    case "many-deleted":
+      return info(`${count(event.files, "file")} deleted by their owner ${visible(event.owner)}`);
+    case "deletions-spread":
+      return info(
+        `Deleted ${count(event.files, "file")}: ${spreadText(event.told, event)}`,
+      );
     case "renamed":
       return info(
         `Renamed ${visible(event.from)} to ${
@@ -232,6 +254,28 @@ function fileLine(
     default:
       return event satisfies never;
   }
+}
+
+/**
+ * Returns how far deletions have spread: the number of peers `told`, of those `left` that could not be reached yet, and
+ * of the `slow` ones, which take one file per message and must be paced.
+ */
+export function spreadText(
+  told: number,
+  { left, slow, slowMs }: { readonly left: number; readonly slow: number; readonly slowMs: number },
+): string {
+  if (told + left + slow === 0) return "there are no other peers to notify";
+  const later = [
+    ...(left > 0 ? [`${left} not reached yet and notified once they are`] : []),
+    ...(slow > 0
+      ? [
+        `${slow} without batch deletes notified at ${DELETES_SENT_PER_MINUTE} files a minute, within about ${
+          durationText(slowMs / 1000)
+        }`,
+      ]
+      : []),
+  ];
+  return [`${count(told, "peer")} notified`, ...later].join(", ");
 }
 
 /** Returns a number with its noun: `1 peer`, `2 peers`. */

@@ -31,8 +31,11 @@ const STOP_MS = 2_000;
 
 /** What the event loop needs of the store, besides what transfers need. */
 export interface NodeStore extends TransferStore {
-  /** Moves a file to the trash. Throws with a message for people. */
-  trash(fileId: string, why: "deleted" | "unwanted"): Promise<void>;
+  /**
+   * Moves files to the trash: records all of them before it returns its promise, then moves one after another. Throws
+   * with a message for people.
+   */
+  trashAll(fileIds: readonly string[], why: "deleted" | "unwanted"): Promise<void>;
   /** Handles content that has changed or cannot be read. Returns "gone" if it is no longer held. */
   release(fileId: string): "changed" | "gone";
 }
@@ -309,7 +312,7 @@ export class Node {
   }
 
   #onEvent(event: PeerEvent): void {
-    if (event.name === "refused") this.counters.refused.note(event.who, event.reason);
+    if (event.name === "refused") this.counters.refused.note(event.who, event.reason, event.times);
     if (event.name === "name-taken") {
       this.nameTaken = { other: event.other, heardMs: performance.now() };
     }
@@ -329,9 +332,9 @@ export class Node {
     this.#waiters.delete(fileId);
   }
 
-  async #trash({ fileId, why }: Extract<Effect, { kind: "trash" }>): Promise<void> {
+  async #trash({ fileIds, why }: Extract<Effect, { kind: "trash" }>): Promise<void> {
     try {
-      await this.options.store.trash(fileId, why);
+      await this.options.store.trashAll(fileIds, why);
     } catch (error) {
       this.options.onEvent({ name: "trouble", text: messageOf(error) });
     }

@@ -24,6 +24,7 @@ import {
   sameAddress,
 } from "./members/membership.ts";
 import { type Pause, Reputation } from "./members/reputation.ts";
+import { capabilitiesWith } from "./wire/capabilities.ts";
 import { encodeMessage, type Ext, type Message } from "./wire/message.ts";
 
 /** Identity, network and limits of one peer. Fixed while it runs. */
@@ -78,7 +79,10 @@ export interface CatalogueView extends
   /** Ids of files that are not fetched automatically. */
   readonly unwanted: ReadonlySet<string>;
   /** Deleted ids. */
-  readonly tombstones: Pick<Catalogue["tombstones"], "size" | "has" | "all" | "deletedAt">;
+  readonly tombstones: Pick<
+    Catalogue["tombstones"],
+    "size" | "has" | "all" | "deletedAt" | "revision"
+  >;
 }
 
 /** Read-only view of the tracked peers, for use outside `protocol/`. */
@@ -106,6 +110,7 @@ export class PeerState {
   #ids = 0;
   readonly #perDestination: KeyedWindows;
   readonly #unproven: KeyedWindows;
+  readonly #can: readonly string[];
 
   /** Creates the state of a peer that knows nothing yet. */
   constructor(readonly config: PeerConfig) {
@@ -117,6 +122,7 @@ export class PeerState {
     this.catalogue = new Catalogue(limits.maxCatalogueEntries);
     this.#perDestination = new KeyedWindows(limits.repliesPerMinute);
     this.#unproven = new KeyedWindows(limits.unprovenDialsPerMinute);
+    this.#can = capabilitiesWith(limits);
   }
 
   /** Everything remembered here, with its bounds. */
@@ -157,7 +163,7 @@ export class PeerState {
 
   /** Our extensions, sent with every message. */
   get ext(): Ext {
-    return { v: 1, node: this.config.node, boot: this.config.boot };
+    return { v: 1, node: this.config.node, boot: this.config.boot, can: this.#can };
   }
 
   /** Our name and address, sent with every GOSSIP and GOSSIP_REPLY. */
@@ -194,9 +200,9 @@ export class PeerState {
     if (!this.#effects.some(({ kind }) => kind === "save")) this.emit({ kind: "save" });
   }
 
-  /** Reports that something from `who`, a peer id or an address, was refused. */
-  refuse(who: string, reason: Reason, text: string): void {
-    this.tell({ name: "refused", who, reason, text });
+  /** Reports that something from `who`, a peer id or an address, was refused, `times` times. */
+  refuse(who: string, reason: Reason, text: string, times = 1): void {
+    this.tell({ name: "refused", who, reason, text, ...(times === 1 ? {} : { times }) });
   }
 
   /** Returns the effects since the last call. */

@@ -152,12 +152,18 @@ export class Journal {
   }
 
   /**
-   * Replaces all lines with one for each held or removed file; `unsynced` files stay marked as such. Throws
-   * `StorageError`. Synchronous, so nothing can be appended meanwhile.
+   * Replaces all lines with one for each held or removed file; `unsynced` files stay marked as such. `removing`: removed
+   * files that have not been moved to the trash yet, which the next start must find. Throws `StorageError`. Synchronous,
+   * so nothing can be appended meanwhile.
    */
-  compact(held: readonly MetadataEntry[], unsynced: ReadonlySet<string>): void {
+  compact(
+    held: readonly MetadataEntry[],
+    unsynced: ReadonlySet<string>,
+    removing: readonly MetadataEntry[] = [],
+  ): void {
     const fileIds = held.map(({ file }) => file.fileId).filter((id) => !unsynced.has(id));
     const records: JournalRecord[] = [{ op: "begin" }];
+    for (const entry of removing) records.push({ op: "hold", entry });
     for (const [fileId, removal] of this.#removed) {
       records.push({ op: "remove", fileId, ...removal });
     }
@@ -205,10 +211,17 @@ export class Journal {
     if (record.op !== "remove") return;
     const { fileId, why, unixSeconds } = record;
     this.#removed.delete(fileId);
-    if (this.#removed.size >= MAX_TOMBSTONES) {
-      this.#removed.delete(this.#removed.keys().next().value!);
-    }
+    if (this.#removed.size >= MAX_TOMBSTONES) this.#forgetOldest();
     this.#removed.set(fileId, { why, unixSeconds });
+  }
+
+  /** Forgets many at once, because finding the oldest key of a map takes longer the more were deleted before it. */
+  #forgetOldest(): void {
+    let left = MAX_TOMBSTONES / 16;
+    for (const fileId of this.#removed.keys()) {
+      if (left-- <= 0) return;
+      this.#removed.delete(fileId);
+    }
   }
 }
 

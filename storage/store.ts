@@ -321,7 +321,12 @@ export class Store {
 
   /** Moves a file to the trash; see `Removals.remove`. Throws `StorageError`. */
   trash(fileId: string, why: "deleted" | "unwanted"): Promise<void> {
-    return this.removals.remove(fileId, why);
+    return this.trashAll([fileId], why);
+  }
+
+  /** Moves files to the trash; see `Removals.remove`. Throws `StorageError`. */
+  trashAll(fileIds: readonly string[], why: "deleted" | "unwanted"): Promise<void> {
+    return this.removals.remove(fileIds, why);
   }
 
   /** Restores a file from the trash; see `Removals.restore`. Throws `StorageError`. */
@@ -441,8 +446,13 @@ export class Store {
 
   /** Rewrites the journal with one line for each file. Throws `StorageError`. */
   compactJournal(): void {
-    const entries: MetadataEntry[] = [...this.shelf.all()].map(entryOfShelved);
-    this.journal.compact(entries, this.shelf.unsynced);
+    const held: MetadataEntry[] = [];
+    const removing: MetadataEntry[] = [];
+    for (const shelved of this.shelf.all()) {
+      const isRemoved = this.removals.isRemoving(shelved.file.fileId);
+      (isRemoved ? removing : held).push(entryOfShelved(shelved));
+    }
+    this.journal.compact(held, this.shelf.unsynced, removing);
   }
 
   /** Number of large files being hashed or queued. */
@@ -457,6 +467,7 @@ export class Store {
 
   /** Stops reading the folder, and abandons the file that is being hashed. */
   stopReading(): void {
+    this.removals.stop();
     this.#closing.abort(new StorageError("io", "The store is closing"));
   }
 

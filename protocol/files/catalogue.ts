@@ -7,7 +7,7 @@ import type { HeldFile, Input } from "../effects.ts";
 import type { Timestamp } from "../wire/fileid.ts";
 import { HOLDERLESS_MS, MAX_LIST_CHANGES, MAX_OTHER_TIMESTAMPS } from "../limits.ts";
 import type { FileRecord } from "../wire/message.ts";
-import { Tombstones } from "./tombstones.ts";
+import { OTHERS, Tombstones } from "./tombstones.ts";
 
 /** The input "load". */
 export type Load = Extract<Input, { kind: "load" }>;
@@ -154,7 +154,7 @@ export class Catalogue {
 
   /** Loads what is remembered from earlier runs. */
   load({ files, deleted, unwanted }: Load, nowMs: number): void {
-    for (const [fileId, deletedAtMs] of deleted) this.tombstones.add(fileId, deletedAtMs);
+    this.tombstones.load(deleted);
     for (const fileId of unwanted) this.unwanted.add(fileId);
     for (const { file, away, sinceMs, holderlessSinceMs, isUnwanted } of files) {
       this.learn(file, nowMs);
@@ -180,7 +180,7 @@ export class Catalogue {
     const known = this.#entries.get(file.fileId);
     if (!known) {
       if (this.tombstones.isEarly(file, nowMs)) {
-        this.bury(file.fileId, nowMs);
+        this.bury(file.fileId, nowMs, OTHERS);
         return "deleted";
       }
       if (this.isFull && !this.#makeRoomFor(holder)) return "full";
@@ -304,8 +304,11 @@ export class Catalogue {
     return true;
   }
 
-  /** Removes a file that its owner deleted, and leaves a tombstone so that it does not come back by gossip. */
-  bury(fileId: string, nowMs: number): void {
+  /**
+   * Removes a file that its owner deleted, and leaves a tombstone so that it does not come back by gossip. `from`: the
+   * address from which the DELETE came, if it was not deleted here.
+   */
+  bury(fileId: string, nowMs: number, from?: string): void {
     this.#touch(fileId);
     this.release(fileId, nowMs);
     const entry = this.#entries.get(fileId);
@@ -313,7 +316,7 @@ export class Catalogue {
     this.#entries.delete(fileId);
     this.#holderless.delete(fileId);
     this.unwanted.delete(fileId);
-    this.tombstones.add(fileId, nowMs);
+    this.tombstones.add(fileId, nowMs, from);
   }
 
   /** Renames a file. Returns false if it is not known or already has that name. */

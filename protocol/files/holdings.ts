@@ -59,7 +59,7 @@ export class Holdings {
       if ((how === "fetched" || how === "pushed") && !wasKept) {
         // It was deleted while the store was writing it.
         const isDeleted = state.catalogue.tombstones.has(fileId, state.nowMs);
-        state.emit({ kind: "trash", fileId, why: isDeleted ? "deleted" : "unwanted" });
+        state.emit({ kind: "trash", fileIds: [fileId], why: isDeleted ? "deleted" : "unwanted" });
         continue;
       }
       const deletedAtMs = state.catalogue.tombstones.deletedAt(fileId);
