@@ -14,6 +14,9 @@ import { backedOff, statusOf } from "./status.ts";
 /** Maximum number of peers shown with what was refused of them, most first. The API has all of them. */
 const REFUSED_ROWS = 10;
 
+/** Maximum number of limits shown that were reached, the most often first. The API has all of them. */
+const OVERLOAD_ROWS = 10;
+
 /** Returns what the prompt may do. `exit`, the log level and the login belong to whoever runs the peer. */
 export function commandsOf(
   service: Service,
@@ -107,6 +110,9 @@ function statsRows(service: Service): ReturnType<Commands["stats"]> {
     ["refused", counts(status.refused)],
     ...status.refusedByPeer.slice(0, REFUSED_ROWS).map(({ peer, reasons }) =>
       [`  of ${visible(peer, 40)}`, counts(reasons)] as const
+    ),
+    ...status.overloads.slice(0, OVERLOAD_ROWS).map(({ times, what, option }) =>
+      ["limit reached", `${what}: ${times}${option === undefined ? "" : ` (${option})`}`] as const
     ),
     ["free", sizeText(Math.max(0, status.freeBytes))],
     ["trash", trashText(status.trash)],

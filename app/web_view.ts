@@ -24,7 +24,10 @@ export function webViewOf(service: Service, hostNames: ReadonlySet<string>): Run
   };
   const peers = () => [...membership.all()].map((record) => viewedPeer(service, record));
   const transfers = () => node.transferLog.all().map((move) => viewedTransfer(service, move));
-  const feed = new Feed(new ChangeTracker(service, { file, peers, transfers }));
+  const feed = new Feed(
+    new ChangeTracker(service, { file, peers, transfers }),
+    () => node.noteOverload("watchers-dropped"),
+  );
   const rates = new RateHistory(node.transferLog);
   rates.start();
   return {

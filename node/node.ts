@@ -9,6 +9,7 @@ import { ProtocolError, type Reason } from "../protocol/wire/errors.ts";
 import { type Host, isConnectionError, receiveMessages, sendFile } from "../net/exchange.ts";
 import type { Timestamp } from "../protocol/wire/fileid.ts";
 import type { Limits } from "../protocol/limits.ts";
+import { isOverload, type Overload } from "../protocol/overloads.ts";
 import { encodeMessage, type FileRecord, type Message } from "../protocol/wire/message.ts";
 import { Refusals } from "../protocol/bounds/refusals.ts";
 import { Peer } from "../protocol/peer.ts";
@@ -88,6 +89,8 @@ export interface Counters {
   readonly unsent: Map<string, number>;
   /** What was refused, by reason and sender. */
   readonly refused: Refusals;
+  /** How often each limit was reached, including refusals because of a limit. */
+  readonly overloads: Map<Overload, number>;
 }
 
 /** How the wait for a file ended. */
@@ -123,6 +126,7 @@ export class Node {
     sent: new Map(),
     unsent: new Map(),
     refused: new Refusals(),
+    overloads: new Map(),
   };
   /** When this peer was created, in monotonic milliseconds. */
   readonly startedMs = performance.now();
@@ -164,10 +168,11 @@ export class Node {
         const text = "Opened more connections than can be served or queued; one was closed";
         this.#noteRefused(ip, "too-many-connections", text);
       },
+      onDropped: () => this.noteOverload("connections-dropped"),
     });
     this.address = { host: options.address.host, port: this.#listener.port };
     const own = { ips: options.ownIps, ports: [...options.ownPorts, this.address.port] };
-    this.#dialer = new Dialer(limits, () => own);
+    this.#dialer = new Dialer(limits, () => own, () => this.noteOverload("dials-refused"));
     this.peer = new Peer({
       ...options,
       address: this.address,
@@ -253,6 +258,11 @@ export class Node {
     return true;
   }
 
+  /** Counts and reports that a limit of another part of the program was reached. */
+  noteOverload(overload: Overload, times = 1): void {
+    this.#onEvent({ name: "overload", overload, times });
+  }
+
   /** Stops the peer: accepts no new work, and lets transfers continue for up to `STOP_MS`. */
   async stop(): Promise<void> {
     if (this.#stopping) return;
@@ -312,7 +322,12 @@ export class Node {
   }
 
   #onEvent(event: PeerEvent): void {
-    if (event.name === "refused") this.counters.refused.note(event.who, event.reason, event.times);
+    if (event.name === "refused") {
+      const { who, reason, times } = event;
+      this.counters.refused.note(who, reason, times);
+      if (isOverload(reason)) count(this.counters.overloads, reason, times);
+    }
+    if (event.name === "overload") count(this.counters.overloads, event.overload, event.times);
     if (event.name === "name-taken") {
       this.nameTaken = { other: event.other, heardMs: performance.now() };
     }
@@ -515,7 +530,7 @@ export class Node {
 
   /** One implementation answers a gossip on the connection that brought it. */
   async #awaitReply(connection: Connection, peerId: string | undefined): Promise<void> {
-    if (this.#lingering >= MAX_LINGERING) return;
+    if (this.#lingering >= MAX_LINGERING) return this.noteOverload("answers-unread");
     this.#lingering++;
     const id = ++this.#serial;
     this.#connections.set(id, connection);
@@ -545,8 +560,8 @@ export class Node {
   }
 }
 
-function count(counts: Map<string, number>, key: string): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
+function count<Key extends string>(counts: Map<Key, number>, key: Key, times = 1): void {
+  counts.set(key, (counts.get(key) ?? 0) + times);
 }
 
 function messageOf(error: unknown): string {

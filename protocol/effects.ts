@@ -3,6 +3,7 @@
 // the connection or the temporary file that the edge has for it.
 
 import type { Address, Voucher } from "./wire/address.ts";
+import type { Overload } from "./overloads.ts";
 import type { Reason } from "./wire/errors.ts";
 import type { FileRecord, Message } from "./wire/message.ts";
 import type { Timestamp } from "./wire/fileid.ts";
@@ -372,6 +373,8 @@ export type PeerEvent =
   /** Another peer uses our name. `toldBy`: a peer that tracks the other one instead of us. */
   | { readonly name: "name-taken"; readonly other: Address; readonly toldBy?: string }
   | { readonly name: "replicated"; readonly file: FileRecord; readonly peerId: string }
+  /** A limit was reached `times` times, with consequences that nobody else reports. */
+  | { readonly name: "overload"; readonly overload: Overload; readonly times: number }
   /** Something was refused, `times` times if not once. `who` is a peer id or an address. */
   | {
     readonly name: "refused";

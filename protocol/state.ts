@@ -13,6 +13,7 @@ import { KeyedWindows } from "./bounds/rate_limit.ts";
 import { Catalogue, type Entry } from "./files/catalogue.ts";
 import type { Timestamp } from "./wire/fileid.ts";
 import type { Effect, PeerEvent, Ticket } from "./effects.ts";
+import type { Overload } from "./overloads.ts";
 import type { Reason } from "./wire/errors.ts";
 import type { Bounded } from "./bounds/expiring.ts";
 import { type Limits, MAX_OFFENDERS, MAX_TOMBSTONES } from "./limits.ts";
@@ -107,6 +108,11 @@ export class PeerState {
   /** Time of the current input, in milliseconds on the monotonic clock. */
   nowMs = 0;
   #effects: Effect[] = [];
+  /** Refusals and overloads of the current input. The same one twice is one event. */
+  readonly #refusals = new Map<string, { times: number }>();
+  readonly #overloads = new Map<Overload, number>();
+  /** What parts without access to this state counted, and how much of it was reported. */
+  readonly #counted: { readonly overload: Overload; readonly read: () => number; told: number }[];
   #ids = 0;
   readonly #perDestination: KeyedWindows;
   readonly #unproven: KeyedWindows;
@@ -123,6 +129,14 @@ export class PeerState {
     this.#perDestination = new KeyedWindows(limits.repliesPerMinute);
     this.#unproven = new KeyedWindows(limits.unprovenDialsPerMinute);
     this.#can = capabilitiesWith(limits);
+    const { catalogue, reputation } = this;
+    this.#counted = ([
+      ["files-forgotten", () => catalogue.forgotten],
+      ["unwanted-forgotten", () => catalogue.unwantedForgotten],
+      ["timestamps-ignored", () => catalogue.timestampsIgnored],
+      ["deletions-forgotten", () => catalogue.tombstones.evicted],
+      ["offenders-forgotten", () => reputation.forgotten],
+    ] as const).map(([overload, read]) => ({ overload, read, told: 0 }));
   }
 
   /** Everything remembered here, with its bounds. */
@@ -202,11 +216,33 @@ export class PeerState {
 
   /** Reports that something from `who`, a peer id or an address, was refused, `times` times. */
   refuse(who: string, reason: Reason, text: string, times = 1): void {
-    this.tell({ name: "refused", who, reason, text, ...(times === 1 ? {} : { times }) });
+    const key = `${reason} ${who}`;
+    const known = this.#refusals.get(key);
+    if (known) known.times += times;
+    else {
+      const event = { name: "refused", who, reason, text, times } as const;
+      this.#refusals.set(key, event);
+      this.tell(event);
+    }
+  }
+
+  /** Counts that a limit was reached and something was forgotten, delayed or not done because of it. */
+  overload(overload: Overload, times = 1): void {
+    this.#overloads.set(overload, (this.#overloads.get(overload) ?? 0) + times);
   }
 
   /** Returns the effects since the last call. */
   takeEffects(): Effect[] {
+    for (const counted of this.#counted) {
+      const now = counted.read();
+      if (now > counted.told) this.overload(counted.overload, now - counted.told);
+      counted.told = now;
+    }
+    for (const [overload, times] of this.#overloads) {
+      this.tell({ name: "overload", overload, times });
+    }
+    this.#overloads.clear();
+    this.#refusals.clear();
     const effects = this.#effects;
     this.#effects = [];
     return effects;

@@ -39,9 +39,13 @@ export class Removals {
   constructor(
     readonly layout: Layout,
     readonly shelf: Shelf,
-    readonly options: { readonly now: () => number; readonly pushQuotaBytes: number },
+    readonly options: {
+      readonly now: () => number;
+      readonly pushQuotaBytes: number;
+      readonly onPurged?: () => void;
+    },
   ) {
-    this.#trash = new Trash(layout, options.now);
+    this.#trash = new Trash(layout, options.now, options.onPurged);
   }
 
   /**

@@ -46,6 +46,8 @@ export interface StoreOptions {
   readonly maxFileBytes: number;
   /** Disk space that must stay free, in bytes; `undefined` means 1 GiB or 1 % of the disk, whichever is larger. */
   readonly minFreeBytes: number | undefined;
+  /** Called for each deleted file that is purged before its time, because space was needed. */
+  readonly onPurged?: () => void;
   /** Maximum total size of files that others push here, including the ones in the trash, in bytes. */
   readonly pushQuotaBytes: number;
   /** "full": content is safely on disk before it is shown. "normal": within 5 s. */

@@ -37,8 +37,15 @@ export class Trash {
   #bytes = 0;
   #pushedBytes = 0;
 
-  /** Reads nothing yet; see `load`. `now` returns Unix milliseconds. */
-  constructor(readonly layout: Layout, readonly now: () => number) {}
+  /**
+   * Reads nothing yet; see `load`. `now` returns Unix milliseconds. `onPurged` is called for each file that is purged
+   * early, because space was needed.
+   */
+  constructor(
+    readonly layout: Layout,
+    readonly now: () => number,
+    readonly onPurged: () => void = () => {},
+  ) {}
 
   /** Reads the folder, and purges what is older than a day. Throws file system errors as they are. */
   async load(): Promise<void> {
@@ -153,6 +160,7 @@ export class Trash {
     const [fileId] = onlyPushed ? this.#pushed : this.#index.keys();
     if (fileId === undefined) return false;
     this.#forget(fileId);
+    this.onPurged();
     for (const path of this.#pathsOf(fileId)) {
       removeTemporary(path); // retried later if that fails
     }

@@ -76,6 +76,13 @@ export class Catalogue {
   /** Ids of entries changed since the last `takeTouched`; undefined while nobody watches. */
   #touched: Set<string> | undefined;
 
+  /** Number of entries that were forgotten to make space for others. */
+  forgotten = 0;
+  /** Number of unwanted files that were forgotten, because there were too many. */
+  unwantedForgotten = 0;
+  /** Number of further timestamps that were ignored. */
+  timestampsIgnored = 0;
+
   /** Total size of held files that arrived by unsolicited pushes, in bytes. */
   pushedBytes = 0;
   /** Total size of held files, in bytes. */
@@ -193,10 +200,9 @@ export class Catalogue {
     if (!known.verified) {
       const { text, quoted } = file.timestamp;
       const isSame = (other: Timestamp) => other.text === text && other.quoted === quoted;
-      if (
-        ![known.file.timestamp, ...known.otherTimestamps].some(isSame) &&
-        known.otherTimestamps.length < MAX_OTHER_TIMESTAMPS
-      ) {
+      const isNews = ![known.file.timestamp, ...known.otherTimestamps].some(isSame);
+      if (isNews && known.otherTimestamps.length >= MAX_OTHER_TIMESTAMPS) this.timestampsIgnored++;
+      else if (isNews) {
         known.otherTimestamps.push(file.timestamp);
         this.unheldRevision++;
       }
@@ -333,6 +339,7 @@ export class Catalogue {
   refuse(fileId: string): void {
     this.unwanted.delete(fileId);
     if (this.unwanted.size >= this.maxEntries) {
+      this.unwantedForgotten++;
       this.unwanted.delete(this.unwanted.keys().next().value!);
     }
     this.unwanted.add(fileId);
@@ -413,6 +420,7 @@ export class Catalogue {
       if (entry.held || entry.holders.size > 1) continue;
       this.removeHolder(fileId, largest, 0);
       this.#forget(fileId);
+      this.forgotten++;
       return true;
     }
     return false;
@@ -422,6 +430,7 @@ export class Catalogue {
     const oldest = this.#holderless.keys().next();
     if (oldest.done) return false;
     this.#forget(oldest.value);
+    this.forgotten++;
     return true;
   }
 

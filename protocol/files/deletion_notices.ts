@@ -83,8 +83,6 @@ const REPORT_AFTER_MS = 30_000;
 export class DeletionNotices {
   /** Number of positions, recipients and ids looked at so far. Tests limit it. */
   steps = 0;
-  /** Number of deletions that some peer will hear of only once it lists the file, because too many wait. */
-  forgotten = 0;
   readonly #log = new DeletionLog();
   readonly #recipients = new Map<string, Recipient>();
   readonly #reminders = new Reminders(MAX_REMINDERS);
@@ -119,7 +117,7 @@ export class DeletionNotices {
         max: () => this.#maxRecipients,
       },
       { name: "deletion reminders", size: () => this.#reminders.size, max: () => MAX_REMINDERS },
-      { name: "deletions to send again", size: () => this.#again, max: () => 2 * MAX_REMINDERS },
+      { name: "deletions to send again", size: () => this.#again, max: () => MAX_REMINDERS },
       {
         name: "deletion sends in progress",
         size: () => this.#sendings.size,
@@ -142,7 +140,9 @@ export class DeletionNotices {
     const isAtOnce = this.#announces.take(nowMs);
     // Whoever was there so far must hear of it, also if it leaves before the next tick.
     if (isAtOnce) this.#meet();
-    if (this.#log.size >= MAX_DELETIONS && this.#isBehind(this.#log.first)) this.forgotten++;
+    if (this.#log.size >= MAX_DELETIONS && this.#isBehind(this.#log.first)) {
+      this.state.overload("deletions-delayed");
+    }
     const position = this.#log.add(fileId, nowMs);
     for (const peerId of away) {
       if (!membership.get(peerId)) this.#recipientOf(peerId, position, nowMs);
@@ -214,7 +214,7 @@ export class DeletionNotices {
     const { nowMs } = this.state;
     this.steps++;
     const recipient = this.#recipientOf(peerId, this.#log.end);
-    if (!recipient) return; // reminded later, if still listed
+    if (!recipient) return this.state.overload("deletions-delayed");
     const position = this.#log.positionOf(fileId);
     // What it was just sent may have crossed its list.
     const isComing = position !== undefined && recipient.start <= position &&
@@ -306,7 +306,8 @@ export class DeletionNotices {
   }
 
   #repeat(recipient: Recipient, fileId: string): void {
-    if (this.#again >= MAX_REMINDERS || recipient.again.has(fileId)) return; // later, if still listed
+    if (recipient.again.has(fileId)) return;
+    if (this.#again >= MAX_REMINDERS) return this.state.overload("deletions-delayed");
     recipient.again.add(fileId);
     this.#again++;
   }

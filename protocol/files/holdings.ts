@@ -144,8 +144,8 @@ export class Holdings {
    */
   #tellAgain(fileId: string, deletedAtMs = -Infinity): void {
     const dueMs = deletedAtMs + TELL_AGAIN_MS;
-    if (this.state.nowMs < dueMs && this.#toldAgain.size < MAX_TOLD_AGAIN) {
-      this.#toldAgain.set(fileId, dueMs);
-    }
+    if (this.state.nowMs >= dueMs) return;
+    if (this.#toldAgain.size < MAX_TOLD_AGAIN) this.#toldAgain.set(fileId, dueMs);
+    else this.state.overload("announcements-dropped");
   }
 }

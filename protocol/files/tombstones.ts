@@ -29,7 +29,7 @@ export class Tombstones {
   #size = 0;
   /** Increases with each change. */
   revision = 0;
-  /** Number of tombstones that were forgotten too early, to make space for others. */
+  /** Number of deletions that were forgotten too early, to make space for others. */
   evicted = 0;
 
   /** Everything remembered here, with its bounds. */
@@ -98,6 +98,7 @@ export class Tombstones {
    * arrives and names the same owner, the file gets a tombstone.
    */
   addEarly(fileId: string, owner: string, nowMs: number): void {
+    if (this.#early.size >= MAX_EARLY_DELETES) this.evicted++;
     this.#early.add(`${fileId} ${owner}`, nowMs);
   }
 

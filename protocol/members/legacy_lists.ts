@@ -139,7 +139,11 @@ export class LegacyLists {
   /** Schedules the last piece again because it did not reach the peer, up to `LEGACY_RESENDS` times. */
   notDelivered(record: PeerRecord): void {
     const outbox = this.#outboxes.get(record.peerId);
-    if (!outbox || outbox.last.length === 0 || outbox.resends >= LEGACY_RESENDS) return;
+    if (!outbox || outbox.last.length === 0) return;
+    if (outbox.resends >= LEGACY_RESENDS) {
+      outbox.last = [];
+      return this.state.overload("lists-given-up");
+    }
     const offer = this.#offers.get(record.peerId);
     if (offer) offer.left = Math.max(0, offer.left - outbox.last.length);
     for (const fileId of outbox.last) outbox.extra.add(fileId);

@@ -115,6 +115,12 @@ export function statusJson(status: ViewedStatus) {
     sent: status.sent,
     unsent: status.unsent,
     refused: status.refused,
+    overload: status.overloads.map(({ reason, times, what, option }) => ({
+      reason,
+      times,
+      what,
+      option: option ?? null,
+    })),
     refused_by_peer: status.refusedByPeer,
     trash: status.trash,
     memory_bytes: status.memoryBytes,

@@ -7,6 +7,7 @@ import { copy } from "./actions.js";
 import {
   addressText,
   durationText,
+  limitsText,
   numberText,
   plural,
   rateText,
@@ -50,6 +51,9 @@ function draw() {
     live.rates.all.map((rate) => rate.out),
   );
   drawWarning(status);
+  const limits = byId("limits");
+  limits.hidden = status.overload.length === 0;
+  setText(limits, limitsText(status.overload));
 }
 
 /** @param {import("../shared/types.d.ts").StatusRow} status @returns {[string, string]} */
