@@ -84,6 +84,12 @@ export interface Limits {
    */
   legacyPushBytes: number;
   /**
+   * Maximum number of files listed to a peer without extensions in half a minute. Higher: a peer that fetches at once
+   * hears of a long list sooner; lower: spares those peers, but with more than 100 times as many files, each is listed
+   * less than once an hour.
+   */
+  legacyListFiles: number;
+  /**
    * Disk space that is never used up; undefined means the larger of 1 GiB and 1% of the disk. Higher: leaves more space
    * for other programs; lower: more files fit before new ones are refused and deleted ones are purged early.
    */
@@ -137,6 +143,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   maxDials: 8,
   dialTimeoutMs: 3_000,
   legacyPushBytes: 2 * MiB,
+  legacyListFiles: 1_000,
   minFreeBytes: undefined,
   pushQuotaBytes: 10 * GiB,
   pushesPerSecond: 10,
@@ -367,10 +374,20 @@ export const LEGACY_PIECE_FILES = 64;
  */
 export const LEGACY_OPEN_GETS = 64;
 /**
- * Maximum number of files that such a peer is told about in addition to its whole list; beyond it, the whole list
- * starts over. Higher: large changes need no restart; lower: less memory per peer.
+ * Duration of a round of lists to such peers, in milliseconds: the interval at which they gossip. In each round, at most
+ * `legacyListFiles` are listed.
  */
-export const LEGACY_EXTRA = 1_000;
+export const LEGACY_ROUND_MS = 30_000;
+/**
+ * Time in which such a peer is told of every file again, in milliseconds: an hour, less what may go wrong. Higher: fewer
+ * messages; lower: a peer that lost files hears of them sooner.
+ */
+export const LEGACY_CYCLE_MS = 3_300_000;
+/**
+ * Number of pieces in a row of which such a peer requested nothing before the next ones do not wait for its requests. It
+ * does not fetch by itself, then. Higher: more certain; lower: the first list arrives sooner.
+ */
+export const LEGACY_QUIET_OFFERS = 4;
 /**
  * Maximum number of files that all such peers together have been told about and may still request, or wait for: 512
  * connections may wait, and half of them stay free for others. Beyond it, each such peer gets one piece per

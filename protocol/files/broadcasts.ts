@@ -160,7 +160,7 @@ export class Broadcasts {
       this.#queue.push({ what: "GOSSIP_REPLY", bytes, to: extended, ticket, next: 0 });
     }
     // Peers without extensions get them at the pace at which they fetch.
-    for (const record of to) if (!isNew(record)) this.lists.tellOf(record, files);
+    for (const record of to) if (!isNew(record)) this.lists.tellLegacy(record);
     if (to.length > 0) {
       state.tell({ name: "broadcast", what: "GOSSIP_REPLY", peers: to.length });
     }

@@ -239,9 +239,9 @@ export class Lists {
     });
   }
 
-  /** Lists these files to a peer without extensions, at the pace at which it fetches. */
-  tellOf(record: PeerRecord, files: readonly FileRecord[]): void {
-    this.#old.tellOf(record, files);
+  /** Lists new files to a peer without extensions, at the pace at which it fetches. */
+  tellLegacy(record: PeerRecord): void {
+    this.#old.tell(record);
   }
 
   /**

@@ -151,6 +151,7 @@ const AT_LIMIT: Readonly<
   "protocol/members/gossip.ts MAX_FADING": "pace: others are asked a moment later",
   "protocol/members/gossip.ts MAX_GREETED": "cache: an address is greeted again",
   "protocol/members/gossip.ts MAX_PROBES": "pace: one probe settles all claims",
+  "protocol/members/legacy_lists.ts MAX_LOOKED_AT": "pace: the next piece continues there",
   "protocol/members/lists.ts MAX_DELAYED": "cache: a delay is counted again",
   "protocol/members/membership.ts MAX_HEARD_FROM": "cache: the latest addresses of one peer",
   "protocol/state.ts MAX_OUTGOING_GETS": "sum: one for each connection that we opened",
