@@ -404,7 +404,8 @@ export class Reconciler {
       this.#settling.taken(name);
     } catch (error) {
       this.options.signal.throwIfAborted();
-      if (error instanceof Changed) wait(changes, 0);
+      // While many files move to the trash, some are gone since they were listed.
+      if (error instanceof Changed || error instanceof Deno.errors.NotFound) wait(changes, 0);
       else if (isTransient(error)) wait(changes, TRANSIENT_MS); // says nothing about the file
       else {
         const pauseMs = Math.min(

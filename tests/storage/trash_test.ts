@@ -408,3 +408,17 @@ Deno.test("files that a stop or a kill leaves half removed are removed by the ne
     });
   }
 });
+
+Deno.test("scans while many files move to the trash report nothing as unreadable, and publish nothing", async () => {
+  await withWorld(async (world) => {
+    const ids: string[] = [];
+    for (let i = 0; i < 200; i++) ids.push((await world.keep(`content ${i}`)).file.fileId);
+    const removing = world.store.trashAll(ids, "deleted");
+    for (let scans = 0; scans < 10; scans++) {
+      const { unreadable, published, found } = await world.settle();
+      assert.deepEqual([unreadable, published, found], [[], [], []]);
+    }
+    await removing;
+    assert.equal(world.store.removals.size.files, 200);
+  });
+});
