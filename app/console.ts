@@ -3,7 +3,7 @@
 
 import type { Logger } from "@logtape/logtape";
 import { configureLog } from "../cli/log.ts";
-import { Reporter } from "../cli/report.ts";
+import { type Line, Reporter } from "../cli/report.ts";
 import { plainOutput, type Terminal } from "../cli/terminal.ts";
 import type { NodeEvent } from "../protocol/effects.ts";
 
@@ -41,11 +41,20 @@ export class PeerConsole {
       this.#early.push(event);
       return;
     }
-    for (const { level, text, plain } of this.#reporter.lines(event)) {
+    this.#show(this.#reporter.lines(event));
+  };
+
+  /** Logs what happened since the last line about it. Call it now and then. */
+  tick(): void {
+    if (!this.#early) this.#show(this.#reporter.due());
+  }
+
+  #show(lines: readonly Line[]): void {
+    for (const { level, text, plain } of lines) {
       if (plain) this.print(text);
       else this.#log(level, text);
     }
-  };
+  }
 
   #log(level: "DEBUG" | "INFO" | "WARNING" | "ERROR", text: string): void {
     switch (level) {

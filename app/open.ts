@@ -42,8 +42,13 @@ export async function openPeer(given: RunConfig, output: PeerConsole): Promise<O
   const legacyPage = config.legacyPage === "" ? undefined : await readPage(config.legacyPage);
   const metrics = new Metrics();
   const { limits } = config;
-  const gateway = openGateway({ hostname: hosts.webHost, port: config.httpPort, limits });
   let service: Service | undefined;
+  const gateway = openGateway({
+    hostname: hosts.webHost,
+    port: config.httpPort,
+    limits,
+    onOverload: (overload) => service?.node.noteOverload(overload),
+  });
   try {
     service = await openService({
       ...config,
@@ -95,6 +100,7 @@ async function webOf(
     onError: (error) => output.onEvent({ name: "trouble", text: error.stack ?? error.message }),
     token: config.webAuth === "off" ? undefined : token,
     isPrivate: config.webRead === "private",
+    onOverload: (overload) => service.node.noteOverload(overload),
     legacyPage,
     metrics,
     basePath: config.basePath,

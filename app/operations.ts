@@ -20,6 +20,8 @@ const COPY_BYTES = 256 * 1024;
 const TOLD_MS = 2_000;
 const TOLD_LOOK_MS = 20;
 
+const NOBODY_TOLD: DeletionProgress = { reached: 0, left: 0, slow: 0, slowMs: 0 };
+
 /** A file that somebody shared. `isNew` is false if it was shared already, under the same name. */
 export interface Shared {
   readonly file: FileRecord;
@@ -174,8 +176,8 @@ export class Operations {
   async toldOfDeletion(fileId: string): Promise<DeletionProgress> {
     const untilMs = performance.now() + TOLD_MS;
     for (;;) {
-      const progress = this.node.peer.deletionProgress(fileId) ?? { reached: 0, left: 0 };
-      if (progress.left === 0 || performance.now() >= untilMs) return progress;
+      const progress = this.node.peer.deletionProgress(fileId) ?? NOBODY_TOLD;
+      if (progress.left === progress.slow || performance.now() >= untilMs) return progress;
       await new Promise((go) => setTimeout(go, TOLD_LOOK_MS));
     }
   }

@@ -17,6 +17,9 @@ import { backedOff, statusOf } from "./status.ts";
 /** Maximum number of peers shown with what was refused of them, most first. The API has all of them. */
 const REFUSED_ROWS = 10;
 
+/** Maximum number of limits shown that were reached, the most often first. The API has all of them. */
+const OVERLOAD_ROWS = 10;
+
 /** Returns what the prompt may do. `exit`, the log level and the login belong to whoever runs the peer. */
 export function commandsOf(
   service: Service,
@@ -39,14 +42,7 @@ export function commandsOf(
       return { source, path, name: file.name };
     },
     push: (path) => operations.push(path.replace(/^~(?=\/)/, () => Deno.env.get("HOME") ?? "~")),
-    delete: async (text) => {
-      const { file } = operations.find(text);
-      const where = operations.delete(file.fileId);
-      const { reached, left } = where === "everywhere"
-        ? await operations.toldOfDeletion(file.fileId)
-        : { reached: 0, left: 0 };
-      return { name: file.name, where, reached, left };
-    },
+    delete: (what) => deleteAll(service, what),
     restore: (text) => operations.restore(text),
     deleted: async (limit) => {
       const { found, total } = await store.removals.page(0, limit);
@@ -55,6 +51,30 @@ export function commandsOf(
     verify: (onProgress) => operations.verify(onProgress),
     stats: () => statsRows(service),
   };
+}
+
+/** Deletes files, and waits a moment for peers to hear of it. */
+async function deleteAll(
+  { operations }: Service,
+  what: readonly string[],
+): ReturnType<Commands["delete"]> {
+  // All are found before any is deleted: a mistyped name must not leave half of them.
+  const files = new Map(what.map((text) => {
+    const { file } = operations.find(text);
+    return [file.fileId, file.name] as const;
+  }));
+  const names: Record<"everywhere" | "here", string[]> = { everywhere: [], here: [] };
+  let last: string | undefined;
+  for (const [fileId, name] of files) {
+    const where = operations.delete(fileId);
+    names[where].push(name);
+    if (where === "everywhere") last = fileId;
+  }
+  // Peers hear of deletions in order, so whoever has heard of the last has heard of all.
+  const { reached, left, slow, slowMs } = last === undefined
+    ? { reached: 0, left: 0, slow: 0, slowMs: 0 }
+    : await operations.toldOfDeletion(last);
+  return { ...names, reached, left: left - slow, slow, slowMs };
 }
 
 async function newestRows(
@@ -123,6 +143,9 @@ function statsRows(service: Service): ReturnType<Commands["stats"]> {
     ["refused", counts(status.refused)],
     ...status.refusedByPeer.slice(0, REFUSED_ROWS).map(({ peer, reasons }) =>
       [`  of ${visible(peer, 40)}`, counts(reasons)] as const
+    ),
+    ...status.overloads.slice(0, OVERLOAD_ROWS).map(({ times, what, option }) =>
+      ["limit reached", `${what}: ${times}${option === undefined ? "" : ` (${option})`}`] as const
     ),
     ["free", sizeText(Math.max(0, status.freeBytes))],
     ["trash", trashText(status.trash)],

@@ -14,6 +14,8 @@ import { Shutdown } from "./shutdown.ts";
 
 /** Maximum time the web server may take to close, in milliseconds. */
 const STOP_WEB_MS = 4_500;
+/** Interval between checks whether there is more to log about limits that were reached, in milliseconds. */
+const REPORT_MS = 5_000;
 /** Exit code when not everything could be saved. */
 const EXIT_STORAGE = 7;
 
@@ -38,6 +40,7 @@ export async function runPeer(config: RunConfig): Promise<number> {
   });
   await startPrompt(peer, output, shutdown, commands);
   await serve(peer);
+  const ticker = setInterval(() => output.tick(), REPORT_MS);
   if (peer.config.verify) {
     verifyText(commands, (text) => output.print(text)).then(
       (text) => output.print(text),
@@ -51,6 +54,8 @@ export async function runPeer(config: RunConfig): Promise<number> {
   } catch (error) {
     await stop(peer, output, 0); // nothing can be served without its journal
     throw error;
+  } finally {
+    clearInterval(ticker);
   }
 }
 

@@ -36,6 +36,8 @@ export class Saving {
   #isDirty = false;
   #isBegun = false;
   #lastSaveMs = 0;
+  /** The tombstones that were saved last. */
+  #savedTombstones = -1;
 
   constructor(readonly options: SavingOptions) {}
 
@@ -76,11 +78,14 @@ export class Saving {
     const beganMs = performance.now();
     const { snapshots } = this.options.store;
     const { tombstones } = this.options.node.peer.catalogue;
-    const deleted = [...tombstones.all()].map(([fileId, sinceMs]) =>
-      [fileId, toUnix(sinceMs)] as const
-    );
     // In this order: at no moment do both files lack what became of a file, should the journal be damaged.
-    await snapshots.saveDeleted(deleted);
+    const { revision } = tombstones;
+    if (revision !== this.#savedTombstones) {
+      // A copy: tombstones change while many are written.
+      const deleted = [...tombstones.all()];
+      await snapshots.saveDeleted(unixTimes(deleted));
+      this.#savedTombstones = revision;
+    }
     await snapshots.saveMetadata(this.#metadata());
     await this.savePeers();
     this.#lastSaveMs = performance.now() - beganMs;
@@ -124,6 +129,10 @@ export class Saving {
       };
     }
   }
+}
+
+function* unixTimes(deleted: readonly [string, number][]): Iterable<readonly [string, number]> {
+  for (const [fileId, sinceMs] of deleted) yield [fileId, toUnix(sinceMs)];
 }
 
 /** Returns Unix seconds for a time of the monotonic clock, in milliseconds. */

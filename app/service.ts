@@ -125,6 +125,7 @@ export class Service {
    */
   static async open(options: ServiceOptions): Promise<Service> {
     const { limits } = options;
+    const opened: { service?: Service } = {};
     const store = await Store.open({
       dir: options.storageDir,
       owner: options.peerId,
@@ -133,10 +134,10 @@ export class Service {
       pushQuotaBytes: limits.pushQuotaBytes,
       durability: options.durability,
       now: Date.now,
+      onPurged: () => opened.service?.node.noteOverload("trash-purged"),
     });
     let node: Node | undefined;
     try {
-      const opened: { service?: Service } = {};
       node = new Node({
         ...options,
         address: { host: options.host, port: options.port },

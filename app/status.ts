@@ -5,6 +5,7 @@ import { isInbound, type Transfer } from "../node/transfer_log.ts";
 import { addressText } from "../protocol/wire/address.ts";
 import type { PeerRecord } from "../protocol/members/membership.ts";
 import { OTHERS } from "../protocol/bounds/refusals.ts";
+import { overloadOption, overloadText } from "../protocol/overloads.ts";
 import type { EntryView } from "../protocol/state.ts";
 import type { Service } from "./service.ts";
 import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../web/view.ts";
@@ -37,6 +38,7 @@ export function statusOf({ node, store, options, work, indexing }: Service): Vie
     sent: Object.fromEntries(node.counters.sent),
     unsent: Object.fromEntries(node.counters.unsent),
     refused: Object.fromEntries(node.counters.refused.byReason),
+    overloads: overloadsOf(node),
     refusedByPeer: node.counters.refused.byPeer().map(({ who, counts }) => ({
       peer: who === OTHERS ? "(others)" : who,
       reasons: Object.fromEntries(counts),
@@ -46,6 +48,19 @@ export function statusOf({ node, store, options, work, indexing }: Service): Vie
     memoryBytes: Deno.memoryUsage().rss,
     work,
   };
+}
+
+/** Returns which limits were reached since the start, the most often first. */
+function overloadsOf({ counters }: Service["node"]): ViewedStatus["overloads"] {
+  return [...counters.overloads].sort(([, a], [, b]) => b - a).map(([reason, times]) => {
+    const option = overloadOption(reason);
+    return {
+      reason,
+      times,
+      what: overloadText(reason),
+      ...(option === undefined ? {} : { option: `--${option}` }),
+    };
+  });
 }
 
 /** Returns the address of another peer that used our name recently. */

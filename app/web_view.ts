@@ -26,7 +26,10 @@ export function webViewOf(service: Service, hostNames: ReadonlySet<string>): Run
   const peers = () => [...membership.all()].map((record) => viewedPeer(service, record));
   const transfers = () => node.transferLog.all().map((move) => viewedTransfer(service, move));
   const fileChanges = new FileChanges(node);
-  const feed = new Feed(new ChangeTracker(service, fileChanges, { file, peers, transfers }));
+  const feed = new Feed(
+    new ChangeTracker(service, fileChanges, { file, peers, transfers }),
+    () => node.noteOverload("watchers-dropped"),
+  );
   const kept = new Set<KeptChanges>();
   const rates = new RateHistory(node.transferLog);
   rates.start();

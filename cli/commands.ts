@@ -16,7 +16,7 @@ import {
   peersText,
   type Screen,
 } from "./listings.ts";
-import { count } from "./report.ts";
+import { count, spreadText } from "./report.ts";
 import { sizeText } from "./units.ts";
 import { columns } from "./table.ts";
 
@@ -43,6 +43,19 @@ export interface Verified {
   readonly unread: readonly { readonly file: FileRecord; readonly why: string }[];
 }
 
+/** Files that a person deleted. */
+export interface JustDeleted {
+  /** Names of the files of ours, deleted everywhere, and of those of others, deleted only here. */
+  readonly everywhere: readonly string[];
+  readonly here: readonly string[];
+  /** Number of peers that were notified of all files of ours, and of those that could not be reached yet. */
+  readonly reached: number;
+  readonly left: number;
+  /** Number of peers that take one file at a time, and the time until the last of them has heard, in milliseconds. */
+  readonly slow: number;
+  readonly slowMs: number;
+}
+
 /** What the prompt needs from the peer. Error messages are written for the user. */
 export interface Commands {
   /** Resolves to the newest files that match, at most `limit`, and how many there are. */
@@ -57,10 +70,8 @@ export interface Commands {
   ): Promise<{ source: string; path: string | undefined; name: string }>;
   /** Shares a file; `isNew` is false if it was already shared. */
   push(path: string): Promise<{ file: FileRecord; isNew: boolean }>;
-  /** Deletes a file; `reached` peers have been notified, `left` peers have not yet. */
-  delete(
-    fileId: string,
-  ): Promise<{ name: string; where: "everywhere" | "here"; reached: number; left: number }>;
+  /** Deletes files. Resolves to what was deleted, and how far the news of those of ours has spread. */
+  delete(what: readonly string[]): Promise<JustDeleted>;
   restore(what: string): Promise<FileRecord>;
   /** Resolves to the most recently deleted files, at most `limit`, and how many can be restored. */
   deleted(limit: number): Promise<DeletedFiles>;
@@ -83,7 +94,10 @@ const MENU: readonly (readonly [string, string])[] = [
     "download a file, and copy it to a destination if given",
   ],
   ["push <path>", "share a file: store a copy, announce it to all peers, push it to one of them"],
-  ["delete <file_id>", "delete our own file everywhere, or another peer's file on this peer only"],
+  [
+    "delete <file_id>...",
+    "delete our own files everywhere, or other peers' files on this peer only",
+  ],
   [
     "restore [file_id|prefix|name]",
     "restore a file deleted in the last 24 hours; without an argument, list them",
@@ -157,7 +171,7 @@ async function carryOut(
     case "push":
       return first === undefined ? "Usage: push <path>" : await pushText(commands, path);
     case "delete":
-      return first === undefined ? "Usage: delete <file_id>" : await deleteText(commands, first);
+      return first === undefined ? "Usage: delete <file_id>..." : await deleteText(commands, words);
     case "restore":
       if (first === undefined) {
         const screen = commands.screen();
@@ -209,21 +223,32 @@ async function pushText(commands: Commands, path: string): Promise<string> {
     : `${visible(file.name)} is already shared with the same content, as ${file.fileId}`;
 }
 
-async function deleteText(commands: Commands, fileId: string): Promise<string> {
-  const { name, where, reached, left } = await commands.delete(fileId);
-  return where === "everywhere"
-    ? `Deleted ${visible(name)}: ${
-      toldText(reached, left)
-    }. Type "restore" within 24 hours to bring it back`
-    : `Deleted only our copy of ${
-      visible(name)
-    }: another peer owns it. No peer was notified, and it will not be downloaded again automatically`;
+async function deleteText(commands: Commands, what: readonly string[]): Promise<string> {
+  const { everywhere, here, reached, ...spread } = await commands.delete(what);
+  const lines: string[] = [];
+  if (everywhere.length > 0) {
+    const them = everywhere.length === 1 ? "it" : "them";
+    lines.push(
+      `Deleted ${namesText(everywhere)}: ${
+        spreadText(reached, spread)
+      }. Type "restore" within 24 hours to bring ${them} back`,
+    );
+  }
+  if (here.length > 0) {
+    const [copy, whose, it] = here.length === 1
+      ? ["copy", "another peer owns it", "it"]
+      : ["copies", "other peers own them", "they"];
+    lines.push(
+      `Deleted only our ${copy} of ${
+        namesText(here)
+      }: ${whose}. No peer was notified, and ${it} will not be downloaded again automatically`,
+    );
+  }
+  return lines.join("\n");
 }
 
-function toldText(reached: number, left: number): string {
-  if (reached + left === 0) return "there are no other peers to notify";
-  const told = `${count(reached, "peer")} notified`;
-  return left === 0 ? told : `${told}, ${left} not reached yet and notified once they are`;
+function namesText(names: readonly string[]): string {
+  return names.length === 1 ? visible(names[0]!) : count(names.length, "file");
 }
 
 async function logText(commands: Commands, level: string): Promise<string> {

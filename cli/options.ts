@@ -267,6 +267,14 @@ export const LIMIT_OPTIONS = [
     "Higher: larger files get a copy even where only such peers are around. Lower: spares those peers, whose parsing time grows with the square of the size.",
   ),
   limit(
+    "legacy-list-limit",
+    "legacyListFiles",
+    count(1, MANY),
+    "<N>",
+    "files listed in half a minute to a peer without extensions",
+    "Higher: a peer that fetches at once hears of a long list sooner. Lower: spares those peers, but with more than 100 times as many files, each is listed less than once an hour.",
+  ),
+  limit(
     "max-file-size",
     "maxFileBytes",
     size,

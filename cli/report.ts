@@ -1,8 +1,11 @@
 // Turns events into log lines for people, all in this one place.
 // Invariants: text that came from a peer is escaped; each request that we send or receive gets one line at INFO; a
-// refused request is logged as a warning once per peer, reason and minute.
+// refused request is logged as a warning once per peer, reason and minute, and one refused because of a limit once per
+// limit and minute, whoever sent it.
 
 import { addressText } from "../protocol/wire/address.ts";
+import { DELETES_SENT_PER_MINUTE } from "../protocol/limits.ts";
+import { isOverload, type Overload, overloadOption, overloadText } from "../protocol/overloads.ts";
 import { visible } from "../protocol/wire/text.ts";
 import { durationText } from "./units.ts";
 import type { NodeEvent } from "../protocol/effects.ts";
@@ -23,8 +26,15 @@ const MINUTE_MS = 60_000;
  */
 const MAX_REMEMBERED = 4_096;
 
+/** A limit that was reached: when that was last logged, and how often it was reached since. */
+interface Reached {
+  loggedMs: number;
+  times: number;
+}
+
 /** Turns events into lines. Remembers the warnings of the current minute. */
 export class Reporter {
+  readonly #reached = new Map<Overload, Reached>();
   #warned = new Set<string>();
   #minute = -1;
 
@@ -61,6 +71,8 @@ export class Reporter {
       case "held":
       case "lost":
       case "deleted":
+      case "many-deleted":
+      case "deletions-spread":
       case "renamed":
       case "replicated":
       case "passed-over":
@@ -71,7 +83,13 @@ export class Reporter {
         return this.#once(`name-taken ${addressText(event.other)}`)
           ? [{ ...warning(nameTakenText(event)), plain: true }]
           : [];
+      case "overload":
+        return this.#overloadLines(event.overload, event.times);
       case "refused":
+        if (isOverload(event.reason)) {
+          const latest = `${visible(event.who)}: ${visible(event.text, 300)}`;
+          return this.#overloadLines(event.reason, event.times ?? 1, latest);
+        }
         return [(this.#once(`${event.who} ${event.reason}`) ? warning : debug)(
           `${visible(event.who)}: ${visible(event.text, 300)} [${event.reason}]`,
         )];
@@ -82,6 +100,43 @@ export class Reporter {
       default:
         return event satisfies never;
     }
+  }
+
+  /** Returns a line for each limit that was reached again more than a minute after that was last logged. */
+  due(): Line[] {
+    const lines: Line[] = [];
+    for (const [overload, reached] of this.#reached) {
+      if (reached.times > 0 && this.#isDue(reached)) {
+        lines.push(this.#overloadLine(overload, reached));
+      }
+    }
+    return lines;
+  }
+
+  /** `latest`: who was refused, and what exactly was. */
+  #overloadLines(overload: Overload, times: number, latest?: string): Line[] {
+    let reached = this.#reached.get(overload);
+    if (!reached) this.#reached.set(overload, reached = { loggedMs: -Infinity, times: 0 });
+    reached.times += times;
+    if (this.#isDue(reached)) return [this.#overloadLine(overload, reached, latest)];
+    return latest === undefined ? [] : [debug(`${latest} [${overload}]`)];
+  }
+
+  #isDue({ loggedMs }: Reached): boolean {
+    return this.now() - loggedMs >= MINUTE_MS;
+  }
+
+  #overloadLine(overload: Overload, reached: Reached, latest?: string): Line {
+    const { times } = reached;
+    reached.loggedMs = this.now();
+    reached.times = 0;
+    const option = overloadOption(overload);
+    const sentences = [
+      times === 1 && latest !== undefined ? latest : `${overloadText(overload)}: ${times}`,
+      ...(times > 1 && latest !== undefined ? [`The latest: ${latest}`] : []),
+      ...(option === undefined ? [] : [`--${option} sets the limit`]),
+    ];
+    return warning(`${sentences.join(". ")} [${overload}]`);
   }
 
   #once(key: string): boolean {
@@ -164,7 +219,11 @@ function messageLine(
         `Sent ${event.what} to ${visible(addressText(event.to))}`,
       );
     case "broadcast":
-      return info(`Sending ${event.what} to ${count(event.peers, "peer")}`);
+      return info(
+        `Sending ${event.what}${
+          event.files === undefined || event.files === 1 ? "" : ` of ${count(event.files, "file")}`
+        } to ${count(event.peers, "peer")}`,
+      );
     case "send-failed":
       return debug(`Could not send ${event.what}: ${visible(event.text, 300)}`);
     default:
@@ -212,6 +271,8 @@ function fileLine(
     | "many-held"
     | "many-lost"
     | "deleted"
+    | "many-deleted"
+    | "deletions-spread"
     | "renamed"
     | "replicated"
     | "passed-over"
@@ -238,6 +299,12 @@ function fileLine(
       return info(
         `${visible(event.file.name)} (${event.file.fileId}) was deleted ${deletedText(event.by)}`,
       );
+    case "many-deleted":
+      return info(`${count(event.files, "file")} deleted by their owner ${visible(event.owner)}`);
+    case "deletions-spread":
+      return info(
+        `Deleted ${count(event.files, "file")}: ${spreadText(event.told, event)}`,
+      );
     case "renamed":
       return info(
         `Renamed ${visible(event.from)} to ${
@@ -251,6 +318,28 @@ function fileLine(
     default:
       return event satisfies never;
   }
+}
+
+/**
+ * Returns how far deletions have spread: the number of peers `told`, of those `left` that could not be reached yet, and
+ * of the `slow` ones, which take one file per message and must be paced.
+ */
+export function spreadText(
+  told: number,
+  { left, slow, slowMs }: { readonly left: number; readonly slow: number; readonly slowMs: number },
+): string {
+  if (told + left + slow === 0) return "there are no other peers to notify";
+  const later = [
+    ...(left > 0 ? [`${left} not reached yet and notified once they are`] : []),
+    ...(slow > 0
+      ? [
+        `${slow} without batch deletes notified at ${DELETES_SENT_PER_MINUTE} files a minute, within about ${
+          durationText(slowMs / 1000)
+        }`,
+      ]
+      : []),
+  ];
+  return [`${count(told, "peer")} notified`, ...later].join(", ");
 }
 
 /** Returns a number with its noun: `1 peer`, `2 peers`. */

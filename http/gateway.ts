@@ -51,6 +51,8 @@ export interface GatewayOptions {
     | "messageTimeoutMs"
     | "idleTimeoutMs"
   >;
+  /** Called for each connection that is refused, or dropped for another one, because of these limits. */
+  readonly onOverload?: (overload: "http-connections" | "http-dropped") => void;
 }
 
 /** A request that was passed on. */
@@ -97,6 +99,8 @@ export class Gateway {
       ...options,
       isKnown: () => false,
       serve: (client) => this.#serve(client),
+      onRefused: () => options.onOverload?.("http-connections"),
+      onDropped: () => options.onOverload?.("http-dropped"),
     });
     this.#server = new Upstream((request, completed) => this.#handle(request, completed));
   }

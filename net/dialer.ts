@@ -73,10 +73,14 @@ export class Dialer {
   readonly #queue: DialQueue<Waiting>;
   #stopped = false;
 
-  /** `own` returns this peer's own addresses, which are never dialed. */
+  /**
+   * `own` returns this peer's own addresses, which are never dialed. `onFull` is called for each dial that may not even
+   * wait.
+   */
   constructor(
     readonly limits: Pick<Limits, "maxDials" | "dialTimeoutMs">,
     readonly own: () => OwnAddresses,
+    readonly onFull: () => void = () => {},
   ) {
     this.#queue = new DialQueue(limits.maxDials);
   }
@@ -123,6 +127,7 @@ export class Dialer {
       case "dead":
         throw new DialError("theirs", `${key} did not answer a moment ago`);
       case "full":
+        this.onFull();
         throw new DialError("ours", `${key} was not dialed: too many other dials are waiting`);
       case "wait": {
         const failure = await promise;

@@ -23,6 +23,8 @@ export interface ListenOptions {
   readonly isKnown: (ip: string) => boolean;
   /** Called for each connection that is closed because there is no slot for it and it may not wait. */
   readonly onRefused?: (ip: string) => void;
+  /** Called for each connection that is dropped because another one needs its slot. */
+  readonly onDropped?: () => void;
   /** Serves one connection to its end; the listener closes it afterwards. Must not throw. */
   readonly serve: (connection: Connection) => Promise<void>;
   /** A monotonic clock, in milliseconds; replaced in tests. */
@@ -132,7 +134,11 @@ export class Listener {
       } catch {
         // EMFILE, or a connection that was reset before it was accepted: keep accepting.
         if (this.#stopped) return;
-        this.#admission.relieve(this.#nowMs())?.giveUp();
+        const relieved = this.#admission.relieve(this.#nowMs());
+        if (relieved) {
+          relieved.giveUp();
+          this.options.onDropped?.();
+        }
         await new Promise((go) => setTimeout(go, ACCEPT_PAUSE_MS));
       }
     }
@@ -149,7 +155,10 @@ export class Listener {
   #goOn(): void {
     if (this.#stopped) return;
     const { evict, serve, send } = this.#admission.turn(this.#nowMs());
-    for (const connection of evict) connection.giveUp();
+    for (const connection of evict) {
+      connection.giveUp();
+      this.options.onDropped?.();
+    }
     for (const connection of serve) this.#serve(connection);
     for (const connection of send) this.#turns.get(connection)?.(true);
     if (this.#timer !== undefined || !this.#admission.hasWaiting) return;

@@ -9,6 +9,7 @@ import { ProtocolError, type Reason } from "../protocol/wire/errors.ts";
 import { type Host, isConnectionError, receiveMessages, sendFile } from "../net/exchange.ts";
 import type { Timestamp } from "../protocol/wire/fileid.ts";
 import type { Limits } from "../protocol/limits.ts";
+import { isOverload, type Overload } from "../protocol/overloads.ts";
 import { encodeMessage, type FileRecord, type Message } from "../protocol/wire/message.ts";
 import { Refusals } from "../protocol/bounds/refusals.ts";
 import { Peer } from "../protocol/peer.ts";
@@ -33,8 +34,11 @@ const STOP_MS = 2_000;
 
 /** What the event loop needs of the store, besides what transfers need. */
 export interface NodeStore extends TransferStore {
-  /** Moves a file to the trash. Throws with a message for people. */
-  trash(fileId: string, why: "deleted" | "unwanted"): Promise<void>;
+  /**
+   * Moves files to the trash: records all of them before it returns its promise, then moves one after another. Throws
+   * with a message for people.
+   */
+  trashAll(fileIds: readonly string[], why: "deleted" | "unwanted"): Promise<void>;
   /** Handles content that has changed or cannot be read. Returns "gone" if it is no longer held. */
   release(fileId: string): "changed" | "gone";
 }
@@ -87,6 +91,8 @@ export interface Counters {
   readonly unsent: Map<string, number>;
   /** What was refused, by reason and sender. */
   readonly refused: Refusals;
+  /** How often each limit was reached, including refusals because of a limit. */
+  readonly overloads: Map<Overload, number>;
 }
 
 /** What a start waits for. */
@@ -135,6 +141,7 @@ export class Node {
     sent: new Map(),
     unsent: new Map(),
     refused: new Refusals(),
+    overloads: new Map(),
   };
   /** When this peer was created, in monotonic milliseconds. */
   readonly startedMs = performance.now();
@@ -182,10 +189,11 @@ export class Node {
         const text = "Opened more connections than can be served or queued; one was closed";
         this.#noteRefused(ip, "too-many-connections", text);
       },
+      onDropped: () => this.noteOverload("connections-dropped"),
     });
     this.address = { host: options.address.host, port: this.#listener.port };
     const own = { ips: options.ownIps, ports: [...options.ownPorts, this.address.port] };
-    this.#dialer = new Dialer(limits, () => own);
+    this.#dialer = new Dialer(limits, () => own, () => this.noteOverload("dials-refused"));
     this.peer = new Peer({
       ...options,
       address: this.address,
@@ -277,6 +285,11 @@ export class Node {
     return true;
   }
 
+  /** Counts and reports that a limit of another part of the program was reached. */
+  noteOverload(overload: Overload, times = 1): void {
+    this.#onEvent({ name: "overload", overload, times });
+  }
+
   /** Stops the peer: accepts no new work, and lets transfers continue for up to `STOP_MS`. */
   async stop(): Promise<void> {
     if (this.#stopping) return;
@@ -336,7 +349,12 @@ export class Node {
   }
 
   #onEvent(event: PeerEvent): void {
-    if (event.name === "refused") this.counters.refused.note(event.who, event.reason);
+    if (event.name === "refused") {
+      const { who, reason, times } = event;
+      this.counters.refused.note(who, reason, times);
+      if (isOverload(reason)) count(this.counters.overloads, reason, times);
+    }
+    if (event.name === "overload") count(this.counters.overloads, event.overload, event.times);
     if (event.name === "name-taken") {
       this.nameTaken = { other: event.other, heardMs: performance.now() };
     }
@@ -362,9 +380,9 @@ export class Node {
     this.#waiters.delete(fileId);
   }
 
-  async #trash({ fileId, why }: Extract<Effect, { kind: "trash" }>): Promise<void> {
+  async #trash({ fileIds, why }: Extract<Effect, { kind: "trash" }>): Promise<void> {
     try {
-      await this.options.store.trash(fileId, why);
+      await this.options.store.trashAll(fileIds, why);
     } catch (error) {
       this.options.onEvent({ name: "trouble", text: messageOf(error) });
     }
@@ -564,7 +582,7 @@ export class Node {
 
   /** One implementation answers a gossip on the connection that brought it. */
   async #awaitReply(connection: Connection, peerId: string | undefined): Promise<void> {
-    if (this.#lingering >= MAX_LINGERING) return;
+    if (this.#lingering >= MAX_LINGERING) return this.noteOverload("answers-unread");
     this.#lingering++;
     const id = ++this.#serial;
     this.#connections.set(id, connection);
@@ -594,8 +612,8 @@ export class Node {
   }
 }
 
-function count(counts: Map<string, number>, key: string): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
+function count<Key extends string>(counts: Map<Key, number>, key: Key, times = 1): void {
+  counts.set(key, (counts.get(key) ?? 0) + times);
 }
 
 function messageOf(error: unknown): string {

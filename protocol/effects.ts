@@ -3,6 +3,7 @@
 // the connection or the temporary file that the edge has for it.
 
 import type { Address, Voucher } from "./wire/address.ts";
+import type { Overload } from "./overloads.ts";
 import type { Reason } from "./wire/errors.ts";
 import type { FileRecord, Message } from "./wire/message.ts";
 import type { Timestamp } from "./wire/fileid.ts";
@@ -40,8 +41,8 @@ export type Ticket =
   | { readonly for: "replicate"; readonly fileId: string }
   /** One of many sends of a message to all peers; the next one waits for it. */
   | { readonly for: "broadcast" }
-  /** A DELETE of a file of ours. */
-  | { readonly for: "delete"; readonly fileId: string };
+  /** A DELETE of one or many files of ours. */
+  | { readonly for: "delete"; readonly batch: number };
 
 /** What is remembered about a file from earlier runs of this peer. */
 export interface KnownFile {
@@ -270,8 +271,15 @@ export type Effect =
   }
   /** Discard verified content. */
   | { readonly kind: "drop"; readonly receipt: number }
-  /** Move the content to the trash: its owner deleted it, or it is not wanted here. */
-  | { readonly kind: "trash"; readonly fileId: string; readonly why: "deleted" | "unwanted" }
+  /**
+   * Move content to the trash: its owner deleted it, or it is not wanted here. At once on record, for all these files; on
+   * disk one after another.
+   */
+  | {
+    readonly kind: "trash";
+    readonly fileIds: readonly string[];
+    readonly why: "deleted" | "unwanted";
+  }
   /** The catalogue, the tombstones or the tracked peers changed: save soon. */
   | { readonly kind: "save" }
   /**
@@ -354,17 +362,39 @@ export type PeerEvent =
     readonly file: FileRecord;
     readonly by: "owner" | "us" | "us-here-only" | "us-replaced";
   }
-  /** A message is sent to `peers` peers. */
-  | { readonly name: "broadcast"; readonly what: Message["type"]; readonly peers: number }
+  /** An owner deleted several files with one DELETE. */
+  | { readonly name: "many-deleted"; readonly owner: string; readonly files: number }
+  /**
+   * How far many deletions of ours have spread: the number of peers that were `told` of all of them, of those that could
+   * not be reached yet (`left`), and of those that take one file at a time, the last of them within `slowMs` milliseconds.
+   */
+  | {
+    readonly name: "deletions-spread";
+    readonly files: number;
+    readonly told: number;
+    readonly left: number;
+    readonly slow: number;
+    readonly slowMs: number;
+  }
+  /** A message is sent to `peers` peers. `files`: the number of files that it is about, if not one. */
+  | {
+    readonly name: "broadcast";
+    readonly what: Message["type"];
+    readonly peers: number;
+    readonly files?: number;
+  }
   /** Another peer uses our name. `toldBy`: a peer that tracks the other one instead of us. */
   | { readonly name: "name-taken"; readonly other: Address; readonly toldBy?: string }
   | { readonly name: "replicated"; readonly file: FileRecord; readonly peerId: string }
-  /** Something was refused. `who` is a peer id or an address. */
+  /** A limit was reached `times` times, with consequences that nobody else reports. */
+  | { readonly name: "overload"; readonly overload: Overload; readonly times: number }
+  /** Something was refused, `times` times if not once. `who` is a peer id or an address. */
   | {
     readonly name: "refused";
     readonly who: string;
     readonly reason: Reason;
     readonly text: string;
+    readonly times?: number;
   };
 
 /** The events of the state machine, and those that only the edge knows about. */

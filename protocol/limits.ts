@@ -84,6 +84,12 @@ export interface Limits {
    */
   legacyPushBytes: number;
   /**
+   * Maximum number of files listed to a peer without extensions in half a minute. Higher: a peer that fetches at once
+   * hears of a long list sooner; lower: spares those peers, but with more than 100 times as many files, each is listed
+   * less than once an hour.
+   */
+  legacyListFiles: number;
+  /**
    * Disk space that is never used up; undefined means the larger of 1 GiB and 1% of the disk. Higher: leaves more space
    * for other programs; lower: more files fit before new ones are refused and deleted ones are purged early.
    */
@@ -137,6 +143,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   maxDials: 8,
   dialTimeoutMs: 3_000,
   legacyPushBytes: 2 * MiB,
+  legacyListFiles: 1_000,
   minFreeBytes: undefined,
   pushQuotaBytes: 10 * GiB,
   pushesPerSecond: 10,
@@ -178,6 +185,11 @@ export const MAX_NUMBER_CHARS = 32;
  * memory for the ids remembered.
  */
 export const MAX_GOSSIP_ID_CHARS = 128;
+
+/**
+ * Maximum number of capabilities that a peer may name (`Ext.can`). Higher: has no use yet; lower: less memory per peer.
+ */
+export const MAX_CAPABILITIES = 16;
 
 /**
  * Maximum number of gossip ids remembered. Higher: recognizes repeats in larger networks; lower: less memory, but
@@ -362,10 +374,20 @@ export const LEGACY_PIECE_FILES = 64;
  */
 export const LEGACY_OPEN_GETS = 64;
 /**
- * Maximum number of files that such a peer is told about in addition to its whole list; beyond it, the whole list
- * starts over. Higher: large changes need no restart; lower: less memory per peer.
+ * Duration of a round of lists to such peers, in milliseconds: the interval at which they gossip. In each round, at most
+ * `legacyListFiles` are listed.
  */
-export const LEGACY_EXTRA = 1_000;
+export const LEGACY_ROUND_MS = 30_000;
+/**
+ * Time in which such a peer is told of every file again, in milliseconds: an hour, less what may go wrong. Higher: fewer
+ * messages; lower: a peer that lost files hears of them sooner.
+ */
+export const LEGACY_CYCLE_MS = 3_300_000;
+/**
+ * Number of pieces in a row of which such a peer requested nothing before the next ones do not wait for its requests. It
+ * does not fetch by itself, then. Higher: more certain; lower: the first list arrives sooner.
+ */
+export const LEGACY_QUIET_OFFERS = 4;
 /**
  * Maximum number of files that all such peers together have been told about and may still request, or wait for: 512
  * connections may wait, and half of them stay free for others. Beyond it, each such peer gets one piece per
@@ -398,11 +420,34 @@ export const LEGACY_RESENDS = 3;
  */
 export const WITHDRAW_MS = 600_000;
 /**
- * Maximum number of DELETEs sent to one address per minute: fewer than a peer obeys from one owner
- * (`DELETES_PER_MINUTE`). Higher: many deletions spread sooner, but beyond that limit they are refused; lower: they
- * spread more slowly.
+ * Maximum number of DELETEs sent per minute to an address whose peer takes one file at a time: fewer than a peer obeys
+ * from one owner (`DELETES_PER_MINUTE`). Higher: many deletions spread sooner, but beyond that limit they are refused;
+ * lower: they spread more slowly.
  */
 export const DELETES_SENT_PER_MINUTE = 50;
+/**
+ * Maximum number of files that one DELETE names. An id takes 67 bytes, so the message stays below the 64 KiB that a peer
+ * accepts, whatever the length of our name. Higher: would be refused; lower: more messages.
+ */
+export const MAX_DELETES_PER_MESSAGE = 900;
+/**
+ * Maximum number of deleted files that an address whose peer takes many per DELETE hears of at once: a whole data set.
+ * Fewer than a peer obeys (`BATCH_DELETES_BURST`). Higher: larger data sets disappear at once; lower: less is sent in a
+ * burst.
+ */
+export const BATCH_DELETES_SENT_BURST = 110_000;
+/** Deleted files that such an address hears of per second after the burst. The trade-off is that of the burst. */
+export const BATCH_DELETES_SENT_PER_SECOND = 1_000;
+/**
+ * Maximum number of DELETEs with many files in progress to one peer. Higher: faster over slow links; lower: one peer
+ * takes up fewer sends.
+ */
+export const BATCHES_PER_PEER = 2;
+/**
+ * Maximum number of DELETEs with many files in progress; each takes up to 64 KiB of memory. Higher: many peers hear of a
+ * deletion sooner; lower: less memory, and more of the dial queue is left to answers.
+ */
+export const MAX_BATCHES = 64;
 /**
  * Delay before a DELETE is sent again to a peer that still lists the file, in milliseconds. Doubles each time. Higher:
  * fewer messages; lower: the file disappears sooner.
@@ -411,15 +456,17 @@ export const FIRST_REMIND_MS = 5_000;
 /** Maximum delay before a DELETE is sent again, in milliseconds. The trade-off is that of `FIRST_REMIND_MS`. */
 export const LAST_REMIND_MS = 3_600_000;
 /**
- * Maximum number of pairs of peer and deleted file for which reminders are remembered. Higher: keeps the delays of more
- * of them; lower: less memory, but a forgotten one starts over with the shortest delay.
+ * Maximum number of pairs of peer and deleted file for which reminders are remembered, and of those that wait to be sent,
+ * at about 60 bytes each: two peers may come back with a deleted data set. Higher: keeps the delays of more of them;
+ * lower: less memory, but forgotten ones start over with the shortest delay.
  */
-export const MAX_REMINDERS = 16_384;
+export const MAX_REMINDERS = 262_144;
 /**
- * Maximum number of deletions whose delivery is tracked. Higher: more at once are retried and counted; lower: less
- * memory.
+ * Maximum number of our deletions that are remembered until every tracked peer was notified, at about 60 bytes each: as
+ * many as there are tombstones. Higher: has no use; lower: less memory, but slow peers hear of the oldest only once they
+ * list the files.
  */
-export const MAX_DELETIONS = 256;
+export const MAX_DELETIONS = 500_000;
 /**
  * How long the delivery of a deletion is tracked, in milliseconds. Higher: reaches peers that are away for longer;
  * lower: less memory and fewer attempts. After that, a peer that lists the file is still reminded.
@@ -436,10 +483,15 @@ export const HOLDERLESS_MS = 7 * 86_400_000;
  */
 export const TOMBSTONE_MS = 30 * 86_400_000;
 /**
- * Maximum number of deleted ids remembered. Higher: more deletions stay in force; lower: less memory, but the oldest
- * are forgotten and may come back.
+ * Maximum number of deleted ids remembered, at about 185 bytes each: five data sets of 100,000 files take 92 MB. Higher:
+ * more deletions stay in force; lower: less memory, but the oldest are forgotten and may come back.
  */
-export const MAX_TOMBSTONES = 10_000;
+export const MAX_TOMBSTONES = 500_000;
+/**
+ * Number of addresses whose deletions are counted separately, so that one that deletes more than all others makes space
+ * for its own only. Higher: more addresses are kept apart; lower: finding a deleted id takes fewer steps.
+ */
+export const MAX_TOMBSTONE_GROUPS = 16;
 /**
  * A push or an ANNOUNCE by the owner within this time of the deletion counts as a copy that was still on its way, in
  * milliseconds. (A guess.) Higher: fewer deleted files come back by accident; lower: a restored file is accepted
@@ -462,13 +514,28 @@ export const MAX_TOLD_AGAIN = 1_024;
  * the news of the file arrives later; lower: less memory.
  */
 export const EARLY_DELETE_MS = 120_000;
-/** Maximum number of such DELETEs remembered. (A guess.) Higher: more of them take effect; lower: less memory. */
-export const MAX_EARLY_DELETES = 4_096;
 /**
- * Maximum number of DELETEs obeyed from one owner per minute. Higher: an owner can delete many files at once; lower:
- * whoever speaks from an owner's address can do less damage.
+ * Maximum number of such DELETEs remembered, at about 170 bytes each. (A guess.) Higher: more of them take effect; lower:
+ * less memory.
+ */
+export const MAX_EARLY_DELETES = 131_072;
+/**
+ * Maximum number of such DELETEs remembered from one address, which two addresses together need to use up all. Higher:
+ * more of a data set that is deleted while its list is still arriving stays away; lower: one address takes less memory.
+ */
+export const MAX_EARLY_DELETES_PER_ADDRESS = 65_536;
+/**
+ * Maximum number of files that one owner may delete per minute, one per DELETE. Higher: an owner can delete many files
+ * at once; lower: whoever speaks from an owner's address can do less damage.
  */
 export const DELETES_PER_MINUTE = 60;
+/**
+ * Maximum number of files that one owner may delete at once with DELETEs that name many: a whole data set. The trade-off
+ * is that of `DELETES_PER_MINUTE`; the files stay in the trash for a day.
+ */
+export const BATCH_DELETES_BURST = 131_072;
+/** Files that such an owner may delete per second after the burst. The trade-off is that of the burst. */
+export const BATCH_DELETES_PER_SECOND = 1_500;
 /**
  * Maximum number of further timestamps remembered for one unverified id; one of them may be the true one. Higher: false
  * ones are less likely to crowd out the true one; lower: less to hash and remember.

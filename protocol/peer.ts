@@ -230,7 +230,7 @@ export class Peer {
     else this.#gossiping.onUnsent(input);
     if (ticket?.for === "broadcast") this.#broadcasts.sendEnded();
     if (ticket?.for === "delete") {
-      this.#deletions.sendEnded(ticket.fileId, peerId, input.kind === "sent");
+      this.#deletions.sendEnded(ticket.batch, input.kind === "sent");
     }
   }
 
@@ -266,6 +266,7 @@ export class Peer {
       this.#considerFetching(file.fileId, heard?.news.has(file.fileId));
       if (heard && heard.record.ip === ip) this.#deletions.remind(file, heard.record);
     }
+    if (heard) this.#deletions.sendReminders(heard.record);
   }
 
   #onAnnounce(message: Extract<Message, { type: "ANNOUNCE" }>, ip: string): void {
@@ -278,7 +279,10 @@ export class Peer {
     const isNews = this.#lists.learn(file, record, record?.ip === ip);
     if (isNews) state.save();
     this.#considerFetching(file.fileId, isNews);
-    if (record && record.ip === ip) this.#deletions.remind(file, record);
+    if (record && record.ip === ip) {
+      this.#deletions.remind(file, record);
+      this.#deletions.sendReminders(record);
+    }
   }
 
   /** A message named a file. `isNews`: the file, or this holder of it, was not known; if it is wanted, retry now. */
@@ -319,8 +323,12 @@ export function describe(message: Message): string {
     case "ANNOUNCE":
       return `ANNOUNCE from ${message.from}: ${message.file.name}`;
     case "DELETE":
-      return `DELETE from ${message.from}: ${message.fileId}`;
+      return `DELETE from ${message.from}: ${message.fileId}${moreText(message.ext?.more)}`;
     default:
       return message satisfies never;
   }
+}
+
+function moreText(more: readonly string[] = []): string {
+  return more.length === 0 ? "" : ` and ${more.length} more`;
 }

@@ -12,6 +12,7 @@ import {
 import { KeyedWindows } from "./bounds/rate_limit.ts";
 import { Catalogue, type Entry } from "./files/catalogue.ts";
 import type { Effect, PeerEvent, Ticket } from "./effects.ts";
+import type { Overload } from "./overloads.ts";
 import type { Reason } from "./wire/errors.ts";
 import type { Bounded } from "./bounds/expiring.ts";
 import { type Limits, MAX_OFFENDERS, MAX_TOMBSTONES } from "./limits.ts";
@@ -23,6 +24,7 @@ import {
   sameAddress,
 } from "./members/membership.ts";
 import { type Pause, Reputation } from "./members/reputation.ts";
+import { capabilitiesWith } from "./wire/capabilities.ts";
 import { encodeMessage, type Ext, type Message } from "./wire/message.ts";
 
 /** Identity, network and limits of one peer. Fixed while it runs. */
@@ -75,7 +77,10 @@ export interface CatalogueView extends
   /** Ids of files that are not fetched automatically. */
   readonly unwanted: ReadonlySet<string>;
   /** Deleted ids. */
-  readonly tombstones: Pick<Catalogue["tombstones"], "size" | "has" | "all" | "deletedAt">;
+  readonly tombstones: Pick<
+    Catalogue["tombstones"],
+    "size" | "has" | "all" | "deletedAt" | "revision"
+  >;
 }
 
 /** Read-only view of the tracked peers, for use outside `protocol/`. */
@@ -102,9 +107,15 @@ export class PeerState {
   /** How much of what the store remembers has been read; see the input `loading`. */
   read: "something" | "known" | "folder" = "folder";
   #effects: Effect[] = [];
+  /** Refusals and overloads of the current input. The same one twice is one event. */
+  readonly #refusals = new Map<string, { times: number }>();
+  readonly #overloads = new Map<Overload, number>();
+  /** What parts without access to this state counted, and how much of it was reported. */
+  readonly #counted: { readonly overload: Overload; readonly read: () => number; told: number }[];
   #ids = 0;
   readonly #perDestination: KeyedWindows;
   readonly #unproven: KeyedWindows;
+  readonly #can: readonly string[];
 
   /** Creates the state of a peer that knows nothing yet. */
   constructor(readonly config: PeerConfig) {
@@ -116,6 +127,15 @@ export class PeerState {
     this.catalogue = new Catalogue(limits.maxCatalogueEntries);
     this.#perDestination = new KeyedWindows(limits.repliesPerMinute);
     this.#unproven = new KeyedWindows(limits.unprovenDialsPerMinute);
+    this.#can = capabilitiesWith(limits);
+    const { catalogue, reputation } = this;
+    this.#counted = ([
+      ["files-forgotten", () => catalogue.forgotten],
+      ["unwanted-forgotten", () => catalogue.unwantedForgotten],
+      ["timestamps-ignored", () => catalogue.timestampsIgnored],
+      ["deletions-forgotten", () => catalogue.tombstones.evicted],
+      ["offenders-forgotten", () => reputation.forgotten],
+    ] as const).map(([overload, read]) => ({ overload, read, told: 0 }));
   }
 
   /** Everything remembered here, with its bounds. */
@@ -156,7 +176,7 @@ export class PeerState {
 
   /** Our extensions, sent with every message. */
   get ext(): Ext {
-    return { v: 1, node: this.config.node, boot: this.config.boot };
+    return { v: 1, node: this.config.node, boot: this.config.boot, can: this.#can };
   }
 
   /** Our name and address, sent with every GOSSIP and GOSSIP_REPLY. */
@@ -193,13 +213,35 @@ export class PeerState {
     if (!this.#effects.some(({ kind }) => kind === "save")) this.emit({ kind: "save" });
   }
 
-  /** Reports that something from `who`, a peer id or an address, was refused. */
-  refuse(who: string, reason: Reason, text: string): void {
-    this.tell({ name: "refused", who, reason, text });
+  /** Reports that something from `who`, a peer id or an address, was refused, `times` times. */
+  refuse(who: string, reason: Reason, text: string, times = 1): void {
+    const key = `${reason} ${who}`;
+    const known = this.#refusals.get(key);
+    if (known) known.times += times;
+    else {
+      const event = { name: "refused", who, reason, text, times } as const;
+      this.#refusals.set(key, event);
+      this.tell(event);
+    }
+  }
+
+  /** Counts that a limit was reached and something was forgotten, delayed or not done because of it. */
+  overload(overload: Overload, times = 1): void {
+    this.#overloads.set(overload, (this.#overloads.get(overload) ?? 0) + times);
   }
 
   /** Returns the effects since the last call. */
   takeEffects(): Effect[] {
+    for (const counted of this.#counted) {
+      const now = counted.read();
+      if (now > counted.told) this.overload(counted.overload, now - counted.told);
+      counted.told = now;
+    }
+    for (const [overload, times] of this.#overloads) {
+      this.tell({ name: "overload", overload, times });
+    }
+    this.#overloads.clear();
+    this.#refusals.clear();
     const effects = this.#effects;
     this.#effects = [];
     return effects;

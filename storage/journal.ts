@@ -174,10 +174,15 @@ export class Journal {
   }
 
   /**
-   * Replaces all lines with one for each held or removed file; `unsynced` files stay marked as such. Lines may be
-   * appended meanwhile. Does nothing while another call is in progress. Throws `StorageError`.
+   * Replaces all lines with one for each held or removed file; `unsynced` files stay marked as such. `removing`: removed
+   * files that have not been moved to the trash yet, which the next start must find. Lines may be appended meanwhile.
+   * Does nothing while another call is in progress. Throws `StorageError`.
    */
-  async compact(held: Iterable<MetadataEntry>, unsynced: ReadonlySet<string>): Promise<void> {
+  async compact(
+    held: Iterable<MetadataEntry>,
+    unsynced: ReadonlySet<string>,
+    removing: readonly MetadataEntry[] = [],
+  ): Promise<void> {
     if (this.#tail) return;
     this.#tail = [];
     const temporary = `${this.temporaries}/journal.jsonl`;
@@ -190,7 +195,7 @@ export class Journal {
         mode: 0o600,
       });
       try {
-        const lines = await this.#writeAll(file, held, unsynced);
+        const lines = await this.#writeAll(file, held, unsynced, removing);
         await file.sync();
         if (this.#isClosed) throw new StorageError("io", `${this.path} is already closed`);
         // From here to the end, nothing can be appended in between.
@@ -216,6 +221,7 @@ export class Journal {
     file: Deno.FsFile,
     held: Iterable<MetadataEntry>,
     unsynced: ReadonlySet<string>,
+    removing: readonly MetadataEntry[],
   ): Promise<number> {
     let lines = 1;
     let piece = this.#beginning();
@@ -226,6 +232,7 @@ export class Journal {
       piece = "";
       for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
     };
+    for (const entry of removing) await write({ op: "hold", entry });
     for (const [fileId, removal] of [...this.#removed]) {
       await write({ op: "remove", fileId, ...removal });
     }
@@ -266,10 +273,17 @@ export class Journal {
     if (record.op !== "remove") return;
     const { fileId, why, unixSeconds } = record;
     this.#removed.delete(fileId);
-    if (this.#removed.size >= MAX_TOMBSTONES) {
-      this.#removed.delete(this.#removed.keys().next().value!);
-    }
+    if (this.#removed.size >= MAX_TOMBSTONES) this.#forgetOldest();
     this.#removed.set(fileId, { why, unixSeconds });
+  }
+
+  /** Forgets many at once, because finding the oldest key of a map takes longer the more were deleted before it. */
+  #forgetOldest(): void {
+    let left = MAX_TOMBSTONES / 16;
+    for (const fileId of this.#removed.keys()) {
+      if (left-- <= 0) return;
+      this.#removed.delete(fileId);
+    }
   }
 }
 

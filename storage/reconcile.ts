@@ -485,7 +485,9 @@ export class Reconciler {
       this.#settling.taken(name);
     } catch (error) {
       this.options.signal.throwIfAborted();
-      if (error instanceof Changed) wait(changes, name, 0);
+      // While many files move to the trash, some are gone since they were listed.
+      const isGone = error instanceof Deno.errors.NotFound;
+      if (error instanceof Changed || isGone) wait(changes, name, 0);
       else if (isTransient(error)) wait(changes, name, TRANSIENT_MS); // says nothing about the file
       else {
         const pauseMs = Math.min(

@@ -1,5 +1,5 @@
 // Deletes and restores files. The journal records first that a file is removed, then its content moves to the
-// trash.
+// trash, one file after another, however many are removed at once.
 // Invariants: a removal that is in the journal is finished, whatever happens in between; a pushed file that was
 // deleted counts against the push quota as long as it is in the trash.
 
@@ -29,14 +29,23 @@ export class Removals {
   readonly #removing = new Map<string, Promise<void>>();
   /** Removed files that could not be moved to the trash yet, with the reason of their removal. */
   readonly #untrashed = new Map<string, Removal["why"]>();
+  /** Ids of held files that the journal says are removed. */
+  readonly #recorded = new Set<string>();
+  /** Resolves when the removals requested so far have ended. */
+  #turn: Promise<void> = Promise.resolve();
+  #isStopping = false;
 
   /** Reads nothing yet; see `begin`. `options.now` returns Unix milliseconds. */
   constructor(
     readonly layout: Layout,
     readonly shelf: Shelf,
-    readonly options: { readonly now: () => number; readonly pushQuotaBytes: number },
+    readonly options: {
+      readonly now: () => number;
+      readonly pushQuotaBytes: number;
+      readonly onPurged?: () => void;
+    },
   ) {
-    this.#trash = new Trash(layout, options.now);
+    this.#trash = new Trash(layout, options.now, options.onPurged);
   }
 
   /**
@@ -44,55 +53,93 @@ export class Removals {
    * that cannot be written, except on a full disk: the removal itself frees space.
    */
   announce(fileId: string, why: Removal["why"]): void {
-    if (!this.shelf.get(fileId)) return;
-    try {
-      this.shelf.journal.append([this.#record(fileId, why)]);
-    } catch (error) {
-      if (asStorageError(error, "").code !== "no-space") throw error;
-    }
+    if (this.shelf.get(fileId)) this.#recordAll([fileId], why);
+  }
+
+  /** Returns whether a held file is removed, although its content has not been moved to the trash yet. */
+  isRemoving(fileId: string): boolean {
+    return this.#recorded.has(fileId);
+  }
+
+  /** Moves no more content, because the store is closing. The next start moves the rest. */
+  stop(): void {
+    this.#isStopping = true;
   }
 
   /**
    * Moves content to the trash, where it stays for 24 hours. When this returns its promise, the journal already
-   * says that the file is removed, so a crash does not bring it back. `tidy` retries what fails. Throws
-   * `StorageError`.
+   * says that the files are removed, so a crash does not bring them back. `tidy` retries what fails. Throws
+   * `StorageError`; the other files are moved nevertheless.
    */
-  async remove(fileId: string, why: Removal["why"]): Promise<void> {
-    const removing = this.#remove(fileId, why);
-    this.#removing.set(fileId, removing);
+  async remove(fileIds: readonly string[], why: Removal["why"]): Promise<void> {
+    const held = fileIds.filter((fileId) => this.shelf.get(fileId));
+    for (const fileId of fileIds) this.#untrashed.delete(fileId);
+    try {
+      this.#recordAll(held, why);
+    } catch (error) {
+      for (const fileId of held) this.#untrashed.set(fileId, why);
+      throw error;
+    }
+    const removing = this.#turn.then(() => this.#removeAll(held, why));
+    this.#turn = removing.catch(() => {}); // reported to this caller
+    for (const fileId of held) this.#removing.set(fileId, removing);
     try {
       await removing;
     } finally {
-      if (this.#removing.get(fileId) === removing) this.#removing.delete(fileId);
+      for (const fileId of held) {
+        if (this.#removing.get(fileId) === removing) this.#removing.delete(fileId);
+      }
     }
+  }
+
+  async #removeAll(fileIds: readonly string[], why: Removal["why"]): Promise<void> {
+    let failure: unknown;
+    for (const fileId of fileIds) {
+      if (this.#isStopping) return;
+      try {
+        await this.#remove(fileId, why);
+      } catch (error) {
+        this.#untrashed.set(fileId, why);
+        failure ??= error;
+      }
+    }
+    if (failure !== undefined) throw failure;
   }
 
   async #remove(fileId: string, why: Removal["why"]): Promise<void> {
     const shelved = this.shelf.get(fileId);
-    this.#untrashed.delete(fileId);
     if (!shelved) return;
-    try {
-      checkFolders(this.layout);
-      const record = this.#record(fileId, why); // even if it was announced: twice does no harm
-      const { diskName } = shelved.placement;
-      const shared = this.shelf.idsAt(diskName).length > 1;
-      if (this.#noted(record)) {
-        const path = `${this.layout.dir}/${diskName}`;
-        const isIntact = shared && looksAsHashed(lookOf(await Deno.lstat(path)), shelved.placement);
-        await this.#trash.put(shelved, !shared);
-        // The second name changed the inode, but not the content that the other ids have there.
-        if (isIntact) this.shelf.relook(diskName, lookOf(await Deno.lstat(path)));
-      } else {
-        // There is no space even for a line: removing the file makes some.
-        if (!shared) await Deno.remove(`${this.layout.dir}/${diskName}`);
-        this.shelf.journal.append([record]);
-      }
-      this.shelf.remove([fileId]);
-      this.keepWithinQuota();
-    } catch (error) {
-      this.#untrashed.set(fileId, why);
-      throw error;
+    checkFolders(this.layout);
+    const { diskName } = shelved.placement;
+    const shared = this.shelf.idsAt(diskName).length > 1;
+    if (this.#recorded.has(fileId) || this.#noted(this.#record(fileId, why))) {
+      this.#recorded.add(fileId);
+      const path = `${this.layout.dir}/${diskName}`;
+      const isIntact = shared && looksAsHashed(lookOf(await Deno.lstat(path)), shelved.placement);
+      await this.#trash.put(shelved, !shared);
+      // The second name changed the inode, but not the content that the other ids have there.
+      if (isIntact) this.shelf.relook(diskName, lookOf(await Deno.lstat(path)));
+    } else {
+      // There is no space even for a line: removing the file makes some.
+      if (!shared) await Deno.remove(`${this.layout.dir}/${diskName}`);
+      this.shelf.journal.append([this.#record(fileId, why)]);
     }
+    this.shelf.remove([fileId]);
+    this.#recorded.delete(fileId);
+    this.keepWithinQuota();
+  }
+
+  /** Records removals in the journal, unless the disk is full: they free space. Throws `StorageError`. */
+  #recordAll(fileIds: readonly string[], why: Removal["why"]): void {
+    const news = fileIds.filter((fileId) => !this.#recorded.has(fileId));
+    if (news.length === 0) return;
+    try {
+      this.shelf.journal.append(news.map((fileId) => this.#record(fileId, why)));
+    } catch (error) {
+      if (asStorageError(error, "").code !== "no-space") throw error;
+      return;
+    }
+    for (const fileId of news) this.#recorded.add(fileId);
   }
 
   #record(fileId: string, why: Removal["why"]): JournalRecord {
@@ -158,7 +205,7 @@ export class Removals {
 
   /** Returns the files in the trash, the oldest removal first. Skips entries that cannot be read. */
   async list(): Promise<Deleted[]> {
-    await Promise.allSettled(this.#removing.values());
+    await this.#turn;
     return await this.#read(this.#trash.list());
   }
 
@@ -167,7 +214,7 @@ export class Removals {
    * page only.
    */
   async page(start: number, limit: number): Promise<{ found: Deleted[]; total: number }> {
-    await Promise.allSettled(this.#removing.values());
+    await this.#turn;
     const all = this.#trash.list().reverse();
     return { found: await this.#read(all.slice(start, start + limit)), total: all.length };
   }
@@ -222,6 +269,6 @@ export class Removals {
   /** Purges files older than a day, and retries removals that failed. Throws `StorageError`. */
   async tidy(): Promise<void> {
     await this.#trash.purge();
-    for (const [fileId, why] of [...this.#untrashed]) await this.remove(fileId, why);
+    for (const [fileId, why] of [...this.#untrashed]) await this.remove([fileId], why);
   }
 }

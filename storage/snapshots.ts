@@ -34,9 +34,6 @@ export interface KnownPeer {
   readonly local: boolean;
 }
 
-/** A deleted id, and when it was deleted, Unix seconds. */
-const DeletedShape = v.tuple([v.custom<string>(isFileId), v.number()]);
-
 /** How long peers of earlier runs are tried again, in seconds. */
 const KNOWN_PEER_SECONDS = 7 * 86_400;
 
@@ -75,8 +72,9 @@ export class Snapshots {
   async saveDeleted(
     deleted: Iterable<readonly [fileId: string, unixSeconds: number]>,
   ): Promise<void> {
-    const text = JSON.stringify(Object.fromEntries(deleted), undefined, 1) + "\n";
-    await this.#save(this.layout.deleted, text);
+    checkFolders(this.layout);
+    const { temporaries } = this.layout;
+    await replaceFile(this.layout.deleted, deletedText(deleted), { temporaries, mode: 0o600 });
   }
 
   /** Replaces the list of known peers. Throws `StorageError`. */
@@ -98,7 +96,10 @@ export class Snapshots {
   async loadDeleted(): Promise<[string, number][]> {
     const value = await this.#load(this.layout.deleted);
     if (typeof value !== "object" || value === null) return [];
-    return fitting(DeletedShape, Object.entries(value));
+    // Without a schema, because there may be half a million.
+    return Object.entries(value).filter((entry): entry is [string, number] =>
+      isFileId(entry[0]) && typeof entry[1] === "number"
+    );
   }
 
   /**
@@ -145,6 +146,21 @@ function fitting<T>(shape: v.GenericSchema<unknown, T>, values: readonly unknown
     const parsed = v.safeParse(shape, value);
     return parsed.success ? [parsed.output] : [];
   });
+}
+
+async function* deletedText(
+  deleted: Iterable<readonly [fileId: string, unixSeconds: number]>,
+): AsyncIterable<string> {
+  let piece = "{";
+  let count = 0;
+  for (const [fileId, unixSeconds] of deleted) {
+    piece += `${count === 0 ? "" : ","}\n "${fileId}": ${unixSeconds}`;
+    if (++count % ENTRIES_PER_TURN > 0) continue;
+    yield piece;
+    piece = "";
+    await new Promise((go) => setTimeout(go, 0));
+  }
+  yield piece + (count === 0 ? "}\n" : "\n}\n");
 }
 
 async function* metadataText(entries: Iterable<MetadataEntry>): AsyncIterable<string> {

@@ -50,6 +50,8 @@ export interface StoreOptions {
   readonly maxFileBytes: number;
   /** Disk space that must stay free, in bytes; `undefined` means 1 GiB or 1 % of the disk, whichever is larger. */
   readonly minFreeBytes: number | undefined;
+  /** Called for each deleted file that is purged before its time, because space was needed. */
+  readonly onPurged?: () => void;
   /** Maximum total size of files that others push here, including the ones in the trash, in bytes. */
   readonly pushQuotaBytes: number;
   /** "full": content is safely on disk before it is shown. "normal": within 5 s. */
@@ -388,7 +390,12 @@ export class Store {
 
   /** Moves a file to the trash; see `Removals.remove`. Throws `StorageError`. */
   trash(fileId: string, why: "deleted" | "unwanted"): Promise<void> {
-    return this.removals.remove(fileId, why);
+    return this.trashAll([fileId], why);
+  }
+
+  /** Moves files to the trash; see `Removals.remove`. Throws `StorageError`. */
+  trashAll(fileIds: readonly string[], why: "deleted" | "unwanted"): Promise<void> {
+    return this.removals.remove(fileIds, why);
   }
 
   /** Restores a file from the trash; see `Removals.restore`. Throws `StorageError`. */
@@ -543,11 +550,20 @@ export class Store {
    */
   async compactJournal(): Promise<void> {
     if (this.#suspects.size > 0) return;
-    const { shelf } = this;
-    const entries = function* (): Iterable<MetadataEntry> {
-      for (const shelved of shelf.all()) yield entryOfShelved(shelved);
+    const { shelf, removals } = this;
+    const removing: MetadataEntry[] = [];
+    const left = new Set<string>();
+    for (const shelved of shelf.all()) {
+      if (!removals.isRemoving(shelved.file.fileId)) continue;
+      removing.push(entryOfShelved(shelved));
+      left.add(shelved.file.fileId);
+    }
+    const held = function* (): Iterable<MetadataEntry> {
+      for (const shelved of shelf.all()) {
+        if (!left.has(shelved.file.fileId)) yield entryOfShelved(shelved);
+      }
     };
-    await this.journal.compact(entries(), shelf.unsynced);
+    await this.journal.compact(held(), shelf.unsynced, removing);
   }
 
   /** How far the current scan of the folder, or the last one, is. */
@@ -567,6 +583,7 @@ export class Store {
 
   /** Stops reading the folder, and abandons the file that is being hashed. */
   stopReading(): void {
+    this.removals.stop();
     this.#closing.abort(new StorageError("io", "The store is closing"));
   }
 

@@ -1,5 +1,6 @@
 // The trash: deleted files, kept for 24 hours. What is needed to restore a file is stored next to it.
-// Invariants: everything in the trash is counted; the oldest is purged first when space runs low.
+// Invariants: everything in the trash is counted, and adding or removing a file costs the same however many there are;
+// the oldest is purged first when space runs low.
 
 import { asStorageError, StorageError } from "./errors.ts";
 import { type Layout, lstatOrNothing, removeIfThere } from "./layout.ts";
@@ -30,10 +31,21 @@ export interface TrashSize {
 /** The trash of one store. */
 export class Trash {
   /** The oldest first. */
-  #index = new Map<string, Trashed>();
+  readonly #index = new Map<string, Trashed>();
+  /** Ids of the files that others had pushed here, the oldest first. */
+  readonly #pushed = new Set<string>();
+  #bytes = 0;
+  #pushedBytes = 0;
 
-  /** Reads nothing yet; see `load`. `now` returns Unix milliseconds. */
-  constructor(readonly layout: Layout, readonly now: () => number) {}
+  /**
+   * Reads nothing yet; see `load`. `now` returns Unix milliseconds. `onPurged` is called for each file that is purged
+   * early, because space was needed.
+   */
+  constructor(
+    readonly layout: Layout,
+    readonly now: () => number,
+    readonly onPurged: () => void = () => {},
+  ) {}
 
   /** Reads the folder, and purges what is older than a day. Throws file system errors as they are. */
   async load(): Promise<void> {
@@ -53,15 +65,14 @@ export class Trash {
         sinceMs: note?.mtime?.getTime() ?? 0,
       }]);
     }
-    this.#index = new Map(found.sort(([, a], [, b]) => a.sinceMs - b.sinceMs));
+    found.sort(([, a], [, b]) => a.sinceMs - b.sinceMs);
+    for (const [fileId, trashed] of found) this.#note(fileId, trashed);
     await this.purge();
   }
 
   /** Number and total size of the files. */
   get size(): TrashSize {
-    let bytes = 0;
-    for (const { sizeBytes } of this.#index.values()) bytes += sizeBytes;
-    return { files: this.#index.size, bytes };
+    return { files: this.#index.size, bytes: this.#bytes };
   }
 
   /** Returns the size of each file and when it was deleted, Unix milliseconds; the oldest first. */
@@ -75,9 +86,7 @@ export class Trash {
 
   /** Total size of the files that others had pushed here, in bytes. */
   get pushedBytes(): number {
-    let bytes = 0;
-    for (const { sizeBytes, pushed } of this.#index.values()) if (pushed) bytes += sizeBytes;
-    return bytes;
+    return this.#pushedBytes;
   }
 
   /** Returns the ids of the files, the oldest first. */
@@ -94,12 +103,12 @@ export class Trash {
     const content = `${this.layout.trash}/${fileId}`;
     const source = `${this.layout.dir}/${shelved.placement.diskName}`;
     try {
-      await this.remove(fileId); // an older file with the same id
+      if (this.has(fileId)) await this.remove(fileId); // an older file with the same id
       await this.#writeNote(shelved);
       if (move) await Deno.rename(source, content);
       else await nameAgain(source, content);
       const { sizeBytes } = shelved.placement;
-      this.#index.set(fileId, { sizeBytes, pushed: shelved.pushed, sinceMs: this.now() });
+      this.#note(fileId, { sizeBytes, pushed: shelved.pushed, sinceMs: this.now() });
     } catch (cause) {
       if (cause instanceof Deno.errors.NotFound) {
         await this.remove(fileId); // already gone: nothing to keep
@@ -148,15 +157,14 @@ export class Trash {
 
   /** Frees space immediately by purging the oldest file, or the oldest pushed one. Returns false if there is none. */
   freeOldestSync(onlyPushed = false): boolean {
-    for (const [fileId, { pushed }] of this.#index) {
-      if (onlyPushed && !pushed) continue;
-      this.#index.delete(fileId);
-      for (const path of this.#pathsOf(fileId)) {
-        removeTemporary(path); // retried later if that fails
-      }
-      return true;
+    const [fileId] = onlyPushed ? this.#pushed : this.#index.keys();
+    if (fileId === undefined) return false;
+    this.#forget(fileId);
+    this.onPurged();
+    for (const path of this.#pathsOf(fileId)) {
+      removeTemporary(path); // retried later if that fails
     }
-    return false;
+    return true;
   }
 
   /** Returns whether the file is in the trash. */
@@ -166,8 +174,25 @@ export class Trash {
 
   /** Removes a file from the trash for good. Throws file system errors as they are. */
   async remove(fileId: string): Promise<void> {
-    this.#index.delete(fileId);
+    this.#forget(fileId);
     for (const path of this.#pathsOf(fileId)) await removeIfThere(path);
+  }
+
+  #note(fileId: string, trashed: Trashed): void {
+    this.#forget(fileId);
+    this.#index.set(fileId, trashed);
+    this.#bytes += trashed.sizeBytes;
+    if (!trashed.pushed) return;
+    this.#pushed.add(fileId);
+    this.#pushedBytes += trashed.sizeBytes;
+  }
+
+  #forget(fileId: string): void {
+    const trashed = this.#index.get(fileId);
+    if (!trashed) return;
+    this.#index.delete(fileId);
+    this.#bytes -= trashed.sizeBytes;
+    if (this.#pushed.delete(fileId)) this.#pushedBytes -= trashed.sizeBytes;
   }
 
   #pathsOf(fileId: string): string[] {

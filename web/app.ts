@@ -8,7 +8,7 @@ import { createApi, document } from "./api/api.ts";
 import { compressing, crossSiteGuard, hostGuard, lengthOfHead, securityHeaders } from "./guard.ts";
 import { createLegacyApi, legacyErrors, legacyStats } from "./legacy.ts";
 import type { Env } from "./env.ts";
-import { Login, loginGuard } from "./login.ts";
+import { Login, loginGuard, type LoginOptions } from "./login.ts";
 import { Metrics } from "./metrics.ts";
 import { problem } from "./problem.ts";
 import { prefixOf, proxied, type ProxyOptions, routedPath } from "./proxy.ts";
@@ -25,6 +25,7 @@ export interface AppOptions extends ProxyOptions {
   /** See `LoginOptions`. */
   readonly token: string | undefined;
   readonly isPrivate: boolean;
+  readonly onOverload?: LoginOptions["onOverload"];
   /** HTML of an older peer's page, to serve at `/legacy`. */
   readonly legacyPage?: string | undefined;
   readonly metrics?: Metrics;

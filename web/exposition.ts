@@ -71,5 +71,11 @@ function registryOf(view: View): Registry {
     for (const [type, n] of Object.entries(status[outcome])) messages.inc({ type, outcome }, n);
   }
   counter("refused", "Refusals, by reason", "reason", status.refused);
+  counter(
+    "overload",
+    "What was refused, forgotten or delayed because of a limit, by reason",
+    "reason",
+    Object.fromEntries(status.overloads.map(({ reason, times }) => [reason, times])),
+  );
   return registry;
 }

@@ -36,7 +36,8 @@ export class Feed {
   #timer: ReturnType<typeof setInterval> | undefined;
   #idleSinceMs = 0;
 
-  constructor(readonly source: ChangeSource) {}
+  /** `onDismissed` is called for each watcher that is dismissed because there are too many. */
+  constructor(readonly source: ChangeSource, readonly onDismissed: () => void = () => {}) {}
 
   get watchers(): number {
     return this.#watchers.size;
@@ -66,6 +67,7 @@ export class Feed {
   }
 
   #dismiss(watcher: ViewedWatcher): void {
+    this.onDismissed();
     this.#leave(watcher);
     watcher.end();
   }

@@ -30,6 +30,8 @@ export interface LoginOptions {
   readonly cookie: string;
   /** Returns the current time in Unix milliseconds. */
   readonly now: () => number;
+  /** Called when a login is refused, or a session ended, because there are too many. */
+  readonly onOverload?: ((overload: "logins-refused" | "sessions-ended") => void) | undefined;
 }
 
 /** Challenge sent with every 401 (RFC 9110, 15.5.2). */
@@ -64,7 +66,10 @@ export class Login {
       omitPadding: true,
     });
     const [oldest] = this.#sessions.keys();
-    if (this.#sessions.size >= MAX_SESSIONS) this.#sessions.delete(oldest!);
+    if (this.#sessions.size >= MAX_SESSIONS) {
+      this.#sessions.delete(oldest!);
+      this.options.onOverload?.("sessions-ended");
+    }
     this.#sessions.set(digest(session), this.options.now());
     setCookie(c, name, session, {
       path: `${prefixOf(c)}/`,
@@ -137,7 +142,9 @@ export class Login {
   #check(c: Context<Env>, token: string): LoginOutcome {
     const { token: right, now } = this.options;
     if (right === undefined || isSame(token, right)) return "in";
-    return this.#tries.take(c.env.ip, now()) ? "wrong" : "limited";
+    if (this.#tries.take(c.env.ip, now())) return "wrong";
+    this.options.onOverload?.("logins-refused");
+    return "limited";
   }
 }
 

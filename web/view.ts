@@ -106,6 +106,13 @@ export interface ViewedStatus {
   readonly sent: Readonly<Record<string, number>>;
   readonly unsent: Readonly<Record<string, number>>;
   readonly refused: Readonly<Record<string, number>>;
+  /** Limits that were reached since the start, the most often first: what happened, and the option that raises the limit. */
+  readonly overloads: readonly {
+    readonly reason: string;
+    readonly times: number;
+    readonly what: string;
+    readonly option?: string;
+  }[];
   /** Most refusals first. Names are as peers gave them. */
   readonly refusedByPeer: readonly {
     readonly peer: string;

@@ -1,5 +1,7 @@
 // A set of keys that expire, bounded in number and time; the oldest is forgotten first. PURE.
 
+import { OldestFirst } from "./oldest_first.ts";
+
 /** The size and the bound of a collection. The simulation asserts that every bound holds. */
 export interface Bounded {
   /** What is counted, in plain words. */
@@ -12,7 +14,7 @@ export interface Bounded {
 
 /** A set whose members expire after `lifeMs` milliseconds, or once `maxSize` newer ones were added. */
 export class ExpiringSet {
-  readonly #addedAt = new Map<string, number>();
+  readonly #addedAt = new OldestFirst<number>();
 
   /** Creates an empty set. */
   constructor(readonly maxSize: number, readonly lifeMs: number) {}
@@ -21,10 +23,8 @@ export class ExpiringSet {
   add(key: string, nowMs: number): boolean {
     this.#expire(nowMs);
     if (this.#addedAt.has(key)) return false;
-    if (this.#addedAt.size >= this.maxSize) {
-      this.#addedAt.delete(this.#addedAt.keys().next().value!);
-    }
-    this.#addedAt.set(key, nowMs);
+    if (this.#addedAt.size >= this.maxSize) this.#addedAt.delete(this.#addedAt.oldest()!);
+    this.#addedAt.add(key, nowMs);
     return true;
   }
 
@@ -40,9 +40,9 @@ export class ExpiringSet {
   }
 
   #expire(nowMs: number): void {
-    // Insertion order is chronological, so the first member that has not expired ends the search.
-    for (const [key, at] of this.#addedAt) {
-      if (nowMs - at < this.lifeMs) return;
+    // The order is chronological, so the first member that has not expired ends the search.
+    for (let key = this.#addedAt.oldest(); key !== undefined; key = this.#addedAt.oldest()) {
+      if (nowMs - this.#addedAt.get(key)! < this.lifeMs) return;
       this.#addedAt.delete(key);
     }
   }

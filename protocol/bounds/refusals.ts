@@ -17,11 +17,11 @@ export class Refusals {
   /** The most recent sender is last. */
   readonly #byPeer = new Map<string, Counts>();
 
-  /** Counts one refusal. `who` is a peer id or an address. */
-  note(who: string, reason: Reason): void {
-    add(this.byReason, reason, 1);
+  /** Counts a refusal, `times` times. `who` is a peer id or an address. */
+  note(who: string, reason: Reason, times = 1): void {
+    add(this.byReason, reason, times);
     const counts: Counts = this.#byPeer.get(who) ?? new Map();
-    add(counts, reason, 1);
+    add(counts, reason, times);
     this.#byPeer.delete(who);
     this.#byPeer.set(who, counts);
     const named = this.#byPeer.size - (this.#byPeer.has(OTHERS) ? 1 : 0);

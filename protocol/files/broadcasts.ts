@@ -62,17 +62,16 @@ export class Broadcasts {
   }
 
   /**
-   * Sends a message to every peer that was tracked by `sinceMs`, once per address. Returns false, and drops the
-   * message, if too many are waiting already.
+   * Sends a message to every peer that was tracked by `sinceMs`, once per address. Drops the message, and counts that, if
+   * too many are waiting already.
    */
-  toAll(message: Message, ticket: Ticket = { for: "broadcast" }, sinceMs = Infinity): boolean {
+  toAll(message: Message, ticket: Ticket = { for: "broadcast" }, sinceMs = Infinity): void {
     const to = this.#everybody(sinceMs);
-    if (to.length === 0) return true;
-    if (this.#queue.length >= MAX_WAITING) return false;
+    if (to.length === 0) return;
+    if (this.#queue.length >= MAX_WAITING) return this.state.overload("announcements-dropped");
     this.#queue.push({ what: message.type, bytes: encodeMessage(message), to, ticket, next: 0 });
     this.state.tell({ name: "broadcast", what: message.type, peers: to.length });
     this.#pump();
-    return true;
   }
 
   /** Announces to all peers that we hold these files: at once if they are few, otherwise soon and together. */
@@ -161,7 +160,7 @@ export class Broadcasts {
       this.#queue.push({ what: "GOSSIP_REPLY", bytes, to: extended, ticket, next: 0 });
     }
     // Peers without extensions get them at the pace at which they fetch.
-    for (const record of to) if (!isNew(record)) this.lists.tellOf(record, files);
+    for (const record of to) if (!isNew(record)) this.lists.tellLegacy(record);
     if (to.length > 0) {
       state.tell({ name: "broadcast", what: "GOSSIP_REPLY", peers: to.length });
     }

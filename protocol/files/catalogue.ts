@@ -8,7 +8,7 @@ import type { Timestamp } from "../wire/fileid.ts";
 import { HOLDERLESS_MS, MAX_LIST_CHANGES, MAX_OTHER_TIMESTAMPS } from "../limits.ts";
 import type { FileRecord } from "../wire/message.ts";
 import { HolderSets } from "./holder_sets.ts";
-import { Tombstones } from "./tombstones.ts";
+import { OTHERS, Tombstones } from "./tombstones.ts";
 
 /** The input "load". */
 export type Load = Extract<Input, { kind: "load" }>;
@@ -77,6 +77,13 @@ export class Catalogue {
 
   /** Ids of entries changed since the last `takeTouched`; undefined while nobody watches. */
   #touched: Set<string> | undefined;
+
+  /** Number of entries that were forgotten to make space for others. */
+  forgotten = 0;
+  /** Number of unwanted files that were forgotten, because there were too many. */
+  unwantedForgotten = 0;
+  /** Number of further timestamps that were ignored. */
+  timestampsIgnored = 0;
 
   /** Total size of held files that arrived by unsolicited pushes, in bytes. */
   pushedBytes = 0;
@@ -161,9 +168,10 @@ export class Catalogue {
 
   /** Loads what is remembered from earlier runs. */
   load({ files, deleted, unwanted }: Load, nowMs: number): void {
+    this.tombstones.load(deleted);
     for (const [fileId, deletedAtMs] of deleted) {
+      // A peer named it before we knew.
       if (this.#entries.has(fileId)) this.bury(fileId, deletedAtMs);
-      else this.tombstones.add(fileId, deletedAtMs);
     }
     for (const fileId of unwanted) this.unwanted.add(fileId);
     for (const { file, away, sinceMs, holderlessSinceMs, isUnwanted } of files) {
@@ -191,7 +199,7 @@ export class Catalogue {
     const known = this.#entries.get(file.fileId);
     if (!known) {
       if (this.tombstones.isEarly(file, nowMs)) {
-        this.bury(file.fileId, nowMs);
+        this.bury(file.fileId, nowMs, OTHERS);
         return "deleted";
       }
       if (this.isFull && !this.#makeRoomFor(holder)) return "full";
@@ -204,10 +212,9 @@ export class Catalogue {
     if (!known.verified) {
       const { text, quoted } = file.timestamp;
       const isSame = (other: Timestamp) => other.text === text && other.quoted === quoted;
-      if (
-        ![known.file.timestamp, ...known.otherTimestamps].some(isSame) &&
-        known.otherTimestamps.length < MAX_OTHER_TIMESTAMPS
-      ) {
+      const isNews = ![known.file.timestamp, ...known.otherTimestamps].some(isSame);
+      if (isNews && known.otherTimestamps.length >= MAX_OTHER_TIMESTAMPS) this.timestampsIgnored++;
+      else if (isNews) {
         known.otherTimestamps = [...known.otherTimestamps, file.timestamp];
         this.unheldRevision++;
       }
@@ -317,8 +324,11 @@ export class Catalogue {
     return true;
   }
 
-  /** Removes a file that its owner deleted, and leaves a tombstone so that it does not come back by gossip. */
-  bury(fileId: string, nowMs: number): void {
+  /**
+   * Removes a file that its owner deleted, and leaves a tombstone so that it does not come back by gossip. `from`: the
+   * address from which the DELETE came, if it was not deleted here.
+   */
+  bury(fileId: string, nowMs: number, from?: string): void {
     this.#touch(fileId);
     this.release(fileId, nowMs);
     const entry = this.#entries.get(fileId);
@@ -326,7 +336,7 @@ export class Catalogue {
     this.#entries.delete(fileId);
     this.#holderless.delete(fileId);
     this.unwanted.delete(fileId);
-    this.tombstones.add(fileId, nowMs);
+    this.tombstones.add(fileId, nowMs, from);
   }
 
   /** Renames a file. Returns false if it is not known or already has that name. */
@@ -343,6 +353,7 @@ export class Catalogue {
   refuse(fileId: string): void {
     this.unwanted.delete(fileId);
     if (this.unwanted.size >= this.maxEntries) {
+      this.unwantedForgotten++;
       this.unwanted.delete(this.unwanted.keys().next().value!);
     }
     this.unwanted.add(fileId);
@@ -423,6 +434,7 @@ export class Catalogue {
       if (entry.held || entry.holders.size > 1) continue;
       this.removeHolder(fileId, largest, 0);
       this.#forget(fileId);
+      this.forgotten++;
       return true;
     }
     return false;
@@ -432,6 +444,7 @@ export class Catalogue {
     const oldest = this.#holderless.keys().next();
     if (oldest.done) return false;
     this.#forget(oldest.value);
+    this.forgotten++;
     return true;
   }
 

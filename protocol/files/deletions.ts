@@ -1,13 +1,22 @@
 // DELETE, incoming and by people: which ones are obeyed, and what brings a deleted file back. PURE.
 // Invariants: a DELETE counts only from the owner, from the owner's known address, and never for a file published
-// here; at most `DELETES_PER_MINUTE` from one peer are obeyed; other peers cannot bring back a file that its owner
-// deleted.
+// here; at most `DELETES_PER_MINUTE` from one peer are obeyed, or `BATCH_DELETES_BURST` from one that names many per
+// DELETE; other peers cannot bring back a file that its owner deleted; one DELETE is one effect for the store.
 
 import type { Bounded } from "../bounds/expiring.ts";
-import { KeyedWindows } from "../bounds/rate_limit.ts";
-import { DELETES_PER_MINUTE, LIFT_AFTER_MS, WITHDRAW_MS } from "../limits.ts";
-import type { PeerRecord } from "../members/membership.ts";
+import { KeyedBuckets, KeyedWindows } from "../bounds/rate_limit.ts";
+import {
+  BATCH_DELETES_BURST,
+  BATCH_DELETES_PER_SECOND,
+  DELETES_PER_MINUTE,
+  EARLY_DELETE_MS,
+  LIFT_AFTER_MS,
+  MAX_EARLY_DELETES_PER_ADDRESS,
+  WITHDRAW_MS,
+} from "../limits.ts";
+import { isProven, type PeerRecord } from "../members/membership.ts";
 import type { PeerState } from "../state.ts";
+import { BATCH_DELETE } from "../wire/capabilities.ts";
 import type { Announce, Delete, FileRecord } from "../wire/message.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Entry } from "./catalogue.ts";
@@ -17,6 +26,8 @@ import type { Downloads } from "./downloads.ts";
 /** Deletes files, and protects them from being deleted by others than their owner. */
 export class Deletions {
   readonly #obeyed = new KeyedWindows(DELETES_PER_MINUTE);
+  readonly #obeyedInBatches = new KeyedBuckets(BATCH_DELETES_BURST, BATCH_DELETES_PER_SECOND);
+  readonly #early = new KeyedWindows(MAX_EARLY_DELETES_PER_ADDRESS, EARLY_DELETE_MS);
   readonly #notices: DeletionNotices;
 
   /** Shares `state` with the other parts of the peer. */
@@ -32,37 +43,73 @@ export class Deletions {
   get sizes(): Bounded[] {
     return [
       { name: "deleting peers", size: () => this.#obeyed.size, max: () => this.#obeyed.maxKeys },
+      {
+        name: "peers deleting many files",
+        size: () => this.#obeyedInBatches.size,
+        max: () => this.#obeyedInBatches.maxKeys,
+      },
+      {
+        name: "addresses deleting early",
+        size: () => this.#early.size,
+        max: () => this.#early.maxKeys,
+      },
       ...this.#notices.sizes,
     ];
   }
 
-  /** Handles a DELETE: deletes the local copy and forgets the file, if the sender is its owner. */
-  onDelete(message: Delete, ip: string): void {
+  /** Handles a DELETE: deletes the local copies and forgets the files, if the sender is their owner. */
+  onDelete({ from, fileId, ext }: Delete, ip: string): void {
     const { state } = this;
-    const { from, fileId } = message;
+    const { catalogue, nowMs } = state;
     const record = state.membership.get(from);
-    state.membership.alive(from, ip, state.nowMs);
-    const entry = state.catalogue.get(fileId);
-    const file = entry?.file ?? this.arrivals.keeping(fileId);
-    if (!file) {
-      const isNews = record?.ip === ip && !state.catalogue.tombstones.has(fileId, state.nowMs);
-      if (isNews && this.#obeyed.take(from, state.nowMs)) {
-        state.catalogue.tombstones.addEarly(fileId, from, state.nowMs);
+    state.membership.alive(from, ip, nowMs);
+    const isBatch = record?.ip === ip && isProven(record) && record.can.includes(BATCH_DELETE);
+    const mayDelete = () =>
+      isBatch ? this.#obeyedInBatches.take(from, nowMs) : this.#obeyed.take(from, nowMs);
+    const removed: FileRecord[] = [];
+    const toTrash: string[] = [];
+    let [forged, forgery, refused] = [0, "", 0];
+    for (const each of isBatch ? [fileId, ...ext?.more ?? []] : [fileId]) {
+      const entry = catalogue.get(each);
+      const file = entry?.file ?? this.arrivals.keeping(each);
+      if (!file) {
+        const isNews = record?.ip === ip && !catalogue.tombstones.has(each, nowMs);
+        if (!isNews) continue;
+        if (isBatch ? this.#early.take(ip, nowMs) : this.#obeyed.take(from, nowMs)) {
+          catalogue.tombstones.addEarly(each, from, nowMs);
+        } else refused++;
+        continue;
       }
-      return;
+      const why = this.#forgery(file, from, record, ip);
+      if (why !== undefined) {
+        forged++;
+        forgery = why;
+      } else if (!mayDelete()) refused++;
+      else {
+        if (entry?.held) toTrash.push(each);
+        this.#end(file);
+        catalogue.bury(each, nowMs, ip);
+        removed.push(file);
+      }
     }
-    const forged = this.#forgery(file, from, record, ip);
-    if (forged !== undefined) {
-      state.refuse(from, "forged-delete", `DELETE ignored: ${forged}`);
-      return;
+    if (forged > 0) state.refuse(from, "forged-delete", `DELETE ignored: ${forgery}`, forged);
+    if (refused > 0) {
+      const text = "DELETE ignored: too many from this peer per minute";
+      state.refuse(from, "delete-rate", text, refused);
     }
-    if (!this.#obeyed.take(from, state.nowMs)) {
-      state.refuse(from, "delete-rate", "DELETE ignored: too many from this peer per minute");
-      return;
-    }
-    this.#remove(file, entry?.held ?? false, "deleted");
-    state.catalogue.bury(fileId, state.nowMs);
-    state.tell({ name: "deleted", file, by: "owner" });
+    this.#trash(toTrash, "deleted");
+    this.#tellDeleted(from, removed);
+  }
+
+  #tellDeleted(owner: string, removed: readonly FileRecord[]): void {
+    const { state } = this;
+    const [file] = removed;
+    if (!file) return;
+    state.tell(
+      removed.length === 1
+        ? { name: "deleted", file, by: "owner" }
+        : { name: "many-deleted", owner, files: removed.length },
+    );
     state.save();
   }
 
@@ -81,7 +128,8 @@ export class Deletions {
     if (!entry) return;
     const { file, away } = entry;
     const isOurs = file.owner === state.config.peerId;
-    this.#remove(file, entry.held, isOurs ? "deleted" : "unwanted");
+    this.#end(file);
+    if (entry.held) this.#trash([fileId], isOurs ? "deleted" : "unwanted");
     if (isOurs) {
       state.catalogue.bury(fileId, state.nowMs);
       this.#notices.announce(fileId, away);
@@ -124,7 +172,7 @@ export class Deletions {
   }
 
   /**
-   * Sends the DELETE again to a peer that lists, from its own address, a file that we deleted: it missed the DELETE.
+   * Notes that a peer lists, from its own address, a file that we deleted: it missed the DELETE, and gets it again.
    */
   remind({ fileId, owner }: FileRecord, record: PeerRecord): void {
     const { config, catalogue, nowMs } = this.state;
@@ -132,14 +180,19 @@ export class Deletions {
     this.#notices.stillListed(fileId, record);
   }
 
+  /** Sends a peer the DELETEs that `remind` noted. */
+  sendReminders(record: PeerRecord): void {
+    this.#notices.remind(record);
+  }
+
   /** Returns how far a deletion of ours has spread, or `undefined` if it is no longer tracked. */
   progress(fileId: string): DeletionProgress | undefined {
     return this.#notices.progress(fileId);
   }
 
-  /** Notes that a send of a DELETE ended. `isTold`: the peer received it. */
-  sendEnded(fileId: string, peerId: string | undefined, isTold: boolean): void {
-    this.#notices.sendEnded(fileId, peerId, isTold);
+  /** Notes that a send of DELETEs ended. `isTold`: the peer received it. */
+  sendEnded(batch: number, isTold: boolean): void {
+    this.#notices.sendEnded(batch, isTold);
   }
 
   /** Continues the DELETEs that are being sent. */
@@ -147,10 +200,13 @@ export class Deletions {
     this.#notices.tick();
   }
 
-  #remove(file: FileRecord, held: boolean, why: "deleted" | "unwanted"): void {
-    const { fileId } = file;
+  /** Ends what is being done with a file that is deleted. */
+  #end({ fileId }: FileRecord): void {
     this.arrivals.finished(fileId);
     this.downloads.abandon(fileId, "The file was deleted in the meantime");
-    if (held) this.state.emit({ kind: "trash", fileId, why });
+  }
+
+  #trash(fileIds: readonly string[], why: "deleted" | "unwanted"): void {
+    if (fileIds.length > 0) this.state.emit({ kind: "trash", fileIds, why });
   }
 }

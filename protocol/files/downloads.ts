@@ -167,6 +167,7 @@ export class Downloads {
     }
     if (this.isPending(fileId)) return;
     if (this.#queue.size >= MAX_QUEUED_DOWNLOADS) {
+      this.state.overload("downloads-delayed");
       const tries = this.#wishes.get(fileId)?.tries ?? 0;
       this.#wish(fileId, { tries, dueMs: this.state.nowMs + FIRST_RETRY_MS, isOurs: false });
       if (insists) this.#fail(fileId, "Too many downloads are queued already", "pending");
@@ -405,7 +406,10 @@ export class Downloads {
     if (this.#wishes.size >= MAX_WISHES) {
       const oldest = this.#wishes.keys().next().value!;
       if (this.isPending(oldest)) this.#wishes.delete(oldest);
-      else this.#forget(oldest);
+      else {
+        this.#forget(oldest);
+        this.state.overload("downloads-forgotten");
+      }
     }
     this.#wishes.set(fileId, wish);
   }

@@ -63,7 +63,7 @@ export class Holdings {
       if ((how === "fetched" || how === "pushed") && !wasKept) {
         // It was deleted while the store was writing it.
         const isDeleted = state.catalogue.tombstones.has(fileId, state.nowMs);
-        state.emit({ kind: "trash", fileId, why: isDeleted ? "deleted" : "unwanted" });
+        state.emit({ kind: "trash", fileIds: [fileId], why: isDeleted ? "deleted" : "unwanted" });
         continue;
       }
       const deletedAtMs = state.catalogue.tombstones.deletedAt(fileId);
@@ -155,8 +155,8 @@ export class Holdings {
    */
   #tellAgain(fileId: string, deletedAtMs = -Infinity): void {
     const dueMs = deletedAtMs + TELL_AGAIN_MS;
-    if (this.state.nowMs < dueMs && this.#toldAgain.size < MAX_TOLD_AGAIN) {
-      this.#toldAgain.set(fileId, dueMs);
-    }
+    if (this.state.nowMs >= dueMs) return;
+    if (this.#toldAgain.size < MAX_TOLD_AGAIN) this.#toldAgain.set(fileId, dueMs);
+    else this.state.overload("announcements-dropped");
   }
 }

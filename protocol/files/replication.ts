@@ -43,7 +43,7 @@ export class Replication {
   offer(file: FileRecord, before?: Copying): void {
     const { state } = this;
     const { fileId, sizeBytes = 0 } = file;
-    if (!before && this.#copies.size >= MAX_COPIES) return;
+    if (!before && this.#copies.size >= MAX_COPIES) return state.overload("copies-not-offered");
     const { legacyPushBytes } = state.config.limits;
     const holders = state.catalogue.get(fileId)?.holders;
     const asked = before?.asked ?? new Set<string>();

@@ -200,6 +200,8 @@ export class Gossiping {
     const { membership } = this.state;
     const record = peerId === undefined ? undefined : membership.get(peerId);
     if (record && sameAddress(record.address, to) && !membership.reached(record, ip)) {
+      const text = "Not tracked: the maximum number of peers at one address is reached";
+      this.state.refuse(record.peerId, "peer-limit", text);
       this.#left(record);
     }
     this.joining.ledTo(to, ip);
@@ -245,7 +247,10 @@ export class Gossiping {
     const hearing = state.membership.hear({ peerId, address, ext: sender.ext, ip }, state.nowMs);
     switch (hearing.outcome) {
       case "new":
-        if (hearing.evicted) this.#left(hearing.evicted);
+        if (hearing.evicted) {
+          state.overload("peers-replaced");
+          this.#left(hearing.evicted);
+        }
         state.tell({ name: "peer-joined", peerId, address });
         state.save();
         this.lists.forget(peerId);

@@ -6,7 +6,7 @@
 // unproven address gets one piece per reply, and the first one is small.
 
 import { KeyedWindows } from "../bounds/rate_limit.ts";
-import type { Bounded } from "../bounds/expiring.ts";
+import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
 import { FULL_LIST_MS, LIST_QUIET_MS, PART_BYTES, UNPROVEN_REPLY_BYTES } from "../limits.ts";
 import { isProven, machineOf, type PeerRecord } from "./membership.ts";
 import {
@@ -63,6 +63,9 @@ type Place = Required<Pick<Ext, "rev">> & Pick<Ext, "part">;
 
 /** Bytes reserved in each piece for the fields around the list. */
 const HEAD_BYTES = 1024;
+/** Maximum number of destinations for which a delay is remembered, and for how long, in milliseconds. */
+const MAX_DELAYED = 1_024;
+const DELAYED_MS = 60_000;
 
 /** Sends our list and takes in those of others. */
 export class Lists {
@@ -76,6 +79,8 @@ export class Lists {
   readonly #old: LegacyLists;
   readonly #replies: KeyedWindows;
   readonly #bytes: KeyedWindows;
+  /** Destinations for which a delay was counted recently: it is noticed again with each tick. */
+  readonly #delayed = new ExpiringSet(MAX_DELAYED, DELAYED_MS);
 
   /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState) {
@@ -103,6 +108,7 @@ export class Lists {
         size: () => this.#replies.size,
         max: () => this.#replies.maxKeys,
       },
+      { name: "lists delayed", size: () => this.#delayed.size, max: () => MAX_DELAYED },
       { name: "byte rate limits", size: () => this.#bytes.size, max: () => this.#bytes.maxKeys },
       ...this.#old.sizes,
     ];
@@ -233,9 +239,9 @@ export class Lists {
     });
   }
 
-  /** Lists these files to a peer without extensions, at the pace at which it fetches. */
-  tellOf(record: PeerRecord, files: readonly FileRecord[]): void {
-    this.#old.tellOf(record, files);
+  /** Lists new files to a peer without extensions, at the pace at which it fetches. */
+  tellLegacy(record: PeerRecord): void {
+    this.#old.tell(record);
   }
 
   /**
@@ -306,7 +312,7 @@ export class Lists {
     // A list cannot name more files than the catalogue holds.
     if (inbox.listed.size + listed.size <= this.state.config.limits.maxCatalogueEntries) {
       for (const fileId of listed) inbox.listed.add(fileId);
-    }
+    } else this.state.overload("lists-cut");
     return inbox;
   }
 
@@ -378,7 +384,10 @@ export class Lists {
       : this.#encode(entries, place);
     // An unproven peer shares the rate limit with everyone that names the same machine.
     const key = isProven(record) ? placeOf(record) : machineOf(record);
-    if (!this.#bytes.take(key, state.nowMs, bytes.length)) return false;
+    if (!this.#bytes.take(key, state.nowMs, bytes.length)) {
+      if (this.#delayed.add(key, state.nowMs)) state.overload("lists-delayed");
+      return false;
+    }
     return state.sendBytes(record, "GOSSIP_REPLY", bytes, undefined, isBroadcast);
   }
 

@@ -38,6 +38,8 @@ export interface TrackedPeer {
   boot: string | undefined;
   /** Whether it sends `ext`. */
   extended: boolean;
+  /** What it can do beyond the protocol (`Ext.can`), by its own word from its own address. */
+  can: readonly string[];
   /** Whether it is a bootstrap that the operator configured. */
   bootstrap: boolean;
   /** When it was first heard from. */
@@ -97,6 +99,8 @@ export interface MembershipBounds {
 const DRAWS_PER_PICK = 4;
 /** Maximum number of IP addresses from which one peer's messages may come: a machine has only a few interfaces. */
 const MAX_HEARD_FROM = 4;
+
+const NOTHING: readonly string[] = [];
 
 /** The tracked peers. */
 export class Membership {
@@ -294,6 +298,7 @@ export class Membership {
       nodeProven: false,
       boot: undefined,
       extended: false,
+      can: NOTHING,
       bootstrap,
       firstHeardMs: nowMs,
       lastHeardMs: nowMs,
@@ -366,6 +371,8 @@ export class Membership {
     }
     const fromItself = record.ip === ip;
     record.proven ||= fromItself;
+    // A host name counts once it is known where it leads, which `proven` says.
+    if (fromItself || record.ip === undefined) record.can = ext?.can ?? NOTHING;
     // A message from elsewhere in its name does not remove the extensions that it proved to have.
     if (fromItself || ext !== undefined || !record.nodeProven) {
       record.extended = ext !== undefined;

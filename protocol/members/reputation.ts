@@ -27,6 +27,9 @@ export class Reputation {
   /** By place (`placeOf`); the latest offense is last. */
   readonly #offenders = new Map<string, Offender>();
 
+  /** Number of sources that were forgotten to make space for others. */
+  forgotten = 0;
+
   /** Number of sources remembered. */
   get size(): number {
     return this.#offenders.size;
@@ -52,6 +55,7 @@ export class Reputation {
       : Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(30, offences - 2));
     this.#offenders.delete(place);
     if (this.#offenders.size >= MAX_OFFENDERS) {
+      this.forgotten++;
       this.#offenders.delete(this.#offenders.keys().next().value!);
     }
     this.#offenders.set(place, { offences, lastMs: nowMs, untilMs: nowMs + pauseMs, text });

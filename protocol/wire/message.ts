@@ -6,6 +6,8 @@
 import { ProtocolError } from "./errors.ts";
 import { isFileId, type Timestamp, timestampOf } from "./fileid.ts";
 import {
+  MAX_CAPABILITIES,
+  MAX_DELETES_PER_MESSAGE,
   MAX_GOSSIP_ID_CHARS,
   MAX_HOST_CHARS,
   MAX_LABEL_CHARS,
@@ -38,6 +40,8 @@ export interface Ext {
   readonly node?: string;
   /** Identifies one run of the peer. A peer that sends it remembers the lists it received until its next start. */
   readonly boot?: string;
+  /** What the peer understands besides the protocol; see `capabilities.ts`. Unknown names are ignored. */
+  readonly can?: readonly string[];
   /** On a gossip: names of the peers whose whole list the originator is missing. */
   readonly want?: readonly string[];
   /** On a reply: the first and last revision of the sender's list between which it lists the changes. */
@@ -46,6 +50,8 @@ export interface Ext {
   readonly part?: readonly [number, number, string];
   /** On a reply to a peer whose name belongs to another one: the address of that other peer. */
   readonly taken?: { readonly host: string; readonly port: number };
+  /** On a DELETE to a peer that can `BATCH_DELETE`: ids of further files of the same owner. */
+  readonly more?: readonly string[];
 }
 
 /** GOSSIP: the originator introduces itself and asks for lists. Forwarded with the same fields. */
@@ -211,13 +217,20 @@ const DECODERS: {
     if (!file) throw new ProtocolError("announced-nothing", "ANNOUNCE does not describe a file");
     return whole({ type: "ANNOUNCE", from: nameOf("from", fields.from), file, ...base });
   },
-  DELETE: (fields, base) =>
-    whole({
-      type: "DELETE",
-      from: nameOf("from", fields.from),
-      fileId: fileIdOf(fields),
-      ...base,
-    }),
+  DELETE: (fields, base) => {
+    const named = (fields.ext as Fields | undefined)?.more;
+    return {
+      message: {
+        type: "DELETE",
+        from: nameOf("from", fields.from),
+        fileId: fileIdOf(fields),
+        ...base,
+      },
+      droppedEntries: base.ext && Array.isArray(named)
+        ? named.length - (base.ext.more?.length ?? 0)
+        : 0,
+    };
+  },
 };
 
 const whole = (message: Message): Decoded => ({ message, droppedEntries: 0 });
@@ -323,17 +336,31 @@ export function labelOf(name: string): string {
 
 function extOf(value: unknown): Ext | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const { v, node, boot, want, rev, part, taken } = value as Fields;
+  const { v, node, boot, can, want, rev, part, taken, more } = value as Fields;
   if (typeof v !== "number" || !Number.isInteger(v) || v < 1) return undefined;
   return {
     v,
     ...(typeof node === "string" && /^[\w-]{43}$/.test(node) ? { node } : {}),
     ...(typeof boot === "string" && /^[\w-]{1,32}$/.test(boot) ? { boot } : {}),
+    ...(isCapabilities(can) ? { can } : {}),
     ...(isWanted(want) ? { want } : {}),
     ...(isSpan(rev) ? { rev } : {}),
     ...(isPart(part) ? { part } : {}),
     ...(isTaken(taken) ? { taken: { host: taken[0], port: taken[1] } } : {}),
+    ...moreOf(more),
   };
+}
+
+function isCapabilities(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length >= 1 && value.length <= MAX_CAPABILITIES &&
+    value.every((name) => typeof name === "string" && /^[\w-]{1,32}$/.test(name));
+}
+
+/** Returns the valid ids in a list of further files, as far as one message may name them. */
+function moreOf(value: unknown): Pick<Ext, "more"> {
+  if (!Array.isArray(value)) return {};
+  const more = value.filter(isFileId).slice(0, MAX_DELETES_PER_MESSAGE - 1);
+  return more.length > 0 ? { more } : {};
 }
 
 function isTaken(value: unknown): value is [string, number] {
@@ -397,8 +424,18 @@ export function timestampJson({ text, quoted }: Timestamp): Json {
 
 function extFields(ext: Ext | undefined): Json | undefined {
   if (!ext) return undefined;
-  const { v, node, boot, want, rev, part, taken } = ext;
-  return { v, node, boot, want, rev, part, taken: taken && [taken.host, taken.port] };
+  const { v, node, boot, can, want, rev, part, taken, more } = ext;
+  return {
+    v,
+    node,
+    boot,
+    can,
+    want,
+    rev,
+    part,
+    taken: taken && [taken.host, taken.port],
+    more,
+  };
 }
 
 /**

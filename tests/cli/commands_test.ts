@@ -33,6 +33,8 @@ interface Fake extends Commands {
 }
 
 /** A peer that records the calls it gets and returns prepared answers. */
+const DELETED = { everywhere: [], here: [], reached: 0, left: 0, slow: 0, slowMs: 0 };
+
 function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow[] = []): Fake {
   const calls: unknown[][] = [];
   const noting = <T>(name: string, answer: T) => (...args: unknown[]) => {
@@ -58,7 +60,7 @@ function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow
     push: noting("push", Promise.resolve({ file: fileOf(), isNew: true })),
     delete: noting(
       "delete",
-      Promise.resolve({ name: "test.png", where: "everywhere" as const, reached: 3, left: 0 }),
+      Promise.resolve({ ...DELETED, everywhere: ["test.png"], reached: 3 }),
     ),
     restore: noting("restore", Promise.resolve(fileOf())),
     deleted: () =>
@@ -336,27 +338,48 @@ Deno.test("push of a file that is already shared says so", async () => {
 
 Deno.test("delete removes our own files everywhere and other peers' files here only, and says so", async () => {
   assert.match(await runCommand(`delete ${ID}`, fake()), /^Deleted test\.png: 3 peers notified\./);
-  const everywhere = "everywhere" as const;
+  const everywhere = ["test.png"];
   const some = fake({
-    delete: () => Promise.resolve({ name: "test.png", where: everywhere, reached: 1, left: 2 }),
+    delete: () => Promise.resolve({ ...DELETED, everywhere, reached: 1, left: 2 }),
   });
   assert.match(
     await runCommand(`delete ${ID}`, some),
     /^Deleted test\.png: 1 peer notified, 2 not reached yet and notified once they are\./,
   );
   const nobody = fake({
-    delete: () => Promise.resolve({ name: "test.png", where: everywhere, reached: 0, left: 0 }),
+    delete: () => Promise.resolve({ ...DELETED, everywhere }),
   });
   assert.match(await runCommand(`delete ${ID}`, nobody), /there are no other peers to notify/);
-  const where = "here" as const;
   const commands = fake({
-    delete: () => Promise.resolve({ name: "test.png", where, reached: 0, left: 0 }),
+    delete: () => Promise.resolve({ ...DELETED, here: ["test.png"] }),
   });
   const text = await runCommand(`delete ${ID}`, commands);
   assert.match(text, /only/);
   assert.match(text, /another peer owns it/);
   assert.ok(!text.includes("everywhere"));
   assert.match(await runCommand("delete", commands), /^Usage: delete /);
+});
+
+Deno.test("delete takes several files, and says how long peers that take one at a time need", async () => {
+  const many = fake({
+    delete: (what) => {
+      assert.deepEqual(what, [ID, "b c"]);
+      return Promise.resolve({
+        ...DELETED,
+        everywhere: new Array(100_000).fill("x"),
+        here: ["theirs", "too"],
+        reached: 12,
+        slow: 2,
+        slowMs: 2_000 * 60_000,
+      });
+    },
+  });
+  assert.equal(
+    await runCommand(`delete ${ID} "b c"`, many),
+    "Deleted 100000 files: 12 peers notified, 2 without batch deletes notified at 50 files a minute, " +
+      'within about 33 h. Type "restore" within 24 hours to bring them back\n' +
+      "Deleted only our copies of 2 files: other peers own them. No peer was notified, and they will not be downloaded again automatically",
+  );
 });
 
 Deno.test("restore names the file it restored", async () => {
@@ -483,7 +506,7 @@ Deno.test("control characters from the network are escaped in every answer", asy
     {
       get: () => Promise.resolve({ source: evil, path: evil, name: evil }),
       push: () => Promise.resolve({ file, isNew: true }),
-      delete: () => Promise.resolve({ name: evil, where: "here", reached: 0, left: 0 }),
+      delete: () => Promise.resolve({ ...DELETED, here: [evil], everywhere: [evil] }),
       restore: () => Promise.resolve(file),
       stats: () => [["refused", evil]],
     },

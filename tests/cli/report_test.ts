@@ -43,7 +43,10 @@ function events(name: string): NodeEvent[] {
     { name: "deleted", file, by: "owner" },
     { name: "deleted", file, by: "us" },
     { name: "deleted", file, by: "us-here-only" },
+    { name: "many-deleted", owner: name, files: 3 },
+    { name: "deletions-spread", files: 9, told: 2, left: 1, slow: 1, slowMs: 60_000 },
     { name: "replicated", file, peerId: name },
+    { name: "overload", overload: "copies-not-offered", times: 3 },
     { name: "refused", who: name, reason: "not-json", text: name },
     { name: "passed-over", text: name },
     { name: "trouble", text: name },
@@ -128,11 +131,11 @@ Deno.test("requests in both directions are logged at INFO, failed sends at DEBUG
 Deno.test("a refusal is a warning once per peer, reason and minute, and otherwise at DEBUG", () => {
   let nowMs = 1_000_000_020_000;
   const reporter = new Reporter(() => nowMs);
-  const level = (who: string, reason: "not-json" | "too-long") =>
+  const level = (who: string, reason: "not-json" | "bad-field") =>
     reporter.lines({ name: "refused", who, reason, text: "t" })[0]!.level;
   assert.equal(level("bob", "not-json"), "WARNING");
   for (let i = 0; i < 3; i++) assert.equal(level("bob", "not-json"), "DEBUG");
-  assert.equal(level("bob", "too-long"), "WARNING");
+  assert.equal(level("bob", "bad-field"), "WARNING");
   assert.equal(level("eve", "not-json"), "WARNING");
   assert.equal(level("eve", "not-json"), "DEBUG");
   nowMs += 60_000;
@@ -157,4 +160,38 @@ Deno.test("addresses are shown in the form in which they can be typed", () => {
 
 Deno.test("a count of one is in the singular", () => {
   assert.deepEqual([0, 1, 2].map((n) => count(n, "file")), ["0 files", "1 file", "2 files"]);
+});
+
+Deno.test("a limit is logged at most once a minute, whoever reaches it, with how often and the option that sets it", () => {
+  let nowMs = 1_000_000;
+  const reporter = new Reporter(() => nowMs);
+  const warnings = (lines: readonly Line[]) =>
+    lines.filter(({ level }) => level === "WARNING").map(({ text }) => text);
+  const push = (who: string, times: number) =>
+    warnings(reporter.lines({ name: "refused", who, reason: "push-rate", text: "t", times }));
+  const text = "Pushes refused because there were too many at once";
+  assert.deepEqual(push("eve", 1), ["eve: t. --push-rate sets the limit [push-rate]"]);
+  for (let i = 0; i < 100; i++) assert.deepEqual(push(`bob ${i}`, 3), []);
+  assert.deepEqual(warnings(reporter.due()), []);
+  const copies = { name: "overload", overload: "copies-not-offered", times: 1 } as const;
+  assert.equal(warnings(reporter.lines(copies)).length, 1, "another limit has its own line");
+  nowMs += 60_000;
+  assert.deepEqual(warnings(reporter.due()), [
+    `${text}: 300. --push-rate sets the limit [push-rate]`,
+  ]);
+  assert.deepEqual(warnings(reporter.due()), []);
+  assert.deepEqual(push("eve", 1), []);
+  nowMs += 60_000;
+  assert.deepEqual(push("eve", 1), [
+    `${text}: 2. The latest: eve: t. --push-rate sets the limit [push-rate]`,
+  ]);
+});
+
+Deno.test("who else was refused because of a limit is logged at DEBUG", () => {
+  const reporter = new Reporter(() => 1e6);
+  const event = { name: "refused", reason: "push-quota", text: "Push refused" } as const;
+  assert.equal(reporter.lines({ ...event, who: "eve" })[0]!.level, "WARNING");
+  assert.deepEqual(reporter.lines({ ...event, who: "bob" }), [
+    { level: "DEBUG", text: "bob: Push refused [push-quota]" },
+  ]);
 });

@@ -142,7 +142,9 @@ export class Causes {
           ? undefined
           : "the file was not published here";
       case "trash":
-        return catalogue.get(effect.fileId)?.held ? "the file is held" : undefined;
+        return effect.fileIds.some((fileId) => catalogue.get(fileId)?.held)
+          ? "a file is held"
+          : undefined;
       case "stop-fetch":
       case "save":
       case "changed":

@@ -1,6 +1,7 @@
 // File scenarios: holders that lie, owners that delete while others fetch, pushes, and copies.
 
 import assert from "node:assert/strict";
+import type { FileRecord, GossipReply } from "../../protocol/wire/message.ts";
 import type { Host, Lie } from "./host.ts";
 import { isWhole } from "./content.ts";
 import { addMember, buildLab, roundsToOneView, settledLab, startAll } from "./lab.ts";
@@ -137,6 +138,63 @@ export const absentOwner: Scenario = {
   },
 };
 
+/** Lets a host learn of files without the minutes that a long list takes. */
+function learn(host: Host, owner: Host, files: readonly FileRecord[]): void {
+  const { peerId, address, ip } = owner;
+  for (let at = 0; at < files.length; at += 1_000) {
+    const message: GossipReply = {
+      type: "GOSSIP_REPLY",
+      peerId,
+      ...address,
+      files: files.slice(at, at + 1_000),
+      ext: owner.peer.ext,
+    };
+    host.take({ kind: "message", message, ip, connection: host.network.newConnection() });
+  }
+}
+
+/** Seconds within which peers that take many files per DELETE hear of a data set. */
+const DATA_SET_SECONDS = 10;
+
+export const dataSet = (count: number): Scenario => ({
+  name:
+    `New peers hear of ${count} deletions within ${DATA_SET_SECONDS} s, those that were away once they are back, old ones at their pace`,
+  run(seed): Figures {
+    const lab = buildLab(seed, 8);
+    const { network, bootstraps: [owner] } = lab;
+    const old = addMember(network, lab.bootstraps, { isLegacy: true });
+    startAll(lab);
+    roundsToOneView(network, 5);
+    const files = owner!.publishMany(count);
+    const [away, ...others] = network.live.filter((host) => host !== owner && host !== old);
+    for (const host of [away!, ...others, old]) learn(host, owner!, files);
+    const lacking = () => others.find((host) => host.peer.catalogue.tombstones.size < count);
+    away!.kill();
+    for (const { fileId } of files) owner!.delete(fileId);
+    const tookMs = network.runUntil(() => !lacking(), DATA_SET_SECONDS * 1_000);
+    assert(tookMs !== undefined, `${lacking()?.peerId} has not heard of all deletions`);
+    for (const { peer } of others) {
+      assert(!files.some(({ fileId }) => peer.catalogue.get(fileId)), "A deleted file is known");
+    }
+    const told = old.peer.catalogue.tombstones.size;
+    assert(told > 0 && told <= 60, `The old peer was told of ${told} deletions at once`);
+    network.run(3 * 60_000);
+    const paced = old.peer.catalogue.tombstones.size;
+    assert(paced > told && paced <= told + 4 * 60, `${paced} deletions reached the old peer`);
+    // Whoever was away lists what it still has, and hears of it.
+    away!.restart();
+    away!.keepAll(files.slice(0, 3_000));
+    const backMs = network.runUntil(
+      () => !files.slice(0, 3_000).some(({ fileId }) => away!.peer.catalogue.get(fileId)?.held),
+      4 * ROUND_MS,
+    );
+    assert(backMs !== undefined, "The peer that was away keeps deleted files");
+    assert.equal(owner!.peer.catalogue.tombstones.size, count);
+    network.invariants.scanAll();
+    return { "seconds until all new peers knew": tookMs / 1000, "old peer after 3 min": paced };
+  },
+});
+
 export const copies: Scenario = {
   name: "A published file gets a copy at one other peer, even if some peers do not answer",
   run(seed): Figures {
@@ -173,4 +231,5 @@ export const scenarios: readonly Scenario[] = [
   deleted(24),
   absentOwner,
   copies,
+  dataSet(20_000),
 ];

@@ -158,6 +158,24 @@ export class Host implements Endpoint {
     return file;
   }
 
+  /** Has published many files of its own, as if before its start. */
+  publishMany(count: number): FileRecord[] {
+    const files = Array.from({ length: count }, (_, n) => {
+      const content = `row ${n} of ${this.peerId}`;
+      const file = recordOf(`row ${n}`, content, this.peerId, this.network.nowMs);
+      this.disk.set(file.fileId, content);
+      return file;
+    });
+    this.#hold(files, "loaded");
+    return files;
+  }
+
+  /** Has copies of files of another peer, as if from before its start. */
+  keepAll(files: readonly FileRecord[]): void {
+    files.forEach((file, n) => this.disk.set(file.fileId, `row ${n} of ${file.owner}`));
+    this.#hold(files, "loaded");
+  }
+
   /** Claims to hold a file that it does not have. */
   pretend(file: FileRecord, lie: Lie): void {
     this.lies.set(file.fileId, lie);
@@ -287,7 +305,7 @@ export class Host implements Endpoint {
       case "changed":
         return;
       case "trash":
-        this.disk.delete(effect.fileId);
+        for (const fileId of effect.fileIds) this.disk.delete(fileId);
         return;
       case "event": {
         const { event } = effect;

@@ -22,7 +22,8 @@ function touchedBy(input: Input): string[] {
       const { message } = input;
       if (message.type === "GOSSIP_REPLY") return message.files.map(({ fileId }) => fileId);
       if (message.type === "ANNOUNCE") return [message.file.fileId];
-      return message.type === "DELETE" || message.type === "GET_FILE" ? [message.fileId] : [];
+      if (message.type === "DELETE") return [message.fileId, ...message.ext?.more ?? []];
+      return message.type === "GET_FILE" ? [message.fileId] : [];
     }
     case "held":
       return input.files.map(({ file }) => file.fileId);

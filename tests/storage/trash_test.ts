@@ -354,3 +354,71 @@ Deno.test("a page of deleted files, the latest first, reads the notes of that pa
     }
   });
 });
+
+/** Returns how many times files are appended to the journal while `act` runs. */
+async function appendsWhile({ store: { journal } }: World, act: () => Promise<unknown>) {
+  const append = journal.append.bind(journal);
+  let appends = 0;
+  journal.append = (...args) => {
+    appends++;
+    append(...args);
+  };
+  try {
+    await act();
+  } finally {
+    journal.append = append;
+  }
+  return appends;
+}
+
+Deno.test("many files are recorded as removed in one piece, then moved one after another", async () => {
+  await withWorld(async (world) => {
+    const ids: string[] = [];
+    for (let i = 0; i < 20; i++) ids.push((await world.keep(`content ${i}`)).file.fileId);
+    let isRecorded = false;
+    const appends = await appendsWhile(world, async () => {
+      const removing = world.store.trashAll(ids, "deleted");
+      isRecorded = ids.every((fileId) => world.store.removals.isRemoving(fileId));
+      await removing;
+    });
+    assert.ok(isRecorded, "at once");
+    assert.equal(appends, 1 + ids.length, "and one line for each that was moved");
+    assert.deepEqual(world.store.removals.ids(), ids);
+    assert.equal(world.store.removals.size.files, 20);
+    await world.store.restore(ids[3]!);
+    assert.equal(world.store.removals.size.files, 19);
+  });
+});
+
+Deno.test("files that a stop or a kill leaves half removed are removed by the next start, also after the journal was compacted", async () => {
+  for (const isCompacted of [false, true]) {
+    await withWorld(async (world) => {
+      const ids: string[] = [];
+      for (let i = 0; i < 20; i++) ids.push((await world.keep(`content ${i}`)).file.fileId);
+      const removing = world.store.trashAll(ids.slice(1), "deleted");
+      world.store.stopReading();
+      if (isCompacted) world.store.compactJournal();
+      await removing;
+      assert.ok(world.store.removals.ids().length < 19, "not all are moved");
+      world.crash();
+      await world.start();
+      assert.deepEqual(world.holdings().length, 1);
+      assert.deepEqual(world.store.removals.ids().sort(), ids.slice(1).sort());
+      assert.deepEqual((await world.settle()).published, []);
+    });
+  }
+});
+
+Deno.test("scans while many files move to the trash report nothing as unreadable, and publish nothing", async () => {
+  await withWorld(async (world) => {
+    const ids: string[] = [];
+    for (let i = 0; i < 200; i++) ids.push((await world.keep(`content ${i}`)).file.fileId);
+    const removing = world.store.trashAll(ids, "deleted");
+    for (let scans = 0; scans < 10; scans++) {
+      const { unreadable, published, found } = await world.settle();
+      assert.deepEqual([unreadable, published, found], [[], [], []]);
+    }
+    await removing;
+    assert.equal(world.store.removals.size.files, 200);
+  });
+});

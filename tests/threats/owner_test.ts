@@ -184,6 +184,46 @@ Deno.test(
 );
 
 Deno.test(
+  "threat 18: a DELETE with many files counts only from an owner that said it sends them, at its own address",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", [...ALONE, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    await using olga = await Source.start("olga", nothing, OLGA);
+    await using mallory = await Source.start("mallory", nothing, MALLORY);
+    await olga.join(program);
+    await mallory.join(program);
+    const files = Array.from({ length: 90 }, (_, i) => randomFile(`olga-${i}.bin`, "olga", 300));
+    await keep(program, olga, files);
+    const ids = files.map(({ fileId }) => fileId);
+    const many = {
+      type: "DELETE",
+      from: "olga",
+      file_id: "0".repeat(64),
+      ext: { v: 1, can: ["batch-delete"], more: ids },
+    };
+    const left = async () =>
+      (await program.files()).filter((row) => row.has_copy && row.file_owner === "olga").length;
+    await mallory.send(program, many);
+    await mallory.send(program, { ...many, from: "mallory" });
+    await olga.send(program, many); // she has not said yet that she sends such messages
+    await honest.gossip();
+    strictEqual(await left(), 90);
+    await olga.send(program, {
+      type: "GOSSIP",
+      ...olga.address,
+      id: crypto.randomUUID(),
+      peerId: "olga",
+      ext: { v: 1, can: ["batch-delete"] },
+    });
+    await servedDuring(honest, olga.send(program, many));
+    await program.until("all of them to be gone", async () => await left() === 0);
+    await honest.check();
+  },
+);
+
+Deno.test(
   "threat 19: announcements and lists that contradict a verified file change nothing and are counted",
   SANITIZED,
   async () => {

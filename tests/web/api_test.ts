@@ -50,6 +50,10 @@ Deno.test("the status reports the peer's identity and state", async () => {
     sent: { GOSSIP_REPLY: 5 },
     unsent: {},
     refused: { "not-json": 6 },
+    overload: [
+      { reason: "push-rate", times: 1234, what: "Pushes refused", option: "--push-rate" },
+      { reason: "copies-not-offered", times: 2, what: "Copies not offered", option: null },
+    ],
     refused_by_peer: [{ peer: "bob", reasons: { "not-json": 6 } }],
     indexing: null,
     trash: { files: 0, bytes: 0 },

@@ -73,6 +73,10 @@ export const STATUS: ViewedStatus = {
   sent: { GOSSIP_REPLY: 5 },
   unsent: {},
   refused: { "not-json": 6 },
+  overloads: [
+    { reason: "push-rate", times: 1_234, what: "Pushes refused", option: "--push-rate" },
+    { reason: "copies-not-offered", times: 2, what: "Copies not offered" },
+  ],
   refusedByPeer: [],
   nameTakenBy: undefined,
   trash: { files: 0, bytes: 0 },

@@ -325,3 +325,13 @@ Deno.test("if reading is private, the page only offers a login by link and shows
   assert.match(textOf(html), /login/);
   assert.equal((await request("/browser/locked.js")).status, 200);
 });
+
+Deno.test("the page says which limits were reached, the most often first, and nothing if none was", async () => {
+  const limitsOf = (html: string) => /<p id="limits"([^>]*)>([^<]*)</.exec(html)!.slice(1);
+  const [shown, text] = limitsOf(await page());
+  assert.ok(!shown!.includes("hidden"));
+  assert.equal(text!.trim(), "Pushes refused: 1,234 (--push-rate). Copies not offered: 2");
+  const [hidden, nothing] = limitsOf(await page({ status: { overloads: [] } }));
+  assert.ok(hidden!.includes("hidden"));
+  assert.equal(nothing!.trim(), "");
+});

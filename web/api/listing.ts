@@ -78,6 +78,12 @@ export function statusJson(status: ViewedStatus) {
     sent: status.sent,
     unsent: status.unsent,
     refused: status.refused,
+    overload: status.overloads.map(({ reason, times, what, option }) => ({
+      reason,
+      times,
+      what,
+      option: option ?? null,
+    })),
     refused_by_peer: status.refusedByPeer,
     indexing: indexingJson(status.indexing),
     trash: status.trash,

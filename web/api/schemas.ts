@@ -173,6 +173,15 @@ export const StatusShape = v.object({
   sent: Counts,
   unsent: Counts,
   refused: Counts,
+  overload: v.pipe(
+    v.array(v.object({
+      reason: v.string(),
+      times: Count,
+      what: v.pipe(v.string(), v.description("What was refused, forgotten or delayed, and why")),
+      option: v.pipe(v.nullable(v.string()), v.description("The option that raises the limit")),
+    })),
+    v.description("Limits that were reached since the start, the most often first"),
+  ),
   refused_by_peer: v.array(v.object({ peer: v.string(), reasons: Counts })),
   indexing: v.pipe(
     v.nullable(v.object({

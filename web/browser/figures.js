@@ -8,6 +8,7 @@ import {
   addressText,
   durationText,
   indexingText,
+  limitsText,
   numberText,
   plural,
   rateText,
@@ -52,6 +53,9 @@ function draw() {
   );
   drawWarning(status);
   drawIndexing(status);
+  const limits = byId("limits");
+  limits.hidden = status.overload.length === 0;
+  setText(limits, limitsText(status.overload));
 }
 
 /** @param {import("../shared/types.d.ts").StatusRow} status */

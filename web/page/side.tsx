@@ -4,7 +4,7 @@ import { addressText } from "../../protocol/wire/address.ts";
 import { visible } from "../../protocol/wire/text.ts";
 import { transferJson } from "../api/listing.ts";
 import { isNews } from "../shared/transferwords.js";
-import { shownColumns, startLine, startWords } from "../shared/words.js";
+import { limitsText, shownColumns, startLine, startWords } from "../shared/words.js";
 import type { ViewedPeer } from "../view.ts";
 import { Icon } from "./icons.tsx";
 import type { Props } from "./props.ts";
@@ -49,6 +49,7 @@ export function Moving({ view, now }: Pick<Props, "view" | "now">) {
 
 export function Network({ view, now }: Pick<Props, "view" | "now">) {
   const peers = view.peers();
+  const limits = limitsText(view.status().overloads);
   return (
     <section id="network" aria-labelledby="network-title" data-panel="network">
       <h2 id="network-title">Network</h2>
@@ -60,6 +61,9 @@ export function Network({ view, now }: Pick<Props, "view" | "now">) {
           <code>{visible(startLine(view.status()))}</code>
         </p>
       </div>
+      <p id="limits" class="quiet" title="Limits reached since the start" hidden={limits === ""}>
+        {limits}
+      </p>
       <p class="phone-only quiet">
         This peer is at
         <button type="button" class="quiet scripted" data-copy-address title="Copy address">

@@ -197,6 +197,18 @@ export function warningText({ free_bytes, peers, bootstraps, name_taken_by }) {
   return "";
 }
 
+/** Number of limits named on the page. The API and `stats` have all. */
+const LIMITS_SHOWN = 3;
+
+/**
+ * Returns which limits were reached since the start, the most often first, or "" if none was.
+ * @param {readonly { what: string, times: number, option?: string | null }[]} reached
+ */
+export const limitsText = (reached) =>
+  reached.slice(0, LIMITS_SHOWN).map(({ what, times, option }) =>
+    `${what}: ${numberText(times)}${option ? ` (${option})` : ""}`
+  ).join(". ");
+
 /** Returns the peer's state in the network. @param {{ synchronized: boolean, peers: number }} status */
 export const stateText = ({ synchronized, peers }) =>
   synchronized ? "synchronized" : peers > 0 ? "joining…" : "alone";

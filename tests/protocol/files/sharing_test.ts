@@ -81,7 +81,7 @@ Deno.test("a DELETE that arrives before its push, or while the store is writing 
   const arrived = machine.arrive(fileOfNumber(2), { ip: owner.ip });
   machine.delete("owner", idOf(2), owner.ip);
   const kept = only(machine.keep(arrived), "trash");
-  deepStrictEqual(kept, [{ kind: "trash", fileId: idOf(2), why: "deleted" }]);
+  deepStrictEqual(kept, [{ kind: "trash", fileIds: [idOf(2)], why: "deleted" }]);
   strictEqual(machine.catalogue.get(idOf(2)), undefined);
 });
 
@@ -89,7 +89,7 @@ Deno.test("a DELETE from the owner's known address moves the copy to the trash, 
   const machine = withOwner();
   machine.reply(oldPeer("b", 2), files(1));
   const effects = machine.delete("owner", idOf(1), "10.0.0.1");
-  deepStrictEqual(only(effects, "trash"), [{ kind: "trash", fileId: idOf(1), why: "deleted" }]);
+  deepStrictEqual(only(effects, "trash"), [{ kind: "trash", fileIds: [idOf(1)], why: "deleted" }]);
   deepStrictEqual(events(effects, "deleted").map(({ by }) => by), ["owner"]);
   strictEqual(only(effects, "save").length, 1);
   machine.reply(oldPeer("b", 2), files(1));
@@ -228,7 +228,7 @@ Deno.test("a file that is deleted while the store is writing it does not come ba
     else machine.do({ kind: "delete", fileId: idOf(5) });
     const effects = machine.keep(kept);
     deepStrictEqual(receivers(effects, "ANNOUNCE"), [], deletes);
-    deepStrictEqual(only(effects, "trash").map(({ fileId }) => fileId), [idOf(5)], deletes);
+    deepStrictEqual(only(effects, "trash").flatMap(({ fileIds }) => fileIds), [idOf(5)], deletes);
     ok(!machine.catalogue.get(idOf(5))?.held, deletes);
   }
 });

@@ -292,6 +292,12 @@ Deno.test("a copy that nobody took is offered again, also to peers that appear l
   deepStrictEqual(only(machine.wait(60_000), "replicate"), []);
 });
 
+/** Returns how many peers have heard of a deletion, and how many have not. */
+function spread({ peer }: Machine, n: number) {
+  const { reached, left } = peer.deletionProgress(idOf(n))!;
+  return { reached, left };
+}
+
 Deno.test("a peer that still lists a file that we deleted gets the DELETE again, with increasing delays", () => {
   const machine = new Machine({ peerTimeoutMs: 1e9 });
   machine.meet(eagle);
@@ -312,16 +318,16 @@ Deno.test("a deletion counts the peers reached, and the others get the DELETE on
   machine.meet(eagle, hawk);
   machine.hold([own(1)], "published");
   const effects = machine.do({ kind: "delete", fileId: idOf(1) });
-  deepStrictEqual(machine.peer.deletionProgress(idOf(1)), { reached: 0, left: 2 });
+  deepStrictEqual(spread(machine, 1), { reached: 0, left: 2 });
   for (const { to, peerId, ticket, what } of only(effects, "send")) {
     const about = { to, peerId: peerId!, ticket: ticket! };
     if (peerId === "eagle") machine.do({ kind: "sent", ...about, ip: to.host });
     else machine.do({ kind: "unsent", ...about, what, text: "the queue is full" });
   }
-  deepStrictEqual(machine.peer.deletionProgress(idOf(1)), { reached: 1, left: 1 });
+  deepStrictEqual(spread(machine, 1), { reached: 1, left: 1 });
   const again = machine.wait(12_000, 250, (effects) => void deliver(machine, effects));
   deepStrictEqual(receivers(again, "DELETE"), ["hawk"]);
-  deepStrictEqual(machine.peer.deletionProgress(idOf(1)), { reached: 2, left: 0 });
+  deepStrictEqual(spread(machine, 1), { reached: 2, left: 0 });
 });
 
 Deno.test("a holder that was away during a deletion counts, and gets the DELETE when it lists the file", () => {
@@ -334,7 +340,7 @@ Deno.test("a holder that was away during a deletion counts, and gets the DELETE 
   deepStrictEqual(machine.catalogue.get(idOf(1))!.away, ["eagle"]);
   const effects = machine.do({ kind: "delete", fileId: idOf(1) });
   deliver(machine, effects);
-  deepStrictEqual(machine.peer.deletionProgress(idOf(1)), { reached: 1, left: 1 });
+  deepStrictEqual(spread(machine, 1), { reached: 1, left: 1 });
   const back = machine.reply(eagle, [own(1)], [1, 1, "s"]);
   deepStrictEqual(receivers(back, "DELETE"), ["eagle"]);
 });
@@ -410,7 +416,7 @@ Deno.test("DELETEs that wait for a peer are sent when it comes back after a whil
   strictEqual(machine.membership.get("eagle"), undefined);
   pass(180_000, stays, eagle);
   strictEqual(told.size, 100);
-  deepStrictEqual(machine.peer.deletionProgress(idOf(100)), { reached: 2, left: 0 });
+  deepStrictEqual(spread(machine, 100), { reached: 2, left: 0 });
 });
 
 Deno.test("a peer that requests everything at once is never told of more files than can be served", () => {

@@ -38,7 +38,12 @@ Deno.test("at the start every bootstrap gets a gossip, under one id that asks no
   deepStrictEqual(gossips.map(({ to }) => `${to.host}:${to.port}`), operator);
   for (const { message, effect } of gossips) {
     deepStrictEqual([message.peerId, message.host, message.port], ["me", OWN.host, OWN.port]);
-    deepStrictEqual(message.ext, { v: 1, node: OWN_NODE, boot: "boot-of-me" });
+    deepStrictEqual(message.ext, {
+      v: 1,
+      node: OWN_NODE,
+      boot: "boot-of-me",
+      can: ["batch-delete"],
+    });
     strictEqual(effect.voucher, "operator");
   }
 });

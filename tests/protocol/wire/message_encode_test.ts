@@ -57,6 +57,8 @@ const ext: fc.Arbitrary<Ext> = fc.record({
   v: fc.integer({ min: 1, max: 9 }),
   node: fc.constant("n".repeat(43)),
   boot: fc.constant("b"),
+  can: fc.constant(["batch-delete", "x_1"]),
+  more: fc.array(sha, { minLength: 1, maxLength: 5 }),
 }, { requiredKeys: ["v"], noNullPrototype: true });
 const place = {
   peerId: clean(128),

@@ -260,3 +260,26 @@ Deno.test("no bytes make the decoder throw anything but a ProtocolError", () => 
     { numRuns: 500 },
   );
 });
+
+Deno.test("capabilities and further ids count as far as they are valid, and never more than may be named", () => {
+  const id = (n: number) => n.toString(16).padStart(64, "0");
+  const extOf = (ext: object) =>
+    decodeMessage(
+      new TextEncoder().encode(
+        JSON.stringify({ type: "DELETE", from: "a", file_id: id(0), ext: { v: 1, ...ext } }),
+      ),
+    );
+  const many = Array.from({ length: 2_000 }, (_, n) => id(n));
+  const cases: [object, object, number][] = [
+    [{ can: ["batch-delete"], more: [id(1)] }, { can: ["batch-delete"], more: [id(1)] }, 0],
+    [{ can: [], more: [] }, {}, 0],
+    [{ can: "batch-delete", more: id(1) }, {}, 0],
+    [{ can: ["a b"], more: [1, null, id(1), "x", id(2)] }, { more: [id(1), id(2)] }, 3],
+    [{ can: new Array(17).fill("a"), more: many }, { more: many.slice(0, 899) }, 1_101],
+    [{ can: ["x".repeat(33)], more: { length: 5 } }, {}, 0],
+  ];
+  for (const [ext, expected, dropped] of cases) {
+    const { message, droppedEntries } = extOf(ext);
+    deepStrictEqual([message.ext, droppedEntries], [{ v: 1, ...expected }, dropped]);
+  }
+});

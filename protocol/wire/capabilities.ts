@@ -1,0 +1,12 @@
+// What peers with extensions can do beyond the protocol. Each names its own in `ext.can`, and uses one only with peers
+// that named it too. PURE.
+
+import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
+
+/** Takes a DELETE that names many files: the first in `file_id`, the others in `ext.more`. */
+export const BATCH_DELETE = "batch-delete";
+
+/** Returns what a peer with these limits can do: it must not promise to take messages that it would refuse. */
+export function capabilitiesWith({ maxMessageBytes }: Pick<Limits, "maxMessageBytes">): string[] {
+  return maxMessageBytes >= DEFAULT_LIMITS.maxMessageBytes ? [BATCH_DELETE] : [];
+}
