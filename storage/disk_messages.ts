@@ -38,18 +38,28 @@ export type Request =
 
 /** An error, as it crosses from one thread to the other. */
 export interface Failure {
+  /** Name of its class. */
   readonly name: string;
+  /** Its message. */
   readonly message: string;
+  /** The system's code, if it has one. */
   readonly code: string | undefined;
 }
 
 /** What the worker says. The last answer to a request has `isEnd`. */
 export interface Answer {
+  /** Number of the request. */
   readonly id: number;
+  /** Whether it is the last answer. */
   readonly isEnd?: true;
+  /** What was asked for. */
   readonly value?: unknown;
+  /** Why the request failed. */
   readonly error?: Failure;
+  /** Number of bytes read since the last answer. */
   readonly readBytes?: number;
+  /** Names in a folder. */
   readonly names?: readonly string[];
+  /** Seven numbers for each name. */
   readonly figures?: Float64Array;
 }

@@ -28,7 +28,9 @@ export interface Present {
 
 /** Something in the folder that is not shared, and why. */
 export interface PassedOver {
+  /** Its name in the folder. */
   readonly name: string;
+  /** Why it is not shared, in words. */
   readonly what: string;
 }
 

@@ -32,6 +32,7 @@ import {
 /** What happens when a collection of the core (`Peer.sizes`) is full: a reason, or why nothing is lost. */
 const WHEN_FULL: Readonly<Record<string, Overload | `${"cache" | "sum" | "pace"}: ${string}`>> = {
   "peers": "peer-limit",
+  "sets of holders": "cache: further ones are not shared by files",
   "files known": "catalogue-limit",
   "tombstones": "deletions-forgotten",
   "addresses that deleted files": "sum: further ones share a group",
@@ -100,6 +101,20 @@ const AT_LIMIT: Readonly<
   Record<string, Overload | `${"cache" | "form" | "pace" | "shown" | "sum" | "told"}: ${string}`>
 > = {
   "app/changes.ts MAX_FILES": "cache: the page reloads everything",
+  "app/file_changes.ts MAX_KEPT": "cache: everything is read again",
+  "app/folder_watch.ts MAX_NAMES": "cache: the whole folder is scanned",
+  "node/node.ts MAX_WAITING_LISTS": "told: refused as starting, and requested again",
+  "protocol/files/holder_sets.ts MAX_SETS": "cache: sharing begins again",
+  "protocol/files/holdings.ts MAX_NAMED": "shown: more are counted in one line",
+  "storage/departed.ts MAX_DEPARTED": "cache: a forgotten file is read again",
+  "storage/reconcile.ts MAX_WAITING": "cache: the whole folder is scanned",
+  "web/api/paging.ts MAX_PIECE": "pace: the rest follows",
+  "web/api/schemas.ts MAX_RISKS": "told: status 400",
+  "web/file_columns.ts MAX_HOLDERS": "shown: no column is wider",
+  "web/file_index.ts MAX_GONE_SHARE": "cache: the index is made anew",
+  "web/file_index.ts MAX_RESULTS": "cache: a search is done again",
+  "web/file_order.ts MAX_PENDING_SHARE": "cache: the order is made anew",
+  "web/file_search.ts MAX_OWNERS": "cache: an owner is compared again",
   "app/present.ts MAX_COMPLETIONS": "shown: further letters narrow the choice",
   "app/troubles.ts MAX_TROUBLES": "cache: a trouble is reported again",
   "http/head_reader.ts MAX_HEAD_BYTES": "told: status 431",
@@ -162,8 +177,6 @@ const AT_LIMIT: Readonly<
   "storage/names.ts MAX_EXTENSION_CHARS": "form: longer names are cut",
   "storage/names.ts MAX_NAME_BYTES": "form: longer names are cut",
   "storage/ownids.ts MAX_REMEMBERED": "cache: a file is hashed again",
-  "storage/reconcile.ts MAX_HASHED_BYTES": "pace: the next scan continues",
-  "storage/reconcile.ts MAX_HASHED_FILES": "pace: the next scan continues",
   "storage/reconcile.ts MAX_KEPT_HASHES": "cache: a file is hashed again",
   "storage/shelf.ts MAX_NUMBERED": "cache: more names are tried",
   "storage/store.ts MAX_CHANGED": "cache: a changing file is offered for longer",
