@@ -78,9 +78,14 @@ export class BackgroundHashing {
     this.#isRunning = true;
     for (let job = this.#next(); job && !this.signal.aborted; job = this.#next()) {
       this.readBytes = 0;
-      const { name, suffixes } = job;
+      const { name, suffixes, look: { sizeBytes } } = job;
       try {
-        const jobs = { dir: this.dir, names: [name], suffixes: [suffixes] };
+        const jobs = {
+          dir: this.dir,
+          names: [name],
+          sizes: [sizeBytes],
+          suffixes: [suffixes],
+        };
         const [result] = await this.#thread.hash(jobs, (bytes) => {
           this.readBytes += bytes;
         });

@@ -8,6 +8,8 @@ export interface HashJobs {
   readonly dir: string;
   /** Names of the files. */
   readonly names: readonly string[];
+  /** Expected size of each file, in bytes. Its content is read to the end in any case. */
+  readonly sizes: readonly number[];
   /** For each file, texts; the digest of the content followed by each is returned. */
   readonly suffixes: readonly (readonly string[])[];
 }

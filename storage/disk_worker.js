@@ -86,13 +86,13 @@ function list(id, dir) {
 /**
  * @param {number} id
  * @param {string} path
+ * @param {number} expectedBytes
  * @param {readonly string[]} suffixes
  * @returns {HashResult}
  */
-function hash(id, path, suffixes) {
+function hash(id, path, expectedBytes, suffixes) {
   const file = Deno.openSync(path, { read: true });
   try {
-    const { size } = file.statSync();
     const state = createHash("sha256");
     let sizeBytes = 0;
     let reported = 0;
@@ -105,11 +105,12 @@ function hash(id, path, suffixes) {
         worker.postMessage({ id, readBytes: sizeBytes - reported });
         reported = sizeBytes;
       }
-      // A short read of a file that has not grown is its end, and one call less.
-      if (read < buffer.length && sizeBytes === size) break;
+      // A short read at the expected end is the end, and one call less. If the file grew, its look tells.
+      if (read < buffer.length && sizeBytes === expectedBytes) break;
     }
+    // A file that was replaced meanwhile has one name less, and so another change time.
+    const after = file.statSync();
     const digests = suffixes.map((suffix) => state.copy().update(suffix).digest("hex"));
-    const after = Deno.lstatSync(path);
     const look = {
       sizeBytes: after.isFile ? after.size : -1,
       mtimeMs: after.mtime?.getTime() ?? 0,
@@ -146,10 +147,10 @@ worker.onmessage = (/** @type {{ data: Request }} */ { data: request }) => {
       );
       return worker.postMessage({ id, isEnd: true, value: missing });
     }
-    const { dir, names, suffixes } = request.jobs;
+    const { dir, names, sizes, suffixes } = request.jobs;
     const results = names.map((name, i) => {
       try {
-        return hash(id, `${dir}/${name}`, suffixes[i] ?? []);
+        return hash(id, `${dir}/${name}`, sizes[i] ?? 0, suffixes[i] ?? []);
       } catch (error) {
         return { error: plain(error) };
       }

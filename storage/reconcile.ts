@@ -32,6 +32,8 @@ export { SETTLE_MS } from "./looks.ts";
 /** Maximum number of files hashed before the results are handed over, and of their bytes. */
 const BATCH_FILES = 256;
 const BATCH_BYTES = 16 * 1024 * 1024;
+/** Number of batches that are hashed or were hashed before they are taken, so that neither thread waits. */
+const BATCHES_AHEAD = 4;
 /** Maximum number of files, and of bytes, that are hashed in this thread: starting another one takes longer. */
 const FEW_FILES = 32;
 const FEW_BYTES = 4 * 1024 * 1024;
@@ -349,15 +351,19 @@ export class Reconciler {
     return ranks.flat();
   }
 
-  /** Takes files in order. While one batch is taken, the other thread hashes the next one. */
+  /** Takes files in order. While one batch is taken, the other thread hashes the next ones. */
   async #takeAll(toTake: readonly Present[], pass: Pass): Promise<void> {
     const { changes, foundIds, commit } = pass;
     const turns = new Turns();
     const batches = batchesOf(toTake);
-    let next = this.#hashElsewhere(batches[0], pass);
+    const ahead: Promise<Map<string, Elsewhere>>[] = [];
     for (const [i, batch] of batches.entries()) {
-      const hashes = await next;
-      next = this.#hashElsewhere(batches[i + 1], pass);
+      while (ahead.length < BATCHES_AHEAD && i + ahead.length < batches.length) {
+        const hashing = this.#hashElsewhere(batches[i + ahead.length], pass);
+        hashing.catch(() => {}); // thrown when it is its turn
+        ahead.push(hashing);
+      }
+      const hashes = await ahead.shift()!;
       for (const file of batch) {
         if (turns.isOver) await turns.next();
         await this.#tryToTake(file, hashes.get(file.name), pass);
@@ -396,7 +402,9 @@ export class Reconciler {
     if (files.length <= FEW_FILES && bytes <= FEW_BYTES) return hashes;
     const names = files.map(({ name }) => name);
     const suffixes = files.map(({ name, look }) => this.#suffixes(name, look, pass));
-    const results = await this.options.thread.hash({ dir: this.options.dir, names, suffixes });
+    const sizes = files.map(({ look }) => look.sizeBytes);
+    const { dir, thread } = this.options;
+    const results = await thread.hash({ dir, names, sizes, suffixes });
     for (const [i, name] of names.entries()) {
       hashes.set(name, { suffixes: suffixes[i]!, result: results[i]! });
     }
