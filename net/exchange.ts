@@ -18,6 +18,7 @@ import {
   peekEnvelope,
 } from "../protocol/wire/message.ts";
 import type { Connection } from "./connection.ts";
+import { unpack } from "./packing.ts";
 
 export type { ProtocolError, Reason } from "../protocol/wire/errors.ts";
 export type { ContentSink } from "../protocol/wire/filedata.ts";
@@ -207,7 +208,7 @@ class Receiver {
     const ended = this.#push;
     this.#push = undefined;
     try {
-      const { message, droppedEntries } = decodeMessage(bytes, streamed);
+      const { message, droppedEntries } = decodeMessage(bytes, streamed, unpack);
       if (droppedEntries > 0) {
         const text = `Unusable entries in a list: ${droppedEntries}`;
         host.onRefused(new ProtocolError("bad-entry", text));
@@ -285,7 +286,7 @@ export async function requestFile(
     },
     message(bytes, streamed) {
       if (answer) return;
-      const { message } = decodeMessage(bytes, streamed);
+      const { message } = decodeMessage(bytes, streamed, unpack);
       if (message.type !== "FILE_DATA") return; // some peers send more than was requested
       answer = isContent && message.hasContent
         ? { outcome: "content", file: message.file }

@@ -16,6 +16,7 @@ import { Peer } from "../protocol/peer.ts";
 import { Dialer, DialError } from "../net/dialer.ts";
 import type { Connection } from "../net/connection.ts";
 import { Listener } from "../net/listener.ts";
+import { pack } from "../net/packing.ts";
 import { type Transfer, TransferLog } from "./transfer_log.ts";
 import { type PushIntake, Transfers, type TransferStore } from "./transfers.ts";
 
@@ -200,6 +201,7 @@ export class Node {
       own,
       boot: crypto.randomUUID().slice(0, 18),
       random: () => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32,
+      pack,
     });
     this.transferLog = new TransferLog(() => performance.now(), options.onMoved);
     this.transfers = new Transfers({

@@ -39,6 +39,8 @@ export type Ticket =
   | { readonly for: "probe"; readonly peerId: string }
   /** A copy of a file pushed to another peer. */
   | { readonly for: "replicate"; readonly fileId: string }
+  /** A part of a list; the next one waits for it. */
+  | { readonly for: "list" }
   /** One of many sends of a message to all peers; the next one waits for it. */
   | { readonly for: "broadcast" }
   /** A DELETE of one or many files of ours. */

@@ -251,6 +251,25 @@ export const PART_BYTES = 512 * KiB;
  * new peer learns more at once; lower: forged gossip can direct less traffic at a victim.
  */
 export const UNPROVEN_REPLY_BYTES = 4 * KiB;
+/** Maximum length of a packed part of a list when it is unpacked, in bytes. Parsing that takes 10 ms. */
+export const MAX_UNPACKED_BYTES = 1024 * KiB;
+/**
+ * Length of a part of a list before it is packed, in bytes, and maximum length afterwards, in characters. The second has to
+ * fit into a message (`DEFAULT_LIMITS.maxMessageBytes`); names that do not get shorter make a part that is not packed.
+ */
+export const PACKED_PART_BYTES = 144 * KiB;
+export const MAX_PACKED_CHARS = 60_000;
+/** Number of parts of a list that are on their way to one peer at a time. */
+export const PARTS_IN_FLIGHT = 4;
+/** Number of whole lists that a proven peer with `LISTS` gets per minute outside `replyBytesPerMinute`. */
+export const WHOLE_LISTS_PER_MINUTE = 2;
+/** Maximum number of ids in `Ext.gone`. For more, the whole list is sent. */
+export const MAX_GONE = 400;
+/**
+ * Interval after which a peer with `LISTS` gets the whole list again, in milliseconds: it is told of everything that
+ * changes, so this only repairs what nobody foresaw. (A guess.)
+ */
+export const REPAIR_LIST_MS = 6 * 3_600_000;
 /**
  * Interval after which a peer with extensions gets the whole list again, even if it already has it, in milliseconds. (A
  * guess.) Higher: less traffic; lower: lists that differ are repaired sooner.
@@ -260,7 +279,7 @@ export const FULL_LIST_MS = 600_000;
  * Number of changes to our own list that are remembered for short replies. Higher: peers that missed more still get a
  * short reply; lower: less memory.
  */
-export const MAX_LIST_CHANGES = 1_000;
+export const MAX_LIST_CHANGES = 2_000;
 
 /**
  * Minimum rate of a source, in bytes per second, averaged over each idle timeout; a slower one is given up. (A guess.)

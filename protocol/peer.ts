@@ -228,6 +228,7 @@ export class Peer {
       this.#gossiping.onSent(input.to, input.ip, peerId);
     } else if (input.kind === "unreachable") this.#gossiping.onUnreachable(input);
     else this.#gossiping.onUnsent(input);
+    if (ticket?.for === "list" && input.kind === "sent") this.#lists.delivered(peerId);
     if (ticket?.for === "broadcast") this.#broadcasts.sendEnded();
     if (ticket?.for === "delete") {
       this.#deletions.sendEnded(ticket.batch, input.kind === "sent");

@@ -53,6 +53,8 @@ export interface PeerConfig {
   readonly limits: Limits;
   /** Returns a random number, uniform in [0, 1). */
   readonly random: () => number;
+  /** Packs the entries of a list (`Ext.packed`); without it, lists are sent as they are. */
+  readonly pack?: (text: string) => string;
 }
 
 /** Read-only view of a catalogue entry, for use outside `protocol/`. */

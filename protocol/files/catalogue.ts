@@ -50,8 +50,8 @@ export type Learned = "new" | "known" | "owner-conflict" | "deleted" | "full";
 export interface ListChanges {
   /** Ids of files that were added and are still held. */
   readonly added: readonly string[];
-  /** Whether files were removed, so that a list of additions is not enough. */
-  readonly removed: boolean;
+  /** Ids of files that were removed and are not held again. */
+  readonly removed: readonly string[];
 }
 
 /** The known files. Times are in milliseconds on the monotonic clock. */
@@ -396,9 +396,10 @@ export class Catalogue {
     const first = this.#changes[0];
     if (revision !== this.revision && (!first || first.revision > revision + 1)) return undefined;
     const recent = this.#changes.filter((change) => change.revision > revision);
+    const fileIds = [...new Set(recent.map(({ fileId }) => fileId))];
     return {
-      added: [...new Set(recent.map(({ fileId }) => fileId))].filter((id) => this.#held.has(id)),
-      removed: recent.some(({ added }) => !added),
+      added: fileIds.filter((fileId) => this.#held.has(fileId)),
+      removed: fileIds.filter((fileId) => !this.#held.has(fileId)),
     };
   }
 

@@ -7,7 +7,19 @@
 
 import { KeyedWindows } from "../bounds/rate_limit.ts";
 import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
-import { FULL_LIST_MS, LIST_QUIET_MS, PART_BYTES, UNPROVEN_REPLY_BYTES } from "../limits.ts";
+import {
+  FULL_LIST_MS,
+  LIST_QUIET_MS,
+  MAX_GONE,
+  MAX_PACKED_CHARS,
+  PACKED_PART_BYTES,
+  PART_BYTES,
+  PARTS_IN_FLIGHT,
+  REPAIR_LIST_MS,
+  UNPROVEN_REPLY_BYTES,
+  WHOLE_LISTS_PER_MINUTE,
+} from "../limits.ts";
+import { LISTS } from "../wire/capabilities.ts";
 import { isProven, machineOf, type PeerRecord } from "./membership.ts";
 import {
   type Ext,
@@ -22,18 +34,32 @@ import { asciiJson, avoidBraceAtReadEdge } from "../wire/text.ts";
 
 /** A list on its way to one peer. */
 interface Outbox {
-  readonly parts: readonly (readonly string[])[];
+  readonly cut: Cut;
   readonly round: string;
-  readonly revision: number;
   /** The run of the peer for which the list was started; after a restart, it starts over. */
   readonly boot: string | undefined;
+  /** The folder was not read yet when the list was started, so it may lack files. */
+  readonly isPartial: boolean;
   next: number;
+  /** Number of parts that were sent and are not delivered yet. */
+  inFlight: number;
+  /** Whether it is outside the rate limit of bytes; undefined until it begins. */
+  isFree?: boolean;
 }
 
-/** Our own list in pieces, encoded once for all receivers. */
+/** Our own list in parts, encoded once for all receivers. */
 interface Cut {
   readonly revision: number;
-  readonly parts: readonly (readonly string[])[];
+  /** Number of parts, at least 1. */
+  readonly count: number;
+  /** Returns a part, by its index. */
+  readonly part: (index: number) => Part;
+}
+
+/** Some entries of a list: as they are, or packed. */
+interface Part {
+  readonly entries: readonly string[];
+  readonly packed?: string;
 }
 
 /** The revision of our list that a peer with extensions has. */
@@ -41,6 +67,8 @@ interface Told {
   readonly boot: string;
   readonly revision: number;
   readonly wholeAtMs: number;
+  /** It was told a partial list, and gets the whole one once the folder is read. */
+  readonly isPartial: boolean;
 }
 
 /** The revision that we have of the list of a peer with extensions. */
@@ -58,8 +86,13 @@ interface Inbox {
   lastMs: number;
 }
 
+type ListChanges = NonNullable<ReturnType<PeerState["catalogue"]["changesSince"]>>;
+
 /** The extensions that say which part of a list a reply contains: which revisions, and which piece. */
-type Place = Required<Pick<Ext, "rev">> & Pick<Ext, "part">;
+type Place = Required<Pick<Ext, "rev">> & Pick<Ext, "part" | "partial" | "gone">;
+
+/** Maximum number of parts of a list that are sent at once without waiting for their delivery. */
+const AT_ONCE = 16;
 
 /** Bytes reserved in each piece for the fields around the list. */
 const HEAD_BYTES = 1024;
@@ -73,9 +106,12 @@ export class Lists {
   readonly #inboxes = new Map<string, Inbox>();
   readonly #told = new Map<string, Told>();
   readonly #heard = new Map<string, Heard>();
-  readonly #entryText = new WeakMap<FileRecord, string>();
   #emptyReply: { readonly text: string; readonly bytes: Uint8Array<ArrayBuffer> } | undefined;
-  readonly #cuts = new Map<boolean, Cut>();
+  readonly #cuts = new Map<"plain" | "unproven" | "packed", Cut>();
+  /** Whole lists to proven peers that can `LISTS`. */
+  readonly #wholes = new KeyedWindows(WHOLE_LISTS_PER_MINUTE);
+  /** Names of peers that were told a partial list. */
+  readonly #partly = new Set<string>();
   readonly #old: LegacyLists;
   readonly #replies: KeyedWindows;
   readonly #bytes: KeyedWindows;
@@ -90,7 +126,9 @@ export class Lists {
     this.#old = new LegacyLists(state, {
       sizeOf: (file) => this.#text(file).length,
       send: (record, files, isReply) =>
-        this.#sendPart(record, files.map((file) => this.#text(file)), undefined, !isReply),
+        this.#sendPart(record, { entries: files.map((file) => this.#text(file)) }, undefined, {
+          isBroadcast: !isReply,
+        }),
     });
   }
 
@@ -102,7 +140,9 @@ export class Lists {
       { name: "lists being received", size: () => this.#inboxes.size, max: () => max },
       { name: "lists sent", size: () => this.#told.size, max: () => max },
       { name: "lists received", size: () => this.#heard.size, max: () => max },
-      { name: "encoded lists", size: () => this.#cuts.size, max: () => 2 },
+      { name: "encoded lists", size: () => this.#cuts.size, max: () => 3 },
+      { name: "peers told a partial list", size: () => this.#partly.size, max: () => max },
+      { name: "whole lists sent", size: () => this.#wholes.size, max: () => this.#wholes.maxKeys },
       {
         name: "reply rate limits",
         size: () => this.#replies.size,
@@ -123,22 +163,32 @@ export class Lists {
     }
     if (!record.extended) {
       // A reply is the only sign of life that it gets from us, so send an empty list if the next piece has to wait.
-      if (!this.#old.reply(record)) this.#sendPart(record, [], { rev: [0, 0] });
+      if (!this.#old.reply(record)) this.#sendPart(record, { entries: [] }, { rev: [0, 0] });
       return;
     }
     const outbox = this.#outboxes.get(record.peerId);
     if (!outbox || outbox.boot !== record.boot) {
       const told = this.#told.get(record.peerId);
-      const fresh = told !== undefined && told.boot === record.boot && !wantsAll &&
-        state.nowMs - told.wholeAtMs < FULL_LIST_MS;
+      const isFull = told?.isPartial === true && state.read === "folder";
+      const fresh = told !== undefined && told.boot === record.boot && !wantsAll && !isFull &&
+        state.nowMs - told.wholeAtMs < (canLists(record) ? REPAIR_LIST_MS : FULL_LIST_MS);
       const changes = fresh ? state.catalogue.changesSince(told.revision) : undefined;
-      if (changes && !changes.removed) {
-        this.#sendChanges(record, changes.added, told!);
+      if (changes && changes.removed.length <= (canLists(record) ? MAX_GONE : 0)) {
+        this.#sendChanges(record, changes, told!);
         return;
       }
       this.#begin(record);
     }
     this.#continue(record, true);
+  }
+
+  /** Continues with the next parts of a list, because one was delivered. */
+  delivered(peerId: string | undefined): void {
+    const outbox = peerId === undefined ? undefined : this.#outboxes.get(peerId);
+    if (!outbox) return;
+    outbox.inFlight = Math.max(0, outbox.inFlight - 1);
+    const record = this.state.membership.get(peerId!);
+    if (record && isProven(record)) this.#continue(record, false);
   }
 
   /** Notes that a peer at this address requested a file. */
@@ -148,6 +198,7 @@ export class Lists {
 
   /** Continues lists that had to wait for the rate limit or for their receiver. */
   tick(): void {
+    this.#completePartial();
     for (const peerId of this.#outboxes.keys()) {
       const record = this.state.membership.get(peerId);
       if (!record) this.forget(peerId);
@@ -159,6 +210,7 @@ export class Lists {
   /** Notes that a piece did not reach the peer. A peer with extensions will ask again; another one gets it again. */
   notDelivered(peerId: string): void {
     this.#told.delete(peerId);
+    this.#partly.delete(peerId);
     this.#outboxes.delete(peerId);
     const record = this.state.membership.get(peerId);
     if (record && !record.extended) this.#old.notDelivered(record);
@@ -180,6 +232,7 @@ export class Lists {
     this.#old.forget(peerId);
     this.#inboxes.delete(peerId);
     this.#told.delete(peerId);
+    this.#partly.delete(peerId);
     this.#heard.delete(peerId);
   }
 
@@ -205,9 +258,13 @@ export class Lists {
       if (this.learn(file, record, isFromThere)) news.add(file.fileId);
       listed.add(file.fileId);
     }
-    let changed = news.size > 0;
-    const part = message.ext?.part;
-    let whole = message.ext === undefined || (part?.[1] === 1);
+    let changed = news.size > 0 || message.ext?.gone !== undefined;
+    for (const fileId of message.ext?.gone ?? []) {
+      catalogue.removeHolder(fileId, record.peerId, nowMs);
+    }
+    const part = message.ext?.part ?? message.ext?.partial;
+    const isPartial = message.ext?.part === undefined && part !== undefined;
+    let whole = message.ext === undefined || part?.[1] === 1;
     let all: ReadonlySet<string> = listed;
     if (part && part[1] > 1) {
       const inbox = this.#collect(record.peerId, part, listed);
@@ -216,7 +273,10 @@ export class Lists {
     }
     if (whole) {
       // Without `ext`, a list may be one of several pieces, so a file must be missing twice in a row.
-      changed = catalogue.wholeList(record.peerId, all, message.ext ? 1 : 2, nowMs) || changed;
+      if (!isPartial) {
+        const misses = message.ext ? 1 : 2;
+        changed = catalogue.wholeList(record.peerId, all, misses, nowMs) || changed;
+      }
       this.#inboxes.delete(record.peerId);
       if (record.boot !== undefined) {
         const revision = message.ext?.rev?.[1] ?? 0;
@@ -316,101 +376,203 @@ export class Lists {
     return inbox;
   }
 
-  #sendChanges(record: PeerRecord, added: readonly string[], told: Told): void {
+  #sendChanges(record: PeerRecord, { added, removed }: ListChanges, told: Told): void {
     const { state } = this;
-    const entries = added.map((fileId) => this.#text(state.catalogue.get(fileId)!.file));
     const { revision } = state.catalogue;
-    const sent = this.#sendPart(record, entries, { rev: [told.revision, revision] });
-    if (sent) this.#told.set(record.peerId, { ...told, revision });
+    const place = {
+      rev: [told.revision, revision],
+      ...(removed.length > 0 ? { gone: removed } : {}),
+    } as const;
+    const files = added.map((fileId) => state.catalogue.get(fileId)!.file);
+    const parts = canLists(record) && files.length > FEW_ENTRIES
+      ? this.#packed(files)
+      : [{ entries: files.map((file) => this.#text(file)) }];
+    for (const part of parts) if (!this.#sendPart(record, part, place)) return;
+    this.#told.set(record.peerId, { ...told, revision });
+  }
+
+  #packed(files: readonly FileRecord[]): Part[] {
+    const cut = this.#packedCut(files, 0);
+    return Array.from({ length: cut.count }, (_, i) => cut.part(i));
+  }
+
+  /** Sends the whole list to peers that were told a partial one, now that the folder is read. */
+  #completePartial(): void {
+    if (this.#partly.size === 0 || this.state.read !== "folder") return;
+    for (const peerId of this.#partly) {
+      this.#partly.delete(peerId);
+      const record = this.state.membership.get(peerId);
+      if (!record || !isProven(record) || this.#outboxes.has(peerId)) continue;
+      this.#begin(record);
+    }
   }
 
   #begin(record: PeerRecord): void {
     const { state } = this;
-    const { parts, revision } = this.#cut(isProven(record));
     this.#outboxes.set(record.peerId, {
-      parts,
-      revision,
+      cut: this.#cut(record),
       round: state.freshId().slice(-12),
       boot: record.boot,
+      isPartial: state.read !== "folder",
       next: 0,
+      inFlight: 0,
     });
   }
 
-  /** Returns our list in pieces, for peers with a proven address or without; cached until the list changes. */
-  #cut(proven: boolean): Cut {
+  /** Returns our list in parts for a peer; cached until the list changes. */
+  #cut(record: PeerRecord): Cut {
     const { catalogue } = this.state;
-    const known = this.#cuts.get(proven);
+    const kind = !isProven(record) ? "unproven" : canLists(record) ? "packed" : "plain";
+    const known = this.#cuts.get(kind);
     if (known?.revision === catalogue.revision) return known;
-    const entries: string[] = [];
-    for (const { file } of catalogue.held()) entries.push(this.#text(file));
-    const firstBytes = proven ? undefined : UNPROVEN_REPLY_BYTES - HEAD_BYTES;
-    const parts = cut(entries, PART_BYTES - HEAD_BYTES, firstBytes);
-    const made = { revision: catalogue.revision, parts };
-    this.#cuts.set(proven, made);
+    const files = [...catalogue.held()].map(({ file }) => file);
+    const made = kind === "packed"
+      ? this.#packedCut(files, catalogue.revision)
+      : this.#plainCut(files, kind === "unproven");
+    this.#cuts.set(kind, made);
     return made;
   }
 
+  #plainCut(files: readonly FileRecord[], isFirstSmall: boolean): Cut {
+    const { revision } = this.state.catalogue;
+    const entries = files.map((file) => this.#text(file));
+    const firstBytes = isFirstSmall ? UNPROVEN_REPLY_BYTES - HEAD_BYTES : undefined;
+    const parts = cut(entries, PART_BYTES - HEAD_BYTES, firstBytes);
+    return { revision, count: parts.length, part: (index) => ({ entries: parts[index]! }) };
+  }
+
+  /** Parts are encoded and packed when they are sent: that of a hundred thousand files takes a second. */
+  #packedCut(files: readonly FileRecord[], revision: number): Cut {
+    const { pack } = this.state.config;
+    const bounds = boundsOf(files);
+    const packed = new Map<number, Part>();
+    const part = (index: number): Part => {
+      const known = packed.get(index);
+      if (known) return known;
+      const entries = files.slice(bounds[index], bounds[index + 1]).map((file) => this.#text(file));
+      const text = pack?.(`[${entries.join(",")}]`);
+      const made = text !== undefined && text.length <= MAX_PACKED_CHARS
+        ? { entries: [], packed: text }
+        : { entries };
+      packed.set(index, made);
+      return made;
+    };
+    return { revision, count: bounds.length - 1, part };
+  }
+
   /**
-   * Sends as many pieces as the rate limit allows. `asked`: the peer gossiped; an unproven one gets one piece for
-   * that.
+   * Sends as many parts as may be on their way at a time, and as the rate limit allows. `asked`: the peer gossiped; an
+   * unproven one gets one part for that.
    */
   #continue(record: PeerRecord, asked: boolean): void {
     const { state } = this;
     const outbox = this.#outboxes.get(record.peerId)!;
-    const { parts, round, revision } = outbox;
-    while (outbox.next < parts.length) {
-      const k = outbox.next + 1;
-      const place = { part: [k, parts.length, round], rev: [0, revision] } as const;
-      if (!this.#sendPart(record, parts[outbox.next]!, place)) return;
-      outbox.next = k;
-      if (!isProven(record) && asked) break;
+    const { cut, round, isPartial } = outbox;
+    const isProvenPeer = isProven(record);
+    const inFlight = canLists(record) ? PARTS_IN_FLIGHT : AT_ONCE;
+    if (cut.count > 1 && isProvenPeer && canLists(record)) {
+      outbox.isFree ??= this.#wholes.take(placeOf(record), state.nowMs);
     }
-    if (outbox.next < parts.length) return;
+    while (outbox.next < cut.count && outbox.inFlight < inFlight) {
+      const k = outbox.next + 1;
+      const place = placeIn([k, cut.count, round], cut.revision, isPartial, canLists(record));
+      if (!this.#sendPart(record, cut.part(outbox.next), place, { isFree: outbox.isFree })) return;
+      outbox.next = k;
+      if (canLists(record)) outbox.inFlight++;
+      if (!isProvenPeer && asked) break;
+    }
+    if (outbox.next < cut.count) return;
     this.#outboxes.delete(record.peerId);
     if (record.boot === undefined) return;
-    this.#told.set(record.peerId, { boot: record.boot, revision, wholeAtMs: state.nowMs });
+    const told = { boot: record.boot, revision: cut.revision, wholeAtMs: state.nowMs, isPartial };
+    this.#told.set(record.peerId, told);
+    if (isPartial) this.#partly.add(record.peerId);
   }
 
+  /** Sends a part of a list. Returns false if a rate limit does not allow it now. */
   #sendPart(
     record: PeerRecord,
-    entries: readonly string[],
+    part: Part,
     place: Place | undefined,
-    isBroadcast = false,
+    { isBroadcast = false, isFree = false }: {
+      readonly isBroadcast?: boolean;
+      readonly isFree?: boolean | undefined;
+    } = {},
   ): boolean {
     const { state } = this;
+    const isEmpty = part.entries.length === 0 && part.packed === undefined;
     // Most replies to peers that remember lists are empty, and the same for all of them.
-    const bytes = entries.length === 0 && place && !place.part
+    const bytes = isEmpty && place && !place.part && !place.partial && !place.gone
       ? this.#empty(place)
-      : this.#encode(entries, place);
+      : this.#encode(part, place);
     // An unproven peer shares the rate limit with everyone that names the same machine.
     const key = isProven(record) ? placeOf(record) : machineOf(record);
-    if (!this.#bytes.take(key, state.nowMs, bytes.length)) {
+    if (!isFree && !this.#bytes.take(key, state.nowMs, bytes.length)) {
       if (this.#delayed.add(key, state.nowMs)) state.overload("lists-delayed");
       return false;
     }
-    return state.sendBytes(record, "GOSSIP_REPLY", bytes, undefined, isBroadcast);
+    const isCounted = place?.part !== undefined || place?.partial !== undefined;
+    const ticket = isCounted && canLists(record) ? { for: "list" } as const : undefined;
+    return state.sendBytes(record, "GOSSIP_REPLY", bytes, ticket, isBroadcast);
   }
 
   #empty(place: Place): Uint8Array<ArrayBuffer> {
     const text = place.rev.join();
     if (this.#emptyReply?.text !== text) {
-      this.#emptyReply = { text, bytes: this.#encode([], place) };
+      this.#emptyReply = { text, bytes: this.#encode({ entries: [] }, place) };
     }
     return this.#emptyReply.bytes;
   }
 
-  #encode(entries: readonly string[], place: Place | undefined): Uint8Array<ArrayBuffer> {
+  #encode({ entries, packed }: Part, place: Place | undefined): Uint8Array<ArrayBuffer> {
     const { self, ext } = this.state;
-    const head = { type: "GOSSIP_REPLY", ...self, ext: { ...ext, ...place } } as const;
+    const full = { ...ext, ...place, ...(packed === undefined ? {} : { packed }) };
+    const head = { type: "GOSSIP_REPLY", ...self, ext: full } as const;
     return new TextEncoder().encode(avoidBraceAtReadEdge(replyText(head, entries)));
   }
 
   #text(file: FileRecord): string {
-    let text = this.#entryText.get(file);
-    if (text === undefined) this.#entryText.set(file, text = asciiJson(fileFields(file)));
-    return text;
+    return asciiJson(fileFields(file));
   }
 }
+
+/** Returns whether a peer takes partial and packed lists. */
+const canLists = ({ can }: PeerRecord): boolean => can.includes(LISTS);
+
+/** Returns where a part belongs. A peer that cannot `LISTS` must not take a partial list for a whole one. */
+function placeIn(
+  part: readonly [number, number, string],
+  revision: number,
+  isPartial: boolean,
+  canPartial: boolean,
+): Place {
+  if (!isPartial) return { part, rev: [0, revision] };
+  return canPartial ? { partial: part, rev: [0, revision] } : { rev: [0, 0] };
+}
+
+/** Returns where the parts of a list begin, and where the last one ends. There is at least one part. */
+function boundsOf(files: readonly FileRecord[]): number[] {
+  const bounds = [0];
+  let bytes = 0;
+  for (const [index, { name, owner }] of files.entries()) {
+    // An estimate: other characters take up to six bytes each.
+    const size = ENTRY_BYTES + (isAscii(name) ? 1 : 6) * name.length + owner.length;
+    if (bytes > 0 && bytes + size > PACKED_PART_BYTES) {
+      bounds.push(index);
+      bytes = 0;
+    }
+    bytes += size;
+  }
+  bounds.push(files.length);
+  return bounds;
+}
+
+/** Length of an entry without its names, in bytes. */
+const ENTRY_BYTES = 190;
+/** Number of changes up to which packing them does not pay off. */
+const FEW_ENTRIES = 32;
+
+const isAscii = (text: string): boolean => /^[ -~]*$/.test(text);
 
 /**
  * Returns the entries in pieces of at most `maxBytes`, the first of at most `firstBytes`. There is at least one

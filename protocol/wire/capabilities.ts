@@ -6,7 +6,13 @@ import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 /** Takes a DELETE that names many files: the first in `file_id`, the others in `ext.more`. */
 export const BATCH_DELETE = "batch-delete";
 
+/**
+ * Takes lists with `ext.partial` (files of a peer that has not read its whole folder yet), `ext.packed` (entries that
+ * are compressed) and `ext.gone` (files that are no longer held).
+ */
+export const LISTS = "lists";
+
 /** Returns what a peer with these limits can do: it must not promise to take messages that it would refuse. */
 export function capabilitiesWith({ maxMessageBytes }: Pick<Limits, "maxMessageBytes">): string[] {
-  return maxMessageBytes >= DEFAULT_LIMITS.maxMessageBytes ? [BATCH_DELETE] : [];
+  return maxMessageBytes >= DEFAULT_LIMITS.maxMessageBytes ? [BATCH_DELETE, LISTS] : [];
 }

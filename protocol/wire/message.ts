@@ -8,6 +8,7 @@ import { isFileId, type Timestamp, timestampOf } from "./fileid.ts";
 import {
   MAX_CAPABILITIES,
   MAX_DELETES_PER_MESSAGE,
+  MAX_GONE,
   MAX_GOSSIP_ID_CHARS,
   MAX_HOST_CHARS,
   MAX_LABEL_CHARS,
@@ -48,6 +49,15 @@ export interface Ext {
   readonly rev?: readonly [number, number];
   /** On a reply: piece k of n (from 1) of one round of a list. */
   readonly part?: readonly [number, number, string];
+  /**
+   * On a reply to a peer that can `LISTS`: like `part`, of a list that lacks files which the sender has not read yet. It
+   * takes nobody away as a holder.
+   */
+  readonly partial?: readonly [number, number, string];
+  /** On a reply to a peer that can `LISTS`: ids of files that the sender no longer holds. */
+  readonly gone?: readonly string[];
+  /** On a reply to a peer that can `LISTS`: the entries of `files` as a JSON array, packed; see `Unpack`. */
+  readonly packed?: string;
   /** On a reply to a peer whose name belongs to another one: the address of that other peer. */
   readonly taken?: { readonly host: string; readonly port: number };
   /** On a DELETE to a peer that can `BATCH_DELETE`: ids of further files of the same owner. */
@@ -145,6 +155,9 @@ export interface Decoded {
   readonly droppedEntries: number;
 }
 
+/** Returns the text of a packed list (`Ext.packed`). Throws if it is none, or too long. */
+export type Unpack = (packed: string) => string;
+
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const utf8 = new TextEncoder();
 
@@ -156,8 +169,9 @@ type Fields = Record<string, unknown>;
 /**
  * Decodes the bytes of one message from `FrameScanner`. `streamed`: the scanner passed on its "data". Throws
  * `ProtocolError` if it is not a valid message. An invalid entry in a list is dropped, and the rest of the list counts.
+ * Without `unpack`, packed entries are left out.
  */
-export function decodeMessage(bytes: Uint8Array, streamed = false): Decoded {
+export function decodeMessage(bytes: Uint8Array, streamed = false, unpack?: Unpack): Decoded {
   const fields = parseObject(bytes);
   const { type } = fields;
   if (typeof type !== "string" || !Object.hasOwn(DECODERS, type)) {
@@ -168,7 +182,7 @@ export function decodeMessage(bytes: Uint8Array, streamed = false): Decoded {
     );
   }
   const ext = extOf(fields.ext);
-  return DECODERS[type as Message["type"]](fields, ext ? { ext } : {}, streamed);
+  return DECODERS[type as Message["type"]](fields, ext ? { ext } : {}, streamed, unpack);
 }
 
 /** How each type of message is decoded. Throws `ProtocolError`. */
@@ -177,6 +191,7 @@ const DECODERS: {
     fields: Fields,
     base: { readonly ext?: Ext },
     streamed: boolean,
+    unpack: Unpack | undefined,
   ) => Decoded;
 } = {
   GOSSIP: (fields, base) => {
@@ -191,16 +206,17 @@ const DECODERS: {
       ...(base.ext && extText.length <= MAX_EXT_CHARS ? { extText } : {}),
     });
   },
-  GOSSIP_REPLY: (fields, base) => {
+  GOSSIP_REPLY: (fields, base, _streamed, unpack) => {
     if (!Array.isArray(fields.files)) throw badField("files", fields.files);
+    const entries = [...fields.files, ...packedEntries(fields, unpack)];
     const files: FileRecord[] = [];
-    for (const entry of fields.files) {
+    for (const entry of entries) {
       const file = fileOf(entry);
       if (file) files.push(file);
     }
     return {
       message: { type: "GOSSIP_REPLY", ...sender(fields), files, ...base },
-      droppedEntries: fields.files.length - files.length,
+      droppedEntries: entries.length - files.length,
     };
   },
   GET_FILE: (fields, base) => whole({ type: "GET_FILE", fileId: fileIdOf(fields), ...base }),
@@ -336,7 +352,7 @@ export function labelOf(name: string): string {
 
 function extOf(value: unknown): Ext | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const { v, node, boot, can, want, rev, part, taken, more } = value as Fields;
+  const { v, node, boot, can, want, rev, part, partial, gone, taken, more } = value as Fields;
   if (typeof v !== "number" || !Number.isInteger(v) || v < 1) return undefined;
   return {
     v,
@@ -346,9 +362,25 @@ function extOf(value: unknown): Ext | undefined {
     ...(isWanted(want) ? { want } : {}),
     ...(isSpan(rev) ? { rev } : {}),
     ...(isPart(part) ? { part } : {}),
+    ...(isPart(partial) ? { partial } : {}),
+    ...(Array.isArray(gone) ? { gone: gone.filter(isFileId).slice(0, MAX_GONE) } : {}),
     ...(isTaken(taken) ? { taken: { host: taken[0], port: taken[1] } } : {}),
     ...moreOf(more),
   };
+}
+
+/** Returns the entries that a list has in packed form. */
+function packedEntries({ ext }: Fields, unpack: Unpack | undefined): readonly unknown[] {
+  const { packed } = (ext ?? {}) as Fields;
+  if (typeof packed !== "string" || !unpack) return [];
+  let entries: unknown;
+  try {
+    entries = parseJson(unpack(packed));
+  } catch (cause) {
+    throw new ProtocolError("bad-field", "The packed list cannot be unpacked", { cause });
+  }
+  if (!Array.isArray(entries)) throw badField("packed", entries);
+  return entries;
 }
 
 function isCapabilities(value: unknown): value is string[] {
@@ -424,7 +456,7 @@ export function timestampJson({ text, quoted }: Timestamp): Json {
 
 function extFields(ext: Ext | undefined): Json | undefined {
   if (!ext) return undefined;
-  const { v, node, boot, can, want, rev, part, taken, more } = ext;
+  const { v, node, boot, can, want, rev, part, partial, gone, packed, taken, more } = ext;
   return {
     v,
     node,
@@ -433,6 +465,9 @@ function extFields(ext: Ext | undefined): Json | undefined {
     want,
     rev,
     part,
+    partial,
+    gone,
+    packed,
     taken: taken && [taken.host, taken.port],
     more,
   };

@@ -4,6 +4,7 @@
 import type { Address } from "../../protocol/wire/address.ts";
 import type { Effect, FetchFailure, HeldFile, Input, PeerEvent } from "../../protocol/effects.ts";
 import type { Reason } from "../../protocol/wire/errors.ts";
+import { unpack } from "../../net/packing.ts";
 import { FrameScanner } from "../../protocol/wire/frame.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../protocol/limits.ts";
 import {
@@ -104,7 +105,7 @@ export const refusals = (effects: readonly Effect[]): Reason[] =>
 export function readBack(bytes: Uint8Array): Message[] {
   const found: Message[] = [];
   const scanner = new FrameScanner({
-    message: (text, streamed) => void found.push(decodeMessage(text, streamed).message),
+    message: (text, streamed) => void found.push(decodeMessage(text, streamed, unpack).message),
     dataStart: () => {},
     data: () => {},
     dataEnd: () => {},

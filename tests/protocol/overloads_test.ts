@@ -32,6 +32,8 @@ import {
 /** What happens when a collection of the core (`Peer.sizes`) is full: a reason, or why nothing is lost. */
 const WHEN_FULL: Readonly<Record<string, Overload | `${"cache" | "sum" | "pace"}: ${string}`>> = {
   "peers": "peer-limit",
+  "peers told a partial list": "sum: one for each tracked peer",
+  "whole lists sent": "pace: further ones count as bytes",
   "sets of holders": "cache: further ones are not shared by files",
   "files known": "catalogue-limit",
   "tombstones": "deletions-forgotten",
@@ -101,6 +103,9 @@ const AT_LIMIT: Readonly<
   Record<string, Overload | `${"cache" | "form" | "pace" | "shown" | "sum" | "told"}: ${string}`>
 > = {
   "app/changes.ts MAX_FILES": "cache: the page reloads everything",
+  "protocol/limits.ts MAX_GONE": "cache: the whole list is sent",
+  "protocol/limits.ts MAX_PACKED_CHARS": "form: the part is sent as it is",
+  "protocol/limits.ts MAX_UNPACKED_BYTES": "form: the list is refused",
   "app/file_changes.ts MAX_KEPT": "cache: everything is read again",
   "app/folder_watch.ts MAX_NAMES": "cache: the whole folder is scanned",
   "node/node.ts MAX_WAITING_LISTS": "told: refused as starting, and requested again",

@@ -203,15 +203,15 @@ Deno.test("a held file takes the place of one without holders", () => {
 
 Deno.test("changes to our own list are returned since any revision that is remembered", () => {
   const catalogue = new Catalogue(10_000);
-  deepStrictEqual(catalogue.changesSince(0), { added: [], removed: false });
+  deepStrictEqual(catalogue.changesSince(0), { added: [], removed: [] });
   catalogue.hold(heldOf(fileOfNumber(1)), 0);
   catalogue.hold(heldOf(fileOfNumber(2)), 0);
-  deepStrictEqual(catalogue.changesSince(0), { added: [idOf(1), idOf(2)], removed: false });
-  deepStrictEqual(catalogue.changesSince(1), { added: [idOf(2)], removed: false });
+  deepStrictEqual(catalogue.changesSince(0), { added: [idOf(1), idOf(2)], removed: [] });
+  deepStrictEqual(catalogue.changesSince(1), { added: [idOf(2)], removed: [] });
   catalogue.release(idOf(1), 0);
-  deepStrictEqual(catalogue.changesSince(1), { added: [idOf(2)], removed: true });
+  deepStrictEqual(catalogue.changesSince(1), { added: [idOf(2)], removed: [idOf(1)] });
   catalogue.hold(heldOf(fileOfNumber(1)), 0);
-  deepStrictEqual(catalogue.changesSince(4), { added: [], removed: false });
+  deepStrictEqual(catalogue.changesSince(4), { added: [], removed: [] });
   for (let n = 10; n < 5_000; n++) catalogue.hold(heldOf(fileOfNumber(n)), 0);
   strictEqual(catalogue.changesSince(4), undefined, "that is too many changes ago");
   strictEqual(catalogue.changesSince(catalogue.revision - 500)?.added.length, 500);
