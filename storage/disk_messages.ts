@@ -29,6 +29,7 @@ export interface HashResult {
 /** What the worker is asked. */
 export type Request =
   | { readonly id: number; readonly kind: "list"; readonly dir: string }
+  | { readonly id: number; readonly kind: "more"; readonly of: number }
   | {
     readonly id: number;
     readonly kind: "stat";
@@ -60,8 +61,16 @@ export interface Answer {
   readonly error?: Failure;
   /** Number of bytes read since the last answer. */
   readonly readBytes?: number;
-  /** Names in a folder. */
-  readonly names?: readonly string[];
+}
+
+/** A part of a folder. */
+export interface ListingPart {
+  /** Number of the request that began the listing. */
+  readonly of: number;
+  /** Names in the folder. */
+  readonly names: readonly string[];
   /** Seven numbers for each name. */
-  readonly figures?: Float64Array;
+  readonly figures: Float64Array;
+  /** Whether it is the last part. */
+  readonly isLast: boolean;
 }

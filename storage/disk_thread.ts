@@ -3,7 +3,14 @@
 // Invariants: the thread is started when it is first needed and ended when it has been idle for a while; requests are
 // answered in order; after `close`, every request fails.
 
-import type { Answer, Failure, HashJobs, HashResult, Request } from "./disk_messages.ts";
+import type {
+  Answer,
+  Failure,
+  HashJobs,
+  HashResult,
+  ListingPart,
+  Request,
+} from "./disk_messages.ts";
 import source from "./disk_worker.js" with { type: "text" };
 
 /** How long an idle thread is kept, in milliseconds: starting one takes about 50 ms and 20 MiB. */
@@ -60,9 +67,12 @@ export class DiskThread {
    * code.
    */
   async list(dir: string, onPart: (entries: readonly ListedEntry[]) => void): Promise<void> {
-    await this.#ask({ kind: "list", dir }, ({ names, figures }) => {
-      if (names && figures) onPart(entriesOf(names, figures));
-    });
+    let part = await this.#ask({ kind: "list", dir }) as ListingPart;
+    for (;;) {
+      onPart(entriesOf(part.names, part.figures));
+      if (part.isLast) return;
+      part = await this.#ask({ kind: "more", of: part.of }) as ListingPart;
+    }
   }
 
   /** Resolves to those of the names that are no regular files in the folder. */

@@ -8,8 +8,6 @@ import { createHash } from "node:crypto";
 /** @typedef {import("./disk_messages.ts").HashResult} HashResult */
 /** @typedef {import("./disk_messages.ts").Request} Request */
 
-/** Number of numbers for each entry of a listing. */
-const FIGURES = 7;
 /** Maximum number of entries sent at once: about 3 ms of work for the receiver. */
 const PART_ENTRIES = 1_000;
 /** Size of one read of a file, in bytes. */
@@ -48,21 +46,29 @@ function lstatOrNothing(path) {
 }
 
 /**
- * Sends the names in a folder with what `lstat` says of the regular files, a part at a time.
- * @param {number} id
- * @param {string} dir
+ * Listings that have not been asked for to their end, by the number of the first request.
+ * @type {Map<number, { dir: string, entries: Iterator<Deno.DirEntry> }>}
  */
-function list(id, dir) {
+const listings = new Map();
+
+/**
+ * Returns the next names in a folder with what `lstat` says of the regular files. The other side asks for one part at a
+ * time: a hundred of them at once would keep it busy for half a second.
+ * @param {number} of
+ */
+function more(of) {
   /** @type {string[]} */
-  let names = [];
+  const names = [];
   /** @type {number[]} */
-  let figures = [];
-  const send = () => {
-    worker.postMessage({ id, names, figures: Float64Array.from(figures) });
-    names = [];
-    figures = [];
-  };
-  for (const { name, isFile, isDirectory, isSymlink } of Deno.readDirSync(dir)) {
+  const figures = [];
+  const { dir, entries } = listings.get(of) ?? { dir: "", entries: [].values() };
+  while (names.length < PART_ENTRIES) {
+    const next = entries.next();
+    if (next.done) {
+      listings.delete(of);
+      return { names, figures: Float64Array.from(figures), isLast: true };
+    }
+    const { name, isFile, isDirectory, isSymlink } = next.value;
     const info = isFile ? lstatOrNothing(`${dir}/${name}`) : undefined;
     names.push(name);
     const kind = isFile ? 0 : isDirectory ? 1 : isSymlink ? 2 : 3;
@@ -77,10 +83,8 @@ function list(id, dir) {
         info.nlink ?? 1,
       );
     } else figures.push(kind, -1, NaN, NaN, NaN, NaN, NaN);
-    if (figures.length >= FIGURES * PART_ENTRIES) send();
   }
-  send();
-  worker.postMessage({ id, isEnd: true });
+  return { names, figures: Float64Array.from(figures), isLast: false };
 }
 
 /**
@@ -136,7 +140,21 @@ const plain = (error) =>
 worker.onmessage = (/** @type {{ data: Request }} */ { data: request }) => {
   const { id } = request;
   try {
-    if (request.kind === "list") return list(id, request.dir);
+    if (request.kind === "list") {
+      listings.clear(); // of a listing that was given up
+      listings.set(id, {
+        dir: request.dir,
+        entries: Deno.readDirSync(request.dir)[Symbol.iterator](),
+      });
+      return worker.postMessage({ id, isEnd: true, value: { ...more(id), of: id } });
+    }
+    if (request.kind === "more") {
+      return worker.postMessage({
+        id,
+        isEnd: true,
+        value: { ...more(request.of), of: request.of },
+      });
+    }
     if (request.kind === "flush") {
       for (const path of request.paths) flush(path);
       return worker.postMessage({ id, isEnd: true });
