@@ -64,7 +64,7 @@ function report(what: string, values: Values): void {
 
 function printTable(): void {
   console.log(`\n| ${FILES.toLocaleString("en-US")} files of 4 KiB | |\n|---|---|`);
-  for (const [what, values] of rows) {
+  for (const [what, values] of rows.toSorted(([a], [b]) => a[0]! < b[0]! ? -1 : 1)) {
     const cells = Object.entries(values).map(([name, value]) => `${name}: ${value}`);
     console.log(`| ${what} | ${cells.join("; ")} |`);
   }
@@ -176,6 +176,13 @@ async function start(
   }
 }
 
+/** Resolves once the peer lists this many files as held, to the seconds since its start. */
+async function listed({ program, beganMs }: Started, count: number): Promise<number> {
+  const isListed = async () => (await statusOf(program)).files.held >= count;
+  await until(`${count} files`, isListed, DEADLINE_MS);
+  return seconds(beganMs);
+}
+
 /** Resolves once the peer holds this many files and has looked at the whole folder, to the seconds since its start. */
 async function held({ program, beganMs }: Started, count: number, pauseMs = LOOK_MS) {
   for (;;) {
@@ -285,11 +292,13 @@ async function stop(program: Program, what: string): Promise<void> {
 async function secondStart(dir: string): Promise<number> {
   const started = await start("many", dir);
   await using program = started.program;
+  const list = await listed(started, FILES);
   const all = await held(started, FILES);
   await sleep(REST_MS);
   report("b: second start", {
     "answers after s": started.answers,
-    "all held after s": all,
+    "whole list after s": list,
+    "folder checked after s": all,
     "peak MiB": await memoryMib(program.pid, "VmHWM"),
     [`MiB after ${REST_MS / 1000} s`]: await memoryMib(program.pid, "VmRSS"),
     "CPU at rest %": 100 * await cpuShare([program.pid], IDLE_MS),
@@ -317,39 +326,50 @@ async function drop(program: Program, dir: string): Promise<void> {
   report("e: a dropped file is listed", { "after s": fastest!, "slowest of 3": slowest! });
 }
 
-/** Kills a peer while it indexes, and another at rest, and times the starts that follow. */
-async function kills(dir: string, firstSeconds: number, secondSeconds: number): Promise<void> {
-  await using first = (await start("many", dir)).program;
-  await first.stop("SIGKILL");
-  const again = await start("many", dir);
-  await using second = again.program;
-  const atRest = await held(again, FILES);
-  await second.stop("SIGKILL");
+/** Kills a peer during its second start, and times the start that follows. */
+async function killAtStart(dir: string, secondSeconds: number): Promise<void> {
+  {
+    await using killed = (await start("many", dir)).program;
+    await killed.stop("SIGKILL");
+  }
+  const next = await start("many", dir);
+  await using program = next.program;
+  const all = await held(next, FILES);
   report("d: start after SIGKILL at a start", {
-    "all held after s": atRest,
-    "ratio to the second start": atRest / secondSeconds,
+    "folder checked after s": all,
+    "ratio to the second start": all / secondSeconds,
   });
+  await program.stop("SIGKILL");
+}
+
+/** Kills a peer at a random moment of its first index, and times the start that follows. */
+async function killWhileIndexing(dir: string, seed: number, firstSeconds: number): Promise<void> {
   await forget(dir);
-  const seed = Math.floor(Math.random() * 2 ** 31);
   const most = new Random(seed).below(FILES);
-  const killed = await start("many", dir);
-  await using third = killed.program;
-  const seen = await until("the moment to kill", async () => {
-    const { files, indexing } = await statusOf(third);
+  await using killed = (await start("many", dir)).program;
+  const before = await until("the moment to kill", async () => {
+    const { files, indexing } = await statusOf(killed);
     return (files.held >= most || indexing === null) && { held: files.held };
   }, DEADLINE_MS);
-  await third.stop("SIGKILL");
+  await killed.stop("SIGKILL");
   const next = await start("many", dir);
-  await using fourth = next.program;
+  await using program = next.program;
   const all = await held(next, FILES);
   report("d: start after SIGKILL while indexing", {
     seed: `${seed}`,
-    "held when killed": seen.held,
+    "held when killed": before.held,
     "answers after s": next.answers,
     "all held after s": all,
     "ratio to a first start": all / firstSeconds,
   });
-  await fourth.stop();
+  await program.stop();
+}
+
+async function kills(dir: string, firstSeconds: number, secondSeconds: number): Promise<void> {
+  await killAtStart(dir, secondSeconds);
+  for (let i = 0; i < ROUNDS; i++) {
+    await killWhileIndexing(dir, Math.floor(Math.random() * 2 ** 31), firstSeconds);
+  }
 }
 
 async function large(folder: Folder): Promise<void> {
