@@ -51,13 +51,13 @@ async function start({ dir, friend }: World): Promise<Program> {
 }
 
 /** Drops files of the same size and time into the folder, each under its final name when it is complete. */
-async function drop(world: World, count: number): Promise<void> {
+function drop(world: World, count: number): void {
   const { dir } = world;
+  const temporary = `${dir}/.dropping`;
   for (let i = 0; i < count; i++) {
-    const temporary = `${dir}/.dropping`;
-    await Deno.writeFile(temporary, randomBytes(FILE_BYTES));
-    await Deno.utime(temporary, 1_744_170_562, 1_744_170_562);
-    await Deno.rename(temporary, `${dir}/ours-${++world.serial}.bin`);
+    Deno.writeFileSync(temporary, randomBytes(FILE_BYTES));
+    Deno.utimeSync(temporary, 1_744_170_562, 1_744_170_562);
+    Deno.renameSync(temporary, `${dir}/ours-${++world.serial}.bin`);
   }
 }
 
@@ -102,7 +102,7 @@ const MOMENTS: Readonly<Record<string, (world: World, peer: Program) => Promise<
   async snapshot(world, peer) {
     const known = await modified(world);
     await indexed(peer);
-    await drop(world, 1); // or there may be nothing to write down
+    drop(world, 1); // or there may be nothing to write down
     await peer.until("a snapshot", async () => {
       return await isWriting(world) || await modified(world) > known;
     }, 60_000);
@@ -113,7 +113,7 @@ const MOMENTS: Readonly<Record<string, (world: World, peer: Program) => Promise<
     const count = 2 + world.random.below(FILES / 10);
     const enough = before + 1 + world.random.below(count - 1);
     for (let i = 0; i < 5; i++) await push(world, peer);
-    await drop(world, count);
+    drop(world, count);
     await peer.until("files to be journaled", async () => await held(peer) >= enough);
   },
   async scan(world, peer) {
@@ -174,7 +174,7 @@ async function renew(world: World): Promise<void> {
   await Deno.remove(world.dir, { recursive: true });
   await Deno.mkdir(world.dir);
   world.acknowledged.clear();
-  await drop(world, FILES);
+  drop(world, FILES);
 }
 
 /** Lets a peer live until the moment, and kills it a little later. */
@@ -209,6 +209,7 @@ async function killOften(world: World): Promise<void> {
       const moment = moments[kill % moments.length]!;
       if (moment === "index") await renew(world);
       happened.push(moment);
+      if (KILLS > 5) console.log(`Kill ${kill + 1} of ${KILLS}, seed ${SEED}: ${moment}`);
       await liveAndDie(world, moment);
       await comeBack(world);
     }
