@@ -1,10 +1,12 @@
-// Runs one benchmark: `deno task bench transfer [MiB] [rounds]`, `attack [samples]`, or `web [MiB] [rounds] [executable]`.
+// Runs one benchmark: `deno task bench transfer [MiB] [rounds]`, `attack [samples]`,
+// `web [MiB] [rounds] [executable]`, or `many [--quick] [files]`.
 // Results are recorded in docs/BENCHMARKS.md.
 
 const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   transfer: () => import("./transfer.ts"),
   attack: () => import("./attack.ts"),
   web: () => import("./web.ts"),
+  many: () => import("./many.ts"),
 };
 
 const bench = benches[Deno.args[0] ?? "transfer"];
