@@ -457,12 +457,20 @@ export class Store {
       });
       changes.isRemade = isRemade;
       const setAside = this.#apply(changes, isRemade);
-      if (!scope.names && this.#reconciler.hashing === 0) this.#suspects.clear();
+      if (!scope.names && !this.#isSuspected(changes.waiting)) this.#suspects.clear();
       await this.#saveUnclaimed();
       return { ...changes, setAside };
     } catch (cause) {
       throw asStorageError(cause, `Cannot scan ${this.layout.dir}`);
     }
+  }
+
+  /** Returns whether files that a crash may have damaged are still to be recognized. */
+  #isSuspected(waiting: readonly string[]): boolean {
+    if (this.#suspects.size === 0) return false;
+    const names = new Set(waiting);
+    return this.#reconciler.hashing > 0 ||
+      [...this.#suspects.values()].some(({ diskName }) => names.has(diskName));
   }
 
   /** Shelves what a scan found and takes off what it missed. Returns what was damaged and moved away. */

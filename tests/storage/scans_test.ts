@@ -150,7 +150,7 @@ Deno.test("a large file does not keep the journal from being compacted after a p
     assert.equal(world.store.hashing, 1, "it is a suspect");
     done = hashed();
     await done;
-    await world.look();
+    await world.settle();
     assert.deepEqual(world.holdings(), ids);
     const lines = async () => (await Deno.readTextFile(world.layout.journal)).split("\n").length;
     const before = await lines();
