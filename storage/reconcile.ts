@@ -349,8 +349,7 @@ export class Reconciler {
       if (turns.isOver) await turns.next();
       const before = suspects.get(file.fileId) ?? this.#departed.get(file.fileId)?.placement;
       if ((!before && !wanted.has(file)) || shelf.get(file.fileId)) continue;
-      const known = before ? { home: before.diskName, sha256: before.sha256 } : {};
-      index.add({ file, otherTimestamps, ...known });
+      index.add({ file, otherTimestamps, ...(before ? traitsOf(before) : {}) });
     }
     // A file that is no longer where it was may have been renamed.
     for (const names of [gone, differing.keys()]) {
@@ -365,8 +364,8 @@ export class Reconciler {
   *#shelvedAt(name: string): Iterable<Candidate> {
     const { shelf } = this.options;
     for (const fileId of shelf.idsAt(name)) {
-      const { file, placement: { sha256 } } = shelf.get(fileId)!;
-      yield { file, otherTimestamps: [], sha256, home: name };
+      const { file, placement } = shelf.get(fileId)!;
+      yield { file, otherTimestamps: [], ...traitsOf(placement) };
     }
   }
 
@@ -728,6 +727,13 @@ export class Reconciler {
       }
     }
   }
+}
+
+/** Returns what a file is recognized by that was at this place. */
+function traitsOf(
+  { diskName, sha256, inode }: Placement,
+): Omit<Candidate, "file" | "otherTimestamps"> {
+  return { home: diskName, sha256, ...(inode === undefined ? {} : { inode }) };
 }
 
 /** The file changed while it was being hashed; the next scan looks at it again. */
