@@ -178,7 +178,7 @@ export class Reconciler {
       ? await this.#listSome(names)
       : await this.#list(changes, atStart);
     const gone = await this.#goneNames(names ?? this.options.shelf.names(), seen);
-    const missed = this.#missed(gone, differing);
+    const missed = await this.#missed(gone, differing);
     for (const fileId of missed.keys()) changes.lost.push(fileId);
     this.#forgetMissing(seen);
     changes.lookedMs = performance.now() - beganMs;
@@ -310,19 +310,22 @@ export class Reconciler {
   }
 
   /** Returns the files that are gone and were not merely renamed, by id. */
-  #missed(
+  async #missed(
     gone: ReadonlySet<string>,
     differing: ReadonlyMap<string, Present>,
-  ): Map<string, ShelvedFile> {
+  ): Promise<Map<string, ShelvedFile>> {
     const { shelf, unclaimed } = this.options;
     const missed = new Map<string, ShelvedFile>();
     if (gone.size === 0) return missed;
+    const turns = new Turns();
     const newInodes = new Set<number>();
     for (const { name, look, barred } of differing.values()) {
       const isNew = !shelf.hasName(name) && !unclaimed.has(name) && barred === undefined;
       if (isNew && look.inode !== undefined) newInodes.add(look.inode);
+      if (turns.isOver) await turns.next();
     }
     for (const name of gone) {
+      if (turns.isOver) await turns.next();
       const ids = shelf.idsAt(name);
       if (ids.length === 0) continue;
       // The same inode under a new name means it was renamed; it will be recognized once it has stopped changing.

@@ -265,7 +265,8 @@ Deno.test("permissions are defined once, and only commands that need it may run 
     assert.doesNotMatch(command, /--allow|-A\b/, name);
     assert.equal(/-P=tests\b/.test(command), mayRun.includes(name), name);
   }
-  const flags = "--v8-flags=--max-semi-space-size=2,--no-opt,--no-concurrent-recompilation,--optimize-for-size"; // docs/BENCHMARKS.md says why
+  const flags =
+    "--v8-flags=--max-semi-space-size=2,--no-opt,--no-concurrent-recompilation,--optimize-for-size"; // docs/BENCHMARKS.md says why
   for (const name of ["start", "dev", "dummy", "compile"]) {
     const words = (tasks[name] as string).split(" ").filter((word) =>
       /^(-P|--v8-flags)/.test(word)

@@ -169,3 +169,23 @@ Deno.test("files that nobody may read any longer are lost, however many", async 
     assert.equal(lost.length, 100);
   });
 });
+
+Deno.test("a file that is kept again while its former content is flushed is not marked as safe", async () => {
+  await withWorld(async (world) => {
+    const { file } = await world.keep("content");
+    const { journal, shelf } = world.store;
+    const sync = journal.sync.bind(journal);
+    journal.sync = async () => {
+      journal.sync = sync;
+      await sync();
+      await Deno.remove(`${world.dir}/${file.name}`);
+      assert.equal(world.store.release(file.fileId), "gone");
+      await world.keep("content", file);
+    };
+    await world.store.sync();
+    assert.ok(shelf.unsynced.has(file.fileId));
+    world.crash();
+    await world.open();
+    assert.ok(world.store.loaded.suspects.has(file.fileId), "it is hashed again");
+  });
+});
