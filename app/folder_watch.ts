@@ -99,8 +99,8 @@ export class FolderWatch {
     const state = await this.options.stateOfFolder();
     const reports = this.#reports;
     this.#reports = 0;
-    // What is reported one by one is looked at one by one.
-    const isExplained = this.#names.size > 0 && reports < BURST;
+    // What is reported one by one is looked at one by one. Files that merely wait explain no change.
+    const isExplained = reports > 0 && reports < BURST;
     if (reports >= BURST || (state !== this.#state && !isExplained)) this.#isAllDue = true;
     this.#state = state;
     const sinceMs = performance.now() - this.#allEndedMs;

@@ -16,6 +16,8 @@ import type { Troubles } from "./troubles.ts";
 const NAMED = 5;
 /** Interval between syncs of what was kept, in milliseconds. */
 const SYNC_MS = 2_000;
+/** Delay before a look that failed is attempted again, in milliseconds. */
+const AGAIN_MS = 2_000;
 /** Interval between checks for old files in the trash, in milliseconds. */
 const TIDY_MS = 60_000;
 /** Interval between checks of the free space, in milliseconds. */
@@ -133,7 +135,8 @@ export class Upkeep {
       return { lookedMs, againMs, waiting };
     } catch (error) {
       if (!this.#isStopped) troubles.report(error);
-      return { lookedMs: 0, againMs: undefined, waiting: [] };
+      // Those files would be looked at with everything else, which may be minutes from now.
+      return { lookedMs: 0, againMs: AGAIN_MS, waiting: names ?? [] };
     }
   }
 

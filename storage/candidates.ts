@@ -24,6 +24,8 @@ export interface Candidate {
   readonly sha256?: string;
   /** Name of the file in the folder, if this peer held it before. */
   readonly home?: string;
+  /** Inode number that it had then. */
+  readonly inode?: number;
 }
 
 /** What identifies a file in the folder, before and after it is hashed. */
@@ -34,6 +36,8 @@ export interface Clues {
   readonly sizeBytes: number;
   /** Modification time, Unix milliseconds. */
   readonly mtimeMs: number;
+  /** Inode number, where there is one. */
+  readonly inode?: number | undefined;
   /** Hex SHA-256 of the content, once it is hashed. */
   readonly sha256?: string;
 }
@@ -107,9 +111,10 @@ export class CandidateIndex {
 
   /** Indexes one more candidate. */
   add(candidate: Candidate): void {
-    const { file, otherTimestamps, sha256, home } = candidate;
+    const { file, otherTimestamps, sha256, home, inode } = candidate;
     const keys = new Set<string>();
     if (home !== undefined) keys.add(`home ${home}`);
+    if (inode !== undefined) keys.add(`inode ${inode}`);
     if (sha256 !== undefined) keys.add(`sha256 ${sha256}`);
     keys.add(`name ${nameKey(safeName(file.name))}`);
     for (const bytes of [file.sizeBytes, file.size, file.size * BYTES_PER_MIB]) {
@@ -131,7 +136,7 @@ export class CandidateIndex {
 }
 
 /** Whether a key stands for one file or one content. Others are shared by as many files as strangers like. */
-const isExact = (key: string) => key.startsWith("home ") || key.startsWith("sha256 ");
+const isExact = (key: string) => /^(home|inode|sha256) /.test(key);
 
 /** Tells which known files may be among some files in the folder, so that only those are indexed. */
 export class Wanted {
@@ -156,9 +161,11 @@ export class Wanted {
 const PLAIN_NAME = /^(?!metadata)[a-z\d_][\w ()-]{6,120}\.\w{1,10}$/i;
 
 /** Keys under which a file's candidates are stored, the strongest clue first. */
-function keysOf({ name, sizeBytes, mtimeMs, sha256 }: Clues): string[] {
+function keysOf({ name, sizeBytes, mtimeMs, sha256, inode }: Clues): string[] {
   return [
     `home ${name}`,
+    // Of many files of one content, each has its own.
+    ...(inode === undefined ? [] : [`inode ${inode}`]),
     ...(sha256 === undefined ? [] : [`sha256 ${sha256}`]),
     `name ${nameKey(name)}`,
     `time ${Math.floor(mtimeMs / 1000)} size ${sizeBytes}`,

@@ -75,7 +75,7 @@ export class DiskThread {
     }
   }
 
-  /** Resolves to those of the names that are no regular files in the folder. */
+  /** Resolves to those of the names that are no regular files in the folder that somebody may read. */
   async missing(dir: string, names: readonly string[]): Promise<readonly string[]> {
     return await this.#ask({ kind: "stat", dir, names }) as string[];
   }

@@ -160,9 +160,10 @@ worker.onmessage = (/** @type {{ data: Request }} */ { data: request }) => {
       return worker.postMessage({ id, isEnd: true });
     }
     if (request.kind === "stat") {
-      const missing = request.names.filter((name) =>
-        lstatOrNothing(`${request.dir}/${name}`)?.isFile !== true
-      );
+      const missing = request.names.filter((name) => {
+        const info = lstatOrNothing(`${request.dir}/${name}`);
+        return !info?.isFile || (info.mode !== null && (info.mode & 0o444) === 0);
+      });
       return worker.postMessage({ id, isEnd: true, value: missing });
     }
     const { dir, names, sizes, suffixes } = request.jobs;

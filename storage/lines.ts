@@ -23,10 +23,15 @@ export async function* linesOf(path: string, signal?: AbortSignal): AsyncGenerat
     for (;;) {
       signal?.throwIfAborted();
       const read = await file.read(buffer);
-      const text = rest + decoder.decode(buffer.subarray(0, read ?? 0), { stream: read !== null });
-      const end = read === null ? text.length : text.lastIndexOf("\n") + 1;
-      rest = text.slice(end);
-      const lines = text.slice(0, end).split("\n").filter((line) => line !== "");
+      const piece = decoder.decode(buffer.subarray(0, read ?? 0), { stream: read !== null });
+      // Only the new piece is searched: other implementations write a whole catalogue on one line.
+      const end = read === null ? piece.length : piece.lastIndexOf("\n") + 1;
+      if (end === 0 && read !== null) {
+        rest += piece;
+        continue;
+      }
+      const lines = (rest + piece.slice(0, end)).split("\n").filter((line) => line !== "");
+      rest = piece.slice(end);
       if (lines.length > 0) yield lines;
       if (read === null) return;
     }

@@ -64,6 +64,8 @@ export class Recognizing {
     const { shelf, suspects } = this.options;
     const { sizeBytes, sha256 } = placement;
     const found: FoundFile[] = [];
+    const own = new Set<string>(shelf.idsAt(name));
+    const moved = new Set<string>();
     let isCopy = false;
     for (const candidate of index.likely({ name, ...look, sha256 })) {
       const { file, otherTimestamps, home } = candidate;
@@ -81,6 +83,8 @@ export class Recognizing {
       }
       const pushed = shelf.get(file.fileId)?.pushed ?? false;
       const isRenamed = home !== undefined && home !== name;
+      if (home === name) own.add(file.fileId);
+      else if (look.inode !== undefined && candidate.inode === look.inode) moved.add(file.fileId);
       const label = isRenamed ? { name: labelOf(name) } : {};
       found.push({
         file: { ...file, ...label, timestamp, sizeBytes },
@@ -89,23 +93,7 @@ export class Recognizing {
         ...(isRenamed ? { isRenamed } : {}),
       });
     }
-    return { found: this.#withoutOthers(found, name, look.inode), isCopy };
-  }
-
-  /** Leaves out ids that belong to other names with the same content. */
-  #withoutOthers(found: FoundFile[], name: string, inode: number | undefined): FoundFile[] {
-    const { shelf } = this.options;
-    if (!found.some(({ isRenamed }) => isRenamed)) return found;
-    // An id that was already here stays. An id from another name with this content was removed together with that
-    // name.
-    const own = new Set(shelf.idsAt(name));
-    const isStill = found.some((each) => own.has(each.file.fileId));
-    if (isStill) return found.filter((each) => !each.isRenamed);
-    // If several names had this content, the one with this inode was renamed; the others were edited or removed.
-    const wasIt = ({ file }: FoundFile) =>
-      inode !== undefined && shelf.get(file.fileId)?.placement.inode === inode;
-    if (!found.some((each) => each.isRenamed && wasIt(each))) return found;
-    return found.filter((each) => !each.isRenamed || wasIt(each));
+    return { found: withoutOthers(found, own, moved), isCopy };
   }
 
   /** Returns a new file as one of ours. Throws `Unhashed`. */
@@ -128,4 +116,23 @@ export class Recognizing {
     const file = { fileId, name: labelOf(name), owner, timestamp, size, sizeBytes };
     return { file, pushed: false, placement };
   }
+}
+
+/**
+ * Leaves out ids that belong to other names with the same content. `own`: ids that were here before; `moved`: ids of
+ * which the file was elsewhere and had this inode.
+ */
+function withoutOthers(
+  found: FoundFile[],
+  own: ReadonlySet<string>,
+  moved: ReadonlySet<string>,
+): FoundFile[] {
+  if (!found.some(({ isRenamed }) => isRenamed)) return found;
+  // An id that was already here stays. An id from another name with this content was removed together with that name.
+  const isStill = found.some((each) => own.has(each.file.fileId));
+  if (isStill) return found.filter((each) => !each.isRenamed);
+  // If several names had this content, the one with this inode was renamed; the others were edited or removed.
+  const wasIt = ({ file }: FoundFile) => moved.has(file.fileId);
+  if (!found.some((each) => each.isRenamed && wasIt(each))) return found;
+  return found.filter((each) => !each.isRenamed || wasIt(each));
 }

@@ -25,7 +25,7 @@ import { lstatOrNothing } from "./layout.ts";
 import { type OwnIds, ownSuffix } from "./ownids.ts";
 import { isTransient } from "./reader.ts";
 import { type Names, Recognizing, type Scanned } from "./recognizing.ts";
-import type { Shelf } from "./shelf.ts";
+import type { Shelf, ShelvedFile } from "./shelf.ts";
 import { Turns } from "./turns.ts";
 
 export { SETTLE_MS } from "./looks.ts";
@@ -43,6 +43,8 @@ const SORTED_BYTES = 1024 * 1024;
 const MAX_KEPT_HASHES = 1_000;
 /** Maximum number of files named that wait for another scan. For more, everything is scanned. */
 const MAX_WAITING = 1_001;
+/** Maximum number of lost files handed over at once: about 5 ms. */
+const LOST_AT_ONCE = 500;
 /** Number of missing names checked in this thread. */
 const FEW_MISSING = 64;
 /**
@@ -77,6 +79,8 @@ export interface ReconcileOptions {
   readonly signal: AbortSignal;
   /** Called when a large file was hashed, so another scan is worthwhile. */
   readonly onHashed: () => void;
+  /** Writes down which names are unclaimed, before files are lost that may be under them. */
+  readonly onLosing: () => Promise<void>;
 }
 
 /** One scan in progress. */
@@ -89,6 +93,8 @@ interface Pass extends Scanned {
   readonly byInode: Map<number, Hashed>;
   /** Places of files that are gone, by inode. */
   readonly gone: ReadonlyMap<number, Placement>;
+  /** Ids that the files to take had when the scan saw them. */
+  readonly former: ReadonlyMap<string, readonly string[]>;
   /** Receives what was found since the last call. */
   readonly commit: (changes: Changes) => void;
 }
@@ -158,7 +164,7 @@ export class Reconciler {
 
   /**
    * Scans the folder once. Calls `commit` with each part of what it finds, which applies it; the
-   * last part, which has what is lost, is returned. At start, files need not be seen twice unless they changed a
+   * last part is returned. What is lost comes last. At start, files need not be seen twice unless they changed a
    * moment ago. Scans must not overlap. Throws file system errors as they are.
    */
   async scan(
@@ -172,7 +178,8 @@ export class Reconciler {
       ? await this.#listSome(names)
       : await this.#list(changes, atStart);
     const gone = await this.#goneNames(names ?? this.options.shelf.names(), seen);
-    changes.lost = this.#lostIds(gone, differing);
+    const missed = await this.#missed(gone, differing);
+    for (const fileId of missed.keys()) changes.lost.push(fileId);
     this.#forgetMissing(seen);
     changes.lookedMs = performance.now() - beganMs;
 
@@ -204,15 +211,47 @@ export class Reconciler {
         foundIds: new Set(),
         byInode: new Map(),
         gone: places,
+        former: this.#formerIds(toTake),
         commit,
       };
       await this.#takeAll(this.#inOrder(toTake, pass), pass);
     }
-    for (const fileId of changes.lost) {
-      const shelved = this.options.shelf.get(fileId);
-      if (shelved && !changes.edited.has(fileId)) this.#departed.add(shelved);
-    }
+    await this.#lose(changes, missed, commit);
     return changes;
+  }
+
+  /** Hands over what is lost, except the last of it. */
+  async #lose(
+    changes: Changes,
+    missed: ReadonlyMap<string, ShelvedFile>,
+    commit: Pass["commit"],
+  ): Promise<void> {
+    if (changes.lost.length === 0) return;
+    const { shelf, onLosing } = this.options;
+    await onLosing();
+    const { lost, edited } = changes;
+    const turns = new Turns();
+    for (let at = 0; at < lost.length; at += LOST_AT_ONCE) {
+      if (turns.isOver) await turns.next();
+      // A file that came back while others were hashed, in a download for example, is not lost.
+      const part = lost.slice(at, at + LOST_AT_ONCE).filter((fileId) =>
+        !missed.has(fileId) || shelf.get(fileId) === missed.get(fileId)
+      );
+      for (const fileId of part) {
+        const shelved = shelf.get(fileId);
+        if (shelved && !edited.has(fileId)) this.#departed.add(shelved);
+      }
+      if (at + LOST_AT_ONCE < lost.length) commit({ ...noChanges(), lost: part, edited });
+      else changes.lost = part;
+    }
+  }
+
+  /** Returns the ids of those of the files that have some. */
+  #formerIds(files: readonly Present[]): Map<string, string[]> {
+    const { shelf } = this.options;
+    const ids = new Map<string, string[]>();
+    for (const { name } of files) if (shelf.hasName(name)) ids.set(name, shelf.idsAt(name));
+    return ids;
   }
 
   /** Returns the names of all regular files in the folder, and those that differ from the shelf. */
@@ -270,25 +309,31 @@ export class Reconciler {
     return gone;
   }
 
-  /** Returns the ids of files that are gone and were not merely renamed. */
-  #lostIds(gone: ReadonlySet<string>, differing: ReadonlyMap<string, Present>): string[] {
+  /** Returns the files that are gone and were not merely renamed, by id. */
+  async #missed(
+    gone: ReadonlySet<string>,
+    differing: ReadonlyMap<string, Present>,
+  ): Promise<Map<string, ShelvedFile>> {
     const { shelf, unclaimed } = this.options;
-    if (gone.size === 0) return [];
+    const missed = new Map<string, ShelvedFile>();
+    if (gone.size === 0) return missed;
+    const turns = new Turns();
     const newInodes = new Set<number>();
     for (const { name, look, barred } of differing.values()) {
       const isNew = !shelf.hasName(name) && !unclaimed.has(name) && barred === undefined;
       if (isNew && look.inode !== undefined) newInodes.add(look.inode);
+      if (turns.isOver) await turns.next();
     }
-    const lost: string[] = [];
     for (const name of gone) {
+      if (turns.isOver) await turns.next();
       const ids = shelf.idsAt(name);
       if (ids.length === 0) continue;
       // The same inode under a new name means it was renamed; it will be recognized once it has stopped changing.
       const { inode } = shelf.get(ids[0]!)!.placement;
       if (inode !== undefined && newInodes.has(inode)) continue;
-      for (const fileId of ids) lost.push(fileId);
+      for (const fileId of ids) missed.set(fileId, shelf.get(fileId)!);
     }
-    return lost;
+    return missed;
   }
 
   /** Indexes the known files that may be among those to take: ones that are not where they were or were never here. */
@@ -307,8 +352,7 @@ export class Reconciler {
       if (turns.isOver) await turns.next();
       const before = suspects.get(file.fileId) ?? this.#departed.get(file.fileId)?.placement;
       if ((!before && !wanted.has(file)) || shelf.get(file.fileId)) continue;
-      const known = before ? { home: before.diskName, sha256: before.sha256 } : {};
-      index.add({ file, otherTimestamps, ...known });
+      index.add({ file, otherTimestamps, ...(before ? traitsOf(before) : {}) });
     }
     // A file that is no longer where it was may have been renamed.
     for (const names of [gone, differing.keys()]) {
@@ -323,8 +367,8 @@ export class Reconciler {
   *#shelvedAt(name: string): Iterable<Candidate> {
     const { shelf } = this.options;
     for (const fileId of shelf.idsAt(name)) {
-      const { file, placement: { sha256 } } = shelf.get(fileId)!;
-      yield { file, otherTimestamps: [], sha256, home: name };
+      const { file, placement } = shelf.get(fileId)!;
+      yield { file, otherTimestamps: [], ...traitsOf(placement) };
     }
   }
 
@@ -364,6 +408,7 @@ export class Reconciler {
         ahead.push(hashing);
       }
       const hashes = await ahead.shift()!;
+      this.options.signal.throwIfAborted(); // a stop does not wait for the rest
       for (const file of batch) {
         if (turns.isOver) await turns.next();
         await this.#tryToTake(file, hashes.get(file.name), pass);
@@ -479,7 +524,7 @@ export class Reconciler {
     const { shelf, now } = this.options;
     if (barred !== undefined) {
       changes.passedOver.push(...this.#listing.report(name, barred));
-      this.#lose(shelf.idsAt(name), changes);
+      this.#edit(shelf.idsAt(name), changes);
       return;
     }
     try {
@@ -592,12 +637,15 @@ export class Reconciler {
     const placement = await this.#placement(file, hashed);
     const { found, isCopy } = this.#recognizing.recognize(file, hashed, placement, pass);
     const former = shelf.idsAt(name);
+    // Deleted since it was hashed: this content is on its way to the trash, whoever's it was.
+    const isRemoved = (pass.former.get(name) ?? []).some((fileId) => !shelf.get(fileId));
+    if (isRemoved) throw new Changed();
     if (found.length === 0 && this.#isDamaged(file, former)) {
       for (const fileId of former) changes.damaged.push(fileId);
       return;
     }
     if (found.length > 0) {
-      this.#lose(
+      this.#edit(
         former.filter((fileId) => !found.some((each) => each.file.fileId === fileId)),
         changes,
       );
@@ -615,7 +663,7 @@ export class Reconciler {
     const isOthers = former.some((fileId) => shelf.get(fileId)!.file.owner !== owner);
     if (isCopy || isOthers) unclaimed.add(name);
     if (unclaimed.has(name)) {
-      this.#lose(former, changes);
+      this.#edit(former, changes);
       const keeps = this.#unrecognized.size < MAX_KEPT_HASHES;
       this.#unrecognized.set(name, {
         look: file.look,
@@ -626,7 +674,7 @@ export class Reconciler {
       return;
     }
     const published = this.#recognizing.publish(file, hashed, placement, knowledge);
-    this.#lose(former, changes);
+    this.#edit(former, changes);
     changes.published.push(published);
     this.#departed.delete(published.file.fileId);
   }
@@ -667,7 +715,8 @@ export class Reconciler {
     return lookOf(info);
   }
 
-  #lose(fileIds: readonly string[], changes: Changes): void {
+  /** Records that a file has different content now. */
+  #edit(fileIds: readonly string[], changes: Changes): void {
     for (const fileId of fileIds) changes.lost.push(fileId);
     for (const fileId of fileIds) changes.edited.add(fileId);
   }
@@ -681,6 +730,13 @@ export class Reconciler {
       }
     }
   }
+}
+
+/** Returns what a file is recognized by that was at this place. */
+function traitsOf(
+  { diskName, sha256, inode }: Placement,
+): Omit<Candidate, "file" | "otherTimestamps"> {
+  return { home: diskName, sha256, ...(inode === undefined ? {} : { inode }) };
 }
 
 /** The file changed while it was being hashed; the next scan looks at it again. */

@@ -110,7 +110,7 @@ export class Shelf {
 
   /** Returns whether the name is reserved for a file that is not in place yet. */
   isReserved(diskName: string): boolean {
-    return this.#reserved.has(nameKey(diskName));
+    return this.#reserved.size > 0 && this.#reserved.has(nameKey(diskName)); // asked for each file
   }
 
   /**

@@ -6,6 +6,7 @@ import { isFileId } from "../protocol/wire/fileid.ts";
 import { readText, replaceFile } from "./atomic.ts";
 import { checkFolders, type Layout, removeIfThere } from "./layout.ts";
 import { removeTemporary } from "./leftovers.ts";
+import { linesOf } from "./lines.ts";
 import { entryText, type MetadataEntry } from "./metadata.ts";
 import { nameAgain } from "./placing.ts";
 
@@ -33,6 +34,12 @@ export interface KnownPeer {
   /** Whether a peer on this machine named it, so that it may be dialed at a local address. */
   readonly local: boolean;
 }
+
+/** A line of the list of deleted ids, as `deletedText` writes it. */
+const DELETED_LINE = /^ "([\da-f]{64})": (\d+),?$/;
+
+/** A part of a longer string would keep all of it in memory. */
+const copyOf = (text: string): string => JSON.parse(`"${text}"`);
 
 /** How long peers of earlier runs are tried again, in seconds. */
 const KNOWN_PEER_SECONDS = 7 * 86_400;
@@ -94,9 +101,22 @@ export class Snapshots {
 
   /** Returns deleted ids and when each was deleted, Unix seconds. Skips damaged entries. Throws `StorageError`. */
   async loadDeleted(): Promise<[string, number][]> {
+    const deleted: [string, number][] = [];
+    // Line by line, because there may be half a million.
+    for await (const lines of linesOf(this.layout.deleted)) {
+      for (const line of lines) {
+        const [, fileId, seconds] = DELETED_LINE.exec(line) ?? [];
+        if (fileId !== undefined) deleted.push([copyOf(fileId), Number(seconds)]);
+        else if (line !== "{" && line !== "}" && line !== "{}") return await this.#loadAllDeleted();
+      }
+    }
+    return deleted;
+  }
+
+  /** Reads the list if it is not as we write it: damaged, or edited by a person. */
+  async #loadAllDeleted(): Promise<[string, number][]> {
     const value = await this.#load(this.layout.deleted);
     if (typeof value !== "object" || value === null) return [];
-    // Without a schema, because there may be half a million.
     return Object.entries(value).filter((entry): entry is [string, number] =>
       isFileId(entry[0]) && typeof entry[1] === "number"
     );

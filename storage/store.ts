@@ -99,8 +99,9 @@ export class Store {
   /** Files that were requested and found changed: when that was first and last seen, Unix milliseconds. */
   readonly #changed = new Map<string, { readonly sinceMs: number; readonly lastMs: number }>();
   readonly #unclaimed = new Set<string>();
-  #savedUnclaimed = "";
+  #savedUnclaimed: readonly string[] = [];
   #serial = 0;
+  #isClosed = false;
   /** The budget of free disk space. */
   readonly space: Space;
   #scanning: Promise<unknown> = Promise.resolve();
@@ -137,6 +138,8 @@ export class Store {
       now: options.now,
       signal: this.#closing.signal,
       onHashed: () => this.onHashed(),
+      // With the marks that were taken away: until the journal says whose those files are, they count.
+      onLosing: () => this.#saveUnclaimed([...this.#savedUnclaimed, ...this.#unclaimed]),
     });
     this.#publishing = new Publishing({
       dir: layout.dir,
@@ -204,8 +207,9 @@ export class Store {
       this.#suspects.set(fileId, placement);
       this.#unclaimed.add(placement.diskName);
     }
-    for (const name of loaded.unclaimed) this.#unclaimed.add(name);
-    this.#savedUnclaimed = loaded.unclaimed.join("\n");
+    // What is shelved has an owner: it was recognized by a scan that did not end.
+    for (const name of loaded.unclaimed) if (!this.shelf.hasName(name)) this.#unclaimed.add(name);
+    this.#savedUnclaimed = loaded.unclaimed;
     this.#loaded = loaded;
     await this.removals.begin(loaded.removing);
     return loaded;
@@ -383,8 +387,11 @@ export class Store {
       return "changed";
     }
     this.#changed.delete(fileId);
-    if (shelved.file.owner !== this.options.owner) this.#unclaimed.add(shelved.placement.diskName);
+    const isOthers = shelved.file.owner !== this.options.owner;
+    if (isOthers) this.#unclaimed.add(shelved.placement.diskName);
     this.shelf.remove([fileId], Math.trunc(nowMs / 1000));
+    // The next scan may be minutes away, and a file that neither list has would pass for ours.
+    if (isOthers) this.#scanning = this.#scanning.then(() => this.#saveUnclaimed()).catch(() => {});
     return "gone";
   }
 
@@ -446,16 +453,24 @@ export class Store {
       const isRemade = await this.#remakeFolders();
       removeLeftovers();
       const changes = await this.#reconciler.scan(knowledge, scope, (part) => {
-        onPart({ ...part, setAside: this.#apply(part, false) });
+        onPart({ ...part, isRemade, setAside: this.#apply(part, isRemade) });
       });
       changes.isRemade = isRemade;
       const setAside = this.#apply(changes, isRemade);
-      if (scope.atStart && this.#reconciler.hashing === 0) this.#suspects.clear();
+      if (!scope.names && !this.#isSuspected(changes.waiting)) this.#suspects.clear();
       await this.#saveUnclaimed();
       return { ...changes, setAside };
     } catch (cause) {
       throw asStorageError(cause, `Cannot scan ${this.layout.dir}`);
     }
+  }
+
+  /** Returns whether files that a crash may have damaged are still to be recognized. */
+  #isSuspected(waiting: readonly string[]): boolean {
+    if (this.#suspects.size === 0) return false;
+    const names = new Set(waiting);
+    return this.#reconciler.hashing > 0 ||
+      [...this.#suspects.values()].some(({ diskName }) => names.has(diskName));
   }
 
   /** Shelves what a scan found and takes off what it missed. Returns what was damaged and moved away. */
@@ -509,17 +524,20 @@ export class Store {
 
   /** Marks every file that is not shelved as having no known owner, so that none is published as ours. */
   async #disclaim(): Promise<void> {
-    const shelved = new Set(this.shelf.names());
     for await (const { name, isFile } of Deno.readDir(this.layout.dir)) {
-      if (isFile && !shelved.has(name)) this.#unclaimed.add(name);
+      // Files are kept meanwhile, and are on the shelf before they are in the folder.
+      if (isFile && !this.shelf.hasName(name)) this.#unclaimed.add(name);
     }
   }
 
-  async #saveUnclaimed(): Promise<void> {
-    const names = [...this.#unclaimed];
-    if (names.join("\n") === this.#savedUnclaimed) return;
+  async #saveUnclaimed(marked: Iterable<string> = this.#unclaimed): Promise<void> {
+    const names = [...new Set(marked)];
+    const saved = this.#savedUnclaimed;
+    if (names.length === saved.length && names.every((name, i) => name === saved[i])) return;
+    // Another process may have the store now.
+    if (this.#isClosed) throw new StorageError("io", "The store is closed");
     await this.snapshots.saveUnclaimed(names);
-    this.#savedUnclaimed = names.join("\n");
+    this.#savedUnclaimed = names;
   }
 
   /** Flushes everything stored so far to disk, so that it survives a power failure. Throws `StorageError`. */
@@ -590,6 +608,7 @@ export class Store {
   /** Unlocks the store for other processes. Nothing is written afterwards. */
   close(): void {
     this.stopReading();
+    this.#isClosed = true;
     this.#thread.close(this.#closing.signal.reason);
     this.journal.close();
     this.lock.close();

@@ -46,16 +46,20 @@ export async function syncStore({ layout, shelf, journal, thread, now }: {
   for (let at = 0; at < due.length; at += MANY_FILES) {
     const fileIds = due.slice(at, at + MANY_FILES);
     const names = new Set<string>();
+    const flushed = new Map<string, Placement | undefined>();
     for (const fileId of fileIds) {
       const placement = placementOf(fileId);
+      flushed.set(fileId, placement);
       if (placement && !shelf.foreign.has(fileId)) names.add(placement.diskName);
     }
     // The journal first, because it says who owns the files: a file whose line was lost would pass for ours.
     await journal.sync();
     await flushAll(layout.dir, [...names], thread);
-    const safe = fileIds.filter((fileId) => shelf.get(fileId) !== undefined);
+    // A file that was kept again in the meantime is another one, which nobody flushed.
+    const same = fileIds.filter((fileId) => placementOf(fileId) === flushed.get(fileId));
+    const safe = same.filter((fileId) => placementOf(fileId) !== undefined);
     journal.append([{ op: "synced", fileIds: safe }]);
-    for (const fileId of fileIds) {
+    for (const fileId of same) {
       shelf.unsynced.delete(fileId);
       shelf.foreign.delete(fileId);
     }

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import type { FolderWatcher } from "../../app/folder_watch.ts";
 import { Service, type ServiceOptions } from "../../app/service.ts";
+import { StorageError } from "../../storage/errors.ts";
 import { statusOf } from "../../app/status.ts";
 import { inTempDir } from "../storage/fixture.ts";
 import { until } from "../until.ts";
@@ -133,6 +134,27 @@ Deno.test("the pause between scans depends on the cost of scanning, not of hashi
     // If hashing counted too, the next scan would be 20 s away.
     await until("the next scans", () => namesOf(service).includes("later.txt"), 10_000);
   }, { watchFolder: () => new Told() });
+});
+
+Deno.test("a look at single files that failed is repeated, for the next look at everything may be minutes away", async () => {
+  const watcher = new Told();
+  await withService(async (service, dir) => {
+    const scan = service.store.scan.bind(service.store);
+    const looks: (readonly string[])[] = [];
+    service.store.scan = async (knowledge, scope, onPart) => {
+      if (scope.names) {
+        looks.push(scope.names);
+        if (looks.length === 1) throw new StorageError("no-space", "The disk is full");
+      }
+      const changes = await scan(knowledge, scope, onPart);
+      return { ...changes, lookedMs: 10_000 }; // a large folder, slow to list
+    };
+    await service.indexed;
+    await Deno.writeTextFile(`${dir}/small.txt`, "small");
+    watcher.tell({ paths: [`${dir}/small.txt`] });
+    await until("the file to be shared", () => namesOf(service).includes("small.txt"));
+    for (const names of looks) assert.deepEqual(names, ["small.txt"]);
+  }, { watchFolder: () => watcher });
 });
 
 Deno.test("growing free space is noticed even if some was left, since a waiting file's size is unknown", async () => {

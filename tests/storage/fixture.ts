@@ -131,13 +131,15 @@ export class World {
       all.found.push(...part.found);
       all.published.push(...part.published);
       all.damaged.push(...part.damaged);
+      for (const fileId of part.lost) all.lost.push(fileId);
+      for (const fileId of part.edited) all.edited.add(fileId);
       all.unreadable.push(...part.unreadable);
       all.passedOver.push(...part.passedOver);
     };
     const last = await this.store.scan(this.knowledge, { atStart }, add);
     add(last);
-    const { found, published, damaged, unreadable, passedOver } = all;
-    return { ...last, found, published, damaged, unreadable, passedOver };
+    const { found, published, lost, edited, damaged, unreadable, passedOver } = all;
+    return { ...last, found, published, lost, edited, damaged, unreadable, passedOver };
   }
 
   /** Opens the store and scans the folder as at the start of the peer, knowing what the store remembers. */
