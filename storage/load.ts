@@ -120,12 +120,16 @@ export async function* loadKnown(
   },
 ): AsyncGenerator<readonly MetadataEntry[]> {
   const { metadata, lastGood } = layout;
+  // Each file once: what the last good one says of a file is older.
+  const read = new Set<string>();
+  const isDone = (fileId: string) => read.has(fileId) || isKnown(fileId);
   const isThere = exists(metadata);
   if (isThere) {
     let skipped = 0;
     try {
-      for await (const each of readMetadata(metadata, isKnown, signal)) {
+      for await (const each of readMetadata(metadata, isDone, signal)) {
         skipped += each.skipped;
+        for (const { file } of each.entries) read.add(file.fileId);
         yield each.entries;
       }
     } catch (error) {
@@ -147,7 +151,7 @@ export async function* loadKnown(
   loading.isDamaged = loading.damagedAside !== undefined || (!isThere && exists(lastGood));
   // Somebody may have restored an older metadata.json, so entries found only in the last good one are kept as well.
   try {
-    for await (const { entries } of readMetadata(lastGood, isKnown, signal)) yield entries;
+    for await (const { entries } of readMetadata(lastGood, isDone, signal)) yield entries;
   } catch (error) {
     if (error instanceof SyntaxError) return;
     throw asStorageError(error, `Cannot read ${lastGood}`);

@@ -119,6 +119,27 @@ Deno.test("our metadata.json, read line by line, says the same as one of another
   );
 });
 
+Deno.test("what metadata.json says of a file is not replaced by what the last good one, which is older, says", async () => {
+  await inTempDir(async (dir) => {
+    const layout = layoutOf(dir);
+    await makeFolders(layout);
+    const snapshots = new Snapshots(layout);
+    const entry = (content: string, ...peers: string[]) => ({
+      file: recordOf(content),
+      held: false,
+      peers,
+    });
+    await snapshots.saveMetadata([entry("a", "old"), entry("b", "only")]);
+    await snapshots.saveMetadata([entry("a", "new")]);
+    const { signal } = new AbortController();
+    const loading: KnownLoading = { isDamaged: false, damagedAside: undefined, notes: [] };
+    const peers: (readonly string[])[] = [];
+    const parts = loadKnown(layout, loading, { isKnown: () => false, now: () => 0, signal });
+    for await (const part of parts) for (const each of part) peers.push(each.peers);
+    assert.deepEqual(peers, [["new"], ["only"]]);
+  });
+});
+
 Deno.test("a metadata.json that is cut off anywhere is damaged, and what it still says is read or left out", async () => {
   await inTempDir(async (dir) => {
     const layout = layoutOf(dir);
