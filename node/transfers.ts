@@ -244,7 +244,8 @@ export class Transfers {
     const move = this.#begin("copy", file, peerId);
     let connection: Connection | undefined;
     try {
-      connection = await dialer.dial(to, voucher, "file");
+      // Nobody waits for a copy, and answers must not wait for hundreds of them.
+      connection = await dialer.dial(to, voucher, "news");
       const reader = store.reader(file.fileId);
       if (!reader) throw new Error("The file is no longer here");
       this.#dialed.add(connection);

@@ -210,6 +210,6 @@ export class Transfers {
       const { ip } = dialed.at;
       const taken = host.mine(() => host.take({ kind: "sent", ...about, ip }));
       host.network.carry(host, dialed, bytes, { taken, lost: failed });
-    }, "file");
+    }, "news");
   }
 }
