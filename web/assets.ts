@@ -146,7 +146,9 @@ export const bare = (text: string) =>
 const STYLES = [base, pageStyle, filesStyle, movingStyle, networkStyle, over, phone];
 
 function* assets(): Iterable<[path: string, asset: Asset]> {
-  yield ["/style.css", { text: bare(STYLES.join("\n")), type: STYLE }];
+  // In styles, no line has a meaning of its own, and nothing needs its number.
+  const style = bare(STYLES.join("\n")).replace(/\n\s+/g, "\n");
+  yield ["/style.css", { text: style, type: STYLE }];
   yield ["/lib/uplot.css", { text: uplotStyle, type: STYLE }];
   yield ["/icon.svg", { text: icon, type: "image/svg+xml" }];
   for (const [name, text] of Object.entries(BROWSER)) {
