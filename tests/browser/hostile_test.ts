@@ -2,6 +2,7 @@
 // page, and no other site makes changes with the browser's login.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { until } from "../until.ts";
 import { browserTest, rowOf } from "./chromium.ts";
 import { filesOf, Served } from "./served.ts";
 import { FakeContent, fileOf, peerOf, transferOf } from "../web/fixture.ts";
@@ -67,8 +68,11 @@ browserTest(
     }
     // The replication picture and the map show them under the pointer.
     await page.locator("#matrix").scrollIntoViewIfNeeded();
-    await page.locator("#matrix").hover({ position: { x: 120, y: 8 } });
-    await page.locator("#matrix-tip:not([hidden])").waitFor();
+    await until("the picture to say what is under the pointer", async () => {
+      // It says so when the pointer moves, and it may not be drawn yet.
+      for (const x of [60, 120]) await page.locator("#matrix").hover({ position: { x, y: 8 } });
+      return await page.locator("#matrix-tip").isVisible();
+    });
     strictEqual(await page.locator(".tip img, .tip script").count(), 0);
   },
 );

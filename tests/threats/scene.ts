@@ -126,6 +126,16 @@ function changedMs(folder: string): number | undefined {
   return Deno.statSync(folder).mtime?.getTime();
 }
 
+/** Returns the bytes of a file, or nothing if it is gone: a snapshot is written under another name first. */
+function bytesOf(path: string): Uint8Array | undefined {
+  try {
+    return Deno.readFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
 /** Returns the contents of a folder by path, with link targets and file bytes. Ignores what `skips` matches. */
 export function tree(
   root: string,
@@ -138,7 +148,8 @@ export function tree(
       if (skips(inside)) continue;
       if (isSymlink) found.set(inside, `link to ${Deno.readLinkSync(inside)}`);
       else if (isFile) {
-        found.set(inside, createHash("sha256").update(Deno.readFileSync(inside)).digest("hex"));
+        const bytes = bytesOf(inside);
+        if (bytes) found.set(inside, createHash("sha256").update(bytes).digest("hex"));
       } else found.set(inside, isDirectory ? `folder of ${changedMs(inside)}` : "other");
       if (isDirectory) visit(inside);
     }

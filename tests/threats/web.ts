@@ -231,7 +231,7 @@ export const storeOf = ({ folder }: Pick<World, "folder">, ...names: string[]): 
   folder.at(`storage_${NAME}`, ...names);
 
 /** Files that the store writes on its own schedule, whatever was requested. */
-const OWN = /\/(?:peers|deleted|metadata(?:\.last-good)?|journal)\.jsonl?$/;
+const OWN = /\/(?:peers|deleted|metadata(?:\.last-good)?|journal)\.jsonl?$|\/temporary\/\d+\.json$/;
 
 /** Returns the test's files and folders, ignoring folder change times and the store's own lists. */
 export function filesOf({ folder }: World): Map<string, string> {
