@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # A key in the "test" section of deno.json that only newer releases know makes `deno test` fail on an older release.
 #
-# Expected: deno.json is parsed tolerantly. A key that a release does not know is ignored, perhaps with a warning. So
+# Believed: deno.json is parsed tolerantly. A key that a release does not know is ignored, perhaps with a warning. So
 #   "test": { "sanitizeOps": true }, which newer releases need in order to check for leaked operations, would be harmless on
 #   older ones, which check by default.
-# Actual: it depends on the section. Unknown keys at the top level, in "lint", "fmt", "compilerOptions", and in tasks are
+# True: it depends on the section. Unknown keys at the top level, in "lint", "fmt", "compilerOptions", and in tasks are
 #   silently ignored. In "test" an unknown key is an error, but only for `deno test`: `deno run` and `deno check` accept the
 #   same file, so it looks fine wherever no tests run. 2.9.6 knows sanitizeOps and sanitizeResources; 2.7.14 does not, and
 #   then runs no tests at all.

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # In Deno, that a host does not resolve cannot be recognized by the class or code of the error that listening or connecting throws.
 #
-# Expected: as for other network failures, `Deno.listen` and `Deno.connect` throw an error with a class of its own
+# Believed: as for other network failures, `Deno.listen` and `Deno.connect` throw an error with a class of its own
 #   (Deno.errors.NotFound, say) or a `code` such as ENOTFOUND, which `node:dns` of the same runtime sets.
-# Actual: both throw a plain Error without `code`; only the text tells what happened. A port in use, for comparison,
+# True: both throw a plain Error without `code`; only the text tells what happened. A port in use, for comparison,
 #   has a class and a code.
 # Versions: deno 2.9.6, as published on npm; x86-64 Linux with glibc. Date: 2026-11-29.
 # Why it matters here: a peer must say "the host does not resolve" and exit with the code for usage errors, and must not read
