@@ -1,7 +1,7 @@
 // Hashes large files in a thread of their own while folder scans continue, so that a small file never waits for a large
 // one.
 // Invariants: only one file is hashed at a time, the smallest first; a result is used only if the file still looks as it
-// did when hashing started.
+// did when hashing started; one of several files with the same content and time gets its id without being read again.
 
 import { DiskThread } from "./disk_thread.ts";
 import { type Hashed, hashedElsewhere } from "./hashed.ts";
@@ -12,11 +12,14 @@ import { isSameLook, type Look } from "./looks.ts";
  * other files wait for.)
  */
 export const LARGE_BYTES = 64 * 1024 * 1024;
+/** Number of seconds from the current one on for which digests are made, for ids that cannot be made of the file's own time. */
+const AHEAD_SECONDS = 8;
 
 interface Job {
   readonly name: string;
   readonly look: Look;
   readonly suffixes: readonly string[];
+  readonly aheadSeconds: number;
   outcome: { readonly hashed: Hashed } | { readonly error: unknown } | undefined;
 }
 
@@ -28,10 +31,11 @@ export class BackgroundHashing {
   /** Bytes read so far of the file that is being hashed. */
   readBytes = 0;
 
-  /** `onDone` is called after each file, when another folder scan can use the result. */
+  /** `now` is Unix milliseconds. `onDone` is called after each file, when another folder scan can use the result. */
   constructor(
     readonly dir: string,
     readonly signal: AbortSignal,
+    readonly now: () => number,
     readonly onDone: () => void,
   ) {
     signal.addEventListener("abort", () => this.#thread.close(signal.reason));
@@ -58,7 +62,10 @@ export class BackgroundHashing {
   take(name: string, look: Look, suffixes: readonly string[]): Hashed | undefined {
     const job = this.#jobs.get(name);
     if (!job || !isSameLook(job.look, look)) {
-      this.#jobs.set(name, { name, look, suffixes, outcome: undefined });
+      const aheadSeconds = Math.trunc(this.now() / 1000);
+      const ahead = Array.from({ length: AHEAD_SECONDS }, (_, i) => String(aheadSeconds + i));
+      const all = [...new Set([...suffixes, ...ahead])];
+      this.#jobs.set(name, { name, look, suffixes: all, aheadSeconds, outcome: undefined });
       this.#run();
       return undefined;
     }
@@ -78,7 +85,7 @@ export class BackgroundHashing {
     this.#isRunning = true;
     for (let job = this.#next(); job && !this.signal.aborted; job = this.#next()) {
       this.readBytes = 0;
-      const { name, suffixes, look: { sizeBytes } } = job;
+      const { name, suffixes, aheadSeconds, look: { sizeBytes } } = job;
       try {
         const jobs = {
           dir: this.dir,
@@ -91,7 +98,7 @@ export class BackgroundHashing {
         });
         job.outcome = result instanceof Error
           ? { error: result }
-          : { hashed: hashedElsewhere(result!, suffixes) };
+          : { hashed: hashedElsewhere(result!, suffixes, aheadSeconds) };
       } catch (error) {
         job.outcome = { error };
       }

@@ -60,7 +60,7 @@ export class CandidateIndex {
    * to have a different SHA-256.
    */
   likely(clues: Clues & { readonly sha256: string }): Candidate[] {
-    if (this.#isEmpty) return [];
+    if (this.isEmpty) return [];
     const found = new Map<string, Candidate>();
     for (const key of keysOf(clues)) {
       for (const candidate of (isExact(key) ? this.#lists : this.#unhashed).get(key) ?? []) {
@@ -90,8 +90,8 @@ export class CandidateIndex {
     return [...texts];
   }
 
-  /** Most scans of a new folder have no candidates, and need no keys. */
-  get #isEmpty(): boolean {
+  /** Whether there are none: most scans of a new folder have no candidates, and need no keys. */
+  get isEmpty(): boolean {
     return this.#lists.size === 0;
   }
 
@@ -105,7 +105,7 @@ export class CandidateIndex {
 
   /** Returns whether there is any candidate for a file. */
   hasAny(clues: Clues): boolean {
-    if (this.#isEmpty) return false;
+    if (this.isEmpty) return false;
     return keysOf(clues).some((key) => this.#lists.has(key));
   }
 

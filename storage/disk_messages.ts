@@ -26,6 +26,18 @@ export interface HashResult {
   readonly look: Look;
 }
 
+/** Hashes of several files as they cross from one thread to the other: few objects, however many files. */
+export interface HashedBatch {
+  /** Hex SHA-256 of each content; empty for a file that could not be read. */
+  readonly sha256s: readonly string[];
+  /** The digests of all files, one after another; empty texts for a file that could not be read. */
+  readonly digests: readonly string[];
+  /** For each file: bytes read, then size, modification time, change time and inode after that. */
+  readonly figures: Float64Array;
+  /** Why files could not be read, by their position. */
+  readonly errors: ReadonlyMap<number, Failure>;
+}
+
 /** What the worker is asked. */
 export type Request =
   | { readonly id: number; readonly kind: "list"; readonly dir: string }

@@ -6,17 +6,20 @@
 import type {
   Answer,
   Failure,
+  HashedBatch,
   HashJobs,
   HashResult,
   ListingPart,
   Request,
 } from "./disk_messages.ts";
+import type { Look } from "./looks.ts";
 import source from "./disk_worker.js" with { type: "text" };
 
 /** How long an idle thread is kept, in milliseconds: starting one takes about 50 ms and 20 MiB. */
 const IDLE_MS = 5_000;
-/** Number of numbers for each entry of a listing. */
+/** Number of numbers for each entry of a listing, and for each hashed file. */
 const FIGURES = 7;
+const HASH_FIGURES = 5;
 
 /** An entry of a folder. */
 export interface ListedEntry {
@@ -29,15 +32,7 @@ export interface ListedEntry {
 }
 
 /** What the system says about a regular file. */
-export interface ListedInfo {
-  /** Size in bytes. */
-  readonly sizeBytes: number;
-  /** Modification time, Unix milliseconds. */
-  readonly mtimeMs: number;
-  /** Inode change time, Unix milliseconds; undefined where there is none. */
-  readonly ctimeMs: number | undefined;
-  /** Inode number; undefined where there is none. */
-  readonly inode: number | undefined;
+export interface ListedInfo extends Look {
   /** Permissions; null where there are none. */
   readonly mode: number | null;
   /** Number of names. */
@@ -67,11 +62,16 @@ export class DiskThread {
    * code.
    */
   async list(dir: string, onPart: (entries: readonly ListedEntry[]) => void): Promise<void> {
-    let part = await this.#ask({ kind: "list", dir }) as ListingPart;
+    let next = this.#ask({ kind: "list", dir });
     for (;;) {
-      onPart(entriesOf(part.names, part.figures));
-      if (part.isLast) return;
-      part = await this.#ask({ kind: "more", of: part.of }) as ListingPart;
+      const { of, names, figures, isLast } = await next as ListingPart;
+      // While this part is looked at, the other thread reads the next one.
+      if (!isLast) {
+        next = this.#ask({ kind: "more", of });
+        next.catch(() => {}); // thrown when it is its turn
+      }
+      onPart(entriesOf(names, figures));
+      if (isLast) return;
     }
   }
 
@@ -95,8 +95,8 @@ export class DiskThread {
   ): Promise<(HashResult | Error)[]> {
     const results = await this.#ask({ kind: "hash", jobs }, ({ readBytes }) => {
       if (readBytes !== undefined) onBytes(readBytes);
-    }) as (HashResult | { error: Failure })[];
-    return results.map((result) => "error" in result ? errorOf(result.error) : result);
+    }) as HashedBatch;
+    return resultsOf(jobs, results);
   }
 
   /** Ends the thread at once, whatever it is doing. Requests reject with `reason`. */
@@ -154,23 +154,45 @@ export class DiskThread {
   }
 }
 
+/** Returns one result for each file of the batch. */
+function resultsOf(
+  { suffixes }: HashJobs,
+  { sha256s, digests, figures, errors }: HashedBatch,
+): (HashResult | Error)[] {
+  let from = 0;
+  return sha256s.map((sha256, i) => {
+    const error = errors.get(i);
+    const at = HASH_FIGURES * i;
+    const to = from + suffixes[i]!.length;
+    const own = digests.slice(from, to);
+    from = to;
+    if (error) return errorOf(error);
+    const ctimeMs = figures[at + 3]!;
+    const look = {
+      sizeBytes: figures[at + 1]!,
+      mtimeMs: figures[at + 2]!,
+      ctimeMs: Number.isNaN(ctimeMs) ? undefined : ctimeMs,
+      inode: figures[at + 4]! || undefined,
+    };
+    return { sizeBytes: figures[at]!, sha256, digests: own, look };
+  });
+}
+
 const KINDS = ["file", "folder", "link", "other"] as const;
 
 function entriesOf(names: readonly string[], figures: Float64Array): ListedEntry[] {
   return names.map((name, i) => {
-    const [kind, sizeBytes, mtimeMs, ctimeMs, inode, mode, links] = figures.subarray(
-      FIGURES * i,
-      FIGURES * (i + 1),
-    );
-    const info = sizeBytes! < 0 ? undefined : {
-      sizeBytes: sizeBytes!,
-      mtimeMs: mtimeMs!,
-      ctimeMs: Number.isNaN(ctimeMs) ? undefined : ctimeMs,
-      inode: inode! || undefined,
-      mode: Number.isNaN(mode) ? null : mode!,
-      links: links!,
+    const at = FIGURES * i;
+    const figure = (which: number) => figures[at + which]!;
+    const info = figure(1) < 0 ? undefined : {
+      sizeBytes: figure(1),
+      mtimeMs: figure(2),
+      ctimeMs: Number.isNaN(figure(3)) ? undefined : figure(3),
+      inode: figure(4) || undefined,
+      mode: Number.isNaN(figure(5)) ? null : figure(5),
+      links: figure(6),
     };
-    return { name, kind: KINDS[kind!]!, info };
+    return { name, kind: KINDS[figure(0)]!, info };
   });
 }
 

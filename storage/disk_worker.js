@@ -5,7 +5,9 @@
 
 import { createHash } from "node:crypto";
 
-/** @typedef {import("./disk_messages.ts").HashResult} HashResult */
+/** @typedef {import("./disk_messages.ts").Failure} Failure */
+/** @typedef {import("./disk_messages.ts").HashedBatch} HashedBatch */
+/** @typedef {import("./disk_messages.ts").HashJobs} HashJobs */
 /** @typedef {import("./disk_messages.ts").Request} Request */
 
 /** Maximum number of entries sent at once: about 3 ms of work for the receiver. */
@@ -88,13 +90,15 @@ function more(of) {
 }
 
 /**
+ * Hashes a file. `figures` receives five numbers.
  * @param {number} id
  * @param {string} path
  * @param {number} expectedBytes
  * @param {readonly string[]} suffixes
- * @returns {HashResult}
+ * @param {number[]} figures
+ * @returns {string[]} The digests with each suffix, then the one without.
  */
-function hash(id, path, expectedBytes, suffixes) {
+function hash(id, path, expectedBytes, suffixes, figures) {
   const file = Deno.openSync(path, { read: true });
   try {
     const state = createHash("sha256");
@@ -115,16 +119,48 @@ function hash(id, path, expectedBytes, suffixes) {
     // A file that was replaced meanwhile has one name less, and so another change time.
     const after = file.statSync();
     const digests = suffixes.map((suffix) => state.copy().update(suffix).digest("hex"));
-    const look = {
-      sizeBytes: after.isFile ? after.size : -1,
-      mtimeMs: after.mtime?.getTime() ?? 0,
-      ctimeMs: after.ctime?.getTime(),
-      inode: after.ino || undefined,
-    };
-    return { sizeBytes, sha256: state.digest("hex"), digests, look };
+    digests.push(state.digest("hex"));
+    figures.push(
+      sizeBytes,
+      after.isFile ? after.size : -1,
+      after.mtime?.getTime() ?? 0,
+      after.ctime?.getTime() ?? NaN,
+      after.ino ?? 0,
+    );
+    return digests;
   } finally {
     file.close();
   }
+}
+
+/**
+ * @param {number} id
+ * @param {HashJobs} jobs
+ * @returns {HashedBatch}
+ */
+function hashAll(id, { dir, names, sizes, suffixes }) {
+  /** @type {string[]} */
+  const sha256s = [];
+  /** @type {string[]} */
+  const digests = [];
+  /** @type {number[]} */
+  const figures = [];
+  /** @type {Map<number, Failure>} */
+  const errors = new Map();
+  for (const [i, name] of names.entries()) {
+    const own = suffixes[i] ?? [];
+    try {
+      const made = hash(id, `${dir}/${name}`, sizes[i] ?? 0, own, figures);
+      sha256s.push(made.pop() ?? "");
+      digests.push(...made);
+    } catch (error) {
+      sha256s.push("");
+      digests.push(...own.map(() => ""));
+      figures.push(0, -1, 0, NaN, 0);
+      errors.set(i, plain(error));
+    }
+  }
+  return { sha256s, digests, figures: Float64Array.from(figures), errors };
 }
 
 /** @param {unknown} error */
@@ -166,15 +202,7 @@ worker.onmessage = (/** @type {{ data: Request }} */ { data: request }) => {
       });
       return worker.postMessage({ id, isEnd: true, value: missing });
     }
-    const { dir, names, sizes, suffixes } = request.jobs;
-    const results = names.map((name, i) => {
-      try {
-        return hash(id, `${dir}/${name}`, sizes[i] ?? 0, suffixes[i] ?? []);
-      } catch (error) {
-        return { error: plain(error) };
-      }
-    });
-    worker.postMessage({ id, isEnd: true, value: results });
+    worker.postMessage({ id, isEnd: true, value: hashAll(id, request.jobs) });
   } catch (error) {
     worker.postMessage({ id, isEnd: true, error: plain(error) });
   }

@@ -12,6 +12,11 @@ export interface Hashed {
   readonly sha256: string;
   /** How the file looked after it had been read; undefined if nobody has looked yet. */
   readonly look?: Look;
+  /**
+   * A time, Unix seconds, from which on digests for the first seconds were made ahead; undefined if any can be made, or
+   * none was.
+   */
+  readonly aheadSeconds?: number;
   /** Returns the hex SHA-256 of the content followed by a text. Throws `Unhashed` if the content must be read again. */
   digestWith(suffix: string): string;
 }
@@ -32,19 +37,36 @@ export function hashedOf(hash: Hash, sizeBytes: number): Hashed {
   return { sizeBytes, sha256: digestWith(""), digestWith };
 }
 
-/** Returns the hashes that another thread made with these suffixes. */
+/** Hashes that another thread made, with those suffixes only. */
+class HashedElsewhere implements Hashed {
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  readonly look: Look;
+  readonly #digests: readonly string[];
+
+  constructor(
+    result: HashResult,
+    readonly suffixes: readonly string[],
+    readonly aheadSeconds: number | undefined,
+  ) {
+    this.sizeBytes = result.sizeBytes;
+    this.sha256 = result.sha256;
+    this.look = result.look;
+    this.#digests = result.digests;
+  }
+
+  digestWith(suffix: string): string {
+    const digest = this.#digests[this.suffixes.indexOf(suffix)];
+    if (digest === undefined) throw new Unhashed();
+    return digest;
+  }
+}
+
+/** Returns the hashes that another thread made with these suffixes; see `Hashed.aheadSeconds`. */
 export function hashedElsewhere(
-  { sizeBytes, sha256, digests, look }: HashResult,
+  result: HashResult,
   suffixes: readonly string[],
+  aheadSeconds?: number,
 ): Hashed {
-  return {
-    sizeBytes,
-    sha256,
-    look,
-    digestWith(suffix) {
-      const digest = digests[suffixes.indexOf(suffix)];
-      if (digest === undefined) throw new Unhashed();
-      return digest;
-    },
-  };
+  return new HashedElsewhere(result, suffixes, aheadSeconds);
 }

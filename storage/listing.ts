@@ -141,13 +141,13 @@ export class FolderListing {
   }
 
   #present(name: string, info: ListedInfo): Present {
-    const { sizeBytes, mtimeMs, ctimeMs, inode, links } = info;
+    const { sizeBytes, links } = info;
     const barred = sizeBytes === 0
       ? "empty"
       : sizeBytes > this.options.maxFileBytes
       ? "larger than --max-file-size"
       : undefined;
-    return { name, look: { sizeBytes, mtimeMs, ctimeMs, inode }, links, barred };
+    return { name, look: info, links, barred };
   }
 }
 

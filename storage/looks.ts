@@ -14,7 +14,7 @@ const FIRST_QUIET_MS = 2_000;
 /** Maximum time that a file must stay unchanged, in milliseconds. */
 export const LAST_QUIET_MS = 60_000;
 /** After this long without a change, earlier pauses no longer count, in milliseconds. (A guess.) */
-const FORGET_MS = 600_000;
+export const FORGET_MS = 600_000;
 /** Maximum number of taken files whose pauses are remembered. Beyond this, the oldest is forgotten. */
 const MAX_REMEMBERED = 10_000;
 

@@ -57,12 +57,14 @@ export class Recognizing {
    */
   recognize(
     { name, look }: Present,
-    { digestWith }: Hashed,
+    hashed: Hashed,
     placement: Placement,
     { index, foundIds, seen, atStart }: Scanned,
-  ): { found: FoundFile[]; isCopy: boolean } {
+  ): { found: readonly FoundFile[]; isCopy: boolean } {
+    if (index.isEmpty) return NOTHING;
     const { shelf, suspects } = this.options;
     const { sizeBytes, sha256 } = placement;
+    const digestWith = (suffix: string) => hashed.digestWith(suffix);
     const found: FoundFile[] = [];
     const own = new Set<string>(shelf.idsAt(name));
     const moved = new Set<string>();
@@ -99,16 +101,16 @@ export class Recognizing {
   /** Returns a new file as one of ours. Throws `Unhashed`. */
   publish(
     { name, look }: Present,
-    { sha256, digestWith }: Hashed,
+    hashed: Hashed,
     placement: Placement,
     knowledge: Knowledge,
   ): ShelvedFile {
     const { owner, shelf, ownIds, now } = this.options;
     const { sizeBytes } = placement;
     const { fileId, timestamp } = ownIds.free(
-      (suffix) => suffix === "" ? sha256 : digestWith(suffix),
+      (suffix) => suffix === "" ? hashed.sha256 : hashed.digestWith(suffix),
       look.mtimeMs / 1000,
-      now() / 1000,
+      hashed.aheadSeconds ?? now() / 1000,
       (id) => knowledge.isTaken(id) || shelf.isTaken(id),
     );
     shelf.claim(fileId);
@@ -117,6 +119,8 @@ export class Recognizing {
     return { file, pushed: false, placement };
   }
 }
+
+const NOTHING = { found: [], isCopy: false };
 
 /**
  * Leaves out ids that belong to other names with the same content. `own`: ids that were here before; `moved`: ids of

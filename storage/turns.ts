@@ -1,7 +1,7 @@
 // Lets other work run in between: a loop over many files must not keep messages and pages waiting.
 
 /** Maximum time before other work gets its turn, in milliseconds. */
-const TURN_MS = 8;
+const TURN_MS = 12;
 
 /** The turns of one long loop. */
 export class Turns {
