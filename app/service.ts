@@ -17,6 +17,7 @@ import type { Progress } from "../storage/changes.ts";
 import { Store } from "../storage/store.ts";
 import { Turns } from "../storage/turns.ts";
 import type { FolderWatcher } from "./folder_watch.ts";
+import { LongestBlock } from "./longest_block.ts";
 import { Operations } from "./operations.ts";
 import { Saving } from "./saving.ts";
 import { Timers } from "./timers.ts";
@@ -85,6 +86,7 @@ export class Service {
   readonly #troubles: Troubles;
   readonly #saving: Saving;
   readonly #upkeep: Upkeep;
+  readonly #longestBlock = new LongestBlock();
   #isJoined = false;
   /** Whether what the store remembers may still be read. */
   #isReading = true;
@@ -159,6 +161,7 @@ export class Service {
   /** Serves, joins the network, and reads what is in the folder in the background. */
   join(): void {
     this.#isJoined = true;
+    this.#longestBlock.start();
     const soon = (promise: Promise<void>) => within(LISTABLE_MS, promise).then(() => {}, () => {});
     const { loaded, indexed } = this;
     this.node.dispatch({ kind: "loading" });
@@ -167,6 +170,11 @@ export class Service {
       for (const waiting of [this.#loading, this.#indexing, this.#known]) waiting.reject(error);
       if (!this.#isStopped) this.#troubles.report(error);
     });
+  }
+
+  /** How long other work had to wait at most while the store was loaded and its folder indexed, in milliseconds. */
+  get longestBlockMs(): number {
+    return this.#longestBlock.ms;
   }
 
   /** How far the first scan of the folder is; undefined once it is done. */
@@ -182,6 +190,7 @@ export class Service {
     if (this.#isStopped) return true;
     this.#isStopped = true;
     this.#timers.clear();
+    this.#longestBlock.stop();
     this.#upkeep.stop();
     const untilMs = performance.now() + STOP_MS;
     if (this.#isJoined) await within(STOP_LOAD_MS, this.#known.promise.catch(() => {}));
@@ -307,6 +316,16 @@ export class Service {
   #onIndexed(): void {
     if (this.#isIndexed) return;
     this.#isIndexed = true;
+    this.#longestBlock.stop();
+    const { totalFiles: files, totalBytes: bytes } = this.store.progress;
+    const seconds = (performance.now() - this.node.startedMs) / 1000;
+    this.options.onEvent({
+      name: "indexed",
+      files,
+      bytes,
+      seconds,
+      longestBlockMs: this.longestBlockMs,
+    });
     this.node.dispatch({ kind: "complete", what: "folder" });
     this.#indexing.resolve();
   }

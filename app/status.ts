@@ -14,7 +14,9 @@ import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../we
 const NAME_TAKEN_MS = 120_000;
 
 /** Returns the figures for the pages and for `stats`. */
-export function statusOf({ node, store, options, work, indexing }: Service): ViewedStatus {
+export function statusOf(
+  { node, store, options, work, indexing, longestBlockMs }: Service,
+): ViewedStatus {
   const { membership, catalogue } = node.peer;
   return {
     peerId: options.peerId,
@@ -44,6 +46,7 @@ export function statusOf({ node, store, options, work, indexing }: Service): Vie
       reasons: Object.fromEntries(counts),
     })),
     indexing,
+    longestBlockMs,
     trash: store.removals.size,
     memoryBytes: Deno.memoryUsage().rss,
     work,

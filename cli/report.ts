@@ -7,7 +7,7 @@ import { addressText } from "../protocol/wire/address.ts";
 import { DELETES_SENT_PER_MINUTE } from "../protocol/limits.ts";
 import { isOverload, type Overload, overloadOption, overloadText } from "../protocol/overloads.ts";
 import { visible } from "../protocol/wire/text.ts";
-import { durationText } from "./units.ts";
+import { durationText, sizeText } from "./units.ts";
 import type { NodeEvent } from "../protocol/effects.ts";
 
 export type Level = "DEBUG" | "INFO" | "WARNING" | "ERROR";
@@ -76,6 +76,7 @@ export class Reporter {
       case "renamed":
       case "replicated":
       case "passed-over":
+      case "indexed":
       case "many-held":
       case "many-lost":
         return [fileLine(event)];
@@ -276,6 +277,7 @@ function fileLine(
     | "renamed"
     | "replicated"
     | "passed-over"
+    | "indexed"
   >,
 ): Line {
   switch (event.name) {
@@ -315,6 +317,12 @@ function fileLine(
       return info(`Pushed a copy of ${visible(event.file.name)} to ${visible(event.peerId)}`);
     case "passed-over":
       return info(visible(event.text, 2_000));
+    case "indexed":
+      return info(
+        `Indexed the folder: ${count(event.files, "file")}, ${sizeText(event.bytes)}, ${
+          event.seconds.toFixed(1)
+        } s after the start; other work waited for ${Math.round(event.longestBlockMs)} ms at most`,
+      );
     default:
       return event satisfies never;
   }

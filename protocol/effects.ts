@@ -410,4 +410,12 @@ export type NodeEvent =
   }
   | { readonly name: "send-failed"; readonly what: Message["type"]; readonly text: string }
   | { readonly name: "passed-over"; readonly text: string }
+  /** The folder was looked through for the first time. `longestBlockMs`: how long other work waited at most. */
+  | {
+    readonly name: "indexed";
+    readonly files: number;
+    readonly bytes: number;
+    readonly seconds: number;
+    readonly longestBlockMs: number;
+  }
   | { readonly name: "trouble"; readonly text: string };

@@ -2,6 +2,7 @@
 // Invariants: what is here was written to the journal first; several ids may share one file on disk if its content
 // verifies for each; a name is given out only once.
 
+import { setImmediate } from "node:timers";
 import type { FileRecord } from "../protocol/wire/message.ts";
 import { Journal, type JournalRecord } from "./journal.ts";
 import type { Look } from "./looks.ts";
@@ -35,6 +36,12 @@ export interface HeldContent {
   readonly knownSince?: number;
 }
 
+interface NextLines {
+  readonly files: ShelvedFile[];
+  sync: boolean;
+  readonly done: PromiseWithResolvers<void>;
+}
+
 /** The held files, by id, name and content. */
 export class Shelf {
   readonly #files = new Map<string, ShelvedFile>();
@@ -48,6 +55,8 @@ export class Shelf {
   readonly #numbers = new Map<string, number>();
   /** Ids given to files of ours that are not shelved yet. */
   readonly #claimed = new Set<string>();
+  /** Files that are added together. */
+  #next: NextLines | undefined;
   /** Ids whose content may not be safely on disk yet. */
   readonly unsynced = new Set<string>();
   /** The part of `unsynced` that people put into the folder: the system writes those to the disk in its own time. */
@@ -182,6 +191,29 @@ export class Shelf {
       this.unsynced.add(shelved.file.fileId);
       if (isForeign) this.foreign.add(shelved.file.fileId);
     }
+  }
+
+  /**
+   * Adds one file together with all others that are added in this round of the event loop: one write, and one flush, for
+   * all of them. Resolves once it is shelved. Throws `StorageError`; none of them is shelved then.
+   */
+  addSoon(shelved: ShelvedFile, sync: boolean): Promise<void> {
+    if (!this.#next) {
+      const next: NextLines = { files: [], sync: false, done: Promise.withResolvers<void>() };
+      this.#next = next;
+      setImmediate(() => {
+        this.#next = undefined;
+        try {
+          this.add(next.files, { sync: next.sync });
+          next.done.resolve();
+        } catch (error) {
+          next.done.reject(error);
+        }
+      });
+    }
+    this.#next.files.push(shelved);
+    this.#next.sync ||= sync;
+    return this.#next.done.promise;
   }
 
   /**

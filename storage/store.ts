@@ -302,9 +302,8 @@ export class Store {
           mtimeMs,
           ...(inode === undefined ? {} : { inode }),
         };
-        this.shelf.add([{ file: { ...file, sizeBytes }, placement, pushed, knownSince }], {
-          sync: full,
-        });
+        const shelved = { file: { ...file, sizeBytes }, placement, pushed, knownSince };
+        await this.shelf.addSoon(shelved, full);
         try {
           await placeNew(intake.path, `${dir}/${diskName}`);
           break;

@@ -46,6 +46,10 @@ function registryOf(view: View): Registry {
   gauge("synchronized", "1 once the first lists have arrived", status.synchronized ? 1 : 0);
   gauge("uptime_seconds", "Time since the peer started", status.uptimeSeconds);
   gauge("memory_bytes", "Resident memory of the process", status.memoryBytes);
+  if (status.longestBlockMs !== undefined) {
+    const help = "Longest time that the event loop was busy while the folder was indexed";
+    gauge("longest_block_seconds", help, status.longestBlockMs / 1000);
+  }
   if (status.indexing) {
     const { files, totalFiles } = status.indexing;
     gauge("indexing_files", "Files in the folder that are not indexed yet", totalFiles - files);

@@ -120,6 +120,8 @@ export interface ViewedStatus {
   }[];
   /** How far the folder has been indexed. Undefined once everything in it is known. */
   readonly indexing?: Indexing | undefined;
+  /** How long other work had to wait at most while the folder was indexed, in milliseconds. */
+  readonly longestBlockMs?: number;
   /** Deleted files that can be restored. */
   readonly trash: { readonly files: number; readonly bytes: number };
   /** Resident memory of the process. */

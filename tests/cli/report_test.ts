@@ -49,6 +49,7 @@ function events(name: string): NodeEvent[] {
     { name: "overload", overload: "copies-not-offered", times: 3 },
     { name: "refused", who: name, reason: "not-json", text: name },
     { name: "passed-over", text: name },
+    { name: "indexed", files: 3, bytes: 4_000, seconds: 0.25, longestBlockMs: 12.4 },
     { name: "trouble", text: name },
   ];
 }

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { StorageError } from "../../storage/errors.ts";
 import { Journal, type JournalRecord } from "../../storage/journal.ts";
 import type { MetadataEntry } from "../../storage/metadata.ts";
+import { Shelf, type ShelvedFile } from "../../storage/shelf.ts";
 import { inTempDir, recordOf, sha256 } from "./fixture.ts";
 
 function entryOf(content: string): MetadataEntry {
@@ -360,5 +361,69 @@ Deno.test("a closed journal stays closed, because another process may have the s
     assert.throws(() => journal.append([hold(B)]), StorageError);
     await assert.rejects(journal.compact([A], new Set()), StorageError);
     assert.equal(await Deno.readTextFile(path), before);
+  });
+});
+
+const shelvedOf = (content: string): ShelvedFile => {
+  const { file, placement } = entryOf(content);
+  return { file, placement: placement!, pushed: false };
+};
+
+/** A shelf whose journal counts writes and flushes, on a disk that may be full. */
+async function withCountingShelf(
+  act: (
+    shelf: Shelf,
+    counts: { writes: number; flushes: number; isFull: boolean },
+  ) => Promise<void>,
+): Promise<void> {
+  await inTempDir(async (dir) => {
+    const counts = { writes: 0, flushes: 0, isFull: false };
+    const journal = new Journal(`${dir}/journal.jsonl`, dir, (path) => {
+      const file = Deno.openSync(path, { append: true, create: true });
+      return Object.assign(Object.create(file) as Deno.FsFile, {
+        statSync: () => file.statSync(),
+        close: () => file.close(),
+        truncateSync: (length: number) => file.truncateSync(length),
+        syncDataSync() {
+          counts.flushes++;
+          file.syncDataSync();
+        },
+        writeSync(bytes: Uint8Array) {
+          if (counts.isFull) throw Object.assign(new Error("No space left"), { code: "ENOSPC" });
+          counts.writes++;
+          return file.writeSync(bytes);
+        },
+      });
+    });
+    try {
+      await act(new Shelf(journal), counts);
+    } finally {
+      journal.close();
+    }
+  });
+}
+
+Deno.test("files that arrive together share one write and one flush, and each is written before it is shown", async () => {
+  await withCountingShelf(async (shelf, counts) => {
+    const files = Array.from({ length: 20 }, (_, i) => shelvedOf(`file ${i}`));
+    const adding = files.map((file, i) => shelf.addSoon(file, i === 3));
+    assert.equal(shelf.size, 0, "nothing is shown before it is written");
+    await Promise.all(adding);
+    assert.deepEqual([shelf.size, counts.writes, counts.flushes], [20, 1, 1]);
+    await shelf.addSoon(shelvedOf("later"), false);
+    assert.deepEqual([shelf.size, counts.writes, counts.flushes], [21, 2, 1]);
+  });
+});
+
+Deno.test("if the line of files that arrive together cannot be written, none of them is shown", async () => {
+  await withCountingShelf(async (shelf, counts) => {
+    counts.isFull = true;
+    const adding = ["a", "b"].map((content) => shelf.addSoon(shelvedOf(content), false));
+    const outcomes = await Promise.allSettled(adding);
+    assert.deepEqual(outcomes.map(({ status }) => status), ["rejected", "rejected"]);
+    assert.equal(shelf.size, 0);
+    counts.isFull = false;
+    await shelf.addSoon(shelvedOf("a"), false);
+    assert.equal(shelf.size, 1);
   });
 });
