@@ -28,8 +28,8 @@ const REST_MS = isQuick ? 5_000 : 30_000;
 const IDLE_MS = 10_000;
 /** The same for a pair of peers, which is measured twice. */
 const PAIR_MS = isQuick ? 4_000 : 30_000;
-/** Rest before that, in which a pair finishes telling each other what it has. */
-const PAIR_REST_MS = isQuick ? 1_000 : 30_000;
+/** Rest before that, in which a pair finishes telling each other what it has, and writes that down. */
+const PAIR_REST_MS = isQuick ? 1_000 : 75_000;
 /** Pause between two probes of a process whose answers are timed, in milliseconds. */
 const PROBE_MS = 20;
 /** Pause between two looks at the progress of a process that is timed, so that looking costs it little. */
@@ -176,6 +176,13 @@ async function start(
   }
 }
 
+/** Returns how long the event loop was busy at most while the folder was indexed. */
+async function longestBlockMs(program: Program): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${program.httpPort}/metrics`);
+  const [, value] = /^p2p_longest_block_seconds (\S+)$/m.exec(await response.text()) ?? [];
+  return 1000 * Number(value);
+}
+
 /** Resolves once the peer lists this many files as held, to the seconds since its start. */
 async function listed({ program, beganMs }: Started, count: number): Promise<number> {
   const isListed = async () => (await statusOf(program)).files.held >= count;
@@ -269,6 +276,7 @@ async function firstStart(dir: string): Promise<number> {
       "all held after s": all,
       "find and sha256sum s": hashing,
       ratio: all / hashing,
+      "longest block ms": await longestBlockMs(program),
       "peak MiB": await memoryMib(program.pid, "VmHWM"),
     });
     await program.stop("SIGKILL");
@@ -299,6 +307,7 @@ async function secondStart(dir: string): Promise<number> {
     "answers after s": started.answers,
     "whole list after s": list,
     "folder checked after s": all,
+    "longest block ms": await longestBlockMs(program),
     "peak MiB": await memoryMib(program.pid, "VmHWM"),
     [`MiB after ${REST_MS / 1000} s`]: await memoryMib(program.pid, "VmRSS"),
     "CPU at rest %": 100 * await cpuShare([program.pid], IDLE_MS),

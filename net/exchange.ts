@@ -35,8 +35,8 @@ export type {
 } from "../protocol/wire/message.ts";
 
 /**
- * Buffer sizes, in bytes. Control messages are short; content is read into larger buffers, which halves the cost
- * per byte.
+ * Buffer sizes, in bytes. Control messages and small files are short; the content of large ones is read into larger
+ * buffers, which halves the cost per byte.
  */
 const CONTROL_BUFFER_BYTES = 16 * 1024;
 const CONTENT_BUFFER_BYTES = 256 * 1024;
@@ -141,9 +141,6 @@ class Receiver {
     let deadline = performance.now() + firstTimeoutMs;
     let wasIdle = true;
     while (!connection.closed) {
-      if (scanner.inData && buffer.length < CONTENT_BUFFER_BYTES) {
-        buffer = new Uint8Array(CONTENT_BUFFER_BYTES);
-      }
       const leftMs = scanner.inData ? limits.idleTimeoutMs : deadline - performance.now();
       const read = await connection.read(buffer, Math.max(1, leftMs));
       if (read === null) {
@@ -158,6 +155,8 @@ class Receiver {
       }
       if (scanner.inList && wasIdle) deadline = performance.now() + LIST_TIMEOUT_MS;
       wasIdle = scanner.idle;
+      const isFull = scanner.inData && read === buffer.length && read < CONTENT_BUFFER_BYTES;
+      if (isFull) buffer = new Uint8Array(CONTENT_BUFFER_BYTES);
     }
   }
 
@@ -295,7 +294,7 @@ export async function requestFile(
   }, limits);
 
   await connection.write(encodeMessage({ type: "GET_FILE", fileId, ext }), limits.idleTimeoutMs);
-  const buffer = new Uint8Array(FETCH_BUFFER_BYTES);
+  let buffer = new Uint8Array(CONTROL_BUFFER_BYTES);
   const windowBytes = MIN_SOURCE_BYTES_PER_SECOND * limits.idleTimeoutMs / 1000;
   let windowEndMs = performance.now() + limits.idleTimeoutMs;
   let inWindow = 0;
@@ -314,6 +313,9 @@ export async function requestFile(
       inWindow = 0;
     }
     scanner.feed(buffer.subarray(0, read));
+    // A small file never needs the large buffer, which costs more than everything else about it.
+    const isFull = read === buffer.length && read < FETCH_BUFFER_BYTES;
+    if (isFull) buffer = new Uint8Array(Math.min(FETCH_BUFFER_BYTES, 4 * read));
   }
   return answer;
 }

@@ -17,6 +17,9 @@ const READ_BYTES = 1024 * 1024;
 /** Interval between reports while a large file is hashed, in bytes. */
 const REPORT_BYTES = 64 * 1024 * 1024;
 
+/** Number of the kind of regular files; see `KINDS` in disk_thread.ts. */
+const FILE = 0;
+
 const buffer = new Uint8Array(READ_BYTES);
 const worker = /** @type {{ postMessage(value: unknown): void, onmessage: unknown }} */ (
   /** @type {unknown} */ (globalThis)
@@ -48,10 +51,29 @@ function lstatOrNothing(path) {
 }
 
 /**
+ * What is left of a listing. Deno reads a folder in one piece, and an object for each entry takes ten times as much
+ * memory as its name.
+ * @typedef {{ dir: string, names: string[], kinds: Uint8Array, at: number }} Listing
+ */
+
+/**
  * Listings that have not been asked for to their end, by the number of the first request.
- * @type {Map<number, { dir: string, entries: Iterator<Deno.DirEntry> }>}
+ * @type {Map<number, Listing>}
  */
 const listings = new Map();
+
+/** @param {string} dir @returns {Listing} */
+function listingOf(dir) {
+  /** @type {string[]} */
+  const names = [];
+  /** @type {number[]} */
+  const kinds = [];
+  for (const { name, isFile, isDirectory, isSymlink } of Deno.readDirSync(dir)) {
+    names.push(name);
+    kinds.push(isFile ? FILE : isDirectory ? 1 : isSymlink ? 2 : 3);
+  }
+  return { dir, names, kinds: Uint8Array.from(kinds), at: 0 };
+}
 
 /**
  * Returns the next names in a folder with what `lstat` says of the regular files. The other side asks for one part at a
@@ -59,21 +81,14 @@ const listings = new Map();
  * @param {number} of
  */
 function more(of) {
-  /** @type {string[]} */
-  const names = [];
+  const listing = listings.get(of) ?? { dir: "", names: [], kinds: new Uint8Array(0), at: 0 };
+  const { dir, at: from } = listing;
+  const names = listing.names.slice(from, from + PART_ENTRIES);
   /** @type {number[]} */
   const figures = [];
-  const { dir, entries } = listings.get(of) ?? { dir: "", entries: [].values() };
-  while (names.length < PART_ENTRIES) {
-    const next = entries.next();
-    if (next.done) {
-      listings.delete(of);
-      return { names, figures: Float64Array.from(figures), isLast: true };
-    }
-    const { name, isFile, isDirectory, isSymlink } = next.value;
-    const info = isFile ? lstatOrNothing(`${dir}/${name}`) : undefined;
-    names.push(name);
-    const kind = isFile ? 0 : isDirectory ? 1 : isSymlink ? 2 : 3;
+  for (const [i, name] of names.entries()) {
+    const kind = listing.kinds[from + i] ?? 3;
+    const info = kind === FILE ? lstatOrNothing(`${dir}/${name}`) : undefined;
     if (info?.isFile) {
       figures.push(
         kind,
@@ -86,7 +101,10 @@ function more(of) {
       );
     } else figures.push(kind, -1, NaN, NaN, NaN, NaN, NaN);
   }
-  return { names, figures: Float64Array.from(figures), isLast: false };
+  listing.at += names.length;
+  const isLast = listing.at >= listing.names.length;
+  if (isLast) listings.delete(of);
+  return { names, figures: Float64Array.from(figures), isLast };
 }
 
 /**
@@ -178,10 +196,7 @@ worker.onmessage = (/** @type {{ data: Request }} */ { data: request }) => {
   try {
     if (request.kind === "list") {
       listings.clear(); // of a listing that was given up
-      listings.set(id, {
-        dir: request.dir,
-        entries: Deno.readDirSync(request.dir)[Symbol.iterator](),
-      });
+      listings.set(id, listingOf(request.dir));
       return worker.postMessage({ id, isEnd: true, value: { ...more(id), of: id } });
     }
     if (request.kind === "more") {

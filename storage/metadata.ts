@@ -105,7 +105,7 @@ export function entryOf(value: unknown): MetadataEntry | undefined {
   const file = fileOf(value);
   if (!file) return undefined;
   const fields = value as Record<string, unknown>;
-  const placement = placementOf(fields);
+  const placement = placementOf(fields, file.name);
   const peers = fields.peers_with_file ?? fields.peers;
   const { holderless_since: since, known_since: knownSince } = fields;
   return {
@@ -123,16 +123,23 @@ export function entryOf(value: unknown): MetadataEntry | undefined {
 const isYes = (value: unknown) =>
   value === true || (typeof value === "string" && /^(yes|true)$/i.test(value));
 
-function placementOf(fields: Record<string, unknown>): Placement | undefined {
+/** Most files are stored under their own `name`: one text for both takes less memory. */
+function placementOf(fields: Record<string, unknown>, name: string): Placement | undefined {
   const { disk_name: diskName, size_bytes: sizeBytes, sha256, disk_mtime_ms: mtimeMs } = fields;
   const { disk_ctime_ms: ctimeMs, disk_inode: inode } = fields;
   if (
     typeof diskName !== "string" || !isFileId(sha256) ||
     !Number.isSafeInteger(sizeBytes) || typeof mtimeMs !== "number"
   ) return undefined;
+  const bytes = sizeBytes as number;
+  const onDisk = diskName === name ? name : diskName;
+  // Written out: this is called for each file at each start, and an object made of parts takes more memory.
+  if (typeof ctimeMs === "number" && typeof inode === "number") {
+    return { diskName: onDisk, sizeBytes: bytes, sha256, mtimeMs, ctimeMs, inode };
+  }
   return {
-    diskName,
-    sizeBytes: sizeBytes as number,
+    diskName: onDisk,
+    sizeBytes: bytes,
     sha256,
     mtimeMs,
     ...(typeof ctimeMs === "number" ? { ctimeMs } : {}),

@@ -3,7 +3,8 @@
 
 import assert from "node:assert/strict";
 import type { Changes } from "../../storage/changes.ts";
-import { recordOf, withWorld, World } from "./fixture.ts";
+import { until } from "../until.ts";
+import { readsWhile, recordOf, withWorld, World } from "./fixture.ts";
 
 const WRITTEN = 1_700_000_000;
 /** More files than one part of a scan has. */
@@ -156,6 +157,29 @@ Deno.test("a large file does not keep the journal from being compacted after a p
     const before = await lines();
     await world.store.compactJournal();
     assert.ok(await lines() < before, "compacted");
+  });
+});
+
+Deno.test("copies of a large file with the same time each become ours, and none is read in this thread", async () => {
+  await withWorld(async (world) => {
+    const names = Array.from({ length: 10 }, (_, i) => `copy ${i}.bin`); // more than digests are made ahead for
+    for (const name of names) {
+      using large = await Deno.open(`${world.dir}/${name}`, { write: true, create: true });
+      await large.truncate(64 * 1024 ** 2 + 1); // sparse
+      await Deno.utime(`${world.dir}/${name}`, WRITTEN, WRITTEN);
+    }
+    await world.look();
+    world.clockMs += 5_000;
+    const reads = await readsWhile(async () => {
+      await world.look();
+      while (world.holdings().length < names.length) {
+        await until("everything queued is hashed", () => world.store.hashing === 0);
+        world.clockMs += 1_000; // hashing takes time, and each second gives another id
+        await world.look();
+      }
+    });
+    assert.equal(new Set(world.holdings()).size, names.length);
+    assert.equal(reads, 0);
   });
 });
 
