@@ -260,6 +260,78 @@ export type Answer =
   | { readonly outcome: "content"; readonly file: FileRecord | undefined }
   | { readonly outcome: "absent" };
 
+/** Where the content of an answer goes. */
+export interface AnswerSink extends ContentSink {
+  /** Starts over with no content. */
+  restart(): void;
+}
+
+/** Reads an answer with content in hex. */
+export class PlainAnswer {
+  readonly #scanner: FrameScanner;
+  /** The answer, once it is complete. */
+  answer: Answer | undefined;
+
+  /** The sink is restarted if the answer contains content twice. */
+  constructor(sink: AnswerSink, limits: ReceiveLimits) {
+    let decoder: FileDataDecoder | undefined;
+    let isContent = false;
+    this.#scanner = new FrameScanner({
+      dataStart() {
+        if (decoder) sink.restart();
+        decoder = new FileDataDecoder(sink);
+      },
+      data: (piece) => decoder!.write(piece),
+      dataEnd() {
+        isContent = decoder!.end();
+      },
+      message: (bytes, streamed) => {
+        if (this.answer) return;
+        const { message } = decodeMessage(bytes, streamed, unpack);
+        if (message.type !== "FILE_DATA") return; // some peers send more than was requested
+        this.answer = isContent && message.hasContent
+          ? { outcome: "content", file: message.file }
+          : { outcome: "absent" };
+      },
+    }, limits);
+  }
+
+  /** Takes the next bytes. Throws `ProtocolError`, and what the sink throws. */
+  feed(bytes: Uint8Array): void {
+    this.#scanner.feed(bytes);
+  }
+
+  /** Returns the answer of a source that closed the connection. Throws `ProtocolError` "cut-short". */
+  atEnd(): Answer {
+    if (this.#scanner.idle) return { outcome: "absent" };
+    throw new ProtocolError("cut-short", "Connection closed in the middle of the file");
+  }
+}
+
+/** Notices a source that sends almost nothing. */
+export class Pace {
+  readonly #windowBytes: number;
+  #windowEndMs: number;
+  #inWindow = 0;
+
+  /** `idleMs` is how long it may send less than `MIN_SOURCE_BYTES_PER_SECOND`. */
+  constructor(readonly idleMs: number) {
+    this.#windowBytes = MIN_SOURCE_BYTES_PER_SECOND * idleMs / 1000;
+    this.#windowEndMs = performance.now() + idleMs;
+  }
+
+  /** Counts bytes that arrived. Throws `ProtocolError` "too-slow". */
+  note(bytes: number): void {
+    this.#inWindow += bytes;
+    if (performance.now() < this.#windowEndMs) return;
+    if (this.#inWindow < this.#windowBytes) {
+      throw new ProtocolError("too-slow", "The source sends too slowly");
+    }
+    this.#windowEndMs = performance.now() + this.idleMs;
+    this.#inWindow = 0;
+  }
+}
+
 /**
  * Requests a file and streams the answer into the sink, which is restarted if the answer contains content twice.
  * Throws `ProtocolError` ("cut-short", "too-slow", "bad-hex", …), connection errors, and what the sink throws.
@@ -268,56 +340,31 @@ export async function requestFile(
   connection: Connection,
   fileId: string,
   ext: Ext,
-  sink: ContentSink & { restart(): void },
+  sink: AnswerSink,
   limits: ReceiveLimits,
 ): Promise<Answer> {
-  let decoder: FileDataDecoder | undefined;
-  let isContent = false;
-  let answer: Answer | undefined;
-  const scanner = new FrameScanner({
-    dataStart() {
-      if (decoder) sink.restart();
-      decoder = new FileDataDecoder(sink);
-    },
-    data: (piece) => decoder!.write(piece),
-    dataEnd() {
-      isContent = decoder!.end();
-    },
-    message(bytes, streamed) {
-      if (answer) return;
-      const { message } = decodeMessage(bytes, streamed, unpack);
-      if (message.type !== "FILE_DATA") return; // some peers send more than was requested
-      answer = isContent && message.hasContent
-        ? { outcome: "content", file: message.file }
-        : { outcome: "absent" };
-    },
-  }, limits);
-
   await connection.write(encodeMessage({ type: "GET_FILE", fileId, ext }), limits.idleTimeoutMs);
+  return await readPlain(connection, new PlainAnswer(sink, limits), limits.idleTimeoutMs);
+}
+
+/** Reads an answer with content in hex to its end; see `requestFile`. */
+export async function readPlain(
+  connection: Connection,
+  plain: PlainAnswer,
+  idleMs: number,
+): Promise<Answer> {
   let buffer = new Uint8Array(CONTROL_BUFFER_BYTES);
-  const windowBytes = MIN_SOURCE_BYTES_PER_SECOND * limits.idleTimeoutMs / 1000;
-  let windowEndMs = performance.now() + limits.idleTimeoutMs;
-  let inWindow = 0;
-  while (answer === undefined) {
-    const read = await connection.read(buffer, limits.idleTimeoutMs);
-    if (read === null) {
-      if (scanner.idle) return { outcome: "absent" };
-      throw new ProtocolError("cut-short", "Connection closed in the middle of the file");
-    }
-    inWindow += read;
-    if (performance.now() >= windowEndMs) {
-      if (inWindow < windowBytes) {
-        throw new ProtocolError("too-slow", "The source sends too slowly");
-      }
-      windowEndMs = performance.now() + limits.idleTimeoutMs;
-      inWindow = 0;
-    }
-    scanner.feed(buffer.subarray(0, read));
+  const pace = new Pace(idleMs);
+  while (plain.answer === undefined) {
+    const read = await connection.read(buffer, idleMs);
+    if (read === null) return plain.atEnd();
+    pace.note(read);
+    plain.feed(buffer.subarray(0, read));
     // A small file never needs the large buffer, which costs more than everything else about it.
     const isFull = read === buffer.length && read < FETCH_BUFFER_BYTES;
     if (isFull) buffer = new Uint8Array(Math.min(FETCH_BUFFER_BYTES, 4 * read));
   }
-  return answer;
+  return plain.answer;
 }
 
 /**

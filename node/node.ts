@@ -6,7 +6,7 @@ import type { Address, Voucher } from "../protocol/wire/address.ts";
 import { addressText } from "../protocol/wire/address.ts";
 import type { Effect, Input, NodeEvent, PeerEvent } from "../protocol/effects.ts";
 import { ProtocolError, type Reason } from "../protocol/wire/errors.ts";
-import { type Host, isConnectionError, receiveMessages, sendFile } from "../net/exchange.ts";
+import { type Host, isConnectionError, receiveMessages, type sendFile } from "../net/exchange.ts";
 import type { Timestamp } from "../protocol/wire/fileid.ts";
 import type { Limits } from "../protocol/limits.ts";
 import { isOverload, type Overload } from "../protocol/overloads.ts";
@@ -212,7 +212,7 @@ export class Node {
       dispatch: (input) => this.dispatch(input),
       pushedBytes: () => this.peer.catalogue.pushedBytes,
       transferLog: this.transferLog,
-      sendFile: options.sendFile ?? sendFile,
+      sendFile: options.sendFile,
       onSent: (what, to) => this.#sent(what, to),
     });
   }
@@ -484,14 +484,14 @@ export class Node {
     this.#job(work);
   }
 
-  #serveInTurn({ connection: id, file, ip }: Extract<Effect, { kind: "serve" }>): void {
+  #serveInTurn({ connection: id, file, ip, raw }: Extract<Effect, { kind: "serve" }>): void {
     if (!this.#connections.has(id)) {
       this.dispatch({ kind: "served", ip }); // it ended in the meantime
       return;
     }
     this.#onConnection(id, async (connection) => {
       try {
-        const send = () => this.#serve(connection, file);
+        const send = () => this.#serve(connection, file, raw);
         if (await this.#listener.inTurn(connection, send)) return;
         // If the request may not even wait, closing the connection is the only answer.
         this.#refuseToServe(connection);
@@ -518,10 +518,20 @@ export class Node {
     this.#onEvent({ name: "refused", who, reason, text });
   }
 
-  async #serve(connection: Connection, file: FileRecord): Promise<void> {
-    if (await this.transfers.serve(connection, file)) return;
-    // If the file has changed, the next folder scan finds out how.
-    if (this.options.store.release(file.fileId) === "gone") {
+  async #serve(
+    connection: Connection,
+    file: FileRecord,
+    raw: readonly number[] | undefined,
+  ): Promise<void> {
+    const outcome = await this.transfers.serve(connection, file, raw);
+    if (outcome === "sent") return;
+    if (outcome === "bad-range") {
+      const text = `Asked for bytes that ${file.fileId} does not have: ${
+        raw?.join(", ") || "no range"
+      }`;
+      this.#noteRefused(connection.ip, "bad-field", text);
+    } else if (this.options.store.release(file.fileId) === "gone") {
+      // If the file has changed, the next folder scan finds out how.
       this.dispatch({ kind: "lost", fileIds: [file.fileId], why: "removed" });
     }
     const absent = encodeMessage({

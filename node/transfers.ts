@@ -2,16 +2,20 @@
 // No rules here: the state machine in protocol/ decides what is fetched from whom and what is kept. This file
 // carries that out, verifies content, and reports what happened as inputs.
 
-import type { Address } from "../protocol/wire/address.ts";
+import { type Address, addressText } from "../protocol/wire/address.ts";
 import type { Effect, FetchFailure, HeldFile, Input } from "../protocol/effects.ts";
 import { ProtocolError } from "../protocol/wire/errors.ts";
 import {
-  type ContentReader,
+  type Answer,
+  type AnswerSink,
   type Intake,
   isConnectionError,
   requestFile,
-  type sendFile,
+  sendFile,
 } from "../net/exchange.ts";
+import { IdleConnections } from "../net/idle_connections.ts";
+import { type RangeReader, requestRaw, sendRaw } from "../net/raw.ts";
+import { type Range, requestedRange, TO_THE_END } from "../protocol/wire/raw.ts";
 import { type Timestamp, verifyingTimestamp } from "../protocol/wire/fileid.ts";
 import type { Limits } from "../protocol/limits.ts";
 import type { Ext, FileRecord, Message } from "../protocol/wire/message.ts";
@@ -39,7 +43,7 @@ export interface TransferStore {
    * Opens a held file for sending. Returns `undefined` if it is no longer here. Throws if it cannot be read right
    * now.
    */
-  reader(fileId: string): ContentReader | undefined;
+  reader(fileId: string): RangeReader | undefined;
 }
 
 /** What `Transfers` needs of the peer. */
@@ -58,8 +62,8 @@ export interface TransferOptions {
   readonly pushedBytes: () => number;
   /** Records every transfer. */
   readonly transferLog: TransferLog;
-  /** Sends a file; the dummy peer replaces it to misbehave. */
-  readonly sendFile: typeof sendFile;
+  /** Sends every file, and in hex; the dummy peer misbehaves with it. */
+  readonly sendFile: typeof sendFile | undefined;
   /** Called when a file is requested from a peer or pushed to one. */
   readonly onSent: (what: Message["type"], to: Address) => void;
 }
@@ -71,6 +75,7 @@ type Keep = Extract<Effect, { kind: "keep" }>;
 /** The transfers of one peer. */
 export class Transfers {
   readonly #dialed = new Set<Connection>();
+  readonly #idle = new IdleConnections();
   /** Fetches in progress, by attempt. */
   readonly #attempts = new Map<number, Move>();
   /** Complete, verified content that waits for the state machine's decision, by receipt. */
@@ -82,21 +87,18 @@ export class Transfers {
   constructor(readonly options: TransferOptions) {}
 
   /** Fetches one file from one source. Reports `arrived` or `fetch-failed`. Never throws. */
-  async fetch({ attempt, file, timestamps, source, from, voucher }: Fetch): Promise<void> {
-    const { store, dialer, limits, ext, dispatch } = this.options;
+  async fetch(fetch: Fetch): Promise<void> {
+    const { attempt, file, timestamps, source } = fetch;
+    const { store, dispatch } = this.options;
     const move = this.#begin("fetch", file, source);
     this.#attempts.set(attempt, move);
     let intake: StoreIntake | undefined;
-    let connection: Connection | undefined;
     try {
-      connection = await dialer.dial(from, voucher, "file");
-      this.#dialed.add(connection);
-      stopBy(move, connection);
-      if (move.state !== "running") throw new Error("It is no longer wanted");
-      this.options.onSent("GET_FILE", from);
-      intake = store.intake();
-      const sink = this.#counted(intake, move);
-      const answer = await requestFile(connection, file.fileId, ext(), sink, limits);
+      const { answer, ip } = await this.#request(fetch, move, () => {
+        intake ??= store.intake();
+        return this.#counted(intake, move);
+      });
+      if (!intake) throw new Error("Unreachable: an answer was read into nothing");
       if (answer.outcome === "absent") throw new NotDelivered("absent", "does not have it");
       const told = answer.file ? [...timestamps, answer.file.timestamp] : timestamps;
       const timestamp = verified(intake, file.fileId, told);
@@ -111,7 +113,7 @@ export class Transfers {
         kind: "arrived",
         receipt,
         held: { file: { ...file, timestamp }, sizeBytes: intake.sizeBytes },
-        ip: connection.ip,
+        ip,
         source,
         attempt,
       });
@@ -122,8 +124,73 @@ export class Transfers {
       dispatch({ kind: "fetch-failed", fileId: file.fileId, source, attempt, failure, text });
     } finally {
       this.#attempts.delete(attempt);
+    }
+  }
+
+  /**
+   * Requests a file from its source: raw, on an idle connection if there is one, if the source can. `begin` is called
+   * once there is a connection.
+   */
+  async #request(
+    { file: { fileId }, from, voucher, isRaw }: Fetch,
+    move: Move,
+    begin: () => AnswerSink,
+  ): Promise<{ answer: Answer; ip: string }> {
+    const key = addressText(from);
+    const idle = isRaw ? this.#idle.take(key) : undefined;
+    if (idle) {
+      let isAnswering = false;
+      const onAnswering = () => isAnswering = true;
+      const got = await this.#requestRaw(idle, key, fileId, move, begin(), onAnswering)
+        .catch((error) => {
+          if (isAnswering || !isConnectionError(error)) throw error;
+        });
+      if (got && isAnswering) return got;
+      // The source closed it while it was idle, which says nothing about the file.
+    }
+    const connection = await this.options.dialer.dial(from, voucher, "file");
+    this.options.onSent("GET_FILE", from);
+    if (isRaw) return await this.#requestRaw(connection, key, fileId, move, begin());
+    const { limits, ext } = this.options;
+    try {
+      this.#use(connection, move);
+      const answer = await requestFile(connection, fileId, ext(), begin(), limits);
+      return { answer, ip: connection.ip };
+    } finally {
       this.#hangUp(connection);
     }
+  }
+
+  /** Requests raw content. Keeps the connection for the next request if the answer was complete. */
+  async #requestRaw(
+    connection: Connection,
+    key: string,
+    fileId: string,
+    move: Move,
+    sink: AnswerSink,
+    onAnswering?: () => void,
+  ): Promise<{ answer: Answer; ip: string }> {
+    const { limits, ext } = this.options;
+    let isOpen = false;
+    try {
+      this.#use(connection, move);
+      const whole = { offset: 0, length: TO_THE_END };
+      const got = await requestRaw(connection, fileId, whole, ext(), sink, limits, onAnswering);
+      isOpen = got.isOpen;
+      return { answer: got.answer, ip: connection.ip };
+    } finally {
+      move.stop = () => {}; // the connection may serve another file by then
+      this.#dialed.delete(connection);
+      if (isOpen) this.#idle.keep(key, connection);
+      else connection.close();
+    }
+  }
+
+  /** Lets a transfer have a connection. Throws if the transfer is no longer wanted. */
+  #use(connection: Connection, move: Move): void {
+    this.#dialed.add(connection);
+    stopBy(move, connection);
+    if (move.state !== "running") throw new Error("It is no longer wanted");
   }
 
   /** Ends an attempt that nobody wants any longer. Does nothing if it has ended. `text` is the reason, for people. */
@@ -224,14 +291,26 @@ export class Transfers {
   }
 
   /**
-   * Streams a held file on a connection that requested it. Resolves to false, without sending anything, if it is no
-   * longer here. Throws what reading or sending throws.
+   * Streams a held file on a connection that requested it: all of it in hex, or, with `raw`, those bytes raw. Resolves
+   * to "gone" or "bad-range", without sending anything, if it is no longer here or has no such bytes. Throws what
+   * reading or sending throws.
    */
-  async serve(connection: Connection, file: FileRecord): Promise<boolean> {
+  async serve(
+    connection: Connection,
+    file: FileRecord,
+    raw: readonly number[] | undefined,
+  ): Promise<"sent" | "gone" | "bad-range"> {
     const reader = this.options.store.reader(file.fileId);
-    if (!reader) return false;
-    await this.#send(connection, file, reader, this.#begin("serve", file, connection.ip));
-    return true;
+    if (!reader) return "gone";
+    const range = raw && requestedRange(raw, reader.sizeBytes);
+    if (raw && !range) {
+      reader.close();
+      return "bad-range";
+    }
+    const content = range ? { ...file, sizeBytes: range.length } : file;
+    const move = this.#begin("serve", content, connection.ip);
+    await this.#send(connection, file, reader, move, range);
+    return "sent";
   }
 
   /**
@@ -275,6 +354,7 @@ export class Transfers {
 
   /** Abandons transfers in progress and content that waits. For shutdown. */
   close(): void {
+    this.#idle.close();
     for (const connection of this.#dialed) connection.close();
     for (const intake of this.#receipts.values()) intake.abort();
     this.#receipts.clear();
@@ -283,25 +363,26 @@ export class Transfers {
   async #send(
     connection: Connection,
     file: FileRecord,
-    reader: ContentReader,
+    reader: RangeReader,
     move: Move,
+    range?: Range,
   ): Promise<void> {
-    const { limits, ext } = this.options;
+    const { limits: { idleTimeoutMs }, ext, sendFile: replaced } = this.options;
     stopBy(move, connection);
+    const onProgress = (sentBytes: number) => move.moved(sentBytes - move.doneBytes);
     try {
-      await this.options.sendFile(
-        connection,
-        file,
-        reader,
-        ext(),
-        limits.idleTimeoutMs,
-        (sentBytes) => move.moved(sentBytes - move.doneBytes),
-      );
+      if (range && !replaced) {
+        await sendRaw(connection, file, reader, range, ext(), idleTimeoutMs, onProgress);
+      } else {
+        const send = replaced ?? sendFile;
+        await send(connection, file, reader, ext(), idleTimeoutMs, onProgress);
+      }
       move.done();
     } catch (error) {
       move.failed(explainFailure(error).text);
       throw error;
     } finally {
+      move.stop = () => {}; // the next request on this connection is another transfer
       reader.close();
     }
   }

@@ -224,6 +224,8 @@ export type Effect =
     readonly kind: "serve";
     readonly connection: number;
     readonly file: FileRecord;
+    /** `ext.raw` of the request: these bytes are wanted raw. Undefined: the whole file, in hex. */
+    readonly raw?: readonly number[];
     /** The requester, to be returned in `served`. */
     readonly ip: string;
   }
@@ -238,6 +240,8 @@ export type Effect =
     readonly source: string;
     readonly from: Address;
     readonly voucher: Voucher;
+    /** Whether the source can send raw content. */
+    readonly isRaw: boolean;
   }
   /** Stop an attempt that is no longer needed. It may have ended already. */
   | { readonly kind: "stop-fetch"; readonly attempt: number; readonly text: string }

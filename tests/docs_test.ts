@@ -9,6 +9,7 @@ import { type Timestamp, verifyingTimestamp } from "../protocol/wire/fileid.ts";
 import { FrameScanner } from "../protocol/wire/frame.ts";
 import { DEFAULT_LIMITS } from "../protocol/limits.ts";
 import { decodeMessage, messageText } from "../protocol/wire/message.ts";
+import { type Opening, rawHeader, RawOpening, TO_THE_END } from "../protocol/wire/raw.ts";
 
 const docs = new URL("../docs/", import.meta.url);
 const protocol = await Deno.readTextFile(new URL("PROTOCOL.md", docs));
@@ -52,6 +53,18 @@ for (const [index, { mark, text }] of examples.entries()) {
     if (kind === "sent") assert.equal(messageText(message), text);
   });
 }
+
+Deno.test("The raw answer in docs/PROTOCOL.md is what is sent and understood, and its id matches", () => {
+  const [, text] = /```raw answer\n(.*?)\n```/s.exec(protocol)!;
+  const bytes = new TextEncoder().encode(text);
+  const fileId = createHash("sha256").update("raw bytes").update("1744170562").digest("hex");
+  const found = new RawOpening(fileId, { offset: 4, length: TO_THE_END }).feed(bytes);
+  assert.equal(found?.kind, "raw");
+  const { header, content } = found as Opening & { kind: "raw" };
+  assert.equal(new TextDecoder().decode(content), "raw bytes".slice(4));
+  const sent = rawHeader(header.file, { v: 1 }, header, header.total);
+  assert.equal(new TextDecoder().decode(sent), text!.slice(0, text!.indexOf("\n") + 1));
+});
 
 Deno.test("The file ids in docs/PROTOCOL.md match their contents and timestamps", () => {
   const rows = [...protocol.matchAll(/^\| `(\w+)` \| `([^`]+)` \| `([0-9a-f]{64})` \|$/gm)];

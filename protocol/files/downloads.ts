@@ -5,6 +5,7 @@
 
 import type { Input } from "../effects.ts";
 import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
+import { RAW } from "../wire/capabilities.ts";
 import { isBindingTimestamp } from "../wire/fileid.ts";
 import {
   FIRST_RETRY_MS,
@@ -382,6 +383,7 @@ export class Downloads {
       source: source.peerId,
       from: source.address,
       voucher: source.voucher,
+      isRaw: source.can.includes(RAW),
     });
   }
 

@@ -17,7 +17,8 @@ export class Serving {
     const entry = state.catalogue.get(message.fileId);
     if (entry?.held) {
       state.serving.set(ip, (state.serving.get(ip) ?? 0) + 1);
-      state.emit({ kind: "serve", connection, file: entry.file, ip });
+      const raw = message.ext?.raw;
+      state.emit({ kind: "serve", connection, file: entry.file, ip, ...(raw ? { raw } : {}) });
     } else {
       const absent: Message = { type: "FILE_DATA", hasContent: false, ext: state.ext };
       state.emit({ kind: "answer-absent", connection, bytes: encodeMessage(absent) });

@@ -12,7 +12,10 @@ export const BATCH_DELETE = "batch-delete";
  */
 export const LISTS = "lists";
 
+/** Answers GET_FILE with `ext.raw` by a header line and raw bytes, on a connection that stays open; see raw.ts. */
+export const RAW = "raw";
+
 /** Returns what a peer with these limits can do: it must not promise to take messages that it would refuse. */
 export function capabilitiesWith({ maxMessageBytes }: Pick<Limits, "maxMessageBytes">): string[] {
-  return maxMessageBytes >= DEFAULT_LIMITS.maxMessageBytes ? [BATCH_DELETE, LISTS] : [];
+  return maxMessageBytes >= DEFAULT_LIMITS.maxMessageBytes ? [BATCH_DELETE, LISTS, RAW] : [RAW];
 }

@@ -60,6 +60,11 @@ export interface Ext {
   readonly packed?: string;
   /** On a reply to a peer whose name belongs to another one: the address of that other peer. */
   readonly taken?: { readonly host: string; readonly port: number };
+  /**
+   * On a GET_FILE to a peer that can `RAW`: the offset and length of the bytes that are wanted. On a FILE_DATA: offset and
+   * length of the raw bytes after it, and the size of the whole file. Empty if it is none of these.
+   */
+  readonly raw?: readonly number[];
   /** On a DELETE to a peer that can `BATCH_DELETE`: ids of further files of the same owner. */
   readonly more?: readonly string[];
 }
@@ -352,7 +357,7 @@ export function labelOf(name: string): string {
 
 function extOf(value: unknown): Ext | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const { v, node, boot, can, want, rev, part, partial, gone, taken, more } = value as Fields;
+  const { v, node, boot, can, want, rev, part, partial, gone, taken, raw, more } = value as Fields;
   if (typeof v !== "number" || !Number.isInteger(v) || v < 1) return undefined;
   return {
     v,
@@ -365,6 +370,7 @@ function extOf(value: unknown): Ext | undefined {
     ...(isPart(partial) ? { partial } : {}),
     ...(Array.isArray(gone) ? { gone: gone.filter(isFileId).slice(0, MAX_GONE) } : {}),
     ...(isTaken(taken) ? { taken: { host: taken[0], port: taken[1] } } : {}),
+    ...(raw === undefined ? {} : { raw: isRange(raw) ? raw : [] }),
     ...moreOf(more),
   };
 }
@@ -400,6 +406,11 @@ function isTaken(value: unknown): value is [string, number] {
   const [host, port] = value;
   return typeof host === "string" && isCleanName(host, MAX_HOST_CHARS) &&
     Number.isInteger(port) && 1 <= port && port <= 65_535;
+}
+
+function isRange(value: unknown): value is number[] {
+  return Array.isArray(value) && (value.length === 2 || value.length === 3) &&
+    value.every((number) => Number.isSafeInteger(number) && number >= 0);
 }
 
 function isWanted(value: unknown): value is string[] {
@@ -454,9 +465,10 @@ export function timestampJson({ text, quoted }: Timestamp): Json {
   return quoted ? text : new NumberText(text);
 }
 
-function extFields(ext: Ext | undefined): Json | undefined {
+/** Returns the extensions as sent. */
+export function extFields(ext: Ext | undefined): Json | undefined {
   if (!ext) return undefined;
-  const { v, node, boot, can, want, rev, part, partial, gone, packed, taken, more } = ext;
+  const { v, node, boot, can, want, rev, part, partial, gone, packed, taken, raw, more } = ext;
   return {
     v,
     node,
@@ -469,6 +481,7 @@ function extFields(ext: Ext | undefined): Json | undefined {
     gone,
     packed,
     taken: taken && [taken.host, taken.port],
+    raw,
     more,
   };
 }

@@ -1,0 +1,127 @@
+// Raw content: which bytes of a file a GET_FILE asks for (`ext.raw`), and the header line before them in the answer.
+// PURE.
+// Invariants: a range that makes no sense is never answered with content; a header is believed only if it fits what
+// was asked for; no more than `MAX_HEADER_BYTES` are kept while it is unknown whether an answer is raw.
+
+import { ProtocolError } from "./errors.ts";
+import { decodeMessage, type Ext, extFields, fileFields, type FileRecord } from "./message.ts";
+import { asciiJson } from "./text.ts";
+
+/** Maximum length of the header line, in bytes. Names have at most 1,024 characters, each up to 12 bytes as escapes. */
+export const MAX_HEADER_BYTES = 64 * 1024;
+/** A length that means: to the end. */
+export const TO_THE_END = Number.MAX_SAFE_INTEGER;
+
+const NEWLINE = 0x0a;
+const utf8 = new TextEncoder();
+
+/** Bytes of a file. */
+export interface Range {
+  /** Position of the first one, from 0. */
+  readonly offset: number;
+  /** Number of bytes. */
+  readonly length: number;
+}
+
+/**
+ * Returns the bytes that a request with `ext.raw` gets of a file of this size: a length past the end is cut. Returns
+ * `undefined` if the request is invalid, or begins past the end.
+ */
+export function requestedRange(raw: readonly number[], sizeBytes: number): Range | undefined {
+  const [offset, length] = raw;
+  if (raw.length !== 2 || offset === undefined || length === undefined) return undefined;
+  if (offset > sizeBytes) return undefined;
+  return { offset, length: Math.min(length, sizeBytes - offset) };
+}
+
+/** Returns the header line before raw content. `total` is the size of the whole file, in bytes. */
+export function rawHeader(
+  file: FileRecord,
+  ext: Ext,
+  { offset, length }: Range,
+  total: number,
+): Uint8Array {
+  const fields = extFields({ ...ext, raw: [offset, length, total] });
+  return utf8.encode(`${asciiJson({ type: "FILE_DATA", ...fileFields(file), ext: fields })}\n`);
+}
+
+/** The header of a raw answer. */
+export interface RawHeader extends Range {
+  /** What the source says of the file. */
+  readonly file: FileRecord;
+  /** Size of the whole file, in bytes. */
+  readonly total: number;
+}
+
+/**
+ * What the first bytes of an answer turned out to be: a header line with the first bytes of content after it, or the
+ * first bytes of a plain answer.
+ */
+export type Opening =
+  | { readonly kind: "raw"; readonly header: RawHeader; readonly content: Uint8Array }
+  | { readonly kind: "plain"; readonly bytes: Uint8Array };
+
+/** Reads the beginning of the answer to a request for raw content. A peer that does not know `ext.raw` answers in hex. */
+export class RawOpening {
+  #kept = new Uint8Array(0);
+
+  /** `wanted` is what was asked for. */
+  constructor(readonly fileId: string, readonly wanted: Range) {}
+
+  /**
+   * Takes the next bytes. Returns `undefined` as long as more are needed. Throws `ProtocolError` "bad-field" if a header
+   * contradicts the request.
+   */
+  feed(bytes: Uint8Array): Opening | undefined {
+    const all = new Uint8Array(this.#kept.length + bytes.length);
+    all.set(this.#kept);
+    all.set(bytes, this.#kept.length);
+    this.#kept = all;
+    const end = all.indexOf(NEWLINE);
+    if (end >= 0) {
+      const header = this.#header(all.subarray(0, end));
+      if (header) return { kind: "raw", header, content: all.subarray(end + 1) };
+      return { kind: "plain", bytes: all };
+    }
+    // Content in hex, or "I do not have it": only a raw answer has no "data".
+    const isPlain = all.length > MAX_HEADER_BYTES || hasData(all);
+    return isPlain ? { kind: "plain", bytes: all } : undefined;
+  }
+
+  /** What was read if the connection ended before it was known what it is. */
+  get rest(): Uint8Array {
+    return this.#kept;
+  }
+
+  #header(line: Uint8Array): RawHeader | undefined {
+    let decoded;
+    try {
+      decoded = decodeMessage(line).message;
+    } catch (error) {
+      if (error instanceof ProtocolError) return undefined; // a plain answer with a line break in it, or garbage
+      throw error;
+    }
+    if (decoded.type !== "FILE_DATA" || !decoded.ext?.raw) return undefined;
+    const { file, ext: { raw } } = decoded;
+    const [offset, length, total] = raw;
+    const isWanted = file?.fileId === this.fileId && offset === this.wanted.offset &&
+      total !== undefined && length === Math.min(this.wanted.length, total - offset);
+    if (!isWanted) {
+      const text = `The header of raw content contradicts the request: ${
+        raw.join(", ") || "no range"
+      }`;
+      throw new ProtocolError("bad-field", text);
+    }
+    return { file, offset, length, total };
+  }
+}
+
+const DATA_KEY = utf8.encode('"data"');
+
+/** Returns whether the key "data" is in the text so far. */
+function hasData(bytes: Uint8Array): boolean {
+  for (let at = bytes.indexOf(DATA_KEY[0]!); at >= 0; at = bytes.indexOf(DATA_KEY[0]!, at + 1)) {
+    if (DATA_KEY.every((byte, i) => bytes[at + i] === byte)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,232 @@
+// Raw content with the real program on one end: what it serves on one connection, and how it fetches from a source that
+// can send raw content, closes idle connections, lies, or answers in hex after all.
+
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import net from "node:net";
+import { Raw, shout } from "../hostile/raw.ts";
+import {
+  ALONE,
+  dataOf,
+  EAGER,
+  entryOf,
+  type Message,
+  randomFile,
+  refusals,
+} from "../threats/scene.ts";
+import { type ForeignFile, foreignFile } from "../wire/foreign.ts";
+import { until } from "../until.ts";
+import { Folder, randomBytes } from "./folder.ts";
+import { Program } from "./program.ts";
+import { SANITIZED } from "./together.ts";
+
+const TO_THE_END = Number.MAX_SAFE_INTEGER;
+const latin1 = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes);
+
+function get(fileId: string, raw: unknown): Message {
+  return { type: "GET_FILE", file_id: fileId, ext: { v: 1, raw } };
+}
+
+/** The answers on one connection, in order, each with this many bytes of content. */
+class Answers {
+  #at = 0;
+  constructor(readonly raw: Raw) {}
+
+  async next(): Promise<{ header: Record<string, unknown>; content: string }> {
+    const [line] = await until("a header line", () => {
+      return this.raw.text.slice(this.#at).match(/^[^\n]*\n/) ?? undefined;
+    });
+    const header = JSON.parse(line);
+    this.#at += line.length;
+    const [, length] = header.ext.raw as [number, number, number];
+    await until("its content", () => this.raw.text.length >= this.#at + length);
+    const content = this.raw.text.slice(this.#at, this.#at + length);
+    this.#at += length;
+    return { header, content };
+  }
+}
+
+Deno.test(
+  "one connection serves a whole file, parts of it, and another file, exactly and raw",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    const contents = [randomBytes(3_000_000), randomBytes(5)];
+    await folder.write("storage_kashifm/large.bin", contents[0]!);
+    await folder.write("storage_kashifm/small.bin", contents[1]!);
+    await using program = await Program.peer("kashifm", ALONE, { cwd: folder.path });
+    const rows = await program.files();
+    const [large, small] = ["large.bin", "small.bin"].map((name) =>
+      rows.find(({ file_name }) => file_name === name)!.file_id
+    );
+    using raw = await Raw.open(program);
+    const answers = new Answers(raw);
+    const cases: [string, Uint8Array, number, number][] = [
+      [large!, contents[0]!, 0, TO_THE_END],
+      [small!, contents[1]!, 0, TO_THE_END],
+      [large!, contents[0]!, 1_234_567, 1_000_001],
+      [large!, contents[0]!, 2_999_999, 100],
+      [small!, contents[1]!, 5, 1],
+      [small!, contents[1]!, 2, 0],
+    ];
+    for (const [fileId, content, offset, length] of cases) {
+      raw.send(get(fileId, [offset, length]));
+      const expected = content.subarray(offset, Math.min(content.length, offset + length));
+      const got = await answers.next();
+      strictEqual(got.header.file_id, fileId);
+      deepStrictEqual((got.header.ext as Message).raw, [offset, expected.length, content.length]);
+      ok(got.content === latin1(expected), `${offset} ${length}`);
+    }
+    ok(!raw.ended && !raw.isClosed, "the connection stays open");
+  },
+);
+
+for (
+  const [what, range] of [
+    ["negative", [-1, 5]],
+    ["not an integer", [0.5, 5]],
+    ["past the end", [2_001, 1]],
+    ["no pair", [0]],
+    ["text", "all"],
+  ] as const
+) {
+  Deno.test(
+    `a range that is ${what} gets "I do not have it", and is counted`,
+    SANITIZED,
+    async () => {
+      await using folder = await Folder.make();
+      await folder.write("storage_kashifm/file.bin", randomBytes(2_000));
+      await using program = await Program.peer("kashifm", ALONE, { cwd: folder.path });
+      const [{ file_id: fileId }] = await program.files() as [{ file_id: string }];
+      using raw = await Raw.open(program);
+      raw.send(get(fileId, range));
+      await raw.untilClosed();
+      match(raw.text, /^\{"type":"FILE_DATA","file_name":null,.*"data":null/);
+      strictEqual(await refusals(program, /^bad-field$/), 1);
+    },
+  );
+}
+
+/** A source that says that it can send raw content. `answer` gets each request. */
+class RawSource implements AsyncDisposable {
+  readonly sockets: net.Socket[] = [];
+  /** For each GET_FILE: the number of its connection, and the request. */
+  readonly asked: { readonly on: number; readonly request: Record<string, unknown> }[] = [];
+  readonly #server: net.Server;
+
+  constructor(readonly answer: (socket: net.Socket, request: Record<string, unknown>) => void) {
+    this.#server = net.createServer({ allowHalfOpen: true }, (socket) => {
+      const on = this.sockets.push(socket);
+      socket.on("error", () => {});
+      let text = "";
+      socket.on("data", (bytes: Uint8Array) => {
+        text += latin1(bytes);
+        let request: Record<string, unknown>;
+        try {
+          request = JSON.parse(text);
+        } catch {
+          return; // incomplete
+        }
+        text = "";
+        if (request.type !== "GET_FILE") return void socket.end();
+        this.asked.push({ on, request });
+        this.answer(socket, request);
+      });
+      socket.on("end", () => socket.end());
+    });
+  }
+
+  async join(to: Program): Promise<void> {
+    await new Promise<void>((go) => this.#server.listen(0, "127.0.0.1", go));
+    const { port } = this.#server.address() as net.AddressInfo;
+    const ext = { v: 1, can: ["raw"] };
+    const gossip = { type: "GOSSIP", host: "127.0.0.1", port, peerId: "hawk", ext };
+    const seen = to.tracks("hawk");
+    await shout(to, { ...gossip, id: crypto.randomUUID() });
+    await seen;
+  }
+
+  async announce(to: Program, file: ForeignFile): Promise<void> {
+    await shout(to, { type: "ANNOUNCE", from: "hawk", ...entryOf(file), ext: { v: 1 } }, {
+      how: "half-closes",
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.sockets) socket.destroy();
+    await new Promise<void>((go) => this.#server.close(() => go()));
+  }
+}
+
+function sendRaw(
+  socket: net.Socket,
+  file: ForeignFile,
+  raw = [0, file.content.length, file.content.length],
+): void {
+  const header = JSON.stringify({ type: "FILE_DATA", ...entryOf(file), ext: { v: 1, raw } });
+  socket.write(`${header}\n`);
+  socket.write(file.content);
+}
+
+Deno.test(
+  "files of one source come raw on one connection, also after it closed an idle one",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+    const files = Array.from({ length: 3 }, (_, i) => randomFile(`file ${i}.bin`, "hawk", 200_000));
+    await using source = new RawSource((socket, { file_id: fileId }) => {
+      sendRaw(socket, files.find((file) => file.fileId === fileId)!);
+    });
+    await source.join(program);
+    for (const file of files.slice(0, 2)) {
+      await source.announce(program, file);
+      await program.holds(file.fileId);
+    }
+    const [first, second] = source.asked;
+    deepStrictEqual((first!.request.ext as Message).raw, [0, TO_THE_END]);
+    strictEqual(second!.on, first!.on, "one connection for both");
+    source.sockets[first!.on - 1]!.destroy();
+    await source.announce(program, files[2]!);
+    await program.holds(files[2]!.fileId);
+    ok(source.asked.at(-1)!.on > first!.on, "a new connection for the third");
+    const { transfers } = await program.api<{ transfers: { state: string }[] }>("transfers");
+    deepStrictEqual(transfers.map(({ state }) => state), ["done", "done", "done"]);
+  },
+);
+
+Deno.test("a source that can send raw content may answer in hex", SANITIZED, async () => {
+  await using folder = await Folder.make();
+  await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+  const file = randomFile("hex.bin", "hawk");
+  await using source = new RawSource((socket) => socket.end(JSON.stringify(dataOf(file))));
+  await source.join(program);
+  await source.announce(program, file);
+  await program.holds(file.fileId);
+});
+
+for (
+  const [what, answer] of [
+    ["other content", (socket, file) => sendRaw(socket, { ...file, content: randomBytes(2_000) })],
+    ["another range", (socket, file) => sendRaw(socket, file, [1, 1_999, 2_000])],
+    [
+      "another file's header",
+      (socket, file) => sendRaw(socket, { ...file, fileId: randomFile("x", "hawk").fileId }),
+    ],
+    ["more than there is", (socket, file) => sendRaw(socket, file, [0, 1_999, 1_999])],
+  ] as [string, (socket: net.Socket, file: ForeignFile) => void][]
+) {
+  Deno.test(`a source that sends ${what} is blamed, and nothing is kept`, SANITIZED, async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+    const file = foreignFile("file.bin", randomBytes(2_000), "hawk", "1744170562");
+    await using source = new RawSource((socket) => answer(socket, file));
+    await source.join(program);
+    await source.announce(program, file);
+    await program.until(
+      "the refusal",
+      async () => await refusals(program, /^(content-mismatch|bad-answer)$/) === 1,
+    );
+    const kept = await Array.fromAsync(Deno.readDir(folder.at("storage_kashifm")));
+    deepStrictEqual(kept.map(({ name }) => name).filter((name) => name.includes("file")), []);
+  });
+}
