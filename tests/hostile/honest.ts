@@ -84,17 +84,15 @@ export class Honest implements AsyncDisposable {
     this.getMs.push(performance.now() - began);
   }
 
-  /** Pushes a new file, which the program must announce as held: alone, or with others that wait, in a list. */
+  /** Pushes a new file, which the program must announce as held. */
   async push(file = this.#fresh(), deadlineMs = HONEST_MS): Promise<void> {
     const [peer] = this.peers;
     const began = performance.now();
     await peer!.push(this.program, file);
     await this.program.until("an announcement of an honest push", () => {
-      return peer!.received.some(({ type, file_id: fileId, files }) => {
-        if (type === "ANNOUNCE") return fileId === file.fileId;
-        return type === "GOSSIP_REPLY" &&
-          (files as { file_id?: unknown }[]).some((entry) => entry.file_id === file.fileId);
-      });
+      return peer!.received.some(({ type, file_id: fileId }) =>
+        type === "ANNOUNCE" && fileId === file.fileId
+      );
     }, deadlineMs);
     this.pushMs.push(performance.now() - began);
   }

@@ -199,8 +199,6 @@ Deno.test("a disk that is full ends the request, with the disk's error", async (
     ext,
     10_000,
   );
-  sending.catch(() => {}); // the other side goes away
+  sending.catch(() => {}); // the other side goes away, perhaps after everything is in its buffers
   await assert.rejects(asking, /disk is full/);
-  ends.near.close();
-  await assert.rejects(sending);
 });

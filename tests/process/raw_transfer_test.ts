@@ -16,6 +16,7 @@ import {
 import { type ForeignFile, foreignFile } from "../wire/foreign.ts";
 import { until } from "../until.ts";
 import { Folder, randomBytes } from "./folder.ts";
+import { named } from "./network.ts";
 import { Program } from "./program.ts";
 import { SANITIZED } from "./together.ts";
 
@@ -51,22 +52,20 @@ Deno.test(
   async () => {
     await using folder = await Folder.make();
     const contents = [randomBytes(3_000_000), randomBytes(5)];
+    await using program = await Program.peer("kashifm", ALONE, { cwd: folder.path });
     await folder.write("storage_kashifm/large.bin", contents[0]!);
     await folder.write("storage_kashifm/small.bin", contents[1]!);
-    await using program = await Program.peer("kashifm", ALONE, { cwd: folder.path });
-    const rows = await program.files();
-    const [large, small] = ["large.bin", "small.bin"].map((name) =>
-      rows.find(({ file_name }) => file_name === name)!.file_id
-    );
+    const { file_id: large } = await named(program, "large.bin");
+    const { file_id: small } = await named(program, "small.bin");
     using raw = await Raw.open(program);
     const answers = new Answers(raw);
     const cases: [string, Uint8Array, number, number][] = [
-      [large!, contents[0]!, 0, TO_THE_END],
-      [small!, contents[1]!, 0, TO_THE_END],
-      [large!, contents[0]!, 1_234_567, 1_000_001],
-      [large!, contents[0]!, 2_999_999, 100],
-      [small!, contents[1]!, 5, 1],
-      [small!, contents[1]!, 2, 0],
+      [large, contents[0]!, 0, TO_THE_END],
+      [small, contents[1]!, 0, TO_THE_END],
+      [large, contents[0]!, 1_234_567, 1_000_001],
+      [large, contents[0]!, 2_999_999, 100],
+      [small, contents[1]!, 5, 1],
+      [small, contents[1]!, 2, 0],
     ];
     for (const [fileId, content, offset, length] of cases) {
       raw.send(get(fileId, [offset, length]));
@@ -94,9 +93,9 @@ for (
     SANITIZED,
     async () => {
       await using folder = await Folder.make();
-      await folder.write("storage_kashifm/file.bin", randomBytes(2_000));
       await using program = await Program.peer("kashifm", ALONE, { cwd: folder.path });
-      const [{ file_id: fileId }] = await program.files() as [{ file_id: string }];
+      await folder.write("storage_kashifm/file.bin", randomBytes(2_000));
+      const { file_id: fileId } = await named(program, "file.bin");
       using raw = await Raw.open(program);
       raw.send(get(fileId, range));
       await raw.untilClosed();

@@ -128,7 +128,10 @@ Deno.test(
     await using world = await World.make();
     for (const type of TYPES) await everySplit(world, type);
     deepStrictEqual((await world.counts()).refused, {});
-    await world.honest.check();
+    // Old peers hear of the files pushed here at their own pace, and of one more after those, so only what is answered
+    // at once is checked.
+    await world.honest.gossip();
+    await world.honest.get();
   },
 );
 
