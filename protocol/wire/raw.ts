@@ -10,7 +10,7 @@ import { asciiJson } from "./text.ts";
 /** Maximum length of the header line, in bytes. Names have at most 1,024 characters, each up to 12 bytes as escapes. */
 export const MAX_HEADER_BYTES = 64 * 1024;
 /** A length that means: to the end. */
-export const TO_THE_END = Number.MAX_SAFE_INTEGER;
+export const TO_THE_END: number = Number.MAX_SAFE_INTEGER;
 
 const NEWLINE = 0x0a;
 const utf8 = new TextEncoder();
