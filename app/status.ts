@@ -141,7 +141,8 @@ function otherEnd({ node }: Service, transfer: Transfer): string {
 }
 
 export function viewedTransfer(service: Service, transfer: Transfer): ViewedTransfer {
-  const { id, kind, fileId, name, doneBytes, totalBytes, state, why, endedMs } = transfer;
+  const { id, kind, fileId, name, doneBytes, resumedBytes, totalBytes, state, why, endedMs } =
+    transfer;
   const nowMs = performance.now();
   return {
     id,
@@ -151,6 +152,7 @@ export function viewedTransfer(service: Service, transfer: Transfer): ViewedTran
     name,
     peer: otherEnd(service, transfer),
     doneBytes,
+    resumedBytes,
     totalBytes,
     state,
     seconds: ((endedMs ?? nowMs) - transfer.startedMs) / 1000,

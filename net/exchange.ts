@@ -272,13 +272,13 @@ export class PlainAnswer {
   /** The answer, once it is complete. */
   answer: Answer | undefined;
 
-  /** The sink is restarted if the answer contains content twice. */
-  constructor(sink: AnswerSink, limits: ReceiveLimits) {
+  /** The sink is restarted if the answer contains content twice, or at all if `isBegun`: it has some already. */
+  constructor(sink: AnswerSink, limits: ReceiveLimits, isBegun = false) {
     let decoder: FileDataDecoder | undefined;
     let isContent = false;
     this.#scanner = new FrameScanner({
       dataStart() {
-        if (decoder) sink.restart();
+        if (decoder || isBegun) sink.restart();
         decoder = new FileDataDecoder(sink);
       },
       data: (piece) => decoder!.write(piece),

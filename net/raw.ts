@@ -91,7 +91,7 @@ export async function requestRaw(
   for (;;) {
     const read = await connection.read(buffer, idleMs);
     if (read === null) {
-      const plain = new PlainAnswer(sink, limits);
+      const plain = new PlainAnswer(sink, limits, wanted.offset > 0);
       plain.feed(opening.rest);
       return { answer: plain.answer ?? plain.atEnd(), isOpen: false };
     }
@@ -100,7 +100,7 @@ export async function requestRaw(
     const found = opening.feed(buffer.subarray(0, read));
     if (!found) continue;
     if (found.kind === "plain") {
-      const plain = new PlainAnswer(sink, limits);
+      const plain = new PlainAnswer(sink, limits, wanted.offset > 0);
       plain.feed(found.bytes);
       return { answer: await readPlain(connection, plain, idleMs), isOpen: false };
     }

@@ -27,6 +27,8 @@ export interface Transfer {
   readonly totalBytes: number | undefined;
   /** Content moved so far, in bytes. */
   readonly doneBytes: number;
+  /** The part of it that an earlier attempt had moved, in bytes. */
+  readonly resumedBytes: number;
   /** Whether it is running, or how it ended. */
   readonly state: "running" | "done" | "failed" | "cancelled";
   /** When it began, in monotonic milliseconds. */
@@ -51,6 +53,7 @@ export class Move implements Transfer {
   readonly peer: string;
   readonly totalBytes: number | undefined;
   doneBytes = 0;
+  resumedBytes = 0;
   state: Transfer["state"] = "running";
   endedMs: number | undefined;
   why: string | undefined;
@@ -79,9 +82,14 @@ export class Move implements Transfer {
     else this.log.bytesOut += bytes;
   }
 
+  /** Records that the transfer continues after what an earlier attempt has moved. */
+  resume(bytes: number): void {
+    this.doneBytes = this.resumedBytes = bytes;
+  }
+
   /** Records that the transfer starts over: what has arrived does not count. */
   restart(): void {
-    this.doneBytes = 0;
+    this.doneBytes = this.resumedBytes = 0;
   }
 
   /** Records success. */

@@ -35,8 +35,15 @@ export interface StoreIntake extends Intake {
 
 /** What transfers need of the store. */
 export interface TransferStore {
-  /** Starts receiving a file of at most `maxBytes` bytes. Throws if that is impossible, with a message for people. */
-  intake(maxBytes?: number): StoreIntake;
+  /**
+   * Starts receiving a file of at most `maxBytes` bytes; `fileId` is known for a download. Throws if that is impossible,
+   * with a message for people.
+   */
+  intake(maxBytes?: number, fileId?: string): StoreIntake;
+  /** Continues with what `suspend` kept. Resolves to `undefined` if there is nothing. Throws like `intake`. */
+  resume(fileId: string): Promise<StoreIntake | undefined>;
+  /** Keeps what arrived of a download, for the next attempt. */
+  suspend(fileId: string, intake: StoreIntake): void;
   /** Keeps verified content. Throws with a message for people. */
   keep(intake: StoreIntake, held: HeldFile): Promise<HeldFile>;
   /**
@@ -88,25 +95,28 @@ export class Transfers {
 
   /** Fetches one file from one source. Reports `arrived` or `fetch-failed`. Never throws. */
   async fetch(fetch: Fetch): Promise<void> {
-    const { attempt, file, timestamps, source } = fetch;
+    const { attempt, file, source } = fetch;
     const { store, dispatch } = this.options;
     const move = this.#begin("fetch", file, source);
     this.#attempts.set(attempt, move);
     let intake: StoreIntake | undefined;
     try {
-      const { answer, ip } = await this.#request(fetch, move, () => {
-        intake ??= store.intake();
+      if (fetch.isRaw) intake = await store.resume(file.fileId);
+      const begin = () => {
+        intake ??= store.intake(undefined, file.fileId);
         return this.#counted(intake, move);
-      });
-      if (!intake) throw new Error("Unreachable: an answer was read into nothing");
-      if (answer.outcome === "absent") throw new NotDelivered("absent", "does not have it");
-      const told = answer.file ? [...timestamps, answer.file.timestamp] : timestamps;
-      const timestamp = verified(intake, file.fileId, told);
-      if (!timestamp) {
-        throw intake.sizeBytes === 0
-          ? new NotDelivered("absent", "does not have it")
-          : new NotDelivered("mismatch", "sent bytes that do not match the file's id");
+      };
+      const resumedBytes = intake?.sizeBytes ?? 0;
+      move.resume(resumedBytes);
+      let got = await this.#deliver(fetch, move, resumedBytes, begin, () => intake);
+      if (!("timestamp" in got) && resumedBytes > 0) {
+        // What came from an earlier source may be wrong. Nobody is blamed until all of it is from one.
+        begin().restart();
+        got = await this.#deliver(fetch, move, 0, begin, () => intake);
       }
+      if (!("timestamp" in got)) throw got;
+      if (!intake) throw new Error("Unreachable: an answer was read into nothing");
+      const { timestamp, ip } = got;
       const receipt = this.#receive(intake);
       move.done();
       dispatch({
@@ -118,13 +128,40 @@ export class Transfers {
         attempt,
       });
     } catch (error) {
-      intake?.abort();
       const { failure, text } = explainFailure(error);
+      const isUnfinished = failure === "cut-short" || failure === "too-slow";
+      if (intake && isUnfinished) store.suspend(file.fileId, intake);
+      else intake?.abort();
       move.failed(`${source} ${text}`);
       dispatch({ kind: "fetch-failed", fileId: file.fileId, source, attempt, failure, text });
     } finally {
       this.#attempts.delete(attempt);
     }
+  }
+
+  /**
+   * Requests a file, from a byte on if the source can send raw content, and verifies it. Resolves to the timestamp under
+   * which it verifies, or to what was delivered instead.
+   */
+  async #deliver(
+    fetch: Fetch,
+    move: Move,
+    offset: number,
+    begin: () => AnswerSink,
+    intakeNow: () => StoreIntake | undefined,
+  ): Promise<{ readonly timestamp: Timestamp; readonly ip: string } | NotDelivered> {
+    const { answer, ip } = await this.#request(fetch, move, offset, begin);
+    const intake = intakeNow();
+    if (answer.outcome === "absent" || !intake) {
+      return new NotDelivered("absent", "does not have it");
+    }
+    const { file, timestamps } = fetch;
+    const told = answer.file ? [...timestamps, answer.file.timestamp] : timestamps;
+    const timestamp = verified(intake, file.fileId, told);
+    if (timestamp) return { timestamp, ip };
+    return intake.sizeBytes === 0
+      ? new NotDelivered("absent", "does not have it")
+      : new NotDelivered("mismatch", "sent bytes that do not match the file's id");
   }
 
   /**
@@ -134,6 +171,7 @@ export class Transfers {
   async #request(
     { file: { fileId }, from, voucher, isRaw }: Fetch,
     move: Move,
+    offset: number,
     begin: () => AnswerSink,
   ): Promise<{ answer: Answer; ip: string }> {
     const key = addressText(from);
@@ -141,7 +179,7 @@ export class Transfers {
     if (idle) {
       let isAnswering = false;
       const onAnswering = () => isAnswering = true;
-      const got = await this.#requestRaw(idle, key, fileId, move, begin(), onAnswering)
+      const got = await this.#requestRaw(idle, key, fileId, move, offset, begin(), onAnswering)
         .catch((error) => {
           if (isAnswering || !isConnectionError(error)) throw error;
         });
@@ -150,7 +188,7 @@ export class Transfers {
     }
     const connection = await this.options.dialer.dial(from, voucher, "file");
     this.options.onSent("GET_FILE", from);
-    if (isRaw) return await this.#requestRaw(connection, key, fileId, move, begin());
+    if (isRaw) return await this.#requestRaw(connection, key, fileId, move, offset, begin());
     const { limits, ext } = this.options;
     try {
       this.#use(connection, move);
@@ -167,6 +205,7 @@ export class Transfers {
     key: string,
     fileId: string,
     move: Move,
+    offset: number,
     sink: AnswerSink,
     onAnswering?: () => void,
   ): Promise<{ answer: Answer; ip: string }> {
@@ -174,8 +213,8 @@ export class Transfers {
     let isOpen = false;
     try {
       this.#use(connection, move);
-      const whole = { offset: 0, length: TO_THE_END };
-      const got = await requestRaw(connection, fileId, whole, ext(), sink, limits, onAnswering);
+      const rest = { offset, length: TO_THE_END };
+      const got = await requestRaw(connection, fileId, rest, ext(), sink, limits, onAnswering);
       isOpen = got.isOpen;
       return { answer: got.answer, ip: connection.ip };
     } finally {

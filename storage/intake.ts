@@ -10,20 +10,28 @@ import type { Space } from "./space.ts";
 /** One incoming file. Ends with `close` if the temporary file is kept, or with `abort`. */
 export class FileIntake {
   readonly #file: Deno.FsFile;
-  #hash: Hash = createHash("sha256");
+  #hash: Hash;
   #open = true;
   /** Bytes written so far. */
-  sizeBytes = 0;
+  sizeBytes: number;
 
-  /** Creates the temporary file at `path`, which must not exist. Throws `StorageError`. */
+  /**
+   * Creates the temporary file at `path`, which must not exist, or, if content was begun there, continues it. Throws
+   * `StorageError`.
+   */
   constructor(
     readonly path: string,
     readonly maxBytes: number,
     readonly space: Pick<Space, "take" | "makeRoom">,
+    begun?: { readonly hash: Hash; readonly sizeBytes: number },
   ) {
+    this.#hash = begun?.hash ?? createHash("sha256");
+    this.sizeBytes = begun?.sizeBytes ?? 0;
     try {
       space.take(0);
-      this.#file = Deno.openSync(path, { write: true, createNew: true, mode: 0o644 });
+      this.#file = begun
+        ? Deno.openSync(path, { append: true })
+        : Deno.openSync(path, { write: true, createNew: true, mode: 0o644 });
     } catch (cause) {
       throw asStorageError(cause, "Cannot receive a file");
     }

@@ -17,6 +17,8 @@ export interface Layout {
   readonly private: string;
   /** Folder for files that are being written. Emptied at start. */
   readonly temporaries: string;
+  /** Folder for the beginnings of files whose download ended early, kept for 24 hours. */
+  readonly partials: string;
   /** Folder for deleted files, kept for 24 hours. */
   readonly trash: string;
   /** Folder for files that were found damaged. Never cleaned up automatically. */
@@ -49,6 +51,7 @@ export function layoutOf(dir: string): Layout {
     metadata: `${dir}/metadata.json`,
     private: own,
     temporaries: `${own}/temporary`,
+    partials: `${own}/partial`,
     trash: `${own}/trash`,
     damaged: `${own}/damaged`,
     lock: `${own}/lock`,
@@ -100,6 +103,7 @@ export function checkFolders(layout: Layout): void {
 const foldersOf = (layout: Layout) => [
   layout.private,
   layout.temporaries,
+  layout.partials,
   layout.trash,
   layout.damaged,
 ];

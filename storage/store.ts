@@ -32,6 +32,7 @@ import { hasHardLinks, placeNew } from "./placing.ts";
 import { type PublishedContent, Publishing } from "./publishing.ts";
 import { Reconciler } from "./reconcile.ts";
 import { entryOfShelved, type HeldContent, Shelf, type ShelvedFile } from "./shelf.ts";
+import { Partials } from "./partials.ts";
 import { Removals } from "./removals.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Space } from "./space.ts";
@@ -121,6 +122,8 @@ export class Store {
     /** Whether the store existed before this start, and so had a journal. */
     private readonly isOld: boolean,
     minFreeBytes: number,
+    /** Beginnings of downloads that ended early. */
+    readonly partials: Partials,
   ) {
     this.layout = layout;
     this.shelf = new Shelf(journal);
@@ -150,7 +153,11 @@ export class Store {
       intake: () => this.intake(),
       keep: (intake, held) => this.keep(intake, held),
     });
-    this.space = new Space(layout.dir, minFreeBytes, () => this.removals.freeOldestSync());
+    this.space = new Space(
+      layout.dir,
+      minFreeBytes,
+      () => this.partials.dropOldest() || this.removals.freeOldestSync(),
+    );
   }
 
   /**
@@ -162,6 +169,8 @@ export class Store {
     await makeFolders(layout);
     const lock = await lockStore(layout);
     try {
+      const partials = new Partials(layout, options.now);
+      await partials.load();
       await clearTemporaries(layout);
       const isOld = exists(layout.key);
       const store = new Store(
@@ -177,6 +186,7 @@ export class Store {
         await loadNodeKey(layout.key),
         isOld,
         options.minFreeBytes ?? await usualMinFree(layout.dir),
+        partials,
       );
       store.notes.push(...await notesOn(layout));
       return store;
@@ -274,11 +284,35 @@ export class Store {
     }
   }
 
-  /** Opens a temporary file for incoming content of at most `maxBytes` bytes. Throws `StorageError`. */
-  intake(maxBytes = this.options.maxFileBytes): FileIntake {
+  /**
+   * Opens a temporary file for incoming content of at most `maxBytes` bytes. With `fileId`, a kill leaves something to
+   * continue with. Throws `StorageError`.
+   */
+  intake(maxBytes = this.options.maxFileBytes, fileId?: string): FileIntake {
     this.#checkFolders();
-    const path = `${this.layout.temporaries}/${++this.#serial}.part`;
+    const path = this.#temporary(fileId);
     return new FileIntake(path, Math.min(maxBytes, this.options.maxFileBytes), this.space);
+  }
+
+  #temporary(fileId: string | undefined): string {
+    const serial = ++this.#serial;
+    return `${this.layout.temporaries}/${serial}${fileId === undefined ? "" : `-${fileId}`}.part`;
+  }
+
+  /**
+   * Continues with what arrived of a file in an earlier attempt. Resolves to `undefined` if there is nothing. Throws
+   * `StorageError`.
+   */
+  async resume(fileId: string): Promise<FileIntake | undefined> {
+    this.#checkFolders();
+    const { maxFileBytes } = this.options;
+    return await this.partials.take(fileId, this.#temporary(fileId), maxFileBytes, this.space);
+  }
+
+  /** Keeps what arrived of a file, for the next attempt. Never throws. */
+  suspend(fileId: string, intake: FileIntake): void {
+    if (this.shelf.get(fileId) || this.#isClosed) intake.abort();
+    else this.partials.keep(fileId, intake);
   }
 
   /** Keeps verified content under a readable name. Throws `StorageError`; the content is lost then. */
@@ -319,6 +353,7 @@ export class Store {
         this.shelf.relook(diskName, placed);
       }
       await this.removals.forget(file.fileId);
+      this.partials.drop(file.fileId);
       this.shelf.release(diskName);
       if (full) await this.sync();
       this.removals.keepWithinQuota();
@@ -557,6 +592,7 @@ export class Store {
 
   /** Purges old files from the trash, and compacts the journal if that pays off. Throws `StorageError`. */
   async tidy(): Promise<void> {
+    this.partials.tidy();
     await this.removals.tidy();
     if (this.journal.isWorthCompacting(this.shelf.size)) await this.compactJournal();
   }

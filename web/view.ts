@@ -66,6 +66,8 @@ export interface ViewedTransfer {
   /** Peer or address at the other end. */
   readonly peer: string;
   readonly doneBytes: number;
+  /** The part of it that an earlier attempt had moved. */
+  readonly resumedBytes: number;
   readonly totalBytes: number | undefined;
   readonly state: "running" | "done" | "failed" | "cancelled";
   /** How long it took, or has taken so far, in seconds. */

@@ -135,7 +135,8 @@ class RawSource implements AsyncDisposable {
   }
 
   async join(to: Program): Promise<void> {
-    await new Promise<void>((go) => this.#server.listen(0, "127.0.0.1", go));
+    const { listening } = this.#server;
+    if (!listening) await new Promise<void>((go) => this.#server.listen(0, "127.0.0.1", go));
     const { port } = this.#server.address() as net.AddressInfo;
     const ext = { v: 1, can: ["raw"] };
     const gossip = { type: "GOSSIP", host: "127.0.0.1", port, peerId: "hawk", ext };
@@ -229,3 +230,106 @@ for (
     deepStrictEqual(kept.map(({ name }) => name).filter((name) => name.includes("file")), []);
   });
 }
+
+/** Sends the content from an offset on, and closes in the middle if it is cut. */
+function sendFrom(
+  socket: net.Socket,
+  file: ForeignFile,
+  offset: number,
+  until = file.content.length,
+): void {
+  const { length: total } = file.content;
+  const part = { ...file, content: file.content.subarray(offset, until) };
+  sendRaw(socket, part, [offset, total - offset, total]);
+  if (until < total) socket.end();
+}
+
+const offsetOf = (request: Record<string, unknown>) =>
+  ((request.ext as Message).raw as number[])[0]!;
+
+Deno.test(
+  "a download that was cut off continues where it stopped, and says so",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+    const file = randomFile("large.bin", "hawk", 4_000_000);
+    await using source = new RawSource((socket, request) => {
+      const offset = offsetOf(request);
+      sendFrom(socket, file, offset, offset === 0 ? 2_500_000 : undefined);
+    });
+    await source.join(program);
+    await source.announce(program, file);
+    await program.holds(file.fileId, 30_000); // it is retried after 5 s
+    deepStrictEqual(source.asked.map(({ request }) => offsetOf(request)), [0, 2_500_000]);
+    const { transfers } = await program.api<{ transfers: { resumed_bytes: number }[] }>(
+      "transfers",
+    );
+    deepStrictEqual(transfers.map(({ resumed_bytes: bytes }) => bytes), [0, 2_500_000]);
+  },
+);
+
+Deno.test(
+  "a beginning that was wrong is thrown away, and whoever sent the rest is not blamed",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+    const file = randomFile("large.bin", "hawk", 4_000_000);
+    await using source = new RawSource((socket, request) => {
+      const isFirst = source.asked.length === 1;
+      if (isFirst) sendFrom(socket, { ...file, content: randomBytes(4_000_000) }, 0, 2_500_000);
+      else sendFrom(socket, file, offsetOf(request));
+    });
+    await source.join(program);
+    await source.announce(program, file);
+    await program.holds(file.fileId, 30_000);
+    deepStrictEqual(source.asked.map(({ request }) => offsetOf(request)), [0, 2_500_000, 0]);
+    strictEqual(await refusals(program), 0);
+  },
+);
+
+Deno.test(
+  "a source that answers in hex after a beginning sends all of it, which replaces the beginning",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+    const file = randomFile("large.bin", "hawk", 3_000_000);
+    await using source = new RawSource((socket, request) => {
+      if (offsetOf(request) === 0) sendFrom(socket, file, 0, 2_500_000);
+      else socket.end(JSON.stringify(dataOf(file)));
+    });
+    await source.join(program);
+    await source.announce(program, file);
+    await program.holds(file.fileId, 30_000);
+    strictEqual(source.asked.length, 2);
+  },
+);
+
+Deno.test("a download continues after SIGKILL", SANITIZED, async () => {
+  await using folder = await Folder.make();
+  const file = randomFile("large.bin", "hawk", 4_000_000);
+  await using source = new RawSource((socket, request) => {
+    const offset = offsetOf(request);
+    if (offset > 0) return sendFrom(socket, file, offset);
+    // Most of it, and then nothing until the process is gone.
+    const { length: total } = file.content;
+    sendRaw(socket, { ...file, content: file.content.subarray(0, 3_000_000) }, [0, total, total]);
+  });
+  {
+    await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+    await source.join(program);
+    await source.announce(program, file);
+    await program.until("most of it", async () => {
+      const { transfers } = await program.api<{ transfers: { done_bytes: number }[] }>("transfers");
+      return transfers.some(({ done_bytes: bytes }) => bytes === 3_000_000);
+    });
+    await program.stop("SIGKILL");
+  }
+  await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+  await source.join(program);
+  await source.announce(program, file);
+  await program.holds(file.fileId);
+  deepStrictEqual(offsetOf(source.asked.at(-1)!.request), 3_000_000);
+});

@@ -112,6 +112,7 @@ const AT_LIMIT: Readonly<
   "protocol/files/holder_sets.ts MAX_SETS": "cache: sharing begins again",
   "protocol/files/holdings.ts MAX_NAMED": "shown: more are counted in one line",
   "storage/departed.ts MAX_DEPARTED": "cache: a forgotten file is read again",
+  "storage/partials.ts MAX_PARTIALS": "cache: a download starts over",
   "storage/taking.ts MAX_WAITING": "cache: the whole folder is scanned",
   "web/api/paging.ts MAX_PIECE": "pace: the rest follows",
   "web/api/schemas.ts MAX_RISKS": "told: status 400",

@@ -92,6 +92,7 @@ export const transferOf = (over: Partial<ViewedTransfer> = {}): ViewedTransfer =
   name: "a.txt",
   peer: "bob",
   doneBytes: 5,
+  resumedBytes: 0,
   totalBytes: 10,
   state: "running",
   seconds: 1.25,

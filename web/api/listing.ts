@@ -112,6 +112,7 @@ export function transferJson(transfer: ViewedTransfer) {
     file_name: transfer.name,
     peer: transfer.peer,
     done_bytes: transfer.doneBytes,
+    resumed_bytes: transfer.resumedBytes,
     total_bytes: transfer.totalBytes ?? null,
     state: transfer.state,
     seconds: Math.round(transfer.seconds * 10) / 10,

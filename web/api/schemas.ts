@@ -133,6 +133,7 @@ export const TransferShape = v.object({
   file_name: v.string(),
   peer: v.string(),
   done_bytes: Count,
+  resumed_bytes: Count,
   total_bytes: v.nullable(Count),
   state: v.picklist(["running", "done", "failed", "cancelled"]),
   seconds: v.number(),

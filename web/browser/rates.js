@@ -57,12 +57,16 @@ export class Rates {
 }
 
 /**
- * @param {{ done_bytes: number, seconds: number }} transfer
+ * @param {{ done_bytes: number, resumed_bytes: number, seconds: number }} transfer
  * @param {Speed | undefined} before
  * @returns {Speed}
  */
-export function speedOf({ done_bytes: doneBytes, seconds }, before, atMs = performance.now()) {
-  const mean = seconds > 0 ? doneBytes / seconds : 0;
+export function speedOf(
+  { done_bytes: doneBytes, resumed_bytes, seconds },
+  before,
+  atMs = performance.now(),
+) {
+  const mean = seconds > 0 ? (doneBytes - resumed_bytes) / seconds : 0;
   if (!before) return { doneBytes, atMs, bytesPerSecond: mean };
   const passed = (atMs - before.atMs) / 1000;
   if (passed <= 0 || doneBytes < before.doneBytes) return before;

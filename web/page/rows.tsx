@@ -97,8 +97,8 @@ function Name({ name }: { readonly name: string }) {
 }
 
 export function TransferRow({ transfer }: { readonly transfer: TransferJson }) {
-  const { file_name, done_bytes, total_bytes, seconds, state } = transfer;
-  const speed = seconds > 0 ? done_bytes / seconds : 0;
+  const { file_name, done_bytes, resumed_bytes, total_bytes, seconds, state } = transfer;
+  const speed = seconds > 0 ? (done_bytes - resumed_bytes) / seconds : 0;
   return (
     <li class={`transfer ${state}`}>
       <p class="name">
