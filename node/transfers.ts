@@ -109,9 +109,13 @@ export class Transfers {
       const resumedBytes = intake?.sizeBytes ?? 0;
       move.resume(resumedBytes);
       let got = await this.#deliver(fetch, move, resumedBytes, begin, () => intake);
-      if (!("timestamp" in got) && resumedBytes > 0) {
-        // What came from an earlier source may be wrong. Nobody is blamed until all of it is from one.
-        begin().restart();
+      if (!("timestamp" in got) && intake && resumedBytes > 0) {
+        // What came from an earlier source may be wrong, or longer than the file. Nobody is blamed, and nothing is said
+        // of this source, until all of it was asked for.
+        if (got.failure === "absent") store.suspend(file.fileId, intake);
+        else intake.abort();
+        intake = undefined;
+        move.restart();
         got = await this.#deliver(fetch, move, 0, begin, () => intake);
       }
       if (!("timestamp" in got)) throw got;
@@ -129,7 +133,7 @@ export class Transfers {
       });
     } catch (error) {
       const { failure, text } = explainFailure(error);
-      const isUnfinished = failure === "cut-short" || failure === "too-slow";
+      const isUnfinished = move.state === "cancelled" || UNFINISHED.has(failure);
       if (intake && isUnfinished) store.suspend(file.fileId, intake);
       else intake?.abort();
       move.failed(`${source} ${text}`);
@@ -459,6 +463,9 @@ export class Transfers {
     return intake;
   }
 }
+
+/** Failures that say nothing against what has arrived so far. */
+const UNFINISHED: ReadonlySet<FetchFailure> = new Set(["cut-short", "too-slow", "unreachable"]);
 
 function stopBy(move: Move, connection: Connection): void {
   move.stop = () => connection.close();

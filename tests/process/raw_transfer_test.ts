@@ -134,10 +134,23 @@ class RawSource implements AsyncDisposable {
     });
   }
 
+  #port = 0;
+
+  async listen(): Promise<void> {
+    if (this.#server.listening) return;
+    await new Promise<void>((go) => this.#server.listen(this.#port, "127.0.0.1", go));
+    this.#port = (this.#server.address() as net.AddressInfo).port;
+  }
+
+  /** Refuses connections until `listen` is called. */
+  async leave(): Promise<void> {
+    for (const socket of this.sockets) socket.destroy();
+    await new Promise<void>((go) => this.#server.close(() => go()));
+  }
+
   async join(to: Program): Promise<void> {
-    const { listening } = this.#server;
-    if (!listening) await new Promise<void>((go) => this.#server.listen(0, "127.0.0.1", go));
-    const { port } = this.#server.address() as net.AddressInfo;
+    await this.listen();
+    const port = this.#port;
     const ext = { v: 1, can: ["raw"] };
     const gossip = { type: "GOSSIP", host: "127.0.0.1", port, peerId: "hawk", ext };
     const seen = to.tracks("hawk");
@@ -151,9 +164,8 @@ class RawSource implements AsyncDisposable {
     });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.sockets) socket.destroy();
-    await new Promise<void>((go) => this.#server.close(() => go()));
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.leave();
   }
 }
 
@@ -304,6 +316,46 @@ Deno.test(
     await source.announce(program, file);
     await program.holds(file.fileId, 30_000);
     strictEqual(source.asked.length, 2);
+  },
+);
+
+Deno.test(
+  "a beginning outlives sources that do not have the file, or cannot be reached",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+    const file = randomFile("large.bin", "hawk", 4_000_000);
+    let isAbsent = false;
+    await using source = new RawSource((socket, request) => {
+      if (isAbsent) {
+        return socket.end(JSON.stringify({ type: "FILE_DATA", file_id: null, data: null }));
+      }
+      const offset = offsetOf(request);
+      sendFrom(socket, file, offset, offset === 0 ? 2_500_000 : undefined);
+    });
+    const failures = async () => {
+      const { transfers } = await program.api<{ transfers: { state: string }[] }>("transfers");
+      return transfers.filter(({ state }) => state === "failed").length;
+    };
+    await source.join(program);
+    await source.announce(program, file);
+    await program.until("the cut", async () => await failures() === 1);
+    await source.leave();
+    await program.until(
+      "the attempt that reached nobody",
+      async () => await failures() === 2,
+      30_000,
+    );
+    isAbsent = true;
+    await source.join(program);
+    await source.announce(program, file);
+    await program.until("the answer that it is absent", async () => await failures() === 3, 30_000);
+    isAbsent = false;
+    await source.announce(program, file);
+    await program.holds(file.fileId, 60_000);
+    const offsets = source.asked.map(({ request }) => offsetOf(request));
+    deepStrictEqual(offsets, [0, 2_500_000, 0, 2_500_000]);
   },
 );
 

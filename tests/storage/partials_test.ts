@@ -52,9 +52,11 @@ Deno.test("what continues can start over", async () => {
 Deno.test("after a kill, a download continues; other temporary files are gone", async () => {
   await withWorld(async (world) => {
     const fileId = idOf("file");
-    receive(world, fileId, contentOf(2_000_000));
-    world.store.intake().write(contentOf(2_000_000));
+    const others = world.store.intake();
+    others.write(contentOf(2_000_000));
+    const intakes = [receive(world, fileId, contentOf(2_000_000)), others];
     world.kill();
+    for (const intake of intakes) intake.close(); // as the end of the process does
     await world.start();
     assert.deepEqual(await namesIn(world.layout.temporaries), []);
     const intake = await world.store.resume(fileId);
@@ -73,7 +75,9 @@ Deno.test("little is not kept, more replaces less, and less does not replace mor
     const intakes = sizes.map((size) => receive(world, fileId, contentOf(size)));
     for (const intake of intakes) store.suspend(fileId, intake);
     assert.deepEqual(await namesIn(world.layout.temporaries), []);
-    assert.equal((await store.resume(fileId))?.sizeBytes, 2_500_000);
+    const intake = (await store.resume(fileId))!;
+    assert.equal(intake.sizeBytes, 2_500_000);
+    intake.close();
   });
 });
 
