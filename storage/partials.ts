@@ -35,6 +35,11 @@ export class Partials {
     return this.#kept.size;
   }
 
+  /** Returns whether anything of the file is kept. */
+  has(fileId: string): boolean {
+    return this.#kept.has(fileId);
+  }
+
   /** Finds what earlier runs left, also in the folder for temporary files. Throws file system errors. */
   async load(): Promise<void> {
     const { partials, temporaries } = this.layout;

@@ -304,6 +304,7 @@ export class Store {
    * `StorageError`.
    */
   async resume(fileId: string): Promise<FileIntake | undefined> {
+    if (!this.partials.has(fileId)) return undefined;
     this.#checkFolders();
     const { maxFileBytes } = this.options;
     return await this.partials.take(fileId, this.#temporary(fileId), maxFileBytes, this.space);

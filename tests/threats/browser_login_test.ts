@@ -139,7 +139,7 @@ Deno.test(
         });
         if (status === 401) looked.at++;
         else strictEqual(status, 429);
-      }, 32), // an address may have 64 connections, and some are still being closed
+      }, 32), // fewer than an address may have: some are still being closed
       honest.gossip(),
       login(program, token).then((answer) => ok(isOpen(answer))),
     ]);
