@@ -400,7 +400,7 @@ export const LIMIT_OPTIONS = [
     count(1, MANY),
     "<N>",
     "files to know of, whether stored here or elsewhere",
-    "Higher: sees all files of a larger network, for about 550 bytes of memory each (a million: 0.7 GB). Lower: uses less memory, but files beyond the limit replace others or stay unknown.",
+    "Higher: sees all files of a larger network, for about 550 bytes of memory each (a million: up to 0.9 GB). Lower: uses less memory, but files beyond the limit replace others or stay unknown.",
   ),
   limit(
     "max-dials",
