@@ -259,19 +259,31 @@ function sendFrom(
 const offsetOf = (request: Record<string, unknown>) =>
   ((request.ext as Message).raw as number[])[0]!;
 
+/** A program that fetches everything, and a source that has just announced one file of this size to it. */
+async function announced(
+  sizeBytes: number,
+  answer: (socket: net.Socket, request: Record<string, unknown>, file: ForeignFile) => void,
+) {
+  await using made = new AsyncDisposableStack();
+  const folder = made.use(await Folder.make());
+  const program = made.use(await Program.peer("kashifm", EAGER, { cwd: folder.path }));
+  const file = randomFile("large.bin", "hawk", sizeBytes);
+  const source = made.use(new RawSource((socket, request) => answer(socket, request, file)));
+  await source.join(program);
+  await source.announce(program, file);
+  const kept = made.move();
+  return { program, file, source, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
 Deno.test(
   "a download that was cut off continues where it stopped, and says so",
   SANITIZED,
   async () => {
-    await using folder = await Folder.make();
-    await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
-    const file = randomFile("large.bin", "hawk", 4_000_000);
-    await using source = new RawSource((socket, request) => {
+    await using scene = await announced(4_000_000, (socket, request, file) => {
       const offset = offsetOf(request);
       sendFrom(socket, file, offset, offset === 0 ? 2_500_000 : undefined);
     });
-    await source.join(program);
-    await source.announce(program, file);
+    const { program, source, file } = scene;
     await program.holds(file.fileId, 30_000); // it is retried after 5 s
     deepStrictEqual(source.asked.map(({ request }) => offsetOf(request)), [0, 2_500_000]);
     const { transfers } = await program.api<{ transfers: { resumed_bytes: number }[] }>(
@@ -285,16 +297,14 @@ Deno.test(
   "a beginning that was wrong is thrown away, and whoever sent the rest is not blamed",
   SANITIZED,
   async () => {
-    await using folder = await Folder.make();
-    await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
-    const file = randomFile("large.bin", "hawk", 4_000_000);
-    await using source = new RawSource((socket, request) => {
-      const isFirst = source.asked.length === 1;
+    let isCut = false;
+    await using scene = await announced(4_000_000, (socket, request, file) => {
+      const isFirst = !isCut;
+      isCut = true;
       if (isFirst) sendFrom(socket, { ...file, content: randomBytes(4_000_000) }, 0, 2_500_000);
       else sendFrom(socket, file, offsetOf(request));
     });
-    await source.join(program);
-    await source.announce(program, file);
+    const { program, source, file } = scene;
     await program.holds(file.fileId, 30_000);
     deepStrictEqual(source.asked.map(({ request }) => offsetOf(request)), [0, 2_500_000, 0]);
     strictEqual(await refusals(program), 0);
@@ -305,15 +315,11 @@ Deno.test(
   "a source that answers in hex after a beginning sends all of it, which replaces the beginning",
   SANITIZED,
   async () => {
-    await using folder = await Folder.make();
-    await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
-    const file = randomFile("large.bin", "hawk", 3_000_000);
-    await using source = new RawSource((socket, request) => {
+    await using scene = await announced(3_000_000, (socket, request, file) => {
       if (offsetOf(request) === 0) sendFrom(socket, file, 0, 2_500_000);
       else socket.end(JSON.stringify(dataOf(file)));
     });
-    await source.join(program);
-    await source.announce(program, file);
+    const { program, source, file } = scene;
     await program.holds(file.fileId, 30_000);
     strictEqual(source.asked.length, 2);
   },
@@ -323,23 +329,19 @@ Deno.test(
   "a beginning outlives sources that do not have the file, or cannot be reached",
   SANITIZED,
   async () => {
-    await using folder = await Folder.make();
-    await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
-    const file = randomFile("large.bin", "hawk", 4_000_000);
     let isAbsent = false;
-    await using source = new RawSource((socket, request) => {
+    await using scene = await announced(4_000_000, (socket, request, file) => {
       if (isAbsent) {
         return socket.end(JSON.stringify({ type: "FILE_DATA", file_id: null, data: null }));
       }
       const offset = offsetOf(request);
       sendFrom(socket, file, offset, offset === 0 ? 2_500_000 : undefined);
     });
+    const { program, source, file } = scene;
     const failures = async () => {
       const { transfers } = await program.api<{ transfers: { state: string }[] }>("transfers");
       return transfers.filter(({ state }) => state === "failed").length;
     };
-    await source.join(program);
-    await source.announce(program, file);
     await program.until("the cut", async () => await failures() === 1);
     await source.leave();
     await program.until(
