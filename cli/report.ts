@@ -290,7 +290,9 @@ function fileLine(
         } (${event.file.fileId}): it was changed in the folder, or is gone from it`,
       );
     case "many-held":
-      return info(`Added ${count(event.files, "file")}: ${event.how}`);
+      return event.source === undefined
+        ? info(`Added ${count(event.files, "file")}: ${event.how}`)
+        : info(`Downloaded ${count(event.files, "file")} from ${visible(event.source)}`);
     case "many-lost":
       return warning(
         `No longer sharing ${

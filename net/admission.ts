@@ -1,6 +1,6 @@
 // Decides which incoming connections are served, which wait, and which are dropped. PURE.
 // A slot is worth as much as the traffic on it: a connection that holds a slot and stays silent loses it to a new
-// one.
+// one, at once if it is kept open only for a further request.
 // Invariants: at most `maxConnections` are served, at most `maxConnectionsPerAddress` from one machine, and at most
 // `maxWaitingConnections` wait for a slot or for their content. Half of the slots may receive content and three
 // eighths may send it, so that slow readers and slow uploads, which are never dropped in favor of others, leave
@@ -32,16 +32,17 @@ const MAX_WAITING_STRANGERS = 16;
 
 /**
  * "talking": waiting for messages. "queued": content was requested and is not being sent yet. "sending": it is
- * being sent. "taking": content is being pushed to us.
+ * being sent. "idle": it was sent, and the connection is kept for a further request. "taking": content is being pushed
+ * to us.
  */
-type Stage = "waiting" | "talking" | "queued" | "sending" | "taking";
+type Stage = "waiting" | "talking" | "queued" | "sending" | "idle" | "taking";
 type Tally = Record<Stage, number>;
 
 interface Guest<T> {
   readonly it: T;
   readonly ip: string;
-  /** Serial number in the order of arrival. */
-  readonly number: number;
+  /** Serial number in the order of arrival, of the connection or of its latest request for content. */
+  number: number;
   stage: Stage;
   /** When it last completed something or moved enough content, in milliseconds. */
   sinceMs: number;
@@ -53,6 +54,8 @@ interface Guest<T> {
 export interface Turn<T> {
   /** Close these: their slots are needed. */
   readonly evict: readonly T[];
+  /** Close these too: they were kept open only to save time. */
+  readonly close: readonly T[];
   /** Start serving these. */
   readonly serve: readonly T[];
   /** Send these the content that they requested. */
@@ -62,6 +65,7 @@ export interface Turn<T> {
 /** How slots change hands in one turn. */
 interface Places<T> {
   readonly evict: T[];
+  readonly close: T[];
   /** A machine with this many slots or more gets none from another machine. */
   refusedAt: number;
 }
@@ -75,6 +79,7 @@ export class Admission<T> {
     talking: new Map(),
     queued: new Map(),
     sending: new Map(),
+    idle: new Map(),
     taking: new Map(),
   };
   readonly #all = emptyTally();
@@ -105,9 +110,12 @@ export class Admission<T> {
     return [...this.#guests.keys()];
   }
 
-  /** Whether any connection waits for a slot that another may have to give up. If so, call `turn` periodically. */
+  /**
+   * Whether any connection waits for a slot that another may have to give up, or for its content. If so, call `turn`
+   * periodically.
+   */
   get hasWaiting(): boolean {
-    return this.#all.waiting > 0;
+    return this.#all.waiting + this.#all.queued > 0;
   }
 
   /** Admits a new connection. Returns false if there is no slot and it may not wait. */
@@ -141,7 +149,7 @@ export class Admission<T> {
   completed(it: T, nowMs: number): void {
     const guest = this.#guests.get(it);
     if (!guest) return;
-    if (guest.stage === "taking") this.#move(guest, "talking");
+    if (guest.stage === "taking" || guest.stage === "idle") this.#move(guest, "talking");
     guest.sinceMs = nowMs;
     guest.stalledAfterMs = STALLED_MS;
     guest.movedBytes = 0;
@@ -163,15 +171,19 @@ export class Admission<T> {
   wantsContent(it: T): boolean {
     const guest = this.#guests.get(it);
     if (!guest || (!this.#mayTransfer("sending", guest.ip) && !this.#hasRoomToWait())) return false;
+    guest.number = this.#arrived++; // earlier requests on other connections come first
     this.#move(guest, "queued");
     return true;
   }
 
-  /** Records that its content was sent, or not; the connection is free for another message. */
-  contentEnded(it: T, nowMs: number): void {
+  /**
+   * Records that its content was sent, or not; the connection is free for another message. `isKept`: it stays open only
+   * for that.
+   */
+  contentEnded(it: T, nowMs: number, isKept = false): void {
     const guest = this.#guests.get(it);
     if (!guest) return;
-    this.#move(guest, "talking");
+    this.#move(guest, isKept ? "idle" : "talking");
     guest.sinceMs = nowMs;
   }
 
@@ -180,7 +192,7 @@ export class Admission<T> {
    * `hasWaiting`.
    */
   turn(nowMs: number): Turn<T> {
-    const places: Places<T> = { evict: [], refusedAt: Infinity };
+    const places: Places<T> = { evict: [], close: [], refusedAt: Infinity };
     const serve: T[] = [];
     const send: T[] = [];
     this.#inOrder("queued", (guest) => {
@@ -197,7 +209,7 @@ export class Admission<T> {
       serve.push(guest.it);
       return true;
     });
-    return { evict: places.evict, serve, send };
+    return { evict: places.evict, close: places.close, serve, send };
   }
 
   /**
@@ -218,9 +230,13 @@ export class Admission<T> {
     }
   }
 
-  /** Drops and returns the connection that has been stalled longest, if any. For when file descriptors run out. */
+  /**
+   * Drops and returns the connection that has been idle longest, or else stalled longest, if any. For when file
+   * descriptors run out.
+   */
   relieve(nowMs: number): T | undefined {
-    const guest = longest(this.#talking().filter((each) => isStalled(each, nowMs)));
+    const guest = longest(this.#in("idle")) ??
+      longest(this.#in("talking").filter((each) => isStalled(each, nowMs)));
     if (guest) this.leave(guest.it);
     return guest?.it;
   }
@@ -238,7 +254,7 @@ export class Admission<T> {
       return false;
     }
     this.leave(other.it);
-    places.evict.push(other.it);
+    (other.stage === "idle" ? places.close : places.evict).push(other.it);
     return true;
   }
 
@@ -266,7 +282,9 @@ export class Admission<T> {
   #whoGivesWay(ip: string, nowMs: number): Guest<T> | undefined {
     const own = served(this.#at(ip));
     const isOwnFull = own >= this.limits.maxConnectionsPerAddress;
-    const talking = this.#talking(isOwnFull ? ip : undefined);
+    const idle = longest(this.#in("idle", isOwnFull ? ip : undefined));
+    if (idle) return idle;
+    const talking = this.#in("talking", isOwnFull ? ip : undefined);
     const stalled = talking.filter((guest) => isStalled(guest, nowMs));
     if (stalled.length > 0 || isOwnFull) return longest(stalled);
     // Nobody is stalled: the machine that has the most gives one up to a machine that has far fewer.
@@ -277,10 +295,10 @@ export class Admission<T> {
     return longest(talking.filter((guest) => guest.ip === busiest));
   }
 
-  /** Returns the guests that have a slot for messages, from one machine or all. */
-  #talking(ip?: string): Guest<T>[] {
-    const { talking } = this.#lines;
-    const lines = ip === undefined ? [...talking.values()] : [talking.get(ip) ?? []];
+  /** Returns the guests in a stage, from one machine or all. */
+  #in(stage: Stage, ip?: string): Guest<T>[] {
+    const all = this.#lines[stage];
+    const lines = ip === undefined ? [...all.values()] : [all.get(ip) ?? []];
     const guests = lines.flatMap((line) => [...line]);
     this.steps += guests.length;
     return guests;
@@ -322,10 +340,10 @@ function placeIn<T>(guests: readonly Guest<T>[], { number }: Guest<T>, from: num
 }
 
 function emptyTally(): Tally {
-  return { waiting: 0, talking: 0, queued: 0, sending: 0, taking: 0 };
+  return { waiting: 0, talking: 0, queued: 0, sending: 0, idle: 0, taking: 0 };
 }
 
-const served = ({ talking, sending, taking }: Tally) => talking + sending + taking;
+const served = ({ talking, sending, idle, taking }: Tally) => talking + sending + idle + taking;
 
 function isStalled({ stage, sinceMs, stalledAfterMs }: Guest<unknown>, nowMs: number): boolean {
   return stage === "talking" && nowMs - sinceMs >= stalledAfterMs;

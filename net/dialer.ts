@@ -75,12 +75,13 @@ export class Dialer {
 
   /**
    * `own` returns this peer's own addresses, which are never dialed. `onFull` is called for each dial that may not even
-   * wait.
+   * wait, and `onShort` while the process is out of file descriptors.
    */
   constructor(
     readonly limits: Pick<Limits, "maxDials" | "dialTimeoutMs">,
     readonly own: () => OwnAddresses,
     readonly onFull: () => void = () => {},
+    readonly onShort: () => void = () => {},
   ) {
     this.#queue = new DialQueue(limits.maxDials);
   }
@@ -149,6 +150,7 @@ export class Dialer {
       } catch (error) {
         const isShort = OUT_OF_DESCRIPTORS.has(codeOf(error));
         if (!isShort || this.#stopped || performance.now() > untilMs) throw error;
+        this.onShort();
         await new Promise((go) => setTimeout(go, DESCRIPTOR_PAUSE_MS));
       }
     }

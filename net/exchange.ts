@@ -186,6 +186,7 @@ class Receiver {
     } finally {
       // Messages completed before the error count.
       for (const act of this.#due.splice(0)) {
+        if (this.connection.closed) break; // nobody reads the answers
         hasCompleted = true;
         await act();
       }
@@ -272,18 +273,33 @@ export class PlainAnswer {
   /** The answer, once it is complete. */
   answer: Answer | undefined;
 
-  /** The sink is restarted if the answer contains content twice, or at all if `isBegun`: it has some already. */
+  /**
+   * The sink is restarted if the answer contains content twice. If `isBegun`, it has some already, and is restarted
+   * before any other is written.
+   */
   constructor(sink: AnswerSink, limits: ReceiveLimits, isBegun = false) {
     let decoder: FileDataDecoder | undefined;
     let isContent = false;
+    let isStale = isBegun;
+    const restart = () => {
+      if (isStale) sink.restart();
+      isStale = false;
+    };
+    const fresh: ContentSink = {
+      write: (content) => {
+        restart();
+        sink.write(content);
+      },
+    };
     this.#scanner = new FrameScanner({
       dataStart() {
-        if (decoder || isBegun) sink.restart();
-        decoder = new FileDataDecoder(sink);
+        if (decoder) isStale = true;
+        decoder = new FileDataDecoder(fresh);
       },
       data: (piece) => decoder!.write(piece),
       dataEnd() {
         isContent = decoder!.end();
+        if (isContent) restart();
       },
       message: (bytes, streamed) => {
         if (this.answer) return;

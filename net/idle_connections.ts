@@ -46,6 +46,17 @@ export class IdleConnections {
     return last?.connection;
   }
 
+  /** Closes one of those that were kept first. Returns false if there are none. */
+  dropOldest(): boolean {
+    for (const [key, [first]] of this.#idle) {
+      if (!first) continue;
+      clearTimeout(first.timer);
+      this.#drop(key, first.connection);
+      return true;
+    }
+    return false;
+  }
+
   /** Closes all, and those that come later. */
   close(): void {
     this.#isClosed = true;

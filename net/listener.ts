@@ -23,6 +23,8 @@ export interface ListenOptions {
   readonly isKnown: (ip: string) => boolean;
   /** Called for each connection that is closed because there is no slot for it and it may not wait. */
   readonly onRefused?: (ip: string) => void;
+  /** Called when no connection can be accepted, most likely because the process is out of file descriptors. */
+  readonly onShort?: () => void;
   /** Called for each connection that is dropped because another one needs its slot. */
   readonly onDropped?: () => void;
   /** Serves one connection to its end; the listener closes it afterwards. Must not throw. */
@@ -79,10 +81,14 @@ export class Listener {
 
   /**
    * Calls `send` when it is this connection's turn to be sent content, so that slow readers cannot take every slot.
-   * Resolves to false, without calling it, if too many are already waiting or the connection ends first. Throws
-   * what `send` throws.
+   * `isKept`: the connection stays open afterwards only for a further request. Resolves to false, without calling it, if
+   * too many are already waiting or the connection ends first. Throws what `send` throws.
    */
-  async inTurn(connection: Connection, send: () => Promise<void>): Promise<boolean> {
+  async inTurn(
+    connection: Connection,
+    isKept: boolean,
+    send: () => Promise<void>,
+  ): Promise<boolean> {
     if (!this.#admission.has(connection)) {
       if (connection.closed) return false;
       await send(); // a connection that we opened
@@ -99,7 +105,7 @@ export class Listener {
     } finally {
       this.#turns.delete(connection);
       this.#whenSettled(connection, () => {
-        this.#admission.contentEnded(connection, this.#nowMs());
+        this.#admission.contentEnded(connection, this.#nowMs(), isKept);
       });
     }
   }
@@ -134,6 +140,7 @@ export class Listener {
       } catch {
         // EMFILE, or a connection that was reset before it was accepted: keep accepting.
         if (this.#stopped) return;
+        this.options.onShort?.();
         const relieved = this.#admission.relieve(this.#nowMs());
         if (relieved) {
           relieved.giveUp();
@@ -154,7 +161,8 @@ export class Listener {
 
   #goOn(): void {
     if (this.#stopped) return;
-    const { evict, serve, send } = this.#admission.turn(this.#nowMs());
+    const { evict, close, serve, send } = this.#admission.turn(this.#nowMs());
+    for (const connection of close) connection.close();
     for (const connection of evict) {
       connection.giveUp();
       this.options.onDropped?.();

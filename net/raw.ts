@@ -49,8 +49,15 @@ export async function sendRaw(
   let sent = 0;
   reader.seek(range.offset, range.length);
   while (sent < range.length) {
-    const read = reader.readInto(buffer.subarray(filled, filled + range.length - sent));
-    if (read === 0) throw new Error("The file became shorter while it was being sent");
+    let read = 0;
+    try {
+      read = reader.readInto(buffer.subarray(filled, filled + range.length - sent));
+      if (read === 0) throw new Error("The file became shorter while it was being sent");
+    } catch (error) {
+      // Without the header, an answer that ends looks like "I do not have it".
+      if (filled > 0) await connection.write(header, idleMs);
+      throw error;
+    }
     await connection.write(buffer.subarray(0, filled + read), idleMs);
     filled = 0;
     sent += read;

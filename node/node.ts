@@ -18,7 +18,9 @@ import type { Connection } from "../net/connection.ts";
 import { Listener } from "../net/listener.ts";
 import { pack } from "../net/packing.ts";
 import { type Transfer, TransferLog } from "./transfer_log.ts";
-import { type PushIntake, Transfers, type TransferStore } from "./transfers.ts";
+import type { PushIntake } from "./pushes.ts";
+import type { TransferStore } from "./transfer_options.ts";
+import { Transfers } from "./transfers.ts";
 
 type PushVerdict = Extract<Effect, { kind: "push-verdict" }>;
 
@@ -190,11 +192,17 @@ export class Node {
         const text = "Opened more connections than can be served or queued; one was closed";
         this.#noteRefused(ip, "too-many-connections", text);
       },
+      onShort: () => this.transfers.relieve(),
       onDropped: () => this.noteOverload("connections-dropped"),
     });
     this.address = { host: options.address.host, port: this.#listener.port };
     const own = { ips: options.ownIps, ports: [...options.ownPorts, this.address.port] };
-    this.#dialer = new Dialer(limits, () => own, () => this.noteOverload("dials-refused"));
+    this.#dialer = new Dialer(
+      limits,
+      () => own,
+      () => this.noteOverload("dials-refused"),
+      () => this.transfers.relieve(),
+    );
     this.peer = new Peer({
       ...options,
       address: this.address,
@@ -323,20 +331,23 @@ export class Node {
           await connection.closeWrite();
         });
       case "serve":
+      case "serve-batch":
         return this.#serveInTurn(effect);
       case "fetch":
-        return this.#job(this.transfers.fetch(effect));
+        return this.#job(this.transfers.fetching.fetch(effect));
+      case "fetch-batch":
+        return this.#job(this.transfers.batches.fetch(effect));
       case "stop-fetch":
         return this.transfers.stopFetch(effect.attempt, effect.text);
       case "replicate":
-        return this.#job(this.transfers.replicate(effect));
+        return this.#job(this.transfers.sending.replicate(effect));
       case "push-verdict":
         this.#verdict = effect;
         return;
       case "keep":
-        return this.#job(this.transfers.keep(effect));
+        return this.#job(this.transfers.receipts.keep(effect));
       case "drop":
-        return this.transfers.drop(effect.receipt);
+        return this.transfers.receipts.drop(effect.receipt);
       case "trash":
         return this.#job(this.#trash(effect));
       case "save":
@@ -367,7 +378,8 @@ export class Node {
     if (event.name === "many-held") {
       for (const fileId of [...this.#waiters.keys()]) {
         const entry = this.peer.catalogue.get(fileId);
-        if (entry?.held) this.#tellWaiters(fileId, { isHere: true, source: entry.file.owner });
+        const source = event.source ?? entry?.file.owner ?? "";
+        if (entry?.held) this.#tellWaiters(fileId, { isHere: true, source });
       }
     }
     if (event.name === "download-failed") {
@@ -436,7 +448,7 @@ export class Node {
         if (verdict.verdict === "refuse") throw new ProtocolError(verdict.reason, verdict.text);
         if (verdict.verdict === "skip") return "skip";
         this.#listener.moved(connection, 0); // content begins
-        return this.transfers.beginPush(ip, fileId, (bytes) => {
+        return this.transfers.pushes.begin(ip, fileId, (bytes) => {
           this.#listener.moved(connection, bytes);
         }, connection);
       },
@@ -446,7 +458,7 @@ export class Node {
         count(this.counters.received, message.type);
         this.dispatch({ kind: "message", message, ip, connection: id });
         try {
-          this.transfers.finishPush(intake as PushIntake, file, this.#otherTimestamps(file), ip);
+          this.transfers.pushes.finish(intake as PushIntake, file, this.#otherTimestamps(file), ip);
         } catch (error) {
           if (!(error instanceof ProtocolError)) throw error;
           refuse(error);
@@ -484,15 +496,20 @@ export class Node {
     this.#job(work);
   }
 
-  #serveInTurn({ connection: id, file, ip, raw }: Extract<Effect, { kind: "serve" }>): void {
+  #serveInTurn(serve: Extract<Effect, { kind: "serve" | "serve-batch" }>): void {
+    const { connection: id, ip } = serve;
     if (!this.#connections.has(id)) {
       this.dispatch({ kind: "served", ip }); // it ended in the meantime
       return;
     }
+    const isKept = serve.kind === "serve-batch" || serve.raw !== undefined;
     this.#onConnection(id, async (connection) => {
       try {
-        const send = () => this.#serve(connection, file, raw);
-        if (await this.#listener.inTurn(connection, send)) return;
+        const send = () =>
+          serve.kind === "serve"
+            ? this.#serve(connection, serve.file, serve.raw)
+            : this.transfers.sending.serveBatch(connection, serve, (fileId) => this.#gone(fileId));
+        if (await this.#listener.inTurn(connection, isKept, send)) return;
         // If the request may not even wait, closing the connection is the only answer.
         this.#refuseToServe(connection);
       } catch (error) {
@@ -503,6 +520,13 @@ export class Node {
         this.dispatch({ kind: "served", ip });
       }
     });
+  }
+
+  /** A file that was to be sent is not as it was. */
+  #gone(fileId: string): void {
+    // If the file has changed, the next folder scan finds out how.
+    if (this.options.store.release(fileId) === "changed") return;
+    this.dispatch({ kind: "lost", fileIds: [fileId], why: "removed" });
   }
 
   #refuseToServe(connection: Connection): void {
@@ -523,17 +547,14 @@ export class Node {
     file: FileRecord,
     raw: readonly number[] | undefined,
   ): Promise<void> {
-    const outcome = await this.transfers.serve(connection, file, raw);
+    const outcome = await this.transfers.sending.serve(connection, file, raw);
     if (outcome === "sent") return;
     if (outcome === "bad-range") {
       const text = `Asked for bytes that ${file.fileId} does not have: ${
         raw?.join(", ") || "no range"
       }`;
       this.#noteRefused(connection.ip, "bad-field", text);
-    } else if (this.options.store.release(file.fileId) === "gone") {
-      // If the file has changed, the next folder scan finds out how.
-      this.dispatch({ kind: "lost", fileIds: [file.fileId], why: "removed" });
-    }
+    } else this.#gone(file.fileId);
     const absent = encodeMessage({
       type: "FILE_DATA",
       hasContent: false,

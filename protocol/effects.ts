@@ -160,6 +160,11 @@ export type Input =
     readonly failure: FetchFailure;
     readonly text: string;
   }
+  /** Files of a `fetch-batch` whose turn did not come, because an earlier one failed: nothing is known of them. */
+  | {
+    readonly kind: "fetch-unasked";
+    readonly files: readonly { readonly fileId: string; readonly attempt: number }[];
+  }
   /** The store could not execute a `keep`. */
   | {
     readonly kind: "keep-failed";
@@ -199,6 +204,16 @@ export type Input =
   /** Starts or stops reporting changed catalogue entries, as `changed` effects. */
   | { readonly kind: "watch"; readonly isWatched: boolean };
 
+/** One of the files that are fetched with one request. */
+export interface BatchFile {
+  /** Identifies the attempt; never reused. */
+  readonly attempt: number;
+  /** What is known of the file. */
+  readonly file: FileRecord;
+  /** Timestamps under which the content may verify. */
+  readonly timestamps: readonly Timestamp[];
+}
+
 /** Something for the edge to do, from `Peer.handle`. */
 export type Effect =
   /** Send a message on a new connection. Answered with `sent`, `unreachable` or `unsent`. */
@@ -229,6 +244,17 @@ export type Effect =
     /** The requester, to be returned in `served`. */
     readonly ip: string;
   }
+  /**
+   * Stream these files on this connection, in this order, raw and each after its own header line. Answered with `served`.
+   */
+  | {
+    readonly kind: "serve-batch";
+    readonly connection: number;
+    /** `file` is missing if it is not here. */
+    readonly files: readonly { readonly fileId: string; readonly file?: FileRecord }[];
+    /** The requester, to be returned in `served`. */
+    readonly ip: string;
+  }
   /** Fetch a file from one source. Answered with `arrived` or `fetch-failed`. */
   | {
     readonly kind: "fetch";
@@ -242,6 +268,17 @@ export type Effect =
     readonly voucher: Voucher;
     /** Whether the source can send raw content. */
     readonly isRaw: boolean;
+  }
+  /**
+   * Fetch many small files from one source that can `BATCH_GET`, in this order, with one request. Answered for each with
+   * `arrived` or `fetch-failed`, or with `fetch-unasked`.
+   */
+  | {
+    readonly kind: "fetch-batch";
+    readonly files: readonly BatchFile[];
+    readonly source: string;
+    readonly from: Address;
+    readonly voucher: Voucher;
   }
   /** Stop an attempt that is no longer needed. It may have ended already. */
   | { readonly kind: "stop-fetch"; readonly attempt: number; readonly text: string }
@@ -358,8 +395,13 @@ export type PeerEvent =
   }
   | { readonly name: "held"; readonly file: FileRecord; readonly how: string }
   | { readonly name: "lost"; readonly file: FileRecord }
-  /** Too many files were found or lost at once to name each. */
-  | { readonly name: "many-held"; readonly files: number; readonly how: string }
+  /** Too many files were found, fetched or lost at once to name each. `source`: the peer that they were fetched from. */
+  | {
+    readonly name: "many-held";
+    readonly files: number;
+    readonly how: string;
+    readonly source?: string;
+  }
   | { readonly name: "many-lost"; readonly files: number }
   | { readonly name: "renamed"; readonly file: FileRecord; readonly from: string }
   /** "us-replaced": the earlier version of a file that changed right after it was shared. */

@@ -341,7 +341,19 @@ export const MISSING_EVERY_MS = 30_000;
  */
 export const MAX_DOWNLOADS_PER_SOURCE = 3;
 /**
- * Maximum number of downloads running at once, one per file. Higher: slow sources delay others less; lower: fewer
+ * Maximum size of a file that is fetched together with others, in bytes, as its holders say. Higher: fewer requests; lower:
+ * less content in memory at a time.
+ */
+export const MAX_BATCH_FILE_BYTES: number = 256 * 1024;
+/**
+ * Maximum number of files fetched with one request. Higher: fewer requests; lower: several sources share the files more
+ * evenly, and less is asked again if one fails.
+ */
+export const MAX_BATCH_FILES = 256;
+/** Maximum size of the files fetched with one request, in bytes, as their holders say. Higher and lower: as above. */
+export const MAX_BATCH_BYTES: number = 8 * 1024 * 1024;
+/**
+ * Maximum number of downloads running at once, one per file or per batch of small files. Higher: slow sources delay others less; lower: fewer
  * connections and partial files at a time.
  */
 export const MAX_DOWNLOADS = 4;
@@ -369,8 +381,13 @@ export const ANNOUNCE_BURST = 8;
 /** Announcements per second after the burst. (A guess.) The trade-off is that of `ANNOUNCE_BURST`. */
 export const ANNOUNCES_PER_SECOND = 1;
 /**
- * Maximum number of sends for announcing files one by one; beyond it they are announced as pieces of a list. (A guess.)
- * Higher: more files are announced individually, which peers without extensions hear of at once; lower: fewer messages.
+ * Maximum number of files announced to peers with extensions one by one; more are a piece of a list. Higher: more
+ * connections; lower: more messages that look like answers.
+ */
+export const FEW_ANNOUNCES = 4;
+/**
+ * Maximum number of sends for announcing files one by one to peers without extensions; beyond it they are told at the pace
+ * at which they fetch. (A guess.) Higher: more files are announced at once; lower: fewer messages.
  */
 export const MAX_SINGLE_ANNOUNCES = 2_048;
 /**
@@ -446,10 +463,10 @@ export const WITHDRAW_MS = 600_000;
  */
 export const DELETES_SENT_PER_MINUTE = 50;
 /**
- * Maximum number of files that one DELETE names. An id takes 67 bytes, so the message stays below the 64 KiB that a peer
+ * Maximum number of files that one DELETE or GET_FILE names. An id takes 67 bytes, so the message stays below the 64 KiB that a peer
  * accepts, whatever the length of our name. Higher: would be refused; lower: more messages.
  */
-export const MAX_DELETES_PER_MESSAGE = 900;
+export const MAX_IDS_PER_MESSAGE = 900;
 /**
  * Maximum number of deleted files that an address whose peer takes many per DELETE hears of at once: a whole data set.
  * Fewer than a peer obeys (`BATCH_DELETES_BURST`). Higher: larger data sets disappear at once; lower: less is sent in a

@@ -164,6 +164,8 @@ export class Peer {
         return this.#arrivals.onKeepFailed(input);
       case "fetch-failed":
         return this.#downloads.onFailed(input);
+      case "fetch-unasked":
+        return this.#downloads.onUnasked(input);
       case "held":
         return this.#holdings.onHeld(input);
       case "lost":
@@ -318,7 +320,7 @@ export function describe(message: Message): string {
         message.files.length === 1 ? "file" : "files"
       }`;
     case "GET_FILE":
-      return `GET_FILE ${message.fileId}`;
+      return `GET_FILE ${message.fileId}${moreText(message.ext?.more)}`;
     case "FILE_DATA":
       return `FILE_DATA ${message.file?.name ?? "without a file"}`;
     case "ANNOUNCE":

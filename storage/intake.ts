@@ -9,7 +9,8 @@ import type { Space } from "./space.ts";
 
 /** One incoming file. Ends with `close` if the temporary file is kept, or with `abort`. */
 export class FileIntake {
-  readonly #file: Deno.FsFile;
+  /** The open file. */
+  readonly file: Deno.FsFile;
   #hash: Hash;
   #open = true;
   /** Bytes written so far. */
@@ -29,7 +30,7 @@ export class FileIntake {
     this.sizeBytes = begun?.sizeBytes ?? 0;
     try {
       space.take(0);
-      this.#file = begun
+      this.file = begun
         ? Deno.openSync(path, { append: true })
         : Deno.openSync(path, { write: true, createNew: true, mode: 0o644 });
     } catch (cause) {
@@ -63,7 +64,7 @@ export class FileIntake {
   #writeSome(content: Uint8Array): number {
     for (;;) {
       try {
-        return this.#file.writeSync(content);
+        return this.file.writeSync(content);
       } catch (cause) {
         const isFull = asStorageError(cause, "").code === "no-space";
         if (!isFull || !this.space.makeRoom()) throw cause;
@@ -73,8 +74,8 @@ export class FileIntake {
 
   /** Starts over with an empty file. */
   restart(): void {
-    this.#file.truncateSync(0);
-    this.#file.seekSync(0, Deno.SeekMode.Start);
+    this.file.truncateSync(0);
+    this.file.seekSync(0, Deno.SeekMode.Start);
     this.#hash = createHash("sha256");
     this.sizeBytes = 0;
   }
@@ -86,14 +87,14 @@ export class FileIntake {
 
   /** Flushes the content to disk. */
   sync(): void {
-    this.#file.syncSync();
+    this.file.syncSync();
   }
 
   /** Closes the temporary file and leaves it in place for the caller to move. */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#file.close();
+    this.file.close();
   }
 
   /** Removes the temporary file. Does nothing after `close`. */

@@ -50,6 +50,21 @@ export async function placeNew(from: string, to: string): Promise<void> {
   await Deno.remove(from);
 }
 
+/**
+ * Moves `from` to `to` with a hard link. Returns false if there is something at `to`, or the file system has no hard
+ * links. Throws other file system errors as they are.
+ */
+export function placeNewSync(from: string, to: string): boolean {
+  try {
+    Deno.linkSync(from, to);
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists || refusesLinks(error)) return false;
+    throw error;
+  }
+  Deno.removeSync(from);
+  return true;
+}
+
 async function renameToNew(from: string, to: string): Promise<void> {
   const placeholder = await Deno.open(to, { write: true, createNew: true });
   placeholder.close();

@@ -113,6 +113,26 @@ export function openHeld(dir: string, placement: Placement): FileReader | undefi
   }
 }
 
+/**
+ * Returns all of a small file, as `openHeld` and reading it would, for a third of the cost. Returns `undefined` if it is
+ * not here or does not look as it did when it was hashed. Throws `StorageError` if the process is out of file descriptors
+ * or memory.
+ */
+export function contentOfHeld(dir: string, placement: Placement): Uint8Array | undefined {
+  const path = `${dir}/${placement.diskName}`;
+  try {
+    if (!isAsHashed(Deno.lstatSync(path), placement)) return undefined;
+    const content = Deno.readFileSync(path);
+    // Checked again, so that nobody gets a mix of two versions.
+    const isSame = content.length === placement.sizeBytes &&
+      isAsHashed(Deno.lstatSync(path), placement);
+    return isSame ? content : undefined;
+  } catch (cause) {
+    if (isTransient(cause)) throw asStorageError(cause, `Cannot read ${placement.diskName}`);
+    return undefined; // removed or unreadable
+  }
+}
+
 /** The result of reading held content again; see `examine`. */
 export type Examined = "good" | "damaged" | "gone";
 

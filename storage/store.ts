@@ -4,7 +4,6 @@
 // then; a file that a person put into the folder is only read.
 
 import { statfs } from "node:fs/promises";
-import { type Timestamp, timestampSeconds } from "../protocol/wire/fileid.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
 import { DiskThread } from "./disk_thread.ts";
 import type { Changes, Knowledge, Progress, ScanScope } from "./changes.ts";
@@ -21,14 +20,21 @@ import {
   lstatOrNothing,
   makeFolders,
 } from "./layout.ts";
-import { removeLeftovers, removeTemporary } from "./leftovers.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import { type KnownLoading, type LoadedStore, loadJournal, loadKnown } from "./load.ts";
 import { loadNodeKey } from "./identity.ts";
+import { Keeping, SmallContent } from "./keeping.ts";
 import type { MetadataEntry } from "./metadata.ts";
-import { examine, type Examined, type FileReader, isTransient, openHeld } from "./reader.ts";
-import { lookOf } from "./looks.ts";
+import {
+  contentOfHeld,
+  examine,
+  type Examined,
+  type FileReader,
+  isTransient,
+  openHeld,
+} from "./reader.ts";
 import { OwnIds } from "./ownids.ts";
-import { hasHardLinks, placeNew } from "./placing.ts";
+import { hasHardLinks } from "./placing.ts";
 import { type PublishedContent, Publishing } from "./publishing.ts";
 import { Reconciler } from "./reconcile.ts";
 import { entryOfShelved, type HeldContent, Shelf, type ShelvedFile } from "./shelf.ts";
@@ -108,6 +114,7 @@ export class Store {
   #scanning: Promise<unknown> = Promise.resolve();
   readonly #ownIds = new OwnIds();
   readonly #publishing: Publishing;
+  readonly #keeping: Keeping;
   readonly #closing = new AbortController();
   readonly #thread = new DiskThread();
   /** Called when a large file was hashed, so another scan is worthwhile. */
@@ -158,6 +165,19 @@ export class Store {
       minFreeBytes,
       () => this.partials.dropOldest() || this.removals.freeOldestSync(),
     );
+    this.#keeping = new Keeping({
+      layout,
+      shelf: this.shelf,
+      space: this.space,
+      removals: this.removals,
+      partials,
+      isDurable: options.durability === "full",
+      now: options.now,
+      intake: () => this.intake(),
+      checkFolders: () => this.#checkFolders(),
+      temporary: () => this.#temporary(undefined),
+      sync: () => this.sync(),
+    });
   }
 
   /**
@@ -317,61 +337,33 @@ export class Store {
   }
 
   /** Keeps verified content under a readable name. Throws `StorageError`; the content is lost then. */
-  async keep(intake: FileIntake, { file, pushed = false }: HeldContent): Promise<HeldContent> {
-    const { dir } = this.layout;
-    const full = this.options.durability === "full";
-    const { sizeBytes } = intake;
-    let diskName = "";
-    try {
-      if (full) intake.sync();
-      intake.close();
-      await setModified(intake.path, file.timestamp);
-      const { mtimeMs, inode } = lookOf(await Deno.lstat(intake.path));
-      const knownSince = Math.trunc(this.options.now() / 1000);
-      for (;;) {
-        diskName = this.shelf.reserve(file.name, (name) => exists(`${dir}/${name}`));
-        const placement = {
-          diskName,
-          sizeBytes,
-          sha256: intake.digestWith(""),
-          mtimeMs,
-          ...(inode === undefined ? {} : { inode }),
-        };
-        const shelved = { file: { ...file, sizeBytes }, placement, pushed, knownSince };
-        await this.shelf.addSoon(shelved, full);
-        try {
-          await placeNew(intake.path, `${dir}/${diskName}`);
-          break;
-        } catch (cause) {
-          this.shelf.remove([file.fileId]);
-          if (!(cause instanceof Deno.errors.AlreadyExists)) throw cause;
-          this.shelf.release(diskName);
-        }
-      }
-      // Naming the file changed its inode, so its change time is known only now.
-      const placed = lookOf(await Deno.lstat(`${dir}/${diskName}`));
-      if (placed.mtimeMs === mtimeMs && placed.sizeBytes === sizeBytes) {
-        this.shelf.relook(diskName, placed);
-      }
-      await this.removals.forget(file.fileId);
-      this.partials.drop(file.fileId);
-      this.shelf.release(diskName);
-      if (full) await this.sync();
-      this.removals.keepWithinQuota();
-      return { file: { ...file, sizeBytes }, sizeBytes, pushed, knownSince };
-    } catch (cause) {
-      removeTemporary(intake.path);
-      throw asStorageError(cause, `Cannot store ${file.name}`);
-    } finally {
-      intake.close();
-      this.shelf.release(diskName);
-    }
+  keep(intake: FileIntake, held: HeldContent): Promise<HeldContent> {
+    return this.#keeping.keep(intake, held);
+  }
+
+  /** Returns complete content that is in memory, for `keepAll`. */
+  inMemory(content: Uint8Array): SmallContent {
+    return new SmallContent(content);
+  }
+
+  /** Keeps many small files; see `Keeping.keepAll`. Never rejects. */
+  keepAll(
+    files: readonly { readonly content: SmallContent; readonly held: HeldContent }[],
+  ): Promise<(HeldContent | Error)[]> {
+    return this.#keeping.keepAll(files);
   }
 
   /** Opens content for sending; see `openHeld`. Throws `StorageError`. */
   reader(fileId: string): FileReader | undefined {
     const placement = this.shelf.get(fileId)?.placement;
     return placement && openHeld(this.layout.dir, placement);
+  }
+
+  /** Returns all of a held file if it is small; see `contentOfHeld`. Throws `StorageError`. */
+  smallContent(fileId: string, maxBytes: number): Uint8Array | undefined {
+    const placement = this.shelf.get(fileId)?.placement;
+    if (!placement || placement.sizeBytes > maxBytes) return undefined;
+    return contentOfHeld(this.layout.dir, placement);
   }
 
   /** Reads a held file again; see `examine`. Resolves to "gone" if it is not held. Throws `StorageError`. */
@@ -656,20 +648,6 @@ export class Store {
     } catch (cause) {
       throw asStorageError(cause, `Cannot write to ${this.layout.private}`);
     }
-  }
-}
-
-/** Sets a file's modification time to its timestamp, so that people see it. */
-async function setModified(path: string, timestamp: Timestamp): Promise<void> {
-  const seconds = timestampSeconds(timestamp);
-  if (seconds === undefined) return;
-  try {
-    await Deno.utime(path, seconds, seconds);
-  } catch (error) {
-    // Some file systems cannot set times. The timestamp that counts is in the journal.
-    if (
-      !(error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotSupported)
-    ) throw error;
   }
 }
 

@@ -9,6 +9,7 @@ import { type Timestamp, verifyingTimestamp } from "../protocol/wire/fileid.ts";
 import { FrameScanner } from "../protocol/wire/frame.ts";
 import { DEFAULT_LIMITS } from "../protocol/limits.ts";
 import { decodeMessage, messageText } from "../protocol/wire/message.ts";
+import { absentHeader, batchHeader, BatchReader } from "../protocol/wire/batch.ts";
 import { type Opening, rawHeader, RawOpening, TO_THE_END } from "../protocol/wire/raw.ts";
 
 const docs = new URL("../docs/", import.meta.url);
@@ -53,6 +54,30 @@ for (const [index, { mark, text }] of examples.entries()) {
     if (kind === "sent") assert.equal(messageText(message), text);
   });
 }
+
+Deno.test("The batch in docs/PROTOCOL.md is what is sent and understood", () => {
+  const [, text] = /```raw batch\n(.*?)\n```/s.exec(protocol)!;
+  const bytes = new TextEncoder().encode(`${text!}\n`);
+  const ids = [...text!.matchAll(/"file_id":"([0-9a-f]{64})"/g)].map(([, id]) => id!);
+  const got: string[] = [];
+  const reader = new BatchReader(ids, {
+    begin: (_index, sizeBytes) => got.push(`${sizeBytes}:`),
+    write: (content) => got.push(new TextDecoder().decode(content)),
+    end: () => {},
+    absent: () => got.push("absent"),
+  });
+  reader.feed(bytes);
+  assert.ok(reader.isDone);
+  assert.deepEqual(got, ["9:", "raw bytes", "absent"]);
+  const { message } = decodeMessage(new TextEncoder().encode(text!.split("\n")[0]));
+  assert.ok(message.type === "FILE_DATA" && message.file);
+  const sent = [
+    batchHeader(message.file, 9),
+    new TextEncoder().encode("raw bytes"),
+    absentHeader(ids[1]!),
+  ].map((part) => new TextDecoder().decode(part)).join("");
+  assert.equal(sent, `${text!}\n`);
+});
 
 Deno.test("The raw answer in docs/PROTOCOL.md is what is sent and understood, and its id matches", () => {
   const [, text] = /```raw answer\n(.*?)\n```/s.exec(protocol)!;

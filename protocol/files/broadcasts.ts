@@ -9,6 +9,7 @@ import {
   ANNOUNCE_BATCH,
   ANNOUNCE_BURST,
   ANNOUNCES_PER_SECOND,
+  FEW_ANNOUNCES,
   MAX_BROADCAST_SENDS,
   MAX_SINGLE_ANNOUNCES,
 } from "../limits.ts";
@@ -62,11 +63,16 @@ export class Broadcasts {
   }
 
   /**
-   * Sends a message to every peer that was tracked by `sinceMs`, once per address. Drops the message, and counts that, if
-   * too many are waiting already.
+   * Sends a message to every peer that was tracked by `sinceMs`, once per address; `to` leaves others out. Drops the
+   * message, and counts that, if too many are waiting already.
    */
-  toAll(message: Message, ticket: Ticket = { for: "broadcast" }, sinceMs = Infinity): void {
-    const to = this.#everybody(sinceMs);
+  toAll(
+    message: Message,
+    ticket: Ticket = { for: "broadcast" },
+    sinceMs = Infinity,
+    isMeant?: (record: PeerRecord) => boolean,
+  ): void {
+    const to = this.#everybody(sinceMs, isMeant).map(({ peerId }) => peerId);
     if (to.length === 0) return;
     if (this.#queue.length >= MAX_WAITING) return this.state.overload("announcements-dropped");
     this.#queue.push({ what: message.type, bytes: encodeMessage(message), to, ticket, next: 0 });
@@ -93,17 +99,17 @@ export class Broadcasts {
     this.#announceSome();
   }
 
-  #everybody(sinceMs: number): string[] {
+  #everybody(sinceMs: number, isMeant: (record: PeerRecord) => boolean = () => true) {
     const places = new Set<string>();
-    const names: string[] = [];
+    const records: PeerRecord[] = [];
     for (const record of this.state.membership.all()) {
-      if (record.firstHeardMs > sinceMs) continue;
+      if (record.firstHeardMs > sinceMs || !isMeant(record)) continue;
       const place = placeOf(record);
       if (places.has(place)) continue;
       places.add(place);
-      names.push(record.peerId);
+      records.push(record);
     }
-    return names;
+    return records;
   }
 
   #pump(): void {
@@ -132,38 +138,33 @@ export class Broadcasts {
       if (entry?.held) batch.push({ file: entry.file, sinceMs });
     }
     const latestMs = batch.at(-1)?.sinceMs ?? -Infinity;
-    const peers = this.#everybody(latestMs).length;
-    if (batch.length > 1 && batch.length * peers > MAX_SINGLE_ANNOUNCES) {
-      return this.#announceList(batch.map(({ file }) => file), latestMs);
-    }
+    const files = batch.map(({ file }) => file);
+    // Peers with extensions understand a piece of a list at any time; each ANNOUNCE is a connection.
+    const isListed = batch.length > FEW_ANNOUNCES;
+    const old = this.#everybody(latestMs, (record) => !record.extended);
+    const isPaced = batch.length > 1 && batch.length * old.length > MAX_SINGLE_ANNOUNCES;
+    if (isListed) this.#announceList(files, latestMs);
+    // Peers without extensions get many files at the pace at which they fetch.
+    if (isPaced) { for (const record of old) if (isProven(record)) this.lists.tellLegacy(record); }
+    if (isListed && isPaced) return;
+    const isMeant = ({ extended }: PeerRecord) => extended ? !isListed : !isPaced;
     for (const { file, sinceMs } of batch) {
-      const message = {
-        type: "ANNOUNCE",
-        from: state.config.peerId,
-        file,
-        ext: state.ext,
-      } as const;
-      this.toAll(message, { for: "broadcast" }, sinceMs);
+      const { peerId: from } = state.config;
+      const message = { type: "ANNOUNCE", from, file, ext: state.ext } as const;
+      this.toAll(message, { for: "broadcast" }, sinceMs, isMeant);
     }
   }
 
-  /** Announces many files at once as pieces of a list, which every implementation accepts. */
+  /** Announces many files at once, as pieces of a list, to the peers with extensions. */
   #announceList(files: readonly FileRecord[], sinceMs: number): void {
-    const { state } = this;
-    const to = this.#everybody(sinceMs).map((peerId) => state.membership.get(peerId)!).filter(
-      isProven,
-    );
-    const isNew = (record: PeerRecord) => record.extended;
-    const extended = to.filter(isNew).map(({ peerId }) => peerId);
-    for (const bytes of extended.length > 0 ? this.lists.piecesOf(files) : []) {
+    const isMeant = (record: PeerRecord) => record.extended && isProven(record);
+    const to = this.#everybody(sinceMs, isMeant).map(({ peerId }) => peerId);
+    if (to.length === 0) return;
+    for (const bytes of this.lists.piecesOf(files)) {
       const ticket = { for: "broadcast" } as const;
-      this.#queue.push({ what: "GOSSIP_REPLY", bytes, to: extended, ticket, next: 0 });
+      this.#queue.push({ what: "GOSSIP_REPLY", bytes, to, ticket, next: 0 });
     }
-    // Peers without extensions get them at the pace at which they fetch.
-    for (const record of to) if (!isNew(record)) this.lists.tellLegacy(record);
-    if (to.length > 0) {
-      state.tell({ name: "broadcast", what: "GOSSIP_REPLY", peers: to.length });
-    }
+    this.state.tell({ name: "broadcast", what: "GOSSIP_REPLY", peers: to.length });
     this.#pump();
   }
 }

@@ -16,8 +16,8 @@ import {
   FIRST_REMIND_MS,
   MAX_BATCHES,
   MAX_BROADCAST_SENDS,
-  MAX_DELETES_PER_MESSAGE,
   MAX_DELETIONS,
+  MAX_IDS_PER_MESSAGE,
   MAX_REMINDERS,
 } from "../limits.ts";
 import { isProven, type PeerRecord } from "../members/membership.ts";
@@ -373,7 +373,7 @@ export class DeletionNotices {
     if (this.#isFull(isBatch) || (isBatch && recipient.underWay.size >= BATCHES_PER_PEER)) {
       return false;
     }
-    const { ids, ...what } = this.#compose(recipient, isBatch ? MAX_DELETES_PER_MESSAGE : 1);
+    const { ids, ...what } = this.#compose(recipient, isBatch ? MAX_IDS_PER_MESSAGE : 1);
     if (ids.length === 0) {
       recipient.next = what.to; // all of them were restored
       return true;

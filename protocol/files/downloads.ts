@@ -1,16 +1,19 @@
 // Downloads (GET_FILE, outgoing): which file to fetch from which source, one source after another, and retries. PURE.
-// Invariants: one download per file, at most `MAX_DOWNLOADS` at once, and each source at most once per round; every
-// attempt has its own number and is stopped once nobody wants it; a wanted file that nobody delivered stays wanted
-// until it is here, deleted, canceled or forgotten.
+// Invariants: one download per file, and each source at most once per round; at most `MAX_DOWNLOADS` requests run at
+// once, each for one file or for a batch of small ones; every attempt has its own number and is stopped once nobody wants
+// it; a wanted file that nobody delivered stays wanted until it is here, deleted, canceled or forgotten.
 
 import type { Input } from "../effects.ts";
 import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
-import { RAW } from "../wire/capabilities.ts";
-import { isBindingTimestamp } from "../wire/fileid.ts";
+import { BATCH_GET, RAW } from "../wire/capabilities.ts";
+import { isBindingTimestamp, type Timestamp } from "../wire/fileid.ts";
 import {
   FIRST_RETRY_MS,
   HURRY_MS,
   LAST_RETRY_MS,
+  MAX_BATCH_BYTES,
+  MAX_BATCH_FILE_BYTES,
+  MAX_BATCH_FILES,
   MAX_DOWNLOADS,
   MAX_DOWNLOADS_PER_SOURCE,
   MAX_QUEUED_DOWNLOADS,
@@ -20,15 +23,25 @@ import {
 } from "../limits.ts";
 import { type PeerRecord, shuffleFront } from "../members/membership.ts";
 import type { PeerState } from "../state.ts";
+import type { Entry } from "./catalogue.ts";
 
 /** The input "fetch-failed". */
 export type FetchFailed = Extract<Input, { kind: "fetch-failed" }>;
+/** The input "fetch-unasked". */
+export type FetchUnasked = Extract<Input, { kind: "fetch-unasked" }>;
+
+/** A request to a source, for one file or a batch. */
+interface Request {
+  readonly source: string;
+  /** Number of files that it still has to deliver. */
+  files: number;
+}
 
 interface Download {
   readonly fileId: string;
   readonly tried: Set<string>;
-  /** The source being asked, and the number of that attempt. */
-  source: string;
+  /** The request that it is part of, and the number of that attempt. */
+  request: Request | undefined;
   attempt: number;
   /** Number of sources that delivered something else, and how many of those delivered too much. */
   wrong: number;
@@ -40,6 +53,8 @@ const WRONG_TRIES = 5;
 
 /** Maximum number of queued files skipped in one search because all their sources are busy. */
 const MAX_PASSED_OVER = 64;
+/** Maximum number of queued files skipped while a batch is put together, because they are large or elsewhere. */
+const MAX_NOT_IN_BATCH = 256;
 
 /** A wanted file that nobody has delivered yet. */
 interface Wish {
@@ -56,6 +71,8 @@ export type Outcome = "fetched" | "failed" | "pending";
 export class Downloads {
   readonly #active = new Map<string, Download>();
   readonly #queue = new Map<string, true>();
+  /** Active ones that left a batch because it did not deliver them, and wait for another request. */
+  readonly #again = new Set<Download>();
   /** Files that wait for a retry, the one that has waited longest first. */
   readonly #wishes = new Map<string, Wish>();
   /** Pairs of file and source that failed recently; such sources are asked last. */
@@ -64,12 +81,15 @@ export class Downloads {
   readonly #insisted = new Set<string>();
   /** Files for which a person waits to see how the round ends. */
   readonly #waitedFor = new Set<string>();
-  /** Number of running downloads from each source. */
+  /** Number of running requests to each source, and to all. */
   readonly #perSource = new Map<string, number>();
+  #requests = 0;
   /** Peers whose recent return already triggered early retries. */
   readonly #hurried: ExpiringSet;
   #attempts = 0;
   #starting = false;
+  /** Whether the queue was searched since a request ended: what is in it waits for that. */
+  #isSearched = false;
 
   /** Shares `state` with the other parts of the peer. `whenEnded` is called at the end of each round. */
   constructor(
@@ -92,18 +112,28 @@ export class Downloads {
   /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
     return [
-      { name: "downloads running", size: () => this.#active.size, max: () => MAX_DOWNLOADS },
+      {
+        name: "downloads running",
+        size: () => this.#active.size,
+        max: () => MAX_DOWNLOADS * MAX_BATCH_FILES,
+      },
+      {
+        name: "downloads between sources",
+        size: () => this.#again.size,
+        max: () => MAX_DOWNLOADS * MAX_BATCH_FILES,
+      },
+      { name: "requests for files", size: () => this.#requests, max: () => MAX_DOWNLOADS },
       { name: "downloads queued", size: () => this.#queue.size, max: () => MAX_QUEUED_DOWNLOADS },
       { name: "downloads to retry", size: () => this.#wishes.size, max: () => MAX_WISHES },
       {
         name: "downloads requested by people",
         size: () => this.#insisted.size,
-        max: () => MAX_DOWNLOADS + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
+        max: () => MAX_DOWNLOADS * MAX_BATCH_FILES + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
       },
       {
         name: "downloads that people wait for",
         size: () => this.#waitedFor.size,
-        max: () => MAX_DOWNLOADS + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
+        max: () => MAX_DOWNLOADS * MAX_BATCH_FILES + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
       },
       { name: "sources in use", size: () => this.#perSource.size, max: () => MAX_DOWNLOADS },
       {
@@ -167,6 +197,7 @@ export class Downloads {
       this.#waitedFor.add(fileId);
     }
     if (this.isPending(fileId)) return;
+    const isSearched = this.#isSearched && this.#queue.size > 0;
     if (this.#queue.size >= MAX_QUEUED_DOWNLOADS) {
       this.state.overload("downloads-delayed");
       const tries = this.#wishes.get(fileId)?.tries ?? 0;
@@ -176,7 +207,10 @@ export class Downloads {
       return;
     }
     this.#queue.set(fileId, true);
-    this.#startNext();
+    // Of the others it is known that their sources are busy.
+    if (!isSearched || (this.#requests < MAX_DOWNLOADS && !this.#areAllBusy(fileId))) {
+      this.#startNext();
+    }
   }
 
   /** Retries files that are due and have a holder. */
@@ -226,12 +260,13 @@ export class Downloads {
     this.#queue.delete(fileId);
     this.#forget(fileId);
     const download = this.#active.get(fileId);
+    const before = this.#requests;
     if (download) {
       this.#leave(download);
       this.#stop(download, "The file arrived another way");
     }
     this.whenEnded(fileId, "fetched");
-    if (download) this.#startNext();
+    if (this.#requests < before) this.#startNext();
   }
 
   /** Tries the next source after one failed. Ignores late reports about attempts that are over. */
@@ -239,7 +274,7 @@ export class Downloads {
     const download = this.#active.get(fileId);
     if (!download || download.attempt !== attempt) return;
     if (failure === "storage") return this.#end(download, text, true); // another source would not help
-    const { source } = download;
+    const { source } = download.request!;
     const { catalogue } = this.state;
     const fileName = catalogue.get(fileId)?.file.name ?? "";
     this.state.tell({ name: "attempt-failed", fileId, fileName, source, text });
@@ -258,7 +293,20 @@ export class Downloads {
     }
     if (failure === "mismatch" || failure === "garbage" || failure === "too-long") download.wrong++;
     if (failure === "too-long") download.tooLong++;
-    this.#tryNext(download);
+    this.#release(download);
+    this.#again.add(download);
+    this.#startNext();
+  }
+
+  /** Puts files of a batch whose turn did not come back into the queue. Ignores late reports. */
+  onUnasked({ files }: FetchUnasked): void {
+    for (const { fileId, attempt } of files) {
+      const download = this.#active.get(fileId);
+      if (!download || download.attempt !== attempt) continue;
+      this.#leave(download);
+      this.#queue.set(fileId, true);
+    }
+    this.#startNext();
   }
 
   /** Ends a round whose content could not be kept. It is retried later, when there may be space. */
@@ -272,14 +320,20 @@ export class Downloads {
   /** Removes a download from the running ones. */
   #leave(download: Download): void {
     this.#active.delete(download.fileId);
-    this.#use(download.source, -1);
+    this.#again.delete(download);
+    this.#release(download);
   }
 
-  #use(source: string, by: 1 | -1): void {
-    if (source === "") return;
-    const count = (this.#perSource.get(source) ?? 0) + by;
-    if (count > 0) this.#perSource.set(source, count);
-    else this.#perSource.delete(source);
+  /** Takes a download out of its request, which may end with it. */
+  #release(download: Download): void {
+    const { request } = download;
+    download.request = undefined;
+    if (!request || --request.files > 0) return;
+    this.#requests--;
+    this.#isSearched = false;
+    const left = this.#perSource.get(request.source)! - 1;
+    if (left > 0) this.#perSource.set(request.source, left);
+    else this.#perSource.delete(request.source);
   }
 
   /** Ends a download for good, including its retries, because it is no longer wanted or cannot succeed. */
@@ -305,25 +359,22 @@ export class Downloads {
     // A loop instead of recursion: thousands of downloads may fail at once.
     if (this.#starting) return;
     this.#starting = true;
+    this.#isSearched = true;
     let passedOver = 0;
+    for (const download of this.#again) {
+      if (this.#requests >= MAX_DOWNLOADS) break;
+      this.#again.delete(download);
+      this.#tryNext(download);
+    }
     for (const fileId of this.#queue.keys()) {
-      if (this.#active.size >= MAX_DOWNLOADS || passedOver >= MAX_PASSED_OVER) break;
+      if (this.#requests >= MAX_DOWNLOADS || passedOver >= MAX_PASSED_OVER) break;
       this.#queue.delete(fileId);
       if (this.#areAllBusy(fileId)) {
         passedOver++;
         this.#queue.set(fileId, true); // to the end of the queue
         continue;
       }
-      const download: Download = {
-        fileId,
-        tried: new Set(),
-        source: "",
-        attempt: 0,
-        wrong: 0,
-        tooLong: 0,
-      };
-      this.#active.set(fileId, download);
-      this.#tryNext(download);
+      this.#tryNext(this.#activate(fileId));
     }
     this.#starting = false;
   }
@@ -351,15 +402,24 @@ export class Downloads {
     return this.#insisted.has(fileId) || !this.state.pauseOf(record) ? record : undefined;
   }
 
+  #activate(fileId: string): Download {
+    const download: Download = {
+      fileId,
+      tried: new Set(),
+      request: undefined,
+      attempt: 0,
+      wrong: 0,
+      tooLong: 0,
+    };
+    this.#active.set(fileId, download);
+    return download;
+  }
+
   #tryNext(download: Download): void {
     const { state } = this;
-    this.#use(download.source, -1);
-    download.source = "";
     const { fileId, tried } = download;
     const entry = state.catalogue.get(fileId);
-    const timestamps = entry
-      ? [entry.file.timestamp, ...entry.otherTimestamps].filter(isBindingTimestamp)
-      : [];
+    const timestamps = entry ? bindingTimestamps(entry) : [];
     const source = entry && timestamps.length > 0
       ? this.#chooseSource(fileId, entry.holders, tried)
       : undefined;
@@ -371,20 +431,61 @@ export class Downloads {
       else this.abandon(fileId, text);
       return;
     }
-    download.source = source.peerId;
-    this.#use(source.peerId, 1);
-    download.attempt = ++this.#attempts;
-    tried.add(source.peerId);
+    const { peerId, address: from, voucher, can } = source;
+    const request: Request = { source: peerId, files: 0 };
+    this.#requests++;
+    this.#perSource.set(peerId, (this.#perSource.get(peerId) ?? 0) + 1);
+    const first = this.#join(download, request, entry, timestamps);
+    if (can.includes(RAW) && can.includes(BATCH_GET) && isSmall(entry)) {
+      const more = this.#moreFor(request, entry.file.sizeBytes!);
+      if (more.length > 0) {
+        state.emit({ kind: "fetch-batch", files: [first, ...more], source: peerId, from, voucher });
+        return;
+      }
+    }
     state.emit({
       kind: "fetch",
-      attempt: download.attempt,
-      file: entry.file,
-      timestamps,
-      source: source.peerId,
-      from: source.address,
-      voucher: source.voucher,
-      isRaw: source.can.includes(RAW),
+      ...first,
+      source: peerId,
+      from,
+      voucher,
+      isRaw: can.includes(RAW),
     });
+  }
+
+  /** Makes a download part of a request. */
+  #join(download: Download, request: Request, entry: Entry, timestamps: readonly Timestamp[]) {
+    request.files++;
+    download.request = request;
+    download.attempt = ++this.#attempts;
+    download.tried.add(request.source);
+    return { attempt: download.attempt, file: entry.file, timestamps };
+  }
+
+  /** Takes further small files that the source holds out of the queue, `bytes` of the batch being used already. */
+  #moreFor(request: Request, bytes: number) {
+    const { catalogue, nowMs } = this.state;
+    const files = [];
+    let skipped = 0;
+    for (const fileId of this.#queue.keys()) {
+      if (request.files >= MAX_BATCH_FILES || skipped >= MAX_NOT_IN_BATCH) break;
+      const entry = catalogue.get(fileId);
+      const size = entry && isSmall(entry) && entry.holders.has(request.source) &&
+          bytes + entry.file.sizeBytes! <= MAX_BATCH_BYTES
+        ? entry.file.sizeBytes!
+        : undefined;
+      const timestamps = entry ? bindingTimestamps(entry) : [];
+      const hasFailed = this.#failures.has(`${fileId} ${request.source}`, nowMs);
+      const mayAsk = timestamps.length > 0 && !hasFailed && this.#mayAsk(fileId, request.source);
+      if (!entry || size === undefined || !mayAsk) {
+        skipped++;
+        continue;
+      }
+      bytes += size;
+      this.#queue.delete(fileId);
+      files.push(this.#join(this.#activate(fileId), request, entry, timestamps));
+    }
+    return files;
   }
 
   /** Ends a round that did not deliver the file, and schedules a retry. */
@@ -470,3 +571,11 @@ export class Downloads {
     return "No live peer holds it";
   }
 }
+
+/** Returns the timestamps under which the content may verify. */
+function bindingTimestamps({ file, otherTimestamps }: Entry): Timestamp[] {
+  return [file.timestamp, ...otherTimestamps].filter(isBindingTimestamp);
+}
+
+const isSmall = ({ file: { sizeBytes } }: Entry) =>
+  sizeBytes !== undefined && sizeBytes <= MAX_BATCH_FILE_BYTES;

@@ -72,8 +72,9 @@ export class Holdings {
       }
       if (!state.catalogue.hold(held, state.nowMs)) continue;
       const { file } = state.catalogue.get(fileId)!;
-      if (how === "fetched") state.tell({ name: "downloaded", file, source: source ?? "?" });
-      else if (how !== "loaded" && isNamed) state.tell({ name: "held", file, how });
+      if (isNamed && how === "fetched") {
+        state.tell({ name: "downloaded", file, source: source ?? "?" });
+      } else if (isNamed && how !== "loaded") state.tell({ name: "held", file, how });
       this.parts.downloads.arrived(fileId);
       toAnnounce.push(fileId);
       const isOurs = file.owner === state.config.peerId;
@@ -86,7 +87,8 @@ export class Holdings {
     // Peers get what was here before from our list.
     if (how !== "loaded") this.parts.broadcasts.announce(toAnnounce);
     if (!isNamed && how !== "loaded" && toAnnounce.length > 0) {
-      state.tell({ name: "many-held", files: toAnnounce.length, how });
+      const from = source === undefined ? {} : { source };
+      state.tell({ name: "many-held", files: toAnnounce.length, how, ...from });
     }
     state.save();
   }

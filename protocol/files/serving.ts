@@ -15,14 +15,29 @@ export class Serving {
     const { state } = this;
     this.lists.asked(ip);
     const entry = state.catalogue.get(message.fileId);
-    if (entry?.held) {
-      state.serving.set(ip, (state.serving.get(ip) ?? 0) + 1);
-      const raw = message.ext?.raw;
+    const { raw, more } = message.ext ?? {};
+    if (raw && more) this.#serveBatch([message.fileId, ...more], connection, ip);
+    else if (entry?.held) {
+      this.#count(ip);
       state.emit({ kind: "serve", connection, file: entry.file, ip, ...(raw ? { raw } : {}) });
     } else {
       const absent: Message = { type: "FILE_DATA", hasContent: false, ext: state.ext };
       state.emit({ kind: "answer-absent", connection, bytes: encodeMessage(absent) });
     }
+  }
+
+  #serveBatch(fileIds: readonly string[], connection: number, ip: string): void {
+    const files = fileIds.map((fileId) => {
+      const entry = this.state.catalogue.get(fileId);
+      return entry?.held ? { fileId, file: entry.file } : { fileId };
+    });
+    this.#count(ip);
+    this.state.emit({ kind: "serve-batch", connection, files, ip });
+  }
+
+  #count(ip: string): void {
+    const { serving } = this.state;
+    serving.set(ip, (serving.get(ip) ?? 0) + 1);
   }
 
   /** Notes that sending a file to this machine ended, successfully or not. */

@@ -15,7 +15,15 @@ export const LISTS = "lists";
 /** Answers GET_FILE with `ext.raw` by a header line and raw bytes, on a connection that stays open; see raw.ts. */
 export const RAW = "raw";
 
+/**
+ * Answers GET_FILE with `ext.raw` and `ext.more` (ids of further files) by one stream: a header line and raw bytes for each
+ * file.
+ */
+export const BATCH_GET = "batch-get";
+
 /** Returns what a peer with these limits can do: it must not promise to take messages that it would refuse. */
 export function capabilitiesWith({ maxMessageBytes }: Pick<Limits, "maxMessageBytes">): string[] {
-  return maxMessageBytes >= DEFAULT_LIMITS.maxMessageBytes ? [BATCH_DELETE, LISTS, RAW] : [RAW];
+  return maxMessageBytes >= DEFAULT_LIMITS.maxMessageBytes
+    ? [BATCH_DELETE, LISTS, RAW, BATCH_GET]
+    : [RAW];
 }

@@ -7,10 +7,10 @@ import { ProtocolError } from "./errors.ts";
 import { isFileId, type Timestamp, timestampOf } from "./fileid.ts";
 import {
   MAX_CAPABILITIES,
-  MAX_DELETES_PER_MESSAGE,
   MAX_GONE,
   MAX_GOSSIP_ID_CHARS,
   MAX_HOST_CHARS,
+  MAX_IDS_PER_MESSAGE,
   MAX_LABEL_CHARS,
   MAX_NAME_CHARS,
   MAX_WANTED_LISTS,
@@ -65,7 +65,10 @@ export interface Ext {
    * length of the raw bytes after it, and the size of the whole file. Empty if it is none of these.
    */
   readonly raw?: readonly number[];
-  /** On a DELETE to a peer that can `BATCH_DELETE`: ids of further files of the same owner. */
+  /**
+   * Ids of further files: on a DELETE to a peer that can `BATCH_DELETE`, of the same owner; on a GET_FILE with `raw` to a
+   * peer that can `BATCH_GET`.
+   */
   readonly more?: readonly string[];
 }
 
@@ -397,7 +400,7 @@ function isCapabilities(value: unknown): value is string[] {
 /** Returns the valid ids in a list of further files, as far as one message may name them. */
 function moreOf(value: unknown): Pick<Ext, "more"> {
   if (!Array.isArray(value)) return {};
-  const more = value.filter(isFileId).slice(0, MAX_DELETES_PER_MESSAGE - 1);
+  const more = value.filter(isFileId).slice(0, MAX_IDS_PER_MESSAGE - 1);
   return more.length > 0 ? { more } : {};
 }
 

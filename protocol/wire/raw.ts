@@ -12,8 +12,14 @@ export const MAX_HEADER_BYTES = 64 * 1024;
 /** A length that means: to the end. */
 export const TO_THE_END: number = Number.MAX_SAFE_INTEGER;
 
-const NEWLINE = 0x0a;
+/** Size of the first buffer, in bytes: most headers fit. */
+const FIRST_BYTES = 1024;
+/** Maximum number of spaces between a key and its colon. */
+const MAX_SPACES = 8;
+
+const [NEWLINE, SPACE, COLON, BRACE] = [0x0a, 0x20, 0x3a, 0x7b];
 const utf8 = new TextEncoder();
+const DATA = utf8.encode('"data"');
 
 /** Bytes of a file. */
 export interface Range {
@@ -61,9 +67,15 @@ export type Opening =
   | { readonly kind: "raw"; readonly header: RawHeader; readonly content: Uint8Array }
   | { readonly kind: "plain"; readonly bytes: Uint8Array };
 
-/** Reads the beginning of the answer to a request for raw content. A peer that does not know `ext.raw` answers in hex. */
+/**
+ * Reads the beginning of the answer to a request for raw content. A peer that does not know `ext.raw` answers in hex.
+ * Looks at each byte a bounded number of times, however it is split.
+ */
 export class RawOpening {
-  #kept = new Uint8Array(0);
+  #bytes = new Uint8Array(FIRST_BYTES);
+  #length = 0;
+  /** Where a search for the key "data" continues. */
+  #searched = 0;
 
   /** `wanted` is what was asked for. */
   constructor(readonly fileId: string, readonly wanted: Range) {}
@@ -73,24 +85,55 @@ export class RawOpening {
    * contradicts the request.
    */
   feed(bytes: Uint8Array): Opening | undefined {
-    const all = new Uint8Array(this.#kept.length + bytes.length);
-    all.set(this.#kept);
-    all.set(bytes, this.#kept.length);
-    this.#kept = all;
-    const end = all.indexOf(NEWLINE);
+    const before = this.#length;
+    this.#append(bytes);
+    const all = this.rest;
+    const end = all.indexOf(NEWLINE, before);
     if (end >= 0) {
       const header = this.#header(all.subarray(0, end));
       if (header) return { kind: "raw", header, content: all.subarray(end + 1) };
       return { kind: "plain", bytes: all };
     }
     // Content in hex, or "I do not have it": only a raw answer has no "data".
-    const isPlain = all.length > MAX_HEADER_BYTES || hasData(all);
+    const isPlain = (all.length > 0 && all[0] !== BRACE) || all.length > MAX_HEADER_BYTES ||
+      this.#hasData();
     return isPlain ? { kind: "plain", bytes: all } : undefined;
   }
 
   /** What was read if the connection ended before it was known what it is. */
   get rest(): Uint8Array {
-    return this.#kept;
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  #append(bytes: Uint8Array): void {
+    const length = this.#length + bytes.length;
+    if (length > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(length, 2 * this.#bytes.length));
+      grown.set(this.rest);
+      this.#bytes = grown;
+    }
+    this.#bytes.set(bytes, this.#length);
+    this.#length = length;
+  }
+
+  /** Returns whether the key "data" is in the text so far. A name may be "data" too, but no colon follows it. */
+  #hasData(): boolean {
+    const all = this.rest;
+    for (;;) {
+      const at = indexOfData(all, this.#searched);
+      let next = at + DATA.length;
+      if (next >= all.length) {
+        this.#searched = at;
+        return false;
+      }
+      while (next < at + DATA.length + MAX_SPACES && all[next] === SPACE) next++;
+      if (next === all.length) {
+        this.#searched = at;
+        return false;
+      }
+      if (all[next] === COLON || all[next] === SPACE) return true;
+      this.#searched = at + 1;
+    }
   }
 
   #header(line: Uint8Array): RawHeader | undefined {
@@ -116,12 +159,12 @@ export class RawOpening {
   }
 }
 
-const DATA_KEY = utf8.encode('"data"');
-
-/** Returns whether the key "data" is in the text so far. */
-function hasData(bytes: Uint8Array): boolean {
-  for (let at = bytes.indexOf(DATA_KEY[0]!); at >= 0; at = bytes.indexOf(DATA_KEY[0]!, at + 1)) {
-    if (DATA_KEY.every((byte, i) => bytes[at + i] === byte)) return true;
+/** Returns where `"data"` is from a position on, or where it may begin at the end of the text, or its length. */
+function indexOfData(text: Uint8Array, from: number): number {
+  for (let at = text.indexOf(DATA[0]!, from); at >= 0; at = text.indexOf(DATA[0]!, at + 1)) {
+    let same = 1;
+    while (same < DATA.length && at + same < text.length && text[at + same] === DATA[same]) same++;
+    if (same === DATA.length || at + same === text.length) return at;
   }
-  return false;
+  return text.length;
 }

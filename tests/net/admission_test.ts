@@ -13,6 +13,8 @@ class Door {
   readonly served = new Set<number>();
   readonly sending = new Set<number>();
   readonly evicted: number[] = [];
+  /** Kept connections that were closed. */
+  readonly closed: number[] = [];
   nowMs = 0;
   #next = 0;
 
@@ -39,6 +41,13 @@ class Door {
     this.turn();
   }
 
+  /** Sends content, after which the connection is kept for a further request. */
+  serveKept(number: number): void {
+    ok(this.want(number) && this.sending.delete(number));
+    this.admission.contentEnded(number, this.nowMs, true);
+    this.turn();
+  }
+
   want(number: number): boolean {
     const mayWait = this.admission.wantsContent(number);
     this.turn();
@@ -46,7 +55,11 @@ class Door {
   }
 
   turn(): void {
-    const { evict, serve, send } = this.admission.turn(this.nowMs);
+    const { evict, close, serve, send } = this.admission.turn(this.nowMs);
+    for (const number of close) {
+      this.closed.push(number);
+      this.served.delete(number);
+    }
     for (const number of evict) {
       this.evicted.push(number);
       this.served.delete(number);
@@ -217,7 +230,7 @@ Deno.test("in any order of events, no limit is exceeded, and no connection that 
         if (act === "leave") door.leave(one);
         if (act === "want" && !door.sending.has(one) && !door.want(one)) door.leave(one);
         if (act === "ended" && door.sending.delete(one)) {
-          door.admission.contentEnded(one, door.nowMs);
+          door.admission.contentEnded(one, door.nowMs, which % 2 === 0);
         }
         if (act === "completed") door.admission.completed(one, door.nowMs);
         if (act === "moved") door.admission.moved(one, which * 100, door.nowMs);
@@ -267,4 +280,54 @@ Deno.test("a connection costs the same whether a hundred or a thousand are waiti
     const [once, twice] = [stepsOf(1_000, machines), stepsOf(2_000, machines)];
     ok(twice <= 2.5 * once, `${machines} machines: ${once} steps for 1,000, ${twice} for 2,000`);
   }
+});
+
+Deno.test("a connection kept for a further request is the first to go, at once and whatever its machine", () => {
+  const door = new Door({ maxConnections: 4 });
+  const [list] = door.arriveMany(1, "a");
+  const kept = door.arriveMany(3, "b").map((number) => number!);
+  door.nowMs = 200;
+  for (const number of kept) door.serveKept(number);
+  door.nowMs = 900;
+  const other = door.arrive("c")!;
+  ok(door.served.has(other), "it has a slot without waiting for anybody to stall");
+  deepStrictEqual([door.closed, door.evicted], [[kept[0]], []]);
+  door.nowMs = 60_000;
+  door.arrive("c");
+  deepStrictEqual([door.closed, door.evicted], [kept.slice(0, 2), []]);
+  ok(door.served.has(list!), "who is in the middle of a message keeps its slot");
+  strictEqual(door.admission.relieve(60_000), kept[2], "also when descriptors run out");
+});
+
+Deno.test("a kept connection that asks again is like any other", () => {
+  const door = new Door({ maxConnections: 2 });
+  const [first, second] = door.arriveMany(2).map((number) => number!);
+  door.serveKept(first!);
+  door.admission.completed(first!, door.nowMs);
+  door.arrive();
+  deepStrictEqual([door.closed, door.evicted], [[], []]);
+  ok(door.served.has(first!) && door.served.has(second!));
+});
+
+Deno.test("requests are sent in the order in which they came, however old their connections are", () => {
+  const door = new Door({ maxConnections: 16, maxConnectionsPerAddress: 16 });
+  const [old, ...busy] = door.arriveMany(3, "a").map((number) => number!);
+  const [first, ...others] = door.arriveMany(5, "b").map((number) => number!);
+  for (const number of [...busy, first!, ...others]) door.want(number);
+  const waiting = others.at(-1)!;
+  strictEqual(door.sending.size, 6);
+  ok(!door.sending.has(waiting));
+  door.want(old!);
+  ok(door.sending.delete(first!));
+  door.admission.contentEnded(first!, door.nowMs, true);
+  door.turn();
+  ok(door.sending.has(waiting) && !door.sending.has(old!), "the earlier request is next");
+});
+
+Deno.test("whoever waits for content is looked at again, like whoever waits for a slot", () => {
+  const door = new Door({ maxConnections: 4, maxConnectionsPerAddress: 4 });
+  const [one, two, three] = door.arriveMany(3).map((number) => number!);
+  for (const number of [one, two, three]) door.want(number!);
+  strictEqual(door.sending.size, 2);
+  ok(door.admission.hasWaiting);
 });

@@ -63,7 +63,7 @@ Deno.test("Content is sent in turn: slow readers leave slots for messages, and t
   const sent: number[] = [];
   const ends = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
   const outcomes = server.served.map(({ connection }, i) =>
-    server.listener.inTurn(connection, () => {
+    server.listener.inTurn(connection, false, () => {
       sent.push(i);
       return ends[i]!.promise;
     })

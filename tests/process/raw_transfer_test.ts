@@ -38,7 +38,7 @@ class Answers {
     });
     const header = JSON.parse(line);
     this.#at += line.length;
-    const [, length] = header.ext.raw as [number, number, number];
+    const [, length = 0] = header.ext.raw as number[];
     await until("its content", () => this.raw.text.length >= this.#at + length);
     const content = this.raw.text.slice(this.#at, this.#at + length);
     this.#at += length;
@@ -148,14 +148,29 @@ class RawSource implements AsyncDisposable {
     await new Promise<void>((go) => this.#server.close(() => go()));
   }
 
-  async join(to: Program): Promise<void> {
+  async join(to: Program, can = ["raw"]): Promise<void> {
     await this.listen();
     const port = this.#port;
-    const ext = { v: 1, can: ["raw"] };
+    const ext = { v: 1, can };
     const gossip = { type: "GOSSIP", host: "127.0.0.1", port, peerId: "hawk", ext };
     const seen = to.tracks("hawk");
     await shout(to, { ...gossip, id: crypto.randomUUID() });
     await seen;
+  }
+
+  /** Announces many files with one message. */
+  async list(
+    to: Program,
+    files: readonly ForeignFile[],
+    sizes?: ReadonlyMap<string, number>,
+  ): Promise<void> {
+    const entries = files.map((file) => ({
+      ...entryOf(file),
+      size_bytes: sizes?.get(file.fileId) ?? file.content.length,
+    }));
+    const ext = { v: 1, can: BATCHES };
+    const list = { type: "GOSSIP_REPLY", host: "127.0.0.1", port: this.#port, peerId: "hawk", ext };
+    await shout(to, { ...list, files: entries }, { how: "half-closes" });
   }
 
   async announce(to: Program, file: ForeignFile): Promise<void> {
@@ -242,6 +257,147 @@ for (
     deepStrictEqual(kept.map(({ name }) => name).filter((name) => name.includes("file")), []);
   });
 }
+
+const BATCHES = ["raw", "batch-get"];
+
+/** The ids that a request names. */
+const idsIn = ({ file_id: first, ext }: Record<string, unknown>) =>
+  [first, ...(ext as { more?: string[] }).more ?? []] as string[];
+
+/** A program that fetches everything, and a source of many small files that can send batches. */
+async function listed(
+  files: readonly ForeignFile[],
+  answer: (socket: net.Socket, wanted: readonly ForeignFile[], asked: number) => void,
+  sizes?: ReadonlyMap<string, number>,
+) {
+  await using made = new AsyncDisposableStack();
+  const folder = made.use(await Folder.make());
+  const program = made.use(await Program.peer("kashifm", EAGER, { cwd: folder.path }));
+  const byId = new Map(files.map((file) => [file.fileId, file]));
+  const source: RawSource = made.use(
+    new RawSource((socket, request) => {
+      const wanted = idsIn(request).map((fileId) => byId.get(fileId)!);
+      answer(socket, wanted, source.asked.length);
+    }),
+  );
+  await source.join(program, BATCHES);
+  await source.list(program, files, sizes);
+  const kept = made.move();
+  return { program, source, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+const smallFiles = (count: number) =>
+  Array.from({ length: count }, (_, i) => randomFile(`small ${i}.bin`, "hawk", 1_000 + i));
+
+const allHeld = (program: Program, files: readonly ForeignFile[]) =>
+  program.until(
+    "all files",
+    async () =>
+      (await program.api<{ files: { held: number } }>("status")).files.held ===
+        files.length,
+    30_000,
+  );
+
+Deno.test(
+  "many small files come in few requests, each verified and under its own name",
+  SANITIZED,
+  async () => {
+    const files = smallFiles(300);
+    await using scene = await listed(files, (socket, wanted) => {
+      for (const file of wanted) sendRaw(socket, file);
+    });
+    await allHeld(scene.program, files);
+    const batches = scene.source.asked.filter(({ request }) => idsIn(request).length > 1);
+    ok(scene.source.asked.length <= 8, `${scene.source.asked.length} requests`);
+    ok(batches.length >= 2);
+    strictEqual(scene.source.asked.flatMap(({ request }) => idsIn(request)).length, 300);
+  },
+);
+
+Deno.test(
+  "a file of a batch that is not as it should be costs only that file",
+  SANITIZED,
+  async () => {
+    const files = smallFiles(60);
+    const [bad, absent] = [files[40]!, files[50]!];
+    await using scene = await listed(files, (socket, wanted) => {
+      for (const file of wanted) {
+        if (file === bad) sendRaw(socket, { ...file, content: randomBytes(file.content.length) });
+        else if (file !== absent || wanted.length === 1) sendRaw(socket, file);
+        else {
+          const nothing = { type: "FILE_DATA", file_id: file.fileId, ext: { v: 1, raw: [] } };
+          socket.write(`${JSON.stringify(nothing)}\n`);
+        }
+      }
+    });
+    const { program } = scene;
+    await allHeld(program, files.slice(2));
+    strictEqual(await refusals(program, /^content-mismatch$/), 1);
+  },
+);
+
+Deno.test(
+  "a source that dies in the middle of a batch is asked for the rest again",
+  SANITIZED,
+  async () => {
+    const files = smallFiles(120);
+    await using scene = await listed(files, (socket, wanted, asked) => {
+      if (wanted.length === 1 || asked > 8) {
+        for (const file of wanted) sendRaw(socket, file);
+        return;
+      }
+      for (const file of wanted.slice(0, 5)) sendRaw(socket, file);
+      socket.write("{");
+      socket.end();
+    });
+    const { program } = scene;
+    await allHeld(program, files);
+    strictEqual(await refusals(program), 0, "nobody is blamed for a connection that broke");
+  },
+);
+
+Deno.test(
+  "a file that is larger than its holder said comes all the same, through the disk",
+  SANITIZED,
+  async () => {
+    const files = [...smallFiles(20), randomFile("large.bin", "hawk", 3_000_000)];
+    await using scene = await listed(
+      files.map((file) => ({ ...file })),
+      (socket, wanted) => {
+        for (const file of wanted) sendRaw(socket, file);
+      },
+    );
+    await allHeld(scene.program, files);
+  },
+);
+
+Deno.test(
+  "one request for several files is answered by one stream, which says what is not here",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    const contents = [randomBytes(300_000), randomBytes(5), randomBytes(1)];
+    await using program = await Program.peer("kashifm", ALONE, { cwd: folder.path });
+    for (const [i, content] of contents.entries()) {
+      await folder.write(`storage_kashifm/file ${i}.bin`, content);
+    }
+    const ids: string[] = [];
+    for (const i of contents.keys()) ids.push((await named(program, `file ${i}.bin`)).file_id);
+    using raw = await Raw.open(program);
+    const answers = new Answers(raw);
+    const more = [ids[1], "ab".repeat(32), ids[2], ids[0]];
+    for (let times = 0; times < 2; times++) {
+      raw.send({ type: "GET_FILE", file_id: ids[0]!, ext: { v: 1, raw: [0, TO_THE_END], more } });
+      for (const content of [contents[0]!, contents[1]!, undefined, contents[2]!, contents[0]!]) {
+        const got = await answers.next();
+        const range = (got.header.ext as Message).raw;
+        deepStrictEqual(range, content ? [0, content.length, content.length] : []);
+        ok(got.content === latin1(content ?? new Uint8Array()));
+      }
+    }
+    ok(!raw.ended && !raw.isClosed, "the connection stays open");
+  },
+);
 
 /** Sends the content from an offset on, and closes in the middle if it is cut. */
 function sendFrom(

@@ -13,7 +13,7 @@ type Cause = Input["kind"] | Message["type"];
 const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   load: [],
   loading: [],
-  complete: ["fetch"],
+  complete: ["fetch", "fetch-batch"],
   start: ["send GOSSIP"],
   tick: [
     "send GOSSIP",
@@ -21,17 +21,18 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
     "send ANNOUNCE",
     "send DELETE",
     "fetch",
+    "fetch-batch",
     "stop-fetch",
     "replicate",
   ],
   GOSSIP: ["send GOSSIP", "send GOSSIP_REPLY"],
   // A stranger's reply may name a live peer, which is then contacted. New files may be fetched, and the first lists
   // complete joining. A peer that lists a file its owner deleted here is sent the DELETE it missed.
-  GOSSIP_REPLY: ["send GOSSIP", "send DELETE", "fetch"],
-  ANNOUNCE: ["fetch", "send DELETE"],
-  GET_FILE: ["serve", "answer-absent"],
+  GOSSIP_REPLY: ["send GOSSIP", "send DELETE", "fetch", "fetch-batch"],
+  ANNOUNCE: ["fetch", "fetch-batch", "send DELETE"],
+  GET_FILE: ["serve", "serve-batch", "answer-absent"],
   FILE_DATA: [],
-  DELETE: ["trash", "fetch", "stop-fetch"],
+  DELETE: ["trash", "fetch", "fetch-batch", "stop-fetch"],
   refused: [],
   // The name's address is now confirmed, so its gossip may be forwarded. The next send of a broadcast follows.
   sent: ["send GOSSIP", "send ANNOUNCE", "send DELETE", "send GOSSIP_REPLY"],
@@ -43,27 +44,37 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
     "send DELETE",
     "replicate",
     "fetch",
+    "fetch-batch",
   ],
   unsent: ["replicate", "send ANNOUNCE", "send DELETE", "send GOSSIP_REPLY"],
   served: [],
   "push-offered": ["push-verdict"],
-  arrived: ["keep", "drop", "fetch", "stop-fetch"],
-  "fetch-failed": ["fetch"],
-  "keep-failed": ["fetch", "stop-fetch"],
-  held: ["send ANNOUNCE", "send GOSSIP_REPLY", "replicate", "trash", "fetch", "stop-fetch"],
+  arrived: ["keep", "drop", "fetch", "fetch-batch", "stop-fetch"],
+  "fetch-failed": ["fetch", "fetch-batch"],
+  "fetch-unasked": ["fetch", "fetch-batch"],
+  "keep-failed": ["fetch", "fetch-batch", "stop-fetch"],
+  held: [
+    "send ANNOUNCE",
+    "send GOSSIP_REPLY",
+    "replicate",
+    "trash",
+    "fetch",
+    "fetch-batch",
+    "stop-fetch",
+  ],
   renamed: ["send ANNOUNCE", "send GOSSIP_REPLY"],
-  lost: ["fetch", "send DELETE"],
-  space: ["fetch"],
+  lost: ["fetch", "fetch-batch", "send DELETE"],
+  space: ["fetch", "fetch-batch"],
   unwanted: [],
-  want: ["fetch"],
-  cancel: ["fetch", "stop-fetch"],
-  delete: ["trash", "send DELETE", "fetch", "stop-fetch"],
+  want: ["fetch", "fetch-batch"],
+  cancel: ["fetch", "fetch-batch", "stop-fetch"],
+  delete: ["trash", "send DELETE", "fetch", "fetch-batch", "stop-fetch"],
   watch: [],
 };
 
 /** Inputs that must be answered with exactly one of these effects. */
 const ANSWERS: Partial<Record<Cause, readonly Kind[]>> = {
-  GET_FILE: ["serve", "answer-absent"],
+  GET_FILE: ["serve", "serve-batch", "answer-absent"],
   "push-offered": ["push-verdict"],
   arrived: ["keep", "drop"],
 };
@@ -129,14 +140,20 @@ export class Causes {
         return this.#receipts.delete(effect.receipt)
           ? undefined
           : "no such receipt, or it was already handled";
-      case "fetch": {
-        const { fileId } = effect.file;
-        const entry = catalogue.get(fileId);
-        if (!entry || entry.held) return "the file is already held, or unknown";
-        if (!entry.holders.has(effect.source)) return `${effect.source} does not hold it`;
+      case "serve-batch":
+        return input.kind === "message" && input.connection === effect.connection
+          ? undefined
+          : "wrong connection";
+      case "fetch":
+      case "fetch-batch":
         if (!membership.get(effect.source)) return `${effect.source} is not tracked`;
-        return catalogue.tombstones.has(fileId, nowMs) ? "the file is deleted" : undefined;
-      }
+        for (const { file: { fileId } } of effect.kind === "fetch" ? [effect] : effect.files) {
+          const entry = catalogue.get(fileId);
+          if (!entry || entry.held) return "the file is already held, or unknown";
+          if (!entry.holders.has(effect.source)) return `${effect.source} does not hold it`;
+          if (catalogue.tombstones.has(fileId, nowMs)) return "the file is deleted";
+        }
+        return undefined;
       case "replicate":
         return this.#published.has(effect.file.fileId)
           ? undefined

@@ -11,6 +11,7 @@ import type { Reply } from "./network.ts";
 import { Inbound, pieces } from "./wire.ts";
 
 type Fetch = Extract<Effect, { kind: "fetch" }>;
+type FetchBatch = Extract<Effect, { kind: "fetch-batch" }>;
 type Copy = Extract<Effect, { kind: "replicate" }>;
 type Keep = Extract<Effect, { kind: "keep" }>;
 type BulkEffect = Exclude<Effect, { kind: "send" | "save" | "changed" | "trash" | "event" }>;
@@ -36,8 +37,12 @@ export class Transfers {
         return;
       case "serve":
         return this.#serve(effect.file, effect.ip, this.replies.get(effect.connection));
+      case "serve-batch": // simulated batches are requested one file at a time
+        return this.host.network.invariants.fail(this.host.peerId, "served a batch");
       case "fetch":
         return this.#fetch(effect);
+      case "fetch-batch":
+        return this.#fetchBatch(effect, 0);
       case "stop-fetch":
         return this.#attempts.get(effect.attempt)?.();
       case "replicate":
@@ -124,7 +129,25 @@ export class Transfers {
     reply?.(lie === "cut" ? bytes.subarray(0, bytes.length - 5) : bytes);
   }
 
-  #fetch(effect: Fetch): void {
+  /** Fetches the files of a batch one after another, until one fails in a way that ends a connection. */
+  #fetchBatch(batch: FetchBatch, at: number): void {
+    const file = batch.files[at];
+    if (!file) return;
+    const { source, from, voucher } = batch;
+    const next = (failure?: FetchFailure) => {
+      const goesOn = failure === undefined || failure === "absent" || failure === "mismatch";
+      if (goesOn) return this.#fetchBatch(batch, at + 1);
+      const unasked = batch.files.slice(at + 1).map(({ file: { fileId }, attempt }) => ({
+        fileId,
+        attempt,
+      }));
+      if (unasked.length > 0) this.host.take({ kind: "fetch-unasked", files: unasked });
+    };
+    this.#fetch({ kind: "fetch", ...file, source, from, voucher, isRaw: true }, next);
+  }
+
+  /** `whenOver` is called when the outcome was reported, with the failure if there was one. */
+  #fetch(effect: Fetch, whenOver: (failure?: FetchFailure) => void = () => {}): void {
     const { host } = this;
     const { attempt, source } = effect;
     const { fileId } = effect.file;
@@ -134,9 +157,12 @@ export class Transfers {
       isOver = true;
       this.#attempts.delete(attempt);
     };
-    this.#attempts.set(attempt, () => end(() => {}));
+    this.#attempts.set(attempt, () => end(() => whenOver()));
     const fail = (failure: FetchFailure, text: string) =>
-      end(() => host.take({ kind: "fetch-failed", fileId, source, attempt, failure, text }));
+      end(() => {
+        host.take({ kind: "fetch-failed", fileId, source, attempt, failure, text });
+        whenOver(failure);
+      });
     host.dial(effect.from, effect.voucher, (dialed) => {
       if ("failure" in dialed) {
         return fail(dialed.isOurs ? "storage" : "unreachable", dialed.failure);
@@ -147,18 +173,18 @@ export class Transfers {
       const giveUp = host.mine(() => fail("too-slow", "no byte came in time"));
       host.network.clock.after(DEFAULT_LIMITS.idleTimeoutMs, giveUp);
       host.network.carry(host, dialed, asking, {
-        reply: (answer) => end(() => this.#read(effect, answer, dialed.at.ip)),
+        reply: (answer) => end(() => whenOver(this.#read(effect, answer, dialed.at.ip))),
         lost: () => fail("cut-short", "connection reset"),
       });
     }, "file");
   }
 
-  /** Returns a callback that reads the answer to a GET_FILE. */
+  /** Reads the answer to a GET_FILE. Returns the failure, if it is one. */
   #read(
     { file, timestamps, source, attempt }: Fetch,
     answer: Uint8Array | "closed",
     ip: string,
-  ): void {
+  ): FetchFailure | undefined {
     const { host } = this;
     let outcome: HeldFile | FetchFailure = "cut-short";
     let content = "";
@@ -185,10 +211,12 @@ export class Transfers {
     if (typeof result === "string") {
       const { fileId } = file;
       const text = `the answer was: ${result}`;
-      return host.take({ kind: "fetch-failed", fileId, source, attempt, failure: result, text });
+      host.take({ kind: "fetch-failed", fileId, source, attempt, failure: result, text });
+      return result;
     }
     const receipt = this.#receipt(content);
     host.take({ kind: "arrived", receipt, held: result, ip, source, attempt });
+    return undefined;
   }
 
   #copy({ file, to, voucher, peerId }: Copy): void {

@@ -299,7 +299,7 @@ Deno.test("a deleted file is no longer fetched", () => {
   ]);
   deepStrictEqual(
     only(effects, "fetch").map(({ file }) => file.fileId),
-    [idOf(5)],
+    [idOf(4)],
     "the next one takes its place",
   );
   strictEqual(machine.peer.pendingDownloads, 4);

@@ -10,8 +10,8 @@ import {
   DELETES_PER_MINUTE,
   MAX_BATCHES,
   MAX_BROADCAST_SENDS,
-  MAX_DELETES_PER_MESSAGE,
   MAX_EARLY_DELETES_PER_ADDRESS,
+  MAX_IDS_PER_MESSAGE,
 } from "../../../protocol/limits.ts";
 import { PeerState } from "../../../protocol/state.ts";
 import { BATCH_DELETE } from "../../../protocol/wire/capabilities.ts";
@@ -97,7 +97,7 @@ Deno.test("peers that can take many files per DELETE hear of 100,000 deletions w
     ok([...told.times.get(peerId)!.values()].every((times) => times === 1));
   }
   strictEqual(told.count("alias"), 0);
-  ok(told.messages <= 3 * (100_000 / MAX_DELETES_PER_MESSAGE + 70), `${told.messages} messages`);
+  ok(told.messages <= 3 * (100_000 / MAX_IDS_PER_MESSAGE + 70), `${told.messages} messages`);
   strictEqual(machine.remembered("tombstones"), 100_000, "none is lost");
   deepStrictEqual(
     machine.peer.deletionProgress(idOf(100_000)),
@@ -223,8 +223,8 @@ Deno.test("a data set is obeyed at once, but not several in a row, and what is n
   machine.reply(owner, files(count), [1, 1, "r"]);
   let refused = 0;
   const deleteAll = (from: number, to: number) => {
-    for (let n = from; n < to; n += MAX_DELETES_PER_MESSAGE) {
-      const ids = files(Math.min(MAX_DELETES_PER_MESSAGE, to - n), n).map(({ fileId }) => fileId);
+    for (let n = from; n < to; n += MAX_IDS_PER_MESSAGE) {
+      const ids = files(Math.min(MAX_IDS_PER_MESSAGE, to - n), n).map(({ fileId }) => fileId);
       const effects = machine.message({
         type: "DELETE",
         from: "owner",
@@ -303,7 +303,7 @@ Deno.test("a file that is restored before everybody heard of its deletion is lef
 });
 
 Deno.test("the longest DELETE fits into the message that every peer accepts, also with the longest name", () => {
-  const more = files(MAX_DELETES_PER_MESSAGE - 1).map(({ fileId }) => fileId);
+  const more = files(MAX_IDS_PER_MESSAGE - 1).map(({ fileId }) => fileId);
   const bytes = encodeMessage({
     type: "DELETE",
     from: "\u00e9".repeat(128),

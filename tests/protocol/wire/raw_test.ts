@@ -123,3 +123,40 @@ Deno.test("a header that contradicts the request is an error of the source", () 
   }
   assert.equal(openingOf(rawHeader(file, { v: 1 }, wanted, 1_000), [], wanted).found?.kind, "raw");
 });
+
+Deno.test("a name or an owner that reads like the key of content does not make a raw answer a plain one", () => {
+  for (const name of ["data", '"data":', "data : data", "\\"]) {
+    const odd = { ...file, name, owner: "data" };
+    const range = { offset: 0, length: 3 };
+    const bytes = join(rawHeader(odd, { v: 1 }, range, 3), utf8.encode("abc"));
+    for (let cut = 1; cut < bytes.length; cut++) {
+      assert.equal(openingOf(bytes, [cut]).found?.kind, "raw", `${name} ${cut}`);
+    }
+  }
+});
+
+Deno.test("a header that arrives byte by byte is looked at once, not once per byte", () => {
+  const bytes = utf8.encode(`{"a":"${'\\"'.repeat(15_000)}`);
+  let reads = 0;
+  class Counted extends RawOpening {
+    override get rest(): Uint8Array {
+      const rest = super.rest;
+      return new Proxy(rest, {
+        get(target, key) {
+          if (key === "indexOf") {
+            return (byte: number, from: number) => {
+              const at = target.indexOf(byte, from);
+              reads += (at < 0 ? target.length : at) - from;
+              return at;
+            };
+          }
+          const value = Reflect.get(target, key, target);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      });
+    }
+  }
+  const opening = new Counted(file.fileId, WHOLE);
+  for (const byte of bytes) opening.feed(Uint8Array.of(byte));
+  assert.ok(reads <= 8 * bytes.length, `${reads} steps for ${bytes.length} bytes`);
+});

@@ -1,0 +1,110 @@
+// Connections to the sources of files: kept for the next request where the source allows it, opened where there is none.
+// Invariants: a kept connection that turns out to be closed costs a dial and blames nobody; all are closed at the end.
+
+import { type Address, addressText, type Voucher } from "../protocol/wire/address.ts";
+import { ProtocolError } from "../protocol/wire/errors.ts";
+import type { Connection } from "../net/connection.ts";
+import { isConnectionError } from "../net/exchange.ts";
+import { IdleConnections } from "../net/idle_connections.ts";
+import type { TransferOptions } from "./transfer_options.ts";
+
+/**
+ * How long a source may take to begin its answer on a connection that was kept, in milliseconds, before it is dialed
+ * again: a machine that vanished does not say so. (A guess.)
+ */
+const REUSED_MS = 10_000;
+
+/** Thrown when a request is no longer wanted before it was made. */
+export class NotWanted extends Error {
+  /** Name of this error class. */
+  override readonly name = "NotWanted";
+}
+
+/** One request, as its connection sees it. */
+export interface Asking {
+  /** The connection to ask on. */
+  readonly connection: Connection;
+  /** To be called when the first byte of an answer arrives. */
+  readonly onAnswering: () => void;
+}
+
+/** How to make a request. */
+export interface AskOptions<T> {
+  /** Address of the source, and who vouches for it. */
+  readonly from: Address;
+  readonly voucher: Voucher;
+  /** Whether the source keeps connections open. */
+  readonly isKept: boolean;
+  /** Called with the connection before it is used, to be able to close it; throws if nobody wants the answer any more. */
+  readonly onConnection: (connection: Connection) => void;
+  /** Makes the request. May be called twice, on a second connection if the first one was closed before any answer. */
+  readonly ask: (asking: Asking) => Promise<{ readonly answer: T; readonly isOpen: boolean }>;
+}
+
+const isClosed = (error: unknown) =>
+  isConnectionError(error) || (error instanceof ProtocolError && error.reason === "cut-short");
+
+/** The connections to sources. */
+export class Sources {
+  readonly #dialed = new Set<Connection>();
+  readonly #idle = new IdleConnections();
+
+  /** Starts without connections. */
+  constructor(readonly options: Pick<TransferOptions, "dialer" | "onSent">) {}
+
+  /** Makes a request. Resolves to the answer and the address that it came from. Throws what dialing and asking throw. */
+  async ask<T>(asked: AskOptions<T>): Promise<{ readonly answer: T; readonly ip: string }> {
+    const { from, voucher, isKept } = asked;
+    const idle = isKept ? this.#idle.take(addressText(from)) : undefined;
+    if (idle) {
+      let isAnswering = false;
+      const timer = setTimeout(() => idle.close(), REUSED_MS);
+      const onAnswering = () => {
+        isAnswering = true;
+        clearTimeout(timer);
+      };
+      try {
+        const got = await this.#askOn(idle, asked, onAnswering);
+        if (isAnswering) return got;
+      } catch (error) {
+        if (isAnswering || !isClosed(error)) throw error;
+        asked.onConnection(idle); // throws if it was closed because nobody wants the answer
+      } finally {
+        clearTimeout(timer);
+      }
+      // The source closed it while it was idle, which says nothing about the file.
+    }
+    return await this.#askOn(await this.options.dialer.dial(from, voucher, "file"), asked);
+  }
+
+  /** Closes all connections. */
+  close(): void {
+    this.#idle.close();
+    for (const connection of this.#dialed) connection.close();
+  }
+
+  /** Closes a kept connection, if there is any, because the process is out of file descriptors. */
+  relieve(): boolean {
+    return this.#idle.dropOldest();
+  }
+
+  async #askOn<T>(
+    connection: Connection,
+    { from, isKept, onConnection, ask }: AskOptions<T>,
+    onAnswering: () => void = () => {},
+  ): Promise<{ readonly answer: T; readonly ip: string }> {
+    let isOpen = false;
+    this.#dialed.add(connection);
+    try {
+      onConnection(connection);
+      this.options.onSent("GET_FILE", from);
+      const got = await ask({ connection, onAnswering });
+      isOpen = isKept && got.isOpen;
+      return { answer: got.answer, ip: connection.ip };
+    } finally {
+      this.#dialed.delete(connection);
+      if (isOpen) this.#idle.keep(addressText(from), connection);
+      else connection.close();
+    }
+  }
+}

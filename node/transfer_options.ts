@@ -1,0 +1,89 @@
+// What transfers need of the rest of the peer: the store, connections, and where to report.
+
+import type { HeldFile, Input } from "../protocol/effects.ts";
+import type { Limits } from "../protocol/limits.ts";
+import type { Address } from "../protocol/wire/address.ts";
+import { type Timestamp, verifyingTimestamp } from "../protocol/wire/fileid.ts";
+import type { Ext, Message } from "../protocol/wire/message.ts";
+import type { Dialer } from "../net/dialer.ts";
+import type { Intake, sendFile } from "../net/exchange.ts";
+import type { RangeReader } from "../net/raw.ts";
+import type { TransferLog } from "./transfer_log.ts";
+
+/** Content that is complete, or on its way. */
+export interface StoreContent {
+  /** Bytes so far. */
+  readonly sizeBytes: number;
+  /** Returns the hex SHA-256 of the content followed by `suffix`. */
+  digestWith(suffix: string): string;
+  /** Removes what was written. Does nothing after the content was kept. */
+  abort(): void;
+}
+
+/** Content on its way into the store. */
+export interface StoreIntake extends StoreContent, Intake {
+  /** Starts over with no content. */
+  restart(): void;
+}
+
+/** What transfers need of the store. */
+export interface TransferStore {
+  /**
+   * Starts receiving a file of at most `maxBytes` bytes; `fileId` is known for a download. Throws if that is impossible,
+   * with a message for people.
+   */
+  intake(maxBytes?: number, fileId?: string): StoreIntake;
+  /** Returns complete content that is in memory, for `keepAll`. The bytes must not be written to later. */
+  inMemory(content: Uint8Array): StoreContent;
+  /** Continues with what `suspend` kept. Resolves to `undefined` if there is nothing. Throws like `intake`. */
+  resume(fileId: string): Promise<StoreIntake | undefined>;
+  /** Keeps what arrived of a download, for the next attempt. */
+  suspend(fileId: string, intake: StoreIntake): void;
+  /** Keeps verified content. Throws with a message for people. */
+  keep(content: StoreContent, held: HeldFile): Promise<HeldFile>;
+  /**
+   * Keeps verified content that is in memory, with one journal write for all of it. Resolves for each file to what was
+   * kept, or to an error with a message for people. Never rejects.
+   */
+  keepAll(
+    files: readonly { readonly content: StoreContent; readonly held: HeldFile }[],
+  ): Promise<(HeldFile | Error)[]>;
+  /**
+   * Opens a held file for sending. Returns `undefined` if it is no longer here. Throws if it cannot be read right
+   * now.
+   */
+  reader(fileId: string): RangeReader | undefined;
+  /** Returns all of a held file of at most `maxBytes` bytes; otherwise `undefined`. Throws like `reader`. */
+  smallContent(fileId: string, maxBytes: number): Uint8Array | undefined;
+}
+
+/** What transfers need of the peer. */
+export interface TransferOptions {
+  /** Where files are kept. */
+  readonly store: TransferStore;
+  /** Opens connections. */
+  readonly dialer: Dialer;
+  /** Limits on messages and transfers. */
+  readonly limits: Limits;
+  /** Returns the extension fields for outgoing messages. */
+  readonly ext: () => Ext;
+  /** Reports what happened to the state machine. */
+  readonly dispatch: (input: Input) => void;
+  /** Returns the size of held files that arrived in pushes, in bytes. They count against the push quota. */
+  readonly pushedBytes: () => number;
+  /** Records every transfer. */
+  readonly transferLog: TransferLog;
+  /** Sends every file, and in hex; the dummy peer misbehaves with it. */
+  readonly sendFile: typeof sendFile | undefined;
+  /** Called when a file is requested from a peer or pushed to one. */
+  readonly onSent: (what: Message["type"], to: Address) => void;
+}
+
+/** Returns the first of the timestamps under which the content has the id, if there is one. */
+export function verified(
+  content: StoreContent,
+  fileId: string,
+  timestamps: readonly Timestamp[],
+): Timestamp | undefined {
+  return verifyingTimestamp(fileId, timestamps, (suffix) => content.digestWith(suffix));
+}
