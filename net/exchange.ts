@@ -268,38 +268,23 @@ export interface AnswerSink extends ContentSink {
 }
 
 /** Reads an answer with content in hex. */
-export class PlainAnswer {
+class PlainAnswer {
   readonly #scanner: FrameScanner;
   /** The answer, once it is complete. */
   answer: Answer | undefined;
 
-  /**
-   * The sink is restarted if the answer contains content twice. If `isBegun`, it has some already, and is restarted
-   * before any other is written.
-   */
-  constructor(sink: AnswerSink, limits: ReceiveLimits, isBegun = false) {
+  /** The sink is restarted if the answer contains content twice. */
+  constructor(sink: AnswerSink, limits: ReceiveLimits) {
     let decoder: FileDataDecoder | undefined;
     let isContent = false;
-    let isStale = isBegun;
-    const restart = () => {
-      if (isStale) sink.restart();
-      isStale = false;
-    };
-    const fresh: ContentSink = {
-      write: (content) => {
-        restart();
-        sink.write(content);
-      },
-    };
     this.#scanner = new FrameScanner({
       dataStart() {
-        if (decoder) isStale = true;
-        decoder = new FileDataDecoder(fresh);
+        if (decoder) sink.restart();
+        decoder = new FileDataDecoder(sink);
       },
       data: (piece) => decoder!.write(piece),
       dataEnd() {
         isContent = decoder!.end();
-        if (isContent) restart();
       },
       message: (bytes, streamed) => {
         if (this.answer) return;
@@ -359,16 +344,9 @@ export async function requestFile(
   sink: AnswerSink,
   limits: ReceiveLimits,
 ): Promise<Answer> {
-  await connection.write(encodeMessage({ type: "GET_FILE", fileId, ext }), limits.idleTimeoutMs);
-  return await readPlain(connection, new PlainAnswer(sink, limits), limits.idleTimeoutMs);
-}
-
-/** Reads an answer with content in hex to its end; see `requestFile`. */
-export async function readPlain(
-  connection: Connection,
-  plain: PlainAnswer,
-  idleMs: number,
-): Promise<Answer> {
+  const idleMs = limits.idleTimeoutMs;
+  await connection.write(encodeMessage({ type: "GET_FILE", fileId, ext }), idleMs);
+  const plain = new PlainAnswer(sink, limits);
   let buffer = new Uint8Array(CONTROL_BUFFER_BYTES);
   const pace = new Pace(idleMs);
   while (plain.answer === undefined) {

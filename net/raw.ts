@@ -1,21 +1,13 @@
 // Raw content on a connection: a header line, then exactly the bytes that were asked for. The connection stays open for
 // the next request.
 // Invariants: an answer ends cleanly only if all of it was sent, and otherwise the connection is closed by whoever
-// notices; a source that answers in hex is understood too.
+// notices; a source that answers in hex, or not at all, is recognized.
 
 import { ProtocolError } from "../protocol/wire/errors.ts";
 import { encodeMessage, type Ext, type FileRecord } from "../protocol/wire/message.ts";
-import { type Range, rawHeader, RawOpening } from "../protocol/wire/raw.ts";
+import { type Range, type RawHeader, rawHeader, RawOpening } from "../protocol/wire/raw.ts";
 import type { Connection } from "./connection.ts";
-import {
-  type Answer,
-  type AnswerSink,
-  type ContentReader,
-  Pace,
-  PlainAnswer,
-  readPlain,
-  type ReceiveLimits,
-} from "./exchange.ts";
+import { type ContentReader, Pace, type ReceiveLimits } from "./exchange.ts";
 
 /** Size of the buffers for content, in bytes: a larger one is not faster. */
 const BUFFER_BYTES = 1024 * 1024;
@@ -66,92 +58,120 @@ export async function sendRaw(
   if (filled > 0) await connection.write(buffer.subarray(0, filled), idleMs); // an empty range
 }
 
-/** An answer to a request for raw content. */
-export interface RawAnswer {
-  /** The content and its description, or that the source does not have the file. */
-  readonly answer: Answer;
-  /** Whether the connection can take the next request. */
-  readonly isOpen: boolean;
+/** Receives the answer to a request. */
+export interface RawSink {
+  /** The answer begins: these bytes follow. */
+  begin(header: RawHeader): void;
+  /** The next bytes, which stay valid until this returns. */
+  write(content: Uint8Array): void;
 }
 
 /**
- * Requests bytes of a file and streams them into the sink. A source that does not know raw content sends all of the
- * file in hex. Throws `ProtocolError` ("cut-short", "too-slow", "bad-field", …), connection errors, and what the sink
- * throws. `onAnswering` is called when the first byte of an answer arrives.
+ * How an answer ended: with all of its content; with "I do not have it"; or in hex, by a source that does not send raw
+ * content after all, which was not read further.
  */
-export async function requestRaw(
-  connection: Connection,
-  fileId: string,
-  wanted: Range,
-  ext: Ext,
-  sink: AnswerSink,
-  limits: ReceiveLimits,
-  onAnswering: () => void = () => {},
-): Promise<RawAnswer> {
-  const idleMs = limits.idleTimeoutMs;
-  const raw = [wanted.offset, wanted.length];
-  const request = encodeMessage({ type: "GET_FILE", fileId, ext: { ...ext, raw } });
-  await connection.write(request, idleMs);
-  const opening = new RawOpening(fileId, wanted);
-  const buffer = new Uint8Array(FIRST_BYTES);
-  const pace = new Pace(idleMs);
-  for (;;) {
-    const read = await connection.read(buffer, idleMs);
-    if (read === null) {
-      const plain = new PlainAnswer(sink, limits, wanted.offset > 0);
-      plain.feed(opening.rest);
-      return { answer: plain.answer ?? plain.atEnd(), isOpen: false };
+export type RawOutcome = "content" | "absent" | "hex";
+
+/**
+ * Requests for ranges of one file on one connection. The next one may be made while the answer to the one before is
+ * read. After anything but "content", and after an error, the connection cannot be used again.
+ */
+export class RawRequests {
+  /** What was read of the next answer. */
+  #rest: Uint8Array = new Uint8Array(0);
+  readonly #buffers: [Uint8Array, Uint8Array] = [new Uint8Array(0), new Uint8Array(0)];
+
+  /** `onAnswering` is called when the first byte of an answer arrives. */
+  constructor(
+    readonly connection: Connection,
+    readonly fileId: string,
+    readonly ext: Ext,
+    readonly limits: ReceiveLimits,
+    readonly onAnswering: () => void = () => {},
+  ) {}
+
+  /** Sends a request. Throws connection errors and `ProtocolError` "too-slow". */
+  async request({ offset, length }: Range): Promise<void> {
+    const { connection, fileId, ext, limits } = this;
+    const request = { type: "GET_FILE", fileId, ext: { ...ext, raw: [offset, length] } } as const;
+    await connection.write(encodeMessage(request), limits.idleTimeoutMs);
+  }
+
+  /**
+   * Reads the answer to the first request that was not answered yet, and streams it into the sink. Throws
+   * `ProtocolError` ("cut-short", "too-slow", "bad-field", …), connection errors, and what the sink throws.
+   */
+  async answer(wanted: Range, sink: RawSink): Promise<RawOutcome> {
+    const { connection, limits: { idleTimeoutMs }, fileId } = this;
+    const opening = new RawOpening(fileId, wanted);
+    const pace = new Pace(idleTimeoutMs);
+    let bytes = this.#rest;
+    this.#rest = new Uint8Array(0);
+    for (;;) {
+      const found = bytes.length > 0 ? opening.feed(bytes) : undefined;
+      if (found?.kind === "plain") return isNull(found.bytes) ? "absent" : "hex";
+      if (found) {
+        const { header, content } = found;
+        sink.begin(header);
+        const own = content.subarray(0, header.length);
+        this.#rest = content.subarray(header.length);
+        if (own.length > 0) sink.write(own);
+        await this.#content(header.length - own.length, sink, pace);
+        return "content";
+      }
+      const buffer = new Uint8Array(FIRST_BYTES);
+      const read = await connection.read(buffer, idleTimeoutMs);
+      if (read === null) {
+        if (opening.rest.length === 0) return "absent";
+        throw new ProtocolError("cut-short", "Connection closed in the middle of an answer");
+      }
+      this.onAnswering();
+      pace.note(read);
+      bytes = buffer.subarray(0, read);
     }
-    onAnswering();
-    pace.note(read);
-    const found = opening.feed(buffer.subarray(0, read));
-    if (!found) continue;
-    if (found.kind === "plain") {
-      const plain = new PlainAnswer(sink, limits, wanted.offset > 0);
-      plain.feed(found.bytes);
-      return { answer: await readPlain(connection, plain, idleMs), isOpen: false };
+  }
+
+  /** Ends the requests. Throws `ProtocolError` "bad-field" if the source sent more than it was asked for. */
+  end(): void {
+    if (this.#rest.length === 0) return;
+    throw new ProtocolError("bad-field", "More content came than was asked for");
+  }
+
+  /** Streams this many bytes into the sink. While one piece is written and hashed, the next one is read. */
+  async #content(bytes: number, sink: RawSink, pace: Pace): Promise<void> {
+    let left = bytes;
+    if (left === 0) return;
+    const size = Math.min(BUFFER_BYTES, left);
+    const buffers = this.#buffers;
+    if (buffers[0].length < size) buffers[0] = new Uint8Array(size);
+    if (left > size && buffers[1].length < size) buffers[1] = new Uint8Array(size);
+    let at = 0;
+    const read = () => {
+      const reading = this.connection.read(buffers[at]!.subarray(0, left), pace.idleMs);
+      reading.catch(() => {}); // thrown when it is its turn, unless the sink fails first
+      return reading;
+    };
+    let reading = read();
+    for (;;) {
+      const arrived = await reading;
+      if (arrived === null) {
+        throw new ProtocolError("cut-short", "Connection closed in the middle of the file");
+      }
+      pace.note(arrived);
+      left -= arrived;
+      const piece = buffers[at]!.subarray(0, arrived);
+      if (left > 0) {
+        at = 1 - at;
+        if (buffers[at]!.length === 0) buffers[at] = new Uint8Array(size);
+        reading = read();
+      }
+      sink.write(piece);
+      if (left === 0) return;
     }
-    const { header: { length, file }, content } = found;
-    if (content.length > length) {
-      throw new ProtocolError("bad-field", "More content came than was asked for");
-    }
-    if (content.length > 0) sink.write(content);
-    await readContent(connection, length - content.length, sink, pace);
-    return { answer: { outcome: "content", file }, isOpen: true };
   }
 }
 
-/** Streams this many bytes into the sink. While one piece is written and hashed, the next one is read. */
-async function readContent(
-  connection: Connection,
-  bytes: number,
-  sink: AnswerSink,
-  pace: Pace,
-): Promise<void> {
-  let left = bytes;
-  if (left === 0) return;
-  const size = Math.min(BUFFER_BYTES, left);
-  let [current, other] = [new Uint8Array(size), new Uint8Array(left > size ? size : 0)];
-  const read = (buffer: Uint8Array) => {
-    const reading = connection.read(buffer.subarray(0, left), pace.idleMs);
-    reading.catch(() => {}); // thrown when it is its turn, unless the sink fails first
-    return reading;
-  };
-  let reading = read(current);
-  for (;;) {
-    const arrived = await reading;
-    if (arrived === null) {
-      throw new ProtocolError("cut-short", "Connection closed in the middle of the file");
-    }
-    pace.note(arrived);
-    left -= arrived;
-    const piece = current.subarray(0, arrived);
-    if (left > 0) {
-      if (other.length === 0) other = new Uint8Array(size);
-      [current, other] = [other, current];
-      reading = read(current);
-    }
-    sink.write(piece);
-    if (left === 0) return;
-  }
+/** Returns whether a plain answer says "I do not have it": its "data" is null. */
+function isNull(bytes: Uint8Array): boolean {
+  return /"data"\s*:\s*(null|"null")/.test(new TextDecoder().decode(bytes));
 }

@@ -335,6 +335,8 @@ export class Node {
         return this.#serveInTurn(effect);
       case "fetch":
         return this.#job(this.transfers.fetching.fetch(effect));
+      case "fetch-also":
+        return this.transfers.fetching.also(effect);
       case "fetch-batch":
         return this.#job(this.transfers.batches.fetch(effect));
       case "stop-fetch":

@@ -6,6 +6,7 @@ import { ProtocolError } from "../protocol/wire/errors.ts";
 import type { Connection } from "../net/connection.ts";
 import { isConnectionError } from "../net/exchange.ts";
 import { IdleConnections } from "../net/idle_connections.ts";
+import { NotDelivered } from "./failures.ts";
 import type { TransferOptions } from "./transfer_options.ts";
 
 /**
@@ -42,7 +43,8 @@ export interface AskOptions<T> {
 }
 
 const isClosed = (error: unknown) =>
-  isConnectionError(error) || (error instanceof ProtocolError && error.reason === "cut-short");
+  isConnectionError(error) || error instanceof NotDelivered ||
+  (error instanceof ProtocolError && error.reason === "cut-short");
 
 /** The connections to sources. */
 export class Sources {

@@ -51,7 +51,7 @@ export class Move implements Transfer {
   fileId: string;
   name: string;
   readonly peer: string;
-  readonly totalBytes: number | undefined;
+  totalBytes: number | undefined;
   doneBytes = 0;
   resumedBytes = 0;
   state: Transfer["state"] = "running";

@@ -2,6 +2,7 @@
 
 import type { HeldFile, Input } from "../protocol/effects.ts";
 import type { Limits } from "../protocol/limits.ts";
+import type { Ranges } from "../protocol/ranges.ts";
 import type { Address } from "../protocol/wire/address.ts";
 import { type Timestamp, verifyingTimestamp } from "../protocol/wire/fileid.ts";
 import type { Ext, Message } from "../protocol/wire/message.ts";
@@ -26,6 +27,22 @@ export interface StoreIntake extends StoreContent, Intake {
   restart(): void;
 }
 
+/** A file that arrives in parts, in any order. */
+export interface StoreAssembly extends StoreContent {
+  /** What is there. */
+  readonly done: Ranges;
+  /** Size of the whole file, in bytes; `undefined` until a source says so. */
+  readonly totalBytes: number | undefined;
+  /** Sets the size of the whole file. Throws if there is no space for it, with a message for people. */
+  begin(totalBytes: number): void;
+  /** Writes the bytes that are not there yet. Throws with a message for people. */
+  write(offset: number, content: Uint8Array): void;
+  /** Hashes a piece that has not been hashed yet. Returns false when everything is. Throws like `write`. */
+  hashMore(): boolean;
+  /** Starts over with no content and no size. */
+  restart(): void;
+}
+
 /** What transfers need of the store. */
 export interface TransferStore {
   /**
@@ -35,10 +52,10 @@ export interface TransferStore {
   intake(maxBytes?: number, fileId?: string): StoreIntake;
   /** Returns complete content that is in memory, for `keepAll`. The bytes must not be written to later. */
   inMemory(content: Uint8Array): StoreContent;
-  /** Continues with what `suspend` kept. Resolves to `undefined` if there is nothing. Throws like `intake`. */
-  resume(fileId: string): Promise<StoreIntake | undefined>;
+  /** Opens a file that arrives in parts, with what `suspend` kept of it. Throws like `intake`. */
+  assemble(fileId: string): StoreAssembly;
   /** Keeps what arrived of a download, for the next attempt. */
-  suspend(fileId: string, intake: StoreIntake): void;
+  suspend(fileId: string, content: StoreAssembly | StoreIntake): void;
   /** Keeps verified content. Throws with a message for people. */
   keep(content: StoreContent, held: HeldFile): Promise<HeldFile>;
   /**

@@ -160,6 +160,17 @@ export type Input =
     readonly failure: FetchFailure;
     readonly text: string;
   }
+  /** The size of a file that is being fetched raw is known now, and further sources would help. */
+  | { readonly kind: "more-sources"; readonly fileId: string; readonly attempt: number }
+  /** One of several sources of a file failed; the attempt goes on without it. */
+  | {
+    readonly kind: "source-failed";
+    readonly fileId: string;
+    readonly source: string;
+    readonly attempt: number;
+    readonly failure: FetchFailure;
+    readonly text: string;
+  }
   /** Files of a `fetch-batch` whose turn did not come, because an earlier one failed: nothing is known of them. */
   | {
     readonly kind: "fetch-unasked";
@@ -255,7 +266,10 @@ export type Effect =
     /** The requester, to be returned in `served`. */
     readonly ip: string;
   }
-  /** Fetch a file from one source. Answered with `arrived` or `fetch-failed`. */
+  /**
+   * Fetch a file from one source, and continue what an earlier attempt left if it is raw. Answered with `arrived` or
+   * `fetch-failed`, and before that perhaps with `more-sources` and `source-failed`.
+   */
   | {
     readonly kind: "fetch";
     /** Identifies the attempt; never reused. */
@@ -268,6 +282,15 @@ export type Effect =
     readonly voucher: Voucher;
     /** Whether the source can send raw content. */
     readonly isRaw: boolean;
+  }
+  /** Fetch parts of a file from a further source, which can send raw content, in an attempt that is running. */
+  | {
+    readonly kind: "fetch-also";
+    readonly attempt: number;
+    readonly fileId: string;
+    readonly source: string;
+    readonly from: Address;
+    readonly voucher: Voucher;
   }
   /**
    * Fetch many small files from one source that can `BATCH_GET`, in this order, with one request. Answered for each with

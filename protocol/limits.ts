@@ -341,6 +341,11 @@ export const MISSING_EVERY_MS = 30_000;
  */
 export const MAX_DOWNLOADS_PER_SOURCE = 3;
 /**
+ * Maximum number of sources that deliver parts of one file at once. (A guess.) Higher: faster where each source is slow;
+ * lower: fewer connections.
+ */
+export const MAX_SOURCES = 6;
+/**
  * Maximum size of a file that is fetched together with others, in bytes, as its holders say. Higher: fewer requests; lower:
  * less content in memory at a time.
  */

@@ -164,6 +164,10 @@ export class Peer {
         return this.#arrivals.onKeepFailed(input);
       case "fetch-failed":
         return this.#downloads.onFailed(input);
+      case "more-sources":
+        return this.#downloads.onMoreSources(input);
+      case "source-failed":
+        return this.#downloads.onSourceFailed(input);
       case "fetch-unasked":
         return this.#downloads.onUnasked(input);
       case "held":

@@ -4,6 +4,7 @@
 
 import { createHash, hash } from "node:crypto";
 import { type Timestamp, timestampSeconds } from "../protocol/wire/fileid.ts";
+import type { Assembly } from "./assembly.ts";
 import { asStorageError } from "./errors.ts";
 import type { FileIntake } from "./intake.ts";
 import { exists, type Layout } from "./layout.ts";
@@ -73,7 +74,10 @@ export class Keeping {
   constructor(readonly parts: KeepingParts) {}
 
   /** Keeps one file. Throws `StorageError`; the content is lost then. */
-  async keep(intake: FileIntake, { file, pushed = false }: HeldContent): Promise<HeldContent> {
+  async keep(
+    intake: FileIntake | Assembly,
+    { file, pushed = false }: HeldContent,
+  ): Promise<HeldContent> {
     const { layout: { dir }, shelf, removals, partials, isDurable, now, sync } = this.parts;
     const { sizeBytes } = intake;
     let diskName = "";
@@ -109,13 +113,14 @@ export class Keeping {
         shelf.relook(diskName, placed);
       }
       await removals.forget(file.fileId);
-      partials.drop(file.fileId);
+      partials.ended(file.fileId);
       shelf.release(diskName);
       if (isDurable) await sync();
       removals.keepWithinQuota();
       return { file: { ...file, sizeBytes }, sizeBytes, pushed, knownSince };
     } catch (cause) {
       removeTemporary(intake.path);
+      partials.ended(file.fileId);
       throw asStorageError(cause, `Cannot store ${file.name}`);
     } finally {
       intake.close();

@@ -1,27 +1,28 @@
-// What arrived of downloads that ended early: kept for a day, so that the next attempt continues there, also after a
-// restart or a kill.
-// Invariants: a partial file is the beginning of what some source sent, and counts for nothing until the whole verifies;
-// at most `MAX_PARTIALS` are kept, and none that space is needed for.
+// What arrived of downloads that are running or ended early: kept for a day, so that the next attempt continues there, also
+// after a restart or a kill.
+// Invariants: a partial file is what some source sent, and counts for nothing until the whole verifies; at most
+// `MAX_PARTIALS` are kept, and none that space is needed for; what is being downloaded is not removed.
 
-import { FileIntake, hashFile } from "./intake.ts";
+import { Assembly, begunOf, listOf, MIN_PARTIAL_BYTES } from "./assembly.ts";
+import { FileIntake } from "./intake.ts";
 import { type Layout, lstatOrNothing } from "./layout.ts";
 import { removeTemporary } from "./leftovers.ts";
 import type { Space } from "./space.ts";
 
-/** Smaller beginnings are not kept, in bytes: fetching them again costs less than remembering them. */
-export const MIN_PARTIAL_BYTES: number = 1024 ** 2;
 /** Maximum number of beginnings kept; the oldest goes first. (A guess.) */
 export const MAX_PARTIALS = 64;
 /** How long one is kept, in milliseconds. */
 export const PARTIAL_MS: number = 24 * 3600 * 1000;
 
-/** What a download is named in the folder for temporary files, so that a kill leaves something to continue with. */
+/** What a download in hex is named in the folder for temporary files, so that a kill leaves something to continue with. */
 const DOWNLOAD = /^\d+-([0-9a-f]{64})\.part$/;
 
-/** The beginnings kept in one store. */
+/** What is kept of downloads in one store. */
 export class Partials {
   /** Ids, and when each was kept, Unix milliseconds; the oldest first. */
   readonly #kept = new Map<string, number>();
+  /** When what is being downloaded now was last kept, by id, Unix milliseconds. */
+  readonly #running = new Map<string, number>();
 
   /** Keeps nothing yet; see `load`. */
   constructor(
@@ -50,29 +51,67 @@ export class Partials {
       this.#move(fileId, path, (await lstatOrNothing(path))?.size ?? 0);
     }
     const found: [string, number][] = [];
+    const lists = new Set<string>();
     for await (const { name, isFile } of Deno.readDir(partials)) {
       const info = isFile ? await lstatOrNothing(`${partials}/${name}`) : undefined;
       if (info && /^[0-9a-f]{64}$/.test(name)) found.push([name, info.mtime?.getTime() ?? 0]);
+      else if (info && /^[0-9a-f]{64}\.json$/.test(name)) lists.add(name);
       else await Deno.remove(`${partials}/${name}`, { recursive: true });
     }
+    for (const [fileId] of found) lists.delete(listOf(fileId));
+    for (const name of lists) await Deno.remove(`${partials}/${name}`);
     found.sort(([, a], [, b]) => a - b);
     this.#kept.clear();
     for (const [fileId, keptMs] of found) this.#kept.set(fileId, keptMs);
+    for (const fileId of [...this.#kept.keys()]) {
+      if (this.#bytesOf(fileId) < MIN_PARTIAL_BYTES) this.drop(fileId);
+    }
     this.tidy();
   }
 
+  /** Opens a download, which continues what is kept of it. Throws `StorageError`. */
+  open(fileId: string, maxBytes: number, space: Space): Assembly {
+    const path = this.#path(fileId);
+    const keptMs = this.#kept.get(fileId);
+    const begun = keptMs === undefined ? undefined : this.#begunOf(fileId);
+    if (!begun) removeTemporary(listOf(path));
+    const onAborted = () => this.ended(fileId);
+    const assembly = new Assembly(path, maxBytes, space, begun, onAborted);
+    this.#kept.delete(fileId);
+    this.#running.set(fileId, keptMs ?? this.now());
+    return assembly;
+  }
+
   /** Keeps what arrived of a download, unless more of it is kept already. Never throws. */
-  keep(fileId: string, intake: Pick<FileIntake, "close" | "path" | "sizeBytes">): void {
-    intake.close();
-    this.#move(fileId, intake.path, intake.sizeBytes);
+  keep(fileId: string, content: Assembly | FileIntake): void {
+    content.close();
+    if (content instanceof FileIntake) this.#move(fileId, content.path, content.sizeBytes);
+    else {
+      const runningMs = this.#running.get(fileId);
+      const hasGrown = content.done.bytes > content.begunBytes;
+      this.#running.delete(fileId);
+      // What did not grow gets no older for being looked at.
+      this.#kept.set(fileId, hasGrown || runningMs === undefined ? this.now() : runningMs);
+      if (content.done.bytes < MIN_PARTIAL_BYTES) this.drop(fileId);
+    }
     this.tidy();
+  }
+
+  /** Notes that a download has ended, and its file is gone or has its name. Never throws. */
+  ended(fileId: string): void {
+    this.#running.delete(fileId);
+    this.drop(fileId);
   }
 
   #move(fileId: string, path: string, sizeBytes: number): void {
     try {
-      if (sizeBytes < MIN_PARTIAL_BYTES || this.#sizeOf(fileId) >= sizeBytes) {
+      if (
+        this.#running.has(fileId) || sizeBytes < MIN_PARTIAL_BYTES ||
+        this.#bytesOf(fileId) >= sizeBytes
+      ) {
         return removeTemporary(path);
       }
+      removeTemporary(listOf(this.#path(fileId)));
       Deno.renameSync(path, this.#path(fileId));
       this.#kept.delete(fileId);
       this.#kept.set(fileId, this.now());
@@ -81,30 +120,12 @@ export class Partials {
     }
   }
 
-  /**
-   * Takes out the beginning of a file as content that continues at `path`, after reading it again. Resolves to
-   * `undefined` if there is none that can be read.
-   */
-  async take(
-    fileId: string,
-    path: string,
-    maxBytes: number,
-    space: Space,
-  ): Promise<FileIntake | undefined> {
-    if (!this.#kept.delete(fileId)) return undefined;
-    try {
-      await Deno.rename(this.#path(fileId), path);
-      const begun = await hashFile(path);
-      return new FileIntake(path, maxBytes, space, begun);
-    } catch {
-      removeTemporary(path);
-      return undefined;
-    }
-  }
-
-  /** Removes what was kept of a file. Never throws. */
+  /** Removes what was kept of a file, unless it is being downloaded. Never throws. */
   drop(fileId: string): void {
-    if (this.#kept.delete(fileId)) removeTemporary(this.#path(fileId));
+    this.#kept.delete(fileId);
+    if (this.#running.has(fileId)) return;
+    removeTemporary(this.#path(fileId));
+    removeTemporary(listOf(this.#path(fileId)));
   }
 
   /** Removes the oldest, for the space that it takes. Returns false if there is none. */
@@ -127,11 +148,15 @@ export class Partials {
     return `${this.layout.partials}/${fileId}`;
   }
 
-  #sizeOf(fileId: string): number {
+  #bytesOf(fileId: string): number {
+    return this.#begunOf(fileId)?.done.bytes ?? 0;
+  }
+
+  #begunOf(fileId: string) {
     try {
-      return Deno.lstatSync(this.#path(fileId)).size;
+      return begunOf(this.#path(fileId), Deno.lstatSync(this.#path(fileId)).size);
     } catch {
-      return 0;
+      return undefined;
     }
   }
 }

@@ -1,5 +1,6 @@
 // Disk space: at least `minFreeBytes` always stays free, and the trash is purged first when space runs low.
-// Invariant: concurrent writers draw from one budget, which is recounted before it can be off by much.
+// Invariant: concurrent writers draw from one budget, which is recounted before it can be off by much; what running
+// downloads still need is counted before another one begins.
 
 import { statfsSync } from "node:fs";
 import { StorageError } from "./errors.ts";
@@ -7,10 +8,20 @@ import { StorageError } from "./errors.ts";
 /** The budget is recounted after this many bytes, because other programs write to the disk too. */
 const RECOUNT_BYTES = 16 * 1024 ** 2;
 
+/** Space that a download has reserved. */
+export interface Reservation {
+  /** Takes a part of it, for bytes that are written now. Throws `StorageError` "no-space" if the disk has less after all. */
+  use(bytes: number): void;
+  /** Gives back the rest. */
+  release(): void;
+}
+
 /** The budget of free disk space for one store. */
 export class Space {
   #sinceCount = Infinity;
   #spareBytes = 0;
+  /** What running downloads have reserved and not used yet, in bytes. */
+  #reservedBytes = 0;
 
   /** Counts nothing until it is asked. */
   constructor(
@@ -29,7 +40,29 @@ export class Space {
     return bavail * bsize - this.minFreeBytes;
   }
 
-  /** Reserves space for bytes that are about to be written. Throws `StorageError` "no-space". */
+  /**
+   * Reserves space for all that is missing of a download, besides what others have reserved. Throws `StorageError`
+   * "no-space".
+   */
+  reserve(bytes: number): Reservation {
+    this.#count(bytes + this.#reservedBytes);
+    let left = bytes;
+    this.#reservedBytes += left;
+    const use = (used: number) => {
+      const now = Math.min(left, used);
+      left -= now;
+      this.#reservedBytes -= now;
+    };
+    return {
+      use: (used) => {
+        use(used);
+        this.take(used);
+      },
+      release: () => use(left),
+    };
+  }
+
+  /** Takes space for bytes that are about to be written. Throws `StorageError` "no-space". */
   take(bytes: number): void {
     this.#sinceCount += bytes;
     if (this.#sinceCount >= RECOUNT_BYTES || this.#spareBytes < bytes) this.#count(bytes);

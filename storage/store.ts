@@ -6,6 +6,7 @@
 import { statfs } from "node:fs/promises";
 import type { FileRecord } from "../protocol/wire/message.ts";
 import { DiskThread } from "./disk_thread.ts";
+import { Assembly } from "./assembly.ts";
 import type { Changes, Knowledge, Progress, ScanScope } from "./changes.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 import { FileIntake } from "./intake.ts";
@@ -320,24 +321,22 @@ export class Store {
   }
 
   /**
-   * Continues with what arrived of a file in an earlier attempt. Resolves to `undefined` if there is nothing. Throws
-   * `StorageError`.
+   * Opens a file that arrives in parts, and continues what arrived of it before. Ends with `suspend`, `keep`
+   * or its own `abort`. Throws `StorageError`.
    */
-  async resume(fileId: string): Promise<FileIntake | undefined> {
-    if (!this.partials.has(fileId)) return undefined;
+  assemble(fileId: string): Assembly {
     this.#checkFolders();
-    const { maxFileBytes } = this.options;
-    return await this.partials.take(fileId, this.#temporary(fileId), maxFileBytes, this.space);
+    return this.partials.open(fileId, this.options.maxFileBytes, this.space);
   }
 
   /** Keeps what arrived of a file, for the next attempt. Never throws. */
-  suspend(fileId: string, intake: FileIntake): void {
-    if (this.shelf.get(fileId) || this.#isClosed) intake.abort();
-    else this.partials.keep(fileId, intake);
+  suspend(fileId: string, content: Assembly | FileIntake): void {
+    if (!this.shelf.get(fileId) && !this.#isClosed) return this.partials.keep(fileId, content);
+    content.abort();
   }
 
   /** Keeps verified content under a readable name. Throws `StorageError`; the content is lost then. */
-  keep(intake: FileIntake, held: HeldContent): Promise<HeldContent> {
+  keep(intake: FileIntake | Assembly, held: HeldContent): Promise<HeldContent> {
     return this.#keeping.keep(intake, held);
   }
 

@@ -17,6 +17,7 @@ import {
   MAX_DOWNLOADS,
   MAX_DOWNLOADS_PER_SOURCE,
   MAX_QUEUED_DOWNLOADS,
+  MAX_SOURCES,
   MAX_WISHES,
   SOURCE_FAILURE_MS,
   WISHES_PER_TICK,
@@ -27,6 +28,10 @@ import type { Entry } from "./catalogue.ts";
 
 /** The input "fetch-failed". */
 export type FetchFailed = Extract<Input, { kind: "fetch-failed" }>;
+/** The input "more-sources". */
+export type MoreSources = Extract<Input, { kind: "more-sources" }>;
+/** The input "source-failed". */
+export type SourceFailed = Extract<Input, { kind: "source-failed" }>;
 /** The input "fetch-unasked". */
 export type FetchUnasked = Extract<Input, { kind: "fetch-unasked" }>;
 
@@ -43,6 +48,8 @@ interface Download {
   /** The request that it is part of, and the number of that attempt. */
   request: Request | undefined;
   attempt: number;
+  /** Sources that deliver parts of the file besides, once more are wanted. */
+  helpers: Set<string> | undefined;
   /** Number of sources that delivered something else, and how many of those delivered too much. */
   wrong: number;
   tooLong: number;
@@ -232,6 +239,8 @@ export class Downloads {
 
   /** Retries a wanted file at once, because another peer now holds it. */
   holderCame(fileId: string): void {
+    const download = this.#active.get(fileId);
+    if (download) return this.#addHelpers(download);
     const wish = this.#wishes.get(fileId);
     if (!wish || wish.isOurs || this.isPending(fileId)) return;
     if (this.hasFreshSource(fileId)) this.want(fileId);
@@ -270,11 +279,52 @@ export class Downloads {
   }
 
   /** Tries the next source after one failed. Ignores late reports about attempts that are over. */
-  onFailed({ fileId, attempt, failure, text }: FetchFailed): void {
+  onFailed(input: FetchFailed): void {
+    const { fileId, attempt, failure, text } = input;
     const download = this.#active.get(fileId);
     if (!download || download.attempt !== attempt) return;
     if (failure === "storage") return this.#end(download, text, true); // another source would not help
-    const { source } = download.request!;
+    this.#noteFailure(download, input);
+    this.#release(download);
+    this.#again.add(download);
+    this.#startNext();
+  }
+
+  /** Offers further sources to a download. Ignores late reports about attempts that are over. */
+  onMoreSources({ fileId, attempt }: MoreSources): void {
+    const download = this.#active.get(fileId);
+    if (!download || download.attempt !== attempt) return;
+    download.helpers ??= new Set();
+    this.#addHelpers(download);
+  }
+
+  /** Replaces a source that failed while others deliver. Ignores late reports about attempts that are over. */
+  onSourceFailed(input: SourceFailed): void {
+    const download = this.#active.get(input.fileId);
+    if (!download || download.attempt !== input.attempt) return;
+    download.helpers?.delete(input.source);
+    this.#noteFailure(download, input);
+    this.#addHelpers(download);
+  }
+
+  /** Asks further sources for parts of a file, if more are wanted and there are any. */
+  #addHelpers(download: Download): void {
+    const { fileId, helpers, tried, attempt } = download;
+    const holders = this.state.catalogue.get(fileId)?.holders;
+    while (holders && helpers && helpers.size < MAX_SOURCES - 1) {
+      const canRaw = (record: PeerRecord) => record.can.includes(RAW);
+      const source = this.#chooseSource(fileId, holders, tried, canRaw);
+      if (!source) return;
+      const { peerId, address: from, voucher } = source;
+      tried.add(peerId);
+      helpers.add(peerId);
+      this.state.emit({ kind: "fetch-also", attempt, fileId, source: peerId, from, voucher });
+    }
+  }
+
+  /** Draws the consequences of a failure for its source. */
+  #noteFailure(download: Download, input: FetchFailed | SourceFailed): void {
+    const { fileId, source, failure, text } = input;
     const { catalogue } = this.state;
     const fileName = catalogue.get(fileId)?.file.name ?? "";
     this.state.tell({ name: "attempt-failed", fileId, fileName, source, text });
@@ -293,9 +343,6 @@ export class Downloads {
     }
     if (failure === "mismatch" || failure === "garbage" || failure === "too-long") download.wrong++;
     if (failure === "too-long") download.tooLong++;
-    this.#release(download);
-    this.#again.add(download);
-    this.#startNext();
   }
 
   /** Puts files of a batch whose turn did not come back into the queue. Ignores late reports. */
@@ -408,6 +455,7 @@ export class Downloads {
       tried: new Set(),
       request: undefined,
       attempt: 0,
+      helpers: undefined,
       wrong: 0,
       tooLong: 0,
     };
@@ -458,6 +506,7 @@ export class Downloads {
     request.files++;
     download.request = request;
     download.attempt = ++this.#attempts;
+    download.helpers = undefined;
     download.tried.add(request.source);
     return { attempt: download.attempt, file: entry.file, timestamps };
   }
@@ -524,18 +573,19 @@ export class Downloads {
   }
 
   /**
-   * Returns the best source not tried yet: bootstraps first, then a random peer; those that recently failed to
+   * Returns the best source not tried yet that `isMeant`: bootstraps first, then a random peer; those that recently failed to
    * deliver this file, are busy, or are avoided come last, in this order.
    */
   #chooseSource(
     fileId: string,
     holders: ReadonlySet<string>,
     tried: ReadonlySet<string>,
+    isMeant: (record: PeerRecord) => boolean = () => true,
   ): PeerRecord | undefined {
     const left: PeerRecord[] = [];
     for (const peerId of holders) {
       const record = tried.has(peerId) ? undefined : this.#mayAsk(fileId, peerId);
-      if (record) left.push(record);
+      if (record && isMeant(record)) left.push(record);
     }
     shuffleFront(left, left.length, () => this.state.random());
     const rank = (record: PeerRecord) =>

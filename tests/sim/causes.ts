@@ -28,8 +28,8 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   GOSSIP: ["send GOSSIP", "send GOSSIP_REPLY"],
   // A stranger's reply may name a live peer, which is then contacted. New files may be fetched, and the first lists
   // complete joining. A peer that lists a file its owner deleted here is sent the DELETE it missed.
-  GOSSIP_REPLY: ["send GOSSIP", "send DELETE", "fetch", "fetch-batch"],
-  ANNOUNCE: ["fetch", "fetch-batch", "send DELETE"],
+  GOSSIP_REPLY: ["send GOSSIP", "send DELETE", "fetch", "fetch-also", "fetch-batch"],
+  ANNOUNCE: ["fetch", "fetch-also", "fetch-batch", "send DELETE"],
   GET_FILE: ["serve", "serve-batch", "answer-absent"],
   FILE_DATA: [],
   DELETE: ["trash", "fetch", "fetch-batch", "stop-fetch"],
@@ -51,6 +51,8 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   "push-offered": ["push-verdict"],
   arrived: ["keep", "drop", "fetch", "fetch-batch", "stop-fetch"],
   "fetch-failed": ["fetch", "fetch-batch"],
+  "more-sources": ["fetch-also"],
+  "source-failed": ["fetch-also"],
   "fetch-unasked": ["fetch", "fetch-batch"],
   "keep-failed": ["fetch", "fetch-batch", "stop-fetch"],
   held: [
@@ -154,6 +156,11 @@ export class Causes {
           if (catalogue.tombstones.has(fileId, nowMs)) return "the file is deleted";
         }
         return undefined;
+      case "fetch-also": {
+        const entry = catalogue.get(effect.fileId);
+        if (!entry || entry.held) return "the file is already held, or unknown";
+        return entry.holders.has(effect.source) ? undefined : `${effect.source} does not hold it`;
+      }
       case "replicate":
         return this.#published.has(effect.file.fileId)
           ? undefined

@@ -41,6 +41,8 @@ export class Transfers {
         return this.host.network.invariants.fail(this.host.peerId, "served a batch");
       case "fetch":
         return this.#fetch(effect);
+      case "fetch-also":
+        return this.#fetchAlso(effect);
       case "fetch-batch":
         return this.#fetchBatch(effect, 0);
       case "stop-fetch":
@@ -129,6 +131,15 @@ export class Transfers {
     reply?.(lie === "cut" ? bytes.subarray(0, bytes.length - 5) : bytes);
   }
 
+  /** A further source has nothing to deliver, because simulated files are small; half of them fail. */
+  #fetchAlso({ fileId, attempt, source }: Extract<Effect, { kind: "fetch-also" }>): void {
+    if (this.host.random.unit() < 0.5) return;
+    const failed = { failure: "cut-short", text: "stopped partway through" } as const;
+    const fail = () =>
+      this.host.take({ kind: "source-failed", fileId, attempt, source, ...failed });
+    this.host.network.clock.after(1, this.host.mine(fail));
+  }
+
   /** Fetches the files of a batch one after another, until one fails in a way that ends a connection. */
   #fetchBatch(batch: FetchBatch, at: number): void {
     const file = batch.files[at];
@@ -166,6 +177,9 @@ export class Transfers {
     host.dial(effect.from, effect.voucher, (dialed) => {
       if ("failure" in dialed) {
         return fail(dialed.isOurs ? "storage" : "unreachable", dialed.failure);
+      }
+      if (effect.isRaw && host.random.unit() < 0.2) {
+        host.take({ kind: "more-sources", fileId, attempt });
       }
       const { ext } = host.peer;
       const asking = host.outgoing(encodeMessage({ type: "GET_FILE", fileId, ext }));

@@ -1,16 +1,36 @@
 // What is kept of downloads that end early: how much, for how long, and that a kill leaves it too.
 
 import assert from "node:assert/strict";
-import { MAX_PARTIALS, MIN_PARTIAL_BYTES, PARTIAL_MS } from "../../storage/partials.ts";
+import { StorageError } from "../../storage/errors.ts";
+import { type Assembly, MIN_PARTIAL_BYTES } from "../../storage/assembly.ts";
+import { MAX_PARTIALS, PARTIAL_MS } from "../../storage/partials.ts";
 import { bytesOf, sha256, withWorld, type World } from "./fixture.ts";
 
 const idOf = (text: string) => sha256(text);
 
-/** Receives this much of a file, and stops. */
+/** Receives the beginning of a file in hex, and stops. */
 function receive({ store }: World, fileId: string, content: Uint8Array) {
   const intake = store.intake(undefined, fileId);
   intake.write(content);
   return intake;
+}
+
+/** Receives parts of a file of this size, and stops. */
+function assemble(
+  { store }: World,
+  fileId: string,
+  content: Uint8Array,
+  parts: readonly (readonly [number, number])[],
+) {
+  const assembly = store.assemble(fileId);
+  assembly.begin(content.length);
+  for (const [start, end] of parts) assembly.write(start, content.subarray(start, end));
+  return assembly;
+}
+
+function hashed(assembly: Assembly): Assembly {
+  while (assembly.hashMore());
+  return assembly;
 }
 
 function contentOf(sizeBytes: number, seed = 1): Uint8Array {
@@ -21,47 +41,132 @@ async function namesIn(dir: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name).sort();
 }
 
-Deno.test("a download that ended early continues where it stopped, and hashes as if it had not", async () => {
+const MIB = 1024 ** 2;
+
+Deno.test("parts that arrive in any order are put together, and hashed as if they had come in order", async () => {
   await withWorld(async (world) => {
-    const content = contentOf(3 * MIN_PARTIAL_BYTES);
+    const content = contentOf(4 * MIB + 5);
     const fileId = idOf("file");
-    world.store.suspend(fileId, receive(world, fileId, content.subarray(0, 2_000_000)));
-    const intake = await world.store.resume(fileId);
-    assert.equal(intake?.sizeBytes, 2_000_000);
-    intake.write(content.subarray(2_000_000));
-    assert.equal(intake.digestWith("123"), sha256(content, "123"));
-    intake.close();
-    assert.deepEqual(await Deno.readFile(intake.path), content);
-    assert.equal(await world.store.resume(fileId), undefined, "it is taken only once");
+    const parts = [[2 * MIB, 3 * MIB], [0, 10], [3 * MIB, content.length], [10, 2 * MIB]] as const;
+    const assembly = assemble(world, fileId, content, parts);
+    assert.ok(assembly.isComplete);
+    assert.equal(hashed(assembly).digestWith("123"), sha256(content, "123"));
+    assembly.close();
+    assert.deepEqual(await Deno.readFile(assembly.path), content);
   });
 });
 
-Deno.test("what continues can start over", async () => {
+Deno.test("what is there is never written again, so that what was hashed is what is on the disk", async () => {
   await withWorld(async (world) => {
-    const fileId = idOf("file");
-    world.store.suspend(fileId, receive(world, fileId, contentOf(2_000_000)));
-    const intake = (await world.store.resume(fileId))!;
-    intake.restart();
-    intake.write(bytesOf("new"));
-    assert.equal(intake.digestWith(""), sha256("new"));
-    intake.close();
-    assert.equal(await Deno.readTextFile(intake.path), "new");
+    const content = contentOf(2 * MIB);
+    const assembly = assemble(world, idOf("file"), content, [[0, MIB], [MIB + 100, MIB + 200]]);
+    assembly.write(0, new Uint8Array(MIB).fill(1));
+    assembly.write(MIB, content.subarray(MIB));
+    assembly.write(MIB + 100, new Uint8Array(100).fill(1));
+    assert.equal(hashed(assembly).digestWith(""), sha256(content));
+    assembly.close();
+    assert.deepEqual(await Deno.readFile(assembly.path), content);
   });
 });
 
-Deno.test("after a kill, a download continues; other temporary files are gone", async () => {
+Deno.test("a download that ended early continues with the parts that are there, also after a kill", async () => {
+  for (const how of ["suspended", "killed"] as const) {
+    await withWorld(async (world) => {
+      const content = contentOf(4 * MIB);
+      const fileId = idOf("file");
+      const parts = [[0, MIB], [2 * MIB, 3 * MIB]] as const;
+      const first = assemble(world, fileId, content, parts);
+      if (how === "suspended") world.store.suspend(fileId, first);
+      else {
+        world.kill();
+        first.close(); // as the end of the process does
+        await world.start();
+      }
+      const next = world.store.assemble(fileId);
+      assert.deepEqual([next.totalBytes, next.done.spans], [4 * MIB, parts]);
+      for (const [start, end] of [[MIB, 2 * MIB], [3 * MIB, 4 * MIB]] as const) {
+        next.write(start, content.subarray(start, end));
+      }
+      assert.equal(hashed(next).digestWith("123"), sha256(content, "123"));
+      next.abort();
+      assert.deepEqual(await namesIn(world.layout.partials), []);
+    });
+  }
+});
+
+Deno.test("the beginning of a download in hex is continued too, also after a kill; other temporary files are gone", async () => {
   await withWorld(async (world) => {
     const fileId = idOf("file");
     const others = world.store.intake();
     others.write(contentOf(2_000_000));
     const intakes = [receive(world, fileId, contentOf(2_000_000)), others];
     world.kill();
-    for (const intake of intakes) intake.close(); // as the end of the process does
+    for (const intake of intakes) intake.close();
     await world.start();
     assert.deepEqual(await namesIn(world.layout.temporaries), []);
-    const intake = await world.store.resume(fileId);
-    assert.equal(intake?.digestWith(""), sha256(contentOf(2_000_000)));
-    intake?.abort();
+    const assembly = world.store.assemble(fileId);
+    assert.deepEqual([assembly.totalBytes, assembly.done.spans], [undefined, [[0, 2_000_000]]]);
+    assert.equal(hashed(assembly).digestWith(""), sha256(contentOf(2_000_000)));
+    assembly.abort();
+  });
+});
+
+Deno.test("a list that is damaged, or names more than there is, counts for nothing", async () => {
+  const lists = [
+    "",
+    "{",
+    "null",
+    `{"size_bytes":3145728,"done":[[0,9999999]]}`,
+    `{"size_bytes":3145728,"done":[[-1,5]]}`,
+    `{"size_bytes":3145728,"done":[[5,5]]}`,
+    `{"size_bytes":9007199254740991,"done":[[0,3145728]]}`,
+    `{"done":[[0,3145728]]}`,
+  ];
+  for (const list of lists) {
+    await withWorld(async (world) => {
+      const fileId = idOf("file");
+      world.store.suspend(fileId, assemble(world, fileId, contentOf(3 * MIB), [[0, 2 * MIB]]));
+      await Deno.writeTextFile(`${world.layout.partials}/${fileId}.json`, list);
+      const assembly = world.store.assemble(fileId);
+      assert.deepEqual(assembly.done.spans, [], list);
+      assembly.write(0, bytesOf("new"));
+      assert.deepEqual(assembly.done.spans, [[0, 3]]);
+      assembly.abort();
+    });
+  }
+});
+
+Deno.test("what continues can start over", async () => {
+  await withWorld(async (world) => {
+    const fileId = idOf("file");
+    world.store.suspend(fileId, assemble(world, fileId, contentOf(3 * MIB), [[0, 2 * MIB]]));
+    const assembly = world.store.assemble(fileId);
+    assembly.restart();
+    assembly.begin(3);
+    assembly.write(0, bytesOf("new"));
+    assert.equal(assembly.digestWith(""), sha256("new"));
+    assembly.close();
+    assert.equal(await Deno.readTextFile(assembly.path), "new");
+  });
+});
+
+Deno.test("a download begins only if there is space for all of it, besides what others still need", async () => {
+  await withWorld((world) => {
+    const { store } = world;
+    store.space.freeBytes = () => 10 * MIB;
+    const first = store.assemble(idOf("first"));
+    first.begin(6 * MIB);
+    const second = store.assemble(idOf("second"));
+    const noSpace = (error: unknown) => error instanceof StorageError && error.code === "no-space";
+    assert.throws(() => second.begin(5 * MIB), noSpace);
+    second.begin(4 * MIB);
+    second.abort();
+    first.write(0, contentOf(3 * MIB));
+    const third = store.assemble(idOf("third"));
+    third.begin(7 * MIB);
+    assert.throws(() => store.assemble(idOf("huge")).begin(2 * 1024 ** 3), /larger than/);
+    for (const each of [first, third]) each.abort();
+    return Promise.resolve();
   });
 });
 
@@ -75,9 +180,36 @@ Deno.test("little is not kept, more replaces less, and less does not replace mor
     const intakes = sizes.map((size) => receive(world, fileId, contentOf(size)));
     for (const intake of intakes) store.suspend(fileId, intake);
     assert.deepEqual(await namesIn(world.layout.temporaries), []);
-    const intake = (await store.resume(fileId))!;
-    assert.equal(intake.sizeBytes, 2_500_000);
-    intake.close();
+    const assembly = store.assemble(fileId);
+    assert.equal(assembly.sizeBytes, 2_500_000);
+    assembly.close();
+  });
+});
+
+Deno.test("what does not grow is not kept longer for having been tried", async () => {
+  await withWorld(async (world) => {
+    const { store } = world;
+    const fileId = idOf("file");
+    store.suspend(fileId, assemble(world, fileId, contentOf(3 * MIB), [[0, 2 * MIB]]));
+    world.clockMs += PARTIAL_MS / 2;
+    store.suspend(fileId, store.assemble(fileId));
+    world.clockMs += PARTIAL_MS / 2;
+    await store.tidy();
+    assert.equal(store.partials.size, 0);
+  });
+});
+
+Deno.test("what is being downloaded is not removed, however old it is and whatever space is needed", async () => {
+  await withWorld(async (world) => {
+    const { store } = world;
+    const fileId = idOf("file");
+    const assembly = assemble(world, fileId, contentOf(3 * MIB), [[0, 2 * MIB]]);
+    world.clockMs += 2 * PARTIAL_MS;
+    await store.tidy();
+    assert.equal(store.space.makeRoom(), false);
+    store.suspend(fileId, receive(world, fileId, contentOf(3 * MIB - 1)));
+    assert.deepEqual(await namesIn(world.layout.partials), [fileId, `${fileId}.json`]);
+    assembly.abort();
   });
 });
 
@@ -96,10 +228,10 @@ Deno.test("what was kept goes after a day, when space is needed, when there is t
     assert.deepEqual(await namesIn(world.layout.partials), []);
     for (let i = 0; i <= MAX_PARTIALS; i++) keep(`${i}`);
     assert.equal((await namesIn(world.layout.partials)).length, MAX_PARTIALS);
-    assert.equal(await store.resume(idOf("0")), undefined, "the oldest went first");
+    assert.ok(!store.partials.has(idOf("0")), "the oldest went first");
     const { file } = await world.keep("content");
     store.suspend(file.fileId, receive(world, file.fileId, contentOf(MIN_PARTIAL_BYTES)));
-    assert.equal(await store.resume(file.fileId), undefined, "held files need no beginning");
+    assert.ok(!store.partials.has(file.fileId), "held files need no beginning");
   });
 });
 
@@ -110,6 +242,7 @@ Deno.test("what was kept survives a restart, in order of age; anything else in i
       world.store.suspend(fileId, receive(world, fileId, contentOf(MIN_PARTIAL_BYTES)));
     }
     await Deno.writeTextFile(`${world.layout.partials}/notes.txt`, "mine");
+    await Deno.writeTextFile(`${world.layout.partials}/${idOf("gone")}.json`, "{}");
     await Deno.symlink("/etc/hostname", `${world.layout.partials}/${idOf("c")}`);
     const now = world.clockMs / 1000;
     await Deno.utime(`${world.layout.partials}/${idOf("a")}`, now, now);

@@ -1,0 +1,450 @@
+// One file on its way here as raw content, from one source or from several at once.
+// The plan (protocol/range_plan.ts) says which part to request from whom. This file carries that out: a lane for each
+// source, which requests parts on one connection until there is nothing left to ask for.
+// Invariants: content is reported as arrived only if all of it verifies; nobody is blamed for what came from several, or
+// from an earlier attempt: then all of it is fetched again, from one source after another; what has arrived is kept for the
+// next attempt unless it is known to be wrong.
+
+import type { Effect } from "../protocol/effects.ts";
+import type { Address, Voucher } from "../protocol/wire/address.ts";
+import type { Timestamp } from "../protocol/wire/fileid.ts";
+import type { Range, RawHeader } from "../protocol/wire/raw.ts";
+import { RangePlan } from "../protocol/range_plan.ts";
+import { Ranges } from "../protocol/ranges.ts";
+import type { Connection } from "../net/connection.ts";
+import { RawRequests, type RawSink } from "../net/raw.ts";
+import { absent, type Explained, explainFailure, mismatch, NotDelivered } from "./failures.ts";
+import type { Receipts } from "./receipts.ts";
+import { NotWanted, type Sources } from "./sources.ts";
+import type { Move } from "./transfer_log.ts";
+import { type StoreAssembly, type TransferOptions, verified } from "./transfer_options.ts";
+
+type Fetch = Extract<Effect, { kind: "fetch" }>;
+
+/** Where a source is. */
+export interface SourceAddress {
+  /** The address to dial. */
+  readonly from: Address;
+  /** Who vouches for it. */
+  readonly voucher: Voucher;
+}
+
+/** What a download shares with others. */
+export interface DownloadParts {
+  /** The store, the limits, and where to report. */
+  readonly options: TransferOptions;
+  /** Connections to sources. */
+  readonly sources: Sources;
+  /** Where complete content waits. */
+  readonly receipts: Receipts;
+}
+
+/** Requested first if nobody says how large the file is, in bytes. */
+const UNKNOWN_BYTES = 4 * 1024 * 1024;
+/** Further sources are asked for if at least this much is missing, in bytes: less takes one source a moment. */
+const SHARED_BYTES = 8 * 1024 * 1024;
+/** How often sources that stopped or have nothing to do are looked at, in milliseconds. */
+const LOOK_MS = 250;
+/** How long hashing what came out of order may keep other work waiting, in milliseconds. */
+const TURN_MS = 8;
+
+/** Thrown in a lane whose source answers in hex: it is of an earlier version. */
+class AnswersInHex extends NotDelivered {
+  constructor() {
+    super("cut-short", "does not send raw content");
+  }
+}
+
+/** Thrown in a lane when others have delivered what it waits for. */
+class Superseded extends Error {}
+
+/** One source that is being asked. */
+interface Lane {
+  connection: Connection | undefined;
+  /** Whether this side closed the connection, which is no failure of the source. */
+  isDropped: boolean;
+}
+
+/** How the download ended: verified, or why not. */
+type End =
+  | { readonly isHere: true; readonly timestamp: Timestamp }
+  | { readonly isHere: false; readonly source: string; readonly error: unknown };
+
+/** One file on its way. */
+export class Download {
+  #assembly: StoreAssembly | undefined;
+  #plan: RangePlan | undefined;
+  /** Whether an active source has confirmed the size of the file. */
+  readonly #confirming = new Set<string>();
+  /** The sources that may be asked, the first one first. */
+  readonly #known = new Map<string, SourceAddress>();
+  /** The sources that are being asked, and their connections once they have one. */
+  readonly #lanes = new Map<string, Lane>();
+  /** The sources that delivered something of what is there now, and how much, in bytes. */
+  readonly #delivered = new Map<string, number>();
+  /** Timestamps that sources told. */
+  readonly #told: Timestamp[] = [];
+  /** Bytes in the assembly that came from an earlier attempt. */
+  #begunBytes = 0;
+  /** The source that has to deliver all of the file by itself, because it did not verify. */
+  #alone: string | undefined;
+  #ip = "";
+  #isOver = false;
+  readonly #end = Promise.withResolvers<End>();
+
+  /** Starts nothing yet; see `run`. */
+  constructor(readonly parts: DownloadParts, readonly fetch: Fetch, readonly move: Move) {}
+
+  /**
+   * Fetches the file. Reports `arrived` or `fetch-failed`. Resolves to false without a report if its only source answers
+   * in hex. Never throws.
+   */
+  async run(): Promise<boolean> {
+    const { fetch: { file, source, from, voucher, attempt }, move } = this;
+    const { receipts, options: { store, dispatch } } = this.parts;
+    const timer = setInterval(() => this.#look(), LOOK_MS);
+    let end: End;
+    try {
+      this.#assembly = store.assemble(file.fileId);
+      this.#begunBytes = this.#assembly.sizeBytes;
+      move.resume(this.#begunBytes);
+      move.stop = () => this.#finish({ isHere: false, source, error: new NotWanted("unwanted") });
+      this.#planByHearsay(this.#assembly.totalBytes ?? file.sizeBytes);
+      this.add(source, { from, voucher });
+      if (this.#plan?.isDone) this.#complete();
+      if (move.state !== "running") move.stop();
+      end = await this.#end.promise;
+    } catch (error) {
+      end = { isHere: false, source, error };
+    }
+    this.#isOver = true;
+    clearInterval(timer);
+    for (const [lane, { connection }] of this.#lanes) {
+      // A connection on which nothing is due is kept for the next file.
+      if (!end.isHere || this.#plan?.owes(lane)) connection?.close();
+    }
+    move.stop = () => {};
+    const assembly = this.#assembly;
+    if (end.isHere && assembly) {
+      const receipt = receipts.add(assembly);
+      move.done();
+      const held = { file: { ...file, timestamp: end.timestamp }, sizeBytes: assembly.sizeBytes };
+      const most = [...this.#delivered].sort(([, a], [, b]) => b - a)[0]?.[0] ?? source;
+      dispatch({ kind: "arrived", receipt, held, ip: this.#ip, source: most, attempt });
+      return true;
+    }
+    const error = end.isHere ? undefined : end.error;
+    const failed = end.isHere ? source : end.source;
+    if (assembly && this.#isWorthKeeping(error)) store.suspend(file.fileId, assembly);
+    else assembly?.abort();
+    if (error instanceof AnswersInHex && move.state === "running") {
+      move.restart();
+      return false;
+    }
+    const { failure, text } = explainFailure(error);
+    move.failed(`${failed} ${text}`);
+    dispatch({ kind: "fetch-failed", fileId: file.fileId, source: failed, attempt, failure, text });
+    return true;
+  }
+
+  /** Lets a further source deliver parts. */
+  add(source: string, address: SourceAddress): void {
+    if (this.#isOver || this.#known.has(source)) return;
+    this.#known.set(source, address);
+    if (this.#alone === undefined) this.#start(source, address);
+  }
+
+  /** Whether what has arrived says nothing against itself. */
+  #isWorthKeeping(error: unknown): boolean {
+    const { failure } = explainFailure(error);
+    const isWrong = failure === "mismatch" || failure === "too-long";
+    return this.move.state === "cancelled" || !isWrong;
+  }
+
+  #finish(end: End): void {
+    this.#isOver = true;
+    this.#end.resolve(end);
+  }
+
+  /** Plans for a file of this size, if it is known, with what is there. Throws storage errors. */
+  #planFor(sizeBytes: number | undefined): void {
+    this.#plan = undefined;
+    if (sizeBytes === undefined) return;
+    const assembly = this.#assembly!;
+    assembly.begin(sizeBytes);
+    this.#plan = new RangePlan(sizeBytes, new Ranges(assembly.done.spans));
+    this.move.totalBytes = sizeBytes;
+  }
+
+  /** Plans for a file of the size that somebody said it has. If that is impossible, its source is asked first. */
+  #planByHearsay(sizeBytes: number | undefined): void {
+    try {
+      this.#planFor(sizeBytes);
+    } catch {
+      this.#restart(undefined);
+    }
+  }
+
+  /** Starts over with nothing, because what is there is wrong or of another size. */
+  #restart(sizeBytes: number | undefined): void {
+    this.#assembly!.restart();
+    this.#delivered.clear();
+    this.#confirming.clear();
+    this.#begunBytes = 0;
+    this.move.restart();
+    this.#planFor(sizeBytes);
+  }
+
+  /** Looks after sources that stopped, and those that have nothing to do. */
+  #look(): void {
+    const nowMs = performance.now();
+    const plan = this.#plan;
+    if (this.#isOver || !plan || this.#alone !== undefined) return;
+    for (const source of this.#lanes.size > 1 ? plan.stalled(nowMs) : []) {
+      this.#lanes.get(source)?.connection?.giveUp();
+    }
+    for (const [source, address] of this.#known) {
+      if (!this.#lanes.has(source)) this.#start(source, address);
+    }
+  }
+
+  #start(source: string, address: SourceAddress): void {
+    if (this.#lanes.has(source)) return;
+    this.#plan?.add(source, performance.now());
+    // Nothing to do at the moment: no connection is needed.
+    const first = this.#next(source);
+    if (!first) return this.#plan?.drop(source);
+    const lane = { connection: undefined, isDropped: false };
+    this.#lanes.set(source, lane);
+    this.#run(source, address, lane, first);
+  }
+
+  /** Returns the next part to request from a source. */
+  #next(source: string): Range | undefined {
+    if (!this.#plan) return { offset: 0, length: UNKNOWN_BYTES };
+    if (this.#plan.sizeBytes === 0 && this.#delivered.size === 0) return { offset: 0, length: 0 };
+    const span = this.#plan.next(source, performance.now());
+    return span && { offset: span[0], length: span[1] - span[0] };
+  }
+
+  /** Asks a source for one part after another. */
+  async #run(
+    source: string,
+    { from, voucher }: SourceAddress,
+    lane: Lane,
+    first: Range,
+  ): Promise<void> {
+    let failure: unknown;
+    try {
+      await this.parts.sources.ask({
+        from,
+        voucher,
+        isKept: true,
+        onConnection: (connection) => {
+          lane.connection = connection;
+          if (this.#isOver || lane.isDropped) throw new NotWanted("It is no longer wanted");
+        },
+        ask: async ({ connection, onAnswering }) => {
+          this.#ip = connection.ip;
+          await this.#askAll(source, connection, onAnswering, first);
+          return { answer: undefined, isOpen: true };
+        },
+      });
+    } catch (error) {
+      failure = error;
+    }
+    this.#lanes.delete(source);
+    this.#plan?.drop(source);
+    const isConfirmed = this.#confirming.delete(source);
+    if (this.#isOver) return;
+    const isOurs = lane.isDropped || failure instanceof Superseded;
+    if (failure === undefined || isOurs) return this.#laneEnded();
+    const isAbsent = failure instanceof NotDelivered && failure.failure === "absent";
+    if (isAbsent && first.offset > 0 && !isConfirmed) {
+      // The file may be shorter than somebody said: one byte shows it.
+      const probe = { connection: undefined, isDropped: false };
+      this.#lanes.set(source, probe);
+      this.#plan?.add(source, performance.now());
+      return await this.#run(source, { from, voucher }, probe, { offset: 0, length: 1 });
+    }
+    this.#known.delete(source);
+    this.#laneFailed(source, failure);
+  }
+
+  async #askAll(
+    source: string,
+    connection: Connection,
+    onAnswering: () => void,
+    first: Range,
+  ): Promise<void> {
+    const { limits, ext } = this.parts.options;
+    const { fileId } = this.fetch.file;
+    const requests = new RawRequests(connection, fileId, ext(), limits, onAnswering);
+    const pending: Range[] = [first];
+    await requests.request(first);
+    for (let range = pending[0]; range; range = pending[0]) {
+      // One more request is on its way while this one is answered.
+      const sink = new LaneSink(this, source, range, () => {
+        const more = pending.length < 2 ? this.#next(source) : undefined;
+        if (!more) return;
+        pending.push(more);
+        requests.request(more).catch(() => {}); // reading the answer fails too
+      });
+      const outcome = await requests.answer(range, sink);
+      if (outcome === "absent") throw absent();
+      if (outcome === "hex") throw new AnswersInHex();
+      pending.shift();
+      if (this.#isOver) return;
+      if (pending.length > 0) continue;
+      const next = this.#next(source);
+      if (!next) return requests.end();
+      pending.push(next);
+      await requests.request(next);
+    }
+  }
+
+  /** An answer begins. Throws if it is about a file of another size than others say. */
+  begin(source: string, asked: Range, { file: { timestamp }, total, length }: RawHeader): void {
+    if (this.#isOver) throw new Superseded();
+    if (!this.#told.some(({ text }) => text === timestamp.text)) this.#told.push(timestamp);
+    if (!this.#plan || this.#plan.sizeBytes !== total) {
+      const isKnown = this.#plan !== undefined;
+      if (isKnown && this.#confirming.size > 0) {
+        const text = `says that the file has ${total} bytes, and others say ${
+          this.#plan!.sizeBytes
+        }`;
+        throw new NotDelivered("cut-short", text);
+      }
+      // Nobody has confirmed the size that was told before, or left by an earlier attempt.
+      if (isKnown) this.#restart(total);
+      else this.#planFor(total);
+      for (const each of this.#lanes.keys()) this.#plan!.add(each, performance.now());
+      this.#plan!.begun(source, [asked.offset, asked.offset + length]);
+      this.#dropLanes(source);
+    }
+    const isFirst = this.#confirming.size === 0;
+    this.#confirming.add(source);
+    if (isFirst && this.#plan!.freeBytes >= SHARED_BYTES && this.#alone === undefined) {
+      const { attempt, file: { fileId } } = this.fetch;
+      this.parts.options.dispatch({ kind: "more-sources", fileId, attempt });
+    }
+    if (total === 0) this.#complete();
+  }
+
+  /** Closes the connections of all lanes but one. */
+  #dropLanes(except?: string): void {
+    for (const [source, lane] of this.#lanes) {
+      if (source === except) continue;
+      lane.isDropped = true;
+      lane.connection?.close();
+    }
+  }
+
+  /** Content arrived. Throws if nobody needs more of it, and storage errors. */
+  take(source: string, offset: number, content: Uint8Array): void {
+    if (this.#isOver) throw new Superseded();
+    const plan = this.#plan!;
+    this.#assembly!.write(offset, content);
+    const fresh = plan.received(source, offset, content.length, performance.now());
+    this.move.moved(fresh);
+    this.#delivered.set(source, (this.#delivered.get(source) ?? 0) + fresh);
+    if (plan.isDone) this.#complete();
+    else if (plan.isSuperseded(source)) throw new Superseded();
+  }
+
+  /** Everything is here: verifies it. */
+  async #complete(): Promise<void> {
+    const assembly = this.#assembly!;
+    try {
+      let sinceMs = performance.now();
+      while (assembly.hashMore()) {
+        if (performance.now() - sinceMs < TURN_MS) continue;
+        await new Promise((go) => setTimeout(go, 0));
+        sinceMs = performance.now();
+      }
+      if (this.#isOver) return;
+      const { fileId } = this.fetch.file;
+      const timestamp = verified(assembly, fileId, [...this.fetch.timestamps, ...this.#told]);
+      if (timestamp) return this.#finish({ isHere: true, timestamp });
+      this.#disprove();
+    } catch (error) {
+      this.#finish({ isHere: false, source: this.fetch.source, error });
+    }
+  }
+
+  /** The whole does not verify. */
+  #disprove(): void {
+    const [only, ...others] = this.#delivered.keys();
+    const { source: first } = this.fetch;
+    if (only === undefined && this.#confirming.size === 0 && this.#begunBytes === 0) {
+      // Somebody said that the file is empty. Its source has not been asked.
+      this.#restart(undefined);
+      return this.#start(first, this.#known.get(first)!);
+    }
+    const error = this.#assembly!.sizeBytes === 0 ? absent() : mismatch();
+    const isFromOne = others.length === 0 && this.#begunBytes === 0;
+    const suspect = only ?? first;
+    if (isFromOne) this.#known.delete(suspect);
+    // From here on, one source after another delivers all of it.
+    const [next] = this.#known.keys();
+    if (next === undefined) return this.#finish({ isHere: false, source: suspect, error });
+    if (isFromOne) this.#report(suspect, explainFailure(error));
+    this.#alone = next;
+    this.#dropLanes();
+    this.#restart(this.#plan?.sizeBytes);
+    if (this.#lanes.size === 0) this.#start(next, this.#known.get(next)!);
+  }
+
+  /** A lane has nothing more to do. */
+  #laneEnded(): void {
+    const alone = this.#alone;
+    if (alone === undefined) return this.#look();
+    if (this.#lanes.size > 0) return;
+    const address = this.#known.get(alone);
+    if (address) this.#start(alone, address);
+  }
+
+  #laneFailed(source: string, error: unknown): void {
+    const explained = explainFailure(error);
+    const isOurs = explained.failure === "storage" || explained.failure === "too-long";
+    if (isOurs || this.#known.size === 0) return this.#finish({ isHere: false, source, error });
+    if (this.#alone !== undefined && this.#alone !== source) return this.#laneEnded();
+    this.#report(source, explained);
+    if (this.#alone === source) {
+      const [next] = this.#known.keys();
+      this.#alone = next;
+      this.#restart(this.#plan?.sizeBytes);
+    }
+    this.#laneEnded();
+  }
+
+  /** Reports a source that failed while there are others. */
+  #report(source: string, { failure, text }: Explained): void {
+    const { attempt, file: { fileId } } = this.fetch;
+    const { dispatch } = this.parts.options;
+    dispatch({ kind: "source-failed", fileId, source, attempt, failure, text });
+  }
+}
+
+/** Where the answer to one request goes. */
+class LaneSink implements RawSink {
+  #offset = 0;
+
+  constructor(
+    readonly download: Download,
+    readonly source: string,
+    readonly asked: Range,
+    readonly onBegun: () => void,
+  ) {}
+
+  begin(header: RawHeader): void {
+    this.download.begin(this.source, this.asked, header);
+    this.#offset = header.offset;
+    this.onBegun();
+  }
+
+  write(content: Uint8Array): void {
+    this.download.take(this.source, this.#offset, content);
+    this.#offset += content.length;
+  }
+}

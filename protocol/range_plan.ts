@@ -1,0 +1,226 @@
+// Which part of a file to request from which source next, when several sources deliver one file. PURE.
+// Invariants: nothing is requested twice while there is something that nobody was asked for; at the end a part is
+// requested from at most one source besides the one that is slow with it; a source that vanishes gives back what it did not
+// deliver.
+
+import { Ranges, type Span } from "./ranges.ts";
+
+/** Smallest part that is requested, in bytes; larger for large files, see `MAX_CHUNKS`. */
+export const CHUNK_BYTES: number = 1024 * 1024;
+/** Maximum number of chunks of a file. */
+export const MAX_CHUNKS = 4_096;
+/** Maximum size of one request, in bytes. Higher: fewer requests; lower: a new source gets its share sooner. */
+export const MAX_SPAN_BYTES: number = 64 * 1024 * 1024;
+/** Size of the first request to a source whose speed is not known, in bytes. */
+const FIRST_SPAN_BYTES = 4 * 1024 * 1024;
+/** How much of a source's speed one request is, in seconds. */
+const SPAN_SECONDS = 0.5;
+/** Maximum number of requests that a source has at a time: the next one is on its way while one is answered. */
+export const MAX_REQUESTS_PER_SOURCE = 2;
+/** A source from which nothing came for this long, in milliseconds, while others deliver, is given up. (A guess.) */
+export const STALL_MS = 5_000;
+/** A source from which nothing came for this long, in milliseconds, is not waited for at the end. (A guess.) */
+const SILENT_MS = 500;
+/** How long speeds are measured before they are averaged, in milliseconds. */
+const RATE_WINDOW_MS = 100;
+/** How much sooner a second source must be expected to deliver what one is slow with, in seconds. */
+const WORTH_SECONDS = 0.1;
+
+/** Returns the size of the chunks of a file, in bytes. */
+export function chunkBytesOf(sizeBytes: number): number {
+  return CHUNK_BYTES * Math.max(1, Math.ceil(sizeBytes / (CHUNK_BYTES * MAX_CHUNKS)));
+}
+
+/** A part that was requested from a source. */
+interface Requested {
+  readonly end: number;
+  /** The next position that is expected. */
+  at: number;
+}
+
+/** A source as the plan sees it. */
+interface PlannedSource {
+  readonly requested: Requested[];
+  /** Bytes per second; `undefined` until it was measured. */
+  rate: number | undefined;
+  /** When something came last, or was first requested, in milliseconds. */
+  lastMs: number;
+  windowMs: number;
+  windowBytes: number;
+  /** Bytes that it delivered. */
+  bytes: number;
+}
+
+/** Plans the requests for one file. Times are milliseconds on one monotonic clock. */
+export class RangePlan {
+  readonly #sources = new Map<string, PlannedSource>();
+  readonly #chunkBytes: number;
+  /** Bytes that were delivered although they were here already. */
+  duplicateBytes = 0;
+
+  /** `done` is what is here already; it grows with what is delivered. */
+  constructor(readonly sizeBytes: number, readonly done: Ranges = new Ranges()) {
+    this.#chunkBytes = chunkBytesOf(sizeBytes);
+  }
+
+  /** Whether everything is here. */
+  get isDone(): boolean {
+    return this.done.has(0, this.sizeBytes);
+  }
+
+  /** Number of bytes that nobody delivered or was asked for yet. */
+  get freeBytes(): number {
+    return this.sizeBytes - this.#covered().bytes;
+  }
+
+  /** Returns what a source delivered so far, in bytes, and its speed in bytes per second. */
+  progressOf(source: string): { readonly bytes: number; readonly rate: number } {
+    const planned = this.#sources.get(source);
+    return { bytes: planned?.bytes ?? 0, rate: planned?.rate ?? 0 };
+  }
+
+  /** Adds a source. */
+  add(source: string, nowMs: number): void {
+    this.#sources.set(source, {
+      requested: [],
+      rate: undefined,
+      lastMs: nowMs,
+      windowMs: nowMs,
+      windowBytes: 0,
+      bytes: 0,
+    });
+  }
+
+  /** Forgets what was requested from a source: it is free for others, or for a new connection to it. */
+  release(source: string): void {
+    const planned = this.#sources.get(source);
+    if (planned) planned.requested.length = 0;
+  }
+
+  /** Removes a source. */
+  drop(source: string): void {
+    this.release(source);
+    this.#sources.delete(source);
+  }
+
+  /** Returns what to request from a source now, which counts as requested, or `undefined` if nothing. */
+  next(source: string, nowMs: number): Span | undefined {
+    const planned = this.#sources.get(source);
+    if (!planned || planned.requested.length >= MAX_REQUESTS_PER_SOURCE) return undefined;
+    const span = this.#free(planned) ?? this.#doubled(planned, nowMs);
+    if (!span) return undefined;
+    if (planned.requested.length === 0) planned.lastMs = planned.windowMs = nowMs;
+    planned.requested.push({ at: span[0], end: span[1] });
+    return span;
+  }
+
+  /** Notes a request that was made before there was a plan. */
+  begun(source: string, [at, end]: Span): void {
+    this.#sources.get(source)?.requested.push({ at, end });
+  }
+
+  /** Records that a source delivered the next bytes of a request. Returns how many of them are new. */
+  received(source: string, offset: number, bytes: number, nowMs: number): number {
+    const fresh = this.done.add(offset, offset + bytes);
+    this.duplicateBytes += bytes - fresh;
+    const planned = this.#sources.get(source);
+    if (!planned) return fresh;
+    const index = planned.requested.findIndex(({ at }) => at === offset);
+    const request = planned.requested[index];
+    if (request) request.at = Math.min(request.end, offset + bytes);
+    if (request && request.at === request.end) planned.requested.splice(index, 1);
+    planned.bytes += fresh;
+    measure(planned, bytes, nowMs);
+    return fresh;
+  }
+
+  /** Returns whether a source owes something that was requested from it. */
+  owes(source: string): boolean {
+    return (this.#sources.get(source)?.requested.length ?? 0) > 0;
+  }
+
+  /** Returns whether everything that a source still owes its first request has come from elsewhere. */
+  isSuperseded(source: string): boolean {
+    const first = this.#sources.get(source)?.requested[0];
+    return first !== undefined && this.done.has(first.at, first.end);
+  }
+
+  /** Returns the sources that owe something and from which nothing came for a while. */
+  stalled(nowMs: number): string[] {
+    return [...this.#sources].filter(([, { requested, lastMs }]) =>
+      requested.length > 0 && nowMs - lastMs >= STALL_MS
+    ).map(([source]) => source);
+  }
+
+  /** Returns the first part that nobody was asked for. */
+  #free({ rate }: PlannedSource): Span | undefined {
+    const covered = this.#covered();
+    const gap = covered.gap(0, this.sizeBytes);
+    if (!gap) return undefined;
+    const speed = rate === undefined ? FIRST_SPAN_BYTES : rate * SPAN_SECONDS;
+    // The parts get smaller towards the end, so that all sources end at about the same time.
+    const { size } = this.#sources;
+    const share = size === 1 ? Infinity : (this.sizeBytes - covered.bytes) / (2 * size);
+    const wanted = Math.min(MAX_SPAN_BYTES, speed, share);
+    const [start, end] = gap;
+    return [start, Math.min(end, this.#aligned(start + Math.max(this.#chunkBytes, wanted)))];
+  }
+
+  /** Returns a part that another source is slow with, if this one is expected to deliver it much sooner. */
+  #doubled(planned: PlannedSource, nowMs: number): Span | undefined {
+    if (planned.requested.length > 0) return undefined;
+    let slowest: { readonly gap: Span; readonly seconds: number } | undefined;
+    for (const other of this.#sources.values()) {
+      if (other === planned) continue;
+      const isSilent = nowMs - other.lastMs >= SILENT_MS || !other.rate;
+      let ahead = 0;
+      for (const { at, end } of other.requested) {
+        ahead += end - at;
+        const gap = this.#besides(other).gap(at, end);
+        if (!gap) continue;
+        const seconds = isSilent ? Infinity : ahead / other.rate!;
+        if (slowest && seconds <= slowest.seconds) continue;
+        // The end of what is on its way: the other one delivers the beginning meanwhile.
+        const half = this.#aligned(gap[0] + (gap[1] - gap[0]) / 2);
+        slowest = { gap: isSilent || half >= gap[1] ? gap : [half, gap[1]], seconds };
+      }
+    }
+    if (!slowest) return undefined;
+    const { gap, seconds } = slowest;
+    const own = planned.rate ? (gap[1] - gap[0]) / planned.rate : 0;
+    return own + WORTH_SECONDS <= seconds ? gap : undefined;
+  }
+
+  /** Returns everything that is here or requested from others than this source. */
+  #besides(source: PlannedSource): Ranges {
+    const others = new Ranges(this.done.spans);
+    for (const each of this.#sources.values()) {
+      if (each === source) continue;
+      for (const { at, end } of each.requested) others.add(at, end);
+    }
+    return others;
+  }
+
+  #aligned(position: number): number {
+    return Math.ceil(position / this.#chunkBytes) * this.#chunkBytes;
+  }
+
+  #covered(): Ranges {
+    const covered = new Ranges(this.done.spans);
+    for (const { requested } of this.#sources.values()) {
+      for (const { at, end } of requested) covered.add(at, end);
+    }
+    return covered;
+  }
+}
+
+function measure(planned: PlannedSource, bytes: number, nowMs: number): void {
+  planned.lastMs = nowMs;
+  planned.windowBytes += bytes;
+  const ms = nowMs - planned.windowMs;
+  if (ms < RATE_WINDOW_MS) return;
+  const rate = planned.windowBytes / ms * 1_000;
+  planned.rate = planned.rate === undefined ? rate : 0.7 * planned.rate + 0.3 * rate;
+  planned.windowMs = nowMs;
+  planned.windowBytes = 0;
+}

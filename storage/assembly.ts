@@ -1,0 +1,260 @@
+// A file that is put together from parts, in any order and from several sources: one sparse file, and next to it a list of
+// what is there, so that a kill costs only what was on its way.
+// Invariants: bytes that are there are never written again, so what was hashed is what is on the disk; the list never names
+// bytes that were not written; each byte is hashed once, as it comes if the order allows it.
+
+import { createHash, type Hash } from "node:crypto";
+import { Ranges, type Span } from "../protocol/ranges.ts";
+import { asStorageError, StorageError } from "./errors.ts";
+import { removeTemporary } from "./leftovers.ts";
+import type { Reservation, Space } from "./space.ts";
+
+/** Smaller beginnings are not kept, in bytes: fetching them again costs less than remembering them. */
+export const MIN_PARTIAL_BYTES: number = 1024 ** 2;
+/** The list may lack this many bytes that are there: a kill costs half of it on average. */
+const LIST_LAG_BYTES = 128 * 1024;
+/** Size of the pieces that are read back to be hashed, in bytes. */
+const READ_BYTES = 1024 * 1024;
+/** Maximum size of a list of what is there, in bytes. More is not believed. */
+const MAX_LIST_BYTES = 256 * 1024;
+
+/** What an earlier attempt left. */
+export interface Begun {
+  /** Size of the whole file, in bytes, as far as a source said so. */
+  readonly totalBytes: number | undefined;
+  /** What is there. */
+  readonly done: Ranges;
+}
+
+/** One file that is put together. Ends with `close` if the file on disk is kept, or with `abort`. */
+export class Assembly {
+  /** What is there. */
+  done: Ranges;
+  /** Size of the whole file, in bytes; `undefined` until a source says so. */
+  totalBytes: number | undefined;
+  /** Bytes that an earlier attempt had left. */
+  readonly begunBytes: number;
+  readonly #file: Deno.FsFile;
+  #list: Deno.FsFile | undefined;
+  #listBytes = 0;
+  #listedBytes = 0;
+  #hash: Hash = createHash("sha256");
+  #hashed = 0;
+  #buffer: Uint8Array | undefined;
+  #reserved: Reservation | undefined;
+  #isOpen = true;
+
+  /** Creates the file at `path`, or continues what was `begun` there. Throws `StorageError`. */
+  constructor(
+    readonly path: string,
+    readonly maxBytes: number,
+    readonly space: Space,
+    begun?: Begun,
+    /** Called when it was removed. */
+    readonly onAborted: () => void = () => {},
+  ) {
+    this.done = begun?.done ?? new Ranges();
+    this.totalBytes = begun?.totalBytes;
+    this.begunBytes = this.done.bytes;
+    try {
+      this.#file = Deno.openSync(path, {
+        read: true,
+        write: true,
+        ...(begun ? {} : { createNew: true, mode: 0o644 }),
+      });
+    } catch (cause) {
+      throw asStorageError(cause, "Cannot receive a file");
+    }
+  }
+
+  /** Number of bytes that are there; all of them, once it is complete. */
+  get sizeBytes(): number {
+    return this.done.bytes;
+  }
+
+  /** Whether all of the file is there. */
+  get isComplete(): boolean {
+    return this.totalBytes !== undefined && this.done.has(0, this.totalBytes);
+  }
+
+  /**
+   * Sets the size of the whole file, and reserves space for what is missing. Throws `StorageError`: "too-large",
+   * "no-space" or another code.
+   */
+  begin(totalBytes: number): void {
+    if (totalBytes > this.maxBytes) {
+      throw new StorageError(
+        "too-large",
+        `The file is larger than ${this.maxBytes} bytes`,
+        { hint: "Raise --max-file-size to accept larger files" },
+      );
+    }
+    this.totalBytes = totalBytes;
+    const missing = totalBytes - this.done.bytes;
+    this.#reserved?.release();
+    this.#reserved = this.space.reserve(missing);
+    try {
+      this.#file.truncateSync(totalBytes);
+    } catch (cause) {
+      throw asStorageError(cause, "Cannot receive a file");
+    }
+  }
+
+  /** Writes the bytes that are not there yet, and records them. Throws `StorageError`. */
+  write(offset: number, content: Uint8Array): void {
+    const end = offset + content.length;
+    try {
+      for (const [from, to] of this.done.gaps(offset, end)) {
+        const piece = content.subarray(from - offset, to - offset);
+        this.#writeAt(from, piece);
+        this.#reserved?.use(piece.length);
+        this.done.add(from, to);
+        if (from !== this.#hashed) continue;
+        this.#hash.update(piece);
+        this.#hashed = to;
+      }
+      if (this.done.bytes - this.#listedBytes >= LIST_LAG_BYTES) this.#saveList();
+      // What came out of order is hashed as soon as what was before it is there, a piece at a time.
+      if (this.#hashed > offset && this.done.endAt(this.#hashed) > this.#hashed) this.#hashSome();
+    } catch (cause) {
+      throw asStorageError(cause, "Cannot receive a file");
+    }
+  }
+
+  /** Hashes what has not been hashed yet, if there is any. Returns false when all of it is. Throws `StorageError`. */
+  hashMore(): boolean {
+    if (this.done.endAt(this.#hashed) === this.#hashed) return false;
+    try {
+      this.#hashSome();
+      return true;
+    } catch (cause) {
+      throw asStorageError(cause, "Cannot receive a file");
+    }
+  }
+
+  /** Starts over with an empty file. Throws `StorageError`. */
+  restart(): void {
+    this.done = new Ranges();
+    this.totalBytes = undefined;
+    this.#hash = createHash("sha256");
+    this.#hashed = 0;
+    this.#reserved?.release();
+    this.#reserved = undefined;
+    try {
+      this.#file.truncateSync(0);
+      this.#saveList();
+    } catch (cause) {
+      throw asStorageError(cause, "Cannot receive a file");
+    }
+  }
+
+  /** Returns the hex SHA-256 of the content followed by `suffix`. Call it when everything was hashed. */
+  digestWith(suffix: string): string {
+    return this.#hash.copy().update(suffix).digest("hex");
+  }
+
+  /** Flushes the content to disk. */
+  sync(): void {
+    this.#file.syncSync();
+  }
+
+  /** Closes the file and leaves it, and the list, in place. */
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#reserved?.release();
+    try {
+      this.#saveList();
+    } catch {
+      // The disk is full, or the folder gone: what the list lacks is fetched again.
+    }
+    this.#list?.close();
+    this.#file.close();
+  }
+
+  /** Removes the file and the list. Does nothing after `close`. */
+  abort(): void {
+    if (!this.#isOpen) return;
+    this.close();
+    removeTemporary(this.path);
+    removeTemporary(listOf(this.path));
+    this.onAborted();
+  }
+
+  #writeAt(position: number, content: Uint8Array): void {
+    this.#file.seekSync(position, Deno.SeekMode.Start);
+    for (let at = 0; at < content.length;) {
+      try {
+        at += this.#file.writeSync(content.subarray(at));
+      } catch (cause) {
+        // Other programs write to the disk too, so our count of free space can be off.
+        const isFull = asStorageError(cause, "").code === "no-space";
+        if (!isFull || !this.space.makeRoom()) throw cause;
+        this.#file.seekSync(position + at, Deno.SeekMode.Start);
+      }
+    }
+  }
+
+  #hashSome(): void {
+    const end = Math.min(this.done.endAt(this.#hashed), this.#hashed + READ_BYTES);
+    this.#buffer ??= new Uint8Array(READ_BYTES);
+    const piece = this.#buffer.subarray(0, end - this.#hashed);
+    this.#file.seekSync(this.#hashed, Deno.SeekMode.Start);
+    for (let at = 0; at < piece.length;) {
+      const read = this.#file.readSync(piece.subarray(at));
+      if (read === null) throw new StorageError("io", `${this.path} became shorter`);
+      at += read;
+    }
+    this.#hash.update(piece);
+    this.#hashed = end;
+  }
+
+  /** Writes what is there next to the file, over what was written before. A kill leaves the old or the new list. */
+  #saveList(): void {
+    if (!this.#list) {
+      if (this.done.bytes < MIN_PARTIAL_BYTES) return;
+      this.#list = Deno.openSync(listOf(this.path), { write: true, create: true, mode: 0o600 });
+    }
+    this.#listedBytes = this.done.bytes;
+    const text = JSON.stringify({ size_bytes: this.totalBytes, done: this.done.spans });
+    const bytes = new TextEncoder().encode(text.padEnd(this.#listBytes));
+    this.#listBytes = bytes.length;
+    this.#list.seekSync(0, Deno.SeekMode.Start);
+    for (let at = 0; at < bytes.length;) at += this.#list.writeSync(bytes.subarray(at));
+  }
+}
+
+/** Returns the path of the list that belongs to a file. */
+export const listOf = (path: string): string => `${path}.json`;
+
+/**
+ * Reads what is there of a file of which `sizeBytes` bytes are on the disk. Without a list, that is its beginning. A list
+ * that is damaged, or names more than there is, counts for nothing.
+ */
+export function begunOf(path: string, sizeBytes: number): Begun {
+  let text: string;
+  try {
+    if (Deno.lstatSync(listOf(path)).size > MAX_LIST_BYTES) return NOTHING();
+    text = Deno.readTextFileSync(listOf(path));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) return NOTHING();
+    return { totalBytes: undefined, done: new Ranges([[0, sizeBytes]]) };
+  }
+  try {
+    const { size_bytes: totalBytes, done } = JSON.parse(text) as Record<string, unknown>;
+    const isSize = Number.isSafeInteger(totalBytes) && (totalBytes as number) <= sizeBytes;
+    const isList = isSize && Array.isArray(done) && done.every((span) => isSpan(span, sizeBytes));
+    return isList ? { totalBytes: totalBytes as number, done: new Ranges(done) } : NOTHING();
+  } catch {
+    return NOTHING();
+  }
+}
+
+const NOTHING = (): Begun => ({ totalBytes: undefined, done: new Ranges() });
+
+function isSpan(value: unknown, sizeBytes: number): value is Span {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [start, end] = value;
+  return Number.isSafeInteger(start) && Number.isSafeInteger(end) && 0 <= start && start < end &&
+    end <= sizeBytes;
+}

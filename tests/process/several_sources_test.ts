@@ -1,0 +1,239 @@
+// One file from several real sources at once: fast and slow ones, liars, and ones that vanish.
+
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import net from "node:net";
+import { shout } from "../hostile/raw.ts";
+import { EAGER, entryOf, type Message, randomFile, refusals } from "../threats/scene.ts";
+import type { ForeignFile } from "../wire/foreign.ts";
+import { Folder, randomBytes } from "./folder.ts";
+import { Program } from "./program.ts";
+import { SANITIZED } from "./together.ts";
+
+const MIB = 1024 ** 2;
+
+/** Sends the answer to one request. Returns the bytes to send for a range. */
+type Content = (file: ForeignFile, offset: number, length: number) => Uint8Array | undefined;
+
+const honest: Content = ({ content }, offset, length) => content.subarray(offset, offset + length);
+
+/** A source of one file. */
+class Source implements AsyncDisposable {
+  readonly #server: net.Server;
+  readonly #sockets = new Set<net.Socket>();
+  /** Ranges that were requested. */
+  readonly asked: [offset: number, length: number][] = [];
+  /** Content sent, in bytes. */
+  sentBytes = 0;
+  /** The size that it tells others. */
+  claimedBytes: number;
+
+  /** `bytesPerMs` limits its speed. */
+  constructor(
+    readonly name: string,
+    readonly file: ForeignFile,
+    readonly content: Content = honest,
+    readonly bytesPerMs = Infinity,
+  ) {
+    this.claimedBytes = file.content.length;
+    this.#server = net.createServer({ allowHalfOpen: true }, (socket) => {
+      this.#sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => this.#sockets.delete(socket));
+      let text = "";
+      let turn = Promise.resolve();
+      socket.on("data", (bytes: Uint8Array) => {
+        text += new TextDecoder().decode(bytes);
+        for (let end = text.indexOf("}}") + 2; end > 1; end = text.indexOf("}}") + 2) {
+          const request = JSON.parse(text.slice(0, end));
+          text = text.slice(end);
+          if (request.type === "GOSSIP") this.#reply(Number(request.port));
+          if (request.type === "GET_FILE") turn = turn.then(() => this.#answer(socket, request));
+        }
+      });
+      socket.on("end", () => socket.end());
+    });
+  }
+
+  get total(): number {
+    return this.file.content.length;
+  }
+
+  /** Sends its list to a peer that gossiped. */
+  #reply(to: number): void {
+    const { port } = this.#server.address() as net.AddressInfo;
+    const files = [{ ...entryOf(this.file), size_bytes: this.claimedBytes }];
+    const ext = { v: 1, can: ["raw"] };
+    const sender = { host: "127.0.0.1", port, peerId: this.name };
+    const socket = net.connect(to, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.end(JSON.stringify({ type: "GOSSIP_REPLY", ...sender, files, ext }));
+  }
+
+  async #answer(socket: net.Socket, request: Record<string, unknown>): Promise<void> {
+    const [offset, wanted] = (request.ext as { raw: [number, number] }).raw;
+    const length = Math.min(wanted, this.total - offset);
+    this.asked.push([offset, length]);
+    const bytes = this.content(this.file, offset, length);
+    if (!bytes) return void socket.destroy();
+    const ext = { v: 1, raw: [offset, length, this.total] };
+    socket.write(`${JSON.stringify({ type: "FILE_DATA", ...entryOf(this.file), ext })}\n`);
+    const piece = this.bytesPerMs === Infinity ? bytes.length : this.bytesPerMs * 10;
+    for (let at = 0; at < bytes.length && !socket.destroyed; at += piece) {
+      const part = bytes.subarray(at, at + piece);
+      const isTaken = socket.write(part);
+      this.sentBytes += part.length;
+      if (piece < bytes.length) await new Promise((go) => setTimeout(go, 10));
+      else if (!isTaken) await new Promise((go) => socket.once("drain", go).once("close", go));
+    }
+  }
+
+  async join(to: Program): Promise<void> {
+    if (!this.#server.listening) {
+      await new Promise<void>((go) => this.#server.listen(0, "127.0.0.1", go));
+    }
+    const { port } = this.#server.address() as net.AddressInfo;
+    const ext = { v: 1, can: ["raw"] };
+    const gossip = { type: "GOSSIP", host: "127.0.0.1", port, peerId: this.name, ext };
+    const seen = to.tracks(this.name);
+    await shout(to, { ...gossip, id: crypto.randomUUID() });
+    await seen;
+  }
+
+  async announce(to: Program): Promise<void> {
+    const entry = { ...entryOf(this.file), size_bytes: this.claimedBytes };
+    const message: Message = { type: "ANNOUNCE", from: this.name, ...entry, ext: { v: 1 } };
+    await shout(to, message, { how: "half-closes" });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise<void>((go) => this.#server.close(() => go()));
+  }
+}
+
+/** A program that fetches everything, from sources that announce the same file, the first one first. */
+async function scene(sources: readonly Source[]) {
+  await using made = new AsyncDisposableStack();
+  const folder = made.use(await Folder.make());
+  for (const source of sources) made.use(source);
+  const program = made.use(await Program.peer("kashifm", EAGER, { cwd: folder.path }));
+  for (const source of sources) await source.join(program);
+  for (const source of [...sources.slice(1), sources[0]!]) await source.announce(program);
+  const kept = made.move();
+  return { program, folder, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+const sourcesOf = (file: ForeignFile, count: number, bytesPerMs?: number) =>
+  Array.from({ length: count }, (_, i) => new Source(`s${i}`, file, honest, bytesPerMs));
+
+Deno.test(
+  "several slow sources deliver parts of one file, and little comes twice",
+  SANITIZED,
+  async () => {
+    const file = randomFile("large.bin", "hawk", 48 * MIB);
+    const sources = sourcesOf(file, 4, 20_000);
+    await using running = await scene(sources);
+    await running.program.holds(file.fileId, 60_000);
+    for (const { name, sentBytes } of sources) {
+      ok(sentBytes >= 4 * MIB, `${name} sent ${sentBytes} bytes`);
+    }
+    const sent = sources.reduce((sum, { sentBytes }) => sum + sentBytes, 0);
+    ok(sent <= 48 * MIB + 4 * 2 * MIB, `${sent} bytes for ${48 * MIB}`);
+  },
+);
+
+Deno.test(
+  "a source that vanishes is replaced by the others, and is not blamed",
+  SANITIZED,
+  async () => {
+    const file = randomFile("large.bin", "hawk", 40 * MIB);
+    let answers = 0;
+    const fleeting: Content = (of, offset, length) =>
+      answers++ === 0 ? honest(of, offset, length) : undefined;
+    const sources = [new Source("fleeting", file, fleeting, 20_000), ...sourcesOf(file, 2, 20_000)];
+    await using running = await scene(sources);
+    const { program } = running;
+    await program.holds(file.fileId, 60_000);
+    strictEqual(await refusals(program), 0);
+  },
+);
+
+Deno.test(
+  "when the parts of several sources do not fit, each delivers all of it until one is right, and the liar is blamed",
+  SANITIZED,
+  async () => {
+    const file = randomFile("large.bin", "hawk", 24 * MIB);
+    const lying: Content = (_of, _offset, length) => randomBytes(length);
+    const liar = new Source("liar", file, lying, 20_000);
+    const sources = [liar, ...sourcesOf(file, 2, 20_000)];
+    await using running = await scene(sources);
+    const { program } = running;
+    await program.holds(file.fileId, 60_000);
+    ok(await refusals(program) <= 1, "nobody else is blamed");
+  },
+);
+
+Deno.test(
+  "a source of another size than the others say is left out, whatever was announced",
+  SANITIZED,
+  async () => {
+    const file = randomFile("large.bin", "hawk", 20 * MIB);
+    const longer = { ...file, content: randomBytes(21 * MIB) };
+    const odd = new Source("odd", longer, honest, 5_000);
+    const sources = [...sourcesOf(file, 2, 20_000), odd];
+    await using running = await scene(sources);
+    await running.program.holds(file.fileId, 60_000);
+  },
+);
+
+Deno.test(
+  "a size that was announced wrong does not keep a file from being fetched",
+  SANITIZED,
+  async () => {
+    const file = randomFile("large.bin", "hawk", 3 * MIB);
+    for (const claimed of [0, 500_000, 30 * MIB, Number.MAX_SAFE_INTEGER]) {
+      await using folder = await Folder.make();
+      await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+      await using source = new Source("hawk", file);
+      source.claimedBytes = claimed;
+      await source.join(program);
+      await source.announce(program);
+      await program.holds(file.fileId, 30_000);
+      strictEqual(await refusals(program), 0, `${claimed}`);
+    }
+  },
+);
+
+Deno.test("after SIGKILL, only what was on its way comes again", SANITIZED, async () => {
+  await using folder = await Folder.make();
+  const file = randomFile("large.bin", "hawk", 32 * MIB);
+  const sources = sourcesOf(file, 3, 5_000);
+  await using all = new AsyncDisposableStack();
+  for (const source of sources) all.use(source);
+  let killedAtBytes = 0;
+  for (let kills = 0;; kills++) {
+    await using program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+    const doneBytes = async () => {
+      const { transfers } = await program.api<{ transfers: { done_bytes: number }[] }>("transfers");
+      return transfers[0]?.done_bytes ?? 0;
+    };
+    for (const source of sources) await source.join(program);
+    for (const source of sources) await source.announce(program);
+    if (kills === 3) {
+      await program.holds(file.fileId, 60_000);
+      break;
+    }
+    const before = killedAtBytes;
+    await program.until("a part of it", async () => {
+      killedAtBytes = await doneBytes();
+      return killedAtBytes >= before + 4 * MIB;
+    }, 30_000);
+    await program.stop("SIGKILL");
+  }
+  const content = await Deno.readFile(folder.at("storage_kashifm/large.bin"));
+  ok(content.every((byte, i) => byte === file.content[i]));
+  deepStrictEqual(
+    await Array.fromAsync(Deno.readDir(folder.at("storage_kashifm/.p2p-peer/partial"))),
+    [],
+  );
+});
