@@ -323,7 +323,8 @@ Deno.test(
     await using scene = await listed(files, (socket, wanted) => {
       for (const file of wanted) {
         if (file === bad) sendRaw(socket, { ...file, content: randomBytes(file.content.length) });
-        else if (file !== absent || wanted.length === 1) sendRaw(socket, file);
+        else if (file !== absent) sendRaw(socket, file);
+        else if (wanted.length === 1) socket.end(JSON.stringify({ type: "FILE_DATA", data: null }));
         else {
           const nothing = { type: "FILE_DATA", file_id: file.fileId, ext: { v: 1, raw: [] } };
           socket.write(`${JSON.stringify(nothing)}\n`);
