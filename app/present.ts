@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { COMMAND_NAMES, menuText, runCommand } from "../cli/commands.ts";
 import { count } from "../cli/report.ts";
 import { indexingText } from "../cli/units.ts";
-import { PromptTerminal, type Terminal } from "../cli/terminal.ts";
+import { type PromptOptions, PromptTerminal, type Terminal } from "../cli/terminal.ts";
 import { addressText } from "../protocol/wire/address.ts";
 import { visible } from "../protocol/wire/text.ts";
 import { readText } from "../storage/atomic.ts";
@@ -58,16 +58,21 @@ export async function startPrompt(
   output: PeerConsole,
   shutdown: Shutdown,
   commands: ReturnType<typeof commandsOf>,
+  onInterrupt: () => void,
 ): Promise<void> {
   if (config.noRepl || !Deno.stdin.isTerminal() || !Deno.stdout.isTerminal()) return;
   output.print(menuText());
-  output.terminal = await promptOf(service, output, shutdown, async (line) => {
+  const onLine = async (line: string) => {
     if (shutdown.isRequested) return;
-    const done = runCommand(line, commands, (text) => output.print(text)).then((answer) => {
+    const print = (text: string) => output.print(text);
+    const show = (text: string | undefined) => output.terminal.progress(text);
+    const done = runCommand(line, commands, print, show).then((answer) => {
       if (answer !== "") output.print(answer);
     });
     await Promise.race([done, new Promise((go) => setTimeout(go, COMMAND_MS))]);
-  });
+  };
+  const onEnd = () => shutdown.request(0);
+  output.terminal = await promptOf(service, output, { onLine, onInterrupt, onEnd });
 }
 
 /** Returns the line about logging in from a browser. The part after # never leaves the browser. */
@@ -98,17 +103,14 @@ function tellUnclaimed(service: Service, output: PeerConsole): void {
 async function promptOf(
   service: Service,
   output: PeerConsole,
-  shutdown: Shutdown,
-  onLine: (line: string) => Promise<void>,
+  on: Pick<PromptOptions, "onLine" | "onInterrupt" | "onEnd">,
 ): Promise<Terminal> {
   const { history: path } = service.store.layout;
   const text = await readText(path) ?? ""; // there is none before the first run
   return new PromptTerminal({
     history: text.split("\n").filter((line) => line !== ""),
     complete: (line) => completions(service, line),
-    onLine,
-    onInterrupt: () => shutdown.insist(130),
-    onEnd: () => shutdown.request(0),
+    ...on,
     onHistory: (lines) => {
       service.store.snapshots.saveHistory(lines)
         .catch((error) =>

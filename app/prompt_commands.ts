@@ -11,6 +11,7 @@ import type { Deleted } from "../storage/removals.ts";
 import { count } from "../cli/report.ts";
 import { inSlices } from "../web/slices.ts";
 import { newestFiles } from "./newest_files.ts";
+import type { Gets } from "./gets.ts";
 import type { Service } from "./service.ts";
 import { backedOff, statusOf } from "./status.ts";
 
@@ -24,6 +25,7 @@ const OVERLOAD_ROWS = 10;
 export function commandsOf(
   service: Service,
   { setLogLevel, exit, login }: Pick<Commands, "setLogLevel" | "exit" | "login">,
+  gets: Gets,
 ): Commands {
   const { operations, store } = service;
   return {
@@ -33,9 +35,9 @@ export function commandsOf(
     files: (filter, limit) => newestRows(service, filter, limit),
     screen: screenSize,
     peers: () => peerRows(service),
-    get: async (what, destination) => {
+    get: async (what, destination, onProgress) => {
       const { file } = operations.find(what);
-      const source = await operations.get(file.fileId);
+      const source = await gets.run(file.fileId, onProgress);
       const path = destination === undefined
         ? undefined
         : await operations.copyOut(file.fileId, destination);
@@ -50,6 +52,13 @@ export function commandsOf(
     },
     verify: (onProgress) => operations.verify(onProgress),
     stats: () => statsRows(service),
+    limits: () => {
+      const { down, up } = service.node.throttles;
+      return { down: down.bytesPerSecond, up: up.bytesPerSecond };
+    },
+    setLimit: (which, bytesPerSecond) => {
+      service.node.throttles[which].bytesPerSecond = bytesPerSecond;
+    },
   };
 }
 

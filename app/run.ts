@@ -6,6 +6,7 @@ import { verifyText } from "../cli/commands.ts";
 import { UsageError } from "../cli/values.ts";
 import { NoSocketError } from "../http/upstream.ts";
 import { PeerConsole } from "./console.ts";
+import { Gets } from "./gets.ts";
 import { type OpenPeer, openPeer } from "./open.ts";
 import { loginText, present, startPrompt } from "./present.ts";
 import { commandsOf } from "./prompt_commands.ts";
@@ -33,12 +34,17 @@ export async function runPeer(config: RunConfig): Promise<number> {
   }
   await output.begin();
   present(peer, output);
-  const commands = commandsOf(peer.service, {
-    setLogLevel: (level) => output.setLevel(level),
+  const gets = new Gets(peer.service);
+  const own = {
+    setLogLevel: (level: string) => output.setLevel(level),
     exit: () => shutdown.request(0),
     login: () => loginText(peer),
-  });
-  await startPrompt(peer, output, shutdown, commands);
+  };
+  const commands = commandsOf(peer.service, own, gets);
+  const onInterrupt = () => {
+    if (!gets.interrupt()) shutdown.insist(130);
+  };
+  await startPrompt(peer, output, shutdown, commands, onInterrupt);
   await serve(peer);
   const ticker = setInterval(() => output.tick(), REPORT_MS);
   if (peer.config.verify) {

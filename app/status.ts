@@ -143,6 +143,7 @@ function otherEnd({ node }: Service, transfer: Transfer): string {
 export function viewedTransfer(service: Service, transfer: Transfer): ViewedTransfer {
   const { id, kind, fileId, name, doneBytes, resumedBytes, totalBytes, state, why, endedMs } =
     transfer;
+  const { sources } = transfer;
   const nowMs = performance.now();
   return {
     id,
@@ -153,6 +154,7 @@ export function viewedTransfer(service: Service, transfer: Transfer): ViewedTran
     peer: otherEnd(service, transfer),
     doneBytes,
     resumedBytes,
+    sources,
     totalBytes,
     state,
     seconds: ((endedMs ?? nowMs) - transfer.startedMs) / 1000,

@@ -1,4 +1,4 @@
-// Runs one benchmark: `deno task bench transfer [MiB] [rounds]`, `attack [samples]`,
+// Runs one benchmark: `deno task bench transfer [MiB] [files] [rounds]`, `attack [samples]`,
 // `web [MiB] [rounds] [executable]`, or `many [--quick] [files]`.
 // Results are recorded in docs/BENCHMARKS.md.
 

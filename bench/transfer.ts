@@ -1,17 +1,20 @@
-// Measures the cost of moving a file through the lab's protocol between two real processes, compared with a raw copy of
-// the same bytes over TCP in the same run: on a noisy machine the ratio is stable, the seconds are not.
-// `deno task bench transfer [MiB] [rounds]` prints one line per round and the medians.
+// Measures how long two real processes take to move one large file, and many small ones, until they are complete and, with
+// this program, verified, next to what people would use instead: whole processes, warm cache, the systems taking turns.
+// `deno task bench transfer [MiB] [files] [rounds]` prints one line per run, a table of medians, and JSON. Times are
+// worth as much as the machine is quiet; ratios within one run hold.
 
+import { isInstalled, type Other, OTHERS } from "./others.ts";
 import { COMMAND } from "../tests/process/program.ts";
 
 const MIB = 1024 * 1024;
-const [, sizeText = "1024", roundsText = "3"] = Deno.args;
-const sizeBytes = Number(sizeText) * MIB;
-const rounds = Number(roundsText);
+const [, mibText = "1024", filesText = "10000", roundsText = "3"] = Deno.args;
 
+/** What one run took. */
 interface Figures {
   readonly seconds: number;
+  /** CPU seconds of both sides. */
   readonly cpuSeconds: number;
+  /** Peak memory of sender and receiver, in MiB; 0 if not measured. */
   readonly senderMiB: number;
   readonly receiverMiB: number;
 }
@@ -24,21 +27,21 @@ async function usage(pid: number): Promise<{ cpuSeconds: number; peakMiB: number
   };
   const fields = (await read("stat")).replace(/^.*\) /, "").split(" ");
   const peak = /VmHWM:\s+(\d+)/.exec(await read("status"))?.[1] ?? "0";
-  return {
-    cpuSeconds: (Number(fields[11]) + Number(fields[12])) / 100,
-    peakMiB: Math.round(Number(peak) / 1024),
-  };
+  // Children that were waited for count too: some servers fork for each connection.
+  const ticks = [11, 12, 13, 14].reduce((sum, at) => sum + Number(fields[at]), 0);
+  return { cpuSeconds: ticks / 100, peakMiB: Math.round(Number(peak) / 1024) };
 }
 
 /** Touches memory up front, because the first touch costs seconds per GiB on some virtual machines. */
-async function touchMemory(): Promise<void> {
+async function touchMemory(bytes: number): Promise<void> {
   const path = await Deno.makeTempFile();
   const block = new Uint8Array(MIB).fill(1);
   using file = await Deno.open(path, { write: true });
-  for (let at = 0; at < 3 * sizeBytes; at += MIB) file.writeSync(block);
+  for (let at = 0; at < bytes; at += MIB) file.writeSync(block);
   await Deno.remove(path);
 }
 
+/** This program, as people start it. */
 class Program {
   readonly #process: Deno.ChildProcess;
   #output = "";
@@ -69,7 +72,7 @@ class Program {
       if (found) return found;
       await new Promise((go) => setTimeout(go, 10));
     }
-    throw new Error(`Timed out waiting for ${pattern}:\n${this.#output}`);
+    throw new Error(`Timed out waiting for ${pattern}:\n${this.#output.slice(-2_000)}`);
   }
 
   async stop(): Promise<void> {
@@ -80,35 +83,22 @@ class Program {
 
 const common = ["0", "0", "--log-level", "ERROR", "--min-free", "0"];
 
-async function labTransfer(dir: string): Promise<Figures> {
-  const received = `${dir}/received`;
-  const sender = new Program([
-    "alice",
-    "127.0.0.1",
-    ...common,
-    "--no-bootstrap",
-    "--dir",
-    `${dir}/sent`,
-  ]);
-  const [, port] = await sender.line(/TCP address: 127\.0\.0\.1:(\d+)[^]*1 file here/);
+/** Fetches all files of `sent`, as this program does it between two peers. */
+async function ownTransfer(sent: string, received: string, files: number): Promise<Figures> {
+  const alone = ["--no-bootstrap", "--dir", sent];
+  const sender = new Program(["alice", "127.0.0.1", ...common, ...alone]);
+  const [, port] = await sender.line(/TCP address: 127\.0\.0\.1:(\d+)/);
+  await sender.line(new RegExp(`${files} files? here`));
   const before = await usage(sender.pid);
-  const receiver = new Program([
-    "bob",
-    "127.0.0.1",
-    ...common,
-    "--bootstrap",
-    `127.0.0.1:${port}`,
-    "--dir",
-    received,
-  ]);
+  const joins = ["--bootstrap", `127.0.0.1:${port}`, "--auto-fetch", "all", "--dir", received];
+  const receiver = new Program(["bob", "127.0.0.1", ...common, ...joins]);
   await receiver.line(/Synchronized/);
   const start = performance.now();
   const atStart = await usage(receiver.pid);
-  await receiver.line(/AUTO FETCH PROCESS COMPLETE \(1 file fetched/);
+  await receiver.line(new RegExp(`AUTO FETCH PROCESS COMPLETE \\(${files} files? fetched`));
   const seconds = (performance.now() - start) / 1000;
   const [from, to] = [await usage(sender.pid), await usage(receiver.pid)];
   await Promise.all([sender.stop(), receiver.stop()]);
-  await Deno.remove(received, { recursive: true });
   return {
     seconds,
     cpuSeconds: from.cpuSeconds - before.cpuSeconds + to.cpuSeconds - atStart.cpuSeconds,
@@ -117,8 +107,65 @@ async function labTransfer(dir: string): Promise<Figures> {
   };
 }
 
+/** Fetches one file from several senders at once, each of which sends at most 20 MB/s. Resolves to MB/s. */
+async function fromSeveral(dir: string, senders: number, bytes: number): Promise<number> {
+  const running: Program[] = [];
+  try {
+    const bootstraps: string[] = [];
+    for (let i = 0; i < senders; i++) {
+      const own = `${dir}/several-${i}`;
+      await Deno.mkdir(own);
+      await Deno.copyFile(`${dir}/large/big.bin`, `${own}/big.bin`);
+      await Deno.utime(`${own}/big.bin`, 1_744_170_562, 1_744_170_562); // one id for all
+      const alone = ["--no-bootstrap", "--auto-fetch", "0", "--max-up", "20MB", "--dir", own];
+      const sender = new Program([`sender-${i}`, "127.0.0.1", ...common, ...alone]);
+      running.push(sender);
+      const [, port] = await sender.line(/TCP address: 127\.0\.0\.1:(\d+)/);
+      await sender.line(/1 file here/);
+      bootstraps.push("--bootstrap", `127.0.0.1:${port}`);
+    }
+    const joins = [...bootstraps, "--auto-fetch", "all", "--dir", `${dir}/several`];
+    const receiver = new Program(["bob", "127.0.0.1", ...common, ...joins]);
+    running.push(receiver);
+    await receiver.line(/Synchronized/);
+    const start = performance.now();
+    await receiver.line(/AUTO FETCH PROCESS COMPLETE \(1 file fetched/);
+    return bytes / 1e6 / ((performance.now() - start) / 1000);
+  } finally {
+    for (const program of running) await program.stop();
+    for (const name of ["several", ...running.map((_, i) => `several-${i}`)]) {
+      await Deno.remove(`${dir}/${name}`, { recursive: true }).catch(() => {});
+    }
+  }
+}
+
+/** Copies a folder with another program. */
+async function otherTransfer(other: Other, sent: string, target: string): Promise<Figures> {
+  const work = await Deno.makeTempDir();
+  try {
+    await using server = await other.serve(sent, work);
+    const before = await Promise.all(server.pids.map(usage));
+    // The shell's `time` sees the CPU of everything that the client starts.
+    const script = `TIMEFORMAT='%U %S'; time "$@"`;
+    const args = ["-c", script, "bash", ...server.client(target)];
+    const start = performance.now();
+    const { success, stderr } = await new Deno.Command("bash", { args }).output();
+    const seconds = (performance.now() - start) / 1000;
+    const text = new TextDecoder().decode(stderr).trim();
+    if (!success) throw new Error(`${other.name} failed: ${text}`);
+    const client = text.split("\n").at(-1)!.split(" ").reduce((sum, part) => sum + Number(part), 0);
+    const after = await Promise.all(server.pids.map(usage));
+    const ofServer = after.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0) -
+      before.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
+    const senderMiB = Math.max(...after.map(({ peakMiB }) => peakMiB));
+    return { seconds, cpuSeconds: client + ofServer, senderMiB, receiverMiB: 0 };
+  } finally {
+    await Deno.remove(work, { recursive: true });
+  }
+}
+
 /** Copies the same bytes from file to file over one connection, without looking at them. */
-async function rawCopy(source: string, target: string): Promise<number> {
+async function rawCopy(source: string, target: string): Promise<Figures> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const start = performance.now();
   const [near, far] = await Promise.all([
@@ -141,44 +188,120 @@ async function rawCopy(source: string, target: string): Promise<number> {
   await sending;
   far.close();
   listener.close();
-  await Deno.remove(target);
-  return (performance.now() - start) / 1000;
+  return {
+    seconds: (performance.now() - start) / 1000,
+    cpuSeconds: 0,
+    senderMiB: 0,
+    receiverMiB: 0,
+  };
 }
 
-const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+
+/** Runs all systems in turn, `rounds` times. Prints each run, and the medians next to the first system's. */
+async function compare(
+  title: string,
+  bytes: number,
+  rounds: number,
+  systems: readonly { readonly name: string; run(target: string): Promise<Figures> }[],
+): Promise<void> {
+  const results = new Map<string, Figures[]>();
+  for (let round = 1; round <= rounds; round++) {
+    for (const { name, run } of systems) {
+      const target = await Deno.makeTempDir();
+      await touchMemory(2 * bytes);
+      const figures = await run(target);
+      await Deno.remove(target, { recursive: true });
+      results.set(name, [...results.get(name) ?? [], figures]);
+      const { seconds, cpuSeconds, senderMiB, receiverMiB } = figures;
+      console.log(
+        `round ${round}: ${name}: ${seconds.toFixed(2)} s, CPU ${cpuSeconds.toFixed(2)} s, ` +
+          `peak ${senderMiB} / ${receiverMiB} MiB`,
+      );
+    }
+  }
+  const own = median([...results.values()][0]!.map(({ seconds }) => seconds));
+  console.log(
+    `\n| ${title}, median of ${rounds} | seconds | this program / it | CPU s | peak MiB |`,
+  );
+  console.log("|---|---|---|---|---|");
+  const rows = [...results].map(([name, all]) => ({
+    name,
+    seconds: median(all.map(({ seconds }) => seconds)),
+    cpuSeconds: median(all.map(({ cpuSeconds }) => cpuSeconds)),
+    senderMiB: Math.max(...all.map(({ senderMiB }) => senderMiB)),
+    receiverMiB: Math.max(...all.map(({ receiverMiB }) => receiverMiB)),
+  }));
+  for (const { name, seconds, cpuSeconds, senderMiB, receiverMiB } of rows) {
+    console.log(
+      `| ${name} | ${seconds.toFixed(2)} | ${(own / seconds).toFixed(2)} | ${
+        cpuSeconds.toFixed(2)
+      } | ${senderMiB} / ${receiverMiB || "?"} |`,
+    );
+  }
+  console.log(JSON.stringify({ title, rounds, rows }));
+}
+
+const others: Other[] = [];
+for (const other of OTHERS) {
+  const missing = [];
+  for (const program of other.needs) if (!await isInstalled(program)) missing.push(program);
+  if (missing.length === 0) others.push(other);
+  else console.log(`Left out: ${other.name} (${missing.join(", ")} not installed)`);
+}
 
 const dir = await Deno.makeTempDir();
 try {
-  await Deno.mkdir(`${dir}/sent`);
-  {
-    using file = await Deno.open(`${dir}/sent/big.bin`, { write: true, create: true });
+  const rounds = Number(roundsText);
+  const bytes = Number(mibText) * MIB;
+  if (bytes > 0) {
+    await Deno.mkdir(`${dir}/large`);
+    using file = await Deno.open(`${dir}/large/big.bin`, { write: true, create: true });
     const block = new Uint8Array(MIB);
-    for (let at = 0; at < sizeBytes; at += MIB) {
+    for (let at = 0; at < bytes; at += MIB) {
       for (let i = 0; i < MIB; i += 65_536) crypto.getRandomValues(block.subarray(i, i + 65_536));
       file.writeSync(block);
     }
+    await compare(`${mibText} MiB, one file`, bytes, rounds, [
+      {
+        name: "this program (verified)",
+        run: (target) => ownTransfer(`${dir}/large`, target, 1),
+      },
+      {
+        name: "a bare copy over TCP",
+        run: (target) => rawCopy(`${dir}/large/big.bin`, `${target}/big.bin`),
+      },
+      ...others.map((other) => ({
+        name: other.name,
+        run: (target: string) => otherTransfer(other, `${dir}/large`, target),
+      })),
+    ]);
+    const speeds: string[] = [];
+    for (const senders of [1, 4]) {
+      const speed = await fromSeveral(dir, senders, bytes);
+      speeds.push(`${speed.toFixed(1)} MB/s from ${senders}`);
+    }
+    console.log(`\nSenders limited to 20 MB/s each: ${speeds.join(", ")}\n`);
+    await Deno.remove(`${dir}/large`, { recursive: true });
   }
-  const results: (Figures & { raw: number })[] = [];
-  for (let round = 1; round <= rounds; round++) {
-    await touchMemory();
-    const raw = await rawCopy(`${dir}/sent/big.bin`, `${dir}/copy.bin`);
-    await touchMemory();
-    const lab = await labTransfer(dir);
-    results.push({ ...lab, raw });
-    console.log(
-      `round ${round}: lab ${lab.seconds.toFixed(2)} s (CPU ${
-        lab.cpuSeconds.toFixed(2)
-      } s, peak ${lab.senderMiB} / ${lab.receiverMiB} MiB), ` +
-        `raw copy ${raw.toFixed(2)} s, ratio ${(lab.seconds / raw).toFixed(2)}`,
-    );
+  const files = Number(filesText);
+  if (files > 0) {
+    await Deno.mkdir(`${dir}/small`);
+    for (let i = 0; i < files; i++) {
+      const content = crypto.getRandomValues(new Uint8Array(4_096));
+      await Deno.writeFile(`${dir}/small/file ${i}.bin`, content);
+    }
+    await compare(`${files} files of 4 KiB`, files * 4_096, rounds, [
+      {
+        name: "this program (verified)",
+        run: (target) => ownTransfer(`${dir}/small`, target, files),
+      },
+      ...others.filter(({ copiesFolders }) => copiesFolders).map((other) => ({
+        name: other.name,
+        run: (target: string) => otherTransfer(other, `${dir}/small`, target),
+      })),
+    ]);
   }
-  console.log(
-    `${sizeText} MiB, median of ${rounds}: lab ${
-      median(results.map(({ seconds }) => seconds)).toFixed(2)
-    } s, ` +
-      `CPU ${median(results.map(({ cpuSeconds }) => cpuSeconds)).toFixed(2)} s, ` +
-      `ratio to a raw copy ${median(results.map(({ seconds, raw }) => seconds / raw)).toFixed(2)}`,
-  );
 } finally {
   await Deno.remove(dir, { recursive: true });
 }

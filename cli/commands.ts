@@ -16,8 +16,10 @@ import {
   peersText,
   type Screen,
 } from "./listings.ts";
+import { type GetProgress, progressLine } from "./progress.ts";
 import { count, spreadText } from "./report.ts";
 import { sizeText } from "./units.ts";
+import { rate, UsageError } from "./values.ts";
 import { columns } from "./table.ts";
 
 /** Progress of a verification. */
@@ -63,10 +65,11 @@ export interface Commands {
   /** Returns the size of the terminal; undefined if there is none. */
   screen(): Screen | undefined;
   peers(): PeerRow[];
-  /** Downloads a file; `source` is "" if it was already stored here. */
+  /** Downloads a file; `source` is "" if it was already stored here. Calls `onProgress` with `undefined` at the end. */
   get(
     what: string,
     destination: string | undefined,
+    onProgress: (progress: GetProgress | undefined) => void,
   ): Promise<{ source: string; path: string | undefined; name: string }>;
   /** Shares a file; `isNew` is false if it was already shared. */
   push(path: string): Promise<{ file: FileRecord; isNew: boolean }>;
@@ -79,6 +82,10 @@ export interface Commands {
   stats(): readonly (readonly [string, string])[];
   /** Returns instructions for logging in from a browser. */
   login(): string;
+  /** Returns how fast content may be received and sent, in bytes per second; 0 means no limit. */
+  limits(): { readonly down: number; readonly up: number };
+  /** Changes one of these limits, at once and until the exit. */
+  setLimit(which: "down" | "up", bytesPerSecond: number): void;
   setLogLevel(level: string): Promise<void>;
   exit(): void;
 }
@@ -104,6 +111,10 @@ const MENU: readonly (readonly [string, string])[] = [
   ],
   ["verify", "re-read every stored file, and download damaged ones again"],
   ["stats", "show traffic, storage and memory figures"],
+  [
+    "limit [down|up] [size|off]",
+    "show or set how fast content is received from or sent to peers, per second",
+  ],
   ["login", "show the link that lets a browser make changes"],
   [`log <${LEVELS.join("|").toLowerCase()}>`, "set the log level"],
   ["help", "show this menu"],
@@ -138,16 +149,20 @@ export function pathOf(line: string): string {
   return rest.replace(/(?<!\\)\s+$/, "").replaceAll("\\ ", " ");
 }
 
-/** Runs one command line and resolves to what to print; `print` receives progress lines. Never rejects. */
+/**
+ * Runs one command line and resolves to what to print; `print` receives progress lines, and `show` a line that replaces the
+ * one before, or `undefined` to remove it. Never rejects.
+ */
 export async function runCommand(
   line: string,
   commands: Commands,
   print: (line: string) => void = () => {},
+  show: (line: string | undefined) => void = () => {},
 ): Promise<string> {
   const [name, ...words] = wordsOf(line);
   if (name === undefined) return "";
   try {
-    return await carryOut(name.toLowerCase(), words, pathOf(line), commands, print);
+    return await carryOut(name.toLowerCase(), words, pathOf(line), commands, print, show);
   } catch (error) {
     return visible(error instanceof Error ? error.message : String(error), 1_000);
   }
@@ -159,6 +174,7 @@ async function carryOut(
   path: string,
   commands: Commands,
   print: (line: string) => void,
+  show: (line: string | undefined) => void,
 ): Promise<string> {
   const [first] = words;
   switch (name) {
@@ -167,7 +183,7 @@ async function carryOut(
     case "peers":
       return peersText(commands.peers());
     case "get":
-      return await getText(commands, words);
+      return await getText(commands, words, show);
     case "push":
       return first === undefined ? "Usage: push <path>" : await pushText(commands, path);
     case "delete":
@@ -180,6 +196,8 @@ async function carryOut(
       return `Restored ${visible((await commands.restore(words.join(" "))).name)}`;
     case "verify":
       return await verifyText(commands, print);
+    case "limit":
+      return limitText(commands, words);
     case "login":
       return commands.login();
     case "stats":
@@ -204,13 +222,20 @@ async function listed(commands: Commands, words: readonly string[]): Promise<str
   return listText(await commands.files(filter, listLimit(screen)), filter, screen);
 }
 
-async function getText(commands: Commands, words: readonly string[]): Promise<string> {
+async function getText(
+  commands: Commands,
+  words: readonly string[],
+  show: (line: string | undefined) => void,
+): Promise<string> {
   const [what, destination] = words;
   if (what === undefined) return "Usage: get <file_id|prefix|name> [destination]";
   if (words.length > 2) {
     return "get takes a file and at most one destination; put quotes around names with spaces";
   }
-  const { source, path, name } = await commands.get(what, destination);
+  const { source, path, name } = await commands.get(what, destination, (progress) => {
+    const { columns } = commands.screen() ?? { columns: 80 };
+    show(progress && progressLine(progress, columns));
+  });
   // A download that just finished has already been reported by its own line.
   const here = `${visible(name)} is ${source === "" ? "already" : "now"} stored here`;
   return path === undefined ? here : `${here}, copied to ${visible(path)}`;
@@ -249,6 +274,23 @@ async function deleteText(commands: Commands, what: readonly string[]): Promise<
 
 function namesText(names: readonly string[]): string {
   return names.length === 1 ? visible(names[0]!) : count(names.length, "file");
+}
+
+function limitText(commands: Commands, words: readonly string[]): string {
+  const [which, value] = words;
+  const usage = "Usage: limit [down|up] [size|off], for example: limit down 2MiB";
+  if (words.length > 2 || (which !== undefined && which !== "down" && which !== "up")) return usage;
+  if (which !== undefined && value !== undefined) {
+    try {
+      commands.setLimit(which, rate(value));
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      return `A limit ${error.message}`;
+    }
+  }
+  const { down, up } = commands.limits();
+  const text = (bytes: number) => bytes === 0 ? "no limit" : `at most ${sizeText(bytes)}/s`;
+  return columns([["  received from peers", text(down)], ["  sent to peers", text(up)]]);
 }
 
 async function logText(commands: Commands, level: string): Promise<string> {

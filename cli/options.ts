@@ -12,6 +12,7 @@ import {
   ips,
   oneOf,
   path,
+  rate,
   type Raw,
   seconds,
   size,
@@ -48,11 +49,11 @@ export const DEV_BOOTSTRAP: Address = { host: "127.0.0.1", port: 8999 };
 
 type LimitName = keyof Limits;
 
-/** Returns a default the way a person would type it. Only --min-free has a default that is not a number. */
+/** Returns a default the way a person would type it. */
 function shownDefault(argument: string, value: number): string {
   if (argument === "<seconds>") return String(value / 1000);
   if (argument !== "<size>") return String(value);
-  if (value === 0) return "the larger of 1GiB and 1% of the disk";
+  if (value === 0) return "no limit";
   const [unit, bytes] = Object.entries({ GiB: 1024 ** 3, MiB: 1024 ** 2, KiB: 1024 })
     .find(([, bytes]) => value % bytes === 0) ?? ["", 1];
   return `${value / bytes}${unit}`;
@@ -67,7 +68,9 @@ function limit(
   tradeOff: string,
 ): Option<number> & { readonly limit: LimitName } {
   const fallback = DEFAULT_LIMITS[limitName] ?? 0;
-  const defaultText = shownDefault(argument, fallback);
+  const defaultText = limitName === "minFreeBytes"
+    ? "the larger of 1GiB and 1% of the disk"
+    : shownDefault(argument, fallback);
   return { name, argument, help, tradeOff, parse, fallback, defaultText, limit: limitName };
 }
 
@@ -281,6 +284,22 @@ export const LIMIT_OPTIONS = [
     "<size>",
     "largest file to download, store or share",
     "Higher: larger files can be shared. Lower: one file can take less disk space and bandwidth.",
+  ),
+  limit(
+    "max-down",
+    "maxDownBytesPerSecond",
+    rate,
+    "<size>",
+    "content received from other peers per second; 0 means no limit",
+    "Higher: downloads end sooner. Lower: leaves more of the link to others. The command limit changes it while the peer runs.",
+  ),
+  limit(
+    "max-up",
+    "maxUpBytesPerSecond",
+    rate,
+    "<size>",
+    "content sent to other peers per second; 0 means no limit",
+    "Higher: others get files sooner. Lower: leaves more of the link to others. The command limit changes it while the peer runs.",
   ),
   limit(
     "min-free",

@@ -7,11 +7,13 @@ import process from "node:process";
 export interface Terminal {
   /** Prints a line, above the prompt if there is one. */
   print(line: string): void;
+  /** Shows a line above the prompt that is replaced by the next one, and removed by `undefined`. */
+  progress(line: string | undefined): void;
   close(): void;
 }
 
 /** Plain output without a prompt or colors. Standard input is ignored. */
-export const plainOutput: Terminal = { print: say, close: () => {} };
+export const plainOutput: Terminal = { print: say, progress: () => {}, close: () => {} };
 
 /** Prints a line. Errors are ignored: if the reader is gone or its disk is full, the peer should keep running. */
 function say(line: string): void {
@@ -76,6 +78,12 @@ export class PromptTerminal implements Terminal {
     process.stdout.write(`\r${up}\x1b[J${line}\n`);
     // Keep the line editor from moving up over the line just printed.
     (this.#readline as unknown as { prevRows: number }).prevRows = 0;
+    this.#show();
+  }
+
+  progress(line: string | undefined): void {
+    // A part of the prompt, so that the line editor keeps it in its place.
+    this.#readline.setPrompt(line === undefined ? PROMPT : `${line}\n${PROMPT}`);
     this.#show();
   }
 

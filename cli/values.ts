@@ -29,6 +29,16 @@ for (const [power, letter] of ["k", "m", "g", "t"].entries()) {
   unitBytes.set(`${letter}ib`, 1024 ** (power + 1));
 }
 
+/** Slowest rate that may be set, in bytes per second: sources that send less than a twentieth of it count as stuck. */
+const MIN_RATE_BYTES = 10 * 1024;
+
+/** Returns a rate in bytes per second, from a size or "off"; 0 means no limit. Throws `UsageError`. */
+export function rate(raw: Raw): number {
+  const bytes = raw === "off" ? 0 : size(raw);
+  if (bytes === 0 || bytes >= MIN_RATE_BYTES) return bytes;
+  throw new UsageError(`must be 0 for no limit, or at least 10KiB, got "${raw}"`);
+}
+
 /** Returns a size in bytes, from `500000`, `2MiB` or `8GB`. Throws `UsageError`. */
 export function size(raw: Raw): number {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(String(raw));

@@ -33,7 +33,7 @@ class Outgoing {
   async flush(): Promise<void> {
     const bytes = this.#buffer.subarray(0, this.#filled);
     this.#filled = 0;
-    await this.connection.write(bytes, this.idleMs);
+    await this.connection.writeContent(bytes, this.idleMs);
   }
 }
 
@@ -110,7 +110,7 @@ export async function requestBatch(
   while (!reader.isDone) {
     // What was read stays as it is, because it may wait to be written to disk: a used buffer is never filled again.
     if (buffer.length === 0) buffer = new Uint8Array(BUFFER_BYTES);
-    const read = await connection.read(buffer, idleMs);
+    const read = await connection.readContent(buffer, idleMs);
     if (read === null) {
       throw new ProtocolError("cut-short", "Connection closed in the middle of a batch");
     }

@@ -4,6 +4,7 @@
 
 import { canonicalIp } from "../protocol/wire/address.ts";
 import { ProtocolError } from "../protocol/wire/errors.ts";
+import type { Throttles } from "./throttle.ts";
 
 /** How long a stream may run before it yields to other work, in milliseconds. */
 const TURN_MS = 5;
@@ -98,7 +99,7 @@ export class Connection {
   };
 
   /** Wraps an open connection and takes over closing it. */
-  constructor(readonly conn: Deno.TcpConn) {
+  constructor(readonly conn: Deno.TcpConn, readonly throttles?: Throttles) {
     this.ip = canonicalIp(conn.remoteAddr.hostname) ?? conn.remoteAddr.hostname;
     try {
       conn.setNoDelay(true);
@@ -129,6 +130,27 @@ export class Connection {
     for (let at = 0; at < bytes.length;) {
       if (isTurnDue()) await turn();
       at += await this.#within(this.#writing, idleMs, () => this.conn.write(bytes.subarray(at)));
+    }
+  }
+
+  /** Like `read`, for content: within the limit on what is received. */
+  async readContent(buffer: Uint8Array, timeoutMs: number): Promise<number | null> {
+    const { down } = this.throttles ?? {};
+    if (!down?.bytesPerSecond) return await this.read(buffer, timeoutMs);
+    const read = await this.read(buffer.subarray(0, down.pieceOf(buffer.length)), timeoutMs);
+    if (read !== null) await down.take(read);
+    return read;
+  }
+
+  /** Like `write`, for content: within the limit on what is sent. */
+  async writeContent(bytes: Uint8Array, idleMs: number): Promise<void> {
+    const { up } = this.throttles ?? {};
+    if (!up?.bytesPerSecond) return await this.write(bytes, idleMs);
+    for (let at = 0; at < bytes.length;) {
+      const piece = bytes.subarray(at, at + up.pieceOf(bytes.length - at));
+      await up.take(piece.length);
+      await this.write(piece, idleMs);
+      at += piece.length;
     }
   }
 

@@ -13,6 +13,7 @@ import {
 } from "../protocol/wire/address.ts";
 import type { Limits } from "../protocol/limits.ts";
 import { Connection } from "./connection.ts";
+import type { Throttles } from "./throttle.ts";
 import { DialQueue, type DialRank, type QueuedDial } from "./dial_queue.ts";
 
 export type { Address, OwnAddresses, Voucher } from "../protocol/wire/address.ts";
@@ -75,13 +76,14 @@ export class Dialer {
 
   /**
    * `own` returns this peer's own addresses, which are never dialed. `onFull` is called for each dial that may not even
-   * wait, and `onShort` while the process is out of file descriptors.
+   * wait, and `onShort` while the process is out of file descriptors. `throttles` limit the content on all connections.
    */
   constructor(
     readonly limits: Pick<Limits, "maxDials" | "dialTimeoutMs">,
     readonly own: () => OwnAddresses,
     readonly onFull: () => void = () => {},
     readonly onShort: () => void = () => {},
+    readonly throttles?: Throttles,
   ) {
     this.#queue = new DialQueue(limits.maxDials);
   }
@@ -101,7 +103,7 @@ export class Dialer {
       }
       const conn = await this.#connect(ip, to.port);
       this.#queue.answered(key);
-      return new Connection(conn);
+      return new Connection(conn, this.throttles);
     } catch (cause) {
       throw this.#explain(key, cause);
     } finally {

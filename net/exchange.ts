@@ -142,7 +142,9 @@ class Receiver {
     let wasIdle = true;
     while (!connection.closed) {
       const leftMs = scanner.inData ? limits.idleTimeoutMs : deadline - performance.now();
-      const read = await connection.read(buffer, Math.max(1, leftMs));
+      const read = scanner.inData
+        ? await connection.readContent(buffer, leftMs)
+        : await connection.read(buffer, Math.max(1, leftMs));
       if (read === null) {
         if (scanner.idle) return;
         throw new ProtocolError("cut-short", "Connection closed in the middle of a message");
@@ -350,7 +352,7 @@ export async function requestFile(
   let buffer = new Uint8Array(CONTROL_BUFFER_BYTES);
   const pace = new Pace(idleMs);
   while (plain.answer === undefined) {
-    const read = await connection.read(buffer, idleMs);
+    const read = await connection.readContent(buffer, idleMs);
     if (read === null) return plain.atEnd();
     pace.note(read);
     plain.feed(buffer.subarray(0, read));
@@ -387,12 +389,12 @@ export async function sendFile(
     filled += encodeHex(content.subarray(0, read), out.subarray(filled));
     sent += read;
     if (sent === reader.sizeBytes) break;
-    await connection.write(out.subarray(0, filled), idleMs);
+    await connection.writeContent(out.subarray(0, filled), idleMs);
     onProgress(sent);
     filled = 0;
   }
   out.set(after, filled);
-  await connection.write(out.subarray(0, filled + after.length), idleMs);
+  await connection.writeContent(out.subarray(0, filled + after.length), idleMs);
   onProgress(sent);
   await connection.closeWrite();
 }

@@ -5,6 +5,7 @@
 
 import { Admission, type AdmissionLimits } from "./admission.ts";
 import { Connection } from "./connection.ts";
+import type { Throttles } from "./throttle.ts";
 
 /** Delay between accept attempts while the process is out of file descriptors, in milliseconds. */
 const ACCEPT_PAUSE_MS = 100;
@@ -21,6 +22,8 @@ export interface ListenOptions {
   readonly limits: AdmissionLimits;
   /** Returns whether a known peer is at this address. Its bursts may wait instead of being refused. */
   readonly isKnown: (ip: string) => boolean;
+  /** Limits on the content on all connections. */
+  readonly throttles?: Throttles;
   /** Called for each connection that is closed because there is no slot for it and it may not wait. */
   readonly onRefused?: (ip: string) => void;
   /** Called when no connection can be accepted, most likely because the process is out of file descriptors. */
@@ -136,7 +139,8 @@ export class Listener {
   async #acceptAll(): Promise<void> {
     while (!this.#stopped) {
       try {
-        this.#admit(new Connection(await this.#listener.accept()));
+        const conn = await this.#listener.accept();
+        this.#admit(new Connection(conn, this.options.throttles));
       } catch {
         // EMFILE, or a connection that was reset before it was accepted: keep accepting.
         if (this.#stopped) return;

@@ -50,7 +50,7 @@ export async function sendRaw(
       if (filled > 0) await connection.write(header, idleMs);
       throw error;
     }
-    await connection.write(buffer.subarray(0, filled + read), idleMs);
+    await connection.writeContent(buffer.subarray(0, filled + read), idleMs);
     filled = 0;
     sent += read;
     onProgress(sent);
@@ -147,7 +147,7 @@ export class RawRequests {
     if (left > size && buffers[1].length < size) buffers[1] = new Uint8Array(size);
     let at = 0;
     const read = () => {
-      const reading = this.connection.read(buffers[at]!.subarray(0, left), pace.idleMs);
+      const reading = this.connection.readContent(buffers[at]!.subarray(0, left), pace.idleMs);
       reading.catch(() => {}); // thrown when it is its turn, unless the sink fails first
       return reading;
     };

@@ -16,7 +16,7 @@ import { RawRequests, type RawSink } from "../net/raw.ts";
 import { absent, type Explained, explainFailure, mismatch, NotDelivered } from "./failures.ts";
 import type { Receipts } from "./receipts.ts";
 import { NotWanted, type Sources } from "./sources.ts";
-import type { Move } from "./transfer_log.ts";
+import type { Move, SourceShare } from "./transfer_log.ts";
 import { type StoreAssembly, type TransferOptions, verified } from "./transfer_options.ts";
 
 type Fetch = Extract<Effect, { kind: "fetch" }>;
@@ -108,6 +108,7 @@ export class Download {
       this.#assembly = store.assemble(file.fileId);
       this.#begunBytes = this.#assembly.sizeBytes;
       move.resume(this.#begunBytes);
+      move.shares = () => this.#shares();
       move.stop = () => this.#finish({ isHere: false, source, error: new NotWanted("unwanted") });
       this.#planByHearsay(this.#assembly.totalBytes ?? file.sizeBytes);
       this.add(source, { from, voucher });
@@ -152,6 +153,15 @@ export class Download {
     if (this.#isOver || this.#known.has(source)) return;
     this.#known.set(source, address);
     if (this.#alone === undefined) this.#start(source, address);
+  }
+
+  /** What each source has delivered, the most first. */
+  #shares(): SourceShare[] {
+    return [...this.#delivered].map(([peer, bytes]) => {
+      const isActive = !this.#isOver && this.#lanes.has(peer);
+      const rate = isActive ? this.#plan?.rateOf(peer) ?? 0 : 0;
+      return { peer, bytes, bytesPerSecond: Math.round(rate) };
+    }).sort((a, b) => b.bytes - a.bytes);
   }
 
   /** Whether what has arrived says nothing against itself. */

@@ -16,6 +16,7 @@ import { Peer } from "../protocol/peer.ts";
 import { Dialer, DialError } from "../net/dialer.ts";
 import type { Connection } from "../net/connection.ts";
 import { Listener } from "../net/listener.ts";
+import { Throttle, type Throttles } from "../net/throttle.ts";
 import { pack } from "../net/packing.ts";
 import { type Transfer, TransferLog } from "./transfer_log.ts";
 import type { PushIntake } from "./pushes.ts";
@@ -136,6 +137,8 @@ export class Node {
   readonly peer: Peer;
   /** Carries out transfers. */
   readonly transfers: Transfers;
+  /** The limits on how fast content moves; they may be changed at any time. */
+  readonly throttles: Throttles;
   /** Current and recent transfers. */
   readonly transferLog: TransferLog;
   /** Messages and refusals so far. */
@@ -182,6 +185,10 @@ export class Node {
    */
   constructor(readonly options: NodeOptions) {
     const { limits } = options;
+    this.throttles = {
+      down: new Throttle(limits.maxDownBytesPerSecond),
+      up: new Throttle(limits.maxUpBytesPerSecond),
+    };
     this.#listener = new Listener({
       hostname: options.listenHost,
       port: options.address.port,
@@ -192,6 +199,7 @@ export class Node {
         const text = "Opened more connections than can be served or queued; one was closed";
         this.#noteRefused(ip, "too-many-connections", text);
       },
+      throttles: this.throttles,
       onShort: () => this.transfers.relieve(),
       onDropped: () => this.noteOverload("connections-dropped"),
     });
@@ -202,6 +210,7 @@ export class Node {
       () => own,
       () => this.noteOverload("dials-refused"),
       () => this.transfers.relieve(),
+      this.throttles,
     );
     this.peer = new Peer({
       ...options,

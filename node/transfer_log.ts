@@ -11,6 +11,16 @@ const MAX_RECENT = 100;
  */
 export type TransferKind = "fetch" | "push" | "serve" | "copy" | "upload" | "download";
 
+/** What one of several sources has delivered. */
+export interface SourceShare {
+  /** Name of the source. */
+  readonly peer: string;
+  /** Content that it delivered, in bytes. */
+  readonly bytes: number;
+  /** Its current speed, in bytes per second; 0 if it delivers nothing now. */
+  readonly bytesPerSecond: number;
+}
+
 /** One transfer, as people see it. */
 export interface Transfer {
   /** Serial number in this run. */
@@ -29,6 +39,8 @@ export interface Transfer {
   readonly doneBytes: number;
   /** The part of it that an earlier attempt had moved, in bytes. */
   readonly resumedBytes: number;
+  /** The sources of a file that comes from several, with the most first; empty if there is only `peer`. */
+  readonly sources: readonly SourceShare[];
   /** Whether it is running, or how it ended. */
   readonly state: "running" | "done" | "failed" | "cancelled";
   /** When it began, in monotonic milliseconds. */
@@ -70,6 +82,14 @@ export class Move implements Transfer {
     this.name = beginning.name;
     this.peer = beginning.peer;
     this.totalBytes = beginning.totalBytes;
+  }
+
+  /** Returns the sources; set by whoever has several. */
+  shares: () => readonly SourceShare[] = () => [];
+
+  get sources(): readonly SourceShare[] {
+    const shares = this.shares();
+    return shares.length > 1 ? shares : [];
   }
 
   /** Called by `cancel` to stop the transfer, usually by closing its connection. */

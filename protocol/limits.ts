@@ -49,6 +49,16 @@ export interface Limits {
    */
   maxFileBytes: number;
   /**
+   * Maximum number of bytes of content received from other peers per second; 0 means no limit. Higher: downloads end
+   * sooner; lower: leaves more of the link to others.
+   */
+  maxDownBytesPerSecond: number;
+  /**
+   * Maximum number of bytes of content sent to other peers per second; 0 means no limit. Higher: others get files sooner;
+   * lower: leaves more of the link to others.
+   */
+  maxUpBytesPerSecond: number;
+  /**
    * Maximum pause in a transfer, by its sender or its reader. Higher: tolerates slow disks and links; lower: a stalled
    * download moves on to the next source sooner, and a stalled reader frees its slot.
    */
@@ -136,6 +146,8 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   maxListBytes: 16 * MiB,
   maxListFiles: 50_000,
   maxFileBytes: 8 * GiB,
+  maxDownBytesPerSecond: 0,
+  maxUpBytesPerSecond: 0,
   idleTimeoutMs: 30_000,
   maxPeers: 1024,
   maxPeersPerAddress: 256,

@@ -73,10 +73,14 @@ export class RangePlan {
     return this.sizeBytes - this.#covered().bytes;
   }
 
-  /** Returns what a source delivered so far, in bytes, and its speed in bytes per second. */
-  progressOf(source: string): { readonly bytes: number; readonly rate: number } {
-    const planned = this.#sources.get(source);
-    return { bytes: planned?.bytes ?? 0, rate: planned?.rate ?? 0 };
+  /** Returns the speed of a source, in bytes per second; 0 if it is not known. */
+  rateOf(source: string): number {
+    return this.#sources.get(source)?.rate ?? 0;
+  }
+
+  /** Returns what a source delivered so far, in bytes. */
+  bytesOf(source: string): number {
+    return this.#sources.get(source)?.bytes ?? 0;
   }
 
   /** Adds a source. */

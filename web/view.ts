@@ -68,6 +68,12 @@ export interface ViewedTransfer {
   readonly doneBytes: number;
   /** The part of it that an earlier attempt had moved. */
   readonly resumedBytes: number;
+  /** What each of several sources delivered, the most first; empty if there is only one. */
+  readonly sources: readonly {
+    readonly peer: string;
+    readonly bytes: number;
+    readonly bytesPerSecond: number;
+  }[];
   readonly totalBytes: number | undefined;
   readonly state: "running" | "done" | "failed" | "cancelled";
   /** How long it took, or has taken so far, in seconds. */

@@ -68,6 +68,8 @@ function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow
     verify: noting("verify", Promise.resolve({ good: 3, damaged: [], gone: 0, unread: [] })),
     stats: () => [["up", "5 s"], ["peers", "2"]],
     login: () => "open http://here/#token=t",
+    limits: () => ({ down: 2_000_000, up: 0 }),
+    setLimit: noting("setLimit", undefined),
     setLogLevel: noting("setLogLevel", Promise.resolve()),
     exit: noting("exit", undefined),
     ...over,
@@ -114,6 +116,7 @@ Deno.test("the menu starts with its title and shows every required command", () 
     "restore [file_id|prefix|name]",
     "verify",
     "stats",
+    "limit",
     "login",
     "log <",
     "help",
@@ -129,6 +132,7 @@ Deno.test("the menu starts with its title and shows every required command", () 
     "restore",
     "verify",
     "stats",
+    "limit",
     "login",
     "log",
     "help",
@@ -522,4 +526,26 @@ Deno.test("control characters from the network are escaped in every answer", asy
     );
     assert.ok(text.includes("evil"), line);
   }
+});
+
+Deno.test("limit shows how fast content moves at most, and sets it; anything else is answered with what to type", async () => {
+  const commands = fake();
+  const shown = "  received from peers  at most 2.00 MB/s\n  sent to peers        no limit";
+  assert.equal(await runCommand("limit", commands), shown);
+  assert.equal(await runCommand("limit up", commands), shown);
+  assert.deepEqual(commands.calls, []);
+  assert.equal(await runCommand("limit down 2MiB", commands), shown);
+  await runCommand("limit up off", commands);
+  await runCommand("limit up 0", commands);
+  assert.deepEqual(commands.calls, [
+    ["setLimit", "down", 2 * 1024 ** 2],
+    ["setLimit", "up", 0],
+    ["setLimit", "up", 0],
+  ]);
+  for (const line of ["limit sideways", "limit down 1 MiB", "limit 5MiB"]) {
+    assert.match(await runCommand(line, commands), /^Usage: limit /, line);
+  }
+  assert.match(await runCommand("limit down fast", commands), /^A limit must be a size such as/);
+  assert.match(await runCommand("limit down 5", commands), /^A limit must be 0 .* at least 10KiB/);
+  assert.equal(commands.calls.length, 3);
 });

@@ -28,6 +28,10 @@ class FakeConnection {
 
   constructor(readonly maxWrites = Infinity) {}
 
+  writeContent(bytes: Uint8Array): Promise<void> {
+    return this.write(bytes);
+  }
+
   write(bytes: Uint8Array): Promise<void> {
     assert.ok(!this.closed && !this.wroteLast, "written after the end");
     this.text += new TextDecoder().decode(bytes);

@@ -3,8 +3,9 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { type ForeignFile, foreignFile, ForeignPeer } from "../wire/foreign.ts";
 import { assertSameBytes, Folder, randomBytes } from "./folder.ts";
+import { named } from "./network.ts";
 import { Program } from "./program.ts";
-import { hasTerminal, meet, Terminal } from "./terminal.ts";
+import { CTRL_C, hasTerminal, meet, Terminal } from "./terminal.ts";
 import { SANITIZED } from "./together.ts";
 
 const SECONDS = 1750023401;
@@ -289,5 +290,49 @@ Deno.test({
     // An explicit get brings it back.
     await terminal.command(`get ${theirs.fileId}`, /^Successfully downloaded file from friend$/);
     await terminal.program.holds(theirs.fileId);
+  },
+});
+
+Deno.test({
+  ...SANITIZED,
+  name:
+    "get shows how far it is below what is printed, Ctrl-C cancels it and not the peer, and the next get continues there",
+  ignore,
+  async fn() {
+    await using folder = await Folder.make();
+    await using sender = await Program.peer(
+      "friend",
+      ["--no-bootstrap", "--auto-fetch", "0", "--max-up", "2MB"],
+      { cwd: folder.path },
+    );
+    await folder.write("storage_friend/large.bin", randomBytes(40_000_000));
+    await named(sender, "large.bin");
+    const join = ["--bootstrap", sender.address, "--auto-fetch", "0"];
+    await using terminal = await Terminal.peer("kashifm", join, folder);
+    await terminal.sees(/^Synchronized .* 1 file known/);
+    await terminal.type("get large.bin\r");
+    await terminal.sees(/^large\.bin \[#+-+\] \d+ % · .*B\/s · \d+ s left · Ctrl-C cancels$/);
+    await terminal.type("lis");
+    await terminal.program.until("what is typed stays", () => terminal.typed === "lis");
+    await terminal.type(CTRL_C);
+    await terminal.sees(/^The download was canceled/);
+    const isShown = () => terminal.screen.rows.some((row) => row.includes("Ctrl-C cancels"));
+    await terminal.program.until("the line is gone", () => !isShown());
+    await terminal.type("\u0015"); // Ctrl-U
+    await terminal.command("limit", /received from peers +no limit/);
+    const fetches = async () => {
+      const { transfers } = await terminal.program.api<{
+        transfers: { kind: string; state: string; resumed_bytes: number }[];
+      }>("transfers");
+      return transfers.filter(({ kind }) => kind === "fetch");
+    };
+    deepStrictEqual((await fetches()).map(({ state }) => state), ["cancelled"]);
+    await terminal.type("get large.bin\r");
+    await terminal.sees(/^large\.bin \[#+-+\] \d+ %/);
+    ok((await fetches()).at(-1)!.resumed_bytes > 0, "it continues where it stopped");
+    await terminal.type(CTRL_C);
+    await terminal.sees(/^The download was canceled/, terminal.mark - 3);
+    await terminal.type(CTRL_C);
+    strictEqual(await terminal.program.exit(), 130, "without a download, it stops the peer");
   },
 });

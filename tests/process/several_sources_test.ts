@@ -6,6 +6,7 @@ import { shout } from "../hostile/raw.ts";
 import { EAGER, entryOf, type Message, randomFile, refusals } from "../threats/scene.ts";
 import type { ForeignFile } from "../wire/foreign.ts";
 import { Folder, randomBytes } from "./folder.ts";
+import { named } from "./network.ts";
 import { Program } from "./program.ts";
 import { SANITIZED } from "./together.ts";
 
@@ -137,6 +138,12 @@ Deno.test(
     for (const { name, sentBytes } of sources) {
       ok(sentBytes >= 4 * MIB, `${name} sent ${sentBytes} bytes`);
     }
+    const { transfers } = await running.program.api<{
+      transfers: { sources: { peer: string; bytes: number }[] }[];
+    }>("transfers");
+    const shares = transfers[0]!.sources;
+    deepStrictEqual(shares.map(({ peer }) => peer).sort(), ["s0", "s1", "s2", "s3"]);
+    strictEqual(shares.reduce((sum, { bytes }) => sum + bytes, 0), 48 * MIB);
     const sent = sources.reduce((sum, { sentBytes }) => sum + sentBytes, 0);
     ok(sent <= 48 * MIB + 4 * 2 * MIB, `${sent} bytes for ${48 * MIB}`);
   },
@@ -236,4 +243,25 @@ Deno.test("after SIGKILL, only what was on its way comes again", SANITIZED, asyn
     await Array.fromAsync(Deno.readDir(folder.at("storage_kashifm/.p2p-peer/partial"))),
     [],
   );
+});
+
+Deno.test("with --max-up, content leaves no faster than that", SANITIZED, async () => {
+  await using folder = await Folder.make();
+  const content = randomBytes(3 * MIB);
+  await using sender = await Program.peer(
+    "sender",
+    ["--no-bootstrap", "--auto-fetch", "0", "--max-up", "1MiB"],
+    { cwd: folder.path },
+  );
+  await folder.write("storage_sender/slow.bin", content);
+  const { file_id: fileId } = await named(sender, "slow.bin");
+  const begin = performance.now();
+  await using receiver = await Program.peer(
+    "receiver",
+    ["--bootstrap", sender.address, "--auto-fetch", "all"],
+    { cwd: folder.path },
+  );
+  await receiver.holds(fileId, 60_000);
+  // It cannot be faster, however fast the machine is.
+  ok(performance.now() - begin >= 2_500, "3 MiB at 1 MiB/s");
 });

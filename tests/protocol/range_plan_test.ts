@@ -129,7 +129,7 @@ Deno.test("four sources deliver four times as fast, and end together", () => {
 Deno.test("a fast source delivers more than a slow one, and does not wait for it at the end", () => {
   const { seconds, plan } = simulate(200 * MIB, [source("fast", 90), source("slow", 10)]);
   assert.ok(seconds <= 2 * 1.2, `${seconds} s`);
-  const [fast, slow] = ["fast", "slow"].map((name) => plan.progressOf(name).bytes);
+  const [fast, slow] = ["fast", "slow"].map((name) => plan.bytesOf(name));
   assert.ok(fast! > 6 * slow!, `${fast} ${slow}`);
 });
 
@@ -147,7 +147,7 @@ Deno.test("a source that stalls or vanishes costs the others only its share", ()
 Deno.test("a source that comes back is used again", () => {
   const fate = { what: "vanishes", atMs: 500, backMs: 2_000 } as const;
   const { plan } = simulate(400 * MIB, [source("a", 10), source("b", 100, { fate })]);
-  assert.ok(plan.progressOf("b").bytes > 200 * MIB);
+  assert.ok(plan.bytesOf("b") > 200 * MIB);
 });
 
 Deno.test("what is here already is not requested", () => {

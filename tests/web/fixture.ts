@@ -93,6 +93,7 @@ export const transferOf = (over: Partial<ViewedTransfer> = {}): ViewedTransfer =
   peer: "bob",
   doneBytes: 5,
   resumedBytes: 0,
+  sources: [],
   totalBytes: 10,
   state: "running",
   seconds: 1.25,

@@ -113,6 +113,11 @@ export function transferJson(transfer: ViewedTransfer) {
     peer: transfer.peer,
     done_bytes: transfer.doneBytes,
     resumed_bytes: transfer.resumedBytes,
+    sources: transfer.sources.map(({ peer, bytes, bytesPerSecond }) => ({
+      peer,
+      bytes,
+      bytes_per_second: bytesPerSecond,
+    })),
     total_bytes: transfer.totalBytes ?? null,
     state: transfer.state,
     seconds: Math.round(transfer.seconds * 10) / 10,

@@ -134,6 +134,10 @@ export const TransferShape = v.object({
   peer: v.string(),
   done_bytes: Count,
   resumed_bytes: Count,
+  sources: v.pipe(
+    v.array(v.object({ peer: v.string(), bytes: Count, bytes_per_second: Count })),
+    v.description("What each of several sources delivered; empty if there is only one"),
+  ),
   total_bytes: v.nullable(Count),
   state: v.picklist(["running", "done", "failed", "cancelled"]),
   seconds: v.number(),

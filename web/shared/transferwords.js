@@ -72,8 +72,25 @@ export function transferText(transfer, speed) {
 /** @param {number} part @param {number} all */
 const percent = (part, all) => `${Math.floor((100 * part) / all)} %`;
 
+/** Maximum number of sources that are named. */
+const NAMED_SOURCES = 4;
+
+/**
+ * Returns what each source delivers, such as `from eagle 61 % at 9.1 MB/s, deer 39 %`.
+ * @param {TransferRow["sources"]} sources
+ */
+function sourcesText(sources) {
+  const all = sources.reduce((sum, { bytes }) => sum + bytes, 0);
+  const named = sources.slice(0, NAMED_SOURCES).map(({ peer, bytes, bytes_per_second: rate }) =>
+    `${visible(peer, 24)} ${percent(bytes, all || 1)}${rate > 0 ? ` at ${rateText(rate)}` : ""}`
+  );
+  const more = sources.length - named.length;
+  return `from ${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
 /** @param {TransferRow} transfer */
-function wayText({ direction, kind, peer }) {
+function wayText({ direction, kind, peer, sources }) {
+  if (sources.length > 0) return sourcesText(sources);
   const name = visible(peer, 40);
   if (kind === "upload") return `from the browser at ${name}`;
   if (kind === "download") return `to the browser at ${name}`;

@@ -1,0 +1,48 @@
+// A limit on how fast content moves, shared by all transfers in one direction.
+// Invariants: what is taken waits its turn, in the order of taking, so no transfer starves another; a piece is small enough
+// that a turn comes soon however many there are.
+
+/** A limited stream gives way to others this many times a second. (A guess.) */
+const TURNS_PER_SECOND = 20;
+/** Smallest piece, in bytes: smaller ones would cost more than they move. */
+const MIN_PIECE_BYTES = 1024;
+
+/** The limit on one direction. */
+export class Throttle {
+  /** When everything taken so far has been paid for, in milliseconds. */
+  #paidMs = -Infinity;
+
+  /** `bytesPerSecond` may be changed at any time; 0 means no limit. */
+  constructor(
+    public bytesPerSecond: number = 0,
+    /** A monotonic clock, in milliseconds, and how to wait; replaced in tests. */
+    readonly clock: { now(): number; wait(ms: number): Promise<void> } = {
+      now: () => performance.now(),
+      wait: (ms) => new Promise((go) => setTimeout(go, ms)),
+    },
+  ) {}
+
+  /** Returns how many of these bytes to move in one piece. */
+  pieceOf(bytes: number): number {
+    if (this.bytesPerSecond === 0) return bytes;
+    const piece = Math.floor(this.bytesPerSecond / TURNS_PER_SECOND);
+    return Math.min(bytes, Math.max(MIN_PIECE_BYTES, piece));
+  }
+
+  /** Resolves when bytes that are about to move, or just moved, fit into the limit. */
+  async take(bytes: number): Promise<void> {
+    if (this.bytesPerSecond === 0) return;
+    const nowMs = this.clock.now();
+    const startMs = Math.max(nowMs, this.#paidMs);
+    this.#paidMs = startMs + bytes / this.bytesPerSecond * 1_000;
+    if (startMs > nowMs) await this.clock.wait(startMs - nowMs);
+  }
+}
+
+/** The limits on both directions. */
+export interface Throttles {
+  /** Content that this peer receives. */
+  readonly down: Throttle;
+  /** Content that this peer sends. */
+  readonly up: Throttle;
+}
