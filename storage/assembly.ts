@@ -213,7 +213,7 @@ export class Assembly {
   #saveList(): void {
     if (!this.#list) {
       if (this.done.bytes < MIN_PARTIAL_BYTES) return;
-      this.#list = Deno.openSync(listOf(this.path), { write: true, create: true, mode: 0o600 });
+      this.#list = openList(listOf(this.path));
     }
     this.#listedBytes = this.done.bytes;
     const text = JSON.stringify({ size_bytes: this.totalBytes, done: this.done.spans });
@@ -222,6 +222,17 @@ export class Assembly {
     this.#list.seekSync(0, Deno.SeekMode.Start);
     for (let at = 0; at < bytes.length;) at += this.#list.writeSync(bytes.subarray(at));
   }
+}
+
+/** Opens a list for writing, and never follows a link. Throws file system errors. */
+function openList(path: string): Deno.FsFile {
+  try {
+    if (!Deno.lstatSync(path).isFile) Deno.removeSync(path, { recursive: true });
+    else return Deno.openSync(path, { write: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
 }
 
 /** Returns the path of the list that belongs to a file. */
@@ -234,7 +245,8 @@ export const listOf = (path: string): string => `${path}.json`;
 export function begunOf(path: string, sizeBytes: number): Begun {
   let text: string;
   try {
-    if (Deno.lstatSync(listOf(path)).size > MAX_LIST_BYTES) return NOTHING();
+    const { isFile, size } = Deno.lstatSync(listOf(path));
+    if (!isFile || size > MAX_LIST_BYTES) return NOTHING();
     text = Deno.readTextFileSync(listOf(path));
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) return NOTHING();

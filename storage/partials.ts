@@ -74,7 +74,8 @@ export class Partials {
     const path = this.#path(fileId);
     const keptMs = this.#kept.get(fileId);
     const begun = keptMs === undefined ? undefined : this.#begunOf(fileId);
-    if (!begun) removeTemporary(listOf(path));
+    // Whatever is in the way is not ours: a link would lead out of the folder.
+    if (!begun) { for (const each of [path, listOf(path)]) removeTemporary(each); }
     const onAborted = () => this.ended(fileId);
     const assembly = new Assembly(path, maxBytes, space, begun, onAborted);
     this.#kept.delete(fileId);
@@ -154,7 +155,8 @@ export class Partials {
 
   #begunOf(fileId: string) {
     try {
-      return begunOf(this.#path(fileId), Deno.lstatSync(this.#path(fileId)).size);
+      const { isFile, size } = Deno.lstatSync(this.#path(fileId));
+      return isFile ? begunOf(this.#path(fileId), size) : undefined;
     } catch {
       return undefined;
     }

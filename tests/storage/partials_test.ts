@@ -33,8 +33,11 @@ function hashed(assembly: Assembly): Assembly {
   return assembly;
 }
 
-function contentOf(sizeBytes: number, seed = 1): Uint8Array {
-  return Uint8Array.from({ length: sizeBytes }, (_, i) => (i * seed + (i >> 8)) | 0);
+/** Bytes that differ from place to place. */
+function contentOf(sizeBytes: number): Uint8Array {
+  const content = new Uint8Array(sizeBytes);
+  for (let i = 0; i < sizeBytes; i++) content[i] = i + (i >> 8);
+  return content;
 }
 
 async function namesIn(dir: string): Promise<string[]> {
@@ -252,5 +255,30 @@ Deno.test("what was kept survives a restart, in order of age; anything else in i
     assert.deepEqual(await namesIn(world.layout.partials), [idOf("a"), idOf("b")].sort());
     world.store.partials.dropOldest();
     assert.deepEqual(await namesIn(world.layout.partials), [idOf("a")]);
+  });
+});
+
+Deno.test("a link in the way of a download is never followed", async () => {
+  await withWorld(async (world) => {
+    const content = contentOf(3 * MIB);
+    const fileId = idOf("file");
+    const target = `${world.dir}/precious.txt`;
+    await Deno.writeTextFile(target, "precious");
+    for (const isKept of [false, true]) {
+      if (isKept) world.store.suspend(fileId, assemble(world, fileId, content, [[0, 2 * MIB]]));
+      for (
+        const path of [
+          `${world.layout.partials}/${fileId}`,
+          `${world.layout.partials}/${fileId}.json`,
+        ]
+      ) {
+        await Deno.remove(path).catch(() => {});
+        await Deno.symlink(target, path);
+      }
+      const assembly = assemble(world, fileId, content, [[0, 3 * MIB]]);
+      assert.ok(assembly.isComplete);
+      assert.equal(await Deno.readTextFile(target), "precious");
+      assembly.abort();
+    }
   });
 });
