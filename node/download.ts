@@ -45,6 +45,9 @@ const UNKNOWN_BYTES = 4 * 1024 * 1024;
 const SHARED_BYTES = 8 * 1024 * 1024;
 /** How often sources that stopped or have nothing to do are looked at, in milliseconds. */
 const LOOK_MS = 250;
+/** In turn, a source that delivers less than this in such a time gives way to the next one, once. (Guesses.) */
+const SLOW_BYTES = 1024 * 1024;
+const SLOW_MS = 15_000;
 /** How long hashing what came out of order may keep other work waiting, in milliseconds. */
 const TURN_MS = 8;
 
@@ -88,7 +91,13 @@ export class Download {
   #begunBytes = 0;
   /** The source that has to deliver all of the file by itself, because it did not verify. */
   #alone: string | undefined;
+  /** When its speed was last looked at, and how much was there then. */
+  #aloneSince = { atMs: 0, bytes: 0 };
+  /** Sources that were slow in their turn. They are not passed over again. */
+  readonly #passedOver = new Set<string>();
   #ip = "";
+  /** Whether everything is here and is being verified. */
+  #isVerifying = false;
   #isOver = false;
   readonly #end = Promise.withResolvers<End>();
 
@@ -102,7 +111,13 @@ export class Download {
   async run(): Promise<boolean> {
     const { fetch: { file, source, from, voucher, attempt }, move } = this;
     const { receipts, options: { store, dispatch } } = this.parts;
-    const timer = setInterval(() => this.#look(), LOOK_MS);
+    const timer = setInterval(() => {
+      try {
+        this.#look();
+      } catch (error) {
+        this.#finish({ isHere: false, source, error });
+      }
+    }, LOOK_MS);
     let end: End;
     try {
       this.#assembly = store.assemble(file.fileId);
@@ -198,6 +213,7 @@ export class Download {
   /** Starts over with nothing, because what is there is wrong or of another size. */
   #restart(sizeBytes: number | undefined): void {
     this.#assembly!.restart();
+    this.#isVerifying = false;
     this.#delivered.clear();
     this.#confirming.clear();
     this.#begunBytes = 0;
@@ -209,13 +225,37 @@ export class Download {
   #look(): void {
     const nowMs = performance.now();
     const plan = this.#plan;
-    if (this.#isOver || !plan || this.#alone !== undefined) return;
+    if (this.#isOver || this.#isVerifying || !plan) return;
+    if (this.#alone !== undefined) return this.#lookAtAlone(this.#alone, nowMs);
     for (const source of this.#lanes.size > 1 ? plan.stalled(nowMs) : []) {
       this.#lanes.get(source)?.connection?.giveUp();
     }
     for (const [source, address] of this.#known) {
       if (!this.#lanes.has(source)) this.#start(source, address);
     }
+  }
+
+  /** Lets the next source have its turn if this one would take forever, for as long as there is one that had none. */
+  #lookAtAlone(alone: string, nowMs: number): void {
+    const { atMs, bytes } = this.#aloneSince;
+    if (nowMs - atMs < SLOW_MS) return;
+    const now = this.#assembly!.sizeBytes;
+    this.#aloneSince = { atMs: nowMs, bytes: now };
+    if (now - bytes >= SLOW_BYTES || this.#passedOver.has(alone) || this.#known.size < 2) return;
+    this.#passedOver.add(alone);
+    const address = this.#known.get(alone)!;
+    this.#known.delete(alone);
+    this.#known.set(alone, address); // last
+    this.#turnTo([...this.#known.keys()][0]!);
+  }
+
+  /** Lets one source deliver all of the file, from the beginning. */
+  #turnTo(source: string): void {
+    this.#alone = source;
+    this.#aloneSince = { atMs: performance.now(), bytes: 0 };
+    this.#dropLanes();
+    this.#restart(this.#plan?.sizeBytes);
+    if (this.#lanes.size === 0) this.#start(source, this.#known.get(source)!);
   }
 
   #start(source: string, address: SourceAddress): void {
@@ -226,7 +266,9 @@ export class Download {
     if (!first) return this.#plan?.drop(source);
     const lane = { connection: undefined, isDropped: false };
     this.#lanes.set(source, lane);
-    this.#run(source, address, lane, first);
+    this.#run(source, address, lane, first).catch((error) => {
+      this.#finish({ isHere: false, source, error });
+    });
   }
 
   /** Returns the next part to request from a source. */
@@ -256,7 +298,7 @@ export class Download {
         },
         ask: async ({ connection, onAnswering }) => {
           this.#ip = connection.ip;
-          await this.#askAll(source, connection, onAnswering, first);
+          await this.#askAll(source, lane, connection, onAnswering, first);
           return { answer: undefined, isOpen: true };
         },
       });
@@ -283,6 +325,7 @@ export class Download {
 
   async #askAll(
     source: string,
+    lane: Lane,
     connection: Connection,
     onAnswering: () => void,
     first: Range,
@@ -294,7 +337,7 @@ export class Download {
     await requests.request(first);
     for (let range = pending[0]; range; range = pending[0]) {
       // One more request is on its way while this one is answered.
-      const sink = new LaneSink(this, source, range, () => {
+      const sink = new LaneSink(this, lane, source, range, () => {
         const more = pending.length < 2 ? this.#next(source) : undefined;
         if (!more) return;
         pending.push(more);
@@ -304,7 +347,7 @@ export class Download {
       if (outcome === "absent") throw absent();
       if (outcome === "hex") throw new AnswersInHex();
       pending.shift();
-      if (this.#isOver) return;
+      if (this.#isOver || lane.isDropped) return;
       if (pending.length > 0) continue;
       const next = this.#next(source);
       if (!next) return requests.end();
@@ -352,7 +395,7 @@ export class Download {
 
   /** Content arrived. Throws if nobody needs more of it, and storage errors. */
   take(source: string, offset: number, content: Uint8Array): void {
-    if (this.#isOver) throw new Superseded();
+    if (this.#isOver || this.#isVerifying) throw new Superseded();
     const plan = this.#plan!;
     this.#assembly!.write(offset, content);
     const fresh = plan.received(source, offset, content.length, performance.now());
@@ -364,6 +407,8 @@ export class Download {
 
   /** Everything is here: verifies it. */
   async #complete(): Promise<void> {
+    if (this.#isVerifying) return;
+    this.#isVerifying = true;
     const assembly = this.#assembly!;
     try {
       let sinceMs = performance.now();
@@ -389,7 +434,7 @@ export class Download {
     if (only === undefined && this.#confirming.size === 0 && this.#begunBytes === 0) {
       // Somebody said that the file is empty. Its source has not been asked.
       this.#restart(undefined);
-      return this.#start(first, this.#known.get(first)!);
+      for (const [source, address] of this.#known) return this.#start(source, address);
     }
     const error = this.#assembly!.sizeBytes === 0 ? absent() : mismatch();
     const isFromOne = others.length === 0 && this.#begunBytes === 0;
@@ -399,10 +444,7 @@ export class Download {
     const [next] = this.#known.keys();
     if (next === undefined) return this.#finish({ isHere: false, source: suspect, error });
     if (isFromOne) this.#report(suspect, explainFailure(error));
-    this.#alone = next;
-    this.#dropLanes();
-    this.#restart(this.#plan?.sizeBytes);
-    if (this.#lanes.size === 0) this.#start(next, this.#known.get(next)!);
+    this.#turnTo(next);
   }
 
   /** A lane has nothing more to do. */
@@ -420,11 +462,8 @@ export class Download {
     if (isOurs || this.#known.size === 0) return this.#finish({ isHere: false, source, error });
     if (this.#alone !== undefined && this.#alone !== source) return this.#laneEnded();
     this.#report(source, explained);
-    if (this.#alone === source) {
-      const [next] = this.#known.keys();
-      this.#alone = next;
-      this.#restart(this.#plan?.sizeBytes);
-    }
+    const [next] = this.#known.keys();
+    if (this.#alone === source && next !== undefined) return this.#turnTo(next);
     this.#laneEnded();
   }
 
@@ -442,18 +481,22 @@ class LaneSink implements RawSink {
 
   constructor(
     readonly download: Download,
+    readonly lane: Lane,
     readonly source: string,
     readonly asked: Range,
     readonly onBegun: () => void,
   ) {}
 
   begin(header: RawHeader): void {
+    // What was read before the connection was closed does not count either.
+    if (this.lane.isDropped) throw new Superseded();
     this.download.begin(this.source, this.asked, header);
     this.#offset = header.offset;
     this.onBegun();
   }
 
   write(content: Uint8Array): void {
+    if (this.lane.isDropped) throw new Superseded();
     this.download.take(this.source, this.#offset, content);
     this.#offset += content.length;
   }

@@ -7,7 +7,8 @@ import { Program } from "./program.ts";
 import { Content, getFile, largeFile, RawHolder, writeFileData } from "./raw.ts";
 import { SANITIZED, together } from "./together.ts";
 
-const PEAK_BYTES = 150_000_000;
+/** Threat 7 allows a growth of 100 MiB, and a peer at rest has 76 MB. Measured: 129 to 150 MB, on a busy machine 158. */
+const PEAK_BYTES = 165_000_000;
 const ROOM = ["--min-free", "0", "--no-bootstrap"];
 /** Deadline for work that takes a second or two on an idle machine, in milliseconds. */
 const LARGE_MS = 60_000;
@@ -28,7 +29,7 @@ async function assertModest({ pid }: Program): Promise<void> {
   const { stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/status`] }).output();
   const [, kib] = new TextDecoder().decode(stdout).match(/^VmHWM:\s+(\d+) kB$/m) ?? [];
   const peakBytes = Number(kib) * 1024;
-  ok(peakBytes < PEAK_BYTES, `Peak memory must stay below 150 MB, was ${peakBytes / 1e6} MB`);
+  ok(peakBytes < PEAK_BYTES, `Peak memory must stay below 165 MB, was ${peakBytes / 1e6} MB`);
 }
 
 Deno.test({

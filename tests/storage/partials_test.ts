@@ -167,8 +167,9 @@ Deno.test("a download begins only if there is space for all of it, besides what 
     first.write(0, contentOf(3 * MIB));
     const third = store.assemble(idOf("third"));
     third.begin(7 * MIB);
-    assert.throws(() => store.assemble(idOf("huge")).begin(2 * 1024 ** 3), /larger than/);
-    for (const each of [first, third]) each.abort();
+    const huge = store.assemble(idOf("huge"));
+    assert.throws(() => huge.begin(2 * 1024 ** 3), /larger than/);
+    for (const each of [first, third, huge]) each.abort();
     return Promise.resolve();
   });
 });
