@@ -67,10 +67,10 @@ export interface RawSink {
 }
 
 /**
- * How an answer ended: with all of its content; with "I do not have it"; or in hex, by a source that does not send raw
- * content after all, which was not read further.
+ * How an answer ended: with all of its content; with "I do not have it"; without a byte, because the source closed the
+ * connection; or in hex, by a source that does not send raw content after all, which was not read further.
  */
-export type RawOutcome = "content" | "absent" | "hex";
+export type RawOutcome = "content" | "absent" | "closed" | "hex";
 
 /**
  * Requests for ranges of one file on one connection. The next one may be made while the answer to the one before is
@@ -122,7 +122,7 @@ export class RawRequests {
       const buffer = new Uint8Array(FIRST_BYTES);
       const read = await connection.read(buffer, idleTimeoutMs);
       if (read === null) {
-        if (opening.rest.length === 0) return "absent";
+        if (opening.rest.length === 0) return "closed";
         throw new ProtocolError("cut-short", "Connection closed in the middle of an answer");
       }
       this.onAnswering();

@@ -114,6 +114,9 @@ class Batch implements BatchSink {
     const { fetch: { files, source }, all: { options: { transferLog, store } } } = this;
     const file = files[index]!;
     const { fileId, name } = file.file;
+    // Before anything is noted: it may throw.
+    const isLarge = sizeBytes > MAX_BATCH_FILE_BYTES;
+    const intake = isLarge ? store.intake(undefined, fileId) : undefined;
     const move = transferLog.begin({
       kind: "fetch",
       fileId,
@@ -121,8 +124,6 @@ class Batch implements BatchSink {
       peer: source,
       totalBytes: sizeBytes,
     });
-    const isLarge = sizeBytes > MAX_BATCH_FILE_BYTES;
-    const intake = isLarge ? store.intake(undefined, fileId) : undefined;
     move.stop = () => {};
     const ended = this.#unwanted.get(file.attempt);
     if (ended !== undefined) move.ended(ended);

@@ -13,7 +13,14 @@ import { RangePlan } from "../protocol/range_plan.ts";
 import { Ranges } from "../protocol/ranges.ts";
 import type { Connection } from "../net/connection.ts";
 import { RawRequests, type RawSink } from "../net/raw.ts";
-import { absent, type Explained, explainFailure, mismatch, NotDelivered } from "./failures.ts";
+import {
+  absent,
+  cutShort,
+  type Explained,
+  explainFailure,
+  mismatch,
+  NotDelivered,
+} from "./failures.ts";
 import type { Receipts } from "./receipts.ts";
 import { NotWanted, type Sources } from "./sources.ts";
 import type { Move, SourceShare } from "./transfer_log.ts";
@@ -58,7 +65,7 @@ class AnswersInHex extends NotDelivered {
   }
 }
 
-/** Thrown in a lane when others have delivered what it waits for. */
+/** Thrown in a lane that has nothing more to do: others delivered what it waits for, or speak of another file. */
 class Superseded extends Error {}
 
 /** One source that is being asked. */
@@ -77,8 +84,9 @@ type End =
 export class Download {
   #assembly: StoreAssembly | undefined;
   #plan: RangePlan | undefined;
-  /** Whether an active source has confirmed the size of the file. */
-  readonly #confirming = new Set<string>();
+  /** The size that each source said the file has. Where they differ, the plan follows the majority. */
+  readonly #totals = new Map<string, number>();
+  #hasAskedForMore = false;
   /** The sources that may be asked, the first one first. */
   readonly #known = new Map<string, SourceAddress>();
   /** The sources that are being asked, and their connections once they have one. */
@@ -93,11 +101,13 @@ export class Download {
   #alone: string | undefined;
   /** When its speed was last looked at, and how much was there then. */
   #aloneSince = { atMs: 0, bytes: 0 };
-  /** Sources that were slow in their turn. They are not passed over again. */
-  readonly #passedOver = new Set<string>();
+  /** Sources that had their turn. Nobody has two. */
+  readonly #hadTurn = new Set<string>();
   #ip = "";
   /** Whether everything is here and is being verified. */
   #isVerifying = false;
+  /** Number of times that it started over. */
+  #generation = 0;
   #isOver = false;
   readonly #end = Promise.withResolvers<End>();
 
@@ -212,10 +222,11 @@ export class Download {
 
   /** Starts over with nothing, because what is there is wrong or of another size. */
   #restart(sizeBytes: number | undefined): void {
+    if (sizeBytes !== undefined) this.#assembly!.check(sizeBytes); // before anything is lost
     this.#assembly!.restart();
     this.#isVerifying = false;
+    this.#generation++;
     this.#delivered.clear();
-    this.#confirming.clear();
     this.#begunBytes = 0;
     this.move.restart();
     this.#planFor(sizeBytes);
@@ -226,35 +237,49 @@ export class Download {
     const nowMs = performance.now();
     const plan = this.#plan;
     if (this.#isOver || this.#isVerifying || !plan) return;
-    if (this.#alone !== undefined) return this.#lookAtAlone(this.#alone, nowMs);
+    if (this.#alone !== undefined) return this.#lookAtAlone(nowMs);
     for (const source of this.#lanes.size > 1 ? plan.stalled(nowMs) : []) {
       this.#lanes.get(source)?.connection?.giveUp();
     }
     for (const [source, address] of this.#known) {
-      if (!this.#lanes.has(source)) this.#start(source, address);
+      const said = this.#totals.get(source) ?? plan.sizeBytes;
+      if (!this.#lanes.has(source) && said === plan.sizeBytes) this.#start(source, address);
     }
   }
 
   /** Lets the next source have its turn if this one would take forever, for as long as there is one that had none. */
-  #lookAtAlone(alone: string, nowMs: number): void {
+  #lookAtAlone(nowMs: number): void {
     const { atMs, bytes } = this.#aloneSince;
     if (nowMs - atMs < SLOW_MS) return;
     const now = this.#assembly!.sizeBytes;
     this.#aloneSince = { atMs: nowMs, bytes: now };
-    if (now - bytes >= SLOW_BYTES || this.#passedOver.has(alone) || this.#known.size < 2) return;
-    this.#passedOver.add(alone);
-    const address = this.#known.get(alone)!;
-    this.#known.delete(alone);
-    this.#known.set(alone, address); // last
-    this.#turnTo([...this.#known.keys()][0]!);
+    const next = this.#nextTurn();
+    if (now - bytes < SLOW_BYTES && next !== undefined) this.#turnTo(next);
+  }
+
+  /** Returns a source that may deliver all of the file and has not had its turn. */
+  #nextTurn(): string | undefined {
+    return [...this.#known.keys()].find((source) => !this.#hadTurn.has(source));
   }
 
   /** Lets one source deliver all of the file, from the beginning. */
   #turnTo(source: string): void {
     this.#alone = source;
+    this.#hadTurn.add(source);
     this.#aloneSince = { atMs: performance.now(), bytes: 0 };
     this.#dropLanes();
-    this.#restart(this.#plan?.sizeBytes);
+    const said = this.#totals.get(source) ?? this.#plan?.sizeBytes;
+    try {
+      this.#restart(said);
+    } catch (error) {
+      const next = this.#nextTurn();
+      if (next === undefined || said === this.fetch.file.sizeBytes) throw error;
+      // There is no space for the size that this source speaks of.
+      this.#known.delete(source);
+      this.#totals.delete(source);
+      this.#report(source, { failure: "cut-short", text: explainFailure(error).text });
+      return this.#turnTo(next);
+    }
     if (this.#lanes.size === 0) this.#start(source, this.#known.get(source)!);
   }
 
@@ -307,7 +332,7 @@ export class Download {
     }
     this.#lanes.delete(source);
     this.#plan?.drop(source);
-    const isConfirmed = this.#confirming.delete(source);
+    const isConfirmed = this.#totals.get(source) === this.#plan?.sizeBytes;
     if (this.#isOver) return;
     const isOurs = lane.isDropped || failure instanceof Superseded;
     if (failure === undefined || isOurs) return this.#laneEnded();
@@ -320,6 +345,7 @@ export class Download {
       return await this.#run(source, { from, voucher }, probe, { offset: 0, length: 1 });
     }
     this.#known.delete(source);
+    this.#totals.delete(source);
     this.#laneFailed(source, failure);
   }
 
@@ -345,6 +371,8 @@ export class Download {
       });
       const outcome = await requests.answer(range, sink);
       if (outcome === "absent") throw absent();
+      // Some peers say so by closing the connection, but not those that have delivered something.
+      if (outcome === "closed") throw this.#totals.has(source) ? cutShort() : absent();
       if (outcome === "hex") throw new AnswersInHex();
       pending.shift();
       if (this.#isOver || lane.isDropped) return;
@@ -356,32 +384,47 @@ export class Download {
     }
   }
 
-  /** An answer begins. Throws if it is about a file of another size than others say. */
+  /** An answer begins. Throws if it is about a file of another size than most others say. */
   begin(source: string, asked: Range, { file: { timestamp }, total, length }: RawHeader): void {
-    if (this.#isOver) throw new Superseded();
+    if (this.#isOver || this.#isVerifying) throw new Superseded();
     if (!this.#told.some(({ text }) => text === timestamp.text)) this.#told.push(timestamp);
-    if (!this.#plan || this.#plan.sizeBytes !== total) {
-      const isKnown = this.#plan !== undefined;
-      if (isKnown && this.#confirming.size > 0) {
-        const text = `says that the file has ${total} bytes, and others say ${
-          this.#plan!.sizeBytes
-        }`;
-        throw new NotDelivered("cut-short", text);
-      }
-      // Nobody has confirmed the size that was told before, or left by an earlier attempt.
-      if (isKnown) this.#restart(total);
-      else this.#planFor(total);
+    this.#totals.set(source, total);
+    if (this.#plan?.sizeBytes !== total) {
+      this.#changeSize(total);
       for (const each of this.#lanes.keys()) this.#plan!.add(each, performance.now());
       this.#plan!.begun(source, [asked.offset, asked.offset + length]);
       this.#dropLanes(source);
     }
-    const isFirst = this.#confirming.size === 0;
-    this.#confirming.add(source);
-    if (isFirst && this.#plan!.freeBytes >= SHARED_BYTES && this.#alone === undefined) {
+    const isLarge = this.#plan!.freeBytes >= SHARED_BYTES;
+    if (isLarge && !this.#hasAskedForMore && this.#alone === undefined) {
+      this.#hasAskedForMore = true;
       const { attempt, file: { fileId } } = this.fetch;
       this.parts.options.dispatch({ kind: "more-sources", fileId, attempt });
     }
     if (total === 0) this.#complete();
+  }
+
+  /** A source says that the file has another size than planned. Throws if that changes nothing, or cannot be. */
+  #changeSize(total: number): void {
+    const planned = this.#plan?.sizeBytes;
+    const agreeing = (size: number) => [...this.#totals.values()].filter((said) => said === size);
+    const [own, others] = [agreeing(total).length, planned === undefined ? [] : agreeing(planned)];
+    if (this.#alone === undefined && planned !== undefined && others.length >= own) {
+      if (others.length > own) throw new Superseded();
+      // One word against the other: each delivers all of it in turn.
+      const next = this.#nextTurn();
+      if (next !== undefined) this.#turnTo(next);
+      throw new Superseded();
+    }
+    try {
+      if (planned === undefined) this.#planFor(total);
+      else this.#restart(total);
+    } catch (error) {
+      // A size that nobody else speaks of says nothing about our disk.
+      if (own > 1 || total === this.fetch.file.sizeBytes) throw error;
+      const text = `says that the file has ${total} bytes: ${explainFailure(error).text}`;
+      throw new NotDelivered("cut-short", text);
+    }
   }
 
   /** Closes the connections of all lanes but one. */
@@ -412,12 +455,13 @@ export class Download {
     const assembly = this.#assembly!;
     try {
       let sinceMs = performance.now();
+      const generation = this.#generation;
       while (assembly.hashMore()) {
         if (performance.now() - sinceMs < TURN_MS) continue;
         await new Promise((go) => setTimeout(go, 0));
+        if (this.#isOver || this.#generation !== generation) return;
         sinceMs = performance.now();
       }
-      if (this.#isOver) return;
       const { fileId } = this.fetch.file;
       const timestamp = verified(assembly, fileId, [...this.fetch.timestamps, ...this.#told]);
       if (timestamp) return this.#finish({ isHere: true, timestamp });
@@ -430,27 +474,40 @@ export class Download {
   /** The whole does not verify. */
   #disprove(): void {
     const [only, ...others] = this.#delivered.keys();
-    const { source: first } = this.fetch;
-    if (only === undefined && this.#confirming.size === 0 && this.#begunBytes === 0) {
+    const size = this.#plan!.sizeBytes;
+    const teller = [...this.#totals].find(([, said]) => said === size)?.[0];
+    const suspect = only ?? teller;
+    if (suspect === undefined && this.#begunBytes === 0) {
       // Somebody said that the file is empty. Its source has not been asked.
       this.#restart(undefined);
       for (const [source, address] of this.#known) return this.#start(source, address);
     }
     const error = this.#assembly!.sizeBytes === 0 ? absent() : mismatch();
-    const isFromOne = others.length === 0 && this.#begunBytes === 0;
-    const suspect = only ?? first;
-    if (isFromOne) this.#known.delete(suspect);
+    const isFromOne = suspect !== undefined && others.length === 0 && this.#begunBytes === 0;
+    if (isFromOne) {
+      this.#known.delete(suspect);
+      this.#totals.delete(suspect);
+    }
     // From here on, one source after another delivers all of it.
-    const [next] = this.#known.keys();
-    if (next === undefined) return this.#finish({ isHere: false, source: suspect, error });
+    const next = this.#nextTurn();
+    if (next === undefined) {
+      return this.#finish({ isHere: false, source: suspect ?? this.fetch.source, error });
+    }
     if (isFromOne) this.#report(suspect, explainFailure(error));
     this.#turnTo(next);
   }
 
   /** A lane has nothing more to do. */
   #laneEnded(): void {
+    if (this.#isVerifying) return;
     const alone = this.#alone;
-    if (alone === undefined) return this.#look();
+    if (alone === undefined) {
+      this.#look();
+      // Everybody who is left speaks of another file.
+      const next = this.#lanes.size === 0 && !this.#isVerifying ? this.#nextTurn() : undefined;
+      if (next !== undefined) this.#turnTo(next);
+      return;
+    }
     if (this.#lanes.size > 0) return;
     const address = this.#known.get(alone);
     if (address) this.#start(alone, address);
@@ -459,12 +516,13 @@ export class Download {
   #laneFailed(source: string, error: unknown): void {
     const explained = explainFailure(error);
     const isOurs = explained.failure === "storage" || explained.failure === "too-long";
-    if (isOurs || this.#known.size === 0) return this.#finish({ isHere: false, source, error });
+    const next = this.#nextTurn();
+    const isLast = this.#known.size === 0 || (this.#alone === source && next === undefined);
+    if (isOurs || isLast) return this.#finish({ isHere: false, source, error });
     if (this.#alone !== undefined && this.#alone !== source) return this.#laneEnded();
     this.#report(source, explained);
-    const [next] = this.#known.keys();
-    if (this.#alone === source && next !== undefined) return this.#turnTo(next);
-    this.#laneEnded();
+    if (this.#alone === source && next !== undefined) this.#turnTo(next);
+    else this.#laneEnded();
   }
 
   /** Reports a source that failed while there are others. */

@@ -23,6 +23,10 @@ export const absent = (): NotDelivered => new NotDelivered("absent", "does not h
 export const mismatch = (): NotDelivered =>
   new NotDelivered("mismatch", "sent bytes that do not match the file's id");
 
+/** Returns the failure of a source that closed the connection before it had answered everything. */
+export const cutShort = (): NotDelivered =>
+  new NotDelivered("cut-short", "stopped partway through");
+
 /** A failure, and the rest of a sentence that starts with the source's name. */
 export interface Explained {
   /** What it means for the state machine. */

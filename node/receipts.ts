@@ -62,7 +62,9 @@ export class Receipts {
     const small = this.#small;
     this.#small = [];
     const kept = new Map<string | undefined, HeldFile[]>();
-    const outcomes = await this.options.store.keepAll(small);
+    const outcomes = await this.options.store.keepAll(small).catch((error) =>
+      small.map(() => error instanceof Error ? error : new Error(String(error)))
+    );
     for (const [i, outcome] of outcomes.entries()) {
       const { held, source } = small[i]!;
       if (outcome instanceof Error) this.#failed(held, source, outcome);

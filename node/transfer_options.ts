@@ -33,6 +33,8 @@ export interface StoreAssembly extends StoreContent {
   readonly done: Ranges;
   /** Size of the whole file, in bytes; `undefined` until a source says so. */
   readonly totalBytes: number | undefined;
+  /** Throws what `begin` would throw, and changes nothing. */
+  check(totalBytes: number): void;
   /** Sets the size of the whole file. Throws if there is no space for it, with a message for people. */
   begin(totalBytes: number): void;
   /** Writes the bytes that are not there yet. Throws with a message for people. */

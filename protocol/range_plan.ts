@@ -19,6 +19,8 @@ const SPAN_SECONDS = 0.5;
 export const MAX_REQUESTS_PER_SOURCE = 2;
 /** A source from which nothing came for this long, in milliseconds, while others deliver, is given up. (A guess.) */
 export const STALL_MS = 5_000;
+/** A source that takes this long for one request, in milliseconds, while others deliver, is given up. (A guess.) */
+export const SLOW_REQUEST_MS = 300_000;
 /** A source from which nothing came for this long, in milliseconds, is not waited for at the end. (A guess.) */
 const SILENT_MS = 500;
 /** How long speeds are measured before they are averaged, in milliseconds. */
@@ -45,6 +47,8 @@ interface PlannedSource {
   rate: number | undefined;
   /** When something came last, or was first requested, in milliseconds. */
   lastMs: number;
+  /** When its first request became the first, in milliseconds. */
+  firstMs: number;
   windowMs: number;
   windowBytes: number;
   /** Bytes that it delivered. */
@@ -89,6 +93,7 @@ export class RangePlan {
       requested: [],
       rate: undefined,
       lastMs: nowMs,
+      firstMs: nowMs,
       windowMs: nowMs,
       windowBytes: 0,
       bytes: 0,
@@ -113,7 +118,9 @@ export class RangePlan {
     if (!planned || planned.requested.length >= MAX_REQUESTS_PER_SOURCE) return undefined;
     const span = this.#free(planned) ?? this.#doubled(planned, nowMs);
     if (!span) return undefined;
-    if (planned.requested.length === 0) planned.lastMs = planned.windowMs = nowMs;
+    if (planned.requested.length === 0) {
+      planned.lastMs = planned.firstMs = planned.windowMs = nowMs;
+    }
     planned.requested.push({ at: span[0], end: span[1] });
     return span;
   }
@@ -132,7 +139,10 @@ export class RangePlan {
     const index = planned.requested.findIndex(({ at }) => at === offset);
     const request = planned.requested[index];
     if (request) request.at = Math.min(request.end, offset + bytes);
-    if (request && request.at === request.end) planned.requested.splice(index, 1);
+    if (request && request.at === request.end) {
+      planned.requested.splice(index, 1);
+      planned.firstMs = nowMs;
+    }
     planned.bytes += fresh;
     measure(planned, bytes, nowMs);
     return fresh;
@@ -149,10 +159,10 @@ export class RangePlan {
     return first !== undefined && this.done.has(first.at, first.end);
   }
 
-  /** Returns the sources that owe something and from which nothing came for a while. */
+  /** Returns the sources that owe something, and from which nothing came for a while, or not all of it for a long time. */
   stalled(nowMs: number): string[] {
-    return [...this.#sources].filter(([, { requested, lastMs }]) =>
-      requested.length > 0 && nowMs - lastMs >= STALL_MS
+    return [...this.#sources].filter(([, { requested, lastMs, firstMs }]) =>
+      requested.length > 0 && (nowMs - lastMs >= STALL_MS || nowMs - firstMs >= SLOW_REQUEST_MS)
     ).map(([source]) => source);
   }
 

@@ -82,6 +82,23 @@ export class Assembly {
    * "no-space" or another code.
    */
   begin(totalBytes: number): void {
+    this.check(totalBytes);
+    const last = this.done.spans.at(-1);
+    if (last && last[1] > totalBytes) this.restart(); // what is there is of another file
+    this.totalBytes = totalBytes;
+    this.#reserved?.release();
+    this.#reserved = this.space.reserve(totalBytes - this.done.bytes);
+    try {
+      // The list first: without one, everything up to the end of the file would count as there.
+      if (totalBytes >= MIN_PARTIAL_BYTES) this.#saveList();
+      this.#file.truncateSync(totalBytes);
+    } catch (cause) {
+      throw asStorageError(cause, "Cannot receive a file");
+    }
+  }
+
+  /** Throws what `begin` would throw for a file of this size, and changes nothing. */
+  check(totalBytes: number): void {
     if (totalBytes > this.maxBytes) {
       throw new StorageError(
         "too-large",
@@ -89,15 +106,7 @@ export class Assembly {
         { hint: "Raise --max-file-size to accept larger files" },
       );
     }
-    this.totalBytes = totalBytes;
-    const missing = totalBytes - this.done.bytes;
-    this.#reserved?.release();
-    this.#reserved = this.space.reserve(missing);
-    try {
-      this.#file.truncateSync(totalBytes);
-    } catch (cause) {
-      throw asStorageError(cause, "Cannot receive a file");
-    }
+    this.space.check(totalBytes - this.done.bytes, this.#reserved?.leftBytes);
   }
 
   /** Writes the bytes that are not there yet, and records them. Throws `StorageError`. */
@@ -212,7 +221,7 @@ export class Assembly {
   /** Writes what is there next to the file, over what was written before. A kill leaves the old or the new list. */
   #saveList(): void {
     if (!this.#list) {
-      if (this.done.bytes < MIN_PARTIAL_BYTES) return;
+      if ((this.totalBytes ?? 0) < MIN_PARTIAL_BYTES) return;
       this.#list = openList(listOf(this.path));
     }
     this.#listedBytes = this.done.bytes;
@@ -254,8 +263,9 @@ export function begunOf(path: string, sizeBytes: number): Begun {
   }
   try {
     const { size_bytes: totalBytes, done } = JSON.parse(text) as Record<string, unknown>;
-    const isSize = Number.isSafeInteger(totalBytes) && (totalBytes as number) <= sizeBytes;
-    const isList = isSize && Array.isArray(done) && done.every((span) => isSpan(span, sizeBytes));
+    const isSize = Number.isSafeInteger(totalBytes) && (totalBytes as number) >= 0;
+    const maxBytes = Math.min(sizeBytes, totalBytes as number);
+    const isList = isSize && Array.isArray(done) && done.every((span) => isSpan(span, maxBytes));
     return isList ? { totalBytes: totalBytes as number, done: new Ranges(done) } : NOTHING();
   } catch {
     return NOTHING();

@@ -161,14 +161,17 @@ export class Keeping {
     }
     for (const { at, shelved, path } of placing) {
       const { content, held } = files[at]!;
-      outcomes[at] = this.#place(shelved, path)
-        ? heldOf(shelved)
-        : await this.#keepSlowly(content, held);
-      shelf.release(shelved.placement.diskName);
-    }
-    for (const { held: { file: { fileId } } } of files) {
-      await removals.forget(fileId);
-      partials.drop(fileId);
+      try {
+        outcomes[at] = this.#place(shelved, path)
+          ? heldOf(shelved)
+          : await this.#keepSlowly(content, held);
+        await removals.forget(held.file.fileId);
+        partials.ended(held.file.fileId);
+      } catch (cause) {
+        outcomes[at] = asStorageError(cause, `Cannot store ${held.file.name}`);
+      } finally {
+        shelf.release(shelved.placement.diskName);
+      }
     }
     if (isDurable) {
       try {

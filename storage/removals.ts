@@ -198,6 +198,11 @@ export class Removals {
     if (this.#trash.has(fileId)) await this.#trash.remove(fileId);
   }
 
+  /** Total size of the files in the trash, in bytes. */
+  get trashBytes(): number {
+    return this.#trash.size.bytes;
+  }
+
   /** Returns the ids of the files in the trash. */
   ids(): string[] {
     return this.#trash.ids();

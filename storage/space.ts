@@ -10,6 +10,8 @@ const RECOUNT_BYTES = 16 * 1024 ** 2;
 
 /** Space that a download has reserved. */
 export interface Reservation {
+  /** What is left of it, in bytes. */
+  readonly leftBytes: number;
   /** Takes a part of it, for bytes that are written now. Throws `StorageError` "no-space" if the disk has less after all. */
   use(bytes: number): void;
   /** Gives back the rest. */
@@ -29,6 +31,8 @@ export class Space {
     readonly minFreeBytes: number,
     /** Frees some space. Returns false if there is nothing to remove. */
     readonly makeRoom: () => boolean,
+    /** Returns how many bytes that may free at most. */
+    readonly purgeable: () => number = () => 0,
   ) {}
 
   /**
@@ -45,7 +49,7 @@ export class Space {
    * "no-space".
    */
   reserve(bytes: number): Reservation {
-    this.#count(bytes + this.#reservedBytes);
+    this.check(bytes);
     let left = bytes;
     this.#reservedBytes += left;
     const use = (used: number) => {
@@ -54,12 +58,24 @@ export class Space {
       this.#reservedBytes -= now;
     };
     return {
+      get leftBytes() {
+        return left;
+      },
       use: (used) => {
         use(used);
         this.take(used);
       },
       release: () => use(left),
     };
+  }
+
+  /**
+   * Throws `StorageError` "no-space" if this many bytes do not fit besides what is reserved; `own` bytes of that are
+   * the caller's. Purges nothing: that happens while content is written, not for a size that nobody has proven.
+   */
+  check(bytes: number, own = 0): void {
+    const needed = bytes + this.#reservedBytes - own;
+    if (this.freeBytes() + this.purgeable() < needed) throw this.#noSpace();
   }
 
   /** Takes space for bytes that are about to be written. Throws `StorageError` "no-space". */
@@ -76,8 +92,12 @@ export class Space {
       if (this.#spareBytes >= neededBytes) return;
       if (!this.makeRoom()) break;
     }
+    throw this.#noSpace();
+  }
+
+  #noSpace(): StorageError {
     const mib = Math.ceil(this.minFreeBytes / 1024 ** 2);
-    throw new StorageError(
+    return new StorageError(
       "no-space",
       this.minFreeBytes === 0
         ? `The disk that holds ${this.dir} is full`

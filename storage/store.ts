@@ -165,6 +165,7 @@ export class Store {
       layout.dir,
       minFreeBytes,
       () => this.partials.dropOldest() || this.removals.freeOldestSync(),
+      () => this.removals.trashBytes,
     );
     this.#keeping = new Keeping({
       layout,

@@ -72,6 +72,9 @@ class Source implements AsyncDisposable {
 
   async #answer(socket: net.Socket, request: Record<string, unknown>): Promise<void> {
     const [offset, wanted] = (request.ext as { raw: [number, number] }).raw;
+    if (offset > this.total) {
+      return void socket.end(JSON.stringify({ type: "FILE_DATA", file_id: null, data: null }));
+    }
     const length = Math.min(wanted, this.total - offset);
     this.asked.push([offset, length]);
     const bytes = this.content(this.file, offset, length);
@@ -265,3 +268,28 @@ Deno.test("with --max-up, content leaves no faster than that", SANITIZED, async 
   // It cannot be faster, however fast the machine is.
   ok(performance.now() - begin >= 2_500, "3 MiB at 1 MiB/s");
 });
+
+Deno.test(
+  "one source's word on the size against another's: each delivers all of it in turn",
+  SANITIZED,
+  async () => {
+    const file = randomFile("large.bin", "hawk", 20 * MIB);
+    const longer = { ...file, content: randomBytes(30 * MIB) };
+    await using running = await scene([new Source("right", file), new Source("wrong", longer)]);
+    await running.program.holds(file.fileId, 60_000);
+  },
+);
+
+Deno.test(
+  "a source that says that the file is empty neither ends the download nor gets others blamed",
+  SANITIZED,
+  async () => {
+    const file = randomFile("large.bin", "hawk", 20 * MIB);
+    const nothing = { ...file, content: new Uint8Array() };
+    const sources = [new Source("empty", nothing), ...sourcesOf(file, 2, 20_000)];
+    await using running = await scene(sources);
+    const { program } = running;
+    await program.holds(file.fileId, 60_000);
+    strictEqual(await refusals(program), 0);
+  },
+);

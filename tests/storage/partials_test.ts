@@ -122,7 +122,7 @@ Deno.test("a list that is damaged, or names more than there is, counts for nothi
     `{"size_bytes":3145728,"done":[[0,9999999]]}`,
     `{"size_bytes":3145728,"done":[[-1,5]]}`,
     `{"size_bytes":3145728,"done":[[5,5]]}`,
-    `{"size_bytes":9007199254740991,"done":[[0,3145728]]}`,
+    `{"size_bytes":1000000,"done":[[0,2000000]]}`,
     `{"done":[[0,3145728]]}`,
   ];
   for (const list of lists) {
@@ -281,5 +281,53 @@ Deno.test("a link in the way of a download is never followed", async () => {
       assert.equal(await Deno.readTextFile(target), "precious");
       assembly.abort();
     }
+  });
+});
+
+Deno.test("after a kill before anything was listed, nothing counts as there", async () => {
+  await withWorld(async (world) => {
+    const content = contentOf(3 * MIB);
+    const fileId = idOf("file");
+    const first = assemble(world, fileId, content, [[0, 1_000]]);
+    world.kill();
+    first.close();
+    await Deno.writeTextFile(
+      `${world.layout.partials}/${fileId}.json`,
+      JSON.stringify({ size_bytes: content.length, done: [] }),
+    );
+    await world.start();
+    const assembly = world.store.assemble(fileId);
+    assert.equal(assembly.sizeBytes, 0, "not the zeros of a sparse file");
+    assembly.abort();
+  });
+});
+
+Deno.test("what is there is given up when the file turns out to be shorter", async () => {
+  await withWorld((world) => {
+    const fileId = idOf("file");
+    world.store.suspend(fileId, receive(world, fileId, contentOf(2 * MIB)));
+    const assembly = world.store.assemble(fileId);
+    assembly.begin(MIB);
+    assert.deepEqual(assembly.done.spans, []);
+    assembly.write(0, contentOf(MIB));
+    assert.equal(hashed(assembly).digestWith(""), sha256(contentOf(MIB)));
+    assembly.abort();
+    return Promise.resolve();
+  });
+});
+
+Deno.test("for a size that does not fit, nothing is purged and nothing is lost", async () => {
+  await withWorld((world) => {
+    const { store } = world;
+    const fileId = idOf("kept");
+    store.suspend(fileId, assemble(world, fileId, contentOf(3 * MIB), [[0, 2 * MIB]]));
+    store.space.freeBytes = () => 10 * MIB;
+    const other = assemble(world, idOf("other"), contentOf(2 * MIB), [[0, MIB]]);
+    assert.throws(() => other.begin(500 * MIB), /is full/);
+    assert.throws(() => other.check(500 * MIB), /is full/);
+    assert.deepEqual(other.done.spans, [[0, MIB]]);
+    assert.ok(store.partials.has(fileId));
+    other.abort();
+    return Promise.resolve();
   });
 });
