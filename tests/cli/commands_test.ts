@@ -41,6 +41,7 @@ function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow
     calls.push([name, ...args]);
     return answer;
   };
+  const get = noting("get", Promise.resolve({ source: "bob", path: undefined, name: "test.png" }));
   return {
     calls,
     files: ({ where, pattern }, limit) => {
@@ -56,7 +57,7 @@ function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow
     },
     screen: () => undefined,
     peers: () => peers,
-    get: noting("get", Promise.resolve({ source: "bob", path: undefined, name: "test.png" })),
+    get: (what, destination) => get(what, destination),
     push: noting("push", Promise.resolve({ file: fileOf(), isNew: true })),
     delete: noting(
       "delete",
@@ -548,4 +549,22 @@ Deno.test("limit shows how fast content moves at most, and sets it; anything els
   assert.match(await runCommand("limit down fast", commands), /^A limit must be a size such as/);
   assert.match(await runCommand("limit down 5", commands), /^A limit must be 0 .* at least 10KiB/);
   assert.equal(commands.calls.length, 3);
+});
+
+Deno.test("get shows how far it is, in a line as wide as the terminal, and removes the line at the end", async () => {
+  const shown: (string | undefined)[] = [];
+  const commands = fake({
+    screen: () => ({ columns: 60, rows: 24 }),
+    get: (_what, _destination, onProgress) => {
+      const progress = { name: "a.zip", doneBytes: 5, totalBytes: 10, bytesPerSecond: 1 };
+      onProgress({ ...progress, sources: 1 });
+      onProgress(undefined);
+      return Promise.resolve({ source: "bob", path: undefined, name: "a.zip" });
+    },
+  });
+  await runCommand("get a.zip", commands, () => {}, (line) => shown.push(line));
+  assert.equal(shown.length, 2);
+  assert.match(shown[0]!, /^a\.zip \[#+-+\] 50 % · 1 B\/s · 5 s left · Ctrl-C cancels$/);
+  assert.ok(shown[0]!.length <= 60);
+  assert.equal(shown[1], undefined);
 });
