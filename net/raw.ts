@@ -120,7 +120,7 @@ export class RawRequests {
         return "content";
       }
       const buffer = new Uint8Array(FIRST_BYTES);
-      const read = await connection.read(buffer, idleTimeoutMs);
+      const read = await connection.readContent(buffer, idleTimeoutMs);
       if (read === null) {
         if (opening.rest.length === 0) return "closed";
         throw new ProtocolError("cut-short", "Connection closed in the middle of an answer");

@@ -2,7 +2,14 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { requestBatch, sendBatch } from "../../net/batch.ts";
+import { Connection } from "../../net/connection.ts";
+import { Dialer } from "../../net/dialer.ts";
+import { receiveMessages, requestFile, sendFile } from "../../net/exchange.ts";
+import { Listener } from "../../net/listener.ts";
+import { RawRequests, sendRaw } from "../../net/raw.ts";
 import { Throttle } from "../../net/throttle.ts";
+import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 
 /** A clock that only moves when somebody waits. */
 class Clock {
@@ -87,4 +94,122 @@ Deno.test("without a limit nothing waits, and a limit may come and go at any tim
     1_024,
     "a piece is never so small that it is not worth a turn",
   );
+});
+
+const file = {
+  fileId: "ab".repeat(32),
+  name: "x.bin",
+  owner: "kashifm",
+  timestamp: { text: "1744170562", quoted: false },
+  size: 0,
+};
+const CONTENT_BYTES = 300_000;
+const BYTES_PER_SECOND = 100_000;
+const ext = { v: 1 };
+const limits = { ...DEFAULT_LIMITS, idleTimeoutMs: 10_000 };
+
+function reader() {
+  let [at, end] = [0, CONTENT_BYTES];
+  return {
+    sizeBytes: CONTENT_BYTES,
+    seek: (offset: number, bytes: number) => void ([at, end] = [offset, offset + bytes]),
+    readInto: (buffer: Uint8Array) => {
+      const read = Math.min(buffer.length, end - at);
+      at += read;
+      return read;
+    },
+    close: () => {},
+  };
+}
+
+const whole = { offset: 0, length: CONTENT_BYTES };
+
+/** Each way in which content moves, as the side that sends it and the side that receives it. */
+const WAYS: Readonly<
+  Record<
+    string,
+    { send(to: Connection): Promise<void>; receive(from: Connection): Promise<unknown> }
+  >
+> = {
+  "raw, in parts": {
+    send: (to) => sendRaw(to, file, reader(), whole, ext, 10_000),
+    receive: async (from) => {
+      const requests = new RawRequests(from, file.fileId, ext, limits);
+      await requests.request(whole);
+      await requests.answer(whole, { begin: () => {}, write: () => {} });
+    },
+  },
+  "in a batch": {
+    send: (to) =>
+      sendBatch(
+        to,
+        [1, 2].map(() => ({ fileId: file.fileId, open: { file, reader: reader() } })),
+        10_000,
+      ),
+    receive: (from) => {
+      const sink = { begin: () => {}, write: () => {}, end: () => {}, absent: () => {} };
+      return requestBatch(from, [file.fileId, file.fileId], ext, sink, limits);
+    },
+  },
+  "in hex": {
+    send: (to) => sendFile(to, file, reader(), ext, 10_000),
+    receive: (from) =>
+      requestFile(from, file.fileId, ext, { write: () => {}, restart: () => {} }, limits),
+  },
+  "in a push": {
+    send: (to) => sendFile(to, file, reader(), ext, 10_000),
+    receive: (from) => {
+      const intake = { write: () => {}, abort: () => {} };
+      const host = { onMessage: () => {}, onRefused: () => {}, offerPush: () => intake };
+      return receiveMessages(from, { ...host, onPush: () => Promise.resolve() }, limits);
+    },
+  },
+};
+
+for (const [way, { send, receive }] of Object.entries(WAYS)) {
+  for (const limited of ["up", "down"] as const) {
+    Deno.test(`content that moves ${way} keeps to the limit ${limited}`, async () => {
+      // The clock jumps to the end of each wait, so what was waited for is what it shows.
+      const clock = {
+        nowMs: 0,
+        now: () => clock.nowMs,
+        wait: (ms: number) => Promise.resolve(void (clock.nowMs += ms)),
+      };
+      const throttles = { up: new Throttle(0), down: new Throttle(0) };
+      throttles[limited] = new Throttle(BYTES_PER_SECOND, clock);
+      const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const [near, far] = await Promise.all([
+        Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }),
+        listener.accept(),
+      ]);
+      listener.close();
+      const [from, to] = [new Connection(near, throttles), new Connection(far, throttles)];
+      await Promise.all([send(to), receive(from)]);
+      from.close();
+      to.close();
+      const leastMs = (CONTENT_BYTES - BYTES_PER_SECOND / 20) / BYTES_PER_SECOND * 1_000;
+      assert.ok(clock.nowMs >= leastMs, `${clock.nowMs} ms`);
+    });
+  }
+}
+
+Deno.test("connections that are accepted and those that are dialed have the limits", async () => {
+  const throttles = { up: new Throttle(0), down: new Throttle(0) };
+  const accepted = Promise.withResolvers<Connection>();
+  const listener = new Listener({
+    hostname: "127.0.0.1",
+    port: 0,
+    limits: DEFAULT_LIMITS,
+    isKnown: () => false,
+    throttles,
+    serve: (connection) => Promise.resolve(accepted.resolve(connection)),
+  });
+  listener.begin();
+  const none = { ips: [], ports: [] };
+  const dialer = new Dialer(DEFAULT_LIMITS, () => none, () => {}, () => {}, throttles);
+  const dialed = await dialer.dial({ host: "127.0.0.1", port: listener.port }, "operator");
+  assert.equal(dialed.throttles, throttles);
+  assert.equal((await accepted.promise).throttles, throttles);
+  dialed.close();
+  listener.close();
 });

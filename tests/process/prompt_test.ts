@@ -307,7 +307,7 @@ Deno.test({
     );
     await folder.write("storage_friend/large.bin", randomBytes(40_000_000));
     await named(sender, "large.bin");
-    const join = ["--bootstrap", sender.address, "--auto-fetch", "0"];
+    const join = ["--bootstrap", sender.address, "--auto-fetch", "0", "--max-down", "50MB"];
     await using terminal = await Terminal.peer("kashifm", join, folder);
     await terminal.sees(/^Synchronized .* 1 file known/);
     await terminal.type("get large.bin\r");
@@ -319,7 +319,8 @@ Deno.test({
     const isShown = () => terminal.screen.rows.some((row) => row.includes("Ctrl-C cancels"));
     await terminal.program.until("the line is gone", () => !isShown());
     await terminal.type("\u0015"); // Ctrl-U
-    await terminal.command("limit", /received from peers +no limit/);
+    await terminal.command("limit", /received from peers +at most 50\.0 MB\/s/);
+    await terminal.command("limit down off", /received from peers +no limit/);
     const fetches = async () => {
       const { transfers } = await terminal.program.api<{
         transfers: { kind: string; state: string; resumed_bytes: number }[];
