@@ -51,16 +51,12 @@ interface PlannedSource {
   firstMs: number;
   windowMs: number;
   windowBytes: number;
-  /** Bytes that it delivered. */
-  bytes: number;
 }
 
 /** Plans the requests for one file. Times are milliseconds on one monotonic clock. */
 export class RangePlan {
   readonly #sources = new Map<string, PlannedSource>();
   readonly #chunkBytes: number;
-  /** Bytes that were delivered although they were here already. */
-  duplicateBytes = 0;
 
   /** `done` is what is here already; it grows with what is delivered. */
   constructor(readonly sizeBytes: number, readonly done: Ranges = new Ranges()) {
@@ -82,11 +78,6 @@ export class RangePlan {
     return this.#sources.get(source)?.rate ?? 0;
   }
 
-  /** Returns what a source delivered so far, in bytes. */
-  bytesOf(source: string): number {
-    return this.#sources.get(source)?.bytes ?? 0;
-  }
-
   /** Adds a source. */
   add(source: string, nowMs: number): void {
     this.#sources.set(source, {
@@ -96,7 +87,6 @@ export class RangePlan {
       firstMs: nowMs,
       windowMs: nowMs,
       windowBytes: 0,
-      bytes: 0,
     });
   }
 
@@ -133,7 +123,6 @@ export class RangePlan {
   /** Records that a source delivered the next bytes of a request. Returns how many of them are new. */
   received(source: string, offset: number, bytes: number, nowMs: number): number {
     const fresh = this.done.add(offset, offset + bytes);
-    this.duplicateBytes += bytes - fresh;
     const planned = this.#sources.get(source);
     if (!planned) return fresh;
     const index = planned.requested.findIndex(({ at }) => at === offset);
@@ -143,7 +132,6 @@ export class RangePlan {
       planned.requested.splice(index, 1);
       planned.firstMs = nowMs;
     }
-    planned.bytes += fresh;
     measure(planned, bytes, nowMs);
     return fresh;
   }
