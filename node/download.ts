@@ -97,7 +97,7 @@ export class Download {
   readonly #told: Timestamp[] = [];
   /** Bytes in the assembly that came from an earlier attempt. */
   #begunBytes = 0;
-  /** The source that has to deliver all of the file by itself, because it did not verify. */
+  /** The source whose turn it is to deliver all of the file, because what came from several did not fit together. */
   #alone: string | undefined;
   /** When its speed was last looked at, and how much was there then. */
   #aloneSince = { atMs: 0, bytes: 0 };
@@ -115,8 +115,8 @@ export class Download {
   constructor(readonly parts: DownloadParts, readonly fetch: Fetch, readonly move: Move) {}
 
   /**
-   * Fetches the file. Reports `arrived` or `fetch-failed`. Resolves to false without a report if its only source answers
-   * in hex. Never throws.
+   * Fetches the file. Reports `arrived` or `fetch-failed`. Resolves to false without a report if only its first source is
+   * left, and answers in hex. Never throws.
    */
   async run(): Promise<boolean> {
     const { fetch: { file, source, from, voucher, attempt }, move } = this;
@@ -163,7 +163,7 @@ export class Download {
     const failed = end.isHere ? source : end.source;
     if (assembly && this.#isWorthKeeping(error)) store.suspend(file.fileId, assembly);
     else assembly?.abort();
-    if (error instanceof AnswersInHex && move.state === "running") {
+    if (error instanceof AnswersInHex && failed === source && move.state === "running") {
       move.restart();
       return false;
     }
@@ -211,12 +211,17 @@ export class Download {
     this.move.totalBytes = sizeBytes;
   }
 
-  /** Plans for a file of the size that somebody said it has. If that is impossible, its source is asked first. */
+  /**
+   * Plans for a file of the size that somebody said it has. If that is impossible, or less than what is there, a source is
+   * asked first. What is there stays in any case.
+   */
   #planByHearsay(sizeBytes: number | undefined): void {
+    const lastEnd = this.#assembly!.done.spans.at(-1)?.[1] ?? 0;
+    if (sizeBytes !== undefined && sizeBytes < lastEnd) return;
     try {
       this.#planFor(sizeBytes);
     } catch {
-      this.#restart(undefined);
+      this.#plan = undefined;
     }
   }
 

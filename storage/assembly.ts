@@ -72,11 +72,6 @@ export class Assembly {
     return this.done.bytes;
   }
 
-  /** Whether all of the file is there. */
-  get isComplete(): boolean {
-    return this.totalBytes !== undefined && this.done.has(0, this.totalBytes);
-  }
-
   /**
    * Sets the size of the whole file, and reserves space for what is missing. Throws `StorageError`: "too-large",
    * "no-space" or another code.
@@ -115,8 +110,9 @@ export class Assembly {
     try {
       for (const [from, to] of this.done.gaps(offset, end)) {
         const piece = content.subarray(from - offset, to - offset);
+        if (this.#reserved) this.#reserved.use(piece.length);
+        else this.space.take(piece.length);
         this.#writeAt(from, piece);
-        this.#reserved?.use(piece.length);
         this.done.add(from, to);
         if (from !== this.#hashed) continue;
         this.#hash.update(piece);

@@ -36,11 +36,6 @@ export class Partials {
     return this.#kept.size;
   }
 
-  /** Returns whether anything of the file is kept. */
-  has(fileId: string): boolean {
-    return this.#kept.has(fileId);
-  }
-
   /** Finds what earlier runs left, also in the folder for temporary files. Throws file system errors. */
   async load(): Promise<void> {
     const { partials, temporaries } = this.layout;
@@ -60,9 +55,9 @@ export class Partials {
     }
     for (const [fileId] of found) lists.delete(listOf(fileId));
     for (const name of lists) await Deno.remove(`${partials}/${name}`);
-    found.sort(([, a], [, b]) => a - b);
     this.#kept.clear();
     for (const [fileId, keptMs] of found) this.#kept.set(fileId, keptMs);
+    this.#sort();
     for (const fileId of [...this.#kept.keys()]) {
       if (this.#bytesOf(fileId) < MIN_PARTIAL_BYTES) this.drop(fileId);
     }
@@ -91,8 +86,9 @@ export class Partials {
       const runningMs = this.#running.get(fileId);
       const hasGrown = content.done.bytes > content.begunBytes;
       this.#running.delete(fileId);
-      // What did not grow gets no older for being looked at.
+      // What did not grow is not kept longer for having been tried.
       this.#kept.set(fileId, hasGrown || runningMs === undefined ? this.now() : runningMs);
+      this.#sort();
       if (content.done.bytes < MIN_PARTIAL_BYTES) this.drop(fileId);
     }
     this.tidy();
@@ -143,6 +139,12 @@ export class Partials {
       const isOld = this.now() - keptMs >= PARTIAL_MS;
       if (isOld || this.#kept.size > MAX_PARTIALS) this.drop(fileId);
     }
+  }
+
+  #sort(): void {
+    const sorted = [...this.#kept].sort(([, a], [, b]) => a - b);
+    this.#kept.clear();
+    for (const [fileId, keptMs] of sorted) this.#kept.set(fileId, keptMs);
   }
 
   #path(fileId: string): string {
