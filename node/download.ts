@@ -455,7 +455,6 @@ export class Download {
 
   /** Everything is here: verifies it. */
   async #complete(): Promise<void> {
-    if (this.#isVerifying) return;
     this.#isVerifying = true;
     const assembly = this.#assembly!;
     try {

@@ -296,6 +296,105 @@ Deno.test("an honest answer that comes while wrong content is verified is not mi
   deepStrictEqual(reports.filter((report) => / b /.test(report)), []);
 });
 
+Deno.test("content that is about to verify is not thrown away for what another source says of its size", async () => {
+  const content = contentOf(64 * MIB);
+  const longer = contentOf(65 * MIB, 7);
+  const { promise: isComplete, resolve } = Promise.withResolvers<void>();
+  const { reports, asked } = await download({
+    content,
+    announced: content.length,
+    // What is there is hashed at the end, which takes a while.
+    begun: { totalBytes: content.length, done: new Ranges([[16 * MIB, 64 * MIB]]) },
+    sources: {
+      a: honest(content),
+      liar: () => ({ total: longer.length, content: longer, after: isComplete }),
+    },
+    act: ({ move }) =>
+      void until("all of it", () => move.doneBytes === content.length).then(() => resolve()),
+  });
+  deepStrictEqual(reports, ["arrived a"]);
+  strictEqual(covered(asked.a), 16 * MIB, "nothing is fetched again");
+});
+
+Deno.test("a source that contradicts two others on the size is left out, and nothing is fetched again", async () => {
+  const content = contentOf(20 * MIB);
+  const longer = contentOf(21 * MIB, 7);
+  const { promise: agreed, resolve } = Promise.withResolvers<void>();
+  let answers = 0;
+  const counting: Script = () => {
+    if (++answers === 4) resolve();
+    return { total: content.length, content };
+  };
+  const { reports, asked } = await download({
+    content,
+    announced: content.length,
+    sources: {
+      a: counting,
+      b: counting,
+      liar: () => ({ total: longer.length, content: longer, after: agreed }),
+    },
+  });
+  ok(/^arrived [ab]$/.test(reports.join()), reports.join());
+  const requested = [...asked.a!, ...asked.b!].reduce((sum, [, length]) => sum + length, 0);
+  ok(requested < 1.5 * content.length, `${requested} bytes were asked for`);
+});
+
+Deno.test("a newcomer's word on the size does not decide against the one that delivers", async () => {
+  const content = contentOf(20 * MIB);
+  const longer = contentOf(21 * MIB, 7);
+  const { promise: never } = Promise.withResolvers<void>();
+  const { promise: begun, resolve } = Promise.withResolvers<void>();
+  const { reports } = await download({
+    content,
+    announced: content.length,
+    sources: {
+      a: (_o, _l, n) => {
+        if (n > 0) resolve();
+        return { total: content.length, content };
+      },
+      liar: () => ({ total: longer.length, content: longer, after: begun, piecesAfter: never }),
+    },
+  });
+  strictEqual(reports.at(-1), "arrived a");
+});
+
+Deno.test("a source that trickles in its turn gives way to the next one, and each has one turn", async () => {
+  const content = contentOf(20 * MIB);
+  const wrong = contentOf(20 * MIB, 3);
+  const { promise: never } = Promise.withResolvers<void>();
+  const now = performance.now;
+  let skewMs = 0;
+  performance.now = () => now.call(performance) + skewMs;
+  const dials = new Map<string, number>();
+  const trickling = (name: string): Script => (_o, _l, n) => {
+    if (n === 0) dials.set(name, (dials.get(name) ?? 0) + 1);
+    const isTurn = dials.get(name)! > 1;
+    return { total: wrong.length, content: wrong, ...(isTurn ? { piecesAfter: never } : {}) };
+  };
+  try {
+    const { reports } = await download({
+      content,
+      announced: content.length,
+      sources: { x: trickling("x"), y: trickling("y") },
+      act: (running) => {
+        let turns = 0;
+        const look = setInterval(() => {
+          skewMs += 16_000;
+          if (++turns < 6) return;
+          clearInterval(look);
+          running.move.ended("Canceled here");
+          running.move.stop();
+        }, 300);
+      },
+    });
+    strictEqual(reports.length, 1);
+    for (const [name, count] of dials) ok(count <= 2, `${name} was dialed ${count} times`);
+    strictEqual(dials.size, 2);
+  } finally {
+    performance.now = now;
+  }
+});
+
 Deno.test("a size for which there is no space is the failure of the source that says it, and what is there stays", async () => {
   const content = contentOf(20 * MIB);
   const done = new Ranges([[0, 19 * MIB]]);

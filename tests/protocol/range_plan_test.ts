@@ -8,6 +8,7 @@ import {
   MAX_CHUNKS,
   MAX_SPAN_BYTES,
   RangePlan,
+  SLOW_REQUEST_MS,
   STALL_MS,
 } from "../../protocol/range_plan.ts";
 import { Ranges, type Span } from "../../protocol/ranges.ts";
@@ -210,6 +211,19 @@ Deno.test("while nothing is free, a part is requested twice at most, and by no s
   assert.deepEqual(plan.stalled(STALL_MS), ["a", "b", "c", "d"]);
   plan.received("a", 0, MIB, 1);
   assert.ok(plan.isSuperseded("c") && !plan.isSuperseded("d"));
+});
+
+Deno.test("a source that trickles does not hold a part for ever", () => {
+  const plan = new RangePlan(2 * MIB);
+  plan.add("a", 0);
+  plan.next("a", 0);
+  let at = 0;
+  for (let nowMs = 1_000; nowMs < SLOW_REQUEST_MS; nowMs += 1_000) {
+    plan.received("a", at++, 1, nowMs);
+    assert.deepEqual(plan.stalled(nowMs), []);
+  }
+  plan.received("a", at, 1, SLOW_REQUEST_MS);
+  assert.deepEqual(plan.stalled(SLOW_REQUEST_MS), ["a"]);
 });
 
 Deno.test("a file has at most so many chunks, of whole MiB", () => {
