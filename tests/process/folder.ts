@@ -27,6 +27,26 @@ export class Folder implements AsyncDisposable {
     await Deno.rename(temporary, this.at(path));
   }
 
+  /**
+   * Flips one bit of a file's content, as a failing disk does: the times stay, and no watcher of
+   * its folder notices, because the file is written through a second link.
+   */
+  async rot(path: string, position: number): Promise<void> {
+    const link = this.at(`.rotting-${crypto.randomUUID()}`);
+    await Deno.link(path, link);
+    const { atime, mtime } = await Deno.stat(link);
+    {
+      using file = await Deno.open(link, { read: true, write: true });
+      const byte = new Uint8Array(1);
+      await file.seek(position, Deno.SeekMode.Start);
+      await file.read(byte);
+      await file.seek(position, Deno.SeekMode.Start);
+      await file.write(byte.map((bits) => bits ^ 1));
+      await file.utime(atime!, mtime!);
+    }
+    await Deno.remove(link);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.path, { recursive: true });
   }

@@ -150,9 +150,7 @@ Deno.test({
     }
     await terminal.command("verify", /^2 files verified, none damaged$/);
     const path = folder.at("storage_kashifm", "rotten.bin");
-    const { mtime } = await Deno.stat(path);
-    await Deno.writeFile(path, rotten.content.with(1_000, rotten.content[1_000]! ^ 1));
-    await Deno.utime(path, mtime!, mtime!);
+    await folder.rot(path, 1_000);
     const { mark } = terminal;
     await terminal.command("verify", /^1 file verified, 1 damaged$/);
     await terminal.sees(/^rotten\.bin .*damaged and no longer shared; downloading it again/, mark);
@@ -181,9 +179,7 @@ Deno.test({
       strictEqual(await peer.stop(), 0);
     }
     const path = folder.at("storage_kashifm", "rotten.bin");
-    const { mtime } = await Deno.stat(path);
-    await Deno.writeFile(path, rotten.content.with(1_000, rotten.content[1_000]! ^ 1));
-    await Deno.utime(path, mtime!, mtime!);
+    await folder.rot(path, 1_000);
     await using peer = await Program.peer("kashifm", [...args, "--verify"], options);
     await peer.waitForLine(/rotten\.bin .*downloaded again once a peer has it/);
     await using friend = await friendWith([rotten]);
