@@ -1,4 +1,4 @@
-// Downloads (GET_FILE, outgoing): which file to fetch from which source, one source after another, and retries. PURE.
+// Downloads (GET_FILE, outgoing): which file to fetch next, from one source after another, and retries. PURE.
 // Invariants: one download per file, and each source at most once per round; at most `MAX_DOWNLOADS` requests run at
 // once, each for one file or for a batch of small ones; every attempt has its own number and is stopped once nobody wants
 // it; a wanted file that nobody delivered stays wanted until it is here, deleted, canceled or forgotten.
@@ -15,16 +15,15 @@ import {
   MAX_BATCH_FILE_BYTES,
   MAX_BATCH_FILES,
   MAX_DOWNLOADS,
-  MAX_DOWNLOADS_PER_SOURCE,
   MAX_QUEUED_DOWNLOADS,
   MAX_SOURCES,
   MAX_WISHES,
-  SOURCE_FAILURE_MS,
   WISHES_PER_TICK,
 } from "../limits.ts";
-import { type PeerRecord, shuffleFront } from "../members/membership.ts";
+import type { PeerRecord } from "../members/membership.ts";
 import type { PeerState } from "../state.ts";
 import type { Entry } from "./catalogue.ts";
+import { SourceChoice } from "./source_choice.ts";
 
 /** The input "fetch-failed". */
 export type FetchFailed = Extract<Input, { kind: "fetch-failed" }>;
@@ -82,14 +81,12 @@ export class Downloads {
   readonly #again = new Set<Download>();
   /** Files that wait for a retry, the one that has waited longest first. */
   readonly #wishes = new Map<string, Wish>();
-  /** Pairs of file and source that failed recently; such sources are asked last. */
-  readonly #failures = new ExpiringSet(MAX_QUEUED_DOWNLOADS, SOURCE_FAILURE_MS);
   /** Files that a person requested. */
   readonly #insisted = new Set<string>();
   /** Files for which a person waits to see how the round ends. */
   readonly #waitedFor = new Set<string>();
-  /** Number of running requests to each source, and to all. */
-  readonly #perSource = new Map<string, number>();
+  readonly #sources: SourceChoice;
+  /** Number of running requests. */
   #requests = 0;
   /** Peers whose recent return already triggered early retries. */
   readonly #hurried: ExpiringSet;
@@ -103,6 +100,7 @@ export class Downloads {
     readonly state: PeerState,
     readonly whenEnded: (fileId: string, outcome: Outcome) => void,
   ) {
+    this.#sources = new SourceChoice(state, (fileId) => this.#insisted.has(fileId));
     this.#hurried = new ExpiringSet(state.config.limits.maxPeers, HURRY_MS);
   }
 
@@ -142,17 +140,12 @@ export class Downloads {
         size: () => this.#waitedFor.size,
         max: () => MAX_DOWNLOADS * MAX_BATCH_FILES + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
       },
-      { name: "sources in use", size: () => this.#perSource.size, max: () => MAX_DOWNLOADS },
       {
         name: "peers that came back",
         size: () => this.#hurried.size,
         max: () => this.state.config.limits.maxPeers,
       },
-      {
-        name: "sources that failed",
-        size: () => this.#failures.size,
-        max: () => MAX_QUEUED_DOWNLOADS,
-      },
+      ...this.#sources.sizes,
     ];
   }
 
@@ -168,12 +161,7 @@ export class Downloads {
 
   /** Returns whether a holder of the file is not avoided and has not recently failed to deliver it. */
   hasFreshSource(fileId: string): boolean {
-    const { catalogue, membership, nowMs } = this.state;
-    return [...catalogue.get(fileId)?.holders ?? []].some((peerId) => {
-      const record = membership.get(peerId);
-      return record !== undefined && !this.state.pauseOf(record) &&
-        !this.#failures.has(`${fileId} ${peerId}`, nowMs);
-    });
+    return this.#sources.hasFresh(fileId);
   }
 
   /** Downloads a file that a person requested. */
@@ -215,7 +203,7 @@ export class Downloads {
     }
     this.#queue.set(fileId, true);
     // Of the others it is known that their sources are busy.
-    if (!isSearched || (this.#requests < MAX_DOWNLOADS && !this.#areAllBusy(fileId))) {
+    if (!isSearched || (this.#requests < MAX_DOWNLOADS && !this.#sources.areAllBusy(fileId))) {
       this.#startNext();
     }
   }
@@ -313,7 +301,7 @@ export class Downloads {
     const holders = this.state.catalogue.get(fileId)?.holders;
     while (holders && helpers && helpers.size < MAX_SOURCES - 1) {
       const canRaw = (record: PeerRecord) => record.can.includes(RAW);
-      const source = this.#chooseSource(fileId, holders, tried, canRaw);
+      const source = this.#sources.choose(fileId, holders, tried, canRaw);
       if (!source) return;
       const { peerId, address: from, voucher } = source;
       tried.add(peerId);
@@ -328,7 +316,7 @@ export class Downloads {
     const { catalogue } = this.state;
     const fileName = catalogue.get(fileId)?.file.name ?? "";
     this.state.tell({ name: "attempt-failed", fileId, fileName, source, text });
-    this.#failures.add(`${fileId} ${source}`, this.state.nowMs);
+    this.#sources.failed(fileId, source);
     const record = this.state.membership.get(source);
     if (record && (failure === "mismatch" || failure === "garbage")) {
       const reason = failure === "mismatch" ? "content-mismatch" : "bad-answer";
@@ -378,9 +366,7 @@ export class Downloads {
     if (!request || --request.files > 0) return;
     this.#requests--;
     this.#isSearched = false;
-    const left = this.#perSource.get(request.source)! - 1;
-    if (left > 0) this.#perSource.set(request.source, left);
-    else this.#perSource.delete(request.source);
+    this.#sources.ended(request.source);
   }
 
   /** Ends a download for good, including its retries, because it is no longer wanted or cannot succeed. */
@@ -416,7 +402,7 @@ export class Downloads {
     for (const fileId of this.#queue.keys()) {
       if (this.#requests >= MAX_DOWNLOADS || passedOver >= MAX_PASSED_OVER) break;
       this.#queue.delete(fileId);
-      if (this.#areAllBusy(fileId)) {
+      if (this.#sources.areAllBusy(fileId)) {
         passedOver++;
         this.#queue.set(fileId, true); // to the end of the queue
         continue;
@@ -424,29 +410,6 @@ export class Downloads {
       this.#tryNext(this.#activate(fileId));
     }
     this.#starting = false;
-  }
-
-  /** Returns whether every source of the file already delivers as many files as one source may. */
-  #areAllBusy(fileId: string): boolean {
-    const { catalogue } = this.state;
-    let holders = 0;
-    for (const peerId of catalogue.get(fileId)?.holders ?? []) {
-      if (!this.#mayAsk(fileId, peerId)) continue;
-      if (!this.#isBusy(peerId)) return false;
-      holders++;
-    }
-    return holders > 0;
-  }
-
-  #isBusy(peerId: string): boolean {
-    return (this.#perSource.get(peerId) ?? 0) >= MAX_DOWNLOADS_PER_SOURCE;
-  }
-
-  /** Returns the peer if it may be asked: it is tracked, and not avoided unless a person requested the file. */
-  #mayAsk(fileId: string, peerId: string): PeerRecord | undefined {
-    const record = this.state.membership.get(peerId);
-    if (!record) return undefined;
-    return this.#insisted.has(fileId) || !this.state.pauseOf(record) ? record : undefined;
   }
 
   #activate(fileId: string): Download {
@@ -469,7 +432,7 @@ export class Downloads {
     const entry = state.catalogue.get(fileId);
     const timestamps = entry ? bindingTimestamps(entry) : [];
     const source = entry && timestamps.length > 0
-      ? this.#chooseSource(fileId, entry.holders, tried)
+      ? this.#sources.choose(fileId, entry.holders, tried)
       : undefined;
     if (!entry || !source) {
       const text = this.#failureText(download, timestamps.length);
@@ -482,7 +445,7 @@ export class Downloads {
     const { peerId, address: from, voucher, can } = source;
     const request: Request = { source: peerId, files: 0 };
     this.#requests++;
-    this.#perSource.set(peerId, (this.#perSource.get(peerId) ?? 0) + 1);
+    this.#sources.began(peerId);
     const first = this.#join(download, request, entry, timestamps);
     if (can.includes(RAW) && can.includes(BATCH_GET) && isSmall(entry)) {
       const more = this.#moreFor(request, entry.file.sizeBytes!);
@@ -513,7 +476,7 @@ export class Downloads {
 
   /** Takes further small files that the source holds out of the queue, `bytes` of the batch being used already. */
   #moreFor(request: Request, bytes: number) {
-    const { catalogue, nowMs } = this.state;
+    const { catalogue } = this.state;
     const files = [];
     let skipped = 0;
     for (const fileId of this.#queue.keys()) {
@@ -524,8 +487,9 @@ export class Downloads {
         ? entry.file.sizeBytes!
         : undefined;
       const timestamps = entry ? bindingTimestamps(entry) : [];
-      const hasFailed = this.#failures.has(`${fileId} ${request.source}`, nowMs);
-      const mayAsk = timestamps.length > 0 && !hasFailed && this.#mayAsk(fileId, request.source);
+      const { source } = request;
+      const mayAsk = timestamps.length > 0 && !this.#sources.hasFailed(fileId, source) &&
+        this.#sources.mayAsk(fileId, source);
       if (!entry || size === undefined || !mayAsk) {
         skipped++;
         continue;
@@ -570,31 +534,6 @@ export class Downloads {
     this.#wishes.delete(fileId);
     this.#insisted.delete(fileId);
     this.#waitedFor.delete(fileId);
-  }
-
-  /**
-   * Returns the best source not tried yet that `isMeant`: bootstraps first, then a random peer; those that recently failed to
-   * deliver this file, are busy, or are avoided come last, in this order.
-   */
-  #chooseSource(
-    fileId: string,
-    holders: ReadonlySet<string>,
-    tried: ReadonlySet<string>,
-    isMeant: (record: PeerRecord) => boolean = () => true,
-  ): PeerRecord | undefined {
-    const left: PeerRecord[] = [];
-    for (const peerId of holders) {
-      const record = tried.has(peerId) ? undefined : this.#mayAsk(fileId, peerId);
-      if (record && isMeant(record)) left.push(record);
-    }
-    shuffleFront(left, left.length, () => this.state.random());
-    const rank = (record: PeerRecord) =>
-      (this.state.pauseOf(record) ? 16 : 0) +
-      (this.#isBusy(record.peerId) ? 8 : 0) +
-      (this.#failures.has(`${fileId} ${record.peerId}`, this.state.nowMs) ? 2 : 0) +
-      (record.bootstrap ? 0 : 1);
-    const inOrder = left.toSorted((a, b) => rank(a) - rank(b));
-    return inOrder.find((record) => this.state.mayReach(record));
   }
 
   #fail(fileId: string, text: string, outcome: Outcome): void {
