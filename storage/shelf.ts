@@ -3,6 +3,7 @@
 // verifies for each; a name is given out only once.
 
 import { setImmediate } from "node:timers";
+import { IdIndex } from "../protocol/id_index.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
 import { Journal, type JournalRecord } from "./journal.ts";
 import type { Look } from "./looks.ts";
@@ -45,8 +46,8 @@ interface NextLines {
 /** The held files, by id, name and content. */
 export class Shelf {
   readonly #files = new Map<string, ShelvedFile>();
-  readonly #byName = new Index();
-  readonly #bySha256 = new Index();
+  readonly #byName = new IdIndex();
+  readonly #bySha256 = new IdIndex();
   /** Keys of names that differ from their key, and how many have each. */
   readonly #nameKeys = new Map<string, number>();
   /** Names reserved for files that are about to be put in place. */
@@ -289,44 +290,6 @@ export class Shelf {
     const left = this.#nameKeys.get(key)! - 1;
     if (left > 0) this.#nameKeys.set(key, left);
     else this.#nameKeys.delete(key);
-  }
-}
-
-/** Ids by a key that usually has one: a set for each would cost more memory than everything else about a file. */
-class Index {
-  readonly #ids = new Map<string, string | Set<string>>();
-
-  has(key: string): boolean {
-    return this.#ids.has(key);
-  }
-
-  keys(): IterableIterator<string> {
-    return this.#ids.keys();
-  }
-
-  get(key: string): Iterable<string> {
-    const ids = this.#ids.get(key);
-    return ids === undefined ? [] : typeof ids === "string" ? [ids] : ids;
-  }
-
-  /** Returns whether the key is new. */
-  add(key: string, fileId: string): boolean {
-    const ids = this.#ids.get(key);
-    if (ids === undefined) this.#ids.set(key, fileId);
-    else if (typeof ids !== "string") ids.add(fileId);
-    else if (ids !== fileId) this.#ids.set(key, new Set([ids, fileId]));
-    return ids === undefined;
-  }
-
-  /** Returns whether the key had no other id. */
-  delete(key: string, fileId: string): boolean {
-    const ids = this.#ids.get(key);
-    if (ids instanceof Set) {
-      ids.delete(fileId);
-      if (ids.size === 1) this.#ids.set(key, ids.values().next().value!);
-      return false;
-    }
-    return ids === fileId && this.#ids.delete(key);
   }
 }
 
