@@ -54,8 +54,8 @@ export class BrowserUpload implements Upload {
       const viewed: ViewedFile = entry
         ? viewedFile(this.service, entry)
         : { file: shared, held: false, holders: [] };
-      const { file, held, holders, knownSince } = viewed;
-      return { file, held, holders, knownSince, isNew };
+      const { file, held, holders, knownSince, hereAs } = viewed;
+      return { file, held, holders, knownSince, hereAs, isNew };
     } catch (error) {
       this.#move.failed(messageOf(error));
       throw error;

@@ -2,6 +2,7 @@
 // Invariant: while such a download runs, an interrupt cancels it and not the peer.
 
 import type { GetProgress } from "../cli/progress.ts";
+import type { Fetched } from "../node/node.ts";
 import type { Service } from "./service.ts";
 
 /** How often progress is shown, in milliseconds. */
@@ -24,7 +25,7 @@ export class Gets {
   async run(
     fileId: string,
     onProgress: (progress: GetProgress | undefined) => void,
-  ): Promise<string> {
+  ): Promise<Fetched> {
     this.#running.push(fileId);
     let rate = 0;
     let before = { doneBytes: 0, atMs: performance.now() };

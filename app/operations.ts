@@ -6,7 +6,7 @@ import type { EntryView } from "../protocol/state.ts";
 import type { DeletionProgress } from "../protocol/files/deletion_notices.ts";
 import { isFileId } from "../protocol/wire/fileid.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
-import type { Node } from "../node/node.ts";
+import type { Fetched, Node } from "../node/node.ts";
 import { StorageError } from "../storage/errors.ts";
 import type { FileIntake } from "../storage/intake.ts";
 import { safeName } from "../storage/names.ts";
@@ -91,8 +91,8 @@ export class Operations {
     );
   }
 
-  /** Fetches a file. Resolves to the peer that it came from, "" if it was here. Rejects with `FetchError`. */
-  async get(fileId: string): Promise<string> {
+  /** Fetches a file. Resolves to where it came from. Rejects with `FetchError`. */
+  async get(fileId: string): Promise<Fetched> {
     await this.loaded;
     return await this.node.get(fileId);
   }

@@ -37,11 +37,11 @@ export function commandsOf(
     peers: () => peerRows(service),
     get: async (what, destination, onProgress) => {
       const { file } = operations.find(what);
-      const source = await gets.run(file.fileId, onProgress);
+      const fetched = await gets.run(file.fileId, onProgress);
       const path = destination === undefined
         ? undefined
         : await operations.copyOut(file.fileId, destination);
-      return { source, path, name: file.name };
+      return { ...fetched, path, name: file.name };
     },
     push: (path) => operations.push(path.replace(/^~(?=\/)/, () => Deno.env.get("HOME") ?? "~")),
     delete: (what) => deleteAll(service, what),

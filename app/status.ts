@@ -6,7 +6,7 @@ import { addressText } from "../protocol/wire/address.ts";
 import type { PeerRecord } from "../protocol/members/membership.ts";
 import { OTHERS } from "../protocol/bounds/refusals.ts";
 import { overloadOption, overloadText } from "../protocol/overloads.ts";
-import type { EntryView } from "../protocol/state.ts";
+import type { CatalogueView, EntryView } from "../protocol/state.ts";
 import type { Service } from "./service.ts";
 import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../web/view.ts";
 
@@ -78,12 +78,16 @@ export function backedOff({ node }: Service, record: PeerRecord) {
   return pause && { seconds: Math.ceil(pause.leftMs / 1000), why: pause.text };
 }
 
-export const viewedFile = ({ options }: Service, entry: EntryView): ViewedFile =>
-  new CatalogueFile(options.peerId, entry);
+export const viewedFile = ({ options, node }: Service, entry: EntryView): ViewedFile =>
+  new CatalogueFile(options.peerId, entry, node.peer.catalogue);
 
 /** A file as of when it is read. An index looks at every file and shows few, so nothing is copied before. */
 class CatalogueFile implements ViewedFile {
-  constructor(readonly own: string, readonly entry: EntryView) {}
+  constructor(
+    readonly own: string,
+    readonly entry: EntryView,
+    readonly catalogue: CatalogueView,
+  ) {}
 
   get file(): ViewedFile["file"] {
     return this.entry.file;
@@ -105,6 +109,12 @@ class CatalogueFile implements ViewedFile {
 
   get knownSince(): number {
     return Math.round((Date.now() - (performance.now() - this.entry.sinceMs)) / 1000);
+  }
+
+  get hereAs(): string | undefined {
+    const { sha256, fileId } = this.entry.file;
+    const twin = sha256 === undefined ? undefined : this.catalogue.heldWith(sha256, fileId);
+    return twin === undefined ? undefined : this.catalogue.get(twin)?.file.name;
   }
 }
 

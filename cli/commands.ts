@@ -65,12 +65,12 @@ export interface Commands {
   /** Returns the size of the terminal; undefined if there is none. */
   screen(): Screen | undefined;
   peers(): PeerRow[];
-  /** Downloads a file; `source` is "" if it was already stored here. Calls `onProgress` with `undefined` at the end. */
+  /** Downloads a file; `source` is "" if it was already stored here, perhaps `as` another file. Calls `onProgress` with `undefined` at the end. */
   get(
     what: string,
     destination: string | undefined,
     onProgress: (progress: GetProgress | undefined) => void,
-  ): Promise<{ source: string; path: string | undefined; name: string }>;
+  ): Promise<{ source: string; as?: string; path: string | undefined; name: string }>;
   /** Shares a file; `isNew` is false if it was already shared. */
   push(path: string): Promise<{ file: FileRecord; isNew: boolean }>;
   /** Deletes files. Resolves to what was deleted, and how far the news of those of ours has spread. */
@@ -232,12 +232,14 @@ async function getText(
   if (words.length > 2) {
     return "get takes a file and at most one destination; put quotes around names with spaces";
   }
-  const { source, path, name } = await commands.get(what, destination, (progress) => {
+  const { source, as, path, name } = await commands.get(what, destination, (progress) => {
     const { columns } = commands.screen() ?? { columns: 80 };
     show(progress && progressLine(progress, columns));
   });
   // A download that just finished has already been reported by its own line.
-  const here = `${visible(name)} is ${source === "" ? "already" : "now"} stored here`;
+  const here = as === undefined
+    ? `${visible(name)} is ${source === "" ? "already" : "now"} stored here`
+    : `${visible(name)} is here already as ${visible(as)}`;
   return path === undefined ? here : `${here}, copied to ${visible(path)}`;
 }
 

@@ -92,7 +92,10 @@ export function listText(
     return where === "local" ? "No files here yet" : "Every known file is stored here";
   }
   const more = total - rows.length;
-  return `${fileTable(rows, screen?.columns ?? Infinity)}\n${
+  const width = screen?.columns ?? Infinity;
+  const isTold = rows.some(({ file }) => file.sha256 !== undefined);
+  const whole = isTold ? fits(wholeTable(rows, true), width) : undefined;
+  return `${whole ?? `${fileTable(rows, width)}${digestText(rows, width)}`}\n${
     more > 0
       ? `… and ${numberText(more)} more; narrow with \`list PATTERN\``
       : `${numberText(total)} ${total === 1 ? "file" : "files"}`
@@ -100,25 +103,49 @@ export function listText(
 }
 
 const FILE_HEAD = ["id", "name", "owner", "size", "here", "holders"];
+/** Number of files up to which their SHA-256 is shown below the table if there is no space in it. */
+const MAX_DIGESTS = 3;
+
+function cellsOf({ file, held, holders }: FileRow, maxId: number, maxName: number): string[] {
+  return [
+    file.fileId.slice(0, maxId),
+    visible(file.name, maxName),
+    visible(file.owner, 24),
+    file.sizeBytes === undefined ? `~${sizeText(file.size * 1024 ** 2)}` : sizeText(file.sizeBytes),
+    held ? "here" : "-",
+    holders.map((holder) => visible(holder, 24)).join(", ") || "nobody",
+  ];
+}
+
+/** Formats files without shortening ids or holders. */
+function wholeTable(files: readonly FileRow[], hasSha256: boolean): string {
+  const cells = files.map((row) => {
+    const cells = cellsOf(row, Infinity, MAX_NAME);
+    return hasSha256 ? [...cells, row.file.sha256 ?? "-"] : cells;
+  });
+  return table(hasSha256 ? [...FILE_HEAD, "sha256"] : FILE_HEAD, cells);
+}
+
+/** Formats the SHA-256 of a few files like `sha256sum`, so that people can compare. */
+function digestText(files: readonly FileRow[], width: number): string {
+  if (files.length > MAX_DIGESTS) return "";
+  const lines = files.flatMap(({ file: { name, sha256 } }) =>
+    sha256 === undefined ? [] : [`${sha256}  ${visible(name)}`]
+  );
+  return lines.length === 0
+    ? ""
+    : `\nSHA-256, as sha256sum prints it:\n${cut(lines.join("\n"), width)}`;
+}
 
 /** Formats files in lines of at most `width` characters. Ids are shortened first, then names, and then holders. */
 function fileTable(files: readonly FileRow[], width: number): string {
   const cells = (maxId: number, maxName: number) =>
-    files.map(({ file, held, holders }) => [
-      file.fileId.slice(0, maxId),
-      visible(file.name, maxName),
-      visible(file.owner, 24),
-      file.sizeBytes === undefined
-        ? `~${sizeText(file.size * 1024 ** 2)}`
-        : sizeText(file.sizeBytes),
-      held ? "here" : "-",
-      holders.map((holder) => visible(holder, 24)).join(", ") || "nobody",
-    ]);
+    files.map((row) => cellsOf(row, maxId, maxName));
   const widthOf = (rows: readonly (readonly string[])[], column: number) =>
     Math.max(FILE_HEAD[column]!.length, ...rows.map((row) => row[column]!.length));
-  const whole = cells(Infinity, MAX_NAME);
-  const text = fits(table(FILE_HEAD, whole), width);
+  const text = fits(wholeTable(files, false), width);
   if (text !== undefined) return text;
+  const whole = cells(Infinity, MAX_NAME);
   const others = SHORT_ID + [2, 3, 4].reduce((sum, column) => sum + widthOf(whole, column), 0) +
     Math.min(MIN_HOLDERS, widthOf(whole, 5)) + 2 * (FILE_HEAD.length - 1);
   const maxName = Math.min(MAX_NAME, Math.max(MIN_NAME, width - others));

@@ -69,6 +69,7 @@ export class Reporter {
           info(`Downloaded and verified ${visible(event.file.name)} (${event.file.fileId})`),
         ];
       case "held":
+      case "adopted":
       case "lost":
       case "deleted":
       case "many-deleted":
@@ -268,6 +269,7 @@ function downloadLine(
 function fileLine(
   event: EventOf<
     | "held"
+    | "adopted"
     | "lost"
     | "many-held"
     | "many-lost"
@@ -283,6 +285,12 @@ function fileLine(
   switch (event.name) {
     case "held":
       return info(`Added ${visible(event.file.name)} (${event.file.fileId}): ${event.how}`);
+    case "adopted":
+      return info(
+        `${visible(event.file.name)} (${event.file.fileId}) is here already as ${
+          visible(event.as.name)
+        }: nothing was downloaded`,
+      );
     case "lost":
       return warning(
         `No longer sharing ${

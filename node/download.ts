@@ -34,6 +34,8 @@ export interface SourceAddress {
   readonly from: Address;
   /** Who vouches for it. */
   readonly voucher: Voucher;
+  /** The id to ask it for, if it holds the same content under another one. */
+  readonly askFor?: string | undefined;
 }
 
 /** What a download shares with others. */
@@ -65,6 +67,9 @@ class AnswersInHex extends NotDelivered {
   }
 }
 
+/** Returns what is thrown in a lane whose source holds another file than was said. */
+const otherContent = () => new NotDelivered("mismatch", "holds other content under another id");
+
 /** Thrown in a lane that has nothing more to do: others delivered what it waits for, or speak of another file. */
 class Superseded extends Error {}
 
@@ -89,6 +94,8 @@ export class Download {
   #hasAskedForMore = false;
   /** The sources that may be asked, the first one first. */
   readonly #known = new Map<string, SourceAddress>();
+  /** The sources among these that hold the content under another id, so somebody says. */
+  readonly #elsewhere = new Set<string>();
   /** The sources that are being asked, and their connections once they have one. */
   readonly #lanes = new Map<string, Lane>();
   /** The sources that delivered something of what is there now, and how much, in bytes. */
@@ -119,7 +126,7 @@ export class Download {
    * left, and answers in hex. Never throws.
    */
   async run(): Promise<boolean> {
-    const { fetch: { file, source, from, voucher, attempt }, move } = this;
+    const { fetch: { file, source, from, voucher, attempt, askFor }, move } = this;
     const { receipts, options: { store, dispatch } } = this.parts;
     const timer = setInterval(() => {
       try {
@@ -136,7 +143,7 @@ export class Download {
       move.shares = () => this.#shares();
       move.stop = () => this.#finish({ isHere: false, source, error: new NotWanted("unwanted") });
       this.#planByHearsay(this.#assembly.totalBytes ?? file.sizeBytes);
-      this.add(source, { from, voucher });
+      this.add(source, { from, voucher, askFor });
       if (this.#plan?.isDone) this.#complete();
       if (move.state !== "running") move.stop();
       end = await this.#end.promise;
@@ -163,7 +170,8 @@ export class Download {
     const failed = end.isHere ? source : end.source;
     if (assembly && this.#isWorthKeeping(error)) store.suspend(file.fileId, assembly);
     else assembly?.abort();
-    if (error instanceof AnswersInHex && failed === source && move.state === "running") {
+    const mayBeHex = failed === source && askFor === undefined && move.state === "running";
+    if (error instanceof AnswersInHex && mayBeHex) {
       move.restart();
       return false;
     }
@@ -177,6 +185,7 @@ export class Download {
   add(source: string, address: SourceAddress): void {
     if (this.#isOver || this.#known.has(source)) return;
     this.#known.set(source, address);
+    if (address.askFor !== undefined) this.#elsewhere.add(source);
     if (this.#alone === undefined) this.#start(source, address);
   }
 
@@ -264,7 +273,9 @@ export class Download {
 
   /** Returns a source that may deliver all of the file and has not had its turn. */
   #nextTurn(): string | undefined {
-    return [...this.#known.keys()].find((source) => !this.#hadTurn.has(source));
+    return [...this.#known.keys()].find((source) =>
+      !this.#hadTurn.has(source) && !this.#elsewhere.has(source)
+    );
   }
 
   /** Lets one source deliver all of the file, from the beginning. */
@@ -312,7 +323,7 @@ export class Download {
   /** Asks a source for one part after another. */
   async #run(
     source: string,
-    { from, voucher }: SourceAddress,
+    { from, voucher, askFor }: SourceAddress,
     lane: Lane,
     first: Range,
   ): Promise<void> {
@@ -328,7 +339,8 @@ export class Download {
         },
         ask: async ({ connection, onAnswering }) => {
           this.#ip = connection.ip;
-          await this.#askAll(source, lane, connection, onAnswering, first);
+          const asked = { fileId: askFor ?? this.fetch.file.fileId, first };
+          await this.#askAll(source, lane, connection, onAnswering, asked);
           return { answer: undefined, isOpen: true };
         },
       });
@@ -347,7 +359,7 @@ export class Download {
       const probe = { connection: undefined, isDropped: false };
       this.#lanes.set(source, probe);
       this.#plan?.add(source, performance.now());
-      return await this.#run(source, { from, voucher }, probe, { offset: 0, length: 1 });
+      return await this.#run(source, { from, voucher, askFor }, probe, { offset: 0, length: 1 });
     }
     this.#known.delete(source);
     this.#totals.delete(source);
@@ -359,10 +371,9 @@ export class Download {
     lane: Lane,
     connection: Connection,
     onAnswering: () => void,
-    first: Range,
+    { fileId, first }: { readonly fileId: string; readonly first: Range },
   ): Promise<void> {
     const { limits, ext } = this.parts.options;
-    const { fileId } = this.fetch.file;
     const requests = new RawRequests(connection, fileId, ext(), limits, onAnswering);
     const pending: Range[] = [first];
     await requests.request(first);
@@ -392,7 +403,10 @@ export class Download {
   /** An answer begins. Throws if it is about a file of another size than most others say. */
   begin(source: string, asked: Range, { file: { timestamp }, total, length }: RawHeader): void {
     if (this.#isOver || this.#isVerifying) throw new Superseded();
-    if (!this.#told.some(({ text }) => text === timestamp.text)) this.#told.push(timestamp);
+    const isElsewhere = this.#elsewhere.has(source);
+    if (isElsewhere && this.#plan && this.#plan.sizeBytes !== total) throw otherContent();
+    const isTold = isElsewhere || this.#told.some(({ text }) => text === timestamp.text);
+    if (!isTold) this.#told.push(timestamp);
     this.#totals.set(source, total);
     if (this.#plan?.sizeBytes !== total) {
       this.#changeSize(total);
@@ -480,6 +494,8 @@ export class Download {
     const [only, ...others] = this.#delivered.keys();
     const size = this.#plan!.sizeBytes;
     const teller = [...this.#totals].find(([, said]) => said === size)?.[0];
+    // What is only said to be the same is the first to be doubted.
+    const doubted = [...this.#delivered.keys()].find((source) => this.#elsewhere.has(source));
     const suspect = only ?? teller;
     if (suspect === undefined && this.#begunBytes === 0) {
       // Somebody said that the file is empty. Its source has not been asked.
@@ -495,7 +511,8 @@ export class Download {
     // From here on, one source after another delivers all of it.
     const next = this.#nextTurn();
     if (next === undefined) {
-      return this.#finish({ isHere: false, source: suspect ?? this.fetch.source, error });
+      const source = doubted ?? suspect ?? this.fetch.source;
+      return this.#finish({ isHere: false, source, error });
     }
     if (isFromOne) this.#report(suspect, explainFailure(error));
     this.#turnTo(next);

@@ -52,8 +52,8 @@ export class Fetching {
   }
 
   /** Lets a further source deliver parts of a file that is being fetched. */
-  also({ attempt, source, from, voucher }: FetchAlso): void {
-    this.#attempts.get(attempt)?.download?.add(source, { from, voucher });
+  also({ attempt, source, from, voucher, askFor }: FetchAlso): void {
+    this.#attempts.get(attempt)?.download?.add(source, { from, voucher, askFor });
   }
 
   /** Ends an attempt that nobody wants any longer. Returns false if it is not here. */

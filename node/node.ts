@@ -4,7 +4,7 @@
 
 import type { Address, Voucher } from "../protocol/wire/address.ts";
 import { addressText } from "../protocol/wire/address.ts";
-import type { Effect, Input, NodeEvent, PeerEvent } from "../protocol/effects.ts";
+import type { Effect, HeldFile, Input, NodeEvent, PeerEvent } from "../protocol/effects.ts";
 import { ProtocolError, type Reason } from "../protocol/wire/errors.ts";
 import { type Host, isConnectionError, receiveMessages, type sendFile } from "../net/exchange.ts";
 import type { Timestamp } from "../protocol/wire/fileid.ts";
@@ -43,6 +43,15 @@ export interface NodeStore extends TransferStore {
    * with a message for people.
    */
   trashAll(fileIds: readonly string[], why: "deleted" | "unwanted"): Promise<void>;
+  /**
+   * Holds a file as the content of the held file `twin`. Resolves to `undefined` if that does not verify for its id. Throws
+   * with a message for people if it is gone or cannot be read.
+   */
+  adopt(
+    file: FileRecord,
+    timestamps: readonly Timestamp[],
+    twin: string,
+  ): Promise<HeldFile | undefined>;
   /** Handles content that has changed or cannot be read. Returns "gone" if it is no longer held. */
   release(fileId: string): "changed" | "gone";
 }
@@ -112,9 +121,17 @@ export interface Waits {
 const NOW = Promise.resolve();
 const READY: Waits = { served: NOW, loaded: NOW, listable: NOW };
 
+/** Where a file came from. */
+export interface Fetched {
+  /** The peer that it was fetched from; "" if the content was here. */
+  readonly source: string;
+  /** Name of another file as which the content was here already. */
+  readonly as?: string;
+}
+
 /** How the wait for a file ended. */
 type FetchOutcome =
-  | { readonly isHere: true; readonly source: string }
+  | ({ readonly isHere: true } & Fetched)
   | { readonly isHere: false; readonly text: string; readonly willRetry: boolean };
 
 /** Thrown when a file was not fetched. The message says why and, if it stays wanted, what happens next. */
@@ -277,13 +294,13 @@ export class Node {
    * Fetches a file. Resolves to the peer that it came from, or to "" if it was already here. Rejects with
    * `FetchError` if no peer delivers it, and when this peer stops.
    */
-  async get(fileId: string): Promise<string> {
-    if (this.peer.catalogue.get(fileId)?.held) return "";
+  async get(fileId: string): Promise<Fetched> {
+    if (this.peer.catalogue.get(fileId)?.held) return { source: "" };
     const waiter = this.#waiters.get(fileId) ?? Promise.withResolvers<FetchOutcome>();
     this.#waiters.set(fileId, waiter);
     this.dispatch({ kind: "want", fileId });
     const outcome = await waiter.promise;
-    if (outcome.isHere) return outcome.source;
+    if (outcome.isHere) return outcome;
     throw new FetchError(outcome.text, outcome.willRetry);
   }
 
@@ -348,6 +365,8 @@ export class Node {
         return this.transfers.fetching.also(effect);
       case "fetch-batch":
         return this.#job(this.transfers.batches.fetch(effect));
+      case "adopt":
+        return this.#job(this.#adopt(effect));
       case "stop-fetch":
         return this.transfers.stopFetch(effect.attempt, effect.text);
       case "replicate":
@@ -386,6 +405,9 @@ export class Node {
       const source = event.name === "downloaded" ? event.source : event.file.owner;
       this.#tellWaiters(event.file.fileId, { isHere: true, source });
     }
+    if (event.name === "adopted") {
+      this.#tellWaiters(event.file.fileId, { isHere: true, source: "", as: event.as.name });
+    }
     if (event.name === "many-held") {
       for (const fileId of [...this.#waiters.keys()]) {
         const entry = this.peer.catalogue.get(fileId);
@@ -403,6 +425,18 @@ export class Node {
   #tellWaiters(fileId: string, outcome: FetchOutcome): void {
     this.#waiters.get(fileId)?.resolve(outcome);
     this.#waiters.delete(fileId);
+  }
+
+  async #adopt({ file, timestamps, twin, attempt }: Extract<Effect, { kind: "adopt" }>) {
+    const { fileId } = file;
+    try {
+      const held = await this.options.store.adopt(file, timestamps, twin);
+      if (held) this.dispatch({ kind: "held", files: [held], how: "adopted", twin });
+      else this.dispatch({ kind: "not-adopted", fileId, attempt, isWrong: true });
+    } catch (error) {
+      if (!this.#stopping) this.options.onEvent({ name: "trouble", text: messageOf(error) });
+      this.dispatch({ kind: "not-adopted", fileId, attempt, isWrong: false });
+    }
   }
 
   async #trash({ fileIds, why }: Extract<Effect, { kind: "trash" }>): Promise<void> {

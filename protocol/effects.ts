@@ -184,12 +184,24 @@ export type Input =
     readonly source?: string;
     readonly text: string;
   }
-  /** Files are now in the store: kept after `keep`, published, found in the folder, restored, or loaded at startup. */
+  /** Files are now in the store: kept after `keep`, adopted after `adopt`, published, found in the folder, restored, or loaded at startup. */
   | {
     readonly kind: "held";
     readonly files: readonly HeldFile[];
-    readonly how: "fetched" | "pushed" | "published" | "found" | "restored" | "loaded";
+    readonly how: "fetched" | "pushed" | "published" | "found" | "restored" | "loaded" | "adopted";
     readonly source?: string;
+    /** If "adopted": the id under which the content was here before. */
+    readonly twin?: string;
+  }
+  /**
+   * After `adopt`: the file was not taken. `isWrong`: the other content does not verify for its id; otherwise it could not
+   * be read.
+   */
+  | {
+    readonly kind: "not-adopted";
+    readonly fileId: string;
+    readonly attempt: number;
+    readonly isWrong: boolean;
   }
   /**
    * Files are no longer in the store. "removed" and "edited": by a person, so they are not fetched again automatically;
@@ -282,6 +294,21 @@ export type Effect =
     readonly voucher: Voucher;
     /** Whether the source can send raw content. */
     readonly isRaw: boolean;
+    /** The id to ask the source for, if it holds the same content under another one. */
+    readonly askFor?: string;
+  }
+  /**
+   * Hold a file as the same content as another held file, `twin`, if it verifies for its id. Answered with `held`
+   * ("adopted") or `not-adopted`.
+   */
+  | {
+    readonly kind: "adopt";
+    /** Identifies the attempt; never reused. */
+    readonly attempt: number;
+    readonly file: FileRecord;
+    /** Timestamps under which the content may verify. */
+    readonly timestamps: readonly Timestamp[];
+    readonly twin: string;
   }
   /** Fetch parts of a file from a further source, which can send raw content, in an attempt that is running. */
   | {
@@ -291,6 +318,8 @@ export type Effect =
     readonly source: string;
     readonly from: Address;
     readonly voucher: Voucher;
+    /** The id to ask the source for, if it holds the same content under another one. */
+    readonly askFor?: string;
   }
   /**
    * Fetch many small files from one source that can `BATCH_GET`, in this order, with one request. Answered for each with
@@ -417,6 +446,8 @@ export type PeerEvent =
     readonly text: string;
   }
   | { readonly name: "held"; readonly file: FileRecord; readonly how: string }
+  /** The content of a file was here already, as another file. */
+  | { readonly name: "adopted"; readonly file: FileRecord; readonly as: FileRecord }
   | { readonly name: "lost"; readonly file: FileRecord }
   /** Too many files were found, fetched or lost at once to name each. `source`: the peer that they were fetched from. */
   | {

@@ -269,7 +269,7 @@ export const MAX_UNPACKED_BYTES = 1024 * KiB;
  * Length of a part of a list before it is packed, in bytes, and maximum length afterwards, in characters. The second has to
  * fit into a message (`DEFAULT_LIMITS.maxMessageBytes`); names that do not get shorter make a part that is not packed.
  */
-export const PACKED_PART_BYTES = 144 * KiB;
+export const PACKED_PART_BYTES = 128 * KiB;
 /** Maximum length of a part after it is packed, in characters; see above. */
 export const MAX_PACKED_CHARS = 60_000;
 /** Number of parts of a list that are on their way to one peer at a time. */

@@ -13,6 +13,7 @@ import { Downloads } from "./files/downloads.ts";
 import { Holdings } from "./files/holdings.ts";
 import { Replication } from "./files/replication.ts";
 import { Serving } from "./files/serving.ts";
+import { Twins } from "./files/twins.ts";
 import { Gossiping } from "./members/gossip.ts";
 import { Lists } from "./members/lists.ts";
 import type { PeerRecord } from "./members/membership.ts";
@@ -43,8 +44,10 @@ export class Peer {
   constructor(readonly config: PeerConfig) {
     const state = this.#state = new PeerState(config);
     const lists = this.#lists = new Lists(state);
+    const twins = new Twins(state);
     const downloads = this.#downloads = new Downloads(
       state,
+      twins,
       (fileId, outcome) => this.#autoFetch.ended(fileId, outcome),
     );
     const arrivals = this.#arrivals = new Arrivals(state, downloads);
@@ -53,7 +56,7 @@ export class Peer {
     const replication = this.#replication = new Replication(state);
     this.#autoFetch = new AutoFetch(state, downloads);
     this.#serving = new Serving(state, lists);
-    const parts = { arrivals, broadcasts, deletions, downloads, replication };
+    const parts = { arrivals, broadcasts, deletions, downloads, replication, twins };
     this.#holdings = new Holdings(state, parts);
     this.#gossiping = new Gossiping(state, lists, {
       synchronized: (alone) => this.#autoFetch.start(alone),
@@ -67,6 +70,7 @@ export class Peer {
       this.#holdings,
       replication,
       downloads,
+      twins,
       this.#autoFetch,
       broadcasts,
       deletions,
@@ -164,6 +168,8 @@ export class Peer {
         return this.#arrivals.onKeepFailed(input);
       case "fetch-failed":
         return this.#downloads.onFailed(input);
+      case "not-adopted":
+        return this.#downloads.onNotAdopted(input);
       case "more-sources":
         return this.#downloads.onMoreSources(input);
       case "source-failed":

@@ -74,6 +74,8 @@ export interface CatalogueView extends
   all(): Iterable<EntryView>;
   /** Returns the entries of held files, oldest first. */
   held(): Iterable<EntryView>;
+  /** Returns the id of a held file with this content (SHA-256, hex) other than `except`, if there is one. */
+  heldWith(sha256: string, except?: string): string | undefined;
   /** Returns when the file lost its last holder, in milliseconds on the monotonic clock. */
   holderlessSince(fileId: string): number | undefined;
   /** Ids of files that are not fetched automatically. */

@@ -110,7 +110,8 @@ export class Keeping {
       shelf.release(diskName);
       if (isDurable) await sync();
       removals.keepWithinQuota();
-      return { file: { ...file, sizeBytes }, sizeBytes, pushed, knownSince };
+      const { sha256 } = shelf.get(file.fileId)!.placement;
+      return { file: { ...file, sizeBytes, sha256 }, sizeBytes, pushed, knownSince };
     } catch (cause) {
       removeTemporary(intake.path);
       partials.ended(file.fileId);
@@ -238,7 +239,7 @@ function shelvedOf(
   const sha256 = content.digestWith("");
   const place = inode === undefined ? {} : { inode };
   const placement = { diskName, sizeBytes, sha256, mtimeMs, ...place };
-  return { ...held, file: { ...file, sizeBytes }, placement };
+  return { ...held, file: { ...file, sizeBytes, sha256 }, placement };
 }
 
 function heldOf({ file, pushed, placement, knownSince }: ShelvedFile): HeldContent {

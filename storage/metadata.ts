@@ -102,9 +102,9 @@ export function entryOfText(text: string): MetadataEntry | undefined {
 
 /** Returns the entry that a parsed JSON value describes, or `undefined` if it describes no file. */
 export function entryOf(value: unknown): MetadataEntry | undefined {
-  const file = fileOf(value);
-  if (!file) return undefined;
   const fields = value as Record<string, unknown>;
+  const file = fileOf(value, fields?.sha256);
+  if (!file) return undefined;
   const placement = placementOf(fields, file.name);
   const peers = fields.peers_with_file ?? fields.peers;
   const { holderless_since: since, known_since: knownSince } = fields;
@@ -166,7 +166,7 @@ export function entryText(entry: MetadataEntry): string {
     text += `,"sha256":"${sha256}","disk_name":${asciiJson(diskName)},"disk_mtime_ms":${mtimeMs}`;
     if (ctimeMs !== undefined) text += `,"disk_ctime_ms":${ctimeMs}`;
     if (inode !== undefined) text += `,"disk_inode":${inode}`;
-  }
+  } else if (file.sha256 !== undefined) text += `,"sha256":"${file.sha256}"`;
   if (pushed !== undefined) text += `,"pushed":${pushed}`;
   if (holderlessSince !== undefined) text += `,"holderless_since":${holderlessSince}`;
   if (unwanted !== undefined) text += `,"unwanted":${unwanted}`;

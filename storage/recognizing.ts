@@ -89,7 +89,7 @@ export class Recognizing {
       else if (look.inode !== undefined && candidate.inode === look.inode) moved.add(file.fileId);
       const label = isRenamed ? { name: labelOf(name) } : {};
       found.push({
-        file: { ...file, ...label, timestamp, sizeBytes },
+        file: { ...file, ...label, timestamp, sizeBytes, sha256 },
         pushed,
         placement,
         ...(isRenamed ? { isRenamed } : {}),
@@ -106,7 +106,7 @@ export class Recognizing {
     knowledge: Knowledge,
   ): ShelvedFile {
     const { owner, shelf, ownIds, now } = this.options;
-    const { sizeBytes } = placement;
+    const { sizeBytes, sha256 } = placement;
     const { fileId, timestamp } = ownIds.free(
       (suffix) => suffix === "" ? hashed.sha256 : hashed.digestWith(suffix),
       look.mtimeMs / 1000,
@@ -115,7 +115,7 @@ export class Recognizing {
     );
     shelf.claim(fileId);
     const size = sizeBytes / BYTES_PER_MIB;
-    const file = { fileId, name: labelOf(name), owner, timestamp, size, sizeBytes };
+    const file = { fileId, name: labelOf(name), owner, timestamp, size, sizeBytes, sha256 };
     return { file, pushed: false, placement };
   }
 }

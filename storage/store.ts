@@ -5,6 +5,8 @@
 
 import { statfs } from "node:fs/promises";
 import type { FileRecord } from "../protocol/wire/message.ts";
+import type { Timestamp } from "../protocol/wire/fileid.ts";
+import { Adopting } from "./adopting.ts";
 import { DiskThread } from "./disk_thread.ts";
 import { Assembly } from "./assembly.ts";
 import type { Changes, Knowledge, Progress, ScanScope } from "./changes.ts";
@@ -116,6 +118,7 @@ export class Store {
   readonly #ownIds = new OwnIds();
   readonly #publishing: Publishing;
   readonly #keeping: Keeping;
+  readonly #adopting: Adopting;
   readonly #closing = new AbortController();
   readonly #thread = new DiskThread();
   /** Called when a large file was hashed, so another scan is worthwhile. */
@@ -167,6 +170,14 @@ export class Store {
       () => this.partials.dropOldest() || this.removals.freeOldestSync(),
       () => this.removals.trashBytes,
     );
+    this.#adopting = new Adopting({
+      dir: layout.dir,
+      shelf: this.shelf,
+      isRemoving: (fileId) => this.removals.isRemoving(fileId),
+      isDurable: options.durability === "full",
+      now: options.now,
+      signal: this.#closing.signal,
+    });
     this.#keeping = new Keeping({
       layout,
       shelf: this.shelf,
@@ -351,6 +362,15 @@ export class Store {
     files: readonly { readonly content: SmallContent; readonly held: HeldContent }[],
   ): Promise<(HeldContent | Error)[]> {
     return this.#keeping.keepAll(files);
+  }
+
+  /** Holds a file as content that is here already; see `Adopting.adopt`. Throws `StorageError`. */
+  adopt(
+    file: FileRecord,
+    timestamps: readonly Timestamp[],
+    twin: string,
+  ): Promise<HeldContent | undefined> {
+    return this.#adopting.adopt(file, timestamps, twin);
   }
 
   /** Opens content for sending; see `openHeld`. Throws `StorageError`. */

@@ -51,7 +51,8 @@ for (const [index, { mark, text }] of examples.entries()) {
       return;
     }
     const message = decode(text);
-    if (kind === "sent") assert.equal(messageText(message), text);
+    const toExtended = text.includes('"file_ext"');
+    if (kind === "sent") assert.equal(messageText(message, toExtended), text);
   });
 }
 
@@ -89,6 +90,14 @@ Deno.test("The raw answer in docs/PROTOCOL.md is what is sent and understood, an
   assert.equal(new TextDecoder().decode(content), "raw bytes".slice(4));
   const sent = rawHeader(header.file, { v: 1 }, header, header.total);
   assert.equal(new TextDecoder().decode(sent), text!.slice(0, text!.indexOf("\n") + 1));
+});
+
+Deno.test("The SHA-256 in docs/PROTOCOL.md is that of the content, which is the file's", () => {
+  const { text } = examples.find(({ text }) => text.includes('"file_ext"'))!;
+  const { file_id, file_timestamp, file_ext } = JSON.parse(text);
+  const content = createHash("sha256").update("raw bytes");
+  assert.equal(content.copy().digest("hex"), file_ext.sha256);
+  assert.equal(content.update(`${file_timestamp}`).digest("hex"), file_id);
 });
 
 Deno.test("The file ids in docs/PROTOCOL.md match their contents and timestamps", () => {

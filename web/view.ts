@@ -42,6 +42,8 @@ export interface ViewedFile {
   readonly lastHolders?: readonly string[];
   /** When this peer first learned of it, in Unix seconds. Absent if unknown. */
   readonly knownSince?: number;
+  /** Name of another file that is stored here and has, or is said to have, the same content. */
+  readonly hereAs?: string;
 }
 
 /** A file that somebody shared. `isNew` is false if the same content was already shared under the same name. */

@@ -22,6 +22,8 @@ import { type PeerState, placeOf } from "../state.ts";
 interface Broadcast {
   readonly what: Message["type"];
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** What peers with extensions get. */
+  readonly extendedBytes: Uint8Array<ArrayBuffer>;
   readonly to: readonly string[];
   readonly ticket: Ticket;
   next: number;
@@ -75,7 +77,8 @@ export class Broadcasts {
     const to = this.#everybody(sinceMs, isMeant).map(({ peerId }) => peerId);
     if (to.length === 0) return;
     if (this.#queue.length >= MAX_WAITING) return this.state.overload("announcements-dropped");
-    this.#queue.push({ what: message.type, bytes: encodeMessage(message), to, ticket, next: 0 });
+    const [bytes, extendedBytes] = [encodeMessage(message), encodeMessage(message, true)];
+    this.#queue.push({ what: message.type, bytes, extendedBytes, to, ticket, next: 0 });
     this.state.tell({ name: "broadcast", what: message.type, peers: to.length });
     this.#pump();
   }
@@ -118,7 +121,8 @@ export class Broadcasts {
       while (first.next < first.to.length) {
         if (this.#underWay >= MAX_BROADCAST_SENDS) return;
         const record = state.membership.get(first.to[first.next++]!); // it may have left in the meantime
-        if (record && state.sendBytes(record, first.what, first.bytes, first.ticket, true)) {
+        const bytes = record?.extended ? first.extendedBytes : first.bytes;
+        if (record && state.sendBytes(record, first.what, bytes, first.ticket, true)) {
           this.#underWay++;
         }
       }
@@ -162,7 +166,8 @@ export class Broadcasts {
     if (to.length === 0) return;
     for (const bytes of this.lists.piecesOf(files)) {
       const ticket = { for: "broadcast" } as const;
-      this.#queue.push({ what: "GOSSIP_REPLY", bytes, to, ticket, next: 0 });
+      const what = "GOSSIP_REPLY";
+      this.#queue.push({ what, bytes, extendedBytes: bytes, to, ticket, next: 0 });
     }
     this.state.tell({ name: "broadcast", what: "GOSSIP_REPLY", peers: to.length });
     this.#pump();

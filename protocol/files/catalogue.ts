@@ -4,6 +4,7 @@
 
 import type { Bounded } from "../bounds/expiring.ts";
 import type { HeldFile, Input } from "../effects.ts";
+import { IdIndex } from "../id_index.ts";
 import type { Timestamp } from "../wire/fileid.ts";
 import { HOLDERLESS_MS, MAX_LIST_CHANGES, MAX_OTHER_TIMESTAMPS } from "../limits.ts";
 import type { FileRecord } from "../wire/message.ts";
@@ -24,6 +25,8 @@ const MAX_EVICTION_TRIES = 64;
 export interface Entry {
   /** What is known about it. */
   file: FileRecord;
+  /** The peer that told the SHA-256 of the content; undefined if it is verified, or was told in an earlier run. */
+  toldBy: string | undefined;
   /** Other timestamps that peers sent for this id, kept until the content shows which one is true. */
   otherTimestamps: readonly Timestamp[];
   /** Whether it is in the store. */
@@ -58,6 +61,8 @@ export interface ListChanges {
 export class Catalogue {
   readonly #entries = new Map<string, Entry>();
   readonly #held = new Set<string>();
+  /** The held files by the SHA-256 of their content. */
+  readonly #heldBySha256 = new IdIndex();
   readonly #holderSets = new HolderSets();
   /** For each peer: the files it holds, and how many whole lists in a row lacked each of them. */
   readonly #holdings = new Map<string, Map<string, number>>();
@@ -100,6 +105,11 @@ export class Catalogue {
         name: "changes of our list",
         size: () => this.#changes.length,
         max: () => 2 * MAX_LIST_CHANGES,
+      },
+      {
+        name: "contents held",
+        size: () => this.#heldBySha256.size,
+        max: () => this.#held.size,
       },
       {
         name: "sets of holders",
@@ -166,6 +176,12 @@ export class Catalogue {
     for (const fileId of this.#held) yield this.#entries.get(fileId)!;
   }
 
+  /** Returns the id of a held file with this content (SHA-256, hex) other than `except`, if there is one. */
+  heldWith(sha256: string, except?: string): string | undefined {
+    for (const fileId of this.#heldBySha256.get(sha256)) if (fileId !== except) return fileId;
+    return undefined;
+  }
+
   /** Loads what is remembered from earlier runs. */
   load({ files, deleted, unwanted }: Load, nowMs: number): void {
     this.tombstones.load(deleted);
@@ -192,7 +208,7 @@ export class Catalogue {
 
   /**
    * Adds a file that a peer named. `holder` is the peer that says it holds it, if it is tracked. What we hear first
-   * counts until content proves otherwise. A full catalogue makes space as described at `#makeRoomFor`.
+   * counts until content proves otherwise, also what it says about the content (`FileRecord.sha256`). A full catalogue makes space as described at `#makeRoomFor`.
    */
   learn(file: FileRecord, nowMs: number, holder?: string): Learned {
     if (this.tombstones.has(file.fileId, nowMs)) return "deleted";
@@ -203,7 +219,9 @@ export class Catalogue {
         return "deleted";
       }
       if (this.isFull && !this.#makeRoomFor(holder)) return "full";
-      this.#entries.set(file.fileId, newEntry(file, nowMs, this.#holderSets.none));
+      const entry = newEntry(file, nowMs, this.#holderSets.none);
+      if (file.sha256 !== undefined) entry.toldBy = holder;
+      this.#entries.set(file.fileId, entry);
       this.unheldRevision++;
       this.#holderless.set(file.fileId, nowMs);
       this.#touch(file.fileId);
@@ -217,6 +235,13 @@ export class Catalogue {
       else if (isNews) {
         known.otherTimestamps = [...known.otherTimestamps, file.timestamp];
         this.unheldRevision++;
+      }
+      const { sha256 } = file;
+      if (sha256 !== undefined && known.file.sha256 === undefined) {
+        known.file = { ...known.file, sha256 };
+        known.toldBy = holder;
+        this.unheldRevision++;
+        this.#touch(file.fileId);
       }
     }
     return known.file.owner === file.owner ? "known" : "owner-conflict";
@@ -293,12 +318,16 @@ export class Catalogue {
     this.unheldRevision++;
     // The store's name and timestamp replace what peers said: it verified the content.
     const record = known?.verified ? known.file : file;
-    entry.file = record.sizeBytes === sizeBytes ? record : { ...record, sizeBytes };
+    const { sha256 = record.sha256 } = file;
+    const isSame = record.sizeBytes === sizeBytes && record.sha256 === sha256;
+    entry.file = isSame ? record : { ...record, sizeBytes, ...(sha256 ? { sha256 } : {}) };
+    entry.toldBy = undefined;
     entry.otherTimestamps = NO_TIMESTAMPS;
     entry.held = true;
     entry.verified = true;
     entry.pushed = pushed;
     this.#held.add(file.fileId);
+    if (sha256 !== undefined) this.#heldBySha256.add(sha256, file.fileId);
     this.#holderless.delete(file.fileId);
     this.unwanted.delete(file.fileId);
     this.heldBytes += sizeBytes;
@@ -319,6 +348,8 @@ export class Catalogue {
     if (entry.pushed) this.pushedBytes -= entry.file.sizeBytes ?? 0;
     entry.pushed = false;
     this.#held.delete(fileId);
+    const { sha256 } = entry.file;
+    if (sha256 !== undefined) this.#heldBySha256.delete(sha256, fileId);
     this.#noteHolderless(entry, nowMs);
     this.#note(fileId, false);
     return true;
@@ -465,6 +496,7 @@ const NO_TIMESTAMPS: readonly Timestamp[] = [];
 function newEntry(file: FileRecord, sinceMs: number, holders: ReadonlySet<string>): Entry {
   return {
     file,
+    toldBy: undefined,
     otherTimestamps: NO_TIMESTAMPS,
     held: false,
     verified: false,

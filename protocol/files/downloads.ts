@@ -24,6 +24,7 @@ import type { PeerRecord } from "../members/membership.ts";
 import type { PeerState } from "../state.ts";
 import type { Entry } from "./catalogue.ts";
 import { SourceChoice } from "./source_choice.ts";
+import type { Twins } from "./twins.ts";
 
 /** The input "fetch-failed". */
 export type FetchFailed = Extract<Input, { kind: "fetch-failed" }>;
@@ -31,10 +32,12 @@ export type FetchFailed = Extract<Input, { kind: "fetch-failed" }>;
 export type MoreSources = Extract<Input, { kind: "more-sources" }>;
 /** The input "source-failed". */
 export type SourceFailed = Extract<Input, { kind: "source-failed" }>;
+/** The input "not-adopted". */
+export type NotAdopted = Extract<Input, { kind: "not-adopted" }>;
 /** The input "fetch-unasked". */
 export type FetchUnasked = Extract<Input, { kind: "fetch-unasked" }>;
 
-/** A request to a source, for one file or a batch. */
+/** A request to a source, for one file or a batch, or to our own store. */
 interface Request {
   readonly source: string;
   /** Number of files that it still has to deliver. */
@@ -49,6 +52,12 @@ interface Download {
   attempt: number;
   /** Sources that deliver parts of the file besides, once more are wanted. */
   helpers: Set<string> | undefined;
+  /** Peers that hold the content under other ids, and the ids to ask them for; undefined until somebody is needed. */
+  elsewhere: ReadonlyMap<string, string> | undefined;
+  /** SHA-256 that the content is said to have. */
+  readonly content: string | undefined;
+  /** Whether it was compared with content that is here. */
+  isCompared: boolean;
   /** Number of sources that delivered something else, and how many of those delivered too much. */
   wrong: number;
   tooLong: number;
@@ -76,6 +85,8 @@ export type Outcome = "fetched" | "failed" | "pending";
 /** Plans the downloads. */
 export class Downloads {
   readonly #active = new Map<string, Download>();
+  /** SHA-256 of the content that is on its way. */
+  readonly #contents = new Set<string>();
   readonly #queue = new Map<string, true>();
   /** Active ones that left a batch because it did not deliver them, and wait for another request. */
   readonly #again = new Set<Download>();
@@ -98,6 +109,7 @@ export class Downloads {
   /** Shares `state` with the other parts of the peer. `whenEnded` is called at the end of each round. */
   constructor(
     readonly state: PeerState,
+    readonly twins: Twins,
     readonly whenEnded: (fileId: string, outcome: Outcome) => void,
   ) {
     this.#sources = new SourceChoice(state, (fileId) => this.#insisted.has(fileId));
@@ -120,6 +132,11 @@ export class Downloads {
       {
         name: "downloads running",
         size: () => this.#active.size,
+        max: () => MAX_DOWNLOADS * MAX_BATCH_FILES,
+      },
+      {
+        name: "contents on their way",
+        size: () => this.#contents.size,
         max: () => MAX_DOWNLOADS * MAX_BATCH_FILES,
       },
       {
@@ -278,6 +295,16 @@ export class Downloads {
     this.#startNext();
   }
 
+  /** Fetches a file that is not the content it was compared with. Ignores late reports about attempts that are over. */
+  onNotAdopted({ fileId, attempt, isWrong }: NotAdopted): void {
+    const download = this.#active.get(fileId);
+    if (!download || download.attempt !== attempt) return;
+    if (isWrong) this.twins.disproved(fileId);
+    this.#release(download);
+    this.#again.add(download);
+    this.#startNext();
+  }
+
   /** Offers further sources to a download. Ignores late reports about attempts that are over. */
   onMoreSources({ fileId, attempt }: MoreSources): void {
     const download = this.#active.get(fileId);
@@ -298,16 +325,30 @@ export class Downloads {
   /** Asks further sources for parts of a file, if more are wanted and there are any. */
   #addHelpers(download: Download): void {
     const { fileId, helpers, tried, attempt } = download;
-    const holders = this.state.catalogue.get(fileId)?.holders;
-    while (holders && helpers && helpers.size < MAX_SOURCES - 1) {
+    const entry = this.state.catalogue.get(fileId);
+    while (entry && helpers && helpers.size < MAX_SOURCES - 1) {
       const canRaw = (record: PeerRecord) => record.can.includes(RAW);
-      const source = this.#sources.choose(fileId, holders, tried, canRaw);
+      const source = this.#sources.choose(fileId, entry.holders, tried, canRaw) ??
+        this.#chooseElsewhere(download, entry);
       if (!source) return;
       const { peerId, address: from, voucher } = source;
       tried.add(peerId);
       helpers.add(peerId);
-      this.state.emit({ kind: "fetch-also", attempt, fileId, source: peerId, from, voucher });
+      const askFor = askedFor(download, entry, peerId);
+      const also = { attempt, fileId, source: peerId, from, voucher, ...askFor };
+      this.state.emit({ kind: "fetch-also", ...also });
     }
+  }
+
+  /** Returns the best source that has the content under another id. */
+  #chooseElsewhere(download: Download, entry: Entry): PeerRecord | undefined {
+    const elsewhere = download.elsewhere ??= new Map(
+      this.twins.heldElsewhere(entry).map(({ peerId, askFor }) => [peerId, askFor]),
+    );
+    const { fileId, tried } = download;
+    if (this.twins.claimOf(entry) === undefined) return undefined;
+    const canRaw = (record: PeerRecord) => record.can.includes(RAW);
+    return this.#sources.choose(fileId, elsewhere.keys(), tried, canRaw);
   }
 
   /** Draws the consequences of a failure for its source. */
@@ -317,6 +358,13 @@ export class Downloads {
     const fileName = catalogue.get(fileId)?.file.name ?? "";
     this.state.tell({ name: "attempt-failed", fileId, fileName, source, text });
     this.#sources.failed(fileId, source);
+    const entry = catalogue.get(fileId);
+    const { askFor } = entry ? askedFor(download, entry, source) : {};
+    if (askFor !== undefined && failure === "mismatch") {
+      // It may well have sent what it was asked for: somebody told that this is the same.
+      this.twins.disproved(fileId);
+      return;
+    }
     const record = this.state.membership.get(source);
     if (record && (failure === "mismatch" || failure === "garbage")) {
       const reason = failure === "mismatch" ? "content-mismatch" : "bad-answer";
@@ -326,7 +374,7 @@ export class Downloads {
     }
     // A holder that does not deliver the file no longer counts as one, until it says again that it holds it.
     if (failure === "absent" || failure === "mismatch") {
-      catalogue.removeHolder(fileId, source, this.state.nowMs);
+      catalogue.removeHolder(askFor ?? fileId, source, this.state.nowMs);
       this.state.save();
     }
     if (failure === "mismatch" || failure === "garbage" || failure === "too-long") download.wrong++;
@@ -355,6 +403,7 @@ export class Downloads {
   /** Removes a download from the running ones. */
   #leave(download: Download): void {
     this.#active.delete(download.fileId);
+    if (download.content !== undefined) this.#contents.delete(download.content);
     this.#again.delete(download);
     this.#release(download);
   }
@@ -402,7 +451,7 @@ export class Downloads {
     for (const fileId of this.#queue.keys()) {
       if (this.#requests >= MAX_DOWNLOADS || passedOver >= MAX_PASSED_OVER) break;
       this.#queue.delete(fileId);
-      if (this.#sources.areAllBusy(fileId)) {
+      if (this.#isComing(fileId) || this.#sources.areAllBusy(fileId)) {
         passedOver++;
         this.#queue.set(fileId, true); // to the end of the queue
         continue;
@@ -412,9 +461,27 @@ export class Downloads {
     this.#starting = false;
   }
 
+  /** Returns whether the same content is on its way under another id: it is not transferred twice. */
+  #isComing(fileId: string): boolean {
+    if (this.#contents.size === 0) return false;
+    const content = this.#contentOf(fileId);
+    return content !== undefined && this.#contents.has(content) &&
+      this.state.catalogue.heldWith(content) === undefined;
+  }
+
+  #contentOf(fileId: string): string | undefined {
+    const entry = this.state.catalogue.get(fileId);
+    return entry && this.twins.claimOf(entry);
+  }
+
   #activate(fileId: string): Download {
+    const content = this.#contentOf(fileId);
+    if (content !== undefined) this.#contents.add(content);
     const download: Download = {
       fileId,
+      content,
+      isCompared: false,
+      elsewhere: undefined,
       tried: new Set(),
       request: undefined,
       attempt: 0,
@@ -431,8 +498,9 @@ export class Downloads {
     const { fileId, tried } = download;
     const entry = state.catalogue.get(fileId);
     const timestamps = entry ? bindingTimestamps(entry) : [];
+    if (entry && timestamps.length > 0 && this.#compare(download, entry, timestamps)) return;
     const source = entry && timestamps.length > 0
-      ? this.#sources.choose(fileId, entry.holders, tried)
+      ? this.#sources.choose(fileId, entry.holders, tried) ?? this.#chooseElsewhere(download, entry)
       : undefined;
     if (!entry || !source) {
       const text = this.#failureText(download, timestamps.length);
@@ -443,11 +511,12 @@ export class Downloads {
       return;
     }
     const { peerId, address: from, voucher, can } = source;
-    const request: Request = { source: peerId, files: 0 };
-    this.#requests++;
-    this.#sources.began(peerId);
+    const request = this.#begin(peerId);
     const first = this.#join(download, request, entry, timestamps);
-    if (can.includes(RAW) && can.includes(BATCH_GET) && isSmall(entry)) {
+    const askFor = askedFor(download, entry, peerId);
+    const isBatched = can.includes(RAW) && can.includes(BATCH_GET) && isSmall(entry) &&
+      !("askFor" in askFor);
+    if (isBatched) {
       const more = this.#moreFor(request, entry.file.sizeBytes!);
       if (more.length > 0) {
         state.emit({ kind: "fetch-batch", files: [first, ...more], source: peerId, from, voucher });
@@ -461,7 +530,25 @@ export class Downloads {
       from,
       voucher,
       isRaw: can.includes(RAW),
+      ...askFor,
     });
+  }
+
+  /** Compares the file with content that is here and said to be the same, once. Returns whether that is under way. */
+  #compare(download: Download, entry: Entry, timestamps: readonly Timestamp[]): boolean {
+    const twin = download.isCompared ? undefined : this.twins.hereAs(entry);
+    if (twin === undefined) return false;
+    download.isCompared = true;
+    const request = this.#begin(this.state.config.peerId);
+    const joined = this.#join(download, request, entry, timestamps);
+    this.state.emit({ kind: "adopt", ...joined, twin });
+    return true;
+  }
+
+  #begin(source: string): Request {
+    this.#requests++;
+    this.#sources.began(source);
+    return { source, files: 0 };
   }
 
   /** Makes a download part of a request. */
@@ -470,7 +557,7 @@ export class Downloads {
     download.request = request;
     download.attempt = ++this.#attempts;
     download.helpers = undefined;
-    download.tried.add(request.source);
+    if (request.source !== this.state.config.peerId) download.tried.add(request.source);
     return { attempt: download.attempt, file: entry.file, timestamps };
   }
 
@@ -489,7 +576,8 @@ export class Downloads {
       const timestamps = entry ? bindingTimestamps(entry) : [];
       const { source } = request;
       const mayAsk = timestamps.length > 0 && !this.#sources.hasFailed(fileId, source) &&
-        this.#sources.mayAsk(fileId, source);
+        this.#sources.mayAsk(fileId, source) && !this.#isComing(fileId) &&
+        this.twins.hereAs(entry!) === undefined;
       if (!entry || size === undefined || !mayAsk) {
         skipped++;
         continue;
@@ -559,6 +647,16 @@ export class Downloads {
     }
     return "No live peer holds it";
   }
+}
+
+/** Returns the id to ask a source for, if it holds the content under another one. */
+function askedFor(
+  { elsewhere }: Download,
+  { holders }: Entry,
+  source: string,
+): { readonly askFor?: string } {
+  const askFor = holders.has(source) ? undefined : elsewhere?.get(source);
+  return askFor === undefined ? {} : { askFor };
 }
 
 /** Returns the timestamps under which the content may verify. */

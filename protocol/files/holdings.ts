@@ -12,6 +12,7 @@ import type { Broadcasts } from "./broadcasts.ts";
 import type { Deletions } from "./deletions.ts";
 import type { Downloads } from "./downloads.ts";
 import type { Replication } from "./replication.ts";
+import type { Twins } from "./twins.ts";
 
 /** The input "held". */
 export type Held = Extract<Input, { kind: "held" }>;
@@ -33,6 +34,8 @@ export interface HoldingsParts {
   readonly downloads: Downloads;
   /** Copies of our files at other peers. */
   readonly replication: Replication;
+  /** What is said about content. */
+  readonly twins: Twins;
 }
 
 /** Follows what is in the store. */
@@ -53,14 +56,17 @@ export class Holdings {
   }
 
   /** Handles files that are now in the store: announces them, and offers a copy of those published here. */
-  onHeld({ files, how, source }: Held): void {
+  onHeld({ files, how, source, twin }: Held): void {
     const { state } = this;
     const toAnnounce: string[] = [];
     const isNamed = files.length <= MAX_NAMED;
     for (const held of files) {
       const { fileId } = held.file;
       const wasKept = this.parts.arrivals.finished(fileId);
-      if ((how === "fetched" || how === "pushed") && !wasKept) {
+      const isExpected = how === "adopted"
+        ? this.parts.downloads.isPending(fileId)
+        : wasKept || (how !== "fetched" && how !== "pushed");
+      if (!isExpected) {
         // It was deleted while the store was writing it.
         const isDeleted = state.catalogue.tombstones.has(fileId, state.nowMs);
         state.emit({ kind: "trash", fileIds: [fileId], why: isDeleted ? "deleted" : "unwanted" });
@@ -70,9 +76,12 @@ export class Holdings {
       if (state.catalogue.tombstones.has(fileId, state.nowMs)) {
         state.catalogue.tombstones.lift(fileId);
       }
+      this.parts.twins.judge(held);
       if (!state.catalogue.hold(held, state.nowMs)) continue;
       const { file } = state.catalogue.get(fileId)!;
-      if (isNamed && how === "fetched") {
+      const as = twin === undefined ? undefined : state.catalogue.get(twin)?.file;
+      if (as) state.tell({ name: "adopted", file, as });
+      else if (isNamed && how === "fetched") {
         state.tell({ name: "downloaded", file, source: source ?? "?" });
       } else if (isNamed && how !== "loaded") state.tell({ name: "held", file, how });
       this.parts.downloads.arrived(fileId);

@@ -23,6 +23,7 @@ import { LISTS } from "../wire/capabilities.ts";
 import { isProven, machineOf, type PeerRecord } from "./membership.ts";
 import {
   type Ext,
+  extendedFileFields,
   fileFields,
   type FileRecord,
   type GossipReply,
@@ -107,7 +108,10 @@ export class Lists {
   readonly #told = new Map<string, Told>();
   readonly #heard = new Map<string, Heard>();
   #emptyReply: { readonly text: string; readonly bytes: Uint8Array<ArrayBuffer> } | undefined;
-  readonly #cuts = new Map<"plain" | "unproven" | "packed", Cut>();
+  readonly #cuts = new Map<
+    "plain" | "extended" | "unproven" | "unproven extended" | "packed",
+    Cut
+  >();
   /** Whole lists to proven peers that can `LISTS`. */
   readonly #wholes = new KeyedWindows(WHOLE_LISTS_PER_MINUTE);
   /** Names of peers that were told a partial list. */
@@ -124,9 +128,9 @@ export class Lists {
     this.#replies = new KeyedWindows(limits.repliesPerMinute);
     this.#bytes = new KeyedWindows(limits.replyBytesPerMinute);
     this.#old = new LegacyLists(state, {
-      sizeOf: (file) => this.#text(file).length,
+      sizeOf: (file) => entryText(file, false).length,
       send: (record, files, isReply) =>
-        this.#sendPart(record, { entries: files.map((file) => this.#text(file)) }, undefined, {
+        this.#sendPart(record, { entries: textsOf(files, record.extended) }, undefined, {
           isBroadcast: !isReply,
         }),
     });
@@ -140,7 +144,7 @@ export class Lists {
       { name: "lists being received", size: () => this.#inboxes.size, max: () => max },
       { name: "lists sent", size: () => this.#told.size, max: () => max },
       { name: "lists received", size: () => this.#heard.size, max: () => max },
-      { name: "encoded lists", size: () => this.#cuts.size, max: () => 3 },
+      { name: "encoded lists", size: () => this.#cuts.size, max: () => 5 },
       { name: "peers told a partial list", size: () => this.#partly.size, max: () => max },
       { name: "whole lists sent", size: () => this.#wholes.size, max: () => this.#wholes.maxKeys },
       {
@@ -289,11 +293,10 @@ export class Lists {
     return news;
   }
 
-  /** Returns the pieces of a list that names these files and does not claim to be complete. */
+  /** Returns the pieces of a list, for peers with extensions, that names these files and does not claim to be complete. */
   piecesOf(files: readonly FileRecord[]): Uint8Array<ArrayBuffer>[] {
     const { self, ext } = this.state;
-    const entries = files.map((file) => this.#text(file));
-    return cut(entries, PART_BYTES - HEAD_BYTES).map((piece) => {
+    return cut(textsOf(files, true), PART_BYTES - HEAD_BYTES).map((piece) => {
       const text = replyText({ type: "GOSSIP_REPLY", ...self, ext }, piece);
       return new TextEncoder().encode(avoidBraceAtReadEdge(text));
     });
@@ -308,8 +311,10 @@ export class Lists {
    * Notes a file that a peer holds. Returns whether the file, or that it holds it, is news. The owner of a file may
    * rename it, if the message came from the owner's own address (`isFromThere`).
    */
-  learn(file: FileRecord, holder: PeerRecord | undefined, isFromThere = false): boolean {
+  learn(heard: FileRecord, holder: PeerRecord | undefined, isFromThere = false): boolean {
     const { state } = this;
+    // Anybody can send a message in the name of another peer.
+    const file = isFromThere ? heard : withoutClaims(heard);
     const learned = state.catalogue.learn(file, state.nowMs, holder?.peerId);
     switch (learned) {
       case "deleted":
@@ -386,7 +391,7 @@ export class Lists {
     const files = added.map((fileId) => state.catalogue.get(fileId)!.file);
     const parts = canLists(record) && files.length > FEW_ENTRIES
       ? this.#packed(files)
-      : [{ entries: files.map((file) => this.#text(file)) }];
+      : [{ entries: textsOf(files, record.extended) }];
     for (const part of parts) if (!this.#sendPart(record, part, place)) return;
     this.#told.set(record.peerId, { ...told, revision });
   }
@@ -422,20 +427,26 @@ export class Lists {
   /** Returns our list in parts for a peer; cached until the list changes. */
   #cut(record: PeerRecord): Cut {
     const { catalogue } = this.state;
-    const kind = !isProven(record) ? "unproven" : canLists(record) ? "packed" : "plain";
+    const { extended } = record;
+    const kind = !isProven(record)
+      ? extended ? "unproven extended" : "unproven"
+      : canLists(record)
+      ? "packed"
+      : extended
+      ? "extended"
+      : "plain";
     const known = this.#cuts.get(kind);
     if (known?.revision === catalogue.revision) return known;
     const files = [...catalogue.held()].map(({ file }) => file);
     const made = kind === "packed"
       ? this.#packedCut(files, catalogue.revision)
-      : this.#plainCut(files, kind === "unproven");
+      : this.#plainCut(textsOf(files, extended), !isProven(record));
     this.#cuts.set(kind, made);
     return made;
   }
 
-  #plainCut(files: readonly FileRecord[], isFirstSmall: boolean): Cut {
+  #plainCut(entries: readonly string[], isFirstSmall: boolean): Cut {
     const { revision } = this.state.catalogue;
-    const entries = files.map((file) => this.#text(file));
     const firstBytes = isFirstSmall ? UNPROVEN_REPLY_BYTES - HEAD_BYTES : undefined;
     const parts = cut(entries, PART_BYTES - HEAD_BYTES, firstBytes);
     return { revision, count: parts.length, part: (index) => ({ entries: parts[index]! }) };
@@ -449,7 +460,7 @@ export class Lists {
     const part = (index: number): Part => {
       const known = packed.get(index);
       if (known) return known;
-      const entries = files.slice(bounds[index], bounds[index + 1]).map((file) => this.#text(file));
+      const entries = textsOf(files.slice(bounds[index], bounds[index + 1]), true);
       const text = pack?.(`[${entries.join(",")}]`);
       const made = text !== undefined && text.length <= MAX_PACKED_CHARS
         ? { entries: [], packed: text }
@@ -530,10 +541,22 @@ export class Lists {
     const head = { type: "GOSSIP_REPLY", ...self, ext: full } as const;
     return new TextEncoder().encode(avoidBraceAtReadEdge(replyText(head, entries)));
   }
+}
 
-  #text(file: FileRecord): string {
-    return asciiJson(fileFields(file));
-  }
+/** Returns an entry without what only its holder can know. */
+function withoutClaims(file: FileRecord): FileRecord {
+  if (file.sha256 === undefined) return file;
+  const { sha256: _, ...rest } = file;
+  return rest;
+}
+
+/** Returns an entry as sent to a peer that does or does not have extensions. */
+function entryText(file: FileRecord, toExtended: boolean): string {
+  return asciiJson(toExtended ? extendedFileFields(file) : fileFields(file));
+}
+
+function textsOf(files: readonly FileRecord[], toExtended: boolean): string[] {
+  return files.map((file) => entryText(file, toExtended));
 }
 
 /** Returns whether a peer takes partial and packed lists. */
@@ -568,7 +591,7 @@ function boundsOf(files: readonly FileRecord[]): number[] {
 }
 
 /** Length of an entry without its names, in bytes. */
-const ENTRY_BYTES = 190;
+const ENTRY_BYTES = 280;
 /** Number of changes up to which packing them does not pay off. */
 const FEW_ENTRIES = 32;
 

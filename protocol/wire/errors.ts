@@ -17,6 +17,7 @@ export type Reason =
   | "too-slow"
   | "content-mismatch"
   | "bad-answer"
+  | "wrong-claim"
   | "unusable-timestamp"
   | "starting"
   | "unwanted-push"

@@ -31,6 +31,8 @@ export interface FileRecord {
   readonly size: number;
   /** Exact size in bytes, from peers with extensions. Advisory. */
   readonly sizeBytes?: number;
+  /** SHA-256 of the content alone, 64 lowercase hex digits, from peers with extensions. Advisory until verified. */
+  readonly sha256?: string;
 }
 
 /** The content of the key `ext`, which only peers with extensions send. Unknown content is ignored. */
@@ -323,9 +325,9 @@ function fileIdOf(fields: Fields): string {
 
 /**
  * Returns the FILE entry in a value parsed by `parseJson`, or `undefined` if it is not valid. Also reads the entries of
- * other implementations' metadata files, which have the same fields.
+ * metadata files, which have the same fields, except that ours have the SHA-256 of the content elsewhere: `knownSha256`.
  */
-export function fileOf(value: unknown): FileRecord | undefined {
+export function fileOf(value: unknown, knownSha256?: unknown): FileRecord | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const fields = value as Fields;
   const timestamp = timestampOf(fields.file_timestamp);
@@ -335,6 +337,7 @@ export function fileOf(value: unknown): FileRecord | undefined {
   }
   if (typeof owner !== "string" || !isCleanName(owner, MAX_NAME_CHARS)) return undefined;
   const sizeBytes = fields.size_bytes;
+  const sha256 = knownSha256 ?? (fields.file_ext as Fields | null | undefined)?.sha256;
   return {
     fileId,
     name: labelOf(name),
@@ -346,6 +349,7 @@ export function fileOf(value: unknown): FileRecord | undefined {
     ...(Number.isSafeInteger(sizeBytes) && (sizeBytes as number) >= 0
       ? { sizeBytes: sizeBytes as number }
       : {}),
+    ...(isFileId(sha256) ? { sha256 } : {}),
   };
 }
 
@@ -462,6 +466,16 @@ export function fileFields(file: FileRecord): { [key: string]: Json | undefined 
 }
 
 /**
+ * Returns the fields of a FILE entry as sent to a peer with extensions. What the protocol does not know is under one key
+ * that no message uses, because ANNOUNCE and FILE_DATA have the fields of their entry next to their own.
+ */
+export function extendedFileFields(file: FileRecord): { [key: string]: Json | undefined } {
+  const { sha256 } = file;
+  const fields = fileFields(file);
+  return sha256 === undefined ? fields : { ...fields, file_ext: { sha256 } };
+}
+
+/**
  * Returns the timestamp as sent: exactly as received. Two implementations drop the rest of a list if a type changes.
  */
 export function timestampJson({ text, quoted }: Timestamp): Json {
@@ -491,18 +505,19 @@ export function extFields(ext: Ext | undefined): Json | undefined {
 
 /**
  * Returns the text of a message as sent: ASCII, and no `}` except the last at a multiple of 4,096 bytes. A FILE_DATA is
- * always the answer "I don't have it"; one with content is written by `fileDataEdges`.
+ * always the answer "I don't have it"; one with content is written by `fileDataEdges`. `toExtended`: the receiver has
+ * extensions, so that entries may say more.
  */
-export function messageText(message: Message): string {
-  return avoidBraceAtReadEdge(plainText(message));
+export function messageText(message: Message, toExtended = false): string {
+  return avoidBraceAtReadEdge(plainText(message, toExtended ? extendedFileFields : fileFields));
 }
 
 /** Returns a message as bytes, to be sent in one write on a connection of its own: old peers read only one message. */
-export function encodeMessage(message: Message): Uint8Array<ArrayBuffer> {
-  return utf8.encode(messageText(message));
+export function encodeMessage(message: Message, toExtended = false): Uint8Array<ArrayBuffer> {
+  return utf8.encode(messageText(message, toExtended));
 }
 
-function plainText(message: Message): string {
+function plainText(message: Message, fieldsOf: typeof fileFields): string {
   const { type } = message;
   const ext = extFields(message.ext);
   switch (message.type) {
@@ -512,7 +527,7 @@ function plainText(message: Message): string {
       return extText ? `${text.slice(0, -1)},"ext":${extText}}` : text;
     }
     case "GOSSIP_REPLY":
-      return replyText(message, message.files.map((file) => asciiJson(fileFields(file))));
+      return replyText(message, message.files.map((file) => asciiJson(fieldsOf(file))));
     case "GET_FILE":
       return asciiJson({ type, file_id: message.fileId, ext });
     case "FILE_DATA":
@@ -527,7 +542,7 @@ function plainText(message: Message): string {
         ext,
       });
     case "ANNOUNCE":
-      return asciiJson({ type, from: message.from, ...fileFields(message.file), ext });
+      return asciiJson({ type, from: message.from, ...fieldsOf(message.file), ext });
     case "DELETE":
       return asciiJson({ type, from: message.from, file_id: message.fileId, ext });
     default:

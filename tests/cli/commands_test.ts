@@ -251,6 +251,31 @@ Deno.test("list fills the terminal and no more, and says how many files are left
   assert.match(few, /\n1 file$/);
 });
 
+Deno.test("list shows the SHA-256 of files: in the table where it fits, otherwise of a few below it", async () => {
+  const sha256 = "ab".repeat(32);
+  const row = { ...HERE, file: { ...HERE.file, sha256 } };
+  const list = async (columns: number | undefined, ...rows: FileRow[]) => {
+    const screen = () => columns === undefined ? undefined : { columns, rows: 24 };
+    return (await runCommand("list", fake({ screen }, rows))).split("\n");
+  };
+  for (const columns of [undefined, 220]) {
+    const [head, first, second, last] = await list(columns, row, HERE);
+    assert.match(head!, / {2}holders +sha256$/);
+    assert.match(first!, new RegExp(`  us, bob +${sha256}$`));
+    assert.match(second!, / {2}us, bob +-$/);
+    assert.equal(last, "2 files");
+  }
+  const narrow = await list(80, row, HERE);
+  assert.deepEqual(narrow.slice(3), [
+    "SHA-256, as sha256sum prints it:",
+    `${sha256}  ${row.file.name}`,
+    "2 files",
+  ]);
+  const many = await list(80, row, row, row, row);
+  assert.equal(many.length, 6, "no space for them");
+  assert.doesNotMatch((await list(220, HERE)).join("\n"), /sha256/i, "nobody said anything");
+});
+
 Deno.test("peers shows each live peer, its address, and when it was last heard", async () => {
   const rows = [PEER, {
     ...PEER,

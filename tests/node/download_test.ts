@@ -1,7 +1,7 @@
 // One download against scripted sources: liars about sizes, empty answers, connections that close, late bytes. What is
 // reported, who is blamed, and what is kept.
 
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { Connection } from "../../net/connection.ts";
 import { Download } from "../../node/download.ts";
@@ -21,6 +21,8 @@ import { until } from "../until.ts";
 
 const MIB = 1024 ** 2;
 const TIMESTAMP = { text: "1744170562", quoted: false };
+/** Id under which some sources hold the content. */
+const TWIN = "7".repeat(64);
 const utf8 = new TextEncoder();
 
 /** What a source does with its nth request. */
@@ -63,7 +65,9 @@ class Scripted {
   ) {}
 
   write(bytes: Uint8Array): Promise<void> {
-    const [offset, length] = JSON.parse(new TextDecoder().decode(bytes)).ext.raw;
+    const { file_id: fileId, ext: { raw } } = JSON.parse(new TextDecoder().decode(bytes));
+    strictEqual(fileId, this.file.fileId, "the id that this source knows");
+    const [offset, length] = raw;
     this.asked.push([offset, length]);
     const answer = this.script(offset, length, this.#n++);
     this.#turn = this.#turn.then(() => this.#answer(answer, offset, length));
@@ -123,6 +127,8 @@ interface Scene {
   readonly content: Uint8Array;
   /** The sources; the first one is asked first, the others once more are wanted. */
   readonly sources: Readonly<Record<string, Script>>;
+  /** Those of them that are said to hold the content under another id. */
+  readonly elsewhere?: readonly string[];
   /** The size that was announced. */
   readonly announced?: number;
   readonly begun?: Begun;
@@ -141,7 +147,9 @@ interface Told {
 }
 
 /** Runs a download to its end. */
-async function download({ content, sources, announced, begun, act }: Scene): Promise<Told> {
+async function download(
+  { content, sources, elsewhere, announced, begun, act }: Scene,
+): Promise<Told> {
   let told: Told | undefined;
   await inTempDir(async (dir) => {
     const fileId = createHash("sha256").update(content).update(TIMESTAMP.text).digest("hex");
@@ -172,11 +180,14 @@ async function download({ content, sources, announced, begun, act }: Scene): Pro
     const at = (host: string) => ({
       from: { host, port: 1 },
       voucher: "operator" as const,
+      ...(elsewhere?.includes(host) ? { askFor: TWIN } : {}),
     });
     const scripted: Pick<Sources, "ask"> = {
       ask: async ({ from: { host }, onConnection, ask }) => {
         await Promise.resolve();
-        const one = new Scripted(file, sources[host]!, asked[host] ??= []);
+        const twin = { ...file, fileId: TWIN, timestamp: { text: "1", quoted: false } };
+        const known = elsewhere?.includes(host) ? twin : file;
+        const one = new Scripted(known, sources[host]!, asked[host] ??= []);
         const connection = one as unknown as Connection;
         try {
           onConnection(connection);
@@ -485,4 +496,63 @@ Deno.test("a download that nobody wants any longer ends at once, is reported onc
   });
   deepStrictEqual(reports, ["fetch-failed a storage"]);
   strictEqual(fate, `kept ${4 * MIB}`);
+});
+
+Deno.test("a source that holds the content under another id delivers parts of it, or all of it", async () => {
+  const content = contentOf(40 * MIB);
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+  const slow: Script = (_offset, _length, n) => ({
+    total: content.length,
+    content,
+    ...(n === 0 ? { piecesAfter: gate } : {}),
+  });
+  const twin: Script = (_offset, _length, n) => {
+    if (n === 1) open();
+    return { total: content.length, content };
+  };
+  const both = await download({ content, sources: { a: slow, b: twin }, elsewhere: ["b"] });
+  match(both.reports.join(), /^arrived [ab]$/);
+  ok(both.asked.b!.length > 1);
+  const alone = await download({ content, sources: { b: honest(content) }, elsewhere: ["b"] });
+  deepStrictEqual(alone.reports, ["arrived b"]);
+});
+
+Deno.test("a source of other content under another id changes neither the size nor who is asked alone", async () => {
+  const content = contentOf(40 * MIB);
+  for (const other of [contentOf(40 * MIB, 5), contentOf(41 * MIB, 5), contentOf(3 * MIB, 5)]) {
+    const { reports, asked } = await download({
+      content,
+      announced: content.length,
+      sources: { a: honest(content), b: honest(other) },
+      elsewhere: ["b"],
+    });
+    strictEqual(reports.at(-1), "arrived a", `${other.length}`);
+    deepStrictEqual(reports.filter((report) => / a /.test(report)), []);
+    if (other.length !== content.length) strictEqual(asked.b!.length, 1);
+  }
+});
+
+Deno.test("if only other content is left, nobody but its source is named", async () => {
+  const content = contentOf(40 * MIB);
+  const other = contentOf(40 * MIB, 5);
+  const { reports, fate } = await download({
+    content,
+    announced: content.length,
+    sources: {
+      a: (_offset, _length, n) => n === 0 ? { total: content.length, content } : "closes",
+      b: honest(other),
+    },
+    elsewhere: ["b"],
+  });
+  strictEqual(reports.at(-1), "fetch-failed b mismatch", reports.join());
+  strictEqual(fate, "removed");
+});
+
+Deno.test("a twin that answers in hex is not asked for the file itself", async () => {
+  const { reports, isOver } = await download({
+    content: contentOf(MIB),
+    sources: { b: () => IN_HEX },
+    elsewhere: ["b"],
+  });
+  deepStrictEqual([reports, isOver], [["fetch-failed b cut-short"], true]);
 });

@@ -28,6 +28,8 @@ export interface FileRow {
   readonly file_owner: string;
   readonly file_timestamp: unknown;
   readonly has_copy: boolean;
+  readonly sha256: string | null;
+  readonly here_as: string | null;
   readonly peers_with_file: readonly string[];
   readonly size_bytes?: number;
 }

@@ -43,7 +43,7 @@ Deno.test({
 
     const [fileId] = friend.files.keys();
     const [row] = await terminal.command("list", new RegExp(`^${fileId}.*`));
-    match(row, /\ba\.bin\b.*\bfriend\b.*\b2\.00 kB\b.*\bfriend$/);
+    match(row, /\ba\.bin\b.*\bfriend\b.*\b2\.00 kB\b.*\bfriend +-$/);
     await terminal.command("list local", /^[0-9a-f]{64}.*\bmine\.txt\b.*\bkashifm\b/);
     const local = terminal.mark;
     await terminal.command("list remote", /^[0-9a-f]{64}.*\ba\.bin\b/);

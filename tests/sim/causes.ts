@@ -13,7 +13,7 @@ type Cause = Input["kind"] | Message["type"];
 const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   load: [],
   loading: [],
-  complete: ["fetch", "fetch-batch"],
+  complete: ["fetch", "adopt", "fetch-batch"],
   start: ["send GOSSIP"],
   tick: [
     "send GOSSIP",
@@ -21,6 +21,7 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
     "send ANNOUNCE",
     "send DELETE",
     "fetch",
+    "adopt",
     "fetch-batch",
     "stop-fetch",
     "replicate",
@@ -28,11 +29,11 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   GOSSIP: ["send GOSSIP", "send GOSSIP_REPLY"],
   // A stranger's reply may name a live peer, which is then contacted. New files may be fetched, and the first lists
   // complete joining. A peer that lists a file its owner deleted here is sent the DELETE it missed.
-  GOSSIP_REPLY: ["send GOSSIP", "send DELETE", "fetch", "fetch-also", "fetch-batch"],
-  ANNOUNCE: ["fetch", "fetch-also", "fetch-batch", "send DELETE"],
+  GOSSIP_REPLY: ["send GOSSIP", "send DELETE", "fetch", "fetch-also", "adopt", "fetch-batch"],
+  ANNOUNCE: ["fetch", "fetch-also", "adopt", "fetch-batch", "send DELETE"],
   GET_FILE: ["serve", "serve-batch", "answer-absent"],
   FILE_DATA: [],
-  DELETE: ["trash", "fetch", "fetch-batch", "stop-fetch"],
+  DELETE: ["trash", "fetch", "adopt", "fetch-batch", "stop-fetch"],
   refused: [],
   // The name's address is now confirmed, so its gossip may be forwarded. The next send of a broadcast follows.
   sent: ["send GOSSIP", "send ANNOUNCE", "send DELETE", "send GOSSIP_REPLY"],
@@ -44,33 +45,36 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
     "send DELETE",
     "replicate",
     "fetch",
+    "adopt",
     "fetch-batch",
   ],
   unsent: ["replicate", "send ANNOUNCE", "send DELETE", "send GOSSIP_REPLY"],
   served: [],
   "push-offered": ["push-verdict"],
-  arrived: ["keep", "drop", "fetch", "fetch-batch", "stop-fetch"],
-  "fetch-failed": ["fetch", "fetch-batch"],
+  arrived: ["keep", "drop", "fetch", "adopt", "fetch-batch", "stop-fetch"],
+  "fetch-failed": ["fetch", "adopt", "fetch-batch"],
+  "not-adopted": ["fetch", "adopt", "fetch-batch"],
   "more-sources": ["fetch-also"],
   "source-failed": ["fetch-also"],
-  "fetch-unasked": ["fetch", "fetch-batch"],
-  "keep-failed": ["fetch", "fetch-batch", "stop-fetch"],
+  "fetch-unasked": ["fetch", "adopt", "fetch-batch"],
+  "keep-failed": ["fetch", "adopt", "fetch-batch", "stop-fetch"],
   held: [
     "send ANNOUNCE",
     "send GOSSIP_REPLY",
     "replicate",
     "trash",
     "fetch",
+    "adopt",
     "fetch-batch",
     "stop-fetch",
   ],
   renamed: ["send ANNOUNCE", "send GOSSIP_REPLY"],
-  lost: ["fetch", "fetch-batch", "send DELETE"],
-  space: ["fetch", "fetch-batch"],
+  lost: ["fetch", "adopt", "fetch-batch", "send DELETE"],
+  space: ["fetch", "adopt", "fetch-batch"],
   unwanted: [],
-  want: ["fetch", "fetch-batch"],
-  cancel: ["fetch", "fetch-batch", "stop-fetch"],
-  delete: ["trash", "send DELETE", "fetch", "fetch-batch", "stop-fetch"],
+  want: ["fetch", "adopt", "fetch-batch"],
+  cancel: ["fetch", "adopt", "fetch-batch", "stop-fetch"],
+  delete: ["trash", "send DELETE", "fetch", "adopt", "fetch-batch", "stop-fetch"],
   watch: [],
 };
 
@@ -152,15 +156,24 @@ export class Causes {
         for (const { file: { fileId } } of effect.kind === "fetch" ? [effect] : effect.files) {
           const entry = catalogue.get(fileId);
           if (!entry || entry.held) return "the file is already held, or unknown";
-          if (!entry.holders.has(effect.source)) return `${effect.source} does not hold it`;
+          const askFor = "askFor" in effect ? effect.askFor : undefined;
+          if (!mayAsk(catalogue, fileId, effect.source, askFor)) {
+            return `${effect.source} does not hold it`;
+          }
           if (catalogue.tombstones.has(fileId, nowMs)) return "the file is deleted";
         }
         return undefined;
       case "fetch-also": {
         const entry = catalogue.get(effect.fileId);
         if (!entry || entry.held) return "the file is already held, or unknown";
-        return entry.holders.has(effect.source) ? undefined : `${effect.source} does not hold it`;
+        return mayAsk(catalogue, effect.fileId, effect.source, effect.askFor)
+          ? undefined
+          : `${effect.source} does not hold it`;
       }
+      case "adopt":
+        return catalogue.get(effect.twin)?.held && !catalogue.get(effect.file.fileId)?.held
+          ? undefined
+          : "the twin is not held, or the file is";
       case "replicate":
         return this.#published.has(effect.file.fileId)
           ? undefined
@@ -182,4 +195,16 @@ export class Causes {
 
 function kindOf(effect: Effect): Kind {
   return effect.kind === "send" ? `send ${effect.what}` : effect.kind;
+}
+
+/** Returns whether a peer holds a file, or the file `askFor` that is said to have the same content. */
+function mayAsk(
+  catalogue: Peer["catalogue"],
+  fileId: string,
+  source: string,
+  askFor: string | undefined,
+): boolean {
+  const [entry, twin] = [catalogue.get(fileId), catalogue.get(askFor ?? fileId)];
+  const isTwin = askFor === undefined || entry?.file.sha256 === twin?.file.sha256;
+  return isTwin && twin?.holders.has(source) === true;
 }

@@ -10,6 +10,9 @@ function digest(content: string, suffix: string): string {
   return createHash("sha256").update(content).update(suffix).digest("hex");
 }
 
+/** Returns the SHA-256 of content, in hex. */
+export const sha256Of = (content: string): string => digest(content, "");
+
 /** Returns the timestamp with which the content has this id, or undefined if it has none of them. */
 export function verify(
   fileId: string,
@@ -24,7 +27,8 @@ export function recordOf(name: string, content: string, owner: string, nowMs: nu
   const timestamp = ownTimestamp(EPOCH_SECONDS + nowMs / 1000);
   const sizeBytes = content.length;
   const fileId = digest(content, timestamp.text);
-  return { fileId, name, owner, timestamp, size: sizeBytes / 2 ** 20, sizeBytes };
+  const sha256 = sha256Of(content);
+  return { fileId, name, owner, timestamp, size: sizeBytes / 2 ** 20, sizeBytes, sha256 };
 }
 
 /** Returns whether the disk holds the content that the record describes. */

@@ -5,7 +5,7 @@ import type { Effect, FetchFailure, HeldFile } from "../../protocol/effects.ts";
 import type { FileData, FileRecord } from "../../protocol/wire/message.ts";
 import { encodeMessage, fileDataEdges } from "../../protocol/wire/message.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
-import { verify } from "./content.ts";
+import { sha256Of, verify } from "./content.ts";
 import type { Host } from "./host.ts";
 import type { Reply } from "./network.ts";
 import { Inbound, pieces } from "./wire.ts";
@@ -45,6 +45,8 @@ export class Transfers {
         return this.#fetchAlso(effect);
       case "fetch-batch":
         return this.#fetchBatch(effect, 0);
+      case "adopt":
+        return this.#adopt(effect);
       case "stop-fetch":
         return this.#attempts.get(effect.attempt)?.();
       case "replicate":
@@ -101,7 +103,26 @@ export class Transfers {
       }
       host.disk.set(held.file.fileId, content);
       const how = source === undefined ? "pushed" : "fetched";
-      host.take({ kind: "held", files: [held], how, ...(source === undefined ? {} : { source }) });
+      const kept = { ...held, file: { ...held.file, sha256: sha256Of(content) } };
+      host.take({ kind: "held", files: [kept], how, ...(source === undefined ? {} : { source }) });
+    });
+    host.network.clock.after(host.network.random.between(0, LONGEST_KEEP_MS), done);
+  }
+
+  #adopt({ file, timestamps, twin, attempt }: Extract<Effect, { kind: "adopt" }>): void {
+    const { host } = this;
+    const { fileId } = file;
+    const done = host.mine(() => {
+      const content = host.disk.get(twin);
+      const timestamp = content === undefined ? undefined : verify(fileId, timestamps, content);
+      if (content === undefined || !timestamp) {
+        const isWrong = content !== undefined;
+        return host.take({ kind: "not-adopted", fileId, attempt, isWrong });
+      }
+      host.disk.set(fileId, content);
+      const sha256 = sha256Of(content);
+      const held = { file: { ...file, timestamp, sha256 }, sizeBytes: content.length };
+      host.take({ kind: "held", files: [held], how: "adopted", twin });
     });
     host.network.clock.after(host.network.random.between(0, LONGEST_KEEP_MS), done);
   }
@@ -182,7 +203,8 @@ export class Transfers {
         host.take({ kind: "more-sources", fileId, attempt });
       }
       const { ext } = host.peer;
-      const asking = host.outgoing(encodeMessage({ type: "GET_FILE", fileId, ext }));
+      const asked = effect.askFor ?? fileId;
+      const asking = host.outgoing(encodeMessage({ type: "GET_FILE", fileId: asked, ext }));
       host.network.meter.sent(host.network.nowMs, host.index, "GET_FILE", asking.length);
       const giveUp = host.mine(() => fail("too-slow", "no byte came in time"));
       host.network.clock.after(DEFAULT_LIMITS.idleTimeoutMs, giveUp);

@@ -10,7 +10,11 @@ import { inTempDir, recordOf, sha256 } from "./fixture.ts";
 
 function entryOf(content: string): MetadataEntry {
   return {
-    file: { ...recordOf(content, { name: `${content}.txt` }), sizeBytes: content.length },
+    file: {
+      ...recordOf(content, { name: `${content}.txt` }),
+      sizeBytes: content.length,
+      sha256: sha256(content),
+    },
     held: true,
     peers: [],
     placement: {

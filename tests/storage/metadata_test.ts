@@ -140,17 +140,24 @@ Deno.test("everything that an entry may contain survives a round trip", () => {
       }, { noNullPrototype: true }),
       { nil: undefined },
     ),
+    claimed: fc.constantFrom(undefined, OTHER),
     file: fc.record(
       { name, owner: person, timestamp, fileId: fc.constantFrom(ID, OTHER) },
       { noNullPrototype: true },
     ),
   });
-  fc.assert(fc.property(whole, ({ file, ...rest }) => {
+  fc.assert(fc.property(whole, ({ file, claimed, ...rest }) => {
     const { held, peers, placement, pushed, unwanted, holderlessSince } = rest;
     const sizeBytes = placement?.sizeBytes;
     const size = (sizeBytes ?? 0) / 1024 ** 2;
+    const sha256 = placement?.sha256 ?? claimed;
     const before: MetadataEntry = {
-      file: { ...file, size, ...(sizeBytes === undefined ? {} : { sizeBytes }) },
+      file: {
+        ...file,
+        size,
+        ...(sizeBytes === undefined ? {} : { sizeBytes }),
+        ...(sha256 === undefined ? {} : { sha256 }),
+      },
       held,
       peers,
       ...(placement ? { placement } : {}),

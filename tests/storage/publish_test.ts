@@ -26,6 +26,7 @@ Deno.test("a published file is ours, has an id based on its own time, and its so
       timestamp: { text: String(WRITTEN), quoted: false },
       size: 5 / 1024 ** 2,
       sizeBytes: 5,
+      sha256: sha256("words"),
     });
     assert.deepEqual(world.read(file.fileId), bytesOf("words"));
     assert.equal(await Deno.readTextFile(path), "words");

@@ -20,6 +20,7 @@ Deno.test("a new file becomes ours, with its modification time as the timestamp 
       timestamp: number(String(WRITTEN)),
       size: 5 / 1024 ** 2,
       sizeBytes: 5,
+      sha256: sha256("words"),
     }]);
     assert.deepEqual(world.read(published[0]!.file.fileId), bytesOf("words"));
     const next = await world.settle();

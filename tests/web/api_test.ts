@@ -100,6 +100,8 @@ Deno.test("files are listed with the field names of the wire protocol", async ()
       file_owner: "alice",
       file_timestamp: 1744169352,
       size_bytes: 3 * 1024 ** 2,
+      sha256: null,
+      here_as: null,
       modified_at: 1744169352,
       known_at: null,
       has_copy: true,

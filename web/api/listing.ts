@@ -17,10 +17,12 @@ import type {
 export type Query = v.InferOutput<typeof FilesQuery>;
 
 export function fileJson(
-  { file, held, holders, lastHolders, knownSince }: ViewedFile,
+  { file, held, holders, lastHolders, knownSince, hereAs }: ViewedFile,
 ): { readonly [field: string]: Json | undefined } {
   return {
     ...fileFields(file),
+    sha256: file.sha256 ?? null,
+    here_as: hereAs ?? null,
     modified_at: timestampSeconds(file.timestamp) ?? null,
     known_at: knownSince ?? null,
     has_copy: held,

@@ -41,6 +41,16 @@ export const FileShape = v.object({
     v.description("When this peer first learned of it, in Unix seconds; null if unknown"),
   ),
   size_bytes: v.optional(Count),
+  sha256: v.pipe(
+    v.nullable(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))),
+    v.description(
+      "SHA-256 of the content alone, as sha256sum prints it: verified if this peer holds the file, otherwise as reported by a peer; null if nobody reported it",
+    ),
+  ),
+  here_as: v.pipe(
+    v.nullable(v.string()),
+    v.description("Name of another file here with the same SHA-256; null if there is none"),
+  ),
   has_copy: v.pipe(
     v.boolean(),
     v.description("Whether this peer holds it, verified against its id"),

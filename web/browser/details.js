@@ -114,6 +114,8 @@ function factsOf(file) {
     ...fact("Modified", whenText(secondsOf(file))),
     ...file.known_at === null ? [] : fact("Known since", whenText(file.known_at)),
     ...fact("Holders", holdersFact(file)),
+    ...file.here_as === null ? [] : fact("Same content", `${visible(file.here_as)}, here already`),
+    ...file.sha256 === null ? [] : fact("SHA-256", h("code", { class: "whole" }, file.sha256)),
     ...fact("Id", h("code", { class: "whole" }, id)),
     ...fact("Link", h("a", { href: contentPath(id), class: "whole" }, linkOf(id))),
   );
