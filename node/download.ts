@@ -404,6 +404,12 @@ export class Download {
   begin(source: string, asked: Range, { file: { timestamp }, total, length }: RawHeader): void {
     if (this.#isOver || this.#isVerifying) throw new Superseded();
     const isElsewhere = this.#elsewhere.has(source);
+    if (total > (this.fetch.maxBytes ?? Infinity)) {
+      throw new NotDelivered(
+        "too-long",
+        `says that the file has ${total} bytes, which is too much`,
+      );
+    }
     if (isElsewhere && this.#plan && this.#plan.sizeBytes !== total) throw otherContent();
     const isTold = isElsewhere || this.#told.some(({ text }) => text === timestamp.text);
     if (!isTold) this.#told.push(timestamp);

@@ -67,7 +67,7 @@ export class Fetching {
   /** Fetches a file in hex, from the beginning. Reports `arrived` or `fetch-failed`. */
   async #fetchHex(fetch: Fetch, move: Move): Promise<void> {
     const { receipts, sources, options: { store, dispatch, limits, ext } } = this;
-    const { attempt, file, timestamps, source, from, voucher } = fetch;
+    const { attempt, file, timestamps, source, from, voucher, maxBytes } = fetch;
     let intake: StoreIntake | undefined;
     try {
       const { answer, ip } = await sources.ask({
@@ -79,7 +79,7 @@ export class Fetching {
           if (move.state !== "running") throw new NotWanted("It is no longer wanted");
         },
         ask: async ({ connection }) => {
-          const taken = intake = store.intake(undefined, file.fileId);
+          const taken = intake = store.intake(maxBytes, file.fileId);
           const sink = counted(taken, move);
           const answer = await requestFile(connection, file.fileId, ext(), sink, limits);
           return { answer: { ...answer, taken }, isOpen: false };

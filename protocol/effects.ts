@@ -39,6 +39,8 @@ export type Ticket =
   | { readonly for: "probe"; readonly peerId: string }
   /** A copy of a file pushed to another peer. */
   | { readonly for: "replicate"; readonly fileId: string }
+  /** An offer of a copy, for another peer to fetch. */
+  | { readonly for: "offer"; readonly fileId: string }
   /** A part of a list; the next one waits for it. */
   | { readonly for: "list" }
   /** One of many sends of a message to all peers; the next one waits for it. */
@@ -294,6 +296,8 @@ export type Effect =
     readonly voucher: Voucher;
     /** Whether the source can send raw content. */
     readonly isRaw: boolean;
+    /** Maximum size of the file, in bytes, if less than the store takes. */
+    readonly maxBytes?: number;
     /** The id to ask the source for, if it holds the same content under another one. */
     readonly askFor?: string;
   }

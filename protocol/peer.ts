@@ -16,7 +16,7 @@ import { Serving } from "./files/serving.ts";
 import { Twins } from "./files/twins.ts";
 import { Gossiping } from "./members/gossip.ts";
 import { Lists } from "./members/lists.ts";
-import type { PeerRecord } from "./members/membership.ts";
+import { isProven, type PeerRecord } from "./members/membership.ts";
 import type { Pause } from "./members/reputation.ts";
 import { type CatalogueView, type MembershipView, type PeerConfig, PeerState } from "./state.ts";
 import type { Ext, Message } from "./wire/message.ts";
@@ -48,7 +48,10 @@ export class Peer {
     const downloads = this.#downloads = new Downloads(
       state,
       twins,
-      (fileId, outcome) => this.#autoFetch.ended(fileId, outcome),
+      (fileId, outcome) => {
+        this.#arrivals.ended(fileId);
+        this.#autoFetch.ended(fileId, outcome);
+      },
     );
     const arrivals = this.#arrivals = new Arrivals(state, downloads);
     const broadcasts = this.#broadcasts = new Broadcasts(state, lists);
@@ -231,6 +234,9 @@ export class Peer {
 
   #onSendEnded(input: SendEnded): void {
     const { ticket, peerId } = input;
+    if (ticket?.for === "offer" && input.kind !== "sent") {
+      this.#replication.failed(ticket.fileId);
+    } else if (ticket?.for === "offer") this.#replication.offered(ticket.fileId);
     if (ticket?.for === "replicate") {
       if (input.kind === "sent") this.#replication.taken(ticket.fileId, peerId ?? "?");
       else this.#replication.failed(ticket.fileId);
@@ -276,7 +282,9 @@ export class Peer {
   #onReply(message: Extract<Message, { type: "GOSSIP_REPLY" }>, ip: string): void {
     const heard = this.#gossiping.onReply(message, ip);
     for (const file of message.files) {
-      this.#considerFetching(file.fileId, heard?.news.has(file.fileId));
+      const isNews = heard?.news.has(file.fileId);
+      if (heard && isNews) this.#replication.taken(file.fileId, heard.record.peerId);
+      this.#considerFetching(file.fileId, isNews);
       if (heard && heard.record.ip === ip) this.#deletions.remind(file, heard.record);
     }
     if (heard) this.#deletions.sendReminders(heard.record);
@@ -291,8 +299,10 @@ export class Peer {
     this.#deletions.liftByOwner(message, record, ip);
     const isNews = this.#lists.learn(file, record, record?.ip === ip);
     if (isNews) state.save();
+    if (isNews && record) this.#replication.taken(file.fileId, record.peerId);
     this.#considerFetching(file.fileId, isNews);
     if (record && record.ip === ip) {
+      if (message.ext?.offer && isProven(record)) this.#arrivals.onOffered(file, record);
       this.#deletions.remind(file, record);
       this.#deletions.sendReminders(record);
     }
@@ -334,7 +344,9 @@ export function describe(message: Message): string {
     case "FILE_DATA":
       return `FILE_DATA ${message.file?.name ?? "without a file"}`;
     case "ANNOUNCE":
-      return `ANNOUNCE from ${message.from}: ${message.file.name}`;
+      return `ANNOUNCE from ${message.from}: ${message.file.name}${
+        message.ext?.offer ? ", offering a copy" : ""
+      }`;
     case "DELETE":
       return `DELETE from ${message.from}: ${message.fileId}${moreText(message.ext?.more)}`;
     default:

@@ -8,6 +8,7 @@ import type { Input } from "../effects.ts";
 import { LIFT_AFTER_MS } from "../limits.ts";
 import { type PeerState, placeOf } from "../state.ts";
 import type { Reason } from "../wire/errors.ts";
+import type { PeerRecord } from "../members/membership.ts";
 import type { FileRecord } from "../wire/message.ts";
 import type { Downloads } from "./downloads.ts";
 
@@ -20,6 +21,15 @@ export type PushOffered = Extract<Input, { kind: "push-offered" }>;
 
 /** Maximum number of files being written concurrently. */
 const MAX_KEEPING = 1_000;
+/** Maximum number of offered copies being fetched. */
+const MAX_OFFERED = 1_000;
+
+/** A copy that was offered. */
+interface Offered {
+  readonly sizeBytes: number;
+  /** The address of the peer that offered it. */
+  readonly ip: string;
+}
 
 /** A file that the store was told to keep and has not reported yet. */
 interface Keeping {
@@ -33,6 +43,8 @@ interface Keeping {
 export class Arrivals {
   readonly #pushes: KeyedBuckets;
   readonly #keeping = new Map<string, Keeping>();
+  /** Copies that were offered and are being fetched. They count against the push quota. */
+  readonly #offered = new Map<string, Offered>();
 
   /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState, readonly downloads: Downloads) {
@@ -44,6 +56,7 @@ export class Arrivals {
   get sizes(): Bounded[] {
     return [
       { name: "pushing addresses", size: () => this.#pushes.size, max: () => this.#pushes.maxKeys },
+      { name: "copies being fetched", size: () => this.#offered.size, max: () => MAX_OFFERED },
       { name: "files being written", size: () => this.#keeping.size, max: () => MAX_KEEPING },
     ];
   }
@@ -75,11 +88,41 @@ export class Arrivals {
     }
   }
 
+  /**
+   * Fetches a copy that a peer offers, if a push of it would be taken. It is not retried: who offers it does so again. The
+   * file is known already.
+   */
+  onOffered({ fileId, sizeBytes }: FileRecord, { peerId, ip }: PeerRecord): void {
+    const { state, downloads } = this;
+    const entry = state.catalogue.get(fileId);
+    if (!entry || entry.held || downloads.isPending(fileId) || downloads.isWished(fileId)) return;
+    if (this.#keeping.has(fileId) || sizeBytes === undefined || ip === undefined) return;
+    if (!this.#pushes.take(ip, state.nowMs) || this.#offered.size >= MAX_OFFERED) {
+      return state.refuse(peerId, "push-rate", "Copy refused: too many from this address");
+    }
+    const refusal = this.#refusal({ held: { file: entry.file, sizeBytes }, ip }, false);
+    if (refusal) return state.refuse(peerId, refusal.reason, refusal.text);
+    this.#offered.set(fileId, { sizeBytes, ip });
+    downloads.wantOnce(fileId, sizeBytes);
+  }
+
+  /** Notes that a download ended, with or without the file. */
+  ended(fileId: string): void {
+    this.#offered.delete(fileId);
+  }
+
   /** Decides whether to keep content that arrived completely and was verified. */
   onArrived(arrived: Arrived): void {
     const { receipt, held, ip, source } = arrived;
     const { state } = this;
     const { fileId } = held.file;
+    // A file that somebody here wants by now is not only a copy for others.
+    const offered = this.#offered.get(fileId);
+    this.#offered.delete(fileId);
+    const copy = offered && source !== undefined && this.downloads.isOnce(fileId)
+      ? { held, ip: offered.ip }
+      : undefined;
+    const isPush = source === undefined || copy !== undefined;
     if (this.#keeping.has(fileId) || state.catalogue.get(fileId)?.held) {
       // It arrived another way in the meantime.
       const keeping = this.#keeping.get(fileId);
@@ -88,7 +131,7 @@ export class Arrivals {
       return;
     }
     const isMeant = this.#isMeant(arrived);
-    const refusal = this.#refusal(arrived, isMeant);
+    const refusal = this.#refusal(copy ?? arrived, isMeant);
     if (isMeant && !refusal) state.catalogue.tombstones.lift(fileId);
     if (refusal) {
       state.refuse(source ?? ip, refusal.reason, refusal.text);
@@ -110,11 +153,11 @@ export class Arrivals {
     const file = known ? { ...known, timestamp: held.file.timestamp } : held.file;
     const record = source === undefined ? undefined : state.membership.get(source);
     if (record) state.reputation.served(placeOf(record));
-    this.#keeping.set(fileId, { file, pushedBytes: source === undefined ? held.sizeBytes : 0 });
+    this.#keeping.set(fileId, { file, pushedBytes: isPush ? held.sizeBytes : 0 });
     state.emit({
       kind: "keep",
       receipt,
-      held: { ...held, file, ...(source === undefined ? { pushed: true } : {}) },
+      held: { ...held, file, ...(isPush ? { pushed: true } : {}) },
       ...(source === undefined ? {} : { source }),
     });
   }
@@ -138,7 +181,7 @@ export class Arrivals {
   }
 
   /** Returns why verified content is not kept, or `undefined` if it is. */
-  #refusal({ held, ip, source }: Arrived, isMeant: boolean) {
+  #refusal({ held, ip, source }: Pick<Arrived, "held" | "ip" | "source">, isMeant: boolean) {
     const { state } = this;
     const { file, sizeBytes } = held;
     const entry = state.catalogue.get(file.fileId);
@@ -167,6 +210,7 @@ export class Arrivals {
     }
     let total = state.catalogue.pushedBytes + sizeBytes;
     for (const { pushedBytes } of this.#keeping.values()) total += pushedBytes;
+    for (const offered of this.#offered.values()) total += offered.sizeBytes;
     return total > state.config.limits.pushQuotaBytes
       ? { reason: "push-quota" as const, text: "Push refused: --push-quota is used up" }
       : undefined;

@@ -61,8 +61,8 @@ export interface ListChanges {
 export class Catalogue {
   readonly #entries = new Map<string, Entry>();
   readonly #held = new Set<string>();
-  /** The held files by the SHA-256 of their content. */
-  readonly #heldBySha256 = new IdIndex();
+  /** The held files by the SHA-256 of their content; made when it is first needed, because most peers never need it. */
+  #heldBySha256: IdIndex | undefined;
   readonly #holderSets = new HolderSets();
   /** For each peer: the files it holds, and how many whole lists in a row lacked each of them. */
   readonly #holdings = new Map<string, Map<string, number>>();
@@ -108,7 +108,7 @@ export class Catalogue {
       },
       {
         name: "contents held",
-        size: () => this.#heldBySha256.size,
+        size: () => this.#heldBySha256?.size ?? 0,
         max: () => this.#held.size,
       },
       {
@@ -178,8 +178,17 @@ export class Catalogue {
 
   /** Returns the id of a held file with this content (SHA-256, hex) other than `except`, if there is one. */
   heldWith(sha256: string, except?: string): string | undefined {
-    for (const fileId of this.#heldBySha256.get(sha256)) if (fileId !== except) return fileId;
+    const index = this.#heldBySha256 ??= this.#indexHeld();
+    for (const fileId of index.get(sha256)) if (fileId !== except) return fileId;
     return undefined;
+  }
+
+  #indexHeld(): IdIndex {
+    const index = new IdIndex();
+    for (const { file } of this.held()) {
+      if (file.sha256 !== undefined) index.add(file.sha256, file.fileId);
+    }
+    return index;
   }
 
   /** Loads what is remembered from earlier runs. */
@@ -327,7 +336,7 @@ export class Catalogue {
     entry.verified = true;
     entry.pushed = pushed;
     this.#held.add(file.fileId);
-    if (sha256 !== undefined) this.#heldBySha256.add(sha256, file.fileId);
+    if (sha256 !== undefined) this.#heldBySha256?.add(sha256, file.fileId);
     this.#holderless.delete(file.fileId);
     this.unwanted.delete(file.fileId);
     this.heldBytes += sizeBytes;
@@ -349,7 +358,7 @@ export class Catalogue {
     entry.pushed = false;
     this.#held.delete(fileId);
     const { sha256 } = entry.file;
-    if (sha256 !== undefined) this.#heldBySha256.delete(sha256, fileId);
+    if (sha256 !== undefined) this.#heldBySha256?.delete(sha256, fileId);
     this.#noteHolderless(entry, nowMs);
     this.#note(fileId, false);
     return true;

@@ -94,6 +94,8 @@ export class Downloads {
   readonly #wishes = new Map<string, Wish>();
   /** Files that a person requested. */
   readonly #insisted = new Set<string>();
+  /** Files that are fetched once, without retries, because they were offered: the size that they may have, in bytes. */
+  readonly #once = new Map<string, number>();
   /** Files for which a person waits to see how the round ends. */
   readonly #waitedFor = new Set<string>();
   readonly #sources: SourceChoice;
@@ -153,6 +155,11 @@ export class Downloads {
         max: () => MAX_DOWNLOADS * MAX_BATCH_FILES + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
       },
       {
+        name: "downloads that nobody here asked for",
+        size: () => this.#once.size,
+        max: () => MAX_DOWNLOADS * MAX_BATCH_FILES + MAX_QUEUED_DOWNLOADS,
+      },
+      {
         name: "downloads that people wait for",
         size: () => this.#waitedFor.size,
         max: () => MAX_DOWNLOADS * MAX_BATCH_FILES + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
@@ -174,6 +181,18 @@ export class Downloads {
   /** Returns whether the file waits for a retry. */
   isWished(fileId: string): boolean {
     return this.#wishes.has(fileId);
+  }
+
+  /** Returns whether nobody here wants the file, so that it is not retried; see `wantOnce`. */
+  isOnce(fileId: string): boolean {
+    return this.#once.has(fileId);
+  }
+
+  /** Starts or queues a download of a file of this size that nobody here asked for, and which is not retried. */
+  wantOnce(fileId: string, sizeBytes: number): void {
+    if (this.#queue.size >= MAX_QUEUED_DOWNLOADS) return this.state.overload("downloads-delayed");
+    this.#once.set(fileId, sizeBytes);
+    this.#enqueue(fileId);
   }
 
   /** Returns whether a holder of the file is not avoided and has not recently failed to deliver it. */
@@ -204,12 +223,12 @@ export class Downloads {
    */
   want(fileId: string, insists = false): void {
     if (this.state.catalogue.get(fileId)?.held) return;
+    this.#once.delete(fileId);
     if (insists) {
       this.#insisted.add(fileId);
       this.#waitedFor.add(fileId);
     }
     if (this.isPending(fileId)) return;
-    const isSearched = this.#isSearched && this.#queue.size > 0;
     if (this.#queue.size >= MAX_QUEUED_DOWNLOADS) {
       this.state.overload("downloads-delayed");
       const tries = this.#wishes.get(fileId)?.tries ?? 0;
@@ -218,6 +237,11 @@ export class Downloads {
       else this.whenEnded(fileId, "pending");
       return;
     }
+    this.#enqueue(fileId);
+  }
+
+  #enqueue(fileId: string): void {
+    const isSearched = this.#isSearched && this.#queue.size > 0;
     this.#queue.set(fileId, true);
     // Of the others it is known that their sources are busy.
     if (!isSearched || (this.#requests < MAX_DOWNLOADS && !this.#sources.areAllBusy(fileId))) {
@@ -514,6 +538,7 @@ export class Downloads {
     const request = this.#begin(peerId);
     const first = this.#join(download, request, entry, timestamps);
     const askFor = askedFor(download, entry, peerId);
+    const maxBytes = this.#once.get(fileId);
     const isBatched = can.includes(RAW) && can.includes(BATCH_GET) && isSmall(entry) &&
       !("askFor" in askFor);
     if (isBatched) {
@@ -530,6 +555,7 @@ export class Downloads {
       from,
       voucher,
       isRaw: can.includes(RAW),
+      ...(maxBytes === undefined ? {} : { maxBytes }),
       ...askFor,
     });
   }
@@ -592,6 +618,7 @@ export class Downloads {
   /** Ends a round that did not deliver the file, and schedules a retry. */
   #end(download: Download, text: string, isOurs: boolean): void {
     const { fileId } = download;
+    if (this.#once.has(fileId)) return this.abandon(fileId, text);
     const before = this.#wishes.get(fileId)?.tries ?? 0;
     // A source that delivered wrong content will most likely do so again, at the cost of a whole transfer.
     const tries = before + (download.wrong > 0 ? WRONG_TRIES : 1);
@@ -622,6 +649,7 @@ export class Downloads {
     this.#wishes.delete(fileId);
     this.#insisted.delete(fileId);
     this.#waitedFor.delete(fileId);
+    this.#once.delete(fileId);
   }
 
   #fail(fileId: string, text: string, outcome: Outcome): void {

@@ -1,16 +1,27 @@
-// Replication: a file published here is pushed to one random peer, so that it outlives this peer. PURE.
+// Replication: one random peer gets a copy of a file published here, so that it outlives this peer. It is offered the copy
+// and fetches it, or, if it is of an earlier version, is sent all of it. PURE.
 // Invariants: a file is offered to one peer at a time, to each once per round and to at most `MAX_PUSH_TRIES`; a file
 // that no peer took is offered again, with increasing delays, while it is held here and nowhere else; at most
 // `MAX_COPIES` files are tracked.
 
 import type { Bounded } from "../bounds/expiring.ts";
 import { FIRST_RETRY_MS, LAST_RETRY_MS, MAX_PUSH_TRIES, WISHES_PER_TICK } from "../limits.ts";
-import { isProven } from "../members/membership.ts";
-import type { FileRecord } from "../wire/message.ts";
+import { isProven, type PeerRecord } from "../members/membership.ts";
+import { OFFER, RAW } from "../wire/capabilities.ts";
+import { encodeMessage, type FileRecord } from "../wire/message.ts";
 import type { PeerState } from "../state.ts";
 
 /** Maximum number of files for which a copy is being offered or will be offered again. */
 const MAX_COPIES = 1_000;
+
+/**
+ * How long a peer that was offered a copy has to fetch it, in milliseconds: a time for its decision, and for the transfer at
+ * a slow speed. (Guesses.) Higher: fewer copies of large files are made in vain; lower: a copy exists sooner if it does
+ * not want it.
+ */
+const OFFER_MS = 60_000;
+const SLOW_BYTES_PER_MS = 1_000;
+const LONGEST_OFFER_MS = 6 * 3_600_000;
 
 /** A published file that no peer has taken a copy of yet. */
 export interface Copying {
@@ -20,8 +31,13 @@ export interface Copying {
   readonly asked: Set<string>;
   /** Number of rounds, including this one. */
   readonly tries: number;
-  /** When the next round starts, in milliseconds on the monotonic clock; undefined while a peer is being offered it. */
+  /**
+   * When the next peer is asked or the next round starts, in milliseconds on the monotonic clock; undefined while a peer is
+   * being offered it.
+   */
   readonly dueMs: number | undefined;
+  /** Whether a peer may be fetching it. */
+  readonly isOffered?: boolean;
 }
 
 /** Pushes copies of published files. */
@@ -63,8 +79,27 @@ export class Replication {
     }
     asked.add(record.peerId);
     this.#copies.set(fileId, { file, asked, tries, dueMs: undefined });
+    if (record.can.includes(OFFER) && record.can.includes(RAW)) return this.#offerTo(record, file);
     const { peerId, address: to, voucher } = record;
     state.emit({ kind: "replicate", file, to, voucher, peerId });
+  }
+
+  #offerTo(record: PeerRecord, file: FileRecord): void {
+    const { state } = this;
+    const ext = { ...state.ext, offer: true } as const;
+    const message = { type: "ANNOUNCE", from: state.config.peerId, file, ext } as const;
+    const ticket = { for: "offer", fileId: file.fileId } as const;
+    const bytes = encodeMessage(message, true);
+    if (!state.sendBytes(record, "ANNOUNCE", bytes, ticket)) this.failed(file.fileId);
+  }
+
+  /** Notes that an offer arrived: the peer may fetch the file now. */
+  offered(fileId: string): void {
+    const copying = this.#copies.get(fileId);
+    if (!copying) return;
+    const slowMs = (copying.file.sizeBytes ?? 0) / SLOW_BYTES_PER_MS;
+    const dueMs = this.state.nowMs + Math.min(LONGEST_OFFER_MS, OFFER_MS + slowMs);
+    this.#copies.set(fileId, { ...copying, dueMs, isOffered: true });
   }
 
   /** Starts the rounds that are due. */
@@ -83,15 +118,15 @@ export class Replication {
   /** Makes all waiting rounds due, because a peer appeared, moved or restarted. */
   peerCame(): void {
     for (const [fileId, copying] of this.#copies) {
-      if (copying.dueMs !== undefined) {
+      if (copying.dueMs !== undefined && !copying.isOffered) {
         this.#copies.set(fileId, { ...copying, dueMs: this.state.nowMs });
       }
     }
   }
 
-  /** Notes that a peer took a copy. */
+  /** Notes that a peer has a copy. */
   taken(fileId: string, peerId: string): void {
-    this.#copies.delete(fileId);
+    if (!this.#copies.delete(fileId)) return;
     const file = this.state.catalogue.get(fileId)?.file;
     if (file) this.state.tell({ name: "replicated", file, peerId });
   }

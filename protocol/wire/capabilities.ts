@@ -21,9 +21,12 @@ export const RAW = "raw";
  */
 export const BATCH_GET = "batch-get";
 
+/** Fetches a copy that it is offered by an ANNOUNCE with `ext.offer`, instead of being sent all of it unasked. */
+export const OFFER = "offer";
+
 /** Returns what a peer with these limits can do: it must not promise to take messages that it would refuse. */
 export function capabilitiesWith({ maxMessageBytes }: Pick<Limits, "maxMessageBytes">): string[] {
   return maxMessageBytes >= DEFAULT_LIMITS.maxMessageBytes
-    ? [BATCH_DELETE, LISTS, RAW, BATCH_GET]
-    : [RAW];
+    ? [BATCH_DELETE, LISTS, RAW, BATCH_GET, OFFER]
+    : [RAW, OFFER];
 }

@@ -72,6 +72,8 @@ export interface Ext {
    * peer that can `BATCH_GET`.
    */
   readonly more?: readonly string[];
+  /** On an ANNOUNCE to a peer that can take an `OFFER`: it is asked to fetch a copy and keep it. */
+  readonly offer?: true;
 }
 
 /** GOSSIP: the originator introduces itself and asks for lists. Forwarded with the same fields. */
@@ -364,7 +366,8 @@ export function labelOf(name: string): string {
 
 function extOf(value: unknown): Ext | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const { v, node, boot, can, want, rev, part, partial, gone, taken, raw, more } = value as Fields;
+  const { v, node, boot, can, want, rev, part, partial, gone, taken, raw, more, offer } =
+    value as Fields;
   if (typeof v !== "number" || !Number.isInteger(v) || v < 1) return undefined;
   return {
     v,
@@ -379,6 +382,7 @@ function extOf(value: unknown): Ext | undefined {
     ...(isTaken(taken) ? { taken: { host: taken[0], port: taken[1] } } : {}),
     ...(raw === undefined ? {} : { raw: isRange(raw) ? raw : [] }),
     ...moreOf(more),
+    ...(offer === true ? { offer } : {}),
   };
 }
 
@@ -485,7 +489,8 @@ export function timestampJson({ text, quoted }: Timestamp): Json {
 /** Returns the extensions as sent. */
 export function extFields(ext: Ext | undefined): Json | undefined {
   if (!ext) return undefined;
-  const { v, node, boot, can, want, rev, part, partial, gone, packed, taken, raw, more } = ext;
+  const { v, node, boot, can, want, rev, part, partial, gone, packed, taken, raw, more, offer } =
+    ext;
   return {
     v,
     node,
@@ -500,6 +505,7 @@ export function extFields(ext: Ext | undefined): Json | undefined {
     taken: taken && [taken.host, taken.port],
     raw,
     more,
+    offer,
   };
 }
 

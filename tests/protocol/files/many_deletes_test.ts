@@ -314,7 +314,7 @@ Deno.test("the longest DELETE fits into the message that every peer accepts, als
   const modest = new Machine({ limits: { maxMessageBytes: DEFAULT_LIMITS.maxMessageBytes - 1 } });
   deepStrictEqual(
     modest.peer.ext.can,
-    ["raw"],
+    ["raw", "offer"],
     "a peer that accepts less does not say that it can",
   );
 });
