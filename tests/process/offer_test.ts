@@ -11,7 +11,8 @@ interface Transfers {
 
 Deno.test({
   ...SANITIZED,
-  name: "a file that somebody shares is fetched once by a peer that keeps copies only, up to its quota",
+  name:
+    "a file that somebody shares is fetched once by a peer that keeps copies only, up to its quota",
   async fn() {
     await using folder = await Folder.make();
     const args = ["--auto-fetch", "0", "--push-quota", "1MiB"];
