@@ -2,16 +2,9 @@
 
 import type { Move } from "../node/transfer_log.ts";
 import type { Service } from "./service.ts";
-import type {
-  EarlyEnd,
-  SharedFile,
-  ShareOptions,
-  Upload,
-  ViewedContent,
-  ViewedFile,
-} from "../web/view.ts";
+import type { EarlyEnd, SharedFile, ShareOptions, Upload, ViewedContent } from "../web/view.ts";
 import { messageOf, possible, possibly } from "./web_errors.ts";
-import { viewedFile } from "./status.ts";
+import { viewedShared } from "./status.ts";
 
 /** A file that a browser uploads. */
 export class BrowserUpload implements Upload {
@@ -44,18 +37,12 @@ export class BrowserUpload implements Upload {
     this.#move.seal();
     const modified = this.options.modifiedSeconds ?? Date.now() / 1000;
     try {
-      const { file: shared, isNew } = await possibly(() =>
+      const shared = await possibly(() =>
         this.service.operations.share(this.#intake, this.name, modified)
       );
-      this.#move.fileId = shared.fileId;
+      this.#move.fileId = shared.file.fileId;
       this.#move.done();
-      const entry = this.service.node.peer.catalogue.get(shared.fileId);
-      // Somebody may have deleted it at the same moment. It was shared all the same.
-      const viewed: ViewedFile = entry
-        ? viewedFile(this.service, entry)
-        : { file: shared, held: false, holders: [] };
-      const { file, held, holders, knownSince, hereAs } = viewed;
-      return { file, held, holders, knownSince, hereAs, isNew };
+      return viewedShared(this.service, shared);
     } catch (error) {
       this.#move.failed(messageOf(error));
       throw error;

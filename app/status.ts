@@ -7,8 +7,15 @@ import type { PeerRecord } from "../protocol/members/membership.ts";
 import { OTHERS } from "../protocol/bounds/refusals.ts";
 import { overloadOption, overloadText } from "../protocol/overloads.ts";
 import type { CatalogueView, EntryView } from "../protocol/state.ts";
+import type { Shared } from "./operations.ts";
 import type { Service } from "./service.ts";
-import type { ViewedFile, ViewedPeer, ViewedStatus, ViewedTransfer } from "../web/view.ts";
+import type {
+  SharedFile,
+  ViewedFile,
+  ViewedPeer,
+  ViewedStatus,
+  ViewedTransfer,
+} from "../web/view.ts";
 
 /** How long the pages warn after another peer used our name, in milliseconds: peers gossip every half minute. */
 const NAME_TAKEN_MS = 120_000;
@@ -80,6 +87,17 @@ export function backedOff({ node }: Service, record: PeerRecord) {
 
 export const viewedFile = ({ options, node }: Service, entry: EntryView): ViewedFile =>
   new CatalogueFile(options.peerId, entry, node.peer.catalogue);
+
+/** Returns a file that somebody just shared. */
+export function viewedShared(service: Service, { file: shared, isNew }: Shared): SharedFile {
+  const entry = service.node.peer.catalogue.get(shared.fileId);
+  // Somebody may have deleted it at the same moment. It was shared all the same.
+  const viewed: ViewedFile = entry
+    ? viewedFile(service, entry)
+    : { file: shared, held: false, holders: [] };
+  const { file, held, holders, knownSince, hereAs } = viewed;
+  return { file, held, holders, knownSince, hereAs, isNew };
+}
 
 /** A file as of when it is read. An index looks at every file and shows few, so nothing is copied before. */
 class CatalogueFile implements ViewedFile {

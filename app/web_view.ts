@@ -10,6 +10,7 @@ import { possible, possibly } from "./web_errors.ts";
 import { Feed } from "../web/feed.ts";
 import { FileChanges, KeptChanges } from "./file_changes.ts";
 import { RateHistory } from "./rates.ts";
+import { Resumables } from "./resumable_uploads.ts";
 import { statusOf, viewedFile, viewedPeer, viewedTransfer } from "./status.ts";
 
 /** The view of a running peer. Rates are sampled and changes watched until `close`. */
@@ -54,6 +55,7 @@ export function webViewOf(service: Service, hostNames: ReadonlySet<string>): Run
     rates: () => rates.all(),
     content: (fileId, client) => possible(() => contentOf(service, fileId, client)),
     share: (name, options) => possible(() => new BrowserUpload(service, name, options)),
+    uploads: new Resumables(service),
     fetch: (fileId) => fetchFile(service, fileId),
     remove: (fileId) => {
       const entry = catalogue.get(fileId);

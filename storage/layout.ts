@@ -19,6 +19,8 @@ export interface Layout {
   readonly temporaries: string;
   /** Folder for the beginnings of files whose download ended early, kept for 24 hours. */
   readonly partials: string;
+  /** Folder for uploads that were interrupted, kept for 24 hours. */
+  readonly uploads: string;
   /** Folder for deleted files, kept for 24 hours. */
   readonly trash: string;
   /** Folder for files that were found damaged. Never cleaned up automatically. */
@@ -52,6 +54,7 @@ export function layoutOf(dir: string): Layout {
     private: own,
     temporaries: `${own}/temporary`,
     partials: `${own}/partial`,
+    uploads: `${own}/upload`,
     trash: `${own}/trash`,
     damaged: `${own}/damaged`,
     lock: `${own}/lock`,
@@ -104,6 +107,7 @@ const foldersOf = (layout: Layout) => [
   layout.private,
   layout.temporaries,
   layout.partials,
+  layout.uploads,
   layout.trash,
   layout.damaged,
 ];

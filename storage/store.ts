@@ -46,6 +46,7 @@ import { Removals } from "./removals.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Space } from "./space.ts";
 import { isOnDisk, syncStore } from "./syncing.ts";
+import { Uploads } from "./uploads.ts";
 import { Turns } from "./turns.ts";
 
 const GiB = 1024 ** 3;
@@ -114,6 +115,8 @@ export class Store {
   #isClosed = false;
   /** The budget of free disk space. */
   readonly space: Space;
+  /** Uploads that may be continued. */
+  readonly uploads: Uploads;
   #scanning: Promise<unknown> = Promise.resolve();
   readonly #ownIds = new OwnIds();
   readonly #publishing: Publishing;
@@ -167,9 +170,12 @@ export class Store {
     this.space = new Space(
       layout.dir,
       minFreeBytes,
-      () => this.partials.dropOldest() || this.removals.freeOldestSync(),
+      () =>
+        this.partials.dropOldest() || this.removals.freeOldestSync() || this.uploads.dropOldest(),
       () => this.removals.trashBytes,
     );
+    const { now, maxFileBytes } = options;
+    this.uploads = new Uploads(layout, { now, maxFileBytes, space: () => this.space });
     this.#adopting = new Adopting({
       dir: layout.dir,
       shelf: this.shelf,
@@ -221,6 +227,7 @@ export class Store {
         options.minFreeBytes ?? await usualMinFree(layout.dir),
         partials,
       );
+      await store.uploads.load();
       store.notes.push(...await notesOn(layout));
       return store;
     } catch (cause) {
@@ -606,6 +613,7 @@ export class Store {
   /** Purges old files from the trash, and compacts the journal if that pays off. Throws `StorageError`. */
   async tidy(): Promise<void> {
     this.partials.tidy();
+    this.uploads.tidy();
     await this.removals.tidy();
     if (this.journal.isWorthCompacting(this.shelf.size)) await this.compactJournal();
   }
@@ -658,6 +666,7 @@ export class Store {
     this.stopReading();
     this.#isClosed = true;
     this.#thread.close(this.#closing.signal.reason);
+    this.uploads.close();
     this.journal.close();
     this.lock.close();
   }

@@ -30,9 +30,11 @@ export function problem(
   detail: string,
   hint: string,
   headers: Record<string, string> = {},
+  /** Fields besides these, among them a `type` of its own. */
+  more: Readonly<Record<string, string | number>> = {},
 ): Response {
   const title = TITLES[status] ?? "Error";
-  const body = JSON.stringify({ type: "about:blank", title, status, detail, hint });
+  const body = JSON.stringify({ type: "about:blank", title, status, detail, hint, ...more });
   return c.body(body, status, { "content-type": "application/problem+json", ...headers });
 }
 

@@ -8,18 +8,25 @@ import { NotPossible, type SharedFile, type ShareOptions, type Upload, type View
 
 /** Size of the buffer that each read reuses, in bytes. */
 const BUFFER_BYTES = 256 * 1024;
+type Headers = (name: string) => string | undefined;
+
 /**
  * Throws `NotPossible` if the body is not a whole, unencoded file: a part of one (RFC 9110, 14.5), or with a content or
- * transfer coding (RFC 9110, 8.4; RFC 9112, 6.1).
+ * transfer coding; see `checkPlain`.
  */
-export function checkWhole(header: (name: string) => string | undefined): void {
+export function checkWhole(header: Headers): void {
   if (header("content-range") !== undefined) {
     throw new NotPossible(
       400,
       "Only part of a file was sent; only whole files can be shared",
-      "Send the whole file, without Content-Range",
+      "Send the whole file, without Content-Range; PUT /files/by-name/{name} takes the rest of an interrupted upload",
     );
   }
+  checkPlain(header);
+}
+
+/** Throws `NotPossible` if the body has a content or transfer coding (RFC 9110, 8.4; RFC 9112, 6.1). */
+export function checkPlain(header: Headers): void {
   const coding = header("content-encoding") ?? "identity";
   if (coding.toLowerCase() !== "identity") {
     throw new NotPossible(

@@ -180,6 +180,51 @@ export interface Upload {
   readonly cancelled: AbortSignal;
 }
 
+/** An upload that may be interrupted and continued. */
+export interface ResumableUpload {
+  readonly id: string;
+  readonly name: string;
+  /** Size of the whole file, in bytes, if the client said so. */
+  readonly totalBytes: number | undefined;
+  /** Number of bytes that are here. */
+  readonly offset: number;
+  /** What it became, once it is complete; undefined also if that is no longer known. */
+  readonly shared: ViewedFile | undefined;
+  readonly isComplete: boolean;
+}
+
+/** Content that is added to such an upload, by one request. The caller calls exactly one of `finish` and `pause`, once. */
+export interface Appending {
+  /** Position in the file at which the content is added. */
+  readonly offset: number;
+  /** Throws `NotPossible`. */
+  write(content: Uint8Array): void;
+  /** Keeps the file as one of ours and announces it. Throws `NotPossible`. */
+  finish(): Promise<SharedFile>;
+  /** Ends this request; what came stays. */
+  pause(why?: string): void;
+  /** Aborted when a person cancels the upload, or another request continues it. */
+  readonly cancelled: AbortSignal;
+}
+
+/** Uploads that may be continued for a day. */
+export interface ResumableUploads {
+  /** Maximum size of a file, in bytes. */
+  readonly maxBytes: number;
+  /** For how long an upload is kept after its last byte, in seconds. */
+  readonly keptSeconds: number;
+  /** Throws `NotPossible`. */
+  create(name: string, options: ShareOptions): ResumableUpload;
+  /** Resolves to an upload that no request is writing to any more: a client asks when it believes that one is lost. */
+  get(id: string): Promise<ResumableUpload | undefined>;
+  /** Resolves to where content is added. Throws `NotPossible`. */
+  append(id: string, client: string): Promise<Appending>;
+  /** Returns the uploads that are not complete, the latest first. */
+  pending(): readonly ResumableUpload[];
+  /** Removes an upload. Resolves to false if it is not known. */
+  remove(id: string): Promise<boolean>;
+}
+
 /** What changed since the last look: rows that are new or different, and names of those that are gone. */
 export type ViewedChange =
   | { readonly type: "status"; readonly status: ViewedStatus }
@@ -239,6 +284,7 @@ export interface View {
   content(fileId: string, client: string): ViewedContent | undefined;
   /** Throws `NotPossible`. */
   share(name: string, options: ShareOptions): Upload;
+  readonly uploads: ResumableUploads;
   /** Resolves when the file is here. Throws `NotPossible` if nobody delivers it. */
   fetch(fileId: string): Promise<void>;
   /** Deletes a file: everywhere if this peer owns it, otherwise only here. Throws `NotPossible`. */

@@ -4,7 +4,10 @@ import { createHash } from "node:crypto";
 import type { FileRecord } from "../../protocol/wire/message.ts";
 import { type AppOptions, createApp } from "../../web/app.ts";
 import {
+  type Appending,
   NotPossible,
+  type ResumableUpload,
+  type ResumableUploads,
   type SharedFile,
   type ShareOptions,
   type Upload,
@@ -236,6 +239,52 @@ export class FakeUpload implements Upload {
   }
 }
 
+/** Uploads that may be continued, in memory. `begin` makes an upload that shares its content at the end. */
+class FakeUploads implements ResumableUploads {
+  readonly maxBytes = 1e9;
+  readonly keptSeconds = 86_400;
+  readonly #all = new Map<string, FakeUpload & { shared?: SharedFile }>();
+
+  constructor(readonly begin: (name: string, options: ShareOptions) => FakeUpload) {}
+
+  create(name: string, options: ShareOptions): ResumableUpload {
+    const id = `${this.#all.size + 1}`.padStart(32, "0");
+    this.#all.set(id, this.begin(name, options));
+    return this.#viewed(id);
+  }
+
+  get(id: string): Promise<ResumableUpload | undefined> {
+    return Promise.resolve(this.#all.has(id) ? this.#viewed(id) : undefined);
+  }
+
+  append(id: string): Promise<Appending> {
+    const upload = this.#all.get(id)!;
+    return Promise.resolve({
+      offset: upload.bytes.length,
+      cancelled: upload.cancelled,
+      write: (content) => upload.write(content),
+      finish: async () => upload.shared = await upload.finish(),
+      pause: (why) => void (upload.state = `paused: ${why ?? "interrupted"}`),
+    });
+  }
+
+  pending(): readonly ResumableUpload[] {
+    return [...this.#all.keys()].map((id) => this.#viewed(id))
+      .filter(({ isComplete }) => !isComplete).reverse();
+  }
+
+  remove(id: string): Promise<boolean> {
+    const isKnown = this.#all.delete(id);
+    return Promise.resolve(isKnown);
+  }
+
+  #viewed(id: string): ResumableUpload {
+    const { name, options: { totalBytes }, bytes, shared } = this.#all.get(id)!;
+    const isComplete = shared !== undefined;
+    return { id, name, totalBytes, offset: bytes.length, isComplete, shared };
+  }
+}
+
 /** Creates the application on top of a fake peer. */
 export function appOver(parts: Parts = {}): Made {
   const made = {
@@ -251,6 +300,15 @@ export function appOver(parts: Parts = {}): Made {
     made.done.push(text);
   };
   const find = found(() => parts.files ?? []);
+  const begin = (name: string, options: ShareOptions) => {
+    change(`share ${name}`);
+    const upload = new FakeUpload(name, options, parts.roomBytes ?? Infinity, (file) => {
+      parts.files?.push(file);
+    });
+    upload.isNew = !parts.isSharedAlready;
+    made.uploads.push(upload);
+    return upload;
+  };
   const view: View = {
     status: () => ({
       ...STATUS,
@@ -274,15 +332,8 @@ export function appOver(parts: Parts = {}): Made {
       if (content) made.opened.push(content);
       return content;
     },
-    share: (name, options) => {
-      change(`share ${name}`);
-      const upload = new FakeUpload(name, options, parts.roomBytes ?? Infinity, (file) => {
-        parts.files?.push(file);
-      });
-      upload.isNew = !parts.isSharedAlready;
-      made.uploads.push(upload);
-      return upload;
-    },
+    share: begin,
+    uploads: new FakeUploads(begin),
     fetch: async (fileId) => {
       change(`fetch ${fileId}`);
       await parts.fetching?.();

@@ -54,15 +54,33 @@ async function routes(): Promise<Route[]> {
   );
 }
 
+/** Id of the upload that `begun` begins. */
+const UPLOAD = "1".padStart(32, "0");
+
+/** Begins an upload. */
+async function begun(app: Made): Promise<Made> {
+  const headers = { ...BEARER, "upload-complete": "?0" };
+  const response = await app.request("/api/v1/files?name=a", { method: "POST", headers });
+  assert.equal(response.headers.get("location"), `/api/v1/uploads/${UPLOAD}`);
+  return app;
+}
+
 const isChange = ({ method }: Route) => method !== "GET" && method !== "HEAD";
 const isSession = ({ path }: Route) => path === "/session";
 
 function ask(app: Made, { method, path }: Route, init: RequestInit = {}, ids = [fileId, "2"]) {
   const id = path.startsWith("/files") ? ids[0]! : ids[1]!;
-  const url = `/api/v1${path.replace("{id}", id).replace("{name}", "a.txt")}`;
+  const url = `/api/v1${
+    path.replace("{id}", id).replace("{name}", "a.txt").replace("{upload_id}", UPLOAD)
+  }`;
   const named = path === "/files" && method === "POST" ? `${url}?name=a.txt` : url;
-  const body = method === "POST" || method === "PUT" ? "content" : undefined;
-  return app.request(named, { method, ...(body ? { body } : {}), ...init });
+  const body = ["POST", "PUT", "PATCH"].includes(method) ? "content" : undefined;
+  const headers = new Headers(init.headers);
+  if (method === "PATCH") {
+    headers.set("upload-offset", "0");
+    headers.set("upload-complete", "?1");
+  }
+  return app.request(named, { method, ...(body ? { body } : {}), ...init, headers });
 }
 
 /** Returns the parts of the value that do not match the schema. */
@@ -117,6 +135,7 @@ Deno.test("the document lists exactly the routes that this test knows of", async
     "DELETE /files/{id}",
     "DELETE /session",
     "DELETE /transfers/{id}",
+    "DELETE /uploads/{upload_id}",
     "GET /events",
     "GET /files",
     "GET /files/deleted",
@@ -128,6 +147,9 @@ Deno.test("the document lists exactly the routes that this test knows of", async
     "GET /session",
     "GET /status",
     "GET /transfers",
+    "GET /uploads",
+    "GET /uploads/{upload_id}",
+    "PATCH /uploads/{upload_id}",
     "POST /files",
     "POST /files/{id}/fetch",
     "POST /files/{id}/restore",
@@ -139,7 +161,7 @@ Deno.test("the document lists exactly the routes that this test knows of", async
 
 Deno.test("with a login, every route responds as described", async () => {
   for (const route of await routes()) {
-    const app = made();
+    const app = route.path.includes("{upload_id}") ? await begun(made()) : made();
     // Running ones are canceled, failed ones are retried.
     const id = route.path.endsWith("/retry") ? "2" : "1";
     const response = await ask(app, route, { headers: BEARER }, [fileId, id]);

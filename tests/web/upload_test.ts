@@ -124,7 +124,7 @@ Deno.test("a body that is cut short, shorter than announced, or empty leaves not
     ] as [BodyInit | null, Record<string, string>][]
   ) {
     const made = app();
-    const { status } = await send(made, "PUT", "/api/v1/files/by-name/a", body, headers);
+    const { status } = await send(made, "POST", "/api/v1/files?name=a", body, headers);
     assert.equal(status, 400);
     assert.match(made.uploads[0]!.state, /^aborted/);
   }
@@ -132,7 +132,7 @@ Deno.test("a body that is cut short, shorter than announced, or empty leaves not
 
 Deno.test("a file that the store refuses is reported with its status and hint", async () => {
   const made = app({ roomBytes: 500_000 });
-  const { status, detail, hint } = await send(made, "PUT", "/api/v1/files/by-name/a", content);
+  const { status, detail, hint } = await send(made, "POST", "/api/v1/files?name=a", content);
   assert.deepEqual([status, detail, hint], [507, "There is no room", "Make some"]);
   assert.match(made.uploads[0]!.state, /^aborted/);
 });
@@ -148,7 +148,7 @@ Deno.test("an upload that is canceled on this peer ends", async () => {
       await (turn = new Promise((go) => setTimeout(go)));
     },
   });
-  const { status, detail } = await send(made, "PUT", "/api/v1/files/by-name/a", endless);
+  const { status, detail } = await send(made, "POST", "/api/v1/files?name=a", endless);
   assert.deepEqual([status, detail], [409, "The upload was canceled on this peer"]);
   assert.equal(made.uploads[0]!.state, "aborted: Canceled here");
   await turn;
@@ -169,6 +169,8 @@ Deno.test("a partial or encoded file is not shared as if it were the whole file"
       ] as const
     ) {
       const made = app();
+      // PUT takes the rest of an interrupted upload.
+      if (method === "PUT" && "content-range" in headers) continue;
       const { status, hint, message } = await send(made, method, path, "abc", {
         "x-file-name": "a",
         ...headers,

@@ -73,6 +73,19 @@ export const FilesShape = v.object({
   ),
 });
 
+export const UploadParam = v.object({
+  upload_id: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
+});
+
+export const PendingUploadsShape = v.object({
+  uploads: v.array(v.object({
+    id: v.string(),
+    file_name: v.string(),
+    offset: v.pipe(Count, v.description("Bytes that are here")),
+    size_bytes: v.pipe(v.nullable(Count), v.description("null if the client did not say so")),
+  })),
+});
+
 export const RisksShape = v.object({
   total: v.pipe(Count, v.description("All known files")),
   none: v.pipe(Count, v.description("Files that nobody has anymore")),

@@ -12,6 +12,7 @@ import { checkWhole, decoded, digestsOf, shareBody } from "../upload.ts";
 import type { SharedFile, View } from "../view.ts";
 import { CHANGE, check, json, problems, security } from "./describe.ts";
 import { fileJson } from "./listing.ts";
+import { type Answer, beginUpload, isResumable, putUpload, uploadRoutes } from "./uploads.ts";
 import { SharedShape, ShareQuery } from "./schemas.ts";
 
 const BINARY = { type: "string", format: "binary" } as const;
@@ -34,11 +35,14 @@ const RESPONSES = {
   ...problems(409, 412, 413, 415, 501, 503, 507, ...CHANGE),
 };
 
-/** Adds POST `/files` and PUT `/files/by-name/{name}`. */
+/** Adds POST `/files`, PUT `/files/by-name/{name}`, and the uploads that can be continued. */
 export function shareRoutes(api: Hono<Env>, view: View): void {
   shareRoute(api, view);
   shareByNameRoute(api, view);
+  uploadRoutes(api, view, answer);
 }
+
+const answer: Answer = (c, file) => created(c, [file]);
 
 function shareRoute(api: Hono<Env>, view: View): void {
   api.post(
@@ -46,7 +50,7 @@ function shareRoute(api: Hono<Env>, view: View): void {
     describeRoute({
       summary: "Share a file as a raw body with a name, or files as a form",
       description:
-        'Give the name in "X-File-Name" (percent-encoded) or in "name". "X-File-Timestamp" is the modification time in Unix seconds. A raw body is checked against "Content-Digest" and "Repr-Digest" (sha-256).',
+        'Give the name in "X-File-Name" (percent-encoded) or in "name". "X-File-Timestamp" is the modification time in Unix seconds. A raw body is checked against "Content-Digest" and "Repr-Digest" (sha-256). With "Upload-Complete" (draft-ietf-httpbis-resumable-upload), the upload can be interrupted and continued for a day, at the address in "Location".',
       security,
       requestBody: RAW_BODY_OR_FORM,
       responses: RESPONSES,
@@ -56,6 +60,7 @@ function shareRoute(api: Hono<Env>, view: View): void {
       const type = c.req.header("content-type") ?? "";
       try {
         const options = shareOptions(c);
+        if (isResumable(c)) return await beginUpload(c, view, options, answer);
         const header = c.req.header("x-file-name");
         const name = header === undefined ? c.req.valid("query").name ?? "" : decoded(header);
         if (/^multipart\/form-data\b/i.test(type)) {
@@ -75,6 +80,8 @@ function shareByNameRoute(api: Hono<Env>, view: View): void {
     "/files/by-name/:name",
     describeRoute({
       summary: "Share the body under this name (curl -T FILE URL/)",
+      description:
+        'If it is interrupted, what came is kept for a day; "Content-Range" sends the rest (curl -C OFFSET -T FILE URL/). The error for a wrong offset names the right one.',
       security,
       requestBody: RAW_BODY,
       responses: RESPONSES,
@@ -84,9 +91,12 @@ function shareByNameRoute(api: Hono<Env>, view: View): void {
       if (!mayChange(c, undefined)) return conditionFailed(c);
       try {
         const name = c.req.param("name");
-        return created(c, [
-          await shareBody(view, c.req.raw.body, name, shareOptions(c), digestsIn(c)),
-        ]);
+        const options = optionsOf(c);
+        const digests = digestsIn(c);
+        // What is checked against a digest is received whole.
+        if (digests.length === 0) return created(c, [await putUpload(c, view, name, options)]);
+        checkWhole((header) => c.req.header(header));
+        return created(c, [await shareBody(view, c.req.raw.body, name, options, digests)]);
       } catch (error) {
         return problemOf(c, error);
       }
@@ -101,6 +111,10 @@ const digestsIn = (c: Context<Env>) => digestsOf((name) => c.req.header(name));
  */
 function shareOptions(c: Context<Env>) {
   checkWhole((name) => c.req.header(name));
+  return optionsOf(c);
+}
+
+function optionsOf(c: Context<Env>) {
   const seconds = Number(c.req.header("x-file-timestamp") || NaN);
   const length = Number(c.req.header("content-length") || NaN);
   return {
