@@ -39,6 +39,7 @@ import peers from "./browser/peers.js" with { type: "text" };
 import place from "./browser/place.js" with { type: "text" };
 import putaway from "./browser/putaway.js" with { type: "text" };
 import rates from "./browser/rates.js" with { type: "text" };
+import resuming from "./browser/resuming.js" with { type: "text" };
 import rowspace from "./browser/rowspace.js" with { type: "text" };
 import safety from "./shared/safety.js" with { type: "text" };
 import sending from "./browser/sending.js" with { type: "text" };
@@ -87,6 +88,7 @@ const BROWSER: Readonly<Record<string, string>> = {
   place,
   putaway,
   rates,
+  resuming,
   rowspace,
   sending,
   session,
@@ -118,7 +120,7 @@ export const IMPORT_MAP_HASH = `'sha256-${
 
 /** Paths of the modules that the page preloads, so that the browser need not discover them one by one. */
 export const PRELOADED: readonly string[] = [
-  ...Object.keys(BROWSER).filter((name) => !["locked", "theme"].includes(name))
+  ...Object.keys(BROWSER).filter((name) => !["locked", "resuming", "theme"].includes(name))
     .map((name) => `/browser/${name}.js`),
   ...Object.keys(SHARED).map((name) => `/shared/${name}.js`),
 ];

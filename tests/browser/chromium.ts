@@ -45,6 +45,8 @@ export interface Look {
 /** The browser of one test. */
 export class Scene {
   readonly #wrong: string[] = [];
+  /** Whether pages may ask before they are left. */
+  mayAsk = false;
 
   constructor(readonly browser: Browser) {}
 
@@ -74,6 +76,7 @@ export class Scene {
       if (message.type() === "error") this.#wrong.push(message.text());
     });
     page.on("dialog", (dialog) => {
+      if (this.mayAsk && dialog.type() === "beforeunload") return void dialog.accept();
       this.#wrong.push(`a dialog said ${dialog.message()}`);
       dialog.dismiss();
     });

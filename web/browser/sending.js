@@ -8,6 +8,8 @@ import { problemText, urlOf } from "./api.js";
 
 /** Maximum number of concurrent uploads. A browser has six connections per host, and the page needs some itself. */
 export const LANES = 3;
+/** Larger files can continue after an interruption, in bytes. */
+const RESUMABLE_BYTES = 16 * 1024 ** 2;
 /** How long an ended upload of this page is still recognized among the peer's transfers, in milliseconds. */
 const OWN_MS = 60_000;
 /** Maximum number of transfers and names remembered as this page's own. */
@@ -67,9 +69,9 @@ export async function inTurn(task) {
 /**
  * Sends a file under a name. Resolves to its outcome; never throws.
  * @param {File} file @param {string} label @param {(loaded: number, total: number) => void} onProgress
- * @param {AbortSignal} signal @returns {Promise<Outcome>}
+ * @param {AbortSignal} signal @param {(why: string) => void} [onPause] @returns {Promise<Outcome>}
  */
-export async function send(file, label, onProgress, signal) {
+export async function send(file, label, onProgress, signal, onPause = () => {}) {
   if (signal.aborted) return { kind: "cancelled", text: "Canceled" };
   try {
     // Detect an unreadable file here: an interrupted request would show up on everyone's page.
@@ -83,7 +85,11 @@ export async function send(file, label, onProgress, signal) {
   }
   own(label, Infinity);
   try {
-    return await post(file, label, onProgress, signal);
+    if (file.size <= RESUMABLE_BYTES) return await post(file, label, onProgress, signal);
+    const { sendResumable } = await import("./resuming.js");
+    return await sendResumable(file, label, onProgress, signal, onPause);
+  } catch {
+    return { kind: "failed", text: "The peer is not responding. Try again when it is back" };
   } finally {
     own(label, performance.now() + OWN_MS);
   }

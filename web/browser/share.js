@@ -110,16 +110,24 @@ function uploadRow(file) {
 
   inTurn(async () => {
     const startedMs = performance.now();
-    const { kind, text } = await send(file, labelOfPath([file.name]), (loaded, total) => {
-      const speed = loaded / Math.max(0.001, (performance.now() - startedMs) / 1000);
-      bar.value = loaded;
-      setText(
-        words,
-        `${progressText(loaded, total)} · ${rateText(speed)} · ${
-          durationText((total - loaded) / Math.max(1, speed))
-        } left`,
-      );
-    }, stop.signal);
+    let begunAt = -1; // what an earlier attempt left does not count as speed
+    const { kind, text } = await send(
+      file,
+      labelOfPath([file.name]),
+      (loaded, total) => {
+        if (begunAt < 0) begunAt = loaded;
+        const speed = (loaded - begunAt) / Math.max(0.001, (performance.now() - startedMs) / 1000);
+        bar.value = loaded;
+        setText(
+          words,
+          `${progressText(loaded, total)} · ${rateText(speed)} · ${
+            durationText((total - loaded) / Math.max(1, speed))
+          } left`,
+        );
+      },
+      stop.signal,
+      (why) => setText(words, why),
+    );
     if (kind === "shared") {
       end(`✓ Shared in ${tookText((performance.now() - startedMs) / 1000)}`, "good");
     } else if (kind === "known") end("✓ Already shared, with the same content", "good");
