@@ -375,6 +375,15 @@ export const MAX_BATCH_BYTES: number = 8 * 1024 * 1024;
  */
 export const MAX_DOWNLOADS = 4;
 /**
+ * Number of further downloads for small files, which do not wait for large ones, and the size up to which a file is small,
+ * in bytes. (Guesses.) Higher: more small files, or larger ones, start at once; lower: large ones are slowed down less.
+ */
+export const EXPRESS_DOWNLOADS = 2;
+/** Maximum number of requests for files running at once. */
+export const MAX_REQUESTS: number = MAX_DOWNLOADS + EXPRESS_DOWNLOADS;
+/** Size up to which a file is small in this sense, in bytes; see above. */
+export const EXPRESS_BYTES: number = 4 * 1024 * 1024;
+/**
  * Maximum number of queued downloads. Higher: more files wait in order; lower: less memory, and the rest wait as
  * retries.
  */

@@ -1,6 +1,6 @@
 // Downloads (GET_FILE, outgoing): which file to fetch next, from one source after another, and retries. PURE.
 // Invariants: one download per file, and each source at most once per round; at most `MAX_DOWNLOADS` requests run at
-// once, each for one file or for a batch of small ones; every attempt has its own number and is stopped once nobody wants
+// once, each for one file or for a batch of small ones, and a few more for small files only; every attempt has its own number and is stopped once nobody wants
 // it; a wanted file that nobody delivered stays wanted until it is here, deleted, canceled or forgotten.
 
 import type { Input } from "../effects.ts";
@@ -8,6 +8,8 @@ import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
 import { BATCH_GET, RAW } from "../wire/capabilities.ts";
 import { isBindingTimestamp, type Timestamp } from "../wire/fileid.ts";
 import {
+  EXPRESS_BYTES,
+  EXPRESS_DOWNLOADS,
   FIRST_RETRY_MS,
   HURRY_MS,
   LAST_RETRY_MS,
@@ -16,6 +18,7 @@ import {
   MAX_BATCH_FILES,
   MAX_DOWNLOADS,
   MAX_QUEUED_DOWNLOADS,
+  MAX_REQUESTS,
   MAX_SOURCES,
   MAX_WISHES,
   WISHES_PER_TICK,
@@ -23,6 +26,7 @@ import {
 import type { PeerRecord } from "../members/membership.ts";
 import type { PeerState } from "../state.ts";
 import type { Entry } from "./catalogue.ts";
+import { DownloadQueue } from "./download_queue.ts";
 import { SourceChoice } from "./source_choice.ts";
 import type { Twins } from "./twins.ts";
 
@@ -40,6 +44,7 @@ export type FetchUnasked = Extract<Input, { kind: "fetch-unasked" }>;
 /** A request to a source, for one file or a batch, or to our own store. */
 interface Request {
   readonly source: string;
+  readonly isSmall: boolean;
   /** Number of files that it still has to deliver. */
   files: number;
 }
@@ -87,7 +92,7 @@ export class Downloads {
   readonly #active = new Map<string, Download>();
   /** SHA-256 of the content that is on its way. */
   readonly #contents = new Set<string>();
-  readonly #queue = new Map<string, true>();
+  readonly #queue = new DownloadQueue();
   /** Active ones that left a batch because it did not deliver them, and wait for another request. */
   readonly #again = new Set<Download>();
   /** Files that wait for a retry, the one that has waited longest first. */
@@ -99,8 +104,9 @@ export class Downloads {
   /** Files for which a person waits to see how the round ends. */
   readonly #waitedFor = new Set<string>();
   readonly #sources: SourceChoice;
-  /** Number of running requests. */
+  /** Number of running requests, and of those for small files. */
   #requests = 0;
+  #smallRequests = 0;
   /** Peers whose recent return already triggered early retries. */
   readonly #hurried: ExpiringSet;
   #attempts = 0;
@@ -134,35 +140,35 @@ export class Downloads {
       {
         name: "downloads running",
         size: () => this.#active.size,
-        max: () => MAX_DOWNLOADS * MAX_BATCH_FILES,
+        max: () => MAX_REQUESTS * MAX_BATCH_FILES,
       },
       {
         name: "contents on their way",
         size: () => this.#contents.size,
-        max: () => MAX_DOWNLOADS * MAX_BATCH_FILES,
+        max: () => MAX_REQUESTS * MAX_BATCH_FILES,
       },
       {
         name: "downloads between sources",
         size: () => this.#again.size,
-        max: () => MAX_DOWNLOADS * MAX_BATCH_FILES,
+        max: () => MAX_REQUESTS * MAX_BATCH_FILES,
       },
-      { name: "requests for files", size: () => this.#requests, max: () => MAX_DOWNLOADS },
+      { name: "requests for files", size: () => this.#requests, max: () => MAX_REQUESTS },
       { name: "downloads queued", size: () => this.#queue.size, max: () => MAX_QUEUED_DOWNLOADS },
       { name: "downloads to retry", size: () => this.#wishes.size, max: () => MAX_WISHES },
       {
         name: "downloads requested by people",
         size: () => this.#insisted.size,
-        max: () => MAX_DOWNLOADS * MAX_BATCH_FILES + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
+        max: () => MAX_REQUESTS * MAX_BATCH_FILES + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
       },
       {
         name: "downloads that nobody here asked for",
         size: () => this.#once.size,
-        max: () => MAX_DOWNLOADS * MAX_BATCH_FILES + MAX_QUEUED_DOWNLOADS,
+        max: () => MAX_REQUESTS * MAX_BATCH_FILES + MAX_QUEUED_DOWNLOADS,
       },
       {
         name: "downloads that people wait for",
         size: () => this.#waitedFor.size,
-        max: () => MAX_DOWNLOADS * MAX_BATCH_FILES + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
+        max: () => MAX_REQUESTS * MAX_BATCH_FILES + MAX_QUEUED_DOWNLOADS + MAX_WISHES,
       },
       {
         name: "peers that came back",
@@ -225,8 +231,15 @@ export class Downloads {
     if (this.state.catalogue.get(fileId)?.held) return;
     this.#once.delete(fileId);
     if (insists) {
+      const isAgain = this.#insisted.has(fileId);
       this.#insisted.add(fileId);
       this.#waitedFor.add(fileId);
+      if (this.#queue.has(fileId)) {
+        // Who asks again does not want to wait for what was asked for before.
+        if (isAgain) this.#queue.putFirst(fileId);
+        else if (this.#queue.delete(fileId)) this.#queue.add(fileId, true);
+        this.#startNext();
+      }
     }
     if (this.isPending(fileId)) return;
     if (this.#queue.size >= MAX_QUEUED_DOWNLOADS) {
@@ -242,11 +255,9 @@ export class Downloads {
 
   #enqueue(fileId: string): void {
     const isSearched = this.#isSearched && this.#queue.size > 0;
-    this.#queue.set(fileId, true);
+    this.#queue.add(fileId, this.#insisted.has(fileId));
     // Of the others it is known that their sources are busy.
-    if (!isSearched || (this.#requests < MAX_DOWNLOADS && !this.#sources.areAllBusy(fileId))) {
-      this.#startNext();
-    }
+    if (!isSearched || this.#mayStart(fileId)) this.#startNext();
   }
 
   /** Retries files that are due and have a holder. */
@@ -411,7 +422,7 @@ export class Downloads {
       const download = this.#active.get(fileId);
       if (!download || download.attempt !== attempt) continue;
       this.#leave(download);
-      this.#queue.set(fileId, true);
+      this.#queue.add(fileId, this.#insisted.has(fileId));
     }
     this.#startNext();
   }
@@ -438,6 +449,7 @@ export class Downloads {
     download.request = undefined;
     if (!request || --request.files > 0) return;
     this.#requests--;
+    if (request.isSmall) this.#smallRequests--;
     this.#isSearched = false;
     this.#sources.ended(request.source);
   }
@@ -468,21 +480,43 @@ export class Downloads {
     this.#isSearched = true;
     let passedOver = 0;
     for (const download of this.#again) {
-      if (this.#requests >= MAX_DOWNLOADS) break;
+      if (!this.#hasPlace(download.fileId)) continue;
       this.#again.delete(download);
       this.#tryNext(download);
     }
-    for (const fileId of this.#queue.keys()) {
-      if (this.#requests >= MAX_DOWNLOADS || passedOver >= MAX_PASSED_OVER) break;
-      this.#queue.delete(fileId);
-      if (this.#isComing(fileId) || this.#sources.areAllBusy(fileId)) {
+    for (const fileId of this.#queue) {
+      if (this.#requests >= MAX_REQUESTS || passedOver >= MAX_PASSED_OVER) break;
+      if (!this.#mayStart(fileId)) {
         passedOver++;
-        this.#queue.set(fileId, true); // to the end of the queue
+        // Large files keep their order while others are running.
+        if (this.#requests < MAX_DOWNLOADS) this.#queue.passOver(fileId);
         continue;
       }
+      this.#queue.delete(fileId);
       this.#tryNext(this.#activate(fileId));
     }
     this.#starting = false;
+  }
+
+  /**
+   * Returns whether a file may be requested now. A small one that a person requested waits neither for large ones nor for
+   * a source that is busy with them.
+   */
+  #mayStart(fileId: string): boolean {
+    if (!this.#hasPlace(fileId)) return false;
+    const isUrgent = this.#isExpress(fileId) && this.#insisted.has(fileId);
+    return !this.#isComing(fileId) &&
+      !this.#sources.areAllBusy(fileId, isUrgent ? EXPRESS_DOWNLOADS : 0);
+  }
+
+  /** Returns whether one more request may run for this file. */
+  #hasPlace(fileId: string): boolean {
+    return this.#requests < MAX_DOWNLOADS || this.#isExpress(fileId);
+  }
+
+  #isExpress(fileId: string): boolean {
+    const { sizeBytes = Infinity } = this.state.catalogue.get(fileId)?.file ?? {};
+    return sizeBytes <= EXPRESS_BYTES && this.#smallRequests < EXPRESS_DOWNLOADS;
   }
 
   /** Returns whether the same content is on its way under another id: it is not transferred twice. */
@@ -535,7 +569,7 @@ export class Downloads {
       return;
     }
     const { peerId, address: from, voucher, can } = source;
-    const request = this.#begin(peerId);
+    const request = this.#begin(peerId, entry);
     const first = this.#join(download, request, entry, timestamps);
     const askFor = askedFor(download, entry, peerId);
     const maxBytes = this.#once.get(fileId);
@@ -565,16 +599,18 @@ export class Downloads {
     const twin = download.isCompared ? undefined : this.twins.hereAs(entry);
     if (twin === undefined) return false;
     download.isCompared = true;
-    const request = this.#begin(this.state.config.peerId);
+    const request = this.#begin(this.state.config.peerId, entry);
     const joined = this.#join(download, request, entry, timestamps);
     this.state.emit({ kind: "adopt", ...joined, twin });
     return true;
   }
 
-  #begin(source: string): Request {
+  #begin(source: string, { file: { sizeBytes = Infinity } }: Entry): Request {
+    const isSmall = sizeBytes <= EXPRESS_BYTES;
     this.#requests++;
+    if (isSmall) this.#smallRequests++;
     this.#sources.began(source);
-    return { source, files: 0 };
+    return { source, isSmall, files: 0 };
   }
 
   /** Makes a download part of a request. */
@@ -592,7 +628,7 @@ export class Downloads {
     const { catalogue } = this.state;
     const files = [];
     let skipped = 0;
-    for (const fileId of this.#queue.keys()) {
+    for (const fileId of this.#queue) {
       if (request.files >= MAX_BATCH_FILES || skipped >= MAX_NOT_IN_BATCH) break;
       const entry = catalogue.get(fileId);
       const size = entry && isSmall(entry) && entry.holders.has(request.source) &&

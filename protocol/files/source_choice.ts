@@ -4,9 +4,9 @@
 
 import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
 import {
-  MAX_DOWNLOADS,
   MAX_DOWNLOADS_PER_SOURCE,
   MAX_QUEUED_DOWNLOADS,
+  MAX_REQUESTS,
   SOURCE_FAILURE_MS,
 } from "../limits.ts";
 import { type PeerRecord, shuffleFront } from "../members/membership.ts";
@@ -25,7 +25,7 @@ export class SourceChoice {
   /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
     return [
-      { name: "sources in use", size: () => this.#perSource.size, max: () => MAX_DOWNLOADS },
+      { name: "sources in use", size: () => this.#perSource.size, max: () => MAX_REQUESTS },
       {
         name: "sources that failed",
         size: () => this.#failures.size,
@@ -66,13 +66,13 @@ export class SourceChoice {
     });
   }
 
-  /** Returns whether every source of the file already delivers as much as one source may. */
-  areAllBusy(fileId: string): boolean {
+  /** Returns whether every source of the file already delivers as much as one source may, and `more` requests more. */
+  areAllBusy(fileId: string, more = 0): boolean {
     const { catalogue } = this.state;
     let holders = 0;
     for (const peerId of catalogue.get(fileId)?.holders ?? []) {
       if (!this.mayAsk(fileId, peerId)) continue;
-      if (!this.#isBusy(peerId)) return false;
+      if (!this.#isBusy(peerId, more)) return false;
       holders++;
     }
     return holders > 0;
@@ -110,7 +110,7 @@ export class SourceChoice {
     return inOrder.find((record) => this.state.mayReach(record));
   }
 
-  #isBusy(peerId: string): boolean {
-    return (this.#perSource.get(peerId) ?? 0) >= MAX_DOWNLOADS_PER_SOURCE;
+  #isBusy(peerId: string, more = 0): boolean {
+    return (this.#perSource.get(peerId) ?? 0) >= MAX_DOWNLOADS_PER_SOURCE + more;
   }
 }

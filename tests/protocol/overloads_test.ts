@@ -180,6 +180,7 @@ const AT_LIMIT: Readonly<
   "protocol/limits.ts MAX_QUEUED_DOWNLOADS": "downloads-delayed",
   "protocol/limits.ts MAX_REJOIN_PEERS": "pace: the network names the others",
   "protocol/limits.ts MAX_REMINDERS": "deletions-delayed",
+  "protocol/limits.ts MAX_REQUESTS": "pace: others are queued",
   "protocol/limits.ts MAX_SOURCES": "pace: a further source replaces one that fails",
   "protocol/limits.ts MAX_SEEN_GOSSIPS": "cache: a gossip that comes back is handled again",
   "protocol/limits.ts MAX_SINGLE_ANNOUNCES": "pace: they are announced together",

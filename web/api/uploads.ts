@@ -19,8 +19,9 @@ import {
 import { CHANGE, check, json, problems, READ, security } from "./describe.ts";
 import { PendingUploadsShape, ProblemShape, SharedShape, UploadParam } from "./schemas.ts";
 
+/** Any type is taken: clients of each draft send another one, or none. */
 const BODY = {
-  content: { "application/partial-upload": { schema: { type: "string", format: "binary" } } },
+  content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } },
 } as const;
 const TYPES = "https://iana.org/assignments/http-problem-types";
 const LIST_HINT = "GET /api/v1/uploads lists the uploads that can be continued";

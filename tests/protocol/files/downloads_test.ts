@@ -2,7 +2,11 @@
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Effect, FetchFailure } from "../../../protocol/effects.ts";
-import { MAX_DOWNLOADS, MAX_DOWNLOADS_PER_SOURCE } from "../../../protocol/limits.ts";
+import {
+  EXPRESS_DOWNLOADS,
+  MAX_DOWNLOADS,
+  MAX_DOWNLOADS_PER_SOURCE,
+} from "../../../protocol/limits.ts";
 import {
   events,
   fileOfNumber,
@@ -330,4 +334,64 @@ Deno.test("canceling one download starts the next one in the queue", () => {
   const machine = network(1, MAX_DOWNLOADS + 1);
   for (let n = 1; n <= MAX_DOWNLOADS + 1; n++) want(machine, n);
   strictEqual(sources(machine.do({ kind: "cancel", fileId: idOf(1) })).length, 1);
+});
+
+/** A peer that is busy with as many large files as it downloads at once, all of them from one source. */
+function busyWithLarge() {
+  const machine = new Machine();
+  const large = Array.from(
+    { length: MAX_DOWNLOADS + 4 },
+    (_, i) => fileOfNumber(i + 1, { sizeBytes: 1024 ** 3 }),
+  );
+  const small = [fileOfNumber(101, { sizeBytes: 1000 }), fileOfNumber(102, { sizeBytes: 1000 })];
+  machine.reply(oldPeer("p0", 1), [...large, ...small, fileOfNumber(103, { sizeBytes: 1000 })]);
+  machine.reply(oldPeer("p1", 2), [large.at(0)!, large.at(-1)!]);
+  for (const { fileId } of large) machine.do({ kind: "want", fileId });
+  return { machine, large };
+}
+
+const fetched = (effects: readonly Effect[]) =>
+  only(effects, "fetch").map(({ file }) => file.fileId);
+
+Deno.test("a small file that a person requests does not wait for large ones, and there are never too many", () => {
+  const { machine } = busyWithLarge();
+  ok(machine.remembered("requests for files") >= MAX_DOWNLOADS_PER_SOURCE);
+  deepStrictEqual(fetched(want(machine, 101)), [idOf(101)]);
+  deepStrictEqual(fetched(want(machine, 102)), [idOf(102)]);
+  deepStrictEqual(fetched(want(machine, 103)), [], "only so many at a time");
+  ok(machine.remembered("requests for files") <= MAX_DOWNLOADS + EXPRESS_DOWNLOADS);
+  deepStrictEqual(fetched(fail(machine, 101, "p0", "absent")), [idOf(103)], "but the next one");
+});
+
+Deno.test("small files that nobody requested take no more than their share of a source", () => {
+  const machine = new Machine({ autoFetch: Infinity });
+  machine.start();
+  const large = Array.from({ length: 4 }, (_, i) => fileOfNumber(i + 1, { sizeBytes: 1024 ** 3 }));
+  machine.reply(oldPeer("p0", 1), large);
+  strictEqual(machine.remembered("requests for files"), MAX_DOWNLOADS_PER_SOURCE);
+  const effects = machine.announce(oldPeer("p0", 1), fileOfNumber(9, { sizeBytes: 1000 }));
+  deepStrictEqual(fetched(effects), []);
+});
+
+Deno.test("what people request comes before all else, and what is requested again before that", () => {
+  const machine = new Machine({ autoFetch: Infinity });
+  machine.start();
+  const large = (n: number) => fileOfNumber(n, { sizeBytes: 1024 ** 3 });
+  const first = fetched(machine.reply(oldPeer("p0", 1), [1, 2, 3, 4, 5, 6].map(large)));
+  for (const n of [7, 8, 9]) {
+    machine.announce(oldPeer("p0", 1), large(n));
+    want(machine, n);
+  }
+  want(machine, 8);
+  want(machine, 6);
+  const order: string[] = [];
+  const running = first.map((fileId) => parseInt(fileId, 16));
+  const waiting = [1, 2, 3, 4, 5].filter((n) => !running.includes(n));
+  for (let i = 0; i < 6; i++) {
+    const [next] = fetched(fail(machine, running.shift()!, "p0", "too-long"));
+    order.push(next!);
+    running.push(parseInt(next!, 16));
+  }
+  deepStrictEqual(order.slice(0, 4), [8, 7, 9, 6].map(idOf));
+  deepStrictEqual(order.slice(4).toSorted(), waiting.map(idOf));
 });

@@ -169,8 +169,7 @@ Deno.test("a batch does not ask for content that is here or on its way under ano
   const busy = Array.from({ length: MAX_DOWNLOADS }, (_, i) => fileOfNumber(100 + i));
   for (const [i, file] of busy.entries()) machine.reply(oldPeer(`old${i}`, 50 + i), [file]);
   for (const { fileId } of busy) machine.do({ kind: "want", fileId });
-  for (const n of [1, 2, 3, 4, 5]) want(machine, n);
-  const effects: Effect[] = [];
+  const effects = [1, 2, 3, 4, 5].flatMap((n) => want(machine, n));
   for (const [i, { fileId }] of busy.entries()) {
     effects.push(...machine.failFetch(fileId, `old${i}`, "absent"));
   }
