@@ -67,6 +67,26 @@ export function webViewOf(service: Service, hostNames: ReadonlySet<string>): Run
       const restored = await possibly(() => operations.restore(fileId));
       return file(restored.fileId)!;
     },
+    queue: (limit) => {
+      const { fileIds, total } = node.peer.queuedDownloads(limit);
+      const entries = fileIds.map((fileId) => catalogue.get(fileId));
+      const files = entries.flatMap((entry) => entry ? [viewedFile(service, entry)] : []);
+      return { files, total };
+    },
+    putFirst: (fileId) => {
+      const { fileIds } = node.peer.queuedDownloads(Infinity);
+      if (!fileIds.includes(fileId)) return false;
+      node.dispatch({ kind: "first", fileId });
+      return true;
+    },
+    speedLimits: () => {
+      const { down, up } = node.throttles;
+      return { down: down.bytesPerSecond, up: up.bytesPerSecond };
+    },
+    setSpeedLimits: ({ down, up }) => {
+      if (down !== undefined) node.throttles.down.bytesPerSecond = down;
+      if (up !== undefined) node.throttles.up.bytesPerSecond = up;
+    },
     cancel: (id) => node.cancel(id),
     watch: (lastId, watcher) => feed.watch(lastId, watcher),
     close: () => {

@@ -222,6 +222,8 @@ export type Input =
   | { readonly kind: "space" }
   /** A person requested a file. */
   | { readonly kind: "want"; readonly fileId: string }
+  /** A person wants a queued file before all others. */
+  | { readonly kind: "first"; readonly fileId: string }
   /** A person canceled a download, or the search for a peer that takes a copy. */
   | { readonly kind: "cancel"; readonly fileId: string }
   /** A person deleted a file: everywhere if it is ours, otherwise only here. */

@@ -112,6 +112,11 @@ export class Peer {
     return this.#downloads.pending;
   }
 
+  /** Returns the ids of the downloads that wait for their turn, in order, at most `limit`, and how many there are. */
+  queuedDownloads(limit: number): { readonly fileIds: readonly string[]; readonly total: number } {
+    return this.#downloads.queued(limit);
+  }
+
   /** Number of downloads that wait for a retry. */
   get wishedDownloads(): number {
     return this.#downloads.wishes;
@@ -191,6 +196,8 @@ export class Peer {
         return this.#downloads.onSpace();
       case "want":
         return this.#downloads.onWanted(input.fileId);
+      case "first":
+        return this.#downloads.onFirst(input.fileId);
       case "cancel":
         return this.#onCancel(input.fileId);
       case "delete":

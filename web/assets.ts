@@ -11,6 +11,7 @@ import filesStyle from "./style/files.css" with { type: "text" };
 import movingStyle from "./style/moving.css" with { type: "text" };
 import networkStyle from "./style/network.css" with { type: "text" };
 import over from "./style/over.css" with { type: "text" };
+import paceStyle from "./style/pace.css" with { type: "text" };
 import pageStyle from "./style/page.css" with { type: "text" };
 import phone from "./style/phone.css" with { type: "text" };
 import actions from "./browser/actions.js" with { type: "text" };
@@ -34,6 +35,7 @@ import map from "./browser/map.js" with { type: "text" };
 import matrix from "./browser/matrix.js" with { type: "text" };
 import moving from "./browser/moving.js" with { type: "text" };
 import notices from "./browser/notices.js" with { type: "text" };
+import pace from "./browser/pace.js" with { type: "text" };
 import page from "./browser/page.js" with { type: "text" };
 import peers from "./browser/peers.js" with { type: "text" };
 import place from "./browser/place.js" with { type: "text" };
@@ -83,6 +85,7 @@ const BROWSER: Readonly<Record<string, string>> = {
   matrix,
   moving,
   notices,
+  pace,
   page,
   peers,
   place,
@@ -120,7 +123,7 @@ export const IMPORT_MAP_HASH = `'sha256-${
 
 /** Paths of the modules that the page preloads, so that the browser need not discover them one by one. */
 export const PRELOADED: readonly string[] = [
-  ...Object.keys(BROWSER).filter((name) => !["locked", "resuming", "theme"].includes(name))
+  ...Object.keys(BROWSER).filter((name) => !["locked", "pace", "resuming", "theme"].includes(name))
     .map((name) => `/browser/${name}.js`),
   ...Object.keys(SHARED).map((name) => `/shared/${name}.js`),
 ];
@@ -151,6 +154,7 @@ function* assets(): Iterable<[path: string, asset: Asset]> {
   // In styles, no line has a meaning of its own, and nothing needs its number.
   const style = bare(STYLES.join("\n")).replace(/\n\s+/g, "\n");
   yield ["/style.css", { text: style, type: STYLE }];
+  yield ["/lib/pace.css", { text: bare(paceStyle).replace(/\n\s+/g, "\n"), type: STYLE }];
   yield ["/lib/uplot.css", { text: uplotStyle, type: STYLE }];
   yield ["/icon.svg", { text: icon, type: "image/svg+xml" }];
   for (const [name, text] of Object.entries(BROWSER)) {

@@ -225,6 +225,12 @@ export interface ResumableUploads {
   remove(id: string): Promise<boolean>;
 }
 
+/** How fast content may move, in bytes per second; 0 means no limit. */
+export interface SpeedLimits {
+  readonly down: number;
+  readonly up: number;
+}
+
 /** What changed since the last look: rows that are new or different, and names of those that are gone. */
 export type ViewedChange =
   | { readonly type: "status"; readonly status: ViewedStatus }
@@ -278,6 +284,14 @@ export interface View {
     limit: number,
   ): Promise<{ readonly files: readonly ViewedDeleted[]; readonly total: number }>;
   transfers(): ViewedTransfer[];
+  /** Returns the downloads that wait for their turn, in order, at most `limit`, and how many there are. */
+  queue(limit: number): { readonly files: readonly ViewedFile[]; readonly total: number };
+  /** Puts a queued download before all others. Returns false if the file is not queued. */
+  putFirst(fileId: string): boolean;
+  /** Returns how fast content may be received and sent, in bytes per second; 0 means no limit. */
+  speedLimits(): SpeedLimits;
+  /** Changes these limits, at once and until the exit. */
+  setSpeedLimits(limits: Partial<SpeedLimits>): void;
   /** Returns the rates of the last minutes, about one per second, oldest first. */
   rates(): readonly ViewedRate[];
   /** Returns undefined if the file is not here. `client` is shown as the receiver. Throws `NotPossible`. */

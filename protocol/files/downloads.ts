@@ -212,6 +212,24 @@ export class Downloads {
     this.want(fileId, true);
   }
 
+  /** Puts a queued download before all others, for a person. */
+  onFirst(fileId: string): void {
+    if (!this.#queue.has(fileId)) return;
+    this.#insisted.add(fileId);
+    this.#queue.putFirst(fileId);
+    this.#startNext();
+  }
+
+  /** Returns the ids of the queued downloads, in order, at most `limit`, and how many there are. */
+  queued(limit: number): { readonly fileIds: readonly string[]; readonly total: number } {
+    const fileIds: string[] = [];
+    for (const fileId of this.#queue) {
+      if (fileIds.length >= limit) break;
+      fileIds.push(fileId);
+    }
+    return { fileIds, total: this.#queue.size };
+  }
+
   /**
    * Cancels a download for a person. The file is not fetched automatically either, until a person requests it again.
    */

@@ -365,3 +365,33 @@ browserTest("an expired login is noticed when a change is refused", async (scene
   await page.getByRole("button", { name: "Log in" }).waitFor();
   scene.forgive(/401/);
 });
+
+browserTest(
+  "speed limits are changed and a waiting download is put first in a dialog that fits a phone",
+  async (scene) => {
+    const queued = filesOf(25).map((each) => ({ ...each, held: false }));
+    await using served = Served.start({ files: filesOf(3), queued });
+    const page = await scene.open(served.link, { width: 360, height: 740 });
+    await page.waitForSelector("body.may-change");
+    await page.getByRole("button", { name: /^Moving/ }).click();
+    await page.getByRole("button", { name: "Limits" }).click();
+    const dialog = page.getByRole("dialog", { name: "Speed and queue" });
+    await dialog.getByText("25 downloads waiting for others, the first 20 of them:").waitFor();
+    await holds(page, "getComputedStyle(document.querySelector('#pace form')).display === 'grid'");
+    ok(await page.evaluate<boolean>("document.documentElement.scrollWidth <= innerWidth"));
+    await dialog.getByLabel("Receive at most").fill("2.5");
+    await dialog.getByRole("button", { name: /^Download .* first$/ }).nth(1).click();
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await page.getByText("The limits are changed until the peer exits").waitFor();
+    const { fileId } = queued[2]!.file;
+    deepStrictEqual(served.made.done, [
+      `first ${fileId}`,
+      'limits {"down":2500000,"up":0}',
+    ]);
+    await page.getByRole("button", { name: "Limits" }).click();
+    strictEqual(await dialog.getByLabel("Receive at most").inputValue(), "2.5");
+    strictEqual(await dialog.getByLabel("Send at most").inputValue(), "");
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "hidden" });
+  },
+);

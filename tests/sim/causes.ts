@@ -73,6 +73,7 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   space: ["fetch", "adopt", "fetch-batch"],
   unwanted: [],
   want: ["fetch", "adopt", "fetch-batch"],
+  first: ["fetch", "adopt", "fetch-batch"],
   cancel: ["fetch", "adopt", "fetch-batch", "stop-fetch"],
   delete: ["trash", "send DELETE", "fetch", "adopt", "fetch-batch", "stop-fetch"],
   watch: [],

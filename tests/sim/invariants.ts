@@ -32,6 +32,7 @@ function touchedBy(input: Input): string[] {
     case "lost":
       return [...input.fileIds];
     case "want":
+    case "first":
     case "cancel":
     case "delete":
     case "fetch-failed":

@@ -177,6 +177,8 @@ export interface Parts {
   readonly peers?: ViewedPeer[];
   readonly files?: ViewedFile[];
   readonly transfers?: ViewedTransfer[];
+  /** Downloads that wait for their turn. */
+  readonly queued?: ViewedFile[];
   readonly rates?: readonly ViewedRate[];
   readonly hostNames?: readonly string[];
   readonly content?: (fileId: string) => FakeContent | undefined;
@@ -309,6 +311,7 @@ export function appOver(parts: Parts = {}): Made {
     made.uploads.push(upload);
     return upload;
   };
+  const limits = { down: 0, up: 0 };
   const view: View = {
     status: () => ({
       ...STATUS,
@@ -334,6 +337,20 @@ export function appOver(parts: Parts = {}): Made {
     },
     share: begin,
     uploads: new FakeUploads(begin),
+    queue: (limit) => {
+      const queued = parts.queued ?? [];
+      return { files: queued.slice(0, limit), total: queued.length };
+    },
+    putFirst: (fileId) => {
+      const isQueued = (parts.queued ?? []).some(({ file }) => file.fileId === fileId);
+      if (isQueued) change(`first ${fileId}`);
+      return isQueued;
+    },
+    speedLimits: () => limits,
+    setSpeedLimits: (changed) => {
+      change(`limits ${JSON.stringify(changed)}`);
+      Object.assign(limits, changed);
+    },
     fetch: async (fileId) => {
       change(`fetch ${fileId}`);
       await parts.fetching?.();

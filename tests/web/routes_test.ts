@@ -33,6 +33,7 @@ const { fileId } = fileOf();
 function made(over: Parts = {}): Made {
   return appOver({
     files: [{ file: fileOf({ sizeBytes: 3 }), held: true, holders: ["us", "bob"] }],
+    queued: [{ file: fileOf({ sizeBytes: 3 }), held: false, holders: ["bob"] }],
     transfers: [
       transferOf(),
       transferOf({ id: 2, state: "failed", why: "bob has gone", endedAt: 1_750_000_000 }),
@@ -69,18 +70,23 @@ const isChange = ({ method }: Route) => method !== "GET" && method !== "HEAD";
 const isSession = ({ path }: Route) => path === "/session";
 
 function ask(app: Made, { method, path }: Route, init: RequestInit = {}, ids = [fileId, "2"]) {
-  const id = path.startsWith("/files") ? ids[0]! : ids[1]!;
+  const id = /^\/(files|queue)/.test(path) ? ids[0]! : ids[1]!;
   const url = `/api/v1${
     path.replace("{id}", id).replace("{name}", "a.txt").replace("{upload_id}", UPLOAD)
   }`;
   const named = path === "/files" && method === "POST" ? `${url}?name=a.txt` : url;
-  const body = ["POST", "PUT", "PATCH"].includes(method) ? "content" : undefined;
+  const body = path === "/limits"
+    ? '{"down":1000}'
+    : ["POST", "PUT", "PATCH"].includes(method)
+    ? "content"
+    : undefined;
   const headers = new Headers(init.headers);
   if (method === "PATCH") {
     headers.set("upload-offset", "0");
     headers.set("upload-complete", "?1");
   }
-  return app.request(named, { method, ...(body ? { body } : {}), ...init, headers });
+  const hasBody = body !== undefined && method !== "GET";
+  return app.request(named, { method, ...(hasBody ? { body } : {}), ...init, headers });
 }
 
 /** Returns the parts of the value that do not match the schema. */
@@ -141,7 +147,9 @@ Deno.test("the document lists exactly the routes that this test knows of", async
     "GET /files/deleted",
     "GET /files/{id}",
     "GET /files/{id}/content",
+    "GET /limits",
     "GET /peers",
+    "GET /queue",
     "GET /rates",
     "GET /replication",
     "GET /session",
@@ -149,10 +157,12 @@ Deno.test("the document lists exactly the routes that this test knows of", async
     "GET /transfers",
     "GET /uploads",
     "GET /uploads/{upload_id}",
+    "PATCH /limits",
     "PATCH /uploads/{upload_id}",
     "POST /files",
     "POST /files/{id}/fetch",
     "POST /files/{id}/restore",
+    "POST /queue/{id}/first",
     "POST /session",
     "POST /transfers/{id}/retry",
     "PUT /files/by-name/{name}",
@@ -212,7 +222,8 @@ Deno.test("malformed and unknown ids are 404 as described", async () => {
       await assertDescribed(response, route);
     }
     const unknown = ["0".repeat(64), "999"];
-    const response = await ask(made({ files: [] }), route, { headers: BEARER }, unknown);
+    const none = made({ files: [], queued: [] });
+    const response = await ask(none, route, { headers: BEARER }, unknown);
     if (!route.path.endsWith("restore") && route.method !== "DELETE") {
       assert.equal(response.status, 404, route.path);
     }

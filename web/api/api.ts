@@ -10,6 +10,7 @@ import type { FileLists } from "../file_lists.ts";
 import type { View } from "../view.ts";
 import { fileListRoutes } from "./file_lists.ts";
 import { fileRoutes } from "./files.ts";
+import { paceRoutes } from "./pace.ts";
 import { readRoutes } from "./reading.ts";
 import { sessionRoutes } from "./session.ts";
 import { shareRoutes } from "./sharing.ts";
@@ -25,6 +26,7 @@ export function createApi(view: View, login: Login, lists: FileLists): Hono<Env>
   fileRoutes(api, view);
   shareRoutes(api, view);
   transferRoutes(api, view, lists.turns);
+  paceRoutes(api, view);
   api.get("/openapi.json", async (c) => c.json(await document(api, prefixOf(c))));
   return api;
 }

@@ -73,6 +73,29 @@ export const FilesShape = v.object({
   ),
 });
 
+const Speed = (what: string) =>
+  v.pipe(
+    v.nullable(v.pipe(Count, v.minValue(1), v.maxValue(Number.MAX_SAFE_INTEGER))),
+    v.description(`How fast content is ${what}, in bytes per second; null: as fast as possible`),
+  );
+
+/** Limits on speed. */
+export const LimitsShape = v.object({
+  down: Speed("received from peers"),
+  up: Speed("sent to peers"),
+});
+
+export const LimitsBody = v.partial(LimitsShape);
+
+export const QueueShape = v.object({
+  files: v.array(v.object({
+    file_id: FileId,
+    file_name: v.string(),
+    size_bytes: v.optional(Count),
+  })),
+  total: v.pipe(Count, v.description("Downloads that wait for their turn")),
+});
+
 export const UploadParam = v.object({
   upload_id: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
 });

@@ -168,6 +168,7 @@ const button = (words, name, onclick, kind) =>
   h("button", { type: "button", class: kind, "aria-label": `${words}: ${name}`, onclick }, words);
 
 export function startMoving() {
+  byId("pacing").onclick = () => import("./pace.js").then(({ openPace }) => openPace());
   const list = byId("transfers");
   list.addEventListener("pointermove", ({ pointerType }) => {
     // Touch has no resting position, and browsers keep reporting the last touched element as hovered.

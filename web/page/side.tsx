@@ -32,6 +32,7 @@ export function Moving({ view, now }: Pick<Props, "view" | "now">) {
         <span>
           <i class="line out" aria-hidden="true"></i>out <b id="legend-out">–</b>
         </span>
+        <button id="pacing" type="button" class="quiet">Limits</button>
         <span id="legend-at"></span>
       </p>
       <div id="transfers-box">
