@@ -34,14 +34,14 @@ export class Gets {
       const { running } = this.service.node.transferLog;
       const move = running.find((each) => each.kind === "fetch" && each.fileId === fileId);
       if (!move) return;
-      const { name, doneBytes, totalBytes, sources } = move;
+      const { name, doneBytes, totalBytes, sources, slow } = move;
       const atMs = performance.now();
       const now = Math.max(0, doneBytes - before.doneBytes) / (atMs - before.atMs) * 1_000;
       // What an earlier attempt had left does not count as speed.
       if (before.doneBytes > 0) rate = rate === 0 ? now : (1 - LATEST) * rate + LATEST * now;
       before = { doneBytes, atMs };
       const active = sources.filter(({ bytesPerSecond }) => bytesPerSecond > 0).length;
-      onProgress({ name, doneBytes, totalBytes, bytesPerSecond: rate, sources: active });
+      onProgress({ name, doneBytes, totalBytes, bytesPerSecond: rate, sources: active, slow });
     }, SHOW_MS);
     try {
       return await this.service.operations.get(fileId);

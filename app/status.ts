@@ -183,6 +183,7 @@ export function viewedTransfer(service: Service, transfer: Transfer): ViewedTran
     doneBytes,
     resumedBytes,
     sources,
+    slow: transfer.slow,
     totalBytes,
     state,
     seconds: ((endedMs ?? nowMs) - transfer.startedMs) / 1000,

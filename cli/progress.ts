@@ -15,7 +15,17 @@ export interface GetProgress {
   readonly bytesPerSecond: number;
   /** Number of peers that deliver it. */
   readonly sources: number;
+  /** What holds it up while it is slow. */
+  readonly slow?: keyof typeof SLOW | undefined;
 }
+
+/** What holds a download up, in words. */
+const SLOW = {
+  limit: "at the limit",
+  disk: "slow disk",
+  sources: "slow sources",
+  link: "slow network",
+} as const;
 
 /** Maximum length of the name in the line, in characters. */
 const NAME_CHARS = 24;
@@ -24,7 +34,7 @@ const BAR_CHARS = 30;
 
 /** Returns the line, at most `columns` characters long. */
 export function progressLine(progress: GetProgress, columns: number): string {
-  const { name, doneBytes, totalBytes, bytesPerSecond, sources } = progress;
+  const { name, doneBytes, totalBytes, bytesPerSecond, sources, slow } = progress;
   const share = totalBytes === undefined ? undefined : Math.min(1, doneBytes / (totalBytes || 1));
   const left = totalBytes !== undefined && bytesPerSecond > 0
     ? (totalBytes - doneBytes) / bytesPerSecond
@@ -33,6 +43,7 @@ export function progressLine(progress: GetProgress, columns: number): string {
     share === undefined ? sizeText(doneBytes) : `${Math.floor(100 * share)} %`,
     `${sizeText(bytesPerSecond)}/s`,
     ...(left === undefined ? [] : [`${durationText(left)} left`]),
+    ...(slow === undefined ? [] : [SLOW[slow]]),
     ...(sources > 1 ? [`from ${sources} peers`] : []),
     "Ctrl-C cancels",
   ].join(" · ");

@@ -23,6 +23,7 @@ import {
 } from "./failures.ts";
 import type { Receipts } from "./receipts.ts";
 import { NotWanted, type Sources } from "./sources.ts";
+import { SlownessWatch } from "./slowness.ts";
 import type { Move, SourceShare } from "./transfer_log.ts";
 import { type StoreAssembly, type TransferOptions, verified } from "./transfer_options.ts";
 
@@ -116,10 +117,14 @@ export class Download {
   /** Number of times that it started over. */
   #generation = 0;
   #isOver = false;
+  readonly #slowness: SlownessWatch;
   readonly #end = Promise.withResolvers<End>();
 
   /** Starts nothing yet; see `run`. */
-  constructor(readonly parts: DownloadParts, readonly fetch: Fetch, readonly move: Move) {}
+  constructor(readonly parts: DownloadParts, readonly fetch: Fetch, readonly move: Move) {
+    const { bytesIn: allBytes } = move.log;
+    this.#slowness = new SlownessWatch(performance.now(), { doneBytes: 0, allBytes });
+  }
 
   /**
    * Fetches the file. Reports `arrived` or `fetch-failed`. Resolves to false without a report if only its first source is
@@ -141,6 +146,7 @@ export class Download {
       this.#begunBytes = this.#assembly.sizeBytes;
       move.resume(this.#begunBytes);
       move.shares = () => this.#shares();
+      move.slowness = () => this.#slowness.reason;
       move.stop = () => this.#finish({ isHere: false, source, error: new NotWanted("unwanted") });
       this.#planByHearsay(this.#assembly.totalBytes ?? file.sizeBytes);
       this.add(source, { from, voucher, askFor });
@@ -251,6 +257,12 @@ export class Download {
     const nowMs = performance.now();
     const plan = this.#plan;
     if (this.#isOver || this.#isVerifying || !plan) return;
+    this.#slowness.look(nowMs, {
+      doneBytes: this.move.doneBytes,
+      allBytes: this.move.log.bytesIn,
+      limit: this.parts.options.downLimit(),
+      rates: [...this.#lanes.keys()].map((source) => plan.rateOf(source)),
+    });
     if (this.#alone !== undefined) return this.#lookAtAlone(nowMs);
     for (const source of this.#lanes.size > 1 ? plan.stalled(nowMs) : []) {
       this.#lanes.get(source)?.connection?.giveUp();
@@ -465,7 +477,9 @@ export class Download {
   take(source: string, offset: number, content: Uint8Array): void {
     if (this.#isOver || this.#isVerifying) throw new Superseded();
     const plan = this.#plan!;
+    const beganMs = performance.now();
     this.#assembly!.write(offset, content);
+    this.#slowness.wrote(performance.now() - beganMs);
     const fresh = plan.received(source, offset, content.length, performance.now());
     this.move.moved(fresh);
     this.#delivered.set(source, (this.#delivered.get(source) ?? 0) + fresh);

@@ -245,6 +245,7 @@ export class Node {
       ext: () => this.peer.ext,
       dispatch: (input) => this.dispatch(input),
       pushedBytes: () => this.peer.catalogue.pushedBytes,
+      downLimit: () => this.throttles.down.bytesPerSecond,
       transferLog: this.transferLog,
       sendFile: options.sendFile,
       onSent: (what, to) => this.#sent(what, to),

@@ -2,6 +2,8 @@
 // Invariants: a transfer ends once, whatever is reported about it later; at most `MAX_RECENT` ended transfers are
 // remembered.
 
+import type { Slowness } from "./slowness.ts";
+
 /** Maximum number of ended transfers that are remembered. */
 const MAX_RECENT = 100;
 
@@ -49,6 +51,8 @@ export interface Transfer {
   readonly endedMs: number | undefined;
   /** Why it failed or was canceled, for people. */
   readonly why: string | undefined;
+  /** What holds it up while it is slow, as far as that is known. */
+  readonly slow: Slowness | undefined;
 }
 
 /** Returns whether content moves to this peer. */
@@ -86,6 +90,13 @@ export class Move implements Transfer {
 
   /** Returns the sources; set by whoever has several. */
   shares: () => readonly SourceShare[] = () => [];
+
+  /** Returns what holds it up, as far as that is known; set by whoever knows. */
+  slowness: () => Slowness | undefined = () => undefined;
+
+  get slow(): Slowness | undefined {
+    return this.state === "running" ? this.slowness() : undefined;
+  }
 
   get sources(): readonly SourceShare[] {
     const shares = this.shares();

@@ -90,6 +90,8 @@ export interface TransferOptions {
   readonly dispatch: (input: Input) => void;
   /** Returns the size of held files that arrived in pushes, in bytes. They count against the push quota. */
   readonly pushedBytes: () => number;
+  /** Returns the limit on what is received, in bytes per second; 0 means none. */
+  readonly downLimit: () => number;
   /** Records every transfer. */
   readonly transferLog: TransferLog;
   /** Sends every file, and in hex; the dummy peer misbehaves with it. */

@@ -123,7 +123,9 @@ export const IMPORT_MAP_HASH = `'sha256-${
 
 /** Paths of the modules that the page preloads, so that the browser need not discover them one by one. */
 export const PRELOADED: readonly string[] = [
-  ...Object.keys(BROWSER).filter((name) => !["locked", "pace", "resuming", "theme"].includes(name))
+  ...Object.keys(BROWSER).filter((name) =>
+    !["deleted", "locked", "pace", "resuming", "theme"].includes(name)
+  )
     .map((name) => `/browser/${name}.js`),
   ...Object.keys(SHARED).map((name) => `/shared/${name}.js`),
 ];

@@ -70,6 +70,8 @@ export interface ViewedTransfer {
   readonly doneBytes: number;
   /** The part of it that an earlier attempt had moved. */
   readonly resumedBytes: number;
+  /** What holds a download up while it is slow. */
+  readonly slow: "limit" | "disk" | "sources" | "link" | undefined;
   /** What each of several sources delivered, the most first; empty if there is only one. */
   readonly sources: readonly {
     readonly peer: string;

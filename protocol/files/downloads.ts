@@ -672,7 +672,12 @@ export class Downloads {
   /** Ends a round that did not deliver the file, and schedules a retry. */
   #end(download: Download, text: string, isOurs: boolean): void {
     const { fileId } = download;
-    if (this.#once.has(fileId)) return this.abandon(fileId, text);
+    if (this.#once.has(fileId)) {
+      this.#leave(download);
+      this.#forget(fileId);
+      this.#fail(fileId, text, "failed");
+      return this.#startNext();
+    }
     const before = this.#wishes.get(fileId)?.tries ?? 0;
     // A source that delivered wrong content will most likely do so again, at the cost of a whole transfer.
     const tries = before + (download.wrong > 0 ? WRONG_TRIES : 1);

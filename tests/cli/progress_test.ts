@@ -17,6 +17,7 @@ Deno.test("a download is a bar, a percentage, a speed and the time left", () => 
     progressLine(progress, 90),
     "data.zip [##################------------] 61 % · 10.0 MB/s · 4 s left · Ctrl-C cancels",
   );
+  assert.match(progressLine({ ...progress, slow: "limit" }, 120), / · at the limit · /);
   assert.match(progressLine({ ...progress, sources: 3 }, 120), / · 4 s left · from 3 peers · /);
 });
 

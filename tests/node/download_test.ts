@@ -214,7 +214,8 @@ async function download(
       peer: first!,
       totalBytes: announced,
     });
-    const options = { store, dispatch, limits: DEFAULT_LIMITS, ext: () => ({ v: 1 }) };
+    const downLimit = () => 0;
+    const options = { store, dispatch, downLimit, limits: DEFAULT_LIMITS, ext: () => ({ v: 1 }) };
     const running = new Download(
       {
         options: options as unknown as TransferOptions,

@@ -6,7 +6,11 @@ import { named, start } from "./network.ts";
 import { SANITIZED } from "./together.ts";
 
 interface Transfers {
-  readonly transfers: readonly { readonly kind: string; readonly state: string }[];
+  readonly transfers: readonly {
+    readonly kind: string;
+    readonly state: string;
+    readonly slow_because: string | null;
+  }[];
 }
 
 Deno.test({
@@ -46,5 +50,34 @@ Deno.test({
     assertSameBytes(await bob.content(file_id), small, "small.bin");
     const { total } = await bob.api<{ total: number }>("queue");
     ok(total >= 1, "and one of them waits for its turn");
+  },
+});
+
+Deno.test({
+  ...SANITIZED,
+  name: "a download that our own limit or its source holds up says so, also when the limit changes",
+  async fn() {
+    await using folder = await Folder.make();
+    await folder.folder("storage_ann");
+    await folder.write("storage_ann/large.bin", randomBytes(60_000_000));
+    const quiet = ["--push-quota", "0", "--web-auth", "off"];
+    const slow = { args: [...quiet, "--auto-fetch", "0", "--max-up", "2MB"] };
+    await using ann = await start(folder, "ann", [], slow);
+    await using bob = await start(folder, "bob", [ann], {
+      args: [...quiet, "--auto-fetch", "all", "--max-down", "1MB"],
+    });
+    const isSlow = (why: string) =>
+      bob.until(`a transfer that is slow because of ${why}`, async () => {
+        const { transfers } = await bob.api<Transfers>("transfers");
+        return transfers.some(({ slow_because }) => slow_because === why);
+      });
+    await isSlow("limit");
+    const response = await fetch(`http://127.0.0.1:${bob.httpPort}/api/v1/limits`, {
+      method: "PATCH",
+      body: JSON.stringify({ down: null }),
+    });
+    strictEqual(response.status, 200);
+    await response.body?.cancel();
+    await isSlow("sources");
   },
 });

@@ -223,37 +223,52 @@ Deno.test({
   },
 });
 
-Deno.test(
-  "an interrupted upload leaves no files, and its transfer says what happened",
-  SANITIZED,
-  async () => {
-    await using folder = await Folder.make();
-    await using program = await peer(folder);
-    const web = new Web(program);
-    using raw = await Raw.open({ host: "127.0.0.1", port: program.httpPort });
-    raw.write(
-      "PUT /api/v1/files/by-name/cut.bin HTTP/1.1\r\nHost: 127.0.0.1\r\n" +
-        `Authorization: Bearer ${web.token}\r\nContent-Length: 1000000\r\n\r\n${"x".repeat(5000)}`,
-    );
-    await program.until("the upload to begin", async () => {
-      return (await web.transfers()).some(({ done_bytes }) => done_bytes > 0);
-    });
-    raw.reset();
-    await program.until("the upload to be abandoned", async () => {
-      return (await web.transfers()).some(({ kind, state }) =>
-        kind === "upload" && state !== "running"
+for (
+  const [request, why, kept] of [
+    ["POST /api/v1/files?name=cut.bin", "The sender stopped", 0],
+    [
+      "PUT /api/v1/files/by-name/cut.bin",
+      "The sender stopped; the upload can be continued for a day",
+      1,
+    ],
+  ] as const
+) {
+  Deno.test(
+    `an upload by ${request} that is interrupted says what happened`,
+    SANITIZED,
+    async () => {
+      await using folder = await Folder.make();
+      await using program = await peer(folder);
+      const web = new Web(program);
+      using raw = await Raw.open({ host: "127.0.0.1", port: program.httpPort });
+      raw.write(
+        `${request} HTTP/1.1\r\nHost: 127.0.0.1\r\n` +
+          `Authorization: Bearer ${web.token}\r\nContent-Length: 1000000\r\n\r\n${
+            "x".repeat(5000)
+          }`,
       );
-    });
-    const [upload] = await web.transfers();
-    deepStrictEqual([upload!.state, upload!.why], ["cancelled", "The sender stopped"]);
-    // Metadata snapshots are also written there and exist briefly.
-    await program.until("the folder of temporary files to be empty", () => {
-      const temporaries = folder.at("storage_kashifm", ".p2p-peer", "temporary");
-      return [...Deno.readDirSync(temporaries)].length === 0;
-    });
-    deepStrictEqual(await program.files(), []);
-  },
-);
+      await program.until("the upload to begin", async () => {
+        return (await web.transfers()).some(({ done_bytes }) => done_bytes > 0);
+      });
+      raw.reset();
+      await program.until("the upload to be abandoned", async () => {
+        return (await web.transfers()).some(({ kind, state }) =>
+          kind === "upload" && state !== "running"
+        );
+      });
+      const [upload] = await web.transfers();
+      deepStrictEqual([upload!.state, upload!.why], ["cancelled", why]);
+      // Metadata snapshots are also written there and exist briefly.
+      await program.until("the folder of temporary files to be empty", () => {
+        const temporaries = folder.at("storage_kashifm", ".p2p-peer", "temporary");
+        return [...Deno.readDirSync(temporaries)].length === 0;
+      });
+      deepStrictEqual(await program.files(), []);
+      const { uploads } = await program.api<{ uploads: unknown[] }>("uploads");
+      strictEqual(uploads.length, kept);
+    },
+  );
+}
 
 Deno.test(
   "a download that the receiver stops early does not count as a failure",

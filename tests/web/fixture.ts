@@ -97,6 +97,7 @@ export const transferOf = (over: Partial<ViewedTransfer> = {}): ViewedTransfer =
   doneBytes: 5,
   resumedBytes: 0,
   sources: [],
+  slow: undefined,
   totalBytes: 10,
   state: "running",
   seconds: 1.25,

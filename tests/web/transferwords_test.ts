@@ -12,6 +12,7 @@ const transfer = {
   peer: "eagle",
   done_bytes: 61_000_000,
   resumed_bytes: 0,
+  slow_because: null as "limit" | "disk" | "sources" | "link" | null,
   sources: [] as { peer: string; bytes: number; bytes_per_second: number }[],
   total_bytes: 100_000_000,
   state: "running" as const,
@@ -46,4 +47,16 @@ Deno.test("a download from several sources says what each delivers, and how fast
   assert.match(transferText({ ...transfer, sources: many }, 0), /d 16 % and 2 more$/);
   const hostile = [{ peer: "\u202e<b>", bytes: 1, bytes_per_second: 0 }];
   assert.ok(!transferText({ ...transfer, sources: hostile }, 0).includes("\u202e"));
+});
+
+Deno.test("a slow download says what holds it up, as far as that is known", () => {
+  const words = (["limit", "disk", "sources", "link"] as const).map((slow_because) =>
+    transferText({ ...transfer, slow_because }, 1_000_000).split(" · ")[3]
+  );
+  assert.deepEqual(words, [
+    "as fast as the limit allows",
+    "the disk is slow",
+    "waiting for its sources",
+    "waiting for the network",
+  ]);
 });

@@ -120,6 +120,7 @@ export function transferJson(transfer: ViewedTransfer) {
       bytes,
       bytes_per_second: bytesPerSecond,
     })),
+    slow_because: transfer.slow ?? null,
     total_bytes: transfer.totalBytes ?? null,
     state: transfer.state,
     seconds: Math.round(transfer.seconds * 10) / 10,

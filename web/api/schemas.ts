@@ -180,6 +180,12 @@ export const TransferShape = v.object({
   peer: v.string(),
   done_bytes: Count,
   resumed_bytes: Count,
+  slow_because: v.pipe(
+    v.nullable(v.picklist(["limit", "disk", "sources", "link"])),
+    v.description(
+      "What holds a running download up while it is slow, as far as this peer can tell: its own limit, its disk, the sources, or the network link to all of them",
+    ),
+  ),
   sources: v.pipe(
     v.array(v.object({ peer: v.string(), bytes: Count, bytes_per_second: Count })),
     v.description("What each of several sources delivered; empty if there is only one"),

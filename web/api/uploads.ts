@@ -217,12 +217,16 @@ export async function putUpload(
           : "Send the whole file, without Content-Range (curl -T FILE)",
       );
     }
-    return (await appendBody(view, before, c, true))!;
+    const shared = await appendBody(view, before, c, true);
+    await view.uploads.remove(before.id); // curl does not ask for it again
+    return shared!;
   }
   if (before) await view.uploads.remove(before.id);
   const upload = view.uploads.create(label, { ...options, totalBytes });
   try {
-    return (await appendBody(view, upload, c, true))!;
+    const shared = await appendBody(view, upload, c, true);
+    await view.uploads.remove(upload.id);
+    return shared!;
   } catch (error) {
     const { offset } = await view.uploads.get(upload.id) ?? { offset: 0 };
     if (offset === 0) await view.uploads.remove(upload.id);

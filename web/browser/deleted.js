@@ -4,7 +4,7 @@
 import { askJson } from "./api.js";
 import { restoreFile } from "./actions.js";
 import { byId, h, put, setText } from "./dom.js";
-import { live, nowSeconds, when } from "./live.js";
+import { nowSeconds } from "./live.js";
 import { place } from "./place.js";
 import { agoText, numberText, plural, sizeText, visible } from "../shared/words.js";
 
@@ -13,7 +13,14 @@ import { agoText, numberText, plural, sizeText, visible } from "../shared/words.
 /** Number of deleted files at the last check. When it changes, the list is loaded again. */
 let trashFiles = 0;
 
-async function drawDeleted() {
+/** Draws the list, unless nothing can have changed. @param {boolean} isNew @param {number} [files] In the trash */
+export async function drawDeleted(isNew = true, files = trashFiles) {
+  const isSame = files === trashFiles;
+  trashFiles = files;
+  if (isNew || !isSame) await draw();
+}
+
+async function draw() {
   const list = byId("deleted");
   let files, total;
   try {
@@ -51,21 +58,10 @@ async function drawDeleted() {
               type: "button",
               class: "changing",
               "aria-label": `Restore ${visible(file.file_name)}`,
-              onclick: () => restoreFile(file.file_id, file.file_name).then(drawDeleted),
+              onclick: () => restoreFile(file.file_id, file.file_name).then(draw),
             }, "Restore"),
           )
         ),
       ),
   );
-}
-
-export function startDeleted() {
-  when(["place"], () => {
-    if (place.where === "deleted") drawDeleted();
-  });
-  when(["status"], () => {
-    const { files = 0 } = live.status?.trash ?? {};
-    if (place.where === "deleted" && files !== trashFiles) drawDeleted();
-    trashFiles = files;
-  });
 }

@@ -3,17 +3,16 @@
 // current (live.js). Each part draws its own piece and subscribes to the topics it needs.
 
 import { startChart } from "./chart.js";
-import { startDeleted } from "./deleted.js";
 import { startDetails } from "./details.js";
 import { startFigures } from "./figures.js";
 import { startFiles } from "./files.js";
 import { startKeys } from "./keys.js";
-import { watch } from "./live.js";
+import { live, watch, when } from "./live.js";
 import { startMap } from "./map.js";
 import { startMatrix } from "./matrix.js";
 import { startMoving } from "./moving.js";
 import { startPeers } from "./peers.js";
-import { startPlace } from "./place.js";
+import { place, startPlace } from "./place.js";
 import { enter, startSession } from "./session.js";
 import { startShare } from "./share.js";
 import { startShell } from "./shell.js";
@@ -24,7 +23,6 @@ for (
   const start of [
     startFigures,
     startFiles,
-    startDeleted,
     startMoving,
     startChart,
     startPeers,
@@ -38,5 +36,13 @@ for (
   ]
 ) start();
 watch();
+
+// The list of deleted files is loaded when somebody looks at it.
+for (const topic of /** @type {const} */ (["place", "status"])) {
+  when([topic], async () => {
+    if (place.where !== "deleted") return;
+    (await import("./deleted.js")).drawDeleted(topic === "place", live.status?.trash.files);
+  });
+}
 
 addEventListener("hashchange", enter);

@@ -4,7 +4,7 @@
 
 import { problemText, urlOf } from "./api.js";
 
-/** @typedef {import("./sending.js").Outcome} Outcome */
+/** @typedef {import("../shared/types.d.ts").Outcome} Outcome */
 /** @typedef {{ status: number, body: string, headers: (name: string) => string | null }} Answer */
 
 /** Where this browser remembers its uploads, and how many. */

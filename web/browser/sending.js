@@ -4,7 +4,7 @@
 import { problemText, urlOf } from "./api.js";
 
 /** @typedef {import("../shared/types.d.ts").TransferRow} TransferRow */
-/** @typedef {{ kind: "shared" | "known" | "empty" | "cancelled" | "failed", text: string }} Outcome */
+/** @typedef {import("../shared/types.d.ts").Outcome} Outcome */
 
 /** Maximum number of concurrent uploads. A browser has six connections per host, and the page needs some itself. */
 export const LANES = 3;

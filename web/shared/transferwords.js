@@ -52,7 +52,7 @@ export const arrowOf = ({ kind }) =>
  * @param {TransferRow} transfer @param {number} speed Bytes per second
  */
 export function transferText(transfer, speed) {
-  const { done_bytes, resumed_bytes, total_bytes, state, seconds, why } = transfer;
+  const { done_bytes, resumed_bytes, total_bytes, state, seconds, why, slow_because } = transfer;
   const way = wayText(transfer);
   if (state === "done") {
     return `✓ ${progressText(done_bytes, null)} in ${tookText(seconds)} · ${way}`;
@@ -64,10 +64,19 @@ export function transferText(transfer, speed) {
     progressText(done_bytes, total_bytes),
     rateText(speed),
     left === undefined ? "" : `${durationText(Math.max(0, left))} left`,
+    slow_because ? SLOW[slow_because] : "",
     resumed_bytes > 0 && total_bytes ? `resumed at ${percent(resumed_bytes, total_bytes)}` : "",
     way,
   ].filter((part) => part !== "").join(" · ");
 }
+
+/** What holds a download up. */
+const SLOW = {
+  limit: "as fast as the limit allows",
+  disk: "the disk is slow",
+  sources: "waiting for its sources",
+  link: "waiting for the network",
+};
 
 /** @param {number} part @param {number} all */
 const percent = (part, all) => `${Math.floor((100 * part) / all)} %`;

@@ -10,3 +10,9 @@ export type StatusRow = InferOutput<typeof shapes.StatusShape>;
 export type SessionRow = InferOutput<typeof shapes.SessionShape>;
 export type DeletedRow = InferOutput<typeof shapes.DeletedShape>["files"][number];
 export type RisksRow = InferOutput<typeof shapes.RisksShape>;
+
+/** How sending a file ended, in words. */
+export interface Outcome {
+  readonly kind: "shared" | "known" | "empty" | "cancelled" | "failed";
+  readonly text: string;
+}
