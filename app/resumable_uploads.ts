@@ -34,10 +34,14 @@ export class Resumables implements ResumableUploads {
     return this.service.store.options.maxFileBytes;
   }
 
-  create(name: string, { modifiedSeconds, totalBytes }: ShareOptions): ResumableUpload {
+  create(
+    name: string,
+    { modifiedSeconds, totalBytes }: ShareOptions,
+    isPut = false,
+  ): ResumableUpload {
     const { store } = this.service;
     return this.#viewed(
-      possible(() => store.uploads.create({ name, modifiedSeconds, totalBytes })),
+      possible(() => store.uploads.create({ name, modifiedSeconds, totalBytes, isPut })),
     );
   }
 
@@ -60,7 +64,7 @@ export class Resumables implements ResumableUploads {
   }
 
   async append(id: string, client: string): Promise<Appending> {
-    await this.#endCurrent(id);
+    await this.#endCurrent(id); // and from here to `set`, nothing else can run
     const end = new AbortController();
     const { promise: ended, resolve } = Promise.withResolvers<void>();
     const current = { end, ended };
@@ -73,7 +77,10 @@ export class Resumables implements ResumableUploads {
       const { uploads } = this.service.store;
       const intake = await possibly(() => uploads.open(id));
       const kept = uploads.get(id);
-      if (!kept || end.signal.aborted) throw new NotPossible(409, ...OTHER_REQUEST);
+      if (!kept || end.signal.aborted) {
+        uploads.moved(id);
+        throw new NotPossible(409, ...OTHER_REQUEST);
+      }
       return new AppendedUpload(this.service, kept, intake, client, end, onEnd);
     } catch (error) {
       onEnd();
@@ -82,12 +89,15 @@ export class Resumables implements ResumableUploads {
   }
 
   async #endCurrent(id: string): Promise<void> {
-    const current = this.#current.get(id);
-    current?.end.abort();
-    await current?.ended;
+    // Others may wait for the same request, and begin before this one continues.
+    for (let current = this.#current.get(id); current; current = this.#current.get(id)) {
+      current.end.abort();
+      await current.ended;
+    }
   }
 
-  #viewed({ id, name, totalBytes, sizeBytes, fileId }: KeptUpload): ResumableUpload {
+  #viewed(kept: KeptUpload): ResumableUpload {
+    const { id, name, totalBytes, sizeBytes, fileId, isBusy, isPut } = kept;
     const { catalogue } = this.service.node.peer;
     const entry = fileId === undefined ? undefined : catalogue.get(fileId);
     return {
@@ -96,6 +106,7 @@ export class Resumables implements ResumableUploads {
       totalBytes,
       offset: sizeBytes,
       isComplete: fileId !== undefined,
+      isIdlePut: isPut && !isBusy,
       shared: entry && viewedFile(this.service, entry),
     };
   }
@@ -155,6 +166,11 @@ class AppendedUpload implements Appending {
     const move = this.#move;
     move.seal();
     try {
+      const { totalBytes = intake.sizeBytes } = this.kept;
+      if (intake.sizeBytes !== totalBytes) {
+        const text = `${intake.sizeBytes} bytes are here, of ${totalBytes} that were announced`;
+        throw new NotPossible(409, text, "Send the file again");
+      }
       const modified = modifiedSeconds ?? Date.now() / 1000;
       const shared = await possibly(() => service.operations.share(intake, name, modified));
       uploads.completed(id, shared.file.fileId);

@@ -379,6 +379,19 @@ export const MAX_DOWNLOADS = 4;
  * in bytes. (Guesses.) Higher: more small files, or larger ones, start at once; lower: large ones are slowed down less.
  */
 export const EXPRESS_DOWNLOADS = 2;
+/**
+ * How long an offered copy may take, in milliseconds: a time for the decision, and for the transfer at a slow speed, up to a
+ * bound. (Guesses.) Higher: fewer copies of large files are given up, or made twice; lower: a peer that does not want it, or
+ * delivers nothing, is in the way for less long.
+ */
+export const OFFER_MS = 60_000;
+/** The slow speed, in bytes per millisecond; see above. */
+export const OFFER_BYTES_PER_MS = 1_000;
+/** The bound, in milliseconds; see above. */
+export const LONGEST_OFFER_MS: number = 6 * 3_600_000;
+/** Returns how long a copy of this size may take, in milliseconds; see above. */
+export const offerMs = (sizeBytes: number): number =>
+  Math.min(LONGEST_OFFER_MS, OFFER_MS + sizeBytes / OFFER_BYTES_PER_MS);
 /** Maximum number of requests for files running at once. */
 export const MAX_REQUESTS: number = MAX_DOWNLOADS + EXPRESS_DOWNLOADS;
 /** Size up to which a file is small in this sense, in bytes; see above. */

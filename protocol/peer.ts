@@ -220,6 +220,7 @@ export class Peer {
     this.#lists.tick();
     this.#holdings.tick();
     this.#replication.tick();
+    this.#arrivals.tick();
     this.#autoFetch.tick();
     this.#downloads.tick();
     this.#deletions.tick();

@@ -68,6 +68,12 @@ export class Adopting {
       if (placement?.diskName !== before.diskName || isRemoving(twin)) {
         throw new Deno.errors.NotFound("It is no longer here");
       }
+      // It may have been kept from elsewhere meanwhile, with a file of its own.
+      const known = shelf.get(file.fileId);
+      if (known) {
+        const { file, placement: { sizeBytes }, pushed } = known;
+        return { file, sizeBytes, pushed };
+      }
       const { sizeBytes, sha256 } = placement;
       const knownSince = Math.trunc(now() / 1000);
       const held = { file: { ...file, timestamp, sizeBytes, sha256 }, pushed: false, knownSince };

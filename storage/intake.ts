@@ -51,6 +51,7 @@ export class FileIntake {
       this.space.take(content.length);
       for (let at = 0; at < content.length;) at += this.#writeSome(content.subarray(at));
     } catch (cause) {
+      this.#cutBack();
       throw asStorageError(cause, "Cannot receive a file");
     }
     this.#hash.update(content);
@@ -69,6 +70,16 @@ export class FileIntake {
         const isFull = asStorageError(cause, "").code === "no-space";
         if (!isFull || !this.space.makeRoom()) throw cause;
       }
+    }
+  }
+
+  /** Takes back what was written of a piece that was not written whole: the file is what was hashed. */
+  #cutBack(): void {
+    try {
+      this.file.truncateSync(this.sizeBytes);
+      this.file.seekSync(this.sizeBytes, Deno.SeekMode.Start);
+    } catch {
+      // The disk is gone: nothing more can be written either.
     }
   }
 

@@ -27,6 +27,8 @@ export interface UploadedFile {
   readonly modifiedSeconds: number | undefined;
   /** Size in bytes, if the client said so. */
   readonly totalBytes: number | undefined;
+  /** Whether it came with PUT, so that whoever continues it knows only its name. */
+  readonly isPut: boolean;
 }
 
 /** One upload. */
@@ -37,6 +39,8 @@ export interface KeptUpload extends UploadedFile {
   readonly sizeBytes: number;
   /** Id of the file that it became. */
   readonly fileId: string | undefined;
+  /** Whether a request is adding to it. */
+  readonly isBusy: boolean;
 }
 
 /** What is remembered of an upload. */
@@ -197,7 +201,11 @@ export class Uploads {
 
   /** Removes what is too old, or too many. Never throws. */
   tidy(max = MAX_UPLOADS): void {
-    for (const [id, { lastMs, isBusy }] of [...this.#kept]) {
+    const all = [...this.#kept];
+    // What is complete is only remembered, so it goes first.
+    const isComplete = ([, { fileId }]: typeof all[0]) => fileId !== undefined;
+    const inOrder = [...all.filter(isComplete), ...all.filter((each) => !isComplete(each))];
+    for (const [id, { lastMs, isBusy }] of inOrder) {
       const isOld = this.options.now() - lastMs >= UPLOAD_MS;
       if (!isBusy && (isOld || this.#kept.size > max)) this.remove(id);
     }
@@ -232,6 +240,7 @@ export class Uploads {
       modified_at: file.modifiedSeconds,
       size_bytes: fileId === undefined ? file.totalBytes : sizeBytes,
       file_id: fileId,
+      ...(file.isPut ? { is_put: true } : {}),
     };
     const path = this.#notePath(id);
     removeTemporary(path);
@@ -254,6 +263,7 @@ export class Uploads {
           name,
           modifiedSeconds: typeof modified === "number" ? modified : undefined,
           totalBytes: Number.isSafeInteger(size) ? size : undefined,
+          isPut: fields.is_put === true,
         },
         sizeBytes: isComplete ? Number(size) : content!.size,
         fileId: isComplete ? fileId : undefined,
@@ -275,9 +285,10 @@ export class Uploads {
   }
 }
 
-const viewOf = (id: string, { file, sizeBytes, fileId, intake }: Kept): KeptUpload => ({
+const viewOf = (id: string, { file, sizeBytes, fileId, intake, isBusy }: Kept): KeptUpload => ({
   ...file,
   id,
+  isBusy,
   sizeBytes: intake?.sizeBytes ?? sizeBytes,
   fileId,
 });

@@ -193,6 +193,8 @@ export interface ResumableUpload {
   /** What it became, once it is complete; undefined also if that is no longer known. */
   readonly shared: ViewedFile | undefined;
   readonly isComplete: boolean;
+  /** Whether it came with PUT, and no request is adding to it. */
+  readonly isIdlePut: boolean;
 }
 
 /** Content that is added to such an upload, by one request. The caller calls exactly one of `finish` and `pause`, once. */
@@ -216,7 +218,7 @@ export interface ResumableUploads {
   /** For how long an upload is kept after its last byte, in seconds. */
   readonly keptSeconds: number;
   /** Throws `NotPossible`. */
-  create(name: string, options: ShareOptions): ResumableUpload;
+  create(name: string, options: ShareOptions, isPut?: boolean): ResumableUpload;
   /** Resolves to an upload that no request is writing to any more: a client asks when it believes that one is lost. */
   get(id: string): Promise<ResumableUpload | undefined>;
   /** Resolves to where content is added. Throws `NotPossible`. */

@@ -5,7 +5,7 @@
 import type { Bounded } from "../bounds/expiring.ts";
 import { KeyedBuckets } from "../bounds/rate_limit.ts";
 import type { Input } from "../effects.ts";
-import { LIFT_AFTER_MS } from "../limits.ts";
+import { LIFT_AFTER_MS, offerMs } from "../limits.ts";
 import { type PeerState, placeOf } from "../state.ts";
 import type { Reason } from "../wire/errors.ts";
 import type { PeerRecord } from "../members/membership.ts";
@@ -29,6 +29,8 @@ interface Offered {
   readonly sizeBytes: number;
   /** The address of the peer that offered it. */
   readonly ip: string;
+  /** When it is given up, in milliseconds on the monotonic clock. */
+  readonly untilMs: number;
 }
 
 /** A file that the store was told to keep and has not reported yet. */
@@ -102,8 +104,17 @@ export class Arrivals {
     }
     const refusal = this.#refusal({ held: { file: entry.file, sizeBytes }, ip }, false);
     if (refusal) return state.refuse(peerId, refusal.reason, refusal.text);
-    this.#offered.set(fileId, { sizeBytes, ip });
-    downloads.wantOnce(fileId, sizeBytes);
+    this.#offered.set(fileId, { sizeBytes, ip, untilMs: state.nowMs + offerMs(sizeBytes) });
+    if (!downloads.wantOnce(fileId, sizeBytes)) this.#offered.delete(fileId);
+  }
+
+  /** Gives up offered copies that take too long: they are in the way of others. */
+  tick(): void {
+    for (const [fileId, { untilMs }] of this.#offered) {
+      if (untilMs > this.state.nowMs) continue;
+      this.#offered.delete(fileId);
+      if (this.downloads.isOnce(fileId)) this.downloads.abandon(fileId, "The copy took too long");
+    }
   }
 
   /** Notes that a download ended, with or without the file. */

@@ -26,7 +26,7 @@ import {
 import type { PeerRecord } from "../members/membership.ts";
 import type { PeerState } from "../state.ts";
 import type { Entry } from "./catalogue.ts";
-import { DownloadQueue } from "./download_queue.ts";
+import { DownloadQueue, type Standing } from "./download_queue.ts";
 import { SourceChoice } from "./source_choice.ts";
 import type { Twins } from "./twins.ts";
 
@@ -45,6 +45,7 @@ export type FetchUnasked = Extract<Input, { kind: "fetch-unasked" }>;
 interface Request {
   readonly source: string;
   readonly isSmall: boolean;
+  readonly isOnce: boolean;
   /** Number of files that it still has to deliver. */
   files: number;
 }
@@ -59,8 +60,12 @@ interface Download {
   helpers: Set<string> | undefined;
   /** Peers that hold the content under other ids, and the ids to ask them for; undefined until somebody is needed. */
   elsewhere: ReadonlyMap<string, string> | undefined;
-  /** SHA-256 that the content is said to have. */
+  /** Peers that were asked for another id, and for which one. */
+  readonly askedFor: Map<string, string>;
+  /** SHA-256 that the content is said to have, and its size. */
   readonly content: string | undefined;
+  /** When it began, in milliseconds on the monotonic clock. */
+  readonly sinceMs: number;
   /** Whether it was compared with content that is here. */
   isCompared: boolean;
   /** Number of sources that delivered something else, and how many of those delivered too much. */
@@ -68,6 +73,10 @@ interface Download {
   tooLong: number;
 }
 
+/** Maximum number of running requests for files that nobody here asked for. */
+const MAX_ONCE_REQUESTS = 2;
+/** How long a file waits for another one that is said to have the same content, in milliseconds. (A guess.) */
+const LONGEST_WAIT_MS = 60_000;
 /** Number of failed rounds that one with wrong content counts as, in the delay before the next one. */
 const WRONG_TRIES = 5;
 
@@ -90,8 +99,10 @@ export type Outcome = "fetched" | "failed" | "pending";
 /** Plans the downloads. */
 export class Downloads {
   readonly #active = new Map<string, Download>();
-  /** SHA-256 of the content that is on its way. */
-  readonly #contents = new Set<string>();
+  /** Contents that are on their way, by SHA-256 and size, each with the first download that brings it. */
+  readonly #contents = new Map<string, Download>();
+  /** The peers that told what running comparisons with our own content are about, by attempt. */
+  readonly #comparing = new Map<number, string | undefined>();
   readonly #queue = new DownloadQueue();
   /** Active ones that left a batch because it did not deliver them, and wait for another request. */
   readonly #again = new Set<Download>();
@@ -104,9 +115,10 @@ export class Downloads {
   /** Files for which a person waits to see how the round ends. */
   readonly #waitedFor = new Set<string>();
   readonly #sources: SourceChoice;
-  /** Number of running requests, and of those for small files. */
+  /** Number of running requests, of those for small files, and of those that nobody here asked for. */
   #requests = 0;
   #smallRequests = 0;
+  #onceRequests = 0;
   /** Peers whose recent return already triggered early retries. */
   readonly #hurried: ExpiringSet;
   #attempts = 0;
@@ -141,6 +153,11 @@ export class Downloads {
         name: "downloads running",
         size: () => this.#active.size,
         max: () => MAX_REQUESTS * MAX_BATCH_FILES,
+      },
+      {
+        name: "comparisons with our own content",
+        size: () => this.#comparing.size,
+        max: () => MAX_DOWNLOADS,
       },
       {
         name: "contents on their way",
@@ -194,11 +211,18 @@ export class Downloads {
     return this.#once.has(fileId);
   }
 
-  /** Starts or queues a download of a file of this size that nobody here asked for, and which is not retried. */
-  wantOnce(fileId: string, sizeBytes: number): void {
-    if (this.#queue.size >= MAX_QUEUED_DOWNLOADS) return this.state.overload("downloads-delayed");
+  /**
+   * Starts or queues a download of a file of this size that nobody here asked for, and which is not retried. Returns whether
+   * it did.
+   */
+  wantOnce(fileId: string, sizeBytes: number): boolean {
+    if (this.#queue.size >= MAX_QUEUED_DOWNLOADS) {
+      this.state.overload("downloads-delayed");
+      return false;
+    }
     this.#once.set(fileId, sizeBytes);
     this.#enqueue(fileId);
+    return this.isPending(fileId);
   }
 
   /** Returns whether a holder of the file is not avoided and has not recently failed to deliver it. */
@@ -255,7 +279,7 @@ export class Downloads {
       if (this.#queue.has(fileId)) {
         // Who asks again does not want to wait for what was asked for before.
         if (isAgain) this.#queue.putFirst(fileId);
-        else if (this.#queue.delete(fileId)) this.#queue.add(fileId, true);
+        else if (this.#queue.delete(fileId)) this.#queue.add(fileId, this.#standingOf(fileId));
         this.#startNext();
       }
     }
@@ -273,7 +297,7 @@ export class Downloads {
 
   #enqueue(fileId: string): void {
     const isSearched = this.#isSearched && this.#queue.size > 0;
-    this.#queue.add(fileId, this.#insisted.has(fileId));
+    this.#queue.add(fileId, this.#standingOf(fileId));
     // Of the others it is known that their sources are busy.
     if (!isSearched || this.#mayStart(fileId)) this.#startNext();
   }
@@ -350,9 +374,11 @@ export class Downloads {
 
   /** Fetches a file that is not the content it was compared with. Ignores late reports about attempts that are over. */
   onNotAdopted({ fileId, attempt, isWrong }: NotAdopted): void {
+    const toldBy = this.#comparing.get(attempt);
+    this.#comparing.delete(attempt);
+    if (isWrong) this.twins.disproved(fileId, toldBy);
     const download = this.#active.get(fileId);
     if (!download || download.attempt !== attempt) return;
-    if (isWrong) this.twins.disproved(fileId);
     this.#release(download);
     this.#again.add(download);
     this.#startNext();
@@ -387,7 +413,7 @@ export class Downloads {
       const { peerId, address: from, voucher } = source;
       tried.add(peerId);
       helpers.add(peerId);
-      const askFor = askedFor(download, entry, peerId);
+      const askFor = this.#askFor(download, entry, peerId);
       const also = { attempt, fileId, source: peerId, from, voucher, ...askFor };
       this.state.emit({ kind: "fetch-also", ...also });
     }
@@ -411,11 +437,10 @@ export class Downloads {
     const fileName = catalogue.get(fileId)?.file.name ?? "";
     this.state.tell({ name: "attempt-failed", fileId, fileName, source, text });
     this.#sources.failed(fileId, source);
-    const entry = catalogue.get(fileId);
-    const { askFor } = entry ? askedFor(download, entry, source) : {};
+    const askFor = download.askedFor.get(source);
     if (askFor !== undefined && failure === "mismatch") {
       // It may well have sent what it was asked for: somebody told that this is the same.
-      this.twins.disproved(fileId);
+      this.twins.differ(fileId, askFor);
       return;
     }
     const record = this.state.membership.get(source);
@@ -440,7 +465,7 @@ export class Downloads {
       const download = this.#active.get(fileId);
       if (!download || download.attempt !== attempt) continue;
       this.#leave(download);
-      this.#queue.add(fileId, this.#insisted.has(fileId));
+      this.#queue.add(fileId, this.#standingOf(fileId));
     }
     this.#startNext();
   }
@@ -456,7 +481,10 @@ export class Downloads {
   /** Removes a download from the running ones. */
   #leave(download: Download): void {
     this.#active.delete(download.fileId);
-    if (download.content !== undefined) this.#contents.delete(download.content);
+    const { content } = download;
+    if (content !== undefined && this.#contents.get(content) === download) {
+      this.#contents.delete(content);
+    }
     this.#again.delete(download);
     this.#release(download);
   }
@@ -468,6 +496,7 @@ export class Downloads {
     if (!request || --request.files > 0) return;
     this.#requests--;
     if (request.isSmall) this.#smallRequests--;
+    if (request.isOnce) this.#onceRequests--;
     this.#isSearched = false;
     this.#sources.ended(request.source);
   }
@@ -496,24 +525,31 @@ export class Downloads {
     if (this.#starting) return;
     this.#starting = true;
     this.#isSearched = true;
-    let passedOver = 0;
     for (const download of this.#again) {
       if (!this.#hasPlace(download.fileId)) continue;
       this.#again.delete(download);
       this.#tryNext(download);
     }
-    for (const fileId of this.#queue) {
-      if (this.#requests >= MAX_REQUESTS || passedOver >= MAX_PASSED_OVER) break;
+    while (this.#startSome());
+    this.#starting = false;
+  }
+
+  /** Starts what may start among the first files in the queue. Returns whether another look is worthwhile. */
+  #startSome(): boolean {
+    let hasStarted = false;
+    for (const fileId of this.#queue.front(MAX_PASSED_OVER)) {
+      if (this.#requests >= MAX_REQUESTS) return false;
+      if (!this.#queue.has(fileId)) continue; // it is part of a batch by now
       if (!this.#mayStart(fileId)) {
-        passedOver++;
-        // Large files keep their order while others are running.
+        // Others, whose sources are not busy, are looked at next time. Without a place, all keep their order.
         if (this.#requests < MAX_DOWNLOADS) this.#queue.passOver(fileId);
         continue;
       }
       this.#queue.delete(fileId);
       this.#tryNext(this.#activate(fileId));
+      hasStarted = true;
     }
-    this.#starting = false;
+    return hasStarted;
   }
 
   /**
@@ -522,6 +558,8 @@ export class Downloads {
    */
   #mayStart(fileId: string): boolean {
     if (!this.#hasPlace(fileId)) return false;
+    // What only others want never takes more than a part of the places.
+    if (this.#once.has(fileId) && this.#onceRequests >= MAX_ONCE_REQUESTS) return false;
     const isUrgent = this.#isExpress(fileId) && this.#insisted.has(fileId);
     return !this.#isComing(fileId) &&
       !this.#sources.areAllBusy(fileId, isUrgent ? EXPRESS_DOWNLOADS : 0);
@@ -533,31 +571,47 @@ export class Downloads {
   }
 
   #isExpress(fileId: string): boolean {
-    const { sizeBytes = Infinity } = this.state.catalogue.get(fileId)?.file ?? {};
-    return sizeBytes <= EXPRESS_BYTES && this.#smallRequests < EXPRESS_DOWNLOADS;
+    return !this.#once.has(fileId) && this.#isSmall(fileId) &&
+      this.#smallRequests < EXPRESS_DOWNLOADS;
+  }
+
+  #isSmall(fileId: string): boolean {
+    return (this.state.catalogue.get(fileId)?.file.sizeBytes ?? Infinity) <= EXPRESS_BYTES;
+  }
+
+  #standingOf(fileId: string): Standing {
+    if (!this.#insisted.has(fileId)) return "other";
+    return this.#isSmall(fileId) ? "small" : "requested";
   }
 
   /** Returns whether the same content is on its way under another id: it is not transferred twice. */
   #isComing(fileId: string): boolean {
     if (this.#contents.size === 0) return false;
     const content = this.#contentOf(fileId);
-    return content !== undefined && this.#contents.has(content) &&
-      this.state.catalogue.heldWith(content) === undefined;
+    const coming = content === undefined ? undefined : this.#contents.get(content);
+    if (!coming) return false;
+    // Nobody's claim makes a person wait for what no person wants, or for long.
+    const isPatient = !this.#insisted.has(fileId) || this.#insisted.has(coming.fileId);
+    const isRecent = this.state.nowMs - coming.sinceMs < LONGEST_WAIT_MS;
+    const [sha256] = content!.split(" ");
+    return isPatient && isRecent && this.state.catalogue.heldWith(sha256!) === undefined;
   }
 
   #contentOf(fileId: string): string | undefined {
     const entry = this.state.catalogue.get(fileId);
-    return entry && this.twins.claimOf(entry);
+    const sha256 = entry && this.twins.claimOf(entry);
+    return sha256 === undefined ? undefined : `${sha256} ${entry?.file.sizeBytes}`;
   }
 
   #activate(fileId: string): Download {
-    const content = this.#contentOf(fileId);
-    if (content !== undefined) this.#contents.add(content);
+    const content = this.#once.has(fileId) ? undefined : this.#contentOf(fileId);
     const download: Download = {
       fileId,
       content,
+      sinceMs: this.state.nowMs,
       isCompared: false,
       elsewhere: undefined,
+      askedFor: new Map(),
       tried: new Set(),
       request: undefined,
       attempt: 0,
@@ -566,6 +620,9 @@ export class Downloads {
       tooLong: 0,
     };
     this.#active.set(fileId, download);
+    if (content !== undefined && !this.#contents.has(content)) {
+      this.#contents.set(content, download);
+    }
     return download;
   }
 
@@ -575,8 +632,11 @@ export class Downloads {
     const entry = state.catalogue.get(fileId);
     const timestamps = entry ? bindingTimestamps(entry) : [];
     if (entry && timestamps.length > 0 && this.#compare(download, entry, timestamps)) return;
+    // Looking for other ids takes a look at every file: only for people, of whom there are few.
+    const isForPeople = this.#insisted.has(fileId);
     const source = entry && timestamps.length > 0
-      ? this.#sources.choose(fileId, entry.holders, tried) ?? this.#chooseElsewhere(download, entry)
+      ? this.#sources.choose(fileId, entry.holders, tried) ??
+        (isForPeople ? this.#chooseElsewhere(download, entry) : undefined)
       : undefined;
     if (!entry || !source) {
       const text = this.#failureText(download, timestamps.length);
@@ -589,10 +649,10 @@ export class Downloads {
     const { peerId, address: from, voucher, can } = source;
     const request = this.#begin(peerId, entry);
     const first = this.#join(download, request, entry, timestamps);
-    const askFor = askedFor(download, entry, peerId);
+    const askFor = this.#askFor(download, entry, peerId);
     const maxBytes = this.#once.get(fileId);
     const isBatched = can.includes(RAW) && can.includes(BATCH_GET) && isSmall(entry) &&
-      !("askFor" in askFor);
+      !("askFor" in askFor) && maxBytes === undefined;
     if (isBatched) {
       const more = this.#moreFor(request, entry.file.sizeBytes!);
       if (more.length > 0) {
@@ -614,21 +674,38 @@ export class Downloads {
 
   /** Compares the file with content that is here and said to be the same, once. Returns whether that is under way. */
   #compare(download: Download, entry: Entry, timestamps: readonly Timestamp[]): boolean {
-    const twin = download.isCompared ? undefined : this.twins.hereAs(entry);
+    const mayCompare = !download.isCompared && this.#comparing.size < MAX_DOWNLOADS &&
+      !this.#once.has(download.fileId);
+    const twin = mayCompare ? this.twins.hereAs(entry) : undefined;
     if (twin === undefined) return false;
     download.isCompared = true;
     const request = this.#begin(this.state.config.peerId, entry);
     const joined = this.#join(download, request, entry, timestamps);
+    this.#comparing.set(joined.attempt, entry.toldBy);
     this.state.emit({ kind: "adopt", ...joined, twin });
     return true;
   }
 
-  #begin(source: string, { file: { sizeBytes = Infinity } }: Entry): Request {
-    const isSmall = sizeBytes <= EXPRESS_BYTES;
+  #begin(source: string, { file: { fileId, sizeBytes = Infinity } }: Entry): Request {
+    const isOnce = this.#once.has(fileId);
+    const isSmall = sizeBytes <= EXPRESS_BYTES && !isOnce;
     this.#requests++;
     if (isSmall) this.#smallRequests++;
+    if (isOnce) this.#onceRequests++;
     this.#sources.began(source);
-    return { source, isSmall, files: 0 };
+    return { source, isSmall, isOnce, files: 0 };
+  }
+
+  /** Returns the id to ask a source for, and notes it, if the source holds the content under another one. */
+  #askFor(
+    { elsewhere, askedFor }: Download,
+    { holders }: Entry,
+    source: string,
+  ): { readonly askFor?: string } {
+    const askFor = holders.has(source) ? undefined : elsewhere?.get(source);
+    if (askFor === undefined) return {};
+    askedFor.set(source, askFor);
+    return { askFor };
   }
 
   /** Makes a download part of a request. */
@@ -648,6 +725,7 @@ export class Downloads {
     let skipped = 0;
     for (const fileId of this.#queue) {
       if (request.files >= MAX_BATCH_FILES || skipped >= MAX_NOT_IN_BATCH) break;
+      if (this.#once.has(fileId)) continue;
       const entry = catalogue.get(fileId);
       const size = entry && isSmall(entry) && entry.holders.has(request.source) &&
           bytes + entry.file.sizeBytes! <= MAX_BATCH_BYTES
@@ -734,16 +812,6 @@ export class Downloads {
     }
     return "No live peer holds it";
   }
-}
-
-/** Returns the id to ask a source for, if it holds the content under another one. */
-function askedFor(
-  { elsewhere }: Download,
-  { holders }: Entry,
-  source: string,
-): { readonly askFor?: string } {
-  const askFor = holders.has(source) ? undefined : elsewhere?.get(source);
-  return askFor === undefined ? {} : { askFor };
 }
 
 /** Returns the timestamps under which the content may verify. */

@@ -62,7 +62,9 @@ export class Holdings {
     const isNamed = files.length <= MAX_NAMED;
     for (const held of files) {
       const { fileId } = held.file;
-      const wasKept = this.parts.arrivals.finished(fileId);
+      // An adopted file may be kept as a push or fetched at the same time; whichever is first counts.
+      const wasKept = how !== "adopted" && this.parts.arrivals.finished(fileId);
+      if (state.catalogue.get(fileId)?.held) continue;
       const isExpected = how === "adopted"
         ? this.parts.downloads.isPending(fileId)
         : wasKept || (how !== "fetched" && how !== "pushed");

@@ -5,7 +5,13 @@
 // `MAX_COPIES` files are tracked.
 
 import type { Bounded } from "../bounds/expiring.ts";
-import { FIRST_RETRY_MS, LAST_RETRY_MS, MAX_PUSH_TRIES, WISHES_PER_TICK } from "../limits.ts";
+import {
+  FIRST_RETRY_MS,
+  LAST_RETRY_MS,
+  MAX_PUSH_TRIES,
+  offerMs,
+  WISHES_PER_TICK,
+} from "../limits.ts";
 import { isProven, type PeerRecord } from "../members/membership.ts";
 import { OFFER, RAW } from "../wire/capabilities.ts";
 import { encodeMessage, type FileRecord } from "../wire/message.ts";
@@ -13,15 +19,6 @@ import type { PeerState } from "../state.ts";
 
 /** Maximum number of files for which a copy is being offered or will be offered again. */
 const MAX_COPIES = 1_000;
-
-/**
- * How long a peer that was offered a copy has to fetch it, in milliseconds: a time for its decision, and for the transfer at
- * a slow speed. (Guesses.) Higher: fewer copies of large files are made in vain; lower: a copy exists sooner if it does
- * not want it.
- */
-const OFFER_MS = 60_000;
-const SLOW_BYTES_PER_MS = 1_000;
-const LONGEST_OFFER_MS = 6 * 3_600_000;
 
 /** A published file that no peer has taken a copy of yet. */
 export interface Copying {
@@ -97,8 +94,7 @@ export class Replication {
   offered(fileId: string): void {
     const copying = this.#copies.get(fileId);
     if (!copying) return;
-    const slowMs = (copying.file.sizeBytes ?? 0) / SLOW_BYTES_PER_MS;
-    const dueMs = this.state.nowMs + Math.min(LONGEST_OFFER_MS, OFFER_MS + slowMs);
+    const dueMs = this.state.nowMs + offerMs(copying.file.sizeBytes ?? 0);
     this.#copies.set(fileId, { ...copying, dueMs, isOffered: true });
   }
 

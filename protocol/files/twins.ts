@@ -87,12 +87,18 @@ export class Twins {
     return found;
   }
 
-  /** Notes that content with the SHA-256 that a file is said to have did not verify for its id. */
-  disproved(fileId: string): void {
+  /** Notes that content which is known to have the SHA-256 that `toldBy` told of a file did not verify for its id. */
+  disproved(fileId: string, toldBy: string | undefined): void {
+    const { nowMs } = this.state;
+    this.#wrong.add(fileId, nowMs);
+    if (toldBy !== undefined) this.#distrusted.add(toldBy, nowMs);
+  }
+
+  /** Notes that two files which are said to be the same are not: one of the claims is wrong, and nobody knows which. */
+  differ(fileId: string, twin: string): void {
     const { catalogue, nowMs } = this.state;
     this.#wrong.add(fileId, nowMs);
-    const { toldBy } = catalogue.get(fileId) ?? {};
-    if (toldBy !== undefined) this.#distrusted.add(toldBy, nowMs);
+    if (!catalogue.get(twin)?.verified) this.#wrong.add(twin, nowMs);
   }
 
   /** Blames the peer that told a wrong SHA-256 of a file that is now verified. */
@@ -102,7 +108,7 @@ export class Twins {
     if (!known || known.verified || known.toldBy === undefined || sha256 === undefined) return;
     if (known.file.sha256 === sha256) return;
     const record = membership.get(known.toldBy);
-    this.disproved(fileId);
+    this.disproved(fileId, known.toldBy);
     if (!record) return;
     const text = `named a wrong SHA-256 for ${known.file.name}`;
     membership.refusedOf(record.peerId);

@@ -160,3 +160,48 @@ Deno.test({
     strictEqual((await ask("HEAD", path, {})).status, 404);
   },
 });
+
+Deno.test({
+  name: "however many requests continue an upload at the same time, the file is shared as it is",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    await using folder = await Folder.make();
+    await using peer = await Program.peer("us", ALONE, { cwd: folder.path });
+    const { base, token } = await access(peer);
+    const content = randomBytes(SIZE);
+    const ask = (method: string, path: string, headers: Record<string, string>, body?: BodyInit) =>
+      fetch(new URL(path, base), {
+        method,
+        headers: { authorization: `Bearer ${token}`, ...headers },
+        ...(body === undefined ? {} : { body }),
+      });
+    const begun = await ask("POST", "/api/v1/files?name=many.bin", {
+      "upload-complete": "?0",
+      "upload-length": `${SIZE}`,
+    });
+    const path = begun.headers.get("location")!;
+    await begun.body?.cancel();
+    const at = { "upload-offset": "0", "upload-complete": "?1" };
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, () =>
+        ask("PATCH", path, at, content).then(async (answer) => {
+          await answer.body?.cancel();
+          return answer.status;
+        }, () => 0)),
+    );
+    // Those that were ended by others know where to continue; one may be left.
+    ok(answers.filter((status) => status === 201).length <= 1, answers.join());
+    const asked = await ask("HEAD", path, {});
+    const offset = Number(asked.headers.get("upload-offset"));
+    if (asked.headers.get("upload-complete") === "?0") {
+      const rest = { "upload-offset": `${offset}`, "upload-complete": "?1" };
+      const last = await ask("PATCH", path, rest, content.subarray(offset));
+      strictEqual(last.status, 201);
+      await last.body?.cancel();
+    }
+    const { file_id, size_bytes } = await named(peer, "many.bin");
+    strictEqual(size_bytes, SIZE);
+    assertSameBytes(await peer.content(file_id), content, "what was uploaded");
+  },
+});

@@ -21,6 +21,8 @@ for (const [what, content] of [["small", "words"], ["large", LARGE]] as const) {
     await withWorld(async (world) => {
       const { first, second } = await withTwin(world, content);
       const held = await world.store.adopt(second, [second.timestamp], first.fileId);
+      const again = await world.store.adopt(second, [second.timestamp], first.fileId);
+      assert.deepEqual(again?.file, held?.file, "once");
       assert.equal(held?.file.name, "second.txt");
       assert.equal(held?.file.sha256, sha256(content));
       assert.equal(held?.sizeBytes, bytesOf(content).length);
@@ -68,3 +70,17 @@ for (const [what, content] of [["small", "words"], ["large", LARGE]] as const) {
     }
   });
 }
+
+Deno.test("a file that is kept from elsewhere while it is compared keeps its own file", async () => {
+  await withWorld(async (world) => {
+    const { first, second } = await withTwin(world, LARGE);
+    const adopting = world.store.adopt(second, [second.timestamp], first.fileId);
+    const intake = world.store.intake();
+    intake.write(LARGE);
+    await world.store.keep(intake, { file: second, sizeBytes: LARGE.length, pushed: true });
+    const held = await adopting;
+    assert.equal(held?.pushed, true);
+    assert.equal(world.store.placementOf(second.fileId)?.diskName, "second.txt");
+    assert.deepEqual((await namesIn(world.dir)).sort(), ["first.txt", "second.txt"]);
+  });
+});

@@ -5,7 +5,7 @@ import { StorageError } from "../../storage/errors.ts";
 import { MAX_UPLOADS, UPLOAD_MS } from "../../storage/uploads.ts";
 import { bytesOf, sha256, withWorld, type World } from "./fixture.ts";
 
-const FILE = { name: "a.bin", modifiedSeconds: 1_700_000_000, totalBytes: 11 };
+const FILE = { name: "a.bin", modifiedSeconds: 1_700_000_000, totalBytes: 11, isPut: false };
 
 async function add(world: World, id: string, text: string): Promise<void> {
   const intake = await world.store.uploads.open(id);
@@ -26,7 +26,13 @@ Deno.test("an upload survives a restart with all that was written, and its hash 
     await add(world, id, "hello");
     await restart(world);
     const kept = world.store.uploads.get(id)!;
-    assert.deepEqual({ ...kept }, { ...FILE, id, sizeBytes: 5, fileId: undefined });
+    assert.deepEqual({ ...kept }, {
+      ...FILE,
+      id,
+      sizeBytes: 5,
+      fileId: undefined,
+      isBusy: false,
+    });
     await add(world, id, " world");
     const intake = await world.store.uploads.open(id);
     assert.equal(intake.digestWith(""), sha256("hello world"));
@@ -106,5 +112,45 @@ Deno.test("an upload that could not fit is refused before anything is sent", asy
     );
     assert.deepEqual(names(world), []);
     return Promise.resolve();
+  });
+});
+
+Deno.test("what is complete makes way before what is not, and a request that gave up leaves nothing busy", async () => {
+  await withWorld(async (world) => {
+    const { uploads } = world.store;
+    const { id: pending } = uploads.create(FILE);
+    await add(world, pending, "hello");
+    for (let i = 0; i < MAX_UPLOADS + 5; i++) {
+      const { id } = uploads.create(FILE);
+      await add(world, id, "x");
+      uploads.completed(id, "f".repeat(64));
+    }
+    assert.equal(uploads.get(pending)?.sizeBytes, 5);
+    assert.ok(uploads.size <= MAX_UPLOADS);
+    assert.equal(uploads.get(pending)?.isBusy, false);
+  });
+});
+
+Deno.test("a piece of which a part was written counts for nothing, on the disk either", async () => {
+  await withWorld(async (world) => {
+    const { uploads } = world.store;
+    const { id } = uploads.create(FILE);
+    const intake = await uploads.open(id);
+    intake.write(bytesOf("hello") as Uint8Array<ArrayBuffer>);
+    const { writeSync } = intake.file;
+    let calls = 0;
+    intake.file.writeSync = (bytes) => {
+      if (++calls === 2) throw new Deno.errors.BrokenPipe("the disk is full");
+      return writeSync.call(intake.file, bytes.subarray(0, 2));
+    };
+    assert.throws(() => intake.write(bytesOf(" world") as Uint8Array<ArrayBuffer>), StorageError);
+    intake.file.writeSync = writeSync;
+    uploads.moved(id);
+    assert.equal(uploads.get(id)?.sizeBytes, 5);
+    assert.equal(Deno.readTextFileSync(`${world.layout.uploads}/${id}`), "hello");
+    await add(world, id, " world");
+    const whole = await uploads.open(id);
+    assert.equal(whole.digestWith(""), sha256("hello world"));
+    assert.equal(Deno.readTextFileSync(`${world.layout.uploads}/${id}`), "hello world");
   });
 });

@@ -246,13 +246,13 @@ export class FakeUpload implements Upload {
 class FakeUploads implements ResumableUploads {
   readonly maxBytes = 1e9;
   readonly keptSeconds = 86_400;
-  readonly #all = new Map<string, FakeUpload & { shared?: SharedFile }>();
+  readonly #all = new Map<string, FakeUpload & { shared?: SharedFile; isPut?: boolean }>();
 
   constructor(readonly begin: (name: string, options: ShareOptions) => FakeUpload) {}
 
-  create(name: string, options: ShareOptions): ResumableUpload {
+  create(name: string, options: ShareOptions, isPut = false): ResumableUpload {
     const id = `${this.#all.size + 1}`.padStart(32, "0");
-    this.#all.set(id, this.begin(name, options));
+    this.#all.set(id, Object.assign(this.begin(name, options), { isPut }));
     return this.#viewed(id);
   }
 
@@ -282,9 +282,10 @@ class FakeUploads implements ResumableUploads {
   }
 
   #viewed(id: string): ResumableUpload {
-    const { name, options: { totalBytes }, bytes, shared } = this.#all.get(id)!;
+    const { name, options: { totalBytes }, bytes, shared, isPut = false } = this.#all.get(id)!;
     const isComplete = shared !== undefined;
-    return { id, name, totalBytes, offset: bytes.length, isComplete, shared };
+    const offset = bytes.length;
+    return { id, name, totalBytes, offset, isComplete, shared, isIdlePut: isPut };
   }
 }
 

@@ -219,3 +219,15 @@ Deno.test("a whole PUT begins again, whatever is kept, and an empty one keeps no
   assert.equal((await put("")).status, 400);
   assert.equal(await kept(), 0);
 });
+
+Deno.test("a PUT continues only what came with PUT", async () => {
+  const made = appOver({ files: [] });
+  await begin(made, { "upload-length": "11" }, "hello ");
+  const put = (body: string, headers: Record<string, string>) =>
+    ask(made, "PUT", "/api/v1/files/by-name/a.bin", { body, headers });
+  const rest = { "content-range": "bytes 6-10/11" };
+  assert.equal((await put("world", rest)).status, 409, "it is somebody else's");
+  assert.equal((await put("hello world", { "content-length": "11" })).status, 201);
+  const { uploads } = await (await ask(made, "GET", "/api/v1/uploads")).json();
+  assert.equal(uploads.length, 1, "the other one is still there");
+});

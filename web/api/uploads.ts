@@ -202,7 +202,7 @@ export async function putUpload(
   const range = rangeIn(c);
   const totalBytes = range?.totalBytes ?? options.totalBytes;
   const before = view.uploads.pending().find((upload) =>
-    upload.name === label && upload.totalBytes === totalBytes
+    upload.isIdlePut && upload.name === label && upload.totalBytes === totalBytes
   );
   if (range && range.offset > 0) {
     const offset = before?.offset ?? 0;
@@ -222,7 +222,7 @@ export async function putUpload(
     return shared!;
   }
   if (before) await view.uploads.remove(before.id);
-  const upload = view.uploads.create(label, { ...options, totalBytes });
+  const upload = view.uploads.create(label, { ...options, totalBytes }, true);
   try {
     const shared = await appendBody(view, upload, c, true);
     await view.uploads.remove(upload.id);
@@ -245,13 +245,17 @@ const inconsistent = (what: string) =>
  */
 async function appendBody(
   view: View,
-  { id, totalBytes }: ResumableUpload,
+  { id, totalBytes, offset: expected }: ResumableUpload,
   c: Context<Env>,
   isComplete: boolean,
 ): Promise<SharedFile | undefined> {
   const appending = await view.uploads.append(id, c.env.ip);
-  let offset = appending.offset;
+  let { offset } = appending;
   try {
+    if (offset !== expected) {
+      const [what, hint] = [`${offset} bytes are here by now`, `Continue at ${offset}`] as const;
+      throw new NotPossible(409, what, hint);
+    }
     for await (const piece of pieces(c.req.raw.body, appending.cancelled)) {
       if (offset + piece.length > (totalBytes ?? Infinity)) {
         throw inconsistent(`More content came than the ${totalBytes} bytes that were announced`);

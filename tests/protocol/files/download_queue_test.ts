@@ -2,36 +2,37 @@
 
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { DownloadQueue } from "../../../protocol/files/download_queue.ts";
+import { DownloadQueue, type Standing } from "../../../protocol/files/download_queue.ts";
 
 Deno.test("whatever is done, each file waits once, and those that people requested come first", () => {
   const id = fc.constantFrom(..."abcdefgh");
+  const standing = fc.constantFrom("small" as const, "requested" as const, "other" as const);
   const step = fc.oneof(
-    fc.tuple(fc.constant("add" as const), id, fc.boolean()),
+    fc.tuple(fc.constant("add" as const), id, standing),
     fc.tuple(fc.constantFrom("putFirst" as const, "passOver" as const, "delete" as const), id),
   );
   fc.assert(fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
     const queue = new DownloadQueue();
-    let [requested, others]: [string[], string[]] = [[], []];
-    for (const [what, file, isRequested] of steps) {
-      const isThere = requested.includes(file) || others.includes(file);
-      const without = (list: string[]) => list.filter((each) => each !== file);
+    const model: Record<Standing, string[]> = { small: [], requested: [], other: [] };
+    const all = () => [...model.small, ...model.requested, ...model.other];
+    for (const [what, file, as] of steps) {
+      const isThere = all().includes(file);
+      const part = Object.values(model).find((list) => list.includes(file));
       if (what === "add") {
-        queue.add(file, isRequested!);
-        if (!isThere) (isRequested ? requested : others).push(file);
-      } else if (what === "putFirst") {
-        queue.putFirst(file);
-        if (isThere) [requested, others] = [[file, ...without(requested)], without(others)];
-      } else if (what === "passOver") {
-        queue.passOver(file);
-        if (others.includes(file)) others = [...without(others), file];
-      } else {
-        strictEqual(queue.delete(file), isThere);
-        [requested, others] = [without(requested), without(others)];
+        queue.add(file, as!);
+        if (!isThere) model[as!].push(file);
+      } else if (what === "delete") strictEqual(queue.delete(file), isThere);
+      else queue[what](file);
+      if (what !== "add" && part) {
+        part.splice(part.indexOf(file), 1);
+        if (what === "putFirst") model.small.unshift(file);
+        if (what === "passOver") part.push(file);
       }
-      deepStrictEqual([...queue], [...requested, ...others]);
-      strictEqual(queue.size, requested.length + others.length);
-      strictEqual(queue.has(file), [...requested, ...others].includes(file));
+      deepStrictEqual([...queue], all());
+      strictEqual(queue.size, all().length);
+      strictEqual(queue.has(file), all().includes(file));
+      const lists = Object.values(model);
+      deepStrictEqual(queue.front(2), lists.flatMap((list) => list.slice(0, 2)));
     }
   }));
 });

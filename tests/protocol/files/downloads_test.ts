@@ -395,3 +395,22 @@ Deno.test("what people request comes before all else, and what is requested agai
   deepStrictEqual(order.slice(0, 4), [8, 7, 9, 6].map(idOf));
   deepStrictEqual(order.slice(4).toSorted(), waiting.map(idOf));
 });
+
+Deno.test("many large files that wait for a busy source hide neither small ones nor those of others", () => {
+  const machine = new Machine();
+  const large = Array.from(
+    { length: 200 },
+    (_, i) => fileOfNumber(i + 1, { sizeBytes: 1024 ** 3 }),
+  );
+  machine.reply(oldPeer("p1", 1), large);
+  machine.reply(oldPeer("p2", 2), [
+    fileOfNumber(301, { sizeBytes: 100 }),
+    fileOfNumber(302, { sizeBytes: 1024 ** 3 }),
+  ]);
+  for (const { fileId } of large) machine.do({ kind: "want", fileId });
+  const small = want(machine, 301);
+  deepStrictEqual(fetched(small), [idOf(301)]);
+  machine.keep(machine.arrive(fileOfNumber(301), { source: "p2" }));
+  const other = [...want(machine, 302), ...machine.wait(10_000, 250)];
+  deepStrictEqual(fetched(other), [idOf(302)]);
+});

@@ -180,3 +180,38 @@ Deno.test("a file that its owner deleted, or that is larger than said, does not 
   const effects = machine.arrive(theirs(6), { source: "p1", sizeBytes: 20 });
   deepStrictEqual([only(effects, "keep"), refusals(effects)], [[], ["push-quota"]]);
 });
+
+Deno.test("copies take two places at most, and neither a person's small file nor a large one waits for them", () => {
+  const { machine, offer } = offered();
+  const big = { sizeBytes: 5_000_000 };
+  const started = [11, 12, 13, 14].flatMap((n) => fetches(offer(theirs(n, n % 2 ? big : {}))));
+  strictEqual(started.length, 2);
+  machine.reply(peer(2), [fileOfNumber(50, { sizeBytes: 1024 ** 3 }), theirs(51)]);
+  for (const n of [50, 51]) {
+    deepStrictEqual(
+      fetches(machine.do({ kind: "want", fileId: idOf(n) })).map(({ file }) => file.fileId),
+      [idOf(n)],
+    );
+  }
+});
+
+Deno.test("offered copies are fetched one by one, each with its own limit, and never as content that is here", () => {
+  const { machine, offer } = offered();
+  machine.do({
+    kind: "held",
+    files: [{ file: { ...fileOfNumber(1), sizeBytes: 10, sha256: "a".repeat(64) }, sizeBytes: 10 }],
+    how: "restored",
+  });
+  const effects = [21, 22, 23].flatMap((n) => offer(theirs(n, { sha256: "a".repeat(64) })));
+  deepStrictEqual([only(effects, "adopt"), only(effects, "fetch-batch")], [[], []]);
+  ok(fetches(effects).every(({ maxBytes }) => maxBytes === 10));
+});
+
+Deno.test("a copy that takes too long is given up, and its place and its space are free again", () => {
+  const { machine, offer } = offered({ limits: { pushQuotaBytes: 10 } });
+  const [fetch] = fetches(offer(theirs(5)));
+  deepStrictEqual(only(machine.wait(59_000), "stop-fetch"), []);
+  const effects = machine.wait(5_000);
+  deepStrictEqual(only(effects, "stop-fetch").map(({ attempt }) => attempt), [fetch!.attempt]);
+  strictEqual(fetches(offer(theirs(6))).length, 1);
+});

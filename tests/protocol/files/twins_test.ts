@@ -252,3 +252,114 @@ Deno.test("peers with extensions are told the SHA-256 of what is here, others ar
   ok(text(peer(2)).includes(`"file_ext":{"sha256":"${SAME}"}`));
   ok(!text(oldPeer("older", 8)).includes(SAME));
 });
+
+/** A peer whose own content is being compared with file 2. */
+function comparing() {
+  const machine = new Machine();
+  holdAs(machine, 1);
+  machine.reply(peer(1), [claimed(2)]);
+  return { machine, effects: want(machine, 2) };
+}
+
+const trashed = (effects: readonly Effect[]) => only(effects, "trash");
+
+Deno.test("whatever else brings the file while it is compared, it stays, once", () => {
+  for (const how of ["pushed", "found", "adopted"] as const) {
+    const { machine, effects } = comparing();
+    if (how === "pushed") machine.keep(machine.arrive(fileOfNumber(2)));
+    else {
+      const file = { ...fileOfNumber(2), sizeBytes: 10, sha256: SAME };
+      machine.do({ kind: "held", files: [{ file, sizeBytes: 10 }], how, twin: idOf(1) });
+    }
+    ok(machine.catalogue.get(idOf(2))!.held);
+    deepStrictEqual(trashed(adopted(machine, effects)), [], how);
+    ok(machine.catalogue.get(idOf(2))!.held, how);
+  }
+});
+
+Deno.test("a file that is compared while it is being kept as a push is not thrown away", () => {
+  const { machine, effects } = comparing();
+  const keep = machine.arrive(fileOfNumber(2));
+  adopted(machine, effects);
+  deepStrictEqual(trashed(machine.keep(keep)), []);
+  ok(machine.catalogue.get(idOf(2))!.held);
+});
+
+Deno.test("who made a claim is distrusted even if the file is gone by the time that it turns out wrong", () => {
+  const machine = new Machine();
+  holdAs(machine, 1);
+  machine.reply(peer(1), [claimed(2), claimed(3)].map((file) => ({ ...file, owner: "p1" })));
+  const effects = want(machine, 2);
+  machine.delete("p1", idOf(2), peer(1).ip);
+  notAdopted(machine, effects);
+  deepStrictEqual(only(want(machine, 3), "adopt"), []);
+});
+
+Deno.test("our own content is not read for many files at a time", () => {
+  const machine = new Machine();
+  holdAs(machine, 1);
+  for (let n = 2; n < 20; n++) {
+    machine.reply(peer(n), [{ ...claimed(n), owner: `p${n}` }]);
+    want(machine, n);
+    machine.delete(`p${n}`, idOf(n), peer(n).ip);
+  }
+  ok(machine.remembered("comparisons with our own content") <= MAX_DOWNLOADS);
+});
+
+Deno.test("a claim lets a file wait for another one of the same size only, and not for long", () => {
+  const machine = new Machine();
+  machine.reply(peer(1), [claimed(1), claimed(2), claimed(3, SAME, 77)]);
+  want(machine, 1);
+  deepStrictEqual(only(want(machine, 3), "fetch").map(({ file }) => file.fileId), [idOf(3)]);
+  deepStrictEqual(want(machine, 2), []);
+  const later = machine.wait(70_000, 5_000);
+  deepStrictEqual(only(later, "fetch").map(({ file }) => file.fileId), [idOf(2)]);
+});
+
+Deno.test("a person does not wait for what only others want", () => {
+  const machine = new Machine({ autoFetch: Infinity });
+  machine.start();
+  machine.reply(peer(1), [claimed(1)]);
+  machine.reply(peer(2), [claimed(2)]);
+  deepStrictEqual(only(want(machine, 2), "fetch").map(({ file }) => file.fileId), [idOf(2)]);
+});
+
+Deno.test("a source that comes to hold the file itself is not blamed for what it was asked before", () => {
+  const { machine, attempt } = fetchingLarge();
+  machine.reply(peer(2), [claimed(1, SAME, 1024 ** 3), claimed(2, SAME, 1024 ** 3)]);
+  const failed = { fileId: idOf(1), source: "p2", attempt } as const;
+  const effects = machine.do({
+    kind: "source-failed",
+    ...failed,
+    failure: "mismatch",
+    text: "lied",
+  });
+  deepStrictEqual(refusals(effects), []);
+  ok(machine.catalogue.get(idOf(1))!.holders.has("p2"));
+});
+
+Deno.test("nobody is distrusted because two claims contradict each other", () => {
+  const { machine, attempt } = fetchingLarge();
+  machine.do({
+    kind: "source-failed",
+    fileId: idOf(1),
+    source: "p2",
+    attempt,
+    failure: "mismatch",
+    text: "sent something else",
+  });
+  holdAs(machine, 9, OTHER);
+  machine.reply(peer(1), [claimed(1, SAME, 1024 ** 3), claimed(5, OTHER)]);
+  strictEqual(only(want(machine, 5), "adopt").length, 1, "p1 told the truth about 1, and about 5");
+});
+
+Deno.test("a look at all files for the same content is for people and for large files", () => {
+  const machine = new Machine({ autoFetch: Infinity });
+  machine.start();
+  machine.reply(peer(2), [claimed(2)]);
+  machine.do({ kind: "lost", fileIds: [], why: "removed" });
+  machine.failFetch(idOf(2), "p2", "unreachable");
+  machine.reply(peer(1), [claimed(1)]);
+  const effects = machine.failFetch(idOf(1), "p1", "absent");
+  deepStrictEqual(only(effects, "fetch").filter(({ askFor }) => askFor !== undefined), []);
+});
