@@ -1,5 +1,6 @@
 // Runs one benchmark: `deno task bench transfer [MiB] [files] [rounds]`, `attack [samples]`,
-// `web [MiB] [rounds] [executable]`, or `many [--quick] [files]`; or counts what is the same on any machine: `--quick`.
+// `web [MiB] [rounds] [executable]`, `many [--quick] [files]`, or
+// `sources [MiB] [rounds]`; or counts what is the same on any machine: `--quick`.
 // Results are recorded in docs/BENCHMARKS.md.
 
 const benches: Readonly<Record<string, () => Promise<unknown>>> = {
@@ -7,6 +8,7 @@ const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   attack: () => import("./attack.ts"),
   web: () => import("./web.ts"),
   many: () => import("./many.ts"),
+  sources: () => import("./sources.ts"),
   "--quick": async () => {
     const { printQuick } = await import("./quick.ts");
     Deno.exit(await printQuick() ? 0 : 1);

@@ -4,7 +4,8 @@
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Honest } from "../hostile/honest.ts";
-import { Folder } from "../process/folder.ts";
+import type { Script } from "../hostile/server.ts";
+import { assertSameBytes, Folder } from "../process/folder.ts";
 import { named } from "../process/network.ts";
 import { Program } from "../process/program.ts";
 import { hasTerminal, Terminal } from "../process/terminal.ts";
@@ -296,6 +297,35 @@ Deno.test(
     await program.until("the content", () => isHeld(program, file.fileId));
     strictEqual(await owner(), "olga");
     ok(await refusals(program) - before >= 2, JSON.stringify(await program.status()));
+    await honest.check();
+  },
+);
+
+Deno.test(
+  "threat 19: a peer that tells the SHA-256 of content that is here gets nothing believed, and is blamed once the file is known",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using program = await Program.peer("kashifm", [...EAGER, ...QUICK], { cwd: folder.path });
+    await using honest = await Honest.beside(program);
+    await folder.write("storage_kashifm/mine.bin", randomFile("mine.bin", "kashifm").content);
+    const mine = await program.until(
+      "our own file",
+      async () =>
+        (await program.files()).find(({ file_name, sha256 }) => file_name === "mine.bin" && sha256),
+    );
+    const file = randomFile("mallorys.bin", "mallory"); // of the same size
+    const answer: Script = (socket) => socket.end(JSON.stringify(dataOf(file)));
+    await using mallory = await Source.start("mallory", answer, MALLORY);
+    const before = await refusals(program);
+    const claim = { ...entryOf(file), size_bytes: 2_000, file_ext: { sha256: mine.sha256 } };
+    await servedDuring(honest, mallory.join(program, [claim]));
+    const row = await program.holds(file.fileId);
+    ok(row.sha256 !== mine.sha256);
+    strictEqual(row.here_as, null);
+    assertSameBytes(await program.content(file.fileId), file.content, "what Mallory holds");
+    const { refused } = await program.status() as { refused: Record<string, number> };
+    strictEqual(refused["wrong-claim"], 1, `${await refusals(program) - before}`);
     await honest.check();
   },
 );

@@ -1,0 +1,105 @@
+// Measures one file from four sources, each limited to 20 MB/s, and 16 peers that want one file of a source with that limit:
+// `deno task bench sources [MiB] [rounds]`. What is compared is the sum of the limits, so the machine matters little.
+
+import { Folder, randomBytes } from "../tests/process/folder.ts";
+import { start } from "../tests/process/network.ts";
+import type { Program } from "../tests/process/program.ts";
+
+const MIB = 1024 * 1024;
+const LIMIT = 20_000_000;
+const [, mibText = "512", roundsText = "3"] = Deno.args;
+const QUIET = ["--push-quota", "0", "--min-free", "0", "--web-auth", "off"];
+const DEADLINE_MS = 300_000;
+
+interface Status {
+  readonly bytes: { readonly in: number; readonly out: number };
+  readonly files: { readonly held: number };
+}
+
+const statusOf = (peer: Program) => peer.api<Status>("status");
+
+async function sharing(
+  folder: Folder,
+  name: string,
+  content: Uint8Array,
+  bootstraps: readonly Program[],
+): Promise<Program> {
+  const dir = await folder.folder(`storage_${name}`);
+  await Deno.writeFile(`${dir}/file.bin`, content);
+  await Deno.utime(`${dir}/file.bin`, 1_700_000_000, 1_700_000_000);
+  const args = ["--auto-fetch", "0", "--max-up", `${LIMIT}`, ...QUIET];
+  const peer = await start(folder, name, bootstraps, { args });
+  await peer.until("its file", async () => (await statusOf(peer)).files.held === 1, DEADLINE_MS);
+  return peer;
+}
+
+/** Lets a peer fetch the only file, and resolves to the seconds until it is held. */
+async function fetched(peer: Program, holders: number): Promise<number> {
+  const { file_id } = await peer.until(
+    "the holders",
+    async () =>
+      (await peer.files()).find(({ peers_with_file }) => peers_with_file.length >= holders),
+    60_000,
+  );
+  const beganMs = performance.now();
+  const url = `http://127.0.0.1:${peer.httpPort}/api/v1/files/${file_id}/fetch?wait=true`;
+  const answer = await fetch(url, { method: "POST" });
+  await answer.body?.cancel();
+  if (!answer.ok) throw new Error(`Not fetched: ${answer.status}`);
+  return (performance.now() - beganMs) / 1000;
+}
+
+async function fourSources(mib: number) {
+  await using folder = await Folder.make();
+  const content = randomBytes(mib * MIB);
+  const sources: Program[] = [];
+  await using stack = new AsyncDisposableStack();
+  for (const name of ["a", "b", "c", "d"]) {
+    sources.push(stack.use(await sharing(folder, name, content, sources.slice(0, 1))));
+  }
+  const args = ["--auto-fetch", "0", ...QUIET];
+  const peer = stack.use(await start(folder, "peer", sources, { args }));
+  const seconds = await fetched(peer, 4);
+  const outs = await Promise.all(sources.map(async (each) => (await statusOf(each)).bytes.out));
+  const sent = outs.reduce((sum, out) => sum + out, 0);
+  return { seconds, speed: content.length / seconds / 1e6, twice: sent / content.length - 1 };
+}
+
+async function manyPeers(peers: number, mib: number) {
+  await using folder = await Folder.make();
+  const content = randomBytes(mib * MIB);
+  await using stack = new AsyncDisposableStack();
+  const source = stack.use(await sharing(folder, "source", content, []));
+  const all: Program[] = [];
+  for (let i = 0; i < peers; i++) {
+    const args = ["--auto-fetch", "0", ...QUIET];
+    all.push(stack.use(await start(folder, `peer${i}`, [source], { args })));
+  }
+  const times = await Promise.all(all.map((peer) => fetched(peer, 1)));
+  return { last: Math.max(...times), alone: content.length / LIMIT };
+}
+
+const median = (values: readonly number[]) =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+
+const rounds = [];
+for (let i = 0; i < Number(roundsText); i++) {
+  const round = await fourSources(Number(mibText));
+  console.log(
+    `four sources: ${round.seconds.toFixed(2)} s, ${round.speed.toFixed(1)} MB/s, ${
+      (100 * round.twice).toFixed(2)
+    } % twice`,
+  );
+  rounds.push(round);
+}
+const one = await manyPeers(1, 64);
+const many = await manyPeers(16, 64);
+console.log(`one peer: ${one.last.toFixed(2)} s; 16 peers: ${many.last.toFixed(2)} s`);
+console.log(JSON.stringify({
+  title: `${mibText} MiB from four sources of 20 MB/s; 64 MiB from one to 16 peers`,
+  fourSources: {
+    megabytesPerSecond: median(rounds.map(({ speed }) => speed)),
+    twice: median(rounds.map(({ twice }) => twice)),
+  },
+  manyPeers: { seconds: many.last, timesOne: many.last / one.last },
+}));
