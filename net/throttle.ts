@@ -25,8 +25,9 @@ export class Throttle {
   /** Returns how many of these bytes to move in one piece. */
   pieceOf(bytes: number): number {
     if (this.bytesPerSecond === 0) return bytes;
-    const piece = Math.floor(this.bytesPerSecond / TURNS_PER_SECOND);
-    return Math.min(bytes, Math.max(MIN_PIECE_BYTES, piece));
+    const most = Math.max(MIN_PIECE_BYTES, Math.floor(this.bytesPerSecond / TURNS_PER_SECOND));
+    // Even pieces: a small rest would be due before the timer of the piece before has fired, and that time would be lost.
+    return Math.ceil(bytes / Math.max(1, Math.ceil(bytes / most)));
   }
 
   /** Resolves when bytes that are about to move, or just moved, fit into the limit. */
