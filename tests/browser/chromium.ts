@@ -73,6 +73,8 @@ export class Scene {
     });
     page.on("pageerror", (error) => this.#wrong.push(error.stack ?? error.message));
     page.on("console", (message) => {
+      // For a document without a page of its own, such as JSON, a browser asks the site for an icon, whatever its path.
+      if (message.location().url.endsWith("/favicon.ico")) return;
       if (message.type() === "error") this.#wrong.push(message.text());
     });
     page.on("dialog", (dialog) => {
