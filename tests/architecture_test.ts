@@ -289,3 +289,15 @@ Deno.test("only the listed modules refer to Deno, so that another runtime needs 
   }
   assert.deepEqual([...found].sort(), USES_DENO);
 });
+
+Deno.test("the lock of the executable names every package of deno.json, or compiling it stops", async () => {
+  const read = async (name: string) => JSON.parse(await Deno.readTextFile(new URL(name, root)));
+  const { imports } = await read("deno.json");
+  const { workspace: { dependencies } } = await read("main.lock");
+  const named = Object.values<string>(imports).filter((name) => name.startsWith("npm:"));
+  assert.deepEqual(
+    [...new Set(named)].filter((name) => !dependencies.includes(name)),
+    [],
+    'run "deno task lock"',
+  );
+});
