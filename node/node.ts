@@ -432,7 +432,8 @@ export class Node {
     const { fileId } = file;
     try {
       const held = await this.options.store.adopt(file, timestamps, twin);
-      if (held) this.dispatch({ kind: "held", files: [held], how: "adopted", twin });
+      const adopted = { twin, attempt };
+      if (held) this.dispatch({ kind: "held", files: [held], how: "adopted", adopted });
       else this.dispatch({ kind: "not-adopted", fileId, attempt, isWrong: true });
     } catch (error) {
       if (!this.#stopping) this.options.onEvent({ name: "trouble", text: messageOf(error) });

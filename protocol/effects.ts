@@ -186,14 +186,17 @@ export type Input =
     readonly source?: string;
     readonly text: string;
   }
-  /** Files are now in the store: kept after `keep`, adopted after `adopt`, published, found in the folder, restored, or loaded at startup. */
+  /**
+   * Files are now in the store: kept after `keep`, adopted after `adopt`, published, found in the folder, restored, or
+   * loaded at startup.
+   */
   | {
     readonly kind: "held";
     readonly files: readonly HeldFile[];
     readonly how: "fetched" | "pushed" | "published" | "found" | "restored" | "loaded" | "adopted";
     readonly source?: string;
-    /** If "adopted": the id under which the content was here before. */
-    readonly twin?: string;
+    /** If "adopted": the id under which the content was here before, and the attempt of the `adopt`. */
+    readonly adopted?: { readonly twin: string; readonly attempt: number };
   }
   /**
    * After `adopt`: the file was not taken. `isWrong`: the other content does not verify for its id; otherwise it could not

@@ -101,8 +101,6 @@ export class Downloads {
   readonly #active = new Map<string, Download>();
   /** Contents that are on their way, by SHA-256 and size, each with the first download that brings it. */
   readonly #contents = new Map<string, Download>();
-  /** The peers that told what running comparisons with our own content are about, by attempt. */
-  readonly #comparing = new Map<number, string | undefined>();
   readonly #queue = new DownloadQueue();
   /** Active ones that left a batch because it did not deliver them, and wait for another request. */
   readonly #again = new Set<Download>();
@@ -153,11 +151,6 @@ export class Downloads {
         name: "downloads running",
         size: () => this.#active.size,
         max: () => MAX_REQUESTS * MAX_BATCH_FILES,
-      },
-      {
-        name: "comparisons with our own content",
-        size: () => this.#comparing.size,
-        max: () => MAX_DOWNLOADS,
       },
       {
         name: "contents on their way",
@@ -374,8 +367,7 @@ export class Downloads {
 
   /** Fetches a file that is not the content it was compared with. Ignores late reports about attempts that are over. */
   onNotAdopted({ fileId, attempt, isWrong }: NotAdopted): void {
-    const toldBy = this.#comparing.get(attempt);
-    this.#comparing.delete(attempt);
+    const toldBy = this.twins.compared(attempt);
     if (isWrong) this.twins.disproved(fileId, toldBy);
     const download = this.#active.get(fileId);
     if (!download || download.attempt !== attempt) return;
@@ -674,14 +666,14 @@ export class Downloads {
 
   /** Compares the file with content that is here and said to be the same, once. Returns whether that is under way. */
   #compare(download: Download, entry: Entry, timestamps: readonly Timestamp[]): boolean {
-    const mayCompare = !download.isCompared && this.#comparing.size < MAX_DOWNLOADS &&
+    const mayCompare = !download.isCompared && this.twins.mayCompare &&
       !this.#once.has(download.fileId);
     const twin = mayCompare ? this.twins.hereAs(entry) : undefined;
     if (twin === undefined) return false;
     download.isCompared = true;
     const request = this.#begin(this.state.config.peerId, entry);
     const joined = this.#join(download, request, entry, timestamps);
-    this.#comparing.set(joined.attempt, entry.toldBy);
+    this.twins.comparing(joined.attempt, entry);
     this.state.emit({ kind: "adopt", ...joined, twin });
     return true;
   }

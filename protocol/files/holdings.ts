@@ -56,8 +56,9 @@ export class Holdings {
   }
 
   /** Handles files that are now in the store: announces them, and offers a copy of those published here. */
-  onHeld({ files, how, source, twin }: Held): void {
+  onHeld({ files, how, source, adopted }: Held): void {
     const { state } = this;
+    if (adopted) this.parts.twins.compared(adopted.attempt);
     const toAnnounce: string[] = [];
     const isNamed = files.length <= MAX_NAMED;
     for (const held of files) {
@@ -81,7 +82,7 @@ export class Holdings {
       this.parts.twins.judge(held);
       if (!state.catalogue.hold(held, state.nowMs)) continue;
       const { file } = state.catalogue.get(fileId)!;
-      const as = twin === undefined ? undefined : state.catalogue.get(twin)?.file;
+      const as = adopted && state.catalogue.get(adopted.twin)?.file;
       if (as) state.tell({ name: "adopted", file, as });
       else if (isNamed && how === "fetched") {
         state.tell({ name: "downloaded", file, source: source ?? "?" });

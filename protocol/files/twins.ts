@@ -5,7 +5,7 @@
 
 import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
 import type { HeldFile } from "../effects.ts";
-import { MAX_QUEUED_DOWNLOADS, MAX_SOURCES, SOURCE_FAILURE_MS } from "../limits.ts";
+import { MAX_DOWNLOADS, MAX_QUEUED_DOWNLOADS, MAX_SOURCES, SOURCE_FAILURE_MS } from "../limits.ts";
 import type { PeerState } from "../state.ts";
 import type { Entry } from "./catalogue.ts";
 
@@ -26,6 +26,8 @@ export class Twins {
   readonly #wrong = new ExpiringSet(MAX_QUEUED_DOWNLOADS, SOURCE_FAILURE_MS);
   /** Peers that made such a claim. */
   readonly #distrusted: ExpiringSet;
+  /** Comparisons that are running: the peer that told what each is about, by attempt. */
+  readonly #running = new Map<number, string | undefined>();
 
   /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState) {
@@ -35,6 +37,11 @@ export class Twins {
   /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
     return [
+      {
+        name: "comparisons with our own content",
+        size: () => this.#running.size,
+        max: () => MAX_DOWNLOADS,
+      },
       {
         name: "wrong claims about content",
         size: () => this.#wrong.size,
@@ -55,6 +62,23 @@ export class Twins {
     const isDoubtful = this.#wrong.has(fileId, nowMs) ||
       (toldBy !== undefined && this.#distrusted.has(toldBy, nowMs));
     return isDoubtful ? undefined : sha256;
+  }
+
+  /** Returns whether our own content may be read for one more comparison. */
+  get mayCompare(): boolean {
+    return this.#running.size < MAX_DOWNLOADS;
+  }
+
+  /** Notes that a file, which is part of `attempt`, is being compared with the content of a held file. */
+  comparing(attempt: number, { toldBy }: Entry): void {
+    this.#running.set(attempt, toldBy);
+  }
+
+  /** Notes that a comparison ended. Returns who told what it was about. */
+  compared(attempt: number): string | undefined {
+    const toldBy = this.#running.get(attempt);
+    this.#running.delete(attempt);
+    return toldBy;
   }
 
   /** Returns the id of a held file that is said to have the same content. */

@@ -122,7 +122,7 @@ export class Transfers {
       host.disk.set(fileId, content);
       const sha256 = sha256Of(content);
       const held = { file: { ...file, timestamp, sha256 }, sizeBytes: content.length };
-      host.take({ kind: "held", files: [held], how: "adopted", twin });
+      host.take({ kind: "held", files: [held], how: "adopted", adopted: { twin, attempt } });
     });
     host.network.clock.after(host.network.random.between(0, LONGEST_KEEP_MS), done);
   }

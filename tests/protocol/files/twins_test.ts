@@ -40,8 +40,11 @@ const want = (machine: Machine, n: number) => machine.do({ kind: "want", fileId:
 
 /** Lets the store find that the content is the same. */
 function adopted(machine: Machine, effects: readonly Effect[]): Effect[] {
-  const [{ file, twin }] = only(effects, "adopt") as [Extract<Effect, { kind: "adopt" }>];
-  return machine.do({ kind: "held", files: [heldOf(file)], how: "adopted", twin });
+  const [{ file, twin, attempt }] = only(effects, "adopt") as [
+    Extract<Effect, { kind: "adopt" }>,
+  ];
+  const adopted = { twin, attempt };
+  return machine.do({ kind: "held", files: [heldOf(file)], how: "adopted", adopted });
 }
 
 /** Lets the store find that it is not. */
@@ -66,6 +69,18 @@ Deno.test("a file whose content is here is not transferred, but shared under its
   strictEqual(sent(done, "ANNOUNCE")[0]!.message.file.fileId, idOf(2));
   ok(machine.catalogue.get(idOf(2))!.held);
   strictEqual(machine.peer.pendingDownloads, 0);
+});
+
+Deno.test("one comparison after another: every file whose content is here is shared under its id", () => {
+  const machine = new Machine();
+  holdAs(machine, 1);
+  const numbers = Array.from({ length: 3 * MAX_DOWNLOADS }, (_, i) => i + 2);
+  machine.reply(peer(1), numbers.map((n) => claimed(n)));
+  for (const n of numbers) {
+    adopted(machine, want(machine, n));
+    strictEqual(machine.remembered("comparisons with our own content"), 0);
+    ok(machine.catalogue.get(idOf(n))!.held);
+  }
 });
 
 Deno.test("content that does not verify for the id is fetched from the holders, and is not tried again", () => {
@@ -269,7 +284,8 @@ Deno.test("whatever else brings the file while it is compared, it stays, once", 
     if (how === "pushed") machine.keep(machine.arrive(fileOfNumber(2)));
     else {
       const file = { ...fileOfNumber(2), sizeBytes: 10, sha256: SAME };
-      machine.do({ kind: "held", files: [{ file, sizeBytes: 10 }], how, twin: idOf(1) });
+      const adopted = how === "adopted" ? { adopted: { twin: idOf(1), attempt: 0 } } : {};
+      machine.do({ kind: "held", files: [{ file, sizeBytes: 10 }], how, ...adopted });
     }
     ok(machine.catalogue.get(idOf(2))!.held);
     deepStrictEqual(trashed(adopted(machine, effects)), [], how);
