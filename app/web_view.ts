@@ -74,8 +74,7 @@ export function webViewOf(service: Service, hostNames: ReadonlySet<string>): Run
       return { files, total };
     },
     putFirst: (fileId) => {
-      const { fileIds } = node.peer.queuedDownloads(Infinity);
-      if (!fileIds.includes(fileId)) return false;
+      if (!node.peer.isQueuedDownload(fileId)) return false;
       node.dispatch({ kind: "first", fileId });
       return true;
     },

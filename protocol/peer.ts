@@ -112,6 +112,11 @@ export class Peer {
     return this.#downloads.pending;
   }
 
+  /** Returns whether a download of the file waits for its turn. */
+  isQueuedDownload(fileId: string): boolean {
+    return this.#downloads.isQueued(fileId);
+  }
+
   /** Returns the ids of the downloads that wait for their turn, in order, at most `limit`, and how many there are. */
   queuedDownloads(limit: number): { readonly fileIds: readonly string[]; readonly total: number } {
     return this.#downloads.queued(limit);

@@ -232,9 +232,15 @@ export class Downloads {
   /** Puts a queued download before all others, for a person. */
   onFirst(fileId: string): void {
     if (!this.#queue.has(fileId)) return;
+    this.#once.delete(fileId);
     this.#insisted.add(fileId);
     this.#queue.putFirst(fileId);
     this.#startNext();
+  }
+
+  /** Returns whether a download of the file is queued. */
+  isQueued(fileId: string): boolean {
+    return this.#queue.has(fileId);
   }
 
   /** Returns the ids of the queued downloads, in order, at most `limit`, and how many there are. */

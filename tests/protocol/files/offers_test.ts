@@ -132,6 +132,11 @@ Deno.test("a copy that somebody here wants is not only a copy", () => {
   machine.do({ kind: "want", fileId: idOf(5) });
   const [keep] = only(machine.arrive(theirs(5), { source: "p1" }), "keep");
   ok(!keep!.held.pushed);
+  const { machine: other, offer: offerTo } = offered();
+  for (const n of [11, 12, 13]) offerTo(theirs(n)); // the third one waits
+  const first = other.do({ kind: "first", fileId: idOf(13) });
+  strictEqual(fetches(first)[0]!.maxBytes, undefined, "a person put it first");
+  ok(!only(other.arrive(theirs(13), { source: "p1" }), "keep")[0]!.held.pushed);
   const auto = offered({ autoFetch: Infinity });
   auto.machine.start();
   auto.machine.reply(peer(1), []);
