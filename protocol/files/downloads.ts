@@ -1,14 +1,13 @@
 // Downloads (GET_FILE, outgoing): which file to fetch next, from one source after another, and retries. PURE.
-// Invariants: one download per file, and each source at most once per round; at most `MAX_DOWNLOADS` requests run at
-// once, each for one file or for a batch of small ones, and a few more for small files only; every attempt has its own number and is stopped once nobody wants
-// it; a wanted file that nobody delivered stays wanted until it is here, deleted, canceled or forgotten.
+// Invariants: one download per file, and each source at most once per round; a request is for one file or for a batch of
+// small ones, and takes a place (places.ts); every attempt has its own number and is stopped once nobody wants it; a wanted
+// file that nobody delivered stays wanted until it is here, deleted, canceled or forgotten.
 
 import type { Input } from "../effects.ts";
 import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
 import { BATCH_GET, RAW } from "../wire/capabilities.ts";
 import { isBindingTimestamp, type Timestamp } from "../wire/fileid.ts";
 import {
-  EXPRESS_BYTES,
   EXPRESS_DOWNLOADS,
   FIRST_RETRY_MS,
   HURRY_MS,
@@ -16,7 +15,6 @@ import {
   MAX_BATCH_BYTES,
   MAX_BATCH_FILE_BYTES,
   MAX_BATCH_FILES,
-  MAX_DOWNLOADS,
   MAX_QUEUED_DOWNLOADS,
   MAX_REQUESTS,
   MAX_SOURCES,
@@ -26,7 +24,9 @@ import {
 import type { PeerRecord } from "../members/membership.ts";
 import type { PeerState } from "../state.ts";
 import type { Entry } from "./catalogue.ts";
+import { ComingContents } from "./coming.ts";
 import { DownloadQueue, type Standing } from "./download_queue.ts";
+import { isExpressSize, type Kind, Places } from "./places.ts";
 import { SourceChoice } from "./source_choice.ts";
 import type { Twins } from "./twins.ts";
 
@@ -44,8 +44,7 @@ export type FetchUnasked = Extract<Input, { kind: "fetch-unasked" }>;
 /** A request to a source, for one file or a batch, or to our own store. */
 interface Request {
   readonly source: string;
-  readonly isSmall: boolean;
-  readonly isOnce: boolean;
+  readonly kind: Kind;
   /** Number of files that it still has to deliver. */
   files: number;
 }
@@ -62,10 +61,8 @@ interface Download {
   elsewhere: ReadonlyMap<string, string> | undefined;
   /** Peers that were asked for another id, and for which one. */
   readonly askedFor: Map<string, string>;
-  /** SHA-256 that the content is said to have, and its size. */
+  /** What is said of its content; see `ComingContents`. */
   readonly content: string | undefined;
-  /** When it began, in milliseconds on the monotonic clock. */
-  readonly sinceMs: number;
   /** Whether it was compared with content that is here. */
   isCompared: boolean;
   /** Number of sources that delivered something else, and how many of those delivered too much. */
@@ -73,10 +70,6 @@ interface Download {
   tooLong: number;
 }
 
-/** Maximum number of running requests for files that nobody here asked for. */
-const MAX_ONCE_REQUESTS = 2;
-/** How long a file waits for another one that is said to have the same content, in milliseconds. (A guess.) */
-const LONGEST_WAIT_MS = 60_000;
 /** Number of failed rounds that one with wrong content counts as, in the delay before the next one. */
 const WRONG_TRIES = 5;
 
@@ -99,8 +92,8 @@ export type Outcome = "fetched" | "failed" | "pending";
 /** Plans the downloads. */
 export class Downloads {
   readonly #active = new Map<string, Download>();
-  /** Contents that are on their way, by SHA-256 and size, each with the first download that brings it. */
-  readonly #contents = new Map<string, Download>();
+  readonly #coming: ComingContents;
+  readonly #places = new Places();
   readonly #queue = new DownloadQueue();
   /** Active ones that left a batch because it did not deliver them, and wait for another request. */
   readonly #again = new Set<Download>();
@@ -113,10 +106,6 @@ export class Downloads {
   /** Files for which a person waits to see how the round ends. */
   readonly #waitedFor = new Set<string>();
   readonly #sources: SourceChoice;
-  /** Number of running requests, of those for small files, and of those that nobody here asked for. */
-  #requests = 0;
-  #smallRequests = 0;
-  #onceRequests = 0;
   /** Peers whose recent return already triggered early retries. */
   readonly #hurried: ExpiringSet;
   #attempts = 0;
@@ -130,7 +119,9 @@ export class Downloads {
     readonly twins: Twins,
     readonly whenEnded: (fileId: string, outcome: Outcome) => void,
   ) {
-    this.#sources = new SourceChoice(state, (fileId) => this.#insisted.has(fileId));
+    const isInsisted = (fileId: string) => this.#insisted.has(fileId);
+    this.#sources = new SourceChoice(state, isInsisted);
+    this.#coming = new ComingContents(state, twins, isInsisted);
     this.#hurried = new ExpiringSet(state.config.limits.maxPeers, HURRY_MS);
   }
 
@@ -153,16 +144,10 @@ export class Downloads {
         max: () => MAX_REQUESTS * MAX_BATCH_FILES,
       },
       {
-        name: "contents on their way",
-        size: () => this.#contents.size,
-        max: () => MAX_REQUESTS * MAX_BATCH_FILES,
-      },
-      {
         name: "downloads between sources",
         size: () => this.#again.size,
         max: () => MAX_REQUESTS * MAX_BATCH_FILES,
       },
-      { name: "requests for files", size: () => this.#requests, max: () => MAX_REQUESTS },
       { name: "downloads queued", size: () => this.#queue.size, max: () => MAX_QUEUED_DOWNLOADS },
       { name: "downloads to retry", size: () => this.#wishes.size, max: () => MAX_WISHES },
       {
@@ -185,6 +170,8 @@ export class Downloads {
         size: () => this.#hurried.size,
         max: () => this.state.config.limits.maxPeers,
       },
+      ...this.#places.sizes,
+      ...this.#coming.sizes,
       ...this.#sources.sizes,
     ];
   }
@@ -350,13 +337,13 @@ export class Downloads {
     this.#queue.delete(fileId);
     this.#forget(fileId);
     const download = this.#active.get(fileId);
-    const before = this.#requests;
+    const before = this.#places.taken;
     if (download) {
       this.#leave(download);
       this.#stop(download, "The file arrived another way");
     }
     this.whenEnded(fileId, "fetched");
-    if (this.#requests < before) this.#startNext();
+    if (this.#places.taken < before) this.#startNext();
   }
 
   /** Tries the next source after one failed. Ignores late reports about attempts that are over. */
@@ -479,10 +466,7 @@ export class Downloads {
   /** Removes a download from the running ones. */
   #leave(download: Download): void {
     this.#active.delete(download.fileId);
-    const { content } = download;
-    if (content !== undefined && this.#contents.get(content) === download) {
-      this.#contents.delete(content);
-    }
+    this.#coming.ended(download.fileId, download.content);
     this.#again.delete(download);
     this.#release(download);
   }
@@ -492,9 +476,7 @@ export class Downloads {
     const { request } = download;
     download.request = undefined;
     if (!request || --request.files > 0) return;
-    this.#requests--;
-    if (request.isSmall) this.#smallRequests--;
-    if (request.isOnce) this.#onceRequests--;
+    this.#places.ended(request.kind);
     this.#isSearched = false;
     this.#sources.ended(request.source);
   }
@@ -524,7 +506,7 @@ export class Downloads {
     this.#starting = true;
     this.#isSearched = true;
     for (const download of this.#again) {
-      if (!this.#hasPlace(download.fileId)) continue;
+      if (!this.#places.allow(this.#kindOf(download.fileId))) continue;
       this.#again.delete(download);
       this.#tryNext(download);
     }
@@ -536,11 +518,11 @@ export class Downloads {
   #startSome(): boolean {
     let hasStarted = false;
     for (const fileId of this.#queue.front(MAX_PASSED_OVER)) {
-      if (this.#requests >= MAX_REQUESTS) return false;
+      if (this.#places.areFull) return false;
       if (!this.#queue.has(fileId)) continue; // it is part of a batch by now
       if (!this.#mayStart(fileId)) {
         // Others, whose sources are not busy, are looked at next time. Without a place, all keep their order.
-        if (this.#requests < MAX_DOWNLOADS) this.#queue.passOver(fileId);
+        if (!this.#places.areOnlyExpress) this.#queue.passOver(fileId);
         continue;
       }
       this.#queue.delete(fileId);
@@ -555,58 +537,27 @@ export class Downloads {
    * a source that is busy with them.
    */
   #mayStart(fileId: string): boolean {
-    if (!this.#hasPlace(fileId)) return false;
-    // What only others want never takes more than a part of the places.
-    if (this.#once.has(fileId) && this.#onceRequests >= MAX_ONCE_REQUESTS) return false;
-    const isUrgent = this.#isExpress(fileId) && this.#insisted.has(fileId);
-    return !this.#isComing(fileId) &&
+    const kind = this.#kindOf(fileId);
+    if (!this.#places.allow(kind)) return false;
+    const isUrgent = this.#insisted.has(fileId) && this.#places.hasExpress(kind);
+    return !this.#coming.isComing(fileId) &&
       !this.#sources.areAllBusy(fileId, isUrgent ? EXPRESS_DOWNLOADS : 0);
   }
 
-  /** Returns whether one more request may run for this file. */
-  #hasPlace(fileId: string): boolean {
-    return this.#requests < MAX_DOWNLOADS || this.#isExpress(fileId);
-  }
-
-  #isExpress(fileId: string): boolean {
-    return !this.#once.has(fileId) && this.#isSmall(fileId) &&
-      this.#smallRequests < EXPRESS_DOWNLOADS;
-  }
-
-  #isSmall(fileId: string): boolean {
-    return (this.state.catalogue.get(fileId)?.file.sizeBytes ?? Infinity) <= EXPRESS_BYTES;
+  #kindOf(fileId: string): Kind {
+    const isSmall = isExpressSize(this.state.catalogue.get(fileId)?.file.sizeBytes);
+    return { isSmall, isOnce: this.#once.has(fileId) };
   }
 
   #standingOf(fileId: string): Standing {
     if (!this.#insisted.has(fileId)) return "other";
-    return this.#isSmall(fileId) ? "small" : "requested";
-  }
-
-  /** Returns whether the same content is on its way under another id: it is not transferred twice. */
-  #isComing(fileId: string): boolean {
-    if (this.#contents.size === 0) return false;
-    const content = this.#contentOf(fileId);
-    const coming = content === undefined ? undefined : this.#contents.get(content);
-    if (!coming) return false;
-    // Nobody's claim makes a person wait for what no person wants, or for long.
-    const isPatient = !this.#insisted.has(fileId) || this.#insisted.has(coming.fileId);
-    const isRecent = this.state.nowMs - coming.sinceMs < LONGEST_WAIT_MS;
-    const [sha256] = content!.split(" ");
-    return isPatient && isRecent && this.state.catalogue.heldWith(sha256!) === undefined;
-  }
-
-  #contentOf(fileId: string): string | undefined {
-    const entry = this.state.catalogue.get(fileId);
-    const sha256 = entry && this.twins.claimOf(entry);
-    return sha256 === undefined ? undefined : `${sha256} ${entry?.file.sizeBytes}`;
+    return this.#kindOf(fileId).isSmall ? "small" : "requested";
   }
 
   #activate(fileId: string): Download {
-    const content = this.#once.has(fileId) ? undefined : this.#contentOf(fileId);
     const download: Download = {
       fileId,
-      content,
-      sinceMs: this.state.nowMs,
+      content: this.#once.has(fileId) ? undefined : this.#coming.began(fileId),
       isCompared: false,
       elsewhere: undefined,
       askedFor: new Map(),
@@ -618,9 +569,6 @@ export class Downloads {
       tooLong: 0,
     };
     this.#active.set(fileId, download);
-    if (content !== undefined && !this.#contents.has(content)) {
-      this.#contents.set(content, download);
-    }
     return download;
   }
 
@@ -630,7 +578,7 @@ export class Downloads {
     const entry = state.catalogue.get(fileId);
     const timestamps = entry ? bindingTimestamps(entry) : [];
     if (entry && timestamps.length > 0 && this.#compare(download, entry, timestamps)) return;
-    // Looking for other ids takes a look at every file: only for people, of whom there are few.
+    // This looks at every known file, so it is done only for what a person requested.
     const isForPeople = this.#insisted.has(fileId);
     const source = entry && timestamps.length > 0
       ? this.#sources.choose(fileId, entry.holders, tried) ??
@@ -649,7 +597,7 @@ export class Downloads {
     const first = this.#join(download, request, entry, timestamps);
     const askFor = this.#askFor(download, entry, peerId);
     const maxBytes = this.#once.get(fileId);
-    const isBatched = can.includes(RAW) && can.includes(BATCH_GET) && isSmall(entry) &&
+    const isBatched = can.includes(RAW) && can.includes(BATCH_GET) && isBatchable(entry) &&
       !("askFor" in askFor) && maxBytes === undefined;
     if (isBatched) {
       const more = this.#moreFor(request, entry.file.sizeBytes!);
@@ -684,14 +632,11 @@ export class Downloads {
     return true;
   }
 
-  #begin(source: string, { file: { fileId, sizeBytes = Infinity } }: Entry): Request {
-    const isOnce = this.#once.has(fileId);
-    const isSmall = sizeBytes <= EXPRESS_BYTES && !isOnce;
-    this.#requests++;
-    if (isSmall) this.#smallRequests++;
-    if (isOnce) this.#onceRequests++;
+  #begin(source: string, { file: { fileId } }: Entry): Request {
+    const kind = this.#kindOf(fileId);
+    this.#places.began(kind);
     this.#sources.began(source);
-    return { source, isSmall, isOnce, files: 0 };
+    return { source, kind, files: 0 };
   }
 
   /** Returns the id to ask a source for, and notes it, if the source holds the content under another one. */
@@ -725,14 +670,14 @@ export class Downloads {
       if (request.files >= MAX_BATCH_FILES || skipped >= MAX_NOT_IN_BATCH) break;
       if (this.#once.has(fileId)) continue;
       const entry = catalogue.get(fileId);
-      const size = entry && isSmall(entry) && entry.holders.has(request.source) &&
+      const size = entry && isBatchable(entry) && entry.holders.has(request.source) &&
           bytes + entry.file.sizeBytes! <= MAX_BATCH_BYTES
         ? entry.file.sizeBytes!
         : undefined;
       const timestamps = entry ? bindingTimestamps(entry) : [];
       const { source } = request;
       const mayAsk = timestamps.length > 0 && !this.#sources.hasFailed(fileId, source) &&
-        this.#sources.mayAsk(fileId, source) && !this.#isComing(fileId) &&
+        this.#sources.mayAsk(fileId, source) && !this.#coming.isComing(fileId) &&
         this.twins.hereAs(entry!) === undefined;
       if (!entry || size === undefined || !mayAsk) {
         skipped++;
@@ -817,5 +762,5 @@ function bindingTimestamps({ file, otherTimestamps }: Entry): Timestamp[] {
   return [file.timestamp, ...otherTimestamps].filter(isBindingTimestamp);
 }
 
-const isSmall = ({ file: { sizeBytes } }: Entry) =>
+const isBatchable = ({ file: { sizeBytes } }: Entry) =>
   sizeBytes !== undefined && sizeBytes <= MAX_BATCH_FILE_BYTES;
