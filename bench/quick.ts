@@ -8,9 +8,9 @@ import { start } from "../tests/process/network.ts";
 import type { Program } from "../tests/process/program.ts";
 import { until } from "../tests/until.ts";
 import { MAX_BATCH_FILES } from "../protocol/limits.ts";
+import { holds, QUIET, sharing, statusOf } from "./peers.ts";
 
 const MIB = 1024 * 1024;
-const QUIET = ["--push-quota", "0", "--min-free", "0"];
 
 /** A count, and the most that it may be. */
 export interface Count {
@@ -18,14 +18,6 @@ export interface Count {
   readonly value: number;
   readonly most: number;
 }
-
-interface Status {
-  readonly bytes: { readonly in: number; readonly out: number };
-  readonly received: { readonly GET_FILE?: number };
-  readonly files: { readonly held: number };
-}
-
-const statusOf = (peer: Program) => peer.api<Status>("status");
 
 /** Returns how many bytes a process has read and written with system calls for files. */
 async function fileBytes(pid: number): Promise<{ read: number; written: number }> {
@@ -36,38 +28,14 @@ async function fileBytes(pid: number): Promise<{ read: number; written: number }
   return { read: of("rchar"), written: of("wchar") };
 }
 
-/** Starts a peer that shares these files, and resolves once it does. */
-async function sharing(
-  folder: Folder,
-  name: string,
-  files: readonly (readonly [name: string, content: Uint8Array])[],
-  bootstraps: readonly Program[] = [],
-): Promise<Program> {
-  const dir = await folder.folder(`storage_${name}`);
-  for (const [file, content] of files) {
-    const path = `${dir}/${file}`;
-    await Deno.writeFile(path, content);
-    await Deno.utime(path, 1_700_000_000, 1_700_000_000);
-  }
-  const peer = await start(folder, name, bootstraps, { args: ["--auto-fetch", "0", ...QUIET] });
-  const isHeld = async () => (await statusOf(peer)).files.held >= files.length;
-  await peer.until("all files", isHeld, 60_000);
-  return peer;
-}
-
-async function holdsAll(peer: Program, count: number): Promise<void> {
-  const isHeld = async () => (await statusOf(peer)).files.held >= count;
-  await peer.until(`${count} files`, isHeld, 60_000);
-}
-
 /** One large file from one source. */
 async function large(): Promise<Count[]> {
   const size = 64 * MIB;
   await using folder = await Folder.make();
   await using ann = await sharing(folder, "ann", [["large.bin", randomBytes(size)]]);
   const before = await fileBytes(ann.pid);
-  await using bob = await start(folder, "bob", [ann], { args: ["--auto-fetch", "all", ...QUIET] });
-  await holdsAll(bob, 1);
+  await using bob = await start(folder, "bob", [ann], { args: [...QUIET, "--auto-fetch", "all"] });
+  await holds(bob, 1);
   const [sent, got] = [await statusOf(ann), await statusOf(bob)];
   const [sender, receiver] = [await fileBytes(ann.pid), await fileBytes(bob.pid)];
   return [
@@ -98,8 +66,8 @@ async function small(): Promise<Count[]> {
     (_, i) => [`${i}.bin`, randomBytes(size)] as const,
   );
   await using ann = await sharing(folder, "ann", files);
-  await using bob = await start(folder, "bob", [ann], { args: ["--auto-fetch", "all", ...QUIET] });
-  await holdsAll(bob, count);
+  await using bob = await start(folder, "bob", [ann], { args: [...QUIET, "--auto-fetch", "all"] });
+  await holds(bob, count);
   const sent = await statusOf(ann);
   const wire = await batchBytes(ann, (await ann.files()).map(({ file_id }) => file_id));
   return [
@@ -123,7 +91,7 @@ async function several(): Promise<Count[]> {
   await using dee = await sharing(folder, "dee", [file], [ann]);
   const sources = [ann, cy, dee];
   await using bob = await start(folder, "bob", sources, {
-    args: ["--auto-fetch", "0", "--web-auth", "off", ...QUIET],
+    args: [...QUIET, "--web-auth", "off"],
   });
   const { file_id } = await bob.until(
     "three holders",
@@ -131,7 +99,7 @@ async function several(): Promise<Count[]> {
   );
   const url = `http://127.0.0.1:${bob.httpPort}/api/v1/files/${file_id}/fetch`;
   await (await fetch(url, { method: "POST" })).body?.cancel();
-  await holdsAll(bob, 1);
+  await holds(bob, 1);
   const outs = await Promise.all(sources.map(async (each) => (await statusOf(each)).bytes.out));
   const total = outs.reduce((sum, out) => sum + out, 0);
   return [

@@ -4,34 +4,13 @@
 import { Folder, randomBytes } from "../tests/process/folder.ts";
 import { start } from "../tests/process/network.ts";
 import type { Program } from "../tests/process/program.ts";
+import { QUIET, sharing, statusOf } from "./peers.ts";
 
 const MIB = 1024 * 1024;
 const LIMIT = 20_000_000;
 const [, mibText = "512", roundsText = "3"] = Deno.args;
-const QUIET = ["--push-quota", "0", "--min-free", "0", "--web-auth", "off"];
-const DEADLINE_MS = 300_000;
-
-interface Status {
-  readonly bytes: { readonly in: number; readonly out: number };
-  readonly files: { readonly held: number };
-}
-
-const statusOf = (peer: Program) => peer.api<Status>("status");
-
-async function sharing(
-  folder: Folder,
-  name: string,
-  content: Uint8Array,
-  bootstraps: readonly Program[],
-): Promise<Program> {
-  const dir = await folder.folder(`storage_${name}`);
-  await Deno.writeFile(`${dir}/file.bin`, content);
-  await Deno.utime(`${dir}/file.bin`, 1_700_000_000, 1_700_000_000);
-  const args = ["--auto-fetch", "0", "--max-up", `${LIMIT}`, ...QUIET];
-  const peer = await start(folder, name, bootstraps, { args });
-  await peer.until("its file", async () => (await statusOf(peer)).files.held === 1, DEADLINE_MS);
-  return peer;
-}
+const LIMITED = ["--max-up", `${LIMIT}`, "--web-auth", "off"];
+const FETCHING = [...QUIET, "--web-auth", "off"];
 
 /** Lets a peer fetch the only file, and resolves to the seconds until it is held. */
 async function fetched(peer: Program, holders: number): Promise<number> {
@@ -52,13 +31,13 @@ async function fetched(peer: Program, holders: number): Promise<number> {
 async function fourSources(mib: number) {
   await using folder = await Folder.make();
   const content = randomBytes(mib * MIB);
+  const files = [["file.bin", content]] as const;
   const sources: Program[] = [];
   await using stack = new AsyncDisposableStack();
   for (const name of ["a", "b", "c", "d"]) {
-    sources.push(stack.use(await sharing(folder, name, content, sources.slice(0, 1))));
+    sources.push(stack.use(await sharing(folder, name, files, sources.slice(0, 1), LIMITED)));
   }
-  const args = ["--auto-fetch", "0", ...QUIET];
-  const peer = stack.use(await start(folder, "peer", sources, { args }));
+  const peer = stack.use(await start(folder, "peer", sources, { args: FETCHING }));
   const seconds = await fetched(peer, 4);
   const outs = await Promise.all(sources.map(async (each) => (await statusOf(each)).bytes.out));
   const sent = outs.reduce((sum, out) => sum + out, 0);
@@ -68,12 +47,12 @@ async function fourSources(mib: number) {
 async function manyPeers(peers: number, mib: number) {
   await using folder = await Folder.make();
   const content = randomBytes(mib * MIB);
+  const files = [["file.bin", content]] as const;
   await using stack = new AsyncDisposableStack();
-  const source = stack.use(await sharing(folder, "source", content, []));
+  const source = stack.use(await sharing(folder, "source", files, [], LIMITED));
   const all: Program[] = [];
   for (let i = 0; i < peers; i++) {
-    const args = ["--auto-fetch", "0", ...QUIET];
-    all.push(stack.use(await start(folder, `peer${i}`, [source], { args })));
+    all.push(stack.use(await start(folder, `peer${i}`, [source], { args: FETCHING })));
   }
   const times = await Promise.all(all.map((peer) => fetched(peer, 1)));
   return { last: Math.max(...times), alone: content.length / LIMIT };

@@ -65,7 +65,10 @@ export interface Commands {
   /** Returns the size of the terminal; undefined if there is none. */
   screen(): Screen | undefined;
   peers(): PeerRow[];
-  /** Downloads a file; `source` is "" if it was already stored here, perhaps `as` another file. Calls `onProgress` with `undefined` at the end. */
+  /**
+   * Downloads a file; `source` is "" if it was already stored here, perhaps `as` another file. Calls `onProgress` with
+   * `undefined` at the end.
+   */
   get(
     what: string,
     destination: string | undefined,

@@ -370,8 +370,8 @@ export const MAX_BATCH_FILES = 256;
 /** Maximum size of the files fetched with one request, in bytes, as their holders say. Higher and lower: as above. */
 export const MAX_BATCH_BYTES: number = 8 * 1024 * 1024;
 /**
- * Maximum number of downloads running at once, one per file or per batch of small files. Higher: slow sources delay others less; lower: fewer
- * connections and partial files at a time.
+ * Maximum number of downloads running at once, one per file or per batch of small files. Higher: slow sources delay others
+ * less; lower: fewer connections and partial files at a time.
  */
 export const MAX_DOWNLOADS = 4;
 /**
@@ -379,6 +379,10 @@ export const MAX_DOWNLOADS = 4;
  * in bytes. (Guesses.) Higher: more small files, or larger ones, start at once; lower: large ones are slowed down less.
  */
 export const EXPRESS_DOWNLOADS = 2;
+/** Size up to which a file is small in this sense, in bytes; see above. */
+export const EXPRESS_BYTES: number = 4 * 1024 * 1024;
+/** Maximum number of requests for files running at once. */
+export const MAX_REQUESTS: number = MAX_DOWNLOADS + EXPRESS_DOWNLOADS;
 /**
  * How long an offered copy may take, in milliseconds: a time for the decision, and for the transfer at a slow speed, up to a
  * bound. (Guesses.) Higher: fewer copies of large files are given up, or made twice; lower: a peer that does not want it, or
@@ -392,10 +396,6 @@ export const LONGEST_OFFER_MS: number = 6 * 3_600_000;
 /** Returns how long a copy of this size may take, in milliseconds; see above. */
 export const offerMs = (sizeBytes: number): number =>
   Math.min(LONGEST_OFFER_MS, OFFER_MS + sizeBytes / OFFER_BYTES_PER_MS);
-/** Maximum number of requests for files running at once. */
-export const MAX_REQUESTS: number = MAX_DOWNLOADS + EXPRESS_DOWNLOADS;
-/** Size up to which a file is small in this sense, in bytes; see above. */
-export const EXPRESS_BYTES: number = 4 * 1024 * 1024;
 /**
  * Maximum number of queued downloads. Higher: more files wait in order; lower: less memory, and the rest wait as
  * retries.

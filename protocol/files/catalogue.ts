@@ -217,7 +217,8 @@ export class Catalogue {
 
   /**
    * Adds a file that a peer named. `holder` is the peer that says it holds it, if it is tracked. What we hear first
-   * counts until content proves otherwise, also what it says about the content (`FileRecord.sha256`). A full catalogue makes space as described at `#makeRoomFor`.
+   * counts until content proves otherwise, also what it says about the content (`FileRecord.sha256`). A full catalogue
+   * makes space as described at `#makeRoomFor`.
    */
   learn(file: FileRecord, nowMs: number, holder?: string): Learned {
     if (this.tombstones.has(file.fileId, nowMs)) return "deleted";

@@ -16,6 +16,29 @@ async function access(peer: Program): Promise<{ base: string; token: string }> {
   return { base: `${base}/api/v1`, token: token! };
 }
 
+/** Returns a function that makes requests with the right to change things. */
+const asking =
+  ({ base, token }: { base: string; token: string }) =>
+  (method: string, path: string, headers: Record<string, string>, body?: BodyInit) =>
+    fetch(new URL(path, base), {
+      method,
+      headers: { authorization: `Bearer ${token}`, ...headers },
+      ...(body === undefined ? {} : { body }),
+    });
+
+/** Returns how much of the only upload is here, in bytes. */
+async function kept(peer: Program): Promise<number | undefined> {
+  const { uploads } = await peer.api<{ uploads: { offset: number }[] }>("uploads");
+  return uploads[0]?.offset;
+}
+
+/** Fails unless a file was shared as it was sent. */
+async function assertShared(peer: Program, name: string, content: Uint8Array): Promise<void> {
+  const { file_id, size_bytes } = await named(peer, name);
+  strictEqual(size_bytes, content.length);
+  assertSameBytes(await peer.content(file_id), content, name);
+}
+
 /** Uploads with tus-js-client. Resolves to the address of the upload, and rejects with its error. */
 function uploadWith(content: Uint8Array, options: UploadOptions, stopAfter = Infinity) {
   return new Promise<string>((done, fail) => {
@@ -51,16 +74,15 @@ for (const protocol of ["ietf-draft-03", "ietf-draft-05"] as const) {
         headers: { authorization: `Bearer ${token}` },
       };
       const url = await uploadWith(content, options, 1_000_000);
-      const { uploads: [kept] } = await peer.api<{ uploads: { offset: number }[] }>("uploads");
-      ok(kept!.offset >= 1_000_000 && kept!.offset < SIZE, `${kept!.offset}`);
+      const before = await kept(peer) ?? 0;
+      ok(before >= 1_000_000 && before < SIZE, `${before}`);
       let sent = 0;
       await uploadWith(content, {
         ...options,
         uploadUrl: url,
         onProgress: (bytes: number) => sent ||= bytes,
       });
-      const { file_id } = await named(peer, "from tus.bin");
-      assertSameBytes(await peer.content(file_id), content, "what was uploaded");
+      await assertShared(peer, "from tus.bin", content);
       const { transfers } = await peer.api<{ transfers: { resumed_bytes: number }[] }>("transfers");
       ok(transfers.some(({ resumed_bytes }) => resumed_bytes >= 1_000_000), "it continued");
     },
@@ -86,8 +108,8 @@ Deno.test("curl continues with -C what a killed peer had received, and the file 
     const { base } = first;
     const child = curl(base, token, "--limit-rate", "1M").spawn();
     offset = await peer.until("a part of it", async () => {
-      const { uploads } = await peer.api<{ uploads: { offset: number }[] }>("uploads");
-      return uploads[0] && uploads[0].offset > 500_000 ? uploads[0].offset : undefined;
+      const bytes = await kept(peer) ?? 0;
+      return bytes > 500_000 ? bytes : undefined;
     });
     peer.signal("SIGKILL");
     await peer.exit();
@@ -99,12 +121,11 @@ Deno.test("curl continues with -C what a killed peer had received, and the file 
   const base = `${address}/api/v1`;
   const { stdout } = await curl(base, token, "-C", "1").output();
   const { detail, hint } = JSON.parse(new TextDecoder().decode(stdout));
-  const [, kept] = /^Continue there: curl -C (\d+) -T FILE$/.exec(hint) ?? [];
-  ok(Number(kept) >= offset, `${detail}: ${kept} of at least ${offset}`);
-  const { code } = await curl(base, token, "-f", "-C", kept!).output();
+  const [, right] = /^Continue there: curl -C (\d+) -T FILE$/.exec(hint) ?? [];
+  ok(Number(right) >= offset, `${detail}: ${right} of at least ${offset}`);
+  const { code } = await curl(base, token, "-f", "-C", right!).output();
   strictEqual(code, 0);
-  const { file_id } = await named(peer, "curl.bin");
-  assertSameBytes(await peer.content(file_id), content, "what was uploaded");
+  await assertShared(peer, "curl.bin", content);
 });
 
 Deno.test({
@@ -116,13 +137,7 @@ Deno.test({
   async fn() {
     await using folder = await Folder.make();
     await using peer = await Program.peer("us", ALONE, { cwd: folder.path });
-    const { base, token } = await access(peer);
-    const ask = (method: string, path: string, headers: Record<string, string>, body?: BodyInit) =>
-      fetch(new URL(path, base), {
-        method,
-        headers: { authorization: `Bearer ${token}`, ...headers },
-        ...(body === undefined ? {} : { body }),
-      });
+    const ask = asking(await access(peer));
     const begun = await ask("POST", "/api/v1/files?name=slow.bin", { "upload-complete": "?0" });
     const path = begun.headers.get("location")!;
     await begun.body?.cancel();
@@ -132,10 +147,7 @@ Deno.test({
     });
     const at = (offset: number) => ({ "upload-offset": `${offset}`, "upload-complete": "?0" });
     const lost = ask("PATCH", path, at(0), slow).then(({ status }) => status, () => 0);
-    await peer.until("what came of it", async () => {
-      const { uploads } = await peer.api<{ uploads: { offset: number }[] }>("uploads");
-      return uploads[0]?.offset === 70_000;
-    });
+    await peer.until("what came of it", async () => await kept(peer) === 70_000);
     const asked = await ask("HEAD", path, {});
     strictEqual(asked.headers.get("upload-offset"), "70000");
     ok([0, 409].includes(await lost), "the first request has ended");
@@ -168,14 +180,8 @@ Deno.test({
   async fn() {
     await using folder = await Folder.make();
     await using peer = await Program.peer("us", ALONE, { cwd: folder.path });
-    const { base, token } = await access(peer);
     const content = randomBytes(SIZE);
-    const ask = (method: string, path: string, headers: Record<string, string>, body?: BodyInit) =>
-      fetch(new URL(path, base), {
-        method,
-        headers: { authorization: `Bearer ${token}`, ...headers },
-        ...(body === undefined ? {} : { body }),
-      });
+    const ask = asking(await access(peer));
     const begun = await ask("POST", "/api/v1/files?name=many.bin", {
       "upload-complete": "?0",
       "upload-length": `${SIZE}`,
@@ -200,8 +206,6 @@ Deno.test({
       strictEqual(last.status, 201);
       await last.body?.cancel();
     }
-    const { file_id, size_bytes } = await named(peer, "many.bin");
-    strictEqual(size_bytes, SIZE);
-    assertSameBytes(await peer.content(file_id), content, "what was uploaded");
+    await assertShared(peer, "many.bin", content);
   },
 });
