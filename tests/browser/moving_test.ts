@@ -376,7 +376,7 @@ browserTest(
     await page.getByRole("button", { name: /^Moving/ }).click();
     await page.getByRole("button", { name: "Limits" }).click();
     const dialog = page.getByRole("dialog", { name: "Speed and queue" });
-    await dialog.getByText("25 downloads waiting for others, the first 20 of them:").waitFor();
+    await dialog.getByText("25 downloads in the queue, the first 20 of them:").waitFor();
     await holds(page, "getComputedStyle(document.querySelector('#pace form')).display === 'grid'");
     ok(await page.evaluate<boolean>("document.documentElement.scrollWidth <= innerWidth"));
     await dialog.getByLabel("Receive at most").fill("2.5");

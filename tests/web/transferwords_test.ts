@@ -56,7 +56,7 @@ Deno.test("a slow download says what holds it up, as far as that is known", () =
   assert.deepEqual(words, [
     "as fast as the limit allows",
     "the disk is slow",
-    "waiting for its sources",
-    "waiting for the network",
+    "its sources are slow",
+    "the network is slow",
   ]);
 });

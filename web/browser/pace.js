@@ -64,8 +64,8 @@ async function drawQueue() {
       "p",
       { class: "quiet" },
       total === 0
-        ? "Nothing waits: all downloads are running."
-        : `${plural(total, "download")} waiting for others${
+        ? "No downloads in the queue."
+        : `${plural(total, "download")} in the queue${
           total > shown.length ? `, the first ${shown.length} of them:` : ":"
         }`,
     ),

@@ -74,8 +74,8 @@ export function transferText(transfer, speed) {
 const SLOW = {
   limit: "as fast as the limit allows",
   disk: "the disk is slow",
-  sources: "waiting for its sources",
-  link: "waiting for the network",
+  sources: "its sources are slow",
+  link: "the network is slow",
 };
 
 /** @param {number} part @param {number} all */
