@@ -5,7 +5,8 @@
 
 import { absentHeader, batchHeader, BatchReader, type BatchSink } from "../protocol/wire/batch.ts";
 import { ProtocolError } from "../protocol/wire/errors.ts";
-import { encodeMessage, type Ext, type FileRecord } from "../protocol/wire/message.ts";
+import type { Ext } from "../protocol/wire/ext.ts";
+import { encodeMessage, type FileRecord } from "../protocol/wire/message.ts";
 import { TO_THE_END } from "../protocol/wire/raw.ts";
 import type { Connection } from "./connection.ts";
 import { type ContentReader, Pace, type ReceiveLimits } from "./exchange.ts";

@@ -8,10 +8,10 @@ import { type ContentSink, FileDataDecoder } from "../protocol/wire/filedata.ts"
 import { FrameScanner } from "../protocol/wire/frame.ts";
 import { encodeHex } from "../protocol/wire/hex.ts";
 import { type Limits, MIN_SOURCE_BYTES_PER_SECOND } from "../protocol/limits.ts";
+import type { Ext } from "../protocol/wire/ext.ts";
 import {
   decodeMessage,
   encodeMessage,
-  type Ext,
   fileDataEdges,
   type FileRecord,
   type Message,
@@ -22,10 +22,10 @@ import { unpack } from "./packing.ts";
 
 export type { ProtocolError, Reason } from "../protocol/wire/errors.ts";
 export type { ContentSink } from "../protocol/wire/filedata.ts";
+export type { Ext } from "../protocol/wire/ext.ts";
 export type {
   Announce,
   Delete,
-  Ext,
   FileData,
   FileRecord,
   GetFile,

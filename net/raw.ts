@@ -4,7 +4,8 @@
 // notices; a source that answers in hex, or not at all, is recognized.
 
 import { ProtocolError } from "../protocol/wire/errors.ts";
-import { encodeMessage, type Ext, type FileRecord } from "../protocol/wire/message.ts";
+import type { Ext } from "../protocol/wire/ext.ts";
+import { encodeMessage, type FileRecord } from "../protocol/wire/message.ts";
 import { type Range, type RawHeader, rawHeader, RawOpening } from "../protocol/wire/raw.ts";
 import type { Connection } from "./connection.ts";
 import { type ContentReader, Pace, type ReceiveLimits } from "./exchange.ts";

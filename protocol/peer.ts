@@ -19,7 +19,8 @@ import { Lists } from "./members/lists.ts";
 import { isProven, type PeerRecord } from "./members/membership.ts";
 import type { Pause } from "./members/reputation.ts";
 import { type CatalogueView, type MembershipView, type PeerConfig, PeerState } from "./state.ts";
-import type { Ext, Message } from "./wire/message.ts";
+import type { Ext } from "./wire/ext.ts";
+import type { Message } from "./wire/message.ts";
 
 type MessageInput = Extract<Input, { kind: "message" }>;
 type SendEnded = Extract<Input, { kind: "sent" | "unreachable" | "unsent" }>;

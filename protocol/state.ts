@@ -25,7 +25,8 @@ import {
 } from "./members/membership.ts";
 import { type Pause, Reputation } from "./members/reputation.ts";
 import { capabilitiesWith } from "./wire/capabilities.ts";
-import { encodeMessage, type Ext, type Message } from "./wire/message.ts";
+import type { Ext } from "./wire/ext.ts";
+import { encodeMessage, type Message } from "./wire/message.ts";
 
 /** Identity, network and limits of one peer. Fixed while it runs. */
 export interface PeerConfig {

@@ -27,7 +27,8 @@ import { Greeting } from "./greeting.ts";
 import { Joining } from "./joining.ts";
 import type { Lists } from "./lists.ts";
 import { type PeerRecord, sameAddress } from "./membership.ts";
-import type { Ext, Gossip, GossipReply } from "../wire/message.ts";
+import type { Ext } from "../wire/ext.ts";
+import type { Gossip, GossipReply } from "../wire/message.ts";
 import { type Destination, type PeerState, placeOf } from "../state.ts";
 
 type Sender = Pick<Gossip, "peerId" | "host" | "port"> & { readonly ext?: Ext };

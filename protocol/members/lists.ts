@@ -21,8 +21,8 @@ import {
 } from "../limits.ts";
 import { LISTS } from "../wire/capabilities.ts";
 import { isProven, machineOf, type PeerRecord } from "./membership.ts";
+import type { Ext } from "../wire/ext.ts";
 import {
-  type Ext,
   extendedFileFields,
   fileFields,
   type FileRecord,

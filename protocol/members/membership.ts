@@ -9,7 +9,7 @@ import {
   isLoopback,
   type Voucher,
 } from "../wire/address.ts";
-import type { Ext } from "../wire/message.ts";
+import type { Ext } from "../wire/ext.ts";
 
 /** Read-only view of a tracked peer. Only `Membership` changes it. */
 export type PeerRecord =

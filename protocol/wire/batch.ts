@@ -4,7 +4,8 @@
 
 import { ProtocolError } from "./errors.ts";
 import type { Timestamp } from "./fileid.ts";
-import { decodeMessage, extFields, type FileRecord } from "./message.ts";
+import { extFields } from "./ext.ts";
+import { decodeMessage, type FileRecord } from "./message.ts";
 import { MAX_HEADER_BYTES, rawHeader } from "./raw.ts";
 import { asciiJson } from "./text.ts";
 

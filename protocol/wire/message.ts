@@ -4,17 +4,9 @@
 // and why.
 
 import { ProtocolError } from "./errors.ts";
+import { type Ext, extFields, extOf } from "./ext.ts";
 import { isFileId, type Timestamp, timestampOf } from "./fileid.ts";
-import {
-  MAX_CAPABILITIES,
-  MAX_GONE,
-  MAX_GOSSIP_ID_CHARS,
-  MAX_HOST_CHARS,
-  MAX_IDS_PER_MESSAGE,
-  MAX_LABEL_CHARS,
-  MAX_NAME_CHARS,
-  MAX_WANTED_LISTS,
-} from "../limits.ts";
+import { MAX_GOSSIP_ID_CHARS, MAX_HOST_CHARS, MAX_LABEL_CHARS, MAX_NAME_CHARS } from "../limits.ts";
 import { asciiJson, avoidBraceAtReadEdge, isCleanName, type Json, NumberText } from "./text.ts";
 
 /** A FILE entry: what peers say about a file. Only `fileId` and `timestamp` can be verified, against the content. */
@@ -33,47 +25,6 @@ export interface FileRecord {
   readonly sizeBytes?: number;
   /** SHA-256 of the content alone, 64 lowercase hex digits, from peers with extensions. Advisory until verified. */
   readonly sha256?: string;
-}
-
-/** The content of the key `ext`, which only peers with extensions send. Unknown content is ignored. */
-export interface Ext {
-  /** Version of the extensions, from 1. */
-  readonly v: number;
-  /** The peer's public key (Ed25519), base64url. Only a hint: it proves nothing until messages are signed. */
-  readonly node?: string;
-  /** Identifies one run of the peer. A peer that sends it remembers the lists it received until its next start. */
-  readonly boot?: string;
-  /** What the peer understands besides the protocol; see `capabilities.ts`. Unknown names are ignored. */
-  readonly can?: readonly string[];
-  /** On a gossip: names of the peers whose whole list the originator is missing. */
-  readonly want?: readonly string[];
-  /** On a reply: the first and last revision of the sender's list between which it lists the changes. */
-  readonly rev?: readonly [number, number];
-  /** On a reply: piece k of n (from 1) of one round of a list. */
-  readonly part?: readonly [number, number, string];
-  /**
-   * On a reply to a peer that can `LISTS`: like `part`, of a list that lacks files which the sender has not read yet. It
-   * takes nobody away as a holder.
-   */
-  readonly partial?: readonly [number, number, string];
-  /** On a reply to a peer that can `LISTS`: ids of files that the sender no longer holds. */
-  readonly gone?: readonly string[];
-  /** On a reply to a peer that can `LISTS`: the entries of `files` as a JSON array, packed; see `Unpack`. */
-  readonly packed?: string;
-  /** On a reply to a peer whose name belongs to another one: the address of that other peer. */
-  readonly taken?: { readonly host: string; readonly port: number };
-  /**
-   * On a GET_FILE to a peer that can `RAW`: the offset and length of the bytes that are wanted. On a FILE_DATA: offset and
-   * length of the raw bytes after it, and the size of the whole file. Empty if it is none of these.
-   */
-  readonly raw?: readonly number[];
-  /**
-   * Ids of further files: on a DELETE to a peer that can `BATCH_DELETE`, of the same owner; on a GET_FILE with `raw` to a
-   * peer that can `BATCH_GET`.
-   */
-  readonly more?: readonly string[];
-  /** On an ANNOUNCE to a peer that can take an `OFFER`: it is asked to fetch a copy and keep it. */
-  readonly offer?: true;
 }
 
 /** GOSSIP: the originator introduces itself and asks for lists. Forwarded with the same fields. */
@@ -364,28 +315,6 @@ export function labelOf(name: string): string {
   return label.length <= MAX_LABEL_CHARS ? label : label.slice(0, MAX_LABEL_CHARS).toWellFormed();
 }
 
-function extOf(value: unknown): Ext | undefined {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const { v, node, boot, can, want, rev, part, partial, gone, taken, raw, more, offer } =
-    value as Fields;
-  if (typeof v !== "number" || !Number.isInteger(v) || v < 1) return undefined;
-  return {
-    v,
-    ...(typeof node === "string" && /^[\w-]{43}$/.test(node) ? { node } : {}),
-    ...(typeof boot === "string" && /^[\w-]{1,32}$/.test(boot) ? { boot } : {}),
-    ...(isCapabilities(can) ? { can } : {}),
-    ...(isWanted(want) ? { want } : {}),
-    ...(isSpan(rev) ? { rev } : {}),
-    ...(isPart(part) ? { part } : {}),
-    ...(isPart(partial) ? { partial } : {}),
-    ...(Array.isArray(gone) ? { gone: gone.filter(isFileId).slice(0, MAX_GONE) } : {}),
-    ...(isTaken(taken) ? { taken: { host: taken[0], port: taken[1] } } : {}),
-    ...(raw === undefined ? {} : { raw: isRange(raw) ? raw : [] }),
-    ...moreOf(more),
-    ...(offer === true ? { offer } : {}),
-  };
-}
-
 /** Returns the entries that a list has in packed form. */
 function packedEntries({ ext }: Fields, unpack: Unpack | undefined): readonly unknown[] {
   const { packed } = (ext ?? {}) as Fields;
@@ -398,47 +327,6 @@ function packedEntries({ ext }: Fields, unpack: Unpack | undefined): readonly un
   }
   if (!Array.isArray(entries)) throw badField("packed", entries);
   return entries;
-}
-
-function isCapabilities(value: unknown): value is string[] {
-  return Array.isArray(value) && value.length >= 1 && value.length <= MAX_CAPABILITIES &&
-    value.every((name) => typeof name === "string" && /^[\w-]{1,32}$/.test(name));
-}
-
-/** Returns the valid ids in a list of further files, as far as one message may name them. */
-function moreOf(value: unknown): Pick<Ext, "more"> {
-  if (!Array.isArray(value)) return {};
-  const more = value.filter(isFileId).slice(0, MAX_IDS_PER_MESSAGE - 1);
-  return more.length > 0 ? { more } : {};
-}
-
-function isTaken(value: unknown): value is [string, number] {
-  if (!Array.isArray(value) || value.length !== 2) return false;
-  const [host, port] = value;
-  return typeof host === "string" && isCleanName(host, MAX_HOST_CHARS) &&
-    Number.isInteger(port) && 1 <= port && port <= 65_535;
-}
-
-function isRange(value: unknown): value is number[] {
-  return Array.isArray(value) && (value.length === 2 || value.length === 3) &&
-    value.every((number) => Number.isSafeInteger(number) && number >= 0);
-}
-
-function isWanted(value: unknown): value is string[] {
-  return Array.isArray(value) && value.length >= 1 && value.length <= MAX_WANTED_LISTS &&
-    value.every((name) => typeof name === "string" && isCleanName(name, MAX_NAME_CHARS));
-}
-
-function isSpan(value: unknown): value is [number, number] {
-  return Array.isArray(value) && value.length === 2 && value.every(Number.isSafeInteger) &&
-    0 <= value[0] && value[0] <= value[1];
-}
-
-function isPart(value: unknown): value is [number, number, string] {
-  if (!Array.isArray(value) || value.length !== 3) return false;
-  const [k, n, round] = value;
-  return Number.isInteger(k) && Number.isInteger(n) && 1 <= k && k <= n && n <= 65_536 &&
-    typeof round === "string" && isCleanName(round, 64);
 }
 
 function badField(field: string, value: unknown): ProtocolError {
@@ -484,29 +372,6 @@ export function extendedFileFields(file: FileRecord): { [key: string]: Json | un
  */
 export function timestampJson({ text, quoted }: Timestamp): Json {
   return quoted ? text : new NumberText(text);
-}
-
-/** Returns the extensions as sent. */
-export function extFields(ext: Ext | undefined): Json | undefined {
-  if (!ext) return undefined;
-  const { v, node, boot, can, want, rev, part, partial, gone, packed, taken, raw, more, offer } =
-    ext;
-  return {
-    v,
-    node,
-    boot,
-    can,
-    want,
-    rev,
-    part,
-    partial,
-    gone,
-    packed,
-    taken: taken && [taken.host, taken.port],
-    raw,
-    more,
-    offer,
-  };
 }
 
 /**

@@ -4,7 +4,8 @@
 // was asked for; no more than `MAX_HEADER_BYTES` are kept while it is unknown whether an answer is raw.
 
 import { ProtocolError } from "./errors.ts";
-import { decodeMessage, type Ext, extFields, fileFields, type FileRecord } from "./message.ts";
+import { type Ext, extFields } from "./ext.ts";
+import { decodeMessage, fileFields, type FileRecord } from "./message.ts";
 import { asciiJson } from "./text.ts";
 
 /** Maximum length of the header line, in bytes. Names have at most 1,024 characters, each up to 12 bytes as escapes. */

@@ -7,12 +7,8 @@ import type { Reason } from "../../protocol/wire/errors.ts";
 import { unpack } from "../../net/packing.ts";
 import { FrameScanner } from "../../protocol/wire/frame.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../protocol/limits.ts";
-import {
-  decodeMessage,
-  type Ext,
-  type FileRecord,
-  type Message,
-} from "../../protocol/wire/message.ts";
+import type { Ext } from "../../protocol/wire/ext.ts";
+import { decodeMessage, type FileRecord, type Message } from "../../protocol/wire/message.ts";
 import { Peer } from "../../protocol/peer.ts";
 import type { PeerConfig } from "../../protocol/state.ts";
 import { Random } from "../sim/random.ts";

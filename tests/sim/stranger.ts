@@ -1,9 +1,9 @@
 // A stranger that is not one of our peers: sends whatever a scenario wants, as bytes, and records what comes back.
 
 import type { Address } from "../../protocol/wire/address.ts";
+import type { Ext } from "../../protocol/wire/ext.ts";
 import {
   encodeMessage,
-  type Ext,
   type FileRecord,
   type Gossip,
   type GossipReply,

@@ -2,10 +2,10 @@
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
+import type { Ext } from "../../../protocol/wire/ext.ts";
 import {
   decodeMessage,
   encodeMessage,
-  type Ext,
   fileDataEdges,
   type FileRecord,
   type Message,

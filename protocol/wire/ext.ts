@@ -1,0 +1,144 @@
+// The extensions: the key `ext` of each message, which only peers with extensions send and old peers ignore. PURE.
+// Invariants: only known fields with valid values are copied, into fresh objects; an invalid field counts as missing, and
+// the message still counts.
+
+import { isFileId } from "./fileid.ts";
+import {
+  MAX_CAPABILITIES,
+  MAX_GONE,
+  MAX_HOST_CHARS,
+  MAX_IDS_PER_MESSAGE,
+  MAX_NAME_CHARS,
+  MAX_WANTED_LISTS,
+} from "../limits.ts";
+import { isCleanName, type Json } from "./text.ts";
+
+/** The content of the key `ext`, which only peers with extensions send. Unknown content is ignored. */
+export interface Ext {
+  /** Version of the extensions, from 1. */
+  readonly v: number;
+  /** The peer's public key (Ed25519), base64url. Only a hint: it proves nothing until messages are signed. */
+  readonly node?: string;
+  /** Identifies one run of the peer. A peer that sends it remembers the lists it received until its next start. */
+  readonly boot?: string;
+  /** What the peer understands besides the protocol; see `capabilities.ts`. Unknown names are ignored. */
+  readonly can?: readonly string[];
+  /** On a gossip: names of the peers whose whole list the originator is missing. */
+  readonly want?: readonly string[];
+  /** On a reply: the first and last revision of the sender's list between which it lists the changes. */
+  readonly rev?: readonly [number, number];
+  /** On a reply: piece k of n (from 1) of one round of a list. */
+  readonly part?: readonly [number, number, string];
+  /**
+   * On a reply to a peer that can `LISTS`: like `part`, of a list that lacks files which the sender has not read yet. It
+   * takes nobody away as a holder.
+   */
+  readonly partial?: readonly [number, number, string];
+  /** On a reply to a peer that can `LISTS`: ids of files that the sender no longer holds. */
+  readonly gone?: readonly string[];
+  /** On a reply to a peer that can `LISTS`: the entries of `files` as a JSON array, packed; see `Unpack`. */
+  readonly packed?: string;
+  /** On a reply to a peer whose name belongs to another one: the address of that other peer. */
+  readonly taken?: { readonly host: string; readonly port: number };
+  /**
+   * On a GET_FILE to a peer that can `RAW`: the offset and length of the bytes that are wanted. On a FILE_DATA: offset and
+   * length of the raw bytes after it, and the size of the whole file. Empty if it is none of these.
+   */
+  readonly raw?: readonly number[];
+  /**
+   * Ids of further files: on a DELETE to a peer that can `BATCH_DELETE`, of the same owner; on a GET_FILE with `raw` to a
+   * peer that can `BATCH_GET`.
+   */
+  readonly more?: readonly string[];
+  /** On an ANNOUNCE to a peer that can take an `OFFER`: it is asked to fetch a copy and keep it. */
+  readonly offer?: true;
+}
+
+type Fields = Record<string, unknown>;
+
+/** Returns the extensions in the value of the key `ext`, or `undefined` if there are none. */
+export function extOf(value: unknown): Ext | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  const { v, node, boot, can, want, rev, part, partial, gone, taken, raw, more, offer } =
+    value as Fields;
+  if (typeof v !== "number" || !Number.isInteger(v) || v < 1) return undefined;
+  return {
+    v,
+    ...(typeof node === "string" && /^[\w-]{43}$/.test(node) ? { node } : {}),
+    ...(typeof boot === "string" && /^[\w-]{1,32}$/.test(boot) ? { boot } : {}),
+    ...(isCapabilities(can) ? { can } : {}),
+    ...(isWanted(want) ? { want } : {}),
+    ...(isSpan(rev) ? { rev } : {}),
+    ...(isPart(part) ? { part } : {}),
+    ...(isPart(partial) ? { partial } : {}),
+    ...(Array.isArray(gone) ? { gone: gone.filter(isFileId).slice(0, MAX_GONE) } : {}),
+    ...(isTaken(taken) ? { taken: { host: taken[0], port: taken[1] } } : {}),
+    ...(raw === undefined ? {} : { raw: isRange(raw) ? raw : [] }),
+    ...moreOf(more),
+    ...(offer === true ? { offer } : {}),
+  };
+}
+
+function isCapabilities(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length >= 1 && value.length <= MAX_CAPABILITIES &&
+    value.every((name) => typeof name === "string" && /^[\w-]{1,32}$/.test(name));
+}
+
+/** Returns the valid ids in a list of further files, as far as one message may name them. */
+function moreOf(value: unknown): Pick<Ext, "more"> {
+  if (!Array.isArray(value)) return {};
+  const more = value.filter(isFileId).slice(0, MAX_IDS_PER_MESSAGE - 1);
+  return more.length > 0 ? { more } : {};
+}
+
+function isTaken(value: unknown): value is [string, number] {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [host, port] = value;
+  return typeof host === "string" && isCleanName(host, MAX_HOST_CHARS) &&
+    Number.isInteger(port) && 1 <= port && port <= 65_535;
+}
+
+function isRange(value: unknown): value is number[] {
+  return Array.isArray(value) && (value.length === 2 || value.length === 3) &&
+    value.every((number) => Number.isSafeInteger(number) && number >= 0);
+}
+
+function isWanted(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length >= 1 && value.length <= MAX_WANTED_LISTS &&
+    value.every((name) => typeof name === "string" && isCleanName(name, MAX_NAME_CHARS));
+}
+
+function isSpan(value: unknown): value is [number, number] {
+  return Array.isArray(value) && value.length === 2 && value.every(Number.isSafeInteger) &&
+    0 <= value[0] && value[0] <= value[1];
+}
+
+function isPart(value: unknown): value is [number, number, string] {
+  if (!Array.isArray(value) || value.length !== 3) return false;
+  const [k, n, round] = value;
+  return Number.isInteger(k) && Number.isInteger(n) && 1 <= k && k <= n && n <= 65_536 &&
+    typeof round === "string" && isCleanName(round, 64);
+}
+
+/** Returns the extensions as sent. */
+export function extFields(ext: Ext | undefined): Json | undefined {
+  if (!ext) return undefined;
+  const { v, node, boot, can, want, rev, part, partial, gone, packed, taken, raw, more, offer } =
+    ext;
+  return {
+    v,
+    node,
+    boot,
+    can,
+    want,
+    rev,
+    part,
+    partial,
+    gone,
+    packed,
+    taken: taken && [taken.host, taken.port],
+    raw,
+    more,
+    offer,
+  };
+}
