@@ -6,12 +6,17 @@
 import { ProtocolError } from "../protocol/wire/errors.ts";
 import type { Ext } from "../protocol/wire/ext.ts";
 import { encodeMessage, type FileRecord } from "../protocol/wire/message.ts";
-import { type Range, type RawHeader, rawHeader, RawOpening } from "../protocol/wire/raw.ts";
+import {
+  type Range,
+  type RawHeader,
+  rawHeader,
+  RawOpening,
+  type Wanted,
+} from "../protocol/wire/raw.ts";
+import { BUFFER_BYTES, giveBuffer, takeBuffer } from "./buffers.ts";
 import type { Connection } from "./connection.ts";
 import { type ContentReader, Pace, type ReceiveLimits } from "./exchange.ts";
 
-/** Size of the buffers for content, in bytes: a larger one is not faster. */
-const BUFFER_BYTES = 1024 * 1024;
 /** Size of the buffer for the beginning of an answer, in bytes: a small file fits. */
 const FIRST_BYTES = 16 * 1024;
 
@@ -36,7 +41,7 @@ export async function sendRaw(
   onProgress: (sentBytes: number) => void = () => {},
 ): Promise<void> {
   const header = rawHeader(file, ext, range, reader.sizeBytes);
-  const buffer = new Uint8Array(Math.min(BUFFER_BYTES, header.length + range.length));
+  const buffer = takeBuffer(Math.min(BUFFER_BYTES, header.length + range.length));
   buffer.set(header);
   let filled = header.length;
   let sent = 0;
@@ -57,6 +62,7 @@ export async function sendRaw(
     onProgress(sent);
   }
   if (filled > 0) await connection.write(buffer.subarray(0, filled), idleMs); // an empty range
+  giveBuffer(buffer); // after an error, it may still be written
 }
 
 /** Receives the answer to a request. */
@@ -80,7 +86,8 @@ export type RawOutcome = "content" | "absent" | "closed" | "hex";
 export class RawRequests {
   /** What was read of the next answer. */
   #rest: Uint8Array = new Uint8Array(0);
-  readonly #buffers: [Uint8Array, Uint8Array] = [new Uint8Array(0), new Uint8Array(0)];
+  /** Buffers that are filled in turn; there are two if one was not enough. */
+  readonly #buffers: Uint8Array[] = [];
 
   /** `onAnswering` is called when the first byte of an answer arrives. */
   constructor(
@@ -91,10 +98,17 @@ export class RawRequests {
     readonly onAnswering: () => void = () => {},
   ) {}
 
-  /** Sends a request. Throws connection errors and `ProtocolError` "too-slow". */
-  async request({ offset, length }: Range): Promise<void> {
+  /**
+   * Sends a request, which says what is `here` of the file if the answer may be partial. Throws connection errors and
+   * `ProtocolError` "too-slow".
+   */
+  async request(
+    { offset, length, chunks }: Wanted,
+    here?: Pick<Ext, "have" | "peer">,
+  ): Promise<void> {
     const { connection, fileId, ext, limits } = this;
-    const request = { type: "GET_FILE", fileId, ext: { ...ext, raw: [offset, length] } } as const;
+    const about = { raw: [offset, length], ...here, ...(chunks ? { chunks } : {}) };
+    const request = { type: "GET_FILE", fileId, ext: { ...ext, ...about } } as const;
     await connection.write(encodeMessage(request), limits.idleTimeoutMs);
   }
 
@@ -102,7 +116,7 @@ export class RawRequests {
    * Reads the answer to the first request that was not answered yet, and streams it into the sink. Throws
    * `ProtocolError` ("cut-short", "too-slow", "bad-field", …), connection errors, and what the sink throws.
    */
-  async answer(wanted: Range, sink: RawSink): Promise<RawOutcome> {
+  async answer(wanted: Wanted, sink: RawSink): Promise<RawOutcome> {
     const { connection, limits: { idleTimeoutMs }, fileId } = this;
     const opening = new RawOpening(fileId, wanted);
     const pace = new Pace(idleTimeoutMs);
@@ -132,9 +146,12 @@ export class RawRequests {
     }
   }
 
-  /** Ends the requests. Throws `ProtocolError` "bad-field" if the source sent more than it was asked for. */
+  /** Ends the requests, all of which were answered. Throws `ProtocolError` "bad-field" if the source sent more than it was asked for. */
   end(): void {
-    if (this.#rest.length === 0) return;
+    if (this.#rest.length === 0) {
+      for (const buffer of this.#buffers.splice(0)) giveBuffer(buffer);
+      return;
+    }
     throw new ProtocolError("bad-field", "More content came than was asked for");
   }
 
@@ -144,8 +161,13 @@ export class RawRequests {
     if (left === 0) return;
     const size = Math.min(BUFFER_BYTES, left);
     const buffers = this.#buffers;
-    if (buffers[0].length < size) buffers[0] = new Uint8Array(size);
-    if (left > size && buffers[1].length < size) buffers[1] = new Uint8Array(size);
+    const need = (index: number) => {
+      const buffer = buffers[index];
+      if (buffer && buffer.length >= size) return;
+      if (buffer) giveBuffer(buffer);
+      buffers[index] = takeBuffer(size);
+    };
+    need(0);
     let at = 0;
     const read = () => {
       const reading = this.connection.readContent(buffers[at]!.subarray(0, left), pace.idleMs);
@@ -163,7 +185,7 @@ export class RawRequests {
       const piece = buffers[at]!.subarray(0, arrived);
       if (left > 0) {
         at = 1 - at;
-        if (buffers[at]!.length === 0) buffers[at] = new Uint8Array(size);
+        need(at);
         reading = read();
       }
       sink.write(piece);

@@ -1,17 +1,20 @@
 // One file on its way here as raw content, from one source or from several at once.
 // The plan (protocol/range_plan.ts) says which part to request from whom. This file carries that out: a lane for each
-// source, which requests parts on one connection until there is nothing left to ask for.
+// source, which requests parts on one connection until there is nothing left to ask for. Fellows, who are fetching the same
+// file, are sources of what they have.
 // Invariants: content is reported as arrived only if all of it verifies; nobody is blamed for what came from several, or
-// from an earlier attempt: then all of it is fetched again, from one source after another; what has arrived is kept for the
-// next attempt unless it is known to be wrong.
+// from an earlier attempt, until it is known what was wrong (repair.ts): if no source can say, all of it is fetched again,
+// from one source after another; what has arrived is kept for the next attempt unless it is known to be wrong.
 
 import type { Effect } from "../protocol/effects.ts";
-import type { Address, Voucher } from "../protocol/wire/address.ts";
 import type { Timestamp } from "../protocol/wire/fileid.ts";
-import type { Range, RawHeader } from "../protocol/wire/raw.ts";
+import { wholeChunks } from "../protocol/chunks.ts";
+import type { Ext } from "../protocol/wire/ext.ts";
+import type { RawHeader, Wanted } from "../protocol/wire/raw.ts";
 import { RangePlan } from "../protocol/range_plan.ts";
 import { Ranges } from "../protocol/ranges.ts";
 import type { Connection } from "../net/connection.ts";
+import { DialError } from "../net/dialer.ts";
 import { RawRequests, type RawSink } from "../net/raw.ts";
 import {
   absent,
@@ -21,23 +24,15 @@ import {
   mismatch,
   NotDelivered,
 } from "./failures.ts";
+import { Repair, type Trial } from "./repair.ts";
 import type { Receipts } from "./receipts.ts";
-import { NotWanted, type Sources } from "./sources.ts";
+import { NotWanted, type SourceAddress, type Sources } from "./sources.ts";
 import { SlownessWatch } from "./slowness.ts";
+import type { Part } from "./sending.ts";
 import type { Move, SourceShare } from "./transfer_log.ts";
 import { type StoreAssembly, type TransferOptions, verified } from "./transfer_options.ts";
 
 type Fetch = Extract<Effect, { kind: "fetch" }>;
-
-/** Where a source is. */
-export interface SourceAddress {
-  /** The address to dial. */
-  readonly from: Address;
-  /** Who vouches for it. */
-  readonly voucher: Voucher;
-  /** The id to ask it for, if it holds the same content under another one. */
-  readonly askFor?: string | undefined;
-}
 
 /** What a download shares with others. */
 export interface DownloadParts {
@@ -58,6 +53,15 @@ const LOOK_MS = 250;
 /** In turn, a source that delivers less than this in such a time gives way to the next one, once. (Guesses.) */
 const SLOW_BYTES = 1024 * 1024;
 const SLOW_MS = 15_000;
+/** How soon a fellow that has nothing new is asked again, and how late at most, in milliseconds. (Guesses.) */
+const FIRST_POLL_MS = 250;
+const LAST_POLL_MS = 2_000;
+/** How long a source that refers to others is left alone, in milliseconds. (A guess.) */
+const REFERRED_MS = 500;
+/** Maximum number of answers in a row without content to requests for some. */
+const MAX_EMPTY = 4;
+/** Maximum number of fellows whose names are passed on. */
+const MAX_NAMED = 64;
 /** How long hashing what came out of order may keep other work waiting, in milliseconds. */
 const TURN_MS = 8;
 
@@ -81,6 +85,16 @@ interface Lane {
   isDropped: boolean;
 }
 
+/** A peer that is fetching the same file. */
+interface Fellow {
+  readonly address: SourceAddress;
+  /** What it has; undefined means everything. */
+  have: Ranges | undefined;
+  /** When it was last asked what it has, and how long it is left alone then, in milliseconds. */
+  askedMs: number;
+  pollMs: number;
+}
+
 /** How the download ended: verified, or why not. */
 type End =
   | { readonly isHere: true; readonly timestamp: Timestamp }
@@ -99,8 +113,21 @@ export class Download {
   readonly #elsewhere = new Set<string>();
   /** The sources that are being asked, and their connections once they have one. */
   readonly #lanes = new Map<string, Lane>();
-  /** The sources that delivered something of what is there now, and how much, in bytes. */
-  readonly #delivered = new Map<string, number>();
+  /** Peers that are fetching the file too, and pass on what they have. */
+  readonly #fellows = new Map<string, Fellow>();
+  /** Names of fellows that were passed on. */
+  readonly #named = new Set<string>();
+  /** When each source last referred us to others, and how much was here then, in milliseconds and bytes. */
+  readonly #referred = new Map<string, { readonly atMs: number; readonly bytes: number }>();
+  /** Number of answers without content in a row, by source. */
+  readonly #empty = new Map<string, number>();
+  /** The sources that delivered something of what is there now, and what. */
+  readonly #delivered = new Map<string, Ranges>();
+  /** Sources that were blamed for wrong content. Nobody is blamed twice. */
+  readonly #blamed = new Set<string>();
+  /** What is known about content that did not verify, and the list that is being tried. */
+  #repair: Repair | undefined;
+  #trial: Trial | undefined;
   /** Timestamps that sources told. */
   readonly #told: Timestamp[] = [];
   /** Bytes in the assembly that came from an earlier attempt. */
@@ -131,7 +158,7 @@ export class Download {
    * left, and answers in hex. Never throws.
    */
   async run(): Promise<boolean> {
-    const { fetch: { file, source, from, voucher, attempt, askFor }, move } = this;
+    const { fetch: { file, source, from, voucher, attempt, askFor, hasParts }, move } = this;
     const { receipts, options: { store, dispatch } } = this.parts;
     const timer = setInterval(() => {
       try {
@@ -149,7 +176,7 @@ export class Download {
       move.slowness = () => this.#slowness.reason;
       move.stop = () => this.#finish({ isHere: false, source, error: new NotWanted("unwanted") });
       this.#planByHearsay(this.#assembly.totalBytes ?? file.sizeBytes);
-      this.add(source, { from, voucher, askFor });
+      this.add(source, { from, voucher, askFor, hasParts });
       if (this.#plan?.isDone) this.#complete();
       if (move.state !== "running") move.stop();
       end = await this.#end.promise;
@@ -158,6 +185,7 @@ export class Download {
     }
     this.#isOver = true;
     clearInterval(timer);
+    this.#repair?.close();
     for (const [lane, { connection }] of this.#lanes) {
       // A connection on which nothing is due is kept for the next file.
       if (!end.isHere || this.#plan?.owes(lane)) connection?.close();
@@ -168,7 +196,7 @@ export class Download {
       const receipt = receipts.add(assembly);
       move.done();
       const held = { file: { ...file, timestamp: end.timestamp }, sizeBytes: assembly.sizeBytes };
-      const most = [...this.#delivered].sort(([, a], [, b]) => b - a)[0]?.[0] ?? source;
+      const most = [...this.#delivered].sort(([, a], [, b]) => b.bytes - a.bytes)[0]?.[0] ?? source;
       dispatch({ kind: "arrived", receipt, held, ip: this.#ip, source: most, attempt });
       return true;
     }
@@ -190,14 +218,32 @@ export class Download {
   /** Lets a further source deliver parts. */
   add(source: string, address: SourceAddress): void {
     if (this.#isOver || this.#known.has(source)) return;
+    if (address.isFellow) {
+      const fellow = { address, have: new Ranges(), askedMs: -Infinity, pollMs: FIRST_POLL_MS };
+      if (!this.#fellows.has(source)) this.#fellows.set(source, fellow);
+      if (this.#plan && this.#alone === undefined) this.#start(source, address);
+      return;
+    }
+    this.#fellows.delete(source);
     this.#known.set(source, address);
     if (address.askFor !== undefined) this.#elsewhere.add(source);
     if (this.#alone === undefined) this.#start(source, address);
   }
 
+  /** What is here for others who fetch the file too; nothing once some of it is known to be wrong. */
+  get part(): Part | undefined {
+    const [plan, assembly] = [this.#plan, this.#assembly];
+    if (!plan || !assembly || this.#isOver || this.#alone !== undefined || this.#repair) {
+      return undefined;
+    }
+    const { sizeBytes } = plan;
+    const file = { ...this.fetch.file, sizeBytes };
+    return { file, sizeBytes, done: assembly.done, open: () => assembly.reader() };
+  }
+
   /** What each source has delivered, the most first. */
   #shares(): SourceShare[] {
-    return [...this.#delivered].map(([peer, bytes]) => {
+    return [...this.#delivered].map(([peer, { bytes }]) => {
       const isActive = !this.#isOver && this.#lanes.has(peer);
       const rate = isActive ? this.#plan?.rateOf(peer) ?? 0 : 0;
       return { peer, bytes, bytesPerSecond: Math.round(rate) };
@@ -222,7 +268,7 @@ export class Download {
     if (sizeBytes === undefined) return;
     const assembly = this.#assembly!;
     assembly.begin(sizeBytes);
-    this.#plan = new RangePlan(sizeBytes, new Ranges(assembly.done.spans));
+    this.#plan = new RangePlan(sizeBytes, new Ranges(assembly.done.spans), Math.random);
     this.move.totalBytes = sizeBytes;
   }
 
@@ -271,6 +317,7 @@ export class Download {
       const said = this.#totals.get(source) ?? plan.sizeBytes;
       if (!this.#lanes.has(source) && said === plan.sizeBytes) this.#start(source, address);
     }
+    for (const [source, { address }] of this.#fellows) this.#start(source, address);
   }
 
   /** Lets the next source have its turn if this one would take forever, for as long as there is one that had none. */
@@ -279,8 +326,10 @@ export class Download {
     if (nowMs - atMs < SLOW_MS) return;
     const now = this.#assembly!.sizeBytes;
     this.#aloneSince = { atMs: nowMs, bytes: now };
+    if (now - bytes >= SLOW_BYTES) return;
+    if (this.#trial) return this.#tryNext();
     const next = this.#nextTurn();
-    if (now - bytes < SLOW_BYTES && next !== undefined) this.#turnTo(next);
+    if (next !== undefined) this.#turnTo(next);
   }
 
   /** Returns a source that may deliver all of the file and has not had its turn. */
@@ -313,7 +362,7 @@ export class Download {
 
   #start(source: string, address: SourceAddress): void {
     if (this.#lanes.has(source)) return;
-    this.#plan?.add(source, performance.now());
+    this.#plan?.add(source, performance.now(), this.#fellows.get(source)?.have);
     // Nothing to do at the moment: no connection is needed.
     const first = this.#next(source);
     if (!first) return this.#plan?.drop(source);
@@ -325,20 +374,53 @@ export class Download {
   }
 
   /** Returns the next part to request from a source. */
-  #next(source: string): Range | undefined {
-    if (!this.#plan) return { offset: 0, length: UNKNOWN_BYTES };
+  #next(source: string): Wanted | undefined {
+    const isPartial = this.#mayBePartial(source);
+    if (!this.#plan) return { offset: 0, length: UNKNOWN_BYTES, isPartial };
     if (this.#plan.sizeBytes === 0 && this.#delivered.size === 0) return { offset: 0, length: 0 };
-    const span = this.#plan.next(source, performance.now());
-    return span && { offset: span[0], length: span[1] - span[0] };
+    const nowMs = performance.now();
+    if (this.#isReferred(source)) return undefined;
+    const span = this.#plan.next(source, nowMs);
+    if (span) return { offset: span[0], length: span[1] - span[0], isPartial };
+    const fellow = this.#fellows.get(source);
+    if (!fellow || nowMs - fellow.askedMs < fellow.pollMs) return undefined;
+    // What it has by now: an answer without content says so.
+    fellow.askedMs = nowMs;
+    fellow.pollMs = Math.min(LAST_POLL_MS, 1.5 * fellow.pollMs);
+    return { offset: 0, length: 0, isPartial };
+  }
+
+  /** Returns whether a source is left alone for a moment, because it referred us to others. */
+  #isReferred(source: string): boolean {
+    const referred = this.#alone === undefined ? this.#referred.get(source) : undefined;
+    return referred !== undefined && performance.now() - referred.atMs < REFERRED_MS;
+  }
+
+  /** Returns whether a source may answer with less than it is asked for, because others fetch the file too. */
+  #mayBePartial(source: string): boolean {
+    if (this.#fellows.has(source)) return true;
+    // If others have not delivered anything since it referred us to them, this source must.
+    const { bytes } = this.#referred.get(source) ?? { bytes: -1 };
+    if (this.#assembly!.sizeBytes <= bytes) return false;
+    const isLarge = (this.#plan?.sizeBytes ?? this.fetch.file.sizeBytes ?? 0) >= SHARED_BYTES;
+    return isLarge && this.#alone === undefined && this.#known.get(source)?.hasParts === true;
+  }
+
+  /** Returns what a request says about us, if the answer may be partial. */
+  #here({ isPartial }: Wanted): Pick<Ext, "have" | "peer"> | undefined {
+    if (!isPartial) return undefined;
+    const have = this.#plan ? wholeChunks(this.#assembly!.done, this.#plan.sizeBytes) : [];
+    return { have, peer: this.parts.options.peerId };
   }
 
   /** Asks a source for one part after another. */
   async #run(
     source: string,
-    { from, voucher, askFor }: SourceAddress,
+    address: SourceAddress,
     lane: Lane,
-    first: Range,
+    first: Wanted,
   ): Promise<void> {
+    const { from, voucher, askFor } = address;
     let failure: unknown;
     try {
       await this.parts.sources.ask({
@@ -365,13 +447,21 @@ export class Download {
     if (this.#isOver) return;
     const isOurs = lane.isDropped || failure instanceof Superseded;
     if (failure === undefined || isOurs) return this.#laneEnded();
+    if (this.#fellows.delete(source)) {
+      const explained = explainFailure(failure);
+      const isOurs = explained.failure === "storage" && !(failure instanceof DialError);
+      if (isOurs) return this.#finish({ isHere: false, source, error: failure });
+      // There are others, and it promised nothing.
+      this.#report(source, explained);
+      return this.#laneEnded();
+    }
     const isAbsent = failure instanceof NotDelivered && failure.failure === "absent";
     if (isAbsent && first.offset > 0 && !isConfirmed) {
       // The file may be shorter than somebody said: one byte shows it.
       const probe = { connection: undefined, isDropped: false };
       this.#lanes.set(source, probe);
       this.#plan?.add(source, performance.now());
-      return await this.#run(source, { from, voucher, askFor }, probe, { offset: 0, length: 1 });
+      return await this.#run(source, address, probe, { offset: 0, length: 1 });
     }
     this.#known.delete(source);
     this.#totals.delete(source);
@@ -383,19 +473,19 @@ export class Download {
     lane: Lane,
     connection: Connection,
     onAnswering: () => void,
-    { fileId, first }: { readonly fileId: string; readonly first: Range },
+    { fileId, first }: { readonly fileId: string; readonly first: Wanted },
   ): Promise<void> {
     const { limits, ext } = this.parts.options;
     const requests = new RawRequests(connection, fileId, ext(), limits, onAnswering);
-    const pending: Range[] = [first];
-    await requests.request(first);
+    const pending: Wanted[] = [first];
+    await requests.request(first, this.#here(first));
     for (let range = pending[0]; range; range = pending[0]) {
       // One more request is on its way while this one is answered.
       const sink = new LaneSink(this, lane, source, range, () => {
         const more = pending.length < 2 ? this.#next(source) : undefined;
         if (!more) return;
         pending.push(more);
-        requests.request(more).catch(() => {}); // reading the answer fails too
+        requests.request(more, this.#here(more)).catch(() => {}); // reading the answer fails too
       });
       const outcome = await requests.answer(range, sink);
       if (outcome === "absent") throw absent();
@@ -408,13 +498,22 @@ export class Download {
       const next = this.#next(source);
       if (!next) return requests.end();
       pending.push(next);
-      await requests.request(next);
+      await requests.request(next, this.#here(next));
     }
   }
 
   /** An answer begins. Throws if it is about a file of another size than most others say. */
-  begin(source: string, asked: Range, { file: { timestamp }, total, length }: RawHeader): void {
+  begin(source: string, asked: Wanted, header: RawHeader): void {
+    const { file: { timestamp }, total, length, parts } = header;
     if (this.#isOver || this.#isVerifying) throw new Superseded();
+    const fellow = this.#fellows.get(source);
+    if (fellow) return this.#beginPart(source, fellow, asked, header);
+    if (parts.have) {
+      // It has just completed the file, or lost it and is fetching it again.
+      if (this.#empty.get(source) === MAX_EMPTY) throw absent();
+      this.#empty.set(source, (this.#empty.get(source) ?? 0) + 1);
+      throw new Superseded();
+    }
     const isElsewhere = this.#elsewhere.has(source);
     if (total > (this.fetch.maxBytes ?? Infinity)) {
       throw new NotDelivered(
@@ -429,16 +528,66 @@ export class Download {
     if (this.#plan?.sizeBytes !== total) {
       this.#changeSize(total);
       for (const each of this.#lanes.keys()) this.#plan!.add(each, performance.now());
-      this.#plan!.begun(source, [asked.offset, asked.offset + length]);
+      if (length > 0) this.#plan!.begun(source, [asked.offset, asked.offset + length]);
       this.#dropLanes(source);
-    }
+    } else this.#cut(source, asked, length);
     const isLarge = this.#plan!.freeBytes >= SHARED_BYTES;
     if (isLarge && !this.#hasAskedForMore && this.#alone === undefined) {
       this.#hasAskedForMore = true;
       const { attempt, file: { fileId } } = this.fetch;
       this.parts.options.dispatch({ kind: "more-sources", fileId, attempt });
     }
+    this.#noteFellows(parts.peers ?? []);
+    const isReferral = asked.length > 0 && length === 0 && !parts.next;
+    if (isReferral) {
+      this.#referred.set(source, { atMs: performance.now(), bytes: this.#assembly!.sizeBytes });
+    }
+    if (parts.next) this.#plan!.hint(source, [parts.next[0], parts.next[0] + parts.next[1]]);
     if (total === 0) this.#complete();
+    else if (!isReferral) this.#countEmpty(source, asked, length);
+  }
+
+  /** An answer of a fellow begins. Throws if it says other things than those who hold the file. */
+  #beginPart(
+    source: string,
+    fellow: Fellow,
+    asked: Wanted,
+    { total, length, parts: { have, peers = [] } }: RawHeader,
+  ): void {
+    const plan = this.#plan;
+    if (total !== plan?.sizeBytes) {
+      throw new NotDelivered("absent", `fetches a file of ${total} bytes under this id`);
+    }
+    const before = fellow.have?.bytes ?? total;
+    fellow.have = have && new Ranges(have);
+    if ((fellow.have?.bytes ?? total) > before) fellow.pollMs = FIRST_POLL_MS;
+    fellow.askedMs = performance.now();
+    plan.limit(source, fellow.have);
+    this.#cut(source, asked, length);
+    this.#noteFellows(peers);
+    this.#countEmpty(source, asked, length);
+  }
+
+  /** An answer has less than what was asked for. */
+  #cut(source: string, { offset, length }: Wanted, sent: number): void {
+    if (sent < length) this.#plan!.cut(source, [offset, offset + length], offset + sent);
+  }
+
+  /** Throws if a source keeps answering without content. */
+  #countEmpty(source: string, asked: Wanted, sent: number): void {
+    const empty = asked.length > 0 && sent === 0 ? (this.#empty.get(source) ?? 0) + 1 : 0;
+    this.#empty.set(source, empty);
+    if (empty <= MAX_EMPTY) return;
+    throw new NotDelivered("garbage", "answered several times without any of the content");
+  }
+
+  /** Reports peers that a source named. */
+  #noteFellows(peers: readonly string[]): void {
+    const fresh = peers.filter((peer) => !this.#named.has(peer));
+    if (fresh.length === 0 || this.#named.size >= MAX_NAMED) return;
+    for (const peer of fresh) this.#named.add(peer);
+    const { attempt, file: { fileId } } = this.fetch;
+    this.parts.options.dispatch({ kind: "fellows", fileId, attempt, peerIds: fresh });
   }
 
   /** A source says that the file has another size than planned. Throws if that changes nothing, or cannot be. */
@@ -478,11 +627,13 @@ export class Download {
     if (this.#isOver || this.#isVerifying) throw new Superseded();
     const plan = this.#plan!;
     const beganMs = performance.now();
+    const delivered = this.#delivered.get(source) ?? new Ranges();
+    this.#delivered.set(source, delivered);
+    for (const gap of plan.done.gaps(offset, offset + content.length)) delivered.add(...gap);
     this.#assembly!.write(offset, content);
     this.#slowness.wrote(performance.now() - beganMs);
     const fresh = plan.received(source, offset, content.length, performance.now());
     this.move.moved(fresh);
-    this.#delivered.set(source, (this.#delivered.get(source) ?? 0) + fresh);
     if (plan.isDone) this.#complete();
     else if (plan.isSuperseded(source)) throw new Superseded();
   }
@@ -502,40 +653,119 @@ export class Download {
       }
       const { fileId } = this.fetch.file;
       const timestamp = verified(assembly, fileId, [...this.fetch.timestamps, ...this.#told]);
-      if (timestamp) return this.#finish({ isHere: true, timestamp });
-      this.#disprove();
+      if (this.#trial) await this.#repair!.fetched(this.#trial.wrong);
+      if (this.#isOver || this.#generation !== generation) return;
+      if (!timestamp) return await this.#disprove();
+      this.#blameCulprits();
+      this.#finish({ isHere: true, timestamp });
     } catch (error) {
       this.#finish({ isHere: false, source: this.fetch.source, error });
     }
   }
 
   /** The whole does not verify. */
-  #disprove(): void {
+  async #disprove(): Promise<void> {
+    if (this.#trial) {
+      // All of it is as the source of the list says now, and still wrong.
+      this.#giveUp(this.#trial.source, "sent hashes of chunks that belong to other content");
+      return this.#tryNext();
+    }
+    const { source } = this.fetch;
     const [only, ...others] = this.#delivered.keys();
     const size = this.#plan!.sizeBytes;
     const teller = [...this.#totals].find(([, said]) => said === size)?.[0];
-    // What is only said to be the same is the first to be doubted.
-    const doubted = [...this.#delivered.keys()].find((source) => this.#elsewhere.has(source));
     const suspect = only ?? teller;
     if (suspect === undefined && this.#begunBytes === 0) {
       // Somebody said that the file is empty. Its source has not been asked.
       this.#restart(undefined);
       for (const [source, address] of this.#known) return this.#start(source, address);
     }
-    const error = this.#assembly!.sizeBytes === 0 ? absent() : mismatch();
+    // What is only said to be the same is the first to be doubted.
+    const doubted = [...this.#delivered.keys()].find((source) => this.#elsewhere.has(source));
     const isFromOne = suspect !== undefined && others.length === 0 && this.#begunBytes === 0;
     if (isFromOne) {
       this.#known.delete(suspect);
+      this.#fellows.delete(suspect);
       this.#totals.delete(suspect);
     }
-    // From here on, one source after another delivers all of it.
-    const next = this.#nextTurn();
-    if (next === undefined) {
-      const source = doubted ?? suspect ?? this.fetch.source;
-      return this.#finish({ isHere: false, source, error });
+    const canRepair = [...this.#known].filter(([source, { hasParts }]) =>
+      hasParts && !this.#elsewhere.has(source) && (this.#totals.get(source) ?? size) === size
+    );
+    if (!this.#repair && canRepair.length > 0 && size > 0) {
+      if (isFromOne) this.#giveUp(suspect, mismatch().message);
+      return await this.#startRepair(canRepair);
     }
-    if (isFromOne) this.#report(suspect, explainFailure(error));
+    this.#giveTurns(doubted ?? suspect ?? source, isFromOne);
+  }
+
+  /** Lets one source after another deliver all of it. `suspect` is to blame if nobody else is left. */
+  #giveTurns(suspect: string | undefined, isReported: boolean): void {
+    const next = this.#nextTurn();
+    if (next === undefined && suspect === undefined) {
+      const text = "was not there to deliver again what was wrong";
+      const error = new NotDelivered("cut-short", text);
+      return this.#finish({ isHere: false, source: this.fetch.source, error });
+    }
+    const error = this.#assembly!.sizeBytes === 0 ? absent() : mismatch();
+    if (next === undefined) return this.#finish({ isHere: false, source: suspect!, error });
+    if (isReported && suspect !== undefined) this.#report(suspect, explainFailure(error));
     this.#turnTo(next);
+  }
+
+  /** Finds out what is wrong, and fetches only that again. Throws storage errors. */
+  async #startRepair(sources: readonly (readonly [string, SourceAddress])[]): Promise<void> {
+    const { options, sources: connections } = this.parts;
+    const [assembly, { sizeBytes }] = [this.#assembly!, this.#plan!];
+    const { fileId } = this.fetch.file;
+    const delivered = this.#delivered;
+    const parts = { options, sources: connections, assembly, fileId, sizeBytes, delivered };
+    this.#dropLanes();
+    const repair = this.#repair = new Repair(parts);
+    await repair.begin(sources);
+    if (!this.#isOver) this.#tryNext();
+  }
+
+  /** Tries the next list, or lets one source after another deliver all of it if there is none. */
+  #tryNext(): void {
+    const trial = this.#trial = this.#repair!.next();
+    if (!trial) return this.#giveTurns(undefined, false);
+    const { source, wrong } = trial;
+    const address = this.#known.get(source);
+    if (!address) return this.#tryNext();
+    if (wrong.length === 0) {
+      this.#giveUp(source, "sent hashes of chunks that belong to other content");
+      return this.#tryNext();
+    }
+    this.#alone = source;
+    this.#aloneSince = { atMs: performance.now(), bytes: 0 };
+    this.#dropLanes();
+    const before = this.#assembly!.sizeBytes;
+    this.#assembly!.forget(wrong);
+    this.move.forgot(before - this.#assembly!.sizeBytes);
+    this.#isVerifying = false;
+    this.#generation++;
+    this.#planFor(this.#plan!.sizeBytes);
+    if (!this.#lanes.has(source)) this.#start(source, address);
+  }
+
+  /** Blames a source for what it said, and asks it for nothing more. */
+  #giveUp(source: string, text: string): void {
+    this.#known.delete(source);
+    this.#totals.delete(source);
+    if (!this.#blamed.has(source)) this.#report(source, { failure: "mismatch", text });
+    this.#blamed.add(source);
+  }
+
+  /** Blames those who sent what was wrong, now that the whole verifies. */
+  #blameCulprits(): void {
+    if (!this.#trial) return;
+    const { senders, liars } = this.#repair!.culprits();
+    for (const source of senders) {
+      this.#giveUp(source, "sent a part that does not match the file's id");
+    }
+    for (const source of liars) {
+      this.#giveUp(source, "sent hashes of chunks that belong to other content");
+    }
   }
 
   /** A lane has nothing more to do. */
@@ -545,7 +775,9 @@ export class Download {
     if (alone === undefined) {
       this.#look();
       // Everybody who is left speaks of another file.
-      const next = this.#lanes.size === 0 && !this.#isVerifying ? this.#nextTurn() : undefined;
+      if (this.#lanes.size > 0 || this.#isVerifying) return;
+      if ([...this.#known.keys()].some((source) => this.#isReferred(source))) return;
+      const next = this.#nextTurn();
       if (next !== undefined) this.#turnTo(next);
       return;
     }
@@ -558,6 +790,10 @@ export class Download {
     const explained = explainFailure(error);
     const isOurs = explained.failure === "storage" || explained.failure === "too-long";
     const next = this.#nextTurn();
+    if (this.#trial?.source === source && !isOurs) {
+      this.#report(source, explained);
+      return this.#tryNext();
+    }
     const isLast = this.#known.size === 0 || (this.#alone === source && next === undefined);
     if (isOurs || isLast) return this.#finish({ isHere: false, source, error });
     if (this.#alone !== undefined && this.#alone !== source) return this.#laneEnded();
@@ -582,7 +818,7 @@ class LaneSink implements RawSink {
     readonly download: Download,
     readonly lane: Lane,
     readonly source: string,
-    readonly asked: Range,
+    readonly asked: Wanted,
     readonly onBegun: () => void,
   ) {}
 

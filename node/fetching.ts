@@ -9,6 +9,7 @@ import { type AnswerSink, requestFile } from "../net/exchange.ts";
 import { Download } from "./download.ts";
 import { absent, explainFailure, mismatch } from "./failures.ts";
 import type { Receipts } from "./receipts.ts";
+import type { Part } from "./sending.ts";
 import { NotWanted, type Sources } from "./sources.ts";
 import type { Move } from "./transfer_log.ts";
 import { type StoreIntake, type TransferOptions, verified } from "./transfer_options.ts";
@@ -23,6 +24,8 @@ const UNFINISHED: ReadonlySet<FetchFailure> = new Set(["cut-short", "too-slow", 
 export class Fetching {
   /** Fetches in progress, by attempt. */
   readonly #attempts = new Map<number, { readonly move: Move; download?: Download }>();
+  /** Raw downloads in progress, by file id. */
+  readonly #downloads = new Map<string, Download>();
 
   /** Starts without fetches. */
   constructor(
@@ -40,8 +43,10 @@ export class Fetching {
     this.#attempts.set(attempt, running);
     try {
       if (fetch.isRaw) {
-        running.download = new Download(this, fetch, move);
-        const isOver = await running.download.run();
+        const download = running.download = new Download(this, fetch, move);
+        this.#downloads.set(fileId, download);
+        const isOver = await download.run();
+        if (this.#downloads.get(fileId) === download) this.#downloads.delete(fileId);
         delete running.download;
         if (isOver) return;
       }
@@ -52,8 +57,13 @@ export class Fetching {
   }
 
   /** Lets a further source deliver parts of a file that is being fetched. */
-  also({ attempt, source, from, voucher, askFor }: FetchAlso): void {
-    this.#attempts.get(attempt)?.download?.add(source, { from, voucher, askFor });
+  also({ attempt, source, ...address }: FetchAlso): void {
+    this.#attempts.get(attempt)?.download?.add(source, address);
+  }
+
+  /** Returns what is here of a file that is being fetched raw. */
+  partOf(fileId: string): Part | undefined {
+    return this.#downloads.get(fileId)?.part;
   }
 
   /** Ends an attempt that nobody wants any longer. Returns false if it is not here. */

@@ -23,6 +23,7 @@ import type { PushIntake } from "./pushes.ts";
 import type { TransferStore } from "./transfer_options.ts";
 import { Transfers } from "./transfers.ts";
 
+type Serve = Extract<Effect, { kind: "serve" | "serve-part" }>;
 type PushVerdict = Extract<Effect, { kind: "push-verdict" }>;
 
 /** Interval between ticks, in milliseconds. Short, so that joining does not wait for a full second. */
@@ -239,6 +240,7 @@ export class Node {
     });
     this.transferLog = new TransferLog(() => performance.now(), options.onMoved);
     this.transfers = new Transfers({
+      peerId: options.peerId,
       store: options.store,
       dialer: this.#dialer,
       limits,
@@ -358,6 +360,7 @@ export class Node {
           await connection.closeWrite();
         });
       case "serve":
+      case "serve-part":
       case "serve-batch":
         return this.#serveInTurn(effect);
       case "fetch":
@@ -543,19 +546,19 @@ export class Node {
     this.#job(work);
   }
 
-  #serveInTurn(serve: Extract<Effect, { kind: "serve" | "serve-batch" }>): void {
+  #serveInTurn(serve: Serve | Extract<Effect, { kind: "serve-batch" }>): void {
     const { connection: id, ip } = serve;
     if (!this.#connections.has(id)) {
       this.dispatch({ kind: "served", ip }); // it ended in the meantime
       return;
     }
-    const isKept = serve.kind === "serve-batch" || serve.raw !== undefined;
+    const isKept = serve.kind !== "serve" || serve.raw !== undefined;
     this.#onConnection(id, async (connection) => {
       try {
         const send = () =>
-          serve.kind === "serve"
-            ? this.#serve(connection, serve.file, serve.raw)
-            : this.transfers.sending.serveBatch(connection, serve, (fileId) => this.#gone(fileId));
+          serve.kind === "serve-batch"
+            ? this.transfers.sending.serveBatch(connection, serve, (fileId) => this.#gone(fileId))
+            : this.#serve(connection, serve);
         if (await this.#listener.inTurn(connection, isKept, send)) return;
         // If the request may not even wait, closing the connection is the only answer.
         this.#refuseToServe(connection);
@@ -589,19 +592,19 @@ export class Node {
     this.#onEvent({ name: "refused", who, reason, text });
   }
 
-  async #serve(
-    connection: Connection,
-    file: FileRecord,
-    raw: readonly number[] | undefined,
-  ): Promise<void> {
-    const outcome = await this.transfers.sending.serve(connection, file, raw);
+  async #serve(connection: Connection, serve: Serve): Promise<void> {
+    const { sending } = this.transfers;
+    const fileId = serve.kind === "serve" ? serve.file.fileId : serve.fileId;
+    const outcome = serve.kind === "serve"
+      ? await sending.serve(connection, serve)
+      : await sending.servePart(connection, serve);
     if (outcome === "sent") return;
     if (outcome === "bad-range") {
-      const text = `Asked for bytes that ${file.fileId} does not have: ${
-        raw?.join(", ") || "no range"
+      const text = `Asked for bytes that ${fileId} does not have: ${
+        serve.raw?.join(", ") || "no range"
       }`;
       this.#noteRefused(connection.ip, "bad-field", text);
-    } else this.#gone(file.fileId);
+    } else if (serve.kind === "serve") this.#gone(fileId);
     const absent = encodeMessage({
       type: "FILE_DATA",
       hasContent: false,

@@ -21,6 +21,20 @@ export class NotWanted extends Error {
   override readonly name = "NotWanted";
 }
 
+/** Where a source is, and what it knows. */
+export interface SourceAddress {
+  /** The address to dial. */
+  readonly from: Address;
+  /** Who vouches for it. */
+  readonly voucher: Voucher;
+  /** The id to ask it for, if it holds the same content under another one. */
+  readonly askFor?: string | undefined;
+  /** Whether it knows of parts; see `PARTS`. */
+  readonly hasParts: boolean;
+  /** Set if it is fetching the file itself, and has verified nothing. */
+  readonly isFellow?: true;
+}
+
 /** One request, as its connection sees it. */
 export interface Asking {
   /** The connection to ask on. */

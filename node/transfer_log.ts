@@ -118,6 +118,11 @@ export class Move implements Transfer {
     this.doneBytes = this.resumedBytes = bytes;
   }
 
+  /** Records that some of what has arrived does not count. */
+  forgot(bytes: number): void {
+    this.doneBytes -= bytes;
+  }
+
   /** Records that the transfer starts over: what has arrived does not count. */
   restart(): void {
     this.doneBytes = this.resumedBytes = 0;

@@ -2,7 +2,7 @@
 
 import type { HeldFile, Input } from "../protocol/effects.ts";
 import type { Limits } from "../protocol/limits.ts";
-import type { Ranges } from "../protocol/ranges.ts";
+import type { Ranges, Span } from "../protocol/ranges.ts";
 import type { Address } from "../protocol/wire/address.ts";
 import { type Timestamp, verifyingTimestamp } from "../protocol/wire/fileid.ts";
 import type { Ext } from "../protocol/wire/ext.ts";
@@ -40,6 +40,12 @@ export interface StoreAssembly extends StoreContent {
   begin(totalBytes: number): void;
   /** Writes the bytes that are not there yet. Throws with a message for people. */
   write(offset: number, content: Uint8Array): void;
+  /** Forgets what is wrong, which is written again. Throws like `write`. */
+  forget(spans: readonly Span[]): void;
+  /** Fills the buffer with what is there from a position on. Throws like `write`. */
+  read(position: number, buffer: Uint8Array): void;
+  /** Opens what is there for sending. Throws like `write`. */
+  reader(): RangeReader;
   /** Hashes a piece that has not been hashed yet. Returns false when everything is. Throws like `write`. */
   hashMore(): boolean;
   /** Starts over with no content and no size. */
@@ -73,12 +79,19 @@ export interface TransferStore {
    * now.
    */
   reader(fileId: string): RangeReader | undefined;
+  /**
+   * Resolves to the hashes of the chunks of a held file, one after another, or to `undefined` if it is no longer here.
+   * Throws if it cannot be read now, or too many others are.
+   */
+  chunkList(fileId: string): Promise<Uint8Array | undefined>;
   /** Returns all of a held file of at most `maxBytes` bytes; otherwise `undefined`. Throws like `reader`. */
   smallContent(fileId: string, maxBytes: number): Uint8Array | undefined;
 }
 
 /** What transfers need of the peer. */
 export interface TransferOptions {
+  /** Name of this peer. */
+  readonly peerId: string;
   /** Where files are kept. */
   readonly store: TransferStore;
   /** Opens connections. */

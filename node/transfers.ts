@@ -30,7 +30,7 @@ export class Transfers {
     this.fetching = new Fetching(options, sources, receipts);
     this.batches = new Batches(options, sources, receipts);
     this.pushes = new Pushes(options, receipts);
-    this.sending = new Sending(options);
+    this.sending = new Sending(options, (fileId) => this.fetching.partOf(fileId));
   }
 
   /** Ends an attempt that nobody wants any longer. Does nothing if it has ended. `text` is the reason, for people. */

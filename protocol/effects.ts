@@ -48,6 +48,16 @@ export type Ticket =
   /** A DELETE of one or many files of ours. */
   | { readonly for: "delete"; readonly batch: number };
 
+/** What an answer to a request for raw bytes says besides content, to a peer that passes parts on. */
+export interface Sharing {
+  /** Names of other peers that are fetching the file. */
+  readonly peers: readonly string[];
+  /** Offset and length of what to ask for next. */
+  readonly next?: readonly [number, number];
+  /** Whether the answer has no content, because others are being given what was asked for. */
+  readonly isRedirected: boolean;
+}
+
 /** What is remembered about a file from earlier runs of this peer. */
 export interface KnownFile {
   /** What is known about the file. */
@@ -164,6 +174,13 @@ export type Input =
   }
   /** The size of a file that is being fetched raw is known now, and further sources would help. */
   | { readonly kind: "more-sources"; readonly fileId: string; readonly attempt: number }
+  /** A source of a file named other peers that are fetching it. */
+  | {
+    readonly kind: "fellows";
+    readonly fileId: string;
+    readonly attempt: number;
+    readonly peerIds: readonly string[];
+  }
   /** One of several sources of a file failed; the attempt goes on without it. */
   | {
     readonly kind: "source-failed";
@@ -271,6 +288,22 @@ export type Effect =
     readonly file: FileRecord;
     /** `ext.raw` of the request: these bytes are wanted raw. Undefined: the whole file, in hex. */
     readonly raw?: readonly number[];
+    /** Size of chunks, in bytes: the list of their hashes is wanted instead of content. */
+    readonly chunks?: number;
+    /** What the answer says besides. */
+    readonly sharing?: Sharing;
+    /** The requester, to be returned in `served`. */
+    readonly ip: string;
+  }
+  /** Stream a part of a file that is on its way here, as far as it is here. Answered with `served`. */
+  | {
+    readonly kind: "serve-part";
+    readonly connection: number;
+    readonly fileId: string;
+    /** `ext.raw` of the request. */
+    readonly raw: readonly number[];
+    /** What the answer says besides. */
+    readonly sharing?: Sharing;
     /** The requester, to be returned in `served`. */
     readonly ip: string;
   }
@@ -301,6 +334,8 @@ export type Effect =
     readonly voucher: Voucher;
     /** Whether the source can send raw content. */
     readonly isRaw: boolean;
+    /** Whether the source knows of parts; see `PARTS`. */
+    readonly hasParts: boolean;
     /** Maximum size of the file, in bytes, if less than the store takes. */
     readonly maxBytes?: number;
     /** The id to ask the source for, if it holds the same content under another one. */
@@ -329,6 +364,10 @@ export type Effect =
     readonly voucher: Voucher;
     /** The id to ask the source for, if it holds the same content under another one. */
     readonly askFor?: string;
+    /** Whether the source knows of parts; see `PARTS`. */
+    readonly hasParts: boolean;
+    /** Set if the source is fetching the file itself, and has verified nothing. */
+    readonly isFellow?: true;
   }
   /**
    * Fetch many small files from one source that can `BATCH_GET`, in this order, with one request. Answered for each with

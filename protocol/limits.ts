@@ -358,6 +358,11 @@ export const MAX_DOWNLOADS_PER_SOURCE = 3;
  */
 export const MAX_SOURCES = 6;
 /**
+ * Maximum number of peers that are fetching a file themselves and are asked for parts of it. (A guess.) Higher: parts spread
+ * faster, and to all of many peers; lower: fewer connections and questions.
+ */
+export const MAX_FELLOWS = 16;
+/**
  * Maximum size of a file that is fetched together with others, in bytes, as its holders say. Higher: fewer requests; lower:
  * less content in memory at a time.
  */

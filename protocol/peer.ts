@@ -59,7 +59,7 @@ export class Peer {
     const deletions = this.#deletions = new Deletions(state, downloads, arrivals);
     const replication = this.#replication = new Replication(state);
     this.#autoFetch = new AutoFetch(state, downloads);
-    this.#serving = new Serving(state, lists);
+    this.#serving = new Serving(state, lists, downloads);
     const parts = { arrivals, broadcasts, deletions, downloads, replication, twins };
     this.#holdings = new Holdings(state, parts);
     this.#gossiping = new Gossiping(state, lists, {
@@ -78,6 +78,7 @@ export class Peer {
       this.#autoFetch,
       broadcasts,
       deletions,
+      this.#serving,
     ].flatMap(({ sizes }) => sizes);
   }
 
@@ -186,6 +187,8 @@ export class Peer {
         return this.#downloads.onNotAdopted(input);
       case "more-sources":
         return this.#downloads.onMoreSources(input);
+      case "fellows":
+        return this.#downloads.onFellows(input);
       case "source-failed":
         return this.#downloads.onSourceFailed(input);
       case "fetch-unasked":

@@ -1,14 +1,12 @@
 // Which part of a file to request from which source next, when several sources deliver one file. PURE.
+// A source may have only parts of the file, and may say what to ask it for.
 // Invariants: nothing is requested twice while there is something that nobody was asked for; at the end a part is
 // requested from at most one source besides the one that is slow with it; a source that vanishes gives back what it did not
 // deliver.
 
+import { chunkBytesOf } from "./chunks.ts";
 import { Ranges, type Span } from "./ranges.ts";
 
-/** Smallest part that is requested, in bytes; larger for large files, see `MAX_CHUNKS`. */
-export const CHUNK_BYTES: number = 1024 * 1024;
-/** Maximum number of chunks of a file. */
-export const MAX_CHUNKS = 4_096;
 /** Maximum size of one request, in bytes. Higher: fewer requests; lower: a new source gets its share sooner. */
 export const MAX_SPAN_BYTES: number = 64 * 1024 * 1024;
 /** Size of the first request to a source whose speed is not known, in bytes. */
@@ -28,10 +26,8 @@ const RATE_WINDOW_MS = 100;
 /** How much sooner a second source must be expected to deliver what one is slow with, in seconds. */
 const WORTH_SECONDS = 0.1;
 
-/** Returns the size of the chunks of a file, in bytes. */
-export function chunkBytesOf(sizeBytes: number): number {
-  return CHUNK_BYTES * Math.max(1, Math.ceil(sizeBytes / (CHUNK_BYTES * MAX_CHUNKS)));
-}
+/** Maximum number of parts that a source said to ask for and that were not asked for yet. */
+const MAX_HINTS = 4;
 
 /** A part that was requested from a source. */
 interface Requested {
@@ -42,6 +38,10 @@ interface Requested {
 
 /** A source as the plan sees it. */
 interface PlannedSource {
+  /** What it has; undefined means everything. */
+  have: Ranges | undefined;
+  /** What it said to ask for, because nobody else does. */
+  hinted: Span[];
   readonly requested: Requested[];
   /** Bytes per second; `undefined` until it was measured. */
   rate: number | undefined;
@@ -58,8 +58,15 @@ export class RangePlan {
   readonly #sources = new Map<string, PlannedSource>();
   readonly #chunkBytes: number;
 
-  /** `done` is what is here already; it grows with what is delivered. */
-  constructor(readonly sizeBytes: number, readonly done: Ranges = new Ranges()) {
+  /**
+   * `done` is what is here already; it grows with what is delivered. `random` returns numbers in [0, 1): peers that fetch the
+   * same parts from each other must not all begin with the same one.
+   */
+  constructor(
+    readonly sizeBytes: number,
+    readonly done: Ranges = new Ranges(),
+    readonly random: () => number = () => 0,
+  ) {
     this.#chunkBytes = chunkBytesOf(sizeBytes);
   }
 
@@ -78,9 +85,11 @@ export class RangePlan {
     return this.#sources.get(source)?.rate ?? 0;
   }
 
-  /** Adds a source. */
-  add(source: string, nowMs: number): void {
+  /** Adds a source, which has everything until `limit` says otherwise. */
+  add(source: string, nowMs: number, have?: Ranges): void {
     this.#sources.set(source, {
+      have,
+      hinted: [],
       requested: [],
       rate: undefined,
       lastMs: nowMs,
@@ -88,6 +97,30 @@ export class RangePlan {
       windowMs: nowMs,
       windowBytes: 0,
     });
+  }
+
+  /** Notes what a source has; undefined means everything. */
+  limit(source: string, have: Ranges | undefined): void {
+    const planned = this.#sources.get(source);
+    if (planned) planned.have = have;
+  }
+
+  /** Notes what a source said to ask it for. */
+  hint(source: string, span: Span): void {
+    const hinted = this.#sources.get(source)?.hinted;
+    const [start, end] = [span[0], Math.min(span[1], this.sizeBytes)];
+    if (!hinted || start >= end) return;
+    if (hinted.length >= MAX_HINTS) hinted.shift();
+    hinted.push([start, end]);
+  }
+
+  /** Notes that a source answers a request for `asked` only up to `end`: the rest is free for others. */
+  cut(source: string, asked: Span, end: number): void {
+    const requested = this.#sources.get(source)?.requested ?? [];
+    const index = requested.findIndex((each) => each.at === asked[0] && each.end === asked[1]);
+    if (index < 0 || end >= asked[1]) return;
+    if (end <= asked[0]) requested.splice(index, 1);
+    else requested[index] = { at: asked[0], end };
   }
 
   /** Forgets what was requested from a source: it is free for others, or for a new connection to it. */
@@ -154,11 +187,17 @@ export class RangePlan {
     ).map(([source]) => source);
   }
 
-  /** Returns the first part that nobody was asked for. */
-  #free({ rate }: PlannedSource): Span | undefined {
+  /**
+   * Returns a part that nobody was asked for: what the source said; otherwise the first one, or one from any place if others
+   * fetch the file too, so that not all of them ask for the same.
+   */
+  #free(planned: PlannedSource): Span | undefined {
     const covered = this.#covered();
-    const gap = covered.gap(0, this.sizeBytes);
+    const have = planned.have ?? (this.#hasFellows ? new Ranges([[0, this.sizeBytes]]) : undefined);
+    const gap = this.#hinted(planned, covered) ??
+      (have ? this.#oneOf(have, covered) : covered.gap(0, this.sizeBytes));
     if (!gap) return undefined;
+    const { rate } = planned;
     const speed = rate === undefined ? FIRST_SPAN_BYTES : rate * SPAN_SECONDS;
     // The parts get smaller towards the end, so that all sources end at about the same time.
     const { size } = this.#sources;
@@ -166,6 +205,36 @@ export class RangePlan {
     const wanted = Math.min(MAX_SPAN_BYTES, speed, share);
     const [start, end] = gap;
     return [start, Math.min(end, this.#aligned(start + Math.max(this.#chunkBytes, wanted)))];
+  }
+
+  /** Whether there are sources that have only parts, and therefore others that fetch the same file. */
+  get #hasFellows(): boolean {
+    for (const { have } of this.#sources.values()) if (have) return true;
+    return false;
+  }
+
+  /** Returns the first part that a source said to ask for, and drops what is covered. */
+  #hinted({ hinted }: PlannedSource, covered: Ranges): Span | undefined {
+    for (let [first] = hinted; first; [first] = hinted) {
+      const gap = covered.gap(...first);
+      if (gap) return gap;
+      hinted.shift();
+    }
+    return undefined;
+  }
+
+  /** Returns a part that a source has and that nobody was asked for, from any place. */
+  #oneOf(have: Ranges, covered: Ranges): Span | undefined {
+    const parts = have.spans.flatMap(([start, end]) =>
+      covered.gaps(start, Math.min(end, this.sizeBytes))
+    );
+    const part = parts[Math.floor(this.random() * parts.length)];
+    if (!part) return undefined;
+    // Somewhere in it, from the beginning of a chunk, so that what is requested next is not always what came first.
+    const [start, end] = part;
+    const chunks = Math.ceil((end - start) / this.#chunkBytes);
+    const from = this.#aligned(start + Math.floor(this.random() * chunks) * this.#chunkBytes);
+    return [from < end ? from : start, end];
   }
 
   /** Returns a part that another source is slow with, if this one is expected to deliver it much sooner. */
@@ -187,7 +256,7 @@ export class RangePlan {
         slowest = { gap: isSilent || half >= gap[1] ? gap : [half, gap[1]], seconds };
       }
     }
-    if (!slowest) return undefined;
+    if (!slowest || planned.have?.has(...slowest.gap) === false) return undefined;
     const { gap, seconds } = slowest;
     const own = planned.rate ? (gap[1] - gap[0]) / planned.rate : 0;
     return own + WORTH_SECONDS <= seconds ? gap : undefined;

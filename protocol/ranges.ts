@@ -41,6 +41,21 @@ export class Ranges {
     return this.#bytes - before;
   }
 
+  /** Removes a span. */
+  remove(start: number, end: number): void {
+    if (start >= end) return;
+    const left: Span[] = [];
+    this.#bytes = 0;
+    for (const [from, to] of this.#spans) {
+      for (const span of [[from, Math.min(to, start)], [Math.max(from, end), to]] as const) {
+        if (span[0] >= span[1]) continue;
+        left.push(span);
+        this.#bytes += span[1] - span[0];
+      }
+    }
+    this.#spans = left;
+  }
+
   /** Returns whether all positions of a span are here. */
   has(start: number, end: number): boolean {
     return start >= end || this.endAt(start) >= end;

@@ -1,7 +1,8 @@
 // A file that is put together from parts, in any order and from several sources: one sparse file, and next to it a list of
 // what is there, so that a kill costs only what was on its way.
-// Invariants: bytes that are there are never written again, so what was hashed is what is on the disk; the list never names
-// bytes that were not written; each byte is hashed once, as it comes if the order allows it.
+// Invariants: bytes that are there are never written again unless they are forgotten first, so what was hashed is what is on
+// the disk; the list never names bytes that were not written; each byte is hashed once, as it comes if the order allows it,
+// and again only after some were forgotten.
 
 import { createHash, type Hash } from "node:crypto";
 import { Ranges, type Span } from "../protocol/ranges.ts";
@@ -137,6 +138,36 @@ export class Assembly {
     }
   }
 
+  /** Forgets what is wrong, which is written again. Throws `StorageError`. */
+  forget(spans: readonly Span[]): void {
+    for (const [start, end] of spans) this.done.remove(start, end);
+    this.#hash = createHash("sha256");
+    this.#hashed = 0;
+    try {
+      this.#saveList();
+    } catch (cause) {
+      throw asStorageError(cause, "Cannot receive a file");
+    }
+  }
+
+  /** Fills the buffer with what is there from a position on. Throws `StorageError`. */
+  read(position: number, buffer: Uint8Array): void {
+    try {
+      this.#readAt(position, buffer);
+    } catch (cause) {
+      throw asStorageError(cause, "Cannot receive a file");
+    }
+  }
+
+  /** Opens it for others who fetch the same file, also beyond its end. Throws `StorageError`. */
+  reader(): PartReader {
+    try {
+      return new PartReader(this, Deno.openSync(this.path, { read: true }));
+    } catch (cause) {
+      throw asStorageError(cause, "Cannot read a download");
+    }
+  }
+
   /** Starts over with an empty file. Throws `StorageError`. */
   restart(): void {
     this.done = new Ranges();
@@ -204,14 +235,18 @@ export class Assembly {
     const end = Math.min(this.done.endAt(this.#hashed), this.#hashed + READ_BYTES);
     this.#buffer ??= new Uint8Array(READ_BYTES);
     const piece = this.#buffer.subarray(0, end - this.#hashed);
-    this.#file.seekSync(this.#hashed, Deno.SeekMode.Start);
-    for (let at = 0; at < piece.length;) {
-      const read = this.#file.readSync(piece.subarray(at));
+    this.#readAt(this.#hashed, piece);
+    this.#hash.update(piece);
+    this.#hashed = end;
+  }
+
+  #readAt(position: number, buffer: Uint8Array): void {
+    this.#file.seekSync(position, Deno.SeekMode.Start);
+    for (let at = 0; at < buffer.length;) {
+      const read = this.#file.readSync(buffer.subarray(at));
       if (read === null) throw new StorageError("io", `${this.path} became shorter`);
       at += read;
     }
-    this.#hash.update(piece);
-    this.#hashed = end;
   }
 
   /** Writes what is there next to the file, over what was written before. A kill leaves the old or the new list. */
@@ -226,6 +261,47 @@ export class Assembly {
     this.#listBytes = bytes.length;
     this.#list.seekSync(0, Deno.SeekMode.Start);
     for (let at = 0; at < bytes.length;) at += this.#list.writeSync(bytes.subarray(at));
+  }
+}
+
+/** Reads what is there of an assembly, with a file of its own: it may be kept, or start over, meanwhile. */
+export class PartReader {
+  #position = 0;
+  #end = 0;
+
+  /** See `Assembly.reader`. */
+  constructor(readonly assembly: Assembly, readonly file: Deno.FsFile) {}
+
+  /** Size of the whole file, in bytes. */
+  get sizeBytes(): number {
+    return this.assembly.totalBytes ?? 0;
+  }
+
+  /** Limits what is read to `bytes` bytes from `offset`. */
+  seek(offset: number, bytes: number): void {
+    this.file.seekSync(offset, Deno.SeekMode.Start);
+    this.#position = offset;
+    this.#end = offset + bytes;
+  }
+
+  /**
+   * Fills the buffer up to the end of the range, and returns the number of bytes; 0 at the end. Throws `StorageError` if
+   * that is no longer there.
+   */
+  readInto(buffer: Uint8Array): number {
+    const wanted = Math.min(buffer.length, this.#end - this.#position);
+    const read = wanted > 0 ? this.file.readSync(buffer.subarray(0, wanted)) ?? 0 : 0;
+    // What was forgotten meanwhile is wrong, or is being written again.
+    if (!this.assembly.done.has(this.#position, this.#position + read)) {
+      throw new StorageError("io", "What was being sent is no longer there");
+    }
+    this.#position += read;
+    return read;
+  }
+
+  /** Closes the file. */
+  close(): void {
+    this.file.close();
   }
 }
 

@@ -9,6 +9,7 @@ import type { Timestamp } from "../protocol/wire/fileid.ts";
 import { Adopting } from "./adopting.ts";
 import { DiskThread } from "./disk_thread.ts";
 import { Assembly } from "./assembly.ts";
+import { ChunkLists } from "./chunk_lists.ts";
 import type { Changes, Knowledge, Progress, ScanScope } from "./changes.ts";
 import { asStorageError, StorageError } from "./errors.ts";
 import { FileIntake } from "./intake.ts";
@@ -122,6 +123,7 @@ export class Store {
   readonly #publishing: Publishing;
   readonly #keeping: Keeping;
   readonly #adopting: Adopting;
+  readonly #chunkLists: ChunkLists;
   readonly #closing = new AbortController();
   readonly #thread = new DiskThread();
   /** Called when a large file was hashed, so another scan is worthwhile. */
@@ -176,6 +178,7 @@ export class Store {
     );
     const { now, maxFileBytes } = options;
     this.uploads = new Uploads(layout, { now, maxFileBytes, space: () => this.space });
+    this.#chunkLists = new ChunkLists((fileId) => this.reader(fileId), this.#closing.signal);
     this.#adopting = new Adopting({
       dir: layout.dir,
       shelf: this.shelf,
@@ -384,6 +387,11 @@ export class Store {
   reader(fileId: string): FileReader | undefined {
     const placement = this.shelf.get(fileId)?.placement;
     return placement && openHeld(this.layout.dir, placement);
+  }
+
+  /** Resolves to the hashes of the chunks of a held file; see `ChunkLists.of`. Throws `StorageError`. */
+  chunkList(fileId: string): Promise<Uint8Array | undefined> {
+    return this.#chunkLists.of(fileId);
   }
 
   /** Returns all of a held file if it is small; see `contentOfHeld`. Throws `StorageError`. */

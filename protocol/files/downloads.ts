@@ -5,7 +5,7 @@
 
 import type { Input } from "../effects.ts";
 import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
-import { BATCH_GET, RAW } from "../wire/capabilities.ts";
+import { BATCH_GET, PARTS, RAW } from "../wire/capabilities.ts";
 import { isBindingTimestamp, type Timestamp } from "../wire/fileid.ts";
 import {
   EXPRESS_DOWNLOADS,
@@ -15,6 +15,7 @@ import {
   MAX_BATCH_BYTES,
   MAX_BATCH_FILE_BYTES,
   MAX_BATCH_FILES,
+  MAX_FELLOWS,
   MAX_QUEUED_DOWNLOADS,
   MAX_REQUESTS,
   MAX_SOURCES,
@@ -34,6 +35,8 @@ import type { Twins } from "./twins.ts";
 export type FetchFailed = Extract<Input, { kind: "fetch-failed" }>;
 /** The input "more-sources". */
 export type MoreSources = Extract<Input, { kind: "more-sources" }>;
+/** The input "fellows". */
+export type FellowsNamed = Extract<Input, { kind: "fellows" }>;
 /** The input "source-failed". */
 export type SourceFailed = Extract<Input, { kind: "source-failed" }>;
 /** The input "not-adopted". */
@@ -57,6 +60,8 @@ interface Download {
   attempt: number;
   /** Sources that deliver parts of the file besides, once more are wanted. */
   helpers: Set<string> | undefined;
+  /** Peers that are fetching the file too, and whether each is asked for parts or was given up. */
+  readonly fellows: Map<string, "asked" | "failed">;
   /** Peers that hold the content under other ids, and the ids to ask them for; undefined until somebody is needed. */
   elsewhere: ReadonlyMap<string, string> | undefined;
   /** Peers that were asked for another id, and for which one. */
@@ -77,6 +82,9 @@ const WRONG_TRIES = 5;
 const MAX_PASSED_OVER = 64;
 /** Maximum number of queued files skipped while a batch is put together, because they are large or elsewhere. */
 const MAX_NOT_IN_BATCH = 256;
+
+/** Maximum number of peers that are fetching the same file and are tried in one attempt. (A guess.) */
+const MAX_FELLOWS_TRIED = 64;
 
 /** A wanted file that nobody has delivered yet. */
 interface Wish {
@@ -377,11 +385,52 @@ export class Downloads {
     this.#addHelpers(download);
   }
 
+  /** Returns whether parts of a file may be here that others can be given. */
+  hasParts(fileId: string): boolean {
+    return this.#active.get(fileId)?.helpers !== undefined;
+  }
+
+  /** Asks the peers that a source named. Ignores late reports about attempts that are over. */
+  onFellows({ fileId, attempt, peerIds }: FellowsNamed): void {
+    if (this.#active.get(fileId)?.attempt === attempt) this.fellowsCame(fileId, peerIds, false);
+  }
+
+  /** Asks peers that are fetching the same large file for what they have, unless they were given up: `again` those too. */
+  fellowsCame(fileId: string, peerIds: readonly string[], again = true): void {
+    const download = this.#active.get(fileId);
+    if (!download?.helpers) return;
+    const { fellows, tried, attempt } = download;
+    for (const peerId of peerIds) {
+      const asked = fellows.values().reduce((sum, each) => sum + (each === "asked" ? 1 : 0), 0);
+      // Those who ask us come from the same few. Places are left for those whom others name.
+      const places = again ? MAX_FELLOWS / 2 : MAX_FELLOWS;
+      if (asked >= places || fellows.size >= MAX_FELLOWS_TRIED) return;
+      if (
+        tried.has(peerId) || (fellows.has(peerId) && !(again && fellows.get(peerId) === "failed"))
+      ) {
+        continue;
+      }
+      const record = this.#sources.mayAsk(fileId, peerId);
+      if (!record?.can.includes(PARTS) || !this.state.mayReach(record)) continue;
+      fellows.set(peerId, "asked");
+      const { address: from, voucher } = record;
+      const source = { source: peerId, from, voucher, hasParts: true } as const;
+      this.state.emit({ kind: "fetch-also", attempt, fileId, ...source, isFellow: true });
+    }
+  }
+
   /** Replaces a source that failed while others deliver. Ignores late reports about attempts that are over. */
   onSourceFailed(input: SourceFailed): void {
     const download = this.#active.get(input.fileId);
     if (!download || download.attempt !== input.attempt) return;
-    download.helpers?.delete(input.source);
+    const { source, failure } = input;
+    if (download.fellows.has(source) && !download.tried.has(source)) {
+      download.fellows.set(source, "failed");
+      // That it has ended its own download, or is unreachable, says nothing against it.
+      if (failure === "mismatch" || failure === "garbage") this.#noteFailure(download, input);
+      return;
+    }
+    download.helpers?.delete(source);
     this.#noteFailure(download, input);
     this.#addHelpers(download);
   }
@@ -399,7 +448,8 @@ export class Downloads {
       tried.add(peerId);
       helpers.add(peerId);
       const askFor = this.#askFor(download, entry, peerId);
-      const also = { attempt, fileId, source: peerId, from, voucher, ...askFor };
+      const hasParts = source.can.includes(PARTS);
+      const also = { attempt, fileId, source: peerId, from, voucher, hasParts, ...askFor };
       this.state.emit({ kind: "fetch-also", ...also });
     }
   }
@@ -565,6 +615,7 @@ export class Downloads {
       request: undefined,
       attempt: 0,
       helpers: undefined,
+      fellows: new Map(),
       wrong: 0,
       tooLong: 0,
     };
@@ -613,6 +664,7 @@ export class Downloads {
       from,
       voucher,
       isRaw: can.includes(RAW),
+      hasParts: can.includes(PARTS),
       ...(maxBytes === undefined ? {} : { maxBytes }),
       ...askFor,
     });
@@ -657,6 +709,7 @@ export class Downloads {
     download.request = request;
     download.attempt = ++this.#attempts;
     download.helpers = undefined;
+    download.fellows.clear();
     if (request.source !== this.state.config.peerId) download.tried.add(request.source);
     return { attempt: download.attempt, file: entry.file, timestamps };
   }

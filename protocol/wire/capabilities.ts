@@ -24,9 +24,15 @@ export const BATCH_GET = "batch-get";
 /** Fetches a copy that it is offered by an ANNOUNCE with `ext.offer`, instead of being sent all of it unasked. */
 export const OFFER = "offer";
 
+/**
+ * Passes on parts of a file that it is still fetching itself, and has lists of the hashes of chunks: GET_FILE with
+ * `ext.have` or `ext.chunks`.
+ */
+export const PARTS = "parts";
+
 /** Returns what a peer with these limits can do: it must not promise to take messages that it would refuse. */
 export function capabilitiesWith({ maxMessageBytes }: Pick<Limits, "maxMessageBytes">): string[] {
   return maxMessageBytes >= DEFAULT_LIMITS.maxMessageBytes
-    ? [BATCH_DELETE, LISTS, RAW, BATCH_GET, OFFER]
+    ? [BATCH_DELETE, LISTS, RAW, BATCH_GET, OFFER, PARTS]
     : [RAW, OFFER];
 }

@@ -3,6 +3,7 @@
 // the message still counts.
 
 import { isFileId } from "./fileid.ts";
+import type { Span } from "../ranges.ts";
 import {
   MAX_CAPABILITIES,
   MAX_GONE,
@@ -52,15 +53,37 @@ export interface Ext {
   readonly more?: readonly string[];
   /** On an ANNOUNCE to a peer that can take an `OFFER`: it is asked to fetch a copy and keep it. */
   readonly offer?: true;
+  /**
+   * Between peers that can `PARTS`. On a GET_FILE with `raw`: which bytes of the file the requester has. It understands
+   * that it may get fewer bytes than it asks for, and the fields below. On a FILE_DATA: which bytes the sender has, if not
+   * all; it verified none of them.
+   */
+  readonly have?: readonly Span[];
+  /** On a GET_FILE with `have`: the name of the requester, from which others may fetch what it has. */
+  readonly peer?: string;
+  /** On a FILE_DATA: names of other peers that are fetching the file. */
+  readonly peers?: readonly string[];
+  /** On a FILE_DATA: offset and length of what to ask the sender for next, because nobody else does. */
+  readonly next?: readonly [number, number];
+  /**
+   * The size of chunks, in bytes. On a GET_FILE with `raw` to a peer that can `PARTS`: instead of content, the list of the
+   * SHA-256 of each chunk is wanted. On a FILE_DATA: such a list follows.
+   */
+  readonly chunks?: number;
 }
+
+/** Maximum number of spans in `Ext.have`: more of what a peer has is not told. (A guess: about 3 KB.) */
+export const MAX_SPANS_TOLD = 128;
+/** Maximum number of names in `Ext.peers`. (A guess.) */
+export const MAX_PEERS_TOLD = 16;
 
 type Fields = Record<string, unknown>;
 
 /** Returns the extensions in the value of the key `ext`, or `undefined` if there are none. */
 export function extOf(value: unknown): Ext | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const { v, node, boot, can, want, rev, part, partial, gone, taken, raw, more, offer } =
-    value as Fields;
+  const fields = value as Fields;
+  const { v, node, boot, can, want, rev, part, partial, gone, taken, raw, more, offer } = fields;
   if (typeof v !== "number" || !Number.isInteger(v) || v < 1) return undefined;
   return {
     v,
@@ -76,6 +99,18 @@ export function extOf(value: unknown): Ext | undefined {
     ...(raw === undefined ? {} : { raw: isRange(raw) ? raw : [] }),
     ...moreOf(more),
     ...(offer === true ? { offer } : {}),
+    ...partsOf(fields),
+  };
+}
+
+/** Returns the fields about parts of a file. */
+function partsOf({ have, peer, peers, next, chunks }: Fields): Partial<Ext> {
+  return {
+    ...(isSpans(have) ? { have } : {}),
+    ...(isName(peer) ? { peer } : {}),
+    ...(Array.isArray(peers) ? { peers: peers.filter(isName).slice(0, MAX_PEERS_TOLD) } : {}),
+    ...(isRange(next) && next.length === 2 ? { next: next as [number, number] } : {}),
+    ...(Number.isSafeInteger(chunks) && chunks as number > 0 ? { chunks: chunks as number } : {}),
   };
 }
 
@@ -108,6 +143,17 @@ function isWanted(value: unknown): value is string[] {
     value.every((name) => typeof name === "string" && isCleanName(name, MAX_NAME_CHARS));
 }
 
+/** Returns whether these are sorted spans that do not overlap. */
+function isSpans(value: unknown): value is Span[] {
+  if (!Array.isArray(value) || value.length > MAX_SPANS_TOLD) return false;
+  return value.every((span, i) =>
+    isSpan(span) && span[0] < span[1] && (i === 0 || value[i - 1][1] <= span[0])
+  );
+}
+
+const isName = (value: unknown): value is string =>
+  typeof value === "string" && isCleanName(value, MAX_NAME_CHARS);
+
 function isSpan(value: unknown): value is [number, number] {
   return Array.isArray(value) && value.length === 2 && value.every(Number.isSafeInteger) &&
     0 <= value[0] && value[0] <= value[1];
@@ -123,8 +169,8 @@ function isPart(value: unknown): value is [number, number, string] {
 /** Returns the extensions as sent. */
 export function extFields(ext: Ext | undefined): Json | undefined {
   if (!ext) return undefined;
-  const { v, node, boot, can, want, rev, part, partial, gone, packed, taken, raw, more, offer } =
-    ext;
+  const { taken, v, node, boot, can, want, rev, part, partial, gone, packed, raw, ...parts } = ext;
+  const { more, offer, have, peer, peers, next, chunks } = parts;
   return {
     v,
     node,
@@ -140,5 +186,10 @@ export function extFields(ext: Ext | undefined): Json | undefined {
     raw,
     more,
     offer,
+    have,
+    peer,
+    peers,
+    next,
+    chunks,
   };
 }

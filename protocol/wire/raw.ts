@@ -41,7 +41,10 @@ export function requestedRange(raw: readonly number[], sizeBytes: number): Range
   return { offset, length: Math.min(length, sizeBytes - offset) };
 }
 
-/** Returns the header line before raw content. `total` is the size of the whole file, in bytes. */
+/**
+ * Returns the header line before raw content, or, with `ext.chunks`, before a list of hashes. `total` is the size of the
+ * whole file or list, in bytes.
+ */
 export function rawHeader(
   file: FileRecord,
   ext: Ext,
@@ -58,6 +61,16 @@ export interface RawHeader extends Range {
   readonly file: FileRecord;
   /** Size of the whole file, in bytes. */
   readonly total: number;
+  /** What the source says of parts of the file; see `Ext`. */
+  readonly parts: Pick<Ext, "have" | "peers" | "next">;
+}
+
+/** What a request for raw bytes wants. */
+export interface Wanted extends Range {
+  /** Size of the chunks, if a list of their hashes is wanted, in bytes. */
+  readonly chunks?: number;
+  /** Whether the answer may be shorter: the request had `ext.have`. */
+  readonly isPartial?: boolean;
 }
 
 /**
@@ -79,7 +92,7 @@ export class RawOpening {
   #searched = 0;
 
   /** `wanted` is what was asked for. */
-  constructor(readonly fileId: string, readonly wanted: Range) {}
+  constructor(readonly fileId: string, readonly wanted: Wanted) {}
 
   /**
    * Takes the next bytes. Returns `undefined` as long as more are needed. Throws `ProtocolError` "bad-field" if a header
@@ -146,17 +159,26 @@ export class RawOpening {
       throw error;
     }
     if (decoded.type !== "FILE_DATA" || !decoded.ext?.raw) return undefined;
-    const { file, ext: { raw } } = decoded;
+    const { wanted } = this;
+    const { file, ext: { raw, have, peers, next, chunks } } = decoded;
     const [offset, length, total] = raw;
-    const isWanted = file?.fileId === this.fileId && offset === this.wanted.offset &&
-      total !== undefined && length === Math.min(this.wanted.length, total - offset);
-    if (!isWanted) {
+    const isRange = file?.fileId === this.fileId && offset === wanted.offset &&
+      length !== undefined && total !== undefined && offset <= total;
+    const whole = isRange ? Math.min(wanted.length, total - offset) : 0;
+    const isShort = wanted.isPartial === true &&
+      (have !== undefined || next !== undefined || peers !== undefined);
+    if (!isRange || chunks !== wanted.chunks || (isShort ? length > whole : length !== whole)) {
       const text = `The header of raw content contradicts the request: ${
         raw.join(", ") || "no range"
       }`;
       throw new ProtocolError("bad-field", text);
     }
-    return { file, offset, length, total };
+    const parts = {
+      ...(have ? { have } : {}),
+      ...(peers ? { peers } : {}),
+      ...(next ? { next } : {}),
+    };
+    return { file, offset, length, total, parts };
   }
 }
 

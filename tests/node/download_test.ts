@@ -180,6 +180,7 @@ async function download(
     const at = (host: string) => ({
       from: { host, port: 1 },
       voucher: "operator" as const,
+      hasParts: false,
       ...(elsewhere?.includes(host) ? { askFor: TWIN } : {}),
     });
     const scripted: Pick<Sources, "ask"> = {

@@ -2,15 +2,8 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import {
-  CHUNK_BYTES,
-  chunkBytesOf,
-  MAX_CHUNKS,
-  MAX_SPAN_BYTES,
-  RangePlan,
-  SLOW_REQUEST_MS,
-  STALL_MS,
-} from "../../protocol/range_plan.ts";
+import { CHUNK_BYTES, chunkBytesOf, MAX_CHUNKS } from "../../protocol/chunks.ts";
+import { MAX_SPAN_BYTES, RangePlan, SLOW_REQUEST_MS, STALL_MS } from "../../protocol/range_plan.ts";
 import { Ranges, type Span } from "../../protocol/ranges.ts";
 
 const MIB = 1024 ** 2;

@@ -31,7 +31,7 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   // complete joining. A peer that lists a file its owner deleted here is sent the DELETE it missed.
   GOSSIP_REPLY: ["send GOSSIP", "send DELETE", "fetch", "fetch-also", "adopt", "fetch-batch"],
   ANNOUNCE: ["fetch", "fetch-also", "adopt", "fetch-batch", "send DELETE"],
-  GET_FILE: ["serve", "serve-batch", "answer-absent"],
+  GET_FILE: ["serve", "serve-part", "fetch-also", "serve-batch", "answer-absent"],
   FILE_DATA: [],
   DELETE: ["trash", "fetch", "adopt", "fetch-batch", "stop-fetch"],
   refused: [],
@@ -55,6 +55,7 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   "fetch-failed": ["fetch", "adopt", "fetch-batch"],
   "not-adopted": ["fetch", "adopt", "fetch-batch"],
   "more-sources": ["fetch-also"],
+  fellows: ["fetch-also"],
   "source-failed": ["fetch-also"],
   "fetch-unasked": ["fetch", "adopt", "fetch-batch"],
   "keep-failed": ["fetch", "adopt", "fetch-batch", "stop-fetch"],
@@ -81,7 +82,7 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
 
 /** Inputs that must be answered with exactly one of these effects. */
 const ANSWERS: Partial<Record<Cause, readonly Kind[]>> = {
-  GET_FILE: ["serve", "serve-batch", "answer-absent"],
+  GET_FILE: ["serve", "serve-part", "serve-batch", "answer-absent"],
   "push-offered": ["push-verdict"],
   arrived: ["keep", "drop"],
 };
@@ -147,7 +148,11 @@ export class Causes {
         return this.#receipts.delete(effect.receipt)
           ? undefined
           : "no such receipt, or it was already handled";
+      case "serve-part":
       case "serve-batch":
+        if (effect.kind === "serve-part" && catalogue.get(effect.fileId)?.held) {
+          return "the file is held";
+        }
         return input.kind === "message" && input.connection === effect.connection
           ? undefined
           : "wrong connection";

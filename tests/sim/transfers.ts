@@ -37,6 +37,8 @@ export class Transfers {
         return;
       case "serve":
         return this.#serve(effect.file, effect.ip, this.replies.get(effect.connection));
+      case "serve-part": // simulated downloads have no parts
+        return this.host.network.invariants.fail(this.host.peerId, "served a part");
       case "serve-batch": // simulated batches are requested one file at a time
         return this.host.network.invariants.fail(this.host.peerId, "served a batch");
       case "fetch":
@@ -175,7 +177,10 @@ export class Transfers {
       }));
       if (unasked.length > 0) this.host.take({ kind: "fetch-unasked", files: unasked });
     };
-    this.#fetch({ kind: "fetch", ...file, source, from, voucher, isRaw: true }, next);
+    this.#fetch(
+      { kind: "fetch", ...file, source, from, voucher, isRaw: true, hasParts: false },
+      next,
+    );
   }
 
   /** `whenOver` is called when the outcome was reported, with the failure if there was one. */
