@@ -196,7 +196,8 @@ export class Download {
       const receipt = receipts.add(assembly);
       move.done();
       const held = { file: { ...file, timestamp: end.timestamp }, sizeBytes: assembly.sizeBytes };
-      const most = [...this.#delivered].sort(([, a], [, b]) => b.bytes - a.bytes)[0]?.[0] ?? source;
+      const most = [...this.#delivered].filter(([each]) => !this.#blamed.has(each))
+        .sort(([, a], [, b]) => b.bytes - a.bytes)[0]?.[0] ?? source;
       dispatch({ kind: "arrived", receipt, held, ip: this.#ip, source: most, attempt });
       return true;
     }

@@ -94,14 +94,18 @@ export class Fellows {
     const taken = new Ranges(given.spans);
     for (const { next } of fellows.values()) if (next) taken.add(...next);
     const isTaken = !isGap(taken, offset, end);
+    const isGiven = given.has(offset, end);
     // A peer that has just begun asks for the beginning, like all others before it.
     if (!isNew || !isTaken) {
       given.add(offset, end);
       taken.add(offset, end);
     }
-    const next = nextPart(taken, sizeBytes, length, others.length + 1);
+    // What others were told to ask for, they may never ask for.
+    const most = isNew ? 0 : length;
+    const next = nextPart(taken, sizeBytes, most, others.length + 1) ??
+      nextPart(given, sizeBytes, most, others.length + 1);
     // Everything is on its way to somebody. Who gets nothing from the others says so: it asks without `Ext.have`.
-    if (!next) return { peers, isRedirected: isTaken };
+    if (!next) return { peers, isRedirected: isGiven };
     note(next);
     return { peers, next: [next[0], next[1] - next[0]], isRedirected: isNew && isTaken };
   }
@@ -138,12 +142,20 @@ function isGap(ranges: Ranges, start: number, end: number): boolean {
   return gap !== undefined && gap[0] === start && gap[1] === end;
 }
 
-/** Returns the first part that nobody was given: smaller towards the end, so that all of them end at about the same time. */
-function nextPart(given: Ranges, sizeBytes: number, length: number, fellows: number) {
+/**
+ * Returns the first part that nobody was given, a chunk or `most` bytes: less towards the end, so that all of them end at
+ * about the same time.
+ */
+function nextPart(
+  given: Ranges,
+  sizeBytes: number,
+  most: number,
+  fellows: number,
+): Span | undefined {
   const gap = given.gap(0, sizeBytes);
   if (!gap) return undefined;
   const step = chunkBytesOf(sizeBytes);
-  const fair = Math.min(length, (sizeBytes - given.bytes) / (2 * fellows));
+  const fair = Math.min(most, (sizeBytes - given.bytes) / (2 * fellows));
   const end = gap[0] + Math.max(step, fair);
-  return [gap[0], Math.min(gap[1], Math.ceil(end / step) * step)] as const;
+  return [gap[0], Math.min(gap[1], Math.ceil(end / step) * step)];
 }
