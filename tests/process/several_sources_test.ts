@@ -1,118 +1,14 @@
 // One file from several real sources at once: fast and slow ones, liars, and ones that vanish.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import net from "node:net";
-import { shout } from "../hostile/raw.ts";
-import { EAGER, entryOf, type Message, randomFile, refusals } from "../threats/scene.ts";
+import { EAGER, randomFile, refusals } from "../threats/scene.ts";
 import type { ForeignFile } from "../wire/foreign.ts";
 import { Folder, randomBytes } from "./folder.ts";
 import { Program } from "./program.ts";
+import { type Content, honest, Source } from "./source.ts";
 import { SANITIZED } from "./together.ts";
 
 const MIB = 1024 ** 2;
-
-/** Sends the answer to one request. Returns the bytes to send for a range. */
-type Content = (file: ForeignFile, offset: number, length: number) => Uint8Array | undefined;
-
-const honest: Content = ({ content }, offset, length) => content.subarray(offset, offset + length);
-
-/** A source of one file. */
-class Source implements AsyncDisposable {
-  readonly #server: net.Server;
-  readonly #sockets = new Set<net.Socket>();
-  /** Ranges that were requested. */
-  readonly asked: [offset: number, length: number][] = [];
-  /** Content sent, in bytes. */
-  sentBytes = 0;
-  /** The size that it tells others. */
-  claimedBytes: number;
-
-  /** `bytesPerMs` limits its speed. */
-  constructor(
-    readonly name: string,
-    readonly file: ForeignFile,
-    readonly content: Content = honest,
-    readonly bytesPerMs = Infinity,
-  ) {
-    this.claimedBytes = file.content.length;
-    this.#server = net.createServer({ allowHalfOpen: true }, (socket) => {
-      this.#sockets.add(socket);
-      socket.on("error", () => {});
-      socket.on("close", () => this.#sockets.delete(socket));
-      let text = "";
-      let turn = Promise.resolve();
-      socket.on("data", (bytes: Uint8Array) => {
-        text += new TextDecoder().decode(bytes);
-        for (let end = text.indexOf("}}") + 2; end > 1; end = text.indexOf("}}") + 2) {
-          const request = JSON.parse(text.slice(0, end));
-          text = text.slice(end);
-          if (request.type === "GOSSIP") this.#reply(Number(request.port));
-          if (request.type === "GET_FILE") turn = turn.then(() => this.#answer(socket, request));
-        }
-      });
-      socket.on("end", () => socket.end());
-    });
-  }
-
-  get total(): number {
-    return this.file.content.length;
-  }
-
-  /** Sends its list to a peer that gossiped. */
-  #reply(to: number): void {
-    const { port } = this.#server.address() as net.AddressInfo;
-    const files = [{ ...entryOf(this.file), size_bytes: this.claimedBytes }];
-    const ext = { v: 1, can: ["raw"] };
-    const sender = { host: "127.0.0.1", port, peerId: this.name };
-    const socket = net.connect(to, "127.0.0.1");
-    socket.on("error", () => {});
-    socket.end(JSON.stringify({ type: "GOSSIP_REPLY", ...sender, files, ext }));
-  }
-
-  async #answer(socket: net.Socket, request: Record<string, unknown>): Promise<void> {
-    const [offset, wanted] = (request.ext as { raw: [number, number] }).raw;
-    if (offset > this.total) {
-      return void socket.end(JSON.stringify({ type: "FILE_DATA", file_id: null, data: null }));
-    }
-    const length = Math.min(wanted, this.total - offset);
-    this.asked.push([offset, length]);
-    const bytes = this.content(this.file, offset, length);
-    if (!bytes) return void socket.destroy();
-    const ext = { v: 1, raw: [offset, length, this.total] };
-    socket.write(`${JSON.stringify({ type: "FILE_DATA", ...entryOf(this.file), ext })}\n`);
-    const piece = this.bytesPerMs === Infinity ? bytes.length : this.bytesPerMs * 10;
-    for (let at = 0; at < bytes.length && !socket.destroyed; at += piece) {
-      const part = bytes.subarray(at, at + piece);
-      const isTaken = socket.write(part);
-      this.sentBytes += part.length;
-      if (piece < bytes.length) await new Promise((go) => setTimeout(go, 10));
-      else if (!isTaken) await new Promise((go) => socket.once("drain", go).once("close", go));
-    }
-  }
-
-  async join(to: Program): Promise<void> {
-    if (!this.#server.listening) {
-      await new Promise<void>((go) => this.#server.listen(0, "127.0.0.1", go));
-    }
-    const { port } = this.#server.address() as net.AddressInfo;
-    const ext = { v: 1, can: ["raw"] };
-    const gossip = { type: "GOSSIP", host: "127.0.0.1", port, peerId: this.name, ext };
-    const seen = to.tracks(this.name);
-    await shout(to, { ...gossip, id: crypto.randomUUID() });
-    await seen;
-  }
-
-  async announce(to: Program): Promise<void> {
-    const entry = { ...entryOf(this.file), size_bytes: this.claimedBytes };
-    const message: Message = { type: "ANNOUNCE", from: this.name, ...entry, ext: { v: 1 } };
-    await shout(to, message, { how: "half-closes" });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    await new Promise<void>((go) => this.#server.close(() => go()));
-  }
-}
 
 /** A program that fetches everything, from sources that announce the same file, the first one first. */
 async function scene(sources: readonly Source[]) {
