@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { envName, everyOption, POSITIONALS } from "../cli/options.ts";
+import { chunkBytesOf, listBytesOf } from "../protocol/chunks.ts";
 import { ProtocolError } from "../protocol/wire/errors.ts";
 import { type Timestamp, verifyingTimestamp } from "../protocol/wire/fileid.ts";
 import { FrameScanner } from "../protocol/wire/frame.ts";
@@ -12,6 +13,8 @@ import { decodeMessage, messageText } from "../protocol/wire/message.ts";
 import { absentHeader, batchHeader, BatchReader } from "../protocol/wire/batch.ts";
 import { type Opening, rawHeader, RawOpening, TO_THE_END } from "../protocol/wire/raw.ts";
 
+/** Id of the example file. */
+const RAW_BYTES_ID = createHash("sha256").update("raw bytes").update("1744170562").digest("hex");
 const docs = new URL("../docs/", import.meta.url);
 const protocol = await Deno.readTextFile(new URL("PROTOCOL.md", docs));
 
@@ -83,13 +86,43 @@ Deno.test("The batch in docs/PROTOCOL.md is what is sent and understood", () => 
 Deno.test("The raw answer in docs/PROTOCOL.md is what is sent and understood, and its id matches", () => {
   const [, text] = /```raw answer\n(.*?)\n```/s.exec(protocol)!;
   const bytes = new TextEncoder().encode(text);
-  const fileId = createHash("sha256").update("raw bytes").update("1744170562").digest("hex");
-  const found = new RawOpening(fileId, { offset: 4, length: TO_THE_END }).feed(bytes);
+  const found = new RawOpening(RAW_BYTES_ID, { offset: 4, length: TO_THE_END }).feed(bytes);
   assert.equal(found?.kind, "raw");
   const { header, content } = found as Opening & { kind: "raw" };
   assert.equal(new TextDecoder().decode(content), "raw bytes".slice(4));
   const sent = rawHeader(header.file, { v: 1 }, header, header.total);
   assert.equal(new TextDecoder().decode(sent), text!.slice(0, text!.indexOf("\n") + 1));
+});
+
+Deno.test("The part in docs/PROTOCOL.md is what is sent and understood, but only if the answer may be shorter", () => {
+  const [, text] = /```raw part\n(.*?)\n```/s.exec(protocol)!;
+  const bytes = new TextEncoder().encode(text);
+  const [fileId, wanted] = [RAW_BYTES_ID, { offset: 0, length: TO_THE_END }];
+  const found = new RawOpening(fileId, { ...wanted, isPartial: true }).feed(bytes);
+  const { header, content } = found as Opening & { kind: "raw" };
+  assert.equal(new TextDecoder().decode(content), "raw ");
+  assert.deepEqual(header.parts, { have: [[0, 4]], peers: ["kashifm"] });
+  const sent = rawHeader(header.file, { v: 1, ...header.parts }, header, header.total);
+  assert.equal(new TextDecoder().decode(sent), text!.slice(0, text!.indexOf("\n") + 1));
+  assert.throws(() => new RawOpening(fileId, wanted).feed(bytes), ProtocolError);
+});
+
+Deno.test("The list of chunks in docs/PROTOCOL.md is what is sent and understood, and has the hash of the content", () => {
+  const [, line] = /```raw list\n(.*?)\n```/s.exec(protocol)!;
+  const [, digest] = /come the 32 bytes\s+`([0-9a-f]{64})`/.exec(protocol)!;
+  assert.equal(createHash("sha256").update("raw bytes").digest("hex"), digest);
+  const bytes = new Uint8Array([
+    ...new TextEncoder().encode(`${line}\n`),
+    ...Uint8Array.fromHex(digest!),
+  ]);
+  const wanted = { offset: 0, length: TO_THE_END };
+  const found = new RawOpening(RAW_BYTES_ID, { ...wanted, chunks: chunkBytesOf(9) }).feed(bytes);
+  const { header, content } = found as Opening & { kind: "raw" };
+  assert.equal(content.toHex(), digest);
+  assert.equal(header.total, listBytesOf(9));
+  const sent = rawHeader(header.file, { v: 1, chunks: 1_048_576 }, header, header.total);
+  assert.equal(new TextDecoder().decode(sent), `${line}\n`);
+  assert.throws(() => new RawOpening(RAW_BYTES_ID, wanted).feed(bytes), ProtocolError);
 });
 
 Deno.test("The SHA-256 in docs/PROTOCOL.md is that of the content, which is the file's", () => {

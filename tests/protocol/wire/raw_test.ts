@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { ProtocolError } from "../../../protocol/wire/errors.ts";
+import { type Ext, MAX_PEERS_TOLD, MAX_SPANS_TOLD } from "../../../protocol/wire/ext.ts";
 import { decodeMessage, encodeMessage, type FileRecord } from "../../../protocol/wire/message.ts";
 import {
   MAX_HEADER_BYTES,
@@ -11,6 +12,7 @@ import {
   RawOpening,
   requestedRange,
   TO_THE_END,
+  type Wanted,
 } from "../../../protocol/wire/raw.ts";
 
 const file: FileRecord = {
@@ -22,7 +24,7 @@ const file: FileRecord = {
   sizeBytes: 1_048_576,
 };
 const utf8 = new TextEncoder();
-const WHOLE = { offset: 0, length: TO_THE_END };
+const WHOLE: Wanted = { offset: 0, length: TO_THE_END };
 
 /** Feeds bytes in pieces that end at these positions. */
 function openingOf(bytes: Uint8Array, cuts: readonly number[] = [], wanted = WHOLE) {
@@ -159,4 +161,75 @@ Deno.test("a header that arrives byte by byte is looked at once, not once per by
   const opening = new Counted(file.fileId, WHOLE);
   for (const byte of bytes) opening.feed(Uint8Array.of(byte));
   assert.ok(reads <= 8 * bytes.length, `${reads} steps for ${bytes.length} bytes`);
+});
+
+Deno.test("what is said about parts of a file counts only if it makes sense", () => {
+  const extIn = (ext: Record<string, unknown>) => {
+    const bytes = utf8.encode(
+      JSON.stringify({ type: "GET_FILE", file_id: file.fileId, ext: { v: 1, ...ext } }),
+    );
+    return decodeMessage(bytes).message.ext!;
+  };
+  const spans = Array.from({ length: MAX_SPANS_TOLD }, (_, i) => [2 * i, 2 * i + 1]);
+  for (const have of [[], [[0, 1]], [[0, 4], [4, 9]], spans]) {
+    assert.deepEqual(extIn({ have }).have, have);
+  }
+  for (
+    const have of [
+      7,
+      "0,1",
+      {},
+      [0, 1],
+      [[0]],
+      [[1, 1]],
+      [[2, 1]],
+      [[-1, 1]],
+      [[0, 0.5]],
+      [[0, 2], [1, 3]],
+      [[4, 9], [0, 1]],
+      [[0, 2 ** 53]],
+      [...spans, [1e6, 1e6 + 1]],
+    ]
+  ) assert.equal(extIn({ have }).have, undefined, JSON.stringify(have));
+  for (const next of [[0], [0, 1, 2], [-1, 2], ["0", 1], {}, null]) {
+    assert.equal(extIn({ next }).next, undefined, JSON.stringify(next));
+  }
+  for (const chunks of [0, -1, 0.5, "1", true, null, 2 ** 53]) {
+    assert.equal(extIn({ chunks }).chunks, undefined, `${chunks}`);
+  }
+  for (const peer of ["", 7, null, "x".repeat(129), "a\u0000b"]) {
+    assert.equal(extIn({ peer }).peer, undefined, `${peer}`);
+  }
+  const many = Array.from({ length: 100 }, (_, i) => i % 2 === 0 ? `p${i}` : i);
+  const { peers } = extIn({ peers: many });
+  assert.ok(peers!.length === MAX_PEERS_TOLD && peers!.every((name) => /^p\d+$/.test(name)));
+});
+
+Deno.test("an answer is shorter than asked only if the request allows it, and only if it says why", () => {
+  const wanted = { offset: 4, length: 100, isPartial: true };
+  const answer = (ext: Partial<Ext>, length: number, offset = 4) =>
+    rawHeader(file, { v: 1, ...ext }, { offset, length }, 1_048_576);
+  const read = (bytes: Uint8Array, of: Parameters<typeof openingOf>[2]) =>
+    openingOf(bytes, [], of).found as Opening & { kind: "raw" };
+  for (const why of [{ have: [] }, { next: [5, 5] as const }, { peers: [] }]) {
+    for (const length of [0, 1, 100]) {
+      assert.equal(read(answer(why, length), wanted).header.length, length);
+    }
+    for (const [length, offset] of [[101, 4], [50, 5], [1, 0]] as const) {
+      assert.throws(() => read(answer(why, length, offset), wanted), ProtocolError);
+    }
+    assert.throws(() => read(answer(why, 50), { offset: 4, length: 100 }), ProtocolError);
+  }
+  assert.throws(() => read(answer({}, 50), wanted), ProtocolError);
+  assert.equal(read(answer({}, 100), wanted).header.length, 100);
+});
+
+Deno.test("a list of chunks is told from content", () => {
+  const list = rawHeader(file, { v: 1, chunks: 1_048_576 }, { offset: 0, length: 32 }, 32);
+  const content = rawHeader(file, { v: 1 }, { offset: 0, length: 32 }, 32);
+  const asked = { ...WHOLE, chunks: 1_048_576 };
+  assert.equal(openingOf(list, [], asked).found?.kind, "raw");
+  assert.throws(() => openingOf(content, [], asked), ProtocolError);
+  assert.throws(() => openingOf(list), ProtocolError);
+  assert.throws(() => openingOf(list, [], { ...WHOLE, chunks: 2_097_152 }), ProtocolError);
 });
