@@ -115,21 +115,30 @@ async function otherTransfer(other: Other, sent: string, target: string): Promis
   const work = await Deno.makeTempDir();
   try {
     await using server = await other.serve(sent, work);
+    const client = await server.client(target);
     const before = await Promise.all(server.pids.map(usage));
     // The shell's `time` sees the CPU of everything that the client starts.
     const script = `TIMEFORMAT='%U %S'; time "$@"`;
-    const args = ["-c", script, "bash", ...server.client(target)];
+    const args = ["-c", script, "bash", ...client];
     const start = performance.now();
     const { success, stderr } = await new Deno.Command("bash", { args }).output();
     const seconds = (performance.now() - start) / 1000;
     const text = new TextDecoder().decode(stderr).trim();
     if (!success) throw new Error(`${other.name} failed: ${text}`);
-    const client = text.split("\n").at(-1)!.split(" ").reduce((sum, part) => sum + Number(part), 0);
+    const ofClient = text.split("\n").at(-1)!.split(" ")
+      .reduce((sum, part) => sum + Number(part), 0);
     const after = await Promise.all(server.pids.map(usage));
     const ofServer = after.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0) -
       before.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
-    const senderMiB = Math.max(...after.map(({ peakMiB }) => peakMiB));
-    return { seconds, cpuSeconds: client + ofServer, senderMiB, receiverMiB: 0 };
+    const peaks = new Map(server.pids.map((pid, i) => [pid, after[i]!.peakMiB]));
+    const receivers = new Set(server.receivers ?? []);
+    const peakOf = (isReceiver: boolean) =>
+      Math.max(
+        0,
+        ...[...peaks].filter(([pid]) => receivers.has(pid) === isReceiver).map(([, mib]) => mib),
+      );
+    const cpuSeconds = ofClient + ofServer;
+    return { seconds, cpuSeconds, senderMiB: peakOf(false), receiverMiB: peakOf(true) };
   } finally {
     await Deno.remove(work, { recursive: true });
   }

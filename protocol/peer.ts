@@ -298,12 +298,14 @@ export class Peer {
 
   #onReply(message: Extract<Message, { type: "GOSSIP_REPLY" }>, ip: string): void {
     const heard = this.#gossiping.onReply(message, ip);
-    for (const file of message.files) {
-      const isNews = heard?.news.has(file.fileId);
-      if (heard && isNews) this.#replication.taken(file.fileId, heard.record.peerId);
-      this.#considerFetching(file.fileId, isNews);
-      if (heard && heard.record.ip === ip) this.#deletions.remind(file, heard.record);
-    }
+    this.#downloads.together(() => {
+      for (const file of message.files) {
+        const isNews = heard?.news.has(file.fileId);
+        if (heard && isNews) this.#replication.taken(file.fileId, heard.record.peerId);
+        this.#considerFetching(file.fileId, isNews);
+        if (heard && heard.record.ip === ip) this.#deletions.remind(file, heard.record);
+      }
+    });
     if (heard) this.#deletions.sendReminders(heard.record);
   }
 

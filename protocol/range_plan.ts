@@ -11,6 +11,8 @@ import { Ranges, type Span } from "./ranges.ts";
 export const MAX_SPAN_BYTES: number = 64 * 1024 * 1024;
 /** Size of the first request to a source whose speed is not known, in bytes. */
 const FIRST_SPAN_BYTES = 4 * 1024 * 1024;
+/** How much larger the next request may be than the one before. */
+const GROWTH = 4;
 /** How much of a source's speed one request is, in seconds. */
 const SPAN_SECONDS = 0.5;
 /** Maximum number of requests that a source has at a time: the next one is on its way while one is answered. */
@@ -31,9 +33,12 @@ const MAX_HINTS = 4;
 
 /** A part that was requested from a source. */
 interface Requested {
+  readonly start: number;
   readonly end: number;
   /** The next position that is expected. */
   at: number;
+  /** When the first bytes came, in milliseconds; `undefined` until then. */
+  beganMs: number | undefined;
 }
 
 /** A source as the plan sees it. */
@@ -43,8 +48,12 @@ interface PlannedSource {
   /** What it said to ask for, because nobody else does. */
   hinted: Span[];
   readonly requested: Requested[];
-  /** Bytes per second; `undefined` until it was measured. */
+  /** Bytes per second, with the time until answers come; `undefined` until it was measured. */
   rate: number | undefined;
+  /** Bytes per second while the latest answer came; `undefined` until one is complete. */
+  burst: number | undefined;
+  /** Size of the largest request so far, in bytes. */
+  largest: number;
   /** When something came last, or was first requested, in milliseconds. */
   lastMs: number;
   /** When its first request became the first, in milliseconds. */
@@ -92,6 +101,8 @@ export class RangePlan {
       hinted: [],
       requested: [],
       rate: undefined,
+      burst: undefined,
+      largest: 0,
       lastMs: nowMs,
       firstMs: nowMs,
       windowMs: nowMs,
@@ -120,7 +131,7 @@ export class RangePlan {
     const index = requested.findIndex((each) => each.at === asked[0] && each.end === asked[1]);
     if (index < 0 || end >= asked[1]) return;
     if (end <= asked[0]) requested.splice(index, 1);
-    else requested[index] = { at: asked[0], end };
+    else requested[index] = requestOf(asked[0], end);
   }
 
   /** Forgets what was requested from a source: it is free for others, or for a new connection to it. */
@@ -144,13 +155,16 @@ export class RangePlan {
     if (planned.requested.length === 0) {
       planned.lastMs = planned.firstMs = planned.windowMs = nowMs;
     }
-    planned.requested.push({ at: span[0], end: span[1] });
+    planned.requested.push(requestOf(...span));
+    planned.largest = Math.max(planned.largest, span[1] - span[0]);
     return span;
   }
 
   /** Notes a request that was made before there was a plan. */
   begun(source: string, [at, end]: Span): void {
-    this.#sources.get(source)?.requested.push({ at, end });
+    const planned = this.#sources.get(source);
+    planned?.requested.push(requestOf(at, end));
+    if (planned) planned.largest = Math.max(planned.largest, end - at);
   }
 
   /** Records that a source delivered the next bytes of a request. Returns how many of them are new. */
@@ -160,8 +174,13 @@ export class RangePlan {
     if (!planned) return fresh;
     const index = planned.requested.findIndex(({ at }) => at === offset);
     const request = planned.requested[index];
-    if (request) request.at = Math.min(request.end, offset + bytes);
+    if (request) {
+      request.at = Math.min(request.end, offset + bytes);
+      request.beganMs ??= nowMs;
+    }
     if (request && request.at === request.end) {
+      const ms = Math.max(1, nowMs - request.beganMs!);
+      planned.burst = (request.end - request.start) / ms * 1_000;
       planned.requested.splice(index, 1);
       planned.firstMs = nowMs;
     }
@@ -197,12 +216,14 @@ export class RangePlan {
     const gap = this.#hinted(planned, covered) ??
       (have ? this.#oneOf(have, covered) : covered.gap(0, this.sizeBytes));
     if (!gap) return undefined;
-    const { rate } = planned;
-    const speed = rate === undefined ? FIRST_SPAN_BYTES : rate * SPAN_SECONDS;
+    // Over a long way, a request must be larger than what comes while it is under way.
+    const { rate, burst, largest } = planned;
+    const speed = Math.max(rate ?? 0, burst ?? Infinity) * SPAN_SECONDS;
+    const most = largest === 0 ? FIRST_SPAN_BYTES : GROWTH * largest;
     // The parts get smaller towards the end, so that all sources end at about the same time.
     const { size } = this.#sources;
     const share = size === 1 ? Infinity : (this.sizeBytes - covered.bytes) / (2 * size);
-    const wanted = Math.min(MAX_SPAN_BYTES, speed, share);
+    const wanted = Math.min(MAX_SPAN_BYTES, most, speed, share);
     const [start, end] = gap;
     return [start, Math.min(end, this.#aligned(start + Math.max(this.#chunkBytes, wanted)))];
   }
@@ -247,7 +268,8 @@ export class RangePlan {
       let ahead = 0;
       for (const { at, end } of other.requested) {
         ahead += end - at;
-        const gap = this.#besides(other).gap(at, end);
+        const free = this.#besides(other).gap(at, end);
+        const gap = free && firstPart(planned.have, free);
         if (!gap) continue;
         const seconds = isSilent ? Infinity : ahead / other.rate!;
         if (slowest && seconds <= slowest.seconds) continue;
@@ -256,7 +278,7 @@ export class RangePlan {
         slowest = { gap: isSilent || half >= gap[1] ? gap : [half, gap[1]], seconds };
       }
     }
-    if (!slowest || planned.have?.has(...slowest.gap) === false) return undefined;
+    if (!slowest) return undefined;
     const { gap, seconds } = slowest;
     const own = planned.rate ? (gap[1] - gap[0]) / planned.rate : 0;
     return own + WORTH_SECONDS <= seconds ? gap : undefined;
@@ -284,6 +306,20 @@ export class RangePlan {
     return covered;
   }
 }
+
+/** Returns the first part of a span that a source has, or `undefined` if it has none. */
+function firstPart(have: Ranges | undefined, [start, end]: Span): Span | undefined {
+  if (!have) return [start, end];
+  const part = have.spans.find((span) => span[1] > start);
+  return part && part[0] < end ? [Math.max(start, part[0]), Math.min(end, part[1])] : undefined;
+}
+
+const requestOf = (start: number, end: number): Requested => ({
+  start,
+  end,
+  at: start,
+  beganMs: undefined,
+});
 
 function measure(planned: PlannedSource, bytes: number, nowMs: number): void {
   planned.lastMs = nowMs;

@@ -59,7 +59,9 @@ export class AutoFetch {
     const pending = chosen.length - fresh.length;
     const batch = { waiting: new Set(fresh), fetched: 0, failed: 0, pending };
     this.#batch = batch;
-    for (const fileId of fresh) this.downloads.want(fileId);
+    this.downloads.together(() => {
+      for (const fileId of fresh) this.downloads.want(fileId);
+    });
     if (batch.waiting.size === 0 && this.#batch === batch) this.#tellEnd();
   }
 
@@ -80,10 +82,12 @@ export class AutoFetch {
     if (!this.#keepsFetching || nowMs < this.#nextMissingMs) return;
     this.#nextMissingMs = nowMs + MISSING_EVERY_MS;
     if (this.downloads.pending + this.downloads.wishes > MAX_WISHES / 2) return;
-    for (const { file: { fileId } } of this.state.catalogue.all()) {
-      if (this.downloads.pending >= MAX_WISHES / 2) return;
-      this.consider(fileId);
-    }
+    this.downloads.together(() => {
+      for (const { file: { fileId } } of this.state.catalogue.all()) {
+        if (this.downloads.pending >= MAX_WISHES / 2) return;
+        this.consider(fileId);
+      }
+    });
   }
 
   /**

@@ -550,6 +550,18 @@ export class Downloads {
     if (attempt > 0) this.state.emit({ kind: "stop-fetch", attempt, text });
   }
 
+  /** Lets `act` queue many downloads before the first one starts, so that small ones become batches. */
+  together(act: () => void): void {
+    if (this.#starting) return act();
+    this.#starting = true;
+    try {
+      act();
+    } finally {
+      this.#starting = false;
+    }
+    this.#startNext();
+  }
+
   #startNext(): void {
     // A loop instead of recursion: thousands of downloads may fail at once.
     if (this.#starting) return;
