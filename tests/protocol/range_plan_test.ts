@@ -121,6 +121,18 @@ Deno.test("one source delivers at its speed, in few requests and nothing twice",
   assert.equal(twiceBytes, 0);
 });
 
+Deno.test("a fast source that is far away delivers 100 MiB in few round trips", () => {
+  const { seconds, requests } = simulate(100 * MIB, [source("a", 2_000, { latencyMs: 100 })]);
+  // 4, 16, 64 and 16 MiB, each asked for when the one before is answered.
+  assert.ok(seconds <= 0.5, `${seconds} s`);
+  assert.ok(requests <= 5, `${requests} requests`);
+});
+
+Deno.test("a slow source gets small requests, however it begins", () => {
+  const { requests } = simulate(64 * MIB, [source("a", 2), source("b", 2)]);
+  assert.ok(requests >= 20, `${requests} requests`);
+});
+
 Deno.test("four sources deliver four times as fast, and end together", () => {
   const sources = ["a", "b", "c", "d"].map((name) => source(name, 20, { latencyMs: 20 }));
   const { seconds, twiceBytes } = simulate(400 * MIB, sources);

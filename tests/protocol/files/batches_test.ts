@@ -42,6 +42,23 @@ const requested = (effects: readonly Effect[]) =>
       : []
   );
 
+Deno.test("small files that one message names are requested together", () => {
+  const machine = new Machine({ autoFetch: Infinity });
+  const { peerId, host, port, ip } = newPeer("p1", 1);
+  const message = {
+    type: "GOSSIP_REPLY",
+    peerId,
+    host,
+    port,
+    files: small(300),
+    ext: CAN,
+  } as const;
+  const effects = machine.message(message, ip);
+  const all = [...effects, ...machine.wait(2_000)];
+  deepStrictEqual(only(all, "fetch"), []);
+  deepStrictEqual(only(all, "fetch-batch").map(({ files }) => files.length), [256, 44]);
+});
+
 Deno.test("the first files go out at once, the others in whole batches as requests end", () => {
   const machine = network(1);
   const effects = wantAll(machine);
