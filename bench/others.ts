@@ -97,8 +97,9 @@ server { listen 127.0.0.1:${port}; root ${folder}; } }`,
 }
 
 /** The Python that has Debian's python3-libtorrent. */
-const PYTHON = "/usr/bin/python3";
-const TORRENT: string = fileURLToPath(new URL("torrent.py", import.meta.url));
+export const PYTHON = "/usr/bin/python3";
+/** A BitTorrent peer for benchmarks. */
+export const TORRENT: string = fileURLToPath(new URL("torrent.py", import.meta.url));
 
 /** Two Syncthings that know each other; the receiver's folder is paused until the client starts it. */
 class Syncthings {
@@ -149,7 +150,7 @@ class Syncthings {
     );
     const process = new Deno.Command("syncthing", {
       args: ["serve", `--home=${this.home(who)}`, "--no-browser", "--no-restart"],
-      env: { STNORESTART: "1", STNOUPGRADE: "1" },
+      env: { STMONITORED: "yes", STNOUPGRADE: "1" },
       stdin: "null",
       stdout: "null",
       stderr: "null",

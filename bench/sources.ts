@@ -1,16 +1,20 @@
-// Measures one file from four sources, each limited to 20 MB/s, and 16 peers that want one file of a source with that limit:
-// `deno task bench sources [MiB] [rounds]`. What is compared is the sum of the limits, so the machine matters little.
+// Measures one file from four sources, each limited to 20 MB/s, and 16 peers that want one file of a source with that limit,
+// next to libtorrent if it is installed: `deno task bench sources [MiB] [rounds]`. What is compared is the sum of the limits, so the machine matters little.
 
 import { Folder, randomBytes } from "../tests/process/folder.ts";
 import { start } from "../tests/process/network.ts";
 import type { Program } from "../tests/process/program.ts";
+import { until } from "../tests/until.ts";
+import { freePort, isInstalled, PYTHON, TORRENT } from "./others.ts";
 import { QUIET, sharing, statusOf } from "./peers.ts";
 
 const MIB = 1024 * 1024;
 const LIMIT = 20_000_000;
 const [, mibText = "512", roundsText = "3"] = Deno.args;
-const LIMITED = ["--max-up", `${LIMIT}`, "--web-auth", "off"];
-const FETCHING = [...QUIET, "--web-auth", "off"];
+// Test programs gossip twice a second, which is more work for 16 peers than the file.
+const CALM = ["--web-auth", "off", "--gossip-interval", "30"];
+const LIMITED = ["--max-up", `${LIMIT}`, ...CALM];
+const FETCHING = [...QUIET, ...CALM];
 
 /** Lets a peer fetch the only file, and resolves to the seconds until it is held. */
 async function fetched(peer: Program, holders: number): Promise<number> {
@@ -55,7 +59,51 @@ async function manyPeers(peers: number, mib: number) {
     all.push(stack.use(await start(folder, `peer${i}`, [source], { args: FETCHING })));
   }
   const times = await Promise.all(all.map((peer) => fetched(peer, 1)));
-  return { last: Math.max(...times), alone: content.length / LIMIT };
+  const { bytes } = await statusOf(source);
+  return { last: Math.max(...times), sent: bytes.out / content.length };
+}
+
+/** The same with libtorrent, all of whose peers know each other from the beginning. */
+async function manyTorrents(peers: number, mib: number): Promise<number> {
+  await using folder = await Folder.make();
+  await Deno.writeFile(`${await folder.folder("files")}/file.bin`, randomBytes(mib * MIB));
+  const torrent = folder.at("file.torrent");
+  const running: Deno.ChildProcess[] = [];
+  const run = (args: readonly string[]) => {
+    const process = new Deno.Command(PYTHON, {
+      args: [TORRENT, ...args],
+      env: { STAY: "1" },
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    running.push(process);
+    return process;
+  };
+  try {
+    const ports = Array.from({ length: peers + 1 }, () => `${freePort()}`);
+    run(["seed", folder.at("files"), torrent, ports[0]!, `${LIMIT}`]);
+    await until("the torrent", () => Deno.stat(torrent).then(() => true, () => false));
+    const beganMs = performance.now();
+    await Promise.all(
+      ports.slice(1).map(async (port, i) => {
+        const target = await folder.folder(`torrent${i}`);
+        const process = run([
+          "get",
+          torrent,
+          target,
+          port,
+          ...ports.filter((each) => each !== port),
+        ]);
+        for await (const _piece of process.stdout) return; // "done"
+      }),
+    );
+    return (performance.now() - beganMs) / 1000;
+  } finally {
+    for (const process of running) {
+      process.kill("SIGKILL");
+      await process.status;
+    }
+  }
 }
 
 const median = (values: readonly number[]) =>
@@ -71,14 +119,37 @@ for (let i = 0; i < Number(roundsText); i++) {
   );
   rounds.push(round);
 }
-const one = await manyPeers(1, 64);
-const many = await manyPeers(16, 64);
-console.log(`one peer: ${one.last.toFixed(2)} s; 16 peers: ${many.last.toFixed(2)} s`);
+const one = (await manyPeers(1, 64)).last;
+const many = [];
+const torrents: number[] = [];
+const hasTorrents = await isInstalled("python3-libtorrent");
+const oneTorrent = hasTorrents ? await manyTorrents(1, 64) : NaN;
+for (let i = 0; i < Number(roundsText); i++) {
+  many.push(await manyPeers(16, 64));
+  if (hasTorrents) torrents.push(await manyTorrents(16, 64));
+  const { last, sent } = many.at(-1)!;
+  console.log(
+    `16 peers: ${last.toFixed(2)} s, ${
+      sent.toFixed(2)
+    } times the file left the source; libtorrent ${torrents.at(-1)?.toFixed(2)} s`,
+  );
+}
+const last = median(many.map(({ last }) => last));
 console.log(JSON.stringify({
   title: `${mibText} MiB from four sources of 20 MB/s; 64 MiB from one to 16 peers`,
   fourSources: {
     megabytesPerSecond: median(rounds.map(({ speed }) => speed)),
     twice: median(rounds.map(({ twice }) => twice)),
   },
-  manyPeers: { seconds: many.last, timesOne: many.last / one.last },
+  manyPeers: {
+    one,
+    seconds: last,
+    timesOne: last / one,
+    sent: median(many.map(({ sent }) => sent)),
+  },
+  libtorrent: {
+    one: oneTorrent,
+    seconds: median(torrents),
+    timesOne: median(torrents) / oneTorrent,
+  },
 }));
