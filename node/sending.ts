@@ -42,6 +42,8 @@ export interface Part {
 /** The files on their way out. */
 export class Sending {
   readonly #dialed = new Set<Connection>();
+  /** The latest transfer on each connection. */
+  readonly #served = new WeakMap<Connection, Move>();
 
   /** Starts without transfers. `partOf` returns what is here of a file that is on its way. */
   constructor(
@@ -208,8 +210,14 @@ export class Sending {
       }
     }
     const content = range ? { ...file, sizeBytes: range.length } : file;
-    const move = this.#begin("serve", content, connection.ip);
-    await this.#send(connection, file, reader, move, range, parts);
+    // Whoever asks for one part after another is shown once.
+    const before = range && this.#served.get(connection);
+    const isMore = before?.fileId === file.fileId &&
+      this.options.transferLog.again(before, range!.length);
+    const move = isMore ? before : this.#begin("serve", content, connection.ip);
+    this.#served.set(connection, move);
+    const movedBefore = move.doneBytes;
+    await this.#send(connection, file, reader, move, range, parts, movedBefore);
   }
 
   async #send(
@@ -219,10 +227,11 @@ export class Sending {
     move: Move,
     range?: Range,
     parts: Parts = {},
+    movedBefore = 0,
   ): Promise<void> {
     const { limits: { idleTimeoutMs }, ext, sendFile: replaced } = this.options;
     stopBy(move, connection);
-    const onProgress = (sentBytes: number) => move.moved(sentBytes - move.doneBytes);
+    const onProgress = (sentBytes: number) => move.moved(sentBytes + movedBefore - move.doneBytes);
     try {
       if (range && !replaced) {
         const told = { ...ext(), ...parts };

@@ -1,5 +1,5 @@
 // Current and recent transfers, for people: every file on its way in or out, whoever carries it. Only bookkeeping.
-// Invariants: a transfer ends once, whatever is reported about it later; at most `MAX_RECENT` ended transfers are
+// Invariants: a transfer ends once, whatever is reported about it later, unless it is continued; at most `MAX_RECENT` ended transfers are
 // remembered.
 
 import type { Slowness } from "./slowness.ts";
@@ -200,6 +200,18 @@ export class TransferLog {
     const move = new Move(++this.#serial, beginning, this.nowMs(), this);
     this.#running.set(move.id, move);
     return move;
+  }
+
+  /** Continues a recent transfer that was done: so many more bytes follow. Returns false if it is none. */
+  again(move: Move, bytes: number): boolean {
+    const index = this.#recent.indexOf(move);
+    if (index < 0 || move.state !== "done") return false;
+    this.#recent.splice(index, 1);
+    move.state = "running";
+    move.endedMs = undefined;
+    move.totalBytes = (move.totalBytes ?? move.doneBytes) + bytes;
+    this.#running.set(move.id, move);
+    return true;
   }
 
   /** Records a fetch that failed before any peer could be asked. Does nothing if an attempt already reported it. */

@@ -272,7 +272,7 @@ export class Peer {
 
   #onMessage({ message, ip, connection }: MessageInput): void {
     const state = this.#state;
-    state.tell({ name: "request", ip, text: describe(message) });
+    if (!isFurther(message)) state.tell({ name: "request", ip, text: describe(message) });
     switch (message.type) {
       case "GOSSIP":
         return this.#gossiping.onGossip(message, ip);
@@ -347,6 +347,13 @@ export class Peer {
     this.#state.membership.refusedFrom(ip);
     this.#state.refuse(ip, reason, text);
   }
+}
+
+/** Returns whether a message asks for a further part of a file, or what there is of it by now: nobody reads a line for each. */
+function isFurther(message: Message): boolean {
+  const { raw } = message.ext ?? {};
+  return message.type === "GET_FILE" && raw !== undefined && raw.length > 0 &&
+    (raw[0]! > 0 || raw[1] === 0);
 }
 
 /** Returns a one-line description of a message for people. Contains names as received: escape it before showing it. */

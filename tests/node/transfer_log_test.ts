@@ -76,3 +76,23 @@ Deno.test("a fetch for which no peer could be asked is recorded, unless an attem
     ["untried", "failed", "No live peer holds it"],
   ]);
 });
+
+Deno.test("a transfer that was done can be continued, as one, and no other can", () => {
+  const { clock, log, begin } = scene();
+  const move = begin("serve");
+  move.moved(10);
+  move.done();
+  const failed = begin("serve");
+  failed.failed("gone");
+  clock.nowMs = 3_000;
+  assert.ok(log.again(move, 7));
+  assert.deepEqual([move.state, move.totalBytes, move.endedMs], ["running", 17, undefined]);
+  assert.deepEqual([log.running, log.all()], [[move], [failed, move]]);
+  assert.ok(!log.again(move, 1), "it is running");
+  assert.ok(!log.again(failed, 1));
+  move.moved(7);
+  move.done();
+  assert.deepEqual([log.bytesOut, move.doneBytes, move.endedMs], [17, 17, 3_000]);
+  for (let i = 0; i < 100; i++) begin().done();
+  assert.ok(!log.again(move, 1), "it was forgotten");
+});

@@ -1,0 +1,69 @@
+// One large download from four sources, killed with SIGKILL again and again: each life continues where the one before was,
+// and little comes twice. P2P_DOWNLOAD_KILLS sets the number of kills, P2P_DOWNLOAD_MIB the size, P2P_KILL_SEED the moments.
+
+import { ok, strictEqual } from "node:assert/strict";
+import { Random } from "../sim/random.ts";
+import { EAGER, randomFile } from "../threats/scene.ts";
+import { Folder } from "./folder.ts";
+import { Program } from "./program.ts";
+import { honest, Source } from "./source.ts";
+import { SANITIZED } from "./together.ts";
+
+const MIB = 1024 ** 2;
+const KILLS = Number(Deno.env.get("P2P_DOWNLOAD_KILLS") ?? 5);
+const SIZE = Number(Deno.env.get("P2P_DOWNLOAD_MIB") ?? 128) * MIB;
+const SEED = Number(Deno.env.get("P2P_KILL_SEED") ?? Math.floor(Math.random() * 2 ** 31));
+/** What each source sends per millisecond, in bytes. */
+const SPEED = 5_000;
+const SOURCES = 4;
+/** What a source may have sent and the peer not read when it was killed, in bytes: the buffers of a connection. */
+const UNREAD = 256 * 1024;
+
+Deno.test(
+  "a download from four sources that is killed again and again fetches hardly anything twice",
+  SANITIZED,
+  async () => {
+    const random = new Random(SEED);
+    await using folder = await Folder.make();
+    await using all = new AsyncDisposableStack();
+    const file = randomFile("large.bin", "hawk", SIZE);
+    const sources = Array.from(
+      { length: SOURCES },
+      (_, i) => all.use(new Source(`s${i}`, file, honest, SPEED)),
+    );
+    const begin = async () => {
+      const program = await Program.peer("kashifm", EAGER, { cwd: folder.path });
+      for (const source of sources) await source.join(program);
+      for (const source of sources) await source.announce(program);
+      return program;
+    };
+    let before = 0;
+    for (let kill = 1; kill <= KILLS; kill++) {
+      await using program = await begin();
+      // Each life has its share, so that all kills fall into the download.
+      const share = (SIZE - before) / (KILLS + 2 - kill);
+      const until = before + share * (0.5 + 0.5 * random.unit());
+      await program.until(`${Math.round(until)} bytes`, async () => {
+        const { transfers } = await program.api<{ transfers: { done_bytes: number }[] }>(
+          "transfers",
+        );
+        before = Math.max(before, transfers[0]?.done_bytes ?? 0);
+        return before >= until;
+      }, 120_000);
+      await program.stop("SIGKILL");
+    }
+    await using last = await begin();
+    await last.holds(file.fileId, 240_000);
+    strictEqual(
+      await Deno.readFile(folder.at("storage_kashifm/large.bin")).then((b) => b.length),
+      SIZE,
+    );
+    const sent = sources.reduce((sum, { sentBytes }) => sum + sentBytes, 0);
+    const twice = sent - SIZE;
+    const text =
+      `${twice} of ${SIZE} bytes came twice, with ${KILLS} kills (P2P_KILL_SEED=${SEED})`;
+    console.log(text);
+    // At the end, the last parts are requested twice.
+    ok(twice <= 0.005 * SIZE + KILLS * SOURCES * UNREAD + SOURCES * MIB, text);
+  },
+);
