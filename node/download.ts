@@ -58,8 +58,10 @@ const FIRST_POLL_MS = 250;
 const LAST_POLL_MS = 2_000;
 /** How long a source that refers to others is left alone, in milliseconds. (A guess.) */
 const REFERRED_MS = 500;
-/** Maximum number of answers in a row without content to requests for some. */
-const MAX_EMPTY = 4;
+/** How long fellows that deliver nothing keep a download alive that has no other source, in milliseconds. (A guess.) */
+const ORPHANED_MS = 10_000;
+/** Maximum number of answers in a row with less content than was asked for. */
+const MAX_SHORT = 4;
 /** Maximum number of fellows whose names are passed on. */
 const MAX_NAMED = 64;
 /** How long hashing what came out of order may keep other work waiting, in milliseconds. */
@@ -117,10 +119,19 @@ export class Download {
   readonly #fellows = new Map<string, Fellow>();
   /** Names of fellows that were passed on. */
   readonly #named = new Set<string>();
+  /** The failure of the last source that was no fellow, and when something came after it, and how much was here then. */
+  #orphaned:
+    | {
+      readonly source: string;
+      readonly error: unknown;
+      readonly sinceMs: number;
+      readonly bytes: number;
+    }
+    | undefined;
   /** When each source last referred us to others, and how much was here then, in milliseconds and bytes. */
   readonly #referred = new Map<string, { readonly atMs: number; readonly bytes: number }>();
-  /** Number of answers without content in a row, by source. */
-  readonly #empty = new Map<string, number>();
+  /** Number of answers in a row with less content than was asked for, by source. */
+  readonly #short = new Map<string, number>();
   /** The sources that delivered something of what is there now, and what. */
   readonly #delivered = new Map<string, Ranges>();
   /** Sources that were blamed for wrong content. Nobody is blamed twice. */
@@ -311,6 +322,7 @@ export class Download {
       rates: [...this.#lanes.keys()].map((source) => plan.rateOf(source)),
     });
     if (this.#alone !== undefined) return this.#lookAtAlone(nowMs);
+    if (this.#known.size === 0) this.#lookAtOrphaned(nowMs);
     for (const source of this.#lanes.size > 1 ? plan.stalled(nowMs) : []) {
       this.#lanes.get(source)?.connection?.giveUp();
     }
@@ -321,6 +333,18 @@ export class Download {
     for (const [source, { address }] of this.#fellows) this.#start(source, address);
   }
 
+  /** Ends a download of which only fellows are left once they deliver nothing more. */
+  #lookAtOrphaned(nowMs: number): void {
+    const orphaned = this.#orphaned;
+    if (!orphaned) return;
+    const { source, error, sinceMs, bytes } = orphaned;
+    const now = this.#assembly!.sizeBytes;
+    if (now > bytes) this.#orphaned = { ...orphaned, sinceMs: nowMs, bytes: now };
+    else if (this.#fellows.size === 0 || nowMs - sinceMs >= ORPHANED_MS) {
+      this.#finish({ isHere: false, source, error });
+    }
+  }
+
   /** Lets the next source have its turn if this one would take forever, for as long as there is one that had none. */
   #lookAtAlone(nowMs: number): void {
     const { atMs, bytes } = this.#aloneSince;
@@ -328,9 +352,12 @@ export class Download {
     const now = this.#assembly!.sizeBytes;
     this.#aloneSince = { atMs: nowMs, bytes: now };
     if (now - bytes >= SLOW_BYTES) return;
-    if (this.#trial) return this.#tryNext();
     const next = this.#nextTurn();
-    if (next !== undefined) this.#turnTo(next);
+    if (!this.#trial) {
+      if (next !== undefined) this.#turnTo(next);
+    } else if (this.#repair!.hasMore || (next !== undefined && next !== this.#trial.source)) {
+      this.#tryNext();
+    }
   }
 
   /** Returns a source that may deliver all of the file and has not had its turn. */
@@ -399,12 +426,15 @@ export class Download {
 
   /** Returns whether a source may answer with less than it is asked for, because others fetch the file too. */
   #mayBePartial(source: string): boolean {
-    if (this.#fellows.has(source)) return true;
+    const fellow = this.#fellows.get(source);
+    if (fellow?.have) return true;
+    if ((this.#short.get(source) ?? 0) >= MAX_SHORT / 2) return false;
     // If others have not delivered anything since it referred us to them, this source must.
     const { bytes } = this.#referred.get(source) ?? { bytes: -1 };
     if (this.#assembly!.sizeBytes <= bytes) return false;
     const isLarge = (this.#plan?.sizeBytes ?? this.fetch.file.sizeBytes ?? 0) >= SHARED_BYTES;
-    return isLarge && this.#alone === undefined && this.#known.get(source)?.hasParts === true;
+    const { hasParts } = this.#known.get(source) ?? fellow?.address ?? {};
+    return isLarge && this.#alone === undefined && hasParts === true;
   }
 
   /** Returns what a request says about us, if the answer may be partial. */
@@ -511,8 +541,8 @@ export class Download {
     if (fellow) return this.#beginPart(source, fellow, asked, header);
     if (parts.have) {
       // It has just completed the file, or lost it and is fetching it again.
-      if (this.#empty.get(source) === MAX_EMPTY) throw absent();
-      this.#empty.set(source, (this.#empty.get(source) ?? 0) + 1);
+      if (this.#short.get(source) === MAX_SHORT) throw absent();
+      this.#short.set(source, (this.#short.get(source) ?? 0) + 1);
       throw new Superseded();
     }
     const isElsewhere = this.#elsewhere.has(source);
@@ -523,6 +553,9 @@ export class Download {
       );
     }
     if (isElsewhere && this.#plan && this.#plan.sizeBytes !== total) throw otherContent();
+    if (this.#trial && total !== this.#plan!.sizeBytes) {
+      throw new NotDelivered("mismatch", "speaks of another file than its hashes of chunks");
+    }
     const isTold = isElsewhere || this.#told.some(({ text }) => text === timestamp.text);
     if (!isTold) this.#told.push(timestamp);
     this.#totals.set(source, total);
@@ -540,12 +573,10 @@ export class Download {
     }
     this.#noteFellows(parts.peers ?? []);
     const isReferral = asked.length > 0 && length === 0 && !parts.next;
-    if (isReferral) {
-      this.#referred.set(source, { atMs: performance.now(), bytes: this.#assembly!.sizeBytes });
-    }
+    if (isReferral) this.#noteReferral(source);
     if (parts.next) this.#plan!.hint(source, [parts.next[0], parts.next[0] + parts.next[1]]);
     if (total === 0) this.#complete();
-    else if (!isReferral) this.#countEmpty(source, asked, length);
+    else if (!isReferral) this.#countShort(source, asked, length);
   }
 
   /** An answer of a fellow begins. Throws if it says other things than those who hold the file. */
@@ -566,7 +597,13 @@ export class Download {
     plan.limit(source, fellow.have);
     this.#cut(source, asked, length);
     this.#noteFellows(peers);
-    this.#countEmpty(source, asked, length);
+    // It may hold all of the file by now.
+    if (!have && asked.length > 0 && length === 0) this.#noteReferral(source);
+    else this.#countShort(source, asked, length);
+  }
+
+  #noteReferral(source: string): void {
+    this.#referred.set(source, { atMs: performance.now(), bytes: this.#assembly!.sizeBytes });
   }
 
   /** An answer has less than what was asked for. */
@@ -574,12 +611,12 @@ export class Download {
     if (sent < length) this.#plan!.cut(source, [offset, offset + length], offset + sent);
   }
 
-  /** Throws if a source keeps answering without content. */
-  #countEmpty(source: string, asked: Wanted, sent: number): void {
-    const empty = asked.length > 0 && sent === 0 ? (this.#empty.get(source) ?? 0) + 1 : 0;
-    this.#empty.set(source, empty);
-    if (empty <= MAX_EMPTY) return;
-    throw new NotDelivered("garbage", "answered several times without any of the content");
+  /** Throws if a source keeps answering with less than it was asked for: a byte at a time would take forever. */
+  #countShort(source: string, asked: Wanted, sent: number): void {
+    const short = sent < asked.length ? (this.#short.get(source) ?? 0) + 1 : 0;
+    this.#short.set(source, short);
+    if (short <= MAX_SHORT) return;
+    throw new NotDelivered("garbage", "answered several times with less than it was asked for");
   }
 
   /** Reports peers that a source named. */
@@ -654,9 +691,9 @@ export class Download {
       }
       const { fileId } = this.fetch.file;
       const timestamp = verified(assembly, fileId, [...this.fetch.timestamps, ...this.#told]);
+      if (!timestamp) return await this.#disprove();
       if (this.#trial) await this.#repair!.fetched(this.#trial.wrong);
       if (this.#isOver || this.#generation !== generation) return;
-      if (!timestamp) return await this.#disprove();
       this.#blameCulprits();
       this.#finish({ isHere: true, timestamp });
     } catch (error) {
@@ -669,9 +706,8 @@ export class Download {
     if (this.#trial) {
       // All of it is as the source of the list says now, and still wrong.
       this.#giveUp(this.#trial.source, "sent hashes of chunks that belong to other content");
-      return this.#tryNext();
+      return await this.#tryNext();
     }
-    const { source } = this.fetch;
     const [only, ...others] = this.#delivered.keys();
     const size = this.#plan!.sizeBytes;
     const teller = [...this.#totals].find(([, said]) => said === size)?.[0];
@@ -696,7 +732,7 @@ export class Download {
       if (isFromOne) this.#giveUp(suspect, mismatch().message);
       return await this.#startRepair(canRepair);
     }
-    this.#giveTurns(doubted ?? suspect ?? source, isFromOne);
+    this.#giveTurns(isFromOne ? suspect : doubted, isFromOne);
   }
 
   /** Lets one source after another deliver all of it. `suspect` is to blame if nobody else is left. */
@@ -723,30 +759,42 @@ export class Download {
     this.#dropLanes();
     const repair = this.#repair = new Repair(parts);
     await repair.begin(sources);
-    if (!this.#isOver) this.#tryNext();
+    if (!this.#isOver) await this.#tryNext();
   }
 
-  /** Tries the next list, or lets one source after another deliver all of it if there is none. */
-  #tryNext(): void {
-    const trial = this.#trial = this.#repair!.next();
-    if (!trial) return this.#giveTurns(undefined, false);
-    const { source, wrong } = trial;
-    const address = this.#known.get(source);
-    if (!address) return this.#tryNext();
-    if (wrong.length === 0) {
-      this.#giveUp(source, "sent hashes of chunks that belong to other content");
-      return this.#tryNext();
-    }
-    this.#alone = source;
-    this.#aloneSince = { atMs: performance.now(), bytes: 0 };
+  /** Tries the next list, or lets one source after another deliver all of it if there is none. Never rejects. */
+  async #tryNext(): Promise<void> {
+    this.#isVerifying = true;
     this.#dropLanes();
-    const before = this.#assembly!.sizeBytes;
-    this.#assembly!.forget(wrong);
-    this.move.forgot(before - this.#assembly!.sizeBytes);
-    this.#isVerifying = false;
-    this.#generation++;
-    this.#planFor(this.#plan!.sizeBytes);
-    if (!this.#lanes.has(source)) this.#start(source, address);
+    try {
+      // What came of the list before it, perhaps not all of it, may be as wrong as that.
+      if (this.#trial) await this.#repair!.fetched(this.#trial.wrong);
+      if (this.#isOver) return;
+      this.#trial = this.#nextTrial();
+      if (!this.#trial) return this.#giveTurns(undefined, false);
+      const { source, wrong } = this.#trial;
+      this.#alone = source;
+      this.#aloneSince = { atMs: performance.now(), bytes: 0 };
+      const before = this.#assembly!.sizeBytes;
+      this.#assembly!.forget(wrong);
+      this.move.forgot(before - this.#assembly!.sizeBytes);
+      this.#isVerifying = false;
+      this.#generation++;
+      this.#planFor(this.#plan!.sizeBytes);
+      if (!this.#lanes.has(source)) this.#start(source, this.#known.get(source)!);
+    } catch (error) {
+      this.#finish({ isHere: false, source: this.fetch.source, error });
+    }
+  }
+
+  /** Returns the next list that differs from what is there, and blames those whose lists do not: their content is wrong. */
+  #nextTrial(): Trial | undefined {
+    for (let trial = this.#repair!.next(); trial; trial = this.#repair!.next()) {
+      if (!this.#known.has(trial.source)) continue;
+      if (trial.wrong.length > 0) return trial;
+      this.#giveUp(trial.source, "sent hashes of chunks that belong to other content");
+    }
+    return undefined;
   }
 
   /** Blames a source for what it said, and asks it for nothing more. */
@@ -777,8 +825,12 @@ export class Download {
       this.#look();
       // Everybody who is left speaks of another file.
       if (this.#lanes.size > 0 || this.#isVerifying) return;
-      if ([...this.#known.keys()].some((source) => this.#isReferred(source))) return;
-      const next = this.#nextTurn();
+      const size = this.#plan?.sizeBytes;
+      const isOther = [...this.#known.keys()].every((source) => {
+        const said = this.#totals.get(source);
+        return said !== undefined && said !== size;
+      });
+      const next = isOther ? this.#nextTurn() : undefined;
       if (next !== undefined) this.#turnTo(next);
       return;
     }
@@ -790,10 +842,23 @@ export class Download {
   #laneFailed(source: string, error: unknown): void {
     const explained = explainFailure(error);
     const isOurs = explained.failure === "storage" || explained.failure === "too-long";
+    // What is complete may well verify.
+    if (this.#isVerifying && !isOurs) return this.#report(source, explained);
     const next = this.#nextTurn();
     if (this.#trial?.source === source && !isOurs) {
       this.#report(source, explained);
-      return this.#tryNext();
+      return void this.#tryNext();
+    }
+    if (this.#known.size === 0 && this.#fellows.size > 0 && !isOurs && this.#alone === undefined) {
+      // They may have the rest, together.
+      this.#orphaned = {
+        error,
+        source,
+        sinceMs: performance.now(),
+        bytes: this.#assembly!.sizeBytes,
+      };
+      this.#report(source, explained);
+      return this.#laneEnded();
     }
     const isLast = this.#known.size === 0 || (this.#alone === source && next === undefined);
     if (isOurs || isLast) return this.#finish({ isHere: false, source, error });

@@ -93,6 +93,11 @@ export class Repair {
     this.#before = this.#now.slice();
   }
 
+  /** Whether there are lists that were not tried. */
+  get hasMore(): boolean {
+    return this.#untried.size > 0;
+  }
+
   /** Returns the list that agrees most with what is there, and has not been tried, or `undefined`. */
   next(): Trial | undefined {
     const { sizeBytes } = this.#parts;

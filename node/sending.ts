@@ -89,7 +89,9 @@ export class Sending {
     const end = Math.min(range.offset + range.length, part.done.endAt(range.offset));
     const sent = { ...range, length: end - range.offset };
     const have = wholeChunks(part.done, part.sizeBytes);
-    await this.#sendTo(connection, part.file, part.open(), sent, { have, ...partsOf(sharing) });
+    // Most questions are about what is here by now.
+    const reader = sent.length > 0 ? part.open() : new Nothing(part.sizeBytes);
+    await this.#sendTo(connection, part.file, reader, sent, { have, ...partsOf(sharing) });
     return "sent";
   }
 
@@ -261,6 +263,14 @@ export class Sending {
 
 const partsOf = (sharing: Sharing | undefined): Parts =>
   sharing ? { peers: sharing.peers, ...(sharing.next ? { next: sharing.next } : {}) } : {};
+
+/** No content of a file of this size. */
+class Nothing implements RangeReader {
+  constructor(readonly sizeBytes: number) {}
+  seek(): void {}
+  readInto = () => 0;
+  close(): void {}
+}
 
 /** Content that was read already. */
 class InMemory implements RangeReader {

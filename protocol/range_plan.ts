@@ -4,7 +4,7 @@
 // requested from at most one source besides the one that is slow with it; a source that vanishes gives back what it did not
 // deliver.
 
-import { chunkBytesOf } from "./chunks.ts";
+import { chunkBytesOf, wholeChunks } from "./chunks.ts";
 import { Ranges, type Span } from "./ranges.ts";
 
 /** Maximum size of one request, in bytes. Higher: fewer requests; lower: a new source gets its share sooner. */
@@ -97,7 +97,7 @@ export class RangePlan {
   /** Adds a source, which has everything until `limit` says otherwise. */
   add(source: string, nowMs: number, have?: Ranges): void {
     this.#sources.set(source, {
-      have,
+      have: have && this.#whole(have),
       hinted: [],
       requested: [],
       rate: undefined,
@@ -113,14 +113,20 @@ export class RangePlan {
   /** Notes what a source has; undefined means everything. */
   limit(source: string, have: Ranges | undefined): void {
     const planned = this.#sources.get(source);
-    if (planned) planned.have = have;
+    if (planned) planned.have = have && this.#whole(have);
+  }
+
+  /** Returns the whole chunks in these ranges: crumbs would make many small requests, and cost more than they bring. */
+  #whole(have: Ranges): Ranges {
+    return new Ranges(wholeChunks(have, this.sizeBytes));
   }
 
   /** Notes what a source said to ask it for. */
   hint(source: string, span: Span): void {
     const hinted = this.#sources.get(source)?.hinted;
-    const [start, end] = [span[0], Math.min(span[1], this.sizeBytes)];
-    if (!hinted || start >= end) return;
+    const start = Math.floor(span[0] / this.#chunkBytes) * this.#chunkBytes;
+    const end = Math.min(this.#aligned(span[1]), this.sizeBytes);
+    if (!hinted || span[0] >= span[1] || start >= end) return;
     if (hinted.length >= MAX_HINTS) hinted.shift();
     hinted.push([start, end]);
   }
@@ -286,7 +292,7 @@ export class RangePlan {
 
   /** Returns everything that is here or requested from others than this source. */
   #besides(source: PlannedSource): Ranges {
-    const others = new Ranges(this.done.spans);
+    const others = this.done.copy();
     for (const each of this.#sources.values()) {
       if (each === source) continue;
       for (const { at, end } of each.requested) others.add(at, end);
@@ -299,7 +305,7 @@ export class RangePlan {
   }
 
   #covered(): Ranges {
-    const covered = new Ranges(this.done.spans);
+    const covered = this.done.copy();
     for (const { requested } of this.#sources.values()) {
       for (const { at, end } of requested) covered.add(at, end);
     }

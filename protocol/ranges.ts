@@ -13,6 +13,14 @@ export class Ranges {
     for (const [start, end] of spans) this.add(start, end);
   }
 
+  /** Returns a copy, which changes on its own. */
+  copy(): Ranges {
+    const copy = new Ranges();
+    copy.#spans = [...this.#spans];
+    copy.#bytes = this.#bytes;
+    return copy;
+  }
+
   /** The spans, in order. */
   get spans(): readonly Span[] {
     return this.#spans;
@@ -78,7 +86,13 @@ export class Ranges {
   /** Returns the missing spans within these limits. */
   gaps(start: number, end: number): Span[] {
     const gaps: Span[] = [];
-    for (let gap = this.gap(start, end); gap; gap = this.gap(gap[1], end)) gaps.push(gap);
+    let at = start;
+    for (const [from, to] of this.#spans) {
+      if (from >= end) break;
+      if (from > at) gaps.push([at, from]);
+      at = Math.max(at, to);
+    }
+    if (at < end) gaps.push([at, end]);
     return gaps;
   }
 }

@@ -1,12 +1,12 @@
 // Lists of the hashes of the chunks of held files, for peers whose download does not verify.
-// Invariants: at most one file is read at a time, in turns, and at most `MAX_WAITING_LISTS` wait for that; a list is made
+// Invariants: at most one file is read at a time, for a third of the time, so that nobody can keep this peer busy with that;
+// at most `MAX_WAITING_LISTS` wait for it; a list is made
 // only of content that looks as it did when it was verified.
 
 import { createHash } from "node:crypto";
 import { chunksOf, DIGEST_BYTES, listBytesOf } from "../protocol/chunks.ts";
 import { StorageError } from "./errors.ts";
 import type { FileReader } from "./reader.ts";
-import { Turns } from "./turns.ts";
 
 /** Maximum number of lists kept in memory, up to 128 KiB each. (A guess.) */
 const MAX_CHUNK_LISTS = 8;
@@ -14,6 +14,9 @@ const MAX_CHUNK_LISTS = 8;
 const MAX_WAITING_LISTS = 4;
 /** Size of the pieces that are read, in bytes. */
 const READ_BYTES = 1024 * 1024;
+/** How long hashing may keep other work waiting, and how long it rests then, in milliseconds. */
+const TURN_MS = 4;
+const REST_MS = 2 * TURN_MS;
 
 /** The lists of one store. */
 export class ChunkLists {
@@ -67,12 +70,15 @@ export class ChunkLists {
     try {
       const list = new Uint8Array(listBytesOf(reader.sizeBytes));
       const buffer = new Uint8Array(Math.min(READ_BYTES, Math.max(1, reader.sizeBytes)));
-      const turns = new Turns();
+      let sinceMs = performance.now();
       let at = 0;
       for (const [start, end] of chunksOf(reader.sizeBytes)) {
         const hash = createHash("sha256");
         for (let left = end - start; left > 0;) {
-          if (turns.isOver) await turns.next();
+          if (performance.now() - sinceMs >= TURN_MS) {
+            await new Promise((go) => setTimeout(go, REST_MS));
+            sinceMs = performance.now();
+          }
           this.signal?.throwIfAborted();
           const read = reader.readInto(buffer.subarray(0, left));
           if (read === 0) throw new StorageError("io", "The file became shorter");

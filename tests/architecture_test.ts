@@ -260,7 +260,7 @@ Deno.test("permissions are defined once, and only commands that need it may run 
   };
   assert.deepEqual(permissions.default, program);
   assert.deepEqual(Object.keys(permissions), ["default", "tests"]);
-  const mayRun = ["test", "bench", "soak", "fuzz", "sim", "kills"];
+  const mayRun = ["test", "bench", "soak", "fuzz", "sim", "kills", "kills:download"];
   for (const [name, command] of Object.entries<string>(tasks)) {
     assert.doesNotMatch(command, /--allow|-A\b/, name);
     assert.equal(/-P=tests\b/.test(command), mayRun.includes(name), name);

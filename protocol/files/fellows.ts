@@ -7,6 +7,7 @@ import type { Bounded } from "../bounds/expiring.ts";
 import { chunkBytesOf } from "../chunks.ts";
 import type { Sharing } from "../effects.ts";
 import { isProven } from "../members/membership.ts";
+import { MAX_SPAN_BYTES } from "../range_plan.ts";
 import { Ranges, type Span } from "../ranges.ts";
 import type { PeerState } from "../state.ts";
 import { PARTS } from "../wire/capabilities.ts";
@@ -81,24 +82,35 @@ export class Fellows {
     const { fellows, given } = this.#sharedOf(fileId);
     const isNew = !fellows.delete(peerId);
     const others = [...fellows.keys()];
-    if (fellows.size >= MAX_FELLOWS_KNOWN) fellows.delete(others[0]!);
+    // Whoever is not known gets what it asks for, as from a peer that knows nothing of parts.
+    if (fellows.size >= MAX_FELLOWS_KNOWN) {
+      return { peers: this.#some(others), isRedirected: false };
+    }
     const note = (next?: Span) => fellows.set(peerId, { askedMs: this.state.nowMs, next });
     note();
     const peers = this.#some(others);
     if (sizeBytes === undefined) return { peers, isRedirected: false };
     const end = Math.min(sizeBytes, offset + length);
+    // In whole chunks, so that they stay few; and nobody is given all of a large file by asking for it.
+    const step = chunkBytesOf(sizeBytes);
+    const give = (ranges: Ranges) => {
+      const last = Math.min(end, offset + MAX_SPAN_BYTES);
+      if (offset >= end) return;
+      const to = Math.min(sizeBytes, Math.ceil(last / step) * step);
+      ranges.add(Math.floor(offset / step) * step, to);
+    };
     if (others.length === 0 || offset >= end) {
-      given.add(offset, end);
+      give(given);
       return { peers, isRedirected: false };
     }
-    const taken = new Ranges(given.spans);
+    const taken = given.copy();
     for (const { next } of fellows.values()) if (next) taken.add(...next);
     const isTaken = !isGap(taken, offset, end);
     const isGiven = given.has(offset, end);
     // A peer that has just begun asks for the beginning, like all others before it.
     if (!isNew || !isTaken) {
-      given.add(offset, end);
-      taken.add(offset, end);
+      give(given);
+      give(taken);
     }
     // What others were told to ask for, they may never ask for.
     const most = isNew ? 0 : length;

@@ -37,7 +37,9 @@ export class Serving {
     const entry = state.catalogue.get(fileId);
     const { raw, more, chunks } = ext ?? {};
     if (raw && more) return this.#serveBatch([fileId, ...more], connection, ip);
-    if (entry?.held) {
+    // A list of hashes costs reading the file, so that it is made for peers only.
+    const mayAsk = !chunks || state.membership.knowsMachine(ip);
+    if (entry?.held && mayAsk) {
       this.#count(ip);
       const sharing = raw && !chunks ? this.#sharing(message, ip, entry.file.sizeBytes) : {};
       const what = { ...(raw ? { raw } : {}), ...(raw && chunks ? { chunks } : {}), ...sharing };

@@ -17,11 +17,13 @@ const slow = (after: Promise<void>): Script => (_offset, _length, n) => ({
 });
 
 /** A fellow that has a part, and sends what is asked of it as far as it has it. */
-const having = (start: number, end: number, bytes = content): Script => (offset, length) => {
-  const has = offset >= start && offset < end;
-  const sent = has ? Math.min(length, end - offset) : 0;
-  return { total, content: bytes, sent, parts: { have: [[start, end]] } };
-};
+const having =
+  (start: number, end: number, bytes = content): Script => (offset, length, _n, ext) => {
+    if (!ext.have) return ABSENT;
+    const has = offset >= start && offset < end;
+    const sent = has ? Math.min(length, end - offset) : 0;
+    return { total, content: bytes, sent, parts: { have: [[start, end]] } };
+  };
 
 Deno.test("a fellow is asked for what it has, and for nothing else", async () => {
   const { promise: after, resolve } = Promise.withResolvers<void>();
@@ -142,6 +144,17 @@ Deno.test("a source that keeps answering without content is garbage; one that fe
   deepStrictEqual(lost.reports, ["fetch-failed a absent"]);
 });
 
+Deno.test("a source that answers with a byte at a time is garbage", async () => {
+  for (const parts of [{ next: [0, MIB] as const }, { peers: ["x"] }]) {
+    const { reports, asked } = await download({
+      ...scene,
+      sources: { a: () => ({ total, content, sent: 1, parts }) },
+    });
+    strictEqual(reports.at(-1), "fetch-failed a garbage");
+    ok(asked.a!.length <= 8, `${asked.a!.length}`);
+  }
+});
+
 Deno.test("nobody sends less than it was asked for unless the request allows it", async () => {
   const { reports } = await download({
     ...scene,
@@ -217,4 +230,47 @@ Deno.test("what is here can be read by others while it arrives", async () => {
       }),
   });
   strictEqual(seen, MIB);
+});
+
+Deno.test("a fellow that holds the file by now and refers to others is not blamed, and delivers if they do not", async () => {
+  const { promise: after } = Promise.withResolvers<void>();
+  const asked: boolean[] = [];
+  const { reports } = await download({
+    ...scene,
+    sources: {
+      a: slow(after),
+      f: (_offset, _length, _n, { have }) => {
+        asked.push(have !== undefined);
+        return have ? { total, content, sent: 0, parts: { peers: [] } } : { total, content };
+      },
+    },
+    fellows: ["f"],
+  });
+  deepStrictEqual(reports, ["arrived f"]);
+  ok(asked.includes(false));
+});
+
+Deno.test("fellows that have the rest complete a file whose only holder went away", async () => {
+  const { reports } = await download({
+    ...scene,
+    sources: {
+      a: (_offset, _length, n) => n === 0 ? { total, content } : "closes",
+      f: having(0, 12 * MIB),
+      g: having(8 * MIB, total),
+    },
+    fellows: ["f", "g"],
+  });
+  match(reports.at(-1)!, /^arrived [afg]$/);
+  deepStrictEqual(reports.filter((report) => / [fg] /.test(report)), []);
+});
+
+Deno.test("a holder that answers with less, again and again, is asked so that it must not, before it is blamed", async () => {
+  const { reports } = await download({
+    ...scene,
+    sources: {
+      a: (_offset, _length, _n, { have }) =>
+        have ? { total, content, sent: 0, parts: { next: [0, MIB] } } : { total, content },
+    },
+  });
+  deepStrictEqual(reports, ["arrived a"]);
 });

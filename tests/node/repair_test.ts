@@ -158,6 +158,34 @@ Deno.test("if the source of the list goes away, nobody is blamed, and what is ri
   match(told.fate, /^kept /);
 });
 
+Deno.test("wrong chunks that came of a list whose source went away are not blamed on the next one", async () => {
+  const wrong = spoiled(...chunks(4, 23));
+  // Right at the beginning, wrong afterwards, and worse in chunk 2, for which its list asks.
+  const worse = wrong.slice();
+  worse[2 * MIB + 9]! ^= 1;
+  worse[21 * MIB + 9]! ^= 1;
+  let isListed = false;
+  const leaving: Script = (offset, _length, _n, ext) => {
+    const list = listOf(worse);
+    if (ext.chunks) {
+      isListed = true;
+      return { total: list.length, content: list, parts: { chunks: ext.chunks } };
+    }
+    return isListed && offset > 2 * MIB ? "closes" : { total: content.length, content: worse };
+  };
+  const told = await repaired({
+    a: listing(firstOnly(content), listOf(content)),
+    flawed: listing((o, l, n, e) => isListed ? "closes" : honest(wrong)(o, l, n, e), undefined),
+    leaving: listing(
+      (o, l, n, e) =>
+        isListed ? leaving(o, l, n, e) : { total: content.length, content, after: NEVER },
+      listOf(worse),
+    ),
+  });
+  strictEqual(told.reports.at(-1), "arrived a", told.reports.join());
+  ok(!blamed(told).includes("source-failed a mismatch"), told.reports.join());
+});
+
 Deno.test("without lists, one source after another delivers all of it", async () => {
   const wrong = spoiled(...chunks(0, 23));
   for (const without of [["a", "liar"], ["liar"]]) {

@@ -145,7 +145,7 @@ const AT_LIMIT: Readonly<
   "net/idle_connections.ts MAX_IDLE_PER_SOURCE": "cache: the next request opens a connection",
   "net/buffers.ts MAX_FREE": "cache: a buffer is made anew",
   "net/dial_queue.ts MAX_WAITING_DIALS": "dials-refused",
-  "node/download.ts MAX_EMPTY": "told: the source failed",
+  "node/download.ts MAX_SHORT": "told: the source failed",
   "node/download.ts MAX_NAMED": "cache: parts come from fewer peers",
   "protocol/chunks.ts MAX_CHUNKS": "form: chunks of larger files are larger",
   "protocol/files/downloads.ts MAX_FELLOWS_TRIED": "cache: parts come from fewer peers",

@@ -266,3 +266,33 @@ Deno.test("a set of ranges has what was added, and nothing else", () => {
     assert.equal(ranges.has(from, to), missing.length === 0);
   }));
 });
+
+Deno.test("crumbs that a source has or speaks of are not asked for", () => {
+  const plan = new RangePlan(16 * MIB, new Ranges(), () => 0);
+  plan.add("f", 0, new Ranges(Array.from({ length: 16 }, (_, i) => [i * MIB + 7, i * MIB + 8])));
+  assert.equal(plan.next("f", 0), undefined);
+  plan.limit("f", new Ranges([[MIB - 1, 3 * MIB + 1]]));
+  assert.deepEqual(plan.next("f", 0), [MIB, 3 * MIB]);
+  plan.add("a", 0);
+  plan.hint("a", [5 * MIB + 9, 5 * MIB + 10]);
+  assert.equal(plan.next("a", 0)![0], 5 * MIB);
+});
+
+Deno.test("copies of ranges change on their own, and gaps are what is missing", () => {
+  const spans = fc.array(fc.tuple(fc.nat(60), fc.nat(20)));
+  fc.assert(fc.property(spans, fc.nat(40), fc.nat(60), (parts, start, length) => {
+    const ranges = new Ranges(parts.map(([at, bytes]) => [at, at + bytes]));
+    const copy = ranges.copy();
+    copy.add(0, 100);
+    const gaps = ranges.gaps(start, start + length);
+    for (let at = start; at < start + length; at++) {
+      assert.equal(gaps.some(([from, to]) => from <= at && at < to), !ranges.has(at, at + 1));
+    }
+    assert.equal(
+      gaps.reduce((sum, [from, to]) => sum + to - from, 0) +
+        Array.from({ length }, (_, i) => ranges.has(start + i, start + i + 1)).filter(Boolean)
+          .length,
+      length,
+    );
+  }));
+});

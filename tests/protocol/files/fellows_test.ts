@@ -193,3 +193,40 @@ Deno.test("the list of chunks goes to whoever asks for it, if the file is here",
   const effects = ask(other, who, { raw: [0, 9], chunks: MIB });
   strictEqual(only(effects, "answer-absent").length, 1, "what is on its way proves nothing");
 });
+
+Deno.test("more peers than are remembered all get content", () => {
+  const { machine, others } = holding(100);
+  const next = new Map<string, readonly number[]>();
+  const empty = new Map<string, number>();
+  for (let round = 0; round < 6; round++) {
+    for (const who of others) {
+      const sharing = sharingOf(ask(machine, who, { raw: next.get(who.peerId) ?? [0, 4 * MIB] }))!;
+      if (sharing.next) next.set(who.peerId, sharing.next);
+      const misses = sharing.isRedirected ? (empty.get(who.peerId) ?? 0) + 1 : 0;
+      empty.set(who.peerId, misses);
+      ok(misses <= 3 || !sharing.next, `${who.peerId} got nothing ${misses} times`);
+    }
+  }
+});
+Deno.test("what is given is remembered in whole chunks, however small the requests are", () => {
+  const { machine, others: [a, b] } = holding(2);
+  ask(machine, a!, { raw: [0, 1] });
+  for (let at = 0; at < 64; at += 2) ask(machine, b!, { raw: [at * MIB + 5, 1] });
+  const free = new Set<number>();
+  for (let i = 0; i < 40; i++) {
+    const { next } = sharingOf(ask(machine, a!, { raw: [i * MIB, MIB] }))!;
+    if (!next) break;
+    strictEqual(next[0] % MIB, 0);
+    free.add(next[0]);
+  }
+  ok(free.size > 3);
+});
+
+Deno.test("a list of chunks is made for peers only", () => {
+  const { machine } = holding(1);
+  const stranger = { peerId: "x", ip: "10.7.7.7" };
+  strictEqual(
+    only(ask(machine, stranger, { raw: [0, 9], chunks: MIB }), "answer-absent").length,
+    1,
+  );
+});
