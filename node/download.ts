@@ -113,6 +113,8 @@ export class Download {
   readonly #known = new Map<string, SourceAddress>();
   /** The sources among these that hold the content under another id, so somebody says. */
   readonly #elsewhere = new Set<string>();
+  /** The sources that were asked for something. */
+  readonly #asked = new Set<string>();
   /** The sources that are being asked, and their connections once they have one. */
   readonly #lanes = new Map<string, Lane>();
   /** Peers that are fetching the file too, and pass on what they have. */
@@ -452,12 +454,15 @@ export class Download {
     first: Wanted,
   ): Promise<void> {
     const { from, voucher, askFor } = address;
+    const isFurther = this.#asked.has(source);
+    this.#asked.add(source);
     let failure: unknown;
     try {
       await this.parts.sources.ask({
         from,
         voucher,
         isKept: true,
+        isFurther,
         onConnection: (connection) => {
           lane.connection = connection;
           if (this.#isOver || lane.isDropped) throw new NotWanted("It is no longer wanted");

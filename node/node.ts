@@ -250,7 +250,10 @@ export class Node {
       downLimit: () => this.throttles.down.bytesPerSecond,
       transferLog: this.transferLog,
       sendFile: options.sendFile,
-      onSent: (what, to) => this.#sent(what, to),
+      onSent: (what, to, isFurther) => {
+        if (isFurther) count(this.counters.sent, what); // nobody reads a line for each
+        else this.#sent(what, to);
+      },
     });
   }
 

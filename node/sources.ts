@@ -50,6 +50,8 @@ export interface AskOptions<T> {
   readonly voucher: Voucher;
   /** Whether the source keeps connections open. */
   readonly isKept: boolean;
+  /** Whether the source was asked for parts of the same file before. */
+  readonly isFurther?: boolean;
   /** Called with the connection before it is used, to be able to close it; throws if nobody wants the answer any more. */
   readonly onConnection: (connection: Connection) => void;
   /** Makes the request. May be called twice, on a second connection if the first one was closed before any answer. */
@@ -106,14 +108,14 @@ export class Sources {
 
   async #askOn<T>(
     connection: Connection,
-    { from, isKept, onConnection, ask }: AskOptions<T>,
+    { from, isKept, isFurther, onConnection, ask }: AskOptions<T>,
     onAnswering: () => void = () => {},
   ): Promise<{ readonly answer: T; readonly ip: string }> {
     let isOpen = false;
     this.#dialed.add(connection);
     try {
       onConnection(connection);
-      this.options.onSent("GET_FILE", from);
+      this.options.onSent("GET_FILE", from, isFurther);
       const got = await ask({ connection, onAnswering });
       isOpen = isKept && got.isOpen;
       return { answer: got.answer, ip: connection.ip };

@@ -110,8 +110,8 @@ export interface TransferOptions {
   readonly transferLog: TransferLog;
   /** Sends every file, and in hex; the dummy peer misbehaves with it. */
   readonly sendFile: typeof sendFile | undefined;
-  /** Called when a file is requested from a peer or pushed to one. */
-  readonly onSent: (what: Message["type"], to: Address) => void;
+  /** Called when a file is requested from a peer or pushed to one. `isFurther`: it was asked for parts of it before. */
+  readonly onSent: (what: Message["type"], to: Address, isFurther?: boolean) => void;
 }
 
 /** Returns the first of the timestamps under which the content has the id, if there is one. */
