@@ -128,6 +128,14 @@ Deno.test("a fast source that is far away delivers 100 MiB in few round trips", 
   assert.ok(requests <= 5, `${requests} requests`);
 });
 
+Deno.test("the first request to a source is small, and the next one at most four times as large", () => {
+  const plan = new RangePlan(1024 * MIB);
+  plan.add("a", 0);
+  assert.deepEqual(plan.next("a", 0), [0, 4 * MIB]);
+  assert.deepEqual(plan.next("a", 0), [4 * MIB, 20 * MIB]);
+  assert.equal(plan.next("a", 0), undefined, "two at a time");
+});
+
 Deno.test("a slow source gets small requests, however it begins", () => {
   const { requests } = simulate(64 * MIB, [source("a", 2), source("b", 2)]);
   assert.ok(requests >= 20, `${requests} requests`);

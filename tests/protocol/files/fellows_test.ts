@@ -208,6 +208,23 @@ Deno.test("more peers than are remembered all get content", () => {
     }
   }
 });
+Deno.test("what was given counts as not given once all who asked have gone: perhaps without it", () => {
+  const { machine, others: [a, b] } = holding(2);
+  ask(machine, a!, { raw: [0, 64 * MIB] });
+  ask(machine, b!, { raw: [0, MIB] });
+  strictEqual(sharingOf(ask(machine, b!, { raw: [0, MIB] }))!.isRedirected, true);
+  machine.nowMs += 20_000;
+  join(machine, 3);
+  for (const who of [a!, b!]) {
+    strictEqual(
+      sharingOf(ask(machine, who, { raw: [0, MIB] }))!.isRedirected,
+      who === b,
+      who.peerId,
+    );
+  }
+  strictEqual(sharingOf(ask(machine, b!, { raw: [5 * MIB, MIB] }))!.isRedirected, false);
+});
+
 Deno.test("what is given is remembered in whole chunks, however small the requests are", () => {
   const { machine, others: [a, b] } = holding(2);
   ask(machine, a!, { raw: [0, 1] });
