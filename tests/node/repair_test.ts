@@ -217,3 +217,44 @@ Deno.test("a list of another size, or instead of it content, is no list", async 
     deepStrictEqual(blamed(told), ["source-failed liar mismatch"]);
   }
 });
+
+Deno.test("the list that agrees most with what is there is tried first", async () => {
+  let [isListed, askedLater] = [false, 0];
+  const unlike = listOf(spoiled(...chunks(0, 23)));
+  const liar: Script = (_offset, _length, _n, ext) => {
+    if (ext.chunks) return { total: unlike.length, content: unlike, parts: { chunks: ext.chunks } };
+    if (isListed) askedLater++;
+    return { total: content.length, content, after: NEVER };
+  };
+  const b = onlyForRepairs(content);
+  const told = await repaired({
+    flawed: honest(spoiled(17)),
+    b: (offset, length, n, ext) => {
+      if (ext.chunks) isListed = true;
+      return b(offset, length, n, ext);
+    },
+    liar,
+  });
+  strictEqual(told.reports.at(-1), "arrived b", told.reports.join());
+  strictEqual(askedLater, 0);
+});
+
+Deno.test("what is known to be wrong somewhere is not passed on", async () => {
+  const seen: boolean[] = [];
+  let isHere = () => false;
+  const b = onlyForRepairs(content);
+  await download({
+    content,
+    announced: content.length,
+    sources: {
+      flawed: honest(spoiled(17)),
+      b: (offset, length, n, ext) => {
+        if (ext.chunks || offset === 17 * MIB) seen.push(isHere());
+        return b(offset, length, n, ext);
+      },
+    },
+    withParts: ["flawed", "b"],
+    act: (running) => isHere = () => running.part !== undefined,
+  });
+  deepStrictEqual(seen.slice(-2), [false, false]);
+});

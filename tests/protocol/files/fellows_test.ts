@@ -247,3 +247,9 @@ Deno.test("a list of chunks is made for peers only", () => {
     1,
   );
 });
+
+Deno.test("people read of the first request for a file, and not of each part or question that follows", () => {
+  const { machine, others: [a] } = holding(1);
+  const told = (raw: readonly number[]) => events(ask(machine, a!, { raw }), "request").length;
+  deepStrictEqual([told([0, MIB]), told([MIB, MIB]), told([0, 0]), told([])], [1, 0, 0, 1]);
+});
