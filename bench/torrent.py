@@ -24,13 +24,11 @@ def session(port, limit=0):
         "enable_incoming_utp": False,
         "allow_multiple_connections_per_ip": True,
         "upload_rate_limit": limit,
-        # Otherwise, peers on this machine are not limited.
-        "alert_mask": 0,
     })
 
 
-def unlimited_no_more(running):
-    """Applies limits to peers in the local network, too."""
+def limit_everybody(running):
+    """Applies limits to peers in the local network, too, which are in a class of their own."""
     classes = libtorrent.ip_filter()
     classes.add_rule("0.0.0.0", "255.255.255.255", 0)
     running.set_peer_class_filter(classes)
@@ -40,7 +38,7 @@ if how == "seed":
     folder, torrent, port = args[:3]
     running = session(port, int(args[3]) if len(args) > 3 else 0)
     if len(args) > 3:
-        unlimited_no_more(running)
+        limit_everybody(running)
     files = libtorrent.file_storage()
     libtorrent.add_files(files, folder, lambda path: ".p2p-peer" not in path)
     made = libtorrent.create_torrent(files)
@@ -48,7 +46,11 @@ if how == "seed":
     with open(torrent + ".part", "wb") as file:
         file.write(libtorrent.bencode(made.generate()))
     info = libtorrent.torrent_info(torrent + ".part")
-    handle = running.add_torrent({"ti": info, "save_path": os.path.dirname(os.path.abspath(folder)), "flags": libtorrent.torrent_flags.seed_mode})
+    running.add_torrent({
+        "ti": info,
+        "save_path": os.path.dirname(os.path.abspath(folder)),
+        "flags": libtorrent.torrent_flags.seed_mode,
+    })
     os.rename(torrent + ".part", torrent)
     while True:
         time.sleep(60)
