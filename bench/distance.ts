@@ -7,7 +7,7 @@ import net from "node:net";
 import { Folder, randomBytes } from "../tests/process/folder.ts";
 import { Program } from "../tests/process/program.ts";
 import { freePort, isInstalled, OTHERS } from "./others.ts";
-import { holds, QUIET } from "./peers.ts";
+import { holds, median, QUIET } from "./peers.ts";
 
 const MIB = 1024 * 1024;
 const DELAY_MS = 50;
@@ -120,8 +120,6 @@ async function other(
   if (!success) throw new Error(`${name} failed`);
   return (performance.now() - beganMs) / 1000;
 }
-
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
 const small = Array.from({ length: 1_000 }, (_, i) => [`${i}.bin`, randomBytes(4096)] as const);
 const large = [["big.bin", randomBytes(100 * MIB)] as const];

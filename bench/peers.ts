@@ -48,3 +48,7 @@ export async function sharing(
   await holds(peer, files.length, 300_000);
   return peer;
 }
+
+/** Returns the middle one of the values. */
+export const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1]!;

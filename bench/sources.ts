@@ -6,7 +6,7 @@ import { start } from "../tests/process/network.ts";
 import type { Program } from "../tests/process/program.ts";
 import { until } from "../tests/until.ts";
 import { freePort, isInstalled, PYTHON, TORRENT } from "./others.ts";
-import { QUIET, sharing, statusOf } from "./peers.ts";
+import { median, QUIET, sharing, statusOf } from "./peers.ts";
 
 const MIB = 1024 * 1024;
 const LIMIT = 20_000_000;
@@ -105,9 +105,6 @@ async function manyTorrents(peers: number, mib: number): Promise<number> {
     }
   }
 }
-
-const median = (values: readonly number[]) =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 const rounds = [];
 for (let i = 0; i < Number(roundsText); i++) {

@@ -3,6 +3,7 @@
 // `deno task bench transfer [MiB] [files] [rounds]` prints one line per run, a table of medians, and JSON. Times are
 // worth as much as the machine is quiet; ratios within one run hold.
 
+import { median } from "./peers.ts";
 import { isInstalled, type Other, OTHERS } from "./others.ts";
 import { COMMAND } from "../tests/process/program.ts";
 
@@ -175,8 +176,6 @@ async function rawCopy(source: string, target: string): Promise<Figures> {
     receiverMiB: 0,
   };
 }
-
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
 /** Runs all systems in turn, `rounds` times. Prints each run, and the medians next to the first system's. */
 async function compare(

@@ -2,6 +2,7 @@
 // `Deno.serve` and nginx (if it is installed) in the same rounds for comparison. `deno task bench web [MiB] [rounds] [executable]` measures the program as
 // `deno task start` runs it, or an executable built by `deno task compile`.
 
+import { median } from "./peers.ts";
 import { resolve } from "node:path";
 import { Folder } from "../tests/process/folder.ts";
 import { Program } from "../tests/process/program.ts";
@@ -25,7 +26,6 @@ async function seconds(command: string): Promise<number> {
   return (performance.now() - began) / 1000;
 }
 
-const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 const peakMb = async (pid: number) =>
   Math.round(
     Number(/VmHWM:\s+(\d+)/.exec(await shell(`cat /proc/${pid}/status`))![1]) * 1024 / 1e6,

@@ -3,7 +3,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Ext } from "../../protocol/wire/ext.ts";
 import { until } from "../until.ts";
-import { ABSENT, contentOf, download, MIB, type Script } from "./scripted.ts";
+import { ABSENT, contentOf, download, listOf, MIB, type Script } from "./scripted.ts";
 
 const content = contentOf(24 * MIB);
 const scene = { content, announced: content.length, withParts: ["a", "b"] };
@@ -187,12 +187,7 @@ Deno.test("a fellow that sent wrong bytes is blamed once the whole verifies", as
   const wrong = content.slice();
   for (let at = 8 * MIB; at < 20 * MIB; at += MIB) wrong[at]! ^= 1;
   const { promise: after, resolve } = Promise.withResolvers<void>();
-  const { createHash } = await import("node:crypto");
-  const list = new Uint8Array(24 * 32);
-  for (let i = 0; i < 24; i++) {
-    const chunk = content.subarray(i * MIB, (i + 1) * MIB);
-    list.set(createHash("sha256").update(chunk).digest(), i * 32);
-  }
+  const list = listOf(content);
   const { reports } = await download({
     ...scene,
     sources: {

@@ -1,9 +1,7 @@
 // Content from several sources of which some send wrong bytes or wrong lists: what is fetched again, and who is blamed.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { chunksOf } from "../../protocol/chunks.ts";
-import { contentOf, download, honest, MIB, type Script, type Told } from "./scripted.ts";
+import { contentOf, download, honest, listOf, MIB, type Script, type Told } from "./scripted.ts";
 
 const content = contentOf(24 * MIB);
 const NEVER = new Promise<void>(() => {});
@@ -18,17 +16,6 @@ function spoiled(...chunks: number[]): Uint8Array {
 /** Chunks from one to another, inclusive. */
 const chunks = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, i) => from + i);
-
-/** Returns the hashes of the chunks of some content. */
-function listOf(bytes: Uint8Array): Uint8Array {
-  const list = new Uint8Array(32 * [...chunksOf(bytes.length)].length);
-  let at = 0;
-  for (const [start, end] of chunksOf(bytes.length)) {
-    list.set(createHash("sha256").update(bytes.subarray(start, end)).digest(), at);
-    at += 32;
-  }
-  return list;
-}
 
 /** A source with a list: that of its content, if nothing else is said. */
 function listing(script: Script, list: Uint8Array | undefined): Script {

@@ -9,6 +9,7 @@ import type { Sources } from "../../node/sources.ts";
 import { TransferLog } from "../../node/transfer_log.ts";
 import type { TransferOptions, TransferStore } from "../../node/transfer_options.ts";
 import type { Input } from "../../protocol/effects.ts";
+import { chunksOf, DIGEST_BYTES, listBytesOf } from "../../protocol/chunks.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { Ranges } from "../../protocol/ranges.ts";
 import type { Ext } from "../../protocol/wire/ext.ts";
@@ -269,3 +270,14 @@ export async function download(
 /** Returns how many bytes these requests cover. */
 export const covered = (asked: readonly [number, number][] = []): number =>
   new Ranges(asked.map(([offset, length]) => [offset, offset + length] as const)).bytes;
+
+/** Returns the hashes of the chunks of some content. */
+export function listOf(bytes: Uint8Array): Uint8Array {
+  const list = new Uint8Array(listBytesOf(bytes.length));
+  let at = 0;
+  for (const [start, end] of chunksOf(bytes.length)) {
+    list.set(createHash("sha256").update(bytes.subarray(start, end)).digest(), at);
+    at += DIGEST_BYTES;
+  }
+  return list;
+}
