@@ -91,7 +91,7 @@ export class Fellows {
     const peers = this.#some(others);
     if (sizeBytes === undefined) return { peers, isRedirected: false };
     const end = Math.min(sizeBytes, offset + length);
-    // In whole chunks, so that they stay few; and nobody is given all of a large file by asking for it.
+    // In whole chunks, so that the spans stay few, and so much at a time that one request cannot use up a large file.
     const step = chunkBytesOf(sizeBytes);
     const give = (ranges: Ranges) => {
       const last = Math.min(end, offset + MAX_SPAN_BYTES);
@@ -125,10 +125,7 @@ export class Fellows {
   #sharedOf(fileId: string): Shared {
     const { nowMs } = this.state;
     const shared = this.#files.get(fileId) ??
-      {
-        fellows: new Map<string, Fellow>(),
-        given: new Ranges(),
-      };
+      { fellows: new Map<string, Fellow>(), given: new Ranges() };
     this.#files.delete(fileId);
     if (this.#files.size >= MAX_SHARED_FILES) this.#files.delete(this.#files.keys().next().value!);
     this.#files.set(fileId, shared);
