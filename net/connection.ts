@@ -6,14 +6,19 @@ import { canonicalIp } from "../protocol/wire/address.ts";
 import { ProtocolError } from "../protocol/wire/errors.ts";
 import type { Throttles } from "./throttle.ts";
 
-/** How long a stream may run before it yields to other work, in milliseconds. */
+/** How long a stream may run before it yields to other work, in milliseconds: while there is any, and while there is none. */
 const TURN_MS = 5;
+const CALM_TURN_MS = 20;
+/** How long after the last sign of other work there may be more, in milliseconds: a page asks for one thing after another. */
+const BUSY_MS = 100;
 /** How long a peer may take to close its side after our answer, in milliseconds. */
 const LINGER_MS = 10_000;
 /** Maximum number of bytes read and discarded while waiting for the other side to close. */
 const LINGER_BYTES = 64 * 1024;
 
 let lastTurnMs = 0;
+/** When a message or a request last arrived, or a connection began. */
+let lastOtherMs = -Infinity;
 
 /**
  * Yields to other work. A read or write that is ready at once never leaves the microtask queue, so a fast stream
@@ -26,7 +31,10 @@ async function turn(): Promise<void> {
   lastTurnMs = performance.now();
 }
 
-const isTurnDue = () => performance.now() - lastTurnMs >= TURN_MS;
+function isTurnDue(): boolean {
+  const nowMs = performance.now();
+  return nowMs - lastTurnMs >= (nowMs - lastOtherMs < BUSY_MS ? TURN_MS : CALM_TURN_MS);
+}
 
 /**
  * One direction of a connection: the operation in progress and its deadline. A stream moves its deadline with every
@@ -100,6 +108,7 @@ export class Connection {
 
   /** Wraps an open connection and takes over closing it. */
   constructor(readonly conn: Deno.TcpConn, readonly throttles?: Throttles) {
+    lastOtherMs = performance.now();
     this.ip = canonicalIp(conn.remoteAddr.hostname) ?? conn.remoteAddr.hostname;
     try {
       conn.setNoDelay(true);
@@ -118,8 +127,9 @@ export class Connection {
    * "too-slow" after `timeoutMs`, and connection errors.
    */
   async read(buffer: Uint8Array, timeoutMs: number): Promise<number | null> {
-    if (isTurnDue()) await turn();
-    return await this.#within(this.#reading, timeoutMs, () => this.conn.read(buffer));
+    const read = await this.#read(buffer, timeoutMs);
+    lastOtherMs = performance.now();
+    return read;
   }
 
   /**
@@ -136,8 +146,8 @@ export class Connection {
   /** Like `read`, for content: within the limit on what is received. */
   async readContent(buffer: Uint8Array, timeoutMs: number): Promise<number | null> {
     const { down } = this.throttles ?? {};
-    if (!down?.bytesPerSecond) return await this.read(buffer, timeoutMs);
-    const read = await this.read(buffer.subarray(0, down.pieceOf(buffer.length)), timeoutMs);
+    if (!down?.bytesPerSecond) return await this.#read(buffer, timeoutMs);
+    const read = await this.#read(buffer.subarray(0, down.pieceOf(buffer.length)), timeoutMs);
     if (read !== null) await down.take(read);
     return read;
   }
@@ -210,6 +220,11 @@ export class Connection {
     const reason = new Deno.errors.BadResource("The connection was closed");
     this.#reading.end(reason);
     this.#writing.end(reason);
+  }
+
+  async #read(buffer: Uint8Array, timeoutMs: number): Promise<number | null> {
+    if (isTurnDue()) await turn();
+    return await this.#within(this.#reading, timeoutMs, () => this.conn.read(buffer));
   }
 
   async #within<T>(direction: Direction, timeoutMs: number, act: () => Promise<T>): Promise<T> {

@@ -7,7 +7,7 @@
 // from one source after another; what has arrived is kept for the next attempt unless it is known to be wrong.
 
 import type { Effect } from "../protocol/effects.ts";
-import type { Timestamp } from "../protocol/wire/fileid.ts";
+import { type Timestamp, timestampCandidates } from "../protocol/wire/fileid.ts";
 import { wholeChunks } from "../protocol/chunks.ts";
 import type { Ext } from "../protocol/wire/ext.ts";
 import type { RawHeader, Wanted } from "../protocol/wire/raw.ts";
@@ -64,8 +64,6 @@ const ORPHANED_MS = 10_000;
 const MAX_SHORT = 4;
 /** Maximum number of fellows whose names are passed on. */
 const MAX_NAMED = 64;
-/** How long hashing what came out of order may keep other work waiting, in milliseconds. */
-const TURN_MS = 8;
 
 /** Thrown in a lane whose source answers in hex: it is of an earlier version. */
 class AnswersInHex extends NotDelivered {
@@ -686,19 +684,16 @@ export class Download {
     this.#isVerifying = true;
     const assembly = this.#assembly!;
     try {
-      let sinceMs = performance.now();
       const generation = this.#generation;
-      while (assembly.hashMore()) {
-        if (performance.now() - sinceMs < TURN_MS) continue;
-        await new Promise((go) => setTimeout(go, 0));
-        if (this.#isOver || this.#generation !== generation) return;
-        sinceMs = performance.now();
-      }
       const { fileId } = this.fetch.file;
-      const timestamp = verified(assembly, fileId, [...this.fetch.timestamps, ...this.#told]);
+      const timestamps = [...this.fetch.timestamps, ...this.#told];
+      const isStopped = () => this.#isOver || this.#generation !== generation;
+      const texts = timestamps.flatMap(timestampCandidates);
+      if (!await assembly.hashAll(texts, isStopped)) return;
+      const timestamp = verified(assembly, fileId, timestamps);
       if (!timestamp) return await this.#disprove();
       if (this.#trial) await this.#repair!.fetched(this.#trial.wrong);
-      if (this.#isOver || this.#generation !== generation) return;
+      if (isStopped()) return;
       this.#blameCulprits();
       this.#finish({ isHere: true, timestamp });
     } catch (error) {

@@ -46,8 +46,11 @@ export interface StoreAssembly extends StoreContent {
   read(position: number, buffer: Uint8Array): void;
   /** Opens what is there for sending. Throws like `write`. */
   reader(): RangeReader;
-  /** Hashes a piece that has not been hashed yet. Returns false when everything is. Throws like `write`. */
-  hashMore(): boolean;
+  /**
+   * Hashes what has not been hashed yet, so that `digestWith` knows the content followed by each of these texts. Resolves to
+   * false if `isStopped` says so meanwhile. Throws like `write`.
+   */
+  hashAll(suffixes: readonly string[], isStopped: () => boolean): Promise<boolean>;
   /** Starts over with no content and no size. */
   restart(): void;
 }

@@ -6,7 +6,9 @@
 
 import { createHash, type Hash } from "node:crypto";
 import { Ranges, type Span } from "../protocol/ranges.ts";
+import type { DiskThread } from "./disk_thread.ts";
 import { asStorageError, StorageError } from "./errors.ts";
+import { Follower } from "./following.ts";
 import { removeTemporary } from "./leftovers.ts";
 import type { Reservation, Space } from "./space.ts";
 
@@ -16,6 +18,14 @@ export const MIN_PARTIAL_BYTES: number = 1024 ** 2;
 const LIST_LAG_BYTES = 128 * 1024;
 /** Size of the pieces that are read back to be hashed, in bytes. */
 const READ_BYTES = 1024 * 1024;
+/** How long hashing in this thread may keep other work waiting, in milliseconds. */
+const TURN_MS = 8;
+/**
+ * Content is hashed in another thread if so many bytes took at most so many milliseconds, and twice as many are still to
+ * come. Slower content is hashed between two pieces, when there is nothing else to do. (A guess: 200 MB/s.)
+ */
+const FAST_BYTES = 32 * 1024 * 1024;
+const FAST_MS = 160;
 /** Maximum size of a list of what is there, in bytes. More is not believed. */
 const MAX_LIST_BYTES = 256 * 1024;
 
@@ -25,6 +35,18 @@ export interface Begun {
   readonly totalBytes: number | undefined;
   /** What is there. */
   readonly done: Ranges;
+}
+
+/** What an assembly may be given. */
+export interface AssemblyOptions {
+  /** What is there of it. */
+  readonly begun?: Begun | undefined;
+  /** Called when it was removed. */
+  readonly onAborted?: () => void;
+  /** Hashes what comes fast. Without it, everything is hashed in this thread. */
+  readonly thread?: DiskThread;
+  /** A clock, in milliseconds. */
+  readonly nowMs?: () => number;
 }
 
 /** One file that is put together. Ends with `close` if the file on disk is kept, or with `abort`. */
@@ -41,6 +63,13 @@ export class Assembly {
   #listedBytes = 0;
   #hash: Hash = createHash("sha256");
   #hashed = 0;
+  /** Hashes in another thread, instead of `#hash`. */
+  #follower: Follower | undefined;
+  /** What it found, by what follows the content. */
+  #digests: ReadonlyMap<string, string> | undefined;
+  /** When the speed was last looked at, and how much was there then. */
+  #lookedMs: number;
+  #lookedBytes = 0;
   #buffer: Uint8Array | undefined;
   #reserved: Reservation | undefined;
   #isOpen = true;
@@ -50,13 +79,13 @@ export class Assembly {
     readonly path: string,
     readonly maxBytes: number,
     readonly space: Space,
-    begun?: Begun,
-    /** Called when it was removed. */
-    readonly onAborted: () => void = () => {},
+    readonly options: AssemblyOptions = {},
   ) {
+    const { begun } = options;
     this.done = begun?.done ?? new Ranges();
     this.totalBytes = begun?.totalBytes;
-    this.begunBytes = this.done.bytes;
+    this.#lookedMs = this.#nowMs();
+    this.begunBytes = this.#lookedBytes = this.done.bytes;
     try {
       this.#file = Deno.openSync(path, {
         read: true,
@@ -115,11 +144,13 @@ export class Assembly {
         else this.space.take(piece.length);
         this.#writeAt(from, piece);
         this.done.add(from, to);
-        if (from !== this.#hashed) continue;
+        if (from !== this.#hashed || this.#follower) continue;
         this.#hash.update(piece);
         this.#hashed = to;
       }
       if (this.done.bytes - this.#listedBytes >= LIST_LAG_BYTES) this.#saveList();
+      if (this.#follower) return this.#follower.upTo(this.done.endAt(0));
+      this.#lookAtSpeed();
       // What came out of order is hashed as soon as what was before it is there, a piece at a time.
       if (this.#hashed > offset && this.done.endAt(this.#hashed) > this.#hashed) this.#hashSome();
     } catch (cause) {
@@ -127,11 +158,29 @@ export class Assembly {
     }
   }
 
-  /** Hashes what has not been hashed yet, if there is any. Returns false when all of it is. Throws `StorageError`. */
-  hashMore(): boolean {
-    if (this.done.endAt(this.#hashed) === this.#hashed) return false;
+  /**
+   * Hashes what has not been hashed yet, so that `digestWith` knows the content followed by each of these texts. Resolves to
+   * false if `isStopped` says so meanwhile. Throws `StorageError`.
+   */
+  async hashAll(suffixes: readonly string[], isStopped = () => false): Promise<boolean> {
+    if (this.#follower) {
+      const all = ["", ...suffixes];
+      const digests = await this.#follower.digests(all).catch(() => undefined);
+      if (isStopped()) return false;
+      if (digests) {
+        this.#digests = new Map(all.map((suffix, i) => [suffix, digests[i]!]));
+        return true;
+      }
+      this.#hashAgain(); // the thread has ended
+    }
     try {
-      this.#hashSome();
+      for (let sinceMs = performance.now(); this.done.endAt(this.#hashed) > this.#hashed;) {
+        this.#hashSome();
+        if (performance.now() - sinceMs < TURN_MS) continue;
+        await new Promise((go) => setTimeout(go, 0));
+        if (isStopped()) return false;
+        sinceMs = performance.now();
+      }
       return true;
     } catch (cause) {
       throw asStorageError(cause, "Cannot receive a file");
@@ -141,8 +190,7 @@ export class Assembly {
   /** Forgets what is wrong, which is written again. Throws `StorageError`. */
   forget(spans: readonly Span[]): void {
     for (const [start, end] of spans) this.done.remove(start, end);
-    this.#hash = createHash("sha256");
-    this.#hashed = 0;
+    this.#hashAgain();
     try {
       this.#saveList();
     } catch (cause) {
@@ -172,8 +220,7 @@ export class Assembly {
   restart(): void {
     this.done = new Ranges();
     this.totalBytes = undefined;
-    this.#hash = createHash("sha256");
-    this.#hashed = 0;
+    this.#hashAgain();
     this.#reserved?.release();
     this.#reserved = undefined;
     try {
@@ -184,8 +231,11 @@ export class Assembly {
     }
   }
 
-  /** Returns the hex SHA-256 of the content followed by `suffix`. Call it when everything was hashed. */
+  /** Returns the hex SHA-256 of the content followed by "" or one of the suffixes that `hashAll` was called with. */
   digestWith(suffix: string): string {
+    const digest = this.#digests?.get(suffix);
+    if (digest !== undefined) return digest;
+    if (this.#follower) throw new Error("This digest was not asked for");
     return this.#hash.copy().update(suffix).digest("hex");
   }
 
@@ -198,6 +248,7 @@ export class Assembly {
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    this.#follower?.close();
     this.#reserved?.release();
     try {
       this.#saveList();
@@ -214,7 +265,7 @@ export class Assembly {
     this.close();
     removeTemporary(this.path);
     removeTemporary(listOf(this.path));
-    this.onAborted();
+    this.options.onAborted?.();
   }
 
   #writeAt(position: number, content: Uint8Array): void {
@@ -229,6 +280,36 @@ export class Assembly {
         this.#file.seekSync(position + at, Deno.SeekMode.Start);
       }
     }
+  }
+
+  /** Lets the other thread hash what comes fast, from the beginning: this thread's state cannot be passed on. */
+  #lookAtSpeed(): void {
+    const fresh = this.done.bytes - this.#lookedBytes;
+    if (fresh < FAST_BYTES) return;
+    const nowMs = this.#nowMs();
+    const isFast = nowMs - this.#lookedMs <= FAST_MS * fresh / FAST_BYTES;
+    this.#lookedMs = nowMs;
+    this.#lookedBytes = this.done.bytes;
+    const left = (this.totalBytes ?? 0) - this.done.bytes;
+    const { thread } = this.options;
+    if (!thread || !isFast || left < 2 * FAST_BYTES) return;
+    this.#follower = new Follower(thread, this.path);
+    this.#buffer = undefined;
+  }
+
+  /** Forgets what was hashed. */
+  #hashAgain(): void {
+    this.#follower?.close();
+    this.#follower = undefined;
+    this.#digests = undefined;
+    this.#hash = createHash("sha256");
+    this.#hashed = 0;
+    this.#lookedBytes = this.done.bytes;
+    this.#lookedMs = this.#nowMs();
+  }
+
+  #nowMs(): number {
+    return this.options.nowMs?.() ?? performance.now();
   }
 
   #hashSome(): void {

@@ -49,7 +49,23 @@ export type Request =
     readonly names: readonly string[];
   }
   | { readonly id: number; readonly kind: "flush"; readonly paths: readonly string[] }
-  | { readonly id: number; readonly kind: "hash"; readonly jobs: HashJobs };
+  | { readonly id: number; readonly kind: "hash"; readonly jobs: HashJobs }
+  | ({ readonly id: number; readonly kind: "follow" } & Following)
+  | (
+    & { readonly id: number; readonly kind: "digests"; readonly suffixes: readonly string[] }
+    & Following
+  )
+  | { readonly id: number; readonly kind: "unfollow"; readonly of: number };
+
+/** A file that is hashed as it grows. */
+export interface Following {
+  /** Its number. */
+  readonly of: number;
+  /** Where it is. */
+  readonly path: string;
+  /** How far it is hashed, in bytes. */
+  readonly end: number;
+}
 
 /** An error, as it crosses from one thread to the other. */
 export interface Failure {

@@ -1,7 +1,8 @@
 // A thread for the disk: lists folders and hashes files without keeping messages and pages waiting. The code that
 // runs there is `disk_worker.js`.
 // Invariants: the thread is started when it is first needed and ended when it has been idle for a while; requests are
-// answered in order; after `close`, every request fails.
+// answered in order; after `close`, every request fails; what it knows of files that are followed ends with it, and
+// requests about them begin again.
 
 import type {
   Answer,
@@ -49,6 +50,8 @@ export class DiskThread {
   #worker: Worker | undefined;
   readonly #pending = new Map<number, Pending>();
   #serial = 0;
+  /** Numbers of the files that are hashed as they grow. */
+  readonly #followed = new Set<number>();
   #idle: ReturnType<typeof setTimeout> | undefined;
   #closed: Error | undefined;
 
@@ -97,6 +100,35 @@ export class DiskThread {
       if (readBytes !== undefined) onBytes(readBytes);
     }) as HashedBatch;
     return resultsOf(jobs, results);
+  }
+
+  /** Returns a number for a file that is hashed as it grows. The thread is not ended for being idle until `endFollowing`. */
+  beginFollowing(): number {
+    const of = ++this.#serial;
+    this.#followed.add(of);
+    clearTimeout(this.#idle);
+    return of;
+  }
+
+  /** Hashes such a file on to `end`. Throws file system errors with their code. */
+  async follow(of: number, path: string, end: number): Promise<void> {
+    await this.#ask({ kind: "follow", of, path, end });
+  }
+
+  /** Hashes it on to `end`, and resolves to the hex SHA-256 of it followed by each suffix. Throws like `follow`. */
+  async digestsOf(
+    of: number,
+    path: string,
+    end: number,
+    suffixes: readonly string[],
+  ): Promise<string[]> {
+    return await this.#ask({ kind: "digests", of, path, end, suffixes }) as string[];
+  }
+
+  /** Forgets such a file. Never throws. */
+  endFollowing(of: number): void {
+    if (!this.#followed.delete(of) || !this.#worker) return;
+    this.#ask({ kind: "unfollow", of }).catch(() => {}); // it has ended, and everything with it
   }
 
   /** Ends the thread at once, whatever it is doing. Requests reject with `reason`. */
@@ -148,7 +180,7 @@ export class DiskThread {
     this.#pending.delete(answer.id);
     if (answer.error) pending.done.reject(errorOf(answer.error));
     else pending.done.resolve(answer.value);
-    if (this.#pending.size > 0) return;
+    if (this.#pending.size > 0 || this.#followed.size > 0) return;
     this.#idle = setTimeout(() => this.#end(new Error("The disk thread was idle")), IDLE_MS);
     Deno.unrefTimer(this.#idle);
   }

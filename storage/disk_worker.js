@@ -1,11 +1,13 @@
 // @ts-check
-// Lists folders and hashes files in a thread of its own, so that a slow disk keeps nobody waiting. Runs in a worker;
+// Lists folders and hashes files in a thread of its own, so that a slow disk keeps nobody waiting, and hashing nobody who
+// writes. Runs in a worker;
 // `disk_thread.ts` is the other end. Everything is synchronous: that takes a third of the time of promises here, and
 // whoever waits is in another thread.
 
 import { createHash } from "node:crypto";
 
 /** @typedef {import("./disk_messages.ts").Failure} Failure */
+/** @typedef {import("./disk_messages.ts").Following} Following */
 /** @typedef {import("./disk_messages.ts").HashedBatch} HashedBatch */
 /** @typedef {import("./disk_messages.ts").HashJobs} HashJobs */
 /** @typedef {import("./disk_messages.ts").Request} Request */
@@ -181,6 +183,38 @@ function hashAll(id, { dir, names, sizes, suffixes }) {
   return { sha256s, digests, figures: Float64Array.from(figures), errors };
 }
 
+/**
+ * Files that are hashed as they grow, by their number.
+ * @type {Map<number, { file: Deno.FsFile, state: import("node:crypto").Hash, at: number }>}
+ */
+const followed = new Map();
+
+/**
+ * Hashes a file on to `end`, and returns the state.
+ * @param {Following} following
+ */
+function follow({ of, path, end }) {
+  let following = followed.get(of);
+  if (!following) {
+    following = { file: Deno.openSync(path, { read: true }), state: createHash("sha256"), at: 0 };
+    followed.set(of, following);
+  }
+  while (following.at < end) {
+    const piece = buffer.subarray(0, Math.min(buffer.length, end - following.at));
+    const read = following.file.readSync(piece);
+    if (read === null) throw new Error("The file became shorter while it was being written");
+    following.state.update(piece.subarray(0, read));
+    following.at += read;
+  }
+  return following.state;
+}
+
+/** @param {number} of */
+function unfollow(of) {
+  followed.get(of)?.file.close();
+  followed.delete(of);
+}
+
 /** @param {unknown} error */
 const plain = (error) =>
   error instanceof Error
@@ -208,6 +242,19 @@ worker.onmessage = (/** @type {{ data: Request }} */ { data: request }) => {
     }
     if (request.kind === "flush") {
       for (const path of request.paths) flush(path);
+      return worker.postMessage({ id, isEnd: true });
+    }
+    if (request.kind === "follow") {
+      follow(request);
+      return worker.postMessage({ id, isEnd: true });
+    }
+    if (request.kind === "digests") {
+      const state = follow(request);
+      const digests = request.suffixes.map((suffix) => state.copy().update(suffix).digest("hex"));
+      return worker.postMessage({ id, isEnd: true, value: digests });
+    }
+    if (request.kind === "unfollow") {
+      unfollow(request.of);
       return worker.postMessage({ id, isEnd: true });
     }
     if (request.kind === "stat") {

@@ -4,6 +4,7 @@
 // `MAX_PARTIALS` are kept, and none that space is needed for; what is being downloaded is not removed.
 
 import { Assembly, begunOf, listOf, MIN_PARTIAL_BYTES } from "./assembly.ts";
+import type { DiskThread } from "./disk_thread.ts";
 import { FileIntake } from "./intake.ts";
 import { type Layout, lstatOrNothing } from "./layout.ts";
 import { removeTemporary } from "./leftovers.ts";
@@ -29,6 +30,8 @@ export class Partials {
     readonly layout: Pick<Layout, "partials" | "temporaries">,
     /** The current time, Unix milliseconds. */
     readonly now: () => number,
+    /** Hashes what comes fast. */
+    readonly thread: DiskThread,
   ) {}
 
   /** Number of beginnings kept. */
@@ -72,7 +75,8 @@ export class Partials {
     // Whatever is in the way is not ours: a link would lead out of the folder.
     if (!begun) { for (const each of [path, listOf(path)]) removeTemporary(each); }
     const onAborted = () => this.ended(fileId);
-    const assembly = new Assembly(path, maxBytes, space, begun, onAborted);
+    const { thread } = this;
+    const assembly = new Assembly(path, maxBytes, space, { begun, onAborted, thread });
     this.#kept.delete(fileId);
     this.#running.set(fileId, keptMs ?? this.now());
     return assembly;

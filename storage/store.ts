@@ -125,7 +125,7 @@ export class Store {
   readonly #adopting: Adopting;
   readonly #chunkLists: ChunkLists;
   readonly #closing = new AbortController();
-  readonly #thread = new DiskThread();
+  readonly #thread: DiskThread;
   /** Called when a large file was hashed, so another scan is worthwhile. */
   onHashed: () => void = () => {};
 
@@ -142,6 +142,7 @@ export class Store {
     readonly partials: Partials,
   ) {
     this.layout = layout;
+    this.#thread = partials.thread;
     this.shelf = new Shelf(journal);
     this.snapshots = new Snapshots(layout);
     this.removals = new Removals(layout, this.shelf, options);
@@ -211,7 +212,7 @@ export class Store {
     await makeFolders(layout);
     const lock = await lockStore(layout);
     try {
-      const partials = new Partials(layout, options.now);
+      const partials = new Partials(layout, options.now, new DiskThread());
       await partials.load();
       await clearTemporaries(layout);
       const isOld = exists(layout.key);

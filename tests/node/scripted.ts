@@ -179,7 +179,7 @@ export async function download(
     const space = new Space(dir, 0, () => false);
     space.freeBytes = () => 10 * 1024 ** 3;
     let fate = "handed on";
-    const assembly = new Assembly(path, 1e12, space, begun, () => fate = "removed");
+    const assembly = new Assembly(path, 1e12, space, { begun, onAborted: () => fate = "removed" });
     const store: Pick<TransferStore, "assemble" | "suspend"> = {
       assemble: () => assembly,
       suspend: () => fate = `kept ${assembly.sizeBytes}`,
