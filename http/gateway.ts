@@ -1,6 +1,7 @@
 // The gateway for browsers: our own listener in front of `Deno.serve`, which has no deadlines. Once the head of a
 // request is complete, the connection is passed on over a Unix socket that only we can reach, and from then on
 // bytes are copied both ways.
+// Large content is sent from here instead (content.ts); then the head comes from the server, and its socket is closed.
 // Invariants: each head arrives within its deadline; bodies and readers keep moving within theirs; no client takes
 // all slots (the same rules as for peers, net/admission.ts); the application knows the client's address. The end of
 // a request is known from Content-Length, and the end of an answer from the server's own completion signal; what
@@ -11,6 +12,13 @@ import type { Limits } from "../protocol/limits.ts";
 import { ProtocolError } from "../protocol/wire/errors.ts";
 import type { Connection } from "../net/connection.ts";
 import { Listener } from "../net/listener.ts";
+import {
+  type Content,
+  isLastAnswer,
+  MarkedHead,
+  MIN_CONTENT_BYTES,
+  sendContent,
+} from "./content.ts";
 import { Upstream } from "./upstream.ts";
 import { BadHead, ChunkedBody, requestHead } from "./request_head.ts";
 import { HeadReader, HeadTooLate, HeadTooLong, MAX_HEAD_BYTES } from "./head_reader.ts";
@@ -31,6 +39,8 @@ const LEAVE_MS = 1_000;
 export interface Client {
   /** Canonical address. */
   readonly ip: string;
+  /** Lets the gateway send this content if the answer has this body, which is not read then. */
+  readonly handOver?: (body: ReadableStream<Uint8Array>, content: Content) => void;
 }
 
 /** Answers a request. */
@@ -57,6 +67,8 @@ export interface GatewayOptions {
 
 /** A request that was passed on. */
 interface Exchange extends Client {
+  /** Content that the gateway sends after the head that has its mark. */
+  content?: { readonly content: Content; readonly head: MarkedHead; isBegun: boolean };
   /** Resolves when the server has written the whole answer. */
   readonly done: PromiseWithResolvers<void>;
   isDone: boolean;
@@ -64,6 +76,8 @@ interface Exchange extends Client {
 
 /** One connection's way through the Unix socket. */
 interface Passage {
+  /** The latest request that was passed on. */
+  exchange: Exchange | undefined;
   readonly conn: Deno.UnixConn;
   /** Resolves when everything that the server wrote was passed on, or cannot be. */
   readonly ended: Promise<void>;
@@ -83,6 +97,8 @@ export class Gateway {
   readonly #listener: Listener;
   /** Header that tells the handler which exchange this is; nobody outside knows its name. */
   readonly #field = `x-exchange-${crypto.randomUUID()}`;
+  /** Header of an answer whose content is sent from here. */
+  readonly #mark = `x-content-${crypto.randomUUID()}`;
   readonly #exchanges = new Map<string, Exchange>();
   readonly #under = new Set<Exchange>();
   readonly #passages = new Set<Passage>();
@@ -146,10 +162,34 @@ export class Gateway {
     const exchange = this.#exchanges.get(id);
     if (!exchange) return new Response(null, { status: 421 }); // bypassed the gateway
     this.#exchanges.delete(id);
-    const done = () => this.#end(exchange);
+    const done = () => {
+      if (!exchange.content) this.#end(exchange);
+    };
     completed.then(done, done); // an answer that could not be written has ended too
-    const answer = this.#handler!(request, { ip: exchange.ip });
-    return request.method === "HEAD" ? unmeasured(answer) : answer;
+    let offered: [ReadableStream<Uint8Array>, Content] | undefined;
+    const { ip } = exchange;
+    const answer = this.#handler!(request, { ip, handOver: (...offer) => offered = offer });
+    if (request.method === "HEAD") return unmeasured(answer);
+    return this.#takeOver(id, exchange, answer, () => offered);
+  }
+
+  /** Answers with a head alone if the gateway sends the content. */
+  async #takeOver(
+    id: string,
+    exchange: Exchange,
+    answering: Response | Promise<Response>,
+    offered: () => readonly [ReadableStream<Uint8Array>, Content] | undefined,
+  ): Promise<Response> {
+    const answer = await answering;
+    const [body, content] = offered() ?? [];
+    if (!content || answer.body !== body || content.totalBytes < MIN_CONTENT_BYTES) return answer;
+    exchange.content = { content, head: new MarkedHead(`${this.#mark}: ${id}`), isBegun: false };
+    const { status, headers } = answer;
+    const marked = new Headers(headers);
+    marked.set(this.#mark, id);
+    // The head is sent at once, and the socket is closed before anything follows.
+    const never = new ReadableStream({ pull: () => new Promise(() => {}) });
+    return new Response(never, { status, headers: marked });
   }
 
   #end(exchange: Exchange): void {
@@ -163,14 +203,15 @@ export class Gateway {
     const heads = new HeadReader(client, this.options.limits.messageTimeoutMs);
     let passage: Passage | undefined;
     try {
-      for (let isFirst = true;; isFirst = false) {
+      for (;;) {
         const text = await unlessEnded(passage, heads.next());
         // The client sent nothing more. Browsers open connections in advance, so this is not an error.
         if (text === undefined) return await this.#finish(client, passage);
-        if (isFirst) passage = await this.#connect(client);
-        if (!await this.#exchange(client, heads, passage!, text)) {
+        passage ??= await this.#connect(client);
+        if (!await this.#exchange(client, heads, passage, text)) {
           return await this.#finish(client, passage, DRAIN_MS);
         }
+        if (passage.exchange?.content) passage = undefined; // its content was sent from here
       }
     } catch (error) {
       await this.#refuse(client, passage, error);
@@ -190,6 +231,7 @@ export class Gateway {
     const { body, text: head } = requestHead(text, `${this.#field}: ${id}`);
     const exchange: Exchange = { ip: client.ip, done: Promise.withResolvers(), isDone: false };
     this.#exchanges.set(id, exchange);
+    passage.exchange = exchange;
     this.#under.add(exchange);
     this.#listener.completed(client);
     this.#listener.moved(client, 0); // an answer or a body is in progress
@@ -214,6 +256,7 @@ export class Gateway {
       return isWhole && exchange.isDone;
     } finally {
       passage.onEnd = () => {};
+      if (exchange.content?.isBegun === false) exchange.content.content.ended("stopped");
       this.#exchanges.delete(id);
       this.#end(exchange);
       this.#listener.completed(client);
@@ -261,6 +304,7 @@ export class Gateway {
     const conn = await this.#server.connect();
     const passage = {
       conn,
+      exchange: undefined,
       isEnded: false,
       isLeft: false,
       pieces: 0,
@@ -286,7 +330,12 @@ export class Gateway {
         passage.pieces++;
         passage.isWriting = true;
         this.#listener.moved(client, read);
-        await client.write(buffer.subarray(0, read), this.options.limits.idleTimeoutMs);
+        const taken = passage.exchange?.content?.head.push(buffer.subarray(0, read));
+        const passed = taken?.before ?? buffer.subarray(0, read);
+        await client.write(passed, this.options.limits.idleTimeoutMs);
+        if (taken?.head !== undefined) {
+          return await this.#sendContent(client, passage, passage.exchange!, taken.head);
+        }
         passage.isWriting = false;
       }
     } catch {
@@ -295,6 +344,29 @@ export class Gateway {
       if (!passage.isLeft) client.close();
       close(passage.conn);
     }
+  }
+
+  /** Sends content instead of the server. Throws if it cannot be read, or the client is gone. */
+  async #sendContent(
+    client: Connection,
+    { conn }: Passage,
+    exchange: Exchange,
+    head: string,
+  ): Promise<void> {
+    close(conn);
+    exchange.content!.isBegun = true;
+    const { idleTimeoutMs } = this.options.limits;
+    const onWritten = (bytes: number) => this.#listener.moved(client, bytes);
+    await sendContent(
+      head,
+      exchange.content!.content,
+      (bytes, onSent) =>
+        client.write(bytes, idleTimeoutMs, (written) => {
+          onWritten(written);
+          onSent(written);
+        }),
+    );
+    exchange.isDone = !isLastAnswer(head);
   }
 
   /**

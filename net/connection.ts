@@ -133,13 +133,20 @@ export class Connection {
   }
 
   /**
-   * Writes all bytes. Throws `ProtocolError` "too-slow" if the other side accepts nothing for `idleMs`, and
-   * connection errors.
+   * Writes all bytes, and calls `onWritten` with the number of each piece that the system took. Throws `ProtocolError`
+   * "too-slow" if the other side accepts nothing for `idleMs`, and connection errors.
    */
-  async write(bytes: Uint8Array, idleMs: number): Promise<void> {
+  async write(
+    bytes: Uint8Array,
+    idleMs: number,
+    onWritten: (bytes: number) => void = () => {},
+  ): Promise<void> {
     for (let at = 0; at < bytes.length;) {
       if (isTurnDue()) await turn();
-      at += await this.#within(this.#writing, idleMs, () => this.conn.write(bytes.subarray(at)));
+      const act = () => this.conn.write(bytes.subarray(at));
+      const written = await this.#within(this.#writing, idleMs, act);
+      at += written;
+      onWritten(written);
     }
   }
 

@@ -9,6 +9,7 @@ import { isSameForRange, preconditionOf, type Representation } from "./precondit
 import { problem } from "./problem.ts";
 import { NotPossible, type View, type ViewedContent } from "./view.ts";
 
+const UNREADABLE = "The file cannot be read";
 /** Size of each chunk that is read and sent, in bytes. */
 const CHUNK_BYTES = 256 * 1024;
 /** Matches one range, with optional empty list elements around it (RFC 9110, 5.6.1 and 14.1.2). */
@@ -56,10 +57,21 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
   try {
     content.seek(start, end - start);
   } catch (error) {
-    content.close("The file cannot be read");
+    content.close(UNREADABLE);
     throw error;
   }
-  return c.body(streamOf(content, end - start), status, headers);
+  const body = streamOf(content, end - start);
+  c.env.handOver?.(body, {
+    totalBytes: end - start,
+    readInto: (buffer) => content.readInto(buffer),
+    sent: (bytes) => content.sent(bytes),
+    ended: (why) => {
+      if (why === undefined) content.close();
+      else if (why === "stopped") content.close("The receiver stopped", "stopped");
+      else content.close(why instanceof NotPossible ? why.message : UNREADABLE);
+    },
+  });
+  return c.body(body, status, headers);
 }
 
 /** Returns the headers that a 304 carries too (RFC 9110, 15.4.5). */
@@ -178,7 +190,7 @@ function streamOf(content: ViewedContent, totalBytes: number): ReadableStream<Ui
         read = left === 0 ? 0 : content.readInto(buffer);
       } catch (error) {
         // The connection is cut, so the receiver sees fewer bytes than promised.
-        content.close(error instanceof NotPossible ? error.message : "The file cannot be read");
+        content.close(error instanceof NotPossible ? error.message : UNREADABLE);
         throw error;
       }
       left -= read;

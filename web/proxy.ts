@@ -37,6 +37,7 @@ export function proxied({ basePath = "", trustedProxies }: ProxyOptions): Middle
     const forwarded = isProxy ? forwardedPrefix(c) : undefined;
     const hasBase = basePath !== "" && getPath(c.req.raw).startsWith(`${basePath}/`);
     c.env = {
+      ...c.env,
       ip: isNamed(ip) ? clientOf(c.req.header("x-forwarded-for"), isNamed) ?? ip : ip,
       prefix: forwarded ?? (hasBase ? basePath : ""),
       isProxy,
