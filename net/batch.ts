@@ -107,18 +107,19 @@ export async function requestBatch(
   await connection.write(encodeMessage({ type: "GET_FILE", fileId: fileId!, ext: asked }), idleMs);
   const reader = new BatchReader(fileIds, sink);
   const pace = new Pace(idleMs);
-  let buffer = new Uint8Array(0);
-  while (!reader.isDone) {
-    // What was read stays as it is, because it may wait to be written to disk: a used buffer is never filled again.
-    if (buffer.length === 0) buffer = new Uint8Array(BUFFER_BYTES);
+  // What was read waits to be written to disk. Meanwhile, the next piece is read into the other buffer.
+  const buffers = [new Uint8Array(BUFFER_BYTES), new Uint8Array(BUFFER_BYTES)] as const;
+  const settled: Promise<void>[] = [];
+  for (let at: 0 | 1 = 0; !reader.isDone; at = at === 0 ? 1 : 0) {
+    await settled[at];
+    const buffer = buffers[at];
     const read = await connection.readContent(buffer, idleMs);
     if (read === null) {
       throw new ProtocolError("cut-short", "Connection closed in the middle of a batch");
     }
     onAnswering();
     pace.note(read);
-    const piece = buffer.subarray(0, read);
-    buffer = buffer.subarray(read);
-    reader.feed(piece);
+    reader.feed(buffer.subarray(0, read));
+    settled[at] = sink.settled();
   }
 }

@@ -133,7 +133,7 @@ class Batch implements BatchSink {
   write(content: Uint8Array): void {
     const { pieces, intake, move } = this.#arriving!;
     if (intake) intake.write(content);
-    else pieces.push(content);
+    else pieces.push(content.length < this.#arriving!.sizeBytes ? content.slice() : content);
     move.moved(content.length);
   }
 
@@ -153,6 +153,10 @@ class Batch implements BatchSink {
     if (timestamp) return this.#arrived(file, move, content, timestamp, intake === undefined);
     content.abort();
     this.#failed(file, explainFailure(sizeBytes === 0 ? absent() : mismatch()), move);
+  }
+
+  settled(): Promise<void> {
+    return this.all.receipts.settled();
   }
 
   absent(index: number): void {

@@ -22,6 +22,9 @@ export class Receipts {
   >();
   #small: Small[] = [];
   #flushing: Promise<void> = Promise.resolve();
+  /** Number of contents in memory that are not kept or dropped yet, and who waits for there to be none. */
+  #unsettled = 0;
+  #onSettled: (() => void)[] = [];
   #serial = 0;
 
   /** Starts without content. */
@@ -30,6 +33,7 @@ export class Receipts {
   /** Takes content in. Returns the number under which it waits. `isSmall`: it is in memory; see `keep`. */
   add(content: StoreContent, isSmall = false): number {
     const receipt = ++this.#serial;
+    if (isSmall) this.#unsettled++;
     this.#waiting.set(receipt, { content, isSmall });
     return receipt;
   }
@@ -57,6 +61,17 @@ export class Receipts {
     }
   }
 
+  /** Resolves when all content in memory is kept or dropped, so that its bytes may be written to. */
+  async settled(): Promise<void> {
+    if (this.#unsettled > 0) await new Promise<void>((go) => this.#onSettled.push(go));
+  }
+
+  #settle(contents: number): void {
+    this.#unsettled -= contents;
+    if (this.#unsettled > 0) return;
+    for (const tell of this.#onSettled.splice(0)) tell();
+  }
+
   async #flushSoon(): Promise<void> {
     await undefined; // the state machine decides on the other files of the same piece first
     const small = this.#small;
@@ -65,6 +80,7 @@ export class Receipts {
     const outcomes = await this.options.store.keepAll(small).catch((error) =>
       small.map(() => error instanceof Error ? error : new Error(String(error)))
     );
+    this.#settle(small.length);
     for (const [i, outcome] of outcomes.entries()) {
       const { held, source } = small[i]!;
       if (outcome instanceof Error) this.#failed(held, source, outcome);
@@ -78,13 +94,17 @@ export class Receipts {
 
   /** Drops content. */
   drop(receipt: number): void {
-    this.#take(receipt)?.content.abort();
+    const waiting = this.#take(receipt);
+    waiting?.content.abort();
+    if (waiting?.isSmall) this.#settle(1);
   }
 
   /** Drops everything. */
   close(): void {
     for (const { content } of this.#waiting.values()) content.abort();
+    const small = [...this.#waiting.values()].filter(({ isSmall }) => isSmall);
     this.#waiting.clear();
+    this.#settle(small.length);
   }
 
   #failed(held: HeldFile, source: string | undefined, error: unknown): void {

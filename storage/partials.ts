@@ -100,8 +100,8 @@ export class Partials {
 
   /** Notes that a download has ended, and its file is gone or has its name. Never throws. */
   ended(fileId: string): void {
-    this.#running.delete(fileId);
-    this.drop(fileId);
+    // Of most small files, nothing was ever here.
+    if (this.#running.delete(fileId) || this.#kept.has(fileId)) this.drop(fileId);
   }
 
   #move(fileId: string, path: string, sizeBytes: number): void {

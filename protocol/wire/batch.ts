@@ -32,12 +32,14 @@ export interface BatchSink {
    * if it is valid; hardly ever needed, and not cheap.
    */
   begin(index: number, sizeBytes: number, timestamp: () => Timestamp | undefined): void;
-  /** Content of that file. The bytes are not written to later. */
+  /** Content of that file. If it is all of it, the bytes are not written to before `settled` resolves. */
   write(content: Uint8Array): void;
   /** The file is complete. */
   end(): void;
   /** The source does not have this file. */
   absent(index: number): void;
+  /** Resolves when no bytes of files that are complete are needed any longer. Never rejects. */
+  settled(): Promise<void>;
 }
 
 /** Reads a batch. */
@@ -59,7 +61,7 @@ export class BatchReader {
   }
 
   /**
-   * Takes the next bytes, which must not be written to later. Throws `ProtocolError` "bad-field" for a header that
+   * Takes the next bytes, which must not be written to before the sink has settled. Throws `ProtocolError` "bad-field" for a header that
    * contradicts the request, other `ProtocolError`s, and what the sink throws.
    */
   feed(bytes: Uint8Array): void {
@@ -88,12 +90,13 @@ export class BatchReader {
             "The source answers only the first of several files",
           );
         }
-        this.#line = line;
-      } else this.#onHeader(line);
+        this.#line = line.slice();
+      } else this.#onHeader(line, bytes.length - at);
     }
   }
 
-  #onHeader(line: Uint8Array): void {
+  /** `following` bytes are there after the line. */
+  #onHeader(line: Uint8Array, following: number): void {
     this.#line = new Uint8Array(0);
     const { file_id: fileId, ext } = headerOf(line);
     const raw = ext?.raw ?? [];
@@ -106,7 +109,8 @@ export class BatchReader {
     if (!isWanted || !Number.isSafeInteger(length) || length < 0) {
       throw new ProtocolError("bad-field", "A header of a batch contradicts the request");
     }
-    this.sink.begin(this.index, length, () => timestampIn(line));
+    const kept = following < length ? line.slice() : line;
+    this.sink.begin(this.index, length, () => timestampIn(kept));
     this.#isBegun = true;
     this.#left = length;
     if (length === 0) this.#end();

@@ -147,7 +147,8 @@ const WAYS: Readonly<
         10_000,
       ),
     receive: (from) => {
-      const sink = { begin: () => {}, write: () => {}, end: () => {}, absent: () => {} };
+      const settled = () => Promise.resolve();
+      const sink = { begin: () => {}, write: () => {}, end: () => {}, absent: () => {}, settled };
       return requestBatch(from, [file.fileId, file.fileId], ext, sink, limits);
     },
   },
