@@ -13,7 +13,7 @@ import {
   RawOpening,
   type Wanted,
 } from "../protocol/wire/raw.ts";
-import { BUFFER_BYTES, giveBuffer, takeBuffer } from "./buffers.ts";
+import { RECEIVING, SENDING } from "./buffers.ts";
 import type { Connection } from "./connection.ts";
 import { type ContentReader, Pace, type ReceiveLimits } from "./exchange.ts";
 
@@ -41,7 +41,7 @@ export async function sendRaw(
   onProgress: (sentBytes: number) => void = () => {},
 ): Promise<void> {
   const header = rawHeader(file, ext, range, reader.sizeBytes);
-  const buffer = takeBuffer(Math.min(BUFFER_BYTES, header.length + range.length));
+  const buffer = SENDING.take(Math.min(SENDING.sizeBytes, header.length + range.length));
   buffer.set(header);
   let filled = header.length;
   let sent = 0;
@@ -62,7 +62,7 @@ export async function sendRaw(
     onProgress(sent);
   }
   if (filled > 0) await connection.write(buffer.subarray(0, filled), idleMs); // an empty range
-  giveBuffer(buffer); // after an error, it may still be written
+  SENDING.give(buffer); // after an error, it may still be written
 }
 
 /** Receives the answer to a request. */
@@ -149,7 +149,7 @@ export class RawRequests {
   /** Ends the requests, all of which were answered. Throws `ProtocolError` "bad-field" if the source sent more than it was asked for. */
   end(): void {
     if (this.#rest.length === 0) {
-      for (const buffer of this.#buffers.splice(0)) giveBuffer(buffer);
+      for (const buffer of this.#buffers.splice(0)) RECEIVING.give(buffer);
       return;
     }
     throw new ProtocolError("bad-field", "More content came than was asked for");
@@ -159,13 +159,13 @@ export class RawRequests {
   async #content(bytes: number, sink: RawSink, pace: Pace): Promise<void> {
     let left = bytes;
     if (left === 0) return;
-    const size = Math.min(BUFFER_BYTES, left);
+    const size = Math.min(RECEIVING.sizeBytes, left);
     const buffers = this.#buffers;
     const need = (index: number) => {
       const buffer = buffers[index];
       if (buffer && buffer.length >= size) return;
-      if (buffer) giveBuffer(buffer);
-      buffers[index] = takeBuffer(size);
+      if (buffer) RECEIVING.give(buffer);
+      buffers[index] = RECEIVING.take(size);
     };
     need(0);
     let at = 0;

@@ -15,7 +15,7 @@ import { createHash } from "node:crypto";
 /** Maximum number of entries sent at once: about 3 ms of work for the receiver. */
 const PART_ENTRIES = 1_000;
 /** Size of one read of a file, in bytes. */
-const READ_BYTES = 1024 * 1024;
+const READ_BYTES = 512 * 1024;
 /** Interval between reports while a large file is hashed, in bytes. */
 const REPORT_BYTES = 64 * 1024 * 1024;
 
