@@ -14,8 +14,13 @@ import type { Reservation, Space } from "./space.ts";
 
 /** Smaller beginnings are not kept, in bytes: fetching them again costs less than remembering them. */
 export const MIN_PARTIAL_BYTES: number = 1024 ** 2;
-/** The list may lack this many bytes that are there: a kill costs half of it on average. */
-const LIST_LAG_BYTES = 128 * 1024;
+/**
+ * The list may lack so many bytes that are there, and a kill costs half of them on average: at most the second number, and
+ * at most the first one if it was written longer ago than so many milliseconds.
+ */
+const LIST_LAG_BYTES = 16 * 1024;
+const MAX_LIST_LAG_BYTES = 256 * 1024;
+const LIST_LAG_MS = 2;
 /** Size of the pieces that are read back to be hashed, in bytes. */
 const READ_BYTES = 1024 * 1024;
 /** How long hashing in this thread may keep other work waiting, in milliseconds. */
@@ -61,6 +66,7 @@ export class Assembly {
   #list: Deno.FsFile | undefined;
   #listBytes = 0;
   #listedBytes = 0;
+  #listedMs = -Infinity;
   #hash: Hash = createHash("sha256");
   #hashed = 0;
   /** Hashes in another thread, instead of `#hash`. */
@@ -148,7 +154,7 @@ export class Assembly {
         this.#hash.update(piece);
         this.#hashed = to;
       }
-      if (this.done.bytes - this.#listedBytes >= LIST_LAG_BYTES) this.#saveList();
+      if (this.#isListDue()) this.#saveList();
       if (this.#follower) return this.#follower.upTo(this.done.endAt(0));
       this.#lookAtSpeed();
       // What came out of order is hashed as soon as what was before it is there, a piece at a time.
@@ -330,6 +336,12 @@ export class Assembly {
     }
   }
 
+  #isListDue(): boolean {
+    const lag = this.done.bytes - this.#listedBytes;
+    if (lag < LIST_LAG_BYTES) return false;
+    return lag >= MAX_LIST_LAG_BYTES || this.#nowMs() - this.#listedMs >= LIST_LAG_MS;
+  }
+
   /** Writes what is there next to the file, over what was written before. A kill leaves the old or the new list. */
   #saveList(): void {
     if (!this.#list) {
@@ -337,6 +349,7 @@ export class Assembly {
       this.#list = openList(listOf(this.path));
     }
     this.#listedBytes = this.done.bytes;
+    this.#listedMs = this.#nowMs();
     const text = JSON.stringify({ size_bytes: this.totalBytes, done: this.done.spans });
     const bytes = new TextEncoder().encode(text.padEnd(this.#listBytes));
     this.#listBytes = bytes.length;

@@ -37,20 +37,21 @@ Deno.test(
       for (const source of sources) await source.announce(program);
       return program;
     };
+    const sentBytes = () => sources.reduce((sum, { sentBytes }) => sum + sentBytes, 0);
     let before = 0;
+    // A process takes 5 to 13 ms to die. What its kernel receives meanwhile, nobody could have kept.
+    let lateBytes = 0;
     for (let kill = 1; kill <= KILLS; kill++) {
       await using program = await begin();
       // Each life has its share, so that all kills fall into the download.
       const share = (SIZE - before) / (KILLS + 2 - kill);
       const until = before + share * (0.5 + 0.5 * random.unit());
-      await program.until(`${Math.round(until)} bytes`, async () => {
-        const { transfers } = await program.api<{ transfers: { done_bytes: number }[] }>(
-          "transfers",
-        );
-        before = Math.max(before, transfers[0]?.done_bytes ?? 0);
-        return before >= until;
-      }, 120_000);
+      // The peer is not asked: it would be busy with the answer when it is killed.
+      await program.until(`${Math.round(until)} bytes`, () => sentBytes() >= until, 120_000);
+      before = until;
+      const atKill = sentBytes();
       await program.stop("SIGKILL");
+      lateBytes += sentBytes() - atKill;
     }
     await using last = await begin();
     await last.holds(file.fileId, 240_000);
@@ -58,10 +59,9 @@ Deno.test(
       await Deno.readFile(folder.at("storage_kashifm/large.bin")).then((b) => b.length),
       SIZE,
     );
-    const sent = sources.reduce((sum, { sentBytes }) => sum + sentBytes, 0);
-    const twice = sent - SIZE;
-    const text =
-      `${twice} of ${SIZE} bytes came twice, with ${KILLS} kills (P2P_KILL_SEED=${SEED})`;
+    const twice = sentBytes() - SIZE - lateBytes;
+    const text = `${twice} of ${SIZE} bytes came twice, and ${lateBytes} came after one of ` +
+      `${KILLS} kills (P2P_KILL_SEED=${SEED})`;
     console.log(text);
     // At the end, the last parts are requested twice.
     ok(twice <= 0.005 * SIZE + KILLS * SOURCES * UNREAD + SOURCES * MIB, text);

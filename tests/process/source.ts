@@ -41,7 +41,7 @@ export class Source implements AsyncDisposable {
     this.can = can;
     this.isFellow = isFellow;
     this.claimedBytes = file.content.length;
-    this.#server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       this.#sockets.add(socket);
       socket.on("error", () => {});
       socket.on("close", () => this.#sockets.delete(socket));
@@ -94,12 +94,12 @@ export class Source implements AsyncDisposable {
     const have = this.isFellow ? { have: [[0, this.total]] } : {};
     const ext = { v: 1, raw: [offset, length, this.total], ...have };
     socket.write(`${JSON.stringify({ type: "FILE_DATA", ...entryOf(this.file), ext })}\n`);
-    const piece = this.bytesPerMs === Infinity ? bytes.length : this.bytesPerMs * 10;
+    const piece = this.bytesPerMs === Infinity ? bytes.length : this.bytesPerMs * 2;
     for (let at = 0; at < bytes.length && !socket.destroyed; at += piece) {
       const part = bytes.subarray(at, at + piece);
       const isTaken = socket.write(part);
       this.sentBytes += part.length;
-      if (piece < bytes.length) await new Promise((go) => setTimeout(go, 10));
+      if (piece < bytes.length) await new Promise((go) => setTimeout(go, 2));
       else if (!isTaken) await new Promise((go) => socket.once("drain", go).once("close", go));
     }
   }
