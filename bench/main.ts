@@ -1,6 +1,6 @@
 // Runs one benchmark: `deno task bench transfer [MiB] [files] [rounds]`, `attack [samples]`,
 // `web [MiB] [rounds] [executable]`, `many [--quick] [files]`,
-// `sources [MiB] [rounds]`, or `distance [rounds]`; or counts what is the same on any machine: `--quick`.
+// `sources [MiB] [rounds]`, `distance [rounds]`, or `hex [MiB] [rounds] [executable]`; or counts what is the same on any machine: `--quick`.
 // Results are recorded in docs/BENCHMARKS.md.
 
 const benches: Readonly<Record<string, () => Promise<unknown>>> = {
@@ -10,6 +10,7 @@ const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   many: () => import("./many.ts"),
   sources: () => import("./sources.ts"),
   distance: () => import("./distance.ts"),
+  hex: () => import("./hex.ts"),
   "--quick": async () => {
     const { printQuick } = await import("./quick.ts");
     Deno.exit(await printQuick() ? 0 : 1);

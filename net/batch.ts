@@ -38,6 +38,12 @@ class Outgoing {
   }
 }
 
+/** Receives a batch. */
+export interface BatchReceiver extends BatchSink {
+  /** Resolves when no bytes of files that are complete are needed any longer: their buffer is used again. Never rejects. */
+  settled(): Promise<void>;
+}
+
 /** A file of a batch, open for reading, or absent. */
 export interface BatchItem {
   /** Id of the file. */
@@ -97,7 +103,7 @@ export async function requestBatch(
   connection: Connection,
   fileIds: readonly string[],
   ext: Ext,
-  sink: BatchSink,
+  sink: BatchReceiver,
   limits: ReceiveLimits,
   onAnswering: () => void = () => {},
 ): Promise<void> {

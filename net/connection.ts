@@ -5,36 +5,12 @@
 import { canonicalIp } from "../protocol/wire/address.ts";
 import { ProtocolError } from "../protocol/wire/errors.ts";
 import type { Throttles } from "./throttle.ts";
+import { closed, isTurnDue, opened, turn } from "./turns.ts";
 
-/** How long a stream may run before it yields to other work, in milliseconds: while there is any, and while there is none. */
-const TURN_MS = 5;
-const CALM_TURN_MS = 20;
-/** How long after the last sign of other work there may be more, in milliseconds: a page asks for one thing after another. */
-const BUSY_MS = 100;
 /** How long a peer may take to close its side after our answer, in milliseconds. */
 const LINGER_MS = 10_000;
 /** Maximum number of bytes read and discarded while waiting for the other side to close. */
 const LINGER_BYTES = 64 * 1024;
-
-let lastTurnMs = 0;
-/** When a message or a request last arrived, or a connection began. */
-let lastOtherMs = -Infinity;
-
-/**
- * Yields to other work. A read or write that is ready at once never leaves the microtask queue, so a fast stream
- * would delay timers, other connections and answers until its end (measured: 0.7 s per GiB). Waits for a timer: after
- * `setImmediate`, Deno looks at new connections only once in 60 rounds (findings/), and the page of a peer that received
- * 3 GiB answered after 2.9 s instead of 0.1.
- */
-async function turn(): Promise<void> {
-  await new Promise<void>((go) => setTimeout(go, 0));
-  lastTurnMs = performance.now();
-}
-
-function isTurnDue(): boolean {
-  const nowMs = performance.now();
-  return nowMs - lastTurnMs >= (nowMs - lastOtherMs < BUSY_MS ? TURN_MS : CALM_TURN_MS);
-}
 
 /**
  * One direction of a connection: the operation in progress and its deadline. A stream moves its deadline with every
@@ -108,7 +84,7 @@ export class Connection {
 
   /** Wraps an open connection and takes over closing it. */
   constructor(readonly conn: Deno.TcpConn, readonly throttles?: Throttles) {
-    lastOtherMs = performance.now();
+    opened();
     this.ip = canonicalIp(conn.remoteAddr.hostname) ?? conn.remoteAddr.hostname;
     try {
       conn.setNoDelay(true);
@@ -127,9 +103,8 @@ export class Connection {
    * "too-slow" after `timeoutMs`, and connection errors.
    */
   async read(buffer: Uint8Array, timeoutMs: number): Promise<number | null> {
-    const read = await this.#read(buffer, timeoutMs);
-    lastOtherMs = performance.now();
-    return read;
+    if (isTurnDue()) await turn();
+    return await this.#within(this.#reading, timeoutMs, () => this.conn.read(buffer));
   }
 
   /**
@@ -153,8 +128,8 @@ export class Connection {
   /** Like `read`, for content: within the limit on what is received. */
   async readContent(buffer: Uint8Array, timeoutMs: number): Promise<number | null> {
     const { down } = this.throttles ?? {};
-    if (!down?.bytesPerSecond) return await this.#read(buffer, timeoutMs);
-    const read = await this.#read(buffer.subarray(0, down.pieceOf(buffer.length)), timeoutMs);
+    if (!down?.bytesPerSecond) return await this.read(buffer, timeoutMs);
+    const read = await this.read(buffer.subarray(0, down.pieceOf(buffer.length)), timeoutMs);
     if (read !== null) await down.take(read);
     return read;
   }
@@ -217,6 +192,7 @@ export class Connection {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    closed();
     try {
       this.conn.close();
     } catch {
@@ -227,11 +203,6 @@ export class Connection {
     const reason = new Deno.errors.BadResource("The connection was closed");
     this.#reading.end(reason);
     this.#writing.end(reason);
-  }
-
-  async #read(buffer: Uint8Array, timeoutMs: number): Promise<number | null> {
-    if (isTurnDue()) await turn();
-    return await this.#within(this.#reading, timeoutMs, () => this.conn.read(buffer));
   }
 
   async #within<T>(direction: Direction, timeoutMs: number, act: () => Promise<T>): Promise<T> {

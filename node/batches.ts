@@ -4,9 +4,8 @@
 
 import type { BatchFile, Effect } from "../protocol/effects.ts";
 import { MAX_BATCH_FILE_BYTES } from "../protocol/limits.ts";
-import type { BatchSink } from "../protocol/wire/batch.ts";
 import type { Timestamp } from "../protocol/wire/fileid.ts";
-import { requestBatch } from "../net/batch.ts";
+import { type BatchReceiver, requestBatch } from "../net/batch.ts";
 import type { Connection } from "../net/connection.ts";
 import { absent, type Explained, explainFailure, mismatch } from "./failures.ts";
 import type { Receipts } from "./receipts.ts";
@@ -64,7 +63,7 @@ interface Arriving {
   readonly intake: StoreIntake | undefined;
 }
 
-class Batch implements BatchSink {
+class Batch implements BatchReceiver {
   readonly #unwanted = new Map<number, string>();
   /** Number of files that were reported. */
   #reported = 0;

@@ -32,14 +32,12 @@ export interface BatchSink {
    * if it is valid; hardly ever needed, and not cheap.
    */
   begin(index: number, sizeBytes: number, timestamp: () => Timestamp | undefined): void;
-  /** Content of that file. If it is all of it, the bytes are not written to before `settled` resolves. */
+  /** Content of that file. If it is all of it, the bytes are not written to before the sink has settled. */
   write(content: Uint8Array): void;
   /** The file is complete. */
   end(): void;
   /** The source does not have this file. */
   absent(index: number): void;
-  /** Resolves when no bytes of files that are complete are needed any longer. Never rejects. */
-  settled(): Promise<void>;
 }
 
 /** Reads a batch. */
