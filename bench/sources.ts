@@ -100,7 +100,11 @@ async function manyTorrents(peers: number, mib: number): Promise<number> {
     return (performance.now() - beganMs) / 1000;
   } finally {
     for (const process of running) {
-      process.kill("SIGKILL");
+      try {
+        process.kill("SIGKILL");
+      } catch {
+        // It has ended by itself.
+      }
       await process.status;
     }
   }
