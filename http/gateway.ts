@@ -183,6 +183,10 @@ export class Gateway {
     const answer = await answering;
     const [body, content] = offered() ?? [];
     if (!content || answer.body !== body || content.totalBytes < MIN_CONTENT_BYTES) return answer;
+    if (exchange.isDone) {
+      content.ended("stopped"); // the client has gone, or we are stopping
+      return answer;
+    }
     exchange.content = { content, head: new MarkedHead(`${this.#mark}: ${id}`), isBegun: false };
     const { status, headers } = answer;
     const marked = new Headers(headers);

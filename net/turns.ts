@@ -9,8 +9,11 @@
 const TURN_MS = 5;
 /** Number of bytes sent in one turn. With one, an answer that takes several steps waits for several turns. */
 const ROUNDS = 4;
-/** How long these may take before timers are used instead, in milliseconds. (A guess: usually 0.2 ms.) */
-const LATE_MS = 1_000;
+/**
+ * How long these may take before timers are used instead, in milliseconds, twice: something else may have kept this thread
+ * busy meanwhile, or the machine was suspended. (A guess: usually 0.2 ms.)
+ */
+const LATE_MS = 500;
 /** How long timers are used after bytes did not arrive, in milliseconds. (A guess.) */
 const RETRY_MS = 60_000;
 
@@ -53,14 +56,23 @@ export function closed(): void {
 }
 
 async function exchange(own: Pair): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((go) => timer = setTimeout(() => go(false), LATE_MS));
-  const isThere = await Promise.race([send(own), late]);
-  clearTimeout(timer);
+  const sending = send(own);
+  const isThere = await within(LATE_MS, sending) ?? await within(LATE_MS, sending) ?? false;
   running = undefined;
   if (isThere || pair !== own) return;
   retryMs = performance.now() + RETRY_MS;
   drop();
+}
+
+/** Resolves to `undefined` if that takes longer. */
+async function within<T>(ms: number, act: Promise<T>): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((go) => timer = setTimeout(() => go(undefined), ms));
+  try {
+    return await Promise.race([act, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function send([from, to]: Pair): Promise<boolean> {
@@ -80,21 +92,30 @@ async function connect(): Promise<void> {
   if (isConnecting || performance.now() < retryMs) return;
   isConnecting = true;
   try {
-    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const [from, to] = await Promise.all([
-      Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }),
-      listener.accept(),
-    ]);
-    for (const conn of [from, to]) conn.setNoDelay(true);
-    // Somebody else may have been faster.
-    const isOurs = from.localAddr.port === to.remoteAddr.port;
-    pair = [from, to];
-    if (!isOurs || connections === 0) drop();
-    if (!isOurs) retryMs = performance.now() + RETRY_MS;
+    pair = await bothEnds();
+    for (const conn of pair) conn.setNoDelay(true);
+    if (connections === 0) drop();
   } catch {
+    drop();
     retryMs = performance.now() + RETRY_MS; // file descriptors ran out, or there is no loopback interface
   }
   isConnecting = false;
+}
+
+/** Connects to ourselves. Throws if that is not possible, or somebody else was faster; nothing stays open then. */
+async function bothEnds(): Promise<Pair> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const accepting = listener.accept();
+  const connecting = Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+  connecting.catch(() => listener.close()); // nobody would be accepted
+  const [from, to] = await Promise.allSettled([connecting, accepting]);
+  if (from.status === "fulfilled") listener.close();
+  const isWhole = from.status === "fulfilled" && to.status === "fulfilled";
+  if (isWhole && from.value.localAddr.port === to.value.remoteAddr.port) {
+    return [from.value, to.value];
+  }
+  for (const end of [from, to]) if (end.status === "fulfilled") end.value.close();
+  throw new Error("Not connected to ourselves");
 }
 
 function drop(): void {

@@ -18,6 +18,8 @@ import source from "./disk_worker.js" with { type: "text" };
 
 /** How long an idle thread is kept, in milliseconds: starting one takes about 50 ms and 20 MiB. */
 const IDLE_MS = 5_000;
+/** So many file descriptors must be free to start the thread: without them, the runtime ends the process. */
+const THREAD_FILES = 16;
 /** Number of numbers for each entry of a listing, and for each hashed file. */
 const FIGURES = 7;
 const HASH_FIGURES = 5;
@@ -150,16 +152,21 @@ export class DiskThread {
     onPart: (answer: Answer) => void = () => {},
   ): Promise<unknown> {
     if (this.#closed) throw this.#closed;
+    if ("of" in request && request.kind !== "more" && request.kind !== "unfollow") {
+      if (!this.#followed.has(request.of)) throw new Error("It is no longer followed");
+    }
+    this.#worker ??= this.#start();
     const id = ++this.#serial;
     const pending = { onPart, done: Promise.withResolvers<unknown>() };
     this.#pending.set(id, pending);
     clearTimeout(this.#idle);
-    this.#worker ??= this.#start();
     this.#worker.postMessage({ ...request, id });
     return await pending.done.promise;
   }
 
+  /** Throws file system errors. */
   #start(): Worker {
+    checkFiles();
     // `deno test` checks types of workers too, but this one's types are those of a file that it cannot see.
     const code = source.replace("@ts-check", "@ts-nocheck");
     // An executable made by `deno compile` finds no `blob:` (findings/deno-compile-finds-no-blob-worker.sh).
@@ -208,6 +215,16 @@ function resultsOf(
     };
     return { sizeBytes: figures[at]!, sha256, digests: own, look };
   });
+}
+
+/** Throws the error of opening a file if there are not enough file descriptors for a thread. */
+function checkFiles(): void {
+  const files: Deno.FsFile[] = [];
+  try {
+    while (files.length < THREAD_FILES) files.push(Deno.openSync("/dev/null"));
+  } finally {
+    for (const file of files) file.close();
+  }
 }
 
 const KINDS = ["file", "folder", "link", "other"] as const;

@@ -7,6 +7,8 @@ import type { DiskThread } from "./disk_thread.ts";
 
 /** The thread is told of at least so much at a time, in bytes. */
 const STEP_BYTES = 4 * 1024 * 1024;
+/** The thread is told of at most so much at a time, in bytes: others who need it wait for that long. */
+const MAX_STEP_BYTES = 64 * 1024 * 1024;
 
 /** Follows one file as it grows. Ends with `close`. */
 export class Follower {
@@ -34,8 +36,9 @@ export class Follower {
    * has ended.
    */
   async digests(suffixes: readonly string[]): Promise<string[]> {
-    await this.#telling;
+    await (this.#telling ?? this.#tell());
     if (this.#error !== undefined) throw this.#error;
+    if (this.#isClosed) throw new Error("It is no longer followed");
     return await this.thread.digestsOf(this.#of, this.path, this.#end, suffixes);
   }
 
@@ -50,7 +53,7 @@ export class Follower {
   async #tell(): Promise<void> {
     try {
       while (!this.#isClosed && this.#end - this.#told >= STEP_BYTES) {
-        const end = this.#end;
+        const end = Math.min(this.#end, this.#told + MAX_STEP_BYTES);
         await this.thread.follow(this.#of, this.path, end);
         this.#told = end;
       }

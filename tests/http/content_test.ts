@@ -165,6 +165,30 @@ Deno.test("content ends when its client reads nothing, or is gone, and the gatew
   });
 });
 
+Deno.test("content that is handed over after its client has gone is closed at once", async () => {
+  const folder = await Deno.makeTempDir();
+  const front = new Gateway({ hostname: "127.0.0.1", port: 0, limits: DEFAULT_LIMITS });
+  const content = new Letters();
+  const [asked, gone] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  front.begin(async (_request, client) => {
+    asked.resolve();
+    await gone.promise;
+    const body = new ReadableStream<Uint8Array>();
+    client.handOver!(body, content);
+    return new Response(body);
+  }, folder);
+  using raw = await Raw.open({ host: "127.0.0.1", port: front.port });
+  raw.write(get("/1"));
+  await asked.promise;
+  const stopping = front.stop();
+  await raw.untilClosed();
+  gone.resolve();
+  await until("it is closed", () => content.ends.length > 0);
+  assert.deepEqual(content.ends, ["stopped"]);
+  await stopping;
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("a marked head is found wherever the bytes are split, behind any answer", () => {
   const head = "HTTP/1.1 206 Partial Content\r\na: b\r\n";
   const marked = `${head}x-mark: 7\r\nc: d\r\n\r\n`;

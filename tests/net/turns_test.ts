@@ -73,6 +73,24 @@ Deno.test("while a stream runs, new connections are accepted and answered, and t
   other.close();
 });
 
+Deno.test("a failed attempt to connect to ourselves leaves nothing open", async () => {
+  const { connect } = Deno;
+  await withStream(async (readOn) => {
+    let tried = 0;
+    Deno.connect = (() => {
+      tried++;
+      return Promise.reject(new Error("Too many open files"));
+    }) as unknown as typeof connect;
+    try {
+      for (let i = 0; i < 200 && tried === 0; i++) await readOn();
+      for (let i = 0; i < 50; i++) await readOn();
+    } finally {
+      Deno.connect = connect;
+    }
+    ok(tried <= 1, "it is tried again only later");
+  });
+});
+
 Deno.test("streams go on if there is no connection to ourselves", async () => {
   const { listen } = Deno;
   let refused = 0;

@@ -545,5 +545,5 @@ Deno.test("a download continues after SIGKILL", SANITIZED, async () => {
   await source.announce(program, file);
   await program.holds(file.fileId);
   const offset = offsetOf(source.asked.at(-1)!.request);
-  ok(typeof offset === "number" && offset >= 3_000_000 - 128 * 1024, `${offset}`);
+  ok(typeof offset === "number" && offset >= 3_000_000 - 256 * 1024, `${offset}`);
 });

@@ -224,6 +224,8 @@ const AT_LIMIT: Readonly<
   "protocol/wire/raw.ts MAX_HEADER_BYTES": "form: the answer is taken for a plain one",
   "protocol/wire/raw.ts MAX_SPACES": "form: the answer is taken for a plain one",
   "storage/assembly.ts MAX_LIST_BYTES": "cache: a download starts over",
+  "storage/assembly.ts MAX_LIST_LAG_BYTES": "pace: the list is written then",
+  "storage/following.ts MAX_STEP_BYTES": "pace: the rest follows",
   "storage/candidates.ts MAX_TRIES": "told: the file gets a new id",
   "storage/looks.ts MAX_REMEMBERED": "cache: a file is hashed again",
   "storage/names.ts MAX_EXTENSION_CHARS": "form: longer names are cut",

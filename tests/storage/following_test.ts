@@ -1,8 +1,9 @@
 // Content that comes fast is hashed in another thread.
 
-import { strictEqual, throws } from "node:assert/strict";
+import { rejects, strictEqual, throws } from "node:assert/strict";
 import { Assembly } from "../../storage/assembly.ts";
 import { DiskThread } from "../../storage/disk_thread.ts";
+import { Follower } from "../../storage/following.ts";
 import { Space } from "../../storage/space.ts";
 import { inTempDir, sha256 } from "./fixture.ts";
 
@@ -106,6 +107,46 @@ Deno.test("only what has nothing missing before it is hashed, and what was forgo
     strictEqual(await fast.hashAll(["x"]), true);
     strictEqual(fast.digestWith(""), sha256(content));
     fast.abort();
+  });
+});
+
+Deno.test("the thread is never asked for more than it can do soon, and for nothing once nobody follows", async () => {
+  await withThread(async (dir, thread) => {
+    // All but the beginning is there already, as after a restart.
+    const path = `${dir}/part`;
+    await Deno.writeFile(path, new Uint8Array(10));
+    await Deno.truncate(path, 300 * MIB);
+    const follower = new Follower(thread, path);
+    follower.upTo(300 * MIB);
+    await follower.digests([""]);
+    const steps = thread.ends.map((end, i) => end - (thread.ends[i - 1] ?? 0));
+    strictEqual(Math.max(...steps), 64 * MIB);
+    const late = new Follower(thread, path);
+    late.upTo(300 * MIB);
+    const digests = rejects(late.digests([""]), /no longer followed/);
+    late.close();
+    await digests;
+    strictEqual(thread.ends.at(-1), 64 * MIB, "the rest was not asked for");
+    await rejects(thread.digestsOf(1e6, path, 1, [""]), /no longer followed/);
+    follower.close();
+  });
+});
+
+Deno.test("no thread is started without file descriptors for it: the runtime would end the process", async () => {
+  await withThread(async (dir, thread) => {
+    const { openSync } = Deno;
+    let left = 10;
+    Deno.openSync = (path, options) => {
+      if (path === "/dev/null" && left-- === 0) throw new Error("Too many open files");
+      return openSync(path, options);
+    };
+    try {
+      await rejects(thread.missing(dir, ["a"]), /Too many open files/);
+    } finally {
+      Deno.openSync = openSync;
+    }
+    strictEqual(thread.pending, 0);
+    strictEqual((await thread.missing(dir, ["a"])).length, 1);
   });
 });
 
