@@ -70,9 +70,10 @@ export function freePort(hostname: string, from: number): number | undefined {
 export async function hostToTell(
   given: string | undefined,
   bootstraps: readonly Address[],
+  interfaces = Deno.networkInterfaces(),
 ): Promise<string> {
   if (given === undefined) {
-    const found = globalAddresses(Deno.networkInterfaces());
+    const found = globalAddresses(interfaces);
     // Among several addresses, prefer the one that leads to a bootstrap, if one answers within a second.
     const leading = found.length > 1 ? await localAddressTowards(bootstraps, ROUTE_MS) : undefined;
     if (leading !== undefined && found.includes(leading)) return leading;
@@ -99,10 +100,13 @@ export async function hostToTell(
   }
 }
 
-/** Returns the host to listen on: the given one, loopback for a loopback host, otherwise all interfaces. */
-export function listenHostFor(host: string, given: string): string {
+/**
+ * Returns the host to listen on: the given one, loopback for a loopback host that somebody chose, otherwise all interfaces:
+ * a machine without a network may get one.
+ */
+export function listenHostFor(host: string, given: string, isChosen: boolean): string {
   if (given !== "") return given;
-  if (isLoopbackHost(host)) return canonicalIp(host) === "::1" ? "::1" : "127.0.0.1";
+  if (isChosen && isLoopbackHost(host)) return canonicalIp(host) === "::1" ? "::1" : "127.0.0.1";
   try {
     Deno.listen({ hostname: "::", port: 0 }).close();
     return "::";
@@ -113,8 +117,9 @@ export function listenHostFor(host: string, given: string): string {
 
 export const isWildcard = (host: string) => host === "::" || host === "0.0.0.0";
 
-export function ownIps(): string[] {
-  return Deno.networkInterfaces()
+/** Returns all addresses of this machine but loopback, in canonical form. */
+export function ownIps(interfaces = Deno.networkInterfaces()): string[] {
+  return interfaces
     .map(({ address }) => canonicalIp(address))
     .filter((ip): ip is string => ip !== undefined && !isLoopback(ip));
 }

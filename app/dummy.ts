@@ -68,7 +68,7 @@ async function startDummy(
       peerId: ownPort === DEV_BOOTSTRAP.port ? "dummy" : `dummy-${ownPort}`,
       host,
       port: ownPort,
-      listenHost: isLoopbackHost(host) ? listenHostFor(host, "") : host,
+      listenHost: isLoopbackHost(host) ? listenHostFor(host, "", true) : host,
       ownIps: ownIps(),
       ownPorts: [],
       bootstraps: [],

@@ -53,6 +53,7 @@ export async function openPeer(given: RunConfig, output: PeerConsole): Promise<O
     service = await openService({
       ...config,
       ...hosts,
+      isHostFound: config.host === undefined,
       ownIps: ownIps(),
       ownPorts: [gateway.port],
       onEvent: output.onEvent,
@@ -60,7 +61,7 @@ export async function openPeer(given: RunConfig, output: PeerConsole): Promise<O
         metrics.transferred(kind, state, (endedMs - startedMs) / 1000);
       },
     });
-    const web = await webOf(config, hosts.host, service, { output, metrics, legacyPage });
+    const web = await webOf(config, service, { output, metrics, legacyPage });
     return { config, ...hosts, service, gateway, ...web };
   } catch (error) {
     await gateway.stop();
@@ -72,7 +73,7 @@ export async function openPeer(given: RunConfig, output: PeerConsole): Promise<O
 /** Returns the hosts to advertise and to listen on. Throws `UsageError`. */
 async function hostsOf(config: RunConfig): Promise<Hosts> {
   const host = await hostToTell(config.host, config.bootstraps);
-  const listenHost = listenHostFor(host, config.listenHost);
+  const listenHost = listenHostFor(host, config.listenHost, config.host !== undefined);
   const webHost = config.webHost === "" ? listenHost : config.webHost;
   if (config.port === config.httpPort && config.port !== 0) {
     throw new UsageError(`The P2P port and the HTTP port are both ${config.port}`, {
@@ -85,7 +86,6 @@ async function hostsOf(config: RunConfig): Promise<Hosts> {
 /** Makes the pages of a peer. Throws `StorageError` when its token cannot be read. */
 async function webOf(
   config: RunConfig,
-  host: string,
   service: Service,
   { output, metrics, legacyPage }: {
     readonly output: PeerConsole;
@@ -94,7 +94,8 @@ async function webOf(
   },
 ): Promise<Pick<OpenPeer, "app" | "view" | "token" | "isNewToken">> {
   const { token, isNew: isNewToken } = await loadWebToken(service.store.layout.webToken);
-  const view = webViewOf(service, hostNames(host, config.allowedHost));
+  const names = () => hostNames(service.node.address.host, config.allowedHost);
+  const view = webViewOf(service, names);
   const app = createApp(view, {
     now: Date.now,
     onError: (error) => output.onEvent({ name: "trouble", text: error.stack ?? error.message }),

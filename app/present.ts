@@ -5,7 +5,7 @@ import { COMMAND_NAMES, menuText, runCommand } from "../cli/commands.ts";
 import { count } from "../cli/report.ts";
 import { indexingText } from "../cli/units.ts";
 import { type PromptOptions, PromptTerminal, type Terminal } from "../cli/terminal.ts";
-import { addressText } from "../protocol/wire/address.ts";
+import { addressText, isLoopbackHost } from "../protocol/wire/address.ts";
 import { visible } from "../protocol/wire/text.ts";
 import { readText } from "../storage/atomic.ts";
 import { isWildcard } from "./addresses.ts";
@@ -32,6 +32,11 @@ export function present(peer: OpenPeer, output: PeerConsole): void {
   const listening = addressText({ host: listenHost, port: address.port });
   output.print(`Storage directory: ${resolve(config.storageDir)}`);
   output.print(`TCP address: ${addressText(address)} (listening on ${listening})`);
+  if (config.host === undefined && isLoopbackHost(address.host)) {
+    output.print(
+      "This machine has no network: other machines cannot reach this peer until it has one",
+    );
+  }
   output.print(`HTTP address: ${urlOf(peer)}`);
   if (isNewToken || config.webAuth === "off") output.print(loginText(peer));
   printNotes(service, output, 0);

@@ -20,6 +20,7 @@ import type { FolderWatcher } from "./folder_watch.ts";
 import { LongestBlock } from "./longest_block.ts";
 import { Operations } from "./operations.ts";
 import { Saving } from "./saving.ts";
+import { LOOK_MS, OwnAddress } from "./own_address.ts";
 import { Timers } from "./timers.ts";
 import { Troubles } from "./troubles.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -49,6 +50,8 @@ export interface ServiceOptions {
   readonly peerId: string;
   /** Host to advertise. */
   readonly host: string;
+  /** Whether this machine chose it, and may choose another one. */
+  readonly isHostFound?: boolean;
   readonly port: number;
   readonly listenHost: string;
   readonly ownIps: readonly string[];
@@ -61,6 +64,8 @@ export interface ServiceOptions {
   readonly durability: "normal" | "full";
   readonly limits: Limits;
   readonly sendFile?: typeof sendFile;
+  /** Returns the network interfaces; for tests. */
+  readonly interfaces?: () => Deno.NetworkInterfaceInfo[];
   /** Watches a folder; for tests. */
   readonly watchFolder?: (dir: string) => FolderWatcher;
   readonly onEvent: (event: NodeEvent) => void;
@@ -87,6 +92,7 @@ export class Service {
   readonly #saving: Saving;
   readonly #upkeep: Upkeep;
   readonly #longestBlock = new LongestBlock();
+  readonly #ownAddress: OwnAddress;
   #isJoined = false;
   /** Whether what the store remembers may still be read. */
   #isReading = true;
@@ -107,6 +113,13 @@ export class Service {
     this.operations = new Operations(peerId, store, node, this.loaded, this.indexed);
     const troubles = this.#troubles = new Troubles(timers, onEvent);
     const saving = this.#saving = new Saving({ peerId, maxPeers, store, node, timers, troubles });
+    this.#ownAddress = new OwnAddress({
+      isChosen: options.isHostFound !== true,
+      host: () => node.address.host,
+      bootstraps: options.bootstraps,
+      onChange: (host, ips) => node.dispatch({ kind: "own-address", host, ips }),
+      ...(options.interfaces ? { interfaces: options.interfaces } : {}),
+    });
     this.#upkeep = new Upkeep({
       store,
       node,
@@ -162,6 +175,7 @@ export class Service {
   join(): void {
     this.#isJoined = true;
     this.#longestBlock.start();
+    this.#timers.repeat(LOOK_MS, () => this.#ownAddress.look());
     const soon = (promise: Promise<void>) => within(LISTABLE_MS, promise).then(() => {}, () => {});
     const { loaded, indexed } = this;
     this.node.dispatch({ kind: "loading" });

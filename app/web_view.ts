@@ -17,7 +17,7 @@ import { statusOf, viewedFile, viewedPeer, viewedTransfer } from "./status.ts";
 export type RunningView = View & { close(): void };
 
 /** Returns what the web may know of the peer and ask of it. */
-export function webViewOf(service: Service, hostNames: ReadonlySet<string>): RunningView {
+export function webViewOf(service: Service, hostNames: () => ReadonlySet<string>): RunningView {
   const { node, operations } = service;
   const { membership, catalogue } = node.peer;
   const file = (fileId: string) => {
@@ -35,7 +35,9 @@ export function webViewOf(service: Service, hostNames: ReadonlySet<string>): Run
   const rates = new RateHistory(node.transferLog);
   rates.start();
   return {
-    hostNames,
+    get hostNames() {
+      return hostNames();
+    },
     status: () => statusOf(service),
     peers,
     files: function* () {

@@ -10,11 +10,22 @@ const virtual =
 
 type Interface = Pick<Deno.NetworkInterfaceInfo, "name" | "family" | "address">;
 
-/** Returns the IPv4 addresses that other machines may reach, the most likely one first. */
+/**
+ * Returns the addresses that other machines may reach, the most likely one first: those of IPv4, which all peers understand,
+ * or, if there are none, those of IPv6, global ones before unique-local ones.
+ */
 export function globalAddresses(interfaces: readonly Interface[]): string[] {
-  const usable = interfaces.filter(({ family, address }) => family === "IPv4" && isGlobal(address));
   const rank = ({ name }: Interface) => virtual.test(name) ? 1 : 0;
-  return usable.toSorted((a, b) => rank(a) - rank(b)).map(({ address }) => address);
+  const ranked = interfaces.toSorted((a, b) => rank(a) - rank(b));
+  const of = (family: "IPv4" | "IPv6", passes: (address: string) => boolean) =>
+    ranked.filter((each) => each.family === family && passes(each.address))
+      .map(({ address }) => address);
+  const ipv4 = of("IPv4", isGlobal);
+  if (ipv4.length > 0) return ipv4;
+  return [
+    ...of("IPv6", (address) => /^[23]/.test(address)),
+    ...of("IPv6", (address) => /^f[cd]/i.test(address)),
+  ];
 }
 
 function isGlobal(address: string): boolean {

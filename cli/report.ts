@@ -50,6 +50,7 @@ export class Reporter {
       case "peer-left":
       case "peer-moved":
       case "peer-conflict":
+      case "own-address":
         return [networkLine(event)];
       case "request":
       case "sent":
@@ -170,6 +171,7 @@ function networkLine(
     | "peer-left"
     | "peer-moved"
     | "peer-conflict"
+    | "own-address"
   >,
 ): Line {
   switch (event.name) {
@@ -204,6 +206,12 @@ function networkLine(
         `Two peers use the name ${visible(event.peerId)}: ${
           visible(addressText(event.address))
         } and ${visible(addressText(event.other))}; keeping the first while it answers`,
+      );
+    case "own-address":
+      return info(
+        `This machine is at ${visible(addressText(event.address))} now, no longer at ${
+          visible(addressText(event.other))
+        }; telling ${count(event.peers, "peer")}`,
       );
     default:
       return event satisfies never;

@@ -169,8 +169,6 @@ export class Node {
   };
   /** When this peer was created, in monotonic milliseconds. */
   readonly startedMs = performance.now();
-  /** The advertised address, with the port that is listened on. */
-  readonly address: Address;
   readonly #listener: Listener;
   readonly #dialer: Dialer;
   readonly #inputs: Input[] = [];
@@ -221,18 +219,18 @@ export class Node {
       onShort: () => this.transfers.relieve(),
       onDropped: () => this.noteOverload("connections-dropped"),
     });
-    this.address = { host: options.address.host, port: this.#listener.port };
-    const own = { ips: options.ownIps, ports: [...options.ownPorts, this.address.port] };
+    const address = { host: options.address.host, port: this.#listener.port };
+    const own = { ips: options.ownIps, ports: [...options.ownPorts, address.port] };
     this.#dialer = new Dialer(
       limits,
-      () => own,
+      () => this.peer.own,
       () => this.noteOverload("dials-refused"),
       () => this.transfers.relieve(),
       this.throttles,
     );
     this.peer = new Peer({
       ...options,
-      address: this.address,
+      address,
       own,
       boot: crypto.randomUUID().slice(0, 18),
       random: () => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32,
@@ -255,6 +253,11 @@ export class Node {
         else this.#sent(what, to);
       },
     });
+  }
+
+  /** The advertised address, with the port that is listened on. */
+  get address(): Address {
+    return this.peer.address;
   }
 
   /** Work in progress, counted by kind. */

@@ -79,6 +79,8 @@ export type Input =
    * automatically. Without this input, everything counts as read.
    */
   | { readonly kind: "loading" }
+  /** This machine has these IP addresses now. `host`: where others reach it. */
+  | { readonly kind: "own-address"; readonly host: string; readonly ips: readonly string[] }
   /**
    * "known": everything remembered from earlier runs is loaded; "folder": also, the folder was scanned, so that our
    * list is complete.
@@ -445,6 +447,13 @@ export type PeerEvent =
     readonly peerId: string;
     readonly address: Address;
     readonly other: Address;
+  }
+  /** This machine is at another address, and `peers` peers are told. */
+  | {
+    readonly name: "own-address";
+    readonly address: Address;
+    readonly other: Address;
+    readonly peers: number;
   }
   /** A source is avoided for `leftMs` milliseconds. `text` is the rest of a sentence that starts with "it". */
   | {

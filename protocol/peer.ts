@@ -19,6 +19,7 @@ import { Lists } from "./members/lists.ts";
 import { isProven, type PeerRecord } from "./members/membership.ts";
 import type { Pause } from "./members/reputation.ts";
 import { type CatalogueView, type MembershipView, type PeerConfig, PeerState } from "./state.ts";
+import type { Address, OwnAddresses } from "./wire/address.ts";
 import type { Ext } from "./wire/ext.ts";
 import type { Message } from "./wire/message.ts";
 
@@ -94,6 +95,16 @@ export class Peer {
     return this.#state.membership;
   }
 
+  /** The address that this peer advertises. */
+  get address(): Address {
+    return this.#state.address;
+  }
+
+  /** What this process listens on, and never dials. */
+  get own(): OwnAddresses {
+    return this.#state.own;
+  }
+
   /** The extensions that this peer sends with every message. */
   get ext(): Ext {
     return this.#state.ext;
@@ -156,6 +167,8 @@ export class Peer {
       case "loading":
         this.#state.read = "something";
         return;
+      case "own-address":
+        return this.#gossiping.onOwnAddress(input.host, input.ips);
       case "complete":
         return this.#onComplete(input.what);
       case "load":

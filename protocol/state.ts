@@ -32,9 +32,9 @@ import { encodeMessage, type Message } from "./wire/message.ts";
 export interface PeerConfig {
   /** This peer's name. It is also the owner of the files published here. */
   readonly peerId: string;
-  /** The address to advertise to other peers. */
+  /** The address to advertise to other peers, until this machine gets another one (`PeerState.address`). */
   readonly address: Address;
-  /** What this process listens on, so that it never dials itself. */
+  /** What this process listens on at the start, so that it never dials itself. */
   readonly own: OwnAddresses;
   /** Public key (`Ext.node`), base64url. */
   readonly node: string;
@@ -109,6 +109,10 @@ export class PeerState {
   readonly serving = new Map<string, number>();
   /** Time of the current input, in milliseconds on the monotonic clock. */
   nowMs = 0;
+  /** The address that is advertised. */
+  address: Address;
+  /** What this process listens on, so that it never dials itself. */
+  own: OwnAddresses;
   /** How much of what the store remembers has been read; see the input `loading`. */
   read: "something" | "known" | "folder" = "folder";
   #effects: Effect[] = [];
@@ -124,7 +128,9 @@ export class PeerState {
 
   /** Creates the state of a peer that knows nothing yet. */
   constructor(readonly config: PeerConfig) {
-    const { limits, peerTimeoutMs, bootstraps } = config;
+    const { limits, peerTimeoutMs, bootstraps, address, own } = config;
+    this.address = address;
+    this.own = own;
     this.membership = new Membership(
       { ...limits, timeoutMs: peerTimeoutMs },
       (address) => bootstraps.some((bootstrap) => sameAddress(bootstrap, address)),
@@ -186,8 +192,8 @@ export class PeerState {
 
   /** Our name and address, sent with every GOSSIP and GOSSIP_REPLY. */
   get self(): { peerId: string; host: string; port: number } {
-    const { peerId, address } = this.config;
-    return { peerId, host: address.host, port: address.port };
+    const { config: { peerId }, address: { host, port } } = this;
+    return { peerId, host, port };
   }
 
   /** Returns a random number, uniform in [0, 1). */

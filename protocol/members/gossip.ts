@@ -5,6 +5,7 @@
 import {
   type Address,
   addressText,
+  canonicalHost,
   canonicalIp,
   dialRefusal,
   isLoopback,
@@ -231,6 +232,27 @@ export class Gossiping {
     if (peerId !== undefined && what === "GOSSIP_REPLY") this.lists.notDelivered(peerId);
   }
 
+  /**
+   * This machine has these addresses now, and is reached at `host`. If that is new, everybody is told at once: peers that know
+   * our key move us at once, the others do as they do; all of them get our list again.
+   */
+  onOwnAddress(host: string, ips: readonly string[]): void {
+    const { state } = this;
+    state.own = { ...state.own, ips };
+    const old = state.address;
+    if (canonicalHost(old.host) === canonicalHost(host)) return;
+    state.address = { ...old, host };
+    const all = [...state.membership.all()];
+    state.tell({ name: "own-address", address: state.address, other: old, peers: all.length });
+    this.greeting.renew();
+    state.sendToAll([...all, ...this.joining.missing()], this.greeting.current);
+    for (const record of all) {
+      this.lists.forget(record.peerId);
+      this.lists.reply(record, true);
+    }
+    if (all.length === 0) this.joining.begin();
+  }
+
   /** Tracks the sender of a message. Returns `undefined` if it is not tracked or its name belongs to another peer. */
   #hear(sender: Sender, ip: string): PeerRecord | undefined {
     const { state } = this;
@@ -286,20 +308,20 @@ export class Gossiping {
   /** Returns why an address must not be dialed, judging by its text; host names are judged again once resolved. */
   #refusal(address: Address, ip: string): string | undefined {
     const voucher = isLoopback(ip) ? "local" : "remote";
-    if (sameAddress(this.state.config.address, address)) return "is our own address";
+    if (sameAddress(this.state.address, address)) return "is our own address";
     if (isLoopbackHost(address.host) && voucher === "remote") {
       return "is loopback, but was named by a remote peer";
     }
     const literal = canonicalIp(address.host);
     if (literal === undefined) return address.port < 1024 ? "has a privileged port" : undefined;
-    return dialRefusal(literal, address.port, voucher, this.state.config.own);
+    return dialRefusal(literal, address.port, voucher, this.state.own);
   }
 
   /** Our own gossip came back, or another peer uses our name. */
   #onOwnName(message: Gossip, ip: string): void {
     const { state } = this;
     const address = this.#claimed(message, ip);
-    if (message.ext?.node === state.config.node || sameAddress(state.config.address, address)) {
+    if (message.ext?.node === state.config.node || sameAddress(state.address, address)) {
       return;
     }
     if (this.#seen.add(message.id, state.nowMs)) {
@@ -329,7 +351,7 @@ export class Gossiping {
   /** A peer reports that our name belongs to a peer at another address. */
   #onNameTaken(other: Address, toldBy: string): void {
     const { state } = this;
-    if (sameAddress(state.config.address, other)) return; // the reply was to a rival: the name is ours
+    if (sameAddress(state.address, other)) return; // the reply was to a rival: the name is ours
     if (state.nowMs < this.#nextTakenMs) return;
     this.#nextTakenMs = state.nowMs + TAKEN_EVERY_MS;
     state.tell({ name: "name-taken", other, toldBy });

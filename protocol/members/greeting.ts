@@ -32,6 +32,11 @@ export class Greeting {
     };
   }
 
+  /** Forgets what others have received: it says something about us that is no longer true. */
+  renew(): void {
+    this.#latest = undefined;
+  }
+
   /** The gossip for peers that may not know us yet. One that already received it, forwarded by others, has answered. */
   get current(): Gossip {
     const { nowMs } = this.state;

@@ -528,7 +528,7 @@ export class Lists {
   }
 
   #empty(place: Place): Uint8Array<ArrayBuffer> {
-    const text = place.rev.join();
+    const text = `${place.rev.join()} ${this.state.address.host}`;
     if (this.#emptyReply?.text !== text) {
       this.#emptyReply = { text, bytes: this.#encode({ entries: [] }, place) };
     }

@@ -57,3 +57,9 @@ Deno.test("without a network there is no address", () => {
   assert.equal(globalAddresses([])[0], undefined);
   assert.equal(globalAddresses([v4("lo", "127.0.0.1"), v6("lo", "::1")])[0], undefined);
 });
+
+Deno.test("an IPv6 address is advertised only where there is no other, and what reaches furthest first", () => {
+  const six = [v6("eth0", "fe80::1"), v6("eth0", "fd00::5"), v6("eth1", "2001:db8::5")];
+  assert.deepEqual(globalAddresses(six), ["2001:db8::5", "fd00::5"]);
+  assert.deepEqual(globalAddresses([...six, v4("eth2", "10.0.0.1")]), ["10.0.0.1"]);
+});

@@ -35,6 +35,7 @@ function events(name: string): NodeEvent[] {
     { name: "peer-left", peerId: name, address: evil },
     { name: "peer-moved", peerId: name, address: evil, other },
     { name: "peer-conflict", peerId: name, address: evil, other },
+    { name: "own-address", address: evil, other, peers: 2 },
     { name: "attempt-failed", fileId: "a", fileName: name, source: name, text: name },
     { name: "attempt-failed", fileId: "a", fileName: name, text: name },
     { name: "download-failed", fileId: "a", fileName: name, text: name, willRetry: true },
@@ -157,6 +158,11 @@ Deno.test("ten thousand unknown peers cannot flood the log within a minute", () 
 Deno.test("addresses are shown in the form in which they can be typed", () => {
   const moved = { name: "peer-moved", peerId: "bob", address, other } as const;
   assert.match(texts(moved)[0]!, /from \[::1\]:8116 to 10\.0\.0\.7:8115/);
+  const own = { name: "own-address", address, other, peers: 1 } as const;
+  assert.match(
+    texts(own)[0]!,
+    /at 10\.0\.0\.7:8115 now, no longer at \[::1\]:8116; telling 1 peer$/,
+  );
 });
 
 Deno.test("a count of one is in the singular", () => {

@@ -1,0 +1,65 @@
+// The address of this machine while the peer runs: a laptop moves from one network to another.
+// Invariants: a host that somebody chose is kept; an address that this machine still has is kept; without a network, nothing is
+// announced; what others say about our address changes nothing here.
+
+import { globalAddresses } from "../cli/host.ts";
+import { canonicalHost, isLoopbackHost } from "../protocol/wire/address.ts";
+import type { Address } from "../protocol/wire/address.ts";
+import { hostToTell, ownIps } from "./addresses.ts";
+
+/** How often the interfaces are looked at, in milliseconds: it takes 0.1 ms. */
+export const LOOK_MS = 2_000;
+
+/** What is needed to follow the address. */
+export interface OwnAddressOptions {
+  /** Whether somebody chose the host to advertise. */
+  readonly isChosen: boolean;
+  /** Returns the host that is advertised. */
+  readonly host: () => string;
+  /** Among several addresses, the one that leads to one of these is preferred. */
+  readonly bootstraps: readonly Address[];
+  /** Called when the addresses of this machine, or the one to advertise, have changed. */
+  readonly onChange: (host: string, ips: readonly string[]) => void;
+  /** Returns the network interfaces. */
+  readonly interfaces?: () => Deno.NetworkInterfaceInfo[];
+}
+
+/** Follows the address of this machine. */
+export class OwnAddress {
+  #ips = "";
+
+  /** Looks at nothing before `look`. */
+  constructor(readonly options: OwnAddressOptions) {
+    this.#ips = ownIps(this.#interfaces()).sort().join();
+  }
+
+  /** Looks at the interfaces. Never rejects. */
+  async look(): Promise<void> {
+    try {
+      const interfaces = this.#interfaces();
+      const ips = ownIps(interfaces).sort();
+      const hasChanged = ips.join() !== this.#ips;
+      const old = this.options.host();
+      const host = this.#isKept(old, interfaces) ? old : await this.#next(old, interfaces);
+      if (!hasChanged && host === old) return;
+      this.#ips = ips.join();
+      this.options.onChange(host, ips);
+    } catch {
+      // The interfaces cannot be read now. The next look may work.
+    }
+  }
+
+  #interfaces(): Deno.NetworkInterfaceInfo[] {
+    return this.options.interfaces?.() ?? Deno.networkInterfaces();
+  }
+
+  #isKept(host: string, interfaces: Deno.NetworkInterfaceInfo[]): boolean {
+    if (this.options.isChosen) return true;
+    return globalAddresses(interfaces).some((each) => canonicalHost(each) === canonicalHost(host));
+  }
+
+  async #next(old: string, interfaces: Deno.NetworkInterfaceInfo[]): Promise<string> {
+    const host = await hostToTell(undefined, this.options.bootstraps, interfaces);
+    return isLoopbackHost(host) ? old : host; // there is no network
+  }
+}
