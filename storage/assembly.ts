@@ -177,7 +177,8 @@ export class Assembly {
         this.#digests = new Map(all.map((suffix, i) => [suffix, digests[i]!]));
         return true;
       }
-      this.#hashAgain(); // the thread has ended
+      this.#follower.close(); // the thread has ended; this one continues where it stopped
+      this.#follower = undefined;
     }
     try {
       for (let sinceMs = performance.now(); this.done.endAt(this.#hashed) > this.#hashed;) {
