@@ -315,6 +315,7 @@ export class Download {
     const nowMs = performance.now();
     const plan = this.#plan;
     if (this.#isOver || this.#isVerifying || !plan) return;
+    this.#assembly!.list();
     this.#slowness.look(nowMs, {
       doneBytes: this.move.doneBytes,
       allBytes: this.move.log.bytesIn,

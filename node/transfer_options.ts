@@ -40,6 +40,8 @@ export interface StoreAssembly extends StoreContent {
   begin(totalBytes: number): void;
   /** Writes the bytes that are not there yet. Throws with a message for people. */
   write(offset: number, content: Uint8Array): void;
+  /** Lists on the disk what is there, so that a kill does not cost it. Throws like `write`. */
+  list(): void;
   /** Forgets what is wrong, which is written again. Throws like `write`. */
   forget(spans: readonly Span[]): void;
   /** Fills the buffer with what is there from a position on. Throws like `write`. */

@@ -16,7 +16,7 @@ import type { Reservation, Space } from "./space.ts";
 export const MIN_PARTIAL_BYTES: number = 1024 ** 2;
 /**
  * The list may lack so many bytes that are there, and a kill costs half of them on average: at most the second number, and
- * at most the first one if it was written longer ago than so many milliseconds.
+ * at most the first one if it was written longer ago than so many milliseconds; none once `list` was called.
  */
 const LIST_LAG_BYTES = 16 * 1024;
 const MAX_LIST_LAG_BYTES = 256 * 1024;
@@ -159,6 +159,16 @@ export class Assembly {
       this.#lookAtSpeed();
       // What came out of order is hashed as soon as what was before it is there, a piece at a time.
       if (this.#hashed > offset && this.done.endAt(this.#hashed) > this.#hashed) this.#hashSome();
+    } catch (cause) {
+      throw asStorageError(cause, "Cannot receive a file");
+    }
+  }
+
+  /** Lists what is there and not listed yet. Call it from time to time: nothing may come for a while. Throws `StorageError`. */
+  list(): void {
+    if (this.done.bytes === this.#listedBytes) return;
+    try {
+      this.#saveList();
     } catch (cause) {
       throw asStorageError(cause, "Cannot receive a file");
     }

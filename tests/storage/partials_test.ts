@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { StorageError } from "../../storage/errors.ts";
-import { type Assembly, MIN_PARTIAL_BYTES } from "../../storage/assembly.ts";
+import { type Assembly, begunOf, MIN_PARTIAL_BYTES } from "../../storage/assembly.ts";
 import { MAX_PARTIALS, PARTIAL_MS } from "../../storage/partials.ts";
 import { bytesOf, sha256, withWorld, type World } from "./fixture.ts";
 
@@ -95,6 +95,26 @@ Deno.test("a download that ended early continues with the parts that are there, 
       assert.deepEqual(await namesIn(world.layout.partials), []);
     });
   }
+});
+
+Deno.test("the list on the disk lacks little while content comes, and nothing once it was asked for", async () => {
+  await withWorld(async (world) => {
+    const content = contentOf(4 * MIB);
+    const assembly = assemble(world, idOf("file"), content, []);
+    const listed = () => begunOf(assembly.path, 4 * MIB).done.bytes;
+    for (let at = 0; at < 2 * MIB; at += 10_000) {
+      assembly.write(at, content.subarray(at, at + 10_000));
+      assert.ok(assembly.done.bytes - listed() < 256 * 1024);
+    }
+    assembly.write(3 * MIB, content.subarray(3 * MIB, 3 * MIB + 10));
+    assert.ok(listed() < assembly.done.bytes, "a few bytes are not worth it");
+    assembly.list();
+    assert.equal(listed(), assembly.done.bytes);
+    const { mtime } = await Deno.stat(`${assembly.path}.json`);
+    assembly.list();
+    assert.deepEqual((await Deno.stat(`${assembly.path}.json`)).mtime, mtime);
+    assembly.abort();
+  });
 });
 
 Deno.test("the beginning of a download in hex is continued too, also after a kill; other temporary files are gone", async () => {
