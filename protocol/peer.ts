@@ -19,7 +19,7 @@ import { Lists } from "./members/lists.ts";
 import { isProven, type PeerRecord } from "./members/membership.ts";
 import type { Pause } from "./members/reputation.ts";
 import { type CatalogueView, type MembershipView, type PeerConfig, PeerState } from "./state.ts";
-import type { Address, OwnAddresses } from "./wire/address.ts";
+import { type Address, isLoopback, isLoopbackHost, type OwnAddresses } from "./wire/address.ts";
 import type { Ext } from "./wire/ext.ts";
 import type { Message } from "./wire/message.ts";
 
@@ -285,6 +285,8 @@ export class Peer {
 
   #onMessage({ message, ip, connection }: MessageInput): void {
     const state = this.#state;
+    // Peers on this machine get through where others do not.
+    if (!isLoopback(ip) || isLoopbackHost(state.address.host)) state.hasBeenReached = true;
     if (!isFurther(message)) state.tell({ name: "request", ip, text: describe(message) });
     switch (message.type) {
       case "GOSSIP":

@@ -111,6 +111,8 @@ export class PeerState {
   nowMs = 0;
   /** The address that is advertised. */
   address: Address;
+  /** Whether anybody has sent us a message at this address, which takes a connection to us. */
+  hasBeenReached = false;
   /** What this process listens on, so that it never dials itself. */
   own: OwnAddresses;
   /** How much of what the store remembers has been read; see the input `loading`. */

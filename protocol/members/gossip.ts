@@ -242,6 +242,7 @@ export class Gossiping {
     const old = state.address;
     if (canonicalHost(old.host) === canonicalHost(host)) return;
     state.address = { ...old, host };
+    state.hasBeenReached = false;
     const all = [...state.membership.all()];
     state.tell({ name: "own-address", address: state.address, other: old, peers: all.length });
     this.greeting.renew();

@@ -68,7 +68,7 @@ export class Joining {
     const { state } = this;
     for (const [key, { address, sinceMs }] of this.#pending) {
       if (state.nowMs - sinceMs >= JOIN_ANSWER_MS) {
-        this.failed(address, `${key} accepts connections but does not answer`);
+        this.failed(address, `${key} ${this.#silence()}`);
       }
     }
     if (state.membership.size === 0 && state.nowMs >= this.#nextMs) this.#join();
@@ -113,6 +113,14 @@ export class Joining {
     }
     if (this.#pending.size === 0 && state.membership.size === 0) this.#alone();
     this.#checkSynchronized();
+  }
+
+  /** Returns what is known of why a peer does not answer. Answers are connections to us, so it may not be to blame. */
+  #silence(): string {
+    const { hasBeenReached, address } = this.state;
+    if (hasBeenReached) return "accepts connections but does not answer";
+    return `accepts connections, but nobody has connected to ${addressText(address)} to answer: ` +
+      `if a firewall keeps connections to this machine out, open TCP port ${address.port}`;
   }
 
   /** Returns the configured bootstraps that are not among the tracked peers. */

@@ -118,3 +118,25 @@ Deno.test(
     await ann.waitForLine(/Peer bob joined at \[fd00:9::3\]:\d+/);
   },
 );
+
+Deno.test(
+  "a peer to which nobody can connect says so, and what may help, instead of blaming the others",
+  OPTIONS,
+  async () => {
+    await using folder = await Folder.make();
+    await using cable = await Cable.make();
+    const [a, b] = cable.machines;
+    await a.ip("addr add 10.9.0.2/24 dev eth0");
+    await b.ip("addr add 10.9.0.3/24 dev eth0");
+    const args = (name: string) => [...ARGS, "--dir", folder.at(name)];
+    await using bob = b.start("bob", [...args("b"), "--no-bootstrap"], { cwd: folder.path });
+    const bootstrap = ["--bootstrap", `10.9.0.3:${await portOf(bob)}`];
+    // Nothing from outside gets in, as behind a firewall.
+    const closed = ["--listen-host", "127.0.0.1"];
+    await using ann = a.start("ann", [...args("a"), ...bootstrap, ...closed], { cwd: folder.path });
+    const own = await portOf(ann);
+    await ann.waitForLine(
+      new RegExp(`nobody has connected to 10\\.9\\.0\\.2:${own} to answer: .*open TCP port ${own}`),
+    );
+  },
+);

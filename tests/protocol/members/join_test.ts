@@ -1,6 +1,6 @@
 // Joining and staying: which peers are asked at the start, until when, and what is reported.
 
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Effect } from "../../../protocol/effects.ts";
 import { MAX_REJOIN_PEERS } from "../../../protocol/limits.ts";
 import {
@@ -118,6 +118,28 @@ Deno.test("a silent bootstrap is reported once, and a peer that finds no other i
   all.push(...machine.wait(120_000, 1000, fail));
   strictEqual(events(all, "bootstrap-silent").length, 2);
   strictEqual(events(all, "alone").length, 1);
+});
+
+Deno.test("a silent bootstrap is blamed only if others reach us: answers are connections to us", () => {
+  const [bootstrap] = BOOTSTRAPS;
+  // Where others are does not matter, but peers on this machine always get through.
+  for (const from of [undefined, "127.0.0.1", "10.0.0.5", "moved"]) {
+    const isReached = from === "10.0.0.5";
+    const machine = new Machine({ bootstraps: [bootstrap!] });
+    machine.start();
+    machine.do({ kind: "sent", to: bootstrap!, ip: "10.0.0.1" });
+    const ip = from === "moved" ? "10.0.0.5" : from;
+    if (ip) machine.message({ type: "GET_FILE", fileId: "ab".repeat(32) }, ip);
+    if (from === "moved") {
+      machine.do({ kind: "own-address", host: "10.0.0.77", ips: ["10.0.0.77"] });
+    }
+    const [silent] = events(machine.wait(6_000), "bootstrap-silent");
+    const { host, port } = machine.peer.address;
+    const expected = isReached
+      ? /accepts connections but does not answer$/
+      : new RegExp(`nobody has connected to ${host}:${port} to answer: .* open TCP port ${port}$`);
+    match(silent!.text, expected);
+  }
 });
 
 Deno.test("a bootstrap that accepts the gossip but never answers counts as silent too", () => {
