@@ -140,9 +140,24 @@ export async function drop(page: Page, name: string, content: Uint8Array): Promi
 export async function dropPaths(page: Page, paths: readonly string[]): Promise<void> {
   const devtools = await page.context().newCDPSession(page);
   const data = { items: [], files: [...paths], dragOperationsMask: 1 };
-  for (const type of ["dragEnter", "dragOver", "drop"] as const) {
-    await devtools.send("Input.dispatchDragEvent", { type, x: 200, y: 300, data });
-  }
+  const drag = (type: "dragEnter" | "dragOver" | "drop") =>
+    devtools.send("Input.dispatchDragEvent", { type, x: 200, y: 300, data });
+  // Right after a page was loaded, the browser may pass nothing on, or take back what is dropped before the page has said that
+  // it takes files. Nobody is told, so the page counts.
+  const dropped = "globalThis.dropsOfTest ?? 0";
+  const before = await page.evaluate<number>(dropped);
+  await page.evaluate(
+    `globalThis.dropsOfTest ??= (addEventListener("drop", () => globalThis.dropsOfTest++), 0)`,
+  );
+  const isDropped = async () => await page.evaluate<number>(dropped) > before;
+  await until("the page to take files", async () => {
+    await drag("dragEnter");
+    await drag("dragOver");
+    if (!await page.evaluate<boolean>("!document.getElementById('drop').hidden")) return false;
+    await drag("dragOver");
+    await drag("drop");
+    return await until("the drop", isDropped, 2_000).then(() => true, () => false);
+  }, DEADLINE_MS);
   await devtools.detach();
 }
 

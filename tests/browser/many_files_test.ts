@@ -123,7 +123,7 @@ browserTest(
     await page.locator("#search").pressSequentially("report-77", { delay: 5 });
     // 77, 770 to 779, and 7700 to 7799.
     await page.locator("#file-count", { hasText: "111 files of 20,000" }).waitFor();
-    strictEqual((await page.evaluate<string[]>(NAMES))[0], "report-7799.pdf", "from the top");
+    await holds(page, `(${NAMES})[0] === "report-7799.pdf"`); // from the top
     await page.reload();
     await page.locator("#file-count", { hasText: "111 files of 20,000" }).waitFor();
     strictEqual(await page.inputValue("#search"), "report-77");
