@@ -2,7 +2,7 @@
 // what is there, so that a kill costs only what was on its way.
 // Invariants: bytes that are there are never written again unless they are forgotten first, so what was hashed is what is on
 // the disk; the list never names bytes that were not written; each byte is hashed once, as it comes if the order allows it,
-// and again only after some were forgotten.
+// and again only after some were forgotten; the first `MAX_AGAIN_BYTES` may be hashed twice, if another thread takes over.
 
 import { createHash, type Hash } from "node:crypto";
 import { Ranges, type Span } from "../protocol/ranges.ts";
@@ -31,6 +31,8 @@ const TURN_MS = 8;
  */
 const FAST_BYTES = 32 * 1024 * 1024;
 const FAST_MS = 160;
+/** If more than this was hashed here, it stays here, in bytes: the other thread begins from the start. */
+const MAX_AGAIN_BYTES = 2 * FAST_BYTES;
 /** Maximum size of a list of what is there, in bytes. More is not believed. */
 const MAX_LIST_BYTES = 256 * 1024;
 
@@ -309,7 +311,7 @@ export class Assembly {
     this.#lookedBytes = this.done.bytes;
     const left = (this.totalBytes ?? 0) - this.done.bytes;
     const { thread } = this.options;
-    if (!thread || !isFast || left < 2 * FAST_BYTES) return;
+    if (!thread || !isFast || left < 2 * FAST_BYTES || this.#hashed > MAX_AGAIN_BYTES) return;
     this.#follower = new Follower(thread, this.path);
     this.#buffer = undefined;
   }

@@ -223,6 +223,7 @@ const AT_LIMIT: Readonly<
   "protocol/wire/message.ts MAX_EXT_CHARS": "form: forwarded without the extensions of others",
   "protocol/wire/raw.ts MAX_HEADER_BYTES": "form: the answer is taken for a plain one",
   "protocol/wire/raw.ts MAX_SPACES": "form: the answer is taken for a plain one",
+  "storage/assembly.ts MAX_AGAIN_BYTES": "pace: this thread goes on",
   "storage/assembly.ts MAX_LIST_BYTES": "cache: a download starts over",
   "storage/assembly.ts MAX_LIST_LAG_BYTES": "pace: the list is written then",
   "storage/following.ts MAX_STEP_BYTES": "pace: the rest follows",

@@ -26,16 +26,18 @@ class Watched extends DiskThread {
   }
 }
 
-/** An assembly to which `msPerMib` pass with each MiB. */
-function assembly(dir: string, thread: DiskThread, msPerMib = 1): Assembly {
+/** An assembly to which `msPerMib` pass with each MiB, and more with the first ones. */
+function assembly(dir: string, thread: DiskThread, msPerMib = 1, fastFrom = 0): Assembly {
   const space = new Space(dir, 0, () => false);
   space.freeBytes = () => 1e12;
   let mib = 0;
-  const nowMs = () => mib * msPerMib;
+  let clockMs = 0;
+  const nowMs = () => clockMs;
   const assembly = new Assembly(`${dir}/part`, 1e9, space, { thread, nowMs });
   const write = assembly.write.bind(assembly);
   assembly.write = (offset, content) => {
     mib += content.length / MIB;
+    clockMs += (mib > fastFrom ? msPerMib : 10) * content.length / MIB;
     write(offset, content);
   };
   return assembly;
@@ -86,6 +88,22 @@ Deno.test("content that comes slowly, or is small, is hashed here", async () => 
       slow.abort();
     }
     strictEqual(thread.ends.length, 0);
+  });
+});
+
+Deno.test("content of which much was hashed here stays here, however fast the rest comes", async () => {
+  await withThread(async (dir, thread) => {
+    const block = contentOf(2 * SIZE);
+    for (const [fastFrom, isHere] of [[20, false], [80, true]] as const) {
+      const late = assembly(dir, thread, 1, fastFrom);
+      late.begin(2 * SIZE);
+      await write(late, block, 0, 2 * SIZE);
+      strictEqual(await late.hashAll([]), true);
+      strictEqual(thread.ends.length === 0, isHere, `${fastFrom}`);
+      strictEqual(late.digestWith(""), sha256(block));
+      late.abort();
+      thread.ends.length = 0;
+    }
   });
 });
 
