@@ -3,8 +3,7 @@
 // announced; what others say about our address changes nothing here.
 
 import { globalAddresses } from "../cli/host.ts";
-import { canonicalHost, isLoopbackHost } from "../protocol/wire/address.ts";
-import type { Address } from "../protocol/wire/address.ts";
+import { type Address, canonicalHost, isLoopbackHost } from "../protocol/wire/address.ts";
 import { hostToTell, ownIps } from "./addresses.ts";
 
 /** How often the interfaces are looked at, in milliseconds: it takes 0.1 ms. */
@@ -26,9 +25,9 @@ export interface OwnAddressOptions {
 
 /** Follows the address of this machine. */
 export class OwnAddress {
-  #ips = "";
+  #ips: string;
 
-  /** Looks at nothing before `look`. */
+  /** Remembers the addresses that the machine has now. */
   constructor(readonly options: OwnAddressOptions) {
     this.#ips = ownIps(this.#interfaces()).sort().join();
   }

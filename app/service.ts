@@ -64,8 +64,6 @@ export interface ServiceOptions {
   readonly durability: "normal" | "full";
   readonly limits: Limits;
   readonly sendFile?: typeof sendFile;
-  /** Returns the network interfaces; for tests. */
-  readonly interfaces?: () => Deno.NetworkInterfaceInfo[];
   /** Watches a folder; for tests. */
   readonly watchFolder?: (dir: string) => FolderWatcher;
   readonly onEvent: (event: NodeEvent) => void;
@@ -118,7 +116,6 @@ export class Service {
       host: () => node.address.host,
       bootstraps: options.bootstraps,
       onChange: (host, ips) => node.dispatch({ kind: "own-address", host, ips }),
-      ...(options.interfaces ? { interfaces: options.interfaces } : {}),
     });
     this.#upkeep = new Upkeep({
       store,

@@ -360,13 +360,12 @@ export class Gateway {
     close(conn);
     exchange.content!.isBegun = true;
     const { idleTimeoutMs } = this.options.limits;
-    const onWritten = (bytes: number) => this.#listener.moved(client, bytes);
     await sendContent(
       head,
       exchange.content!.content,
       (bytes, onSent) =>
         client.write(bytes, idleTimeoutMs, (written) => {
-          onWritten(written);
+          this.#listener.moved(client, written);
           onSent(written);
         }),
     );

@@ -1,8 +1,7 @@
 // @ts-check
-// Lists folders and hashes files in a thread of its own, so that a slow disk keeps nobody waiting, and hashing nobody who
-// writes. Runs in a worker;
-// `disk_thread.ts` is the other end. Everything is synchronous: that takes a third of the time of promises here, and
-// whoever waits is in another thread.
+// Lists folders and hashes files in a thread of its own, so that neither a slow disk nor hashing keeps anybody waiting. Runs
+// in a worker; `disk_thread.ts` is the other end. Everything is synchronous: that takes a third of the time of promises here,
+// and whoever waits is in another thread.
 
 import { createHash } from "node:crypto";
 
