@@ -1,9 +1,9 @@
 // The address of this machine while the peer runs: a laptop moves from one network to another.
-// Invariants: a host that somebody chose is kept; an address that this machine still has is kept; without a network, nothing is
-// announced; what others say about our address changes nothing here.
+// Invariants: a host that somebody chose is kept; an address that this machine still has is kept, unless it is that of a bridge
+// or tunnel and the machine's addresses change; without a network, nothing is announced; what others say about our address changes nothing here.
 
-import { globalAddresses } from "../cli/host.ts";
-import { type Address, canonicalHost, isLoopbackHost } from "../protocol/wire/address.ts";
+import { globalAddresses, isVirtual } from "../cli/host.ts";
+import { type Address, canonicalHost } from "../protocol/wire/address.ts";
 import { hostToTell, ownIps } from "./addresses.ts";
 
 /** How often the interfaces are looked at, in milliseconds: it takes 0.1 ms. */
@@ -39,7 +39,8 @@ export class OwnAddress {
       const ips = ownIps(interfaces).sort();
       const hasChanged = ips.join() !== this.#ips;
       const old = this.options.host();
-      const host = this.#isKept(old, interfaces) ? old : await this.#next(old, interfaces);
+      const isKept = this.options.isChosen || this.#isThere(old, interfaces, hasChanged);
+      const host = isKept ? old : await this.#next(old, interfaces);
       if (!hasChanged && host === old) return;
       this.#ips = ips.join();
       this.options.onChange(host, ips);
@@ -52,13 +53,15 @@ export class OwnAddress {
     return this.options.interfaces?.() ?? Deno.networkInterfaces();
   }
 
-  #isKept(host: string, interfaces: Deno.NetworkInterfaceInfo[]): boolean {
-    if (this.options.isChosen) return true;
-    return globalAddresses(interfaces).some((each) => canonicalHost(each) === canonicalHost(host));
+  /** Returns whether the machine has an address. `isReal`: that of a bridge or tunnel does not count. */
+  #isThere(host: string, interfaces: Deno.NetworkInterfaceInfo[], isReal: boolean): boolean {
+    const counted = interfaces.filter((each) => !isReal || !isVirtual(each));
+    return globalAddresses(counted).some((each) => canonicalHost(each) === canonicalHost(host));
   }
 
   async #next(old: string, interfaces: Deno.NetworkInterfaceInfo[]): Promise<string> {
-    const host = await hostToTell(undefined, this.options.bootstraps, interfaces);
-    return isLoopbackHost(host) ? old : host; // there is no network
+    // A bridge of containers stays when the network is gone.
+    const hasNetwork = globalAddresses(interfaces.filter((each) => !isVirtual(each))).length > 0;
+    return hasNetwork ? await hostToTell(undefined, this.options.bootstraps, interfaces) : old;
   }
 }

@@ -15,7 +15,7 @@ type Interface = Pick<Deno.NetworkInterfaceInfo, "name" | "family" | "address">;
  * or, if there are none, those of IPv6, global ones before unique-local ones.
  */
 export function globalAddresses(interfaces: readonly Interface[]): string[] {
-  const rank = ({ name }: Interface) => virtual.test(name) ? 1 : 0;
+  const rank = (each: Interface) => isVirtual(each) ? 1 : 0;
   const ranked = interfaces.toSorted((a, b) => rank(a) - rank(b));
   const of = (family: "IPv4" | "IPv6", passes: (address: string) => boolean) =>
     ranked.filter((each) => each.family === family && passes(each.address))
@@ -27,6 +27,9 @@ export function globalAddresses(interfaces: readonly Interface[]): string[] {
     ...of("IPv6", (address) => /^f[cd]/i.test(address)),
   ];
 }
+
+/** Returns whether an interface rarely reaches other machines. */
+export const isVirtual = ({ name }: Pick<Interface, "name">): boolean => virtual.test(name);
 
 function isGlobal(address: string): boolean {
   return !/^(127\.|0\.|169\.254\.|22[4-9]\.|2[3-5]\d\.)/.test(address);

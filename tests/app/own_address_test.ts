@@ -6,7 +6,7 @@ import { OwnAddress } from "../../app/own_address.ts";
 
 const on = (...addresses: string[]) =>
   ["127.0.0.1", ...addresses].map((address, i) => ({
-    name: i === 0 ? "lo" : `eth${i}`,
+    name: i === 0 ? "lo" : address.startsWith("172.17.") ? "docker0" : `eth${i}`,
     family: address.includes(":") ? "IPv6" : "IPv4",
     address,
   } as Deno.NetworkInterfaceInfo));
@@ -51,6 +51,15 @@ Deno.test("the address that is advertised follows the machine, and is kept as lo
     ["127.0.0.1", [[], ["10.1.1.1"]], [["10.1.1.1", "10.1.1.1"]]],
     ["10.9.0.2", [["2001:db8::5", "fe80::1"]], [["2001:db8::5", "2001:db8::5 fe80::1"]]],
     ["2001:db8::5", [["10.9.0.7", "2001:db8::5"]], [["10.9.0.7", "10.9.0.7 2001:db8::5"]]],
+    // A bridge of containers is there all the time, and never a new network.
+    ["10.9.0.2", [["10.9.0.2", "172.17.0.1"], ["172.17.0.1"], ["10.1.1.1", "172.17.0.1"]], [
+      ["10.9.0.2", "10.9.0.2 172.17.0.1"],
+      ["10.9.0.2", "172.17.0.1"],
+      ["10.1.1.1", "10.1.1.1 172.17.0.1"],
+    ]],
+    ["172.17.0.1", [["172.17.0.1"], ["10.1.1.1", "172.17.0.1"]], [
+      ["10.1.1.1", "10.1.1.1 172.17.0.1"],
+    ]],
     ["10.9.0.2", [new Error("not now"), ["10.9.0.7"]], [["10.9.0.7", "10.9.0.7"]]],
   ];
   for (const [host, states, changes] of table) {
