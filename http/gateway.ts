@@ -105,6 +105,7 @@ export class Gateway {
   readonly #server: Upstream;
   #handler: Handler | undefined;
   #serial = 0;
+  #isClosed = false;
 
   /**
    * Takes the port. Connections wait in the backlog until `begin`. Throws `Deno.errors.AddrInUse` and other errors
@@ -140,7 +141,7 @@ export class Gateway {
 
   /**
    * Stops the gateway. Operations in progress get a moment to finish, but a download in a browser must not keep the
-   * peer alive.
+   * peer alive. Nothing of any connection is left when this resolves.
    */
   async stop(): Promise<void> {
     this.#listener.stop();
@@ -151,9 +152,11 @@ export class Gateway {
       patience,
     ]);
     clearTimeout(timer);
-    this.#listener.close();
+    this.#isClosed = true;
+    const closed = this.#listener.close();
     for (const { conn } of this.#passages) close(conn);
     await Promise.all([...this.#passages].map(({ ended }) => ended));
+    await closed;
     await this.#server.close();
   }
 
@@ -306,6 +309,10 @@ export class Gateway {
   /** Connects to the server, and passes on what it answers until it closes. Throws if it cannot connect. */
   async #connect(client: Connection): Promise<Passage> {
     const conn = await this.#server.connect();
+    if (this.#isClosed) {
+      close(conn);
+      throw new Deno.errors.Interrupted("The gateway is stopping");
+    }
     const passage = {
       conn,
       exchange: undefined,

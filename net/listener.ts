@@ -42,6 +42,7 @@ export class Listener {
   readonly #admission: Admission<Connection>;
   /** Connections that wait for their turn to send content. */
   readonly #turns = new Map<Connection, (isTheirs: boolean) => void>();
+  readonly #serving = new Set<Promise<void>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #nowMs: () => number;
   #stopped = false;
@@ -129,11 +130,12 @@ export class Listener {
     this.#listener.close();
   }
 
-  /** Stops accepting and closes all connections. */
-  close(): void {
+  /** Stops accepting and closes all connections. Resolves when `serve` has ended for each of them. */
+  async close(): Promise<void> {
     this.stop();
     for (const connection of this.#admission.all()) connection.close();
     for (const tell of this.#turns.values()) tell(false);
+    await Promise.all(this.#serving);
   }
 
   async #acceptAll(): Promise<void> {
@@ -171,7 +173,10 @@ export class Listener {
       connection.giveUp();
       this.options.onDropped?.();
     }
-    for (const connection of serve) this.#serve(connection);
+    for (const connection of serve) {
+      const serving = this.#serve(connection).finally(() => this.#serving.delete(serving));
+      this.#serving.add(serving);
+    }
     for (const connection of send) this.#turns.get(connection)?.(true);
     if (this.#timer !== undefined || !this.#admission.hasWaiting) return;
     this.#timer = setTimeout(() => {

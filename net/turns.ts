@@ -24,7 +24,7 @@ let connections = 0;
 let pair: Pair | undefined;
 /** When the next pair may be made. */
 let retryMs = -Infinity;
-let isConnecting = false;
+let connecting: Promise<void> | undefined;
 /** The turn that all streams share. */
 let running: Promise<void> | undefined;
 let lastMs = 0;
@@ -38,10 +38,8 @@ export const isTurnDue = (): boolean => performance.now() - lastMs >= TURN_MS;
 /** Gives way to other work. Never rejects. */
 export async function turn(): Promise<void> {
   if (pair) await (running ??= exchange(pair));
-  else {
-    connect();
-    await new Promise<void>((go) => setTimeout(go, 0));
-  }
+  else if (performance.now() >= retryMs) await within(LATE_MS, connecting ??= connect());
+  else await new Promise<void>((go) => setTimeout(go, 0));
   lastMs = performance.now();
 }
 
@@ -89,8 +87,6 @@ async function send([from, to]: Pair): Promise<boolean> {
 
 /** Connects to ourselves, unless that is not possible. Never rejects. */
 async function connect(): Promise<void> {
-  if (isConnecting || performance.now() < retryMs) return;
-  isConnecting = true;
   try {
     pair = await bothEnds();
     for (const conn of pair) conn.setNoDelay(true);
@@ -99,7 +95,7 @@ async function connect(): Promise<void> {
     drop();
     retryMs = performance.now() + RETRY_MS; // file descriptors ran out, or there is no loopback interface
   }
-  isConnecting = false;
+  connecting = undefined;
 }
 
 /** Connects to ourselves. Throws if that is not possible, or somebody else was faster; nothing stays open then. */

@@ -194,6 +194,7 @@ export class Node {
   #serial = 0;
   #ticker: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
+  readonly #closed = Promise.withResolvers<void>();
 
   /**
    * Takes the port. Connections are served from `start` on. Throws `Deno.errors.AddrInUse` and other errors of
@@ -346,10 +347,12 @@ export class Node {
       await new Promise((go) => setTimeout(go, 50));
     }
     this.#dialer.close();
-    this.#listener.close();
+    this.#closed.resolve();
+    const closed = this.#listener.close();
     for (const connection of [...this.#connections.values(), ...this.#outgoing]) connection.close();
     this.transfers.close();
     await Promise.allSettled(this.#jobs);
+    await closed;
     this.transfers.close();
     for (const { resolve } of this.#waiters.values()) {
       resolve({ isHere: false, text: "This peer is stopping", willRetry: false });
@@ -464,7 +467,7 @@ export class Node {
     const id = ++this.#serial;
     this.#connections.set(id, connection);
     try {
-      await this.#waits?.served;
+      if (this.#waits) await Promise.race([this.#waits.served, this.#closed.promise]);
       await receiveMessages(connection, this.#host(connection, id), this.options.limits);
     } catch (error) {
       // A bug of ours must not stop the peer; it is reported with its stack trace.
@@ -534,7 +537,8 @@ export class Node {
       return false;
     }
     if (isList) this.#waitingLists++;
-    await (message.type === "GOSSIP" ? listable : loaded).catch(() => {});
+    const awaited = message.type === "GOSSIP" ? listable : loaded;
+    await Promise.race([awaited.catch(() => {}), this.#closed.promise]);
     if (isList) this.#waitingLists--;
     return !this.#stopping;
   }

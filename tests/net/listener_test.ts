@@ -87,3 +87,24 @@ Deno.test("A port that is in use is an error at once", () => {
     Deno.errors.AddrInUse,
   );
 });
+
+Deno.test("Closing waits until every connection has been served to its end", async () => {
+  const [end, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const steps: string[] = [];
+  const { listener } = holding({
+    serve: async (connection) => {
+      begun.resolve();
+      await connection.read(new Uint8Array(1), 60_000).catch(() => steps.push("dropped"));
+      await end.promise;
+      steps.push("served");
+    },
+  });
+  const conn = await connect(listener.port);
+  await begun.promise;
+  const closing = listener.close().then(() => steps.push("closed"));
+  await until("it is dropped", () => steps.length > 0);
+  end.resolve();
+  await closing;
+  assert.deepEqual(steps, ["dropped", "served", "closed"]);
+  conn.close();
+});
