@@ -62,6 +62,8 @@ export interface ServiceOptions {
   readonly gossipInterval: number;
   readonly peerTimeout: number;
   readonly durability: "normal" | "full";
+  /** Whether connections are passed on between peers that cannot connect to each other; undefined means that they are. */
+  readonly isRelay?: boolean;
   readonly limits: Limits;
   readonly sendFile?: typeof sendFile;
   /** Watches a folder; for tests. */

@@ -98,6 +98,14 @@ export const OPTIONS = {
     fallback: false,
     parse: yes,
   },
+  noRelay: {
+    name: "no-relay",
+    help: "do not pass on connections between peers that cannot connect to each other",
+    tradeOff:
+      "On: nothing of theirs goes through this machine, but two peers behind firewalls need another peer to exchange files. Off: uses bandwidth for them; --relay-up limits it.",
+    fallback: false,
+    parse: yes,
+  },
   environment: {
     name: "environment",
     argument: "<PROD|DEV>",
@@ -300,6 +308,14 @@ export const LIMIT_OPTIONS = [
     "<size>",
     "content sent to other peers per second; 0 means no limit",
     "Higher: others get files sooner. Lower: leaves more of the link to others. The command limit changes it while the peer runs.",
+  ),
+  limit(
+    "relay-up",
+    "maxRelayBytesPerSecond",
+    rate,
+    "<size>",
+    "content passed on per second between peers that cannot connect to each other; 0 means no limit",
+    "Higher: they get files sooner. Lower: leaves more of the link to this peer. The limit of --max-up holds for it too.",
   ),
   limit(
     "min-free",

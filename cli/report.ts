@@ -51,7 +51,11 @@ export class Reporter {
       case "peer-moved":
       case "peer-conflict":
       case "own-address":
+      case "linked":
+      case "unlinked":
         return [networkLine(event)];
+      case "reach-changed":
+        return []; // said when it is clear (app/reach.ts)
       case "request":
       case "sent":
       case "broadcast":
@@ -172,6 +176,8 @@ function networkLine(
     | "peer-moved"
     | "peer-conflict"
     | "own-address"
+    | "linked"
+    | "unlinked"
   >,
 ): Line {
   switch (event.name) {
@@ -207,6 +213,12 @@ function networkLine(
           visible(addressText(event.address))
         } and ${visible(addressText(event.other))}; keeping the first while it answers`,
       );
+    case "linked":
+      return info(
+        `Keeping a connection to ${visible(event.peerId)} open, through which others reach this peer`,
+      );
+    case "unlinked":
+      return info(`No longer keeping a connection to ${visible(event.peerId)} open`);
     case "own-address":
       return info(
         `This machine is at ${visible(addressText(event.address))} now, no longer at ${

@@ -68,8 +68,7 @@ class Direction {
 
 /** One TCP connection, with deadlines. It is closed as soon as one passes. */
 export class Connection {
-  /** Canonical address of the other side. */
-  readonly ip: string;
+  #ip: string;
   #closed = false;
   #late = false;
   readonly #reading = new Direction(() => this.giveUp());
@@ -77,6 +76,7 @@ export class Connection {
   /** Number of operations that the system is still working on; the file descriptor is free at 0. */
   #under = 0;
   #onSettled: (() => void)[] = [];
+  #onClosed: (() => void)[] = [];
   readonly #ended = () => {
     if (--this.#under > 0) return;
     for (const tell of this.#onSettled.splice(0)) tell();
@@ -85,12 +85,25 @@ export class Connection {
   /** Wraps an open connection and takes over closing it. */
   constructor(readonly conn: Deno.TcpConn, readonly throttles?: Throttles) {
     opened();
-    this.ip = canonicalIp(conn.remoteAddr.hostname) ?? conn.remoteAddr.hostname;
+    this.#ip = canonicalIp(conn.remoteAddr.hostname) ?? conn.remoteAddr.hostname;
     try {
       conn.setNoDelay(true);
     } catch {
       // The other side has already gone; the first read will report it.
     }
+  }
+
+  /**
+   * Canonical address of the other side. If somebody passes on what it sends, a text that is no address: nothing proves who it
+   * is.
+   */
+  get ip(): string {
+    return this.#ip;
+  }
+
+  /** Notes that what arrives here is passed on for somebody else. */
+  passedOn(): void {
+    this.#ip = `relay ${this.#ip}`;
   }
 
   /** Whether this side has closed the connection. */
@@ -182,6 +195,11 @@ export class Connection {
     if (this.#under > 0) await new Promise<void>((go) => this.#onSettled.push(go));
   }
 
+  /** Resolves when this side has closed the connection. */
+  async untilClosed(): Promise<void> {
+    if (!this.#closed) await new Promise<void>((go) => this.#onClosed.push(go));
+  }
+
   /** Closes the connection as a missed deadline would: operations in progress fail as too slow. */
   giveUp(): void {
     this.#late = true;
@@ -203,6 +221,7 @@ export class Connection {
     const reason = new Deno.errors.BadResource("The connection was closed");
     this.#reading.end(reason);
     this.#writing.end(reason);
+    for (const tell of this.#onClosed.splice(0)) tell();
   }
 
   async #within<T>(direction: Direction, timeoutMs: number, act: () => Promise<T>): Promise<T> {

@@ -34,9 +34,16 @@ export type DialFault = "theirs" | "ours" | "forbidden";
 export class DialError extends Error {
   /** Identifies the class in logs. */
   override readonly name = "DialError";
+  /** Set if the fault is theirs: whether somebody said no, or nothing came back. */
+  readonly outcome: "refused" | "silent" | undefined;
   /** `message` says what happened, starting with the address. */
-  constructor(readonly fault: DialFault, message: string, options?: ErrorOptions) {
+  constructor(
+    readonly fault: DialFault,
+    message: string,
+    options?: ErrorOptions & { readonly isRefused?: boolean },
+  ) {
     super(message, options);
+    this.outcome = fault !== "theirs" ? undefined : options?.isRefused ? "refused" : "silent";
   }
 
   /** Whether the failure says nothing about the address. */
@@ -186,14 +193,15 @@ export class Dialer {
     }
     const isSilent = cause instanceof DOMException;
     if (isSilent) this.#noteSilent(key);
+    const isRefused = cause instanceof Deno.errors.ConnectionRefused;
     const why = isSilent
       ? "does not answer"
-      : cause instanceof Deno.errors.ConnectionRefused
+      : isRefused
       ? "refuses connections"
       : code.startsWith("E")
       ? `cannot be reached (${code})`
       : "cannot be reached";
-    return new DialError("theirs", `${key} ${why}`, { cause });
+    return new DialError("theirs", `${key} ${why}`, { cause, isRefused });
   }
 
   #noteSilent(key: string): void {

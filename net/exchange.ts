@@ -75,6 +75,8 @@ export interface Host {
   offerPush(fileId: string | undefined): Intake | "skip";
   /** Called when pushed content is complete and described by `file`. It is not verified yet. */
   onPush(intake: Intake, file: FileRecord): Promise<void>;
+  /** Returns how long to wait for the next message, in milliseconds, if that is not the usual time. */
+  patienceMs?(): number | undefined;
 }
 
 /** The limits on receiving. */
@@ -153,7 +155,8 @@ class Receiver {
       const hasCompleted = await this.#feed(buffer.subarray(0, read));
       // White space between messages does not extend the deadline.
       if (hasCompleted || wasInData || (wasIdle && !scanner.idle)) {
-        deadline = performance.now() + limits.messageTimeoutMs;
+        const patienceMs = hasCompleted ? this.host.patienceMs?.() : undefined;
+        deadline = performance.now() + (patienceMs ?? limits.messageTimeoutMs);
       }
       if (scanner.inList && wasIdle) deadline = performance.now() + LIST_TIMEOUT_MS;
       wasIdle = scanner.idle;

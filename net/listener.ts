@@ -63,6 +63,12 @@ export class Listener {
     this.#acceptAll();
   }
 
+  /** Serves a connection that we opened as if it had been accepted, in its turn, or closes it. */
+  take(connection: Connection): void {
+    if (this.#stopped) connection.close();
+    else this.#admit(connection);
+  }
+
   /** The port that is listened on. */
   get port(): number {
     return this.#listener.addr.port;

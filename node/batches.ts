@@ -74,10 +74,11 @@ class Batch implements BatchReceiver {
   constructor(readonly all: Batches, readonly fetch: FetchBatch) {}
 
   async run(): Promise<void> {
-    const { fetch: { files, from, voucher }, all: { sources, options } } = this;
+    const { fetch: { files, source, from, voucher }, all: { sources, options } } = this;
     const fileIds = files.map(({ file: { fileId } }) => fileId);
     try {
       await sources.ask({
+        source,
         from,
         voucher,
         isKept: true,

@@ -458,6 +458,7 @@ export class Download {
     let failure: unknown;
     try {
       await this.parts.sources.ask({
+        source,
         from,
         voucher,
         isKept: true,

@@ -81,6 +81,7 @@ export class Fetching {
     let intake: StoreIntake | undefined;
     try {
       const { answer, ip } = await sources.ask({
+        source,
         from,
         voucher,
         isKept: false,

@@ -8,7 +8,7 @@ import type { Effect, HeldFile, Input, NodeEvent, PeerEvent } from "../protocol/
 import { ProtocolError, type Reason } from "../protocol/wire/errors.ts";
 import { type Host, isConnectionError, receiveMessages, type sendFile } from "../net/exchange.ts";
 import type { Timestamp } from "../protocol/wire/fileid.ts";
-import type { Limits } from "../protocol/limits.ts";
+import { ANSWERS_MS, type Limits, LINK_SILENCE_MS } from "../protocol/limits.ts";
 import { isOverload, type Overload } from "../protocol/overloads.ts";
 import { encodeMessage, type FileRecord, type Message } from "../protocol/wire/message.ts";
 import { Refusals } from "../protocol/bounds/refusals.ts";
@@ -18,6 +18,8 @@ import type { Connection } from "../net/connection.ts";
 import { Listener } from "../net/listener.ts";
 import { Throttle, type Throttles } from "../net/throttle.ts";
 import { pack } from "../net/packing.ts";
+import { Lines } from "./lines.ts";
+import { Routes } from "./routes.ts";
 import { type Transfer, TransferLog } from "./transfer_log.ts";
 import type { PushIntake } from "./pushes.ts";
 import type { TransferStore } from "./transfer_options.ts";
@@ -81,6 +83,8 @@ export interface NodeOptions {
   readonly peerTimeoutMs: number;
   /** Number of missing files to download after joining; `Infinity` also downloads those that appear later. */
   readonly autoFetch: number;
+  /** Whether connections are passed on to peers that cannot be dialed; undefined means that they are. */
+  readonly isRelay?: boolean;
   /** Limits on connections, messages and transfers. */
   readonly limits: Limits;
   /** Where files are kept. */
@@ -156,7 +160,7 @@ export class Node {
   /** Carries out transfers. */
   readonly transfers: Transfers;
   /** The limits on how fast content moves; they may be changed at any time. */
-  readonly throttles: Throttles;
+  readonly throttles: Throttles & { readonly relay: Throttle };
   /** Current and recent transfers. */
   readonly transferLog: TransferLog;
   /** Messages and refusals so far. */
@@ -172,9 +176,15 @@ export class Node {
   readonly #listener: Listener;
   readonly #dialer: Dialer;
   readonly #inputs: Input[] = [];
+  readonly #routes: Routes;
+  readonly #lines: Lines;
   readonly #connections = new Map<number, Connection>();
+  /** How long each connection that others opened is kept. */
+  readonly #held = new Map<number, { readonly as: "answers" | "link"; readonly sinceMs: number }>();
   readonly #work = new Map<number, Promise<void>>();
   readonly #outgoing = new Set<Connection>();
+  /** Connections that we opened and receive messages on. */
+  readonly #ours = new WeakSet<Connection>();
   #verdict: PushVerdict | undefined;
   readonly #jobs = new Set<Promise<void>>();
   /** For each file that somebody waits for, how its download ends. Shared by all who wait. */
@@ -205,6 +215,7 @@ export class Node {
     this.throttles = {
       down: new Throttle(limits.maxDownBytesPerSecond),
       up: new Throttle(limits.maxUpBytesPerSecond),
+      relay: new Throttle(limits.maxRelayBytesPerSecond),
     };
     this.#listener = new Listener({
       hostname: options.listenHost,
@@ -237,11 +248,26 @@ export class Node {
       random: () => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32,
       pack,
     });
+    this.#lines = new Lines(limits.messageTimeoutMs);
+    this.#routes = new Routes({
+      dialer: this.#dialer,
+      waysTo: (peerId) => this.peer.waysTo(peerId),
+      say: (connection, bytes) => this.#lines.say(connection, bytes),
+      serve: (connection) => {
+        this.#ours.add(connection);
+        this.#listener.take(connection);
+      },
+      onMoved: (connection, bytes) => this.#listener.moved(connection, bytes),
+      throttle: this.throttles.relay,
+      limits,
+      ext: () => this.peer.ext,
+      dispatch: (input) => this.dispatch(input),
+    });
     this.transferLog = new TransferLog(() => performance.now(), options.onMoved);
     this.transfers = new Transfers({
       peerId: options.peerId,
       store: options.store,
-      dialer: this.#dialer,
+      routes: this.#routes,
       limits,
       ext: () => this.peer.ext,
       dispatch: (input) => this.dispatch(input),
@@ -347,6 +373,7 @@ export class Node {
       await new Promise((go) => setTimeout(go, 50));
     }
     this.#dialer.close();
+    this.#routes.close();
     this.#closed.resolve();
     const closed = this.#listener.close();
     for (const connection of [...this.#connections.values(), ...this.#outgoing]) connection.close();
@@ -363,6 +390,20 @@ export class Node {
     switch (effect.kind) {
       case "send":
         return this.#job(this.#send(effect));
+      case "hold":
+        return this.#hold(effect);
+      case "say":
+        return this.#job(this.#quietly(this.#say(effect)));
+      case "hang-up":
+        return this.#hangUp(effect.connection);
+      case "link":
+        return this.#job(this.#link(effect));
+      case "probe":
+        return this.#job(this.#routes.probe(effect));
+      case "call-back":
+        return this.#job(this.#routes.callBack(effect));
+      case "relay":
+        return this.#relay(effect);
       case "answer-absent":
         return this.#onConnection(effect.connection, async (connection) => {
           await connection.write(effect.bytes, this.options.limits.idleTimeoutMs);
@@ -469,18 +510,95 @@ export class Node {
     try {
       if (this.#waits) await Promise.race([this.#waits.served, this.#closed.promise]);
       await receiveMessages(connection, this.#host(connection, id), this.options.limits);
+      await this.#whileHeld(id, connection);
     } catch (error) {
       // A bug of ours must not stop the peer; it is reported with its stack trace.
       this.options.onEvent({ name: "trouble", text: stackOf(error) });
     } finally {
-      this.#connections.delete(id);
-      this.#work.delete(id);
+      this.#forget(id);
+    }
+  }
+
+  /** Keeps a connection whose other side has finished for as long as answers may be sent on it. */
+  async #whileHeld(id: number, connection: Connection): Promise<void> {
+    const held = this.#held.get(id);
+    if (held?.as !== "answers" || connection.closed) return;
+    const leftMs = held.sinceMs + ANSWERS_MS - performance.now();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((go) => timer = setTimeout(go, leftMs));
+    await Promise.race([late, connection.untilClosed()]);
+    clearTimeout(timer);
+    await this.#lines.hangUp(id);
+  }
+
+  /** A connection ended. */
+  #forget(id: number): void {
+    this.#connections.delete(id);
+    this.#work.delete(id);
+    this.#lines.remove(id);
+    if (this.#held.delete(id)) this.dispatch({ kind: "ended", connection: id });
+  }
+
+  #hold({ connection: id, as }: Extract<Effect, { kind: "hold" }>): void {
+    const connection = this.#connections.get(id);
+    if (!connection) return this.dispatch({ kind: "ended", connection: id });
+    this.#held.set(id, { as, sinceMs: performance.now() });
+    this.#lines.add(id, connection);
+  }
+
+  async #say({ connection, what, bytes }: Extract<Effect, { kind: "say" }>): Promise<void> {
+    await this.#lines.say(connection, bytes);
+    count(this.counters.sent, what);
+  }
+
+  #hangUp(id: number): void {
+    if (this.#lines.has(id)) this.#job(this.#lines.hangUp(id));
+    else this.#connections.get(id)?.close();
+  }
+
+  #relay(effect: Extract<Effect, { kind: "relay" }>): void {
+    const connection = this.#connections.get(effect.connection);
+    if (!connection) {
+      return this.dispatch({ kind: "passed-on", what: "relay", key: effect.key });
+    }
+    const work = this.#routes.relay(connection, effect);
+    this.#work.set(effect.connection, work); // nothing else is read from it
+    this.#job(work);
+  }
+
+  /** Keeps a connection open to a peer that cannot connect to us, and receives messages on it. */
+  async #link({ peerId, to, voucher, bytes }: Extract<Effect, { kind: "link" }>): Promise<void> {
+    const { limits } = this.options;
+    const id = ++this.#serial;
+    let connection: Connection | undefined;
+    try {
+      connection = await this.#dialer.dial(to, voucher, "answer");
+      await connection.write(bytes, limits.messageTimeoutMs);
+      count(this.counters.sent, "LINK");
+    } catch {
+      connection?.close();
+      return this.dispatch({ kind: "not-linked", peerId });
+    }
+    this.#connections.set(id, connection);
+    this.#held.set(id, { as: "link", sinceMs: performance.now() });
+    this.#lines.add(id, connection);
+    this.dispatch({ kind: "linked", peerId, connection: id });
+    this.#ours.add(connection);
+    try {
+      const host = this.#host(connection, id, peerId);
+      await receiveMessages(connection, host, limits, LINK_SILENCE_MS);
+    } catch (error) {
+      this.options.onEvent({ name: "trouble", text: stackOf(error) });
+    } finally {
+      connection.close();
+      this.#forget(id);
     }
   }
 
   /** Returns the host for one connection. `dialed` is the peer to which we opened it. */
   #host(connection: Connection, id: number, dialed?: string): Host {
     const { ip } = connection;
+    const ours = this.#ours.has(connection) ? { isOurs: true } as const : {};
     const refuse = ({ reason, message: text }: ProtocolError) =>
       this.dispatch({
         kind: "refused",
@@ -493,8 +611,12 @@ export class Node {
       onMessage: async (message) => {
         this.#listener.completed(connection);
         count(this.counters.received, message.type);
+        if (message.type === "CONNECT" && message.token !== undefined && !ours.isOurs) {
+          const taken = this.#routes.arrived(message.token, connection);
+          if (taken) return await taken;
+        }
         if (this.#waits && !await this.#isReady(message, ip)) return;
-        this.dispatch({ kind: "message", message, ip, connection: id });
+        this.dispatch({ kind: "message", message, ip, connection: id, ...ours });
         await this.#work.get(id);
         this.#work.delete(id);
       },
@@ -515,7 +637,7 @@ export class Node {
         this.#listener.completed(connection);
         const message: Message = { type: "FILE_DATA", file, hasContent: true };
         count(this.counters.received, message.type);
-        this.dispatch({ kind: "message", message, ip, connection: id });
+        this.dispatch({ kind: "message", message, ip, connection: id, ...ours });
         try {
           this.transfers.pushes.finish(intake as PushIntake, file, this.#otherTimestamps(file), ip);
         } catch (error) {
@@ -524,6 +646,7 @@ export class Node {
         }
         return Promise.resolve();
       },
+      patienceMs: () => this.#held.get(id)?.as === "link" ? LINK_SILENCE_MS : undefined,
     };
   }
 
@@ -627,7 +750,10 @@ export class Node {
   // Connections that we open.
 
   async #send(
-    { to, voucher, peerId, what, bytes, ticket, isBroadcast }: Extract<Effect, { kind: "send" }>,
+    { to, voucher, peerId, what, bytes, ticket, isBroadcast, noDial }: Extract<
+      Effect,
+      { kind: "send" }
+    >,
   ): Promise<void> {
     const about = {
       to,
@@ -638,13 +764,19 @@ export class Node {
     let isSent = false;
     try {
       const rank = what === "GOSSIP_REPLY" ? "answer" : "news";
-      connection = await this.#dialer.dial(to, voucher, rank);
+      const way = await this.#routes.toSend(to, voucher, rank, peerId, noDial === true);
+      if ("on" in way) {
+        await this.#lines.say(way.on, bytes);
+        this.#sent(what, to, isBroadcast);
+        return this.dispatch({ kind: "sent", ...about });
+      }
+      ({ connection } = way);
       this.#outgoing.add(connection);
       await connection.write(bytes, this.options.limits.messageTimeoutMs);
       await connection.closeWrite();
       this.#sent(what, to, isBroadcast);
       isSent = true;
-      this.dispatch({ kind: "sent", ...about, ip: connection.ip });
+      this.dispatch({ kind: "sent", ...about, ...(way.ip === undefined ? {} : { ip: way.ip }) });
       if (what === "GOSSIP") await this.#awaitReply(connection, peerId);
       else await connection.linger(REPLY_WAIT_MS);
     } catch (error) {
@@ -679,13 +811,13 @@ export class Node {
     this.#lingering++;
     const id = ++this.#serial;
     this.#connections.set(id, connection);
+    this.#ours.add(connection);
     try {
       const host = this.#host(connection, id, peerId);
       await receiveMessages(connection, host, this.options.limits, REPLY_WAIT_MS);
     } finally {
       this.#lingering--;
-      this.#connections.delete(id);
-      this.#work.delete(id);
+      this.#forget(id);
     }
   }
 

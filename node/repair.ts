@@ -78,7 +78,7 @@ export class Repair {
     const { sizeBytes } = this.#parts;
     const asking = [...sources].map(async ([source, address]) => {
       try {
-        this.#lists.set(source, await this.#ask(address));
+        this.#lists.set(source, await this.#ask(source, address));
         this.#untried.add(source);
       } catch {
         // A source without a list proves nothing; it may still deliver the file.
@@ -137,11 +137,12 @@ export class Repair {
     for (const connection of this.#connections) connection.close();
   }
 
-  async #ask({ from, voucher }: SourceAddress): Promise<Uint8Array> {
+  async #ask(source: string, { from, voucher }: SourceAddress): Promise<Uint8Array> {
     const { sources, fileId, sizeBytes, options: { limits, ext } } = this.#parts;
     let used: Connection | undefined;
     try {
       const { answer } = await sources.ask({
+        source,
         from,
         voucher,
         isKept: true,

@@ -154,13 +154,13 @@ export class Sending {
    * throws.
    */
   async replicate({ file, to, voucher, peerId }: Replicate): Promise<void> {
-    const { store, dialer, dispatch } = this.options;
+    const { store, routes, dispatch } = this.options;
     const ticket = { for: "replicate", fileId: file.fileId } as const;
     const move = this.#begin("copy", file, peerId);
     let connection: Connection | undefined;
     try {
       // Nobody waits for a copy, and answers must not wait for hundreds of them.
-      connection = await dialer.dial(to, voucher, "news");
+      connection = await routes.dial(to, voucher, "news", peerId);
       const reader = store.reader(file.fileId);
       if (!reader) throw new Error("The file is no longer here");
       this.#dialed.add(connection);

@@ -45,7 +45,9 @@ export interface Asking {
 
 /** How to make a request. */
 export interface AskOptions<T> {
-  /** Address of the source, and who vouches for it. */
+  /** Name of the source. */
+  readonly source: string;
+  /** Its address, and who vouches for it. */
   readonly from: Address;
   readonly voucher: Voucher;
   /** Whether the source keeps connections open. */
@@ -62,18 +64,21 @@ const isClosed = (error: unknown) =>
   isConnectionError(error) || error instanceof NotDelivered ||
   (error instanceof ProtocolError && error.reason === "cut-short");
 
+/** Peers that cannot be dialed may have the same address, each behind its own router. */
+const placeOf = ({ source, from }: AskOptions<unknown>) => `${source} ${addressText(from)}`;
+
 /** The connections to sources. */
 export class Sources {
   readonly #dialed = new Set<Connection>();
   readonly #idle = new IdleConnections();
 
   /** Starts without connections. */
-  constructor(readonly options: Pick<TransferOptions, "dialer" | "onSent">) {}
+  constructor(readonly options: Pick<TransferOptions, "routes" | "onSent">) {}
 
   /** Makes a request. Resolves to the answer and the address that it came from. Throws what dialing and asking throw. */
   async ask<T>(asked: AskOptions<T>): Promise<{ readonly answer: T; readonly ip: string }> {
-    const { from, voucher, isKept } = asked;
-    const idle = isKept ? this.#idle.take(addressText(from)) : undefined;
+    const { source, from, voucher, isKept } = asked;
+    const idle = isKept ? this.#idle.take(placeOf(asked)) : undefined;
     if (idle) {
       let isAnswering = false;
       const timer = setTimeout(() => idle.close(), REUSED_MS);
@@ -92,7 +97,8 @@ export class Sources {
       }
       // The source closed it while it was idle, which says nothing about the file.
     }
-    return await this.#askOn(await this.options.dialer.dial(from, voucher, "file"), asked);
+    const connection = await this.options.routes.dial(from, voucher, "file", source);
+    return await this.#askOn(connection, asked);
   }
 
   /** Closes all connections. */
@@ -108,9 +114,10 @@ export class Sources {
 
   async #askOn<T>(
     connection: Connection,
-    { from, isKept, isFurther, onConnection, ask }: AskOptions<T>,
+    asked: AskOptions<T>,
     onAnswering: () => void = () => {},
   ): Promise<{ readonly answer: T; readonly ip: string }> {
+    const { from, isKept, isFurther, onConnection, ask } = asked;
     let isOpen = false;
     this.#dialed.add(connection);
     try {
@@ -121,7 +128,7 @@ export class Sources {
       return { answer: got.answer, ip: connection.ip };
     } finally {
       this.#dialed.delete(connection);
-      if (isOpen) this.#idle.keep(addressText(from), connection);
+      if (isOpen) this.#idle.keep(placeOf(asked), connection);
       else connection.close();
     }
   }

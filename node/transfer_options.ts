@@ -7,9 +7,9 @@ import type { Address } from "../protocol/wire/address.ts";
 import { type Timestamp, verifyingTimestamp } from "../protocol/wire/fileid.ts";
 import type { Ext } from "../protocol/wire/ext.ts";
 import type { Message } from "../protocol/wire/message.ts";
-import type { Dialer } from "../net/dialer.ts";
 import type { Intake, sendFile } from "../net/exchange.ts";
 import type { RangeReader } from "../net/raw.ts";
+import type { Routes } from "./routes.ts";
 import type { TransferLog } from "./transfer_log.ts";
 
 /** Content that is complete, or on its way. */
@@ -100,7 +100,7 @@ export interface TransferOptions {
   /** Where files are kept. */
   readonly store: TransferStore;
   /** Opens connections. */
-  readonly dialer: Dialer;
+  readonly routes: Pick<Routes, "dial">;
   /** Limits on messages and transfers. */
   readonly limits: Limits;
   /** Returns the extension fields for outgoing messages. */

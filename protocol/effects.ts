@@ -72,6 +72,22 @@ export interface KnownFile {
   readonly isUnwanted: boolean;
 }
 
+/** How a peer is reached. A dial goes first; the others follow if it takes long or fails. */
+export interface Ways {
+  /** Whether the address that it advertises may be dialed. */
+  readonly dial: boolean;
+  /** An open connection on which it takes messages. */
+  readonly on?: number;
+  /** An open connection on which it can be asked, with CONNECT, to open another one to us. */
+  readonly call?: number;
+  /** Peers that can be asked, with CONNECT, for a connection to it. */
+  readonly relays: readonly {
+    readonly peerId: string;
+    readonly to: Address;
+    readonly voucher: Voucher;
+  }[];
+}
+
 /** A fact that happened, for `Peer.handle`. */
 export type Input =
   /**
@@ -103,8 +119,11 @@ export type Input =
   | {
     readonly kind: "message";
     readonly message: Message;
+    /** The address that the connection comes from; if it was passed on, a text that is no address. */
     readonly ip: string;
     readonly connection: number;
+    /** Set if we opened the connection. */
+    readonly isOurs?: true;
   }
   /** Data from `ip` was refused before it became a message. */
   | {
@@ -115,13 +134,13 @@ export type Input =
     readonly reason: Reason;
     readonly text: string;
   }
-  /** A send succeeded. `ip` is what the address resolved to. */
+  /** A send succeeded. `ip` is what the address resolved to; undefined if it was not dialed. */
   | {
     readonly kind: "sent";
     readonly to: Address;
     readonly peerId?: string;
     readonly ticket?: Ticket;
-    readonly ip: string;
+    readonly ip?: string;
   }
   /** A send failed because the other side could not be reached or did not take the message. */
   | {
@@ -144,6 +163,21 @@ export type Input =
     readonly ticket?: Ticket;
     readonly text: string;
   }
+  /** What became of a dial to the address that a peer advertises. */
+  | {
+    readonly kind: "dialed";
+    readonly peerId: string;
+    readonly to: Address;
+    readonly outcome: "reached" | "refused" | "silent";
+  }
+  /** After `link`: the connection is open, and LINK was sent. */
+  | { readonly kind: "linked"; readonly peerId: string; readonly connection: number }
+  /** After `link`: it could not be opened. */
+  | { readonly kind: "not-linked"; readonly peerId: string }
+  /** A connection that was held, or opened for a LINK, ended. */
+  | { readonly kind: "ended"; readonly connection: number }
+  /** A `call-back` or `relay` ended, successfully or not. */
+  | { readonly kind: "passed-on"; readonly what: "call-back" | "relay"; readonly key: string }
   /** A `serve` ended, successfully or not. `ip` is the requester. */
   | { readonly kind: "served"; readonly ip: string }
   /** Unsolicited content begins to arrive. Answered with `push-verdict`. */
@@ -276,6 +310,58 @@ export type Effect =
     readonly ticket?: Ticket;
     /** Set on one of several sends of the same message, which a single `broadcast` event reports. */
     readonly isBroadcast?: true;
+    /** Set if it must not be dialed now, because there are other ways. */
+    readonly noDial?: true;
+  }
+  /**
+   * Keep a connection that others opened. "answers": for a moment after they finished; "link": as long as messages come.
+   * Answered with `ended`.
+   */
+  | { readonly kind: "hold"; readonly connection: number; readonly as: "answers" | "link" }
+  /** Send a message on an open connection. */
+  | {
+    readonly kind: "say";
+    readonly connection: number;
+    readonly what: Message["type"];
+    readonly bytes: Uint8Array<ArrayBuffer>;
+  }
+  /** Close a connection. */
+  | { readonly kind: "hang-up"; readonly connection: number }
+  /** Open a connection that stays open, and send a LINK on it. Answered with `linked`, and later `ended`, or with `not-linked`. */
+  | {
+    readonly kind: "link";
+    readonly peerId: string;
+    readonly to: Address;
+    readonly voucher: Voucher;
+    readonly bytes: Uint8Array<ArrayBuffer>;
+  }
+  /** Dial an address, only to see whether anybody answers. Answered with `dialed`. */
+  | {
+    readonly kind: "probe";
+    readonly peerId: string;
+    readonly to: Address;
+    readonly voucher: Voucher;
+  }
+  /** Open a connection because a peer asked for it on a LINK, send the CONNECT, and serve it. Answered with `passed-on`. */
+  | {
+    readonly kind: "call-back";
+    readonly key: string;
+    readonly to: Address;
+    readonly voucher: Voucher;
+    readonly bytes: Uint8Array<ArrayBuffer>;
+    /** Set if it is for another peer than the one that asked. */
+    readonly isRelayed: boolean;
+  }
+  /**
+   * Ask for a connection on the LINK, answer the connection with `bytes` when it is there, and pass on everything both ways.
+   * Answered with `passed-on`.
+   */
+  | {
+    readonly kind: "relay";
+    readonly key: string;
+    readonly connection: number;
+    readonly link: number;
+    readonly bytes: Uint8Array<ArrayBuffer>;
   }
   /** Answer on this connection that the file is not here. */
   | {
@@ -448,6 +534,10 @@ export type PeerEvent =
     readonly address: Address;
     readonly other: Address;
   }
+  /** We keep a connection to this peer open, or no longer, because it cannot connect to us. */
+  | { readonly name: "linked" | "unlinked"; readonly peerId: string }
+  /** What other peers say about connections to us has changed. */
+  | { readonly name: "reach-changed" }
   /** This machine is at another address, and `peers` peers are told. */
   | {
     readonly name: "own-address";

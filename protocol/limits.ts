@@ -59,6 +59,11 @@ export interface Limits {
    */
   maxUpBytesPerSecond: number;
   /**
+   * Maximum number of bytes per second that are passed on between other peers that cannot connect to each other, within the limit
+   * on what is sent; 0 means no limit. Higher: they get files sooner; lower: leaves more of the link to this peer.
+   */
+  maxRelayBytesPerSecond: number;
+  /**
    * Maximum pause in a transfer, by its sender or its reader. Higher: tolerates slow disks and links; lower: a stalled
    * download moves on to the next source sooner, and a stalled reader frees its slot.
    */
@@ -148,6 +153,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   maxFileBytes: 8 * GiB,
   maxDownBytesPerSecond: 0,
   maxUpBytesPerSecond: 0,
+  maxRelayBytesPerSecond: 0,
   idleTimeoutMs: 30_000,
   maxPeers: 1024,
   maxPeersPerAddress: 256,
@@ -645,3 +651,48 @@ export const MAX_REJOIN_PEERS = 16;
  * lists are in before auto-fetch starts; lower: auto-fetch starts sooner.
  */
 export const JOIN_QUIET_MS = 300;
+
+/**
+ * Number of peers to which a peer that others cannot dial keeps a LINK open. (A guess.) Higher: stays reachable while more of
+ * them fail; lower: fewer connections.
+ */
+export const MAX_LINKS = 3;
+/**
+ * Number of LINKs at a peer above which others look for another one, if there is one. (A guess.) Higher: fewer attempts; lower:
+ * LINKs are spread more evenly.
+ */
+export const CROWDED_LINKS = 8;
+/**
+ * Interval between signs of life on a LINK, in milliseconds: home routers forget connections that are silent for minutes. (A
+ * guess.) Higher: fewer messages; lower: a connection that died is noticed sooner.
+ */
+export const LINK_EVERY_MS = 20_000;
+/** How long a LINK may be silent, in milliseconds. Higher: survives longer outages; lower: is replaced sooner. */
+export const LINK_SILENCE_MS: number = 2.5 * LINK_EVERY_MS;
+/**
+ * How long a peer to which a LINK ended, or that we do not need one to, is left alone, in milliseconds. (A guess.) Higher: less
+ * work with a peer that keeps changing its mind; lower: a LINK that is needed again is there sooner.
+ */
+export const LINK_RETRY_MS = 30_000;
+/**
+ * How long the result of a failed dial keeps others from being tried where there is another way, in milliseconds; also the interval of dials to
+ * peers with a LINK. (A guess.) Higher: fewer dials in vain; lower: a peer that can be dialed again is dialed sooner.
+ */
+export const REDIAL_MS = 60_000;
+/**
+ * How long a connection that brought a gossip stays open for answers after its sender has finished, in milliseconds. (A guess.) Higher:
+ * longer lists arrive there; lower: fewer connections are open.
+ */
+export const ANSWERS_MS = 5_000;
+/** Share of the connections, in all and from one address, that may be LINKs, so that they leave room for messages. */
+export const LINK_SHARE = 1 / 2;
+/**
+ * Maximum number of connections passed on at once, in all; with one peer, as the one that is wanted or the one that asks; and
+ * of connections that we open because somebody asked for them on a LINK. (Guesses.) Higher: more transfers at a time; lower: less
+ * memory and bandwidth for others.
+ */
+export const MAX_RELAYED = 64;
+/** The same with one peer; see above. */
+export const MAX_RELAYED_PER_PEER = 16;
+/** Connections opened because of a LINK; see above. */
+export const MAX_CALLED = 64;

@@ -66,6 +66,13 @@ export const OVERLOADS = {
   "answers-unread": {
     what: "Answers to gossip not awaited because too many were awaited already",
   },
+  "links-refused": {
+    what: "Connections of peers that cannot be dialed refused because too many were open",
+    option: "max-connections",
+  },
+  "relays-refused": {
+    what: "Connections between other peers not passed on because there were too many",
+  },
   "files-forgotten": {
     what: "Known files forgotten to make space for others",
     option: "max-files",

@@ -3,7 +3,7 @@
 // hundreds of peers can run in one process on a virtual clock (tests/sim).
 
 import type { Bounded } from "./bounds/expiring.ts";
-import type { Effect, Input } from "./effects.ts";
+import type { Effect, Input, Ways } from "./effects.ts";
 import { Arrivals } from "./files/arrivals.ts";
 import { AutoFetch } from "./files/autofetch.ts";
 import { Broadcasts } from "./files/broadcasts.ts";
@@ -14,9 +14,10 @@ import { Holdings } from "./files/holdings.ts";
 import { Replication } from "./files/replication.ts";
 import { Serving } from "./files/serving.ts";
 import { Twins } from "./files/twins.ts";
-import { Gossiping } from "./members/gossip.ts";
+import { type From, Gossiping } from "./members/gossip.ts";
 import { Lists } from "./members/lists.ts";
-import { isProven, type PeerRecord } from "./members/membership.ts";
+import { isFrom, isProven, type PeerRecord } from "./members/membership.ts";
+import { Reach, type Report } from "./members/reach.ts";
 import type { Pause } from "./members/reputation.ts";
 import { type CatalogueView, type MembershipView, type PeerConfig, PeerState } from "./state.ts";
 import { type Address, isLoopback, isLoopbackHost, type OwnAddresses } from "./wire/address.ts";
@@ -33,6 +34,7 @@ export class Peer {
   readonly #state: PeerState;
   readonly #gossiping: Gossiping;
   readonly #lists: Lists;
+  readonly #reach: Reach;
   readonly #arrivals: Arrivals;
   readonly #autoFetch: AutoFetch;
   readonly #broadcasts: Broadcasts;
@@ -66,10 +68,19 @@ export class Peer {
     this.#gossiping = new Gossiping(state, lists, {
       synchronized: (alone) => this.#autoFetch.start(alone),
       peerCame: (record) => this.#onPeerCame(record),
+      peerWent: (record) => this.#reach.forget(record),
+      moved: () => this.#reach.renew(),
+      heard: (record, message, from) => this.#reach.heard(record, message, from),
+    });
+    this.#reach = new Reach(state, {
+      hear: (message, ip) => this.#gossiping.hear(message, ip),
+      list: (record) => lists.reply(record, false),
+      changed: (via) => this.#gossiping.isVia(via),
     });
     this.sizes = [
       state,
       this.#gossiping,
+      this.#reach,
       lists,
       arrivals,
       this.#holdings,
@@ -113,6 +124,26 @@ export class Peer {
   /** Time of the latest input, in milliseconds on the monotonic clock. */
   get nowMs(): number {
     return this.#state.nowMs;
+  }
+
+  /** Returns how to reach a peer. */
+  waysTo(peerId: string): Ways {
+    return this.#state.ways.waysTo(peerId, this.#state.nowMs);
+  }
+
+  /** What other peers say about connections to us, the latest of each. */
+  get reports(): Iterable<Report> {
+    return this.#reach.reports;
+  }
+
+  /** Names of the peers to which we keep a connection, because they cannot connect to us. */
+  get via(): readonly string[] {
+    return this.#reach.via;
+  }
+
+  /** Returns the name of the peer that keeps this connection to us, with a LINK or for answers. */
+  keeperOf(connection: number): string | undefined {
+    return this.#state.ways.ownerOf(connection);
   }
 
   /** Whether the first lists have arrived. */
@@ -186,6 +217,16 @@ export class Peer {
       case "unreachable":
       case "unsent":
         return this.#onSendEnded(input);
+      case "dialed":
+        return this.#reach.onDialed(input);
+      case "linked":
+        return this.#reach.onLinked(input.peerId, input.connection);
+      case "not-linked":
+        return this.#reach.onNotLinked(input.peerId);
+      case "ended":
+        return this.#reach.onEnded(input.connection);
+      case "passed-on":
+        return this.#reach.onPassedOn(input);
       case "served":
         return this.#serving.onServed(input.ip);
       case "push-offered":
@@ -239,6 +280,7 @@ export class Peer {
   #onTick(): void {
     const state = this.#state;
     this.#gossiping.tick();
+    this.#reach.tick();
     this.#lists.tick();
     this.#holdings.tick();
     this.#replication.tick();
@@ -283,16 +325,18 @@ export class Peer {
     }
   }
 
-  #onMessage({ message, ip, connection }: MessageInput): void {
+  #onMessage(input: MessageInput): void {
     const state = this.#state;
+    const { message, ip, connection, isOurs } = input;
     // Peers on this machine get through where others do not.
-    if (!isLoopback(ip) || isLoopbackHost(state.address.host)) state.hasBeenReached = true;
-    if (!isFurther(message)) state.tell({ name: "request", ip, text: describe(message) });
+    const isElsewhere = !isLoopback(ip) || isLoopbackHost(state.address.host);
+    if (!isOurs && isElsewhere) state.hasBeenReached = true;
+    if (!isQuiet(message)) state.tell({ name: "request", ip, text: describe(message) });
     switch (message.type) {
       case "GOSSIP":
-        return this.#gossiping.onGossip(message, ip);
+        return this.#gossiping.onGossip(message, input);
       case "GOSSIP_REPLY":
-        return this.#onReply(message, ip);
+        return this.#onReply(message, input);
       case "ANNOUNCE":
         return this.#onAnnounce(message, ip);
       case "GET_FILE":
@@ -306,19 +350,24 @@ export class Peer {
           this.#onRefused(ip, { reason: "unsolicited", text: "Sent FILE_DATA without content" });
         }
         return state.membership.aliveAt(ip, state.nowMs);
+      case "LINK":
+        return this.#reach.onLink(message, input);
+      case "CONNECT":
+        return this.#reach.onConnect(message, input);
       default:
         message satisfies never;
     }
   }
 
-  #onReply(message: Extract<Message, { type: "GOSSIP_REPLY" }>, ip: string): void {
-    const heard = this.#gossiping.onReply(message, ip);
+  #onReply(message: Extract<Message, { type: "GOSSIP_REPLY" }>, from: From): void {
+    const { ip } = from;
+    const heard = this.#gossiping.onReply(message, from);
     this.#downloads.together(() => {
       for (const file of message.files) {
         const isNews = heard?.news.has(file.fileId);
         if (heard && isNews) this.#replication.taken(file.fileId, heard.record.peerId);
         this.#considerFetching(file.fileId, isNews);
-        if (heard && heard.record.ip === ip) this.#deletions.remind(file, heard.record);
+        if (heard && isFrom(heard.record, ip)) this.#deletions.remind(file, heard.record);
       }
     });
     if (heard) this.#deletions.sendReminders(heard.record);
@@ -331,11 +380,11 @@ export class Peer {
     if (from === state.config.peerId) return;
     const record = state.membership.get(from);
     this.#deletions.liftByOwner(message, record, ip);
-    const isNews = this.#lists.learn(file, record, record?.ip === ip);
+    const isNews = this.#lists.learn(file, record, record !== undefined && isFrom(record, ip));
     if (isNews) state.save();
     if (isNews && record) this.#replication.taken(file.fileId, record.peerId);
     this.#considerFetching(file.fileId, isNews);
-    if (record && record.ip === ip) {
+    if (record && isFrom(record, ip)) {
       if (message.ext?.offer && isProven(record)) this.#arrivals.onOffered(file, record);
       this.#deletions.remind(file, record);
       this.#deletions.sendReminders(record);
@@ -364,8 +413,12 @@ export class Peer {
   }
 }
 
-/** Returns whether a message asks for a further part of a file, or what there is of it by now: nobody reads a line for each. */
-function isFurther(message: Message): boolean {
+/**
+ * Returns whether nobody reads a line for each of these messages: for a further part of a file, or what there is of it by now;
+ * and those that say that a connection is alive.
+ */
+function isQuiet(message: Message): boolean {
+  if (message.type === "LINK") return true;
   const { raw } = message.ext ?? {};
   return message.type === "GET_FILE" && raw !== undefined && raw.length > 0 &&
     (raw[0]! > 0 || raw[1] === 0);
@@ -390,6 +443,10 @@ export function describe(message: Message): string {
       }`;
     case "DELETE":
       return `DELETE from ${message.from}: ${message.fileId}${moreText(message.ext?.more)}`;
+    case "LINK":
+      return `LINK from ${message.peerId}`;
+    case "CONNECT":
+      return message.to === undefined ? "CONNECT" : `CONNECT to ${message.to}`;
     default:
       return message satisfies never;
   }

@@ -17,13 +17,13 @@ import type { Reason } from "./wire/errors.ts";
 import type { Bounded } from "./bounds/expiring.ts";
 import { type Limits, MAX_OFFENDERS, MAX_TOMBSTONES } from "./limits.ts";
 import {
-  isProven,
   machineOf,
   Membership,
   type PeerRecord,
   sameAddress,
 } from "./members/membership.ts";
 import { type Pause, Reputation } from "./members/reputation.ts";
+import { WayBook } from "./members/ways.ts";
 import { capabilitiesWith } from "./wire/capabilities.ts";
 import type { Ext } from "./wire/ext.ts";
 import { encodeMessage, type Message } from "./wire/message.ts";
@@ -54,6 +54,8 @@ export interface PeerConfig {
   readonly limits: Limits;
   /** Returns a random number, uniform in [0, 1). */
   readonly random: () => number;
+  /** Whether this peer passes on connections to peers that keep a LINK to it; undefined means that it does. */
+  readonly isRelay?: boolean;
   /** Packs the entries of a list (`Ext.packed`); without it, lists are sent as they are. */
   readonly pack?: (text: string) => string;
 }
@@ -101,6 +103,8 @@ export type Destination = PeerRecord | { readonly address: Address; readonly vou
 export class PeerState {
   /** The tracked peers. */
   readonly membership: Membership;
+  /** How each of them is reached. */
+  readonly ways: WayBook;
   /** The known files. */
   readonly catalogue: Catalogue;
   /** Which sources sent bad data. */
@@ -137,10 +141,11 @@ export class PeerState {
       { ...limits, timeoutMs: peerTimeoutMs },
       (address) => bootstraps.some((bootstrap) => sameAddress(bootstrap, address)),
     );
+    this.ways = new WayBook(this.membership);
     this.catalogue = new Catalogue(limits.maxCatalogueEntries);
     this.#perDestination = new KeyedWindows(limits.repliesPerMinute);
     this.#unproven = new KeyedWindows(limits.unprovenDialsPerMinute);
-    this.#can = capabilitiesWith(limits);
+    this.#can = capabilitiesWith(limits, config.isRelay ?? true);
     const { catalogue, reputation } = this;
     this.#counted = ([
       ["files-forgotten", () => catalogue.forgotten],
@@ -157,6 +162,7 @@ export class PeerState {
     const { membership, catalogue, reputation } = this;
     return [
       { name: "peers", size: () => membership.size, max: () => maxPeers },
+      ...this.ways.sizes(maxPeers),
       {
         name: "files known",
         size: () => catalogue.size,
@@ -311,8 +317,10 @@ export class PeerState {
     ticket?: Ticket,
     isBroadcast = false,
   ): boolean {
-    if (!this.mayReach(to)) return false;
     const peerId = "peerId" in to ? to.peerId : undefined;
+    const hasOther = peerId !== undefined && this.ways.hasOther(peerId);
+    const mayDial = this.#mayDial(to, !hasOther);
+    if (!mayDial && !hasOther) return false;
     this.emit({
       kind: "send",
       to: to.address,
@@ -322,21 +330,32 @@ export class PeerState {
       ...(peerId === undefined ? {} : { peerId }),
       ...(ticket ? { ticket } : {}),
       ...(isBroadcast ? { isBroadcast } : {}),
+      ...(mayDial ? {} : { noDial: true }),
     });
     return true;
+  }
+
+  /** Returns whether a peer may be asked for a file now, and counts the dial. */
+  mayReach(to: PeerRecord): boolean {
+    return this.ways.hasOther(to.peerId) || this.mayDial(to);
   }
 
   /**
    * Returns whether to dial now, and counts the dial. For addresses that have not proved to be the peer they claim to
    * be, dials are rate-limited, each and in total; otherwise forged gossip could aim this peer at third parties.
    */
-  mayReach(to: Destination): boolean {
-    if (to.voucher === "operator" || ("peerId" in to && isProven(to))) return true;
+  mayDial(to: Destination): boolean {
+    return this.#mayDial(to, true);
+  }
+
+  #mayDial(to: Destination, isReported: boolean): boolean {
+    if (to.voucher === "operator" || ("peerId" in to && to.proven)) return true;
     const key = placeOf(to);
     // An accepted connection proves nothing: a victim would accept it too.
     if (
       this.#perDestination.left(key, this.nowMs) < 1 || !this.#unproven.take("", this.nowMs)
     ) {
+      if (!isReported) return false;
       this.refuse(
         key,
         "dial-rate",

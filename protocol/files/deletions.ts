@@ -14,7 +14,7 @@ import {
   MAX_EARLY_DELETES_PER_ADDRESS,
   WITHDRAW_MS,
 } from "../limits.ts";
-import { isProven, type PeerRecord } from "../members/membership.ts";
+import { isFrom, isProven, type PeerRecord } from "../members/membership.ts";
 import type { PeerState } from "../state.ts";
 import { BATCH_DELETE } from "../wire/capabilities.ts";
 import type { Announce, Delete, FileRecord } from "../wire/message.ts";
@@ -63,7 +63,7 @@ export class Deletions {
     const { catalogue, nowMs } = state;
     const record = state.membership.get(from);
     state.membership.alive(from, ip, nowMs);
-    const isBatch = record?.ip === ip && isProven(record) && record.can.includes(BATCH_DELETE);
+    const isBatch = record && isFrom(record, ip) && isProven(record) && record.can.includes(BATCH_DELETE);
     const mayDelete = () =>
       isBatch ? this.#obeyedInBatches.take(from, nowMs) : this.#obeyed.take(from, nowMs);
     const removed: FileRecord[] = [];
@@ -73,7 +73,7 @@ export class Deletions {
       const entry = catalogue.get(each);
       const file = entry?.file ?? this.arrivals.keeping(each);
       if (!file) {
-        const isNews = record?.ip === ip && !catalogue.tombstones.has(each, nowMs);
+        const isNews = record && isFrom(record, ip) && !catalogue.tombstones.has(each, nowMs);
         if (!isNews) continue;
         if (isBatch ? this.#early.take(ip, nowMs) : this.#obeyed.take(from, nowMs)) {
           catalogue.tombstones.addEarly(each, from, nowMs);
@@ -118,7 +118,7 @@ export class Deletions {
     if (file.owner !== from) return "its sender is not the owner of the file";
     if (file.owner === this.state.config.peerId) return "this peer is the owner of the file";
     if (!record) return "the owner is not among the tracked peers";
-    return record.ip === ip ? undefined : "it did not come from the owner's address";
+    return isFrom(record, ip) ? undefined : "it did not come from the owner's address";
   }
 
   /** Deletes a file because a person said so: everywhere if it is ours, otherwise only here. */

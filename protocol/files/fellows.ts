@@ -6,7 +6,7 @@
 import type { Bounded } from "../bounds/expiring.ts";
 import { chunkBytesOf } from "../chunks.ts";
 import type { Sharing } from "../effects.ts";
-import { isProven } from "../members/membership.ts";
+import { isFrom, isProven } from "../members/membership.ts";
 import { MAX_SPAN_BYTES } from "../range_plan.ts";
 import { Ranges, type Span } from "../ranges.ts";
 import type { PeerState } from "../state.ts";
@@ -65,7 +65,7 @@ export class Fellows {
   nameIn(ext: Ext | undefined, ip: string): string | undefined {
     const { have, peer } = ext ?? {};
     const record = have && peer !== undefined ? this.state.membership.get(peer) : undefined;
-    const isItself = record && record.ip === ip && isProven(record) && record.can.includes(PARTS);
+    const isItself = record && isFrom(record, ip) && isProven(record) && record.can.includes(PARTS);
     return isItself ? record.peerId : undefined;
   }
 

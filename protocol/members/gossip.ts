@@ -27,7 +27,7 @@ import {
 import { Greeting } from "./greeting.ts";
 import { Joining } from "./joining.ts";
 import type { Lists } from "./lists.ts";
-import { type PeerRecord, sameAddress } from "./membership.ts";
+import { isFrom, type PeerRecord, sameAddress } from "./membership.ts";
 import type { Ext } from "../wire/ext.ts";
 import type { Gossip, GossipReply } from "../wire/message.ts";
 import { type Destination, type PeerState, placeOf } from "../state.ts";
@@ -62,6 +62,22 @@ export interface Hooks {
   readonly synchronized: (alone: boolean) => void;
   /** Called when a peer appears for the first time, at another address, or after a restart. */
   readonly peerCame: (record: PeerRecord) => void;
+  /** Called when a peer is no longer tracked, or no longer at its address. */
+  readonly peerWent: (record: PeerRecord) => void;
+  /** Called when this machine has another address, before anybody is told. */
+  readonly moved: () => void;
+  /** Called with each GOSSIP and GOSSIP_REPLY in a tracked peer's name, before it is answered. */
+  readonly heard: (record: PeerRecord, message: Gossip | GossipReply, from: From) => void;
+}
+
+/** Where a message came from. */
+export interface From {
+  /** IP address, or another text if the connection was passed on. */
+  readonly ip: string;
+  /** The connection. */
+  readonly connection: number;
+  /** Set if we opened it. */
+  readonly isOurs?: true;
 }
 
 /** What a GOSSIP_REPLY brought. */
@@ -86,7 +102,7 @@ export class Gossiping {
   /** Gossip from peers whose host name has not been dialed yet; it is forwarded after the first dial. */
   readonly #unresolved = new Map<string, { readonly message: Gossip; readonly ip: string }>();
   #started = false;
-  #lastRoundMs = 0;
+  #lastRoundMs = -Infinity;
   #nextRoundMs = 0;
   #roundGossip: Gossip | undefined;
   #urgentGossip: Gossip | undefined;
@@ -150,14 +166,16 @@ export class Gossiping {
    * Handles a GOSSIP from its originator or forwarded: tracks the originator, replies on a new connection, and forwards
    * the message to up to `MAX_FORWARDS` peers.
    */
-  onGossip(message: Gossip, ip: string): void {
+  onGossip(message: Gossip, from: From): void {
     const { state } = this;
+    const { ip } = from;
     if (message.peerId === state.config.peerId) {
       this.#onOwnName(message, ip);
       return;
     }
     if (!this.#seen.add(message.id, state.nowMs)) return;
-    const record = this.#hear(message, ip);
+    const record = this.hear(message, ip);
+    if (record) this.hooks.heard(record, message, from);
     // An address counts as one originator, no matter how many names it uses, and nobody else can use up its rate limit.
     const key = !record
       ? addressText(this.#claimed(message, ip))
@@ -176,21 +194,24 @@ export class Gossiping {
       const isAsked = message.ext?.want?.includes(state.config.peerId) ?? false;
       this.lists.reply(record, isAsked);
       // We do not know where a host name leads before we dial it; until then we do not send others there.
-      if (record.ip === undefined) this.#unresolved.set(record.peerId, { message, ip });
-      else this.#forward(message, ip, record);
+      if (record.ip === undefined && state.ways.linkOf(record.peerId) === undefined) {
+        this.#unresolved.set(record.peerId, { message, ip });
+      } else this.#forward(message, ip, record);
     }
   }
 
   /** Handles a GOSSIP_REPLY. Returns what it brought, or `undefined` if its sender is not tracked. */
-  onReply(message: GossipReply, ip: string): HeardList | undefined {
+  onReply(message: GossipReply, from: From): HeardList | undefined {
     const { state } = this;
+    const { ip } = from;
     if (message.peerId === state.config.peerId) return undefined;
-    const record = this.#hear(message, ip);
+    const record = this.hear(message, ip);
     if (!record) return undefined;
-    if (message.ext?.taken && record.ip === ip) {
+    this.hooks.heard(record, message, from);
+    if (message.ext?.taken && isFrom(record, ip)) {
       this.#onNameTaken(message.ext.taken, message.peerId);
     }
-    const news = this.lists.take(record, message, record.ip === ip);
+    const news = this.lists.take(record, message, isFrom(record, ip));
     // It listed changes to a list that we do not have: the next round asks for the whole list.
     if (this.lists.isMissing(record)) this.#hastenRound();
     this.joining.answered(record);
@@ -198,8 +219,9 @@ export class Gossiping {
   }
 
   /** Handles a successful send: notes where the address led, and forwards gossip that waited for that. */
-  onSent(to: Address, ip: string, peerId: string | undefined): void {
+  onSent(to: Address, ip: string | undefined, peerId: string | undefined): void {
     const { membership } = this.state;
+    if (ip === undefined) return; // the address was not dialed
     const record = peerId === undefined ? undefined : membership.get(peerId);
     if (record && sameAddress(record.address, to) && !membership.reached(record, ip)) {
       const text = "Not tracked: the maximum number of peers at one address is reached";
@@ -245,6 +267,7 @@ export class Gossiping {
     state.hasBeenReached = false;
     const all = [...state.membership.all()];
     state.tell({ name: "own-address", address: state.address, other: old, peers: all.length });
+    this.hooks.moved();
     this.greeting.renew();
     state.sendToAll([...all, ...this.joining.missing()], this.greeting.current);
     for (const record of all) {
@@ -254,8 +277,15 @@ export class Gossiping {
     if (all.length === 0) this.joining.begin();
   }
 
+  /** Others reach us through these peers now. They hear of it at once, or after the pause between rounds. */
+  isVia(via: readonly string[]): void {
+    this.greeting.via = via;
+    this.greeting.renew();
+    this.#hastenRound();
+  }
+
   /** Tracks the sender of a message. Returns `undefined` if it is not tracked or its name belongs to another peer. */
-  #hear(sender: Sender, ip: string): PeerRecord | undefined {
+  hear(sender: Sender, ip: string): PeerRecord | undefined {
     const { state } = this;
     const address = this.#claimed(sender, ip);
     const refusal = this.#refusal(address, ip);
@@ -374,6 +404,7 @@ export class Gossiping {
     const record = this.state.membership.get(peerId);
     const { membership } = this.state;
     if (!record?.rival || record.rivalIp === undefined || !sameAddress(record.address, old)) return;
+    if (this.state.ways.hasOther(peerId)) return; // it is alive, only not there
     if (this.state.nowMs - record.rivalMs >= CLAIM_MS) return; // the claim has expired
     if (!membership.hasRoomAt(record.rival, record)) return;
     const { rivalIp } = record;
@@ -387,6 +418,7 @@ export class Gossiping {
 
   #moved(record: PeerRecord, old: Address): void {
     const { state } = this;
+    this.hooks.peerWent(record);
     this.lists.forget(record.peerId);
     state.tell({ name: "peer-moved", peerId: record.peerId, address: record.address, other: old });
     this.hooks.peerCame(record);
@@ -397,6 +429,7 @@ export class Gossiping {
     const { state } = this;
     this.#unresolved.delete(record.peerId);
     this.lists.forget(record.peerId);
+    this.hooks.peerWent(record);
     state.catalogue.dropPeer(record.peerId, state.nowMs);
     state.tell({ name: "peer-left", peerId: record.peerId, address: record.address });
     state.save();

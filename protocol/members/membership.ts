@@ -30,6 +30,11 @@ export interface TrackedPeer {
   readonly heardFrom: Set<string>;
   /** Whether a message in its name came from `ip`. */
   proven: boolean;
+  /**
+   * The IP address from which it keeps a LINK to us, if that is not `ip` and nothing has come from there: it is behind a router that
+   * others cannot see behind.
+   */
+  linkIp: string | undefined;
   /** Its public key (`Ext.node`). */
   node: string | undefined;
   /** Whether the key came from `ip` and not from somebody else. */
@@ -188,6 +193,7 @@ export class Membership {
     record.heardFrom.clear();
     record.heardFrom.add(fromIp);
     record.proven = record.ip === fromIp;
+    record.linkIp = undefined;
     record.nodeProven &&= record.proven;
     record.bootstrap = this.#takesBootstrap(address, record.proven);
     record.rival = record.rivalIp = undefined;
@@ -211,6 +217,26 @@ export class Membership {
     record.proven = record.heardFrom.has(ip);
     this.#count(machineOf(record), 1);
     return true;
+  }
+
+  /**
+   * Notes that the peer keeps a LINK from this address. Returns false if its name belongs to a peer elsewhere: one whose own
+   * address is known, or that has a LINK.
+   */
+  linked({ peerId }: PeerRecord, ip: string): boolean {
+    const record = this.#records.get(peerId);
+    if (!record) return false;
+    if (isFrom(record, ip)) return true;
+    if (isProven(record)) return false;
+    record.linkIp = ip;
+    record.nodeProven = false; // what was said of the key came from others
+    return true;
+  }
+
+  /** Notes that the peer no longer keeps a LINK. */
+  unlinked(peerId: string): void {
+    const record = this.#records.get(peerId);
+    if (record) record.linkIp = undefined;
   }
 
   /** Counts any other message in a tracked peer's name as a sign of life, if it came from one of its addresses. */
@@ -294,6 +320,7 @@ export class Membership {
       ip: canonicalIp(claim.address.host),
       heardFrom: new Set(),
       proven: false,
+      linkIp: undefined,
       node: undefined,
       nodeProven: false,
       boot: undefined,
@@ -369,10 +396,12 @@ export class Membership {
     if (record.heardFrom.size > MAX_HEARD_FROM) {
       record.heardFrom.delete(record.heardFrom.values().next().value!);
     }
-    const fromItself = record.ip === ip;
-    record.proven ||= fromItself;
-    // A host name counts once it is known where it leads, which `proven` says.
-    if (fromItself || record.ip === undefined) record.can = ext?.can ?? NOTHING;
+    record.proven ||= record.ip === ip;
+    if (record.proven) record.linkIp = undefined;
+    const fromItself = isFrom(record, ip);
+    // Until it is heard from itself, the word of others is better than none: a peer that cannot be dialed is first heard of
+    // through them.
+    if (fromItself || !isProven(record)) record.can = ext?.can ?? NOTHING;
     // A message from elsewhere in its name does not remove the extensions that it proved to have.
     if (fromItself || ext !== undefined || !record.nodeProven) {
       record.extended = ext !== undefined;
@@ -410,11 +439,16 @@ export function machineOf(record: PeerRecord): string {
 }
 
 /**
- * Returns whether the peer was heard from the address that it names. The source of a TCP connection cannot be forged,
- * so what we send there goes to the peer that asked for it.
+ * Returns whether the peer was heard from the address that it names, or keeps a LINK to us. The source of a TCP connection
+ * cannot be forged, so what we send there goes to the peer that asked for it.
  */
 export function isProven(record: PeerRecord): boolean {
-  return record.proven;
+  return record.proven || record.linkIp !== undefined;
+}
+
+/** Returns whether a message from this IP address, in the peer's name, comes from the peer itself. */
+export function isFrom(record: PeerRecord, ip: string): boolean {
+  return record.ip === ip || record.linkIp === ip;
 }
 
 /** Returns whether two addresses differ only in spelling. Host names are not resolved. */

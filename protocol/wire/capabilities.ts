@@ -30,9 +30,22 @@ export const OFFER = "offer";
  */
 export const PARTS = "parts";
 
+/**
+ * Takes LINK: keeps that connection open, sends messages on it, and CONNECTs over it; and takes answers to its own GOSSIP on
+ * the same connection.
+ */
+export const LINKS = "links";
+
+/** Passes on connections to the peers that keep a LINK to it: CONNECT with `to`. */
+export const RELAY = "relay";
+
 /** Returns what a peer with these limits can do: it must not promise to take messages that it would refuse. */
-export function capabilitiesWith({ maxMessageBytes }: Pick<Limits, "maxMessageBytes">): string[] {
+export function capabilitiesWith(
+  { maxMessageBytes }: Pick<Limits, "maxMessageBytes">,
+  isRelay: boolean,
+): string[] {
+  const links = isRelay ? [LINKS, RELAY] : [LINKS];
   return maxMessageBytes >= DEFAULT_LIMITS.maxMessageBytes
-    ? [BATCH_DELETE, LISTS, RAW, BATCH_GET, OFFER, PARTS]
-    : [RAW, OFFER];
+    ? [BATCH_DELETE, LISTS, RAW, BATCH_GET, OFFER, PARTS, ...links]
+    : [RAW, OFFER, ...links];
 }

@@ -2,6 +2,7 @@
 // Invariants: only known fields with valid values are copied, into fresh objects; an invalid field counts as missing, and
 // the message still counts.
 
+import { canonicalIp } from "./address.ts";
 import { isFileId } from "./fileid.ts";
 import type { Span } from "../ranges.ts";
 import {
@@ -70,12 +71,38 @@ export interface Ext {
    * SHA-256 of each chunk is wanted. On a FILE_DATA: such a list follows.
    */
   readonly chunks?: number;
+  /** On a GOSSIP that its originator sends itself: it takes answers on this connection too. */
+  readonly here?: true;
+  /** On a GOSSIP, GOSSIP_REPLY or LINK: names of the peers to which the sender keeps a LINK, and that pass on connections to it. */
+  readonly via?: readonly string[];
+  /** On the answer to a LINK: what became of the sender's latest dial to the address that the other peer advertises. */
+  readonly seen?: Seen;
+  /** On the answer to a LINK: the number of LINKs that the sender keeps. */
+  readonly links?: number;
+}
+
+/**
+ * What became of a dial. "refused": nobody listens there, or a firewall says no. "silent": nothing came back. "other": it was
+ * answered, but the peer's own connections come from elsewhere, so it may be anybody.
+ */
+export type DialOutcome = "reached" | "refused" | "silent" | "other";
+const DIAL_OUTCOMES: readonly unknown[] =
+  ["reached", "refused", "silent", "other"] satisfies DialOutcome[];
+
+/** How a peer is seen from another one. */
+export interface Seen {
+  /** The address from which its connection comes. */
+  readonly ip: string;
+  /** What became of a dial to the address that it advertises; undefined if there was none yet. */
+  readonly outcome?: DialOutcome;
 }
 
 /** Maximum number of spans in `Ext.have`: more of what a peer has is not told. (A guess: about 3 KB.) */
 export const MAX_SPANS_TOLD = 128;
 /** Maximum number of names in `Ext.peers`. (A guess.) */
 export const MAX_PEERS_TOLD = 16;
+/** Maximum number of names in `Ext.via`: more than any peer has links. (A guess.) */
+export const MAX_VIA = 8;
 
 type Fields = Record<string, unknown>;
 
@@ -100,8 +127,30 @@ export function extOf(value: unknown): Ext | undefined {
     ...moreOf(more),
     ...(offer === true ? { offer } : {}),
     ...partsOf(fields),
+    ...reachOf(fields),
   };
 }
+
+/** Returns the fields about who can connect to whom. */
+function reachOf({ here, via, seen, links }: Fields): Partial<Ext> {
+  const names = Array.isArray(via) ? via.filter(isName).slice(0, MAX_VIA) : [];
+  return {
+    ...(here === true ? { here } : {}),
+    ...(names.length > 0 ? { via: names } : {}),
+    ...(isSeen(seen) ? { seen: seenOf(seen) } : {}),
+    ...(Number.isSafeInteger(links) && links as number >= 0 ? { links: links as number } : {}),
+  };
+}
+
+/** Returns whether this is an IP address and perhaps an outcome. The address is only ever shown. */
+function isSeen(value: unknown): value is [string, DialOutcome?] {
+  return Array.isArray(value) && (value.length === 1 || value.length === 2) &&
+    typeof value[0] === "string" && canonicalIp(value[0]) === value[0] &&
+    (value.length === 1 || DIAL_OUTCOMES.includes(value[1]));
+}
+
+const seenOf = ([ip, outcome]: readonly [string, DialOutcome?]): Seen =>
+  outcome ? { ip, outcome } : { ip };
 
 /** Returns the fields about parts of a file. */
 function partsOf({ have, peer, peers, next, chunks }: Fields): Partial<Ext> {
@@ -170,7 +219,7 @@ function isPart(value: unknown): value is [number, number, string] {
 export function extFields(ext: Ext | undefined): Json | undefined {
   if (!ext) return undefined;
   const { taken, v, node, boot, can, want, rev, part, partial, gone, packed, raw, ...parts } = ext;
-  const { more, offer, have, peer, peers, next, chunks } = parts;
+  const { more, offer, have, peer, peers, next, chunks, here, via, seen, links } = parts;
   return {
     v,
     node,
@@ -191,5 +240,9 @@ export function extFields(ext: Ext | undefined): Json | undefined {
     peers,
     next,
     chunks,
+    here,
+    via,
+    seen: seen && (seen.outcome ? [seen.ip, seen.outcome] : [seen.ip]),
+    links,
   };
 }

@@ -1,4 +1,4 @@
-// The six messages of the lab protocol as typed values: lenient decode, strict encode. PURE.
+// The six messages of the lab protocol, and two between peers with extensions, as typed values: lenient decode, strict encode. PURE.
 // Decoding accepts what real peers send and returns a `Message`, or throws a `ProtocolError`; code beyond this point
 // trusts the types. Only known fields are copied, into fresh objects. docs/PROTOCOL.md says what each field may contain
 // and why.
@@ -107,8 +107,51 @@ export interface Delete {
   readonly ext?: Ext;
 }
 
-/** One of the six messages of the protocol. */
-export type Message = Gossip | GossipReply | GetFile | FileData | Announce | Delete;
+/**
+ * LINK: asks to keep this connection open; repeated as a sign of life, and answered with a LINK. Both sides send messages on
+ * it. Only between peers that can `LINKS`.
+ */
+export interface Link {
+  /** Message type. */
+  readonly type: "LINK";
+  /** Name of the sender. */
+  readonly peerId: string;
+  /** Host where the sender listens. Empty: the address that the connection came from. */
+  readonly host: string;
+  /** TCP port where the sender listens. */
+  readonly port: number;
+  /** Extensions of the sender. */
+  readonly ext?: Ext;
+}
+
+/**
+ * CONNECT: asks for a connection. With `to`, on a connection to a peer that can `RELAY`: to that peer; answered with the same
+ * once what follows goes to it and comes from it. With `token`, on a LINK: the receiver opens a connection, begins it with the same
+ * message, and then serves it as if it had accepted it.
+ */
+export interface Connect {
+  /** Message type. */
+  readonly type: "CONNECT";
+  /** Name of the peer that is wanted. */
+  readonly to?: string;
+  /** Text that only the two sides of the LINK know. */
+  readonly token?: string;
+  /** On a LINK: the connection is for another peer than the one that asks for it. */
+  readonly isRelayed?: true;
+  /** Extensions of the sender. */
+  readonly ext?: Ext;
+}
+
+/** One of the six messages of the protocol, or of the two that only peers with extensions send to each other. */
+export type Message =
+  | Gossip
+  | GossipReply
+  | GetFile
+  | FileData
+  | Announce
+  | Delete
+  | Link
+  | Connect;
 
 /** The result of decoding one message. */
 export interface Decoded {
@@ -160,7 +203,9 @@ const DECODERS: {
   GOSSIP: (fields, base) => {
     const { id } = fields;
     if (typeof id !== "string" || !isCleanName(id, MAX_GOSSIP_ID_CHARS)) throw badField("id", id);
-    const extText = base.ext ? asciiJson(fields.ext as Json) : "";
+    // Whoever is sent it by others must not answer on their connections.
+    const { here: _, ...forwarded } = base.ext ? fields.ext as Fields : {};
+    const extText = base.ext ? asciiJson(forwarded as Json) : "";
     return whole({
       type: "GOSSIP",
       ...sender(fields),
@@ -209,6 +254,18 @@ const DECODERS: {
         ? named.length - (base.ext.more?.length ?? 0)
         : 0,
     };
+  },
+  LINK: (fields, base) => whole({ type: "LINK", ...sender(fields), ...base }),
+  CONNECT: (fields, base) => {
+    const { to, token, relayed } = fields;
+    const isToken = typeof token === "string" && /^[\w-]{16,64}$/.test(token);
+    if (to === undefined && !isToken) throw badField("token", token);
+    return whole({
+      type: "CONNECT",
+      ...(to === undefined ? { token: token as string } : { to: nameOf("to", to) }),
+      ...(relayed === true ? { isRelayed: true } : {}),
+      ...base,
+    });
   },
 };
 
@@ -416,6 +473,12 @@ function plainText(message: Message, fieldsOf: typeof fileFields): string {
       return asciiJson({ type, from: message.from, ...fieldsOf(message.file), ext });
     case "DELETE":
       return asciiJson({ type, from: message.from, file_id: message.fileId, ext });
+    case "LINK": {
+      const { host, port, peerId } = message;
+      return asciiJson({ type, host, port, peerId, ext });
+    }
+    case "CONNECT":
+      return asciiJson({ type, to: message.to, token: message.token, relayed: message.isRelayed, ext });
     default:
       return message satisfies never;
   }

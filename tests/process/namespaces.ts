@@ -44,10 +44,96 @@ export class Machine {
     return await ran("ip", "netns", "exec", this.namespace, ...words);
   }
 
+  /** Loads rules of nftables. */
+  async nft(rules: string): Promise<void> {
+    await this.run("nft", rules);
+  }
+
+  /** Lets no connections from outside in: "drop" says nothing, "reject" says no. */
+  async close(how: "drop" | "reject"): Promise<void> {
+    const rule = how === "drop" ? "drop" : "reject with tcp reset";
+    await this.nft(`table inet wall { chain in { type filter hook input priority 0;
+      iifname "eth0" tcp flags & (syn | ack) == syn ${rule};
+    }
+    }`);
+  }
+
+  /** Lets them in again. */
+  async open(): Promise<void> {
+    await this.nft("delete table inet wall");
+  }
+
   /** Starts a peer on this machine, on free ports. Its address is found, not given. */
   start(name: string, args: readonly string[], options: LaunchOptions): Program {
     const command = ["ip", "netns", "exec", this.namespace, ...COMMAND];
     return new Program([name, "0", "0", ...args], { ...options, command });
+  }
+}
+
+/** Machines on one switch, and networks behind routers. Every name and address is the test's own. */
+export class Lan implements AsyncDisposable {
+  readonly #all = new AsyncDisposableStack();
+  #interfaces = 0;
+
+  private constructor(readonly network: string, readonly hub: string, readonly parent?: Lan) {}
+
+  /** Makes a switch. `network`: the first three numbers of its addresses. */
+  static async make(network = "10.9.0", parent?: Lan): Promise<Lan> {
+    const lan = new Lan(network, `p2p-${crypto.randomUUID().slice(0, 6)}`, parent);
+    await lan.#namespace(lan.hub);
+    await ran("ip", "-n", lan.hub, "link", "add", "hub", "type", "bridge");
+    await ran("ip", "-n", lan.hub, "link", "set", "hub", "up");
+    return lan;
+  }
+
+  /** Adds a machine. `last`: the last number of its address. */
+  async machine(last: number): Promise<Machine> {
+    const machine = new Machine(`${this.hub}-${last}`);
+    await this.#namespace(machine.namespace);
+    await machine.ip("link set lo up");
+    await this.#plug(machine, "eth0");
+    await machine.ip(`addr add ${this.at(last)}/24 dev eth0`);
+    if (this.parent) await machine.ip(`route add default via ${this.at(1)}`);
+    return machine;
+  }
+
+  /** Adds a network whose machines reach this one through a router, which lets no connections in. */
+  async behindRouter(last: number, network: string): Promise<Lan> {
+    const inner = await Lan.make(network, this);
+    this.#all.use(inner);
+    const router = await this.machine(last);
+    await inner.#plug(router, "eth1");
+    await router.ip(`addr add ${inner.at(1)}/24 dev eth1`);
+    await router.run("sysctl", "-q", "net.ipv4.ip_forward=1");
+    await router.nft(`table ip nat { chain out { type nat hook postrouting priority 100;
+      oifname "eth0" masquerade;
+    }
+    }`);
+    return inner;
+  }
+
+  /** Returns an address in this network. */
+  at(last: number): string {
+    return `${this.network}.${last}`;
+  }
+
+  async #namespace(name: string): Promise<void> {
+    await ran("ip", "netns", "add", name);
+    this.#all.defer(async () => {
+      await ran("ip", "netns", "del", name);
+    });
+  }
+
+  async #plug({ namespace }: Machine, name: string): Promise<void> {
+    const end = `port${++this.#interfaces}`;
+    const link = `link add ${name} netns ${namespace} type veth peer name ${end} netns ${this.hub}`;
+    await ran("ip", ...link.split(" "));
+    await ran("ip", "-n", this.hub, "link", "set", end, "master", "hub", "up");
+    await ran("ip", "-n", namespace, "link", "set", name, "up");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#all.disposeAsync();
   }
 }
 

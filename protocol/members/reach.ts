@@ -1,0 +1,437 @@
+// Reach: who can connect to whom, and what to do for a peer that others cannot connect to. PURE.
+// A peer that cannot be dialed keeps a few connections to others open (LINK). On these it is sent messages, and asked to open
+// further connections: for files, and for third peers (CONNECT). What others say about us is a hint, and changes nothing but
+// which LINKs we keep and what is displayed.
+// Invariants: we keep at most `MAX_LINKS`, and take only a share of the connections; a connection is passed on only to a peer that
+// keeps a LINK to us, and nothing is dialed for it; what is dialed for others is where one of our LINKs goes.
+
+import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
+import type { Input } from "../effects.ts";
+import {
+  CROWDED_LINKS,
+  LINK_EVERY_MS,
+  LINK_RETRY_MS,
+  LINK_SHARE,
+  LINK_SILENCE_MS,
+  MAX_CALLED,
+  MAX_LINKS,
+  MAX_RELAYED,
+  MAX_RELAYED_PER_PEER,
+  REDIAL_MS,
+} from "../limits.ts";
+import type { PeerState } from "../state.ts";
+import { LINKS } from "../wire/capabilities.ts";
+import type { DialOutcome, Seen } from "../wire/ext.ts";
+import {
+  type Connect,
+  encodeMessage,
+  type Gossip,
+  type GossipReply,
+  type Link,
+} from "../wire/message.ts";
+import type { From } from "./gossip.ts";
+import { isFrom, isProven, machineOf, type PeerRecord } from "./membership.ts";
+
+/** A connection that we keep to another peer. */
+interface OwnLink {
+  readonly peerId: string;
+  /** Undefined until it is open. */
+  connection: number | undefined;
+  /** When it was asked for. */
+  readonly sinceMs: number;
+  /** When the other peer last spoke on it; undefined until it has. */
+  heardMs: number | undefined;
+  saidMs: number;
+}
+
+/** What another peer says about connections to us. */
+export interface Report extends Seen {
+  /** Its name. */
+  readonly peerId: string;
+}
+
+/** How often the LINKs are looked at, in milliseconds. */
+const LOOK_MS = 500;
+
+/** What Reach needs of the other parts. */
+export interface ReachHooks {
+  /** Tracks the sender of a LINK. */
+  readonly hear: (message: Link, ip: string) => PeerRecord | undefined;
+  /** Sends our list to a peer that can be reached now. */
+  readonly list: (record: PeerRecord) => void;
+  /** Our ways changed: `via` names the peers that pass on connections to us. */
+  readonly changed: (via: readonly string[]) => void;
+}
+
+/** Keeps LINKs, and knows what others say about connections to us. */
+export class Reach {
+  readonly #own = new Map<string, OwnLink>();
+  /** Peers that could not connect to us when it mattered. */
+  readonly #wanted = new Set<string>();
+  readonly #left: ExpiringSet;
+  readonly #reports = new Map<string, Report>();
+  /** Number of LINKs that each peer said it keeps. */
+  readonly #crowds = new Map<string, number>();
+  /** Connections that are passed on: how many with each peer, and in all. */
+  readonly #relayed = new Map<string, number>();
+  #relaying = 0;
+  #called = 0;
+  #lookMs = 0;
+  #via = "";
+
+  /** Shares `state` with the other parts of the peer. */
+  constructor(readonly state: PeerState, readonly hooks: ReachHooks) {
+    this.#left = new ExpiringSet(state.config.limits.maxPeers, LINK_RETRY_MS);
+  }
+
+  /** Everything remembered here, with its bounds. */
+  get sizes(): Bounded[] {
+    const { maxPeers } = this.state.config.limits;
+    return [
+      { name: "own links", size: () => this.#own.size, max: () => MAX_LINKS },
+      { name: "peers that cannot connect", size: () => this.#wanted.size, max: () => maxPeers },
+      { name: "peers without a link", size: () => this.#left.size, max: () => maxPeers },
+      { name: "reports of reach", size: () => this.#reports.size, max: () => maxPeers },
+      { name: "numbers of links", size: () => this.#crowds.size, max: () => maxPeers },
+      { name: "peers with relays", size: () => this.#relayed.size, max: () => 2 * MAX_RELAYED },
+    ];
+  }
+
+  /** What other peers say about connections to us, the latest of each. */
+  get reports(): Iterable<Report> {
+    return this.#reports.values();
+  }
+
+  /** Names of the peers to which we keep an open LINK. */
+  get via(): string[] {
+    return [...this.#own.values()].filter(({ heardMs }) => heardMs !== undefined)
+      .map(({ peerId }) => peerId);
+  }
+
+  /** Number of connections that are passed on. */
+  get relaying(): number {
+    return this.#relaying;
+  }
+
+  /** Notes where a peer's GOSSIP or GOSSIP_REPLY came from, and what it says about ways to it. */
+  heard(record: PeerRecord, { type, ext }: Gossip | GossipReply, from: From): void {
+    const { ways } = this.state;
+    const { ip, connection, isOurs } = from;
+    const isItself = isFrom(record, ip);
+    if (type === "GOSSIP" && (isItself || !isProven(record))) {
+      ways.isVia(record.peerId, ext?.via);
+      if (ext?.here && !isOurs && ways.outcomeOf(record) !== "reached") {
+        this.#hangUp(ways.takesAnswers(record.peerId, connection));
+        if (ways.ownerOf(connection) === record.peerId) {
+          this.state.emit({ kind: "hold", connection, as: "answers" });
+        }
+      }
+    }
+    if (!isItself) return;
+    if (isOurs) this.#cannotConnect(record);
+    else if (record.ip === ip && !ways.ownerOf(connection)) this.#connects(record);
+  }
+
+  /** Handles a LINK: the first one of a connection, a sign of life, or the answer to ours. */
+  onLink(message: Link, { ip, connection, isOurs }: From): void {
+    const { state } = this;
+    if (isOurs) {
+      const own = this.#ownAt(connection);
+      // Only the peer that we linked to can answer there.
+      if (own && own.peerId === message.peerId) this.#onAnswer(own, message);
+      return;
+    }
+    const owner = state.ways.ownerOf(connection);
+    const record = owner === undefined || owner === message.peerId
+      ? this.hooks.hear(message, ip)
+      : undefined;
+    if (!record || !this.#mayLink(record, ip)) return this.#hangUp(connection);
+    const wasProven = isProven(record);
+    if (!state.membership.linked(record, ip)) {
+      const text = "Its LINK was not taken: the name belongs to a peer at another address";
+      state.refuse(message.peerId, "name-conflict", text);
+      return this.#hangUp(connection);
+    }
+    const isNew = state.ways.linkOf(record.peerId) !== connection;
+    state.ways.isVia(record.peerId, message.ext?.via);
+    this.#hangUp(state.ways.keepsLink(record.peerId, connection, ip));
+    if (isNew) state.emit({ kind: "hold", connection, as: "link" });
+    this.#tellSeen(record, ip);
+    if (isNew && !wasProven) this.hooks.list(record);
+  }
+
+  /** Handles a CONNECT: somebody wants a connection, to us or to a peer that keeps a LINK to us. */
+  onConnect(message: Connect, { ip, connection, isOurs }: From): void {
+    if (message.to !== undefined) return this.#relay(message.to, ip, connection);
+    const own = isOurs && this.#ownAt(connection);
+    const record = own && this.state.membership.get(own.peerId);
+    if (!record || message.token === undefined) {
+      this.state.refuse(ip, "unsolicited", "Sent a CONNECT that nobody asked for");
+      return this.#hangUp(connection);
+    }
+    if (this.#called >= MAX_CALLED) return this.state.overload("links-refused");
+    this.#called++;
+    const { token, isRelayed = false } = message;
+    this.state.emit({
+      kind: "call-back",
+      key: record.peerId,
+      to: record.address,
+      voucher: record.voucher,
+      isRelayed,
+      bytes: encodeMessage({ type: "CONNECT", token, ext: this.state.ext }),
+    });
+  }
+
+  /** Notes that a connection that was opened or passed on for others ended. */
+  onPassedOn({ what, key }: Extract<Input, { kind: "passed-on" }>): void {
+    if (what === "call-back") {
+      this.#called = Math.max(0, this.#called - 1);
+      return;
+    }
+    this.#relaying = Math.max(0, this.#relaying - 1);
+    for (const each of key.split("\n")) {
+      const left = (this.#relayed.get(each) ?? 0) - 1;
+      if (left > 0) this.#relayed.set(each, left);
+      else this.#relayed.delete(each);
+    }
+  }
+
+  /** Notes what became of a dial to the address that a peer advertises, and tells it if it keeps a LINK. */
+  onDialed({ peerId, to, outcome }: Extract<Input, { kind: "dialed" }>): void {
+    const { ways, membership, nowMs } = this.state;
+    const record = membership.get(peerId);
+    if (!record) return;
+    const before = ways.outcomeOf(record);
+    ways.dialed(peerId, to, outcome, nowMs);
+    if (ways.linkOf(peerId) === undefined || ways.outcomeOf(record) === before) return;
+    this.#tellSeen(record, record.linkIp ?? machineOf(record));
+  }
+
+  /** Notes that a LINK of ours is open. */
+  onLinked(peerId: string, connection: number): void {
+    const own = this.#own.get(peerId);
+    if (own && own.connection === undefined) own.connection = connection;
+    else this.#hangUp(connection);
+  }
+
+  /** Notes that a LINK of ours could not be opened. */
+  onNotLinked(peerId: string): void {
+    if (this.#own.get(peerId)?.connection === undefined) this.#drop(peerId);
+  }
+
+  /** Notes that a connection ended. */
+  onEnded(connection: number): void {
+    const { ways, membership } = this.state;
+    const own = this.#ownAt(connection);
+    if (own) this.#drop(own.peerId);
+    const peerId = ways.ended(connection);
+    if (peerId !== undefined) membership.unlinked(peerId);
+  }
+
+  /** Forgets a peer that is gone, or at another address. */
+  forget({ peerId }: PeerRecord): void {
+    for (const connection of this.state.ways.forget(peerId)) this.#hangUp(connection);
+    this.#wanted.delete(peerId);
+    this.#crowds.delete(peerId);
+    if (this.#reports.delete(peerId)) this.state.tell({ name: "reach-changed" });
+    this.#unlink(peerId);
+  }
+
+  /** Begins anew, because this machine has another address. */
+  renew(): void {
+    for (const peerId of [...this.#own.keys()]) this.#unlink(peerId);
+    this.#wanted.clear();
+    this.#reports.clear();
+    this.state.tell({ name: "reach-changed" });
+  }
+
+  /** Opens LINKs that are missing, says that those that are open are alive, and dials the peers that keep one to us. */
+  tick(): void {
+    const { nowMs } = this.state;
+    if (nowMs - this.#lookMs < LOOK_MS) return;
+    this.#lookMs = nowMs;
+    for (const own of [...this.#own.values()]) {
+      const silentMs = nowMs - (own.heardMs ?? own.sinceMs);
+      if (silentMs >= LINK_SILENCE_MS) this.#unlink(own.peerId);
+      else if (own.connection !== undefined && nowMs - own.saidMs >= LINK_EVERY_MS) {
+        own.saidMs = nowMs;
+        this.#say(own.connection, this.#link());
+      }
+    }
+    while (this.#own.size < MAX_LINKS) {
+      const next = this.#candidate();
+      if (!next) break;
+      this.#open(next);
+    }
+    this.#look();
+  }
+
+  /** The peer cannot connect to us, as far as we know: a LINK to it may be of use. */
+  #cannotConnect(record: PeerRecord): void {
+    if (record.can.includes(LINKS)) this.#wanted.add(record.peerId);
+  }
+
+  /** The peer connected to us, so it does not need a LINK. */
+  #connects({ peerId }: PeerRecord): void {
+    this.#wanted.delete(peerId);
+    this.#report(peerId, undefined);
+    if (!this.#own.has(peerId)) return;
+    this.#left.add(peerId, this.state.nowMs);
+    this.#unlink(peerId);
+  }
+
+  #onAnswer(own: OwnLink, { ext }: Link): void {
+    const { state } = this;
+    const { peerId } = own;
+    const isFirst = own.heardMs === undefined;
+    own.heardMs = state.nowMs;
+    this.#report(peerId, ext?.seen);
+    if (ext?.links !== undefined) this.#crowds.set(peerId, ext.links);
+    if (ext?.seen?.outcome === "reached") {
+      const record = state.membership.get(peerId);
+      if (record) this.#connects(record);
+      return;
+    }
+    if (!isFirst) return;
+    if ((ext?.links ?? 0) > CROWDED_LINKS && (this.via.length > 1 || this.#candidate(true))) {
+      this.#left.add(peerId, state.nowMs);
+      return this.#unlink(peerId);
+    }
+    state.tell({ name: "linked", peerId });
+    this.#tellVia();
+  }
+
+  /** Returns a peer to open a LINK to. `isFree`: only one that is not known to have many. */
+  #candidate(isFree = false): PeerRecord | undefined {
+    const { membership, nowMs } = this.state;
+    const passes = (record: PeerRecord | undefined): record is PeerRecord =>
+      record !== undefined && record.proven && record.can.includes(LINKS) &&
+      !this.#own.has(record.peerId) && !this.#left.has(record.peerId, nowMs);
+    const all = [...this.#wanted].map((peerId) => membership.get(peerId)).filter(passes);
+    const crowd = ({ peerId }: PeerRecord) => this.#crowds.get(peerId) ?? 0;
+    const least = Math.min(...all.map(crowd));
+    if (isFree && least > CROWDED_LINKS) return undefined;
+    const best = all.filter((record) => crowd(record) === least);
+    return best[Math.floor(this.state.random() * best.length)];
+  }
+
+  #open({ peerId, address, voucher }: PeerRecord): void {
+    const { nowMs } = this.state;
+    const own = { peerId, connection: undefined, sinceMs: nowMs, heardMs: undefined, saidMs: nowMs };
+    this.#own.set(peerId, own);
+    const bytes = encodeMessage(this.#link());
+    this.state.emit({ kind: "link", peerId, to: address, voucher, bytes });
+  }
+
+  /** Closes a LINK of ours, if there is one. */
+  #unlink(peerId: string): void {
+    const own = this.#own.get(peerId);
+    if (!own) return;
+    this.#hangUp(own.connection);
+    this.#drop(peerId);
+  }
+
+  /** A LINK of ours is no longer there. */
+  #drop(peerId: string): void {
+    const own = this.#own.get(peerId);
+    if (!this.#own.delete(peerId)) return;
+    this.#left.add(peerId, this.state.nowMs);
+    if (own?.heardMs === undefined) return;
+    this.state.tell({ name: "unlinked", peerId });
+    this.#tellVia();
+  }
+
+  #tellVia(): void {
+    const via = this.via.sort();
+    if (via.join("\n") === this.#via) return;
+    this.#via = via.join("\n");
+    this.hooks.changed(via);
+  }
+
+  #ownAt(connection: number): OwnLink | undefined {
+    for (const own of this.#own.values()) if (own.connection === connection) return own;
+    return undefined;
+  }
+
+  #report(peerId: string, seen: Seen | undefined): void {
+    const before = this.#reports.get(peerId);
+    if (seen) this.#reports.set(peerId, { peerId, ...seen });
+    else this.#reports.delete(peerId);
+    if (before?.outcome === seen?.outcome && before?.ip === seen?.ip) return;
+    this.state.tell({ name: "reach-changed" });
+  }
+
+  /** Returns whether there is room for a LINK of this peer. It may replace its own. */
+  #mayLink({ peerId }: PeerRecord, ip: string): boolean {
+    const { ways, config: { limits: { maxConnections, maxConnectionsPerAddress } } } = this.state;
+    if (ways.linkOf(peerId) !== undefined) return true;
+    let there = 0;
+    for (const [, each] of ways.linked()) if (each === ip) there++;
+    const hasRoom = ways.links < maxConnections * LINK_SHARE &&
+      there < maxConnectionsPerAddress * LINK_SHARE;
+    if (!hasRoom) this.state.overload("links-refused");
+    return hasRoom;
+  }
+
+  /** Answers a LINK. */
+  #tellSeen(record: PeerRecord, ip: string): void {
+    const { ways } = this.state;
+    const outcome: DialOutcome | undefined = ways.outcomeOf(record);
+    const connection = ways.linkOf(record.peerId)!;
+    const seen = outcome ? { ip, outcome } : { ip };
+    this.#say(connection, this.#link({ seen, links: ways.links }));
+  }
+
+  #link(more: { readonly seen?: Seen; readonly links?: number } = {}): Link {
+    const { self, ext } = this.state;
+    const { via } = this;
+    return {
+      type: "LINK",
+      ...self,
+      ext: { ...ext, ...(via.length > 0 ? { via } : {}), ...more },
+    };
+  }
+
+  /** Dials the peers that keep a LINK to us now and then: it is not needed if they can be dialed. */
+  #look(): void {
+    const { state } = this;
+    const { ways, nowMs } = state;
+    for (const [record, ip] of ways.linked()) {
+      if (!isFrom(record, ip)) {
+        // It speaks from its own address now, so whoever keeps this LINK is somebody else.
+        this.#hangUp(ways.linkOf(record.peerId));
+        continue;
+      }
+      if (nowMs - ways.dialedMs(record) < REDIAL_MS || !state.mayDial(record)) continue;
+      const { peerId, address, voucher } = record;
+      ways.dialing(peerId, nowMs);
+      state.emit({ kind: "probe", peerId, to: address, voucher });
+    }
+  }
+
+  /** Passes a connection on to a peer that keeps a LINK to us. */
+  #relay(to: string, ip: string, connection: number): void {
+    const { state } = this;
+    const link = state.ways.linkOf(to);
+    const count = (key: string) => this.#relayed.get(key) ?? 0;
+    const [asker, asked] = [`from ${ip}`, `to ${to}`];
+    const hasRoom = this.#relaying < MAX_RELAYED && count(asker) < MAX_RELAYED_PER_PEER &&
+      count(asked) < MAX_RELAYED_PER_PEER;
+    if (!hasRoom) state.overload("relays-refused");
+    if (link === undefined || !hasRoom || state.config.isRelay === false) {
+      return this.#hangUp(connection);
+    }
+    this.#relaying++;
+    for (const key of [asker, asked]) this.#relayed.set(key, count(key) + 1);
+    const bytes = encodeMessage({ type: "CONNECT", to, ext: state.ext });
+    state.emit({ kind: "relay", key: `${asker}\n${asked}`, connection, link, bytes });
+  }
+
+  #say(connection: number, message: Link): void {
+    this.state.emit({ kind: "say", connection, what: message.type, bytes: encodeMessage(message) });
+  }
+
+  #hangUp(connection: number | undefined): void {
+    if (connection !== undefined) this.state.emit({ kind: "hang-up", connection });
+  }
+}

@@ -1,0 +1,191 @@
+// How each tracked peer is reached: by a dial, on a connection that it keeps open to us, or through another peer. PURE.
+// Invariants: a connection is used only for the peer that it belongs to; names of relays are looked up among the tracked peers,
+// so that nobody makes us dial an address; what is known of a peer goes with it.
+
+import { REDIAL_MS } from "../limits.ts";
+import type { Bounded } from "../bounds/expiring.ts";
+import type { Ways } from "../effects.ts";
+import type { Address } from "../wire/address.ts";
+import { RELAY } from "../wire/capabilities.ts";
+import type { DialOutcome } from "../wire/ext.ts";
+import { isProven, type Membership, type PeerRecord, sameAddress } from "./membership.ts";
+
+/** What is known of the ways to one peer. */
+interface Known {
+  /** Our latest dial to the address that it advertised then. */
+  dial?: { readonly to: Address; readonly outcome: DialOutcome; readonly atMs: number };
+  /** When a dial was asked for that only looks whether it can be reached. */
+  probedMs?: number;
+  /** The connection of its latest gossip, which takes answers. */
+  answers?: number;
+  /** The connection that it keeps open to us, and the address from which it comes. */
+  link?: { readonly connection: number; readonly ip: string };
+  /** Names of the peers that pass on connections to it, by its own word. */
+  via: readonly string[];
+}
+
+const NOTHING: Known = Object.freeze({ via: [] });
+
+/** The ways to all peers. */
+export class WayBook {
+  readonly #known = new Map<string, Known>();
+  /** The names of peers by the connections that belong to them. */
+  readonly #owners = new Map<number, string>();
+  #links = 0;
+
+  /** Shares the tracked peers. */
+  constructor(readonly membership: Membership) {}
+
+  /** Everything remembered here, with its bounds. */
+  sizes(maxPeers: number): Bounded[] {
+    return [
+      { name: "ways to peers", size: () => this.#known.size, max: () => maxPeers },
+      { name: "connections kept", size: () => this.#owners.size, max: () => 2 * maxPeers },
+    ];
+  }
+
+  /** Number of peers that keep a LINK to us. */
+  get links(): number {
+    return this.#links;
+  }
+
+  /** Returns the peers that keep a LINK to us, and where each comes from. */
+  *linked(): Iterable<readonly [record: PeerRecord, ip: string]> {
+    for (const [peerId, { link }] of this.#known) {
+      const record = link && this.membership.get(peerId);
+      if (record) yield [record, link.ip];
+    }
+  }
+
+  /** Returns the connection that the peer keeps open to us. */
+  linkOf(peerId: string): number | undefined {
+    return this.#known.get(peerId)?.link?.connection;
+  }
+
+  /** Returns the name of the peer that a kept connection belongs to. */
+  ownerOf(connection: number): string | undefined {
+    return this.#owners.get(connection);
+  }
+
+  /** Returns what became of the latest dial to the address that the peer advertises now. */
+  outcomeOf(record: PeerRecord): DialOutcome | undefined {
+    const dial = this.#known.get(record.peerId)?.dial;
+    if (!dial || !sameAddress(dial.to, record.address)) return undefined;
+    // Whoever answers at an address from which nothing ever came may be anybody.
+    return dial.outcome === "reached" && !record.proven ? "other" : dial.outcome;
+  }
+
+  /** Returns when the peer was last dialed. */
+  dialedMs({ peerId }: PeerRecord): number {
+    const { dial, probedMs = -Infinity } = this.#known.get(peerId) ?? NOTHING;
+    return Math.max(dial?.atMs ?? -Infinity, probedMs);
+  }
+
+  /** Notes that the peer is about to be dialed. */
+  dialing(peerId: string, nowMs: number): void {
+    this.#of(peerId).probedMs = nowMs;
+  }
+
+  /** Returns whether there is a way to the peer besides a dial. */
+  hasOther(peerId: string): boolean {
+    const known = this.#known.get(peerId);
+    if (!known) return false;
+    return known.answers !== undefined || known.link !== undefined || this.#relays(known).length > 0;
+  }
+
+  /** Returns how to reach a peer. Without another way, it is dialed. */
+  waysTo(peerId: string, nowMs: number): Ways {
+    const record = this.membership.get(peerId);
+    const known = this.#known.get(peerId);
+    if (!record || !known) return { dial: true, relays: [] };
+    const { answers, dial } = known;
+    const link = known.link?.connection;
+    const on = link ?? answers;
+    const relays = this.#relays(known);
+    if (on === undefined && relays.length === 0) return { dial: true, relays };
+    const isFailed = dial !== undefined && sameAddress(dial.to, record.address) &&
+      dial.outcome !== "reached" && nowMs - dial.atMs < REDIAL_MS;
+    const mayDial = record.ip === undefined || record.proven;
+    return {
+      dial: mayDial && !isFailed,
+      relays,
+      ...(on === undefined ? {} : { on }),
+      ...(link === undefined ? {} : { call: link }),
+    };
+  }
+
+  /** Notes what became of a dial to the peer. */
+  dialed(peerId: string, to: Address, outcome: DialOutcome, nowMs: number): void {
+    if (this.membership.get(peerId)) this.#of(peerId).dial = { to, outcome, atMs: nowMs };
+  }
+
+  /** Notes that the peer takes answers on this connection. Returns the one that it replaces. */
+  takesAnswers(peerId: string, connection: number): number | undefined {
+    if (this.#owners.has(connection)) return undefined;
+    const known = this.#of(peerId);
+    const { answers } = known;
+    if (answers !== undefined) this.#owners.delete(answers);
+    known.answers = connection;
+    this.#owners.set(connection, peerId);
+    return answers;
+  }
+
+  /** Notes that the peer keeps this connection open, which nobody else does. Returns the one that it replaces. */
+  keepsLink(peerId: string, connection: number, ip: string): number | undefined {
+    const known = this.#of(peerId);
+    const old = known.link?.connection;
+    if (known.answers === connection) delete known.answers;
+    if (old === undefined) this.#links++;
+    else if (old !== connection) this.#owners.delete(old);
+    known.link = { connection, ip };
+    this.#owners.set(connection, peerId);
+    return old === connection ? undefined : old;
+  }
+
+  /** Notes through whom the peer says it can be reached. */
+  isVia(peerId: string, via: readonly string[] | undefined): void {
+    if (via) this.#of(peerId).via = via;
+    else {
+      const known = this.#known.get(peerId);
+      if (known) known.via = [];
+    }
+  }
+
+  /** Notes that a kept connection ended. Returns the name of the peer whose LINK it was. */
+  ended(connection: number): string | undefined {
+    const peerId = this.#owners.get(connection);
+    this.#owners.delete(connection);
+    const known = peerId === undefined ? undefined : this.#known.get(peerId);
+    if (known?.answers === connection) delete known.answers;
+    if (known?.link?.connection !== connection) return undefined;
+    delete known.link;
+    this.#links--;
+    return peerId;
+  }
+
+  /** Forgets a peer that is gone. Returns its connections. */
+  forget(peerId: string): number[] {
+    const { answers, link } = this.#known.get(peerId) ?? NOTHING;
+    this.#known.delete(peerId);
+    if (link !== undefined) this.#links--;
+    const connections = [answers, link?.connection].filter((each) => each !== undefined);
+    for (const connection of connections) this.#owners.delete(connection);
+    return connections;
+  }
+
+  #of(peerId: string): Known {
+    let known = this.#known.get(peerId);
+    if (!known) this.#known.set(peerId, known = { via: [] });
+    return known;
+  }
+
+  #relays({ via }: Known): Ways["relays"] {
+    if (via.length === 0) return [];
+    return via.map((name) => this.membership.get(name))
+      .filter((record) => record !== undefined && isProven(record) && record.can.includes(RELAY))
+      .map((record) => {
+        const { peerId, address, voucher } = record!;
+        return { peerId, to: address, voucher };
+      });
+  }
+}

@@ -1,0 +1,102 @@
+// Peers that others cannot connect to, in networks of the test's own making: what they see, and what others get from them.
+
+import { Folder } from "./folder.ts";
+import { Lan, type Machine, noNamespaces } from "./namespaces.ts";
+import type { Program } from "./program.ts";
+import { SANITIZED } from "./together.ts";
+
+const OPTIONS = { ...SANITIZED, ignore: noNamespaces !== undefined };
+const ARGS = ["--auto-fetch", "all", "--min-free", "0", "--web-auth", "off"];
+
+/** A peer on a machine, with one file of its own. */
+class Lab implements AsyncDisposable {
+  readonly #all = new AsyncDisposableStack();
+  readonly peers = new Map<string, { readonly machine: Machine; readonly program: Program }>();
+
+  private constructor(readonly folder: Folder, readonly lan: Lan) {}
+
+  static async make(): Promise<Lab> {
+    const folder = await Folder.make();
+    const lan = await Lan.make();
+    const lab = new Lab(folder, lan);
+    lab.#all.use(folder);
+    lab.#all.use(lan);
+    return lab;
+  }
+
+  /** Starts a peer; `through` is the one that it joins through. */
+  async start(name: string, machine: Machine, through?: string, args: readonly string[] = []) {
+    await this.folder.folder(name);
+    await this.folder.write(`${name}/from ${name}.txt`, name);
+    const bootstrap = through === undefined
+      ? ["--no-bootstrap"]
+      : ["--bootstrap", await this.addressOf(through)];
+    const dir = ["--dir", this.folder.at(name)];
+    const program = this.#all.use(
+      machine.start(name, [...ARGS, ...dir, ...bootstrap, ...args], { cwd: this.folder.path }),
+    );
+    this.peers.set(name, { machine, program });
+    await this.addressOf(name);
+    return program;
+  }
+
+  async addressOf(name: string): Promise<string> {
+    const { program } = this.peers.get(name)!;
+    return (await program.waitForLine(/^TCP address: (\S+) /))[1]!;
+  }
+
+  /** Returns what a peer's API answers. */
+  async api(name: string, path: string): Promise<unknown> {
+    const { machine, program } = this.peers.get(name)!;
+    const http = (await program.waitForLine(/^HTTP address: (http:\S+)$/))[1]!;
+    return JSON.parse(await machine.run("curl", "-sS", "--noproxy", "*", `${http}/api/v1/${path}`));
+  }
+
+  /** Returns the names of the files that a peer has. */
+  async files(name: string): Promise<string> {
+    const { files } = await this.api(name, "files") as {
+      files: { file_name: string; has_copy: boolean }[];
+    };
+    return files.filter(({ has_copy }) => has_copy).map(({ file_name }) => file_name).sort().join();
+  }
+
+  /** Waits until a peer has one file of each of these. */
+  async hasAll(name: string, of: readonly string[]): Promise<void> {
+    const all = of.map((each) => `from ${each}.txt`).sort().join();
+    const { program } = this.peers.get(name)!;
+    await program.until(`${name} has ${all}`, async () => await this.files(name) === all);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#all.disposeAsync();
+  }
+}
+
+for (const how of ["drop", "reject"] as const) {
+  Deno.test(
+    `a peer whose firewall ${how}s connections joins, gets files, and others get its own`,
+    OPTIONS,
+    async () => {
+      await using lab = await Lab.make();
+      const { lan } = lab;
+      const [a, b, c] = [await lan.machine(2), await lan.machine(3), await lan.machine(4)];
+      await a.close(how);
+      await lab.start("bob", b);
+      const ann = await lab.start("ann", a, "bob");
+      await ann.waitForLine(/Synchronized in (\d+) ms/);
+      await lab.start("cat", c, "bob");
+      for (const name of ["ann", "bob", "cat"]) await lab.hasAll(name, ["ann", "bob", "cat"]);
+    },
+  );
+}
+
+Deno.test("two peers behind routers exchange files through a third one", OPTIONS, async () => {
+  await using lab = await Lab.make();
+  const { lan } = lab;
+  await lab.start("bob", await lan.machine(3), undefined, ["--auto-fetch", "0"]);
+  for (const [i, name] of ["ann", "cat"].entries()) {
+    const inner = await lan.behindRouter(10 + i, `192.168.7`);
+    await lab.start(name, await inner.machine(2), "bob");
+  }
+  for (const name of ["ann", "cat"]) await lab.hasAll(name, ["ann", "bob", "cat"]);
+});
