@@ -215,7 +215,9 @@ function networkLine(
       );
     case "linked":
       return info(
-        `Keeping a connection to ${visible(event.peerId)} open, through which others reach this peer`,
+        `Keeping a connection to ${
+          visible(event.peerId)
+        } open, through which others reach this peer`,
       );
     case "unlinked":
       return info(`No longer keeping a connection to ${visible(event.peerId)} open`);

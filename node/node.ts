@@ -252,6 +252,7 @@ export class Node {
     this.#routes = new Routes({
       dialer: this.#dialer,
       waysTo: (peerId) => this.peer.waysTo(peerId),
+      isReached: (peerId, to) => this.peer.isReached(peerId, to),
       say: (connection, bytes) => this.#lines.say(connection, bytes),
       serve: (connection) => {
         this.#ours.add(connection);

@@ -31,6 +31,8 @@ export interface RouteOptions {
   readonly dialer: Dialer;
   /** Returns the ways to a peer. */
   readonly waysTo: (peerId: string) => Ways;
+  /** Returns whether it is known that a peer can be reached at an address. */
+  readonly isReached: (peerId: string, to: Address) => boolean;
   /** Sends a message on an open connection. Throws if that is not possible. */
   readonly say: (connection: number, bytes: Uint8Array) => Promise<void>;
   /** Serves a connection as if it had been accepted. */
@@ -81,8 +83,8 @@ export class Routes {
     noDial: boolean,
   ): Promise<Way> {
     const known = peerId === undefined ? undefined : this.options.waysTo(peerId);
-    const ways = known ?? { dial: true, relays: [] };
-    return await this.#find(to, voucher, rank, peerId, noDial ? { ...ways, dial: false } : ways);
+    const ways = known ?? { dial: "first", relays: [] };
+    return await this.#find(to, voucher, rank, peerId, noDial ? { ...ways, dial: "no" } : ways);
   }
 
   /** Dials a peer only to see whether anybody answers. Reports `dialed`. Never throws. */
@@ -175,15 +177,21 @@ export class Routes {
     peerId: string | undefined,
     ways: Omit<Ways, "on"> & { readonly on?: number | undefined },
   ): Promise<Way> {
-    const { on, call, relays, dial } = ways;
-    const dialing = dial ? this.#dial(to, voucher, rank, peerId) : undefined;
+    const { on, call, relays } = ways;
+    const dial = () => this.#dial(to, voucher, rank, peerId);
     if (peerId === undefined || (on === undefined && call === undefined && relays.length === 0)) {
-      if (dialing) return await dialing;
+      if (ways.dial !== "no") return await dial();
       throw new DialError("theirs", `${addressText(to)} cannot be reached`);
     }
     const other = () =>
       on === undefined ? this.#other(peerId, ways, rank) : Promise.resolve({ on });
-    return dialing ? await firstOf(dialing, other) : await other();
+    if (ways.dial === "first") return await firstOf(dial(), other);
+    try {
+      return await other();
+    } catch (error) {
+      if (ways.dial === "no") throw error;
+      return await dial();
+    }
   }
 
   async #dial(
@@ -197,7 +205,7 @@ export class Routes {
     };
     try {
       const connection = await this.options.dialer.dial(to, voucher, rank);
-      tell("reached");
+      if (peerId !== undefined && !this.options.isReached(peerId, to)) tell("reached");
       return { connection, ip: connection.ip };
     } catch (error) {
       if (error instanceof DialError && error.outcome) tell(error.outcome);

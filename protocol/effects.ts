@@ -72,10 +72,13 @@ export interface KnownFile {
   readonly isUnwanted: boolean;
 }
 
-/** How a peer is reached. A dial goes first; the others follow if it takes long or fails. */
+/** How a peer is reached. */
 export interface Ways {
-  /** Whether the address that it advertises may be dialed. */
-  readonly dial: boolean;
+  /**
+   * When to dial the address that it advertises. "first": the other ways follow if that takes long or fails. "last": after them, because
+   * nobody answered there lately.
+   */
+  readonly dial: "first" | "last" | "no";
   /** An open connection on which it takes messages. */
   readonly on?: number;
   /** An open connection on which it can be asked, with CONNECT, to open another one to us. */

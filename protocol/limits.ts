@@ -678,7 +678,7 @@ export const LINK_RETRY_MS = 30_000;
  * How long the result of a failed dial keeps others from being tried where there is another way, in milliseconds; also the interval of dials to
  * peers with a LINK. (A guess.) Higher: fewer dials in vain; lower: a peer that can be dialed again is dialed sooner.
  */
-export const REDIAL_MS = 60_000;
+export const REDIAL_MS = 30_000;
 /**
  * How long a connection that brought a gossip stays open for answers after its sender has finished, in milliseconds. (A guess.) Higher:
  * longer lists arrive there; lower: fewer connections are open.

@@ -70,6 +70,9 @@ export const OVERLOADS = {
     what: "Connections of peers that cannot be dialed refused because too many were open",
     option: "max-connections",
   },
+  "calls-refused": {
+    what: "Connections not opened to peers that asked for them because there were too many",
+  },
   "relays-refused": {
     what: "Connections between other peers not passed on because there were too many",
   },

@@ -75,6 +75,7 @@ export class Peer {
     this.#reach = new Reach(state, {
       hear: (message, ip) => this.#gossiping.hear(message, ip),
       list: (record) => lists.reply(record, false),
+      found: (record) => this.#gossiping.found(record),
       changed: (via) => this.#gossiping.isVia(via),
     });
     this.sizes = [
@@ -131,6 +132,11 @@ export class Peer {
     return this.#state.ways.waysTo(peerId, this.#state.nowMs);
   }
 
+  /** Returns whether the latest dial to this address of a peer succeeded, so that another success is no news. */
+  isReached(peerId: string, to: Address): boolean {
+    return this.#state.ways.isReached(peerId, to);
+  }
+
   /** What other peers say about connections to us, the latest of each. */
   get reports(): Iterable<Report> {
     return this.#reach.reports;
@@ -139,6 +145,11 @@ export class Peer {
   /** Names of the peers to which we keep a connection, because they cannot connect to us. */
   get via(): readonly string[] {
     return this.#reach.via;
+  }
+
+  /** Number of connections that are kept, and passed on, because somebody cannot be dialed. */
+  get keptConnections(): Reach["connections"] {
+    return this.#reach.connections;
   }
 
   /** Returns the name of the peer that keeps this connection to us, with a LINK or for answers. */

@@ -16,12 +16,7 @@ import type { Overload } from "./overloads.ts";
 import type { Reason } from "./wire/errors.ts";
 import type { Bounded } from "./bounds/expiring.ts";
 import { type Limits, MAX_OFFENDERS, MAX_TOMBSTONES } from "./limits.ts";
-import {
-  machineOf,
-  Membership,
-  type PeerRecord,
-  sameAddress,
-} from "./members/membership.ts";
+import { machineOf, Membership, type PeerRecord, sameAddress } from "./members/membership.ts";
 import { type Pause, Reputation } from "./members/reputation.ts";
 import { WayBook } from "./members/ways.ts";
 import { capabilitiesWith } from "./wire/capabilities.ts";
@@ -119,6 +114,8 @@ export class PeerState {
   hasBeenReached = false;
   /** What this process listens on, so that it never dials itself. */
   own: OwnAddresses;
+  /** Names of the peers to which we keep an open LINK. */
+  via: readonly string[] = [];
   /** How much of what the store remembers has been read; see the input `loading`. */
   read: "something" | "known" | "folder" = "folder";
   #effects: Effect[] = [];
@@ -195,7 +192,8 @@ export class PeerState {
 
   /** Our extensions, sent with every message. */
   get ext(): Ext {
-    return { v: 1, node: this.config.node, boot: this.config.boot, can: this.#can };
+    const { config: { node, boot }, via } = this;
+    return { v: 1, node, boot, can: this.#can, ...(via.length > 0 ? { via } : {}) };
   }
 
   /** Our name and address, sent with every GOSSIP and GOSSIP_REPLY. */

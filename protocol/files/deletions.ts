@@ -63,7 +63,8 @@ export class Deletions {
     const { catalogue, nowMs } = state;
     const record = state.membership.get(from);
     state.membership.alive(from, ip, nowMs);
-    const isBatch = record && isFrom(record, ip) && isProven(record) && record.can.includes(BATCH_DELETE);
+    const isBatch = record && isFrom(record, ip) && isProven(record) &&
+      record.can.includes(BATCH_DELETE);
     const mayDelete = () =>
       isBatch ? this.#obeyedInBatches.take(from, nowMs) : this.#obeyed.take(from, nowMs);
     const removed: FileRecord[] = [];

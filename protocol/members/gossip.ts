@@ -173,9 +173,14 @@ export class Gossiping {
       this.#onOwnName(message, ip);
       return;
     }
-    if (!this.#seen.add(message.id, state.nowMs)) return;
+    const isNew = this.#seen.add(message.id, state.nowMs);
+    // What others forwarded may have been answered in vain: its originator takes the answer on this connection.
+    const isFurther = !isNew && message.ext?.here === true &&
+      this.#seen.add(`${message.id} here`, state.nowMs);
+    if (!isNew && !isFurther) return;
     const record = this.hear(message, ip);
     if (record) this.hooks.heard(record, message, from);
+    if (isFurther && (!record || !state.ways.isLost(record))) return;
     // An address counts as one originator, no matter how many names it uses, and nobody else can use up its rate limit.
     const key = !record
       ? addressText(this.#claimed(message, ip))
@@ -190,7 +195,8 @@ export class Gossiping {
       );
       return;
     }
-    if (record) {
+    if (record && !isNew) this.lists.reply(record, false);
+    else if (record) {
       const isAsked = message.ext?.want?.includes(state.config.peerId) ?? false;
       this.lists.reply(record, isAsked);
       // We do not know where a host name leads before we dial it; until then we do not send others there.
@@ -277,9 +283,14 @@ export class Gossiping {
     if (all.length === 0) this.joining.begin();
   }
 
+  /** There is another way to a peer that cannot be dialed: if its list is missing, it is asked for it. */
+  found(record: PeerRecord): void {
+    if (this.lists.isMissing(record)) this.#greet(record, "found");
+  }
+
   /** Others reach us through these peers now. They hear of it at once, or after the pause between rounds. */
   isVia(via: readonly string[]): void {
-    this.greeting.via = via;
+    this.state.via = via;
     this.greeting.renew();
     this.#hastenRound();
   }
@@ -310,8 +321,10 @@ export class Gossiping {
         this.lists.forget(peerId);
         this.joining.markBootstrap(hearing.record);
         // Some peers gossip only once in their lifetime, so gossip to a new one at once, unless this is its reply to
-        // ours.
-        if ("id" in sender || !hearing.record.extended) this.#greet(hearing.record);
+        // ours. What came through others leaves open where it is.
+        if ("id" in sender || !hearing.record.extended || !isFrom(hearing.record, ip)) {
+          this.#greet(hearing.record);
+        }
         this.hooks.peerCame(hearing.record);
         return hearing.record;
       case "moved":
@@ -480,10 +493,10 @@ export class Gossiping {
   }
 
   /** Greets a peer. An address that claims many names gets each greeting only once. */
-  #greet(record: PeerRecord): void {
+  #greet(record: PeerRecord, why = ""): void {
     const { state } = this;
     const greeting = this.greeting.current;
-    if (!this.#greeted.add(`${greeting.id} ${placeOf(record)}`, state.nowMs)) return;
+    if (!this.#greeted.add(`${greeting.id} ${placeOf(record)}${why}`, state.nowMs)) return;
     state.send(record, greeting);
   }
 

@@ -20,17 +20,12 @@ export class Greeting {
   /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState) {}
 
-  /** Names of the peers that pass on connections to us. */
-  via: readonly string[] = [];
-
   /** Returns a gossip with a new id. It asks the `wanted` peers, if it reaches them, for their whole lists. */
   fresh(wanted: readonly string[] = []): Gossip {
     const { self, ext } = this.state;
     const id = this.state.freshId();
-    const { via } = this;
     const want = wanted.length > 0 ? { want: wanted } : {};
-    const more = via.length > 0 ? { ...want, via } : want;
-    return { type: "GOSSIP", ...self, id, ext: { ...ext, ...more, here: true } };
+    return { type: "GOSSIP", ...self, id, ext: { ...ext, ...want, here: true } };
   }
 
   /** Forgets what others have received: it says something about us that is no longer true. */

@@ -528,7 +528,8 @@ export class Lists {
   }
 
   #empty(place: Place): Uint8Array<ArrayBuffer> {
-    const text = `${place.rev.join()} ${this.state.address.host}`;
+    const { address, via } = this.state;
+    const text = JSON.stringify([place.rev, address.host, via]);
     if (this.#emptyReply?.text !== text) {
       this.#emptyReply = { text, bytes: this.#encode({ entries: [] }, place) };
     }

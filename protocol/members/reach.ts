@@ -50,6 +50,14 @@ export interface Report extends Seen {
   readonly peerId: string;
 }
 
+/**
+ * How long a peer that connected to us counts as able to, in milliseconds, whatever happens to single connections: one round of
+ * gossip and a half. (A guess.)
+ */
+const CONNECTED_MS = 45_000;
+/** How soon after the last dial a peer that opens a LINK is dialed again, in milliseconds: that one may have failed by chance. */
+const SECOND_LOOK_MS = 5_000;
+
 /** How often the LINKs are looked at, in milliseconds. */
 const LOOK_MS = 500;
 
@@ -59,6 +67,8 @@ export interface ReachHooks {
   readonly hear: (message: Link, ip: string) => PeerRecord | undefined;
   /** Sends our list to a peer that can be reached now. */
   readonly list: (record: PeerRecord) => void;
+  /** Called when there is another way to a peer, so that a dial that failed or will fail does not matter. */
+  readonly found: (record: PeerRecord) => void;
   /** Our ways changed: `via` names the peers that pass on connections to us. */
   readonly changed: (via: readonly string[]) => void;
 }
@@ -69,9 +79,13 @@ export class Reach {
   /** Peers that could not connect to us when it mattered. */
   readonly #wanted = new Set<string>();
   readonly #left: ExpiringSet;
+  /** When each peer last connected to us, in milliseconds. */
+  readonly #connected = new Map<string, number>();
   readonly #reports = new Map<string, Report>();
   /** Number of LINKs that each peer said it keeps. */
   readonly #crowds = new Map<string, number>();
+  /** Peers with a LINK to us that are dialed once more soon. */
+  readonly #secondLooks = new Set<string>();
   /** Connections that are passed on: how many with each peer, and in all. */
   readonly #relayed = new Map<string, number>();
   #relaying = 0;
@@ -91,7 +105,9 @@ export class Reach {
       { name: "own links", size: () => this.#own.size, max: () => MAX_LINKS },
       { name: "peers that cannot connect", size: () => this.#wanted.size, max: () => maxPeers },
       { name: "peers without a link", size: () => this.#left.size, max: () => maxPeers },
+      { name: "peers that connected", size: () => this.#connected.size, max: () => maxPeers },
       { name: "reports of reach", size: () => this.#reports.size, max: () => maxPeers },
+      { name: "second looks", size: () => this.#secondLooks.size, max: () => maxPeers },
       { name: "numbers of links", size: () => this.#crowds.size, max: () => maxPeers },
       { name: "peers with relays", size: () => this.#relayed.size, max: () => 2 * MAX_RELAYED },
     ];
@@ -108,9 +124,9 @@ export class Reach {
       .map(({ peerId }) => peerId);
   }
 
-  /** Number of connections that are passed on. */
-  get relaying(): number {
-    return this.#relaying;
+  /** Number of LINKs that we keep and that others keep to us, and of connections that are passed on. */
+  get connections(): { readonly own: number; readonly theirs: number; readonly relayed: number } {
+    return { own: this.#own.size, theirs: this.state.ways.links, relayed: this.#relaying };
   }
 
   /** Notes where a peer's GOSSIP or GOSSIP_REPLY came from, and what it says about ways to it. */
@@ -118,9 +134,11 @@ export class Reach {
     const { ways } = this.state;
     const { ip, connection, isOurs } = from;
     const isItself = isFrom(record, ip);
-    if (type === "GOSSIP" && (isItself || !isProven(record))) {
+    if (isItself || !isProven(record)) {
+      const hadOther = ways.hasOther(record.peerId);
       ways.isVia(record.peerId, ext?.via);
-      if (ext?.here && !isOurs && ways.outcomeOf(record) !== "reached") {
+      if (!hadOther && ways.isLost(record)) this.hooks.found(record);
+      if (type === "GOSSIP" && ext?.here && !isOurs && ways.outcomeOf(record) !== "reached") {
         this.#hangUp(ways.takesAnswers(record.peerId, connection));
         if (ways.ownerOf(connection) === record.peerId) {
           this.state.emit({ kind: "hold", connection, as: "answers" });
@@ -146,6 +164,12 @@ export class Reach {
       ? this.hooks.hear(message, ip)
       : undefined;
     if (!record || !this.#mayLink(record, ip)) return this.#hangUp(connection);
+    if (state.ways.linkOf(record.peerId) === undefined && this.#isCrowded(message)) {
+      // It has others. The answer says why it should look for another one.
+      state.emit({ kind: "hold", connection, as: "link" });
+      this.#say(connection, this.#link({ links: state.ways.links + 1 }));
+      return this.#hangUp(connection);
+    }
     const wasProven = isProven(record);
     if (!state.membership.linked(record, ip)) {
       const text = "Its LINK was not taken: the name belongs to a peer at another address";
@@ -155,9 +179,17 @@ export class Reach {
     const isNew = state.ways.linkOf(record.peerId) !== connection;
     state.ways.isVia(record.peerId, message.ext?.via);
     this.#hangUp(state.ways.keepsLink(record.peerId, connection, ip));
-    if (isNew) state.emit({ kind: "hold", connection, as: "link" });
+    if (isNew) {
+      state.emit({ kind: "hold", connection, as: "link" });
+      this.#secondLooks.add(record.peerId);
+    }
     this.#tellSeen(record, ip);
     if (isNew && !wasProven) this.hooks.list(record);
+  }
+
+  /** Returns whether a peer with LINKs to others need not keep one to us too. */
+  #isCrowded({ ext }: Link): boolean {
+    return this.state.ways.links >= CROWDED_LINKS && (ext?.links ?? 0) > 0;
   }
 
   /** Handles a CONNECT: somebody wants a connection, to us or to a peer that keeps a LINK to us. */
@@ -169,7 +201,7 @@ export class Reach {
       this.state.refuse(ip, "unsolicited", "Sent a CONNECT that nobody asked for");
       return this.#hangUp(connection);
     }
-    if (this.#called >= MAX_CALLED) return this.state.overload("links-refused");
+    if (this.#called >= MAX_CALLED) return this.state.overload("calls-refused");
     this.#called++;
     const { token, isRelayed = false } = message;
     this.state.emit({
@@ -203,6 +235,8 @@ export class Reach {
     if (!record) return;
     const before = ways.outcomeOf(record);
     ways.dialed(peerId, to, outcome, nowMs);
+    // It can be dialed for answers, so a connection need not wait for them.
+    if (ways.outcomeOf(record) === "reached") this.#hangUp(ways.answersOf(peerId));
     if (ways.linkOf(peerId) === undefined || ways.outcomeOf(record) === before) return;
     this.#tellSeen(record, record.linkIp ?? machineOf(record));
   }
@@ -225,14 +259,18 @@ export class Reach {
     const own = this.#ownAt(connection);
     if (own) this.#drop(own.peerId);
     const peerId = ways.ended(connection);
-    if (peerId !== undefined) membership.unlinked(peerId);
+    if (peerId === undefined) return;
+    this.#secondLooks.delete(peerId);
+    membership.unlinked(peerId);
   }
 
   /** Forgets a peer that is gone, or at another address. */
   forget({ peerId }: PeerRecord): void {
     for (const connection of this.state.ways.forget(peerId)) this.#hangUp(connection);
     this.#wanted.delete(peerId);
+    this.#connected.delete(peerId);
     this.#crowds.delete(peerId);
+    this.#secondLooks.delete(peerId);
     if (this.#reports.delete(peerId)) this.state.tell({ name: "reach-changed" });
     this.#unlink(peerId);
   }
@@ -241,6 +279,7 @@ export class Reach {
   renew(): void {
     for (const peerId of [...this.#own.keys()]) this.#unlink(peerId);
     this.#wanted.clear();
+    this.#connected.clear();
     this.#reports.clear();
     this.state.tell({ name: "reach-changed" });
   }
@@ -268,11 +307,16 @@ export class Reach {
 
   /** The peer cannot connect to us, as far as we know: a LINK to it may be of use. */
   #cannotConnect(record: PeerRecord): void {
-    if (record.can.includes(LINKS)) this.#wanted.add(record.peerId);
+    if (!this.#hasConnected(record) && record.can.includes(LINKS)) this.#wanted.add(record.peerId);
+  }
+
+  #hasConnected({ peerId }: PeerRecord): boolean {
+    return this.state.nowMs - (this.#connected.get(peerId) ?? -Infinity) < CONNECTED_MS;
   }
 
   /** The peer connected to us, so it does not need a LINK. */
   #connects({ peerId }: PeerRecord): void {
+    this.#connected.set(peerId, this.state.nowMs);
     this.#wanted.delete(peerId);
     this.#report(peerId, undefined);
     if (!this.#own.has(peerId)) return;
@@ -292,22 +336,28 @@ export class Reach {
       if (record) this.#connects(record);
       return;
     }
+    if (this.#isTooMany(ext?.links ?? 0, isFirst)) return this.#unlink(peerId);
     if (!isFirst) return;
-    if ((ext?.links ?? 0) > CROWDED_LINKS && (this.via.length > 1 || this.#candidate(true))) {
-      this.#left.add(peerId, state.nowMs);
-      return this.#unlink(peerId);
-    }
     state.tell({ name: "linked", peerId });
     this.#tellVia();
+  }
+
+  /** Returns whether to leave a peer with so many LINKs to others. Of those that are there already, a few leave at a time. */
+  #isTooMany(links: number, isFirst: boolean): boolean {
+    const tooMany = links - CROWDED_LINKS;
+    if (tooMany <= 0 || (this.via.length <= 1 && !this.#candidate(true))) return false;
+    return isFirst || this.state.random() < 2 * tooMany / links;
   }
 
   /** Returns a peer to open a LINK to. `isFree`: only one that is not known to have many. */
   #candidate(isFree = false): PeerRecord | undefined {
     const { membership, nowMs } = this.state;
-    const passes = (record: PeerRecord | undefined): record is PeerRecord =>
-      record !== undefined && record.proven && record.can.includes(LINKS) &&
-      !this.#own.has(record.peerId) && !this.#left.has(record.peerId, nowMs);
-    const all = [...this.#wanted].map((peerId) => membership.get(peerId)).filter(passes);
+    if (this.#wanted.size === 0) return undefined;
+    // Where one peer cannot connect to us, others that have not done so probably cannot either.
+    const all = [...membership.all()].filter((record) =>
+      record.proven && record.can.includes(LINKS) && !this.#own.has(record.peerId) &&
+      !this.#left.has(record.peerId, nowMs) && !this.#hasConnected(record)
+    );
     const crowd = ({ peerId }: PeerRecord) => this.#crowds.get(peerId) ?? 0;
     const least = Math.min(...all.map(crowd));
     if (isFree && least > CROWDED_LINKS) return undefined;
@@ -317,9 +367,15 @@ export class Reach {
 
   #open({ peerId, address, voucher }: PeerRecord): void {
     const { nowMs } = this.state;
-    const own = { peerId, connection: undefined, sinceMs: nowMs, heardMs: undefined, saidMs: nowMs };
+    const own = {
+      peerId,
+      connection: undefined,
+      sinceMs: nowMs,
+      heardMs: undefined,
+      saidMs: nowMs,
+    };
     this.#own.set(peerId, own);
-    const bytes = encodeMessage(this.#link());
+    const bytes = encodeMessage(this.#link({ links: this.via.length }));
     this.state.emit({ kind: "link", peerId, to: address, voucher, bytes });
   }
 
@@ -384,12 +440,7 @@ export class Reach {
 
   #link(more: { readonly seen?: Seen; readonly links?: number } = {}): Link {
     const { self, ext } = this.state;
-    const { via } = this;
-    return {
-      type: "LINK",
-      ...self,
-      ext: { ...ext, ...(via.length > 0 ? { via } : {}), ...more },
-    };
+    return { type: "LINK", ...self, ext: { ...ext, ...more } };
   }
 
   /** Dials the peers that keep a LINK to us now and then: it is not needed if they can be dialed. */
@@ -402,8 +453,12 @@ export class Reach {
         this.#hangUp(ways.linkOf(record.peerId));
         continue;
       }
-      if (nowMs - ways.dialedMs(record) < REDIAL_MS || !state.mayDial(record)) continue;
       const { peerId, address, voucher } = record;
+      const isSoon = this.#secondLooks.has(peerId);
+      const dialedMs = ways.dialedMs(record);
+      if (nowMs - dialedMs < (isSoon ? SECOND_LOOK_MS : REDIAL_MS)) continue;
+      if (!state.mayDial(record)) continue;
+      this.#secondLooks.delete(peerId);
       ways.dialing(peerId, nowMs);
       state.emit({ kind: "probe", peerId, to: address, voucher });
     }

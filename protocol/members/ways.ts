@@ -10,10 +10,23 @@ import { RELAY } from "../wire/capabilities.ts";
 import type { DialOutcome } from "../wire/ext.ts";
 import { isProven, type Membership, type PeerRecord, sameAddress } from "./membership.ts";
 
+/** What became of our dials to one address. */
+interface Dials {
+  readonly to: Address;
+  /** The latest one. */
+  readonly outcome: DialOutcome;
+  readonly atMs: number;
+  /** Number of those that failed since the last that succeeded; `Infinity` if none has succeeded yet. */
+  readonly failures: number;
+}
+
+/** One dial that fails says little about an address where others have succeeded. */
+const FAILURES = 2;
+
 /** What is known of the ways to one peer. */
 interface Known {
-  /** Our latest dial to the address that it advertised then. */
-  dial?: { readonly to: Address; readonly outcome: DialOutcome; readonly atMs: number };
+  /** Our dials to the address that it advertised at the latest one. */
+  dial?: Dials;
   /** When a dial was asked for that only looks whether it can be reached. */
   probedMs?: number;
   /** The connection of its latest gossip, which takes answers. */
@@ -62,6 +75,11 @@ export class WayBook {
     return this.#known.get(peerId)?.link?.connection;
   }
 
+  /** Returns the connection on which the peer takes answers. */
+  answersOf(peerId: string): number | undefined {
+    return this.#known.get(peerId)?.answers;
+  }
+
   /** Returns the name of the peer that a kept connection belongs to. */
   ownerOf(connection: number): string | undefined {
     return this.#owners.get(connection);
@@ -71,8 +89,22 @@ export class WayBook {
   outcomeOf(record: PeerRecord): DialOutcome | undefined {
     const dial = this.#known.get(record.peerId)?.dial;
     if (!dial || !sameAddress(dial.to, record.address)) return undefined;
+    const outcome = dial.failures < FAILURES ? "reached" : dial.outcome;
     // Whoever answers at an address from which nothing ever came may be anybody.
-    return dial.outcome === "reached" && !record.proven ? "other" : dial.outcome;
+    return outcome === "reached" && !record.proven ? "other" : outcome;
+  }
+
+  /** Returns whether the latest dial to this address succeeded, or the peer is not tracked: a success is no news. */
+  isReached(peerId: string, to: Address): boolean {
+    const dial = this.#known.get(peerId)?.dial;
+    return dial
+      ? dial.outcome === "reached" && sameAddress(dial.to, to)
+      : !this.membership.get(peerId);
+  }
+
+  /** Returns whether the peer cannot be dialed, as far as we know, and has another way. */
+  isLost(record: PeerRecord): boolean {
+    return this.outcomeOf(record) !== "reached" && this.hasOther(record.peerId);
   }
 
   /** Returns when the peer was last dialed. */
@@ -90,24 +122,25 @@ export class WayBook {
   hasOther(peerId: string): boolean {
     const known = this.#known.get(peerId);
     if (!known) return false;
-    return known.answers !== undefined || known.link !== undefined || this.#relays(known).length > 0;
+    return known.answers !== undefined || known.link !== undefined ||
+      this.#relays(known).length > 0;
   }
 
   /** Returns how to reach a peer. Without another way, it is dialed. */
   waysTo(peerId: string, nowMs: number): Ways {
     const record = this.membership.get(peerId);
     const known = this.#known.get(peerId);
-    if (!record || !known) return { dial: true, relays: [] };
+    if (!record || !known) return { dial: "first", relays: [] };
     const { answers, dial } = known;
     const link = known.link?.connection;
     const on = link ?? answers;
     const relays = this.#relays(known);
-    if (on === undefined && relays.length === 0) return { dial: true, relays };
+    if (on === undefined && relays.length === 0) return { dial: "first", relays };
     const isFailed = dial !== undefined && sameAddress(dial.to, record.address) &&
       dial.outcome !== "reached" && nowMs - dial.atMs < REDIAL_MS;
     const mayDial = record.ip === undefined || record.proven;
     return {
-      dial: mayDial && !isFailed,
+      dial: !mayDial ? "no" : isFailed ? "last" : "first",
       relays,
       ...(on === undefined ? {} : { on }),
       ...(link === undefined ? {} : { call: link }),
@@ -116,7 +149,11 @@ export class WayBook {
 
   /** Notes what became of a dial to the peer. */
   dialed(peerId: string, to: Address, outcome: DialOutcome, nowMs: number): void {
-    if (this.membership.get(peerId)) this.#of(peerId).dial = { to, outcome, atMs: nowMs };
+    if (!this.membership.get(peerId)) return;
+    const known = this.#of(peerId);
+    const before = known.dial && sameAddress(known.dial.to, to) ? known.dial.failures : Infinity;
+    const failures = outcome === "reached" ? 0 : before + 1;
+    known.dial = { to, outcome, atMs: nowMs, failures };
   }
 
   /** Notes that the peer takes answers on this connection. Returns the one that it replaces. */

@@ -77,7 +77,7 @@ export interface Ext {
   readonly via?: readonly string[];
   /** On the answer to a LINK: what became of the sender's latest dial to the address that the other peer advertises. */
   readonly seen?: Seen;
-  /** On the answer to a LINK: the number of LINKs that the sender keeps. */
+  /** On a LINK: how many other ones the sender keeps. On the answer: how many there are to its sender. */
   readonly links?: number;
 }
 
@@ -86,8 +86,12 @@ export interface Ext {
  * answered, but the peer's own connections come from elsewhere, so it may be anybody.
  */
 export type DialOutcome = "reached" | "refused" | "silent" | "other";
-const DIAL_OUTCOMES: readonly unknown[] =
-  ["reached", "refused", "silent", "other"] satisfies DialOutcome[];
+const DIAL_OUTCOMES: readonly unknown[] = [
+  "reached",
+  "refused",
+  "silent",
+  "other",
+] satisfies DialOutcome[];
 
 /** How a peer is seen from another one. */
 export interface Seen {

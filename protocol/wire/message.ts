@@ -478,7 +478,13 @@ function plainText(message: Message, fieldsOf: typeof fileFields): string {
       return asciiJson({ type, host, port, peerId, ext });
     }
     case "CONNECT":
-      return asciiJson({ type, to: message.to, token: message.token, relayed: message.isRelayed, ext });
+      return asciiJson({
+        type,
+        to: message.to,
+        token: message.token,
+        relayed: message.isRelayed,
+        ext,
+      });
     default:
       return message satisfies never;
   }

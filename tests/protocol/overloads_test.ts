@@ -32,6 +32,16 @@ import {
 /** What happens when a collection of the core (`Peer.sizes`) is full: a reason, or why nothing is lost. */
 const WHEN_FULL: Readonly<Record<string, Overload | `${"cache" | "sum" | "pace"}: ${string}`>> = {
   "peers": "peer-limit",
+  "ways to peers": "sum: one for each tracked peer",
+  "connections kept": "sum: two for each tracked peer",
+  "own links": "pace: a link that ends makes room for another one",
+  "peers that cannot connect": "sum: one for each tracked peer",
+  "peers without a link": "sum: one for each tracked peer",
+  "peers that connected": "sum: one for each tracked peer",
+  "second looks": "sum: one for each tracked peer",
+  "reports of reach": "sum: one for each tracked peer",
+  "numbers of links": "sum: one for each tracked peer",
+  "peers with relays": "relays-refused",
   "peers told a partial list": "sum: one for each tracked peer",
   "whole lists sent": "pace: further ones count as bytes",
   "sets of holders": "cache: further ones are not shared by files",
@@ -114,6 +124,13 @@ const WHEN_FULL: Readonly<Record<string, Overload | `${"cache" | "sum" | "pace"}
 const AT_LIMIT: Readonly<
   Record<string, Overload | `${"cache" | "form" | "pace" | "shown" | "sum" | "told"}: ${string}`>
 > = {
+  "node/routes.ts MAX_ANSWER_BYTES": "form: it was not passed on, and the next one is asked",
+  "node/routes.ts MAX_AWAITED": "told: not sent, and a list is sent again",
+  "protocol/limits.ts MAX_CALLED": "calls-refused",
+  "protocol/limits.ts MAX_LINKS": "pace: a link that ends makes room for another one",
+  "protocol/limits.ts MAX_RELAYED": "relays-refused",
+  "protocol/limits.ts MAX_RELAYED_PER_PEER": "relays-refused",
+  "protocol/wire/ext.ts MAX_VIA": "form: further names are left out; no peer has as many",
   "app/changes.ts MAX_FILES": "cache: the page reloads everything",
   "protocol/limits.ts MAX_GONE": "cache: the whole list is sent",
   "protocol/limits.ts MAX_PACKED_CHARS": "form: the part is sent as it is",

@@ -13,7 +13,7 @@ type Cause = Input["kind"] | Message["type"];
 const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   load: [],
   loading: [],
-  "own-address": ["send GOSSIP", "send GOSSIP_REPLY"],
+  "own-address": ["send GOSSIP", "send GOSSIP_REPLY", "hang-up"],
   complete: ["fetch", "adopt", "fetch-batch"],
   start: ["send GOSSIP"],
   tick: [
@@ -26,11 +26,26 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
     "fetch-batch",
     "stop-fetch",
     "replicate",
+    "link",
+    "say",
+    "probe",
+    "hang-up",
   ],
-  GOSSIP: ["send GOSSIP", "send GOSSIP_REPLY"],
+  GOSSIP: ["send GOSSIP", "send GOSSIP_REPLY", "hold", "hang-up"],
   // A stranger's reply may name a live peer, which is then contacted. New files may be fetched, and the first lists
   // complete joining. A peer that lists a file its owner deleted here is sent the DELETE it missed.
-  GOSSIP_REPLY: ["send GOSSIP", "send DELETE", "fetch", "fetch-also", "adopt", "fetch-batch"],
+  GOSSIP_REPLY: [
+    "send GOSSIP",
+    "send DELETE",
+    "fetch",
+    "fetch-also",
+    "adopt",
+    "fetch-batch",
+    "hang-up",
+  ],
+  // A peer that is heard of for the first time is greeted, and one that can be reached now gets our list.
+  LINK: ["say", "hold", "hang-up", "send GOSSIP", "send GOSSIP_REPLY"],
+  CONNECT: ["relay", "call-back", "hang-up"],
   ANNOUNCE: ["fetch", "fetch-also", "adopt", "fetch-batch", "send DELETE"],
   GET_FILE: ["serve", "serve-part", "fetch-also", "serve-batch", "answer-absent"],
   FILE_DATA: [],
@@ -48,9 +63,15 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
     "fetch",
     "adopt",
     "fetch-batch",
+    "hang-up",
   ],
   unsent: ["replicate", "send ANNOUNCE", "send DELETE", "send GOSSIP_REPLY"],
   served: [],
+  dialed: ["say", "hang-up"],
+  linked: ["hang-up"],
+  "not-linked": [],
+  ended: [],
+  "passed-on": [],
   "push-offered": ["push-verdict"],
   arrived: ["keep", "drop", "fetch", "adopt", "fetch-batch", "stop-fetch"],
   "fetch-failed": ["fetch", "adopt", "fetch-batch"],
@@ -93,6 +114,8 @@ export class Causes {
   readonly #gossiped = new Set<string>();
   readonly #receipts = new Set<number>();
   #published = new Set<string>();
+  /** Connections that this peer opened and keeps. */
+  readonly #linked = new Set<number>();
 
   /** Returns why an effect has no cause, or undefined if all have one. */
   lacking(peer: Peer, input: Input, effects: readonly Effect[]): string | undefined {
@@ -115,6 +138,7 @@ export class Causes {
 
   #note(input: Input): void {
     if (input.kind === "arrived") this.#receipts.add(input.receipt);
+    if (input.kind === "linked") this.#linked.add(input.connection);
     if (input.kind === "held" && (input.how === "published" || input.how === "restored")) {
       for (const { file } of input.files) this.#published.add(file.fileId);
     }
@@ -189,6 +213,33 @@ export class Causes {
         return effect.fileIds.some((fileId) => catalogue.get(fileId)?.held)
           ? "a file is held"
           : undefined;
+      case "hold":
+        return input.kind === "message" && input.connection === effect.connection
+          ? undefined
+          : "wrong connection";
+      case "say":
+        return this.#linked.has(effect.connection) ||
+            peer.keeperOf(effect.connection) !== undefined ||
+            (input.kind === "message" && input.connection === effect.connection)
+          ? undefined
+          : "nobody keeps this connection";
+      case "link":
+        return membership.get(effect.peerId)?.can.includes("links")
+          ? undefined
+          : `${effect.peerId} does not take it`;
+      case "probe":
+        return membership.get(effect.peerId) ? undefined : `${effect.peerId} is not tracked`;
+      case "call-back": {
+        const isLink = input.kind === "message" && input.isOurs &&
+          this.#linked.has(input.connection);
+        return isLink && membership.get(effect.key) ? undefined : "nobody may ask for it";
+      }
+      case "relay":
+        return input.kind === "message" && input.message.type === "CONNECT" &&
+            peer.keeperOf(effect.link) === input.message.to
+          ? undefined
+          : "the peer does not keep this connection";
+      case "hang-up":
       case "stop-fetch":
       case "save":
       case "changed":

@@ -13,6 +13,7 @@ import { Peer } from "../../protocol/peer.ts";
 import { Causes } from "./causes.ts";
 import { recordOf } from "./content.ts";
 import { Dialer } from "./dialer.ts";
+import { Lines, type Opening } from "./lines.ts";
 import type { Dialed, Endpoint, Network, Reply } from "./network.ts";
 import { ROUND_MS, TIMEOUT_MS } from "./network.ts";
 import type { Random } from "./random.ts";
@@ -26,6 +27,8 @@ export interface HostOptions {
   /** Speaks the legacy protocol: neither sends nor reads extensions. */
   readonly isLegacy?: boolean;
   readonly limits?: Limits;
+  /** Nobody can connect to it. */
+  readonly isClosed?: boolean;
 }
 
 /** What a lying host does instead of serving the correct file. */
@@ -49,6 +52,9 @@ export class Host implements Endpoint {
   /** How this host lies about each file. */
   readonly lies = new Map<string, Lie>();
   readonly transfers: Transfers;
+  lines = new Lines(this);
+  readonly isHost = true;
+  isClosed: boolean;
   causes = new Causes();
   #dialer = new Dialer(this);
   #node: string;
@@ -66,6 +72,7 @@ export class Host implements Endpoint {
     this.random = network.random.fork();
     this.peerId = `peer-${this.index}`;
     this.port = options.port ?? LISTEN_PORT;
+    this.isClosed = options.isClosed ?? false;
     this.#node = this.random.token(43);
     this.transfers = new Transfers(this);
     this.#newPeer();
@@ -106,6 +113,7 @@ export class Host implements Endpoint {
     this.#rejoin = [...alive, ...this.#rejoin.filter((before) => !isKnown(before))];
     this.#tombstones = [...catalogue.tombstones.all()];
     this.#files = [...catalogue.held()].map(({ file }) => file);
+    this.lines.died(how === "silent");
     this.life++;
     this.state = how;
     this.#asleep = undefined;
@@ -203,13 +211,51 @@ export class Host implements Endpoint {
     for (const effect of effects) this.#carryOut(effect);
   }
 
-  receive(pieces: readonly Uint8Array[], ip: string, reply?: Reply): boolean {
+  /** Hears a message on an open connection. */
+  hears(
+    bytes: Uint8Array,
+    on: { readonly connection: number; readonly ip: string; readonly isOurs?: true },
+  ): void {
+    this.mine(() => {
+      const { connection, ip, isOurs } = on;
+      const ours = isOurs ? { isOurs } : {};
+      const inbound = new Inbound({
+        message: (message, bytes) =>
+          this.take({ kind: "message", message, ip, connection, ...ours }, bytes),
+        offered: () => false,
+        refused: ({ reason, message }) => this.take({ kind: "refused", ip, reason, text: message }),
+      });
+      inbound.feed(bytes);
+    })();
+  }
+
+  receive(
+    pieces: readonly Uint8Array[],
+    ip: string,
+    reply?: Reply,
+    opening?: Opening,
+  ): boolean {
     if (this.#asleep) {
       const copies = pieces.map((piece) => piece.slice());
-      this.#asleep.push(() => this.receive(copies, ip, reply));
+      this.#asleep.push(() => this.receive(copies, ip, reply, opening));
       return true;
     }
     const connection = this.network.newConnection();
+    let isTaken = true;
+    this.lines.opened(connection, opening, () => {
+      isTaken = this.#receive(pieces, ip, connection, reply, opening?.as);
+    });
+    return isTaken;
+  }
+
+  #receive(
+    pieces: readonly Uint8Array[],
+    ip: string,
+    connection: number,
+    reply: Reply | undefined,
+    as: Opening["as"],
+  ): boolean {
+    const ours = as ? { isOurs: true } as const : {};
     if (reply) this.transfers.replies.set(connection, reply);
     let isTaken = true;
     const inbound = new Inbound({
@@ -217,7 +263,7 @@ export class Host implements Endpoint {
         if (message.type === "FILE_DATA" && content !== undefined) {
           this.transfers.pushed(message, content, ip);
         }
-        this.take({ kind: "message", message, ip, connection }, bytes);
+        this.take({ kind: "message", message, ip, connection, ...ours }, bytes);
       },
       offered: (fileId) => {
         const verdict = this.transfers.offer(ip, connection, fileId);
@@ -262,6 +308,26 @@ export class Host implements Endpoint {
     return guarded;
   }
 
+  /** Like `mine`, for a callback with an argument. */
+  mineOf<T>(run: (value: T) => void): (value: T) => void {
+    const { life } = this;
+    return (value) => {
+      if (this.life !== life) return;
+      if (this.#asleep) this.#asleep.push(this.mine(() => run(value)));
+      else run(value);
+    };
+  }
+
+  /** Like `mine`, for a reply. */
+  replied(run: Reply): Reply {
+    const { life } = this;
+    return (answer, way) => {
+      if (this.life !== life) return;
+      if (this.#asleep) this.#asleep.push(this.mine(() => run(answer, way)));
+      else run(answer, way);
+    };
+  }
+
   /** Returns the bytes that this host really writes. */
   outgoing(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     return this.options.isLegacy ? withoutExtensions(bytes) : bytes;
@@ -272,6 +338,7 @@ export class Host implements Endpoint {
     this.#boot = this.random.token(16);
     const chance = this.random.fork();
     this.#dialer = new Dialer(this);
+    this.lines = new Lines(this);
     this.causes = new Causes();
     this.peer = new Peer({
       peerId: this.peerId,
@@ -301,6 +368,22 @@ export class Host implements Endpoint {
     switch (effect.kind) {
       case "send":
         return this.#send(effect);
+      case "hold":
+        return this.lines.hold(effect);
+      case "say":
+        this.lines.say(effect.connection, effect.bytes);
+        return;
+      case "hang-up":
+        this.transfers.replies.get(effect.connection)?.("closed");
+        return this.lines.hangUp(effect.connection);
+      case "link":
+        return this.lines.link(effect);
+      case "probe":
+        return this.lines.probe(effect);
+      case "call-back":
+        return this.lines.callBack(effect);
+      case "relay":
+        return this.lines.relay(effect);
       case "save":
       case "changed":
         return;
@@ -321,17 +404,27 @@ export class Host implements Endpoint {
   }
 
   #send(effect: Extract<Effect, { kind: "send" }>): void {
-    const { to, voucher, peerId, ticket, what } = effect;
+    const { to, voucher, peerId, ticket, what, noDial = false } = effect;
+    const { network } = this;
     const bytes = this.outgoing(effect.bytes);
-    this.network.meter.sent(this.network.nowMs, this.index, what, bytes.length);
+    network.meter.sent(network.nowMs, this.index, what, bytes.length);
     const about = { to, ...(peerId ? { peerId } : {}), ...(ticket ? { ticket } : {}) };
-    this.dial(to, voucher, (dialed) => {
-      if ("failure" in dialed) {
-        const kind = dialed.isOurs ? "unsent" : "unreachable";
-        return this.take({ kind, ...about, what, text: dialed.failure });
+    const rank = what === "GOSSIP_REPLY" ? "answer" : "news";
+    this.lines.reach(to, voucher, rank, peerId, { noDial, isMessage: true }, (way, isDialed) => {
+      if ("failure" in way) {
+        const kind = way.isOurs ? "unsent" : "unreachable";
+        return this.take({ kind, ...about, what, text: way.failure });
       }
-      this.take({ kind: "sent", ...about, ip: dialed.at.ip });
-      this.network.carry(this, dialed, bytes);
-    }, what === "GOSSIP_REPLY" ? "answer" : "news");
+      if ("on" in way && !this.lines.say(way.on, bytes)) {
+        return this.take({ kind: "unreachable", ...about, what, text: "the connection ended" });
+      }
+      const led = isDialed && "at" in way ? { ip: way.at.ip } : {};
+      this.take({ kind: "sent", ...about, ...led });
+      if ("on" in way) return;
+      // Answers may come on the connection of a gossip.
+      const connection = network.newConnection();
+      const opening = { from: this, life: this.life, connection };
+      network.carry(this, way, bytes, what === "GOSSIP" ? { opening } : {});
+    });
   }
 }

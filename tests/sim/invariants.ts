@@ -43,6 +43,15 @@ function touchedBy(input: Input): string[] {
   }
 }
 
+/** Inputs about connections alone, which change nothing that a scan looks at. */
+const AROUND: ReadonlySet<Input["kind"]> = new Set([
+  "dialed",
+  "linked",
+  "not-linked",
+  "ended",
+  "passed-on",
+]);
+
 /** Number of steps between full scans of a large host. */
 const SCAN_EVERY = 5_000;
 /** Maximum number of peers plus files for a host to be scanned after every step. */
@@ -81,6 +90,7 @@ export class Invariants {
     const { membership, catalogue } = host.peer;
     this.#checkBounds(host);
     for (const fileId of touchedBy(input)) this.#checkEntry(host, fileId);
+    if (AROUND.has(input.kind)) return;
     // In addition, a small peer is fully scanned after every step, a large one as often as is affordable.
     const cost = catalogue.size + membership.size;
     const steps = (this.#steps.get(host.index) ?? 0) + 1;

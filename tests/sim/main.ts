@@ -8,6 +8,7 @@ import { type Figures, type Scenario, seeds, withSeed } from "./seeds.ts";
 import * as files from "./files.ts";
 import * as hostile from "./hostile.ts";
 import * as names from "./names.ts";
+import * as reach from "./reach.ts";
 import * as trouble from "./trouble.ts";
 
 const SMALL_PER_LARGE = 200;
@@ -17,6 +18,7 @@ const large: readonly Scenario[] = [
   ...trouble.scenarios,
   ...files.scenarios,
   ...names.scenarios,
+  ...reach.scenarios,
   hostile.invented(5_000, DEFAULT_LIMITS),
 ];
 

@@ -11,6 +11,7 @@ import { Clock } from "./clock.ts";
 import { Host, type HostOptions } from "./host.ts";
 import { Invariants } from "./invariants.ts";
 import { Meter, Trace } from "./ledger.ts";
+import type { Opening } from "./lines.ts";
 import { Random } from "./random.ts";
 import { pieces } from "./wire.ts";
 
@@ -21,8 +22,11 @@ export const TIMEOUT_MS = 60_000;
 const SHORTEST_HOP_MS = 1;
 const LONGEST_HOP_MS = 20;
 
-/** Ends the exchange with the bytes of an answer, or with "closed" if there is none. */
-export type Reply = (bytes: Uint8Array | "closed") => void;
+/**
+ * Ends the exchange with the bytes of an answer, or with "closed" if there is none. `way`: the connection leads there from now
+ * on.
+ */
+export type Reply = (bytes: Uint8Array | "closed", way?: Dialed) => void;
 
 /** Anything that listens: a peer, or a stranger played by a scenario. */
 export interface Endpoint {
@@ -31,15 +35,24 @@ export interface Endpoint {
   readonly port: number;
   /** "silent": the machine is off or cut off. "down": the machine refuses connections. */
   readonly state: "up" | "down" | "silent";
+  /** Whether it is a peer of this program, which opens connections too. */
+  readonly isHost?: boolean;
+  /** Whether a firewall or router lets no connections in. */
+  readonly isClosed?: boolean;
   /** Increases with each start, so that nothing meant for a dead process reaches its successor. */
   readonly life: number;
   /** Takes the input of one connection. Returns false to reset the connection. */
-  receive(pieces: readonly Uint8Array[], ip: string, reply?: Reply): boolean;
+  receive(
+    pieces: readonly Uint8Array[],
+    ip: string,
+    reply?: Reply,
+    opening?: Opening,
+  ): boolean;
 }
 
-/** Outcome of a dial: the endpoint reached, or why it failed. */
+/** Outcome of a dial: the endpoint reached, or why it failed. `as`: what that endpoint sees if it opened the connection. */
 export type Dialed =
-  | { readonly at: Endpoint; readonly life: number }
+  | { readonly at: Endpoint; readonly life: number; readonly as?: NonNullable<Opening["as"]> }
   | { readonly failure: string; readonly silent?: boolean; readonly isOurs?: boolean };
 
 export class Network {
@@ -116,7 +129,7 @@ export class Network {
     const silently = fails && this.random.chance(0.5);
     this.clock.after(roundTripMs, () => {
       const at = this.#listening.get(addressText(to));
-      const isOff = !at || at.state === "silent" || this.isCut(from, at);
+      const isOff = !at || at.state === "silent" || at.isClosed || this.isCut(from, at);
       if (silently || (!fails && isOff && !this.#refuses(from, to))) {
         this.meter.failedDials++;
         this.clock.after(
@@ -133,24 +146,30 @@ export class Network {
   /** Delivers bytes to the other end of an open connection. Calls `lost` if it broke first. */
   carry(
     from: Endpoint,
-    { at, life }: Extract<Dialed, { at: Endpoint }>,
+    { at, life, as }: Extract<Dialed, { at: Endpoint }>,
     bytes: Uint8Array,
-    { reply, taken, lost }: { reply?: Reply; taken?: () => void; lost?: () => void } = {},
+    { reply, taken, lost, opening }: {
+      reply?: Reply;
+      taken?: () => void;
+      lost?: () => void;
+      opening?: Opening;
+    } = {},
   ): void {
     const fromLife = from.life;
     const isReset = this.random.chance(this.resetRate);
     const arriving = isReset ? bytes.subarray(0, this.random.below(bytes.length)) : bytes;
     this.clock.after(this.hopMs(), () => {
       if (at.life !== life || at.state !== "up" || this.isCut(from, at)) return lost?.();
-      const backwards: Reply = (answer) =>
+      const backwards: Reply = (answer, way) =>
         this.clock.after(this.hopMs(), () => {
           const isGone = from.life !== fromLife || from.state !== "up" || this.isCut(from, at);
-          if (!isGone) reply?.(at.life === life ? answer : "closed");
+          if (!isGone) reply?.(at.life === life ? answer : "closed", way);
         });
       const isTaken = at.receive(
         pieces(arriving, () => this.random.unit()),
-        from.ip,
+        as?.ip ?? from.ip,
         reply && backwards,
+        opening && as ? { ...opening, as } : opening,
       );
       if (isReset || !isTaken) lost?.();
       else taken?.();
@@ -194,6 +213,7 @@ export class Network {
   /** Whether the machine refuses connections. One that is off or cut off does not answer at all. */
   #refuses(from: Endpoint, to: Address): boolean {
     const machine = this.#machines.get(to.host);
-    return machine !== undefined && machine.state !== "silent" && !this.isCut(from, machine);
+    return machine !== undefined && machine.state !== "silent" && !machine.isClosed &&
+      !this.isCut(from, machine);
   }
 }

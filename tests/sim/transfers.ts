@@ -14,7 +14,24 @@ type Fetch = Extract<Effect, { kind: "fetch" }>;
 type FetchBatch = Extract<Effect, { kind: "fetch-batch" }>;
 type Copy = Extract<Effect, { kind: "replicate" }>;
 type Keep = Extract<Effect, { kind: "keep" }>;
-type BulkEffect = Exclude<Effect, { kind: "send" | "save" | "changed" | "trash" | "event" }>;
+type BulkEffect = Exclude<
+  Effect,
+  {
+    kind:
+      | "send"
+      | "save"
+      | "changed"
+      | "trash"
+      | "event"
+      | "hold"
+      | "say"
+      | "hang-up"
+      | "link"
+      | "probe"
+      | "call-back"
+      | "relay";
+  }
+>;
 
 /** Maximum time until kept content is in the store under its name, in milliseconds. */
 const LONGEST_KEEP_MS = 20;
@@ -200,7 +217,8 @@ export class Transfers {
         host.take({ kind: "fetch-failed", fileId, source, attempt, failure, text });
         whenOver(failure);
       });
-    host.dial(effect.from, effect.voucher, (dialed) => {
+    host.lines.reach(effect.from, effect.voucher, "file", source, {}, (dialed) => {
+      if (isOver || "on" in dialed) return;
       if ("failure" in dialed) {
         return fail(dialed.isOurs ? "storage" : "unreachable", dialed.failure);
       }
@@ -217,7 +235,7 @@ export class Transfers {
         reply: (answer) => end(() => whenOver(this.#read(effect, answer, dialed.at.ip))),
         lost: () => fail("cut-short", "connection reset"),
       });
-    }, "file");
+    });
   }
 
   /** Reads the answer to a GET_FILE. Returns the failure, if it is one. */
@@ -267,7 +285,8 @@ export class Transfers {
     const failed = host.mine(() =>
       host.take({ kind: "unreachable", ...about, what, text: "connection reset" })
     );
-    host.dial(to, voucher, (dialed) => {
+    host.lines.reach(to, voucher, "news", peerId, {}, (dialed, isDialed) => {
+      if ("on" in dialed) return;
       if ("failure" in dialed) {
         const kind = dialed.isOurs ? "unsent" : "unreachable";
         return host.take({ kind, ...about, what, text: dialed.failure });
@@ -276,9 +295,9 @@ export class Transfers {
       if (content === undefined) return failed();
       const bytes = this.#dataBytes(file, content);
       host.network.meter.sent(host.network.nowMs, host.index, "FILE_DATA", bytes.length);
-      const { ip } = dialed.at;
-      const taken = host.mine(() => host.take({ kind: "sent", ...about, ip }));
+      const led = isDialed ? { ip: dialed.at.ip } : {};
+      const taken = host.mine(() => host.take({ kind: "sent", ...about, ...led }));
       host.network.carry(host, dialed, bytes, { taken, lost: failed });
-    }, "news");
+    });
   }
 }

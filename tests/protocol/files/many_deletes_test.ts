@@ -308,13 +308,19 @@ Deno.test("the longest DELETE fits into the message that every peer accepts, als
     type: "DELETE",
     from: "\u00e9".repeat(128),
     fileId: idOf(0),
-    ext: { v: 1, node: "n".repeat(43), boot: "b".repeat(32), can: [BATCH_DELETE], more },
+    ext: {
+      v: 1,
+      node: "n".repeat(43),
+      boot: "b".repeat(32),
+      can: new Machine().peer.ext.can!,
+      more,
+    },
   });
   ok(bytes.length <= DEFAULT_LIMITS.maxMessageBytes, `${bytes.length} bytes`);
   const modest = new Machine({ limits: { maxMessageBytes: DEFAULT_LIMITS.maxMessageBytes - 1 } });
   deepStrictEqual(
     modest.peer.ext.can,
-    ["raw", "offer"],
+    ["raw", "offer", "links", "relay"],
     "a peer that accepts less does not say that it can",
   );
 });

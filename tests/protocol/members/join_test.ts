@@ -42,7 +42,8 @@ Deno.test("at the start every bootstrap gets a gossip, under one id that asks no
       v: 1,
       node: OWN_NODE,
       boot: "boot-of-me",
-      can: ["batch-delete", "lists", "raw", "batch-get", "offer", "parts"],
+      can: ["batch-delete", "lists", "raw", "batch-get", "offer", "parts", "links", "relay"],
+      here: true,
     });
     strictEqual(effect.voucher, "operator");
   }
