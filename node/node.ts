@@ -4,7 +4,7 @@
 
 import type { Address, Voucher } from "../protocol/wire/address.ts";
 import { addressText } from "../protocol/wire/address.ts";
-import type { Effect, HeldFile, Input, NodeEvent, PeerEvent } from "../protocol/effects.ts";
+import type { Effect, HeldFile, Input, NodeEvent, Ours, PeerEvent } from "../protocol/effects.ts";
 import { ProtocolError, type Reason } from "../protocol/wire/errors.ts";
 import { type Host, isConnectionError, receiveMessages, type sendFile } from "../net/exchange.ts";
 import type { Timestamp } from "../protocol/wire/fileid.ts";
@@ -184,7 +184,7 @@ export class Node {
   readonly #work = new Map<number, Promise<void>>();
   readonly #outgoing = new Set<Connection>();
   /** Connections that we opened and receive messages on. */
-  readonly #ours = new WeakSet<Connection>();
+  readonly #ours = new WeakMap<Connection, Ours>();
   #verdict: PushVerdict | undefined;
   readonly #jobs = new Set<Promise<void>>();
   /** For each file that somebody waits for, how its download ends. Shared by all who wait. */
@@ -255,7 +255,7 @@ export class Node {
       isReached: (peerId, to) => this.peer.isReached(peerId, to),
       say: (connection, bytes) => this.#lines.say(connection, bytes),
       serve: (connection) => {
-        this.#ours.add(connection);
+        this.#ours.set(connection, "called");
         this.#listener.take(connection);
       },
       onMoved: (connection, bytes) => this.#listener.moved(connection, bytes),
@@ -584,7 +584,7 @@ export class Node {
     this.#held.set(id, { as: "link", sinceMs: performance.now() });
     this.#lines.add(id, connection);
     this.dispatch({ kind: "linked", peerId, connection: id });
-    this.#ours.add(connection);
+    this.#ours.set(connection, "asking");
     try {
       const host = this.#host(connection, id, peerId);
       await receiveMessages(connection, host, limits, LINK_SILENCE_MS);
@@ -599,7 +599,8 @@ export class Node {
   /** Returns the host for one connection. `dialed` is the peer to which we opened it. */
   #host(connection: Connection, id: number, dialed?: string): Host {
     const { ip } = connection;
-    const ours = this.#ours.has(connection) ? { isOurs: true } as const : {};
+    const why = this.#ours.get(connection);
+    const ours = why ? { ours: why } : {};
     const refuse = ({ reason, message: text }: ProtocolError) =>
       this.dispatch({
         kind: "refused",
@@ -612,7 +613,7 @@ export class Node {
       onMessage: async (message) => {
         this.#listener.completed(connection);
         count(this.counters.received, message.type);
-        if (message.type === "CONNECT" && message.token !== undefined && !ours.isOurs) {
+        if (message.type === "CONNECT" && message.token !== undefined && !why) {
           const taken = this.#routes.arrived(message.token, connection);
           if (taken) return await taken;
         }
@@ -812,7 +813,7 @@ export class Node {
     this.#lingering++;
     const id = ++this.#serial;
     this.#connections.set(id, connection);
-    this.#ours.add(connection);
+    this.#ours.set(connection, "asking");
     try {
       const host = this.#host(connection, id, peerId);
       await receiveMessages(connection, host, this.options.limits, REPLY_WAIT_MS);

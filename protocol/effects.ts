@@ -91,6 +91,9 @@ export interface Ways {
   }[];
 }
 
+/** Why we opened a connection: to ask or send something, or because the other side asked us to, and serves as one that it opened. */
+export type Ours = "asking" | "called";
+
 /** A fact that happened, for `Peer.handle`. */
 export type Input =
   /**
@@ -126,7 +129,7 @@ export type Input =
     readonly ip: string;
     readonly connection: number;
     /** Set if we opened the connection. */
-    readonly isOurs?: true;
+    readonly ours?: Ours;
   }
   /** Data from `ip` was refused before it became a message. */
   | {

@@ -338,10 +338,10 @@ export class Peer {
 
   #onMessage(input: MessageInput): void {
     const state = this.#state;
-    const { message, ip, connection, isOurs } = input;
+    const { message, ip, connection, ours } = input;
     // Peers on this machine get through where others do not.
     const isElsewhere = !isLoopback(ip) || isLoopbackHost(state.address.host);
-    if (!isOurs && isElsewhere) state.hasBeenReached = true;
+    if (!ours && isElsewhere) state.hasBeenReached = true;
     if (!isQuiet(message)) state.tell({ name: "request", ip, text: describe(message) });
     switch (message.type) {
       case "GOSSIP":

@@ -12,7 +12,7 @@ import {
   isLoopbackHost,
 } from "../wire/address.ts";
 import { KeyedBuckets, KeyedWindows } from "../bounds/rate_limit.ts";
-import type { Input } from "../effects.ts";
+import type { Input, Ours } from "../effects.ts";
 import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
 import {
   GOSSIP_FANOUT,
@@ -77,7 +77,7 @@ export interface From {
   /** The connection. */
   readonly connection: number;
   /** Set if we opened it. */
-  readonly isOurs?: true;
+  readonly ours?: Ours;
 }
 
 /** What a GOSSIP_REPLY brought. */

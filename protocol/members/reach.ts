@@ -55,6 +55,8 @@ export interface Report extends Seen {
  * gossip and a half. (A guess.)
  */
 const CONNECTED_MS = 45_000;
+/** How long the number of LINKs at a peer counts, in milliseconds. (A guess.) */
+const CROWD_MS = 60_000;
 /** How soon after the last dial a peer that opens a LINK is dialed again, in milliseconds: that one may have failed by chance. */
 const SECOND_LOOK_MS = 5_000;
 
@@ -83,7 +85,7 @@ export class Reach {
   readonly #connected = new Map<string, number>();
   readonly #reports = new Map<string, Report>();
   /** Number of LINKs that each peer said it keeps. */
-  readonly #crowds = new Map<string, number>();
+  readonly #crowds = new Map<string, { readonly links: number; readonly atMs: number }>();
   /** Peers with a LINK to us that are dialed once more soon. */
   readonly #secondLooks = new Set<string>();
   /** Connections that are passed on: how many with each peer, and in all. */
@@ -132,13 +134,14 @@ export class Reach {
   /** Notes where a peer's GOSSIP or GOSSIP_REPLY came from, and what it says about ways to it. */
   heard(record: PeerRecord, { type, ext }: Gossip | GossipReply, from: From): void {
     const { ways } = this.state;
-    const { ip, connection, isOurs } = from;
+    const { ip, connection, ours } = from;
     const isItself = isFrom(record, ip);
     if (isItself || !isProven(record)) {
       const hadOther = ways.hasOther(record.peerId);
       ways.isVia(record.peerId, ext?.via);
       if (!hadOther && ways.isLost(record)) this.hooks.found(record);
-      if (type === "GOSSIP" && ext?.here && !isOurs && ways.outcomeOf(record) !== "reached") {
+      const mayAnswer = ext?.here && ours !== "asking" && ways.outcomeOf(record) !== "reached";
+      if (type === "GOSSIP" && mayAnswer) {
         this.#hangUp(ways.takesAnswers(record.peerId, connection));
         if (ways.ownerOf(connection) === record.peerId) {
           this.state.emit({ kind: "hold", connection, as: "answers" });
@@ -146,14 +149,14 @@ export class Reach {
       }
     }
     if (!isItself) return;
-    if (isOurs) this.#cannotConnect(record);
+    if (ours) this.#cannotConnect(record);
     else if (record.ip === ip && !ways.ownerOf(connection)) this.#connects(record);
   }
 
   /** Handles a LINK: the first one of a connection, a sign of life, or the answer to ours. */
-  onLink(message: Link, { ip, connection, isOurs }: From): void {
+  onLink(message: Link, { ip, connection, ours }: From): void {
     const { state } = this;
-    if (isOurs) {
+    if (ours) {
       const own = this.#ownAt(connection);
       // Only the peer that we linked to can answer there.
       if (own && own.peerId === message.peerId) this.#onAnswer(own, message);
@@ -193,9 +196,9 @@ export class Reach {
   }
 
   /** Handles a CONNECT: somebody wants a connection, to us or to a peer that keeps a LINK to us. */
-  onConnect(message: Connect, { ip, connection, isOurs }: From): void {
+  onConnect(message: Connect, { ip, connection, ours }: From): void {
     if (message.to !== undefined) return this.#relay(message.to, ip, connection);
-    const own = isOurs && this.#ownAt(connection);
+    const own = ours && this.#ownAt(connection);
     const record = own && this.state.membership.get(own.peerId);
     if (!record || message.token === undefined) {
       this.state.refuse(ip, "unsolicited", "Sent a CONNECT that nobody asked for");
@@ -330,7 +333,9 @@ export class Reach {
     const isFirst = own.heardMs === undefined;
     own.heardMs = state.nowMs;
     this.#report(peerId, ext?.seen);
-    if (ext?.links !== undefined) this.#crowds.set(peerId, ext.links);
+    if (ext?.links !== undefined) {
+      this.#crowds.set(peerId, { links: ext.links, atMs: state.nowMs });
+    }
     if (ext?.seen?.outcome === "reached") {
       const record = state.membership.get(peerId);
       if (record) this.#connects(record);
@@ -358,7 +363,10 @@ export class Reach {
       record.proven && record.can.includes(LINKS) && !this.#own.has(record.peerId) &&
       !this.#left.has(record.peerId, nowMs) && !this.#hasConnected(record)
     );
-    const crowd = ({ peerId }: PeerRecord) => this.#crowds.get(peerId) ?? 0;
+    const crowd = ({ peerId }: PeerRecord) => {
+      const { links, atMs } = this.#crowds.get(peerId) ?? { links: 0, atMs: nowMs };
+      return nowMs - atMs < CROWD_MS ? links : 0;
+    };
     const least = Math.min(...all.map(crowd));
     if (isFree && least > CROWDED_LINKS) return undefined;
     const best = all.filter((record) => crowd(record) === least);

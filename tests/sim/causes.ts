@@ -230,7 +230,7 @@ export class Causes {
       case "probe":
         return membership.get(effect.peerId) ? undefined : `${effect.peerId} is not tracked`;
       case "call-back": {
-        const isLink = input.kind === "message" && input.isOurs &&
+        const isLink = input.kind === "message" && input.ours &&
           this.#linked.has(input.connection);
         return isLink && membership.get(effect.key) ? undefined : "nobody may ask for it";
       }

@@ -3,7 +3,7 @@
 // Nothing that belongs to a killed process ever reaches its successor.
 
 import type { Address, Voucher } from "../../protocol/wire/address.ts";
-import type { Effect, Input } from "../../protocol/effects.ts";
+import type { Effect, Input, Ours } from "../../protocol/effects.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../protocol/limits.ts";
 import type { FileRecord } from "../../protocol/wire/message.ts";
 import { sameAddress } from "../../protocol/members/membership.ts";
@@ -214,11 +214,11 @@ export class Host implements Endpoint {
   /** Hears a message on an open connection. */
   hears(
     bytes: Uint8Array,
-    on: { readonly connection: number; readonly ip: string; readonly isOurs?: true },
+    on: { readonly connection: number; readonly ip: string; readonly ours?: Ours },
   ): void {
     this.mine(() => {
-      const { connection, ip, isOurs } = on;
-      const ours = isOurs ? { isOurs } : {};
+      const { connection, ip, ours: why } = on;
+      const ours = why ? { ours: why } : {};
       const inbound = new Inbound({
         message: (message, bytes) =>
           this.take({ kind: "message", message, ip, connection, ...ours }, bytes),
@@ -255,7 +255,7 @@ export class Host implements Endpoint {
     reply: Reply | undefined,
     as: Opening["as"],
   ): boolean {
-    const ours = as ? { isOurs: true } as const : {};
+    const ours = as ? { ours: as.ours } : {};
     if (reply) this.transfers.replies.set(connection, reply);
     let isTaken = true;
     const inbound = new Inbound({

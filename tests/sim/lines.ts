@@ -2,7 +2,7 @@
 // asked for them. Like net/ and node/, they carry messages both ways in order, and end when either side ends.
 
 import type { Address, Voucher } from "../../protocol/wire/address.ts";
-import type { Effect } from "../../protocol/effects.ts";
+import type { Effect, Ours } from "../../protocol/effects.ts";
 import { ANSWERS_MS } from "../../protocol/limits.ts";
 import { encodeMessage } from "../../protocol/wire/message.ts";
 import type { DialRank } from "../../net/dial_queue.ts";
@@ -16,7 +16,7 @@ interface End {
   readonly connection: number;
   /** The address of the other end, as seen from here. */
   readonly ip: string;
-  readonly isOurs?: true;
+  readonly ours?: Ours;
 }
 
 /** How a connection was opened, as far as its acceptor must know. */
@@ -26,7 +26,7 @@ export interface Opening {
   /** The opener's number for the connection. */
   readonly connection: number;
   /** Set if the acceptor dialed it, because it was asked to; `ip` is what it sees then. */
-  readonly as?: { readonly ip: string; readonly isOurs: true };
+  readonly as?: { readonly ip: string; readonly ours: Ours };
 }
 
 /** How long a dial may take before other ways are tried, in milliseconds; as in node/routes.ts. */
@@ -62,9 +62,11 @@ export class Lines {
     const { from, life } = opening;
     const { as: seen } = opening;
     const near = { host, life: host.life, connection, ip: seen?.ip ?? from.ip };
-    const far = { host: from, life, connection: opening.connection, ip: host.ip, isOurs: true };
+    // Neither side of a connection that is passed on sees the other one.
+    const ip = seen?.ip.startsWith("relay") ? seen.ip : host.ip;
+    const far = { host: from, life, connection: opening.connection, ip, ours: "asking" };
     this.#far.set(connection, far as End);
-    from.lines.join(opening.connection, { ...near, ...(seen ? { isOurs: true } : {}) });
+    from.lines.join(opening.connection, { ...near, ...(seen ? { ours: seen.ours } : {}) });
     if (as === "answers") {
       host.network.clock.after(ANSWERS_MS, host.mine(() => this.hangUp(connection)));
     }
@@ -140,7 +142,11 @@ export class Lines {
       if (!("failure" in dialed) && dialed.at.isHost) {
         const asker = dialed.at as Host;
         const ip = isRelayed ? `relay ${asker.ip}` : asker.ip;
-        asker.lines.#awaited.get(token)?.({ at: host, life: host.life, as: { ip, isOurs: true } });
+        asker.lines.#awaited.get(token)?.({
+          at: host,
+          life: host.life,
+          as: { ip, ours: "called" },
+        });
       }
       host.take({ kind: "passed-on", what: "call-back", key });
     }, "answer");

@@ -232,7 +232,8 @@ export class Transfers {
       const giveUp = host.mine(() => fail("too-slow", "no byte came in time"));
       host.network.clock.after(DEFAULT_LIMITS.idleTimeoutMs, giveUp);
       host.network.carry(host, dialed, asking, {
-        reply: (answer) => end(() => whenOver(this.#read(effect, answer, dialed.at.ip))),
+        reply: (answer) =>
+          end(() => whenOver(this.#read(effect, answer, dialed.as?.ip ?? dialed.at.ip))),
         lost: () => fail("cut-short", "connection reset"),
       });
     });
