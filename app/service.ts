@@ -10,6 +10,7 @@ import {
 } from "../protocol/wire/address.ts";
 import type { sendFile } from "../net/exchange.ts";
 import type { Limits } from "../protocol/limits.ts";
+import { type ReachTrouble, reachTrouble } from "../cli/reach_text.ts";
 import type { HeldFile, NodeEvent } from "../protocol/effects.ts";
 import { Node } from "../node/node.ts";
 import type { Transfer } from "../node/transfer_log.ts";
@@ -21,6 +22,7 @@ import { LongestBlock } from "./longest_block.ts";
 import { Operations } from "./operations.ts";
 import { Saving } from "./saving.ts";
 import { LOOK_MS, OwnAddress } from "./own_address.ts";
+import { ReachNotice } from "./reach_notice.ts";
 import { Timers } from "./timers.ts";
 import { Troubles } from "./troubles.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -93,6 +95,7 @@ export class Service {
   readonly #upkeep: Upkeep;
   readonly #longestBlock = new LongestBlock();
   readonly #ownAddress: OwnAddress;
+  readonly #reachNotice: ReachNotice;
   #isJoined = false;
   /** Whether what the store remembers may still be read. */
   #isReading = true;
@@ -119,6 +122,7 @@ export class Service {
       bootstraps: options.bootstraps,
       onChange: (host, ips) => node.dispatch({ kind: "own-address", host, ips }),
     });
+    this.#reachNotice = new ReachNotice({ timers, trouble: () => this.reach, onEvent });
     this.#upkeep = new Upkeep({
       store,
       node,
@@ -161,6 +165,10 @@ export class Service {
         peerTimeoutMs: options.peerTimeout,
         store,
         onSave: () => opened.service?.save(),
+        onEvent: (event) => {
+          if (event.name === "reach-changed") opened.service?.noteReach();
+          options.onEvent(event);
+        },
       });
       return opened.service = new Service(options, store, node);
     } catch (error) {
@@ -188,6 +196,18 @@ export class Service {
   /** How long other work had to wait at most while the store was loaded and its folder indexed, in milliseconds. */
   get longestBlockMs(): number {
     return this.#longestBlock.ms;
+  }
+
+  /** Why others cannot connect to this peer, and what helps; `undefined` if nobody says so. */
+  get reach(): ReachTrouble | undefined {
+    const { address, own, reports, via } = this.node.peer;
+    const isChosen = this.options.isHostFound !== true;
+    return reachTrouble({ address, isChosen, ownIps: own.ips, reports, through: via });
+  }
+
+  /** Notes that what others say about connections to this peer has changed. */
+  noteReach(): void {
+    this.#reachNotice.changed();
   }
 
   /** How far the first scan of the folder is; undefined once it is done. */

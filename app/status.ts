@@ -22,7 +22,7 @@ const NAME_TAKEN_MS = 120_000;
 
 /** Returns the figures for the pages and for `stats`. */
 export function statusOf(
-  { node, store, options, work, indexing, longestBlockMs }: Service,
+  { node, store, options, work, indexing, longestBlockMs, reach }: Service,
 ): ViewedStatus {
   const { membership, catalogue } = node.peer;
   return {
@@ -36,6 +36,7 @@ export function statusOf(
     peerTimeoutSeconds: node.peer.config.peerTimeoutMs / 1000,
     peers: membership.size,
     nameTakenBy: nameTakenBy(node),
+    reach,
     files: {
       known: catalogue.size,
       held: catalogue.heldCount,

@@ -55,7 +55,9 @@ export class Reporter {
       case "unlinked":
         return [networkLine(event)];
       case "reach-changed":
-        return []; // said when it is clear (app/reach.ts)
+        return []; // said once it is clear, by the next one
+      case "reach":
+        return [{ ...(event.isBad ? warning : info)(event.text), plain: true }];
       case "request":
       case "sent":
       case "broadcast":

@@ -4,6 +4,12 @@
 
 import type { Connection } from "../net/connection.ts";
 
+/** Thrown when a connection is no longer there. */
+export class LineEnded extends Error {
+  /** Name of this error class. */
+  override readonly name = "LineEnded";
+}
+
 /** The connections, by number. */
 export class Lines {
   readonly #connections = new Map<number, Connection>();
@@ -32,7 +38,7 @@ export class Lines {
   /** Sends a message after those before it. Throws connection errors. */
   async say(id: number, bytes: Uint8Array): Promise<void> {
     const connection = this.#connections.get(id);
-    if (!connection) throw new Deno.errors.NotConnected("The connection ended");
+    if (!connection) throw new LineEnded("The connection ended");
     const before = this.#last.get(id) ?? Promise.resolve();
     const said = before.then(() => connection.write(bytes, this.idleMs));
     this.#last.set(id, said.catch(() => {})); // whoever sent it knows

@@ -18,7 +18,7 @@ import type { Connection } from "../net/connection.ts";
 import { Listener } from "../net/listener.ts";
 import { Throttle, type Throttles } from "../net/throttle.ts";
 import { pack } from "../net/packing.ts";
-import { Lines } from "./lines.ts";
+import { LineEnded, Lines } from "./lines.ts";
 import { Routes } from "./routes.ts";
 import { type Transfer, TransferLog } from "./transfer_log.ts";
 import type { PushIntake } from "./pushes.ts";
@@ -785,9 +785,7 @@ export class Node {
       const text = error instanceof DialError
         ? error.message
         : `${addressText(to)} dropped the connection`;
-      if (
-        !(error instanceof DialError || error instanceof ProtocolError || isConnectionError(error))
-      ) {
+      if (!(error instanceof DialError || isGone(error))) {
         this.options.onEvent({ name: "trouble", text: stackOf(error) });
       }
       if (isSent) return; // the answer was useless, and the state machine already knows the rest
@@ -833,11 +831,15 @@ export class Node {
     try {
       await work;
     } catch (error) {
-      if (isConnectionError(error) || error instanceof ProtocolError) return;
+      if (isGone(error)) return;
       this.options.onEvent({ name: "trouble", text: messageOf(error) });
     }
   }
 }
+
+/** Returns whether the other side went away, or was too slow. */
+const isGone = (error: unknown) =>
+  isConnectionError(error) || error instanceof ProtocolError || error instanceof LineEnded;
 
 function count<Key extends string>(counts: Map<Key, number>, key: Key, times = 1): void {
   counts.set(key, (counts.get(key) ?? 0) + times);

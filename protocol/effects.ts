@@ -663,6 +663,8 @@ export type NodeEvent =
   }
   | { readonly name: "send-failed"; readonly what: Message["type"]; readonly text: string }
   | { readonly name: "passed-over"; readonly text: string }
+  /** Others cannot connect to this peer, which `text` explains, or can again. */
+  | { readonly name: "reach"; readonly isBad: boolean; readonly text: string }
   /** The folder was looked through for the first time. `longestBlockMs`: how long other work waited at most. */
   | {
     readonly name: "indexed";

@@ -110,6 +110,10 @@ export interface ViewedStatus {
   readonly peerTimeoutSeconds: number;
   /** host:port of another peer that uses this one's name; undefined if there is none. */
   readonly nameTakenBy: string | undefined;
+  /** Why other peers cannot connect to this one, and what helps; undefined if nobody says so. */
+  readonly reach:
+    | { readonly cause: string; readonly peers: number; readonly text: string }
+    | undefined;
   readonly peers: number;
   readonly files: { readonly known: number; readonly held: number; readonly heldBytes: number };
   readonly bytes: { readonly in: number; readonly out: number };

@@ -84,6 +84,13 @@ for (const how of ["drop", "reject"] as const) {
       await lab.start("bob", b);
       const ann = await lab.start("ann", a, "bob");
       await ann.waitForLine(/Synchronized in (\d+) ms/);
+      await ann.waitForLine(
+        new RegExp(
+          `^1 peer cannot connect to 10\\.9\\.0\\.2:\\d+ \\(${
+            how === "drop" ? "timed out" : "refused"
+          }\\)\\. Open TCP port \\d+ in this machine's firewall; until then you can fetch, and others fetch from you through connections that this peer keeps open to bob$`,
+        ),
+      );
       await lab.start("cat", c, "bob");
       for (const name of ["ann", "bob", "cat"]) await lab.hasAll(name, ["ann", "bob", "cat"]);
     },

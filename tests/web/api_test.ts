@@ -43,6 +43,7 @@ Deno.test("the status reports the peer's identity and state", async () => {
     peer_timeout_seconds: 60,
     peers: 1,
     name_taken_by: null,
+    unreachable: null,
     files: { known: 3, held: 2, held_bytes: 1234 },
     bytes: { in: 10, out: 20 },
     free_bytes: 5_000_000_000,

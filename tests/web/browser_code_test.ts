@@ -140,8 +140,23 @@ Deno.test("only known sort orders are accepted", () => {
 });
 
 Deno.test("the page warns of another peer with the same id before anything else, and says what to do", () => {
-  const fine = { free_bytes: 1e12, peers: 3, bootstraps: [], name_taken_by: null };
+  const fine = {
+    free_bytes: 1e12,
+    peers: 3,
+    bootstraps: [],
+    name_taken_by: null,
+    unreachable: null,
+  };
   strictEqual(words.warningText(fine), "");
   const text = words.warningText({ ...fine, free_bytes: 0, name_taken_by: "10.0.0.1:8115" });
   ok(/10\.0\.0\.1:8115.*different peer id/.test(text), text);
+});
+
+Deno.test("the page says what others say about connections to this peer, as a sentence", () => {
+  const fine = { free_bytes: 1e12, peers: 3, bootstraps: [], name_taken_by: null };
+  const unreachable = { text: "3 peers cannot connect to 10.0.0.1:8115" };
+  strictEqual(
+    words.warningText({ ...fine, unreachable }),
+    "3 peers cannot connect to 10.0.0.1:8115.",
+  );
 });

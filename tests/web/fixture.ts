@@ -82,6 +82,7 @@ export const STATUS: ViewedStatus = {
   ],
   refusedByPeer: [],
   nameTakenBy: undefined,
+  reach: undefined,
   trash: { files: 0, bytes: 0 },
   memoryBytes: 80_000_000,
   work: { inbound: 0 },

@@ -69,6 +69,9 @@ export function statusJson(status: ViewedStatus) {
     peer_timeout_seconds: status.peerTimeoutSeconds,
     peers: status.peers,
     name_taken_by: status.nameTakenBy ?? null,
+    unreachable: status.reach
+      ? { why: status.reach.cause, peers: status.reach.peers, text: status.reach.text }
+      : null,
     files: {
       known: status.files.known,
       held: status.files.held,

@@ -223,6 +223,14 @@ export const StatusShape = v.object({
       "host:port of another peer with the same peer id; others list only one of the two",
     ),
   ),
+  unreachable: v.pipe(
+    v.nullable(v.object({
+      why: v.pipe(v.string(), v.description("firewall, router or host")),
+      peers: v.pipe(Count, v.description("Number of peers that say so")),
+      text: v.pipe(v.string(), v.description("What they say, and what helps")),
+    })),
+    v.description("Set if other peers say that they cannot connect to this one"),
+  ),
   files: v.object({ known: Count, held: Count, held_bytes: Count }),
   bytes: v.object({ in: Count, out: Count }),
   free_bytes: v.number(),

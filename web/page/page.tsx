@@ -211,8 +211,14 @@ function Tools() {
 }
 
 function Banners({ view }: Pick<Props, "view">) {
-  const { freeBytes, peers, bootstraps, nameTakenBy } = view.status();
-  const facts = { free_bytes: freeBytes, peers, bootstraps, name_taken_by: nameTakenBy ?? null };
+  const { freeBytes, peers, bootstraps, nameTakenBy, reach } = view.status();
+  const facts = {
+    free_bytes: freeBytes,
+    peers,
+    bootstraps,
+    name_taken_by: nameTakenBy ?? null,
+    unreachable: reach ?? null,
+  };
   const warning = visible(warningText(facts), 1_000);
   return (
     <>

@@ -177,9 +177,9 @@ const LOW_BYTES = 1_000_000_000;
 
 /**
  * Returns a warning about the peer as a whole and what to do about it, or "" if all is well.
- * @param {{ free_bytes: number, peers: number, bootstraps: readonly string[], name_taken_by: string | null }} status
+ * @param {{ free_bytes: number, peers: number, bootstraps: readonly string[], name_taken_by: string | null, unreachable: { text: string } | null }} status
  */
-export function warningText({ free_bytes, peers, bootstraps, name_taken_by }) {
+export function warningText({ free_bytes, peers, bootstraps, name_taken_by, unreachable }) {
   if (name_taken_by) {
     return `The peer at ${name_taken_by} has the same peer id as this one, so others list only one of the two. Restart one of them with a different peer id.`;
   }
@@ -194,6 +194,7 @@ export function warningText({ free_bytes, peers, bootstraps, name_taken_by }) {
       bootstraps.join(", ")
     } yet. Retrying every few seconds; check that it is running and that its port is open.`;
   }
+  if (unreachable) return `${unreachable.text}.`;
   return "";
 }
 
