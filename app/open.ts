@@ -54,6 +54,7 @@ export async function openPeer(given: RunConfig, output: PeerConsole): Promise<O
       ...config,
       ...hosts,
       isHostFound: config.host === undefined,
+      isRelay: !config.noRelay,
       ownIps: ownIps(),
       ownPorts: [gateway.port],
       onEvent: output.onEvent,

@@ -297,6 +297,8 @@ export class Node {
       transfers: this.transferLog.running.length,
       downloads: this.peer.pendingDownloads,
       waiters: this.#waiters.size,
+      links: this.peer.keptConnections.own + this.peer.keptConnections.theirs,
+      relays: this.peer.keptConnections.relayed,
     };
   }
 

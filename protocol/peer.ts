@@ -426,10 +426,10 @@ export class Peer {
 
 /**
  * Returns whether nobody reads a line for each of these messages: for a further part of a file, or what there is of it by now;
- * and those that say that a connection is alive.
+ * and those that only keep or open connections.
  */
 function isQuiet(message: Message): boolean {
-  if (message.type === "LINK") return true;
+  if (message.type === "LINK" || (message.type === "CONNECT" && !message.to)) return true;
   const { raw } = message.ext ?? {};
   return message.type === "GET_FILE" && raw !== undefined && raw.length > 0 &&
     (raw[0]! > 0 || raw[1] === 0);

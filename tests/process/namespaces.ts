@@ -63,10 +63,11 @@ export class Machine {
     await this.nft("delete table inet wall");
   }
 
-  /** Starts a peer on this machine, on free ports. Its address is found, not given. */
-  start(name: string, args: readonly string[], options: LaunchOptions): Program {
+  /** Starts a peer on this machine, on free ports. Without `host`, its address is found. */
+  start(name: string, args: readonly string[], options: LaunchOptions, host?: string): Program {
     const command = ["ip", "netns", "exec", this.namespace, ...COMMAND];
-    return new Program([name, "0", "0", ...args], { ...options, command });
+    const given = host === undefined ? [] : [host];
+    return new Program([name, ...given, "0", "0", ...args], { ...options, command });
   }
 }
 

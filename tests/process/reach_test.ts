@@ -1,5 +1,6 @@
 // Peers that others cannot connect to, in networks of the test's own making: what they see, and what others get from them.
 
+import { ok, strictEqual } from "node:assert/strict";
 import { Folder } from "./folder.ts";
 import { Lan, type Machine, noNamespaces } from "./namespaces.ts";
 import type { Program } from "./program.ts";
@@ -24,8 +25,13 @@ class Lab implements AsyncDisposable {
     return lab;
   }
 
-  /** Starts a peer; `through` is the one that it joins through. */
-  async start(name: string, machine: Machine, through?: string, args: readonly string[] = []) {
+  /** Starts a peer; `through` is the one that it joins through, `host` the one that it is told to advertise. */
+  async start(
+    name: string,
+    machine: Machine,
+    through?: string,
+    { args = [], host }: { readonly args?: readonly string[]; readonly host?: string } = {},
+  ) {
     await this.folder.folder(name);
     await this.folder.write(`${name}/from ${name}.txt`, name);
     const bootstrap = through === undefined
@@ -33,7 +39,12 @@ class Lab implements AsyncDisposable {
       : ["--bootstrap", await this.addressOf(through)];
     const dir = ["--dir", this.folder.at(name)];
     const program = this.#all.use(
-      machine.start(name, [...ARGS, ...dir, ...bootstrap, ...args], { cwd: this.folder.path }),
+      machine.start(
+        name,
+        [...ARGS, ...dir, ...bootstrap, ...args],
+        { cwd: this.folder.path },
+        host,
+      ),
     );
     this.peers.set(name, { machine, program });
     await this.addressOf(name);
@@ -48,8 +59,9 @@ class Lab implements AsyncDisposable {
   /** Returns what a peer's API answers. */
   async api(name: string, path: string): Promise<unknown> {
     const { machine, program } = this.peers.get(name)!;
-    const http = (await program.waitForLine(/^HTTP address: (http:\S+)$/))[1]!;
-    return JSON.parse(await machine.run("curl", "-sS", "--noproxy", "*", `${http}/api/v1/${path}`));
+    const port = (await program.waitForLine(/^HTTP address: http:\S+:(\d+)$/))[1]!;
+    const url = `http://127.0.0.1:${port}/api/v1/${path}`;
+    return JSON.parse(await machine.run("curl", "-sS", "--noproxy", "*", url));
   }
 
   /** Returns the names of the files that a peer has. */
@@ -100,10 +112,90 @@ for (const how of ["drop", "reject"] as const) {
 Deno.test("two peers behind routers exchange files through a third one", OPTIONS, async () => {
   await using lab = await Lab.make();
   const { lan } = lab;
-  await lab.start("bob", await lan.machine(3), undefined, ["--auto-fetch", "0"]);
+  await lab.start("bob", await lan.machine(3), undefined, { args: ["--auto-fetch", "0"] });
   for (const [i, name] of ["ann", "cat"].entries()) {
-    const inner = await lan.behindRouter(10 + i, `192.168.7`);
+    // Both have the same address, each behind its own router.
+    const inner = await lan.behindRouter(10 + i, "192.168.7");
     await lab.start(name, await inner.machine(2), "bob");
   }
   for (const name of ["ann", "cat"]) await lab.hasAll(name, ["ann", "bob", "cat"]);
+  await lab.peers.get("ann")!.program.waitForLine(
+    /^1 peer cannot connect to 192\.168\.7\.2:\d+.* and sees this machine at 10\.9\.0\.10: it is behind a router\. Forward TCP port \d+ there to this machine, and start this peer with 10\.9\.0\.10 as its host;/,
+  );
 });
+
+Deno.test("with --no-relay, nothing is passed on", OPTIONS, async () => {
+  await using lab = await Lab.make();
+  const { lan } = lab;
+  const bob = await lab.start("bob", await lan.machine(3), undefined, { args: ["--no-relay"] });
+  for (const [i, name] of ["ann", "cat"].entries()) {
+    const inner = await lan.behindRouter(10 + i, "192.168.7");
+    await lab.start(name, await inner.machine(2), "bob");
+  }
+  // What bob has fetched is his to give.
+  for (const name of ["ann", "bob", "cat"]) await lab.hasAll(name, ["ann", "bob", "cat"]);
+  await lab.peers.get("ann")!.program.waitForLine(/Keeping a connection to bob open/);
+  const { work } = await lab.api("bob", "status") as { work: Record<string, number> };
+  strictEqual(work.relays, 0);
+  ok(!bob.text.includes("CONNECT to "), bob.text);
+});
+
+Deno.test(
+  "a peer that is told to advertise an address that it does not have says so, and is reached",
+  OPTIONS,
+  async () => {
+    await using lab = await Lab.make();
+    const { lan } = lab;
+    await lab.start("bob", await lan.machine(3));
+    const ann = await lab.start("ann", await lan.machine(2), "bob", { host: "10.9.0.99" });
+    for (const name of ["ann", "bob"]) await lab.hasAll(name, ["ann", "bob"]);
+    await ann.waitForLine(
+      /^1 peer cannot connect to 10\.9\.0\.99:\d+.*, which is not an address of this machine\. Start this peer with 10\.9\.0\.2 instead;/,
+    );
+  },
+);
+
+Deno.test(
+  "when the firewall lets connections in, the peer keeps none open any more, and says so",
+  OPTIONS,
+  async () => {
+    await using lab = await Lab.make();
+    const { lan } = lab;
+    const a = await lan.machine(2);
+    await a.close("reject");
+    await lab.start("bob", await lan.machine(3));
+    const ann = await lab.start("ann", a, "bob");
+    await ann.waitForLine(/^1 peer cannot connect/);
+    await a.open();
+    await ann.waitForLine(/No longer keeping a connection to bob open/, 0, 120_000);
+    await ann.waitForLine(/^Nobody says any more that connections to this peer fail$/, 0, 120_000);
+    await lab.folder.write("ann/later.txt", "later");
+    await lab.peers.get("bob")!.program.until(
+      "the later file",
+      async () => (await lab.files("bob")).includes("later.txt"),
+    );
+  },
+);
+
+Deno.test(
+  "twenty peers, fifteen of them behind firewalls: everyone gets every file, and nobody keeps more than eight connections",
+  OPTIONS,
+  async () => {
+    await using lab = await Lab.make();
+    const { lan } = lab;
+    const names = Array.from({ length: 20 }, (_, i) => `peer${i}`);
+    for (const [i, name] of names.entries()) {
+      const machine = await lan.machine(20 + i);
+      if (i >= 5) await machine.close(i % 2 === 0 ? "drop" : "reject");
+      await lab.start(name, machine, i === 0 ? undefined : `peer${i < 5 ? 0 : i % 5}`);
+    }
+    for (const name of names) await lab.hasAll(name, names);
+    const kept = [];
+    for (const name of names) {
+      const { work } = await lab.api(name, "status") as { work: Record<string, number> };
+      kept.push(work.links!);
+    }
+    ok(Math.max(...kept) <= 8, `${kept}`);
+    ok(kept.slice(5).every((each) => each > 0), `${kept}`);
+  },
+);
