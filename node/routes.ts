@@ -3,7 +3,7 @@
 // Invariants: a connection that came too late is closed; a peer that is asked for a connection and opens none costs a few
 // seconds; what is passed on never counts as coming from whoever passes it on.
 
-import { type Address, addressText, type Voucher } from "../protocol/wire/address.ts";
+import type { Address, Voucher } from "../protocol/wire/address.ts";
 import type { Effect, Input, Ways } from "../protocol/effects.ts";
 import type { Ext } from "../protocol/wire/ext.ts";
 import { encodeMessage } from "../protocol/wire/message.ts";
@@ -56,6 +56,19 @@ export type Way =
   /** An open connection, by its number. */
   | { readonly on: number };
 
+/** Ways to a peer; without `on`, those to a connection of its own. */
+type SomeWays = Omit<Ways, "on"> & { readonly on?: number | undefined };
+
+/** A peer, and what it is wanted for. */
+interface Wanted {
+  readonly to: Address;
+  readonly voucher: Voucher;
+  readonly rank: DialRank;
+  readonly peerId: string;
+  /** Returns the ways that there are now. */
+  readonly waysTo: () => SomeWays;
+}
+
 /** Opens connections to peers, whichever way works. */
 export class Routes {
   /** Connections that were asked for, by their tokens. */
@@ -69,8 +82,8 @@ export class Routes {
 
   /** Opens a connection to a peer. Throws `DialError`. */
   async dial(to: Address, voucher: Voucher, rank: DialRank, peerId: string): Promise<Connection> {
-    const ways = { ...this.options.waysTo(peerId), on: undefined };
-    const way = await this.#find(to, voucher, rank, peerId, ways);
+    const waysTo = () => ({ ...this.options.waysTo(peerId), on: undefined });
+    const way = await this.#find({ to, voucher, rank, peerId, waysTo });
     return (way as { connection: Connection }).connection;
   }
 
@@ -82,9 +95,12 @@ export class Routes {
     peerId: string | undefined,
     noDial: boolean,
   ): Promise<Way> {
-    const known = peerId === undefined ? undefined : this.options.waysTo(peerId);
-    const ways = known ?? { dial: "first", relays: [] };
-    return await this.#find(to, voucher, rank, peerId, noDial ? { ...ways, dial: "no" } : ways);
+    if (peerId === undefined) return await this.#dial(to, voucher, rank, peerId);
+    const waysTo = () => {
+      const ways = this.options.waysTo(peerId);
+      return noDial ? { ...ways, dial: "no" } as const : ways;
+    };
+    return await this.#find({ to, voucher, rank, peerId, waysTo });
   }
 
   /** Dials a peer only to see whether anybody answers. Reports `dialed`. Never throws. */
@@ -169,28 +185,51 @@ export class Routes {
     for (const connection of this.#open) connection.close();
   }
 
-  /** Tries the ways to a peer. The dial goes first, if there is one; the others follow if it takes long or fails. */
-  async #find(
-    to: Address,
-    voucher: Voucher,
-    rank: DialRank,
-    peerId: string | undefined,
-    ways: Omit<Ways, "on"> & { readonly on?: number | undefined },
-  ): Promise<Way> {
-    const { on, call, relays } = ways;
+  /** Tries the ways to a peer. The dial goes first, if it may; the others follow if it takes long or fails. */
+  async #find(wanted: Wanted): Promise<Way> {
+    const { to, voucher, rank, peerId, waysTo } = wanted;
     const dial = () => this.#dial(to, voucher, rank, peerId);
-    if (peerId === undefined || (on === undefined && call === undefined && relays.length === 0)) {
-      if (ways.dial !== "no") return await dial();
-      throw new DialError("theirs", `${addressText(to)} cannot be reached`);
-    }
-    const other = () =>
-      on === undefined ? this.#other(peerId, ways, rank) : Promise.resolve({ on });
-    if (ways.dial === "first") return await firstOf(dial(), other);
+    const ways = waysTo();
+    if (ways.dial === "first") return await this.#race(wanted, dial());
     try {
-      return await other();
+      return await this.#other(wanted, ways);
     } catch (error) {
       if (ways.dial === "no") throw error;
       return await dial();
+    }
+  }
+
+  /** Resolves to the first way that works. Throws as the dial does. */
+  async #race(
+    wanted: Wanted,
+    dialing: Promise<{ readonly connection: Connection; readonly ip: string }>,
+  ): Promise<Way> {
+    let isFound = false;
+    let isDialing = true;
+    const found = (way: Way) => {
+      if (isFound && "connection" in way) way.connection.close();
+      isFound = true;
+      return way;
+    };
+    const dialed = dialing.then(found).finally(() => isDialing = false);
+    const over = dialed.catch(() => {});
+    const others = async (): Promise<Way> => {
+      // Another way may be found while the dial goes on: a peer that cannot be dialed opens a LINK.
+      for (;;) {
+        const isLast = !isDialing;
+        if (isFound) return await dialed;
+        const ways = wanted.waysTo();
+        if (hasOther(ways)) return found(await this.#other(wanted, ways));
+        if (isLast) throw new DialError("theirs", "There is no other way");
+        await headStart(over);
+      }
+    };
+    await headStart(over);
+    if (isFound) return await dialed;
+    try {
+      return await Promise.any([dialed, others()]);
+    } catch {
+      return await dialed; // throws
     }
   }
 
@@ -214,7 +253,8 @@ export class Routes {
   }
 
   /** Asks the peer for a connection, or others for one to it, one after another. Throws `DialError`. */
-  async #other(peerId: string, { call, relays }: Omit<Ways, "on">, rank: DialRank): Promise<Way> {
+  async #other({ peerId, rank }: Wanted, { on, call, relays }: SomeWays): Promise<Way> {
+    if (on !== undefined) return { on };
     let failure = new DialError("theirs", `${peerId} cannot be reached from here`);
     if (call !== undefined) {
       try {
@@ -280,25 +320,13 @@ export class Routes {
 
 const LINE_FEED = new Uint8Array([0x0a]);
 
-/** Resolves to the first way that works; `other` begins when the dial fails or has had its head start. Throws as the dial does. */
-async function firstOf(
-  dialing: Promise<{ readonly connection: Connection; readonly ip: string }>,
-  other: () => Promise<Way>,
-): Promise<Way> {
+/** Waits until a dial is over, but no longer than it may take alone. */
+async function headStart(over: Promise<unknown>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<undefined>((go) => timer = setTimeout(go, HEAD_START_MS, undefined));
-  const early = await Promise.race([dialing.catch(() => undefined), late]);
+  const late = new Promise<void>((go) => timer = setTimeout(go, HEAD_START_MS));
+  await Promise.race([over, late]);
   clearTimeout(timer);
-  if (early) return early;
-  let isFound = false;
-  const found = (way: Way) => {
-    if (isFound && "connection" in way) way.connection.close();
-    isFound = true;
-    return way;
-  };
-  try {
-    return await Promise.any([dialing.then(found), other().then(found)]);
-  } catch {
-    return await dialing; // throws
-  }
 }
+
+const hasOther = ({ on, call, relays }: SomeWays) =>
+  on !== undefined || call !== undefined || relays.length > 0;

@@ -381,7 +381,9 @@ export class Peer {
         if (heard && isFrom(heard.record, ip)) this.#deletions.remind(file, heard.record);
       }
     });
-    if (heard) this.#deletions.sendReminders(heard.record);
+    if (!heard) return;
+    this.#deletions.sendReminders(heard.record);
+    if (heard.news.size > 0 && isFrom(heard.record, ip)) this.#reach.passOn(heard.record, message);
   }
 
   #onAnnounce(message: Extract<Message, { type: "ANNOUNCE" }>, ip: string): void {
@@ -396,6 +398,7 @@ export class Peer {
     if (isNews && record) this.#replication.taken(file.fileId, record.peerId);
     this.#considerFetching(file.fileId, isNews);
     if (record && isFrom(record, ip)) {
+      if (isNews) this.#reach.passOn(record, message);
       if (message.ext?.offer && isProven(record)) this.#arrivals.onOffered(file, record);
       this.#deletions.remind(file, record);
       this.#deletions.sendReminders(record);

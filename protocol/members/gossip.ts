@@ -462,6 +462,8 @@ export class Gossiping {
     // Dials to unproven peers are scarce and needed for greeting them, so forward to proven ones if there are any.
     const known = pick((record) => others(record) && record.proven);
     const chosen = known.length > 0 ? known : pick(others);
+    // Peers without extensions cannot reach those behind walls, which know of them only through us.
+    if (!originator.extended) chosen.push(...[...state.ways.lost()].filter(others));
     // Fill in an empty host: the next receiver's connection does not come from the originator.
     const named = message.host === "" ? { ...message, host: ip } : message;
     state.sendToAll(chosen, named);

@@ -5,6 +5,7 @@
 // Invariants: we keep at most `MAX_LINKS`, and take only a share of the connections; a connection is passed on only to a peer that
 // keeps a LINK to us, and nothing is dialed for it; what is dialed for others is where one of our LINKs goes.
 
+import { KeyedWindows } from "../bounds/rate_limit.ts";
 import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
 import type { Input } from "../effects.ts";
 import {
@@ -23,8 +24,10 @@ import type { PeerState } from "../state.ts";
 import { LINKS } from "../wire/capabilities.ts";
 import type { DialOutcome, Seen } from "../wire/ext.ts";
 import {
+  type Announce,
   type Connect,
   encodeMessage,
+  type FileRecord,
   type Gossip,
   type GossipReply,
   type Link,
@@ -55,6 +58,8 @@ export interface Report extends Seen {
  * gossip and a half. (A guess.)
  */
 const CONNECTED_MS = 45_000;
+/** Maximum number of files of one peer without extensions that are listed to a peer that opens a LINK. (A guess.) */
+const MAX_INTRODUCED = 1_000;
 /** How long the number of LINKs at a peer counts, in milliseconds. (A guess.) */
 const CROWD_MS = 60_000;
 /** How soon after the last dial a peer that opens a LINK is dialed again, in milliseconds: that one may have failed by chance. */
@@ -83,6 +88,8 @@ export class Reach {
   readonly #left: ExpiringSet;
   /** When each peer last connected to us, in milliseconds. */
   readonly #connected = new Map<string, number>();
+  /** What was passed on to each peer, in bytes. */
+  readonly #introduced: KeyedWindows;
   readonly #reports = new Map<string, Report>();
   /** Number of LINKs that each peer said it keeps. */
   readonly #crowds = new Map<string, { readonly links: number; readonly atMs: number }>();
@@ -97,13 +104,20 @@ export class Reach {
 
   /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState, readonly hooks: ReachHooks) {
-    this.#left = new ExpiringSet(state.config.limits.maxPeers, LINK_RETRY_MS);
+    const { maxPeers, replyBytesPerMinute } = state.config.limits;
+    this.#left = new ExpiringSet(maxPeers, LINK_RETRY_MS);
+    this.#introduced = new KeyedWindows(replyBytesPerMinute);
   }
 
   /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
     const { maxPeers } = this.state.config.limits;
     return [
+      {
+        name: "lists passed on",
+        size: () => this.#introduced.size,
+        max: () => this.#introduced.maxKeys,
+      },
       { name: "own links", size: () => this.#own.size, max: () => MAX_LINKS },
       { name: "peers that cannot connect", size: () => this.#wanted.size, max: () => maxPeers },
       { name: "peers without a link", size: () => this.#left.size, max: () => maxPeers },
@@ -187,7 +201,9 @@ export class Reach {
       this.#secondLooks.add(record.peerId);
     }
     this.#tellSeen(record, ip);
-    if (isNew && !wasProven) this.hooks.list(record);
+    if (!isNew) return;
+    if (!wasProven) this.hooks.list(record);
+    this.#passOnAll(record);
   }
 
   /** Returns whether a peer with LINKs to others need not keep one to us too. */
@@ -229,6 +245,54 @@ export class Reach {
       if (left > 0) this.#relayed.set(each, left);
       else this.#relayed.delete(each);
     }
+  }
+
+  /**
+   * Passes on what a peer without extensions said of its files to the peers that it cannot reach: those that cannot be dialed, and
+   * keep a LINK to us. For them, that is a hint like everything that others say.
+   */
+  passOn(record: PeerRecord, message: GossipReply | Announce): void {
+    if (record.extended) return;
+    let bytes: Uint8Array<ArrayBuffer> | undefined;
+    for (const lost of this.state.ways.lost()) {
+      bytes ??= encodeMessage(message);
+      this.#introduce(lost, message.type, bytes);
+    }
+  }
+
+  /** Passes on what peers without extensions have said before to a peer that has just opened a LINK. */
+  #passOnAll(to: PeerRecord): void {
+    const { membership, catalogue } = this.state;
+    const files = new Map<PeerRecord, FileRecord[]>();
+    for (const record of membership.all()) {
+      if (!record.extended && record !== to) files.set(record, []);
+    }
+    if (files.size === 0) return;
+    for (const { file, holders } of catalogue.all()) {
+      for (const holder of holders) {
+        const record = membership.get(holder);
+        const listed = record && files.get(record);
+        if (listed && listed.length < MAX_INTRODUCED) listed.push(file);
+      }
+    }
+    for (const [{ peerId, address }, listed] of files) {
+      const message = { type: "GOSSIP_REPLY", peerId, ...address, files: listed } as const;
+      this.#introduce(to, "GOSSIP_REPLY", encodeMessage(message));
+    }
+  }
+
+  #introduce(
+    { peerId }: PeerRecord,
+    what: "GOSSIP_REPLY" | "ANNOUNCE",
+    bytes: Uint8Array<ArrayBuffer>,
+  ): void {
+    const { state } = this;
+    const connection = state.ways.linkOf(peerId);
+    if (connection === undefined) return;
+    if (!this.#introduced.take(peerId, state.nowMs, bytes.length)) {
+      return state.overload("lists-delayed");
+    }
+    state.emit({ kind: "say", connection, what, bytes });
   }
 
   /** Notes what became of a dial to the address that a peer advertises, and tells it if it keeps a LINK. */

@@ -70,6 +70,11 @@ export class WayBook {
     }
   }
 
+  /** Returns the peers that keep a LINK to us and cannot be dialed, as far as we know. */
+  *lost(): Iterable<PeerRecord> {
+    for (const [record] of this.linked()) if (this.isLost(record)) yield record;
+  }
+
   /** Returns the connection that the peer keeps open to us. */
   linkOf(peerId: string): number | undefined {
     return this.#known.get(peerId)?.link?.connection;

@@ -1,6 +1,7 @@
 // Machines of a test's own making: network namespaces on one cable. Making them takes root; where that is not possible, tests
 // that need them are skipped.
 
+import { fileURLToPath } from "node:url";
 import { COMMAND, type LaunchOptions, Program } from "./program.ts";
 
 /** Runs a command. Throws with what it printed. */
@@ -61,6 +62,18 @@ export class Machine {
   /** Lets them in again. */
   async open(): Promise<void> {
     await this.nft("delete table inet wall");
+  }
+
+  /** Starts a peer without extensions on this machine, which joins through `bootstrap` and has one file. */
+  startOld(
+    name: string,
+    host: string,
+    options: LaunchOptions & { readonly bootstrap?: string; readonly file?: readonly string[] },
+  ): Program {
+    const script = fileURLToPath(new URL("old_peer.ts", import.meta.url));
+    const command = ["ip", "netns", "exec", this.namespace, Deno.execPath(), "run", "-A", script];
+    const { bootstrap = "", file = [] } = options;
+    return new Program([name, host, bootstrap, ...file], { ...options, command });
   }
 
   /** Starts a peer on this machine, on free ports. Without `host`, its address is found. */

@@ -55,6 +55,11 @@ class Lab implements AsyncDisposable {
     );
   }
 
+  /** Starts a peer without extensions on the second machine. */
+  startOld(name: string, host: string): Program {
+    return this.#all.use(this.machines[1].startOld(name, host, { cwd: this.folder.path }));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#all.disposeAsync();
   }
@@ -138,7 +143,8 @@ Deno.test(
   OPTIONS,
   async () => {
     await using lab = await Lab.make("10.9.0.2/24", "10.9.0.3/24");
-    const bob = lab.start("bob", "--no-bootstrap");
+    // A peer without extensions answers on a new connection, and in no other way.
+    const bob = lab.startOld("bob", "10.9.0.3");
     // Nothing from outside gets in, as behind a firewall.
     const closed = ["--listen-host", "127.0.0.1"];
     const ann = lab.start("ann", ...await through("10.9.0.3", bob), ...closed);

@@ -51,6 +51,14 @@ class Lab implements AsyncDisposable {
     return program;
   }
 
+  /** Starts a peer without extensions. */
+  startOld(name: string, machine: Machine, host: string, bootstrap: string): Program {
+    const file = [`from ${name}.txt`, name];
+    return this.#all.use(
+      machine.startOld(name, host, { cwd: this.folder.path, bootstrap, file }),
+    );
+  }
+
   async addressOf(name: string): Promise<string> {
     const { program } = this.peers.get(name)!;
     return (await program.waitForLine(/^TCP address: (\S+) /))[1]!;
@@ -123,6 +131,24 @@ Deno.test("two peers behind routers exchange files through a third one", OPTIONS
     /^1 peer cannot connect to 192\.168\.7\.2:\d+.* and sees this machine at 10\.9\.0\.10: it is behind a router\. Forward TCP port \d+ there to this machine, and start this peer with 10\.9\.0\.10 as its host;/,
   );
 });
+
+Deno.test(
+  "a peer behind a firewall and one without extensions get each other's files, through a third one",
+  OPTIONS,
+  async () => {
+    await using lab = await Lab.make();
+    const { lan } = lab;
+    const a = await lan.machine(2);
+    await a.close("drop");
+    // It gets no file of its own accord, so that what it is asked for goes through it.
+    await lab.start("bob", await lan.machine(3), undefined, { args: ["--auto-fetch", "0"] });
+    const old = lab.startOld("old", await lan.machine(4), lan.at(4), await lab.addressOf("bob"));
+    await lab.start("ann", a, "bob");
+    await lab.hasAll("ann", ["ann", "bob", "old"]);
+    // A new file gets a copy at one other peer at once, and so does this one: at bob, or at the old peer itself.
+    await old.waitForLine(/^Got from ann\.txt (from bob|by a push)$/);
+  },
+);
 
 Deno.test("with --no-relay, nothing is passed on", OPTIONS, async () => {
   await using lab = await Lab.make();

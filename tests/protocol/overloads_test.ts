@@ -34,6 +34,7 @@ const WHEN_FULL: Readonly<Record<string, Overload | `${"cache" | "sum" | "pace"}
   "peers": "peer-limit",
   "ways to peers": "sum: one for each tracked peer",
   "connections kept": "sum: two for each tracked peer",
+  "lists passed on": "lists-delayed",
   "own links": "pace: a link that ends makes room for another one",
   "peers that cannot connect": "sum: one for each tracked peer",
   "peers without a link": "sum: one for each tracked peer",
@@ -124,6 +125,7 @@ const WHEN_FULL: Readonly<Record<string, Overload | `${"cache" | "sum" | "pace"}
 const AT_LIMIT: Readonly<
   Record<string, Overload | `${"cache" | "form" | "pace" | "shown" | "sum" | "told"}: ${string}`>
 > = {
+  "protocol/members/reach.ts MAX_INTRODUCED": "pace: the rest is heard of when it is announced",
   "node/routes.ts MAX_ANSWER_BYTES": "form: it was not passed on, and the next one is asked",
   "node/routes.ts MAX_AWAITED": "told: not sent, and a list is sent again",
   "protocol/limits.ts MAX_CALLED": "calls-refused",

@@ -42,11 +42,12 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
     "adopt",
     "fetch-batch",
     "hang-up",
+    "say",
   ],
   // A peer that is heard of for the first time is greeted, and one that can be reached now gets our list.
   LINK: ["say", "hold", "hang-up", "send GOSSIP", "send GOSSIP_REPLY"],
   CONNECT: ["relay", "call-back", "hang-up"],
-  ANNOUNCE: ["fetch", "fetch-also", "adopt", "fetch-batch", "send DELETE"],
+  ANNOUNCE: ["fetch", "fetch-also", "adopt", "fetch-batch", "send DELETE", "say"],
   GET_FILE: ["serve", "serve-part", "fetch-also", "serve-batch", "answer-absent"],
   FILE_DATA: [],
   DELETE: ["trash", "fetch", "adopt", "fetch-batch", "stop-fetch"],
