@@ -69,6 +69,7 @@ class Direction {
 /** One TCP connection, with deadlines. It is closed as soon as one passes. */
 export class Connection {
   #ip: string;
+  #isPassedOn = false;
   #closed = false;
   #late = false;
   readonly #reading = new Direction(() => this.giveUp());
@@ -104,6 +105,12 @@ export class Connection {
   /** Notes that what arrives here is passed on for somebody else. */
   passedOn(): void {
     this.#ip = `relay ${this.#ip}`;
+    this.#isPassedOn = true;
+  }
+
+  /** Whether what arrives here is passed on for somebody else. */
+  get isPassedOn(): boolean {
+    return this.#isPassedOn;
   }
 
   /** Whether this side has closed the connection. */

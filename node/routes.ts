@@ -263,7 +263,10 @@ export class Routes {
         if (error instanceof DialError) failure = error;
       }
     }
-    for (const { to, voucher, peerId: relayer } of relays) {
+    // In any order, so that one that does not deliver is not always asked first.
+    const inTurn = relays.map((relay) => ({ relay, lot: Math.random() }))
+      .sort((a, b) => a.lot - b.lot);
+    for (const { relay: { to, voucher, peerId: relayer } } of inTurn) {
       let connection: Connection | undefined;
       try {
         connection = await this.options.dialer.dial(to, voucher, rank);

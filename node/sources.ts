@@ -15,6 +15,9 @@ import type { TransferOptions } from "./transfer_options.ts";
  */
 const REUSED_MS = 10_000;
 
+/** Maximum number of sources of which it is remembered that others pass on what they send: as many as are tracked. */
+const MAX_PASSED_ON = 1_024;
+
 /** Thrown when a request is no longer wanted before it was made. */
 export class NotWanted extends Error {
   /** Name of this error class. */
@@ -71,6 +74,8 @@ const placeOf = ({ source, from }: AskOptions<unknown>) => `${source} ${addressT
 export class Sources {
   readonly #dialed = new Set<Connection>();
   readonly #idle = new IdleConnections();
+  /** Names of the sources whose latest connection is passed on by another peer. */
+  readonly #passedOn = new Set<string>();
 
   /** Starts without connections. */
   constructor(readonly options: Pick<TransferOptions, "routes" | "onSent">) {}
@@ -107,6 +112,19 @@ export class Sources {
     for (const connection of this.#dialed) connection.close();
   }
 
+  /** Returns whether the latest answer of a source was passed on by another peer. */
+  isPassedOn(source: string): boolean {
+    return this.#passedOn.has(source);
+  }
+
+  #note(source: string, { isPassedOn }: Connection): void {
+    this.#passedOn.delete(source);
+    if (!isPassedOn) return;
+    this.#passedOn.add(source);
+    const [oldest] = this.#passedOn;
+    if (this.#passedOn.size > MAX_PASSED_ON) this.#passedOn.delete(oldest!);
+  }
+
   /** Closes a kept connection, if there is any, because the process is out of file descriptors. */
   relieve(): boolean {
     return this.#idle.dropOldest();
@@ -120,6 +138,7 @@ export class Sources {
     const { from, isKept, isFurther, onConnection, ask } = asked;
     let isOpen = false;
     this.#dialed.add(connection);
+    this.#note(asked.source, connection);
     try {
       onConnection(connection);
       this.options.onSent("GET_FILE", from, isFurther);

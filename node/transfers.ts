@@ -7,6 +7,7 @@ import { Pushes } from "./pushes.ts";
 import { Receipts } from "./receipts.ts";
 import { Sending } from "./sending.ts";
 import { Sources } from "./sources.ts";
+import type { Input } from "../protocol/effects.ts";
 import type { TransferOptions } from "./transfer_options.ts";
 
 /** The transfers of one peer. */
@@ -24,7 +25,14 @@ export class Transfers {
   readonly #sources: Sources;
 
   /** Starts without transfers. */
-  constructor(options: TransferOptions) {
+  constructor(given: TransferOptions) {
+    // Whoever passes on an answer may have changed it, so that its source is not to blame.
+    const dispatch = (input: Input) => {
+      const isFailure = input.kind === "fetch-failed" || input.kind === "source-failed";
+      const isPassedOn = isFailure && sources.isPassedOn(input.source);
+      given.dispatch(isPassedOn ? { ...input, isPassedOn } : input);
+    };
+    const options = { ...given, dispatch };
     const receipts = this.receipts = new Receipts(options);
     const sources = this.#sources = new Sources(options);
     this.fetching = new Fetching(options, sources, receipts);

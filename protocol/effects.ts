@@ -213,6 +213,8 @@ export type Input =
     readonly attempt: number;
     readonly failure: FetchFailure;
     readonly text: string;
+    /** Set if the answer was passed on by another peer, which may have changed it. */
+    readonly isPassedOn?: true;
   }
   /** The size of a file that is being fetched raw is known now, and further sources would help. */
   | { readonly kind: "more-sources"; readonly fileId: string; readonly attempt: number }
@@ -231,6 +233,8 @@ export type Input =
     readonly attempt: number;
     readonly failure: FetchFailure;
     readonly text: string;
+    /** Set if the answer was passed on by another peer, which may have changed it. */
+    readonly isPassedOn?: true;
   }
   /** Files of a `fetch-batch` whose turn did not come, because an earlier one failed: nothing is known of them. */
   | {

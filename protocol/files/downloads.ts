@@ -467,11 +467,12 @@ export class Downloads {
 
   /** Draws the consequences of a failure for its source. */
   #noteFailure(download: Download, input: FetchFailed | SourceFailed): void {
-    const { fileId, source, failure, text } = input;
+    const { fileId, source, failure, text, isPassedOn } = input;
     const { catalogue } = this.state;
     const fileName = catalogue.get(fileId)?.file.name ?? "";
     this.state.tell({ name: "attempt-failed", fileId, fileName, source, text });
     this.#sources.failed(fileId, source);
+    if (isPassedOn) return; // whoever passed it on may have changed it, or made it up
     const askFor = download.askedFor.get(source);
     if (askFor !== undefined && failure === "mismatch") {
       // It may well have sent what it was asked for: somebody told that this is the same.

@@ -32,7 +32,8 @@ import type { Ext } from "../wire/ext.ts";
 import type { Gossip, GossipReply } from "../wire/message.ts";
 import { type Destination, type PeerState, placeOf } from "../state.ts";
 
-type Sender = Pick<Gossip, "peerId" | "host" | "port"> & { readonly ext?: Ext };
+/** Who a message is from, as it says itself. */
+export type Sender = Pick<Gossip, "peerId" | "host" | "port"> & { readonly ext?: Ext };
 
 /** Number of files listed to a peer that is not tracked: enough to show that we are alive. */
 const STRANGER_FILES = 8;

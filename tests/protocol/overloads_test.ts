@@ -126,6 +126,7 @@ const AT_LIMIT: Readonly<
   Record<string, Overload | `${"cache" | "form" | "pace" | "shown" | "sum" | "told"}: ${string}`>
 > = {
   "protocol/members/reach.ts MAX_INTRODUCED": "pace: the rest is heard of when it is announced",
+  "node/sources.ts MAX_PASSED_ON": "sum: one for each tracked peer",
   "node/routes.ts MAX_ANSWER_BYTES": "form: it was not passed on, and the next one is asked",
   "node/routes.ts MAX_AWAITED": "told: not sent, and a list is sent again",
   "protocol/limits.ts MAX_CALLED": "calls-refused",
