@@ -353,6 +353,7 @@ export class Gossiping {
   /** Returns why an address must not be dialed, judging by its text; host names are judged again once resolved. */
   #refusal(address: Address, ip: string): string | undefined {
     const voucher = isLoopback(ip) ? "local" : "remote";
+    if (address.host === ip && canonicalIp(ip) === undefined) return "is known to others only";
     if (sameAddress(this.state.address, address)) return "is our own address";
     if (isLoopbackHost(address.host) && voucher === "remote") {
       return "is loopback, but was named by a remote peer";

@@ -142,7 +142,7 @@ export class WayBook {
     const relays = this.#relays(known);
     if (on === undefined && relays.length === 0) return { dial: "first", relays };
     const isFailed = dial !== undefined && sameAddress(dial.to, record.address) &&
-      dial.outcome !== "reached" && nowMs - dial.atMs < REDIAL_MS;
+      dial.failures >= FAILURES && nowMs - dial.atMs < REDIAL_MS;
     const mayDial = record.ip === undefined || record.proven;
     return {
       dial: !mayDial ? "no" : isFailed ? "last" : "first",

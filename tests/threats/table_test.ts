@@ -38,6 +38,7 @@ const THREATS: ReadonlyMap<number, string> = new Map([
   [31, "files with active content in a browser"],
   [32, "deceptive headers, paths, ranges, and requests"],
   [33, "control characters in names"],
+  [34, "lies about who can connect to whom, and peers that pass on connections"],
 ]);
 
 /** Folders with threat tests; those that need a browser have their own. */
