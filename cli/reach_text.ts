@@ -3,7 +3,7 @@
 
 import { type Address, addressText, canonicalHost } from "../protocol/wire/address.ts";
 import { visible } from "../protocol/wire/text.ts";
-import type { Report } from "../protocol/members/reach.ts";
+import type { Seen } from "../protocol/wire/ext.ts";
 
 /** What is known of connections to this peer. */
 export interface ReachFacts {
@@ -14,7 +14,7 @@ export interface ReachFacts {
   /** The addresses of this machine, in canonical form. */
   readonly ownIps: readonly string[];
   /** What other peers say, the latest of each. */
-  readonly reports: Iterable<Report>;
+  readonly reports: Iterable<Seen>;
   /** Names of the peers to which it keeps a connection open. */
   readonly through: readonly string[];
 }
@@ -37,7 +37,7 @@ export interface ReachTrouble {
 /** Returns what keeps others from connecting, or `undefined` if nobody says that something does. */
 export function reachTrouble(facts: ReachFacts): ReachTrouble | undefined {
   const { address, ownIps, isChosen } = facts;
-  const causes = new Map<ReachCause, Report[]>();
+  const causes = new Map<ReachCause, Seen[]>();
   for (const report of facts.reports) {
     const cause = causeOf(report, facts);
     if (cause) causes.set(cause, [...causes.get(cause) ?? [], report]);
@@ -66,7 +66,7 @@ export function reachTrouble(facts: ReachFacts): ReachTrouble | undefined {
 }
 
 function causeOf(
-  { ip, outcome }: Report,
+  { ip, outcome }: Seen,
   { address, ownIps, isChosen }: ReachFacts,
 ): ReachCause | undefined {
   const isOurs = (host: string) => ownIps.includes(canonicalHost(host));
@@ -76,10 +76,10 @@ function causeOf(
   return firewallIf(outcome);
 }
 
-const firewallIf = (outcome: Report["outcome"]): ReachCause | undefined =>
+const firewallIf = (outcome: Seen["outcome"]): ReachCause | undefined =>
   outcome === "refused" || outcome === "silent" ? "firewall" : undefined;
 
-function outcomeText(reports: readonly Report[]): string {
+function outcomeText(reports: readonly Seen[]): string {
   const outcomes = new Set(reports.map(({ outcome }) => outcome));
   if (outcomes.size !== 1) return "";
   const [outcome] = outcomes;

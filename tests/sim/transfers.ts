@@ -171,9 +171,15 @@ export class Transfers {
     reply?.(lie === "cut" ? bytes.subarray(0, bytes.length - 5) : bytes);
   }
 
-  /** A further source has nothing to deliver, because simulated files are small; half of them fail. */
+  /**
+   * A further source has nothing to deliver, because simulated files are small; half of them fail, or half of the liars if there
+   * are any: an honest source that fails by chance would only be asked again after a while.
+   */
   #fetchAlso({ fileId, attempt, source }: Extract<Effect, { kind: "fetch-also" }>): void {
-    if (this.host.random.unit() < 0.5) return;
+    const { network } = this.host;
+    const isLiar = network.hosts.some((host) => host.isLiar && host.peerId === source);
+    const mayFail = isLiar || !network.hosts.some((host) => host.isLiar);
+    if (!mayFail || this.host.random.unit() < 0.5) return;
     const failed = { failure: "cut-short", text: "stopped partway through" } as const;
     const fail = () =>
       this.host.take({ kind: "source-failed", fileId, attempt, source, ...failed });
