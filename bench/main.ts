@@ -1,6 +1,7 @@
 // Runs one benchmark: `deno task bench transfer [MiB] [files] [rounds]`, `attack [samples]`,
 // `web [MiB] [rounds] [executable]`, `many [--quick] [files]`,
-// `sources [MiB] [rounds]`, `distance [rounds]`, or `hex [MiB] [rounds] [executable]`; or counts what is the same on any machine: `--quick`.
+// `sources [MiB] [rounds]`, `distance [rounds]`, `hex [MiB] [rounds] [executable]`, or
+// `reach [MiB] [rounds]`; or counts what is the same on any machine: `--quick`.
 // Results are recorded in docs/BENCHMARKS.md.
 
 const benches: Readonly<Record<string, () => Promise<unknown>>> = {
@@ -11,6 +12,7 @@ const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   sources: () => import("./sources.ts"),
   distance: () => import("./distance.ts"),
   hex: () => import("./hex.ts"),
+  reach: () => import("./reach.ts"),
   "--quick": async () => {
     const { printQuick } = await import("./quick.ts");
     Deno.exit(await printQuick() ? 0 : 1);
