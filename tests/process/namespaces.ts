@@ -1,5 +1,5 @@
-// Machines of a test's own making: network namespaces on one cable. Making them takes root; where that is not possible, tests
-// that need them are skipped.
+// Machines of a test's own making: network namespaces on one cable or switch, firewalls and routers. Making them takes root;
+// where that is not possible, tests that need them are skipped, and say why.
 
 import { fileURLToPath } from "node:url";
 import { COMMAND, type LaunchOptions, Program } from "./program.ts";
@@ -23,10 +23,22 @@ export const noNamespaces: string | undefined = await (async () => {
   const name = `p2p-${crypto.randomUUID().slice(0, 8)}`;
   try {
     await ran("ip", "netns", "add", name);
-    await ran("ip", "netns", "del", name);
+    // Bridges and packet filters need modules of the kernel.
+    await ran("ip", "-n", name, "link", "add", "hub", "type", "bridge");
+    await ran("ip", "netns", "exec", name, "nft", "add table ip nat");
+    await ran(
+      "ip",
+      "netns",
+      "exec",
+      name,
+      "nft",
+      "add chain ip nat out { type nat hook postrouting priority 100; }",
+    );
     return undefined;
   } catch (error) {
     return (error as Error).message;
+  } finally {
+    await ran("ip", "netns", "del", name).catch(() => {}); // it was not made
   }
 })();
 if (noNamespaces !== undefined) console.log(`Skipped, no network namespaces: ${noNamespaces}`);
