@@ -1,0 +1,229 @@
+// Ways to a peer, tried on real loopback sockets: which goes first, what follows, and what becomes of those that come too late.
+
+import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import type { Input, Ways } from "../../protocol/effects.ts";
+import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
+import { Connection } from "../../net/connection.ts";
+import { Dialer, DialError } from "../../net/dialer.ts";
+import { Throttle } from "../../net/throttle.ts";
+import { LineEnded, Lines } from "../../node/lines.ts";
+import { Routes } from "../../node/routes.ts";
+import { until } from "../until.ts";
+
+const DIRECT: Ways = { dial: "first", relays: [] };
+
+/** Routes of one peer, and a place where others listen. */
+class Scene implements Disposable {
+  readonly inputs: Input[] = [];
+  readonly said: [number, Record<string, unknown>][] = [];
+  readonly served: Connection[] = [];
+  readonly accepted: Deno.TcpConn[] = [];
+  readonly listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  ways: Ways = DIRECT;
+  onSaid: (message: Record<string, unknown>) => void = () => {};
+  readonly dialer = new Dialer(DEFAULT_LIMITS, () => ({ ips: [], ports: [] }));
+  readonly routes = new Routes({
+    dialer: this.dialer,
+    waysTo: () => this.ways,
+    isReached: () => false,
+    say: (connection, bytes) => {
+      const message = JSON.parse(new TextDecoder().decode(bytes));
+      this.said.push([connection, message]);
+      this.onSaid(message);
+      return Promise.resolve();
+    },
+    serve: (connection) => void this.served.push(connection),
+    onMoved: () => {},
+    throttle: new Throttle(),
+    limits: DEFAULT_LIMITS,
+    ext: () => ({ v: 1 }),
+    dispatch: (input) => void this.inputs.push(input),
+  });
+
+  constructor() {
+    this.#accept();
+  }
+
+  get address() {
+    return { host: "127.0.0.1", port: this.listener.addr.port };
+  }
+
+  /** An address at which nobody listens. */
+  static nowhere() {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    return { host: "127.0.0.1", port: listener.addr.port };
+  }
+
+  async #accept(): Promise<void> {
+    try {
+      for (;;) this.accepted.push(await this.listener.accept());
+    } catch {
+      // It is over.
+    }
+  }
+
+  dial(to = this.address) {
+    return this.routes.dial(to, "operator", "file", "far");
+  }
+
+  [Symbol.dispose](): void {
+    this.routes.close();
+    this.dialer.close();
+    this.listener.close();
+    for (const conn of this.accepted) {
+      try {
+        conn.close();
+      } catch {
+        // It was closed already.
+      }
+    }
+  }
+}
+
+const outcomes = (inputs: readonly Input[]) =>
+  inputs.flatMap((input) => input.kind === "dialed" ? [input.outcome] : []);
+
+/** Opens a connection with a token, as a peer that was asked to does. */
+async function callBack(scene: Scene, token: string): Promise<Deno.TcpConn> {
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port: scene.listener.addr.port });
+  await until("it was accepted", () => scene.accepted.length > 0);
+  const taken = scene.routes.arrived(token, new Connection(scene.accepted.pop()!));
+  ok(taken, "it is awaited");
+  return conn;
+}
+
+Deno.test("a peer that can be dialed is dialed, and nobody else is asked", async () => {
+  using scene = new Scene();
+  scene.ways = { dial: "first", on: 3, call: 3, relays: [] };
+  const connection = await scene.dial();
+  deepStrictEqual([outcomes(scene.inputs), scene.said, connection.isPassedOn], [
+    ["reached"],
+    [],
+    false,
+  ]);
+  connection.close();
+});
+
+Deno.test("a peer that refuses is asked on its LINK to open a connection", async () => {
+  using scene = new Scene();
+  scene.ways = { dial: "first", on: 3, call: 3, relays: [] };
+  const dialing = scene.dial(Scene.nowhere());
+  await until("it is asked", () => scene.said.length > 0);
+  const [[line, { type, token, relayed }]] = scene.said as [[number, Record<string, unknown>]];
+  deepStrictEqual([line, type, relayed], [3, "CONNECT", undefined]);
+  using far = await callBack(scene, token as string);
+  const connection = await dialing;
+  deepStrictEqual(outcomes(scene.inputs), ["refused"]);
+  await far.write(new TextEncoder().encode("!"));
+  strictEqual(await connection.read(new Uint8Array(1), 1_000), 1);
+  strictEqual(scene.routes.arrived(token as string, connection), undefined, "a token is good once");
+  connection.close();
+});
+
+Deno.test("a way that is found while a dial goes on is used", async () => {
+  using scene = new Scene();
+  // Nothing answers a connection to a listener whose backlog is full; here the dialer has no turn left for it.
+  const slow = new Dialer({ maxDials: 0, dialTimeoutMs: 60_000 }, () => ({ ips: [], ports: [] }));
+  const routes = new Routes({ ...scene.routes.options, dialer: slow });
+  const sending = routes.toSend(scene.address, "operator", "answer", "far", false);
+  scene.ways = { dial: "first", on: 9, relays: [] };
+  deepStrictEqual(await sending, { on: 9 });
+  slow.close();
+});
+
+Deno.test("a peer that must not be dialed is not, whatever else fails", async () => {
+  using scene = new Scene();
+  scene.ways = { dial: "no", relays: [] };
+  await rejects(scene.dial(), DialError);
+  await rejects(scene.routes.toSend(scene.address, "operator", "news", "far", true), DialError);
+  strictEqual(scene.accepted.length, 0);
+});
+
+Deno.test("where nobody answered lately, a dial comes last", async () => {
+  using scene = new Scene();
+  scene.ways = {
+    dial: "last",
+    relays: [{ peerId: "relay", to: Scene.nowhere(), voucher: "operator" }],
+  };
+  const connection = await scene.dial();
+  deepStrictEqual(outcomes(scene.inputs), ["reached"]);
+  connection.close();
+});
+
+Deno.test("a relay is asked by name, and what comes through it counts as coming from nobody", async () => {
+  using scene = new Scene();
+  scene.ways = {
+    dial: "no",
+    relays: [{ peerId: "relay", to: scene.address, voucher: "operator" }],
+  };
+  const dialing = scene.dial(Scene.nowhere());
+  await until("the relay is dialed", () => scene.accepted.length > 0);
+  const [relay] = scene.accepted;
+  const buffer = new Uint8Array(1_000);
+  const asked = JSON.parse(
+    new TextDecoder().decode(buffer.subarray(0, (await relay!.read(buffer))!)),
+  );
+  deepStrictEqual([asked.type, asked.to], ["CONNECT", "far"]);
+  await relay!.write(new TextEncoder().encode('{"type":"CONNECT","to":"far"}'));
+  await relay!.write(new TextEncoder().encode("\n"));
+  const connection = await dialing;
+  deepStrictEqual([connection.isPassedOn, connection.ip], [true, "relay 127.0.0.1"]);
+  connection.close();
+});
+
+Deno.test("a relay that closes, or says more than it should, is left for the next one", async () => {
+  using scene = new Scene();
+  const relay = { peerId: "relay", to: scene.address, voucher: "operator" } as const;
+  scene.ways = { dial: "no", relays: [relay, relay] };
+  const dialing = scene.dial(Scene.nowhere());
+  dialing.catch(() => {});
+  await until("the first", () => scene.accepted.length === 1);
+  scene.accepted[0]!.close();
+  await until("the second", () => scene.accepted.length === 2);
+  await scene.accepted[1]!.write(new Uint8Array(5_000).fill(32));
+  await rejects(dialing, /relay did not connect to far/);
+});
+
+Deno.test("what is served because it was asked for is begun with its token, and reported when it is over", async () => {
+  using scene = new Scene();
+  const bytes = new TextEncoder().encode('{"type":"CONNECT","token":"t"}');
+  const call = {
+    kind: "call-back",
+    key: "far",
+    to: scene.address,
+    voucher: "operator",
+    bytes,
+  } as const;
+  const calling = scene.routes.callBack({ ...call, isRelayed: true });
+  await until("it is served", () => scene.served.length > 0);
+  strictEqual(scene.served[0]!.ip, "relay 127.0.0.1");
+  const buffer = new Uint8Array(100);
+  const read = await scene.accepted[0]!.read(buffer);
+  strictEqual(
+    new TextDecoder().decode(buffer.subarray(0, read!)),
+    '{"type":"CONNECT","token":"t"}',
+  );
+  deepStrictEqual(scene.inputs, []);
+  scene.served[0]!.close();
+  await calling;
+  deepStrictEqual(scene.inputs, [{ kind: "passed-on", what: "call-back", key: "far" }]);
+  await scene.routes.callBack({ ...call, to: Scene.nowhere(), isRelayed: false });
+  strictEqual(scene.inputs.length, 2, "also if it cannot be opened");
+});
+
+Deno.test("messages on an open connection follow each other, and it is closed after them", async () => {
+  using scene = new Scene();
+  const near = new Connection(
+    await Deno.connect({ hostname: "127.0.0.1", port: scene.address.port }),
+  );
+  const lines = new Lines(1_000);
+  await rejects(lines.say(1, new Uint8Array(1)), LineEnded);
+  lines.add(1, near);
+  const big = new Uint8Array(3_000_000).fill(97);
+  const saying = [lines.say(1, big), lines.say(1, new TextEncoder().encode("b")), lines.hangUp(1)];
+  await until("it was accepted", () => scene.accepted.length > 0);
+  const got = new Uint8Array(await new Response(scene.accepted.pop()!.readable).arrayBuffer());
+  await Promise.all(saying);
+  deepStrictEqual([got.length, got.at(-2), got.at(-1)], [big.length + 1, 97, 98]);
+  ok(near.closed);
+});
