@@ -131,6 +131,22 @@ Deno.test("a way that is found while a dial goes on is used", async () => {
   slow.close();
 });
 
+Deno.test("a connection that comes too late is closed", async () => {
+  using scene = new Scene();
+  const dialing = Promise.withResolvers<Connection>();
+  const slow = { dial: () => dialing.promise } as unknown as Dialer;
+  const routes = new Routes({ ...scene.routes.options, dialer: slow });
+  scene.ways = { dial: "first", on: 9, relays: [] };
+  deepStrictEqual(await routes.toSend(scene.address, "operator", "answer", "far", false), {
+    on: 9,
+  });
+  const late = new Connection(
+    await Deno.connect({ hostname: "127.0.0.1", port: scene.address.port }),
+  );
+  dialing.resolve(late);
+  await until("it is closed", () => late.closed);
+});
+
 Deno.test("a peer that must not be dialed is not, whatever else fails", async () => {
   using scene = new Scene();
   scene.ways = { dial: "no", relays: [] };
@@ -182,6 +198,8 @@ Deno.test("a relay that closes, or says more than it should, is left for the nex
   await until("the second", () => scene.accepted.length === 2);
   await scene.accepted[1]!.write(new Uint8Array(5_000).fill(32));
   await rejects(dialing, /relay did not connect to far/);
+  // It was left although it said nothing more: nobody waited for the end of the line.
+  strictEqual(scene.accepted.length, 2);
 });
 
 Deno.test("what is served because it was asked for is begun with its token, and reported when it is over", async () => {

@@ -9,6 +9,7 @@ import {
   LINK_RETRY_MS,
   LINK_SHARE,
   LINK_SILENCE_MS,
+  MAX_CALLED,
   MAX_LINKS,
   MAX_RELAYED,
   MAX_RELAYED_PER_PEER,
@@ -443,6 +444,87 @@ Deno.test("relays are tracked peers that said that they pass on; nobody's word m
     "b",
     b.host,
   ]]);
+});
+
+Deno.test("a relay that never spoke from its own address is not dialed", () => {
+  const machine = new Machine();
+  const [a, b] = [peer("a", 1), peer("b", 2)];
+  machine.message(gossipOf(b, "x1"), "10.0.0.66", 3);
+  machine.message(gossipOf(a, "x2", { via: ["b"] }), "10.0.0.66", 4);
+  deepStrictEqual(machine.peer.waysTo("a").relays, []);
+});
+
+Deno.test("only the peer that we linked to can answer on a LINK", () => {
+  const { machine, whos, effects } = walled("a", "b");
+  const { peerId } = only(effects, "link")[0]!;
+  machine.do({ kind: "linked", peerId, connection: 900 });
+  const other = whos.find((each) => each.peerId !== peerId)!;
+  const message = linkOf(other, { seen: { ip: OWN.host, outcome: "reached" } });
+  machine.do({ kind: "message", message, ip: other.ip, connection: 900, ours: "asking" });
+  deepStrictEqual([machine.peer.via, [...machine.peer.reports]], [[], []]);
+});
+
+Deno.test("connections that are opened because others ask for them are bounded", () => {
+  const { machine, whos, effects } = walled("a");
+  const { opened } = answerLinks(machine, effects, whos);
+  const ask = () =>
+    only(
+      machine.do({
+        kind: "message",
+        message: { type: "CONNECT", token: "0123456789abcdef" },
+        ip: whos[0]!.ip,
+        connection: opened.get("a")!,
+        ours: "asking",
+      }),
+      "call-back",
+    ).length;
+  let calls = 0;
+  for (let i = 0; i < 2 * MAX_CALLED; i++) calls += ask();
+  strictEqual(calls, MAX_CALLED);
+  machine.do({ kind: "passed-on", what: "call-back", key: "a" });
+  strictEqual(ask(), 1);
+});
+
+Deno.test("a peer that connected to us a moment ago gets no LINK because one dial of its failed", () => {
+  const machine = new Machine();
+  machine.start();
+  const a = peer("a", 1);
+  const answer = (connection: number) => {
+    const { peerId, host, port, ext, ip } = a;
+    const message = { type: "GOSSIP_REPLY", peerId, host, port, files: [], ext: ext! } as const;
+    machine.do({ kind: "message", message, ip, connection, ours: "asking" });
+  };
+  machine.gossip(a);
+  machine.nowMs += 10_000;
+  answer(50);
+  deepStrictEqual(only(machine.wait(2_000), "link"), []);
+  machine.nowMs += 50_000;
+  answer(51);
+  strictEqual(only(machine.wait(2_000), "link").length, 1, "it has not connected for long");
+});
+
+Deno.test("on a connection that we opened to ask, no answers are sent", () => {
+  const machine = new Machine();
+  const a = peer("a", 1);
+  const message = gossipOf(a, "x1", { here: true });
+  const ask = { kind: "message", message, ip: a.ip, connection: 5 } as const;
+  deepStrictEqual(only(machine.do({ ...ask, ours: "asking" }), "hold"), []);
+  const called = { ...ask, message: { ...message, id: "x2" }, connection: 6 };
+  strictEqual(only(machine.do({ ...called, ours: "called" }), "hold").length, 1);
+});
+
+Deno.test("gossip of peers with extensions is not passed on to everybody behind walls", () => {
+  const machine = new Machine();
+  const lost = Array.from({ length: 9 }, (_, i) => peer(`lost${i}`, 20 + i));
+  for (const [i, who] of lost.entries()) {
+    machine.message(linkOf(who), who.ip, 60 + i);
+    failDials(machine, who);
+  }
+  const forwarded = (who: Who) =>
+    sent(machine.gossip(who), "GOSSIP").filter(({ message }) => message.peerId === who.peerId)
+      .length;
+  ok(forwarded(peer("new", 1)) <= 3);
+  ok(forwarded(oldPeer("old", 2)) >= 9);
 });
 
 Deno.test("a peer that there is another way to is asked for its list at once", () => {
