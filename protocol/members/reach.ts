@@ -155,11 +155,9 @@ export class Reach {
       ways.isVia(record.peerId, ext?.via);
       if (!hadOther && ways.isLost(record)) this.hooks.found(record);
       const mayAnswer = ext?.here && ours !== "asking" && ways.outcomeOf(record) !== "reached";
-      if (type === "GOSSIP" && mayAnswer) {
+      if (type === "GOSSIP" && mayAnswer && ways.ownerOf(connection) === undefined) {
         this.#hangUp(ways.takesAnswers(record.peerId, connection));
-        if (ways.ownerOf(connection) === record.peerId) {
-          this.state.emit({ kind: "hold", connection, as: "answers" });
-        }
+        this.state.emit({ kind: "hold", connection, as: "answers" });
       }
     }
     if (!isItself) return;
@@ -173,8 +171,9 @@ export class Reach {
     if (ours) {
       const own = this.#ownAt(connection);
       // Only the peer that we linked to can answer there.
-      if (own && own.peerId === message.peerId) this.#onAnswer(own, message);
-      return;
+      if (own?.peerId !== message.peerId) return;
+      state.membership.alive(message.peerId, ip, state.nowMs);
+      return this.#onAnswer(own, message);
     }
     const owner = state.ways.ownerOf(connection);
     const record = owner === undefined || owner === message.peerId
@@ -322,9 +321,10 @@ export class Reach {
 
   /** Notes that a connection ended. */
   onEnded(connection: number): void {
-    const { ways, membership } = this.state;
+    const { ways, membership, nowMs } = this.state;
     const own = this.#ownAt(connection);
-    if (own) this.#drop(own.peerId);
+    // One that lasted is opened again at once: the peer has restarted, or the network was away.
+    if (own) this.#drop(own.peerId, nowMs - own.sinceMs >= LINK_RETRY_MS);
     const peerId = ways.ended(connection);
     if (peerId === undefined) return;
     this.#secondLooks.delete(peerId);
@@ -460,10 +460,10 @@ export class Reach {
   }
 
   /** A LINK of ours is no longer there. */
-  #drop(peerId: string): void {
+  #drop(peerId: string, mayReturn = false): void {
     const own = this.#own.get(peerId);
     if (!this.#own.delete(peerId)) return;
-    this.#left.add(peerId, this.state.nowMs);
+    if (!mayReturn) this.#left.add(peerId, this.state.nowMs);
     if (own?.heardMs === undefined) return;
     this.state.tell({ name: "unlinked", peerId });
     this.#tellVia();

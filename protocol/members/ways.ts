@@ -161,9 +161,8 @@ export class WayBook {
     known.dial = { to, outcome, atMs: nowMs, failures };
   }
 
-  /** Notes that the peer takes answers on this connection. Returns the one that it replaces. */
+  /** Notes that the peer takes answers on this connection, which belongs to nobody yet. Returns the one that it replaces. */
   takesAnswers(peerId: string, connection: number): number | undefined {
-    if (this.#owners.has(connection)) return undefined;
     const known = this.#of(peerId);
     const { answers } = known;
     if (answers !== undefined) this.#owners.delete(answers);

@@ -464,6 +464,38 @@ Deno.test("only the peer that we linked to can answer on a LINK", () => {
   deepStrictEqual([machine.peer.via, [...machine.peer.reports]], [[], []]);
 });
 
+Deno.test("a LINK that lasted is opened again at once, and one that ended soon is not", () => {
+  const { machine, whos, effects } = walled("a");
+  const first = answerLinks(machine, effects, whos).opened.get("a")!;
+  machine.do({ kind: "ended", connection: first });
+  deepStrictEqual(only(machine.wait(5_000), "link"), []);
+  const later = machine.wait(LINK_RETRY_MS);
+  strictEqual(only(later, "link").length, 1);
+  const second = answerLinks(machine, later, whos).opened.get("a")!;
+  const alive = linkOf(whos[0]!, { seen: { ip: OWN.host, outcome: "silent" } });
+  const hear = () =>
+    machine.do({
+      kind: "message",
+      message: alive,
+      ip: whos[0]!.ip,
+      connection: second,
+      ours: "asking",
+    });
+  machine.wait(2 * LINK_RETRY_MS, 1_000, hear);
+  ok(machine.membership.get("a"), "a sign of life on a LINK is one");
+  machine.do({ kind: "ended", connection: second });
+  strictEqual(only(machine.wait(1_000), "link").length, 1);
+});
+
+Deno.test("a gossip on a LINK does not turn it into a connection that is closed soon", () => {
+  const machine = new Machine();
+  const a = peer("a", 1);
+  machine.message(linkOf(a), a.ip, 7);
+  const effects = machine.message(gossipOf(a, "x1", { here: true }), a.ip, 7);
+  deepStrictEqual([only(effects, "hold"), only(effects, "hang-up")], [[], []]);
+  deepStrictEqual(machine.peer.waysTo("a"), { dial: "first", on: 7, call: 7, relays: [] });
+});
+
 Deno.test("connections that are opened because others ask for them are bounded", () => {
   const { machine, whos, effects } = walled("a");
   const { opened } = answerLinks(machine, effects, whos);
