@@ -675,10 +675,15 @@ export const LINK_SILENCE_MS: number = 2.5 * LINK_EVERY_MS;
  */
 export const LINK_RETRY_MS = 30_000;
 /**
- * How long the result of a failed dial keeps others from being tried where there is another way, in milliseconds; also the interval of dials to
- * peers with a LINK. (A guess.) Higher: fewer dials in vain; lower: a peer that can be dialed again is dialed sooner.
+ * Interval of dials to a peer that keeps a LINK, in milliseconds. (A guess.) Higher: fewer dials in vain; lower: a LINK that is not
+ * needed any more ends sooner.
  */
 export const REDIAL_MS = 30_000;
+/**
+ * How long a peer that could not be dialed, and can be reached through others, is not dialed first, in milliseconds. (A guess.) Higher: fewer
+ * dials in vain, each of which takes seconds; lower: a way around is given up sooner. A peer that can be dialed again names no way around.
+ */
+export const REDIAL_AROUND_MS = 300_000;
 /**
  * How long a connection that brought a gossip stays open for answers after its sender has finished, in milliseconds. (A guess.) Higher:
  * longer lists arrive there; lower: fewer connections are open.

@@ -65,6 +65,11 @@ const CROWD_MS = 60_000;
 /** How soon after the last dial a peer that opens a LINK is dialed again, in milliseconds: that one may have failed by chance. */
 const SECOND_LOOK_MS = 5_000;
 
+/** Minimum interval between two dials to peers that keep a LINK, in milliseconds: each may take three seconds. */
+const PROBE_PAUSE_MS = 2_000;
+/** How often such a peer is dialed whose connections come from elsewhere than it says, in milliseconds. (A guess.) */
+const REDIAL_UNPROVEN_MS = 600_000;
+
 /** How often the LINKs are looked at, in milliseconds. */
 const LOOK_MS = 500;
 
@@ -100,6 +105,7 @@ export class Reach {
   #relaying = 0;
   #called = 0;
   #lookMs = 0;
+  #nextProbeMs = 0;
   #via = "";
 
   /** Shares `state` with the other parts of the peer. */
@@ -515,25 +521,34 @@ export class Reach {
     return { type: "LINK", ...self, ext: { ...ext, ...more } };
   }
 
-  /** Dials the peers that keep a LINK to us now and then: it is not needed if they can be dialed. */
+  /** Dials the peers that keep a LINK to us now and then, one at a time: it is not needed if they can be dialed. */
   #look(): void {
     const { state } = this;
     const { ways, nowMs } = state;
+    let next: PeerRecord | undefined;
     for (const [record, ip] of ways.linked()) {
       if (!isFrom(record, ip)) {
         // It speaks from its own address now, so whoever keeps this LINK is somebody else.
         this.#hangUp(ways.linkOf(record.peerId));
-        continue;
+      } else if (this.#isDue(record) && !(next && ways.dialedMs(next) <= ways.dialedMs(record))) {
+        next = record;
       }
-      const { peerId, address, voucher } = record;
-      const isSoon = this.#secondLooks.has(peerId);
-      const dialedMs = ways.dialedMs(record);
-      if (nowMs - dialedMs < (isSoon ? SECOND_LOOK_MS : REDIAL_MS)) continue;
-      if (!state.mayDial(record)) continue;
-      this.#secondLooks.delete(peerId);
-      ways.dialing(peerId, nowMs);
-      state.emit({ kind: "probe", peerId, to: address, voucher });
     }
+    // Each may take seconds, and others must not wait for many of them.
+    if (!next || nowMs < this.#nextProbeMs) return;
+    this.#nextProbeMs = nowMs + PROBE_PAUSE_MS;
+    if (!state.mayDial(next)) return;
+    const { peerId, address, voucher } = next;
+    this.#secondLooks.delete(peerId);
+    ways.dialing(peerId, nowMs);
+    state.emit({ kind: "probe", peerId, to: address, voucher });
+  }
+
+  #isDue(record: PeerRecord): boolean {
+    const agoMs = this.state.nowMs - this.state.ways.dialedMs(record);
+    if (this.#secondLooks.has(record.peerId)) return agoMs >= SECOND_LOOK_MS;
+    // Where nothing comes from the advertised address, whoever answers there may be anybody.
+    return agoMs >= (record.proven ? REDIAL_MS : REDIAL_UNPROVEN_MS);
   }
 
   /** Passes a connection on to a peer that keeps a LINK to us. */

@@ -2,7 +2,7 @@
 // Invariants: a connection is used only for the peer that it belongs to; names of relays are looked up among the tracked peers,
 // so that nobody makes us dial an address; what is known of a peer goes with it.
 
-import { REDIAL_MS } from "../limits.ts";
+import { REDIAL_AROUND_MS } from "../limits.ts";
 import type { Bounded } from "../bounds/expiring.ts";
 import type { Ways } from "../effects.ts";
 import type { Address } from "../wire/address.ts";
@@ -142,7 +142,7 @@ export class WayBook {
     const relays = this.#relays(known);
     if (on === undefined && relays.length === 0) return { dial: "first", relays };
     const isFailed = dial !== undefined && sameAddress(dial.to, record.address) &&
-      dial.failures >= FAILURES && nowMs - dial.atMs < REDIAL_MS;
+      dial.failures >= FAILURES && (link !== undefined || nowMs - dial.atMs < REDIAL_AROUND_MS);
     const mayDial = record.ip === undefined || record.proven;
     return {
       dial: !mayDial ? "no" : isFailed ? "last" : "first",

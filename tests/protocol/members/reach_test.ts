@@ -13,6 +13,7 @@ import {
   MAX_LINKS,
   MAX_RELAYED,
   MAX_RELAYED_PER_PEER,
+  REDIAL_AROUND_MS,
   REDIAL_MS,
 } from "../../../protocol/limits.ts";
 import type { Ext } from "../../../protocol/wire/ext.ts";
@@ -134,9 +135,23 @@ Deno.test("one dial that fails where others succeeded does not count", () => {
   strictEqual(machine.peer.waysTo("a").dial, "first");
   machine.do({ kind: "dialed", peerId: "a", to: a, outcome: "refused" });
   strictEqual(machine.peer.waysTo("a").dial, "last");
-  machine.nowMs += REDIAL_MS;
-  machine.do({ kind: "tick" });
-  strictEqual(machine.peer.waysTo("a").dial, "first", "tried again");
+  machine.do({ kind: "dialed", peerId: "a", to: a, outcome: "reached" });
+  strictEqual(machine.peer.waysTo("a").dial, "first");
+});
+
+Deno.test("a peer with a LINK is dialed first only once a dial succeeded, one behind others after a while", () => {
+  const machine = new Machine();
+  const [a, b, c] = [peer("a", 1), peer("b", 2), peer("c", 3)];
+  machine.gossip(c);
+  machine.message(linkOf(a), a.ip, 7);
+  machine.gossip(b);
+  machine.message(gossipOf(b, "x1", { via: ["c"] }), b.ip, 8);
+  for (const who of [a, b]) failDials(machine, who);
+  machine.nowMs += REDIAL_AROUND_MS - 1;
+  deepStrictEqual(["a", "b"].map((name) => machine.peer.waysTo(name).dial), ["last", "last"]);
+  machine.nowMs += 1;
+  machine.message(linkOf(c), c.ip, 9); // time has passed
+  deepStrictEqual(["a", "b"].map((name) => machine.peer.waysTo(name).dial), ["last", "first"]);
 });
 
 Deno.test("a gossip that was forwarded before is answered when its sender brings it", () => {
@@ -238,6 +253,25 @@ Deno.test("peers with a LINK are dialed now and then, to see whether they need i
   // It speaks now and then, or it would be forgotten.
   const probes = machine.wait(3 * REDIAL_MS, 1_000, () => machine.message(linkOf(a), a.ip, 7));
   strictEqual(only(probes, "probe").length, 3);
+});
+
+Deno.test("many peers with a LINK are dialed one at a time, each in its turn, and those behind routers seldom", () => {
+  const machine = new Machine();
+  const firewalled = Array.from({ length: 30 }, (_, i) => peer(`wall${i}`, i + 1));
+  const routed = { ...peer("routed", 99), host: "192.168.1.5" };
+  for (const [i, who] of firewalled.entries()) machine.message(linkOf(who), who.ip, i);
+  machine.message(linkOf(routed), "10.0.0.99", 99);
+  const alive = () => {
+    for (const [i, who] of firewalled.entries()) machine.message(linkOf(who), who.ip, i);
+    machine.message(linkOf(routed), "10.0.0.99", 99);
+  };
+  const probes = only(machine.wait(240_000, 1_000, alive), "probe").map(({ peerId }) => peerId);
+  ok(probes.length <= 121, `${probes.length} in four minutes`);
+  for (const { peerId } of firewalled) {
+    const times = probes.filter((each) => each === peerId).length;
+    ok(times >= 3 && times <= 5, `${peerId} ${times} times`);
+  }
+  strictEqual(probes.filter((each) => each === "routed").length, 1);
 });
 
 Deno.test("peers that could not connect to us get a few LINKs, which say now and then that they are alive", () => {
