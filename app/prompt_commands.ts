@@ -144,7 +144,7 @@ function statsRows(service: Service): ReturnType<Commands["stats"]> {
   return [
     ["up", durationText(status.uptimeSeconds)],
     ["peers", String(status.peers)],
-    ["connections to us", status.reach?.text ?? "nobody says that they fail"],
+    ["connections to us", status.reach?.text ?? "no trouble reported"],
     ["files", `${held} here (${sizeText(heldBytes)}), ${known} known`],
     ...status.indexing ? [["indexing", indexingText(status.indexing)] as const] : [],
     ["content", `${sizeText(status.bytes.in)} in, ${sizeText(status.bytes.out)} out`],

@@ -53,7 +53,7 @@ export class ReachNotice {
       now ? { name: "reach", isBad: true, text: now.text } : {
         name: "reach",
         isBad: false,
-        text: "Nobody says any more that connections to this peer fail",
+        text: "Other peers no longer report that connections to this one fail",
       },
     );
   }

@@ -56,7 +56,7 @@ export function reachTrouble(facts: ReachFacts): ReachTrouble | undefined {
     router: () =>
       `${who} cannot connect to ${there}${why} and see${
         reports.length === 1 ? "s" : ""
-      } this machine at ${seen}: it is behind a router. Forward TCP port ${port} there to this machine, and start this peer with ${seen} as its host`,
+      } this machine at ${seen}, so it is behind a router. Forward TCP port ${port} there to this machine, and start this peer with ${seen} as its host`,
     host: () =>
       `${who} cannot connect to ${there}${why}, which is not an address of this machine. Start this peer with ${
         ownIps.includes(seen) && isChosen ? seen : "no host"

@@ -43,7 +43,7 @@ class Scene {
   }
 }
 
-const GOOD = "false Nobody says any more that connections to this peer fail";
+const GOOD = "false Other peers no longer report that connections to this one fail";
 
 Deno.test("what others say is told once it was gathered, and once more when nobody says so", () => {
   const scene = new Scene();

@@ -44,9 +44,10 @@ Deno.test("a router is named with the address that others see, whether or not th
     const { cause, text } = reachTrouble(facts([seen(outcome, "203.0.113.7")]))!;
     strictEqual(cause, "router");
     ok(
-      /and sees this machine at 203\.0\.113\.7: it is behind a router\. Forward TCP port 8115/.test(
-        text,
-      ),
+      /and sees this machine at 203\.0\.113\.7, so it is behind a router\. Forward TCP port 8115/
+        .test(
+          text,
+        ),
       text,
     );
   }

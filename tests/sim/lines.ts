@@ -204,18 +204,10 @@ export class Lines {
       isBegun = true;
     };
     const dial = () =>
-      host.dial(to, voucher, (dialed) => {
-        const outcome = !("failure" in dialed) ? "reached" : dialed.silent ? "silent" : "refused";
-        const isOurs = "failure" in dialed && dialed.isOurs;
-        const isNews = outcome !== "reached" || !host.peer.isReached(peerId ?? "", to);
-        if (peerId !== undefined && !isOurs && isNews) {
-          host.take({ kind: "dialed", peerId, to, outcome });
-        }
-        if ("failure" in dialed) {
-          begin();
-        }
+      this.#dial(to, voucher, rank, peerId, (dialed) => {
+        if ("failure" in dialed) begin();
         end(dialed, true);
-      }, rank);
+      });
     if (first === "first") {
       tries++;
       dial();
@@ -227,12 +219,27 @@ export class Lines {
   }
 
   probe({ peerId, to, voucher }: Extract<Effect, { kind: "probe" }>): void {
+    this.#dial(to, voucher, "news", peerId, () => {});
+  }
+
+  /** Dials, and tells the state machine what became of it if that is news. */
+  #dial(
+    to: Address,
+    voucher: Voucher,
+    rank: DialRank,
+    peerId: string | undefined,
+    done: (dialed: Dialed) => void,
+  ): void {
     const { host } = this;
     host.dial(to, voucher, (dialed) => {
-      if ("failure" in dialed && dialed.isOurs) return;
       const outcome = !("failure" in dialed) ? "reached" : dialed.silent ? "silent" : "refused";
-      host.take({ kind: "dialed", peerId, to, outcome });
-    });
+      const isOurs = "failure" in dialed && dialed.isOurs;
+      const isNews = outcome !== "reached" || !host.peer.isReached(peerId ?? "", to);
+      if (peerId !== undefined && !isOurs && isNews) {
+        host.take({ kind: "dialed", peerId, to, outcome });
+      }
+      done(dialed);
+    }, rank);
   }
 
   #others(

@@ -569,6 +569,46 @@ Deno.test("a peer that connected to us a moment ago gets no LINK because one dia
   strictEqual(only(machine.wait(2_000), "link").length, 1, "it has not connected for long");
 });
 
+Deno.test("peers that connected to us get no LINK, also where others could not, and one failed dial says nothing of others", () => {
+  const { machine, effects } = walled("c");
+  machine.gossip(peer("a", 20));
+  deepStrictEqual(only([...effects, ...machine.wait(2_000)], "link").map(({ peerId }) => peerId), [
+    "c",
+  ]);
+
+  const other = new Machine();
+  other.start();
+  const [a, b] = [peer("a", 1), peer("b", 2)];
+  other.message(linkOf(b), b.ip, 7); // known, and has not connected in any other way
+  other.gossip(a);
+  const { peerId, host, port, ext, ip } = a;
+  const message = { type: "GOSSIP_REPLY", peerId, host, port, files: [], ext: ext! } as const;
+  other.do({ kind: "message", message, ip, connection: 50, ours: "asking" });
+  deepStrictEqual(only(other.wait(2_000), "link"), []);
+});
+
+Deno.test("of the LINKs at a peer that has too many, a few leave at a time", () => {
+  const { machine, whos, effects } = walled("a", "b");
+  const { opened } = answerLinks(machine, effects, whos);
+  const crowded = linkOf(whos[0]!, { links: CROWDED_LINKS + 1 });
+  let answers = 0;
+  for (let left: Effect[] = []; left.length === 0; answers++) {
+    ok(answers < 100, "it never leaves");
+    left = only(
+      machine.do({
+        kind: "message",
+        message: crowded,
+        ip: whos[0]!.ip,
+        connection: opened.get("a")!,
+        ours: "asking",
+      }),
+      "hang-up",
+    );
+  }
+  ok(answers > 1, "not at the first chance");
+  deepStrictEqual(machine.peer.via, ["b"]);
+});
+
 Deno.test("on a connection that we opened to ask, no answers are sent", () => {
   const machine = new Machine();
   const a = peer("a", 1);
