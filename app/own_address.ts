@@ -2,9 +2,9 @@
 // Invariants: a host that somebody chose is kept; an address that this machine still has is kept, unless it is that of a bridge
 // or tunnel and the machine's addresses change; without a network, nothing is announced; what others say about our address changes nothing here.
 
-import { globalAddresses, isVirtual } from "../cli/host.ts";
+import { furtherAddresses, globalAddresses, isVirtual } from "../cli/host.ts";
 import { type Address, canonicalHost } from "../protocol/wire/address.ts";
-import { hostToTell, ownIps } from "./addresses.ts";
+import { hostToTell, isWildcard, ownIps } from "./addresses.ts";
 
 /** How often the interfaces are looked at, in milliseconds: it takes 0.1 ms. */
 export const LOOK_MS = 2_000;
@@ -13,12 +13,17 @@ export const LOOK_MS = 2_000;
 export interface OwnAddressOptions {
   /** Whether somebody chose the host to advertise. */
   readonly isChosen: boolean;
+  /** The address to listen on: where nothing is listened on, others need not try. */
+  readonly listenHost: string;
   /** Returns the host that is advertised. */
   readonly host: () => string;
   /** Among several addresses, the one that leads to one of these is preferred. */
   readonly bootstraps: readonly Address[];
-  /** Called when the addresses of this machine, or the one to advertise, have changed. */
-  readonly onChange: (host: string, ips: readonly string[]) => void;
+  /**
+   * Called when the addresses of this machine, or those to advertise, have changed. `also`: those that peers may try besides the
+   * host.
+   */
+  readonly onChange: (host: string, ips: readonly string[], also: readonly string[]) => void;
   /** Returns the network interfaces. */
   readonly interfaces?: () => Deno.NetworkInterfaceInfo[];
 }
@@ -43,10 +48,17 @@ export class OwnAddress {
       const host = isKept ? old : await this.#next(old, interfaces);
       if (!hasChanged && host === old) return;
       this.#ips = ips.join();
-      this.options.onChange(host, ips);
+      this.options.onChange(host, ips, alsoFor(host, this.options, interfaces));
     } catch {
       // The interfaces cannot be read now. The next look may work.
     }
+  }
+
+  /** Reports the addresses that the machine has now. */
+  start(): void {
+    const { host, onChange } = this.options;
+    const interfaces = this.#interfaces();
+    onChange(host(), ownIps(interfaces), alsoFor(host(), this.options, interfaces));
   }
 
   #interfaces(): Deno.NetworkInterfaceInfo[] {
@@ -64,4 +76,14 @@ export class OwnAddress {
     const hasNetwork = globalAddresses(interfaces.filter((each) => !isVirtual(each))).length > 0;
     return hasNetwork ? await hostToTell(undefined, this.options.bootstraps, interfaces) : old;
   }
+}
+
+/** A host that somebody chose is the only one. */
+function alsoFor(
+  host: string,
+  { isChosen, listenHost }: Pick<OwnAddressOptions, "isChosen" | "listenHost">,
+  interfaces: Deno.NetworkInterfaceInfo[],
+): string[] {
+  if (isChosen || !isWildcard(listenHost)) return [];
+  return furtherAddresses(host, interfaces, listenHost === "::" ? ["IPv4", "IPv6"] : ["IPv4"]);
 }

@@ -118,9 +118,10 @@ export class Service {
     const saving = this.#saving = new Saving({ peerId, maxPeers, store, node, timers, troubles });
     this.#ownAddress = new OwnAddress({
       isChosen: options.isHostFound !== true,
+      listenHost: options.listenHost,
       host: () => node.address.host,
       bootstraps: options.bootstraps,
-      onChange: (host, ips) => node.dispatch({ kind: "own-address", host, ips }),
+      onChange: (host, ips, also) => node.dispatch({ kind: "own-address", host, ips, also }),
     });
     this.#reachNotice = new ReachNotice({ timers, trouble: () => this.reach, onEvent });
     this.#upkeep = new Upkeep({
@@ -181,6 +182,7 @@ export class Service {
   /** Serves, joins the network, and reads what is in the folder in the background. */
   join(): void {
     this.#isJoined = true;
+    this.#ownAddress.start();
     this.#longestBlock.start();
     this.#timers.repeat(LOOK_MS, () => this.#ownAddress.look());
     const soon = (promise: Promise<void>) => within(LISTABLE_MS, promise).then(() => {}, () => {});

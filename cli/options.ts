@@ -315,7 +315,7 @@ export const LIMIT_OPTIONS = [
     rate,
     "<size>",
     "content passed on per second between peers that cannot connect to each other; 0 means no limit",
-    "Higher: they get files sooner. Lower: leaves more of the link to this peer. The limit of --max-up holds for it too.",
+    "Higher: they get files sooner. Lower: leaves more of the link to this peer. One peer gets at most half of it. The limit of --max-up holds for it too.",
   ),
   limit(
     "min-free",

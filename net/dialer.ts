@@ -1,4 +1,5 @@
-// Opens connections: a bounded number at once (`dial_queue.ts`), each within its deadline.
+// Opens connections: a bounded number at once (`dial_queue.ts`), each within its deadline. If a machine has several addresses,
+// they are raced (`race.ts`).
 // Invariants: an address is checked after it has been resolved, right before it is dialed; our own failures (queue
 // full, no file descriptor, no port, no network, stopping) are distinguished from silence of the other side.
 
@@ -13,12 +14,15 @@ import {
 } from "../protocol/wire/address.ts";
 import type { Limits } from "../protocol/limits.ts";
 import { Connection } from "./connection.ts";
+import { race } from "./race.ts";
 import type { Throttles } from "./throttle.ts";
 import { DialQueue, type DialRank, type QueuedDial } from "./dial_queue.ts";
 
 export type { Address, OwnAddresses, Voucher } from "../protocol/wire/address.ts";
 export type { Limits } from "../protocol/limits.ts";
 
+/** Maximum number of addresses of one name that are tried. (A guess: two interfaces, each with two families.) */
+const MAX_RESOLVED = 4;
 /** How long a dial waits for a file descriptor when none is left, in milliseconds. */
 const NO_DESCRIPTOR_MS = 10_000;
 /** Delay between attempts meanwhile, in milliseconds. */
@@ -70,6 +74,9 @@ const OUR_TROUBLE = new Set([
   "EAI_AGAIN",
 ]);
 
+/** Resolves a name to the IP addresses of a machine. */
+type AddressesOf = (host: string) => Promise<readonly { address: string; family: number }[]>;
+
 /** A dial that waits for its turn. */
 interface Waiting extends QueuedDial {
   /** Called when its turn comes, or when it is hopeless. */
@@ -84,6 +91,7 @@ export class Dialer {
   /**
    * `own` returns this peer's own addresses, which are never dialed. `onFull` is called for each dial that may not even
    * wait, and `onShort` while the process is out of file descriptors. `throttles` limit the content on all connections.
+   * `addressesOf` resolves names.
    */
   constructor(
     readonly limits: Pick<Limits, "maxDials" | "dialTimeoutMs">,
@@ -91,24 +99,35 @@ export class Dialer {
     readonly onFull: () => void = () => {},
     readonly onShort: () => void = () => {},
     readonly throttles?: Throttles,
+    readonly addressesOf: AddressesOf = (host) => lookup(host, { all: true }),
   ) {
     this.#queue = new DialQueue(limits.maxDials);
   }
 
   /**
-   * Opens a connection. Waits for its turn: files go before answers, and those before news. Throws `DialError` if
-   * the address is forbidden, does not resolve, refuses or does not answer, and for failures of our own.
+   * Opens a connection. Waits for its turn: files go before answers, and those before news. `also`: further IP addresses of the same
+   * machine, read one by one as they are needed; they come after those of `to`. Throws `DialError` if every address is forbidden,
+   * does not resolve, refuses or does not answer, and for failures of our own.
    */
-  async dial(to: Address, voucher: Voucher, rank: DialRank = "news"): Promise<Connection> {
+  async dial(
+    to: Address,
+    voucher: Voucher,
+    rank: DialRank = "news",
+    also: Iterable<string> = [],
+  ): Promise<Connection> {
     const key = addressText(to);
     await this.#turn(key, voucher, rank);
     try {
-      const ip = await this.#resolve(to.host, AbortSignal.timeout(this.limits.dialTimeoutMs));
-      const refusal = dialRefusal(ip, to.port, voucher, this.own());
-      if (refusal !== undefined) {
-        throw new DialError("forbidden", `${key} was not dialed: ${ip} ${refusal}`);
-      }
-      const conn = await this.#connect(ip, to.port);
+      const first = await this.#resolve(to.host, AbortSignal.timeout(this.limits.dialTimeoutMs));
+      const conn = await race(inOrder(first, also), async (ip, signal) => {
+        const refusal = dialRefusal(ip, to.port, voucher, this.own());
+        if (refusal !== undefined) {
+          throw new DialError("forbidden", `${key} was not dialed: ${ip} ${refusal}`);
+        }
+        return await this.#connect(ip, to.port, signal);
+      }).catch((error: AggregateError) => {
+        throw this.#worst(error.errors);
+      });
       this.#queue.answered(key);
       return new Connection(conn, this.throttles);
     } catch (cause) {
@@ -150,14 +169,14 @@ export class Dialer {
   }
 
   /** Connects, waiting for a file descriptor if none is left: that says nothing about the other side. */
-  async #connect(hostname: string, port: number): Promise<Deno.TcpConn> {
+  async #connect(hostname: string, port: number, over: AbortSignal): Promise<Deno.TcpConn> {
     const untilMs = performance.now() + NO_DESCRIPTOR_MS;
     for (;;) {
       try {
-        const signal = AbortSignal.timeout(this.limits.dialTimeoutMs);
+        const signal = AbortSignal.any([AbortSignal.timeout(this.limits.dialTimeoutMs), over]);
         return await Deno.connect({ hostname, port, signal });
       } catch (error) {
-        const isShort = OUT_OF_DESCRIPTORS.has(codeOf(error));
+        const isShort = OUT_OF_DESCRIPTORS.has(codeOf(error)) && !over.aborted;
         if (!isShort || this.#stopped || performance.now() > untilMs) throw error;
         this.onShort();
         await new Promise((go) => setTimeout(go, DESCRIPTOR_PAUSE_MS));
@@ -165,21 +184,29 @@ export class Dialer {
     }
   }
 
-  async #resolve(host: string, signal: AbortSignal): Promise<string> {
+  /** Returns the addresses of a host. */
+  async #resolve(host: string, signal: AbortSignal): Promise<string[]> {
     const literal = canonicalIp(host);
-    if (literal !== undefined) return literal;
+    if (literal !== undefined) return [literal];
     const timeout = Promise.withResolvers<never>();
     const onAbort = () => timeout.reject(signal.reason);
     signal.addEventListener("abort", onAbort);
     try {
-      const found = await Promise.race([lookup(host, { all: true }), timeout.promise]);
-      // Peers listen on IPv4 only, even if a name also has other addresses.
-      const first = found.find(({ family }) => family === 4) ?? found[0];
-      if (!first) throw new Error("The name does not resolve");
-      return canonicalIp(first.address) ?? first.address;
+      const found = await Promise.race([this.addressesOf(host), timeout.promise]);
+      if (found.length === 0) throw new Error("The name does not resolve");
+      // Old peers listen on IPv4 only, even if a name also has other addresses.
+      return found.toSorted((a, b) => a.family - b.family).slice(0, MAX_RESOLVED)
+        .map(({ address }) => canonicalIp(address) ?? address);
     } finally {
       signal.removeEventListener("abort", onAbort);
     }
+  }
+
+  /** Returns the failure that says most about the other side: the first one that is its own, or else the first. */
+  #worst(failures: readonly unknown[]): unknown {
+    const isTheirs = (error: unknown) =>
+      !(error instanceof DialError) && !OUR_TROUBLE.has(codeOf(error));
+    return failures.find(isTheirs) ?? failures[0];
   }
 
   #explain(key: string, cause: unknown): DialError {
@@ -208,6 +235,11 @@ export class Dialer {
     const failure = new DialError("theirs", `${key} does not answer`);
     for (const { go } of this.#queue.silent(key, performance.now())) go(failure);
   }
+}
+
+function* inOrder(first: readonly string[], also: Iterable<string>): Iterable<string> {
+  yield* first;
+  for (const ip of also) if (!first.includes(ip)) yield ip;
 }
 
 /**

@@ -10,8 +10,8 @@ import type { Throttle } from "./throttle.ts";
 export interface RelayOptions {
   /** How long both sides may be silent, and how long one may take nothing, in milliseconds. */
   readonly idleMs: number;
-  /** Limits what is passed on, on all connections together. */
-  readonly throttle: Throttle;
+  /** Limits that all hold for what is passed on. */
+  readonly throttles: readonly Throttle[];
   /** Called with the number of bytes of each piece. */
   readonly onMoved: (bytes: number) => void;
 }
@@ -40,16 +40,17 @@ export async function relay(a: Connection, b: Connection, options: RelayOptions)
 async function pass(
   from: Connection,
   to: Connection,
-  { idleMs, throttle, onMoved }: RelayOptions,
+  { idleMs, throttles, onMoved }: RelayOptions,
 ): Promise<void> {
   const buffer = RECEIVING.take(RECEIVING.sizeBytes);
   try {
     for (;;) {
-      const piece = buffer.subarray(0, throttle.pieceOf(buffer.length));
+      const pieceBytes = throttles.reduce((bytes, each) => each.pieceOf(bytes), buffer.length);
+      const piece = buffer.subarray(0, pieceBytes);
       const read = await from.read(piece, FOREVER_MS);
       if (read === null) break;
       onMoved(0);
-      await throttle.take(read);
+      for (const throttle of throttles) await throttle.take(read);
       await to.writeContent(piece.subarray(0, read), idleMs);
       onMoved(read);
     }

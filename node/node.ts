@@ -16,6 +16,7 @@ import { Peer } from "../protocol/peer.ts";
 import { Dialer, DialError } from "../net/dialer.ts";
 import type { Connection } from "../net/connection.ts";
 import { Listener } from "../net/listener.ts";
+import { Shares } from "../net/shares.ts";
 import { Throttle, type Throttles } from "../net/throttle.ts";
 import { pack } from "../net/packing.ts";
 import { LineEnded, Lines } from "./lines.ts";
@@ -36,6 +37,8 @@ const REPLY_WAIT_MS = 2_000;
 const MAX_LINGERING = 64;
 /** Maximum number of lists that wait until the held files are known: each may take 50 MB. */
 const MAX_WAITING_LISTS = 8;
+/** Share of `--relay-up` that one peer may use: the others get the rest even while nobody waits for it. (A guess.) */
+const RELAY_SHARE = 1 / 2;
 /** How long transfers may continue when the peer stops, in milliseconds. Keeps the whole stop below five seconds. */
 const STOP_MS = 2_000;
 
@@ -252,6 +255,7 @@ export class Node {
     this.#routes = new Routes({
       dialer: this.#dialer,
       waysTo: (peerId) => this.peer.waysTo(peerId),
+      mayDialAlso: (peerId, ip, sizeBytes) => this.peer.mayDialAlso(peerId, ip, sizeBytes),
       isReached: (peerId, to) => this.peer.isReached(peerId, to),
       say: (connection, bytes) => this.#lines.say(connection, bytes),
       serve: (connection) => {
@@ -259,7 +263,7 @@ export class Node {
         this.#listener.take(connection);
       },
       onMoved: (connection, bytes) => this.#listener.moved(connection, bytes),
-      throttle: this.throttles.relay,
+      shares: new Shares(this.throttles.relay, RELAY_SHARE),
       limits,
       ext: () => this.peer.ext,
       dispatch: (input) => this.dispatch(input),
@@ -570,12 +574,13 @@ export class Node {
   }
 
   /** Keeps a connection open to a peer that cannot connect to us, and receives messages on it. */
-  async #link({ peerId, to, voucher, bytes }: Extract<Effect, { kind: "link" }>): Promise<void> {
+  async #link(effect: Extract<Effect, { kind: "link" }>): Promise<void> {
+    const { peerId, bytes } = effect;
     const { limits } = this.options;
     const id = ++this.#serial;
     let connection: Connection | undefined;
     try {
-      connection = await this.#dialer.dial(to, voucher, "answer");
+      connection = await this.#routes.toLink(effect);
       await connection.write(bytes, limits.messageTimeoutMs);
       count(this.counters.sent, "LINK");
     } catch {
@@ -753,12 +758,8 @@ export class Node {
 
   // Connections that we open.
 
-  async #send(
-    { to, voucher, peerId, what, bytes, ticket, isBroadcast, noDial }: Extract<
-      Effect,
-      { kind: "send" }
-    >,
-  ): Promise<void> {
+  async #send(effect: Extract<Effect, { kind: "send" }>): Promise<void> {
+    const { to, peerId, what, bytes, ticket, isBroadcast } = effect;
     const about = {
       to,
       ...(peerId === undefined ? {} : { peerId }),
@@ -767,8 +768,7 @@ export class Node {
     let connection: Connection | undefined;
     let isSent = false;
     try {
-      const rank = what === "GOSSIP_REPLY" ? "answer" : "news";
-      const way = await this.#routes.toSend(to, voucher, rank, peerId, noDial === true);
+      const way = await this.#routes.toSend(effect);
       if ("on" in way) {
         await this.#lines.say(way.on, bytes);
         this.#sent(what, to, isBroadcast);

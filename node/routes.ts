@@ -11,13 +11,13 @@ import type { Limits } from "../protocol/limits.ts";
 import type { Connection } from "../net/connection.ts";
 import { type Dialer, DialError } from "../net/dialer.ts";
 import type { DialRank } from "../net/dial_queue.ts";
+import { HEAD_START_MS } from "../net/race.ts";
 import { relay } from "../net/relay.ts";
-import type { Throttle } from "../net/throttle.ts";
+import type { Shares } from "../net/shares.ts";
 
 type CallBack = Extract<Effect, { kind: "call-back" }>;
+type Sent = Extract<Effect, { kind: "send" }>;
 
-/** How long a dial may take before other ways are tried too, in milliseconds (RFC 8305, section 8). */
-const HEAD_START_MS = 250;
 /** How long a peer that is asked for a connection may take to open it, in milliseconds. (A guess: two dials.) */
 const CALL_MS = 6_000;
 /** Maximum number of connections that are awaited. */
@@ -31,6 +31,8 @@ export interface RouteOptions {
   readonly dialer: Dialer;
   /** Returns the ways to a peer. */
   readonly waysTo: (peerId: string) => Ways;
+  /** Returns whether a further address of a peer may be dialed for a message of this size, and counts the dial. */
+  readonly mayDialAlso: (peerId: string, ip: string, sizeBytes: number) => boolean;
   /** Returns whether it is known that a peer can be reached at an address. */
   readonly isReached: (peerId: string, to: Address) => boolean;
   /** Sends a message on an open connection. Throws if that is not possible. */
@@ -39,8 +41,8 @@ export interface RouteOptions {
   readonly serve: (connection: Connection) => void;
   /** Notes that content moved on an accepted connection. */
   readonly onMoved: (connection: Connection, bytes: number) => void;
-  /** Limits what is passed on. */
-  readonly throttle: Throttle;
+  /** Limits what is passed on, in all and for each peer. */
+  readonly shares: Shares;
   /** Limits on connections. */
   readonly limits: Pick<Limits, "idleTimeoutMs" | "messageTimeoutMs">;
   /** Returns our extensions. */
@@ -59,12 +61,19 @@ export type Way =
 /** Ways to a peer; without `on`, those to a connection of its own. */
 type SomeWays = Omit<Ways, "on"> & { readonly on?: number | undefined };
 
+/** What is dialed. */
+type Place = Pick<Wanted, "to" | "voucher" | "rank" | "sizeBytes"> & {
+  readonly peerId?: string | undefined;
+};
+
 /** A peer, and what it is wanted for. */
 interface Wanted {
   readonly to: Address;
   readonly voucher: Voucher;
   readonly rank: DialRank;
   readonly peerId: string;
+  /** Length of the message that is to be sent, in bytes. */
+  readonly sizeBytes: number;
   /** Returns the ways that there are now. */
   readonly waysTo: () => SomeWays;
 }
@@ -80,33 +89,35 @@ export class Routes {
   /** Starts without connections. */
   constructor(readonly options: RouteOptions) {}
 
+  /** Opens a connection for a LINK to a peer, which cannot connect to us. Throws `DialError`. */
+  async toLink({ to, voucher, peerId }: Extract<Effect, { kind: "link" }>): Promise<Connection> {
+    return await this.options.dialer.dial(to, voucher, "answer", this.#also(peerId, 0));
+  }
+
   /** Opens a connection to a peer. Throws `DialError`. */
   async dial(to: Address, voucher: Voucher, rank: DialRank, peerId: string): Promise<Connection> {
     const waysTo = () => ({ ...this.options.waysTo(peerId), on: undefined });
-    const way = await this.#find({ to, voucher, rank, peerId, waysTo });
+    const way = await this.#find({ to, voucher, rank, peerId, sizeBytes: 0, waysTo });
     return (way as { connection: Connection }).connection;
   }
 
-  /** Returns where a message to an address, or a peer, can go. `noDial`: it must not be dialed. Throws `DialError`. */
+  /** Returns where a message can go. Its rank is that of an answer or of news. Throws `DialError`. */
   async toSend(
-    to: Address,
-    voucher: Voucher,
-    rank: DialRank,
-    peerId: string | undefined,
-    noDial: boolean,
+    { to, voucher, what, bytes: { length: sizeBytes }, peerId, noDial }: Sent,
   ): Promise<Way> {
-    if (peerId === undefined) return await this.#dial(to, voucher, rank, peerId);
+    const rank = what === "GOSSIP_REPLY" ? "answer" : "news";
+    if (peerId === undefined) return await this.#dial({ to, voucher, rank, sizeBytes });
     const waysTo = () => {
       const ways = this.options.waysTo(peerId);
       return noDial ? { ...ways, dial: "no" } as const : ways;
     };
-    return await this.#find({ to, voucher, rank, peerId, waysTo });
+    return await this.#find({ to, voucher, rank, peerId, sizeBytes, waysTo });
   }
 
   /** Dials a peer only to see whether anybody answers. Reports `dialed`. Never throws. */
   async probe({ peerId, to, voucher }: Extract<Effect, { kind: "probe" }>): Promise<void> {
     try {
-      const way = await this.#dial(to, voucher, "news", peerId);
+      const way = await this.#dial({ to, voucher, rank: "news", peerId, sizeBytes: 0 });
       way.connection.close();
     } catch {
       // Reported by the dial; a failure of our own says nothing.
@@ -130,7 +141,7 @@ export class Routes {
     const { dialer, limits, dispatch, serve } = this.options;
     let connection: Connection | undefined;
     try {
-      connection = await dialer.dial(to, voucher, "answer");
+      connection = await dialer.dial(to, voucher, "answer", this.#also(key, 0));
       this.#open.add(connection);
       if (isRelayed) connection.passedOn();
       await connection.write(bytes, limits.messageTimeoutMs);
@@ -149,7 +160,9 @@ export class Routes {
     asker: Connection,
     { key, link, bytes }: Pick<Extract<Effect, { kind: "relay" }>, "key" | "link" | "bytes">,
   ): Promise<void> {
-    const { limits, throttle, dispatch, onMoved } = this.options;
+    const { limits, shares, dispatch, onMoved } = this.options;
+    const users = key.split("\n");
+    const throttles = shares.take(users);
     this.#open.add(asker);
     try {
       onMoved(asker, 0);
@@ -160,7 +173,7 @@ export class Routes {
         await asker.write(LINE_FEED, limits.messageTimeoutMs);
         await relay(asker, asked, {
           idleMs: limits.idleTimeoutMs,
-          throttle,
+          throttles,
           onMoved: (moved) => {
             onMoved(asker, moved);
             onMoved(asked, moved);
@@ -175,6 +188,7 @@ export class Routes {
     } finally {
       asker.close();
       this.#open.delete(asker);
+      shares.give(users);
       dispatch({ kind: "passed-on", what: "relay", key });
     }
   }
@@ -187,8 +201,8 @@ export class Routes {
 
   /** Tries the ways to a peer. The dial goes first, if it may; the others follow if it takes long or fails. */
   async #find(wanted: Wanted): Promise<Way> {
-    const { to, voucher, rank, peerId, waysTo } = wanted;
-    const dial = () => this.#dial(to, voucher, rank, peerId);
+    const { waysTo } = wanted;
+    const dial = () => this.#dial(wanted);
     const ways = waysTo();
     if (ways.dial === "first") return await this.#race(wanted, dial());
     try {
@@ -234,22 +248,26 @@ export class Routes {
   }
 
   async #dial(
-    to: Address,
-    voucher: Voucher,
-    rank: DialRank,
-    peerId: string | undefined,
+    { to, voucher, rank, peerId, sizeBytes }: Place,
   ): Promise<{ readonly connection: Connection; readonly ip: string }> {
     const tell = (outcome: "reached" | "refused" | "silent") => {
       if (peerId !== undefined) this.options.dispatch({ kind: "dialed", peerId, to, outcome });
     };
     try {
-      const connection = await this.options.dialer.dial(to, voucher, rank);
+      const also = peerId === undefined ? [] : this.#also(peerId, sizeBytes);
+      const connection = await this.options.dialer.dial(to, voucher, rank, also);
       if (peerId !== undefined && !this.options.isReached(peerId, to)) tell("reached");
       return { connection, ip: connection.ip };
     } catch (error) {
       if (error instanceof DialError && error.outcome) tell(error.outcome);
       throw error;
     }
+  }
+
+  /** Further addresses of a peer, as far as they may be dialed when their turn comes. */
+  *#also(peerId: string, sizeBytes: number): Iterable<string> {
+    const { waysTo, mayDialAlso } = this.options;
+    for (const ip of waysTo(peerId).also ?? []) if (mayDialAlso(peerId, ip, sizeBytes)) yield ip;
   }
 
   /** Asks the peer for a connection, or others for one to it, one after another. Throws `DialError`. */
@@ -269,7 +287,8 @@ export class Routes {
     for (const { relay: { to, voucher, peerId: relayer } } of inTurn) {
       let connection: Connection | undefined;
       try {
-        connection = await this.options.dialer.dial(to, voucher, rank);
+        const also = this.#also(relayer, 0);
+        connection = await this.options.dialer.dial(to, voucher, rank, also);
         await this.#ask(connection, peerId);
         return { connection };
       } catch (error) {

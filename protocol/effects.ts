@@ -74,6 +74,8 @@ export interface KnownFile {
 
 /** How a peer is reached. */
 export interface Ways {
+  /** Further IP addresses of its machine, to be dialed too if the first takes long or fails. `Peer.mayDialAlso` limits that. */
+  readonly also?: readonly string[];
   /**
    * When to dial the address that it advertises. "first": the other ways follow if that takes long or fails. "last": after them, because
    * nobody answered there lately.
@@ -101,8 +103,13 @@ export type Input =
    * automatically. Without this input, everything counts as read.
    */
   | { readonly kind: "loading" }
-  /** This machine has these IP addresses now. `host`: where others reach it. */
-  | { readonly kind: "own-address"; readonly host: string; readonly ips: readonly string[] }
+  /** This machine has these IP addresses now. `host`: where others reach it. `also`: further addresses where they do. */
+  | {
+    readonly kind: "own-address";
+    readonly host: string;
+    readonly ips: readonly string[];
+    readonly also?: readonly string[];
+  }
   /**
    * "known": everything remembered from earlier runs is loaded; "folder": also, the folder was scanned, so that our
    * list is complete.

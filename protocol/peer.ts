@@ -132,6 +132,14 @@ export class Peer {
     return this.#state.ways.waysTo(peerId, this.#state.nowMs);
   }
 
+  /**
+   * Returns whether a peer may be dialed at a further address of its machine now, for a message of this size, and counts the dial.
+   */
+  mayDialAlso(peerId: string, ip: string, sizeBytes: number): boolean {
+    const record = this.#state.membership.get(peerId);
+    return record !== undefined && this.#state.mayDialAlso(record, ip, sizeBytes);
+  }
+
   /** Returns whether the latest dial to this address of a peer succeeded, so that another success is no news. */
   isReached(peerId: string, to: Address): boolean {
     return this.#state.ways.isReached(peerId, to);
@@ -210,7 +218,7 @@ export class Peer {
         this.#state.read = "something";
         return;
       case "own-address":
-        return this.#gossiping.onOwnAddress(input.host, input.ips);
+        return this.#gossiping.onOwnAddress(input);
       case "complete":
         return this.#onComplete(input.what);
       case "load":

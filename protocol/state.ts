@@ -15,7 +15,7 @@ import type { Effect, PeerEvent, Ticket } from "./effects.ts";
 import type { Overload } from "./overloads.ts";
 import type { Reason } from "./wire/errors.ts";
 import type { Bounded } from "./bounds/expiring.ts";
-import { type Limits, MAX_OFFENDERS, MAX_TOMBSTONES } from "./limits.ts";
+import { type Limits, MAX_OFFENDERS, MAX_TOMBSTONES, UNPROVEN_REPLY_BYTES } from "./limits.ts";
 import { machineOf, Membership, type PeerRecord, sameAddress } from "./members/membership.ts";
 import { type Pause, Reputation } from "./members/reputation.ts";
 import { WayBook } from "./members/ways.ts";
@@ -110,6 +110,8 @@ export class PeerState {
   nowMs = 0;
   /** The address that is advertised. */
   address: Address;
+  /** Further addresses that peers with extensions are told (`Ext.also`). */
+  also: readonly string[] = [];
   /** Whether anybody has sent us a message at this address, which takes a connection to us. */
   hasBeenReached = false;
   /** What this process listens on, so that it never dials itself. */
@@ -192,8 +194,15 @@ export class PeerState {
 
   /** Our extensions, sent with every message. */
   get ext(): Ext {
-    const { config: { node, boot }, via } = this;
-    return { v: 1, node, boot, can: this.#can, ...(via.length > 0 ? { via } : {}) };
+    const { config: { node, boot }, via, also } = this;
+    return {
+      v: 1,
+      node,
+      boot,
+      can: this.#can,
+      ...(via.length > 0 ? { via } : {}),
+      ...(also.length > 0 ? { also } : {}),
+    };
   }
 
   /** Our name and address, sent with every GOSSIP and GOSSIP_REPLY. */
@@ -346,9 +355,23 @@ export class PeerState {
     return this.#mayDial(to, true);
   }
 
+  /**
+   * Returns whether to dial a further address of a peer now, and counts the dial. Where the peer never spoke from, somebody else may
+   * be: the same limits hold as for an unproven peer, and only a short message goes there.
+   */
+  mayDialAlso(record: PeerRecord, ip: string, sizeBytes: number): boolean {
+    if (!record.also.includes(ip)) return false;
+    if (record.proven && record.heardFrom.has(ip)) return true;
+    const place = addressText({ host: ip, port: record.address.port });
+    return sizeBytes <= UNPROVEN_REPLY_BYTES && this.#mayDialPlace(place, false);
+  }
+
   #mayDial(to: Destination, isReported: boolean): boolean {
     if (to.voucher === "operator" || ("peerId" in to && to.proven)) return true;
-    const key = placeOf(to);
+    return this.#mayDialPlace(placeOf(to), isReported);
+  }
+
+  #mayDialPlace(key: string, isReported: boolean): boolean {
     // An accepted connection proves nothing: a victim would accept it too.
     if (
       this.#perDestination.left(key, this.nowMs) < 1 || !this.#unproven.take("", this.nowMs)

@@ -263,13 +263,24 @@ export class Gossiping {
 
   /**
    * This machine has these addresses now, and is reached at `host`. If that is new, everybody is told at once: peers that know
-   * our key move us at once, the others do as they do; all of them get our list again.
+   * our key move us at once, the others do as they do; all of them get our list again. Further addresses are told with the next
+   * messages.
    */
-  onOwnAddress(host: string, ips: readonly string[]): void {
+  onOwnAddress(
+    { host, ips, also = [] }: Pick<
+      Extract<Input, { kind: "own-address" }>,
+      "host" | "ips" | "also"
+    >,
+  ): void {
     const { state } = this;
     state.own = { ...state.own, ips };
+    const isAlsoNew = also.join() !== state.also.join();
+    state.also = also;
     const old = state.address;
-    if (canonicalHost(old.host) === canonicalHost(host)) return;
+    if (canonicalHost(old.host) === canonicalHost(host)) {
+      if (isAlsoNew) this.#renew();
+      return;
+    }
     state.address = { ...old, host };
     state.hasBeenReached = false;
     const all = [...state.membership.all()];
@@ -292,6 +303,11 @@ export class Gossiping {
   /** Others reach us through these peers now. They hear of it at once, or after the pause between rounds. */
   isVia(via: readonly string[]): void {
     this.state.via = via;
+    this.#renew();
+  }
+
+  /** What we say of ourselves has changed. */
+  #renew(): void {
     this.greeting.renew();
     this.#hastenRound();
   }
@@ -309,8 +325,9 @@ export class Gossiping {
       );
       return undefined;
     }
-    const { peerId } = sender;
-    const hearing = state.membership.hear({ peerId, address, ext: sender.ext, ip }, state.nowMs);
+    const { peerId, ext } = sender;
+    const also = this.#alsoClaimed(sender, address, ip);
+    const hearing = state.membership.hear({ peerId, address, also, ext, ip }, state.nowMs);
     switch (hearing.outcome) {
       case "new":
         if (hearing.evicted) {
@@ -346,8 +363,19 @@ export class Gossiping {
     }
   }
 
-  #claimed(sender: Sender, ip: string): Address {
-    return { host: sender.host === "" ? ip : sender.host, port: sender.port };
+  /** Returns where the sender says it listens: where the message came from, if it names that among others. */
+  #claimed({ host, port, ext }: Sender, ip: string): Address {
+    return { host: host === "" || ext?.also?.includes(ip) ? ip : host, port };
+  }
+
+  /** Returns further addresses that the sender names and that may be dialed. */
+  #alsoClaimed({ host, port, ext }: Sender, address: Address, ip: string): string[] {
+    if (!ext?.also) return [];
+    const named = new Set([canonicalIp(host), ...ext.also]);
+    named.delete(canonicalIp(address.host));
+    return [...named].filter((each) =>
+      each !== undefined && this.#refusal({ host: each, port }, ip) === undefined
+    ) as string[];
   }
 
   /** Returns why an address must not be dialed, judging by its text; host names are judged again once resolved. */

@@ -528,8 +528,8 @@ export class Lists {
   }
 
   #empty(place: Place): Uint8Array<ArrayBuffer> {
-    const { address, via } = this.state;
-    const text = JSON.stringify([place.rev, address.host, via]);
+    const { address, via, also } = this.state;
+    const text = JSON.stringify([place.rev, address.host, via, also]);
     if (this.#emptyReply?.text !== text) {
       this.#emptyReply = { text, bytes: this.#encode({ entries: [] }, place) };
     }

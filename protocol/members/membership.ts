@@ -1,6 +1,6 @@
 // Membership: the tracked peers, their addresses, and when each was last heard from. PURE.
 // Invariants: one record per peerId; at most `maxPeers` records, and at most `maxPeersPerAddress` on one machine; the
-// address of a live peer changes only by the rules of `hear`; a peer silent for `timeoutMs` is dropped.
+// address of a live peer changes only by the rules of `hear` and `reached`; a peer silent for `timeoutMs` is dropped.
 
 import {
   type Address,
@@ -26,6 +26,11 @@ export interface TrackedPeer {
   voucher: Voucher;
   /** The IP address that `address` leads to; for a host name, known after the first successful dial. */
   ip: string | undefined;
+  /**
+   * Further IP addresses of its machine (`Ext.also`). If it is proven, it said so itself, and what comes from them comes from the
+   * peer; otherwise they are hearsay.
+   */
+  also: readonly string[];
   /** IP addresses from which messages in its name came, the latest last; at most four. */
   readonly heardFrom: Set<string>;
   /** Whether a message in its name came from `ip`. */
@@ -65,8 +70,10 @@ export interface TrackedPeer {
 export interface Claim {
   /** Its name. */
   readonly peerId: string;
-  /** The address where it says it listens. */
+  /** The address where it says it listens: the one that the message came from, if it names several. */
   readonly address: Address;
+  /** Further IP addresses of its machine, where it says it listens on the same port. */
+  readonly also: readonly string[];
   /** Its extensions, if it has any. */
   readonly ext: Ext | undefined;
   /** IP address from which the message came. */
@@ -153,6 +160,7 @@ export class Membership {
     const record = this.#records.get(claim.peerId);
     if (!record) return this.#add(claim, nowMs);
     if (this.#isSameAddress(record, claim)) {
+      if (!isProven(record)) this.#spokeFrom(record, claim);
       const { boot } = record;
       this.#refresh(record, claim, nowMs);
       return { outcome: "known", record, isRestarted: boot !== record.boot };
@@ -189,6 +197,7 @@ export class Membership {
     this.#count(machineOf(record), -1);
     record.address = address;
     record.ip = canonicalIp(address.host);
+    record.also = NOTHING;
     record.voucher = isLoopback(fromIp) ? "local" : "remote";
     record.heardFrom.clear();
     record.heardFrom.add(fromIp);
@@ -201,13 +210,17 @@ export class Membership {
   }
 
   /**
-   * Notes that a dial to this peer led to `ip`. Returns false, and drops the peer, if too many peers are there
-   * already.
+   * Notes that a dial to this peer led to `ip`. If that is one of its further addresses, from which it has spoken too, it becomes
+   * the first one to dial. Returns false, and drops the peer, if too many peers are there already.
    */
   reached({ peerId }: PeerRecord, ip: string): boolean {
     const record = this.#records.get(peerId);
     if (!record) return false;
     if (record.ip === ip) return true;
+    if (record.also.includes(ip)) {
+      if (record.heardFrom.has(ip)) this.#prefer(record, ip);
+      return true;
+    }
     if ((this.#perMachine.get(ip) ?? 0) >= this.bounds.maxPeersPerAddress) {
       this.#remove(record);
       return false;
@@ -303,21 +316,21 @@ export class Membership {
   }
 
   #add(claim: Claim, nowMs: number): Hearing {
-    const proven = canonicalIp(claim.address.host) === claim.ip;
-    const bootstrap = this.#takesBootstrap(claim.address, proven);
-    if (!bootstrap && !this.hasRoomAt(claim.address)) return { outcome: "full" };
+    const { address } = claim;
+    const proven = canonicalIp(address.host) === claim.ip;
+    const bootstrap = this.#takesBootstrap(address, proven);
+    if (!bootstrap && !this.hasRoomAt(address)) return { outcome: "full" };
     let evicted: PeerRecord | undefined;
     if (this.#records.size >= this.bounds.maxPeers) {
-      evicted = bootstrap || proven
-        ? this.#makeRoom(bootstrap && proven, claim.address)
-        : undefined;
+      evicted = bootstrap || proven ? this.#makeRoom(bootstrap && proven, address) : undefined;
       if (!evicted) return { outcome: "full" };
     }
     const record: TrackedPeer = {
       peerId: claim.peerId,
-      address: claim.address,
+      address,
       voucher: isLoopback(claim.ip) ? "local" : "remote",
-      ip: canonicalIp(claim.address.host),
+      ip: canonicalIp(address.host),
+      also: NOTHING,
       heardFrom: new Set(),
       proven: false,
       linkIp: undefined,
@@ -384,12 +397,29 @@ export class Membership {
 
   #isSameAddress(record: PeerRecord, claim: Claim): boolean {
     if (sameAddress(record.address, claim.address)) return true;
-    // One machine with two host names: the claim comes from where the old address leads.
-    return record.address.port === claim.address.port && record.ip !== undefined &&
-      record.ip === claim.ip;
+    if (record.address.port !== claim.address.port || record.ip === undefined) return false;
+    // One machine with two host names, or addresses: the claim comes from where the old address leads, or names it.
+    return record.ip === claim.ip || claim.also.includes(record.ip);
   }
 
-  #refresh(record: TrackedPeer, { ext, ip }: Claim, nowMs: number): void {
+  /** If this unproven peer speaks from one of the addresses that it names, that is the one to dial. */
+  #spokeFrom(record: TrackedPeer, claim: Claim): void {
+    if (canonicalIp(claim.address.host) === claim.ip) this.#prefer(record, claim.ip);
+  }
+
+  /** Makes one of a peer's addresses the first one to dial, unless too many peers are there. */
+  #prefer(record: TrackedPeer, ip: string): void {
+    const old = record.ip;
+    const address = { host: ip, port: record.address.port };
+    if (old === ip || !this.hasRoomAt(address, record)) return;
+    this.#count(machineOf(record), -1);
+    record.also = others([old, ...record.also], ip);
+    record.address = address;
+    record.ip = ip;
+    this.#count(machineOf(record), 1);
+  }
+
+  #refresh(record: TrackedPeer, { address, also, ext, ip }: Claim, nowMs: number): void {
     record.lastHeardMs = nowMs;
     record.heardFrom.delete(ip);
     record.heardFrom.add(ip);
@@ -399,6 +429,12 @@ export class Membership {
     record.proven ||= record.ip === ip;
     if (record.proven) record.linkIp = undefined;
     const fromItself = isFrom(record, ip);
+    if (fromItself || !isProven(record)) {
+      record.also = others(
+        also.length === 0 ? also : [canonicalIp(address.host), ...also],
+        record.ip,
+      );
+    }
     // Until it is heard from itself, the word of others is better than none: a peer that cannot be dialed is first heard of
     // through them.
     if (fromItself || !isProven(record)) record.can = ext?.can ?? NOTHING;
@@ -433,6 +469,10 @@ export class Membership {
   }
 }
 
+function others(ips: readonly (string | undefined)[], than: string | undefined): string[] {
+  return ips.filter((ip) => ip !== undefined && ip !== than) as string[];
+}
+
 /** Returns the machine of a peer: its IP address if known, otherwise its host name. */
 export function machineOf(record: PeerRecord): string {
   return record.ip ?? canonicalHost(record.address.host);
@@ -448,7 +488,7 @@ export function isProven(record: PeerRecord): boolean {
 
 /** Returns whether a message from this IP address, in the peer's name, comes from the peer itself. */
 export function isFrom(record: PeerRecord, ip: string): boolean {
-  return record.ip === ip || record.linkIp === ip;
+  return record.ip === ip || record.linkIp === ip || (record.proven && record.also.includes(ip));
 }
 
 /** Returns whether two addresses differ only in spelling. Host names are not resolved. */

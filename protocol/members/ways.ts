@@ -135,17 +135,19 @@ export class WayBook {
   waysTo(peerId: string, nowMs: number): Ways {
     const record = this.membership.get(peerId);
     const known = this.#known.get(peerId);
-    if (!record || !known) return { dial: "first", relays: [] };
+    const also = record && record.also.length > 0 ? { also: record.also } : {};
+    if (!record || !known) return { dial: "first", ...also, relays: [] };
     const { answers, dial } = known;
     const link = known.link?.connection;
     const on = link ?? answers;
     const relays = this.#relays(known);
-    if (on === undefined && relays.length === 0) return { dial: "first", relays };
+    if (on === undefined && relays.length === 0) return { dial: "first", ...also, relays };
     const isFailed = dial !== undefined && sameAddress(dial.to, record.address) &&
       dial.failures >= FAILURES && (link !== undefined || nowMs - dial.atMs < REDIAL_AROUND_MS);
     const mayDial = record.ip === undefined || record.proven;
     return {
       dial: !mayDial ? "no" : isFailed ? "last" : "first",
+      ...also,
       relays,
       ...(on === undefined ? {} : { on }),
       ...(link === undefined ? {} : { call: link }),

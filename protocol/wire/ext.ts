@@ -79,6 +79,8 @@ export interface Ext {
   readonly seen?: Seen;
   /** On a LINK: how many other ones the sender keeps. On the answer: how many there are to its sender. */
   readonly links?: number;
+  /** Further IP addresses of the sender's machine, in canonical form. It listens on the same port there. */
+  readonly also?: readonly string[];
 }
 
 /**
@@ -107,6 +109,10 @@ export const MAX_SPANS_TOLD = 128;
 export const MAX_PEERS_TOLD = 16;
 /** Maximum number of names in `Ext.via`: more than any peer has links. (A guess.) */
 export const MAX_VIA = 8;
+/** Maximum length of an IP address, in characters (RFC 4291, section 2.2: eight groups of four digits). */
+const MAX_IP_CHARS = 39;
+/** Maximum number of addresses in `Ext.also`. (A guess: two interfaces, each with IPv4 and two IPv6 addresses.) */
+export const MAX_ALSO = 6;
 
 type Fields = Record<string, unknown>;
 
@@ -136,22 +142,27 @@ export function extOf(value: unknown): Ext | undefined {
 }
 
 /** Returns the fields about who can connect to whom. */
-function reachOf({ here, via, seen, links }: Fields): Partial<Ext> {
+function reachOf({ here, via, seen, links, also }: Fields): Partial<Ext> {
   const names = Array.isArray(via) ? via.filter(isName).slice(0, MAX_VIA) : [];
+  const ips = Array.isArray(also) ? also.slice(0, MAX_ALSO).filter(isIp) : [];
   return {
     ...(here === true ? { here } : {}),
     ...(names.length > 0 ? { via: names } : {}),
     ...(isSeen(seen) ? { seen: seenOf(seen) } : {}),
     ...(Number.isSafeInteger(links) && links as number >= 0 ? { links: links as number } : {}),
+    ...(ips.length > 0 ? { also: [...new Set(ips)] } : {}),
   };
 }
 
 /** Returns whether this is an IP address and perhaps an outcome. The address is only ever shown. */
 function isSeen(value: unknown): value is [string, DialOutcome?] {
   return Array.isArray(value) && (value.length === 1 || value.length === 2) &&
-    typeof value[0] === "string" && canonicalIp(value[0]) === value[0] &&
+    isIp(value[0]) &&
     (value.length === 1 || DIAL_OUTCOMES.includes(value[1]));
 }
+
+const isIp = (value: unknown): value is string =>
+  typeof value === "string" && value.length <= MAX_IP_CHARS && canonicalIp(value) === value;
 
 const seenOf = ([ip, outcome]: readonly [string, DialOutcome?]): Seen =>
   outcome ? { ip, outcome } : { ip };
@@ -223,7 +234,7 @@ function isPart(value: unknown): value is [number, number, string] {
 export function extFields(ext: Ext | undefined): Json | undefined {
   if (!ext) return undefined;
   const { taken, v, node, boot, can, want, rev, part, partial, gone, packed, raw, ...parts } = ext;
-  const { more, offer, have, peer, peers, next, chunks, here, via, seen, links } = parts;
+  const { more, offer, have, peer, peers, next, chunks, here, via, seen, links, also } = parts;
   return {
     v,
     node,
@@ -248,5 +259,6 @@ export function extFields(ext: Ext | undefined): Json | undefined {
     via,
     seen: seen && (seen.outcome ? [seen.ip, seen.outcome] : [seen.ip]),
     links,
+    also,
   };
 }

@@ -22,6 +22,7 @@ async function told(
   const changes: [string, string][] = [];
   const own = new OwnAddress({
     isChosen,
+    listenHost: "::",
     host: () => current,
     bootstraps: [],
     onChange: (next, ips) => {
@@ -76,4 +77,23 @@ Deno.test("a machine without a network listens for the one that it may get, unle
   strictEqual(listenHostFor("::1", "", true), "::1");
   strictEqual(/^(::|0\.0\.0\.0)$/.test(listenHostFor("127.0.0.1", "", false)), true);
   strictEqual(listenHostFor("127.0.0.1", "10.0.0.1", false), "10.0.0.1");
+});
+
+Deno.test("further addresses are told where all interfaces are listened on, and nobody chose one", () => {
+  const of = (isChosen: boolean, listenHost: string) => {
+    let told: readonly string[] = [];
+    new OwnAddress({
+      isChosen,
+      listenHost,
+      host: () => "10.9.0.2",
+      bootstraps: [],
+      onChange: (_, __, also) => told = also,
+      interfaces: () => on("10.9.0.2", "10.9.1.2", "2001:db8::5", "fe80::1", "172.17.0.1"),
+    }).start();
+    return told.join(" ");
+  };
+  strictEqual(of(false, "::"), "2001:db8::5 10.9.1.2");
+  strictEqual(of(false, "0.0.0.0"), "10.9.1.2");
+  strictEqual(of(false, "10.9.0.2"), "");
+  strictEqual(of(true, "::"), "");
 });

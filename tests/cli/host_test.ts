@@ -1,7 +1,7 @@
 // The address to advertise: the first global IPv4 address, preferring real hardware.
 
 import assert from "node:assert/strict";
-import { globalAddresses } from "../../cli/host.ts";
+import { furtherAddresses, globalAddresses } from "../../cli/host.ts";
 
 const v4 = (name: string, address: string) => ({ name, address, family: "IPv4" as const });
 const v6 = (name: string, address: string) => ({ name, address, family: "IPv6" as const });
@@ -62,4 +62,23 @@ Deno.test("an IPv6 address is advertised only where there is no other, and what 
   const six = [v6("eth0", "fe80::1"), v6("eth0", "fd00::5"), v6("eth1", "2001:db8::5")];
   assert.deepEqual(globalAddresses(six), ["2001:db8::5", "fd00::5"]);
   assert.deepEqual(globalAddresses([...six, v4("eth2", "10.0.0.1")]), ["10.0.0.1"]);
+});
+
+Deno.test("further addresses are those of real interfaces, both families by turns, and at most six", () => {
+  const interfaces = [
+    v4("eth0", "10.0.0.1"),
+    v6("eth0", "2001:DB8::0:1"),
+    v6("eth0", "fd00::1"),
+    v6("eth0", "fe80::1"),
+    v4("wlan0", "10.1.0.1"),
+    v4("docker0", "172.17.0.1"),
+    v6("docker0", "fd17::1"),
+  ];
+  const of = (host: string, ...families: ("IPv4" | "IPv6")[]) =>
+    furtherAddresses(host, interfaces, families);
+  assert.deepEqual(of("10.0.0.1", "IPv4", "IPv6"), ["2001:db8::1", "10.1.0.1", "fd00::1"]);
+  assert.deepEqual(of("2001:db8::1", "IPv4", "IPv6"), ["fd00::1", "10.0.0.1", "10.1.0.1"]);
+  assert.deepEqual(of("10.0.0.1", "IPv4"), ["10.1.0.1"]);
+  const many = Array.from({ length: 9 }, (_, i) => v6("eth0", `2001:db8::${i + 1}`));
+  assert.equal(furtherAddresses("10.0.0.1", many, ["IPv6"]).length, 6);
 });

@@ -125,3 +125,67 @@ Deno.test("A full queue, stopping and a network failure are our fault; silence a
   dialer.close();
   assert.equal(await faultOf(dialer.dial({ host: "127.0.0.1", port }, "local")), "ours");
 });
+
+Deno.test("A further address is dialed where the first refuses, never where it must not be, and not read where the first answers", async () => {
+  using server = holding();
+  const { port } = server.listener;
+  const dialer = new Dialer(dialLimits, nothingOwn);
+  const nowhere = { host: "127.0.0.2", port };
+  const connection = await dialer.dial(nowhere, "local", "news", ["224.0.0.1", "127.0.0.1"]);
+  assert.equal(connection.ip, "127.0.0.1");
+  connection.close();
+  const unread = { [Symbol.iterator]: () => ({ next: () => assert.fail("it is not needed") }) };
+  (await dialer.dial({ host: "127.0.0.1", port }, "local", "news", unread)).close();
+  await assert.rejects(
+    dialer.dial({ host: "10.255.255.1", port: 80 }, "remote", "news", ["127.0.0.1", "::1"]),
+    (error) => error instanceof DialError && error.fault === "forbidden",
+  );
+});
+
+Deno.test("Of a name with several addresses, the one that answers is used", async () => {
+  const all = [{ address: "::1", family: 6 }, { address: "127.0.0.1", family: 4 }];
+  const nothing = () => {};
+  const dialer = new Dialer(
+    dialLimits,
+    nothingOwn,
+    nothing,
+    nothing,
+    undefined,
+    () => Promise.resolve(all),
+  );
+  for (const hostname of ["127.0.0.1", "::1"]) {
+    using listener = Deno.listen({ hostname, port: 0 });
+    const accepted = listener.accept();
+    const to = { host: "eagle", port: listener.addr.port };
+    const connection = await dialer.dial(to, "operator");
+    assert.equal(connection.ip, hostname);
+    connection.close();
+    (await accepted).close();
+  }
+});
+
+Deno.test("What one address says outweighs that another cannot be reached from here", async () => {
+  const connect = Deno.connect;
+  const failing = (codes: Record<string, string>) =>
+    ((options: { hostname: string }) =>
+      Promise.reject(
+        Object.assign(new Error("no"), { code: codes[options.hostname] }),
+      )) as unknown as typeof Deno.connect;
+  const faultOf = async (codes: Record<string, string>) => {
+    Deno.connect = failing(codes);
+    const [host = "", ...also] = Object.keys(codes);
+    try {
+      await new Dialer(dialLimits, nothingOwn)
+        .dial({ host, port: 6000 }, "remote", "news", also);
+      return "none";
+    } catch (error) {
+      return (error as DialError).fault;
+    } finally {
+      Deno.connect = connect;
+    }
+  };
+  const [a, b] = ["10.0.0.1", "fd00::1"];
+  assert.equal(await faultOf({ [a]: "ENETUNREACH", [b]: "ENETUNREACH" }), "ours");
+  assert.equal(await faultOf({ [a]: "ENETUNREACH", [b]: "EHOSTUNREACH" }), "theirs");
+  assert.equal(await faultOf({ [a]: "EHOSTUNREACH", [b]: "ENETUNREACH" }), "theirs");
+});

@@ -18,7 +18,7 @@ async function scene(options: Partial<RelayOptions> = {}) {
   let moved = 0;
   const over = relay(new Connection(innerA), new Connection(innerB), {
     idleMs: 10_000,
-    throttle: new Throttle(),
+    throttles: [new Throttle()],
     onMoved: (bytes) => moved += bytes,
     ...options,
   });
@@ -95,7 +95,9 @@ Deno.test("what is passed on keeps to the limit", async () => {
       return Promise.resolve();
     },
   };
-  const { a, b, over } = await scene({ throttle: new Throttle(100_000, clock) });
+  const { a, b, over } = await scene({
+    throttles: [new Throttle(400_000, clock), new Throttle(100_000, clock)],
+  });
   const content = new Uint8Array(50_000);
   for (let at = 0; at < content.length;) at += await a.write(content.subarray(at));
   await a.closeWrite();

@@ -2,10 +2,11 @@
 
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { Input, Ways } from "../../protocol/effects.ts";
+import type { Effect, Input, Ways } from "../../protocol/effects.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { Connection } from "../../net/connection.ts";
 import { Dialer, DialError } from "../../net/dialer.ts";
+import { Shares } from "../../net/shares.ts";
 import { Throttle } from "../../net/throttle.ts";
 import { LineEnded, Lines } from "../../node/lines.ts";
 import { Routes } from "../../node/routes.ts";
@@ -18,6 +19,8 @@ class Scene implements Disposable {
   readonly inputs: Input[] = [];
   readonly said: [number, Record<string, unknown>][] = [];
   readonly served: Connection[] = [];
+  /** Further addresses that were about to be dialed, and for how many bytes. */
+  readonly asked: [string, number][] = [];
   readonly accepted: Deno.TcpConn[] = [];
   readonly listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   ways: Ways = DIRECT;
@@ -26,6 +29,10 @@ class Scene implements Disposable {
   readonly routes = new Routes({
     dialer: this.dialer,
     waysTo: () => this.ways,
+    mayDialAlso: (_, ip, sizeBytes) => {
+      this.asked.push([ip, sizeBytes]);
+      return ip !== "127.0.0.3";
+    },
     isReached: () => false,
     say: (connection, bytes) => {
       const message = JSON.parse(new TextDecoder().decode(bytes));
@@ -35,7 +42,7 @@ class Scene implements Disposable {
     },
     serve: (connection) => void this.served.push(connection),
     onMoved: () => {},
-    throttle: new Throttle(),
+    shares: new Shares(new Throttle(), 1),
     limits: DEFAULT_LIMITS,
     ext: () => ({ v: 1 }),
     dispatch: (input) => void this.inputs.push(input),
@@ -61,6 +68,12 @@ class Scene implements Disposable {
     } catch {
       // It is over.
     }
+  }
+
+  /** A message to the peer at an address. */
+  message(to = this.address): Extract<Effect, { kind: "send" }> {
+    const bytes = new Uint8Array(10);
+    return { kind: "send", to, voucher: "operator", what: "GOSSIP", bytes, peerId: "far" };
   }
 
   dial(to = this.address) {
@@ -126,7 +139,7 @@ Deno.test("a way that is found while a dial goes on is used", async () => {
   // Nothing answers a connection to a listener whose backlog is full; here the dialer has no turn left for it.
   const slow = new Dialer({ maxDials: 0, dialTimeoutMs: 60_000 }, () => ({ ips: [], ports: [] }));
   const routes = new Routes({ ...scene.routes.options, dialer: slow });
-  const sending = routes.toSend(scene.address, "operator", "answer", "far", false);
+  const sending = routes.toSend(scene.message());
   scene.ways = { dial: "first", on: 9, relays: [] };
   deepStrictEqual(await sending, { on: 9 });
   slow.close();
@@ -138,9 +151,7 @@ Deno.test("a connection that comes too late is closed", async () => {
   const slow = { dial: () => dialing.promise } as unknown as Dialer;
   const routes = new Routes({ ...scene.routes.options, dialer: slow });
   scene.ways = { dial: "first", on: 9, relays: [] };
-  deepStrictEqual(await routes.toSend(scene.address, "operator", "answer", "far", false), {
-    on: 9,
-  });
+  deepStrictEqual(await routes.toSend(scene.message()), { on: 9 });
   const late = new Connection(
     await Deno.connect({ hostname: "127.0.0.1", port: scene.address.port }),
   );
@@ -152,7 +163,7 @@ Deno.test("a peer that must not be dialed is not, whatever else fails", async ()
   using scene = new Scene();
   scene.ways = { dial: "no", relays: [] };
   await rejects(scene.dial(), DialError);
-  await rejects(scene.routes.toSend(scene.address, "operator", "news", "far", true), DialError);
+  await rejects(scene.routes.toSend({ ...scene.message(), noDial: true }), DialError);
   strictEqual(scene.accepted.length, 0);
 });
 
@@ -250,4 +261,18 @@ Deno.test("messages on an open connection follow each other, and it is closed af
     strictEqual(Buffer.compare(got.subarray(i * each, (i + 1) * each), bytes), 0, `message ${i}`);
   }
   ok(near.closed);
+});
+
+Deno.test("where nobody answers at a peer's address, its further ones are dialed, as far as they may be", async () => {
+  using scene = new Scene();
+  scene.ways = { ...DIRECT, also: ["127.0.0.3", "127.0.0.1"] };
+  // Nobody listens on the port at the first address.
+  const to = { host: "127.0.0.2", port: scene.address.port };
+  const way = await scene.routes.toSend(scene.message(to));
+  ok("connection" in way);
+  strictEqual(way.ip, "127.0.0.1");
+  deepStrictEqual(scene.asked, [["127.0.0.3", 10], ["127.0.0.1", 10]]);
+  const told = scene.inputs.filter(({ kind }) => kind === "dialed");
+  deepStrictEqual(told, [{ kind: "dialed", peerId: "far", to, outcome: "reached" }]);
+  way.connection.close();
 });

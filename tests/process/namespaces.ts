@@ -71,6 +71,15 @@ export class Machine {
     }`);
   }
 
+  /** Loses everything of one family on its way to and from this machine, as behind a broken tunnel. */
+  async lose(family: 4 | 6): Promise<void> {
+    const rule = `meta nfproto ipv${family} tcp dport > 0 drop`;
+    await this.nft(`table inet lossy {
+      chain in { type filter hook input priority 0; iifname "eth0" ${rule}; }
+      chain out { type filter hook output priority 0; oifname "eth0" ${rule}; }
+    }`);
+  }
+
   /** Lets them in again. */
   async open(): Promise<void> {
     await this.nft("delete table inet wall");
@@ -112,13 +121,14 @@ export class Lan implements AsyncDisposable {
     return lan;
   }
 
-  /** Adds a machine. `last`: the last number of its address. */
-  async machine(last: number): Promise<Machine> {
+  /** Adds a machine. `last`: the last number of its addresses; `families`: which it has. */
+  async machine(last: number, families: readonly (4 | 6)[] = [4]): Promise<Machine> {
     const machine = new Machine(`${this.hub}-${last}`);
     await this.#namespace(machine.namespace);
     await machine.ip("link set lo up");
     await this.#plug(machine, "eth0");
-    await machine.ip(`addr add ${this.at(last)}/24 dev eth0`);
+    if (families.includes(4)) await machine.ip(`addr add ${this.at(last)}/24 dev eth0`);
+    if (families.includes(6)) await machine.ip(`addr add ${this.at6(last)}/64 dev eth0 nodad`);
     if (this.parent) await machine.ip(`route add default via ${this.at(1)}`);
     return machine;
   }
@@ -141,6 +151,11 @@ export class Lan implements AsyncDisposable {
   /** Returns an address in this network. */
   at(last: number): string {
     return `${this.network}.${last}`;
+  }
+
+  /** Returns an address of IPv6 in this network. */
+  at6(last: number): string {
+    return `fd00:9::${last}`;
   }
 
   async #namespace(name: string): Promise<void> {

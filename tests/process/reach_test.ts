@@ -1,6 +1,6 @@
 // Peers that others cannot connect to, in networks of the test's own making: what they see, and what others get from them.
 
-import { ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Folder } from "./folder.ts";
 import { Lan, type Machine, noNamespaces } from "./namespaces.ts";
 import type { Program } from "./program.ts";
@@ -35,7 +35,7 @@ class Lab implements AsyncDisposable {
     await this.folder.folder(name);
     await this.folder.write(`${name}/from ${name}.txt`, name);
     const bootstrap = through === undefined
-      ? ["--no-bootstrap"]
+      ? args.includes("--bootstrap") || args.includes("--no-bootstrap") ? [] : ["--no-bootstrap"]
       : ["--bootstrap", await this.addressOf(through)];
     const dir = ["--dir", this.folder.at(name)];
     const program = this.#all.use(
@@ -62,6 +62,17 @@ class Lab implements AsyncDisposable {
   async addressOf(name: string): Promise<string> {
     const { program } = this.peers.get(name)!;
     return (await program.waitForLine(/^TCP address: (\S+) /))[1]!;
+  }
+
+  /** Returns the arguments to join through a peer at another address of its machine. */
+  async through(name: string, host: string | undefined): Promise<string[]> {
+    const address = await this.addressOf(name);
+    return ["--bootstrap", host === undefined ? address : address.replace(/^.*(?=:)/, host)];
+  }
+
+  /** Returns the peers that a peer tracks. */
+  async peersOf(name: string): Promise<{ peerId: string; host: string }[]> {
+    return (await this.api(name, "peers") as { peers: { peerId: string; host: string }[] }).peers;
   }
 
   /** Returns what a peer's API answers. */
@@ -102,6 +113,7 @@ for (const how of ["drop", "reject"] as const) {
       const [a, b, c] = [await lan.machine(2), await lan.machine(3), await lan.machine(4)];
       await a.close(how);
       await lab.start("bob", b);
+      lab.startOld("old", await lan.machine(5), lan.at(5), await lab.addressOf("bob"));
       const ann = await lab.start("ann", a, "bob");
       await ann.waitForLine(/Synchronized in (\d+) ms/);
       await ann.waitForLine(
@@ -112,7 +124,8 @@ for (const how of ["drop", "reject"] as const) {
         ),
       );
       await lab.start("cat", c, "bob");
-      for (const name of ["ann", "bob", "cat"]) await lab.hasAll(name, ["ann", "bob", "cat"]);
+      const all = ["ann", "bob", "cat", "old"];
+      for (const name of all.slice(0, 3)) await lab.hasAll(name, all);
     },
   );
 }
@@ -121,12 +134,13 @@ Deno.test("two peers behind routers exchange files through a third one", OPTIONS
   await using lab = await Lab.make();
   const { lan } = lab;
   await lab.start("bob", await lan.machine(3), undefined, { args: ["--auto-fetch", "0"] });
+  lab.startOld("old", await lan.machine(4), lan.at(4), await lab.addressOf("bob"));
   for (const [i, name] of ["ann", "cat"].entries()) {
     // Both have the same address, each behind its own router.
     const inner = await lan.behindRouter(10 + i, "192.168.7");
     await lab.start(name, await inner.machine(2), "bob");
   }
-  for (const name of ["ann", "cat"]) await lab.hasAll(name, ["ann", "bob", "cat"]);
+  for (const name of ["ann", "cat"]) await lab.hasAll(name, ["ann", "bob", "cat", "old"]);
   await lab.peers.get("ann")!.program.waitForLine(
     /^1 peer cannot connect to 192\.168\.7\.2:\d+.* and sees this machine at 10\.9\.0\.10, so it is behind a router\. Forward TCP port \d+ there to this machine, and start this peer with 10\.9\.0\.10 as its host;/,
   );
@@ -229,5 +243,99 @@ Deno.test(
       return kept.every((links, i) => links <= 8 && (i < 5 || links > 0));
     };
     await lab.peers.get("peer0")!.program.until("few connections", isSettled, 60_000);
+  },
+);
+
+for (const [broken, works] of [[6, 4], [4, 6]] as const) {
+  Deno.test(
+    `where IPv${broken} is broken, peers with both families use IPv${works}, and each is one peer`,
+    OPTIONS,
+    async () => {
+      await using lab = await Lab.make();
+      const { lan } = lab;
+      const names = ["ann", "bob", "cat"];
+      for (const [i, name] of names.entries()) {
+        const machine = await lan.machine(2 + i, [4, 6]);
+        await machine.lose(broken);
+        const at = broken === 6 ? undefined : `[${lan.at6(2)}]`;
+        const args = i === 0 ? ["--no-bootstrap"] : await lab.through("ann", at);
+        await lab.start(name, machine, undefined, { args });
+      }
+      for (const name of names) await lab.hasAll(name, names);
+      for (const name of names) {
+        const others = names.filter((each) => each !== name);
+        const seen = (await lab.peersOf(name)).map(({ peerId, host }) => `${peerId} ${host}`);
+        const at = (each: string) => {
+          const last = 2 + names.indexOf(each);
+          return works === 4 ? lan.at(last) : lan.at6(last);
+        };
+        deepStrictEqual(seen.sort(), others.map((each) => `${each} ${at(each)}`).sort());
+        const { program } = lab.peers.get(name)!;
+        ok(!/cannot connect to/.test(program.text), program.text);
+      }
+    },
+  );
+}
+
+Deno.test(
+  "a peer with IPv6 alone exchanges files with peers that have both families, and these with old peers",
+  OPTIONS,
+  async () => {
+    await using lab = await Lab.make();
+    const { lan } = lab;
+    await lab.start("bob", await lan.machine(3, [4, 6]));
+    await lab.start("cat", await lan.machine(4, [4, 6]), "bob");
+    const old = lab.startOld("old", await lan.machine(5), lan.at(5), await lab.addressOf("bob"));
+    const args = await lab.through("bob", `[${lan.at6(3)}]`);
+    await lab.start("ann", await lan.machine(2, [6]), undefined, { args });
+    for (const name of ["ann", "bob", "cat"]) await lab.hasAll(name, ["ann", "bob", "cat", "old"]);
+    const seen = (await lab.peersOf("ann")).map(({ peerId }) => peerId).sort().join();
+    ok(/^bob,cat/.test(seen), seen);
+    await old.waitForLine(/^Got from \w+\.txt (from bob|from cat|by a push)$/);
+  },
+);
+
+Deno.test(
+  "when an interface goes down and comes up, the peers find each other again, and nothing is missing",
+  OPTIONS,
+  async () => {
+    await using lab = await Lab.make();
+    const { lan } = lab;
+    const args = ["--peer-timeout", "10", "--gossip-interval", "3"];
+    const a = await lan.machine(2, [4, 6]);
+    const bob = await lab.start("bob", await lan.machine(3, [4, 6]), undefined, { args });
+    await lab.start("ann", a, "bob", { args });
+    for (const name of ["ann", "bob"]) await lab.hasAll(name, ["ann", "bob"]);
+    await a.ip("link set eth0 down");
+    await bob.waitForLine(/Dropped peer ann/, 0, 60_000);
+    await lab.folder.write("ann/from down.txt", "down");
+    await lab.folder.write("bob/from up.txt", "up");
+    await a.ip("link set eth0 up");
+    for (const name of ["ann", "bob"]) await lab.hasAll(name, ["ann", "bob", "down", "up"]);
+  },
+);
+
+Deno.test(
+  "when a relay is suspended, two peers that nobody can connect to use another one",
+  OPTIONS,
+  async () => {
+    await using lab = await Lab.make();
+    const { lan } = lab;
+    const args = ["--auto-fetch", "0"];
+    const bob = await lab.start("bob", await lan.machine(3), undefined, { args });
+    await lab.start("dan", await lan.machine(4), "bob", { args });
+    for (const [i, name] of ["ann", "cat"].entries()) {
+      const machine = await lan.machine(10 + i);
+      await machine.close("drop");
+      const program = await lab.start(name, machine, "bob");
+      for (const each of ["bob", "dan"]) {
+        await program.waitForLine(new RegExp(`Keeping a connection to ${each} open`));
+      }
+    }
+    for (const name of ["ann", "cat"]) await lab.hasAll(name, ["ann", "bob", "cat", "dan"]);
+    bob.signal("SIGSTOP");
+    await lab.folder.write("ann/from later.txt", "later");
+    await lab.hasAll("cat", ["ann", "bob", "cat", "dan", "later"]);
+    bob.signal("SIGCONT");
   },
 );

@@ -153,3 +153,51 @@ Deno.test("threat 34: a relay that drops or delays everything costs seconds, and
   ok(status >= 400 && /did not deliver/.test(text), text);
   ok(asked > 0, "the relay was asked");
 });
+
+Deno.test("threat 34: what a relay replays is not taken for something new", async () => {
+  await using world = await World.make(["--web-auth", "off"]);
+  const { program } = world;
+  const files = [randomFile("first.bin", "far", 2_000), randomFile("second.bin", "far", 2_000)];
+  const recorded: Uint8Array[] = [];
+  let replayed = 0;
+  await using _relay = await relayed(world, (socket, { type, file_id }) => {
+    if (type !== "GET_FILE") return socket.end();
+    const [first] = files;
+    if (recorded.length === 0) {
+      const head = { ...entryOf(first!), size_bytes: 2_000, type: "FILE_DATA" };
+      const line = JSON.stringify({ ...head, ext: { v: 1, raw: [0, 2_000, 2_000] } });
+      recorded.push(new TextEncoder().encode(`${line}\n`), first!.content);
+    } else {
+      ok(file_id !== first!.fileId, "the first file is here");
+      replayed++;
+    }
+    for (const bytes of recorded) socket.write(bytes);
+    // And in the owner's name, what the owner may have said elsewhere.
+    socket.write(JSON.stringify({ type: "DELETE", peerId: "far", file_id: first!.fileId }));
+  });
+  const far = { ...who("far", "127.0.0.77"), ext: { ...EXT, via: ["relay"] } };
+  const entries = files.map((file) => ({ ...entryOf(file), size_bytes: 2_000 }));
+  await bring(program, { type: "GOSSIP_REPLY", ...far, files: entries }, ATTACKERS[0]!);
+  const [status, text] = await fetched(program, files[0]!.fileId);
+  strictEqual(status, 200, text);
+  const [again] = await fetched(program, files[1]!.fileId);
+  ok(again >= 400 && replayed > 0, `${again}`);
+  const held = [...(await world.listed()).values()]
+    .filter(({ has_copy }) => has_copy).map(({ file_id }) => file_id);
+  deepStrictEqual([files[0]!, files[1]!].map(({ fileId }) => held.includes(fileId)), [true, false]);
+});
+
+Deno.test("threat 34: a peer that names others' addresses as its own aims no traffic at them, and gives nobody its rights", async () => {
+  await using world = await World.make(["--web-auth", "off"]);
+  const { program, sink } = world;
+  const [host, victim] = [ATTACKERS[0]!, ATTACKERS[1]!];
+  // Nobody listens at its own address, and the sink does at the other one.
+  const liar = { ...who("liar", host, sink.port), ext: { ...EXT, also: [victim] } };
+  for (let i = 0; i < 200; i++) {
+    await bring(program, { type: "GOSSIP", id: crypto.randomUUID(), ...liar }, host);
+  }
+  await program.tracks("liar");
+  await world.honest.gossip();
+  ok(sink.connects <= 30, `${sink.connects} connections to somebody who never spoke`);
+  ok(sink.messages.every((message) => JSON.stringify(message).length <= 4_096));
+});

@@ -1,7 +1,7 @@
 // Which peers are tracked, at which address, and what proves it.
 
 import { deepStrictEqual, notStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { isProven, shuffleFront } from "../../../protocol/members/membership.ts";
+import { isFrom, isProven, shuffleFront } from "../../../protocol/members/membership.ts";
 import { Random } from "../../sim/random.ts";
 import { claim, ids, NODE, outcome, track, tracker } from "../tracker.ts";
 
@@ -142,4 +142,57 @@ Deno.test("random picks are distinct records that pass, and the same for the sam
   notStrictEqual(pick(1, 19).join(), pick(2, 19).join());
   strictEqual(new Set(Array.from({ length: 300 }, (_, seed) => pick(seed, 1)[0])).size, 19);
   deepStrictEqual(shuffleFront([], 3, () => 0.5), []);
+});
+
+Deno.test("a peer with several addresses is one peer, at the one that it speaks from", () => {
+  const members = tracker();
+  // Forwarded by another peer: nobody knows yet which address works.
+  const also = ["fd00::2", "10.1.0.2"];
+  const a = track(members, claim("a", "10.0.0.2", { ip: "10.0.0.9", node: NODE, also }));
+  deepStrictEqual([a.address.host, a.also, isProven(a)], ["10.0.0.2", also, false]);
+  const itself = claim("a", "fd00::2", { node: NODE, also: ["10.0.0.2", "10.1.0.2"] });
+  strictEqual(outcome(members, itself), "known");
+  deepStrictEqual(
+    [a.address.host, a.ip, a.also, isProven(a)],
+    ["fd00::2", "fd00::2", ["10.0.0.2", "10.1.0.2"], true],
+  );
+  // It speaks from another one later. That one is not preferred before a dial to it works.
+  strictEqual(outcome(members, claim("a", "10.0.0.2", { node: NODE, also: ["fd00::2"] })), "known");
+  deepStrictEqual([a.address.host, a.also], ["fd00::2", ["10.0.0.2"]]);
+  ok(isFrom(a, "10.0.0.2") && isFrom(a, "fd00::2") && !isFrom(a, "10.1.0.2"));
+  ok(members.reached(a, "10.0.0.2"));
+  deepStrictEqual([a.address.host, a.also, isProven(a)], ["10.0.0.2", ["fd00::2"], true]);
+  deepStrictEqual([members.size, members.knowsMachine("fd00::2")], [1, false]);
+});
+
+Deno.test("what others say of a peer's addresses gives nobody its rights", () => {
+  const members = tracker();
+  const a = track(members, claim("a", "10.0.0.2", { node: NODE }));
+  // Somebody elsewhere says that the peer is there too.
+  for (const host of ["10.0.0.2", "10.6.6.6"]) {
+    const also = [host === "10.0.0.2" ? "10.6.6.6" : "10.0.0.2"];
+    strictEqual(outcome(members, claim("a", host, { ip: "10.6.6.6", also })), "known");
+    deepStrictEqual([a.address.host, a.also], ["10.0.0.2", []]);
+    ok(!isFrom(a, "10.6.6.6"));
+  }
+  ok(members.reached(a, "10.0.0.2"));
+  // What was said before it spoke for itself ends with its own word.
+  const b = track(members, claim("b", "10.0.0.3", { ip: "10.6.6.6", also: ["10.6.6.7"] }));
+  deepStrictEqual(b.also, ["10.6.6.7"]);
+  ok(!isFrom(b, "10.6.6.7"));
+  track(members, claim("b", "10.0.0.3"));
+  deepStrictEqual(b.also, []);
+  // An address that answers is dialed first only if the peer speaks from it, too.
+  track(members, claim("b", "10.0.0.3", { also: ["10.0.0.4"] }));
+  ok(members.reached(b, "10.0.0.4"));
+  strictEqual(b.address.host, "10.0.0.3");
+});
+
+Deno.test("a machine with too many peers gets no more of them as another address of a peer elsewhere", () => {
+  const members = tracker({ maxPeersPerAddress: 1 });
+  track(members, claim("a", "10.0.0.2"));
+  const b = track(members, claim("b", "10.0.0.3", { also: ["10.0.0.2"] }));
+  strictEqual(outcome(members, claim("b", "10.0.0.2", { also: ["10.0.0.3"] })), "known");
+  members.reached(b, "10.0.0.2");
+  strictEqual(b.address.host, "10.0.0.3");
 });
