@@ -75,7 +75,7 @@ const OUR_TROUBLE = new Set([
 ]);
 
 /** Resolves a name to the IP addresses of a machine. */
-type AddressesOf = (host: string) => Promise<readonly { address: string; family: number }[]>;
+export type AddressesOf = (host: string) => Promise<readonly { address: string; family: number }[]>;
 
 /** A dial that waits for its turn. */
 interface Waiting extends QueuedDial {

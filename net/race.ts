@@ -6,7 +6,8 @@
 export const HEAD_START_MS = 250;
 
 /** Something that can be closed. */
-interface Closable {
+export interface Closable {
+  /** Closes it. */
   close(): void;
 }
 

@@ -168,7 +168,7 @@ export class Reach {
     }
     if (!isItself) return;
     if (ours) this.#cannotConnect(record);
-    else if (record.linkIp !== ip && !ways.ownerOf(connection)) this.#connects(record);
+    else if (!ways.ownerOf(connection)) this.#connects(record);
   }
 
   /** Handles a LINK: the first one of a connection, a sign of life, or the answer to ours. */

@@ -162,6 +162,13 @@ Deno.test("Of a name with several addresses, the one that answers is used", asyn
     connection.close();
     (await accepted).close();
   }
+  // Old peers listen on IPv4 only, so that goes first.
+  using both = Deno.listen({ hostname: "::", port: 0 });
+  const accepted = both.accept();
+  const connection = await dialer.dial({ host: "eagle", port: both.addr.port }, "operator");
+  assert.equal(connection.ip, "127.0.0.1");
+  connection.close();
+  (await accepted).close();
 });
 
 Deno.test("What one address says outweighs that another cannot be reached from here", async () => {

@@ -22,6 +22,7 @@ class Scene implements Disposable {
   /** Further addresses that were about to be dialed, and for how many bytes. */
   readonly asked: [string, number][] = [];
   readonly accepted: Deno.TcpConn[] = [];
+  readonly shares = new Shares(new Throttle(), 1);
   readonly listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   ways: Ways = DIRECT;
   onSaid: (message: Record<string, unknown>) => void = () => {};
@@ -42,7 +43,7 @@ class Scene implements Disposable {
     },
     serve: (connection) => void this.served.push(connection),
     onMoved: () => {},
-    shares: new Shares(new Throttle(), 1),
+    shares: this.shares,
     limits: DEFAULT_LIMITS,
     ext: () => ({ v: 1 }),
     dispatch: (input) => void this.inputs.push(input),
@@ -275,4 +276,20 @@ Deno.test("where nobody answers at a peer's address, its further ones are dialed
   const told = scene.inputs.filter(({ kind }) => kind === "dialed");
   deepStrictEqual(told, [{ kind: "dialed", peerId: "far", to, outcome: "reached" }]);
   way.connection.close();
+});
+
+Deno.test("a connection that was passed on, or could not be, leaves nothing behind", async () => {
+  using scene = new Scene();
+  const effect = { key: "from 10.0.0.1\nto far", link: 3, bytes: new Uint8Array(2) };
+  const asker = () => scene.dialer.dial(scene.address, "operator");
+  const relaying = scene.routes.relay(await asker(), effect);
+  await until("the peer is asked", () => scene.said.length === 1);
+  strictEqual(scene.shares.size, 2);
+  const other = await asker();
+  scene.routes.arrived(String(scene.said[0]![1].token), other);
+  await until("both ends are open", () => scene.accepted.length === 2);
+  for (const conn of scene.accepted) conn.close();
+  await relaying;
+  strictEqual(scene.shares.size, 0);
+  deepStrictEqual(scene.inputs, [{ kind: "passed-on", what: "relay", key: effect.key }]);
 });

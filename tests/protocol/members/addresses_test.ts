@@ -49,14 +49,20 @@ Deno.test("further addresses are read if they are IP addresses, in one spelling,
 Deno.test("our further addresses are told in every message, and soon after they change", () => {
   const machine = new Machine();
   machine.start();
-  machine.meet(newPeer("a", 1));
+  const a = { ...newPeer("a", 1), ext: { ...newPeer("a", 1).ext!, can: ["lists"] } };
+  machine.meet(a);
   const { host } = OWN;
+  // An answer without news is made once for everybody.
+  const answer = () => sent(hear(machine, a, []), "GOSSIP_REPLY")[0]?.message.ext?.also;
+  machine.wait(5_000);
+  deepStrictEqual(answer(), undefined);
   const other = { kind: "own-address", host, ips: [host, "fd00::9"], also: ["fd00::9"] } as const;
   machine.do(other);
   const [gossip] = sent(machine.wait(5_000), "GOSSIP");
   deepStrictEqual([gossip?.message.host, gossip?.message.ext?.also], [host, ["fd00::9"]]);
   machine.do(other);
   deepStrictEqual(sent(machine.wait(5_000), "GOSSIP"), [], "it is no news any more");
+  deepStrictEqual(answer(), ["fd00::9"]);
 });
 
 Deno.test("a peer that speaks from a further address of its machine is dialed there first", () => {
