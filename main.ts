@@ -2,8 +2,6 @@
 
 import { parseArguments, type Parsed } from "./cli/arguments.ts";
 import { UsageError } from "./cli/values.ts";
-import { runDev, runDummy } from "./app/dummy.ts";
-import { runPeer } from "./app/run.ts";
 import { StorageError } from "./storage/errors.ts";
 
 /** Resolves to the exit code: 0 stopped, 1 unexpected, 2 usage or configuration, 7 storage, 130 interrupted. */
@@ -30,12 +28,15 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function carryOut(parsed: Parsed): Promise<number> {
   switch (parsed.command) {
+    // Loaded when they are needed: a question to a running peer is answered in two thirds of the time without the peer's own code.
     case "run":
-      return await runPeer(parsed.config);
+      return await (await import("./app/run.ts")).runPeer(parsed.config);
     case "dummy":
-      return await runDummy(parsed.config);
+      return await (await import("./app/dummy.ts")).runDummy(parsed.config);
     case "dev":
-      return await runDev(parsed.config);
+      return await (await import("./app/dummy.ts")).runDev(parsed.config);
+    case "shell":
+      return await (await import("./client/shell.ts")).runShell(parsed.shell);
     case "show":
       console.log(parsed.text.trimEnd());
       return 0;

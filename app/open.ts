@@ -96,7 +96,10 @@ async function webOf(
 ): Promise<Pick<OpenPeer, "app" | "view" | "token" | "isNewToken">> {
   const { token, isNew: isNewToken } = await loadWebToken(service.store.layout.webToken);
   const names = () => hostNames(service.node.address.host, config.allowedHost);
-  const view = webViewOf(service, names);
+  const view = webViewOf(service, names, {
+    logLevel: () => output.level,
+    setLogLevel: (level) => output.setLevel(level),
+  });
   const app = createApp(view, {
     now: Date.now,
     onError: (error) => output.onEvent({ name: "trouble", text: error.stack ?? error.message }),

@@ -9,6 +9,7 @@ import type { FileRecord } from "../protocol/wire/message.ts";
 import type { Fetched, Node } from "../node/node.ts";
 import { StorageError } from "../storage/errors.ts";
 import type { FileIntake } from "../storage/intake.ts";
+import type { Deleted } from "../storage/removals.ts";
 import { safeName } from "../storage/names.ts";
 import type { Store } from "../storage/store.ts";
 
@@ -187,18 +188,20 @@ export class Operations {
    */
   async restore(text: string): Promise<FileRecord> {
     await this.loaded;
-    const held = await this.store.restore(isFileId(text) ? text : await this.#trashed(text));
+    const fileId = isFileId(text) ? text : (await this.findDeleted(text)).file.fileId;
+    const held = await this.store.restore(fileId);
     this.node.dispatch({ kind: "held", files: [held], how: "restored" });
     return held.file;
   }
 
-  async #trashed(text: string): Promise<string> {
+  /** Finds a deleted file by its id, the unique beginning of its id, or its name. Throws `OperationError`. */
+  async findDeleted(text: string): Promise<Deleted> {
     const deleted = await this.store.removals.list();
     const named = deleted.filter(({ file }) => file.name === text);
     const fits = named.length > 0
       ? named
       : deleted.filter(({ file }) => file.fileId.startsWith(text));
-    if (fits.length === 1) return fits[0]!.file.fileId;
+    if (fits.length === 1) return fits[0]!;
     if (fits.length === 0) {
       throw new OperationError("not-found", `No deleted file has the id or the name "${text}"`, {
         hint: '"restore" lists the deleted files',

@@ -87,6 +87,12 @@ export function loginText(peer: OpenPeer): string {
     : `To share and delete in a browser, open ${urlOf(peer)}/#token=${peer.token}`;
 }
 
+/** Returns the URL of the pages for programs on this machine. */
+export function ownUrl({ config, webHost, gateway }: OpenPeer): string {
+  const host = webHost === "::" || webHost === "0.0.0.0" ? "127.0.0.1" : webHost;
+  return `http://${addressText({ host, port: gateway.port })}${config.basePath}`;
+}
+
 function urlOf({ host, webHost, gateway }: OpenPeer): string {
   return `http://${
     addressText({ host: isWildcard(webHost) ? host : webHost, port: gateway.port })

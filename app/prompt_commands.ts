@@ -2,76 +2,81 @@
 
 import { addressText } from "../protocol/wire/address.ts";
 import type { PeerRecord } from "../protocol/members/membership.ts";
-import { visible } from "../protocol/wire/text.ts";
-import { durationText, indexingText, sizeText } from "../cli/units.ts";
-import type { Commands } from "../cli/commands.ts";
+import { durationText } from "../cli/units.ts";
+import { type Ask, type Commands, confirmDeletion } from "../cli/commands.ts";
 import type { DeletedRow, FileFilter, FoundFiles, Screen } from "../cli/listings.ts";
-import { nameMatcher } from "../cli/pattern.ts";
+import { nameMatcher } from "../web/name_pattern.ts";
 import type { Deleted } from "../storage/removals.ts";
-import { count } from "../cli/report.ts";
+import { statusRows } from "../cli/status_text.ts";
 import { inSlices } from "../web/slices.ts";
 import { newestFiles } from "./newest_files.ts";
 import type { Gets } from "./gets.ts";
 import type { Service } from "./service.ts";
-import { backedOff, statusOf } from "./status.ts";
-
-/** Maximum number of peers shown with what was refused of them, most first. The API has all of them. */
-const REFUSED_ROWS = 10;
-
-/** Maximum number of limits shown that were reached, the most often first. The API has all of them. */
-const OVERLOAD_ROWS = 10;
+import { asCommand } from "./failures.ts";
+import { backedOff, statusOf, viewedTransfer } from "./status.ts";
 
 /** Returns what the prompt may do. `exit`, the log level and the login belong to whoever runs the peer. */
 export function commandsOf(
   service: Service,
-  { setLogLevel, exit, login }: Pick<Commands, "setLogLevel" | "exit" | "login">,
+  { logLevel, setLogLevel, exit, login }: Pick<
+    Commands,
+    "logLevel" | "setLogLevel" | "exit" | "login"
+  >,
   gets: Gets,
 ): Commands {
-  const { operations, store } = service;
+  const { operations, store, node } = service;
   return {
+    logLevel,
     setLogLevel,
     exit,
     login,
     files: (filter, limit) => newestRows(service, filter, limit),
     screen: screenSize,
     peers: () => peerRows(service),
-    get: async (what, destination, onProgress) => {
-      const { file } = operations.find(what);
-      const fetched = await gets.run(file.fileId, onProgress);
-      const path = destination === undefined
-        ? undefined
-        : await operations.copyOut(file.fileId, destination);
-      return { ...fetched, path, name: file.name };
-    },
-    push: (path) => operations.push(path.replace(/^~(?=\/)/, () => Deno.env.get("HOME") ?? "~")),
-    delete: (what) => deleteAll(service, what),
-    restore: (text) => operations.restore(text),
+    transfers: () => node.transferLog.all().map((move) => viewedTransfer(service, move)),
+    get: (what, destination, onProgress) =>
+      asCommand(async () => {
+        const { file } = operations.find(what);
+        const fetched = await gets.run(file.fileId, onProgress);
+        const path = destination === undefined
+          ? undefined
+          : await operations.copyOut(file.fileId, destination);
+        return { ...fetched, path, name: file.name };
+      }),
+    push: (path) =>
+      asCommand(() => operations.push(path.replace(/^~(?=\/)/, () => Deno.env.get("HOME") ?? "~"))),
+    delete: (what, ask) => asCommand(() => deleteAll(service, what, ask)),
+    restore: (text) => asCommand(() => operations.restore(text)),
     deleted: async (limit) => {
       const { found, total } = await store.removals.page(0, limit);
       return { rows: found.map(deletedRow), total };
     },
-    verify: (onProgress) => operations.verify(onProgress),
-    stats: () => statsRows(service),
+    verify: (onProgress) => asCommand(() => operations.verify(onProgress)),
+    stats: () => statusRows(statusOf(service)),
     limits: () => {
-      const { down, up } = service.node.throttles;
+      const { down, up } = node.throttles;
       return { down: down.bytesPerSecond, up: up.bytesPerSecond };
     },
     setLimit: (which, bytesPerSecond) => {
-      service.node.throttles[which].bytesPerSecond = bytesPerSecond;
+      node.throttles[which].bytesPerSecond = bytesPerSecond;
     },
   };
 }
 
 /** Deletes files, and waits a moment for peers to hear of it. */
 async function deleteAll(
-  { operations }: Service,
+  { operations, options: { peerId } }: Service,
   what: readonly string[],
+  ask: Ask | undefined,
 ): ReturnType<Commands["delete"]> {
   // All are found before any is deleted: a mistyped name must not leave half of them.
-  const files = new Map(what.map((text) => {
-    const { file } = operations.find(text);
-    return [file.fileId, file.name] as const;
-  }));
+  const entries = what.map((text) => operations.find(text));
+  const files = new Map(entries.map(({ file: { fileId, name } }) => [fileId, name] as const));
+  const ours = entries.filter(({ file }) => file.owner === peerId);
+  await confirmDeletion(
+    ours.map(({ file: { name }, holders }) => ({ name, holders: holders.size })),
+    ask,
+  );
   const names: Record<"everywhere" | "here", string[]> = { everywhere: [], here: [] };
   let last: string | undefined;
   for (const [fileId, name] of files) {
@@ -136,33 +141,6 @@ function deletedRow({ file, sizeBytes, deletedMs }: Deleted): DeletedRow {
   return { file, sizeBytes, secondsAgo: Math.max(0, (Date.now() - deletedMs) / 1000) };
 }
 
-function statsRows(service: Service): ReturnType<Commands["stats"]> {
-  const status = statusOf(service);
-  const { held, heldBytes, known } = status.files;
-  const counts = (of: Readonly<Record<string, number>>) =>
-    Object.entries(of).map(([key, n]) => `${key} ${n}`).join(", ") || "none";
-  return [
-    ["up", durationText(status.uptimeSeconds)],
-    ["peers", String(status.peers)],
-    ["connections to us", status.reach?.text ?? "no trouble reported"],
-    ["files", `${held} here (${sizeText(heldBytes)}), ${known} known`],
-    ...status.indexing ? [["indexing", indexingText(status.indexing)] as const] : [],
-    ["content", `${sizeText(status.bytes.in)} in, ${sizeText(status.bytes.out)} out`],
-    ["received", counts(status.received)],
-    ["sent", counts(status.sent)],
-    ["refused", counts(status.refused)],
-    ...status.refusedByPeer.slice(0, REFUSED_ROWS).map(({ peer, reasons }) =>
-      [`  of ${visible(peer, 40)}`, counts(reasons)] as const
-    ),
-    ...status.overloads.slice(0, OVERLOAD_ROWS).map(({ times, what, option }) =>
-      ["limit reached", `${what}: ${times}${option === undefined ? "" : ` (${option})`}`] as const
-    ),
-    ["free", sizeText(Math.max(0, status.freeBytes))],
-    ["trash", trashText(status.trash)],
-    ["memory", sizeText(status.memoryBytes)],
-  ];
-}
-
 function noteOn(service: Service, record: PeerRecord): string {
   const pause = backedOff(service, record);
   const notes = [
@@ -171,9 +149,4 @@ function noteOn(service: Service, record: PeerRecord): string {
     pause ? `avoided for ${durationText(pause.seconds)}: it ${pause.why}` : "",
   ];
   return notes.filter((note) => note !== "").join(", ");
-}
-
-function trashText({ files, bytes }: { files: number; bytes: number }): string {
-  if (files === 0) return "empty";
-  return `${count(files, "file")}, ${sizeText(bytes)}; "restore" brings them back within 24 hours`;
 }

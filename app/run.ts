@@ -4,11 +4,13 @@
 import type { RunConfig } from "../cli/arguments.ts";
 import { verifyText } from "../cli/commands.ts";
 import { UsageError } from "../cli/values.ts";
+import { replaceFile } from "../storage/atomic.ts";
+import { removeIfThere } from "../storage/layout.ts";
 import { NoSocketError } from "../http/upstream.ts";
 import { PeerConsole } from "./console.ts";
 import { Gets } from "./gets.ts";
 import { type OpenPeer, openPeer } from "./open.ts";
-import { loginText, present, startPrompt } from "./present.ts";
+import { loginText, ownUrl, present, startPrompt } from "./present.ts";
 import { commandsOf } from "./prompt_commands.ts";
 import { within } from "./service.ts";
 import { Shutdown } from "./shutdown.ts";
@@ -36,6 +38,7 @@ export async function runPeer(config: RunConfig): Promise<number> {
   present(peer, output);
   const gets = new Gets(peer.service);
   const own = {
+    logLevel: () => output.level,
     setLogLevel: (level: string) => output.setLevel(level),
     exit: () => shutdown.request(0),
     login: () => loginText(peer),
@@ -66,9 +69,12 @@ export async function runPeer(config: RunConfig): Promise<number> {
 }
 
 /** Serves the pages and joins the network. Throws `UsageError` when the pages cannot be served. */
-async function serve({ gateway, app, service }: OpenPeer): Promise<void> {
+async function serve(peer: OpenPeer): Promise<void> {
+  const { gateway, app, service } = peer;
+  const { layout } = service.store;
   try {
-    gateway.begin((request, client) => app.fetch(request, client), service.store.layout.private);
+    gateway.begin((request, client) => app.fetch(request, client), layout.private);
+    await replaceFile(layout.address, [`${ownUrl(peer)}\n`], { ...layout, mode: 0o600 });
   } catch (error) {
     await Promise.all([service.stop(), gateway.stop()]);
     throw error instanceof NoSocketError ? new UsageError(error.message, { cause: error }) : error;
@@ -84,6 +90,7 @@ async function stop(
 ): Promise<number> {
   output.print("Stopping");
   view.close();
+  await removeIfThere(service.store.layout.address).catch(() => {}); // the lock tells, too
   // Whatever hangs, the end is near: `service.stop` has a deadline of its own.
   const [isSaved] = await Promise.all([service.stop(), within(STOP_WEB_MS, gateway.stop())]);
   output.terminal.close();

@@ -1,5 +1,6 @@
 // Errors of the store and of operations, for the web: what happened, a hint, and an HTTP status.
 
+import { kindOf } from "./failures.ts";
 import { OperationError } from "./operations.ts";
 import { StorageError } from "../storage/errors.ts";
 import { NotPossible } from "../web/view.ts";
@@ -43,6 +44,7 @@ function notPossible(error: unknown): unknown {
   const status = isKnown ? STATUS_OF[error.code] : 409;
   return new NotPossible(status, what, hint ?? "GET /api/v1/status shows the state of this peer", {
     cause: error,
+    kind: kindOf(error),
   });
 }
 

@@ -6,6 +6,8 @@ import type { Service } from "./service.ts";
 import { NotPossible, type View } from "../web/view.ts";
 import { ChangeTracker } from "./changes.ts";
 import { BrowserUpload, contentOf } from "./browser_content.ts";
+import { kindOf } from "./failures.ts";
+import type { Deleted } from "../storage/removals.ts";
 import { possible, possibly } from "./web_errors.ts";
 import { Feed } from "../web/feed.ts";
 import { FileChanges, KeptChanges } from "./file_changes.ts";
@@ -17,7 +19,11 @@ import { statusOf, viewedFile, viewedPeer, viewedTransfer } from "./status.ts";
 export type RunningView = View & { close(): void };
 
 /** Returns what the web may know of the peer and ask of it. */
-export function webViewOf(service: Service, hostNames: () => ReadonlySet<string>): RunningView {
+export function webViewOf(
+  service: Service,
+  hostNames: () => ReadonlySet<string>,
+  log: Pick<View, "logLevel" | "setLogLevel">,
+): RunningView {
   const { node, operations } = service;
   const { membership, catalogue } = node.peer;
   const file = (fileId: string) => {
@@ -59,12 +65,15 @@ export function webViewOf(service: Service, hostNames: () => ReadonlySet<string>
     share: (name, options) => possible(() => new BrowserUpload(service, name, options)),
     uploads: new Resumables(service),
     fetch: (fileId) => fetchFile(service, fileId),
+    find: (text) => possible(() => viewedFile(service, operations.find(text))),
+    findDeleted: async (text) => viewedDeleted(await possibly(() => operations.findDeleted(text))),
     remove: (fileId) => {
       const entry = catalogue.get(fileId);
       const hint = "GET /api/v1/files lists what is known";
       if (!entry) throw new NotPossible(404, "No file with this id is known", hint);
       return possible(() => operations.delete(fileId));
     },
+    toldOfDeletion: (fileId) => operations.toldOfDeletion(fileId),
     restore: async (fileId) => {
       const restored = await possibly(() => operations.restore(fileId));
       return file(restored.fileId)!;
@@ -88,6 +97,7 @@ export function webViewOf(service: Service, hostNames: () => ReadonlySet<string>
       if (down !== undefined) node.throttles.down.bytesPerSecond = down;
       if (up !== undefined) node.throttles.up.bytesPerSecond = up;
     },
+    ...log,
     cancel: (id) => node.cancel(id),
     watch: (lastId, watcher) => feed.watch(lastId, watcher),
     close: () => {
@@ -104,23 +114,24 @@ async function deletedPage(
   limit: number,
 ): ReturnType<View["deleted"]> {
   const { found, total } = await store.removals.page(start, limit);
-  const files = found.map(({ file, sizeBytes, deletedMs }) => ({
-    file,
-    sizeBytes,
-    deletedAt: Math.round(deletedMs / 1000),
-  }));
-  return { files, total };
+  return { files: found.map(viewedDeleted), total };
 }
 
-async function fetchFile({ operations }: Service, fileId: string): Promise<void> {
+const viewedDeleted = ({ file, sizeBytes, deletedMs }: Deleted) => ({
+  file,
+  sizeBytes,
+  deletedAt: Math.round(deletedMs / 1000),
+});
+
+async function fetchFile({ operations }: Service, fileId: string): ReturnType<View["fetch"]> {
   try {
-    await operations.get(fileId);
+    return await operations.get(fileId);
   } catch (error) {
     if (!(error instanceof FetchError)) throw error;
     const asked = "GET /api/v1/transfers shows which peers were asked";
     const hint = error.willRetry
       ? `It will be downloaded once a peer delivers it; ${asked}`
       : `Try again when a peer that holds it is online; ${asked}`;
-    throw new NotPossible(409, error.what, hint, { cause: error });
+    throw new NotPossible(409, error.what, hint, { cause: error, kind: kindOf(error) });
   }
 }

@@ -18,6 +18,10 @@ import {
   type Sources,
   valueOf,
 } from "./options.ts";
+import { unknown } from "./commands.ts";
+import { ALL_NAMES, exitCodesText, OTHER_COMMANDS, overviewText, verbText } from "./help.ts";
+import { parseShell, type ShellCommand } from "./shell_arguments.ts";
+import { nearest, SHELL_VERBS } from "./verbs.ts";
 import { host as hostOf, type Raw, UsageError } from "./values.ts";
 
 export const VERSION = "0.1.0";
@@ -57,6 +61,8 @@ export type Parsed =
   | { readonly command: "run"; readonly config: RunConfig }
   | { readonly command: "dummy"; readonly config: DummyConfig }
   | { readonly command: "dev"; readonly config: RunConfig }
+  /** A question to a running peer. */
+  | { readonly command: "shell"; readonly shell: ShellCommand }
   /** Help or the version was requested; `text` is what to print. */
   | { readonly command: "show"; readonly text: string };
 
@@ -101,8 +107,15 @@ export function parseArguments(args: readonly string[], surroundings: Surroundin
   const leading = firstOption < 0 ? args : args.slice(0, firstOption);
   try {
     if (!isStart(words) && !isStart(leading)) {
+      const asked = helpFor(args);
+      if (asked !== undefined) return { command: "show", text: asked };
       if (first === "dummy") return parseDummy(args.slice(1), surroundings);
       if (first === "dev" && args.length === 1) return parseDev(surroundings);
+      const verb = SHELL_VERBS.find(({ name }) => name === first);
+      if (verb) {
+        const shell = parseShell(verb, args.slice(1), surroundings.env);
+        return { command: "shell", shell };
+      }
     }
     return parseRun(args, surroundings);
   } catch (error) {
@@ -112,6 +125,26 @@ export function parseArguments(args: readonly string[], surroundings: Surroundin
     }
     throw error;
   }
+}
+
+/** Returns the help, if that is what was asked for. */
+function helpFor(args: readonly string[]): string | undefined {
+  const [first, second, ...rest] = args;
+  const isHelp = (word: string | undefined) => word === "--help" || word === "-h";
+  if (first === undefined || (isHelp(first) && second === undefined)) return overviewText();
+  const verb = SHELL_VERBS.find(({ name }) => name === first);
+  if (verb && args.slice(1).some(isHelp)) return verbText(verb);
+  if (first !== "help" || rest.length > 0) return undefined;
+  if (second === undefined) return overviewText();
+  const about = SHELL_VERBS.find(({ name }) => name === second);
+  if (about) return verbText(about);
+  if (second === "run" || second === "dummy") {
+    const program = second === "run" ? runProgram() : dummyProgram();
+    return (parse(program, ["--help"]) as { text: string }).text;
+  }
+  const other = OTHER_COMMANDS.find(([name]) => name === second);
+  if (other) return `Usage: p2p-peer ${other[0]} ${other[1]}\n\n${other[2]}`;
+  throw unknown(second, ALL_NAMES, '"p2p-peer help" lists them');
 }
 
 /**
@@ -132,7 +165,7 @@ function parseDev(surroundings: Surroundings): Parsed {
   return { command: "dev", config: runConfig(words, flags, surroundings) };
 }
 
-function parseRun(args: readonly string[], surroundings: Surroundings): Parsed {
+function runProgram(): Command {
   const program = quiet(new Command("p2p-peer"))
     .usage(
       "<peer_id> [host] <p2p_port> <http_port> [options]\n       p2p-peer run [options]\n       p2p-peer dummy [options]",
@@ -157,7 +190,12 @@ function parseRun(args: readonly string[], surroundings: Surroundings): Parsed {
     }
     program.addOption(flag);
   }
-  const shown = parse(program, args.length === 0 ? ["--help"] : args);
+  return program;
+}
+
+function parseRun(args: readonly string[], surroundings: Surroundings): Parsed {
+  const program = runProgram();
+  const shown = parse(program, args);
   if (shown) return shown;
   const flags = program.opts<Record<string, Raw | undefined>>();
   const words = isRunCommand(program.args) ? program.args.slice(1) : program.args;
@@ -223,7 +261,7 @@ function positionals(words: readonly string[]): Partial<Record<keyof typeof POSI
   const [peerId] = words;
   if (words.length === 3) return { peerId, port: words[1], httpPort: words[2] };
   if (words.length === 4) return { peerId, host: words[1], port: words[2], httpPort: words[3] };
-  const command = ["run", "dummy"].find((known) => known.startsWith(peerId!.slice(0, 3)));
+  const command = nearest(peerId!, ALL_NAMES);
   const hint = command && command !== peerId ? ` (did you mean ${command}?)` : "";
   throw new UsageError(
     `Expected <peer_id> [host] <p2p_port> <http_port>, for example kashifm 8115 8116, got "${
@@ -270,8 +308,8 @@ function readConfig(path: string, readFile: (path: string) => string): Record<st
   return value as Record<string, Raw>;
 }
 
-function parseDummy(args: readonly string[], { env }: Surroundings): Parsed {
-  const program = quiet(new Command("p2p-peer dummy"))
+function dummyProgram(): Command {
+  return quiet(new Command("p2p-peer dummy"))
     .usage("[options]")
     .description("Runs a bootstrap peer with a few sample files, for trying things out.")
     .addOption(new Flag("--port <port>", "TCP port").default("8999"))
@@ -285,6 +323,10 @@ function parseDummy(args: readonly string[], { env }: Surroundings): Parsed {
       ]),
     )
     .addOption(new Flag("--log-level <level>", `${OPTIONS.logLevel.help} (default: INFO)`));
+}
+
+function parseDummy(args: readonly string[], { env }: Surroundings): Parsed {
+  const program = dummyProgram();
   const shown = parse(program, args);
   if (shown) return shown;
   if (program.args.length > 0) {
@@ -340,4 +382,4 @@ Examples:
 
 Each option can also be set by an environment variable (--auto-fetch: P2P_PEER_AUTO_FETCH) or in the --config file.
 docs/OPTIONS.md describes what gets better and worse as each value changes.
-Exit codes: 0 stopped, 1 unexpected error, 2 usage or configuration error, 7 storage error, 130 interrupted.`;
+${exitCodesText()}`;

@@ -3,6 +3,7 @@
 
 import { visible } from "../protocol/wire/text.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
+import { CommandError, type Failure, failureOf } from "./failures.ts";
 import { LEVELS } from "./log.ts";
 import {
   type DeletedFiles,
@@ -15,12 +16,15 @@ import {
   type PeerRow,
   peersText,
   type Screen,
+  type TransferRow,
+  transfersText,
 } from "./listings.ts";
 import { type GetProgress, progressLine } from "./progress.ts";
 import { count, spreadText } from "./report.ts";
 import { sizeText } from "./units.ts";
 import { rate, UsageError } from "./values.ts";
 import { columns } from "./table.ts";
+import { nearest, PROMPT_VERBS, verbOf } from "./verbs.ts";
 
 /** Progress of a verification. */
 export interface VerifyProgress {
@@ -58,77 +62,76 @@ export interface JustDeleted {
   readonly slowMs: number;
 }
 
+/** A file that was downloaded, or was here. */
+export interface Got {
+  /** The peer that it came from; "" if it was here already. */
+  readonly source: string;
+  /** Name of another file here with the same content, if that is why nothing was downloaded. */
+  readonly as?: string;
+  /** Where it was copied to, if that was asked for. */
+  readonly path: string | undefined;
+  readonly name: string;
+}
+
+/** A file that was shared. `isNew` is false if it was shared already. */
+export interface Pushed {
+  readonly file: Pick<FileRecord, "fileId" | "name">;
+  readonly isNew: boolean;
+}
+
+/** Asks the person who typed the command. */
+export type Ask = (question: string) => Promise<boolean>;
+
+/** An answer that may have to come over the network. */
+export type Eventually<T> = T | Promise<T>;
+
 /** What the prompt needs from the peer. Error messages are written for the user. */
 export interface Commands {
   /** Resolves to the newest files that match, at most `limit`, and how many there are. */
   files(filter: FileFilter, limit: number): Promise<FoundFiles>;
   /** Returns the size of the terminal; undefined if there is none. */
   screen(): Screen | undefined;
-  peers(): PeerRow[];
-  /**
-   * Downloads a file; `source` is "" if it was already stored here, perhaps `as` another file. Calls `onProgress` with
-   * `undefined` at the end.
-   */
+  peers(): Eventually<PeerRow[]>;
+  /** Returns running transfers and those that ended recently, the newest last. */
+  transfers(): Eventually<readonly TransferRow[]>;
+  /** Downloads a file. Calls `onProgress` with `undefined` at the end. */
   get(
     what: string,
     destination: string | undefined,
     onProgress: (progress: GetProgress | undefined) => void,
-  ): Promise<{ source: string; as?: string; path: string | undefined; name: string }>;
-  /** Shares a file; `isNew` is false if it was already shared. */
-  push(path: string): Promise<{ file: FileRecord; isNew: boolean }>;
-  /** Deletes files. Resolves to what was deleted, and how far the news of those of ours has spread. */
-  delete(what: readonly string[]): Promise<JustDeleted>;
+  ): Promise<Got>;
+  /** Shares a file. */
+  push(path: string): Promise<Pushed>;
+  /**
+   * Deletes files. If others hold some that would be deleted everywhere, `ask` is asked first; a no throws `CommandError`,
+   * "canceled". Resolves to what was deleted, and how far the news of those of ours has spread. */
+  delete(what: readonly string[], ask?: Ask): Promise<JustDeleted>;
   restore(what: string): Promise<FileRecord>;
   /** Resolves to the most recently deleted files, at most `limit`, and how many can be restored. */
   deleted(limit: number): Promise<DeletedFiles>;
   verify(onProgress: (progress: VerifyProgress) => void): Promise<Verified>;
-  stats(): readonly (readonly [string, string])[];
+  stats(): Eventually<readonly (readonly [string, string])[]>;
   /** Returns instructions for logging in from a browser. */
   login(): string;
   /** Returns how fast content may be received and sent, in bytes per second; 0 means no limit. */
-  limits(): { readonly down: number; readonly up: number };
+  limits(): Eventually<{ readonly down: number; readonly up: number }>;
   /** Changes one of these limits, at once and until the exit. */
-  setLimit(which: "down" | "up", bytesPerSecond: number): void;
+  setLimit(which: "down" | "up", bytesPerSecond: number): Eventually<void>;
+  /** Returns the current level, in capitals. */
+  logLevel(): Eventually<string>;
   setLogLevel(level: string): Promise<void>;
   exit(): void;
 }
 
-const MENU: readonly (readonly [string, string])[] = [
-  [
-    "list [local|remote] [pattern]",
-    "list the newest known files, or only those stored here or elsewhere; pattern: part of a name, or a whole one with * and ?",
-  ],
-  ["peers", "list live peers"],
-  [
-    "get <file_id|prefix|name> [destination]",
-    "download a file, and copy it to a destination if given",
-  ],
-  ["push <path>", "share a file: store a copy, announce it to all peers, push it to one of them"],
-  [
-    "delete <file_id>...",
-    "delete our own files everywhere, or other peers' files on this peer only",
-  ],
-  [
-    "restore [file_id|prefix|name]",
-    "restore a file deleted in the last 24 hours; without an argument, list them",
-  ],
-  ["verify", "re-read every stored file, and download damaged ones again"],
-  ["stats", "show traffic, storage and memory figures"],
-  [
-    "limit [down|up] [size|off]",
-    "show or set how fast content is received from or sent to peers, per second",
-  ],
-  ["login", "show the link that lets a browser make changes"],
-  [`log <${LEVELS.join("|").toLowerCase()}>`, "set the log level"],
-  ["help", "show this menu"],
-  ["exit", "stop the peer"],
-];
-
-export const COMMAND_NAMES: readonly string[] = MENU.map(([usage]) => usage.split(" ", 1)[0]!);
+/** Names of the commands of the prompt. */
+export const COMMAND_NAMES: readonly string[] = PROMPT_VERBS.map(({ name }) => name);
 
 /** Returns the menu that the prompt opens with. */
 export function menuText(): string {
-  return `Command Menu\n${columns(MENU.map(([usage, help]) => [`  ${usage}`, help]))}`;
+  const rows = PROMPT_VERBS.map((
+    { name, prompt, help },
+  ) => [`  ${name} ${prompt}`.trimEnd(), help]);
+  return `Command Menu\n${columns(rows)}`;
 }
 
 /** Splits a line into words; quotes keep words with spaces together. */
@@ -152,22 +155,128 @@ export function pathOf(line: string): string {
   return rest.replace(/(?<!\\)\s+$/, "").replaceAll("\\ ", " ");
 }
 
-/**
- * Runs one command line and resolves to what to print; `print` receives progress lines, and `show` a line that replaces the
- * one before, or `undefined` to remove it. Never rejects.
- */
+/** What a command printed, and how it ended. */
+export interface Answer {
+  readonly text: string;
+  /** Undefined if it succeeded. */
+  readonly failure?: Failure;
+}
+
+/** Where a command shows what it does while it runs. */
+export interface Progress {
+  /** Prints a line. */
+  readonly print: (line: string) => void;
+  /** Shows a line that replaces the one before; `undefined` removes it. */
+  readonly show: (line: string | undefined) => void;
+  /** Asks the person; without it, nothing is asked. */
+  readonly ask?: Ask | undefined;
+}
+
+const QUIETLY: Progress = { print: () => {}, show: () => {} };
+
+/** Makes sure that files which others hold may be deleted everywhere. Throws `CommandError`. */
+export async function confirmDeletion(
+  files: readonly { readonly name: string; readonly holders: number }[],
+  ask: Ask | undefined,
+): Promise<void> {
+  const shared = files.filter(({ holders }) => holders > 0);
+  if (!ask || shared.length === 0) return;
+  const [first] = shared;
+  const question = shared.length === 1
+    ? `Delete ${visible(first!.name)} everywhere? ${count(first!.holders, "other peer")} ${
+      first!.holders === 1 ? "holds" : "hold"
+    } it, too`
+    : `Delete ${count(shared.length, "file")} everywhere that other peers hold, too?`;
+  if (!await ask(question)) throw new CommandError("canceled", "Nothing was deleted");
+}
+
+/** Runs one line of the prompt. Never rejects. */
+export async function answerTo(
+  line: string,
+  commands: Commands,
+  progress: Progress = QUIETLY,
+): Promise<Answer> {
+  const [name, ...words] = wordsOf(line);
+  if (name === undefined) return { text: "" };
+  try {
+    const verb = verbOf(name.toLowerCase());
+    if (verb?.prompt === undefined) throw unknown(name, COMMAND_NAMES, 'Type "help" for a list');
+    return { text: await carryOut(verb.name, words, pathOf(line), commands, progress) };
+  } catch (error) {
+    const text = visible(error instanceof Error ? error.message : String(error), 1_000);
+    return { text, failure: failureOf(error) };
+  }
+}
+
+/** As `answerTo`, for those who only print the text. */
 export async function runCommand(
   line: string,
   commands: Commands,
-  print: (line: string) => void = () => {},
-  show: (line: string | undefined) => void = () => {},
+  print: Progress["print"] = () => {},
+  show: Progress["show"] = () => {},
 ): Promise<string> {
-  const [name, ...words] = wordsOf(line);
-  if (name === undefined) return "";
-  try {
-    return await carryOut(name.toLowerCase(), words, pathOf(line), commands, print, show);
-  } catch (error) {
-    return visible(error instanceof Error ? error.message : String(error), 1_000);
+  return (await answerTo(line, commands, { print, show })).text;
+}
+
+/** Returns the error for a command that does not exist. */
+export function unknown(name: string, names: readonly string[], hint: string): UsageError {
+  const near = nearest(name.toLowerCase(), names);
+  const question = near === undefined ? "" : `. Did you mean "${near}"?`;
+  return new UsageError(`Unknown command "${visible(name)}"${question}`, { hint });
+}
+
+/** The commands that do the same at the prompt and in a shell. */
+export type SharedCommands = Pick<
+  Commands,
+  | "files"
+  | "screen"
+  | "peers"
+  | "delete"
+  | "restore"
+  | "deleted"
+  | "stats"
+  | "transfers"
+  | "limits"
+  | "setLimit"
+  | "logLevel"
+  | "setLogLevel"
+>;
+
+/** Carries out a command that does the same at the prompt and in a shell. Resolves to what to print. */
+export async function carryOutShared(
+  name: string,
+  words: readonly string[],
+  commands: SharedCommands,
+  ask?: Ask,
+): Promise<string> {
+  const [first] = words;
+  switch (name) {
+    case "list":
+      return await listed(commands, words);
+    case "peers":
+      return peersText(await commands.peers());
+    case "transfers":
+      return transfersText(await commands.transfers(), commands.screen());
+    case "delete":
+      if (first === undefined) throw usage("delete");
+      return await deleteText(commands, words, ask);
+    case "restore": {
+      if (first !== undefined) {
+        return `Restored ${visible((await commands.restore(words.join(" "))).name)}`;
+      }
+      const screen = commands.screen();
+      return deletedText(await commands.deleted(listLimit(screen)), screen);
+    }
+    case "status":
+      return columns(
+        (await commands.stats()).map(([title, value]) => [`  ${title}`, visible(value)]),
+      );
+    case "limit":
+      return await limitText(commands, words);
+    case "log":
+      return await logText(commands, first?.toUpperCase());
+    default:
+      throw new Error(`No such command: ${name}`);
   }
 }
 
@@ -176,50 +285,33 @@ async function carryOut(
   words: readonly string[],
   path: string,
   commands: Commands,
-  print: (line: string) => void,
-  show: (line: string | undefined) => void,
+  { print, show, ask }: Progress,
 ): Promise<string> {
-  const [first] = words;
   switch (name) {
-    case "list":
-      return await listed(commands, words);
-    case "peers":
-      return peersText(commands.peers());
     case "get":
       return await getText(commands, words, show);
     case "push":
-      return first === undefined ? "Usage: push <path>" : await pushText(commands, path);
-    case "delete":
-      return first === undefined ? "Usage: delete <file_id>..." : await deleteText(commands, words);
-    case "restore":
-      if (first === undefined) {
-        const screen = commands.screen();
-        return deletedText(await commands.deleted(listLimit(screen)), screen);
-      }
-      return `Restored ${visible((await commands.restore(words.join(" "))).name)}`;
+      if (words.length === 0) throw usage("push");
+      return pushText(await commands.push(path));
     case "verify":
       return await verifyText(commands, print);
-    case "limit":
-      return limitText(commands, words);
     case "login":
       return commands.login();
-    case "stats":
-      return columns(commands.stats().map(([title, value]) => [`  ${title}`, visible(value)]));
-    case "log":
-      return await logText(commands, first?.toUpperCase() ?? "");
     case "help":
-    case "?":
       return menuText();
     case "exit":
-    case "quit":
       commands.exit();
       return "";
     default:
-      return unknownText(name);
+      return await carryOutShared(name, words, commands, ask);
   }
 }
 
-async function listed(commands: Commands, words: readonly string[]): Promise<string> {
+function usage(name: string, more = ""): UsageError {
+  return new UsageError(`Usage: ${name} ${verbOf(name)?.prompt}${more}`);
+}
+
+async function listed(commands: SharedCommands, words: readonly string[]): Promise<string> {
   const filter = filterOf(words);
   const screen = commands.screen();
   return listText(await commands.files(filter, listLimit(screen)), filter, screen);
@@ -231,14 +323,21 @@ async function getText(
   show: (line: string | undefined) => void,
 ): Promise<string> {
   const [what, destination] = words;
-  if (what === undefined) return "Usage: get <file_id|prefix|name> [destination]";
+  if (what === undefined) throw usage("get");
   if (words.length > 2) {
-    return "get takes a file and at most one destination; put quotes around names with spaces";
+    throw new UsageError(
+      "get takes a file and at most one destination; put quotes around names with spaces",
+    );
   }
-  const { source, as, path, name } = await commands.get(what, destination, (progress) => {
+  const got = await commands.get(what, destination, (progress) => {
     const { columns } = commands.screen() ?? { columns: 80 };
     show(progress && progressLine(progress, columns));
   });
+  return gotText(got);
+}
+
+/** Returns the answer to `get`. */
+export function gotText({ source, as, path, name }: Got): string {
   // A download that just finished has already been reported by its own line.
   const here = as === undefined
     ? `${visible(name)} is ${source === "" ? "already" : "now"} stored here`
@@ -246,15 +345,19 @@ async function getText(
   return path === undefined ? here : `${here}, copied to ${visible(path)}`;
 }
 
-async function pushText(commands: Commands, path: string): Promise<string> {
-  const { file, isNew } = await commands.push(path);
+/** Returns the answer to `push`. */
+export function pushText({ file, isNew }: Pushed): string {
   return isNew
     ? `Shared ${visible(file.name)} as ${file.fileId}`
     : `${visible(file.name)} is already shared with the same content, as ${file.fileId}`;
 }
 
-async function deleteText(commands: Commands, what: readonly string[]): Promise<string> {
-  const { everywhere, here, reached, ...spread } = await commands.delete(what);
+async function deleteText(
+  commands: Pick<Commands, "delete">,
+  what: readonly string[],
+  ask: Ask | undefined,
+): Promise<string> {
+  const { everywhere, here, reached, ...spread } = await commands.delete(what, ask);
   const lines: string[] = [];
   if (everywhere.length > 0) {
     const them = everywhere.length === 1 ? "it" : "them";
@@ -281,34 +384,39 @@ function namesText(names: readonly string[]): string {
   return names.length === 1 ? visible(names[0]!) : count(names.length, "file");
 }
 
-function limitText(commands: Commands, words: readonly string[]): string {
+async function limitText(
+  commands: Pick<Commands, "limits" | "setLimit">,
+  words: readonly string[],
+): Promise<string> {
   const [which, value] = words;
-  const usage = "Usage: limit [down|up] [size|off], for example: limit down 2MiB";
-  if (words.length > 2 || (which !== undefined && which !== "down" && which !== "up")) return usage;
-  if (which !== undefined && value !== undefined) {
-    try {
-      commands.setLimit(which, rate(value));
-    } catch (error) {
-      if (!(error instanceof UsageError)) throw error;
-      return `A limit ${error.message}`;
-    }
+  if (words.length > 2 || (which !== undefined && which !== "down" && which !== "up")) {
+    throw usage("limit", ", for example: limit down 2MiB");
   }
-  const { down, up } = commands.limits();
+  if (which !== undefined && value !== undefined) {
+    await commands.setLimit(which, limitOf(value));
+  }
+  const { down, up } = await commands.limits();
   const text = (bytes: number) => bytes === 0 ? "no limit" : `at most ${sizeText(bytes)}/s`;
   return columns([["  received from peers", text(down)], ["  sent to peers", text(up)]]);
 }
 
-async function logText(commands: Commands, level: string): Promise<string> {
-  if (!LEVELS.includes(level)) return `Usage: log <${LEVELS.join("|").toLowerCase()}>`;
-  await commands.setLogLevel(level);
-  return `Log level set to ${level}`;
+function limitOf(value: string): number {
+  try {
+    return rate(value);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`A limit ${error.message}`);
+  }
 }
 
-function unknownText(name: string): string {
-  const near = COMMAND_NAMES.find((known) => known.startsWith(name.slice(0, 2)));
-  return `Unknown command "${visible(name)}".${
-    near ? ` Did you mean "${near}"?` : ""
-  } Type "help" for a list`;
+async function logText(
+  commands: Pick<Commands, "logLevel" | "setLogLevel">,
+  level: string | undefined,
+): Promise<string> {
+  if (level === undefined) return `The log level is ${await commands.logLevel()}`;
+  if (!LEVELS.includes(level)) throw usage("log");
+  await commands.setLogLevel(level);
+  return `Log level set to ${level}`;
 }
 
 /** Minimum interval between progress lines, in milliseconds. Higher: fewer lines; lower: progress shows sooner. */

@@ -204,3 +204,40 @@ export function peersText(peers: readonly PeerRow[]): string {
     count(peers.length, "peer")
   }`;
 }
+
+/** A transfer, as `transfers` shows it. */
+export interface TransferRow {
+  readonly name: string;
+  readonly kind: string;
+  readonly direction: "in" | "out";
+  readonly peer: string;
+  readonly doneBytes: number;
+  readonly totalBytes: number | undefined;
+  readonly state: string;
+  /** How long it has taken. */
+  readonly seconds: number;
+  readonly why: string | undefined;
+}
+
+/** Returns the answer to `transfers`, as wide as the screen. */
+export function transfersText(
+  transfers: readonly TransferRow[],
+  screen: Screen | undefined,
+): string {
+  if (transfers.length === 0) return "Nothing is moving, and nothing has moved lately";
+  const limit = listLimit(screen);
+  const cells = transfers.slice(-limit).map((each) => [
+    visible(each.name, MAX_NAME),
+    `${each.kind} ${each.direction === "in" ? "from" : "to"} ${visible(each.peer, 24)}`,
+    each.totalBytes === undefined
+      ? sizeText(each.doneBytes)
+      : `${sizeText(each.doneBytes)} of ${sizeText(each.totalBytes)}`,
+    `${sizeText(each.doneBytes / Math.max(0.001, each.seconds))}/s`,
+    each.state,
+    visible(each.why ?? "", 80),
+  ]);
+  const text = table(["name", "what", "moved", "speed", "state", ""], cells);
+  const more = transfers.length - cells.length;
+  const older = more > 0 ? `\n… and ${numberText(more)} older` : "";
+  return `${cut(text, screen?.columns ?? Infinity)}${older}`;
+}

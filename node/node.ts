@@ -4,7 +4,15 @@
 
 import type { Address, Voucher } from "../protocol/wire/address.ts";
 import { addressText } from "../protocol/wire/address.ts";
-import type { Effect, HeldFile, Input, NodeEvent, Ours, PeerEvent } from "../protocol/effects.ts";
+import type {
+  Effect,
+  HeldFile,
+  Input,
+  NodeEvent,
+  NotFetched,
+  Ours,
+  PeerEvent,
+} from "../protocol/effects.ts";
 import { ProtocolError, type Reason } from "../protocol/wire/errors.ts";
 import { type Host, isConnectionError, receiveMessages, type sendFile } from "../net/exchange.ts";
 import type { Timestamp } from "../protocol/wire/fileid.ts";
@@ -140,7 +148,15 @@ export interface Fetched {
 /** How the wait for a file ended. */
 type FetchOutcome =
   | ({ readonly isHere: true } & Fetched)
-  | { readonly isHere: false; readonly text: string; readonly willRetry: boolean };
+  | {
+    readonly isHere: false;
+    readonly text: string;
+    readonly why: NotFetched;
+    readonly willRetry: boolean;
+  };
+
+/** What happens with a file that was not fetched and stays wanted. */
+export const RETRIED = "It will be downloaded once a peer delivers it";
 
 /** Thrown when a file was not fetched. The message says why and, if it stays wanted, what happens next. */
 export class FetchError extends Error {
@@ -149,10 +165,12 @@ export class FetchError extends Error {
   constructor(
     /** Why, without what happens next. */
     readonly what: string,
+    /** The kind of failure. */
+    readonly why: NotFetched,
     /** The file stays wanted, and another attempt follows. */
     readonly willRetry: boolean,
   ) {
-    super(willRetry ? `${what}. It will be downloaded once a peer delivers it` : what);
+    super(willRetry ? `${what}. ${RETRIED}` : what);
   }
 }
 
@@ -344,7 +362,7 @@ export class Node {
     this.dispatch({ kind: "want", fileId });
     const outcome = await waiter.promise;
     if (outcome.isHere) return outcome;
-    throw new FetchError(outcome.text, outcome.willRetry);
+    throw new FetchError(outcome.text, outcome.why, outcome.willRetry);
   }
 
   /** Requests a file without waiting for it. */
@@ -389,7 +407,7 @@ export class Node {
     await closed;
     this.transfers.close();
     for (const { resolve } of this.#waiters.values()) {
-      resolve({ isHere: false, text: "This peer is stopping", willRetry: false });
+      resolve({ isHere: false, text: "This peer is stopping", why: "canceled", willRetry: false });
     }
   }
 

@@ -31,6 +31,12 @@ export type FetchFailure =
   | "garbage"
   | "storage";
 
+/**
+ * Why a file was not fetched, whoever was asked. "undelivered": nobody delivered it; "wrong": somebody delivered something else;
+ * "storage": it cannot be kept here; "refused": this peer does not want it; "gone": it was deleted meanwhile.
+ */
+export type NotFetched = "undelivered" | "wrong" | "storage" | "refused" | "gone" | "canceled";
+
 /** The purpose of a send whose outcome matters. Returned with the outcome. */
 export type Ticket =
   /** The first gossip to a bootstrap or to a peer of the last run. */
@@ -598,6 +604,7 @@ export type PeerEvent =
     readonly fileId: string;
     readonly fileName: string;
     readonly text: string;
+    readonly why: NotFetched;
     /** Whether it stays wanted and is retried. */
     readonly willRetry: boolean;
   }

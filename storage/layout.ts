@@ -31,6 +31,8 @@ export interface Layout {
   readonly key: string;
   /** The token that a browser logs in with. */
   readonly webToken: string;
+  /** The URL of the pages while the peer runs, for commands that ask it. */
+  readonly address: string;
   /** The journal; see `Journal`. */
   readonly journal: string;
   /** The previous metadata.json. */
@@ -60,6 +62,7 @@ export function layoutOf(dir: string): Layout {
     lock: `${own}/lock`,
     key: `${own}/key.json`,
     webToken: `${own}/web-token`,
+    address: `${own}/address`,
     journal: `${own}/journal.jsonl`,
     lastGood: `${own}/metadata.last-good.json`,
     deleted: `${own}/deleted.json`,
@@ -130,8 +133,8 @@ async function checkFiles(layout: Layout): Promise<void> {
       hint: "Remove it",
     });
   }
-  const { metadata, lastGood, deleted, peers, unclaimed, key, webToken } = layout;
-  for (const path of [metadata, lastGood, deleted, peers, unclaimed, key, webToken]) {
+  const { metadata, lastGood, deleted, peers, unclaimed, key, webToken, address } = layout;
+  for (const path of [metadata, lastGood, deleted, peers, unclaimed, key, webToken, address]) {
     const info = await lstatOrNothing(path);
     if (!info?.isDirectory) continue;
     throw new StorageError("not-writable", `${path} must be a regular file, not a folder`, {
@@ -192,6 +195,18 @@ export async function lockStore(layout: Layout): Promise<Deno.FsFile> {
     `Another p2p-peer is using ${layout.dir}`,
     { hint: "Stop it, or choose another folder with --dir" },
   );
+}
+
+/** Resolves to whether a process uses the store. Throws `StorageError`. */
+export async function isInUse(layout: Layout): Promise<boolean> {
+  try {
+    using file = await Deno.open(layout.lock, { read: true });
+    // A shared lock, held for a moment: a peer that is starting tries again.
+    return !await file.tryLock(false);
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return false;
+    throw asStorageError(cause, `Cannot use ${layout.dir} as storage`);
+  }
 }
 
 /** Returns whether anything has this name, including a dangling link. */

@@ -8,10 +8,11 @@ import { FileColumns, type FileSource, STEPS } from "./file_columns.ts";
 import { FileOrder, filtered, type SortKey } from "./file_order.ts";
 import { isWider, matcherOf, type Words } from "./file_search.ts";
 import { searchWords } from "./file_rules.ts";
+import { nameMatcher } from "./name_pattern.ts";
 import type { Sliced } from "./slices.ts";
 
 /** A search: words, a filter, and an order, as the API takes them. */
-export type Search = Pick<v.InferOutput<typeof FilesQuery>, "q" | "where" | "sort">;
+export type Search = Pick<v.InferOutput<typeof FilesQuery>, "q" | "name" | "where" | "sort">;
 
 /** Maximum number of results kept: those of a few pages that are open at the same time. */
 const MAX_RESULTS = 4;
@@ -81,13 +82,16 @@ export class FileIndex {
   }
 
   /** Returns the files that match. */
-  *find({ q = "", where, sort }: Search): Sliced<Found> {
+  *find({ q = "", name, where, sort }: Search): Sliced<Found> {
     const key = (sort?.replace(/^-/, "") ?? "arrival") as SortKey;
     const words = searchWords(q);
     const all = yield* this.#orderOf(key).places();
     const isEverything = where === undefined && words.length === 0;
-    const places = isEverything ? all : yield* this.#matching(all, { key, where, words });
-    return new Found(this.#columns.ids, places, sort?.startsWith("-") === true);
+    const found = isEverything ? all : yield* this.#matching(all, { key, where, words });
+    const { ids, names } = this.#columns;
+    const isNamed = name === undefined ? undefined : nameMatcher(name);
+    const places = isNamed ? yield* filtered(found, (place) => isNamed(names[place]!)) : found;
+    return new Found(ids, places, sort?.startsWith("-") === true);
   }
 
   #orderOf(key: SortKey): FileOrder {

@@ -49,6 +49,7 @@ export const conditionFailed = (c: Context): Response =>
 
 /** Returns the response for a `NotPossible` error. Rethrows other errors. */
 export function problemOf(c: Context, error: unknown): Response {
-  if (error instanceof NotPossible) return problem(c, error.status, error.message, error.hint);
-  throw error;
+  if (!(error instanceof NotPossible)) throw error;
+  const { status, message, hint, kind } = error;
+  return problem(c, status, message, hint, {}, kind === undefined ? {} : { kind });
 }

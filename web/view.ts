@@ -6,14 +6,17 @@ import type { FileRecord } from "../protocol/wire/message.ts";
 /** Thrown when a request cannot be carried out. The message is for people. */
 export class NotPossible extends Error {
   override readonly name = "NotPossible";
+  /** What kind of failure it is, in one word for programs. */
+  readonly kind: string | undefined;
   constructor(
     /** The HTTP status of the answer. */
     readonly status: 400 | 404 | 409 | 413 | 415 | 501 | 503 | 507,
     message: string,
     readonly hint: string,
-    options?: ErrorOptions,
+    { kind, ...options }: ErrorOptions & { readonly kind?: string | undefined } = {},
   ) {
     super(message, options);
+    this.kind = kind;
   }
 }
 
@@ -307,12 +310,22 @@ export interface View {
   /** Throws `NotPossible`. */
   share(name: string, options: ShareOptions): Upload;
   readonly uploads: ResumableUploads;
-  /** Resolves when the file is here. Throws `NotPossible` if nobody delivers it. */
-  fetch(fileId: string): Promise<void>;
+  /** Resolves when the file is here, to where it came from. Throws `NotPossible` if nobody delivers it. */
+  fetch(fileId: string): Promise<Fetched>;
+  /** Finds a file by its id, by the unique beginning of its id, or by its name. Throws `NotPossible`. */
+  find(text: string): ViewedFile;
+  /** Finds a deleted file in the same way. Throws `NotPossible`. */
+  findDeleted(text: string): Promise<ViewedDeleted>;
   /** Deletes a file: everywhere if this peer owns it, otherwise only here. Throws `NotPossible`. */
   remove(fileId: string): "everywhere" | "here";
+  /** Resolves to how far the news of a deletion has come, once every peer has heard or a moment has passed. */
+  toldOfDeletion(fileId: string): Promise<Told>;
   /** Throws `NotPossible`. */
   restore(fileId: string): Promise<ViewedFile>;
+  /** Returns the level of the log, in capitals. */
+  logLevel(): string;
+  /** Changes it, at once and until the exit. */
+  setLogLevel(level: string): Promise<void>;
   /** Cancels a transfer. Returns false if no such transfer is in progress. */
   cancel(transferId: number): boolean;
   /**
@@ -320,6 +333,24 @@ export interface View {
    * if those are no longer known.
    */
   watch(lastId: string | undefined, watcher: ViewedWatcher): () => void;
+}
+
+/** Where a file came from. */
+export interface Fetched {
+  /** Name of a peer; "" if the file was here already. */
+  readonly source: string;
+  /** Name of another file here with the same content, if nothing had to be downloaded. */
+  readonly as?: string;
+}
+
+/** How many peers have heard of a deletion. */
+export interface Told {
+  readonly reached: number;
+  /** Those that could not be reached yet. */
+  readonly left: number;
+  /** Those among `left` that take one file at a time, and the time until the last of them has heard, in milliseconds. */
+  readonly slow: number;
+  readonly slowMs: number;
 }
 
 /** Receives changes. */

@@ -113,7 +113,9 @@ export class Arrivals {
     for (const [fileId, { untilMs }] of this.#offered) {
       if (untilMs > this.state.nowMs) continue;
       this.#offered.delete(fileId);
-      if (this.downloads.isOnce(fileId)) this.downloads.abandon(fileId, "The copy took too long");
+      if (this.downloads.isOnce(fileId)) {
+        this.downloads.abandon(fileId, "The copy took too long", "undelivered");
+      }
     }
   }
 
@@ -149,7 +151,7 @@ export class Arrivals {
       state.emit({ kind: "drop", receipt });
       if (source !== undefined) {
         if (refusal.reason === "push-rate") this.downloads.notKept(fileId, refusal.text);
-        else this.downloads.abandon(fileId, refusal.text);
+        else this.downloads.abandon(fileId, refusal.text, "refused");
       }
       return;
     }

@@ -204,7 +204,7 @@ export class Deletions {
   /** Ends what is being done with a file that is deleted. */
   #end({ fileId }: FileRecord): void {
     this.arrivals.finished(fileId);
-    this.downloads.abandon(fileId, "The file was deleted in the meantime");
+    this.downloads.abandon(fileId, "The file was deleted in the meantime", "gone");
   }
 
   #trash(fileIds: readonly string[], why: "deleted" | "unwanted"): void {

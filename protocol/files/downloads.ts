@@ -3,7 +3,7 @@
 // small ones, and takes a place (places.ts); every attempt has its own number and is stopped once nobody wants it; a wanted
 // file that nobody delivered stays wanted until it is here, deleted, canceled or forgotten.
 
-import type { Input } from "../effects.ts";
+import type { Input, NotFetched } from "../effects.ts";
 import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
 import { BATCH_GET, PARTS, RAW } from "../wire/capabilities.ts";
 import { isBindingTimestamp, type Timestamp } from "../wire/fileid.ts";
@@ -255,7 +255,7 @@ export class Downloads {
     const { catalogue } = this.state;
     if (!this.isPending(fileId) && !this.isWished(fileId)) return;
     if (catalogue.get(fileId)) catalogue.refuse(fileId);
-    this.abandon(fileId, "The download was canceled");
+    this.abandon(fileId, "The download was canceled", "canceled");
     this.state.save();
   }
 
@@ -282,8 +282,9 @@ export class Downloads {
       this.state.overload("downloads-delayed");
       const tries = this.#wishes.get(fileId)?.tries ?? 0;
       this.#wish(fileId, { tries, dueMs: this.state.nowMs + FIRST_RETRY_MS, isOurs: false });
-      if (insists) this.#fail(fileId, "Too many downloads are queued already", "pending");
-      else this.whenEnded(fileId, "pending");
+      if (insists) {
+        this.#fail(fileId, "Too many downloads are queued already", "pending", "refused");
+      } else this.whenEnded(fileId, "pending");
       return;
     }
     this.#enqueue(fileId);
@@ -533,7 +534,7 @@ export class Downloads {
   }
 
   /** Ends a download for good, including its retries, because it is no longer wanted or cannot succeed. */
-  abandon(fileId: string, text: string): void {
+  abandon(fileId: string, text: string, why: NotFetched): void {
     const wasQueued = this.#queue.delete(fileId);
     const wasWished = this.#wishes.has(fileId);
     const download = this.#active.get(fileId);
@@ -543,7 +544,7 @@ export class Downloads {
       this.#leave(download);
       this.#stop(download, text);
     }
-    this.#fail(fileId, text, "failed");
+    this.#fail(fileId, text, "failed", why);
     this.#startNext();
   }
 
@@ -653,7 +654,7 @@ export class Downloads {
       // If every source delivers too much, the file really is too large, and retries are pointless.
       const isTooLong = tried.size > 0 && download.tooLong === tried.size;
       if (entry && timestamps.length > 0 && !isTooLong) this.#end(download, text, false);
-      else this.abandon(fileId, text);
+      else this.abandon(fileId, text, timestamps.length === 0 ? "wrong" : "undelivered");
       return;
     }
     const { peerId, address: from, voucher, can } = source;
@@ -758,11 +759,12 @@ export class Downloads {
 
   /** Ends a round that did not deliver the file, and schedules a retry. */
   #end(download: Download, text: string, isOurs: boolean): void {
-    const { fileId } = download;
+    const { fileId, wrong } = download;
+    const why = isOurs ? "storage" : wrong > 0 ? "wrong" : "undelivered";
     if (this.#once.has(fileId)) {
       this.#leave(download);
       this.#forget(fileId);
-      this.#fail(fileId, text, "failed");
+      this.#fail(fileId, text, "failed", why);
       return this.#startNext();
     }
     const before = this.#wishes.get(fileId)?.tries ?? 0;
@@ -773,7 +775,7 @@ export class Downloads {
     this.#leave(download);
     this.#wish(fileId, { tries, dueMs, isOurs });
     // Further failed rounds are reported only by their attempts, unless a person is waiting.
-    if (before === 0 || this.#waitedFor.has(fileId)) this.#fail(fileId, text, "pending");
+    if (before === 0 || this.#waitedFor.has(fileId)) this.#fail(fileId, text, "pending", why);
     else this.whenEnded(fileId, "pending");
     this.#startNext();
   }
@@ -798,11 +800,11 @@ export class Downloads {
     this.#once.delete(fileId);
   }
 
-  #fail(fileId: string, text: string, outcome: Outcome): void {
+  #fail(fileId: string, text: string, outcome: Outcome, why: NotFetched): void {
     this.#waitedFor.delete(fileId);
     const fileName = this.state.catalogue.get(fileId)?.file.name ?? "";
     const willRetry = outcome === "pending";
-    this.state.tell({ name: "download-failed", fileId, fileName, text, willRetry });
+    this.state.tell({ name: "download-failed", fileId, fileName, text, why, willRetry });
     this.whenEnded(fileId, outcome);
   }
 

@@ -1,6 +1,8 @@
 // How a command line is interpreted: positionals, environment, config file, and which of them takes precedence.
 
 import assert from "node:assert/strict";
+import { ALL_NAMES } from "../../cli/help.ts";
+import { SHELL_VERBS } from "../../cli/verbs.ts";
 import { parseArguments, type Parsed, type RunConfig, VERSION } from "../../cli/arguments.ts";
 import { LAB_BOOTSTRAPS } from "../../cli/options.ts";
 
@@ -295,11 +297,28 @@ Deno.test("a dummy also reads the log level from the environment", () => {
 });
 
 Deno.test("help and version are shown without starting anything", () => {
-  for (const line of ["--help", "-h", "run --help", "me 1 2 --help", ""]) {
-    const shown = parse(line);
-    assert.equal(shown.command, "show", line);
-    assert.match((shown as { text: string }).text, /Usage: p2p-peer <peer_id> \[host\]/);
+  const shown = (line: string) => {
+    const parsed = parse(line);
+    assert.equal(parsed.command, "show", line);
+    return (parsed as { text: string }).text;
+  };
+  for (const line of ["run --help", "me 1 2 --help", "help run"]) {
+    assert.match(shown(line), /Usage: p2p-peer <peer_id> \[host\]/, line);
   }
+  for (const line of ["--help", "-h", "", "help"]) {
+    const rows = shown(line).split("\n");
+    assert.match(rows[0]!, /^p2p-peer kashifm 8115 8116 /, "an example comes first");
+    assert.ok(rows.length <= 24 && rows.every((row) => row.length <= 80), rows.join("\n"));
+    for (const { name } of SHELL_VERBS) assert.ok(rows.some((row) => row.startsWith(`  ${name} `)));
+  }
+  for (const { name } of SHELL_VERBS) {
+    for (const line of [`${name} --help`, `help ${name}`]) {
+      assert.match(shown(line), new RegExp(`^Usage: p2p-peer ${name}\\b`));
+      assert.match(shown(line), /--json .*\n[^]*Exit codes:/);
+    }
+  }
+  for (const name of ALL_NAMES) assert.match(shown(`help ${name}`), /Usage: p2p-peer /);
+  assert.throws(() => parse("help lst"), /Unknown command "lst". Did you mean "list"\?/);
   for (const line of ["--version", "-V"]) {
     assert.deepEqual(parse(line), { command: "show", text: `${VERSION}\n` });
   }

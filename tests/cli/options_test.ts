@@ -18,7 +18,7 @@ import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 const nowhere = { flags: {}, env: () => undefined, file: {} };
 
 function helpText(): string {
-  const shown = parseArguments(["--help"], {
+  const shown = parseArguments(["help", "run"], {
     env: () => undefined,
     hostname: () => "lab7.example.edu",
     readFile: () => assert.fail("read a file"),

@@ -143,7 +143,7 @@ Deno.test(
 Deno.test("help and version are printed to stdout with exit code 0", SANITIZED, async () => {
   await using folder = await Folder.make();
   const [help, dummy, version] = await Promise.all(
-    [["--help"], ["dummy", "--help"], ["--version"]].map((args) =>
+    [["help", "run"], ["dummy", "--help"], ["--version"]].map((args) =>
       Program.toEnd(args, { cwd: folder.path })
     ),
   );

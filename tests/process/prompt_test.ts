@@ -33,7 +33,7 @@ Deno.test({
     await using terminal = await Terminal.peer("kashifm", ALONE, folder);
     const menu = terminal.screen.rows.indexOf("Command Menu");
     ok(menu >= 0, "a line with exactly the text Command Menu");
-    const commands = "list peers get push delete restore verify stats log help exit".split(" ");
+    const commands = "list peers get push delete restore verify status log help exit".split(" ");
     for (const command of commands) {
       await terminal.sees(new RegExp(`^\\s*${command}\\b`), menu);
     }

@@ -300,6 +300,7 @@ export function appOver(parts: Parts = {}): Made {
     watchers: new Set<ViewedWatcher>(),
     resumed: [] as (string | undefined)[],
   };
+  let level = "INFO";
   const change = (text: string) => {
     if (parts.refusal) throw parts.refusal;
     made.done.push(text);
@@ -357,6 +358,25 @@ export function appOver(parts: Parts = {}): Made {
     fetch: async (fileId) => {
       change(`fetch ${fileId}`);
       await parts.fetching?.();
+      return { source: "bob" };
+    },
+    find: (text) => {
+      const found = parts.files?.filter(({ file }) => file.name === text);
+      if (found?.length === 1) return found[0]!;
+      throw new NotPossible(404, `No file "${text}" is known`, "Look at the list", {
+        kind: "not-found",
+      });
+    },
+    findDeleted: (text) => {
+      const found = parts.deleted?.find(({ file }) => file.name === text);
+      if (found) return Promise.resolve(found);
+      throw new NotPossible(404, `No deleted file "${text}"`, "Look at the list");
+    },
+    toldOfDeletion: () => Promise.resolve({ reached: 3, left: 2, slow: 1, slowMs: 1_500 }),
+    logLevel: () => level,
+    setLogLevel: (next) => {
+      level = next;
+      return Promise.resolve();
     },
     remove: (fileId) => {
       change(`remove ${fileId}`);

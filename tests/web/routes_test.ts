@@ -74,9 +74,15 @@ function ask(app: Made, { method, path }: Route, init: RequestInit = {}, ids = [
   const url = `/api/v1${
     path.replace("{id}", id).replace("{name}", "a.txt").replace("{upload_id}", UPLOAD)
   }`;
-  const named = path === "/files" && method === "POST" ? `${url}?name=a.txt` : url;
+  const named = path === "/files" && method === "POST"
+    ? `${url}?name=a.txt`
+    : path === "/files/find"
+    ? `${url}?what=a.txt`
+    : url;
   const body = path === "/limits"
     ? '{"down":1000}'
+    : path === "/log"
+    ? '{"level":"DEBUG"}'
     : ["POST", "PUT", "PATCH"].includes(method)
     ? "content"
     : undefined;
@@ -145,9 +151,11 @@ Deno.test("the document lists exactly the routes that this test knows of", async
     "GET /events",
     "GET /files",
     "GET /files/deleted",
+    "GET /files/find",
     "GET /files/{id}",
     "GET /files/{id}/content",
     "GET /limits",
+    "GET /log",
     "GET /peers",
     "GET /queue",
     "GET /rates",
@@ -158,6 +166,7 @@ Deno.test("the document lists exactly the routes that this test knows of", async
     "GET /uploads",
     "GET /uploads/{upload_id}",
     "PATCH /limits",
+    "PATCH /log",
     "PATCH /uploads/{upload_id}",
     "POST /files",
     "POST /files/{id}/fetch",

@@ -2,6 +2,7 @@
 
 import type { Context, Hono } from "hono";
 import { describeRoute } from "hono-openapi";
+import * as v from "valibot";
 import { asciiJson } from "../../protocol/wire/text.ts";
 import { serveContent } from "../content.ts";
 import type { Env } from "../env.ts";
@@ -9,7 +10,7 @@ import { mayChange } from "../preconditions.ts";
 import { conditionFailed, problem, problemOf } from "../problem.ts";
 import type { View, ViewedFile } from "../view.ts";
 import { CHANGE, check, fileParam, json, problems, READ, security } from "./describe.ts";
-import { fileJson } from "./listing.ts";
+import { deletedJson, fileJson } from "./listing.ts";
 import * as shapes from "./schemas.ts";
 
 /** Writes a file as JSON. Timestamps keep their source text, which `JSON.stringify` would not preserve. */
@@ -18,6 +19,7 @@ const JSON_TYPE = { "content-type": "application/json" };
 
 /** Adds the routes for one file each, except those that share new files. */
 export function fileRoutes(api: Hono<Env>, view: View): void {
+  findRoute(api, view); // before the details: "find" is not an id
   detailsRoute(api, view);
   deleteRoute(api, view);
   contentRoute(api, view);
@@ -27,6 +29,30 @@ export function fileRoutes(api: Hono<Env>, view: View): void {
 
 function unknownFile(c: Context<Env>): Response {
   return problem(c, 404, "No file with this id is known", "GET /api/v1/files lists them");
+}
+
+function findRoute(api: Hono<Env>, view: View): void {
+  api.get(
+    "/files/find",
+    describeRoute({
+      summary: "Find one file by its id, by the unique beginning of its id, or by its name",
+      responses: {
+        200: json("The file", v.union([shapes.OneFileShape, shapes.OneDeletedFoundShape])),
+        ...problems(400, 404, 409, ...READ),
+      },
+    }),
+    check("query", shapes.FindQuery, '"what" must be an id, its beginning, or a name'),
+    async (c) => {
+      const { what, among } = c.req.valid("query");
+      try {
+        if (among !== "deleted") return c.body(fileText(view.find(what)), 200, JSON_TYPE);
+        const found = deletedJson(await view.findDeleted(what));
+        return c.body(asciiJson({ file: found }), 200, JSON_TYPE);
+      } catch (error) {
+        return problemOf(c, error);
+      }
+    },
+  );
 }
 
 function detailsRoute(api: Hono<Env>, view: View): void {
@@ -51,16 +77,23 @@ function deleteRoute(api: Hono<Env>, view: View): void {
       summary: "Delete a file: everywhere if this peer owns it, otherwise only here",
       security,
       responses: {
-        200: json("Where it was deleted", shapes.RemovedShape),
+        200: json(
+          "Where it was deleted, and who knows if that was waited for",
+          shapes.RemovedShape,
+        ),
         ...problems(404, 409, 412, ...CHANGE),
       },
     }),
     fileParam,
-    (c) => {
+    check("query", shapes.FetchQuery, '"wait" must be true or false'),
+    async (c) => {
       const { id } = c.req.valid("param");
       if (view.file(id) && !mayChange(c, `"${id}"`)) return conditionFailed(c);
       try {
-        return c.json({ where: view.remove(id) });
+        const where = view.remove(id);
+        if (where === "here" || c.req.valid("query").wait !== "true") return c.json({ where });
+        const { reached, left, slow, slowMs } = await view.toldOfDeletion(id);
+        return c.json({ where, told: { reached, left, slow, slow_seconds: slowMs / 1_000 } });
       } catch (error) {
         return problemOf(c, error);
       }
@@ -100,7 +133,7 @@ function fetchRoute(api: Hono<Env>, view: View): void {
       summary: "Fetch a file from the peers that hold it",
       security,
       responses: {
-        200: json("The file is here", shapes.OneFileShape),
+        200: json("The file is here", shapes.FetchedShape),
         202: json("The file is being fetched", shapes.FetchingShape),
         ...problems(404, 409, ...CHANGE),
       },
@@ -117,12 +150,13 @@ function fetchRoute(api: Hono<Env>, view: View): void {
         return c.json({ fetching: id }, 202);
       }
       try {
-        await fetching;
+        const { source, as = null } = await fetching;
+        const fetched = view.file(id);
+        if (!fetched) return unknownFile(c);
+        return c.body(asciiJson({ file: fileJson(fetched), source, as }), 200, JSON_TYPE);
       } catch (error) {
         return problemOf(c, error);
       }
-      const fetched = view.file(id);
-      return fetched ? c.body(fileText(fetched), 200, JSON_TYPE) : unknownFile(c);
     },
   );
 }

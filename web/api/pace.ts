@@ -1,4 +1,4 @@
-// Routes for how fast content moves, and which download is next.
+// Routes for how fast content moves, which download is next, and how much is logged.
 
 import type { Hono } from "hono";
 import { describeRoute, resolver } from "hono-openapi";
@@ -9,13 +9,14 @@ import type { Env } from "../env.ts";
 import { problem, problemOf } from "../problem.ts";
 import type { SpeedLimits, View } from "../view.ts";
 import { CHANGE, fileParam, json, problems, READ, security } from "./describe.ts";
-import { LimitsBody, LimitsShape, QueueShape } from "./schemas.ts";
+import { LimitsBody, LimitsShape, LogShape, QueueShape } from "./schemas.ts";
 
 /** Number of queued downloads that are listed. */
 const LISTED = 100;
 
-/** Adds the routes `/limits` and `/queue`. */
+/** Adds the routes `/limits`, `/queue` and `/log`. */
 export function paceRoutes(api: Hono<Env>, view: View): void {
+  logRoutes(api, view);
   api.get(
     "/limits",
     describeRoute({
@@ -86,6 +87,42 @@ export function paceRoutes(api: Hono<Env>, view: View): void {
     (c) => {
       if (view.putFirst(c.req.valid("param").id)) return c.body(null, 204);
       return problem(c, 404, "This file does not wait", "GET /api/v1/queue lists those that do");
+    },
+  );
+}
+
+function logRoutes(api: Hono<Env>, view: View): void {
+  api.get(
+    "/log",
+    describeRoute({
+      summary: "Tell the level of the log",
+      responses: { 200: json("The level", LogShape), ...problems(...READ) },
+    }),
+    (c) => c.json({ level: view.logLevel() }),
+  );
+  api.patch(
+    "/log",
+    describeRoute({
+      summary: "Change the level of the log, at once and until the peer exits",
+      security,
+      requestBody: {
+        required: true,
+        content: { "application/json": { schema: resolver(LogShape) } },
+      } as never,
+      responses: { 200: json("The level", LogShape), ...problems(413, ...CHANGE) },
+    }),
+    async (c) => {
+      let body: unknown;
+      try {
+        body = await smallJson(c.req.raw);
+      } catch (error) {
+        return problemOf(c, error);
+      }
+      if (!v.is(LogShape, body)) {
+        return problem(c, 400, "The level is not valid", 'Send {"level": "DEBUG"} or another one');
+      }
+      await view.setLogLevel(body.level);
+      return c.json({ level: view.logLevel() });
     },
   );
 }

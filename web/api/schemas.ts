@@ -279,6 +279,12 @@ export const ProblemShape = v.object({
   status: Count,
   detail: v.string(),
   hint: v.string(),
+  kind: v.optional(v.pipe(
+    v.string(),
+    v.description(
+      "Kind of failure, in one word: not-found, unreachable, integrity, refused, storage, canceled",
+    ),
+  )),
 });
 
 export const SessionShape = v.object({
@@ -288,7 +294,31 @@ export const SessionShape = v.object({
 });
 
 export const LoginShape = v.object({ token: v.pipe(v.string(), v.maxLength(200)) });
-export const RemovedShape = v.object({ where: v.picklist(["everywhere", "here"]) });
+export const RemovedShape = v.object({
+  where: v.picklist(["everywhere", "here"]),
+  told: v.optional(v.object({
+    reached: v.pipe(Count, v.description("Peers that have heard of it")),
+    left: v.pipe(
+      Count,
+      v.description("Peers that have not, and will hear of it once they are reached"),
+    ),
+    slow: v.pipe(Count, v.description("Those among them that take one file at a time")),
+    slow_seconds: v.pipe(v.number(), v.description("Time until the last of these has heard of it")),
+  })),
+});
+/** A file that was found among the deleted ones. */
+export const OneDeletedFoundShape = v.object({ file: OneDeletedShape });
+export const FetchedShape = v.object({
+  file: FileShape,
+  source: v.pipe(v.string(), v.description("Peer that it came from; empty if it was here already")),
+  as: v.pipe(
+    v.nullable(v.string()),
+    v.description("Name of another file here with the same content, if that is why"),
+  ),
+});
+export const LogShape = v.object({
+  level: v.picklist(["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "FATAL"]),
+});
 export const FetchingShape = v.object({ fetching: FileId });
 
 /** Returns a schema for an integer in a query string. */
@@ -311,6 +341,12 @@ export const FilesQuery = v.object({
     v.description(
       "Words in the name or owner (- _ . count as spaces), or the start of an id",
     ),
+  )),
+  name: v.optional(v.pipe(
+    v.string(),
+    v.minLength(1),
+    v.maxLength(1_000),
+    v.description("Part of a name, or a whole one with * and ?, in any case"),
   )),
   where: v.optional(v.pipe(
     v.picklist(["here", "elsewhere", "mine", "risk"]),
@@ -365,6 +401,11 @@ export const DeletedQuery = v.object({
     ),
   ),
   start: v.optional(Start),
+});
+
+export const FindQuery = v.object({
+  what: v.pipe(v.string(), v.minLength(1), v.maxLength(1_000)),
+  among: v.optional(v.picklist(["known", "deleted"])),
 });
 
 export const FetchQuery = v.object({ wait: v.optional(v.picklist(["true", "false"])) });

@@ -1,0 +1,182 @@
+// The commands of the prompt, asked of a running peer over its API. This only translates; it decides nothing.
+
+import { type Ask, confirmDeletion, type SharedCommands } from "../cli/commands.ts";
+import type { FileFilter, FoundFiles, Screen } from "../cli/listings.ts";
+import { statusRows } from "../cli/status_text.ts";
+import type { FileRecord } from "../protocol/wire/message.ts";
+import type { Api } from "./api.ts";
+import {
+  type ApiDeleted,
+  type ApiFile,
+  type ApiPeer,
+  type ApiStatus,
+  type ApiTransfer,
+  deletedRow,
+  figuresOf,
+  fileRow,
+  peerRow,
+  recordOf,
+  transferRow,
+} from "./rows.ts";
+
+/** Maximum number of rows of one page of the API. */
+const PAGE_ROWS = 500;
+
+/** A limit on speed, as the API has it: null means none. */
+type ApiLimits = { readonly down: number | null; readonly up: number | null };
+
+/** How far the news of a deletion has come, as the API has it. */
+interface ApiTold {
+  readonly reached: number;
+  readonly left: number;
+  readonly slow: number;
+  readonly slow_seconds: number;
+}
+
+/** A file that was deleted. */
+export interface Removed {
+  readonly file: ApiFile;
+  readonly where: "everywhere" | "here";
+  readonly told?: ApiTold;
+}
+
+/** What the commands that are the same at the prompt and in a shell need of a peer. */
+export class Remote implements SharedCommands {
+  /** `screen`: the size of the terminal, if there is one. */
+  constructor(readonly api: Api, readonly screen: () => Screen | undefined) {}
+
+  /** Finds a file by its id, by the unique beginning of its id, or by its name. Throws `CommandError`. */
+  async find(what: string): Promise<ApiFile> {
+    const path = `/files/find?${new URLSearchParams({ what })}`;
+    return (await this.api.json<{ file: ApiFile }>(path)).file;
+  }
+
+  /** Finds a deleted file. Throws `CommandError`. */
+  async findDeleted(what: string): Promise<ApiDeleted> {
+    const path = `/files/find?${new URLSearchParams({ what, among: "deleted" })}`;
+    return (await this.api.json<{ file: ApiDeleted }>(path)).file;
+  }
+
+  async files(filter: FileFilter, limit: number): Promise<FoundFiles> {
+    const rows = `limit=${Math.min(limit, PAGE_ROWS)}`;
+    const path = `/files?${searchOf(filter)}&${rows}`;
+    const page = await this.api.json<{ files: ApiFile[]; total: number }>(path);
+    const { files: { known } } = await this.status();
+    return { rows: page.files.map(fileRow), total: page.total, known };
+  }
+
+  async status(): Promise<ApiStatus> {
+    return await this.api.json<ApiStatus>("/status");
+  }
+
+  async peers() {
+    const { now } = await this.status();
+    const rows: ReturnType<typeof peerRow>[] = [];
+    for await (const peer of this.api.rows<ApiPeer>("/peers")) rows.push(peerRow(peer, now));
+    return rows;
+  }
+
+  async transfers() {
+    const rows: ReturnType<typeof transferRow>[] = [];
+    for await (const each of this.api.rows<ApiTransfer>("/transfers")) rows.push(transferRow(each));
+    return rows;
+  }
+
+  async stats() {
+    return statusRows(figuresOf(await this.status()));
+  }
+
+  async delete(what: readonly string[], ask?: Ask) {
+    const removed = await this.remove(what, ask);
+    const namesOf = (where: Removed["where"]) =>
+      removed.filter((each) => each.where === where).map(({ file }) => file.file_name);
+    const told = removed.findLast((each) => each.told !== undefined)?.told;
+    const { reached, left, slow, slow_seconds } = told ??
+      { reached: 0, left: 0, slow: 0, slow_seconds: 0 };
+    return {
+      everywhere: namesOf("everywhere"),
+      here: namesOf("here"),
+      reached,
+      left: left - slow,
+      slow,
+      slowMs: slow_seconds * 1_000,
+    };
+  }
+
+  /** Deletes files. All are found before any is deleted: a mistyped name must not leave half of them. */
+  async remove(what: readonly string[], ask?: Ask): Promise<Removed[]> {
+    const files = new Map<string, ApiFile>();
+    for (const text of what) {
+      const file = await this.find(text);
+      files.set(file.file_id, file);
+    }
+    const { peerId } = await this.status();
+    const ours = [...files.values()].filter(({ file_owner }) => file_owner === peerId);
+    await confirmDeletion(
+      ours.map(({ file_name, peers_with_file }) => ({
+        name: file_name,
+        holders: peers_with_file.filter((holder) => holder !== peerId).length,
+      })),
+      ask,
+    );
+    const removed: Removed[] = [];
+    for (const [i, file] of [...files.values()].entries()) {
+      // Peers hear of deletions in order, so whoever has heard of the last has heard of all.
+      const query = i === files.size - 1 ? "?wait=true" : "";
+      const path = `/files/${file.file_id}${query}`;
+      removed.push({
+        file,
+        ...await this.api.json<Pick<Removed, "where" | "told">>(path, { method: "DELETE" }),
+      });
+    }
+    return removed;
+  }
+
+  async restore(what: string): Promise<FileRecord> {
+    return recordOf(await this.bringBack(what));
+  }
+
+  /** Restores a file. Throws `CommandError`. */
+  async bringBack(what: string): Promise<ApiFile> {
+    const { file_id } = await this.findDeleted(what);
+    const path = `/files/${file_id}/restore`;
+    return (await this.api.json<{ file: ApiFile }>(path, { method: "POST" })).file;
+  }
+
+  async deleted(limit: number) {
+    const { now } = await this.status();
+    const rows = `limit=${Math.min(limit, PAGE_ROWS)}`;
+    const { files, total } = await this.api.json<{ files: ApiDeleted[]; total: number }>(
+      `/files/deleted?${rows}`,
+    );
+    return { rows: files.map((file) => deletedRow(file, now)), total };
+  }
+
+  async limits() {
+    const { down, up } = await this.api.json<ApiLimits>("/limits");
+    return { down: down ?? 0, up: up ?? 0 };
+  }
+
+  async setLimit(which: "down" | "up", bytesPerSecond: number): Promise<void> {
+    const body = JSON.stringify({ [which]: bytesPerSecond || null });
+    await this.api.json("/limits", { method: "PATCH", body });
+  }
+
+  async logLevel(): Promise<string> {
+    return (await this.api.json<{ level: string }>("/log")).level;
+  }
+
+  async setLogLevel(level: string): Promise<void> {
+    await this.api.json("/log", { method: "PATCH", body: JSON.stringify({ level }) });
+  }
+}
+
+/** Returns a search of the API for what `list` shows, newest first. */
+export function searchOf({ where, pattern }: FileFilter): URLSearchParams {
+  const place = { local: "here", remote: "elsewhere" };
+  return new URLSearchParams({
+    sort: "-known",
+    ...(where === undefined ? {} : { where: place[where] }),
+    ...(pattern === undefined ? {} : { name: pattern }),
+  });
+}

@@ -1,0 +1,86 @@
+// Shares files from this machine, or from standard input, through a running peer.
+
+import { Readable } from "node:stream";
+import { CommandError } from "../cli/failures.ts";
+import { visible } from "../protocol/wire/text.ts";
+import type { Api } from "./api.ts";
+import type { ApiFile } from "./rows.ts";
+
+/** The path that means standard input. */
+export const STDIN = "-";
+
+/** A file that was shared, or was already. */
+export type SharedFile = ApiFile & { readonly already_shared: boolean };
+
+/** Shares a file. `onSent` hears of each piece. Throws `CommandError`. */
+export async function share(
+  api: Api,
+  path: string,
+  name: string | undefined,
+  onSent: (doneBytes: number, totalBytes: number | undefined) => void,
+): Promise<SharedFile> {
+  if (path === STDIN) {
+    if (name === undefined) {
+      throw new CommandError("usage", "push - needs a name: push - --name NAME");
+    }
+    return await send(api, Deno.stdin.readable, { name }, onSent);
+  }
+  const { file, info } = await opened(path);
+  const base = name ?? path.replace(/\/+$/, "").split("/").at(-1)!;
+  const modified = info.mtime === null ? {} : { modifiedSeconds: info.mtime.getTime() / 1_000 };
+  return await send(api, file.readable, { name: base, sizeBytes: info.size, ...modified }, onSent);
+}
+
+async function opened(path: string): Promise<{ file: Deno.FsFile; info: Deno.FileInfo }> {
+  const at = visible(path, 500);
+  let file: Deno.FsFile | undefined;
+  try {
+    file = await Deno.open(path);
+    const info = await file.stat();
+    if (info.isFile) return { file, info };
+    file.close();
+  } catch (cause) {
+    file?.close();
+    if (cause instanceof Deno.errors.NotFound) {
+      throw new CommandError("not-found", `There is no file ${at}`, { cause });
+    }
+    if (cause instanceof Deno.errors.PermissionDenied) {
+      throw new CommandError("storage", `Cannot read ${at}: permission denied`, { cause });
+    }
+    throw new CommandError("storage", `Cannot read ${at}: ${visible(`${cause}`)}`, { cause });
+  }
+  throw new CommandError("refused", `${at} is not a file. Share the files in it one by one`);
+}
+
+async function send(
+  api: Api,
+  content: ReadableStream<Uint8Array>,
+  { name, sizeBytes, modifiedSeconds }: {
+    readonly name: string;
+    readonly sizeBytes?: number;
+    readonly modifiedSeconds?: number;
+  },
+  onSent: (doneBytes: number, totalBytes: number | undefined) => void,
+): Promise<SharedFile> {
+  let doneBytes = 0;
+  const counted = content.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(bytes, controller) {
+        doneBytes += bytes.length;
+        onSent(doneBytes, sizeBytes);
+        controller.enqueue(bytes);
+      },
+    }),
+  );
+  const { files } = await api.json<{ files: SharedFile[] }>("/files", {
+    method: "POST",
+    headers: {
+      "content-type": "application/octet-stream",
+      "x-file-name": encodeURIComponent(name),
+      ...(modifiedSeconds === undefined ? {} : { "x-file-timestamp": `${modifiedSeconds}` }),
+      ...(sizeBytes === undefined ? {} : { "content-length": `${sizeBytes}` }),
+    },
+    body: Readable.fromWeb(counted as Parameters<typeof Readable.fromWeb>[0]),
+  });
+  return files[0]!;
+}
