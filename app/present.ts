@@ -1,7 +1,8 @@
 // What people see first: where the peer is, how to log in, which files are here, and the prompt.
 
 import { resolve } from "node:path";
-import { COMMAND_NAMES, menuText, runCommand } from "../cli/commands.ts";
+import { answerTo, menuText } from "../cli/commands.ts";
+import { completionsOf } from "../cli/completion.ts";
 import { count } from "../cli/report.ts";
 import { indexingText } from "../cli/units.ts";
 import { type PromptOptions, PromptTerminal, type Terminal } from "../cli/terminal.ts";
@@ -19,9 +20,6 @@ import type { Shutdown } from "./shutdown.ts";
  * Maximum time the prompt waits for a command before it accepts the next one, in milliseconds. Downloads take minutes.
  */
 const COMMAND_MS = 300;
-/** Maximum number of completions offered for a word. */
-const MAX_COMPLETIONS = 50;
-
 /** Interval between lines about the first scan of a large folder, in milliseconds. */
 const PROGRESS_MS = 10_000;
 
@@ -63,16 +61,18 @@ export async function startPrompt(
   output: PeerConsole,
   shutdown: Shutdown,
   commands: ReturnType<typeof commandsOf>,
-  onInterrupt: () => void,
+  onInterrupt: PromptOptions["onInterrupt"],
 ): Promise<void> {
   if (config.noRepl || !Deno.stdin.isTerminal() || !Deno.stdout.isTerminal()) return;
-  output.print(menuText());
+  output.print(menuText(commands.screen()?.columns));
   const onLine = async (line: string) => {
     if (shutdown.isRequested) return;
-    const print = (text: string) => output.print(text);
-    const show = (text: string | undefined) => output.terminal.progress(text);
-    const done = runCommand(line, commands, print, show).then((answer) => {
-      if (answer !== "") output.print(answer);
+    const done = answerTo(line, commands, {
+      print: (text) => output.print(text),
+      show: (text) => output.terminal.progress(text),
+      ask: output.terminal.ask,
+    }).then(({ text }) => {
+      if (text !== "") output.print(text);
     });
     await Promise.race([done, new Promise((go) => setTimeout(go, COMMAND_MS))]);
   };
@@ -120,7 +120,7 @@ async function promptOf(
   const text = await readText(path) ?? ""; // there is none before the first run
   return new PromptTerminal({
     history: text.split("\n").filter((line) => line !== ""),
-    complete: (line) => completions(service, line),
+    complete: (line) => completionsOf(line, { files: () => filesOf(service), entries: entriesOf }),
     ...on,
     onHistory: (lines) => {
       service.store.snapshots.saveHistory(lines)
@@ -131,21 +131,14 @@ async function promptOf(
   });
 }
 
-/** Completes commands at the beginning of a line, and names and ids of files after it. */
-function completions(service: Service, line: string): string[] {
-  const space = line.lastIndexOf(" ");
-  if (space < 0) {
-    return COMMAND_NAMES.filter((name) => name.startsWith(line)).map((name) => `${name} `);
+/** Names in a folder, those of folders with a final slash; `~` is the user's own. */
+function* entriesOf(folder: string): Iterable<string> {
+  const path = folder.replace(/^~(?=\/)/, () => Deno.env.get("HOME") ?? "~");
+  for (const { name, isDirectory } of Deno.readDirSync(path)) {
+    yield isDirectory ? `${name}/` : name;
   }
-  const word = line.slice(space + 1);
-  const found: string[] = [];
-  for (const { file } of service.node.peer.catalogue.all()) {
-    for (const text of [file.name, file.fileId]) {
-      if (text.startsWith(word) && visible(text) === text && !text.includes(" ")) {
-        found.push(line.slice(0, space + 1) + text);
-      }
-    }
-    if (found.length >= MAX_COMPLETIONS) break;
-  }
-  return found;
+}
+
+function* filesOf({ node }: Service) {
+  for (const { file } of node.peer.catalogue.all()) yield file;
 }

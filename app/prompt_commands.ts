@@ -10,6 +10,8 @@ import type { Deleted } from "../storage/removals.ts";
 import { statusRows } from "../cli/status_text.ts";
 import { inSlices } from "../web/slices.ts";
 import { newestFiles } from "./newest_files.ts";
+import type { CatalogueView } from "../protocol/state.ts";
+import { shortestIds } from "./short_ids.ts";
 import type { Gets } from "./gets.ts";
 import type { Service } from "./service.ts";
 import { asCommand } from "./failures.ts";
@@ -32,6 +34,10 @@ export function commandsOf(
     login,
     files: (filter, limit) => newestRows(service, filter, limit),
     screen: screenSize,
+    isName: (text) => {
+      for (const { file } of node.peer.catalogue.all()) if (file.name === text) return true;
+      return false;
+    },
     peers: () => peerRows(service),
     transfers: () => node.transferLog.all().map((move) => viewedTransfer(service, move)),
     get: (what, destination, onProgress) =>
@@ -106,12 +112,19 @@ async function newestRows(
         (where === undefined || held === (where === "local")) && isNamed(file.name),
     ),
   );
+  const shown = entries.map(({ file }) => file.fileId);
+  const shortIds = await inSlices(shortestIds(shown, idsOf(catalogue)));
   const rows = entries.map(({ file, held, holders }) => ({
     file,
     held,
     holders: held ? [options.peerId, ...holders] : [...holders],
+    shortId: shortIds.get(file.fileId),
   }));
   return { rows, total, known: catalogue.size };
+}
+
+function* idsOf(catalogue: Pick<CatalogueView, "all">): Iterable<string> {
+  for (const { file: { fileId } } of catalogue.all()) yield fileId;
 }
 
 /** Returns the size of the terminal that the program was started in; undefined if there is none. */

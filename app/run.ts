@@ -10,6 +10,7 @@ import { NoSocketError } from "../http/upstream.ts";
 import { PeerConsole } from "./console.ts";
 import { Gets } from "./gets.ts";
 import { type OpenPeer, openPeer } from "./open.ts";
+import { isPiped, runPiped } from "./piped.ts";
 import { loginText, ownUrl, present, startPrompt } from "./present.ts";
 import { commandsOf } from "./prompt_commands.ts";
 import { within } from "./service.ts";
@@ -19,6 +20,8 @@ import { Shutdown } from "./shutdown.ts";
 const STOP_WEB_MS = 4_500;
 /** Interval between checks whether there is more to log about limits that were reached, in milliseconds. */
 const REPORT_MS = 5_000;
+/** How soon a second Ctrl-C has to follow the first to stop the peer, in milliseconds. (A guess.) */
+const AGAIN_MS = 5_000;
 /** Exit code when not everything could be saved. */
 const EXIT_STORAGE = 7;
 
@@ -44,11 +47,24 @@ export async function runPeer(config: RunConfig): Promise<number> {
     login: () => loginText(peer),
   };
   const commands = commandsOf(peer.service, own, gets);
-  const onInterrupt = () => {
-    if (!gets.interrupt()) shutdown.insist(130);
+  let interruptedMs = -Infinity;
+  const onInterrupt = (typed: string): boolean => {
+    if (gets.interrupt()) return false;
+    if (typed !== "") return true;
+    const nowMs = performance.now();
+    if (nowMs - interruptedMs < AGAIN_MS) shutdown.insist(130);
+    else output.print("Press Ctrl-C again to stop the peer");
+    interruptedMs = nowMs;
+    return false;
   };
   await startPrompt(peer, output, shutdown, commands, onInterrupt);
   await serve(peer);
+  if (!config.noRepl && isPiped()) {
+    const print = (text: string) => output.print(text);
+    runPiped(commands, peer.service.ready, print).then((code) => {
+      if (code !== undefined) shutdown.request(code);
+    }, () => {}); // the folder cannot be read, which ends everything
+  }
   const ticker = setInterval(() => output.tick(), REPORT_MS);
   if (peer.config.verify) {
     verifyText(commands, (text) => output.print(text)).then(

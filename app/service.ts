@@ -87,6 +87,8 @@ export class Service {
   readonly #known = Promise.withResolvers<void>();
   #isKnown = false;
   #isIndexed = false;
+  /** Resolves when the folder was scanned, and the first peers have sent their lists or none answers. */
+  readonly ready: Promise<void>;
   /** What people can ask of this peer. */
   readonly operations: Operations;
   readonly #timers = new Timers();
@@ -105,12 +107,14 @@ export class Service {
     readonly options: ServiceOptions,
     readonly store: Store,
     readonly node: Node,
+    joined: Promise<void>,
   ) {
     const timers = this.#timers;
     const { peerId, limits: { maxPeers, pushQuotaBytes }, onEvent, watchFolder } = options;
     this.loaded = this.#loading.promise;
     this.indexed = this.#indexing.promise;
-    for (const each of [this.loaded, this.indexed, this.#known.promise]) {
+    this.ready = Promise.all([this.indexed, joined]).then(() => {});
+    for (const each of [this.loaded, this.indexed, this.#known.promise, this.ready]) {
       each.catch(() => {}); // for those who wait
     }
     this.operations = new Operations(peerId, store, node, this.loaded, this.indexed);
@@ -156,6 +160,7 @@ export class Service {
       onPurged: () => opened.service?.node.noteOverload("trash-purged"),
     });
     let node: Node | undefined;
+    const joined = Promise.withResolvers<void>();
     try {
       node = new Node({
         ...options,
@@ -168,10 +173,11 @@ export class Service {
         onSave: () => opened.service?.save(),
         onEvent: (event) => {
           if (event.name === "reach-changed") opened.service?.noteReach();
+          if (event.name === "synchronized" || event.name === "alone") joined.resolve();
           options.onEvent(event);
         },
       });
-      return opened.service = new Service(options, store, node);
+      return opened.service = new Service(options, store, node, joined.promise);
     } catch (error) {
       await node?.stop(); // the port is free again
       store.close();

@@ -23,6 +23,7 @@ import { type GetProgress, progressLine } from "./progress.ts";
 import { count, spreadText } from "./report.ts";
 import { sizeText } from "./units.ts";
 import { rate, UsageError } from "./values.ts";
+import { wordsWithName } from "./completion.ts";
 import { columns } from "./table.ts";
 import { nearest, PROMPT_VERBS, verbOf } from "./verbs.ts";
 
@@ -91,6 +92,8 @@ export interface Commands {
   files(filter: FileFilter, limit: number): Promise<FoundFiles>;
   /** Returns the size of the terminal; undefined if there is none. */
   screen(): Screen | undefined;
+  /** Returns whether this is the name of a known file. */
+  isName(text: string): boolean;
   peers(): Eventually<PeerRow[]>;
   /** Returns running transfers and those that ended recently, the newest last. */
   transfers(): Eventually<readonly TransferRow[]>;
@@ -126,12 +129,16 @@ export interface Commands {
 /** Names of the commands of the prompt. */
 export const COMMAND_NAMES: readonly string[] = PROMPT_VERBS.map(({ name }) => name);
 
-/** Returns the menu that the prompt opens with. */
-export function menuText(): string {
-  const rows = PROMPT_VERBS.map((
-    { name, prompt, help },
-  ) => [`  ${name} ${prompt}`.trimEnd(), help]);
-  return `Command Menu\n${columns(rows)}`;
+/** Returns the menu that the prompt opens with. On a narrow terminal, its lines are shorter. */
+export function menuText(width = Infinity): string {
+  const menu = (isBrief: boolean) =>
+    columns(PROMPT_VERBS.map(({ name, prompt, help, brief = help }) => [
+      `  ${name} ${prompt}`.trimEnd(),
+      isBrief ? brief : help,
+    ]));
+  const whole = menu(false);
+  const fits = whole.split("\n").every((line) => line.length <= width);
+  return `Command Menu\n${fits ? whole : menu(true)}`;
 }
 
 /** Splits a line into words; quotes keep words with spaces together. */
@@ -221,8 +228,8 @@ export async function runCommand(
 /** Returns the error for a command that does not exist. */
 export function unknown(name: string, names: readonly string[], hint: string): UsageError {
   const near = nearest(name.toLowerCase(), names);
-  const question = near === undefined ? "" : `. Did you mean "${near}"?`;
-  return new UsageError(`Unknown command "${visible(name)}"${question}`, { hint });
+  const question = near === undefined ? "" : `Did you mean "${near}"? `;
+  return new UsageError(`Unknown command "${visible(name)}"`, { hint: `${question}${hint}` });
 }
 
 /** The commands that do the same at the prompt and in a shell. */
@@ -297,8 +304,13 @@ async function carryOut(
       return await verifyText(commands, print);
     case "login":
       return commands.login();
+    case "delete": {
+      const isSure = words[0] === "-y" || words[0] === "--yes";
+      const named = wordsWithName(isSure ? words.slice(1) : words, (text) => commands.isName(text));
+      return await carryOutShared(name, named, commands, isSure ? undefined : ask);
+    }
     case "help":
-      return menuText();
+      return menuText(commands.screen()?.columns);
     case "exit":
       commands.exit();
       return "";
@@ -319,12 +331,12 @@ async function listed(commands: SharedCommands, words: readonly string[]): Promi
 
 async function getText(
   commands: Commands,
-  words: readonly string[],
+  given: readonly string[],
   show: (line: string | undefined) => void,
 ): Promise<string> {
-  const [what, destination] = words;
+  const [what, destination, ...more] = getWords(given, (text) => commands.isName(text));
   if (what === undefined) throw usage("get");
-  if (words.length > 2) {
+  if (more.length > 0) {
     throw new UsageError(
       "get takes a file and at most one destination; put quotes around names with spaces",
     );
@@ -334,6 +346,14 @@ async function getText(
     show(progress && progressLine(progress, columns));
   });
   return gotText(got);
+}
+
+/** Returns the file and the destination. A name may have spaces. */
+function getWords(words: readonly string[], isName: (text: string) => boolean): readonly string[] {
+  const whole = wordsWithName(words, isName);
+  if (whole.length === 1) return whole;
+  const name = words.slice(0, -1).join(" ");
+  return words.length > 2 && isName(name) ? [name, words.at(-1)!] : words;
 }
 
 /** Returns the answer to `get`. */

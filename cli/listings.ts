@@ -11,6 +11,8 @@ export interface FileRow {
   readonly file: FileRecord;
   readonly held: boolean;
   readonly holders: readonly string[];
+  /** The shortest beginning of its id that names only this file. */
+  readonly shortId?: string | undefined;
 }
 
 export interface DeletedRow {
@@ -79,10 +81,12 @@ export function filterOf(words: readonly string[]): FileFilter {
 
 /** Returns the answer to `list`, as wide as the screen: the newest of the files that match, and how many more there are. */
 export function listText(
-  { rows, total, known }: FoundFiles,
+  { rows: found, total, known }: FoundFiles,
   { where, pattern }: FileFilter,
   screen: Screen | undefined,
 ): string {
+  // People type the beginning of an id; what goes elsewhere is whole.
+  const rows = screen ? found : found.map((row) => ({ ...row, shortId: undefined }));
   if (total === 0) {
     if (known === 0) return "No files are known yet";
     if (pattern !== undefined) {
@@ -106,9 +110,10 @@ const FILE_HEAD = ["id", "name", "owner", "size", "here", "holders"];
 /** Number of files up to which their SHA-256 is shown below the table if there is no space in it. */
 const MAX_DIGESTS = 3;
 
-function cellsOf({ file, held, holders }: FileRow, maxId: number, maxName: number): string[] {
+function cellsOf(row: FileRow, maxId: number, maxName: number): string[] {
+  const { file, held, holders, shortId } = row;
   return [
-    file.fileId.slice(0, maxId),
+    (shortId ?? file.fileId).slice(0, maxId),
     visible(file.name, maxName),
     visible(file.owner, 24),
     file.sizeBytes === undefined ? `~${sizeText(file.size * 1024 ** 2)}` : sizeText(file.sizeBytes),

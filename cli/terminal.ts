@@ -3,12 +3,15 @@
 
 import { createInterface, type Interface } from "node:readline";
 import process from "node:process";
+import type { Completions } from "./completion.ts";
 
 export interface Terminal {
   /** Prints a line, above the prompt if there is one. */
   print(line: string): void;
   /** Shows a line above the prompt that is replaced by the next one, and removed by `undefined`. */
   progress(line: string | undefined): void;
+  /** Asks a yes-or-no question. Undefined if nobody can answer. */
+  readonly ask?: (question: string) => Promise<boolean>;
   close(): void;
 }
 
@@ -27,9 +30,10 @@ function say(line: string): void {
 export interface PromptOptions {
   /** Earlier lines, most recent first. */
   readonly history: readonly string[];
-  readonly complete: (line: string) => string[];
+  readonly complete: (line: string) => Completions;
   readonly onLine: (line: string) => Promise<void>;
-  readonly onInterrupt: () => void;
+  /** Called for Ctrl-C. Returns whether to forget what was typed. */
+  readonly onInterrupt: (typed: string) => boolean;
   /** Called when the input ends (Ctrl-D). */
   readonly onEnd: () => void;
   readonly onHistory: (history: readonly string[]) => void;
@@ -43,6 +47,8 @@ const HISTORY_LINES = 500;
 export class PromptTerminal implements Terminal {
   readonly #readline: Interface;
   #open = true;
+  /** Takes the answer to a question. */
+  #answer: ((text: string) => void) | undefined;
   #busy: Promise<void> = Promise.resolve();
 
   constructor(options: PromptOptions) {
@@ -53,14 +59,21 @@ export class PromptTerminal implements Terminal {
       history: [...options.history],
       historySize: HISTORY_LINES,
       removeHistoryDuplicates: true,
-      completer: (line: string) => [options.complete(line), line],
+      completer: (line: string) => {
+        const [found, replaced] = options.complete(line);
+        return [[...found], replaced];
+      },
     });
     process.stdout.on("error", () => {}); // the terminal was closed
     this.#readline.on("line", (line) => {
+      if (this.#answer) return this.#answer(line);
       // Commands run one after another; the next one can be typed while a slow one runs.
       this.#busy = this.#busy.then(() => options.onLine(line)).then(() => this.#show());
     });
-    this.#readline.on("SIGINT", options.onInterrupt);
+    this.#readline.on("SIGINT", () => {
+      if (this.#answer) this.#answer("");
+      else if (options.onInterrupt(this.#readline.line)) this.#clear();
+    });
     this.#readline.on("history", (lines: string[]) => options.onHistory(lines));
     this.#readline.on("close", () => {
       if (!this.#open) return;
@@ -85,6 +98,24 @@ export class PromptTerminal implements Terminal {
     // A part of the prompt, so that the line editor keeps it in its place.
     this.#readline.setPrompt(line === undefined ? PROMPT : `${line}\n${PROMPT}`);
     this.#show();
+  }
+
+  readonly ask = (question: string): Promise<boolean> => {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    this.#answer = (text) => {
+      this.#answer = undefined;
+      this.#readline.setPrompt(PROMPT);
+      resolve(/^y(es)?$/i.test(text.trim()));
+    };
+    this.#readline.setPrompt(`${question} [y/N] `);
+    this.#show();
+    return promise;
+  };
+
+  /** Forgets what was typed. */
+  #clear(): void {
+    this.#readline.write(null, { ctrl: true, name: "e" });
+    this.#readline.write(null, { ctrl: true, name: "u" });
   }
 
   close(): void {

@@ -119,7 +119,7 @@ export const VERBS: readonly Verb[] = [
   },
   {
     name: "delete",
-    prompt: "<file_id>...",
+    prompt: "[-y] <file_id>...",
     shell: "<file_id|prefix|name>...",
     help: "delete our own files everywhere, or other peers' files on this peer only",
     brief: "delete your own files everywhere, or a copy here",

@@ -56,6 +56,7 @@ function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow
       });
     },
     screen: () => undefined,
+    isName: (text) => rows.some(({ file }) => file.name === text),
     peers: () => peers,
     get: (what, destination) => get(what, destination),
     push: noting("push", Promise.resolve({ file: fileOf(), isNew: true })),
@@ -113,7 +114,7 @@ Deno.test("the menu starts with its title and shows every required command", () 
     "peers",
     "get",
     "push <path>",
-    "delete <file_id>",
+    "delete [-y] <file_id>",
   ];
   commands.push(
     "restore [file_id|prefix|name]",

@@ -42,13 +42,13 @@ Deno.test({
     await terminal.sees(/mine\.txt.*published|published.*mine\.txt/);
 
     const [fileId] = friend.files.keys();
-    const [row] = await terminal.command("list", new RegExp(`^${fileId}.*`));
+    const [row] = await terminal.command("list", new RegExp(`^${fileId!.slice(0, 6)} .*`));
     match(row, /\ba\.bin\b.*\bfriend\b.*\b2\.00 kB\b.*\bfriend +-$/);
-    await terminal.command("list local", /^[0-9a-f]{64}.*\bmine\.txt\b.*\bkashifm\b/);
+    await terminal.command("list local", /^[0-9a-f]{6} .*\bmine\.txt\b.*\bkashifm\b/);
     const local = terminal.mark;
-    await terminal.command("list remote", /^[0-9a-f]{64}.*\ba\.bin\b/);
+    await terminal.command("list remote", /^[0-9a-f]{6} .*\ba\.bin\b/);
     const remote = terminal.screen.rows.slice(local);
-    ok(!remote.some((line) => /^[0-9a-f]{64}.*mine\.txt/.test(line)), remote.join("\n"));
+    ok(!remote.some((line) => /^[0-9a-f]{6} .*mine\.txt/.test(line)), remote.join("\n"));
     await terminal.command("peers", new RegExp(`^friend\\b.*127\\.0\\.0\\.1:${friend.port}\\b`));
     await terminal.command("stats", /\bGOSSIP\b.*\d/);
     await terminal.command("help", /^Command Menu$/);
@@ -128,7 +128,7 @@ Deno.test({
     await terminal.type(`get ${slow.fileId}\r`);
     using _conn = await trapped;
     await terminal.command("get quick.bin", /^Successfully downloaded file from friend$/);
-    await terminal.command("list", /^[0-9a-f]{64}.*quick\.bin/);
+    await terminal.command("list", /^[0-9a-f]{6} .*quick\.bin/);
     await terminal.type("exit\r");
     strictEqual(await terminal.program.exit(), 0);
   },
@@ -224,7 +224,16 @@ Deno.test({
     strictEqual(pushed.owner, "kashifm");
     await terminal.command("push nothing", /nothing/);
 
-    await terminal.command(`delete ${fileId}`, /up\.bin/);
+    await terminal.command(
+      `delete ${fileId}`,
+      /^Delete up\.bin everywhere\? 1 other peer holds it, too/,
+    );
+    await terminal.type("n\r");
+    await terminal.sees(/^Nothing was deleted$/);
+    strictEqual(count(friend, "DELETE"), 0);
+    await terminal.command(`delete ${fileId}`, /^Delete up\.bin everywhere\?/);
+    await terminal.type("y\r");
+    await terminal.sees(/^Deleted up\.bin: 1 peer notified/);
     await terminal.until(
       "the friend to receive DELETE",
       () => count(friend, "DELETE") > 0 || undefined,
@@ -329,6 +338,8 @@ Deno.test({
     ok((await fetches()).at(-1)!.resumed_bytes > 0, "it continues where it stopped");
     await terminal.type(CTRL_C);
     await terminal.sees(/^The download was canceled/, terminal.mark - 3);
+    await terminal.type(CTRL_C);
+    await terminal.sees(/^Press Ctrl-C again to stop the peer$/);
     await terminal.type(CTRL_C);
     strictEqual(await terminal.program.exit(), 130, "without a download, it stops the peer");
   },

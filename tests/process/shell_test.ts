@@ -254,3 +254,28 @@ Deno.test("a reader that has had enough is no error", SANITIZED, async () => {
   }).output();
   deepStrictEqual([code, stdout.length, new TextDecoder().decode(stderr)], [0, 5, ""]);
 });
+
+Deno.test(
+  "commands from a pipe run in order once the peer has joined, and the exit code is that of the first failure",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await folder.write("a.txt", "content");
+    const start = ["ann", "127.0.0.1", "0", "0", "--no-bootstrap", "--min-free", "0"];
+    const lines = `push a.txt\nlist\n# a comment\n\nget a.txt ${folder.at("copy.txt")}\nget nope\npush nope\n`;
+    const ended = await run(folder.path, start, lines);
+    strictEqual(ended.code, 3, ended.out);
+    strictEqual(await Deno.readTextFile(folder.at("copy.txt")), "content");
+    const order = ["1 file", "copied to", 'No file "nope"', "There is no file at nope", "Stopping"];
+    const places = order.map((text) => ended.out.indexOf(text));
+    ok(places.every((at, i) => at > (places[i - 1] ?? 0)), ended.out);
+    strictEqual((await run(folder.path, start, "peers\n")).code, 0);
+    strictEqual((await run(folder.path, start, "exit\n")).code, 0);
+    // A service manager may start it with an empty pipe.
+    await using program = new Program(start, { cwd: folder.path, stdin: "piped" });
+    await program.stdin.close();
+    await program.waitForLine(/^AUTO FETCH PROCESS COMPLETE/);
+    await until("it answers", async () => (await run(folder.path, ["status"])).code === 0);
+    ok(program.isRunning);
+  },
+);
