@@ -20,6 +20,7 @@ import {
 } from "./options.ts";
 import { unknown } from "./commands.ts";
 import { ALL_NAMES, exitCodesText, OTHER_COMMANDS, overviewText, verbText } from "./help.ts";
+import { completionScript, SHELLS } from "./shell_completion.ts";
 import { parseShell, type ShellCommand } from "./shell_arguments.ts";
 import { nearest, SHELL_VERBS } from "./verbs.ts";
 import { host as hostOf, type Raw, UsageError } from "./values.ts";
@@ -111,6 +112,7 @@ export function parseArguments(args: readonly string[], surroundings: Surroundin
       if (asked !== undefined) return { command: "show", text: asked };
       if (first === "dummy") return parseDummy(args.slice(1), surroundings);
       if (first === "dev" && args.length === 1) return parseDev(surroundings);
+      if (first === "completion") return parseCompletion(args.slice(1));
       const verb = SHELL_VERBS.find(({ name }) => name === first);
       if (verb) {
         const shell = parseShell(verb, args.slice(1), surroundings.env);
@@ -125,6 +127,14 @@ export function parseArguments(args: readonly string[], surroundings: Surroundin
     }
     throw error;
   }
+}
+
+function parseCompletion(words: readonly string[]): Parsed {
+  const shell = SHELLS.find((each) => each === words[0]);
+  if (shell && words.length === 1) return { command: "show", text: completionScript(shell) };
+  throw new UsageError(`Usage: p2p-peer completion ${SHELLS.join("|")}`, {
+    hint: "For bash, for example: source <(p2p-peer completion bash)",
+  });
 }
 
 /** Returns the help, if that is what was asked for. */

@@ -15,7 +15,7 @@ export const OTHER_COMMANDS: readonly (readonly [name: string, usage: string, he
 
 /** Names of all commands of the shell. */
 export const ALL_NAMES: readonly string[] = [
-  ...SHELL_VERBS.map(({ name }) => name),
+  ...SHELL_VERBS.filter(({ isHidden }) => !isHidden).map(({ name }) => name),
   ...OTHER_COMMANDS.map(([name]) => name),
 ];
 
@@ -30,7 +30,8 @@ const EXAMPLES = [
 export function overviewText(): string {
   const rows = (all: readonly (readonly [string, string])[]) =>
     columns(all.map(([name, help]) => [`  ${name}`, help])).split("\n");
-  const verbs = SHELL_VERBS.map(({ name, help, brief }) => [name, brief ?? help] as const);
+  const verbs = SHELL_VERBS.filter(({ isHidden }) => !isHidden)
+    .map(({ name, help, brief }) => [name, brief ?? help] as const);
   const others = OTHER_COMMANDS.map(([name, , help]) => [name, help] as const);
   return [
     columns(EXAMPLES.map(([line, what]) => [line!, what!])),

@@ -38,6 +38,8 @@ export interface Verb {
   readonly examples?: readonly (readonly [line: string, what: string])[];
   /** What its words can be completed to. */
   readonly completes?: Completes;
+  /** It is for programs, and left out where people look for commands. */
+  readonly isHidden?: boolean;
 }
 
 const levels = "trace|debug|info|warning|error|fatal";
@@ -183,6 +185,12 @@ export const VERBS: readonly Verb[] = [
     help: "set the log level",
     more: "Without a level, prints the current one.",
     completes: "level",
+  },
+  {
+    name: "names",
+    shell: "[known|deleted]",
+    help: "print names of files, one per line, for completion",
+    isHidden: true,
   },
   { name: "help", aliases: ["?"], prompt: "", help: "show this menu" },
   { name: "exit", aliases: ["quit"], prompt: "", help: "stop the peer" },

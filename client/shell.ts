@@ -53,6 +53,8 @@ export async function runShell(command: ShellCommand): Promise<number> {
 async function carryOut(scene: Scene): Promise<number> {
   const { command: { name }, api, output } = scene;
   switch (name) {
+    case "names":
+      return await names(scene);
     case "get":
       return await get(scene);
     case "push":
@@ -64,6 +66,15 @@ async function carryOut(scene: Scene): Promise<number> {
     default:
       return await show(scene);
   }
+}
+
+/** Prints names that can be typed. */
+async function names({ command: { words }, api, output }: Scene): Promise<number> {
+  const path = words[0] === "deleted" ? "/files/deleted" : "/files?sort=-known";
+  for await (const { file_name } of api.rows<{ readonly file_name: string }>(path)) {
+    if (visible(file_name, file_name.length) === file_name) output.line(file_name);
+  }
+  return 0;
 }
 
 /** Carries out a command that only shows or sets something. */

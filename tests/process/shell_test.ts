@@ -262,7 +262,9 @@ Deno.test(
     await using folder = await Folder.make();
     await folder.write("a.txt", "content");
     const start = ["ann", "127.0.0.1", "0", "0", "--no-bootstrap", "--min-free", "0"];
-    const lines = `push a.txt\nlist\n# a comment\n\nget a.txt ${folder.at("copy.txt")}\nget nope\npush nope\n`;
+    const lines = `push a.txt\nlist\n# a comment\n\nget a.txt ${
+      folder.at("copy.txt")
+    }\nget nope\npush nope\n`;
     const ended = await run(folder.path, start, lines);
     strictEqual(ended.code, 3, ended.out);
     strictEqual(await Deno.readTextFile(folder.at("copy.txt")), "content");
