@@ -35,6 +35,8 @@ async function carryOut(parsed: Parsed): Promise<number> {
       return await (await import("./app/dummy.ts")).runDummy(parsed.config);
     case "dev":
       return await (await import("./app/dummy.ts")).runDev(parsed.config);
+    case "doctor":
+      return await (await import("./app/doctor.ts")).runDoctor(parsed.config, parsed.isJson);
     case "shell":
       return await (await import("./client/shell.ts")).runShell(parsed.shell);
     case "show":

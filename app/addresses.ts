@@ -49,6 +49,16 @@ export function listenError(error: unknown, what: string, hostname: string, port
   return error;
 }
 
+/** Returns why a port cannot be listened on now; undefined if it can. */
+export function portTrouble(what: string, hostname: string, port: number): unknown {
+  try {
+    Deno.listen({ hostname, port }).close();
+    return undefined;
+  } catch (error) {
+    return listenError(error, what, hostname, port);
+  }
+}
+
 /** Returns a port that is free now, at or above `from`; any free port for 0. Undefined if none of the next 100 is. */
 export function freePort(hostname: string, from: number): number | undefined {
   for (let port = from; port < Math.min(from + 100, 65536); port++) {

@@ -21,6 +21,7 @@ import {
 import { unknown } from "./commands.ts";
 import { ALL_NAMES, exitCodesText, OTHER_COMMANDS, overviewText, verbText } from "./help.ts";
 import { completionScript, SHELLS } from "./shell_completion.ts";
+import { settingsOf, settingsText } from "./config_text.ts";
 import { parseShell, type ShellCommand } from "./shell_arguments.ts";
 import { nearest, SHELL_VERBS } from "./verbs.ts";
 import { host as hostOf, type Raw, UsageError } from "./values.ts";
@@ -62,6 +63,8 @@ export type Parsed =
   | { readonly command: "run"; readonly config: RunConfig }
   | { readonly command: "dummy"; readonly config: DummyConfig }
   | { readonly command: "dev"; readonly config: RunConfig }
+  /** What may keep a peer from working is looked for. */
+  | { readonly command: "doctor"; readonly config: RunConfig; readonly isJson: boolean }
   /** A question to a running peer. */
   | { readonly command: "shell"; readonly shell: ShellCommand }
   /** Help or the version was requested; `text` is what to print. */
@@ -113,6 +116,8 @@ export function parseArguments(args: readonly string[], surroundings: Surroundin
       if (first === "dummy") return parseDummy(args.slice(1), surroundings);
       if (first === "dev" && args.length === 1) return parseDev(surroundings);
       if (first === "completion") return parseCompletion(args.slice(1));
+      if (first === "doctor") return parseDoctor(args.slice(1), surroundings);
+      if (first === "config") return parseConfig(args.slice(1), surroundings);
       const verb = SHELL_VERBS.find(({ name }) => name === first);
       if (verb) {
         const shell = parseShell(verb, args.slice(1), surroundings.env);
@@ -127,6 +132,63 @@ export function parseArguments(args: readonly string[], surroundings: Surroundin
     }
     throw error;
   }
+}
+
+/** Returns a program with the options of a peer, and flags for what is positional when one is started. */
+function settingsProgram(name: string): Command {
+  const program = quiet(new Command(`p2p-peer ${name}`)).argument("[words...]")
+    .option("--config <file>", "JSON file that sets options by name")
+    .option("--json", "print JSON");
+  for (const { key } of Object.values(POSITIONALS)) {
+    const flag = new Flag(`--${key} <value>`);
+    flag.attributeName = () => key;
+    program.addOption(flag);
+  }
+  addOptions(program);
+  return program;
+}
+
+function parseDoctor(args: readonly string[], surroundings: Surroundings): Parsed {
+  const program = settingsProgram("doctor");
+  program.parse([...args], { from: "user" });
+  if (program.args.length > 0) {
+    throw new UsageError(`doctor takes no words, got "${visible(program.args.join(" "))}"`, {
+      hint: "Give a peer's ports with --port and --http-port",
+    });
+  }
+  const flags = program.opts<Record<string, Raw | undefined>>();
+  return {
+    command: "doctor",
+    config: runConfig([], flags, surroundings),
+    isJson: flags.json === true,
+  };
+}
+
+function parseConfig(args: readonly string[], surroundings: Surroundings): Parsed {
+  const program = settingsProgram("config").option("--origin");
+  program.parse([...args], { from: "user" });
+  const [what, ...more] = program.args;
+  if ((what !== "check" && what !== "show") || more.length > 0) {
+    throw new UsageError("Usage: p2p-peer config check|show [--origin] [--config FILE]", {
+      hint:
+        '"config check" says whether everything that is set can be used, "config show" what it is',
+    });
+  }
+  const flags = program.opts<Record<string, Raw | undefined>>();
+  runConfig([], flags, surroundings); // throws if anything cannot be used
+  const { sources, configPath } = sourcesOf(flags, surroundings);
+  const settings = settingsOf(sources, configPath);
+  if (what === "show") {
+    const text = flags.json === true
+      ? JSON.stringify({ settings })
+      : settingsText(settings, flags.origin === true);
+    return { command: "show", text };
+  }
+  const set = settings.filter(({ origin }) => origin !== "default").length;
+  return {
+    command: "show",
+    text: `Everything that is set can be used (${set} of ${settings.length} options)`,
+  };
 }
 
 function parseCompletion(words: readonly string[]): Parsed {
@@ -187,6 +249,11 @@ function runProgram(): Command {
     .option("--config <file>", "JSON file that sets options by name, without the leading dashes")
     .version(VERSION, "-V, --version", "show the version")
     .addHelpText("after", EXAMPLES);
+  addOptions(program);
+  return program;
+}
+
+function addOptions(program: Command): void {
   for (const option of everyOption()) {
     const flag = new Flag(
       `--${option.name}${option.argument ? ` ${option.argument}` : ""}`,
@@ -200,7 +267,6 @@ function runProgram(): Command {
     }
     program.addOption(flag);
   }
-  return program;
 }
 
 function parseRun(args: readonly string[], surroundings: Surroundings): Parsed {
@@ -215,14 +281,15 @@ function parseRun(args: readonly string[], surroundings: Surroundings): Parsed {
 function runConfig(
   words: readonly string[],
   flags: Readonly<Record<string, Raw | undefined>>,
-  { env, readFile, hostname }: Surroundings,
+  surroundings: Surroundings,
 ): RunConfig {
-  const configPath = flags.config ?? env("P2P_PEER_CONFIG");
-  const file = typeof configPath === "string" ? readConfig(configPath, readFile) : {};
-  const sources: Sources = { flags, env, file };
+  const { env, hostname } = surroundings;
+  const { sources } = sourcesOf(flags, surroundings);
+  const { file } = sources;
   const positional = positionals(words);
   const given = (name: keyof typeof POSITIONALS) =>
-    positional[name] ?? (env(POSITIONALS[name].env) || undefined) ??
+    positional[name] ?? flagOf(flags[POSITIONALS[name].key]) ??
+      (env(POSITIONALS[name].env) || undefined) ??
       (file[POSITIONALS[name].key] === undefined ? undefined : String(file[POSITIONALS[name].key]));
   const login = env("LOGNAME") ?? env("USER");
   const named = given("peerId") ?? (login === undefined || login === "" ? undefined : login);
@@ -246,6 +313,17 @@ function runConfig(
     bootstraps: bootstrapsOf(values, sources),
     storageDir: values.dir === "" ? `./storage_${folderOf(peerId)}` : values.dir,
   };
+}
+
+const flagOf = (raw: Raw | undefined) => typeof raw === "string" ? raw : undefined;
+
+function sourcesOf(
+  flags: Readonly<Record<string, Raw | undefined>>,
+  { env, readFile }: Surroundings,
+): { readonly sources: Sources; readonly configPath: string | undefined } {
+  const configPath = flagOf(flags.config) ?? (env("P2P_PEER_CONFIG") || undefined);
+  const file = configPath === undefined ? {} : readConfig(configPath, readFile);
+  return { sources: { flags, env, file }, configPath };
 }
 
 function bootstrapsOf(values: OptionValues, sources: Sources): readonly Address[] {
@@ -302,7 +380,7 @@ function readConfig(path: string, readFile: (path: string) => string): Record<st
   ];
   for (const [name, raw] of Object.entries(value)) {
     if (!names.includes(name)) {
-      const near = names.find((known) => known.startsWith(name.slice(0, 4)));
+      const near = nearest(name, names);
       throw new UsageError(
         `Unknown option "${visible(name)}" in the config file ${path}${
           near ? ` (did you mean ${near}?)` : ""

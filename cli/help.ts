@@ -9,6 +9,8 @@ export const OTHER_COMMANDS: readonly (readonly [name: string, usage: string, he
   ["run", "[options]", "start a peer; alone, by your login name on ports 8040 and 8042"],
   ["dummy", "[options]", "start a bootstrap peer with sample files, to try things out"],
   ["dev", "", "start a peer that joins such a dummy"],
+  ["doctor", "[options]", "look for what keeps a peer from working, and say what to do"],
+  ["config", "check|show [--origin]", "check what is set, or show it and where it comes from"],
   ["completion", "bash|zsh|fish", "print what makes the shell complete commands and names"],
   ["help", "[command]", "say more about a command; help run lists all options"],
 ];
@@ -32,7 +34,9 @@ export function overviewText(): string {
     columns(all.map(([name, help]) => [`  ${name}`, help])).split("\n");
   const verbs = SHELL_VERBS.filter(({ isHidden }) => !isHidden)
     .map(({ name, help, brief }) => [name, brief ?? help] as const);
-  const others = OTHER_COMMANDS.map(([name, , help]) => [name, help] as const);
+  // What is for developers of the program is left out.
+  const others = OTHER_COMMANDS.filter(([name]) => name !== "dev")
+    .map(([name, , help]) => [name, help] as const);
   return [
     columns(EXAMPLES.map(([line, what]) => [line!, what!])),
     "",

@@ -68,13 +68,19 @@ function pagesAt(text: string): string {
   return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
 }
 
-/** Returns the folder of the only peer here. Throws `UsageError`. */
-async function onlyFolder(): Promise<string> {
-  if (await isStore(".")) return ".";
+/** Resolves to the folders of peers here: this one, or those in it. */
+export async function foldersHere(): Promise<string[]> {
+  if (await isStore(".")) return ["."];
   const found: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(".")) {
     if (isDirectory && await isStore(`./${name}`)) found.push(`./${name}`);
   }
+  return found;
+}
+
+/** Returns the folder of the only peer here. Throws `UsageError`. */
+async function onlyFolder(): Promise<string> {
+  const found = await foldersHere();
   const [only] = found;
   if (only !== undefined && found.length === 1) return only;
   if (only === undefined) {

@@ -33,6 +33,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "web/shared": [],
   app: [
     "cli",
+    "client",
     "http",
     "net",
     "node",

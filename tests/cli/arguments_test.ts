@@ -309,7 +309,9 @@ Deno.test("help and version are shown without starting anything", () => {
     const rows = shown(line).split("\n");
     assert.match(rows[0]!, /^p2p-peer kashifm 8115 8116 /, "an example comes first");
     assert.ok(rows.length <= 24 && rows.every((row) => row.length <= 80), rows.join("\n"));
-    for (const { name } of SHELL_VERBS) assert.ok(rows.some((row) => row.startsWith(`  ${name} `)));
+    for (const { name, isHidden = false } of SHELL_VERBS) {
+      assert.equal(rows.some((row) => row.startsWith(`  ${name} `)), !isHidden, name);
+    }
   }
   for (const { name } of SHELL_VERBS) {
     for (const line of [`${name} --help`, `help ${name}`]) {

@@ -57,6 +57,13 @@ export class Machine {
     return await ran("ip", "netns", "exec", this.namespace, ...words);
   }
 
+  /** Runs a command on this machine that may fail. Resolves to what it printed. */
+  async runs(...words: string[]): Promise<string> {
+    const args = ["netns", "exec", this.namespace, ...words];
+    const { stdout } = await new Deno.Command("ip", { args }).output();
+    return new TextDecoder().decode(stdout);
+  }
+
   /** Loads rules of nftables. */
   async nft(rules: string): Promise<void> {
     await this.run("nft", rules);

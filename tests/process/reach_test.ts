@@ -3,7 +3,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Folder } from "./folder.ts";
 import { Lan, type Machine, noNamespaces } from "./namespaces.ts";
-import type { Program } from "./program.ts";
+import { COMMAND, type Program } from "./program.ts";
 import { SANITIZED } from "./together.ts";
 
 const OPTIONS = { ...SANITIZED, ignore: noNamespaces !== undefined };
@@ -124,6 +124,12 @@ for (const how of ["drop", "reject"] as const) {
         ),
       );
       await lab.start("cat", c, "bob");
+      // What others say is what doctor says, too.
+      const doctor = [...COMMAND, "doctor", "--json", "--dir", lab.folder.at("ann")];
+      const { findings } = JSON.parse(await a.runs(...doctor, "--no-bootstrap"));
+      const reach = findings.find(({ what }: { what: string }) => what === "reach");
+      deepStrictEqual([reach.is, reach.kind], ["wrong", "unreachable"]);
+      ok(reach.text.startsWith("1 peer cannot connect to 10.9.0.2"), reach.text);
       const all = ["ann", "bob", "cat", "old"];
       for (const name of all.slice(0, 3)) await lab.hasAll(name, all);
     },
