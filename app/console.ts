@@ -2,8 +2,8 @@
 // Invariant: events that happen before the log is configured are kept, and printed first.
 
 import type { Logger } from "@logtape/logtape";
-import { configureLog } from "../cli/log.ts";
-import { type Line, Reporter } from "../cli/report.ts";
+import { configureLog, jsonLine, type LogFormat } from "../cli/log.ts";
+import { type Line, type MovedContent, Reporter } from "../cli/report.ts";
 import { plainOutput, type Terminal } from "../cli/terminal.ts";
 import type { NodeEvent } from "../protocol/effects.ts";
 
@@ -14,7 +14,8 @@ export class PeerConsole {
   /** Events from before the log was configured. */
   #early: NodeEvent[] | undefined = [];
 
-  constructor(public level: string) {}
+  /** `format`: how lines are written where there is no prompt. */
+  constructor(public level: string, readonly format: LogFormat = "text") {}
 
   /** Configures the log and prints what happened before. */
   async begin(): Promise<void> {
@@ -27,12 +28,17 @@ export class PeerConsole {
   /** Changes the level of the log from the next line on. */
   async setLevel(level: string): Promise<void> {
     this.level = level;
-    this.#logger = await configureLog(level, (line) => this.terminal.print(line));
+    this.#logger = await configureLog(level, (line) => this.terminal.print(line), this.format);
   }
 
   /** Prints a line whatever the level of the log is. */
   print(text: string): void {
-    this.terminal.print(text);
+    this.terminal.print(this.format === "json" ? jsonLine(Date.now(), "INFO", text) : text);
+  }
+
+  /** Notes a transfer that ended. Several of one kind with one peer are logged together. */
+  moved(transfer: MovedContent): void {
+    this.#show(this.#reporter.moved(transfer));
   }
 
   /** Prints an event as the lines that `cli/report.ts` makes of it. */

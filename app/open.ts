@@ -11,6 +11,7 @@ import { Metrics } from "../web/metrics.ts";
 import { hostNames, hostToTell, listenError, listenHostFor, ownIps } from "./addresses.ts";
 import type { PeerConsole } from "./console.ts";
 import { Service, type ServiceOptions } from "./service.ts";
+import { viewedTransfer } from "./status.ts";
 import { type RunningView, webViewOf } from "./web_view.ts";
 
 /** Where a peer is. */
@@ -58,8 +59,10 @@ export async function openPeer(given: RunConfig, output: PeerConsole): Promise<O
       ownIps: ownIps(),
       ownPorts: [gateway.port],
       onEvent: output.onEvent,
-      onMoved: ({ kind, state, startedMs, endedMs = startedMs }) => {
+      onMoved: (transfer) => {
+        const { kind, state, startedMs, endedMs = startedMs } = transfer;
         metrics.transferred(kind, state, (endedMs - startedMs) / 1000);
+        if (service) output.moved(viewedTransfer(service, transfer));
       },
     });
     const web = await webOf(config, service, { output, metrics, legacyPage });
@@ -106,6 +109,7 @@ async function webOf(
     token: config.webAuth === "off" ? undefined : token,
     isPrivate: config.webRead === "private",
     onOverload: (overload) => service.node.noteOverload(overload),
+    onLogin: (ip) => output.onEvent({ name: "login", ip }),
     legacyPage,
     metrics,
     basePath: config.basePath,

@@ -80,11 +80,20 @@ export async function startPrompt(
   output.terminal = await promptOf(service, output, { onLine, onInterrupt, onEnd });
 }
 
-/** Returns the line about logging in from a browser. The part after # never leaves the browser. */
-export function loginText(peer: OpenPeer): string {
-  return peer.config.webAuth === "off"
-    ? "Anybody who reaches the web pages may share and delete files here (--web-auth off)"
-    : `To share and delete in a browser, open ${urlOf(peer)}/#token=${peer.token}`;
+/**
+ * Returns the line about logging in from a browser. The part after # never leaves the browser. What is not shown on a terminal may
+ * be kept, so it names the file with the token instead.
+ */
+export function loginText(peer: OpenPeer, isShown = Deno.stdout.isTerminal()): string {
+  if (peer.config.webAuth === "off") {
+    return "Anybody who reaches the web pages may share and delete files here (--web-auth off)";
+  }
+  const url = urlOf(peer);
+  return isShown
+    ? `To share and delete in a browser, open ${url}/#token=${peer.token}`
+    : `To share and delete in a browser, open ${url} and log in with the token in ${
+      resolve(peer.service.store.layout.webToken)
+    }`;
 }
 
 /** Returns the URL of the pages for programs on this machine. */

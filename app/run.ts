@@ -27,7 +27,7 @@ const EXIT_STORAGE = 7;
 
 /** Runs a peer until it is told to exit. Resolves to the exit code. Throws what keeps it from starting. */
 export async function runPeer(config: RunConfig): Promise<number> {
-  const output = new PeerConsole(config.logLevel);
+  const output = new PeerConsole(config.logLevel, config.logFormat);
   const shutdown = new Shutdown();
   const opening = openPeer(config, output);
   // Resolving a name may take minutes. Nothing is lost by exiting meanwhile.

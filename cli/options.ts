@@ -240,6 +240,15 @@ export const OPTIONS = {
     fallback: "INFO",
     parse: oneOf("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "FATAL"),
   },
+  logFormat: {
+    name: "log-format",
+    argument: "<format>",
+    help: "text, or json: one JSON object per line, with time, level and text",
+    tradeOff:
+      "json: programs can read the log. text: people can. What the prompt answers is text either way.",
+    fallback: "text",
+    parse: oneOf("text", "json"),
+  },
   noRepl: {
     name: "no-repl",
     help: "no command prompt, even in a terminal",

@@ -1,7 +1,7 @@
 // Turns events into log lines for people, all in this one place.
-// Invariants: text that came from a peer is escaped; each request that we send or receive gets one line at INFO; a
-// refused request is logged as a warning once per peer, reason and minute, and one refused because of a limit once per
-// limit and minute, whoever sent it.
+// Invariants: text that came from a peer is escaped; at INFO there is who, what and how much, once, and nothing of what peers
+// say to each other all the time; a refused request is logged as a warning once per peer, reason and minute, and one refused
+// because of a limit once per limit and minute, whoever sent it.
 
 import { addressText } from "../protocol/wire/address.ts";
 import { DELETES_SENT_PER_MINUTE } from "../protocol/limits.ts";
@@ -32,9 +32,34 @@ interface Reached {
   times: number;
 }
 
+/** Content that moved, as it is logged. */
+export interface MovedContent {
+  readonly kind: "fetch" | "push" | "serve" | "copy" | "upload" | "download";
+  readonly name: string;
+  /** Peer or address at the other end. */
+  readonly peer: string;
+  readonly doneBytes: number;
+  readonly state: string;
+  readonly why: string | undefined;
+}
+
+/** Files that moved the same way, and are not logged yet. */
+interface Tally {
+  readonly first: MovedContent;
+  readonly sinceMs: number;
+  files: number;
+  bytes: number;
+}
+
+/** How long files that move the same way are counted before they are logged together, in milliseconds. */
+const TALLY_MS = 2_000;
+/** Maximum number of peers with whom files are counted at the same time; the rest is logged at once. */
+const MAX_TALLIES = 256;
+
 /** Turns events into lines. Remembers the warnings of the current minute. */
 export class Reporter {
   readonly #reached = new Map<Overload, Reached>();
+  readonly #tallies = new Map<string, Tally>();
   #warned = new Set<string>();
   #minute = -1;
 
@@ -68,6 +93,8 @@ export class Reporter {
       case "backed-off":
       case "auto-fetch-complete":
         return [downloadLine(event)];
+      case "login":
+        return [info(`A browser at ${visible(event.ip)} logged in`)];
       case "keep-failed":
         return this.#once(`not kept ${event.text}`) ? [downloadLine(event)] : [];
       case "downloaded":
@@ -111,9 +138,34 @@ export class Reporter {
     }
   }
 
-  /** Returns a line for each limit that was reached again more than a minute after that was last logged. */
+  /** Returns lines about a transfer that ended, as far as no event tells of it. What is done is told by `due`, later. */
+  moved(transfer: MovedContent): Line[] {
+    const { kind, state, doneBytes, peer } = transfer;
+    if (kind !== "serve" && kind !== "upload" && kind !== "download") return [];
+    if (state !== "done") return [brokenLine(transfer)];
+    const key = `${kind} ${peer}`;
+    const tally = this.#tallies.get(key);
+    if (tally) {
+      tally.files++;
+      tally.bytes += doneBytes;
+      return [];
+    }
+    const first = { first: transfer, sinceMs: this.now(), files: 1, bytes: doneBytes };
+    if (this.#tallies.size >= MAX_TALLIES) return [movedLine(first)];
+    this.#tallies.set(key, first);
+    return [];
+  }
+
+  /**
+   * Returns a line for files that moved, and for each limit that was reached again more than a minute after that was last logged.
+   */
   due(): Line[] {
     const lines: Line[] = [];
+    for (const [key, tally] of this.#tallies) {
+      if (this.now() - tally.sinceMs < TALLY_MS) continue;
+      this.#tallies.delete(key);
+      lines.push(movedLine(tally));
+    }
     for (const [overload, reached] of this.#reached) {
       if (reached.times > 0 && this.#isDue(reached)) {
         lines.push(this.#overloadLine(overload, reached));
@@ -158,6 +210,27 @@ export class Reporter {
     this.#warned.add(key);
     return true;
   }
+}
+
+function movedLine({ first: { kind, name, peer }, files, bytes }: Tally): Line {
+  const what = `${files === 1 ? visible(name) : count(files, "file")} (${sizeText(bytes)})`;
+  const who = visible(peer, 60);
+  return info(
+    {
+      serve: `Sent ${what} to ${who}`,
+      upload: `Received ${what} from a browser or script at ${who}`,
+      download: `Sent ${what} to a browser or script at ${who}`,
+    }[kind as "serve" | "upload" | "download"],
+  );
+}
+
+function brokenLine({ kind, name, peer, why }: MovedContent): Line {
+  const what = `${kind === "upload" ? "Receiving" : "Sending"} ${visible(name)}`;
+  const text = `${what} ${kind === "upload" ? "from" : "to"} ${visible(peer, 60)} ended: ${
+    visible(why ?? "unfinished")
+  }`;
+  // Peers take parts from several of us, and leave the rest: that is no news.
+  return kind === "serve" ? debug(text) : info(text);
 }
 
 const plain = (text: string): Line => ({ level: "INFO", text, plain: true });
@@ -239,13 +312,14 @@ function messageLine(
 ): Line {
   switch (event.name) {
     case "request":
-      return info(`Received from ${visible(event.ip)}: ${visible(event.text, 300)}`);
-    case "sent":
-      return (event.isBroadcast ? debug : info)(
-        `Sent ${event.what} to ${visible(addressText(event.to))}`,
-      );
+      return debug(`Received from ${visible(event.ip)}: ${visible(event.text, 300)}`);
+    case "sent": {
+      const who = event.peerId === undefined ? "" : `${visible(event.peerId, 60)} at `;
+      return debug(`Sent ${event.what} to ${who}${visible(addressText(event.to))}`);
+    }
     case "broadcast":
-      return info(
+      // Gossip says the same all the time.
+      return (event.what === "ANNOUNCE" || event.what === "DELETE" ? info : debug)(
         `Sending ${event.what}${
           event.files === undefined || event.files === 1 ? "" : ` of ${count(event.files, "file")}`
         } to ${count(event.peers, "peer")}`,

@@ -300,7 +300,7 @@ export class Node {
       sendFile: options.sendFile,
       onSent: (what, to, isFurther) => {
         if (isFurther) count(this.counters.sent, what); // nobody reads a line for each
-        else this.#sent(what, to);
+        else this.#sent({ what, to });
       },
     });
   }
@@ -776,8 +776,8 @@ export class Node {
 
   // Connections that we open.
 
-  async #send(effect: Extract<Effect, { kind: "send" }>): Promise<void> {
-    const { to, peerId, what, bytes, ticket, isBroadcast } = effect;
+  async #send(effect: Sent): Promise<void> {
+    const { to, peerId, what, bytes, ticket } = effect;
     const about = {
       to,
       ...(peerId === undefined ? {} : { peerId }),
@@ -789,14 +789,14 @@ export class Node {
       const way = await this.#routes.toSend(effect);
       if ("on" in way) {
         await this.#lines.say(way.on, bytes);
-        this.#sent(what, to, isBroadcast);
+        this.#sent(effect);
         return this.dispatch({ kind: "sent", ...about });
       }
       ({ connection } = way);
       this.#outgoing.add(connection);
       await connection.write(bytes, this.options.limits.messageTimeoutMs);
       await connection.closeWrite();
-      this.#sent(what, to, isBroadcast);
+      this.#sent(effect);
       isSent = true;
       this.dispatch({ kind: "sent", ...about, ...(way.ip === undefined ? {} : { ip: way.ip }) });
       if (what === "GOSSIP") await this.#awaitReply(connection, peerId);
@@ -820,9 +820,10 @@ export class Node {
     }
   }
 
-  #sent(what: Message["type"], to: Address, isBroadcast?: true): void {
+  #sent({ what, to, peerId }: Pick<Sent, "what" | "to" | "peerId">): void {
     count(this.counters.sent, what);
-    this.options.onEvent({ name: "sent", what, to, ...(isBroadcast ? { isBroadcast } : {}) });
+    const name = peerId === undefined ? {} : { peerId };
+    this.options.onEvent({ name: "sent", what, to, ...name });
   }
 
   /** One implementation answers a gossip on the connection that brought it. */
@@ -858,6 +859,8 @@ export class Node {
 }
 
 /** Returns whether the other side went away, or was too slow. */
+type Sent = Extract<Effect, { kind: "send" }>;
+
 const isGone = (error: unknown) =>
   isConnectionError(error) || error instanceof ProtocolError || error instanceof LineEnded;
 

@@ -677,8 +677,11 @@ export type NodeEvent =
     readonly name: "sent";
     readonly what: Message["type"];
     readonly to: Address;
-    readonly isBroadcast?: true;
+    /** The peer there, if it is known. */
+    readonly peerId?: string;
   }
+  /** Somebody logged in at the pages. */
+  | { readonly name: "login"; readonly ip: string }
   | { readonly name: "send-failed"; readonly what: Message["type"]; readonly text: string }
   | { readonly name: "passed-over"; readonly text: string }
   /** Others cannot connect to this peer, which `text` explains, or can again. */

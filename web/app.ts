@@ -26,6 +26,8 @@ export interface AppOptions extends ProxyOptions {
   readonly token: string | undefined;
   readonly isPrivate: boolean;
   readonly onOverload?: LoginOptions["onOverload"];
+  /** Called when somebody logs in. */
+  readonly onLogin?: LoginOptions["onLogin"];
   /** HTML of an older peer's page, to serve at `/legacy`. */
   readonly legacyPage?: string | undefined;
   readonly metrics?: Metrics;

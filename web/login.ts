@@ -32,6 +32,8 @@ export interface LoginOptions {
   readonly now: () => number;
   /** Called when a login is refused, or a session ended, because there are too many. */
   readonly onOverload?: ((overload: "logins-refused" | "sessions-ended") => void) | undefined;
+  /** Called when somebody at this address logs in with the token. */
+  readonly onLogin?: ((ip: string) => void) | undefined;
 }
 
 /** Challenge sent with every 401 (RFC 9110, 15.5.2). */
@@ -71,6 +73,7 @@ export class Login {
       this.options.onOverload?.("sessions-ended");
     }
     this.#sessions.set(digest(session), this.options.now());
+    this.options.onLogin?.(c.env.ip);
     setCookie(c, name, session, {
       path: `${prefixOf(c)}/`,
       httpOnly: true,

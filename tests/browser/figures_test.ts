@@ -151,7 +151,7 @@ browserTest(
     const byHand = { args: ["--auto-fetch", "0"] };
     await using eagle = await start(folder, "eagle", [], byHand);
     await using hawk = await start(folder, "hawk", [eagle], byHand);
-    const [, token] = await eagle.waitForLine(/#token=(\S+)$/);
+    const { token } = await eagle.login();
     const page = await scene.open(`http://127.0.0.1:${hawk.httpPort}`);
     await page.locator("#peer-rows tr", { hasText: "eagle" }).waitFor();
     const took: number[] = [];

@@ -29,3 +29,13 @@ Deno.test("only lines at the chosen level and above are logged, even after a cha
   assert.deepEqual(LEVELS, ["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "FATAL"]);
   assert.deepEqual(counts, [6, 5, 4, 3, 2, 1]);
 });
+
+Deno.test("as JSON, each line is an object with its time, level and text", async () => {
+  const lines: string[] = [];
+  const logger = await configureLog("INFO", (line) => lines.push(line), "json");
+  logger.info("{text}", { text: 'a "quoted" line\nand {more}' });
+  const [line] = lines.map((text) => JSON.parse(text));
+  assert.deepEqual([line.level, line.text], ["INFO", 'a "quoted" line\nand {more}']);
+  assert.match(line.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  assert.deepEqual(Object.keys(line), ["time", "level", "text"]);
+});

@@ -1,7 +1,7 @@
 // Events as log lines: each is reported once, on one line, without anything that a terminal would interpret.
 
 import assert from "node:assert/strict";
-import { count, type Line, Reporter } from "../../cli/report.ts";
+import { count, type Line, type MovedContent, Reporter } from "../../cli/report.ts";
 import type { NodeEvent } from "../../protocol/effects.ts";
 import type { FileRecord } from "../../protocol/wire/message.ts";
 
@@ -29,7 +29,8 @@ function events(name: string): NodeEvent[] {
     { name: "alone", isTrying: true },
     { name: "bootstrap-silent", address: evil, text: `${name} does not answer` },
     { name: "request", ip: "10.0.0.8", text: `GET_FILE ${name}` },
-    { name: "sent", what: "GOSSIP", to: evil },
+    { name: "sent", what: "GOSSIP", to: evil, peerId: name },
+    { name: "login", ip: name },
     { name: "send-failed", what: "GOSSIP", text: name },
     { name: "peer-joined", peerId: name, address: evil },
     { name: "peer-left", peerId: name, address: evil },
@@ -120,7 +121,7 @@ Deno.test("the milestones have the exact words that people wait for, and are pla
   assert.match(texts(counted)[0]!, /1 file fetched, 2 failed/);
 });
 
-Deno.test("requests in both directions are logged at INFO, failed sends at DEBUG, our own faults at ERROR", () => {
+Deno.test("what peers say to each other is logged at DEBUG, what a person would want to know at INFO, our own faults at ERROR", () => {
   const levels = Object.fromEntries(
     events("bob").map((event) => [event.name, one(event)[0]!.level]),
   );
@@ -129,11 +130,13 @@ Deno.test("requests in both directions are logged at INFO, failed sends at DEBUG
       levels.request,
       levels.sent,
       levels["send-failed"],
+      levels.login,
+      levels["peer-joined"],
       levels.refused,
       levels["passed-over"],
       levels.trouble,
     ],
-    ["INFO", "INFO", "DEBUG", "WARNING", "INFO", "ERROR"],
+    ["DEBUG", "DEBUG", "DEBUG", "INFO", "INFO", "WARNING", "INFO", "ERROR"],
   );
 });
 
@@ -208,4 +211,44 @@ Deno.test("who else was refused because of a limit is logged at DEBUG", () => {
   assert.deepEqual(reporter.lines({ ...event, who: "bob" }), [
     { level: "DEBUG", text: "bob: Push refused [push-quota]" },
   ]);
+});
+
+Deno.test("an announcement to all is one line, and gossip to all is none at INFO", () => {
+  const line = (what: "ANNOUNCE" | "DELETE" | "GOSSIP") =>
+    one({ name: "broadcast", what, peers: 12 })[0]!;
+  assert.deepEqual([line("ANNOUNCE").level, line("ANNOUNCE").text], [
+    "INFO",
+    "Sending ANNOUNCE to 12 peers",
+  ]);
+  assert.deepEqual([line("DELETE").level, line("GOSSIP").level], ["INFO", "DEBUG"]);
+});
+
+Deno.test("files that moved are logged once: who, what and how much, many at once in one line", () => {
+  let nowMs = 0;
+  const reporter = new Reporter(() => nowMs);
+  const moved = (kind: MovedContent["kind"], peer: string, state = "done", name = "a.bin") =>
+    reporter.moved({ kind, name, peer, doneBytes: 1_000_000, state, why: "it left" });
+  assert.deepEqual(moved("serve", "bob"), []);
+  assert.deepEqual(reporter.due(), []);
+  nowMs += 2_000;
+  assert.deepEqual(reporter.due().map(({ text }) => text), ["Sent a.bin (1.00 MB) to bob"]);
+  for (let i = 0; i < 500; i++) moved("serve", i % 2 === 0 ? "bob" : EVIL);
+  moved("download", "10.0.0.9");
+  moved("upload", "10.0.0.9", "done", "mine.txt");
+  assert.deepEqual(moved("fetch", "bob"), [], "its own event tells");
+  nowMs += 2_000;
+  const lines = reporter.due();
+  assert.deepEqual(lines.map(({ text }) => text), [
+    "Sent 250 files (250 MB) to bob",
+    `Sent 250 files (250 MB) to ${SHOWN}`,
+    "Sent a.bin (1.00 MB) to a browser or script at 10.0.0.9",
+    "Received mine.txt (1.00 MB) from a browser or script at 10.0.0.9",
+  ]);
+  assert.ok(lines.every(({ level }) => level === "INFO"));
+  const [broken] = moved("download", "10.0.0.9", "failed");
+  assert.equal(broken?.text, "Sending a.bin to 10.0.0.9 ended: it left");
+  assert.equal(moved("serve", "bob", "failed")[0]?.level, "DEBUG");
+  for (let i = 0; i < 1_000; i++) moved("serve", `peer${i}`);
+  nowMs += 2_000;
+  assert.ok(reporter.due().length <= 256, "no more is remembered");
 });

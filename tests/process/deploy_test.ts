@@ -245,7 +245,7 @@ for (
     args.push("--trusted-proxy", "127.0.0.1");
     if (title === "path") args.push("--base-path", base);
     await using peer = await Program.peer("kashifm", args, { cwd: folder.path });
-    const [, token] = await peer.waitForLine(/#token=([\w-]+)$/);
+    const { token } = await peer.login();
     await using proxy = await Proxy.start(
       kind,
       blockOf(kind.command, title),

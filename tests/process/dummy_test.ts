@@ -45,6 +45,7 @@ async function endsWith(
 function kashifm(folder: Folder, ...bootstraps: Program[]): Promise<Program> {
   const join = bootstraps.flatMap(({ address }) => ["--bootstrap", address]);
   const args = [...join, "--auto-fetch", "all", "--gossip-interval", "1", "--idle-timeout", "2"];
+  args.push("--log-level", "DEBUG");
   return Program.peer("kashifm", args, { cwd: folder.path });
 }
 

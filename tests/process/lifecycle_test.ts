@@ -84,7 +84,7 @@ Deno.test(
       await using dummy = await Program.dummy(["--misbehave", "silent"], { cwd: folder.path });
       await using peer = await Program.peer(
         "kashifm",
-        ["--bootstrap", dummy.address, "--auto-fetch", "all"],
+        ["--bootstrap", dummy.address, "--auto-fetch", "all", "--log-level", "DEBUG"],
         { cwd: folder.path },
       );
       await peer.waitForLine(/Sent GET_FILE/);
@@ -115,11 +115,12 @@ Deno.test(
 );
 
 Deno.test(
-  "without a terminal there is no prompt or color, and the peer keeps running when stdin closes",
+  "with --no-repl there is no prompt or color, nothing is read from stdin, and the peer runs on when that closes",
   SANITIZED,
   async () => {
     await using folder = await Folder.make();
-    await using peer = await Program.peer("kashifm", ALONE, { cwd: folder.path, stdin: "piped" });
+    const args = [...ALONE, "--no-repl"];
+    await using peer = await Program.peer("kashifm", args, { cwd: folder.path, stdin: "piped" });
     const writer = peer.stdin.getWriter();
     await writer.write(new TextEncoder().encode("exit\nhelp\n"));
     await writer.close();
@@ -338,3 +339,49 @@ Deno.test(
     ok(peer.lines.some((line) => line.includes("metadata.json")), peer.report());
   },
 );
+
+Deno.test(
+  "a quiet network logs hardly anything, an announcement to all is one line, and everything else is at DEBUG",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    const args = ["--gossip-interval", "0.5", "--auto-fetch", "0", "--min-free", "0"];
+    await using all = new AsyncDisposableStack();
+    const start = async (name: string, ...more: string[]) =>
+      all.use(await Program.peer(name, [...args, ...more], { cwd: folder.path }));
+    const eagle = await start("eagle", "--no-bootstrap");
+    const others: Program[] = [];
+    for (let i = 0; i < 4; i++) others.push(await start(`p${i}`, "--bootstrap", eagle.address));
+    const status = async () =>
+      await eagle.status() as { peers: number; received: { GOSSIP: number } };
+    await eagle.until("all peers", async () => (await status()).peers === 4);
+    await eagle.until(
+      "they are synchronized",
+      () => others.every(({ text }) => /Synchronized/.test(text)),
+    );
+    const before = eagle.lines.length;
+    const { received } = await status();
+    // As many as in two minutes with the usual interval, from as many peers.
+    await eagle.until(
+      "rounds of gossip",
+      async () => (await status()).received.GOSSIP > received.GOSSIP + 16,
+    );
+    deepStrictEqual(eagle.lines.slice(before), []);
+    await folder.write("storage_eagle/new.txt", "new");
+    await eagle.waitForLine(/INFO +Sending ANNOUNCE to 4 peers$/);
+    const said = eagle.lines.slice(before);
+    ok(said.length <= 3, said.join("\n"));
+  },
+);
+
+Deno.test("with --log-format json, every line is an object", SANITIZED, async () => {
+  await using folder = await Folder.make();
+  const args = [...ALONE, "--log-format", "json"];
+  await using peer = new Program(["kashifm", "127.0.0.1", "0", "0", ...args], { cwd: folder.path });
+  await peer.waitForLine(/"text":"AUTO FETCH PROCESS COMPLETE/);
+  strictEqual(await peer.stop(), 0);
+  for (const line of peer.out) {
+    const { time, level, text } = JSON.parse(line);
+    ok(Number.isFinite(Date.parse(time)) && /^[A-Z]+$/.test(level) && text.length > 0, line);
+  }
+});

@@ -142,6 +142,14 @@ export class Program implements AsyncDisposable {
     return `${this.host}:${this.port}`;
   }
 
+  /** Resolves to the address of the pages and the token, which is in the file that the program names. */
+  async login(): Promise<{ base: string; token: string }> {
+    const [, base, path] = await this.waitForLine(
+      /^To share and delete in a browser, open (http:\/\/\S+) and log in with the token in (.+)$/,
+    );
+    return { base: base!, token: (await Deno.readTextFile(path!)).trim() };
+  }
+
   /** The writable end of stdin. Available only with `stdin: "piped"`. */
   get stdin(): WritableStream<Uint8Array> {
     return this.#child.stdin;

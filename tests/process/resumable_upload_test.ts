@@ -12,8 +12,8 @@ const ALONE = ["--no-bootstrap", "--auto-fetch", "0"];
 
 /** The base of the API, and what allows changes. */
 async function access(peer: Program): Promise<{ base: string; token: string }> {
-  const [, base, token] = await peer.waitForLine(/(http:\/\/127\.0\.0\.1:\d+)\/#token=([\w-]+)/);
-  return { base: `${base}/api/v1`, token: token! };
+  const { base, token } = await peer.login();
+  return { base: `${base}/api/v1`, token };
 }
 
 /** Returns a function that makes requests with the right to change things. */

@@ -75,7 +75,7 @@ Deno.test(
     // From now on metadata.json cannot be replaced.
     await Deno.rename(`${store}/metadata.json`, `${store}/metadata.json.aside`);
     await Deno.mkdir(`${store}/metadata.json/in-the-way`, { recursive: true });
-    const [, token] = await peer.waitForLine(/#token=(\S+)$/);
+    const { token } = await peer.login();
     const deleted = await fetch(`http://127.0.0.1:${peer.httpPort}/api/v1/files/${file_id}`, {
       method: "DELETE",
       headers: { authorization: `Bearer ${token}` },

@@ -135,7 +135,7 @@ function names(baitPort: number, ownPorts: readonly number[]): Message[] {
 }
 
 async function start(folder: Folder): Promise<Program> {
-  const args = [...EAGER, "--gossip-interval", "0.5", "--log-level", "INFO"];
+  const args = [...EAGER, "--gossip-interval", "0.5", "--log-level", "DEBUG"];
   const program = new Program(["kashifm", HERE, "0", "0", ...args], { cwd: folder.path });
   const [, tcp] = await program.waitForLine(/^TCP address: [^ ]*:(\d+)\b/);
   const [, http] = await program.waitForLine(/^HTTP address: http:\/\/[^ ]*:(\d+)/);

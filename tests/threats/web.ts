@@ -161,10 +161,7 @@ function safe(answer: Answer, what: string): Answer {
 
 /** Returns the token that the program prints for its user. */
 export async function tokenOf(program: Program): Promise<string> {
-  const [, token] = await program.waitForLine(
-    /^To share and delete in a browser, open http:\/\/127\.0\.0\.1:\d+\/#token=([\w-]{43})$/,
-  );
-  return token!;
+  return (await program.login()).token;
 }
 
 export const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
