@@ -29,7 +29,9 @@ const STORING = {
 export function kindOf(error: unknown): Failure {
   if (error instanceof FetchError) return FETCHING[error.why];
   if (error instanceof StorageError) return STORING[error.code];
-  if (error instanceof OperationError) return error.code === "not-found" ? "not-found" : "refused";
+  if (error instanceof OperationError) {
+    return error.code === "not-possible" ? "refused" : error.code;
+  }
   return failureOf(error);
 }
 

@@ -4,6 +4,8 @@
 import type { Verified, VerifyProgress } from "../cli/commands.ts";
 import type { EntryView } from "../protocol/state.ts";
 import type { DeletionProgress } from "../protocol/files/deletion_notices.ts";
+import { addressOf, UsageError } from "../cli/values.ts";
+import type { Address } from "../protocol/wire/address.ts";
 import { isFileId } from "../protocol/wire/fileid.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
 import type { Fetched, Node } from "../node/node.ts";
@@ -38,7 +40,7 @@ export class OperationError extends Error {
   /** What to do, without what happened. */
   readonly hint: string | undefined;
   constructor(
-    readonly code: "not-found" | "not-possible",
+    readonly code: "not-found" | "not-possible" | "unreachable",
     /** What happened, without the hint. */
     readonly what: string,
     { hint, ...options }: ErrorOptions & { readonly hint?: string | undefined } = {},
@@ -90,6 +92,19 @@ export class Operations {
       `${matches.length} files match "${text}"`,
       { hint: `Give more of the id: ${ids.join(", ")}` },
     );
+  }
+
+  /**
+   * Joins through one more peer at "host:port", now and in later runs. Resolves to its name and address. Throws `OperationError`,
+   * and `UsageError` if that is not an address.
+   */
+  async connect(text: string): Promise<{ readonly peerId: string; readonly address: Address }> {
+    const address = addressTyped(text);
+    const joined = await this.node.connect(address);
+    if (typeof joined !== "string") return { peerId: joined.peerId, address };
+    throw new OperationError("unreachable", joined, {
+      hint: "It is tried again while this peer runs; check the address, and that its port is open",
+    });
   }
 
   /** Fetches a file. Resolves to where it came from. Rejects with `FetchError`. */
@@ -283,6 +298,14 @@ async function statOrNothing(path: string): Promise<Deno.FileInfo | undefined> {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw notWritten(path, error);
+  }
+}
+
+function addressTyped(text: string): Address {
+  try {
+    return addressOf(text);
+  } catch (error) {
+    throw error instanceof UsageError ? new UsageError(`The address ${error.message}`) : error;
   }
 }
 

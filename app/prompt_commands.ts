@@ -49,6 +49,7 @@ export function commandsOf(
           : await operations.copyOut(file.fileId, destination);
         return { ...fetched, path, name: file.name };
       }),
+    connect: (text) => asCommand(() => operations.connect(text)),
     push: (path) =>
       asCommand(() => operations.push(path.replace(/^~(?=\/)/, () => Deno.env.get("HOME") ?? "~"))),
     delete: (what, ask) => asCommand(() => deleteAll(service, what, ask)),

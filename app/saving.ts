@@ -27,6 +27,8 @@ export interface SavingOptions {
   readonly node: Node;
   readonly timers: Timers;
   readonly troubles: Troubles;
+  /** The peers that people have added in this run, and by which address. */
+  readonly added: ReadonlyMap<string, string>;
 }
 
 /** Saves snapshots of what is known. */
@@ -93,8 +95,10 @@ export class Saving {
 
   /** Writes down the tracked peers, and those of earlier runs behind them. Rejects with `StorageError`. */
   async savePeers(): Promise<void> {
-    const { store, node, maxPeers } = this.options;
+    const { store, node, maxPeers, added } = this.options;
     const nowSeconds = Math.round(Date.now() / 1000);
+    const before = await store.snapshots.loadPeers(nowSeconds);
+    const addedBefore = new Map(before.map((peer) => [peer.peerId, peer.added]));
     const alive = [...node.peer.membership.all()].map((
       { peerId, address, voucher, lastHeardMs },
     ) => ({
@@ -102,11 +106,13 @@ export class Saving {
       ...address,
       lastSeen: nowSeconds - Math.round((performance.now() - lastHeardMs) / 1000),
       local: voucher !== "remote",
+      added: added.get(peerId) ?? addedBefore.get(peerId),
     }));
     const names = new Set(alive.map(({ peerId }) => peerId));
-    const before = await store.snapshots.loadPeers(nowSeconds);
     const all = [...alive, ...before.filter(({ peerId }) => !names.has(peerId))];
-    await store.snapshots.savePeers(all.slice(0, maxPeers));
+    // Those that people have added are not crowded out.
+    const kept = [...all.filter((peer) => peer.added), ...all.filter((peer) => !peer.added)];
+    await store.snapshots.savePeers(kept.slice(0, maxPeers));
   }
 
   *#metadata(): Iterable<MetadataEntry> {

@@ -4,12 +4,14 @@
 
 import {
   type Address,
+  addressText,
   canonicalHost,
   isLoopbackHost,
   type Voucher,
 } from "../protocol/wire/address.ts";
 import type { sendFile } from "../net/exchange.ts";
-import type { Limits } from "../protocol/limits.ts";
+import { addressOf } from "../cli/values.ts";
+import { type Limits, MAX_ADDED } from "../protocol/limits.ts";
 import { type ReachTrouble, reachTrouble } from "../cli/reach_text.ts";
 import type { HeldFile, NodeEvent } from "../protocol/effects.ts";
 import { Node } from "../node/node.ts";
@@ -98,6 +100,8 @@ export class Service {
   readonly #longestBlock = new LongestBlock();
   readonly #ownAddress: OwnAddress;
   readonly #reachNotice: ReachNotice;
+  /** The peers that people have added in this run, and by which address. */
+  readonly #added = new Map<string, string>();
   #isJoined = false;
   /** Whether what the store remembers may still be read. */
   #isReading = true;
@@ -119,7 +123,10 @@ export class Service {
     }
     this.operations = new Operations(peerId, store, node, this.loaded, this.indexed);
     const troubles = this.#troubles = new Troubles(timers, onEvent);
-    const saving = this.#saving = new Saving({ peerId, maxPeers, store, node, timers, troubles });
+    const added = this.#added;
+    const saving = this.#saving = new Saving({
+      ...{ peerId, maxPeers, store, node, timers, troubles, added },
+    });
     this.#ownAddress = new OwnAddress({
       isChosen: options.isHostFound !== true,
       listenHost: options.listenHost,
@@ -164,6 +171,7 @@ export class Service {
     try {
       node = new Node({
         ...options,
+        bootstraps: [...options.bootstraps, ...await addedIn(store, options.bootstraps)],
         address: { host: options.host, port: options.port },
         node: store.nodeKey,
         rejoin: await rejoinable(store),
@@ -173,6 +181,9 @@ export class Service {
         onSave: () => opened.service?.save(),
         onEvent: (event) => {
           if (event.name === "reach-changed") opened.service?.noteReach();
+          if (event.name === "connected") {
+            opened.service?.noteAdded(event.peerId, addressText(event.address));
+          }
           if (event.name === "synchronized" || event.name === "alone") joined.resolve();
           options.onEvent(event);
         },
@@ -183,6 +194,12 @@ export class Service {
       store.close();
       throw error;
     }
+  }
+
+  /** Remembers a peer that somebody added. */
+  noteAdded(peerId: string, address: string): void {
+    this.#added.set(peerId, address);
+    this.save();
   }
 
   /** Serves, joins the network, and reads what is in the folder in the background. */
@@ -377,6 +394,22 @@ function isInPlace(store: Store, fileId: string): boolean {
   const reader = store.reader(fileId);
   reader?.close();
   return reader !== undefined;
+}
+
+/** Resolves to the addresses that people added in earlier runs, at most `MAX_ADDED`. */
+async function addedIn(store: Store, configured: readonly Address[]): Promise<Address[]> {
+  const known = new Set(configured.map(addressText));
+  const peers = await store.snapshots.loadPeers(Date.now() / 1000);
+  const texts = peers.flatMap(({ added }) =>
+    added === undefined || known.has(added) ? [] : [added]
+  );
+  return [...new Set(texts)].slice(0, MAX_ADDED).flatMap((text) => {
+    try {
+      return [addressOf(text)];
+    } catch {
+      return []; // somebody edited the file
+    }
+  });
 }
 
 async function rejoinable(store: Store): Promise<{ address: Address; voucher: Voucher }[]> {

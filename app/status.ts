@@ -32,7 +32,11 @@ export function statusOf(
     now: Date.now() / 1000,
     uptimeSeconds: (performance.now() - node.startedMs) / 1000,
     synchronized: node.peer.synchronized,
-    bootstraps: options.bootstraps.map(addressText),
+    bootstraps: node.peer.bootstraps.map(addressText),
+    bootstrapTroubles: [...node.peer.bootstrapTroubles].map(({ address, text }) => ({
+      address: addressText(address),
+      text,
+    })),
     peerTimeoutSeconds: node.peer.config.peerTimeoutMs / 1000,
     peers: membership.size,
     nameTakenBy: nameTakenBy(node),

@@ -1,5 +1,6 @@
 // Errors of the store and of operations, for the web: what happened, a hint, and an HTTP status.
 
+import { UsageError } from "../cli/values.ts";
 import { kindOf } from "./failures.ts";
 import { OperationError } from "./operations.ts";
 import { StorageError } from "../storage/errors.ts";
@@ -14,6 +15,7 @@ const STATUS_OF = {
   "in-use": 503,
   io: 503,
   "not-possible": 409,
+  unreachable: 409,
 } as const;
 
 /** Calls `act`. Throws `NotPossible` for errors that people can fix, and bugs as they are. */
@@ -38,6 +40,9 @@ export async function possibly<T>(act: () => Promise<T>): Promise<T> {
 function notPossible(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof TypeError || error instanceof NotPossible) {
     return error;
+  }
+  if (error instanceof UsageError) {
+    return new NotPossible(400, error.message, "Correct it", { cause: error, kind: "usage" });
   }
   const isKnown = error instanceof StorageError || error instanceof OperationError;
   const { what, hint } = isKnown ? error : { what: error.message, hint: undefined };

@@ -65,6 +65,7 @@ export function webViewOf(
     share: (name, options) => possible(() => new BrowserUpload(service, name, options)),
     uploads: new Resumables(service),
     fetch: (fileId) => fetchFile(service, fileId),
+    connect: (text) => connect(service, text),
     find: (text) => possible(() => viewedFile(service, operations.find(text))),
     findDeleted: async (text) => viewedDeleted(await possibly(() => operations.findDeleted(text))),
     remove: (fileId) => {
@@ -122,6 +123,11 @@ const viewedDeleted = ({ file, sizeBytes, deletedMs }: Deleted) => ({
   sizeBytes,
   deletedAt: Math.round(deletedMs / 1000),
 });
+
+async function connect({ operations }: Service, text: string): ReturnType<View["connect"]> {
+  const { peerId, address } = await possibly(() => operations.connect(text));
+  return { peerId, ...address };
+}
 
 async function fetchFile({ operations }: Service, fileId: string): ReturnType<View["fetch"]> {
   try {

@@ -103,6 +103,8 @@ export interface Commands {
     destination: string | undefined,
     onProgress: (progress: GetProgress | undefined) => void,
   ): Promise<Got>;
+  /** Joins through a peer at "host:port". Resolves to its name. */
+  connect(address: string): Promise<{ readonly peerId: string }>;
   /** Shares a file. */
   push(path: string): Promise<Pushed>;
   /**
@@ -243,6 +245,7 @@ export type SharedCommands = Pick<
   | "deleted"
   | "stats"
   | "transfers"
+  | "connect"
   | "limits"
   | "setLimit"
   | "logLevel"
@@ -262,6 +265,11 @@ export async function carryOutShared(
       return await listed(commands, words);
     case "peers":
       return peersText(await commands.peers());
+    case "connect": {
+      if (first === undefined || words.length > 1) throw usage("connect");
+      const { peerId } = await commands.connect(first);
+      return `Connected to ${visible(peerId)} at ${visible(first)}; it is remembered`;
+    }
     case "transfers":
       return transfersText(await commands.transfers(), commands.screen());
     case "delete":

@@ -24,8 +24,7 @@ export const ALL_NAMES: readonly string[] = [
 const EXAMPLES = [
   ["p2p-peer kashifm 8115 8116", "start a peer: its name, TCP port, HTTP port"],
   ["p2p-peer get thesis.pdf -o .", "fetch a file through it, and copy it here"],
-  ["p2p-peer push results/*.csv", "share files"],
-  ["p2p-peer list '*.pdf' --json", "the same for scripts"],
+  ["p2p-peer push results/*.csv", "share files; --json is for scripts"],
 ];
 
 /** Returns the help on one screen. */

@@ -93,6 +93,10 @@ export class Reporter {
       case "backed-off":
       case "auto-fetch-complete":
         return [downloadLine(event)];
+      case "connected":
+        return [info(`${visible(event.peerId)} answers at ${visible(addressText(event.address))}`)];
+      case "not-connected":
+        return [info(`Not connected: ${visible(event.text)}`)];
       case "login":
         return [info(`A browser at ${visible(event.ip)} logged in`)];
       case "keep-failed":

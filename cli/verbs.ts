@@ -86,6 +86,13 @@ export const VERBS: readonly Verb[] = [
     examples: [["peers --json | jq '.peers | length'", "how many there are"]],
   },
   {
+    name: "connect",
+    prompt: "<host:port>",
+    shell: "<host:port>",
+    help: "join through one more peer, now and in later runs",
+    examples: [["connect eagle.cs.example.edu:8115", "join the network of that peer"]],
+  },
+  {
     name: "get",
     prompt: "<file_id|prefix|name> [destination]",
     shell: "<file_id|prefix|name>...",

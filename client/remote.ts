@@ -82,6 +82,11 @@ export class Remote implements SharedCommands {
     return rows;
   }
 
+  async connect(address: string): Promise<{ readonly peerId: string }> {
+    const body = JSON.stringify({ address });
+    return await this.api.json<{ peerId: string }>("/peers", { method: "POST", body });
+  }
+
   async stats() {
     return statusRows(figuresOf(await this.status()));
   }

@@ -95,6 +95,10 @@ async function show({ command: { name, words }, api, remote, output, isJson }: S
       if (words.length === 0) await rowsAsJson(api, output, "files", "/files/deleted");
       else output.line(JSON.stringify({ file: await remote.bringBack(words.join(" ")) }));
       break;
+    case "connect":
+      if (words.length !== 1) throw new UsageError("Usage: p2p-peer connect <host:port>");
+      output.line(JSON.stringify(await remote.connect(words[0]!)));
+      break;
     case "status":
       output.line(JSON.stringify(await api.json("/status")));
       break;

@@ -225,6 +225,8 @@ export class Dialer {
       ? "does not answer"
       : isRefused
       ? "refuses connections"
+      : code === "ENOTFOUND"
+      ? "is not a known name"
       : code.startsWith("E")
       ? `cannot be reached (${code})`
       : "cannot be reached";

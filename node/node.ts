@@ -209,6 +209,11 @@ export class Node {
   #verdict: PushVerdict | undefined;
   readonly #jobs = new Set<Promise<void>>();
   /** For each file that somebody waits for, how its download ends. Shared by all who wait. */
+  /** Who waits for peers that were added, by their addresses. */
+  readonly #connecting = new Map<
+    string,
+    PromiseWithResolvers<{ readonly peerId: string } | string>
+  >();
   readonly #waiters = new Map<string, PromiseWithResolvers<FetchOutcome>>();
   /** Another peer that uses our name, and when that was last reported, in monotonic milliseconds. */
   nameTaken: { readonly other: Address; readonly heardMs: number } | undefined;
@@ -352,6 +357,19 @@ export class Node {
   }
 
   /**
+   * Joins through one more peer. Resolves to its name once it has answered, or to why it does not, as a sentence that begins with
+   * the address. It stays among those to join through either way.
+   */
+  async connect(address: Address): Promise<{ readonly peerId: string } | string> {
+    const key = addressText(address);
+    const waiter = this.#connecting.get(key) ??
+      Promise.withResolvers<{ readonly peerId: string } | string>();
+    this.#connecting.set(key, waiter);
+    this.dispatch({ kind: "connect", address });
+    return await waiter.promise;
+  }
+
+  /**
    * Fetches a file. Resolves to the peer that it came from, or to "" if it was already here. Rejects with
    * `FetchError` if no peer delivers it, and when this peer stops.
    */
@@ -406,6 +424,7 @@ export class Node {
     await Promise.allSettled(this.#jobs);
     await closed;
     this.transfers.close();
+    for (const { resolve } of this.#connecting.values()) resolve("This peer is stopping");
     for (const { resolve } of this.#waiters.values()) {
       resolve({ isHere: false, text: "This peer is stopping", why: "canceled", willRetry: false });
     }
@@ -493,6 +512,11 @@ export class Node {
         const source = event.source ?? entry?.file.owner ?? "";
         if (entry?.held) this.#tellWaiters(fileId, { isHere: true, source });
       }
+    }
+    if (event.name === "connected" || event.name === "not-connected") {
+      const key = addressText(event.address);
+      this.#connecting.get(key)?.resolve(event.name === "connected" ? event : event.text);
+      this.#connecting.delete(key);
     }
     if (event.name === "download-failed") {
       this.transferLog.neverBegan(event.fileId, event.fileName, event.text);

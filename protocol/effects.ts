@@ -109,6 +109,8 @@ export type Input =
    * automatically. Without this input, everything counts as read.
    */
   | { readonly kind: "loading" }
+  /** A person names a peer to join through, now and in later runs. Answered with the event `connected` or `not-connected`. */
+  | { readonly kind: "connect"; readonly address: Address }
   /** This machine has these IP addresses now. `host`: where others reach it. `also`: further addresses where they do. */
   | {
     readonly kind: "own-address";
@@ -596,6 +598,10 @@ export type PeerEvent =
     readonly pending: number;
     readonly reason: "done" | "nothing-missing" | "no-peers" | "off";
   }
+  /** A peer that a person named answered. `address` is what it was named by. */
+  | { readonly name: "connected"; readonly address: Address; readonly peerId: string }
+  /** It did not; `text` says why. It is tried again. */
+  | { readonly name: "not-connected"; readonly address: Address; readonly text: string }
   /** A message arrived; `text` says what it asks. */
   | { readonly name: "request"; readonly ip: string; readonly text: string }
   | { readonly name: "downloaded"; readonly file: FileRecord; readonly source: string }

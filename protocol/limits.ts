@@ -641,6 +641,8 @@ export const JOIN_BACKOFF_LAST_MS = 30_000;
  * asked again. Higher: waits for slow peers; lower: reports a silent bootstrap sooner.
  */
 export const JOIN_ANSWER_MS = 4_000;
+/** Maximum number of peers to join through that people add while the peer runs. (A guess: more than anyone types.) */
+export const MAX_ADDED = 64;
 /**
  * Maximum number of peers from the last run that are contacted at startup in addition to the bootstraps. Higher: joins
  * even if most of them are gone; lower: fewer messages at startup.

@@ -15,6 +15,7 @@ import { Replication } from "./files/replication.ts";
 import { Serving } from "./files/serving.ts";
 import { Twins } from "./files/twins.ts";
 import { type From, Gossiping } from "./members/gossip.ts";
+import type { Joining } from "./members/joining.ts";
 import { Lists } from "./members/lists.ts";
 import { isFrom, isProven, type PeerRecord } from "./members/membership.ts";
 import { Reach, type Report } from "./members/reach.ts";
@@ -145,6 +146,16 @@ export class Peer {
     return this.#state.ways.isReached(peerId, to);
   }
 
+  /** The configured peers that do not answer, and why, as sentences that begin with the address. */
+  get bootstrapTroubles(): Joining["troubles"] {
+    return this.#gossiping.joining.troubles;
+  }
+
+  /** Addresses to join through. */
+  get bootstraps(): readonly Address[] {
+    return this.#state.bootstraps;
+  }
+
   /** What other peers say about connections to us, the latest of each. */
   get reports(): Iterable<Report> {
     return this.#reach.reports;
@@ -217,6 +228,8 @@ export class Peer {
       case "loading":
         this.#state.read = "something";
         return;
+      case "connect":
+        return this.#gossiping.joining.add(input.address);
       case "own-address":
         return this.#gossiping.onOwnAddress(input);
       case "complete":

@@ -116,6 +116,8 @@ export class PeerState {
   hasBeenReached = false;
   /** What this process listens on, so that it never dials itself. */
   own: OwnAddresses;
+  /** Addresses to join through: those of the configuration, and those that people have added. */
+  readonly bootstraps: Address[];
   /** Names of the peers to which we keep an open LINK. */
   via: readonly string[] = [];
   /** How much of what the store remembers has been read; see the input `loading`. */
@@ -133,7 +135,8 @@ export class PeerState {
 
   /** Creates the state of a peer that knows nothing yet. */
   constructor(readonly config: PeerConfig) {
-    const { limits, peerTimeoutMs, bootstraps, address, own } = config;
+    const { limits, peerTimeoutMs, address, own } = config;
+    const bootstraps = this.bootstraps = [...config.bootstraps];
     this.address = address;
     this.own = own;
     this.membership = new Membership(

@@ -19,6 +19,7 @@ const KnownPeerShape = v.object({
   port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
   lastSeen: v.number(),
   local: v.optional(v.boolean(), false),
+  added: v.optional(v.string()),
 });
 
 /** A peer of an earlier run. */
@@ -33,6 +34,8 @@ export interface KnownPeer {
   readonly lastSeen: number;
   /** Whether a peer on this machine named it, so that it may be dialed at a local address. */
   readonly local: boolean;
+  /** The address by which a person added it, "host:port": it is remembered for good. */
+  readonly added?: string | undefined;
 }
 
 /** A line of the list of deleted ids, as `deletedText` writes it. */
@@ -130,7 +133,9 @@ export class Snapshots {
     const value = await this.#load(this.layout.peers);
     if (!Array.isArray(value)) return [];
     return fitting(KnownPeerShape, value)
-      .filter(({ lastSeen }) => nowSeconds - lastSeen < KNOWN_PEER_SECONDS)
+      .filter(({ lastSeen, added }) =>
+        added !== undefined || nowSeconds - lastSeen < KNOWN_PEER_SECONDS
+      )
       .sort((a, b) => b.lastSeen - a.lastSeen);
   }
 

@@ -1,8 +1,10 @@
 // Keeps the documentation true: the examples in docs/PROTOCOL.md are replayed through the real codec, and the
-// options table is generated from the program. `P2P_UPDATE_DOCS=1` rewrites that table.
+// options table and the manual are generated from the program. `P2P_UPDATE_DOCS=1` rewrites those.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { VERSION } from "../cli/arguments.ts";
+import { manPage, manualPage } from "../cli/manual.ts";
 import { envName, everyOption, POSITIONALS } from "../cli/options.ts";
 import { chunkBytesOf, listBytesOf } from "../protocol/chunks.ts";
 import { ProtocolError } from "../protocol/wire/errors.ts";
@@ -182,6 +184,14 @@ function optionsPage(): string {
     ...rows,
     "",
   ].join("\n");
+}
+
+for (const [name, text] of [["CLI.md", manualPage()], ["p2p-peer.1", manPage(VERSION)]] as const) {
+  Deno.test(`docs/${name} describes every command exactly as the program defines it`, async () => {
+    const page = new URL(name, docs);
+    if (Deno.env.get("P2P_UPDATE_DOCS")) await Deno.writeTextFile(page, text);
+    assert.equal(await Deno.readTextFile(page), text);
+  });
 }
 
 Deno.test("docs/OPTIONS.md describes every option exactly as the program defines it", async () => {

@@ -37,6 +37,7 @@ import moving from "./browser/moving.js" with { type: "text" };
 import notices from "./browser/notices.js" with { type: "text" };
 import pace from "./browser/pace.js" with { type: "text" };
 import page from "./browser/page.js" with { type: "text" };
+import addpeer from "./browser/addpeer.js" with { type: "text" };
 import peers from "./browser/peers.js" with { type: "text" };
 import place from "./browser/place.js" with { type: "text" };
 import putaway from "./browser/putaway.js" with { type: "text" };
@@ -87,6 +88,7 @@ const BROWSER: Readonly<Record<string, string>> = {
   notices,
   pace,
   page,
+  addpeer,
   peers,
   place,
   putaway,

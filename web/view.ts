@@ -109,6 +109,8 @@ export interface ViewedStatus {
   readonly synchronized: boolean;
   /** Addresses through which it joins. */
   readonly bootstraps: readonly string[];
+  /** Those of them that do not answer, and why, as sentences that begin with the address. */
+  readonly bootstrapTroubles: readonly { readonly address: string; readonly text: string }[];
   /** How long a peer may be silent before it is dropped. */
   readonly peerTimeoutSeconds: number;
   /** host:port of another peer that uses this one's name; undefined if there is none. */
@@ -294,6 +296,8 @@ export interface View {
     start: number,
     limit: number,
   ): Promise<{ readonly files: readonly ViewedDeleted[]; readonly total: number }>;
+  /** Joins through a peer at "host:port". Resolves to its name and address. Throws `NotPossible` if it does not answer. */
+  connect(address: string): Promise<{ peerId: string; host: string; port: number }>;
   transfers(): ViewedTransfer[];
   /** Returns the downloads that wait for their turn, in order, at most `limit`, and how many there are. */
   queue(limit: number): { readonly files: readonly ViewedFile[]; readonly total: number };

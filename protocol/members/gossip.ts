@@ -248,7 +248,9 @@ export class Gossiping {
   onUnreachable(
     { to, what, peerId, ticket, text }: Extract<Input, { kind: "unreachable" }>,
   ): void {
-    if (ticket?.for === "join") this.joining.failed(to, text);
+    // A round of gossip tries the configured peers again that are missing.
+    const isBootstrap = peerId === undefined && ticket === undefined && this.joining.isNamed(to);
+    if (ticket?.for === "join" || isBootstrap) this.joining.failed(to, text);
     // Any failed dial to the known address of a claimed name counts as a failed probe.
     const asked = ticket?.for === "probe" ? ticket.peerId : peerId;
     if (asked !== undefined) this.#oldAddressIsDead(asked, to);

@@ -1,6 +1,7 @@
 // Joining: gossip to the bootstraps and the peers of the last run until a peer answers. PURE.
 // Invariants: while no peer is tracked, joining is retried with increasing delays; a silent bootstrap is reported
-// once; the peer is synchronized when everyone it asked has answered, or no further answers arrive.
+// once; the peer is synchronized when everyone it asked has answered, or no further answers arrive; whoever adds a peer hears
+// once what became of that.
 
 import { type Address, addressText } from "../wire/address.ts";
 import type { Bounded } from "../bounds/expiring.ts";
@@ -10,6 +11,7 @@ import {
   JOIN_BACKOFF_FIRST_MS,
   JOIN_BACKOFF_LAST_MS,
   JOIN_QUIET_MS,
+  MAX_ADDED,
   MAX_REJOIN_PEERS,
 } from "../limits.ts";
 import { machineOf, type PeerRecord, sameAddress } from "./membership.ts";
@@ -17,7 +19,13 @@ import type { Destination, PeerState } from "../state.ts";
 
 /** Joins the network and knows which peers are the configured bootstraps. */
 export class Joining {
-  readonly #silentBootstraps = new Set<string>();
+  /** Why those that do not answer do not. */
+  readonly #silentBootstraps = new Map<
+    string,
+    { readonly address: Address; readonly text: string }
+  >();
+  /** Addresses that people have added, and wait for. */
+  readonly #added = new Set<string>();
   /** Where the first gossip was sent and when, until it is answered or fails. */
   readonly #pending = new Map<string, { readonly address: Address; readonly sinceMs: number }>();
   /** Machine and port that each configured bootstrap led to; the peer there may advertise another address. */
@@ -43,10 +51,12 @@ export class Joining {
 
   /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
-    const max = this.state.config.bootstraps.length + MAX_REJOIN_PEERS;
+    const { config } = this.state;
+    const max = config.bootstraps.length + MAX_ADDED + MAX_REJOIN_PEERS;
     return [
       { name: "joins in progress", size: () => this.#pending.size, max: () => max },
       { name: "silent bootstraps", size: () => this.#silentBootstraps.size, max: () => max },
+      { name: "peers added", size: () => this.#added.size, max: () => max },
       { name: "places of bootstraps", size: () => this.#ledTo.size, max: () => max },
     ];
   }
@@ -56,6 +66,35 @@ export class Joining {
     this.#startedMs = this.state.nowMs;
     this.#join();
     if (this.#pending.size === 0) this.#alone();
+  }
+
+  /** The bootstraps that do not answer, and why, as sentences that begin with the address. */
+  get troubles(): Iterable<{ readonly address: Address; readonly text: string }> {
+    return this.#silentBootstraps.values();
+  }
+
+  /** Joins through one more peer. */
+  add(address: Address): void {
+    const { state } = this;
+    const key = addressText(address);
+    const known = [...state.membership.all()].find((record) =>
+      record.proven && (sameAddress(record.address, address) || this.#isAt(key, record))
+    );
+    if (!this.isNamed(address)) {
+      if (state.bootstraps.length >= state.config.bootstraps.length + MAX_ADDED) {
+        const text = "Too many peers have been added; restart this one to forget them";
+        return state.tell({ name: "not-connected", address, text });
+      }
+      state.bootstraps.push(address);
+    }
+    if (known) {
+      state.membership.promote(known.peerId);
+      return state.tell({ name: "connected", address, peerId: known.peerId });
+    }
+    this.#added.add(key);
+    this.#silentBootstraps.delete(key); // it is told again why it does not answer
+    this.#pending.set(key, { address, sinceMs: state.nowMs });
+    state.send({ address, voucher: "operator" }, this.greeting.fresh(), { for: "join" });
   }
 
   /** Joins again on the next tick, because the last tracked peer is gone. */
@@ -78,17 +117,30 @@ export class Joining {
   /** Notes that a tracked peer sent its list. */
   answered(record: PeerRecord): void {
     this.#lastReplyMs = this.state.nowMs;
-    this.#pending.delete(addressText(record.address));
-    for (const key of this.#pending.keys()) {
-      if (this.#ledTo.get(key) === placeText(record)) this.#pending.delete(key);
+    const isIt = (key: string) => key === addressText(record.address) || this.#isAt(key, record);
+    for (const key of this.#pending.keys()) if (isIt(key)) this.#pending.delete(key);
+    if (record.bootstrap) {
+      for (const key of this.#silentBootstraps.keys()) {
+        if (isIt(key)) this.#silentBootstraps.delete(key);
+      }
     }
-    if (record.bootstrap) this.#silentBootstraps.delete(addressText(record.address));
+    for (const key of this.#added) {
+      const address = this.state.bootstraps.find((each) => addressText(each) === key);
+      if (!isIt(key) || !address) continue;
+      this.#added.delete(key);
+      this.state.tell({ name: "connected", address, peerId: record.peerId });
+    }
     this.#checkSynchronized();
+  }
+
+  /** Returns whether a configured address led to where this peer is. */
+  #isAt(key: string, record: PeerRecord): boolean {
+    return this.#ledTo.get(key) === placeText(record);
   }
 
   /** Notes which machine a dial led to. A configured bootstrap may be there under another host name. */
   ledTo(to: Address, ip: string): void {
-    if (!this.#isNamed(to)) return;
+    if (!this.isNamed(to)) return;
     this.#ledTo.set(addressText(to), `${ip} ${to.port}`);
     for (const other of this.state.membership.all()) {
       if (other.heardFrom.has(ip)) this.markBootstrap(other);
@@ -107,9 +159,11 @@ export class Joining {
     const { state } = this;
     const key = addressText(to);
     this.#pending.delete(key);
-    if (this.#isNamed(to) && !this.#silentBootstraps.has(key)) {
-      this.#silentBootstraps.add(key);
-      state.tell({ name: "bootstrap-silent", address: to, text });
+    if (this.#added.delete(key)) state.tell({ name: "not-connected", address: to, text });
+    if (this.isNamed(to)) {
+      const isNews = !this.#silentBootstraps.has(key);
+      this.#silentBootstraps.set(key, { address: to, text });
+      if (isNews) state.tell({ name: "bootstrap-silent", address: to, text });
     }
     if (this.#pending.size === 0 && state.membership.size === 0) this.#alone();
     this.#checkSynchronized();
@@ -131,18 +185,19 @@ export class Joining {
         sameAddress(record.address, address) ||
         this.#ledTo.get(addressText(address)) === placeText(record)
       );
-    return this.state.config.bootstraps
+    return this.state.bootstraps
       .filter((address) => !isTracked(address))
       .map((address) => ({ address, voucher: "operator" }));
   }
 
-  #isNamed(address: Address): boolean {
-    return this.state.config.bootstraps.some((bootstrap) => sameAddress(bootstrap, address));
+  /** Returns whether somebody configured or added an address. */
+  isNamed(address: Address): boolean {
+    return this.state.bootstraps.some((bootstrap) => sameAddress(bootstrap, address));
   }
 
   #join(): void {
     const { state } = this;
-    const { bootstraps, rejoin } = state.config;
+    const { bootstraps, config: { rejoin } } = state;
     const targets: Destination[] = [
       ...bootstraps.map((address) => ({ address, voucher: "operator" }) as const),
       ...rejoin.slice(0, MAX_REJOIN_PEERS),
@@ -175,7 +230,7 @@ export class Joining {
   #alone(): void {
     if (this.#saidAlone) return;
     this.#saidAlone = true;
-    const { bootstraps, rejoin } = this.state.config;
+    const { bootstraps, config: { rejoin } } = this.state;
     this.state.tell({ name: "alone", isTrying: bootstraps.length + rejoin.length > 0 });
     this.whenSynchronized(true);
   }

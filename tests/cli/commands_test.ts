@@ -59,6 +59,7 @@ function fake(over: Partial<Commands> = {}, rows: FileRow[] = [], peers: PeerRow
     isName: (text) => rows.some(({ file }) => file.name === text),
     peers: () => peers,
     get: (what, destination) => get(what, destination),
+    connect: noting("connect", Promise.resolve({ peerId: "robin" })),
     push: noting("push", Promise.resolve({ file: fileOf(), isNew: true })),
     delete: noting(
       "delete",
@@ -112,6 +113,7 @@ Deno.test("the menu starts with its title and shows every required command", () 
   const commands = [
     "list [local|remote] [pattern]",
     "peers",
+    "connect <host:port>",
     "get",
     "push <path>",
     "delete [-y] <file_id>",
@@ -131,6 +133,7 @@ Deno.test("the menu starts with its title and shows every required command", () 
   assert.deepEqual(COMMAND_NAMES, [
     "list",
     "peers",
+    "connect",
     "get",
     "push",
     "delete",

@@ -27,7 +27,7 @@ const there = {
 Deno.test("Tab completes commands, ids, names, paths and words, and quotes names with spaces", () => {
   const table: [string, string[], string][] = [
     ["li", ["list ", "limit "], "li"],
-    ["", ["list ", "peers ", "get "], ""],
+    ["", ["list ", "peers ", "connect "], ""],
     ["get a.", ["a.txt"], "a."],
     ["GET a.", ["a.txt"], "a."],
     ["get my l", ['"my long name.pdf"', '"my list.txt"'], "my l"],

@@ -281,3 +281,40 @@ Deno.test(
     ok(program.isRunning);
   },
 );
+
+Deno.test(
+  "a peer that is added while another runs is remembered, also by one that joins nobody, and a wrong one is explained",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using robin = await Program.peer("robin", ALONE, { cwd: folder.path });
+    const ask = (...args: string[]) => run(folder.path, [...args, "--dir", "storage_ann"]);
+    {
+      await using ann = await Program.peer("ann", ALONE, { cwd: folder.path });
+      const closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const { port } = closed.addr;
+      closed.close();
+      const wrong = await ask("connect", `127.0.0.1:${port}`);
+      strictEqual(wrong.code, 4, wrong.err);
+      match(wrong.err, /refuses connections\. It is tried again/);
+      strictEqual((await ask("connect", "nonsense")).code, 2);
+      strictEqual((await ask("connect", "no-such-host.invalid:8115")).code, 4);
+      const { bootstrap_troubles: troubles } = JSON.parse((await ask("status")).out);
+      deepStrictEqual(troubles.map(({ address }: { address: string }) => address), [
+        `127.0.0.1:${port}`,
+        "no-such-host.invalid:8115",
+      ]);
+      const joined = await ask("connect", robin.address, "--text");
+      strictEqual(joined.out, `Connected to robin at ${robin.address}; it is remembered\n`);
+      await ann.tracks("robin");
+      strictEqual(await ann.stop(), 0);
+    }
+    const [known] = JSON.parse(
+      await Deno.readTextFile(folder.at("storage_ann/.p2p-peer/peers.json")),
+    );
+    strictEqual(known.added, robin.address);
+    await using again = await Program.peer("ann", ALONE, { cwd: folder.path });
+    await again.tracks("robin");
+    deepStrictEqual(JSON.parse((await ask("status")).out).bootstraps, [robin.address]);
+  },
+);

@@ -32,6 +32,7 @@ import {
 /** What happens when a collection of the core (`Peer.sizes`) is full: a reason, or why nothing is lost. */
 const WHEN_FULL: Readonly<Record<string, Overload | `${"cache" | "sum" | "pace"}: ${string}`>> = {
   "peers": "peer-limit",
+  "peers added": "sum: as many as are named to join through",
   "ways to peers": "sum: one for each tracked peer",
   "connections kept": "sum: two for each tracked peer",
   "lists passed on": "lists-delayed",
@@ -159,7 +160,8 @@ const AT_LIMIT: Readonly<
   "web/file_index.ts MAX_RESULTS": "cache: a search is done again",
   "web/file_order.ts MAX_PENDING_SHARE": "cache: the order is made anew",
   "web/file_search.ts MAX_OWNERS": "cache: an owner is compared again",
-  "app/present.ts MAX_COMPLETIONS": "shown: further letters narrow the choice",
+  "app/doctor.ts MAX_LOOKED": "shown: the newest of so many files is looked for",
+  "protocol/limits.ts MAX_ADDED": "told: the person who adds one more",
   "app/troubles.ts MAX_TROUBLES": "cache: a trouble is reported again",
   "http/head_reader.ts MAX_HEAD_BYTES": "told: status 431",
   "http/request_head.ts MAX_LINE_CHARS": "told: status 400",

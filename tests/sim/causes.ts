@@ -13,6 +13,7 @@ type Cause = Input["kind"] | Message["type"];
 const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   load: [],
   loading: [],
+  connect: ["send GOSSIP"],
   "own-address": ["send GOSSIP", "send GOSSIP_REPLY", "hang-up"],
   complete: ["fetch", "adopt", "fetch-batch"],
   start: ["send GOSSIP"],

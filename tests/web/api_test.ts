@@ -40,6 +40,7 @@ Deno.test("the status reports the peer's identity and state", async () => {
     uptime_seconds: 61,
     synchronized: true,
     bootstraps: [],
+    bootstrap_troubles: [],
     peer_timeout_seconds: 60,
     peers: 1,
     name_taken_by: null,

@@ -144,6 +144,7 @@ Deno.test("the page warns of another peer with the same id before anything else,
     free_bytes: 1e12,
     peers: 3,
     bootstraps: [],
+    bootstrap_troubles: [],
     name_taken_by: null,
     unreachable: null,
   };
@@ -153,10 +154,29 @@ Deno.test("the page warns of another peer with the same id before anything else,
 });
 
 Deno.test("the page says what others say about connections to this peer, as a sentence", () => {
-  const fine = { free_bytes: 1e12, peers: 3, bootstraps: [], name_taken_by: null };
+  const fine = {
+    free_bytes: 1e12,
+    peers: 3,
+    bootstraps: [],
+    bootstrap_troubles: [],
+    name_taken_by: null,
+  };
   const unreachable = { text: "3 peers cannot connect to 10.0.0.1:8115" };
   strictEqual(
     words.warningText({ ...fine, unreachable }),
     "3 peers cannot connect to 10.0.0.1:8115.",
   );
+});
+
+Deno.test("each bootstrap that does not answer has a sentence that says why, and what to do", () => {
+  const texts = words.troubleTexts([
+    { text: "10.0.0.1:8999 refuses connections" },
+    { text: "eagle:8999 is not a known name" },
+    { text: "10.0.0.2:8999 does not answer" },
+    { text: "10.0.0.3:8999 accepts connections but does not answer" },
+    { text: "10.0.0.4:8999 does not answer" },
+  ]);
+  strictEqual(texts.length, 4, "no more than fit");
+  const says = [/No peer runs there now/, /Check the spelling/, /firewall/, /It is tried again/];
+  for (const [i, text] of texts.entries()) ok(says[i]!.test(text), text);
 });

@@ -67,6 +67,7 @@ export const STATUS: ViewedStatus = {
   uptimeSeconds: 61.4,
   synchronized: true,
   bootstraps: [],
+  bootstrapTroubles: [],
   peerTimeoutSeconds: 60,
   peers: 1,
   files: { known: 3, held: 2, heldBytes: 1234 },
@@ -359,6 +360,15 @@ export function appOver(parts: Parts = {}): Made {
       change(`fetch ${fileId}`);
       await parts.fetching?.();
       return { source: "bob" };
+    },
+    connect: (address) => {
+      const [host = "", port] = address.split(":");
+      if (host === "gone") {
+        const kind = "unreachable";
+        throw new NotPossible(409, `${address} does not answer`, "Look", { kind });
+      }
+      change(`connect ${address}`);
+      return Promise.resolve({ peerId: "robin", host, port: Number(port) });
     },
     find: (text) => {
       const found = parts.files?.filter(({ file }) => file.name === text);

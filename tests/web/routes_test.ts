@@ -81,6 +81,8 @@ function ask(app: Made, { method, path }: Route, init: RequestInit = {}, ids = [
     : url;
   const body = path === "/limits"
     ? '{"down":1000}'
+    : path === "/peers" && method === "POST"
+    ? '{"address":"10.0.0.9:8115"}'
     : path === "/log"
     ? '{"level":"DEBUG"}'
     : ["POST", "PUT", "PATCH"].includes(method)
@@ -171,6 +173,7 @@ Deno.test("the document lists exactly the routes that this test knows of", async
     "POST /files",
     "POST /files/{id}/fetch",
     "POST /files/{id}/restore",
+    "POST /peers",
     "POST /queue/{id}/first",
     "POST /session",
     "POST /transfers/{id}/retry",

@@ -66,6 +66,7 @@ export function statusJson(status: ViewedStatus) {
     uptime_seconds: Math.round(status.uptimeSeconds),
     synchronized: status.synchronized,
     bootstraps: [...status.bootstraps],
+    bootstrap_troubles: [...status.bootstrapTroubles],
     peer_timeout_seconds: status.peerTimeoutSeconds,
     peers: status.peers,
     name_taken_by: status.nameTakenBy ?? null,

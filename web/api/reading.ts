@@ -1,16 +1,55 @@
 // Routes that read the state of the peer and its network, once or as a stream of changes.
 
 import type { Hono } from "hono";
-import { describeRoute } from "hono-openapi";
+import { describeRoute, resolver } from "hono-openapi";
+import * as v from "valibot";
+import { smallJson } from "../body.ts";
 import { serveEvents } from "../event_stream.ts";
 import type { Env } from "../env.ts";
 import type { Login } from "../login.ts";
 import type { Turns } from "../turns.ts";
 import type { View } from "../view.ts";
-import { check, json, list, PAGING, problems, READ } from "./describe.ts";
+import { problem, problemOf } from "../problem.ts";
+import { CHANGE, check, json, list, PAGING, problems, READ, security } from "./describe.ts";
 import { peerJson, statusJson } from "./listing.ts";
 import { serveRows } from "./paging.ts";
-import { PeerShape, PeersShape, RatesShape, ROWS_HINT, RowsQuery, StatusShape } from "./schemas.ts";
+import {
+  ConnectBody,
+  ConnectedShape,
+  PeerShape,
+  PeersShape,
+  RatesShape,
+  ROWS_HINT,
+  RowsQuery,
+  StatusShape,
+} from "./schemas.ts";
+
+function connectRoute(api: Hono<Env>, view: View): void {
+  api.post(
+    "/peers",
+    describeRoute({
+      summary: "Join through one more peer, now and in later runs; waits until it answers",
+      security,
+      requestBody: {
+        required: true,
+        content: { "application/json": { schema: resolver(ConnectBody) } },
+      } as never,
+      responses: {
+        200: json("The peer", ConnectedShape),
+        ...problems(409, 413, ...CHANGE),
+      },
+    }),
+    async (c) => {
+      try {
+        const body = await smallJson(c.req.raw);
+        if (v.is(ConnectBody, body)) return c.json(await view.connect(body.address));
+        return problem(c, 400, "The address is missing", 'Send {"address": "HOST:PORT"}');
+      } catch (error) {
+        return problemOf(c, error);
+      }
+    },
+  );
+}
 
 /** Adds `/status`, `/rates`, `/peers`, and `/events`. */
 export function readRoutes(api: Hono<Env>, view: View, login: Login, turns: Turns): void {
@@ -40,6 +79,7 @@ export function readRoutes(api: Hono<Env>, view: View, login: Login, turns: Turn
     check("query", RowsQuery, ROWS_HINT),
     (c) => serveRows(c, turns, "peers", view.peers().map(peerJson), c.req.valid("query")),
   );
+  connectRoute(api, view);
   api.get(
     "/events",
     describeRoute({

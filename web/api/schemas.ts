@@ -212,6 +212,10 @@ export const StatusShape = v.object({
   uptime_seconds: Count,
   synchronized: v.boolean(),
   bootstraps: v.pipe(v.array(v.string()), v.description("host:port of each peer it joins through")),
+  bootstrap_troubles: v.pipe(
+    v.array(v.object({ address: v.string(), text: v.string() })),
+    v.description("Those of them that do not answer, and why"),
+  ),
   peer_timeout_seconds: v.pipe(
     v.number(),
     v.description("A peer is dropped after being silent for this long"),
@@ -402,6 +406,11 @@ export const DeletedQuery = v.object({
   ),
   start: v.optional(Start),
 });
+
+export const ConnectBody = v.object({
+  address: v.pipe(v.string(), v.minLength(1), v.maxLength(300), v.description("host:port")),
+});
+export const ConnectedShape = v.object({ peerId: v.string(), host: v.string(), port: Count });
 
 export const FindQuery = v.object({
   what: v.pipe(v.string(), v.minLength(1), v.maxLength(1_000)),

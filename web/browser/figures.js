@@ -1,7 +1,7 @@
 // @ts-check
 // The page's header and its strip of figures, with sparklines of the last minute's rates in both directions.
 
-import { byId, colour, setText } from "./dom.js";
+import { byId, colour, h, put, setText } from "./dom.js";
 import { live, when } from "./live.js";
 import { copy } from "./actions.js";
 import {
@@ -14,6 +14,8 @@ import {
   rateText,
   sizeText,
   stateText,
+  troubleTexts,
+  visible,
   warningText,
 } from "../shared/words.js";
 
@@ -85,6 +87,19 @@ function drawWarning(status) {
   const words = warningText(status);
   line.hidden = words === "";
   setText(line, words);
+  drawTroubles(troubleTexts(status.bootstrap_troubles));
+}
+
+let shownTroubles = "";
+
+/** @param {readonly string[]} texts */
+function drawTroubles(texts) {
+  // Unchanged text is left alone, or screen readers would read it again.
+  if (texts.join("\n") === shownTroubles) return;
+  shownTroubles = texts.join("\n");
+  const list = byId("troubles");
+  list.hidden = texts.length === 0;
+  put(list, ...texts.map((text) => h("li", {}, visible(text, 500))));
 }
 
 /** @param {HTMLCanvasElement} canvas @param {readonly number[]} values */

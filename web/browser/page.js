@@ -2,6 +2,7 @@
 // Assembles the page in the browser. The server rendered its first state; from here on, the peer's events keep it
 // current (live.js). Each part draws its own piece and subscribes to the topics it needs.
 
+import { startAddPeer } from "./addpeer.js";
 import { startChart } from "./chart.js";
 import { startDetails } from "./details.js";
 import { startFigures } from "./figures.js";
@@ -26,6 +27,7 @@ for (
     startMoving,
     startChart,
     startPeers,
+    startAddPeer,
     startMap,
     startMatrix,
     startDetails,

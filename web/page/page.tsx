@@ -4,7 +4,14 @@
 
 import { addressText } from "../../protocol/wire/address.ts";
 import { visible } from "../../protocol/wire/text.ts";
-import { durationText, numberText, sizeText, stateText, warningText } from "../shared/words.js";
+import {
+  durationText,
+  numberText,
+  sizeText,
+  stateText,
+  troubleTexts,
+  warningText,
+} from "../shared/words.js";
 import { Files } from "./files.tsx";
 import { Icon, IconSheet } from "./icons.tsx";
 import { Layout } from "./layout.tsx";
@@ -211,11 +218,12 @@ function Tools() {
 }
 
 function Banners({ view }: Pick<Props, "view">) {
-  const { freeBytes, peers, bootstraps, nameTakenBy, reach } = view.status();
+  const { freeBytes, peers, bootstraps, bootstrapTroubles, nameTakenBy, reach } = view.status();
   const facts = {
     free_bytes: freeBytes,
     peers,
     bootstraps,
+    bootstrap_troubles: bootstrapTroubles,
     name_taken_by: nameTakenBy ?? null,
     unreachable: reach ?? null,
   };
@@ -227,6 +235,14 @@ function Banners({ view }: Pick<Props, "view">) {
         automatically.
       </p>
       <p id="warning" class="banner risk" role="status" hidden={warning === ""}>{warning}</p>
+      <ul
+        id="troubles"
+        class="banner risk plain"
+        aria-label="Bootstraps that do not answer"
+        hidden={bootstrapTroubles.length === 0}
+      >
+        {troubleTexts(bootstrapTroubles).map((text) => <li>{visible(text, 500)}</li>)}
+      </ul>
     </>
   );
 }

@@ -62,6 +62,20 @@ export function Network({ view, now }: Pick<Props, "view" | "now">) {
           <code>{visible(startLine(view.status()))}</code>
         </p>
       </div>
+      <form id="add-peer" class="scripted line-form">
+        <label for="add-peer-address">Add a peer</label>
+        <input
+          id="add-peer-address"
+          name="address"
+          required
+          maxlength={300}
+          placeholder="host:port"
+          autocomplete="off"
+          autocapitalize="none"
+          spellcheck={false}
+        />
+        <button type="submit">Add</button>
+      </form>
       <p id="limits" class="quiet" title="Limits reached since the start" hidden={limits === ""}>
         {limits}
       </p>
