@@ -59,6 +59,11 @@ export async function runPeer(config: RunConfig): Promise<number> {
   };
   await startPrompt(peer, output, shutdown, commands, onInterrupt);
   await serve(peer);
+  if (!config.noDiscovery) {
+    peer.service.discover(peer.gateway.port).catch((error) =>
+      output.onEvent({ name: "trouble", text: `No peers are looked for: ${error.message}` })
+    );
+  }
   if (!config.noRepl && isPiped()) {
     const print = (text: string) => output.print(text);
     runPiped(commands, peer.service.ready, print).then((code) => {

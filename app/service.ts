@@ -23,6 +23,7 @@ import type { FolderWatcher } from "./folder_watch.ts";
 import { LongestBlock } from "./longest_block.ts";
 import { Operations } from "./operations.ts";
 import { Saving } from "./saving.ts";
+import type { LocalNetwork } from "./local_network.ts";
 import { LOOK_MS, OwnAddress } from "./own_address.ts";
 import { ReachNotice } from "./reach_notice.ts";
 import { Timers } from "./timers.ts";
@@ -100,6 +101,7 @@ export class Service {
   readonly #longestBlock = new LongestBlock();
   readonly #ownAddress: OwnAddress;
   readonly #reachNotice: ReachNotice;
+  #localNetwork: LocalNetwork | undefined;
   /** The peers that people have added in this run, and by which address. */
   readonly #added = new Map<string, string>();
   #isJoined = false;
@@ -132,7 +134,10 @@ export class Service {
       listenHost: options.listenHost,
       host: () => node.address.host,
       bootstraps: options.bootstraps,
-      onChange: (host, ips, also) => node.dispatch({ kind: "own-address", host, ips, also }),
+      onChange: (host, ips, also) => {
+        node.dispatch({ kind: "own-address", host, ips, also });
+        this.#localNetwork?.update();
+      },
     });
     this.#reachNotice = new ReachNotice({ timers, trouble: () => this.reach, onEvent });
     this.#upkeep = new Upkeep({
@@ -202,6 +207,21 @@ export class Service {
     this.save();
   }
 
+  /** Looks for peers on the local network from now on. */
+  async discover(httpPort: number): Promise<void> {
+    // Loaded only where it is wanted.
+    const { LocalNetwork } = await import("./local_network.ts");
+    if (this.#isStopped) return;
+    this.#localNetwork = new LocalNetwork({
+      peerId: this.options.peerId,
+      nodeKey: this.store.nodeKey,
+      node: this.node,
+      httpPort,
+      onTrouble: (text) => this.options.onEvent({ name: "passed-over", text }),
+    });
+    this.#localNetwork.update();
+  }
+
   /** Serves, joins the network, and reads what is in the folder in the background. */
   join(): void {
     this.#isJoined = true;
@@ -257,7 +277,9 @@ export class Service {
     for (const waiting of [this.#loading, this.#indexing, this.#known]) {
       waiting.reject(new Error("This peer is stopping"));
     }
+    const goodbye = this.#localNetwork?.stop();
     await within(STOP_NODE_MS, this.node.stop());
+    await goodbye;
     const saved = this.#saveLast().then(() => true, (error) => {
       this.#troubles.report(error);
       return false;

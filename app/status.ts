@@ -1,6 +1,7 @@
 // The state of the running peer as rows and figures to display. This only translates; it decides nothing.
 
 import { VERSION } from "../cli/arguments.ts";
+import { bootstrapHint } from "../cli/bootstrap_text.ts";
 import { isInbound, type Transfer } from "../node/transfer_log.ts";
 import { addressText } from "../protocol/wire/address.ts";
 import type { PeerRecord } from "../protocol/members/membership.ts";
@@ -36,6 +37,7 @@ export function statusOf(
     bootstrapTroubles: [...node.peer.bootstrapTroubles].map(({ address, text }) => ({
       address: addressText(address),
       text,
+      hint: bootstrapHint(text),
     })),
     peerTimeoutSeconds: node.peer.config.peerTimeoutMs / 1000,
     peers: membership.size,

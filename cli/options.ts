@@ -98,6 +98,14 @@ export const OPTIONS = {
     fallback: false,
     parse: yes,
   },
+  noDiscovery: {
+    name: "no-discovery",
+    help: "do not look for peers on the local network, nor announce this one there",
+    tradeOff:
+      "On: nothing is sent by multicast, but peers on the same network need a bootstrap to find each other. Off: they find each other with no configuration, also with --no-bootstrap. It is off anyway where only this machine can connect.",
+    fallback: false,
+    parse: yes,
+  },
   noRelay: {
     name: "no-relay",
     help: "do not pass on connections between peers that cannot connect to each other",

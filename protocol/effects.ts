@@ -111,6 +111,12 @@ export type Input =
   | { readonly kind: "loading" }
   /** A person names a peer to join through, now and in later runs. Answered with the event `connected` or `not-connected`. */
   | { readonly kind: "connect"; readonly address: Address }
+  /** Somebody at this address announced a peer on the local network. `node`: the public key that it named. */
+  | {
+    readonly kind: "discovered";
+    readonly address: Address;
+    readonly node: string | undefined;
+  }
   /** This machine has these IP addresses now. `host`: where others reach it. `also`: further addresses where they do. */
   | {
     readonly kind: "own-address";

@@ -641,6 +641,11 @@ export const JOIN_BACKOFF_LAST_MS = 30_000;
  * asked again. Higher: waits for slow peers; lower: reports a silent bootstrap sooner.
  */
 export const JOIN_ANSWER_MS = 4_000;
+/**
+ * Maximum number of greetings an hour to peers that announce themselves on the local network. Higher: meets a larger room at
+ * once; lower: forged announcements can make this peer contact fewer machines. (A guess: twice the largest room.)
+ */
+export const DISCOVERED_PER_HOUR = 600;
 /** Maximum number of peers to join through that people add while the peer runs. (A guess: more than anyone types.) */
 export const MAX_ADDED = 64;
 /**

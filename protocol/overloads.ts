@@ -66,6 +66,10 @@ export const OVERLOADS = {
   "answers-unread": {
     what: "Answers to gossip not awaited because too many were awaited already",
   },
+  "announced-ignored": {
+    what:
+      "Peers that announced themselves on the network not contacted because there were too many",
+  },
   "links-refused": {
     what: "Connections of peers that cannot be dialed refused because too many were open",
     option: "max-connections",

@@ -230,6 +230,8 @@ export class Peer {
         return;
       case "connect":
         return this.#gossiping.joining.add(input.address);
+      case "discovered":
+        return this.#gossiping.discovered.on(input.address, input.node);
       case "own-address":
         return this.#gossiping.onOwnAddress(input);
       case "complete":

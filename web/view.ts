@@ -110,7 +110,12 @@ export interface ViewedStatus {
   /** Addresses through which it joins. */
   readonly bootstraps: readonly string[];
   /** Those of them that do not answer, and why, as sentences that begin with the address. */
-  readonly bootstrapTroubles: readonly { readonly address: string; readonly text: string }[];
+  readonly bootstrapTroubles: readonly {
+    readonly address: string;
+    readonly text: string;
+    /** What to do, without a final period. */
+    readonly hint: string;
+  }[];
   /** How long a peer may be silent before it is dropped. */
   readonly peerTimeoutSeconds: number;
   /** host:port of another peer that uses this one's name; undefined if there is none. */

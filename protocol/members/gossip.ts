@@ -24,6 +24,7 @@ import {
   ROUND_PAUSE_MS,
   SEEN_GOSSIP_MS,
 } from "../limits.ts";
+import { Discovered } from "./discovered.ts";
 import { Greeting } from "./greeting.ts";
 import { Joining } from "./joining.ts";
 import type { Lists } from "./lists.ts";
@@ -100,6 +101,8 @@ export class Gossiping {
   readonly greeting: Greeting;
   /** Bootstraps and joining. */
   readonly joining: Joining;
+  /** Peers that announce themselves on the local network. */
+  readonly discovered: Discovered;
   /** Gossip from peers whose host name has not been dialed yet; it is forwarded after the first dial. */
   readonly #unresolved = new Map<string, { readonly message: Gossip; readonly ip: string }>();
   #started = false;
@@ -120,6 +123,7 @@ export class Gossiping {
     this.#probes = new ExpiringSet(state.config.limits.maxPeers, PROBE_EVERY_MS);
     this.greeting = new Greeting(state);
     this.joining = new Joining(state, this.greeting, hooks.synchronized);
+    this.discovered = new Discovered(state, this.greeting);
   }
 
   /** Everything remembered here, with its bounds. */
@@ -141,6 +145,7 @@ export class Gossiping {
       },
       { name: "greetings", size: () => this.#greeted.size, max: () => MAX_GREETED },
       ...this.joining.sizes,
+      ...this.discovered.sizes,
     ];
   }
 

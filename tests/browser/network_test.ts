@@ -10,8 +10,8 @@ import { Program } from "../process/program.ts";
 const base = (program: Program) => `http://127.0.0.1:${program.httpPort}`;
 
 async function linkOf(program: Program): Promise<string> {
-  const [, link] = await program.waitForLine(/^To share and delete in a browser, open (http:\S+)$/);
-  return link!;
+  const { base, token } = await program.login();
+  return `${base}/#token=${token}`;
 }
 
 const NAME = "Ünter süchung's 1.bin";

@@ -30,7 +30,9 @@ browserTest(
         synchronized: false,
         peers: 0,
         files: { known: 0, held: 0, heldBytes: 0 },
-        bootstraps: ["eagle:8999"],
+        bootstrapTroubles: [
+          { address: "eagle:8999", text: "eagle:8999 does not answer", hint: "It is tried again" },
+        ],
       },
     });
     const page = await scene.open(served.base);
@@ -43,7 +45,7 @@ browserTest(
     await page.locator("#files .empty").getByRole("button", { name: "Copy" }).click();
     await page.locator(".notice.good", { hasText: "Copied the line" }).waitFor();
     strictEqual(await page.evaluate("navigator.clipboard.readText()"), line);
-    await page.getByText("No answer from eagle:8999 yet").waitFor();
+    await page.getByText("Bootstrap eagle:8999 does not answer. It is tried again.").waitFor();
     await page.getByText("No files yet. Drop one anywhere").waitFor();
     await page.getByText("alone", { exact: true }).waitFor();
     await drop(page, "a.txt", new Uint8Array(3));

@@ -7,7 +7,7 @@ import type { Program } from "./program.ts";
 import { SANITIZED } from "./together.ts";
 
 const OPTIONS = { ...SANITIZED, ignore: noNamespaces !== undefined };
-const ARGS = ["--auto-fetch", "all", "--min-free", "0", "--web-auth", "off"];
+const ARGS = ["--auto-fetch", "all", "--min-free", "0", "--web-auth", "off", "--no-discovery"];
 
 /** Returns the names of the files that a peer on this machine knows, and who holds each. */
 async function known(machine: Machine, http: string): Promise<string> {

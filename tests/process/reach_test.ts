@@ -7,7 +7,7 @@ import { COMMAND, type Program } from "./program.ts";
 import { SANITIZED } from "./together.ts";
 
 const OPTIONS = { ...SANITIZED, ignore: noNamespaces !== undefined };
-const ARGS = ["--auto-fetch", "all", "--min-free", "0", "--web-auth", "off"];
+const ARGS = ["--auto-fetch", "all", "--min-free", "0", "--web-auth", "off", "--no-discovery"];
 
 /** A peer on a machine, with one file of its own. */
 class Lab implements AsyncDisposable {

@@ -32,6 +32,7 @@ import {
 /** What happens when a collection of the core (`Peer.sizes`) is full: a reason, or why nothing is lost. */
 const WHEN_FULL: Readonly<Record<string, Overload | `${"cache" | "sum" | "pace"}: ${string}`>> = {
   "peers": "peer-limit",
+  "peers discovered": "cache: one may be greeted again",
   "peers added": "sum: as many as are named to join through",
   "ways to peers": "sum: one for each tracked peer",
   "connections kept": "sum: two for each tracked peer",
@@ -161,6 +162,9 @@ const AT_LIMIT: Readonly<
   "web/file_order.ts MAX_PENDING_SHARE": "cache: the order is made anew",
   "web/file_search.ts MAX_OWNERS": "cache: an owner is compared again",
   "app/doctor.ts MAX_LOOKED": "shown: the newest of so many files is looked for",
+  "net/dnssd.ts MAX_ANNOUNCED": "form: no packet has as many",
+  "net/dnssd.ts MAX_LABEL_BYTES": "form: the name is cut",
+  "protocol/members/discovered.ts MAX_GREETED": "cache: one may be greeted again",
   "protocol/limits.ts MAX_ADDED": "told: the person who adds one more",
   "app/troubles.ts MAX_TROUBLES": "cache: a trouble is reported again",
   "http/head_reader.ts MAX_HEAD_BYTES": "told: status 431",

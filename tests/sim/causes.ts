@@ -14,6 +14,7 @@ const ALLOWED: Readonly<Record<Exclude<Cause, "message">, readonly Kind[]>> = {
   load: [],
   loading: [],
   connect: ["send GOSSIP"],
+  discovered: ["send GOSSIP"],
   "own-address": ["send GOSSIP", "send GOSSIP_REPLY", "hang-up"],
   complete: ["fetch", "adopt", "fetch-batch"],
   start: ["send GOSSIP"],

@@ -1,6 +1,7 @@
 // What the page and the peer share, tested without a browser: wording, how safe a file is, and how files are found and
 // sorted. The wording must match the prompt, whatever the values.
 
+import { bootstrapHint } from "../../cli/bootstrap_text.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { durationText, sizeText } from "../../cli/units.ts";
@@ -142,9 +143,6 @@ Deno.test("only known sort orders are accepted", () => {
 Deno.test("the page warns of another peer with the same id before anything else, and says what to do", () => {
   const fine = {
     free_bytes: 1e12,
-    peers: 3,
-    bootstraps: [],
-    bootstrap_troubles: [],
     name_taken_by: null,
     unreachable: null,
   };
@@ -156,9 +154,6 @@ Deno.test("the page warns of another peer with the same id before anything else,
 Deno.test("the page says what others say about connections to this peer, as a sentence", () => {
   const fine = {
     free_bytes: 1e12,
-    peers: 3,
-    bootstraps: [],
-    bootstrap_troubles: [],
     name_taken_by: null,
   };
   const unreachable = { text: "3 peers cannot connect to 10.0.0.1:8115" };
@@ -170,13 +165,15 @@ Deno.test("the page says what others say about connections to this peer, as a se
 
 Deno.test("each bootstrap that does not answer has a sentence that says why, and what to do", () => {
   const texts = words.troubleTexts([
-    { text: "10.0.0.1:8999 refuses connections" },
-    { text: "eagle:8999 is not a known name" },
-    { text: "10.0.0.2:8999 does not answer" },
-    { text: "10.0.0.3:8999 accepts connections but does not answer" },
-    { text: "10.0.0.4:8999 does not answer" },
-  ]);
+    "10.0.0.1:8999 refuses connections",
+    "eagle:8999 is not a known name",
+    "10.0.0.2:8999 does not answer",
+    "10.0.0.3:8999 accepts connections but does not answer",
+    "10.0.0.4:8999 does not answer",
+  ].map((text) => ({ text, hint: bootstrapHint(text) }))).split("\n");
   strictEqual(texts.length, 4, "no more than fit");
   const says = [/No peer runs there now/, /Check the spelling/, /firewall/, /It is tried again/];
-  for (const [i, text] of texts.entries()) ok(says[i]!.test(text), text);
+  for (const [i, text] of texts.entries()) {
+    ok(says[i]!.test(text) && text.startsWith("Bootstrap ") && /[^.]\.$/.test(text), text);
+  }
 });

@@ -213,7 +213,7 @@ export const StatusShape = v.object({
   synchronized: v.boolean(),
   bootstraps: v.pipe(v.array(v.string()), v.description("host:port of each peer it joins through")),
   bootstrap_troubles: v.pipe(
-    v.array(v.object({ address: v.string(), text: v.string() })),
+    v.array(v.object({ address: v.string(), text: v.string(), hint: v.string() })),
     v.description("Those of them that do not answer, and why"),
   ),
   peer_timeout_seconds: v.pipe(

@@ -1,15 +1,13 @@
 // @ts-check
-// The form that joins the network through one more peer.
+// Joins the network through one more peer. Loaded when somebody does.
 
 import { askJson, wordsOf } from "./api.js";
-import { byId } from "./dom.js";
 import { say } from "./notices.js";
 import { mayChange } from "./session.js";
 import { visible } from "../shared/words.js";
 
 /** @param {SubmitEvent} event */
-async function add(event) {
-  event.preventDefault();
+export async function addPeer(event) {
   if (!mayChange()) return;
   const form = /** @type {HTMLFormElement} */ (event.target);
   const input = /** @type {HTMLInputElement} */ (form.elements.namedItem("address"));
@@ -28,8 +26,4 @@ async function add(event) {
   } finally {
     button.disabled = false;
   }
-}
-
-export function startAddPeer() {
-  byId("add-peer").addEventListener("submit", (event) => add(/** @type {SubmitEvent} */ (event)));
 }

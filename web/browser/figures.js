@@ -1,7 +1,7 @@
 // @ts-check
 // The page's header and its strip of figures, with sparklines of the last minute's rates in both directions.
 
-import { byId, colour, h, put, setText } from "./dom.js";
+import { byId, colour, setText } from "./dom.js";
 import { live, when } from "./live.js";
 import { copy } from "./actions.js";
 import {
@@ -15,9 +15,10 @@ import {
   sizeText,
   stateText,
   troubleTexts,
-  visible,
   warningText,
 } from "../shared/words.js";
+
+/** @typedef {import("../shared/types.d.ts").StatusRow} StatusRow */
 
 const SPARK_SECONDS = 60;
 
@@ -60,7 +61,7 @@ function draw() {
   setText(limits, limitsText(status.overload));
 }
 
-/** @param {import("../shared/types.d.ts").StatusRow} status */
+/** @param {StatusRow} status */
 function drawIndexing({ indexing }) {
   const part = byId("indexing");
   part.hidden = indexing === null;
@@ -72,34 +73,21 @@ function drawIndexing({ indexing }) {
   line.value = indexing.bytes_done;
 }
 
-/** @param {import("../shared/types.d.ts").StatusRow} status @returns {[string, string]} */
+/** @param {StatusRow} status @returns {[string, string]} */
 function stateOf(status) {
   if (live.isGone) return ["failed", "away"];
   return [status.synchronized ? "good" : "risk", stateText(status)];
 }
 
-/**
- * Shows what is wrong with the peer as a whole and what to do about it.
- * @param {import("../shared/types.d.ts").StatusRow} status
- */
+/** @param {StatusRow} status */
 function drawWarning(status) {
   const line = byId("warning");
   const words = warningText(status);
   line.hidden = words === "";
   setText(line, words);
-  drawTroubles(troubleTexts(status.bootstrap_troubles));
-}
-
-let shownTroubles = "";
-
-/** @param {readonly string[]} texts */
-function drawTroubles(texts) {
-  // Unchanged text is left alone, or screen readers would read it again.
-  if (texts.join("\n") === shownTroubles) return;
-  shownTroubles = texts.join("\n");
-  const list = byId("troubles");
-  list.hidden = texts.length === 0;
-  put(list, ...texts.map((text) => h("li", {}, visible(text, 500))));
+  const troubles = byId("troubles");
+  setText(troubles, troubleTexts(status.bootstrap_troubles));
+  troubles.hidden = troubles.textContent === "";
 }
 
 /** @param {HTMLCanvasElement} canvas @param {readonly number[]} values */

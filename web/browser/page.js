@@ -2,7 +2,6 @@
 // Assembles the page in the browser. The server rendered its first state; from here on, the peer's events keep it
 // current (live.js). Each part draws its own piece and subscribes to the topics it needs.
 
-import { startAddPeer } from "./addpeer.js";
 import { startChart } from "./chart.js";
 import { startDetails } from "./details.js";
 import { startFigures } from "./figures.js";
@@ -27,7 +26,6 @@ for (
     startMoving,
     startChart,
     startPeers,
-    startAddPeer,
     startMap,
     startMatrix,
     startDetails,

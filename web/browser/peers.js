@@ -152,6 +152,10 @@ export function refusedText({ peerId, refused }) {
 }
 
 export function startPeers() {
+  byId("add-peer").onsubmit = async (event) => {
+    event.preventDefault();
+    (await import("./addpeer.js")).addPeer(event);
+  };
   setInterval(draw, 1_000);
   when(["peers", "status"], draw);
 }

@@ -218,16 +218,14 @@ function Tools() {
 }
 
 function Banners({ view }: Pick<Props, "view">) {
-  const { freeBytes, peers, bootstraps, bootstrapTroubles, nameTakenBy, reach } = view.status();
+  const { freeBytes, bootstrapTroubles, nameTakenBy, reach } = view.status();
   const facts = {
     free_bytes: freeBytes,
-    peers,
-    bootstraps,
-    bootstrap_troubles: bootstrapTroubles,
     name_taken_by: nameTakenBy ?? null,
     unreachable: reach ?? null,
   };
   const warning = visible(warningText(facts), 1_000);
+  const troubles = troubleTexts(bootstrapTroubles);
   return (
     <>
       <p id="absent" class="banner risk" role="alert" hidden>
@@ -235,14 +233,7 @@ function Banners({ view }: Pick<Props, "view">) {
         automatically.
       </p>
       <p id="warning" class="banner risk" role="status" hidden={warning === ""}>{warning}</p>
-      <ul
-        id="troubles"
-        class="banner risk plain"
-        aria-label="Bootstraps that do not answer"
-        hidden={bootstrapTroubles.length === 0}
-      >
-        {troubleTexts(bootstrapTroubles).map((text) => <li>{visible(text, 500)}</li>)}
-      </ul>
+      <p id="troubles" class="banner risk" hidden={troubles === ""}>{troubles}</p>
     </>
   );
 }

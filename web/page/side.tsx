@@ -62,18 +62,16 @@ export function Network({ view, now }: Pick<Props, "view" | "now">) {
           <code>{visible(startLine(view.status()))}</code>
         </p>
       </div>
-      <form id="add-peer" class="scripted line-form">
-        <label for="add-peer-address">Add a peer</label>
-        <input
-          id="add-peer-address"
-          name="address"
-          required
-          maxlength={300}
-          placeholder="host:port"
-          autocomplete="off"
-          autocapitalize="none"
-          spellcheck={false}
-        />
+      <form id="add-peer" class="scripted">
+        <label class="search">
+          Add a peer
+          <input
+            name="address"
+            required
+            placeholder="host:port"
+            autocomplete="off"
+          />
+        </label>
         <button type="submit">Add</button>
       </form>
       <p id="limits" class="quiet" title="Limits reached since the start" hidden={limits === ""}>

@@ -177,11 +177,9 @@ const LOW_BYTES = 1_000_000_000;
 
 /**
  * Returns a warning about the peer as a whole and what to do about it, or "" if all is well.
- * @param {{ free_bytes: number, peers: number, bootstraps: readonly string[], bootstrap_troubles: readonly unknown[], name_taken_by: string | null, unreachable: { text: string } | null }} status
+ * @param {{ free_bytes: number, name_taken_by: string | null, unreachable: { text: string } | null }} status
  */
-export function warningText(
-  { free_bytes, peers, bootstraps, bootstrap_troubles, name_taken_by, unreachable },
-) {
+export function warningText({ free_bytes, name_taken_by, unreachable }) {
   if (name_taken_by) {
     return `The peer at ${name_taken_by} has the same peer id as this one, so others list only one of the two. Restart one of them with a different peer id.`;
   }
@@ -191,38 +189,15 @@ export function warningText(
   if (free_bytes < LOW_BYTES) {
     return `Only ${sizeText(free_bytes)} left on the disk. Larger files cannot be fetched.`;
   }
-  if (peers === 0 && bootstraps.length > 0 && bootstrap_troubles.length === 0) {
-    return `No answer from ${
-      bootstraps.join(", ")
-    } yet. Retrying every few seconds; check that it is running and that its port is open.`;
-  }
   if (unreachable) return `${unreachable.text}.`;
   return "";
 }
 
-/** Number of bootstraps that do not answer which are shown. */
-const TROUBLES_SHOWN = 4;
-
-/**
- * Returns why each bootstrap does not answer, and what to do, as sentences.
- * @param {readonly { text: string }[]} troubles
- */
+/** The first few, a line each. @param {readonly { text: string, hint: string }[]} troubles */
 export const troubleTexts = (troubles) =>
-  troubles.slice(0, TROUBLES_SHOWN).map(({ text }) => `Bootstrap ${text}. ${cureOf(text)}`);
-
-/** @param {string} text */
-function cureOf(text) {
-  if (/refuses connections/.test(text)) {
-    return "No peer runs there now; it is tried again, or add another peer below.";
-  }
-  if (/is not a known name/.test(text)) {
-    return "Check the spelling, and whether this network resolves names.";
-  }
-  if (/does not answer$/.test(text) && !/accepts/.test(text)) {
-    return "The machine is off, or a firewall drops connections to it; it is tried again.";
-  }
-  return "It is tried again.";
-}
+  troubles.slice(0, 4).map(({ text, hint }) => visible(`Bootstrap ${text}. ${hint}.`, 500)).join(
+    "\n",
+  );
 
 /** Number of limits named on the page. The API and `stats` have all. */
 const LIMITS_SHOWN = 3;
