@@ -646,6 +646,8 @@ export const JOIN_ANSWER_MS = 4_000;
  * once; lower: forged announcements can make this peer contact fewer machines. (A guess: twice the largest room.)
  */
 export const DISCOVERED_PER_HOUR = 600;
+/** Maximum number of those to one machine, so that no machine uses up what is meant for others. (A guess: a shared machine.) */
+export const DISCOVERED_PER_MACHINE = 32;
 /** Maximum number of peers to join through that people add while the peer runs. (A guess: more than anyone types.) */
 export const MAX_ADDED = 64;
 /**

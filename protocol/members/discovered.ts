@@ -6,7 +6,7 @@
 import { type Address, addressText } from "../wire/address.ts";
 import { type Bounded, ExpiringSet } from "../bounds/expiring.ts";
 import { KeyedWindows } from "../bounds/rate_limit.ts";
-import { DISCOVERED_PER_HOUR } from "../limits.ts";
+import { DISCOVERED_PER_HOUR, DISCOVERED_PER_MACHINE } from "../limits.ts";
 import type { PeerState } from "../state.ts";
 import type { Greeting } from "./greeting.ts";
 import { sameAddress } from "./membership.ts";
@@ -21,13 +21,18 @@ const MAX_GREETED = 4_096;
 export class Discovered {
   readonly #greeted = new ExpiringSet(MAX_GREETED, AGAIN_MS);
   readonly #budget = new KeyedWindows(DISCOVERED_PER_HOUR, HOUR_MS);
+  readonly #perMachine = new KeyedWindows(DISCOVERED_PER_MACHINE, HOUR_MS);
 
   /** Shares `state` with the other parts of the peer. */
   constructor(readonly state: PeerState, readonly greeting: Greeting) {}
 
   /** Everything remembered here, with its bounds. */
   get sizes(): Bounded[] {
-    return [{ name: "peers discovered", size: () => this.#greeted.size, max: () => MAX_GREETED }];
+    const machines = this.#perMachine;
+    return [
+      { name: "peers discovered", size: () => this.#greeted.size, max: () => MAX_GREETED },
+      { name: "machines with peers", size: () => machines.size, max: () => machines.maxKeys },
+    ];
   }
 
   /** Handles an announcement from `address`. `node`: the public key in it. */
@@ -42,7 +47,10 @@ export class Discovered {
       if (isIt) return;
     }
     if (!this.#greeted.add(addressText(address), nowMs)) return;
-    if (!this.#budget.take("", nowMs)) return state.overload("announced-ignored");
+    // The address is where the announcement came from.
+    if (!this.#perMachine.take(address.host, nowMs) || !this.#budget.take("", nowMs)) {
+      return state.overload("announced-ignored");
+    }
     state.send({ address, voucher: "remote" }, this.greeting.current);
   }
 }

@@ -4,6 +4,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Folder } from "./folder.ts";
 import { Lan, type Machine, noNamespaces } from "./namespaces.ts";
 import type { Program } from "./program.ts";
+import { until } from "../until.ts";
 import { SANITIZED } from "./together.ts";
 
 const OPTIONS = { ...SANITIZED, ignore: noNamespaces !== undefined };
@@ -115,3 +116,85 @@ Deno.test(
     ok(true);
   },
 );
+
+async function has(...commands: string[]): Promise<boolean> {
+  try {
+    for (const command of commands) {
+      await new Deno.Command(command, { args: ["--version"] }).output();
+    }
+    return true;
+  } catch {
+    console.log(`Skipped: needs ${commands.join(", ")}`);
+    return false;
+  }
+}
+
+const BUS = (path: string) =>
+  `<busconfig><type>system</type><auth>EXTERNAL</auth><listen>unix:path=${path}</listen>
+<policy context="default"><allow send_destination="*"/><allow own="*"/><allow receive_sender="*"/></policy></busconfig>`;
+const AVAHI = `[server]
+use-ipv6=no
+allow-interfaces=eth0
+enable-dbus=yes
+disallow-other-stacks=no
+[publish]
+publish-workstation=no
+`;
+
+Deno.test({
+  ...OPTIONS,
+  ignore: OPTIONS.ignore || !await has("avahi-daemon", "avahi-browse", "dbus-daemon"),
+  name: "next to a daemon on the same port, a peer finds others, and avahi-browse shows both",
+  async fn() {
+    await using room = await Room.make();
+    const { lan, folder } = room;
+    const machine = await lan.machine(2);
+    await folder.write("bus.conf", BUS(folder.at("bus")));
+    await folder.write("avahi.conf", AVAHI);
+    const env = { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${folder.at("bus")}` };
+    await using services = new AsyncDisposableStack();
+    const spawn = (...args: string[]) => {
+      const child = new Deno.Command("ip", {
+        args: ["netns", "exec", machine.namespace, ...args],
+        env,
+        stdout: "null",
+        stderr: "null",
+      }).spawn();
+      services.defer(async () => {
+        child.kill("SIGKILL");
+        await child.status;
+      });
+    };
+    spawn("dbus-daemon", `--config-file=${folder.at("bus.conf")}`, "--nofork");
+    await until("the bus", () => exists(folder.at("bus")));
+    const plain = ["--no-drop-root", "--no-chroot", "--no-proc-title"];
+    spawn("avahi-daemon", ...plain, "-f", folder.at("avahi.conf"));
+    const ann = room.start("ann", machine);
+    room.start("bob", await lan.machine(3));
+    await ann.until("bob", async () => (await room.known("ann")).join() === "bob");
+    const browse = ["avahi-browse", "-r", "-t", "-p", "_p2p-peer._tcp"];
+    await ann.until("both on the list", async () => {
+      const { stdout } = await new Deno.Command("ip", {
+        args: ["netns", "exec", machine.namespace, ...browse],
+        env,
+        stderr: "null",
+      }).output();
+      const shown = new TextDecoder().decode(stdout).split("\n").filter((line) =>
+        line.startsWith("=")
+      );
+      const seen = shown.map((line) => line.split(";")).map((cells) =>
+        `${cells[3]?.slice(0, 4)} ${cells[7]}`
+      );
+      return seen.sort().join() === "ann- 10.9.0.2,bob- 10.9.0.3";
+    });
+  },
+});
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

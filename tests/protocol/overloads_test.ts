@@ -33,6 +33,7 @@ import {
 const WHEN_FULL: Readonly<Record<string, Overload | `${"cache" | "sum" | "pace"}: ${string}`>> = {
   "peers": "peer-limit",
   "peers discovered": "cache: one may be greeted again",
+  "machines with peers": "cache: the limit on all of them holds",
   "peers added": "sum: as many as are named to join through",
   "ways to peers": "sum: one for each tracked peer",
   "connections kept": "sum: two for each tracked peer",

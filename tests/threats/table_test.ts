@@ -39,6 +39,7 @@ const THREATS: ReadonlyMap<number, string> = new Map([
   [32, "deceptive headers, paths, ranges, and requests"],
   [33, "control characters in names"],
   [34, "lies about who can connect to whom, and peers that pass on connections"],
+  [35, "peers announced on the local network that do not exist, or are elsewhere"],
 ]);
 
 /** Folders with threat tests; those that need a browser have their own. */

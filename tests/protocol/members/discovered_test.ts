@@ -1,7 +1,11 @@
 // Announcements on the local network: each leads to one greeting at most, and there are only so many.
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { DEFAULT_LIMITS, DISCOVERED_PER_HOUR } from "../../../protocol/limits.ts";
+import {
+  DEFAULT_LIMITS,
+  DISCOVERED_PER_HOUR,
+  DISCOVERED_PER_MACHINE,
+} from "../../../protocol/limits.ts";
 import { addressText } from "../../../protocol/wire/address.ts";
 import { events, Machine, newPeer, OWN, OWN_NODE, sent } from "../machine.ts";
 
@@ -54,5 +58,11 @@ Deno.test("forged announcements make this peer contact few, and it says so", () 
     DEFAULT_LIMITS.unprovenDialsPerMinute < DISCOVERED_PER_HOUR,
     "the limit on strangers holds as well",
   );
+  const one = new Machine();
+  one.start();
+  let toOne = 0;
+  for (let port = 1_024; port < 2_024; port++) toOne += found(one, "10.0.0.66", port).length;
+  strictEqual(toOne, DISCOVERED_PER_MACHINE, "one machine gets no more than its share");
+  strictEqual(found(one, "10.0.0.7").length, 1, "and others theirs");
   for (const { name, size, max } of machine.peer.sizes) ok(size() <= max(), name);
 });
