@@ -96,6 +96,20 @@ export function loginText(peer: OpenPeer, isShown = Deno.stdout.isTerminal()): s
     }`;
 }
 
+/** Resolves to the address of the page as a QR code. */
+export async function qrCode(peer: OpenPeer, isLogin: boolean): Promise<string> {
+  const { qrText } = await import("../cli/qr_text.ts"); // rarely needed
+  const url = `${urlOf(peer)}${peer.config.basePath}/`;
+  const needsLogin = peer.config.webAuth !== "off";
+  const isHere = isLoopbackHost(URL.parse(url)?.hostname ?? "");
+  return qrText(
+    isLogin && needsLogin ? `${url}#token=${peer.token}` : url,
+    isHere
+      ? "Only this machine can open it: start the peer with the host by which phones reach this machine"
+      : undefined,
+  );
+}
+
 /** Returns the URL of the pages for programs on this machine. */
 export function ownUrl({ config, webHost, gateway }: OpenPeer): string {
   const host = webHost === "::" || webHost === "0.0.0.0" ? "127.0.0.1" : webHost;

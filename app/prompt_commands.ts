@@ -20,9 +20,9 @@ import { backedOff, statusOf, viewedTransfer } from "./status.ts";
 /** Returns what the prompt may do. `exit`, the log level and the login belong to whoever runs the peer. */
 export function commandsOf(
   service: Service,
-  { logLevel, setLogLevel, exit, login }: Pick<
+  { logLevel, setLogLevel, exit, login, qr }: Pick<
     Commands,
-    "logLevel" | "setLogLevel" | "exit" | "login"
+    "logLevel" | "setLogLevel" | "exit" | "login" | "qr"
   >,
   gets: Gets,
 ): Commands {
@@ -32,6 +32,7 @@ export function commandsOf(
     setLogLevel,
     exit,
     login,
+    qr,
     files: (filter, limit) => newestRows(service, filter, limit),
     screen: screenSize,
     isName: (text) => {

@@ -11,7 +11,7 @@ import { PeerConsole } from "./console.ts";
 import { Gets } from "./gets.ts";
 import { type OpenPeer, openPeer } from "./open.ts";
 import { isPiped, runPiped } from "./piped.ts";
-import { loginText, ownUrl, present, startPrompt } from "./present.ts";
+import { loginText, ownUrl, present, qrCode, startPrompt } from "./present.ts";
 import { commandsOf } from "./prompt_commands.ts";
 import { within } from "./service.ts";
 import { Shutdown } from "./shutdown.ts";
@@ -45,6 +45,7 @@ export async function runPeer(config: RunConfig): Promise<number> {
     setLogLevel: (level: string) => output.setLevel(level),
     exit: () => shutdown.request(0),
     login: () => loginText(peer),
+    qr: (isLogin: boolean) => qrCode(peer, isLogin),
   };
   const commands = commandsOf(peer.service, own, gets);
   let interruptedMs = -Infinity;

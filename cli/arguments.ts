@@ -27,6 +27,10 @@ import { nearest, SHELL_VERBS } from "./verbs.ts";
 import { host as hostOf, type Raw, UsageError } from "./values.ts";
 
 export const VERSION = "0.1.0";
+/** Commit and date of a build; `.ci/stamp.ts` writes them here. */
+const STAMP = "@@STAMP@@";
+/** What `--version` prints. */
+const versionText = STAMP.startsWith("@@") ? VERSION : `${VERSION} (${STAMP})`;
 
 export type Misbehaviour = "slow" | "truncate" | "corrupt" | "silent" | "garbage";
 export const MISBEHAVIOURS: readonly Misbehaviour[] = [
@@ -247,7 +251,7 @@ function runProgram(): Command {
     )
     .argument("[words...]", "peer_id, host to advertise to other peers, TCP port, HTTP port")
     .option("--config <file>", "JSON file that sets options by name, without the leading dashes")
-    .version(VERSION, "-V, --version", "show the version")
+    .version(versionText, "-V, --version", "show the version, and what it was built from")
     .addHelpText("after", EXAMPLES);
   addOptions(program);
   return program;

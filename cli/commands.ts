@@ -118,6 +118,8 @@ export interface Commands {
   stats(): Eventually<readonly (readonly [string, string])[]>;
   /** Returns instructions for logging in from a browser. */
   login(): string;
+  /** Resolves to the address of the page as a QR code; `isLogin`: with the token. */
+  qr(isLogin: boolean): Promise<string>;
   /** Returns how fast content may be received and sent, in bytes per second; 0 means no limit. */
   limits(): Eventually<{ readonly down: number; readonly up: number }>;
   /** Changes one of these limits, at once and until the exit. */
@@ -312,6 +314,9 @@ async function carryOut(
       return await verifyText(commands, print);
     case "login":
       return commands.login();
+    case "qr":
+      if (words.length > 1 || (words[0] !== undefined && words[0] !== "login")) throw usage("qr");
+      return await commands.qr(words[0] === "login");
     case "delete": {
       const isSure = words[0] === "-y" || words[0] === "--yes";
       const named = wordsWithName(isSure ? words.slice(1) : words, (text) => commands.isName(text));

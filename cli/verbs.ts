@@ -186,6 +186,12 @@ export const VERBS: readonly Verb[] = [
   },
   { name: "login", prompt: "", help: "show the link that lets a browser make changes" },
   {
+    name: "qr",
+    prompt: "[login]",
+    help: "show the page's address as a QR code for phones; login: with the right to make changes",
+    brief: "show the page's address as a QR code for phones",
+  },
+  {
     name: "log",
     prompt: `<${levels}>`,
     shell: `[${levels}]`,
