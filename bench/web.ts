@@ -36,7 +36,7 @@ await using program = await Program.peer("kashifm", ["--no-bootstrap", "--min-fr
   cwd: folder.path,
   ...(executable !== undefined && { command: [resolve(executable)] }),
 });
-const [, token] = await program.waitForLine(/#token=([\w-]+)/);
+const { token } = await program.login();
 const base = `http://127.0.0.1:${program.httpPort}/api/v1`;
 const plain = Deno.serve(
   { port: 0, hostname: "127.0.0.1", onListen: () => {} },

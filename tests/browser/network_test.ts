@@ -10,8 +10,7 @@ import { Program } from "../process/program.ts";
 const base = (program: Program) => `http://127.0.0.1:${program.httpPort}`;
 
 async function linkOf(program: Program): Promise<string> {
-  const { base, token } = await program.login();
-  return `${base}/#token=${token}`;
+  return await program.loginLink();
 }
 
 const NAME = "Ünter süchung's 1.bin";

@@ -20,8 +20,7 @@ browserTest("Cancel keeps what arrived of a download, and Retry continues there"
   const file = randomFile("large.bin", "hawk", 16 * MIB);
   await using source = new Source("hawk", file, honest, 4_000);
   await using peer = await Program.peer("kashifm", EAGER, { cwd: folder.path });
-  const [, link] = await peer.waitForLine(/^To share and delete in a browser, open (http:\S+)$/);
-  const page = await scene.open(link!);
+  const page = await scene.open(await peer.loginLink());
   await source.join(peer);
   await source.announce(peer);
   const rows = async () => (await peer.api<{ transfers: Row[] }>("transfers")).transfers;

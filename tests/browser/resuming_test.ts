@@ -105,8 +105,7 @@ function close(connection: Deno.Conn): void {
 }
 
 async function linkOf(program: Program): Promise<string> {
-  const [, link] = await program.waitForLine(/^To share and delete in a browser, open (http:\S+)$/);
-  return link!;
+  return await program.loginLink();
 }
 
 browserTest("an upload continues on its own when the connection is lost", async (scene) => {

@@ -150,6 +150,12 @@ export class Program implements AsyncDisposable {
     return { base: base!, token: (await Deno.readTextFile(path!)).trim() };
   }
 
+  /** Resolves to the link that logs a browser in. */
+  async loginLink(): Promise<string> {
+    const { base, token } = await this.login();
+    return `${base}/#token=${token}`;
+  }
+
   /** The writable end of stdin. Available only with `stdin: "piped"`. */
   get stdin(): WritableStream<Uint8Array> {
     return this.#child.stdin;
