@@ -27,7 +27,7 @@ import { nearest, SHELL_VERBS } from "./verbs.ts";
 import { host as hostOf, type Raw, UsageError } from "./values.ts";
 
 export const VERSION = "0.1.0";
-/** Commit and date of a build; `.ci/stamp.ts` writes them here. */
+/** Commit and date of a build; `.ci/stamp` writes them here. */
 const STAMP = "@@STAMP@@";
 /** What `--version` prints. */
 const versionText = STAMP.startsWith("@@") ? VERSION : `${VERSION} (${STAMP})`;

@@ -37,7 +37,7 @@ function start(
     : bootstraps.flatMap(({ port }) => ["--bootstrap", `127.0.0.1:${port}`]);
   return Program.peer(
     "kashifm",
-    [...join, "--auto-fetch", autoFetch, "--gossip-interval", "1", ...more],
+    [...join, "--auto-fetch", autoFetch, "--gossip-interval", "1", "--log-level", "DEBUG", ...more],
     { cwd: folder.path },
   );
 }
