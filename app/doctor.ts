@@ -4,13 +4,14 @@
 
 import { statfsSync } from "node:fs";
 import { lookup } from "node:dns/promises";
+import { dirname, resolve } from "node:path";
 import type { RunConfig } from "../cli/arguments.ts";
 import { exitCode } from "../cli/failures.ts";
 import { type Finding, findingsText } from "../cli/findings_text.ts";
 import { isVirtual } from "../cli/host.ts";
 import { count } from "../cli/report.ts";
 import { sizeText } from "../cli/units.ts";
-import { UsageError } from "../cli/values.ts";
+import { addressOf, UsageError } from "../cli/values.ts";
 import { Api } from "../client/api.ts";
 import { foldersHere, placeOf } from "../client/place.ts";
 import type { ApiStatus } from "../client/rows.ts";
@@ -41,12 +42,13 @@ export async function examine(config: RunConfig): Promise<Finding[]> {
   const running = await isInUse(layout).catch(() => false)
     ? await statusOf(config.storageDir).catch(() => undefined)
     : undefined;
+  const bootstraps = running ? running.bootstraps.map(addressOf) : config.bootstraps;
   return [
     ...await folderFindings(config, running),
     ...await portFindings(config, running),
     ...await addressFindings(config, running),
-    ...await Promise.all(config.bootstraps.map((address) => bootstrapFinding(address, running))),
-    ...config.bootstraps.length === 0 ? [noBootstraps(running)] : [],
+    ...await Promise.all(bootstraps.map((address) => bootstrapFinding(address, running))),
+    ...bootstraps.length === 0 ? [noBootstraps(running)] : [],
     await clockFinding(config.storageDir),
   ];
 }
@@ -75,6 +77,8 @@ interface Running {
   readonly host: string;
   readonly port: number;
   readonly synchronized: boolean;
+  /** Those it was started with, and those that were added. */
+  readonly bootstraps: readonly string[];
 }
 
 async function folderFindings(
@@ -83,10 +87,8 @@ async function folderFindings(
 ): Promise<Finding[]> {
   const dir = visible(storageDir, 500);
   const found: Finding[] = [];
-  let isThere = true;
   try {
-    isThere = (await Deno.stat(storageDir)).isDirectory;
-    if (!isThere) {
+    if (!(await Deno.stat(storageDir)).isDirectory) {
       const cure = "Remove it, or choose another folder with --dir";
       return [{
         what: "folder",
@@ -102,7 +104,6 @@ async function folderFindings(
     found.push({ what: "folder", is: "fine", text: use });
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
-      isThere = false;
       found.push({ what: "folder", is: "fine", text: `${dir} will be created` });
     } else {
       const cure = "Check its owner and permissions, or choose another folder with --dir";
@@ -115,7 +116,9 @@ async function folderFindings(
       });
     }
   }
-  const { bavail, bsize, blocks } = statfsSync(isThere ? storageDir : ".");
+  const disk = diskOf(storageDir);
+  if (!disk) return found;
+  const { bavail, bsize, blocks } = disk;
   const free = bavail * bsize;
   const kept = limits.minFreeBytes ?? Math.max(1024 ** 3, blocks * bsize / 100);
   const left = `${sizeText(free)} free, of which ${sizeText(kept)} stay free (--min-free)`;
@@ -129,6 +132,18 @@ async function folderFindings(
     },
   );
   return found;
+}
+
+/** Returns figures of the disk that has, or will have, a folder; undefined if nobody may look there. */
+function diskOf(dir: string) {
+  for (let at = resolve(dir);; at = dirname(at)) {
+    try {
+      return statfsSync(at);
+    } catch (error) {
+      const isMissing = (error as { readonly code?: unknown }).code === "ENOENT";
+      if (!isMissing || dirname(at) === at) return undefined;
+    }
+  }
 }
 
 async function portFindings(config: RunConfig, running: Running | undefined): Promise<Finding[]> {

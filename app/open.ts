@@ -5,10 +5,17 @@ import type { RunConfig } from "../cli/arguments.ts";
 import { UsageError } from "../cli/values.ts";
 import { Gateway, type GatewayOptions } from "../http/gateway.ts";
 import { loadNodeKey, loadWebToken } from "../storage/identity.ts";
-import { layoutOf, makeFolders } from "../storage/layout.ts";
+import { layoutOf, lstatOrNothing, makeFolders } from "../storage/layout.ts";
 import { createApp } from "../web/app.ts";
 import { Metrics } from "../web/metrics.ts";
-import { hostNames, hostToTell, listenError, listenHostFor, ownIps } from "./addresses.ts";
+import {
+  hostNames,
+  hostToTell,
+  listenError,
+  listenHostFor,
+  ownIps,
+  portTrouble,
+} from "./addresses.ts";
 import type { PeerConsole } from "./console.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { viewedTransfer } from "./status.ts";
@@ -38,8 +45,9 @@ export interface OpenPeer extends Hosts {
 
 /** Opens a peer. Throws `UsageError` and `StorageError`. */
 export async function openPeer(given: RunConfig, output: PeerConsole): Promise<OpenPeer> {
+  const hosts = await hostsOf(given);
+  await checkPorts(given, hosts);
   const config = given.isNamed ? given : { ...given, peerId: await ownName(given) };
-  const hosts = await hostsOf(config);
   const legacyPage = config.legacyPage === "" ? undefined : await readPage(config.legacyPage);
   const metrics = new Metrics();
   const { limits } = config;
@@ -85,6 +93,16 @@ async function hostsOf(config: RunConfig): Promise<Hosts> {
     });
   }
   return { host, listenHost, webHost };
+}
+
+/** A first start that fails must not leave a folder, which would then be one of several peers here. Throws `UsageError`. */
+async function checkPorts(
+  { storageDir, port, httpPort }: RunConfig,
+  { listenHost, webHost }: Hosts,
+): Promise<void> {
+  if (await lstatOrNothing(layoutOf(storageDir).private)) return;
+  const trouble = portTrouble("P2P", listenHost, port) ?? portTrouble("HTTP", webHost, httpPort);
+  if (trouble !== undefined) throw trouble;
 }
 
 /** Makes the pages of a peer. Throws `StorageError` when its token cannot be read. */

@@ -5,7 +5,7 @@ import type { Verified, VerifyProgress } from "../cli/commands.ts";
 import type { EntryView } from "../protocol/state.ts";
 import type { DeletionProgress } from "../protocol/files/deletion_notices.ts";
 import { addressOf, UsageError } from "../cli/values.ts";
-import type { Address } from "../protocol/wire/address.ts";
+import { type Address, addressText } from "../protocol/wire/address.ts";
 import { isFileId } from "../protocol/wire/fileid.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
 import type { Fetched, Node } from "../node/node.ts";
@@ -50,6 +50,10 @@ export class OperationError extends Error {
   }
 }
 
+/** Minimum length of the beginning of an id: a slip of a finger must not name a file. (A guess.) */
+const MIN_PREFIX = 4;
+const PREFIX = new RegExp(`^[0-9a-f]{${MIN_PREFIX},}$`);
+
 const LIST_HINT = '"list" shows the known files';
 
 export class Operations {
@@ -65,7 +69,7 @@ export class Operations {
     readonly indexed: Promise<void>,
   ) {}
 
-  /** Finds a file by its id, by the unique beginning of its id, or by its name. Throws `OperationError`. */
+  /** Finds a file by its id, by the unique beginning of its id (four characters or more), or by its name. Throws `OperationError`. */
   find(text: string): EntryView {
     const { catalogue } = this.node.peer;
     if (isFileId(text)) {
@@ -75,9 +79,10 @@ export class Operations {
     }
     const byName: EntryView[] = [];
     const byPrefix: EntryView[] = [];
+    const isPrefix = PREFIX.test(text);
     for (const entry of catalogue.all()) {
       if (entry.file.name === text) byName.push(entry);
-      else if (/^[0-9a-f]+$/.test(text) && entry.file.fileId.startsWith(text)) byPrefix.push(entry);
+      else if (isPrefix && entry.file.fileId.startsWith(text)) byPrefix.push(entry);
     }
     const matches = byName.length > 0 ? byName : byPrefix;
     if (matches.length === 1) return matches[0]!;
@@ -100,6 +105,11 @@ export class Operations {
    */
   async connect(text: string): Promise<{ readonly peerId: string; readonly address: Address }> {
     const address = addressTyped(text);
+    if (this.node.isOwn(address)) {
+      throw new OperationError("not-possible", `${addressText(address)} is this peer itself`, {
+        hint: "Give the address of another one",
+      });
+    }
     const joined = await this.node.connect(address);
     if (typeof joined !== "string") return { peerId: joined.peerId, address };
     throw new OperationError("unreachable", joined, {
@@ -215,7 +225,7 @@ export class Operations {
     const named = deleted.filter(({ file }) => file.name === text);
     const fits = named.length > 0
       ? named
-      : deleted.filter(({ file }) => file.fileId.startsWith(text));
+      : deleted.filter(({ file }) => PREFIX.test(text) && file.fileId.startsWith(text));
     if (fits.length === 1) return fits[0]!;
     if (fits.length === 0) {
       throw new OperationError("not-found", `No deleted file has the id or the name "${text}"`, {

@@ -28,12 +28,15 @@ export async function runPiped(
   print: (line: string) => void,
 ): Promise<number | undefined> {
   let code: number | undefined;
+  let isOver = false;
+  const all = { ...commands, exit: () => void (isOver = true) };
   for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
     if (line.trim() === "" || line.trimStart().startsWith("#")) continue;
     await ready;
-    const { text, failure } = await answerTo(line, commands, { print, show: () => {} });
+    const { text, failure } = await answerTo(line, all, { print, show: () => {} });
     if (text !== "") print(text);
     code ||= failure === undefined ? 0 : exitCode(failure);
+    if (isOver) break;
   }
   return code;
 }

@@ -85,6 +85,11 @@ export function webViewOf(
       const files = entries.flatMap((entry) => entry ? [viewedFile(service, entry)] : []);
       return { files, total };
     },
+    cancelQueued: (fileId) => {
+      if (!node.peer.isQueuedDownload(fileId)) return false;
+      node.dispatch({ kind: "cancel", fileId });
+      return true;
+    },
     putFirst: (fileId) => {
       if (!node.peer.isQueuedDownload(fileId)) return false;
       node.dispatch({ kind: "first", fileId });

@@ -23,7 +23,7 @@ import { ALL_NAMES, exitCodesText, OTHER_COMMANDS, overviewText, verbText } from
 import { completionScript, SHELLS } from "./shell_completion.ts";
 import { settingsOf, settingsText } from "./config_text.ts";
 import { parseShell, type ShellCommand } from "./shell_arguments.ts";
-import { nearest, SHELL_VERBS } from "./verbs.ts";
+import { nearest, SHELL_VERBS, verbOf } from "./verbs.ts";
 import { host as hostOf, type Raw, UsageError } from "./values.ts";
 
 export const VERSION = "0.1.0";
@@ -115,6 +115,8 @@ export function parseArguments(args: readonly string[], surroundings: Surroundin
   const leading = firstOption < 0 ? args : args.slice(0, firstOption);
   try {
     if (!isStart(words) && !isStart(leading)) {
+      const mistake = mistakeIn(args, words);
+      if (mistake) throw mistake;
       const asked = helpFor(args);
       if (asked !== undefined) return { command: "show", text: asked };
       if (first === "dummy") return parseDummy(args.slice(1), surroundings);
@@ -122,7 +124,7 @@ export function parseArguments(args: readonly string[], surroundings: Surroundin
       if (first === "completion") return parseCompletion(args.slice(1));
       if (first === "doctor") return parseDoctor(args.slice(1), surroundings);
       if (first === "config") return parseConfig(args.slice(1), surroundings);
-      const verb = SHELL_VERBS.find(({ name }) => name === first);
+      const verb = shellVerb(first);
       if (verb) {
         const shell = parseShell(verb, args.slice(1), surroundings.env);
         return { command: "shell", shell };
@@ -137,6 +139,33 @@ export function parseArguments(args: readonly string[], surroundings: Surroundin
     throw error;
   }
 }
+
+/** Returns the command of the shell with this name. */
+const shellVerb = (word: string | undefined) =>
+  SHELL_VERBS.find(({ name, aliases }) => name === word || aliases?.includes(word ?? ""));
+
+/** Returns what is wrong with a command line that starts no peer, if it can be told. */
+function mistakeIn(args: readonly string[], words: readonly string[]): UsageError | undefined {
+  const [first = "", ...more] = words;
+  const isCommand = shellVerb(first) !== undefined || ALL_NAMES.includes(first);
+  if (isCommand && args[0]!.startsWith("-") && first !== "run") {
+    return new UsageError(`Options come after the command: p2p-peer ${first} [options]`);
+  }
+  if (first === "help" && more.length > 1) {
+    return new UsageError("help takes one command", { hint: LIST_HINT });
+  }
+  const ofPrompt = isCommand ? undefined : verbOf(first);
+  if (ofPrompt && ofPrompt.name !== "help") {
+    return new UsageError(`${first} is a command of the prompt`, {
+      hint: `Type it where the peer runs, or pipe it in when you start one`,
+    });
+  }
+  const isPortLike = more.some((word) => /^\d+$/.test(word));
+  const near = isCommand || isPortLike ? undefined : nearest(first.toLowerCase(), ALL_NAMES);
+  return near === undefined || first === "run" ? undefined : unknown(first, ALL_NAMES, LIST_HINT);
+}
+
+const LIST_HINT = '"p2p-peer help" lists them';
 
 /** Returns a program with the options of a peer, and flags for what is positional when one is started. */
 function settingsProgram(name: string): Command {
@@ -203,24 +232,29 @@ function parseCompletion(words: readonly string[]): Parsed {
   });
 }
 
+const otherText = ([name, usage, help]: typeof OTHER_COMMANDS[number]) =>
+  `Usage: p2p-peer ${`${name} ${usage}`.trimEnd()}\n\n${help}`;
+
 /** Returns the help, if that is what was asked for. */
 function helpFor(args: readonly string[]): string | undefined {
   const [first, second, ...rest] = args;
   const isHelp = (word: string | undefined) => word === "--help" || word === "-h";
   if (first === undefined || (isHelp(first) && second === undefined)) return overviewText();
-  const verb = SHELL_VERBS.find(({ name }) => name === first);
+  const verb = shellVerb(first);
   if (verb && args.slice(1).some(isHelp)) return verbText(verb);
+  const asked = isHelp(second) ? OTHER_COMMANDS.find(([name]) => name === first) : undefined;
+  if (asked && !["run", "dummy", "doctor"].includes(first)) return otherText(asked);
   if (first !== "help" || rest.length > 0) return undefined;
   if (second === undefined) return overviewText();
-  const about = SHELL_VERBS.find(({ name }) => name === second);
+  const about = shellVerb(second);
   if (about) return verbText(about);
   if (second === "run" || second === "dummy") {
     const program = second === "run" ? runProgram() : dummyProgram();
     return (parse(program, ["--help"]) as { text: string }).text;
   }
   const other = OTHER_COMMANDS.find(([name]) => name === second);
-  if (other) return `Usage: p2p-peer ${other[0]} ${other[1]}\n\n${other[2]}`;
-  throw unknown(second, ALL_NAMES, '"p2p-peer help" lists them');
+  if (other) return otherText(other);
+  throw unknown(second, ALL_NAMES, LIST_HINT);
 }
 
 /**
@@ -353,12 +387,10 @@ function positionals(words: readonly string[]): Partial<Record<keyof typeof POSI
   const [peerId] = words;
   if (words.length === 3) return { peerId, port: words[1], httpPort: words[2] };
   if (words.length === 4) return { peerId, host: words[1], port: words[2], httpPort: words[3] };
-  const command = nearest(peerId!, ALL_NAMES);
-  const hint = command && command !== peerId ? ` (did you mean ${command}?)` : "";
   throw new UsageError(
     `Expected <peer_id> [host] <p2p_port> <http_port>, for example kashifm 8115 8116, got "${
       visible(words.join(" "))
-    }"${hint}`,
+    }"`,
   );
 }
 

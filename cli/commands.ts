@@ -276,7 +276,7 @@ export async function carryOutShared(
       return transfersText(await commands.transfers(), commands.screen());
     case "delete":
       if (first === undefined) throw usage("delete");
-      return await deleteText(commands, words, ask);
+      return deletionText(await commands.delete(words, ask));
     case "restore": {
       if (first !== undefined) {
         return `Restored ${visible((await commands.restore(words.join(" "))).name)}`;
@@ -385,12 +385,8 @@ export function pushText({ file, isNew }: Pushed): string {
     : `${visible(file.name)} is already shared with the same content, as ${file.fileId}`;
 }
 
-async function deleteText(
-  commands: Pick<Commands, "delete">,
-  what: readonly string[],
-  ask: Ask | undefined,
-): Promise<string> {
-  const { everywhere, here, reached, ...spread } = await commands.delete(what, ask);
+/** Returns the answer to `delete`. */
+export function deletionText({ everywhere, here, reached, ...spread }: JustDeleted): string {
   const lines: string[] = [];
   if (everywhere.length > 0) {
     const them = everywhere.length === 1 ? "it" : "them";

@@ -217,6 +217,8 @@ export interface TransferRow {
   readonly direction: "in" | "out";
   readonly peer: string;
   readonly doneBytes: number;
+  /** Of `doneBytes`, what an earlier attempt had left. */
+  readonly resumedBytes: number;
   readonly totalBytes: number | undefined;
   readonly state: string;
   /** How long it has taken. */
@@ -237,7 +239,7 @@ export function transfersText(
     each.totalBytes === undefined
       ? sizeText(each.doneBytes)
       : `${sizeText(each.doneBytes)} of ${sizeText(each.totalBytes)}`,
-    `${sizeText(each.doneBytes / Math.max(0.001, each.seconds))}/s`,
+    `${sizeText((each.doneBytes - each.resumedBytes) / Math.max(0.001, each.seconds))}/s`,
     each.state,
     visible(each.why ?? "", 80),
   ]);

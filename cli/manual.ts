@@ -40,7 +40,7 @@ export function manualPage(): string {
     "",
     "These commands ask a peer that runs: the only one whose folder is in the current one, the one named by `--dir` (or `P2P_PEER_DIR`), or",
     "one on another machine (`--url` and `--token`, or `P2P_PEER_TOKEN`). On a terminal they print text; elsewhere, or with `--json`, one JSON object.",
-    "Data goes to standard output, everything else to standard error. Of several files, each is tried.",
+    "Data goes to standard output, everything else to standard error. Of several files to get or push, each is tried; `delete` finds all of them before it deletes the first.",
     "",
     ...VISIBLE.flatMap(section),
     "### Options of all of them",

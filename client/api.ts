@@ -86,8 +86,18 @@ export class Api {
         new CommandError("unreachable", `No peer answers at ${url}: ${why}`, { cause: error }),
       );
     });
-    if (typeof body === "object") body.pipe(request);
-    else request.end(body);
+    if (typeof body === "object") {
+      const { promise: sent, reject: fail } = Promise.withResolvers<never>();
+      // What cannot be read ends the request, too; what is not read further is closed, whatever the peer answers.
+      body.on("error", (error) => {
+        fail(new CommandError("storage", `Cannot read what to share: ${visible(error.message)}`));
+        request.destroy();
+      });
+      request.on("close", () => body.destroy());
+      body.pipe(request);
+      return Promise.race([promise, sent]);
+    }
+    request.end(body);
     return promise;
   }
 }
@@ -130,12 +140,13 @@ const broken = (why: string, cause?: unknown) =>
   new CommandError("unreachable", `The peer's answer ${why}`, { cause });
 
 /** Returns what a peer refused, in its own words, without hints that are for programs. */
-function refusal(status: number, text: string, { dir }: Place): CommandError {
+function refusal(status: number, text: string, { token }: Place): CommandError {
   if (status === 401) {
-    const hint = dir === undefined
-      ? "Give its token with --token or P2P_PEER_TOKEN; it is in the file web-token of the peer's folder"
-      : "Check that this is the folder of the peer that runs";
-    return new CommandError("refused", `The peer asks for a login. ${hint}`);
+    const what = token === undefined ? "The peer asks for a login" : "The token is wrong";
+    return new CommandError(
+      "refused",
+      `${what}. Give --token or P2P_PEER_TOKEN the one in the file .p2p-peer/web-token of the peer's folder`,
+    );
   }
   let problem: { detail?: unknown; hint?: unknown; kind?: unknown } = {};
   try {

@@ -22,14 +22,20 @@ export async function freePath(destination: string, name: string): Promise<strin
   return path;
 }
 
-/** Copies content to a new file. Throws `CommandError`; nothing is left of it then. */
-export async function copyTo(api: Api, file: ApiFile, path: string): Promise<void> {
+/** Copies content to a new file, until `signal` is aborted. Throws `CommandError`; nothing is left of it then. */
+export async function copyTo(
+  api: Api,
+  file: ApiFile,
+  path: string,
+  signal: AbortSignal,
+): Promise<void> {
   const target = await Deno.open(path, { write: true, createNew: true })
     .catch((cause) => {
       throw notWritten(path, cause);
     });
   try {
     await passOn(api, file, async (bytes) => {
+      if (signal.aborted) throw new CommandError("canceled", "Canceled");
       for (let at = 0; at < bytes.length;) at += await target.write(bytes.subarray(at));
     });
   } catch (error) {

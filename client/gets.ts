@@ -1,6 +1,6 @@
 // Fetches files through a running peer: shows how far each is, and cancels it with Ctrl-C.
 
-import { CommandError } from "../cli/failures.ts";
+import { CommandError, exitCode } from "../cli/failures.ts";
 import type { GetProgress } from "../cli/progress.ts";
 import type { Api } from "./api.ts";
 import type { ApiFile, ApiTransfer } from "./rows.ts";
@@ -20,26 +20,37 @@ export interface Got {
 /** Fetches files, one after another. */
 export class Gets {
   #running: ApiFile | undefined;
+  #isLooking = false;
   readonly #canceled = new AbortController();
   readonly #onInterrupt = () => this.#cancel();
 
-  /** `onProgress` is called now and then while something moves, and with `undefined` at the end. */
-  constructor(readonly api: Api, readonly onProgress: (progress: GetProgress | undefined) => void) {
+  /** `onProgress` is called now and then while something moves, and with `undefined` at the end. Without it, nothing is asked. */
+  constructor(
+    readonly api: Api,
+    readonly onProgress: ((progress: GetProgress | undefined) => void) | undefined,
+  ) {
     Deno.addSignalListener("SIGINT", this.#onInterrupt);
+  }
+
+  /** Aborted by Ctrl-C. */
+  get signal(): AbortSignal {
+    return this.#canceled.signal;
   }
 
   /** Resolves when the peer has the file. Throws `CommandError`. */
   async run(file: ApiFile): Promise<Got> {
-    if (this.#canceled.signal.aborted) throw canceled();
+    if (this.signal.aborted) throw canceled();
     this.#running = file;
-    const timer = setInterval(() => this.#look(file), LOOK_MS);
+    const timer = this.onProgress && setInterval(() => this.#look(file), LOOK_MS);
     try {
       const path = `/files/${file.file_id}/fetch?wait=true`;
-      return await this.api.json<Got>(path, { method: "POST", signal: this.#canceled.signal });
+      return await this.api.json<Got>(path, { method: "POST" });
+    } catch (error) {
+      throw this.signal.aborted ? canceled() : error;
     } finally {
       clearInterval(timer);
       this.#running = undefined;
-      this.onProgress(undefined);
+      this.onProgress?.(undefined);
     }
   }
 
@@ -49,42 +60,56 @@ export class Gets {
   }
 
   async #look({ file_id }: ApiFile): Promise<void> {
+    if (this.#isLooking) return; // a slow peer is not asked again meanwhile
+    this.#isLooking = true;
     try {
       const move = await this.#transferOf(file_id);
       if (!move || this.#running?.file_id !== file_id) return;
-      this.onProgress({
+      this.onProgress?.({
         name: move.file_name,
         doneBytes: move.done_bytes,
         totalBytes: move.total_bytes ?? undefined,
         bytesPerSecond: move.sources.length > 0
           ? move.sources.reduce((sum, each) => sum + each.bytes_per_second, 0)
-          : move.done_bytes / Math.max(0.001, move.seconds),
+          : (move.done_bytes - move.resumed_bytes) / Math.max(0.001, move.seconds),
         sources: move.sources.filter((each) => each.bytes_per_second > 0).length,
         slow: move.slow_because ?? undefined,
       });
     } catch {
       // Progress is a help; what matters is how the request ends.
+    } finally {
+      this.#isLooking = false;
     }
   }
 
   async #transferOf(fileId: string): Promise<ApiTransfer | undefined> {
+    let found: ApiTransfer | undefined;
+    // Read to the end: leaving early would close the connection.
     for await (const move of this.api.rows<ApiTransfer>("/transfers")) {
-      if (move.file_id === fileId && move.kind === "fetch" && move.state === "running") return move;
+      if (move.file_id === fileId && move.kind === "fetch" && move.state === "running") {
+        found = move;
+      }
     }
-    return undefined;
+    return found;
   }
 
-  /** The first Ctrl-C cancels the download; the second one ends the program. */
+  /**
+   * The first Ctrl-C cancels the download at the peer, whose answer then ends the request, or the copying; the second one ends the
+   * program. The request itself is not aborted: Deno's node:http sends it again if its answer comes at the same moment, and the peer
+   * would begin anew.
+   */
   async #cancel(): Promise<void> {
-    if (this.#canceled.signal.aborted) Deno.exit(130);
-    const file = this.#running;
-    try {
-      const move = file && await this.#transferOf(file.file_id);
-      if (move) await this.api.json(`/transfers/${move.id}`, { method: "DELETE" }).catch(() => {});
-    } catch {
-      // The peer is gone, so nothing is downloaded.
-    }
+    if (this.signal.aborted) Deno.exit(exitCode("canceled"));
     this.#canceled.abort();
+    const id = this.#running?.file_id;
+    if (id === undefined) return;
+    try {
+      const move = await this.#transferOf(id);
+      const what = move ? `/transfers/${move.id}` : `/queue/${id}`;
+      await this.api.ask(what, { method: "DELETE" });
+    } catch {
+      Deno.exit(exitCode("canceled")); // the peer is gone, or the file is here already
+    }
   }
 }
 

@@ -3,6 +3,8 @@
 // people.
 
 import { writeSync } from "node:fs";
+import process from "node:process";
+import { createInterface } from "node:readline";
 
 /** Thrown when nobody reads standard output any more. */
 export class ReaderGone extends Error {
@@ -19,13 +21,14 @@ const PLAIN = "\x1b[0m";
 /** The output of one command. */
 export class Output {
   readonly isTerminal = Deno.stdout.isTerminal();
-  readonly #isShown = Deno.stderr.isTerminal();
+  /** Whether a person sees progress. */
+  readonly isShown = Deno.stderr.isTerminal();
   readonly #isColored: boolean;
   #hasProgress = false;
 
   /** `isPlain`: the user wants no color anywhere (NO_COLOR). */
   constructor(color: Color, isPlain: boolean) {
-    this.#isColored = color === "always" || (color === "auto" && this.#isShown && !isPlain);
+    this.#isColored = color === "always" || (color === "auto" && this.isShown && !isPlain);
   }
 
   /** Writes data to standard output. Throws `ReaderGone`. */
@@ -37,6 +40,28 @@ export class Output {
   /** Writes a line to standard output. Throws `ReaderGone`. */
   line(text: string): void {
     this.data(new TextEncoder().encode(`${text}\n`));
+  }
+
+  /** As `line`, but goes on if nobody reads: what was asked for is done all the same. */
+  tell(text: string): void {
+    try {
+      this.line(text);
+    } catch (error) {
+      if (!(error instanceof ReaderGone)) throw error;
+    }
+  }
+
+  /** Asks the person at the terminal, on standard error. Resolves to whether the answer is yes. */
+  async confirm(question: string): Promise<boolean> {
+    this.progress(undefined);
+    say(`${question} [y/N] `);
+    const lines = createInterface({ input: process.stdin });
+    try {
+      for await (const line of lines) return /^\s*y(es)?\s*$/i.test(line);
+      return false;
+    } finally {
+      lines.close();
+    }
   }
 
   /** Writes a line to standard error. */
@@ -53,7 +78,7 @@ export class Output {
 
   /** Shows a line that replaces the one before, to people only; `undefined` removes it. */
   progress(line: string | undefined): void {
-    if (!this.#isShown || (line === undefined && !this.#hasProgress)) return;
+    if (!this.isShown || (line === undefined && !this.#hasProgress)) return;
     this.#hasProgress = line !== undefined;
     say(`\r\x1b[K${line ?? ""}`);
   }

@@ -88,8 +88,13 @@ async function onlyFolder(): Promise<string> {
       hint: "Name the folder of one with --dir, or its address with --url",
     });
   }
-  const names = found.sort().map((name) => visible(name)).join(", ");
-  throw new UsageError(`There are several peers in this folder: ${names}`, {
+  const names = await Promise.all(
+    found.sort().map(async (name) => {
+      const isRunning = await isInUse(layoutOf(name)).catch(() => false);
+      return `${visible(name)}${isRunning ? " (running)" : ""}`;
+    }),
+  );
+  throw new UsageError(`There are several peers in this folder: ${names.join(", ")}`, {
     hint: "Choose one with --dir",
   });
 }

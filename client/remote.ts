@@ -1,6 +1,12 @@
 // The commands of the prompt, asked of a running peer over its API. This only translates; it decides nothing.
 
-import { type Ask, confirmDeletion, type SharedCommands } from "../cli/commands.ts";
+import {
+  type Ask,
+  confirmDeletion,
+  type JustDeleted,
+  type SharedCommands,
+} from "../cli/commands.ts";
+import { CommandError, type Failure } from "../cli/failures.ts";
 import type { FileFilter, FoundFiles, Screen } from "../cli/listings.ts";
 import { statusRows } from "../cli/status_text.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
@@ -37,7 +43,18 @@ interface ApiTold {
 export interface Removed {
   readonly file: ApiFile;
   readonly where: "everywhere" | "here";
-  readonly told?: ApiTold;
+}
+
+/** What became of files to delete. */
+export interface Removal {
+  readonly removed: readonly Removed[];
+  readonly failed: readonly {
+    readonly what: string;
+    readonly kind: Failure;
+    readonly detail: string;
+  }[];
+  /** How far the news of those deleted everywhere has come; undefined if there are none. */
+  readonly told: ApiTold | undefined;
 }
 
 /** What the commands that are the same at the prompt and in a shell need of a peer. */
@@ -92,24 +109,17 @@ export class Remote implements SharedCommands {
   }
 
   async delete(what: readonly string[], ask?: Ask) {
-    const removed = await this.remove(what, ask);
-    const namesOf = (where: Removed["where"]) =>
-      removed.filter((each) => each.where === where).map(({ file }) => file.file_name);
-    const told = removed.findLast((each) => each.told !== undefined)?.told;
-    const { reached, left, slow, slow_seconds } = told ??
-      { reached: 0, left: 0, slow: 0, slow_seconds: 0 };
-    return {
-      everywhere: namesOf("everywhere"),
-      here: namesOf("here"),
-      reached,
-      left: left - slow,
-      slow,
-      slowMs: slow_seconds * 1_000,
-    };
+    const removal = await this.remove(what, ask);
+    const [first] = removal.failed;
+    if (first) throw new CommandError(first.kind, first.detail);
+    return deletionOf(removal);
   }
 
-  /** Deletes files. All are found before any is deleted: a mistyped name must not leave half of them. */
-  async remove(what: readonly string[], ask?: Ask): Promise<Removed[]> {
+  /**
+   * Deletes files. All are found before any is deleted: a mistyped name must not leave half of them. Of those, each is tried. Throws
+   * `CommandError` if one is not found, or the answer is no.
+   */
+  async remove(what: readonly string[], ask?: Ask): Promise<Removal> {
     const files = new Map<string, ApiFile>();
     for (const text of what) {
       const file = await this.find(text);
@@ -125,16 +135,25 @@ export class Remote implements SharedCommands {
       ask,
     );
     const removed: Removed[] = [];
-    for (const [i, file] of [...files.values()].entries()) {
-      // Peers hear of deletions in order, so whoever has heard of the last has heard of all.
-      const query = i === files.size - 1 ? "?wait=true" : "";
-      const path = `/files/${file.file_id}${query}`;
-      removed.push({
-        file,
-        ...await this.api.json<Pick<Removed, "where" | "told">>(path, { method: "DELETE" }),
-      });
+    const failed: Removal["failed"][number][] = [];
+    let told: ApiTold | undefined;
+    // Peers hear of deletions in order, so whoever has heard of our last one has heard of all.
+    const last = ours.at(-1)?.file_id;
+    for (const file of files.values()) {
+      const path = `/files/${file.file_id}${file.file_id === last ? "?wait=true" : ""}`;
+      try {
+        const answer = await this.api.json<Pick<Removed, "where"> & { readonly told?: ApiTold }>(
+          path,
+          { method: "DELETE" },
+        );
+        removed.push({ file, where: answer.where });
+        told = answer.told ?? told;
+      } catch (error) {
+        if (!(error instanceof CommandError)) throw error;
+        failed.push({ what: file.file_name, kind: error.kind, detail: error.message });
+      }
     }
-    return removed;
+    return { removed, failed, told };
   }
 
   async restore(what: string): Promise<FileRecord> {
@@ -184,4 +203,20 @@ export function searchOf({ where, pattern }: FileFilter): URLSearchParams {
     ...(where === undefined ? {} : { where: place[where] }),
     ...(pattern === undefined ? {} : { name: pattern }),
   });
+}
+
+/** Returns what was deleted, as the answer to `delete` needs it. */
+export function deletionOf({ removed, told }: Removal): JustDeleted {
+  const namesOf = (where: Removed["where"]) =>
+    removed.filter((each) => each.where === where).map(({ file }) => file.file_name);
+  const { reached, left, slow, slow_seconds } = told ??
+    { reached: 0, left: 0, slow: 0, slow_seconds: 0 };
+  return {
+    everywhere: namesOf("everywhere"),
+    here: namesOf("here"),
+    reached,
+    left: left - slow,
+    slow,
+    slowMs: slow_seconds * 1_000,
+  };
 }

@@ -51,6 +51,7 @@ export interface ApiTransfer {
   readonly file_name: string;
   readonly peer: string;
   readonly done_bytes: number;
+  readonly resumed_bytes: number;
   readonly total_bytes: number | null;
   readonly state: string;
   readonly seconds: number;
@@ -140,6 +141,7 @@ export const transferRow = (transfer: ApiTransfer): TransferRow => ({
   ...transfer,
   name: transfer.file_name,
   doneBytes: transfer.done_bytes,
+  resumedBytes: transfer.resumed_bytes,
   totalBytes: transfer.total_bytes ?? undefined,
   why: transfer.why ?? undefined,
 });

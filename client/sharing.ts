@@ -70,6 +70,10 @@ async function send(
         onSent(doneBytes, sizeBytes);
         controller.enqueue(bytes);
       },
+      flush(controller) {
+        if (doneBytes >= (sizeBytes ?? 0)) return;
+        controller.error(new Error(`${visible(name)} became shorter meanwhile`));
+      },
     }),
   );
   const { files } = await api.json<{ files: SharedFile[] }>("/files", {

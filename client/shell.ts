@@ -2,10 +2,10 @@
 // Invariants: standard output has either text for people or JSON, never both; of several files, each is tried, and the code tells
 // whether all, some or none worked.
 
-import { carryOutShared, gotText, pushText } from "../cli/commands.ts";
+import { carryOutShared, deletionText, gotText, pushText } from "../cli/commands.ts";
 import { CommandError, exitCode, type Failure, failureOf } from "../cli/failures.ts";
 import { filterOf } from "../cli/listings.ts";
-import { progressLine } from "../cli/progress.ts";
+import { type GetProgress, progressLine } from "../cli/progress.ts";
 import { count } from "../cli/report.ts";
 import type { ShellCommand } from "../cli/shell_arguments.ts";
 import { UsageError } from "../cli/values.ts";
@@ -15,7 +15,7 @@ import { copyOut, copyTo, freePath, STDOUT } from "./copy.ts";
 import { Gets } from "./gets.ts";
 import { Output, ReaderGone, screenSize } from "./output.ts";
 import { placeOf } from "./place.ts";
-import { Remote, searchOf } from "./remote.ts";
+import { deletionOf, Remote, searchOf } from "./remote.ts";
 import type { ApiFile } from "./rows.ts";
 import { share, STDIN } from "./sharing.ts";
 import { watch } from "./watching.ts";
@@ -179,9 +179,10 @@ async function get({ command: { words, output: to }, api, remote, output, isJson
   if (to !== undefined && to !== STDOUT && words.length > 1 && !await isFolder(to)) {
     throw new UsageError(`With several files, -o must be a folder, got "${visible(to)}"`);
   }
-  const gets = new Gets(api, (progress) => {
+  const onProgress = (progress: GetProgress | undefined) => {
     output.progress(progress && progressLine(progress, output.columns - 1));
-  });
+  };
+  const gets = new Gets(api, output.isShown ? onProgress : undefined);
   const outcomes = new Outcomes<Fetched>(output);
   try {
     for (const what of words) {
@@ -192,10 +193,10 @@ async function get({ command: { words, output: to }, api, remote, output, isJson
           : await freePath(to, found.file_name);
         const { file, source, as } = await gets.run(found);
         if (to === STDOUT) await copyOut(api, file, output);
-        else if (path !== undefined) await copyTo(api, file, path);
+        else if (path !== undefined) await copyTo(api, file, path, gets.signal);
         if (!isJson && to !== STDOUT) {
           const got = { source, path, name: file.file_name, ...(as === null ? {} : { as }) };
-          output.line(gotText(got));
+          output.tell(gotText(got));
         }
         return { file, source, as, copied_to: path ?? null };
       });
@@ -204,7 +205,7 @@ async function get({ command: { words, output: to }, api, remote, output, isJson
     gets.close();
   }
   if (isJson && to !== STDOUT) {
-    output.line(JSON.stringify({ files: outcomes.done, failed: outcomes.failed }));
+    output.tell(JSON.stringify({ files: outcomes.done, failed: outcomes.failed }));
   }
   outcomes.summarize("here");
   return outcomes.code;
@@ -228,38 +229,35 @@ async function push({ command: { words, as }, api, output, isJson }: Scene) {
       output.progress(undefined);
       if (!isJson) {
         const { file_id: fileId, file_name: name, already_shared } = file;
-        output.line(pushText({ file: { fileId, name }, isNew: !already_shared }));
+        output.tell(pushText({ file: { fileId, name }, isNew: !already_shared }));
       }
       return file;
     });
   }
-  if (isJson) output.line(JSON.stringify({ files: outcomes.done, failed: outcomes.failed }));
+  if (isJson) output.tell(JSON.stringify({ files: outcomes.done, failed: outcomes.failed }));
   outcomes.summarize("shared");
   return outcomes.code;
 }
 
 async function remove({ command: { words, isSure }, remote, output, isJson }: Scene) {
   if (words.length === 0) throw usage("delete");
-  const asks = !isSure && Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
-  if (!isJson) {
-    const ask = asks ? answerOf : undefined;
-    output.line(await carryOutShared("delete", words, remote, ask));
-    return 0;
+  const asks = !isSure && Deno.stdin.isTerminal() && output.isShown;
+  const removal = await remote.remove(words, asks ? (text) => output.confirm(text) : undefined);
+  const { removed, failed, told } = removal;
+  for (const { detail } of failed) output.error(detail);
+  if (isJson) {
+    const deleted = removed.map(({ file: { file_id, file_name }, where }) => ({
+      file_id,
+      file_name,
+      where,
+    }));
+    output.tell(JSON.stringify({ deleted, failed, told: told ?? null }));
+  } else if (removed.length > 0) {
+    output.tell(deletionText(deletionOf(removal)));
   }
-  const removed = await remote.remove(words, asks ? answerOf : undefined);
-  const told = removed.findLast((each) => each.told !== undefined)?.told ?? null;
-  const deleted = removed.map(({ file: { file_id, file_name }, where }) => ({
-    file_id,
-    file_name,
-    where,
-  }));
-  output.line(JSON.stringify({ deleted, told }));
-  return 0;
-}
-
-/** Asks the person at the terminal. */
-function answerOf(question: string): Promise<boolean> {
-  return Promise.resolve(confirm(question));
+  const [first] = failed;
+  if (!first) return 0;
+  return exitCode(removed.length > 0 ? "partly" : first.kind);
 }
 
 function usage(name: "get" | "push" | "delete"): UsageError {

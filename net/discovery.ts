@@ -23,6 +23,9 @@ const ANSWER_EVERY_MS = 1_000;
 /** When to announce and to ask after the start, in milliseconds; the first may get lost. */
 const BEGIN_MS = [0, 2_000, 8_000];
 
+/** Minimum time until it is tried again where it failed, in milliseconds. (A guess.) */
+const AGAIN_MS = 60_000;
+
 /** What is used of `multicast-dns`, which comes without types. */
 interface Socket {
   on(event: "error" | "warning", listener: (error: Error & { code?: string }) => void): void;
@@ -74,7 +77,8 @@ interface Line {
 /** Announces this peer on the networks of this machine, and hears of others. */
 export class Discovery {
   readonly #lines = new Map<string, Line>();
-  readonly #troubled = new Set<string>();
+  /** When it failed at an address, on the monotonic clock in milliseconds. */
+  readonly #troubled = new Map<string, number>();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #isStopped = false;
 
@@ -95,8 +99,13 @@ export class Discovery {
       this.#lines.delete(address);
       line.socket.destroy();
     }
+    // One that was gone and came back may work now.
+    for (const address of this.#troubled.keys()) {
+      if (!wanted.has(address)) this.#troubled.delete(address);
+    }
     for (const [address, own] of wanted) {
-      if (!this.#lines.has(address) && !this.#troubled.has(address)) this.#open(own);
+      const failedMs = this.#troubled.get(address) ?? -Infinity;
+      if (!this.#lines.has(address) && performance.now() - failedMs >= AGAIN_MS) this.#open(own);
     }
   }
 
@@ -123,8 +132,8 @@ export class Discovery {
     this.#lines.set(address, line);
     const fail = (error: unknown) => this.#failed(line, error);
     socket.on("error", fail);
-    // A packet that cannot be read is a warning too, and nothing to tell anybody.
-    socket.on("warning", (error) => error.code && fail(error));
+    // A packet that cannot be read is a warning too, which anybody could send: only errors of the system count.
+    socket.on("warning", (error) => isOfSystem(error) && fail(error));
     socket.on("response", (packet, from) => {
       if (!isOnLink(from.address, [own])) return;
       const { node } = this.options.announced();
@@ -170,8 +179,10 @@ export class Discovery {
     if (this.#lines.get(address) !== line) return;
     this.#lines.delete(address);
     line.socket.destroy();
-    if (this.#isStopped || this.#troubled.has(address)) return;
-    this.#troubled.add(address);
+    if (this.#isStopped) return;
+    const isNews = !this.#troubled.has(address);
+    this.#troubled.set(address, performance.now());
+    if (!isNews) return;
     this.options.onTrouble(address, error instanceof Error ? error.message : String(error));
   }
 
@@ -182,4 +193,9 @@ export class Discovery {
     }, ms);
     this.#timers.add(timer);
   }
+}
+
+/** Returns whether the operating system refused something. Errors of parsing have a code, too, but no number of the system. */
+function isOfSystem(error: Error & { readonly syscall?: unknown }): boolean {
+  return error.syscall !== undefined;
 }

@@ -3,7 +3,7 @@
 // This file may read the clock and wait; it makes no decisions.
 
 import type { Address, Voucher } from "../protocol/wire/address.ts";
-import { addressText } from "../protocol/wire/address.ts";
+import { addressText, canonicalHost } from "../protocol/wire/address.ts";
 import type {
   Effect,
   HeldFile,
@@ -39,6 +39,8 @@ type PushVerdict = Extract<Effect, { kind: "push-verdict" }>;
 
 /** Interval between ticks, in milliseconds. Short, so that joining does not wait for a full second. */
 const TICK_MS = 250;
+/** Names of this machine for itself. */
+const LOOPBACK = ["127.0.0.1", "::1", "localhost"];
 /** How long the other side may answer a gossip on the same connection, in milliseconds. One implementation does. */
 const REPLY_WAIT_MS = 2_000;
 /** Maximum number of connections that wait for such answers. */
@@ -356,12 +358,19 @@ export class Node {
     }
   }
 
+  /** Returns whether this peer listens at an address, judging by its text. */
+  isOwn(address: Address): boolean {
+    const { own: { ips }, address: { host, port } } = this.peer;
+    const at = canonicalHost(address.host);
+    return address.port === port && [canonicalHost(host), ...LOOPBACK, ...ips].includes(at);
+  }
+
   /**
    * Joins through one more peer. Resolves to its name once it has answered, or to why it does not, as a sentence that begins with
    * the address. It stays among those to join through either way.
    */
   async connect(address: Address): Promise<{ readonly peerId: string } | string> {
-    const key = addressText(address);
+    const key = anySpelling(address);
     const waiter = this.#connecting.get(key) ??
       Promise.withResolvers<{ readonly peerId: string } | string>();
     this.#connecting.set(key, waiter);
@@ -514,7 +523,7 @@ export class Node {
       }
     }
     if (event.name === "connected" || event.name === "not-connected") {
-      const key = addressText(event.address);
+      const key = anySpelling(event.address);
       this.#connecting.get(key)?.resolve(event.name === "connected" ? event : event.text);
       this.#connecting.delete(key);
     }
@@ -899,3 +908,6 @@ function messageOf(error: unknown): string {
 function stackOf(error: unknown): string {
   return error instanceof Error ? error.stack ?? error.message : String(error);
 }
+
+/** Returns a key for an address, the same for every spelling. */
+const anySpelling = ({ host, port }: Address) => addressText({ host: canonicalHost(host), port });

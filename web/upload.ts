@@ -143,7 +143,7 @@ export function uploadName(name: string): string {
   throw new NotPossible(
     400,
     "The name is empty, too long, or contains control characters",
-    "Send a name of 1 to 255 characters (an emoji counts as two or more) in X-File-Name (percent-encoded), in ?name=, or in the path",
+    "Give a name of 1 to 255 characters (an emoji counts as two or more)",
   );
 }
 

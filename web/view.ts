@@ -306,6 +306,8 @@ export interface View {
   transfers(): ViewedTransfer[];
   /** Returns the downloads that wait for their turn, in order, at most `limit`, and how many there are. */
   queue(limit: number): { readonly files: readonly ViewedFile[]; readonly total: number };
+  /** Cancels a queued download. Returns false if the file is not queued. */
+  cancelQueued(fileId: string): boolean;
   /** Puts a queued download before all others. Returns false if the file is not queued. */
   putFirst(fileId: string): boolean;
   /** Returns how fast content may be received and sent, in bytes per second; 0 means no limit. */

@@ -74,8 +74,10 @@ export class Joining {
   }
 
   /** Joins through one more peer. */
-  add(address: Address): void {
+  add(given: Address): void {
     const { state } = this;
+    // What is known already keeps its spelling, under which answers are expected.
+    const address = state.bootstraps.find((each) => sameAddress(each, given)) ?? given;
     const key = addressText(address);
     const known = [...state.membership.all()].find((record) =>
       record.proven && (sameAddress(record.address, address) || this.#isAt(key, record))

@@ -165,8 +165,11 @@ export class Membership {
       this.#refresh(record, claim, nowMs);
       return { outcome: "known", record, isRestarted: boot !== record.boot };
     }
-    const sameKey = record.node !== undefined && record.node === claim.ext?.node;
-    if (sameKey || nowMs - record.lastHeardMs >= this.bounds.timeoutMs) {
+    // A key that others told us of proves nothing: whoever told us could be the one who claims the name now.
+    if (
+      (record.nodeProven && isSameKey(record, claim)) ||
+      nowMs - record.lastHeardMs >= this.bounds.timeoutMs
+    ) {
       if (!this.hasRoomAt(claim.address, record)) return { outcome: "full" };
       const old = record.address;
       this.move(record, claim.address, claim.ip);
@@ -228,6 +231,7 @@ export class Membership {
     this.#count(machineOf(record), -1);
     record.ip = ip;
     record.proven = record.heardFrom.has(ip);
+    record.also = NOTHING; // whoever named them may not be who answered; the peer names its own again
     this.#count(machineOf(record), 1);
     return true;
   }
@@ -398,8 +402,9 @@ export class Membership {
   #isSameAddress(record: PeerRecord, claim: Claim): boolean {
     if (sameAddress(record.address, claim.address)) return true;
     if (record.address.port !== claim.address.port || record.ip === undefined) return false;
-    // One machine with two host names, or addresses: the claim comes from where the old address leads, or names it.
-    return record.ip === claim.ip || claim.also.includes(record.ip);
+    // One machine with two host names: the claim comes from where the old address leads. Or one with two addresses: it names the
+    // other, which anybody could, so it has to be of the same key.
+    return record.ip === claim.ip || (claim.also.includes(record.ip) && isSameKey(record, claim));
   }
 
   /** If this unproven peer speaks from one of the addresses that it names, that is the one to dial. */
@@ -467,6 +472,11 @@ export class Membership {
     if (count > 0) this.#perMachine.set(machine, count);
     else this.#perMachine.delete(machine);
   }
+}
+
+/** Returns whether a claim carries the key that we know of the peer, from whomever. */
+function isSameKey(record: PeerRecord, claim: Claim): boolean {
+  return record.node !== undefined && record.node === claim.ext?.node;
 }
 
 function others(ips: readonly (string | undefined)[], than: string | undefined): string[] {

@@ -107,8 +107,17 @@ Deno.test("positionals that do not fit are shown, with an example that does", ()
     assert.ok(message.includes(`"${words.join(" ")}"`), message);
   }
   for (const [typed, meant] of [["dumy", "dummy"], ["lits", "list"], ["statuss", "status"]]) {
-    assert.match(complaint([typed!]), new RegExp(`did you mean ${meant}`));
+    assert.match(complaint([typed!]), new RegExp(`Did you mean "${meant}"`));
+    assert.match(complaint([typed!, "a.txt", "b.txt"]), new RegExp(`Did you mean "${meant}"`));
   }
+});
+
+Deno.test("a command in the wrong place is recognized", () => {
+  for (const name of ["verify", "login", "exit"]) {
+    assert.match(complaint([name]), new RegExp(`^${name} is a command of the prompt`));
+  }
+  assert.match(complaint(["--dir", "x", "list"]), /Options come after the command: p2p-peer list/);
+  assert.match(complaint(["help", "get", "push"]), /help takes one command/);
 });
 
 Deno.test("an invalid port is refused, saying which one", () => {

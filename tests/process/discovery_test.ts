@@ -95,6 +95,26 @@ Deno.test(
 );
 
 Deno.test(
+  "a packet that cannot be read ends nothing",
+  OPTIONS,
+  async () => {
+    await using room = await Room.make();
+    const { lan } = room;
+    const ann = room.start("ann", await lan.machine(2));
+    await ann.waitForLine(/^AUTO FETCH PROCESS COMPLETE/);
+    const other = await lan.machine(3);
+    // An answer is promised, and there is none.
+    const packet = "\\x00\\x00\\x84\\x00\\x00\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00";
+    for (let i = 0; i < 3; i++) {
+      await other.run("bash", "-c", `printf '${packet}' > /dev/udp/10.9.0.2/5353`);
+    }
+    room.start("bob", other);
+    await ann.until("bob", async () => (await room.known("ann")).join() === "bob");
+    ok(!ann.lines.some((line) => line.includes("found automatically")));
+  },
+);
+
+Deno.test(
   "where there is no multicast, a peer says so once, and works all the same",
   OPTIONS,
   async () => {

@@ -13,6 +13,11 @@ export class Folder implements AsyncDisposable {
     return [this.path, ...names].join("/");
   }
 
+  /** Resolves to the names of what is in it, sorted. */
+  async names(): Promise<string[]> {
+    return (await Array.fromAsync(Deno.readDir(this.path))).map(({ name }) => name).sort();
+  }
+
   /** Creates a subfolder and returns its path. */
   async folder(...names: string[]): Promise<string> {
     await Deno.mkdir(this.at(...names), { recursive: true });

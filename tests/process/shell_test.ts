@@ -139,11 +139,20 @@ Deno.test(
       [["limit", "up", "tiny"], 2, /must be a size/],
       [["log", "loud"], 2, /Usage: log/],
       [["status", "--token", "wrong", "--url", `http://127.0.0.1:${program.httpPort}`], 0, /^$/],
-      [["delete", "here.txt", "--token", "wrong"], 6, /asks for a login/],
+      [
+        ["delete", "here.txt", "--token", "wrong"],
+        6,
+        /The token is wrong\. .*\.p2p-peer\/web-token/,
+      ],
+      [
+        ["delete", "here.txt", "--url", `http://127.0.0.1:${program.httpPort}`],
+        6,
+        /asks for a login/,
+      ],
       [["status", "--url", "http://127.0.0.1:1"], 4, /No peer answers at http:\/\/127\.0\.0\.1:1/],
       [["status", "--url", "eagle"], 2, /--url must be/],
       [["status", "--dir", "elsewhere"], 2, /There is no peer in elsewhere/],
-      [["statsu"], 2, /did you mean status/],
+      [["statsu"], 2, /Did you mean "status"/],
     ];
     for (const [args, code, said] of table) {
       const ended = await scene.run(args);
@@ -180,6 +189,117 @@ Deno.test(
 );
 
 Deno.test(
+  "Ctrl-C cancels a download that runs and one that waits, and leaves nothing",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    const cwd = folder.path;
+    await using ann = await Program.peer("ann", [...ALONE, "--max-up", "100KiB"], { cwd });
+    const slow = ["--bootstrap", ann.address, "--auto-fetch", "0", "--no-repl", "--min-free", "0"];
+    await using bob = await Program.peer("bob", [
+      ...slow,
+      "--web-auth",
+      "off",
+      "--push-quota",
+      "1KiB",
+    ], {
+      cwd,
+    });
+    const ask = async (...args: string[]) =>
+      JSON.parse((await run(cwd, [...args, "--json", "--dir", "storage_bob"])).out);
+    const names = ["one.bin", "two.bin", ...Array.from({ length: 8 }, (_, i) => `more${i}.bin`)];
+    for (const name of names) {
+      await folder.write(`storage_ann/${name}`, randomBytes(3_000_000));
+    }
+    await until("bob knows them", async () => (await ask("list")).total === names.length);
+    const [executable, ...first] = COMMAND;
+    const begin = (name: string) =>
+      new Program(["get", name, "-o", "copy.bin", "--dir", "storage_bob"], {
+        cwd,
+        command: [executable!, ...first],
+      });
+    const states = async (name: string) =>
+      (await ask("transfers")).transfers
+        .filter((each: { file_name: string; kind: string }) =>
+          each.file_name === name && each.kind === "fetch"
+        )
+        .map(({ state }: { state: string }) => state);
+    const waiting = async () => {
+      const { files } = await bob.api<{ files: { file_name: string }[] }>("queue");
+      return files.map(({ file_name }) => file_name);
+    };
+    deepStrictEqual(await waiting(), [], "nobody but the commands asks for them");
+    await using one = begin("one.bin");
+    await until("it runs", async () => (await states("one.bin")).includes("running"));
+    // So many more that one has to wait.
+    for (const { file_id: id, file_name: name } of (await ask("list", "more")).files) {
+      const url = `http://127.0.0.1:${bob.httpPort}/api/v1/files/${id}/fetch`;
+      const response = await fetch(url, { method: "POST" });
+      await response.body?.cancel();
+      strictEqual(response.status, 202, name);
+    }
+    await until("some wait", async () => (await waiting()).length > 0);
+    await using two = begin("two.bin");
+    await until("it waits", async () => (await waiting()).includes("two.bin"));
+    for (const each of [two, one]) {
+      each.signal("SIGINT");
+      strictEqual(await each.exit(), 130, each.report());
+    }
+    await until("it waits no longer", async () => !(await waiting()).includes("two.bin"));
+    deepStrictEqual(await states("one.bin"), ["cancelled"]);
+    ok(!(await states("two.bin")).includes("running"));
+    deepStrictEqual(await folder.names(), ["storage_ann", "storage_bob"]);
+  },
+);
+
+Deno.test(
+  "what a reader of the output does not take is done all the same, and what cannot be read says so",
+  SANITIZED,
+  async () => {
+    await using scene = await Scene.make();
+    const names = Array.from({ length: 8 }, (_, i) => `${i}.txt`);
+    for (const name of names) await scene.folder.write(name, name);
+    const [executable, ...first] = COMMAND;
+    const words = [executable!, ...first, "push", "--text", ...names].map((word) => `'${word}'`);
+    const { code, stderr } = await new Deno.Command("bash", {
+      args: ["-c", `set -o pipefail; ${words.join(" ")} | head -n 1 > /dev/null`],
+      cwd: scene.folder.path,
+    }).output();
+    const said = new TextDecoder().decode(stderr);
+    deepStrictEqual([code, said], [0, "8 files shared\n"]);
+    strictEqual(JSON.parse((await scene.run(["list"])).out).total, 8);
+    const words2 = [executable!, ...first, "push", "-", "--name", "z"].map((word) => `'${word}'`);
+    const folder = await new Deno.Command("bash", {
+      args: ["-c", `${words2.join(" ")} < .`],
+      cwd: scene.folder.path,
+    }).output();
+    deepStrictEqual(
+      [folder.code, JSON.parse(new TextDecoder().decode(folder.stdout)).failed[0].kind],
+      [7, "storage"],
+    );
+  },
+);
+
+Deno.test(
+  "a first start that fails leaves no folder, and a peer that runs is told apart",
+  SANITIZED,
+  async () => {
+    await using folder = await Folder.make();
+    await using ann = await Program.peer("ann", ALONE, { cwd: folder.path });
+    for (const ports of [[ann.port, 0], [0, ann.httpPort]]) {
+      const args = ["eve", "127.0.0.1", ...ports.map(String), ...ALONE];
+      const failed = await run(folder.path, args);
+      deepStrictEqual([failed.code, /it is in use/.test(failed.err)], [2, true], failed.err);
+    }
+    deepStrictEqual(await folder.names(), ["storage_ann"]);
+    strictEqual((await run(folder.path, ["status"])).code, 0);
+    const own = await run(folder.path, ["connect", ann.address]);
+    deepStrictEqual([own.code, /is this peer itself/.test(own.err)], [6, true], own.err);
+    match((await run(folder.path, ["status", "--text"])).out, /./);
+  },
+);
+
+Deno.test(
   "the only peer in a folder is the one that is asked; with several, none or a stopped one, it says so",
   SANITIZED,
   async () => {
@@ -193,7 +313,7 @@ Deno.test(
       const both = await status();
       deepStrictEqual([both.code, both.err], [
         2,
-        "p2p-peer: There are several peers in this folder: ./storage_ann, ./storage_bob. Choose one with --dir\n",
+        "p2p-peer: There are several peers in this folder: ./storage_ann (running), ./storage_bob (running). Choose one with --dir\n",
       ]);
       strictEqual(JSON.parse((await status("--dir", "storage_bob")).out).peerId, "bob");
       const env = { P2P_PEER_DIR: "storage_ann" };
@@ -273,6 +393,7 @@ Deno.test(
     ok(places.every((at, i) => at > (places[i - 1] ?? 0)), ended.out);
     strictEqual((await run(folder.path, start, "peers\n")).code, 0);
     strictEqual((await run(folder.path, start, "exit\n")).code, 0);
+    strictEqual((await run(folder.path, start, "get nope\nexit\nget x\n")).code, 3);
     // A service manager may start it with an empty pipe.
     await using program = new Program(start, { cwd: folder.path, stdin: "piped" });
     await program.stdin.close();

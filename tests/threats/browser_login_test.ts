@@ -288,7 +288,7 @@ const GUESSED = [
 ];
 
 Deno.test(
-  "threat 29: the token is in its owner-only file and one printed line, and in no response",
+  "threat 29: the token is in its owner-only file, and in no response and no line that is not printed on a terminal",
   SANITIZED,
   async () => {
     await using world = await World.make(["--log-level", "TRACE"]);
@@ -330,8 +330,8 @@ Deno.test(
     for (const answer of answers) ok(!answer.includes(token), `the token is in ${answer}`);
     // Peers do not receive the token either, and the log contains no session.
     strictEqual((await listed(program)).size, 3);
-    const lines = program.lines.filter((line) => line.includes(token));
-    strictEqual(lines.length, 1, lines.join("\n"));
+    deepStrictEqual(program.lines.filter((line) => line.includes(token)), []);
+    ok(program.lines.some((line) => line.includes(path)), "the file must be named");
     const [, session] = cookie.split("=");
     ok(
       !program.lines.some((line) => line.includes(session!)),

@@ -133,6 +133,7 @@ Deno.test(
     await holdMany(program, 800);
     await using sink = await HostileServer.sink({ host: "127.0.0.77" });
     const gossip = gossipOf({ host: sink.host, port: sink.port }, "victim");
+    await untilQuiet(honest, sink); // announcements of all those files are ahead of any reply
     await bring(program, gossip, "127.0.0.20");
     await program.until("a dial to the sink", () => sink.connects > 0);
     await untilQuiet(honest, sink);

@@ -186,9 +186,9 @@ Deno.test({
         .length >=
         EVIL.length;
     });
-    await terminal.command("list", /^[0-9a-f]{64} .*FORGED/);
-    await terminal.command("list local", /^[0-9a-f]{64} .*FORGED/);
-    await terminal.command("list remote", /^[0-9a-f]{64} /);
+    await terminal.command("list", /^[0-9a-f]{6,64} +.*FORGED/);
+    await terminal.command("list local", /^[0-9a-f]{6,64} +.*FORGED/);
+    await terminal.command("list remote", /^[0-9a-f]{6,64} /);
     await terminal.command("peers", /^\d+ peers?$/);
     await terminal.command("stats", /refused/);
     const [row] = (await program.files()).filter((file) => file.file_name.includes("FORGED"));

@@ -346,6 +346,7 @@ export function appOver(parts: Parts = {}): Made {
       const queued = parts.queued ?? [];
       return { files: queued.slice(0, limit), total: queued.length };
     },
+    cancelQueued: (fileId) => (parts.queued ?? []).some(({ file }) => file.fileId === fileId),
     putFirst: (fileId) => {
       const isQueued = (parts.queued ?? []).some(({ file }) => file.fileId === fileId);
       if (isQueued) change(`first ${fileId}`);

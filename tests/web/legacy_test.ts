@@ -57,6 +57,15 @@ Deno.test("with --web-auth off a login still shows as logged in until it is ende
   assert.deepEqual(await status(cookie), { loggedIn: false });
 });
 
+Deno.test("with --web-auth off nobody in a browser tells this peer where to connect", async () => {
+  const made = appOver({ options: { token: undefined } });
+  const body = JSON.stringify({ address: "127.0.0.1:8115" });
+  const response = await made.request("/api/v1/peers", { method: "POST", body });
+  assert.equal(response.status, 403);
+  assert.match((await response.json()).hint, /connect at the prompt/);
+  assert.deepEqual(made.done, []);
+});
+
 Deno.test("lists survive having apostrophes turned into quotes", async () => {
   const name = `it's "quoted" <b>\\'`;
   const made = appOver({

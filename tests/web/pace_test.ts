@@ -37,4 +37,8 @@ Deno.test("the queue is listed in order, and one of it is put first", async () =
   assert.equal((await first(fileId)).status, 204);
   assert.deepEqual(made.done, [`first ${fileId}`]);
   assert.equal((await first("0".repeat(64))).status, 404);
+  const forget = (id: string) =>
+    made.request(`/api/v1/queue/${id}`, { method: "DELETE", headers: BEARER });
+  assert.equal((await forget(fileId)).status, 204);
+  assert.equal((await forget("0".repeat(64))).status, 404);
 });

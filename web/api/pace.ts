@@ -17,6 +17,7 @@ const LISTED = 100;
 /** Adds the routes `/limits`, `/queue` and `/log`. */
 export function paceRoutes(api: Hono<Env>, view: View): void {
   logRoutes(api, view);
+  forgetRoute(api, view);
   api.get(
     "/limits",
     describeRoute({
@@ -86,6 +87,22 @@ export function paceRoutes(api: Hono<Env>, view: View): void {
     fileParam,
     (c) => {
       if (view.putFirst(c.req.valid("param").id)) return c.body(null, 204);
+      return problem(c, 404, "This file does not wait", "GET /api/v1/queue lists those that do");
+    },
+  );
+}
+
+function forgetRoute(api: Hono<Env>, view: View): void {
+  api.delete(
+    "/queue/:id",
+    describeRoute({
+      summary: "Do not download a file that waits for its turn",
+      security,
+      responses: { 204: { description: "It waits no longer" }, ...problems(404, ...CHANGE) },
+    }),
+    fileParam,
+    (c) => {
+      if (view.cancelQueued(c.req.valid("param").id)) return c.body(null, 204);
       return problem(c, 404, "This file does not wait", "GET /api/v1/queue lists those that do");
     },
   );

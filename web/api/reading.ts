@@ -24,7 +24,7 @@ import {
   StatusShape,
 } from "./schemas.ts";
 
-function connectRoute(api: Hono<Env>, view: View): void {
+function connectRoute(api: Hono<Env>, view: View, login: Login): void {
   api.post(
     "/peers",
     describeRoute({
@@ -40,6 +40,11 @@ function connectRoute(api: Hono<Env>, view: View): void {
       },
     }),
     async (c) => {
+      if (login.isOff) {
+        // Whoever may say where this peer connects can look into networks that only this machine reaches.
+        const hint = "Type connect at the prompt, or start with --bootstrap";
+        return problem(c, 403, "Without logins, peers are not added through the pages", hint);
+      }
       try {
         const body = await smallJson(c.req.raw);
         if (v.is(ConnectBody, body)) return c.json(await view.connect(body.address));
@@ -79,7 +84,7 @@ export function readRoutes(api: Hono<Env>, view: View, login: Login, turns: Turn
     check("query", RowsQuery, ROWS_HINT),
     (c) => serveRows(c, turns, "peers", view.peers().map(peerJson), c.req.valid("query")),
   );
-  connectRoute(api, view);
+  connectRoute(api, view, login);
   api.get(
     "/events",
     describeRoute({

@@ -61,6 +61,17 @@ Deno.test("a peer that does not answer is told, with the reason, and stays among
   ok(silent && /accepts connections/.test(silent.text), silent?.text);
 });
 
+Deno.test("another spelling of an address is the same address, and its answer is told", () => {
+  const machine = new Machine();
+  machine.start();
+  connect(machine, A);
+  const { host, port } = at(A);
+  const spelled = { host: `::ffff:${host}`, port };
+  machine.do({ kind: "connect", address: spelled });
+  deepStrictEqual(machine.peer.bootstraps, [at(A)]);
+  deepStrictEqual(events(answer(machine, A), "connected").map(({ peerId }) => peerId), ["a"]);
+});
+
 Deno.test("a peer that is known already is connected at once, and becomes one to join through", () => {
   const machine = new Machine();
   machine.start();

@@ -171,7 +171,8 @@ Deno.test("what others say of a peer's addresses gives nobody its rights", () =>
   // Somebody elsewhere says that the peer is there too.
   for (const host of ["10.0.0.2", "10.6.6.6"]) {
     const also = [host === "10.0.0.2" ? "10.6.6.6" : "10.0.0.2"];
-    strictEqual(outcome(members, claim("a", host, { ip: "10.6.6.6", also })), "known");
+    const expected = host === "10.0.0.2" ? "known" : "conflict";
+    strictEqual(outcome(members, claim("a", host, { ip: "10.6.6.6", also })), expected);
     deepStrictEqual([a.address.host, a.also], ["10.0.0.2", []]);
     ok(!isFrom(a, "10.6.6.6"));
   }
@@ -188,11 +189,30 @@ Deno.test("what others say of a peer's addresses gives nobody its rights", () =>
   strictEqual(b.address.host, "10.0.0.3");
 });
 
+Deno.test("who only names a peer's address among others does not become that peer", () => {
+  const members = tracker();
+  const a = track(members, claim("a", "10.0.0.2", { ip: "10.0.0.9", node: NODE }));
+  const thief = claim("a", "10.6.6.6", { node: "x".repeat(43), also: ["10.0.0.2"] });
+  strictEqual(outcome(members, thief), "conflict");
+  deepStrictEqual([a.address.host, isProven(a)], ["10.0.0.2", false]);
+  // A key that somebody else told us of may be the thief's own.
+  const planted = { ip: "10.6.6.6", node: "x".repeat(43) };
+  const b = track(members, claim("b", "10.0.0.3", planted));
+  strictEqual(outcome(members, claim("b", "10.6.6.6", planted)), "conflict");
+  deepStrictEqual([b.address.host, isProven(b)], ["10.0.0.3", false]);
+  // Where a host name leads is known later, and who named further addresses before that may be anybody.
+  const c = track(members, claim("c", "eagle", { ip: "10.0.0.4" }));
+  track(members, claim("c", "eagle", { ip: "10.6.6.6", also: ["10.6.6.7"] }));
+  ok(members.reached(c, "10.0.0.4"));
+  ok(isProven(c) && !isFrom(c, "10.6.6.7"));
+});
+
 Deno.test("a machine with too many peers gets no more of them as another address of a peer elsewhere", () => {
   const members = tracker({ maxPeersPerAddress: 1 });
   track(members, claim("a", "10.0.0.2"));
-  const b = track(members, claim("b", "10.0.0.3", { also: ["10.0.0.2"] }));
-  strictEqual(outcome(members, claim("b", "10.0.0.2", { also: ["10.0.0.3"] })), "known");
+  const b = track(members, claim("b", "10.0.0.3", { node: NODE, also: ["10.0.0.2"] }));
+  const there = claim("b", "10.0.0.2", { node: NODE, also: ["10.0.0.3"] });
+  strictEqual(outcome(members, there), "known");
   members.reached(b, "10.0.0.2");
   strictEqual(b.address.host, "10.0.0.3");
 });
