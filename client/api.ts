@@ -22,7 +22,6 @@ export interface Asked {
   readonly headers?: Readonly<Record<string, string>>;
   /** JSON, or content that is sent as it comes. */
   readonly body?: string | Readable;
-  readonly signal?: AbortSignal;
 }
 
 /** A running peer's API. */
@@ -61,16 +60,16 @@ export class Api {
     this.#agent.destroy();
   }
 
-  #send(path: string, { method = "GET", headers = {}, body, signal }: Asked) {
+  #send(path: string, { method = "GET", headers = {}, body }: Asked) {
     const { url, token, dir } = this.place;
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const login = token === undefined ? {} : { authorization: `Bearer ${token}` };
     const type = typeof body === "string" ? { "content-type": "application/json" } : {};
     const request = this.#request(`${url}/api/v1${path}`, {
       method,
-      agent: this.#agent,
+      // Deno's node:http sends a request on a kept connection again if that connection ends, whatever the method and the reason.
+      agent: method === "GET" ? this.#agent : false,
       headers: { ...login, ...type, ...headers },
-      ...(signal ? { signal } : {}),
     }, resolve);
     const timer = setTimeout(() => request.destroy(new Error("timed out")), CONNECT_MS);
     request.on("socket", (socket) => {
@@ -79,7 +78,6 @@ export class Api {
     });
     request.on("error", (error: Error & { code?: string }) => {
       clearTimeout(timer);
-      if (signal?.aborted) return reject(new CommandError("canceled", "Canceled"));
       if (dir !== undefined && error.code === "ECONNREFUSED") return reject(notRunning(dir));
       const why = error.code === "ECONNREFUSED" ? "refuses connections" : visible(error.message);
       reject(

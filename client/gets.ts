@@ -95,8 +95,7 @@ export class Gets {
 
   /**
    * The first Ctrl-C cancels the download at the peer, whose answer then ends the request, or the copying; the second one ends the
-   * program. The request itself is not aborted: Deno's node:http sends it again if its answer comes at the same moment, and the peer
-   * would begin anew.
+   * program. The request itself is not aborted: the peer would go on, since others may wait for the same file.
    */
   async #cancel(): Promise<void> {
     if (this.signal.aborted) Deno.exit(exitCode("canceled"));

@@ -349,6 +349,7 @@ Deno.test(
       cwd: folder.path,
       command: [executable!, ...first],
     });
+    await watching.waitForLine(/^\{"type":"status"/); // it listens
     await folder.write("storage_ann/one.txt", "1");
     await watching.waitForLine(/^\{"type":"files","changed":\[.*"file_name":"one\.txt"/);
     peer.signal("SIGTERM");
