@@ -89,8 +89,8 @@ Deno.test("a deletion that cannot be recorded is refused and not announced", () 
 });
 
 Deno.test("restore accepts an id, a unique prefix, or a name, and rejects ambiguous input", async () => {
-  const [one, other, third] = ["a1", "a2", "b3"].map((start) => start.padEnd(64, "0"));
-  const deleted = [[one, "x.txt"], [other, "x.txt"], [third, "a1"]].map(([fileId, name]) => ({
+  const [one, other, third] = ["aaa1", "aaa2", "bbb3"].map((start) => start.padEnd(64, "0"));
+  const deleted = [[one, "x.txt"], [other, "x.txt"], [third, "aaa1"]].map(([fileId, name]) => ({
     file: { fileId, name },
   }));
   const restored: string[] = [];
@@ -109,14 +109,15 @@ Deno.test("restore accepts an id, a unique prefix, or a name, and rejects ambigu
     READY,
     READY,
   );
-  for (const text of [one!, "a2", "b", "a1"]) await requests.restore(text);
+  for (const text of [one!, "aaa2", "bbb3", "aaa1"]) await requests.restore(text);
   assert.deepEqual(
     restored,
     [one, other, third, third],
     "an exact name must take precedence over an id prefix",
   );
-  await assert.rejects(requests.restore("x.txt"), /2 deleted files match "x.txt".*a10.*a20/);
-  await assert.rejects(requests.restore("a"), /2 deleted files match/);
+  await assert.rejects(requests.restore("x.txt"), /2 deleted files match "x.txt".*aaa10.*aaa20/);
+  await assert.rejects(requests.restore("aaa"), /No deleted file/, "three letters are a slip");
+  await assert.rejects(requests.restore(""), /No deleted file/);
   await assert.rejects(requests.restore("none"), /No deleted file .*"restore" lists/);
 });
 
