@@ -147,6 +147,7 @@ Deno.test("the document lists exactly the routes that this test knows of", async
   const named = (await routes()).map(({ method, path }) => `${method} ${path}`).sort();
   assert.deepEqual(named, [
     "DELETE /files/{id}",
+    "DELETE /queue/{id}",
     "DELETE /session",
     "DELETE /transfers/{id}",
     "DELETE /uploads/{upload_id}",
