@@ -80,7 +80,11 @@ Deno.test("a refusal is told in the peer's words, without hints for programs, an
     [problem(500, { detail: "Bug", hint: "" }), "unexpected", /Bug/],
     [problem(409, { detail: "a\x1b[31mb", hint: "" }), "refused", /^a\\u\{1b\}\[31mb$/],
     [() => new Response("<html>", { status: 418 }), "unexpected", /status 418/],
-    [problem(401, { detail: "Login" }), "refused", /asks for a login. Give --token or P2P_PEER_TOKEN/],
+    [
+      problem(401, { detail: "Login" }),
+      "refused",
+      /asks for a login. Give --token or P2P_PEER_TOKEN/,
+    ],
   ];
   for (const [answer, kind, message] of table) {
     await using peer = new FakePeer(answer);
