@@ -95,14 +95,18 @@ async function hostsOf(config: RunConfig): Promise<Hosts> {
   return { host, listenHost, webHost };
 }
 
-/** A first start that fails must not leave a folder, which would then be one of several peers here. Throws `UsageError`. */
+/**
+ * A first start that fails must not leave a folder, which would then be one of several peers here. Whatever else is wrong, starting
+ * says. Throws `UsageError`.
+ */
 async function checkPorts(
   { storageDir, port, httpPort }: RunConfig,
   { listenHost, webHost }: Hosts,
 ): Promise<void> {
-  if (await lstatOrNothing(layoutOf(storageDir).private)) return;
+  const before = lstatOrNothing(layoutOf(storageDir).private);
+  if (await before.catch(() => "unknown")) return;
   const trouble = portTrouble("P2P", listenHost, port) ?? portTrouble("HTTP", webHost, httpPort);
-  if (trouble !== undefined) throw trouble;
+  if (trouble instanceof UsageError) throw trouble;
 }
 
 /** Makes the pages of a peer. Throws `StorageError` when its token cannot be read. */
