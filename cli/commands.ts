@@ -242,7 +242,6 @@ export type SharedCommands = Pick<
   | "files"
   | "screen"
   | "peers"
-  | "delete"
   | "restore"
   | "deleted"
   | "stats"
@@ -259,7 +258,6 @@ export async function carryOutShared(
   name: string,
   words: readonly string[],
   commands: SharedCommands,
-  ask?: Ask,
 ): Promise<string> {
   const [first] = words;
   switch (name) {
@@ -274,9 +272,6 @@ export async function carryOutShared(
     }
     case "transfers":
       return transfersText(await commands.transfers(), commands.screen());
-    case "delete":
-      if (first === undefined) throw usage("delete");
-      return deletionText(await commands.delete(words, ask));
     case "restore": {
       if (first !== undefined) {
         return `Restored ${visible((await commands.restore(words.join(" "))).name)}`;
@@ -320,7 +315,8 @@ async function carryOut(
     case "delete": {
       const isSure = words[0] === "-y" || words[0] === "--yes";
       const named = wordsWithName(isSure ? words.slice(1) : words, (text) => commands.isName(text));
-      return await carryOutShared(name, named, commands, isSure ? undefined : ask);
+      if (named.length === 0) throw usage("delete");
+      return deletionText(await commands.delete(named, isSure ? undefined : ask));
     }
     case "help":
       return menuText(commands.screen()?.columns);
@@ -328,7 +324,7 @@ async function carryOut(
       commands.exit();
       return "";
     default:
-      return await carryOutShared(name, words, commands, ask);
+      return await carryOutShared(name, words, commands);
   }
 }
 
@@ -393,7 +389,7 @@ export function deletionText({ everywhere, here, reached, ...spread }: JustDelet
     lines.push(
       `Deleted ${namesText(everywhere)}: ${
         spreadText(reached, spread)
-      }. Type "restore" within 24 hours to bring ${them} back`,
+      }. "restore" brings ${them} back within 24 hours`,
     );
   }
   if (here.length > 0) {

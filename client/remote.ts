@@ -108,13 +108,6 @@ export class Remote implements SharedCommands {
     return statusRows(figuresOf(await this.status()));
   }
 
-  async delete(what: readonly string[], ask?: Ask) {
-    const removal = await this.remove(what, ask);
-    const [first] = removal.failed;
-    if (first) throw new CommandError(first.kind, first.detail);
-    return deletionOf(removal);
-  }
-
   /**
    * Deletes files. All are found before any is deleted: a mistyped name must not leave half of them. Of those, each is tried. Throws
    * `CommandError` if one is not found, or the answer is no.

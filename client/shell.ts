@@ -9,6 +9,7 @@ import { type GetProgress, progressLine } from "../cli/progress.ts";
 import { count } from "../cli/report.ts";
 import type { ShellCommand } from "../cli/shell_arguments.ts";
 import { UsageError } from "../cli/values.ts";
+import { verbOf } from "../cli/verbs.ts";
 import { visible } from "../protocol/wire/text.ts";
 import { Api, linesOf } from "./api.ts";
 import { copyOut, copyTo, freePath, STDOUT } from "./copy.ts";
@@ -260,13 +261,8 @@ async function remove({ command: { words, isSure }, remote, output, isJson }: Sc
   return exitCode(removed.length > 0 ? "partly" : first.kind);
 }
 
-function usage(name: "get" | "push" | "delete"): UsageError {
-  const words = {
-    get: "<file_id|prefix|name>...",
-    push: "<path>...",
-    delete: "<file_id|prefix|name>...",
-  };
-  return new UsageError(`Usage: p2p-peer ${name} ${words[name]}`, {
+function usage(name: string): UsageError {
+  return new UsageError(`Usage: p2p-peer ${name} ${verbOf(name)?.shell}`, {
     hint: `"p2p-peer help ${name}" says more`,
   });
 }

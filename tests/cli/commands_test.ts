@@ -418,7 +418,7 @@ Deno.test("delete takes several files, and says how long peers that take one at 
   assert.equal(
     await runCommand(`delete ${ID} "b c"`, many),
     "Deleted 100000 files: 12 peers notified, 2 without batch deletes notified at 50 files a minute, " +
-      'within about 33 h. Type "restore" within 24 hours to bring them back\n' +
+      'within about 33 h. "restore" brings them back within 24 hours\n' +
       "Deleted only our copies of 2 files: other peers own them. No peer was notified, and they will not be downloaded again automatically",
   );
 });

@@ -1,6 +1,6 @@
 // Routes for how fast content moves, which download is next, and how much is logged.
 
-import type { Hono } from "hono";
+import type { Context, Hono } from "hono";
 import { describeRoute, resolver } from "hono-openapi";
 import * as v from "valibot";
 import { asciiJson } from "../../protocol/wire/text.ts";
@@ -85,11 +85,14 @@ export function paceRoutes(api: Hono<Env>, view: View): void {
       responses: { 204: { description: "It is the next one" }, ...problems(404, ...CHANGE) },
     }),
     fileParam,
-    (c) => {
-      if (view.putFirst(c.req.valid("param").id)) return c.body(null, 204);
-      return problem(c, 404, "This file does not wait", "GET /api/v1/queue lists those that do");
-    },
+    (c) => wasQueued(c, view.putFirst(c.req.valid("param").id)),
   );
+}
+
+/** Answers a change of a download that has to be in the queue. */
+function wasQueued(c: Context<Env>, isDone: boolean): Response {
+  if (isDone) return c.body(null, 204);
+  return problem(c, 404, "This file does not wait", "GET /api/v1/queue lists those that do");
 }
 
 function forgetRoute(api: Hono<Env>, view: View): void {
@@ -101,10 +104,7 @@ function forgetRoute(api: Hono<Env>, view: View): void {
       responses: { 204: { description: "It waits no longer" }, ...problems(404, ...CHANGE) },
     }),
     fileParam,
-    (c) => {
-      if (view.cancelQueued(c.req.valid("param").id)) return c.body(null, 204);
-      return problem(c, 404, "This file does not wait", "GET /api/v1/queue lists those that do");
-    },
+    (c) => wasQueued(c, view.cancelQueued(c.req.valid("param").id)),
   );
 }
 
