@@ -240,7 +240,7 @@ function reachFinding(running: ApiStatus & Running | undefined): Finding {
     : {
       what: "reach",
       is: "fine",
-      text: `None of ${count(running.peers, "peer")} says that it cannot connect to this one`,
+      text: `${count(running.peers, "peer")}, and none says that it cannot connect to this one`,
     };
 }
 
