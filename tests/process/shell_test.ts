@@ -395,6 +395,7 @@ Deno.test(
     strictEqual((await run(folder.path, start, "peers\n")).code, 0);
     strictEqual((await run(folder.path, start, "exit\n")).code, 0);
     strictEqual((await run(folder.path, start, "get nope\nexit\nget x\n")).code, 3);
+    strictEqual((await run(folder.path, start, "exit\nget nope\n")).code, 0);
     // A service manager may start it with an empty pipe.
     await using program = new Program(start, { cwd: folder.path, stdin: "piped" });
     await program.stdin.close();

@@ -65,6 +65,7 @@ Deno.test("another spelling of an address is the same address, and its answer is
   const machine = new Machine();
   machine.start();
   connect(machine, A);
+  unreachable(machine, A, "it refuses");
   const { host, port } = at(A);
   const spelled = { host: `::ffff:${host}`, port };
   machine.do({ kind: "connect", address: spelled });
