@@ -364,7 +364,7 @@ export class PeerState {
    */
   mayDialAlso(record: PeerRecord, ip: string, sizeBytes: number): boolean {
     if (!record.also.includes(ip)) return false;
-    if (record.proven && record.heardFrom.has(ip)) return true;
+    if (record.proven && record.spokeFrom.has(ip)) return true;
     const place = addressText({ host: ip, port: record.address.port });
     return sizeBytes <= UNPROVEN_REPLY_BYTES && this.#mayDialPlace(place, false);
   }

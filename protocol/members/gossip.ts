@@ -28,13 +28,16 @@ import { Discovered } from "./discovered.ts";
 import { Greeting } from "./greeting.ts";
 import { Joining } from "./joining.ts";
 import type { Lists } from "./lists.ts";
-import { isFrom, type PeerRecord, sameAddress } from "./membership.ts";
+import { isFrom, machineOf, type PeerRecord, sameAddress } from "./membership.ts";
 import type { Ext } from "../wire/ext.ts";
 import type { Gossip, GossipReply } from "../wire/message.ts";
 import { type Destination, type PeerState, placeOf } from "../state.ts";
 
-/** Who a message is from, as it says itself. */
-export type Sender = Pick<Gossip, "peerId" | "host" | "port"> & { readonly ext?: Ext };
+/** Who a message is from, as it says itself. A GOSSIP has an id. */
+export type Sender = Pick<Gossip, "peerId" | "host" | "port"> & {
+  readonly ext?: Ext;
+  readonly id?: string;
+};
 
 /** Number of files listed to a peer that is not tracked: enough to show that we are alive. */
 const STRANGER_FILES = 8;
@@ -88,6 +91,11 @@ export interface HeardList {
   readonly record: PeerRecord;
   /** Ids of the files that it was not known to hold. */
   readonly news: ReadonlySet<string>;
+}
+
+/** Returns whether peers forward such a message: a GOSSIP. */
+function isForwardable(sender: Sender): boolean {
+  return sender.id !== undefined;
 }
 
 /** Gossips, answers gossip, and keeps the membership up to date. */
@@ -334,7 +342,10 @@ export class Gossiping {
     }
     const { peerId, ext } = sender;
     const also = this.#alsoClaimed(sender, address, ip);
-    const hearing = state.membership.hear({ peerId, address, also, ext, ip }, state.nowMs);
+    const hearing = state.membership.hear(
+      { peerId, address, also, ext, ip, isForwardable: isForwardable(sender) },
+      state.nowMs,
+    );
     switch (hearing.outcome) {
       case "new":
         if (hearing.evicted) {
@@ -347,7 +358,7 @@ export class Gossiping {
         this.joining.markBootstrap(hearing.record);
         // Some peers gossip only once in their lifetime, so gossip to a new one at once, unless this is its reply to
         // ours. What came through others leaves open where it is.
-        if ("id" in sender || !hearing.record.extended || !isFrom(hearing.record, ip)) {
+        if (isForwardable(sender) || !hearing.record.extended || !isFrom(hearing.record, ip)) {
           this.#greet(hearing.record);
         }
         this.hooks.peerCame(hearing.record);
@@ -359,20 +370,25 @@ export class Gossiping {
         if (hearing.isRestarted) this.hooks.peerCame(hearing.record);
         return hearing.record;
       case "conflict":
-        this.#onConflict(hearing.record, address, "id" in sender, ip);
+        this.#onConflict(hearing.record, address, isForwardable(sender), ip);
         return undefined;
       case "full":
         state.refuse(peerId, "peer-limit", "Not tracked: the maximum number of peers is reached");
-        if ("id" in sender) this.#answerStranger(address, ip);
+        if (isForwardable(sender)) this.#answerStranger(address, ip);
         return undefined;
       default:
         return hearing satisfies never;
     }
   }
 
-  /** Returns where the sender says it listens: where the message came from, if it names that among others. */
-  #claimed({ host, port, ext }: Sender, ip: string): Address {
-    return { host: host === "" || ext?.also?.includes(ip) ? ip : host, port };
+  /**
+   * Returns where the sender says it listens: where the message came from, if it names that among others. A GOSSIP may come from
+   * whoever forwarded it, who never said that the sender is there: it could aim traffic at that machine.
+   */
+  #claimed(sender: Sender, ip: string): Address {
+    const { host, port, ext } = sender;
+    const isThere = ext?.also?.includes(ip) && !isForwardable(sender);
+    return { host: host === "" || isThere ? ip : host, port };
   }
 
   /** Returns further addresses that the sender names and that may be dialed. */
@@ -488,6 +504,7 @@ export class Gossiping {
 
   #forward(message: Gossip, ip: string, originator: PeerRecord): void {
     const { state } = this;
+    if (this.#wouldVouch(originator, ip)) return;
     // Not to the sender. Its port is not known, so it can be recognized only if it is the only peer on its machine.
     const sender = state.membership.soleAt(ip);
     // Not to the originator either, under any of the names at its address.
@@ -504,6 +521,16 @@ export class Gossiping {
     // Fill in an empty host: the next receiver's connection does not come from the originator.
     const named = message.host === "" ? { ...message, host: ip } : message;
     state.sendToAll(chosen, named);
+  }
+
+  /**
+   * Returns whether others would take a gossip that we forward for one from the originator itself: it names this machine, and came
+   * from another one. Anybody could aim their lists at another port here with that.
+   */
+  #wouldVouch(originator: PeerRecord, ip: string): boolean {
+    const { ips } = this.state.own;
+    return !ips.includes(ip) &&
+      [machineOf(originator), ...originator.also].some((each) => ips.includes(each));
   }
 
   #round(): void {

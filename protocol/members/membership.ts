@@ -13,8 +13,8 @@ import type { Ext } from "../wire/ext.ts";
 
 /** Read-only view of a tracked peer. Only `Membership` changes it. */
 export type PeerRecord =
-  & Readonly<Omit<TrackedPeer, "heardFrom">>
-  & { readonly heardFrom: ReadonlySet<string> };
+  & Readonly<Omit<TrackedPeer, "heardFrom" | "spokeFrom">>
+  & { readonly heardFrom: ReadonlySet<string>; readonly spokeFrom: ReadonlySet<string> };
 
 /** A tracked peer, as `Membership` keeps it. Times are in milliseconds on the monotonic clock. */
 export interface TrackedPeer {
@@ -33,6 +33,8 @@ export interface TrackedPeer {
   also: readonly string[];
   /** IP addresses from which messages in its name came, the latest last; at most four. */
   readonly heardFrom: Set<string>;
+  /** Those of them from which it spoke itself: what came from there is not passed on by others, or came from `ip`. */
+  readonly spokeFrom: Set<string>;
   /** Whether a message in its name came from `ip`. */
   proven: boolean;
   /**
@@ -78,6 +80,8 @@ export interface Claim {
   readonly ext: Ext | undefined;
   /** IP address from which the message came. */
   readonly ip: string;
+  /** Whether peers forward such a message (GOSSIP): it may have come from somebody else than its sender. */
+  readonly isForwardable: boolean;
 }
 
 /** What `Membership.hear` made of a claim. */
@@ -204,6 +208,7 @@ export class Membership {
     record.voucher = isLoopback(fromIp) ? "local" : "remote";
     record.heardFrom.clear();
     record.heardFrom.add(fromIp);
+    record.spokeFrom.clear();
     record.proven = record.ip === fromIp;
     record.linkIp = undefined;
     record.nodeProven &&= record.proven;
@@ -221,7 +226,7 @@ export class Membership {
     if (!record) return false;
     if (record.ip === ip) return true;
     if (record.also.includes(ip)) {
-      if (record.heardFrom.has(ip)) this.#prefer(record, ip);
+      if (record.spokeFrom.has(ip)) this.#prefer(record, ip);
       return true;
     }
     if ((this.#perMachine.get(ip) ?? 0) >= this.bounds.maxPeersPerAddress) {
@@ -336,6 +341,7 @@ export class Membership {
       ip: canonicalIp(address.host),
       also: NOTHING,
       heardFrom: new Set(),
+      spokeFrom: new Set(),
       proven: false,
       linkIp: undefined,
       node: undefined,
@@ -424,13 +430,11 @@ export class Membership {
     this.#count(machineOf(record), 1);
   }
 
-  #refresh(record: TrackedPeer, { address, also, ext, ip }: Claim, nowMs: number): void {
+  #refresh(record: TrackedPeer, claim: Claim, nowMs: number): void {
+    const { address, also, ext, ip } = claim;
     record.lastHeardMs = nowMs;
-    record.heardFrom.delete(ip);
-    record.heardFrom.add(ip);
-    if (record.heardFrom.size > MAX_HEARD_FROM) {
-      record.heardFrom.delete(record.heardFrom.values().next().value!);
-    }
+    note(record.heardFrom, ip);
+    if (!claim.isForwardable || record.ip === ip) note(record.spokeFrom, ip);
     record.proven ||= record.ip === ip;
     if (record.proven) record.linkIp = undefined;
     const fromItself = isFrom(record, ip);
@@ -472,6 +476,13 @@ export class Membership {
     if (count > 0) this.#perMachine.set(machine, count);
     else this.#perMachine.delete(machine);
   }
+}
+
+/** Adds an IP address as the latest one. */
+function note(ips: Set<string>, ip: string): void {
+  ips.delete(ip);
+  ips.add(ip);
+  if (ips.size > MAX_HEARD_FROM) ips.delete(ips.values().next().value!);
 }
 
 /** Returns whether a claim carries the key that we know of the peer, from whomever. */

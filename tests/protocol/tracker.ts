@@ -23,7 +23,15 @@ export function claim(
 ): Claim {
   const { port = 6000, node, ...rest } = over;
   const ext = node === undefined ? undefined : { v: 1, node };
-  return { peerId, address: { host, port }, also: [], ip: host, ext, ...rest };
+  return {
+    peerId,
+    address: { host, port },
+    also: [],
+    ip: host,
+    ext,
+    isForwardable: false,
+    ...rest,
+  };
 }
 
 /** Hears a claim that is expected to be tracked. */

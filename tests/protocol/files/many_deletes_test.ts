@@ -152,7 +152,7 @@ Deno.test("a person who deletes a data set causes steps in proportion to its fil
     const notices = new DeletionNotices(state);
     for (let n = 1; n <= 20; n++) {
       const { peerId, ip, ext, ...address } = batchPeer(`p${n}`, n);
-      state.membership.hear({ peerId, address, also: [], ip, ext }, 0);
+      state.membership.hear({ peerId, address, also: [], ip, ext, isForwardable: true }, 0);
     }
     for (let n = 0; n < count; n++) notices.announce(idOf(n), []);
     for (let ms = 0; ms < 20_000; ms += 250) {

@@ -5,6 +5,15 @@ import { DEFAULT_LIMITS, UNPROVEN_REPLY_BYTES } from "../../../protocol/limits.t
 import { encodeMessage } from "../../../protocol/wire/message.ts";
 import { Machine, newPeer, OWN, readBack, sent, type Who } from "../machine.ts";
 
+/** Hears a reply of a peer that names further addresses: nobody forwards those. */
+function answer(machine: Machine, who: Who, also: readonly string[], from: string) {
+  const { peerId, host, port, ext } = who;
+  return machine.message(
+    { type: "GOSSIP_REPLY", peerId, host, port, files: [], ext: { ...ext!, also } },
+    from,
+  );
+}
+
 /** Hears a gossip of a peer that names further addresses. `from`: where it comes from. */
 function hear(machine: Machine, who: Who, also: readonly string[], from = who.ip) {
   const { peerId, host, port, ext } = who;
@@ -71,7 +80,7 @@ Deno.test("a peer that speaks from a further address of its machine is dialed th
   const a = newPeer("a", 1);
   hear(machine, a, ["fd00::1"], "10.0.0.50");
   deepStrictEqual(machine.peer.waysTo("a"), { dial: "first", also: ["fd00::1"], relays: [] });
-  hear(machine, a, ["fd00::1"], "fd00::1");
+  answer(machine, a, ["fd00::1"], "fd00::1");
   strictEqual(machine.peer.membership.get("a")?.address.host, "fd00::1");
   deepStrictEqual(machine.peer.waysTo("a").also, [a.host]);
 });
@@ -90,7 +99,7 @@ Deno.test("where a peer never spoke from, dials are as rare as to strangers, and
   machine.start();
   const a = newPeer("a", 1);
   hear(machine, a, ["fd00::1", "fd00::2"]);
-  hear(machine, a, ["fd00::1", "fd00::2"], "fd00::2");
+  answer(machine, a, ["fd00::1", "fd00::2"], "fd00::2");
   const may = (ip: string, sizeBytes = 100) => machine.peer.mayDialAlso("a", ip, sizeBytes);
   ok(!may("fd00::7"), "it is not one of its addresses");
   ok(!may("fd00::1", UNPROVEN_REPLY_BYTES + 1));
@@ -109,4 +118,39 @@ Deno.test("where a peer never spoke from, dials are as rare as to strangers, and
     }
   }
   ok(dials <= DEFAULT_LIMITS.unprovenDialsPerMinute, `${dials}`);
+});
+
+Deno.test("a gossip that somebody forwarded gives nobody's machine the rights of its originator", () => {
+  const machine = new Machine();
+  machine.start();
+  const victim = "10.0.0.77";
+  // Whoever is at the victim's address forwarded what these said: of a new peer, and of one that had spoken before.
+  const a = newPeer("a", 1);
+  hear(machine, a, [victim], victim);
+  const record = machine.peer.membership.get("a")!;
+  deepStrictEqual([record.address.host, record.proven], [a.host, false]);
+  const b = newPeer("b", 2);
+  hear(machine, b, [victim]);
+  hear(machine, b, [victim], victim);
+  for (const peerId of ["a", "b"]) {
+    ok(!machine.peer.mayDialAlso(peerId, victim, UNPROVEN_REPLY_BYTES + 1), peerId);
+  }
+  machine.do({ kind: "sent", to: { host: b.host, port: b.port }, peerId: "b", ip: victim });
+  strictEqual(machine.peer.membership.get("b")?.address.host, b.host);
+});
+
+Deno.test("gossip that names this machine is forwarded only if it comes from this machine", () => {
+  const machine = new Machine();
+  machine.start();
+  const friend = newPeer("friend", 9);
+  machine.meet(friend);
+  const other = { ...newPeer("other", 1), host: OWN.host, port: OWN.port + 1 };
+  const forwards = (also: readonly string[], from: string, who: Who = other) =>
+    sent(hear(machine, who, also, from), "GOSSIP").filter(({ message }) =>
+      message.peerId === who.peerId
+    );
+  strictEqual(forwards([], "10.0.0.66").length, 0);
+  strictEqual(forwards([OWN.host], "10.0.0.66", newPeer("named", 2)).length, 0);
+  ok(forwards([], OWN.host).length > 0, "another peer of this machine");
+  ok(forwards(["10.0.0.78"], "10.0.0.66", newPeer("elsewhere", 3)).length > 0);
 });

@@ -212,7 +212,10 @@ Deno.test("files that are no longer held are left out, and what a round costs do
     const { catalogue } = state;
     for (const file of files(count)) catalogue.hold(heldOf(file), 0);
     const { peerId, ip, ...address } = old;
-    state.membership.hear({ peerId, address, also: [], ip, ext: undefined }, 0);
+    state.membership.hear(
+      { peerId, address, also: [], ip, ext: undefined, isForwardable: true },
+      0,
+    );
     const record = state.membership.get(peerId)!;
     lists.reply(record);
     for (let n = 1; n <= count / 2; n++) catalogue.release(idOf(n), 0);
