@@ -27,6 +27,8 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function carryOut(parsed: Parsed): Promise<number> {
+  // Only an update starts another program: the new one, to see whether it starts. Nothing else may.
+  if (parsed.command !== "update") Deno.permissions.revokeSync({ name: "run" });
   switch (parsed.command) {
     // Loaded when they are needed: a question to a running peer is answered in two thirds of the time without the peer's own code.
     case "run":
@@ -37,6 +39,8 @@ async function carryOut(parsed: Parsed): Promise<number> {
       return await (await import("./app/dummy.ts")).runDev(parsed.config);
     case "doctor":
       return await (await import("./app/doctor.ts")).runDoctor(parsed.config, parsed.isJson);
+    case "update":
+      return await (await import("./client/updating.ts")).runUpdate(parsed.update);
     case "shell":
       return await (await import("./client/shell.ts")).runShell(parsed.shell);
     case "show":

@@ -56,7 +56,7 @@ export class BrowserUpload implements Upload {
 }
 
 /** Ends a transfer early. Closing a tab or canceling in the browser is not a failure, and is not shown as one. */
-function endEarly(move: Move, why: string, how: EarlyEnd): void {
+export function endEarly(move: Move, why: string, how: EarlyEnd): void {
   if (how === "failed") move.failed(why);
   else move.log.end(move, "cancelled", why);
 }

@@ -17,6 +17,7 @@ import {
   portTrouble,
 } from "./addresses.ts";
 import type { PeerConsole } from "./console.ts";
+import { ownExecutable } from "./own_executable.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { viewedTransfer } from "./status.ts";
 import { type RunningView, webViewOf } from "./web_view.ts";
@@ -134,6 +135,7 @@ async function webOf(
     onLogin: (ip) => output.onEvent({ name: "login", ip }),
     legacyPage,
     metrics,
+    executable: ownExecutable(service),
     basePath: config.basePath,
     trustedProxies: new Set(config.trustedProxy),
   });

@@ -1,6 +1,6 @@
 // The state of the running peer as rows and figures to display. This only translates; it decides nothing.
 
-import { VERSION } from "../cli/arguments.ts";
+import { VERSION } from "../cli/version.ts";
 import { bootstrapHint } from "../cli/bootstrap_text.ts";
 import { isInbound, type Transfer } from "../node/transfer_log.ts";
 import { addressText } from "../protocol/wire/address.ts";

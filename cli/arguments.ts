@@ -24,13 +24,8 @@ import { completionScript, SHELLS } from "./shell_completion.ts";
 import { settingsOf, settingsText } from "./config_text.ts";
 import { parseShell, type ShellCommand } from "./shell_arguments.ts";
 import { nearest, SHELL_VERBS, verbOf } from "./verbs.ts";
+import { versionText } from "./version.ts";
 import { host as hostOf, type Raw, UsageError } from "./values.ts";
-
-export const VERSION = "0.1.0";
-/** Commit and date of a build; `.ci/stamp` writes them here. */
-const STAMP = "@@STAMP@@";
-/** What `--version` prints. */
-const versionText = STAMP.startsWith("@@") ? VERSION : `${VERSION} (${STAMP})`;
 
 export type Misbehaviour = "slow" | "truncate" | "corrupt" | "silent" | "garbage";
 export const MISBEHAVIOURS: readonly Misbehaviour[] = [
@@ -63,12 +58,23 @@ export interface DummyConfig {
   readonly logLevel: string;
 }
 
+/** `update`, as it was typed. */
+export interface UpdateCommand {
+  /** Address of the folder with the release, if it was named. */
+  readonly from: string | undefined;
+  /** Only say whether there is a newer one. */
+  readonly isCheck: boolean;
+  readonly isJson: boolean;
+}
+
 export type Parsed =
   | { readonly command: "run"; readonly config: RunConfig }
   | { readonly command: "dummy"; readonly config: DummyConfig }
   | { readonly command: "dev"; readonly config: RunConfig }
   /** What may keep a peer from working is looked for. */
   | { readonly command: "doctor"; readonly config: RunConfig; readonly isJson: boolean }
+  /** This program is replaced by a newer one. */
+  | { readonly command: "update"; readonly update: UpdateCommand }
   /** A question to a running peer. */
   | { readonly command: "shell"; readonly shell: ShellCommand }
   /** Help or the version was requested; `text` is what to print. */
@@ -123,6 +129,7 @@ export function parseArguments(args: readonly string[], surroundings: Surroundin
       if (first === "dev" && args.length === 1) return parseDev(surroundings);
       if (first === "completion") return parseCompletion(args.slice(1));
       if (first === "doctor") return parseDoctor(args.slice(1), surroundings);
+      if (first === "update") return parseUpdate(args.slice(1));
       if (first === "config") return parseConfig(args.slice(1), surroundings);
       const verb = shellVerb(first);
       if (verb) {
@@ -222,6 +229,30 @@ function parseConfig(args: readonly string[], surroundings: Surroundings): Parse
     command: "show",
     text: `Everything that is set can be used (${set} of ${settings.length} options)`,
   };
+}
+
+function parseUpdate(args: readonly string[]): Parsed {
+  const program = quiet(new Command("p2p-peer update")).argument("[words...]")
+    .option("--check").option("--json").option("--from <url>");
+  program.parse([...args], { from: "user" });
+  const { check, json, from } = program.opts<{ check?: true; json?: true; from?: string }>();
+  if (program.args.length > 0) {
+    throw new UsageError(`update takes no words, got "${visible(program.args.join(" "))}"`, {
+      hint: "Name a place with --from",
+    });
+  }
+  const url = from === undefined ? undefined : URL.parse(from);
+  if (url === null || (url && !["http:", "https:"].includes(url.protocol))) {
+    throw new UsageError(
+      `--from takes an address such as http://eagle:8116/download, got "${visible(from!)}"`,
+    );
+  }
+  const update = {
+    from: url?.href.replace(/\/+$/, ""),
+    isCheck: check === true,
+    isJson: json === true,
+  };
+  return { command: "update", update };
 }
 
 function parseCompletion(words: readonly string[]): Parsed {

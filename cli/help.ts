@@ -11,6 +11,7 @@ export const OTHER_COMMANDS: readonly (readonly [name: string, usage: string, he
   ["dev", "", "start a peer that joins such a dummy"],
   ["doctor", "[options]", "look for what keeps a peer from working, and say what to do"],
   ["config", "check|show [--origin]", "check what is set, or show it and where it comes from"],
+  ["update", "[--check] [--from <url>]", "replace this program by a newer one, if it is signed"],
   ["completion", "bash|zsh|fish", "print what makes the shell complete commands and names"],
   ["help", "[command]", "say more about a command; help run lists all options"],
 ];
@@ -33,15 +34,15 @@ export function overviewText(): string {
     columns(all.map(([name, help]) => [`  ${name}`, help])).split("\n");
   const verbs = SHELL_VERBS.filter(({ isHidden }) => !isHidden)
     .map(({ name, help, brief }) => [name, brief ?? help] as const);
-  // What is for developers of the program is left out.
-  const others = OTHER_COMMANDS.filter(([name]) => name !== "dev")
+  // What is for developers of the program is left out, and what the heading says.
+  const others = OTHER_COMMANDS.filter(([name]) => name !== "dev" && name !== "help")
     .map(([name, , help]) => [name, help] as const);
   return [
     columns(EXAMPLES.map(([line, what]) => [line!, what!])),
     "",
     "Ask the peer that runs in this folder (--dir and --url name another one):",
     ...rows(verbs),
-    "Others:",
+    'Others ("help COMMAND" says more about one, "help run" lists all options):',
     ...rows(others),
   ].join("\n");
 }

@@ -26,11 +26,13 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "protocol/",
     "protocol/wire",
     "protocol/bounds",
+    "release",
   ],
   "web/api": ["web/", "protocol/wire"],
   "web/page": ["web/", "web/api", "web/shared", "protocol/wire"],
   "web/browser": ["web/shared"],
   "web/shared": [],
+  release: ["cli"],
   app: [
     "cli",
     "client",
@@ -42,10 +44,11 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "protocol/files",
     "protocol/members",
     "protocol/wire",
+    "release",
     "storage",
     "web/",
   ],
-  client: ["cli", "protocol/wire", "storage"],
+  client: ["cli", "protocol/wire", "release", "storage"],
   main: ["app", "cli", "client", "storage"],
 };
 
@@ -71,7 +74,18 @@ interface Source {
   readonly text: string;
 }
 
-const MODULES = ["app", "cli", "client", "http", "net", "node", "protocol", "storage", "web"];
+const MODULES = [
+  "app",
+  "cli",
+  "client",
+  "http",
+  "net",
+  "node",
+  "protocol",
+  "release",
+  "storage",
+  "web",
+];
 
 async function* sources(folder = ""): AsyncIterable<Source> {
   for await (const { name, isFile } of Deno.readDir(new URL(folder, root))) {
@@ -262,8 +276,21 @@ Deno.test("permissions are defined once, and only commands that need it may run 
     sys: ["hostname", "networkInterfaces", "statfs", "osUptime"],
   };
   assert.deepEqual(permissions.default, program);
-  assert.deepEqual(Object.keys(permissions), ["default", "tests"]);
-  const mayRun = ["test", "bench", "soak", "fuzz", "sim", "kills", "kills:download"];
+  // An update starts the new executable to see whether it starts. main.ts gives that right up for everything else.
+  assert.deepEqual(permissions.executable, { ...program, run: true });
+  assert.deepEqual(Object.keys(permissions), ["default", "executable", "tests"]);
+  const mayRun = [
+    "test",
+    "bench",
+    "soak",
+    "fuzz",
+    "sim",
+    "kills",
+    "kills:download",
+    "compile:all",
+    "release:sign",
+    "release:key",
+  ];
   for (const [name, command] of Object.entries<string>(tasks)) {
     assert.doesNotMatch(command, /--allow|-A\b/, name);
     assert.equal(/-P=tests\b/.test(command), mayRun.includes(name), name);
@@ -274,12 +301,12 @@ Deno.test("permissions are defined once, and only commands that need it may run 
     const words = (tasks[name] as string).split(" ").filter((word) =>
       /^(-P|--v8-flags)/.test(word)
     );
-    assert.deepEqual(words, [flags, "-P"], name);
+    assert.deepEqual(words, [flags, name === "compile" ? "-P=executable" : "-P"], name);
   }
 });
 
 /** Modules that refer to Deno. Another runtime would have to replace what they use, which CONTRIBUTING.md lists. */
-const USES_DENO = ["app", "cli", "client", "http", "main", "net", "storage"];
+const USES_DENO = ["app", "cli", "client", "http", "main", "net", "release", "storage"];
 
 Deno.test("only the listed modules refer to Deno, so that another runtime needs to replace nothing else", async () => {
   const found = new Set<string>();

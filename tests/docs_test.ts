@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { VERSION } from "../cli/arguments.ts";
+import { VERSION } from "../cli/version.ts";
 import { manPage, manualPage } from "../cli/manual.ts";
 import { envName, everyOption, POSITIONALS } from "../cli/options.ts";
 import { chunkBytesOf, listBytesOf } from "../protocol/chunks.ts";

@@ -7,6 +7,7 @@ import { methodNotAllowed } from "hono/method-not-allowed";
 import { createApi, document } from "./api/api.ts";
 import { compressing, crossSiteGuard, hostGuard, lengthOfHead, securityHeaders } from "./guard.ts";
 import { createLegacyApi, legacyErrors, legacyStats } from "./legacy.ts";
+import { addDownloads, type OwnExecutable } from "./downloads.ts";
 import type { Env } from "./env.ts";
 import { Login, loginGuard, type LoginOptions } from "./login.ts";
 import { Metrics } from "./metrics.ts";
@@ -31,6 +32,8 @@ export interface AppOptions extends ProxyOptions {
   /** HTML of an older peer's page, to serve at `/legacy`. */
   readonly legacyPage?: string | undefined;
   readonly metrics?: Metrics;
+  /** The executable that runs; nothing if the program runs from its source. */
+  readonly executable?: OwnExecutable | undefined;
 }
 
 /** Content policy for the older page, the only one whose inline script and style may run. */
@@ -69,6 +72,8 @@ export function createApp(view: View, options: AppOptions): Hono<Env> {
   addApi(app, services);
   addPages(app, services, options.legacyPage);
   addMonitoring(app, services);
+  const { executable, now } = options;
+  addDownloads(app, executable, { guard: loginGuard(services.login), now: () => now() / 1000 });
   addErrors(app, options.onError);
   return app;
 }

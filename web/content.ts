@@ -26,8 +26,16 @@ export function serveContent(c: Context<Env>, view: View, fileId: string): Respo
       `Fetch it first: POST /api/v1/files/${fileId}/fetch, or type "get" and its id at the prompt`,
     );
   }
+  return sendContent(c, content, view.status().now);
+}
+
+/** Responds to GET and HEAD with content: whole, or the range that was asked for. Closes it in the end. */
+export function sendContent(
+  c: Context<Env>,
+  content: ViewedContent,
+  nowSeconds: number,
+): Response {
   const { file, sizeBytes } = content;
-  const nowSeconds = view.status().now;
   const current: Representation = {
     etag: `"${file.fileId}"`, // the id is a hash of the content, so the etag never changes
     modifiedSeconds: lastModified(file, nowSeconds),

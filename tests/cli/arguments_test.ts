@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { ALL_NAMES } from "../../cli/help.ts";
 import { SHELL_VERBS } from "../../cli/verbs.ts";
-import { parseArguments, type Parsed, type RunConfig, VERSION } from "../../cli/arguments.ts";
+import { parseArguments, type Parsed, type RunConfig } from "../../cli/arguments.ts";
+import { VERSION } from "../../cli/version.ts";
 import { LAB_BOOTSTRAPS } from "../../cli/options.ts";
 
 interface Around {

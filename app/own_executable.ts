@@ -1,0 +1,69 @@
+// The executable that runs, for people who want it from this peer.
+
+import { platformOf } from "../release/platform.ts";
+import { Installed } from "../release/installed.ts";
+import type { OwnExecutable } from "../web/downloads.ts";
+import { ownTimestamp } from "../protocol/wire/fileid.ts";
+import { VERSION } from "../cli/version.ts";
+import type { ViewedContent } from "../web/view.ts";
+import { endEarly } from "./browser_content.ts";
+import type { Service } from "./service.ts";
+import type { Move } from "../node/transfer_log.ts";
+
+/** Returns the executable that runs; `undefined` if the program runs from its source. */
+export function ownExecutable(service: Service): OwnExecutable | undefined {
+  const platform = platformOf(Deno.build);
+  if (!Deno.build.standalone || !platform) return undefined;
+  // Now: after an update, the system no longer tells the name that it had.
+  const installed = new Installed(Deno.realPathSync(Deno.execPath()), platform, VERSION);
+  return {
+    name: installed.name,
+    content: (client) => open(installed, service, client),
+    published: () => installed.published(),
+  };
+}
+
+/** Opens it. Its way to the receiver is listed among the transfers. */
+async function open(installed: Installed, { node }: Service, peer: string): Promise<ViewedContent> {
+  const { sizeBytes, sha256, modifiedSeconds } = await installed.content();
+  const file = Deno.openSync(installed.path);
+  const { name } = installed;
+  let totalBytes = sizeBytes;
+  let move: Move | undefined;
+  let isOpen = true;
+  const close: ViewedContent["close"] = (why, how = "failed") => {
+    if (!isOpen) return;
+    isOpen = false;
+    file.close();
+    if (!move) return;
+    if (why === undefined) move.done();
+    else endEarly(move, why, how);
+  };
+  return {
+    file: {
+      fileId: sha256,
+      name,
+      owner: "",
+      timestamp: ownTimestamp(modifiedSeconds),
+      size: sizeBytes,
+    },
+    sizeBytes,
+    sha256,
+    seek(offset, bytes) {
+      file.seekSync(offset, Deno.SeekMode.Start);
+      totalBytes = bytes;
+    },
+    readInto(buffer) {
+      if (!isOpen) throw new Error("It was canceled here");
+      return file.readSync(buffer) ?? 0;
+    },
+    sent(bytes) {
+      if (!move) {
+        move = node.transferLog.begin({ kind: "download", fileId: "", name, peer, totalBytes });
+        move.stop = () => close();
+      }
+      move.moved(bytes);
+    },
+    close,
+  };
+}

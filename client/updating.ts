@@ -1,0 +1,81 @@
+// `p2p-peer update`: finds out where a newer version may be, and says what came of it.
+
+import type { UpdateCommand } from "../cli/arguments.ts";
+import { CommandError, exitCode } from "../cli/failures.ts";
+import { sizeText } from "../cli/units.ts";
+import { DOWNLOAD_URL, RELEASE_KEY, VERSION, versionText } from "../cli/version.ts";
+import { Installed } from "../release/installed.ts";
+import { platformOf, PLATFORMS } from "../release/platform.ts";
+import { checkUpdate, update, type Updated } from "../release/update.ts";
+import { Output } from "./output.ts";
+
+/** Carries out the command. Resolves to the exit code. Throws bugs. */
+export async function runUpdate(command: UpdateCommand): Promise<number> {
+  const output = new Output("auto", true);
+  try {
+    const installed = await installedHere();
+    const from = command.from ?? (await installed.from() ?? DOWNLOAD_URL);
+    if (from === "") {
+      throw new CommandError(
+        "usage",
+        "It is not known where this program came from. Name a peer or a folder with a release: p2p-peer update --from http://eagle:8116/download",
+      );
+    }
+    if (RELEASE_KEY === "") {
+      throw new CommandError(
+        "refused",
+        `This build (${versionText}) has no release key, so it cannot tell whether an update is genuine. Install a release with install.sh`,
+      );
+    }
+    const onProgress = (done: number, total: number | undefined) =>
+      output.progress(`${sizeText(done)}${total === undefined ? "" : ` of ${sizeText(total)}`}`);
+    const options = { installed, from, publicKey: RELEASE_KEY, onProgress };
+    const updated = await (command.isCheck ? checkUpdate(options) : update(options));
+    output.line(
+      command.isJson
+        ? JSON.stringify({
+          version: updated.version,
+          offered: updated.offered,
+          newer: updated.isNewer,
+          from,
+        })
+        : textOf(updated, command.isCheck, from, installed),
+    );
+    return 0;
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    output.error(error.message);
+    return exitCode(error.kind);
+  }
+}
+
+/** Resolves to the executable that runs. Throws `CommandError` if there is none. */
+async function installedHere(): Promise<Installed> {
+  if (!Deno.build.standalone) {
+    throw new CommandError(
+      "usage",
+      "This program runs from its source. Update that, for example with git pull",
+    );
+  }
+  const platform = platformOf(Deno.build);
+  if (!platform) {
+    const names = PLATFORMS.map(({ name }) => name).join(", ");
+    throw new CommandError(
+      "usage",
+      `Releases are for ${names}, and not for ${Deno.build.os}-${Deno.build.arch}`,
+    );
+  }
+  // A link stays a link: the file that it leads to is replaced.
+  return new Installed(await Deno.realPath(Deno.execPath()), platform, VERSION);
+}
+
+function textOf(
+  { version, offered, isNewer }: Updated,
+  isCheck: boolean,
+  from: string,
+  { path }: Installed,
+): string {
+  if (!isNewer) return `Nothing newer: this is ${version}, and ${from} has ${offered}`;
+  if (isCheck) return `Version ${offered} is there (this is ${version}): p2p-peer update`;
+  return `${path} is ${offered} now; ${version} is kept as ${path}.previous. Restart the peers that run`;
+}

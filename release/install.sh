@@ -1,0 +1,161 @@
+#!/bin/sh
+# Installs p2p-peer for the user who runs it, or updates what is there:
+#
+#   curl -fsS http://eagle:8116/install.sh | sh              # from a peer in the lab
+#   sh install.sh --from URL --to DIR                        # from a folder with a release
+#
+# Nothing is run before its checksum was verified, and what does not start here is not installed. The checksums come from the
+# same place as the executable, so compare the hash that is printed with that of somebody you trust. Later versions need no such
+# comparison: "p2p-peer update" verifies their signature.
+set -eu
+
+# Where the newest release is. A peer that serves this script, and a release, write their own address here.
+FROM='@@DOWNLOAD_URL@@'
+
+usage() {
+  cat <<'USAGE'
+Usage: sh install.sh [--from URL] [--to DIR] [--version VERSION] [--dry-run]
+
+  --from URL         address of a folder with a release, such as http://eagle:8116/download
+  --to DIR           folder to install to (default: ~/.local/bin)
+  --version VERSION  install this version or nothing
+  --dry-run          download and verify, and say what would be installed
+USAGE
+}
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+  say "install.sh: $*"
+  exit 1
+}
+
+# platform: prints the platform of this machine, as in the names of the executables.
+platform() {
+  case "$(uname -s)" in
+    Linux) os=linux ;;
+    Darwin) os=macos ;;
+    *) fail "There is no executable for $(uname -s). On Windows, download p2p-peer-windows-x86_64.exe by hand" ;;
+  esac
+  case "$(uname -m)" in
+    x86_64 | amd64) arch=x86_64 ;;
+    aarch64 | arm64) arch=aarch64 ;;
+    *) fail "There is no executable for $(uname -m) machines" ;;
+  esac
+  # A shell that macOS translates says x86_64 on every machine.
+  if [ "$os" = macos ] && [ "$(sysctl -n hw.optional.arm64 2>/dev/null || true)" = 1 ]; then arch=aarch64; fi
+  printf '%s-%s\n' "$os" "$arch"
+}
+
+# download URL FILE
+download() {
+  if command -v curl >/dev/null 2>&1; then
+    curl -fsSL --connect-timeout 10 --speed-limit 1 --speed-time 30 -o "$2" "$1" && return
+  elif command -v wget >/dev/null 2>&1; then
+    wget -q -T 30 -t 1 -O "$2" "$1" && return
+  else
+    fail "Neither curl nor wget is installed"
+  fi
+  fail "Cannot download $1"
+}
+
+# sha256 FILE: prints its hash.
+sha256() {
+  if command -v sha256sum >/dev/null 2>&1; then sha256sum <"$1" | cut -c 1-64
+  elif command -v shasum >/dev/null 2>&1; then shasum -a 256 <"$1" | cut -c 1-64
+  elif command -v openssl >/dev/null 2>&1; then openssl dgst -sha256 -r <"$1" | cut -c 1-64
+  else fail "None of sha256sum, shasum and openssl is installed, so nothing can be verified"
+  fi
+}
+
+main() {
+  from=$FROM to=${HOME:-}/.local/bin wanted='' is_dry=''
+  while [ $# -gt 0 ]; do
+    case "$1" in
+      --from | --to | --version)
+        [ $# -gt 1 ] || fail "$1 needs a value"
+        case "$1" in
+          --from) from=$2 ;;
+          --to) to=$2 ;;
+          --version) wanted=${2#v} ;;
+        esac
+        shift
+        ;;
+      --dry-run) is_dry=yes ;;
+      -h | --help) usage; exit 0 ;;
+      *) usage >&2; fail "Unknown option $1" ;;
+    esac
+    shift
+  done
+  case "$from" in
+    @@*) fail "Say where the release is: --from URL" ;;
+  esac
+  # A release page keeps every version under its own name.
+  case "$from" in
+    */releases/latest/download) [ -z "$wanted" ] || from=${from%/latest/download}/download/v$wanted ;;
+  esac
+  from=${from%/}
+  [ "$to" != /.local/bin ] || fail "HOME is not set: say where to install with --to"
+
+  name=p2p-peer-$(platform)
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+
+  download "$from/SHA256SUMS" "$work/SHA256SUMS"
+  version=$(sed -n 's/^# p2p-peer \([0-9][0-9.]*\)$/\1/p' "$work/SHA256SUMS")
+  hash=$(sed -n "s/^\([0-9a-f]\{64\}\)  $name\$/\1/p" "$work/SHA256SUMS")
+  [ -n "$version" ] || fail "$from/SHA256SUMS is no list of checksums of p2p-peer"
+  [ -z "$wanted" ] || [ "$wanted" = "$version" ] || fail "$from has version $version, not $wanted"
+  [ "${#hash}" = 64 ] || fail "$from has no executable for this machine ($name). Ask a peer on a machine of the same kind"
+
+  # Before anything large is downloaded.
+  if [ -z "$is_dry" ]; then
+    mkdir -p "$to" 2>/dev/null || fail "Cannot create $to. Choose another folder with --to"
+    [ -w "$to" ] || fail "Cannot write to $to. Choose another folder with --to"
+    [ ! -d "$to/p2p-peer" ] || fail "$to/p2p-peer is a folder. Choose another one with --to"
+  fi
+  say "Downloading p2p-peer $version for ${name#p2p-peer-} from $from"
+  download "$from/$name" "$work/p2p-peer"
+  found=$(sha256 "$work/p2p-peer")
+  [ "$found" = "$hash" ] || fail "The executable at $from does not match its checksum (is $found, should be $hash). Nothing was installed"
+
+  chmod 755 "$work/p2p-peer"
+  # $work may be where nothing can be run; the folder to install to is not.
+  if [ -n "$is_dry" ]; then
+    say "Would install $to/p2p-peer, version $version. SHA-256: $hash"
+    return
+  fi
+  mkdir -p "$to/p2p-peer.release"
+  new=$to/p2p-peer.release/candidate
+  cp "$work/p2p-peer" "$new"
+  started=$("$new" --version 2>"$work/why") || started=''
+  if [ "${started%% *}" != "$version" ]; then
+    rm -f "$new"
+    say "$(head -n 5 "$work/why")"
+    fail "p2p-peer $version does not start on this machine (it needs glibc on Linux). Nothing was installed"
+  fi
+  if [ -f "$to/p2p-peer" ]; then
+    rm -f "$to/p2p-peer.previous"
+    ln "$to/p2p-peer" "$to/p2p-peer.previous" 2>/dev/null || cp -p "$to/p2p-peer" "$to/p2p-peer.previous"
+  fi
+  mv -f "$new" "$to/p2p-peer"
+
+  # For "p2p-peer update", and for those who install from this machine's peer.
+  cp "$work/SHA256SUMS" "$to/p2p-peer.release/SHA256SUMS"
+  rm -f "$to/p2p-peer.release/SHA256SUMS.sig"
+  if (download "$from/SHA256SUMS.sig" "$work/sig") 2>/dev/null; then cp "$work/sig" "$to/p2p-peer.release/SHA256SUMS.sig"; fi
+  printf '%s\n' "$from" >"$to/p2p-peer.release/from"
+
+  say "Installed $to/p2p-peer, version $version"
+  say "SHA-256: $hash"
+  say "Compare it with the SHA256SUMS of the release, or with what somebody you trust gets from: sha256sum p2p-peer"
+  case ":${PATH:-}:" in
+    *":$to:"*) say "Start it with: p2p-peer $(id -un) 8115 8116" ;;
+    *) say "$to is not in your PATH. Start it with: $to/p2p-peer $(id -un) 8115 8116" ;;
+  esac
+}
+
+# In a function, so that a script that arrived only in part does nothing.
+main "$@"

@@ -1,0 +1,187 @@
+// install.sh against a server: a good release, and everything that must not be installed.
+
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { sumsText } from "../../release/sums.ts";
+import { NAME, type Offered, Place, program, sha256 } from "./place.ts";
+
+const SCRIPT = new URL("../../release/install.sh", import.meta.url).pathname;
+
+/** Runs the script for a user whose home is the place's folder. */
+async function install(
+  place: Place,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  shell = ["sh"],
+) {
+  const [command, ...first] = shell;
+  const { code, stdout, stderr } = await new Deno.Command(command!, {
+    args: [...first, SCRIPT, ...args],
+    env: {
+      PATH: Deno.env.get("PATH")!,
+      HOME: place.folder.path,
+      TMPDIR: place.folder.path,
+      ...env,
+    },
+    clearEnv: true,
+    stdin: "null",
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, out: text(stdout), err: text(stderr) };
+}
+
+const namesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+const said = async (path: string) =>
+  new TextDecoder().decode((await new Deno.Command(path).output()).stdout).trim();
+
+for (const shell of [["sh"], ["bash", "--posix"]]) {
+  Deno.test(`a release is installed by ${shell.join(" ")}, and its hash is shown to compare`, async () => {
+    await using place = await Place.make();
+    const { code, out, err } = await install(place, ["--from", place.url], {}, shell);
+    deepStrictEqual([code, out], [0, ""], err);
+    const path = place.at(".local/bin/p2p-peer");
+    match(await said(path), /^0\.2\.0 /);
+    ok(err.includes(`SHA-256: ${sha256(program("0.2.0"))}`) && /Compare it with/.test(err), err);
+    match(err, /is not in your PATH/);
+    deepStrictEqual(namesIn(`${path}.release`), ["SHA256SUMS", "SHA256SUMS.sig", "from"]);
+    strictEqual((await Deno.readTextFile(`${path}.release/from`)).trim(), place.url);
+    strictEqual(Deno.statSync(path).mode! & 0o777, 0o755);
+    deepStrictEqual(namesIn(place.folder.path), [".local"], "nothing is left behind");
+    // Once more, with another version: the one before is kept.
+    place.offered = { version: "0.3.0" };
+    strictEqual(
+      (await install(place, ["--from", `${place.url}/`, "--to", place.at(".local/bin")], {}, shell))
+        .code,
+      0,
+    );
+    match(await said(path), /^0\.3\.0 /);
+    match(await said(`${path}.previous`), /^0\.2\.0 /);
+  });
+}
+
+/** Asserts that nothing is installed. */
+async function refused(
+  offered: Offered,
+  words: RegExp,
+  args: readonly string[] = [],
+): Promise<void> {
+  await using place = await Place.make(offered);
+  const to = place.at("bin");
+  const { code, out, err } = await install(place, ["--from", place.url, "--to", to, ...args]);
+  match(err, words);
+  deepStrictEqual([code, out], [1, ""]);
+  deepStrictEqual(namesIn(place.folder.path).filter((name) => name !== "bin"), []);
+  ok(!namesIn(place.folder.path).includes("bin") || !namesIn(to).includes("p2p-peer"));
+}
+
+Deno.test("an executable with a wrong checksum is not installed, and not run", async () => {
+  const mark = await Deno.makeTempFile();
+  try {
+    const sums = sumsText({
+      version: "0.2.0",
+      hashes: new Map([[NAME, sha256(program("0.2.0"))]]),
+    });
+    await refused(
+      { sums, program: program("0.2.0", `echo ran > ${mark}`) },
+      /does not match its checksum/,
+    );
+    strictEqual(await Deno.readTextFile(mark), "");
+  } finally {
+    await Deno.remove(mark);
+  }
+});
+
+Deno.test("a truncated download is not installed", async () => {
+  const text = program("0.2.0").padEnd(200_000, "#");
+  const sums = sumsText({ version: "0.2.0", hashes: new Map([[NAME, sha256(text)]]) });
+  await refused({ sums, program: text.slice(0, 100_000) }, /does not match its checksum/);
+  const answer = (name: string) =>
+    name === NAME
+      ? new Response(
+        new ReadableStream({
+          pull(controller) {
+            controller.enqueue(new TextEncoder().encode(text.slice(0, 50_000)));
+            controller.error(new Error("gone"));
+          },
+        }),
+        { headers: { "content-length": `${text.length}` } },
+      )
+      : undefined;
+  await refused({ sums, answer }, /Cannot download|does not match its checksum/);
+});
+
+Deno.test("what does not start here is not installed", async () => {
+  await refused(
+    { program: program("0.2.0", "echo no glibc >&2; exit 1") },
+    /no glibc[^]*does not start on this machine/,
+  );
+});
+
+Deno.test("another version than the one asked for, another list, another machine, nothing at all", async () => {
+  await refused({}, /has version 0\.2\.0, not 0\.9\.0/, ["--version", "v0.9.0"]);
+  await refused({ sums: "<html>not found</html>" }, /no list of checksums/);
+  const sums = sumsText({ version: "0.2.0", hashes: new Map([["p2p-peer-other", sha256("")]]) });
+  await refused({ sums }, /no executable for this machine/);
+  await refused(
+    { answer: () => new Response("", { status: 404 }) },
+    /Cannot download .*SHA256SUMS/,
+  );
+});
+
+Deno.test("a dry run downloads and verifies, and installs nothing", async () => {
+  await using place = await Place.make();
+  const { code, err } = await install(place, [
+    "--from",
+    place.url,
+    "--dry-run",
+    "--version",
+    "0.2.0",
+  ]);
+  strictEqual(code, 0, err);
+  match(err, /Would install .*p2p-peer, version 0\.2\.0\. SHA-256: [0-9a-f]{64}/);
+  deepStrictEqual(namesIn(place.folder.path), []);
+});
+
+Deno.test("mistakes are answered with what to do, before anything is downloaded", async () => {
+  await using place = await Place.make();
+  await Deno.writeTextFile(place.at("file"), "");
+  for (
+    const [args, words] of [
+      [[], /Say where the release is: --from URL/],
+      [["--form", place.url], /Unknown option --form/],
+      [["--from"], /--from needs a value/],
+    ] as const
+  ) {
+    const { code, err } = await install(place, args);
+    match(err, words);
+    strictEqual(code, 1);
+  }
+  deepStrictEqual(place.requested, []);
+  const { err } = await install(place, ["--from", place.url, "--to", place.at("file")]);
+  match(err, /Cannot (create|write to)/);
+  deepStrictEqual(place.requested, ["SHA256SUMS"]);
+});
+
+Deno.test("a script that arrives only in part does nothing", async () => {
+  await using place = await Place.make();
+  const text = await Deno.readTextFile(SCRIPT);
+  const whole = text.indexOf('main "$@"');
+  ok(whole > 0);
+  for (const share of [0.2, 0.5, 0.9, 0.99]) {
+    const child = new Deno.Command("sh", {
+      env: { PATH: Deno.env.get("PATH")!, HOME: place.folder.path },
+      clearEnv: true,
+      stdin: "piped",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    const writer = child.stdin.getWriter();
+    await writer.write(
+      new TextEncoder().encode(
+        text.slice(0, Math.floor(share * whole)).replace("@@DOWNLOAD_URL@@", place.url),
+      ),
+    ).catch(() => {});
+    await writer.close().catch(() => {});
+    await child.status;
+  }
+  deepStrictEqual([place.requested, namesIn(place.folder.path)], [[], []]);
+});

@@ -1,0 +1,251 @@
+// `p2p-peer update`: what people report about programs that update themselves (each kind of trouble is a test), and releases that
+// somebody forged.
+
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { CommandError } from "../../cli/failures.ts";
+import { Installed } from "../../release/installed.ts";
+import { newKeys, readSums, signatureOf, sumsText } from "../../release/sums.ts";
+import { checkUpdate, managerOf, swap, update } from "../../release/update.ts";
+import { KEYS, NAME, type Offered, Place, PLATFORM, program, sha256 } from "./place.ts";
+
+/** An installed program of version 0.1.0, and a place that offers another. */
+async function scene(offered: Offered = {}) {
+  const place = await Place.make(offered);
+  const path = place.install("0.1.0");
+  const installed = new Installed(path, PLATFORM, "0.1.0");
+  return {
+    place,
+    path,
+    installed,
+    options: { installed, from: place.url, publicKey: KEYS.publicKey },
+  };
+}
+
+const said = async (path: string) =>
+  new TextDecoder().decode((await new Deno.Command(path).output()).stdout).trim();
+
+/** Asserts that an update fails, and leaves everything as it was. */
+async function refused(offered: Offered, kind: CommandError["kind"], words: RegExp): Promise<void> {
+  const { place, path, options } = await scene(offered);
+  await using _place = place;
+  await rejects(update(options), (error) => {
+    ok(error instanceof CommandError, `${error}`);
+    match(error.message, words);
+    strictEqual(error.kind, kind);
+    return true;
+  });
+  match(await said(path), /^0\.1\.0 /);
+  const left = [...Deno.readDirSync(place.folder.path)].map(({ name }) => name).sort();
+  deepStrictEqual(left, ["p2p-peer", "p2p-peer.release"]);
+  deepStrictEqual([...Deno.readDirSync(`${path}.release`)].map(({ name }) => name), ["lock"]);
+}
+
+Deno.test("a newer release replaces the executable, which keeps its permissions and is kept itself", async () => {
+  const { place, path, installed, options } = await scene();
+  await using _place = place;
+  deepStrictEqual(await update(options), { version: "0.1.0", offered: "0.2.0", isNewer: true });
+  match(await said(path), /^0\.2\.0 /);
+  match(await said(`${path}.previous`), /^0\.1\.0 /);
+  strictEqual(Deno.statSync(path).mode! & 0o777, 0o751);
+  // What came with it is passed on to the next machine.
+  const { sums, signature } = await installed.published();
+  strictEqual(readSums(sums)?.version, "0.2.0");
+  strictEqual(signature, signatureOf(sums, KEYS.privateKey));
+  strictEqual(await installed.from(), place.url);
+  // And again: the one before is replaced as well.
+  place.offered = { version: "0.3.0" };
+  await update({ ...options, installed: new Installed(path, PLATFORM, "0.2.0") });
+  match(await said(`${path}.previous`), /^0\.2\.0 /);
+});
+
+Deno.test("a check changes nothing, and needs no right to write", async () => {
+  const { place, path, options } = await scene();
+  await using _place = place;
+  deepStrictEqual(await checkUpdate(options), {
+    version: "0.1.0",
+    offered: "0.2.0",
+    isNewer: true,
+  });
+  deepStrictEqual([...Deno.readDirSync(place.folder.path)].length, 1);
+  match(await said(path), /^0\.1\.0 /);
+  ok(!place.requested.includes(NAME));
+});
+
+Deno.test("the same or an older version is not installed, however well it is signed", async () => {
+  for (const version of ["0.1.0", "0.0.9"]) {
+    const { place, path, options } = await scene({ version });
+    await using _place = place;
+    strictEqual((await update(options)).isNewer, false);
+    match(await said(path), /^0\.1\.0 /);
+    ok(!place.requested.includes(NAME), "nothing is downloaded");
+  }
+});
+
+Deno.test("an update that the release key did not sign is refused before anything is downloaded", async () => {
+  const text = program("0.2.0");
+  const sums = sumsText({ version: "0.2.0", hashes: new Map([[NAME, sha256(text)]]) });
+  const older = sumsText({ version: "0.1.5", hashes: new Map([[NAME, sha256(text)]]) });
+  const forged = [
+    { sums, signature: signatureOf(sums, newKeys().privateKey) },
+    // The signature of another release.
+    { sums, signature: signatureOf(older, KEYS.privateKey) },
+    { sums, signature: "" },
+    { sums: sums.replace("0.2.0", "9.9.9"), signature: signatureOf(sums, KEYS.privateKey) },
+  ];
+  for (const offered of forged) {
+    await refused(offered, "integrity", /not signed by the release key/);
+  }
+});
+
+Deno.test("an executable that is not the released one is refused, and never run", async () => {
+  const good = program("0.2.0");
+  const sums = sumsText({ version: "0.2.0", hashes: new Map([[NAME, sha256(good)]]) });
+  const mark = await Deno.makeTempFile();
+  try {
+    const evil = program("0.2.0", `echo ran > ${mark}`);
+    for (const text of [evil, good.slice(0, -5), `${good}\n`, ""]) {
+      await refused({ sums, program: text }, "integrity", /not the one that was released/);
+    }
+    strictEqual(await Deno.readTextFile(mark), "");
+  } finally {
+    await Deno.remove(mark);
+  }
+});
+
+Deno.test("a download that breaks off leaves everything as it was", async () => {
+  const text = program("0.2.0").padEnd(200_000, "#");
+  const answer = (name: string) => {
+    if (name !== NAME) return undefined;
+    let sent = 0;
+    const body = new ReadableStream({
+      pull(controller) {
+        if (sent++ === 2) controller.error(new Error("gone"));
+        else controller.enqueue(new TextEncoder().encode(text.slice(0, 50_000)));
+      },
+    });
+    return new Response(body, { headers: { "content-length": `${text.length}` } });
+  };
+  await refused({ program: text, answer }, "unreachable", /broke off/);
+});
+
+Deno.test("what does not start on this machine does not take the executable's name", async () => {
+  await refused(
+    { program: program("0.2.0", "echo no glibc >&2; exit 1") },
+    "integrity",
+    /does not start on this machine: no glibc/,
+  );
+  await refused({ program: program("0.1.7") }, "integrity", /it says 0\.1\.7/);
+  await refused({ program: "\x7fELF no program" }, "integrity", /does not start/);
+});
+
+Deno.test("a place without an executable for this machine, or with nothing at all, is named", async () => {
+  const sums = sumsText({ version: "0.2.0", hashes: new Map([["p2p-peer-other", sha256("")]]) });
+  await refused({ sums }, "not-found", new RegExp(`no executable for ${PLATFORM.name}`));
+  const detail = "This peer runs from its source";
+  const answer = () =>
+    Response.json({ detail }, {
+      status: 404,
+      headers: { "content-type": "application/problem+json" },
+    });
+  await refused(
+    { answer },
+    "not-found",
+    /SHA256SUMS was answered with 404: This peer runs from its source/,
+  );
+  await refused({ answer: () => new Response("", { status: 503 }) }, "unreachable", /503/);
+  await refused({ answer: () => new Response("x".repeat(100_000)) }, "integrity", /more than/);
+  const { place, options } = await scene();
+  await place[Symbol.asyncDispose]();
+  await rejects(checkUpdate(options), (error: CommandError) => error.kind === "unreachable");
+});
+
+Deno.test("two updates at once: the second is told so, and a killed one locks nobody out", async () => {
+  const { place, path, options } = await scene();
+  await using _place = place;
+  await Deno.mkdir(`${path}.release`);
+  const holder = await Deno.open(`${path}.release/lock`, { create: true, write: true });
+  await holder.lock(true);
+  await rejects(
+    update(options),
+    (error: CommandError) => error.kind === "refused" && /Another update/.test(error.message),
+  );
+  holder.close(); // what the system does when the process ends
+  ok((await update(options)).isNewer);
+});
+
+Deno.test("a folder that cannot be written to is found before anything is downloaded", async () => {
+  const { place, path, options } = await scene();
+  await using _place = place;
+  await Deno.writeTextFile(`${path}.release`, "a file where the folder would be");
+  await rejects(
+    update(options),
+    (error: CommandError) => error.kind === "storage" && /Cannot write next to/.test(error.message),
+  );
+  deepStrictEqual(place.requested, []);
+});
+
+Deno.test("on Windows, if the second rename fails, the first one is undone", async () => {
+  await using place = await Place.make();
+  const path = place.install("0.1.0");
+  const candidate = place.install("0.2.0", "candidate");
+  await rejects(swap(path, place.at("nothing"), `${path}.previous`));
+  match(await said(path), /^0\.1\.0 /);
+  await swap(path, candidate, `${path}.previous`);
+  match(await said(path), /^0\.2\.0 /);
+  match(await said(`${path}.previous`), /^0\.1\.0 /);
+});
+
+Deno.test("what a package manager installed is left to it", async () => {
+  const managed = [
+    "/nix/store/abc-p2p-peer/bin/p2p-peer",
+    "/opt/homebrew/Cellar/p2p-peer/0.1.0/bin/p2p-peer",
+    "/usr/bin/p2p-peer",
+    "/snap/p2p-peer/1/p2p-peer",
+    "C:\\Users\\ann\\scoop\\apps\\p2p-peer\\current\\p2p-peer.exe",
+  ];
+  for (const path of managed) ok(managerOf(path), path);
+  for (
+    const path of [
+      "/home/ann/.local/bin/p2p-peer",
+      "/usr/local/bin/p2p-peer",
+      "C:\\tools\\p2p-peer.exe",
+    ]
+  ) {
+    strictEqual(managerOf(path), undefined, path);
+  }
+  const { place, options } = await scene();
+  await using _place = place;
+  const installed = new Installed("/usr/bin/p2p-peer", PLATFORM, "0.1.0");
+  await rejects(
+    update({ ...options, installed }),
+    (error: CommandError) => /package manager/.test(error.message),
+  );
+  deepStrictEqual(place.requested, []);
+});
+
+Deno.test("checksums that are not those of the executable are not passed on", async () => {
+  const { place, path, installed, options } = await scene();
+  await using _place = place;
+  await update(options);
+  const hash = (await installed.content()).sha256;
+  strictEqual(hash, sha256(program("0.2.0")));
+  // Somebody puts another executable there by hand.
+  await Deno.writeTextFile(path, program("0.4.0"));
+  const { sums, signature } = await installed.published();
+  deepStrictEqual([...readSums(sums)!.hashes], [[NAME, sha256(program("0.4.0"))]]);
+  strictEqual(signature, undefined);
+});
+
+Deno.test("a whole release in one folder is passed on with its checksums", async () => {
+  await using place = await Place.make();
+  const path = place.install("0.2.0", NAME);
+  const sums = sumsText({ version: "0.2.0", hashes: new Map([[NAME, sha256(program("0.2.0"))]]) });
+  await Deno.writeTextFile(place.at("SHA256SUMS"), sums);
+  await Deno.writeTextFile(place.at("SHA256SUMS.sig"), "signature");
+  const installed = new Installed(path, PLATFORM, "0.2.0");
+  deepStrictEqual(await installed.published(), { sums, signature: "signature" });
+  // Followed, a link could make the peer show any small file of its owner.
+  await Deno.remove(place.at("SHA256SUMS.sig"));
+  await Deno.symlink(path, place.at("SHA256SUMS.sig"));
+  strictEqual((await installed.published()).signature, undefined);
+});
