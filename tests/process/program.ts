@@ -12,10 +12,15 @@ export const DEADLINE_MS = 30_000;
 /** Number of output lines shown in error messages, both from the start and from the end. */
 const SHOWN_LINES = 30;
 
-/** The command line of `deno task start`, without the program's own arguments: the executable first. */
+/**
+ * The command line of `deno task start`, without the program's own arguments: the executable first. P2P_TEST_EXECUTABLE names a
+ * compiled program to test instead.
+ */
 export const COMMAND: readonly string[] = await startCommand();
 
 async function startCommand(): Promise<string[]> {
+  const compiled = Deno.env.get("P2P_TEST_EXECUTABLE");
+  if (compiled) return [await Deno.realPath(compiled)];
   const config = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
   const [, ...words] = (config.tasks.start as string).split(" ");
   const main = new URL(`../../${words.pop()}`, import.meta.url);
