@@ -1,15 +1,24 @@
 // When the program exits: on a signal, a command, or the end of the input.
 // Invariants: whichever comes first decides the exit code; a second signal exits at once.
 
+/**
+ * Returns the signals that stop the program, and the exit code of each. Windows has no SIGTERM (before Deno 2.8, asking for it
+ * throws), but sends SIGBREAK for Ctrl-Break and when a console asks a program to stop.
+ */
+export function stopSignals(os: string): readonly (readonly [Deno.Signal, number])[] {
+  return [["SIGINT", 130], os === "windows" ? ["SIGBREAK", 130] : ["SIGTERM", 0]];
+}
+
 /** Waits for the end of the program: a signal, a command, or the end of the input. */
 export class Shutdown {
   readonly #requested = Promise.withResolvers<number>();
   #isRequested = false;
 
-  /** Listens for SIGINT and SIGTERM until the process exits. */
+  /** Listens for the signals until the process exits. */
   constructor() {
-    Deno.addSignalListener("SIGINT", () => this.insist(130));
-    Deno.addSignalListener("SIGTERM", () => this.insist(0));
+    for (const [signal, code] of stopSignals(Deno.build.os)) {
+      Deno.addSignalListener(signal, () => this.insist(code));
+    }
   }
 
   get isRequested(): boolean {

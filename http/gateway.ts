@@ -19,7 +19,7 @@ import {
   MIN_CONTENT_BYTES,
   sendContent,
 } from "./content.ts";
-import { Upstream } from "./upstream.ts";
+import { Upstream, type UpstreamConn } from "./upstream.ts";
 import { BadHead, ChunkedBody, requestHead } from "./request_head.ts";
 import { HeadReader, HeadTooLate, HeadTooLong, MAX_HEAD_BYTES } from "./head_reader.ts";
 
@@ -61,6 +61,8 @@ export interface GatewayOptions {
     | "messageTimeoutMs"
     | "idleTimeoutMs"
   >;
+  /** Whether there are Unix sockets (default: everywhere but on Windows). */
+  readonly isUnix?: boolean;
   /** Called for each connection that is refused, or dropped for another one, because of these limits. */
   readonly onOverload?: (overload: "http-connections" | "http-dropped") => void;
 }
@@ -78,7 +80,7 @@ interface Exchange extends Client {
 interface Passage {
   /** The latest request that was passed on. */
   exchange: Exchange | undefined;
-  readonly conn: Deno.UnixConn;
+  readonly conn: UpstreamConn;
   /** Resolves when everything that the server wrote was passed on, or cannot be. */
   readonly ended: Promise<void>;
   isEnded: boolean;
@@ -119,7 +121,10 @@ export class Gateway {
       onRefused: () => options.onOverload?.("http-connections"),
       onDropped: () => options.onOverload?.("http-dropped"),
     });
-    this.#server = new Upstream((request, completed) => this.#handle(request, completed));
+    this.#server = new Upstream(
+      (request, completed) => this.#handle(request, completed),
+      options.isUnix,
+    );
   }
 
   /** The port that is listened on. */
@@ -475,11 +480,11 @@ function unlessEnded<T>(passage: Passage | undefined, awaited: Promise<T>): Prom
   return promise;
 }
 
-async function writeAll(conn: Deno.UnixConn, bytes: Uint8Array): Promise<void> {
+async function writeAll(conn: UpstreamConn, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
 }
 
-function close(conn: Deno.UnixConn): void {
+function close(conn: UpstreamConn): void {
   try {
     conn.close();
   } catch {

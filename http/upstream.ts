@@ -1,9 +1,14 @@
-// The server behind the gateway: `Deno.serve` on a Unix socket that only this process can reach.
+// The server behind the gateway: `Deno.serve` on a Unix socket that only this process can reach. Deno has none on Windows
+// (denoland/deno#18236): there it is a loopback port, and whoever connects to it past the gateway does not know the name of the
+// header without which nothing is answered.
 // Invariant: until it is closed, it is running or will be in a moment, even after it ended because file descriptors
 // ran out or after its socket was removed.
 
 /** Delay between attempts to serve again after file descriptors ran out, in milliseconds. */
 const RETRY_MS = 250;
+
+/** Where the server listens if there are no Unix sockets. */
+const LOOPBACK = "127.0.0.1";
 
 /** A folder in which a socket's path is certainly short enough. */
 const SHORT_FOLDER = "/tmp";
@@ -13,6 +18,9 @@ export class NoSocketError extends Error {
   /** Identifies the class in logs. */
   override readonly name = "NoSocketError";
 }
+
+/** A connection to the server. */
+export type UpstreamConn = Deno.UnixConn | Deno.TcpConn;
 
 type Handle = (request: Request, completed: Promise<void>) => Response | Promise<Response>;
 
@@ -28,8 +36,11 @@ export class Upstream {
   #server: Deno.HttpServer | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
 
+  /** The loopback port, where there are no Unix sockets. */
+  #port = 0;
+
   /** Requests go to `handle`. Nothing is served until `begin`. */
-  constructor(readonly handle: Handle) {}
+  constructor(readonly handle: Handle, readonly isUnix = Deno.build.os !== "windows") {}
 
   /**
    * Starts serving. The socket is created in `folder`, which is private to this process, or in a temporary folder
@@ -41,7 +52,8 @@ export class Upstream {
   }
 
   /** Connects to the server. Throws if that is not possible now. */
-  async connect(): Promise<Deno.UnixConn> {
+  async connect(): Promise<UpstreamConn> {
+    if (!this.isUnix) return await Deno.connect({ hostname: LOOPBACK, port: this.#port });
     try {
       return await Deno.connect({ transport: "unix", path: this.#path });
     } catch (cause) {
@@ -66,6 +78,7 @@ export class Upstream {
 
   /** Creates a socket and a server on it. Throws `NoSocketError` if no folder works. */
   #open(): void {
+    if (!this.isUnix) return this.#serveOn({ hostname: LOOPBACK, port: 0 });
     const name = "web.sock";
     try {
       return this.#listen(`${this.#private}/${name}`);
@@ -101,12 +114,28 @@ export class Upstream {
     } catch {
       // There is none, or listening below reports what is wrong.
     }
-    const abort = new AbortController();
-    const server = Deno.serve(
-      { transport: "unix", path, signal: abort.signal, onListen: () => {}, onError: broken },
-      (request, { completed }) => this.#answer(request, completed),
-    );
+    this.#serveOn({ transport: "unix", path });
     this.#path = path;
+  }
+
+  /** Starts a server in place of the one before, if any. */
+  #serveOn(
+    place: { readonly transport: "unix"; readonly path: string } | {
+      readonly hostname: string;
+      readonly port: number;
+    },
+  ): void {
+    const abort = new AbortController();
+    const settings = { signal: abort.signal, onListen: () => {}, onError: broken };
+    const answer = (request: Request, { completed }: { readonly completed: Promise<void> }) =>
+      this.#answer(request, completed);
+    let server: Deno.HttpServer;
+    if ("path" in place) server = Deno.serve({ ...place, ...settings }, answer);
+    else {
+      const listening = Deno.serve({ ...place, ...settings }, answer);
+      this.#port = listening.addr.port;
+      server = listening;
+    }
     this.#abort = abort;
     this.#server = server;
     // Without file descriptors the server cannot accept, and ends. It is started again once some are free.

@@ -20,9 +20,11 @@ class Scene implements AsyncDisposable {
   static async open(
     limits: Partial<GatewayOptions["limits"]> = {},
     more: Readonly<Record<string, Handler>> = {},
+    options: Pick<GatewayOptions, "isUnix"> = {},
   ): Promise<Scene> {
     const folder = await Deno.makeTempDir();
     const front = new Gateway({
+      ...options,
       hostname: "127.0.0.1",
       port: 0,
       limits: { ...DEFAULT_LIMITS, messageTimeoutMs: HEAD_MS, idleTimeoutMs: IDLE_MS, ...limits },
@@ -343,4 +345,30 @@ Deno.test("stopping waits for requests in progress, but not forever", async () =
   await until("it is under way", () => scene.handled === 1);
   await scene[Symbol.asyncDispose]();
   await raw.untilClosed();
+});
+
+Deno.test("without Unix sockets, as on Windows, requests go through a loopback port, and nobody gets past the gateway", async () => {
+  const listening: number[] = [];
+  const { serve } = Deno;
+  // What the server behind the gateway listens on.
+  const spied = ((...args: Parameters<typeof serve>) => {
+    const server = serve(...args);
+    if ("port" in server.addr) listening.push(server.addr.port as number);
+    return server;
+  }) as typeof serve;
+  Object.assign(Deno, { serve: spied });
+  await using scene = await Scene.open({}, {}, { isUnix: false });
+  Object.assign(Deno, { serve });
+  assert.equal(listening.length, 1);
+  const body = "x".repeat(200_000);
+  const text = await scene.say(
+    request("POST /a HTTP/1.1", `Content-Length: ${body.length}`, "Connection: close") + body,
+  );
+  assert.match(text, /^HTTP\/1.1 200 /);
+  assert.match(text, /POST \/a 200000 from 127.0.0.1/);
+  assert.equal([...Deno.readDirSync(scene.folder)].length, 0);
+  const past = await fetch(`http://127.0.0.1:${listening[0]}/a`);
+  assert.equal(past.status, 421);
+  await past.body?.cancel();
+  assert.equal(scene.handled, 1);
 });

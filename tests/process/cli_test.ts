@@ -151,7 +151,7 @@ Deno.test("help and version are printed to stdout with exit code 0", SANITIZED, 
     strictEqual(code, 0);
     deepStrictEqual(err, []);
   }
-  match(version!.out.join("\n"), /^\d+\.\d+\.\d+$/);
+  match(version!.out.join("\n"), /^\d+\.\d+\.\d+( \(commit .*\))?$/);
   const text = help!.out.join("\n");
   const options =
     "bootstrap no-bootstrap dir auto-fetch gossip-interval peer-timeout log-level no-repl " +
