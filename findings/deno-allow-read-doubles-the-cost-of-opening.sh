@@ -31,12 +31,12 @@ mkdir files
 for i in $(seq 0 9999); do echo "$i" >"files/f$i"; done
 for _ in 1 2 3 4 5; do
   "$deno" run --no-prompt --allow-all open.ts "$work/files" >>all
-  "$deno" run --no-prompt --allow-read open.ts "$work/files" >>read
+  "$deno" run --no-prompt --allow-read open.ts "$work/files" >>reads
 done
 ratio() { # median of column $1 of the two files, as a ratio
   local all read
   all=$(tr -d '[]' <all | cut -d, -f"$1" | sort -n | sed -n 3p)
-  read=$(tr -d '[]' <read | cut -d, -f"$1" | sort -n | sed -n 3p)
+  read=$(tr -d '[]' <reads | cut -d, -f"$1" | sort -n | sed -n 3p)
   awk -v a="$all" -v r="$read" 'BEGIN { printf "%.2f", r / a }'
 }
 open=$(ratio 1) look=$(ratio 2)
