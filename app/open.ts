@@ -20,6 +20,7 @@ import type { PeerConsole } from "./console.ts";
 import { ownExecutable } from "./own_executable.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { viewedTransfer } from "./status.ts";
+import { spansOfTransfers } from "./tracing.ts";
 import { type RunningView, webViewOf } from "./web_view.ts";
 
 /** Where a peer is. */
@@ -53,6 +54,7 @@ export async function openPeer(given: RunConfig, output: PeerConsole): Promise<O
   const metrics = new Metrics();
   const { limits } = config;
   let service: Service | undefined;
+  const trace = await spansOfTransfers();
   const gateway = openGateway({
     hostname: hosts.webHost,
     port: config.httpPort,
@@ -71,6 +73,7 @@ export async function openPeer(given: RunConfig, output: PeerConsole): Promise<O
       onMoved: (transfer) => {
         const { kind, state, startedMs, endedMs = startedMs } = transfer;
         metrics.transferred(kind, state, (endedMs - startedMs) / 1000);
+        trace?.(transfer);
         if (service) output.moved(viewedTransfer(service, transfer));
       },
     });

@@ -1,19 +1,8 @@
 // Histograms of durations, by labels. They need only a few numbers in memory, however much they count.
 
-type Labels = Readonly<Record<string, string>>;
+import type { Family } from "./exposition.ts";
 
-/** A histogram in the form prom-client passes between processes. */
-export interface HistogramValues {
-  readonly name: string;
-  readonly help: string;
-  readonly type: "histogram";
-  readonly aggregator: "sum";
-  readonly values: readonly {
-    readonly metricName: string;
-    readonly labels: Labels;
-    readonly value: number;
-  }[];
-}
+type Labels = Readonly<Record<string, string>>;
 
 interface Row {
   readonly labels: Labels;
@@ -45,24 +34,19 @@ export class Durations {
     row.seconds += seconds;
   }
 
-  values(): HistogramValues {
+  /** Returns what was counted. */
+  family(): Family {
     const { name, help } = this;
-    const values = [...this.#rows.values()].flatMap((row) => this.#valuesOf(row));
-    return { name, help, type: "histogram", aggregator: "sum", values };
+    const samples = [...this.#rows.values()].flatMap((row) => this.#samplesOf(row));
+    return { name, kind: "histogram", help, samples };
   }
 
   /** Prometheus buckets are cumulative: each counts everything up to its bound. */
-  #valuesOf({ labels, counts, seconds }: Row): HistogramValues["values"] {
+  #samplesOf({ labels, counts, seconds }: Row): Family["samples"] {
     let upTo = 0;
-    const buckets = [...this.bounds, "+Inf"].map((le, i) => ({
-      metricName: `${this.name}_bucket`,
-      labels: { le: `${le}`, ...labels },
-      value: upTo += counts[i]!,
-    }));
-    return [
-      ...buckets,
-      { metricName: `${this.name}_sum`, labels, value: seconds },
-      { metricName: `${this.name}_count`, labels, value: upTo },
-    ];
+    const buckets = [...this.bounds, "+Inf"].map((le, i) =>
+      ["_bucket", { le: `${le}`, ...labels }, upTo += counts[i]!] as const
+    );
+    return [...buckets, ["_sum", labels, seconds], ["_count", labels, upTo]];
   }
 }

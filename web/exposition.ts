@@ -1,85 +1,124 @@
-// The Prometheus exposition: counted histograms plus the view's current values.
+// The Prometheus exposition (text format 0.0.4): counted histograms plus the view's current values. Written here, because the whole
+// format is `textOf`; CONTRIBUTING.md says what the client library would cost. promtool checks the result in the tests.
 
 import type { Context } from "hono";
-import {
-  AggregatorRegistry,
-  Counter,
-  Gauge,
-  type PrometheusContentType,
-  Registry,
-} from "prom-client";
 import type { Env } from "./env.ts";
 import type { Metrics } from "./metrics.ts";
 import type { View } from "./view.ts";
 
-/** Serves `/metrics`. */
-export async function serveMetrics(
-  c: Context<Env>,
-  metrics: Metrics,
-  view: View,
-): Promise<Response> {
-  const counted = AggregatorRegistry.aggregate<PrometheusContentType>([metrics.histograms()]);
-  const registry = Registry.merge([counted, registryOf(view)]);
-  return c.body(await registry.metrics(), 200, { "content-type": registry.contentType });
+type Kind = "counter" | "gauge" | "histogram";
+
+/** Labels of a sample, and its value. */
+export type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
+
+/** A family of samples with one name. */
+export interface Family {
+  readonly name: string;
+  readonly kind: Kind;
+  /** One sentence without a period. */
+  readonly help: string;
+  /** By the suffix of the name: "" except in histograms. */
+  readonly samples: readonly (readonly [suffix: string, ...Sample])[];
 }
 
-function registryOf(view: View): Registry {
-  const registry = new Registry();
-  const registers = [registry];
-  const status = view.status();
-  const gauge = (name: string, help: string, value: number) =>
-    new Gauge({ name: `p2p_${name}`, help, registers }).set(value);
-  const counter = (
-    name: string,
-    help: string,
-    label: string,
-    counts: Readonly<Record<string, number>>,
-  ) => {
-    const metric = new Counter({ name: `p2p_${name}_total`, help, labelNames: [label], registers });
-    for (const [key, n] of Object.entries(counts)) metric.inc({ [label]: key }, n);
-  };
-  gauge("peers", "Live peers", status.peers);
-  gauge("files_known", "Files known, here or elsewhere", status.files.known);
-  gauge("files_held", "Verified files held here", status.files.held);
-  gauge("files_held_bytes", "Total size of the files held here", status.files.heldBytes);
-  gauge("free_bytes", "Bytes that may still be written", Math.max(0, status.freeBytes));
-  gauge("synchronized", "1 once the first lists have arrived", status.synchronized ? 1 : 0);
-  gauge("uptime_seconds", "Time since the peer started", status.uptimeSeconds);
-  gauge("memory_bytes", "Resident memory of the process", status.memoryBytes);
-  if (status.longestBlockMs !== undefined) {
-    const help = "Longest time that the event loop was busy while the folder was indexed";
-    gauge("longest_block_seconds", help, status.longestBlockMs / 1000);
-  }
-  if (status.indexing) {
-    const { files, totalFiles } = status.indexing;
-    gauge("indexing_files", "Files in the folder that are not indexed yet", totalFiles - files);
-  }
-  const running = view.transfers().filter(({ state }) => state === "running");
-  const transfers = new Gauge({
-    name: "p2p_transfers",
-    help: "Running transfers",
-    labelNames: ["direction"],
-    registers,
+/** Serves `/metrics`. */
+export function serveMetrics(c: Context<Env>, metrics: Metrics, view: View): Response {
+  const families = [...metrics.histograms(), ...familiesOf(view)];
+  return c.body(families.map(textOf).join(""), 200, {
+    "content-type": "text/plain; version=0.0.4; charset=utf-8",
   });
-  for (const direction of ["in", "out"] as const) {
-    transfers.set({ direction }, running.filter((each) => each.direction === direction).length);
-  }
-  counter("bytes", "Bytes of content transferred", "direction", status.bytes);
-  const messages = new Counter({
-    name: "p2p_messages_total",
-    help: "Messages by type and outcome",
-    labelNames: ["type", "outcome"],
-    registers,
+}
+
+/** Returns a family as text. */
+export function textOf({ name, kind, help, samples }: Family): string {
+  const lines = samples.map(([suffix, labels, value]) => {
+    const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escaped(text, true)}"`);
+    const braces = pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+    return `${name}${suffix}${braces} ${value}\n`;
   });
-  for (const outcome of ["received", "sent", "unsent"] as const) {
-    for (const [type, n] of Object.entries(status[outcome])) messages.inc({ type, outcome }, n);
-  }
-  counter("refused", "Refusals, by reason", "reason", status.refused);
-  counter(
-    "overload",
-    "What was refused, forgotten or delayed because of a limit, by reason",
-    "reason",
-    Object.fromEntries(status.overloads.map(({ reason, times }) => [reason, times])),
+  return `# HELP ${name} ${escaped(help, false)}\n# TYPE ${name} ${kind}\n${lines.join("")}`;
+}
+
+/** Escapes what would end a line, or a value in quotes. */
+function escaped(text: string, isQuoted: boolean): string {
+  const safe = text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
+  return isQuoted ? safe.replaceAll('"', '\\"') : safe;
+}
+
+const family = (
+  kind: Kind,
+  name: string,
+  help: string,
+  samples: readonly Sample[],
+): Family => ({ name: `p2p_${name}`, kind, help, samples: samples.map((each) => ["", ...each]) });
+
+const gauge = (name: string, help: string, value: number) =>
+  family("gauge", name, help, [[{}, value]]);
+
+/** Returns a counter for each key of `counts`, which is the value of a label. */
+const counter = (
+  name: string,
+  help: string,
+  label: string,
+  counts: Readonly<Record<string, number>>,
+) =>
+  family(
+    "counter",
+    `${name}_total`,
+    help,
+    Object.entries(counts).map(([key, n]) => [{ [label]: key }, n]),
   );
-  return registry;
+
+function familiesOf(view: View): Family[] {
+  const status = view.status();
+  const { files, indexing, longestBlockMs } = status;
+  const running = view.transfers().filter(({ state }) => state === "running");
+  const outcomes = ["received", "sent", "unsent"] as const;
+  const help = {
+    block: "Longest time that the event loop was busy while the folder was indexed",
+    indexing: "Files in the folder that are not indexed yet",
+    overload: "What was refused, forgotten or delayed because of a limit, by reason",
+  };
+  return [
+    family("gauge", "build_info", "Version of the program", [[{ version: status.version }, 1]]),
+    gauge("peers", "Live peers", status.peers),
+    gauge("files_known", "Files known, here or elsewhere", files.known),
+    gauge("files_held", "Verified files held here", files.held),
+    gauge("files_held_bytes", "Total size of the files held here", files.heldBytes),
+    gauge("free_bytes", "Bytes that may still be written", Math.max(0, status.freeBytes)),
+    gauge("synchronized", "1 once the first lists have arrived", status.synchronized ? 1 : 0),
+    gauge("uptime_seconds", "Time since the peer started", status.uptimeSeconds),
+    gauge("memory_bytes", "Resident memory of the process", status.memoryBytes),
+    ...longestBlockMs === undefined
+      ? []
+      : [gauge("longest_block_seconds", help.block, longestBlockMs / 1000)],
+    ...indexing
+      ? [gauge("indexing_files", help.indexing, indexing.totalFiles - indexing.files)]
+      : [],
+    family(
+      "gauge",
+      "transfers",
+      "Running transfers",
+      ["in", "out"].map((direction) => [
+        { direction },
+        running.filter((each) => each.direction === direction).length,
+      ]),
+    ),
+    counter("bytes", "Bytes of content transferred", "direction", status.bytes),
+    family(
+      "counter",
+      "messages_total",
+      "Messages by type and outcome",
+      outcomes.flatMap((outcome) =>
+        Object.entries(status[outcome]).map(([type, n]): Sample => [{ type, outcome }, n])
+      ),
+    ),
+    counter("refused", "Refusals, by reason", "reason", status.refused),
+    counter(
+      "overload",
+      help.overload,
+      "reason",
+      Object.fromEntries(status.overloads.map(({ reason, times }) => [reason, times])),
+    ),
+  ];
 }

@@ -1,7 +1,8 @@
 // Measures how long requests and transfers take, as they happen. `exposition.ts` turns the results into text.
 
 import type { MiddlewareHandler } from "hono";
-import { Durations, type HistogramValues } from "./durations.ts";
+import { Durations } from "./durations.ts";
+import type { Family } from "./exposition.ts";
 
 /** Bucket bounds in seconds, from a small file over loopback to a large one over a slow link. */
 const TRANSFER_SECONDS = [0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200];
@@ -36,7 +37,8 @@ export class Metrics {
     };
   }
 
-  histograms(): HistogramValues[] {
-    return [this.#requests.values(), this.#transfers.values()];
+  /** Returns what was measured. */
+  histograms(): Family[] {
+    return [this.#requests.family(), this.#transfers.family()];
   }
 }
