@@ -57,10 +57,12 @@ const PURE_ELSEWHERE = [
   "app/newest_files.ts",
   "net/admission.ts",
   "net/dial_queue.ts",
+  "release/platform.ts",
   "storage/candidates.ts",
   "storage/metadata.ts",
   "storage/names.ts",
   "storage/ownids.ts",
+  "web/exposition_text.ts",
   "web/file_columns.ts",
   "web/file_index.ts",
   "web/file_order.ts",
@@ -281,6 +283,7 @@ Deno.test("permissions are defined once, and only commands that need it may run 
   assert.deepEqual(Object.keys(permissions), ["default", "executable", "tests"]);
   const mayRun = [
     "test",
+    "test:compiled",
     "bench",
     "soak",
     "fuzz",

@@ -1,6 +1,6 @@
 // Histograms of durations, by labels. They need only a few numbers in memory, however much they count.
 
-import type { Family } from "./exposition.ts";
+import type { Family } from "./exposition_text.ts";
 
 type Labels = Readonly<Record<string, string>>;
 

@@ -1,25 +1,10 @@
-// The Prometheus exposition (text format 0.0.4): counted histograms plus the view's current values. Written here, because the whole
-// format is `textOf`; CONTRIBUTING.md says what the client library would cost. promtool checks the result in the tests.
+// What `/metrics` shows: counted histograms plus the view's current values. promtool checks the result in the tests.
 
 import type { Context } from "hono";
 import type { Env } from "./env.ts";
+import { type Family, type Kind, type Sample, textOf } from "./exposition_text.ts";
 import type { Metrics } from "./metrics.ts";
 import type { View } from "./view.ts";
-
-type Kind = "counter" | "gauge" | "histogram";
-
-/** Labels of a sample, and its value. */
-export type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
-
-/** A family of samples with one name. */
-export interface Family {
-  readonly name: string;
-  readonly kind: Kind;
-  /** One sentence without a period. */
-  readonly help: string;
-  /** By the suffix of the name: "" except in histograms. */
-  readonly samples: readonly (readonly [suffix: string, ...Sample])[];
-}
 
 /** Serves `/metrics`. */
 export function serveMetrics(c: Context<Env>, metrics: Metrics, view: View): Response {
@@ -27,22 +12,6 @@ export function serveMetrics(c: Context<Env>, metrics: Metrics, view: View): Res
   return c.body(families.map(textOf).join(""), 200, {
     "content-type": "text/plain; version=0.0.4; charset=utf-8",
   });
-}
-
-/** Returns a family as text. */
-export function textOf({ name, kind, help, samples }: Family): string {
-  const lines = samples.map(([suffix, labels, value]) => {
-    const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escaped(text, true)}"`);
-    const braces = pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
-    return `${name}${suffix}${braces} ${value}\n`;
-  });
-  return `# HELP ${name} ${escaped(help, false)}\n# TYPE ${name} ${kind}\n${lines.join("")}`;
-}
-
-/** Escapes what would end a line, or a value in quotes. */
-function escaped(text: string, isQuoted: boolean): string {
-  const safe = text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
-  return isQuoted ? safe.replaceAll('"', '\\"') : safe;
 }
 
 const family = (

@@ -2,7 +2,7 @@
 
 import type { MiddlewareHandler } from "hono";
 import { Durations } from "./durations.ts";
-import type { Family } from "./exposition.ts";
+import type { Family } from "./exposition_text.ts";
 
 /** Bucket bounds in seconds, from a small file over loopback to a large one over a slow link. */
 const TRANSFER_SECONDS = [0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200];

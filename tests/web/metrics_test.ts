@@ -1,7 +1,7 @@
 // Prometheus metrics, and the health check.
 
 import assert from "node:assert/strict";
-import { textOf } from "../../web/exposition.ts";
+import { textOf } from "../../web/exposition_text.ts";
 import { Metrics } from "../../web/metrics.ts";
 import { appOver, transferOf } from "./fixture.ts";
 
