@@ -19,6 +19,7 @@ import type { Transfer } from "../node/transfer_log.ts";
 import type { Progress } from "../storage/changes.ts";
 import { Store } from "../storage/store.ts";
 import { Turns } from "../storage/turns.ts";
+import { AwayPeers } from "./away_peers.ts";
 import type { FolderWatcher } from "./folder_watch.ts";
 import { LongestBlock } from "./longest_block.ts";
 import { Operations } from "./operations.ts";
@@ -101,6 +102,8 @@ export class Service {
   readonly #longestBlock = new LongestBlock();
   readonly #ownAddress: OwnAddress;
   readonly #reachNotice: ReachNotice;
+  /** Peers that left. */
+  readonly away = new AwayPeers();
   #localNetwork: LocalNetwork | undefined;
   /** The peers that people have added in this run, and by which address. */
   readonly #added = new Map<string, string>();
@@ -189,6 +192,7 @@ export class Service {
           if (event.name === "connected") {
             opened.service?.noteAdded(event.peerId, addressText(event.address));
           }
+          opened.service?.away.note(event);
           if (event.name === "synchronized" || event.name === "alone") joined.resolve();
           options.onEvent(event);
         },

@@ -8,10 +8,12 @@ import type { PeerRecord } from "../protocol/members/membership.ts";
 import { OTHERS } from "../protocol/bounds/refusals.ts";
 import { overloadOption, overloadText } from "../protocol/overloads.ts";
 import type { CatalogueView, EntryView } from "../protocol/state.ts";
+import type { AwayPeer } from "./away_peers.ts";
 import type { Shared } from "./operations.ts";
 import type { Service } from "./service.ts";
 import type {
   SharedFile,
+  ViewedAway,
   ViewedFile,
   ViewedPeer,
   ViewedStatus,
@@ -147,7 +149,7 @@ export function viewedPeer(service: Service, record: PeerRecord): ViewedPeer {
   return {
     peerId: record.peerId,
     ...record.address,
-    lastSeen: Math.round((Date.now() - (performance.now() - record.lastHeardMs)) / 1000),
+    lastSeen: unixSeconds(record.lastHeardMs),
     bootstrap: record.bootstrap,
     extended: record.extended,
     files: service.node.peer.catalogue.holdingsOf(record.peerId),
@@ -155,6 +157,17 @@ export function viewedPeer(service: Service, record: PeerRecord): ViewedPeer {
     backedOff: backedOff(service, record),
   };
 }
+
+/** Returns a peer that left. */
+export const viewedAway = ({ peerId, host, port, seenMs }: AwayPeer): ViewedAway => ({
+  peerId,
+  host,
+  port,
+  lastSeen: unixSeconds(seenMs),
+});
+
+/** Returns a monotonic time in whole Unix seconds. */
+const unixSeconds = (ms: number) => Math.round((Date.now() - (performance.now() - ms)) / 1000);
 
 /**
  * Names of peers that were known only by address when their transfer began. A transfer keeps the name when its peer

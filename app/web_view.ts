@@ -13,7 +13,7 @@ import { Feed } from "../web/feed.ts";
 import { FileChanges, KeptChanges } from "./file_changes.ts";
 import { RateHistory } from "./rates.ts";
 import { Resumables } from "./resumable_uploads.ts";
-import { statusOf, viewedFile, viewedPeer, viewedTransfer } from "./status.ts";
+import { statusOf, viewedAway, viewedFile, viewedPeer, viewedTransfer } from "./status.ts";
 
 /** The view of a running peer. Rates are sampled and changes watched until `close`. */
 export type RunningView = View & { close(): void };
@@ -46,6 +46,7 @@ export function webViewOf(
     },
     status: () => statusOf(service),
     peers,
+    away: () => service.away.all(performance.now()).map(viewedAway),
     files: function* () {
       for (const entry of catalogue.all()) yield viewedFile(service, entry);
     },

@@ -554,7 +554,14 @@ export type Effect =
 /** Something that people may want to know about. The log and the page are made of these. */
 export type PeerEvent =
   | {
-    readonly name: "peer-joined" | "peer-left";
+    readonly name: "peer-left";
+    readonly peerId: string;
+    readonly address: Address;
+    /** When it was last heard from, in milliseconds. */
+    readonly lastHeardMs: number;
+  }
+  | {
+    readonly name: "peer-joined";
     readonly peerId: string;
     readonly address: Address;
   }

@@ -17,6 +17,11 @@ import phone from "./style/phone.css" with { type: "text" };
 import actions from "./browser/actions.js" with { type: "text" };
 import api from "./browser/api.js" with { type: "text" };
 import chart from "./browser/chart.js" with { type: "text" };
+import code from "./browser/code.js" with { type: "text" };
+import dialogs from "./browser/dialogs.js" with { type: "text" };
+import loggingin from "./browser/loggingin.js" with { type: "text" };
+import onphone from "./browser/onphone.js" with { type: "text" };
+import token from "./browser/token.js" with { type: "text" };
 import collect from "./browser/collect.js" with { type: "text" };
 import deleted from "./browser/deleted.js" with { type: "text" };
 import details from "./browser/details.js" with { type: "text" };
@@ -69,6 +74,11 @@ const BROWSER: Readonly<Record<string, string>> = {
   actions,
   api,
   chart,
+  code,
+  dialogs,
+  loggingin,
+  onphone,
+  token,
   collect,
   deleted,
   details,
@@ -123,11 +133,23 @@ export const IMPORT_MAP_HASH = `'sha256-${
   createHash("sha256").update(IMPORT_MAP).digest("base64")
 }'`;
 
+/** Modules that are loaded when somebody does what they are for, or on another page. */
+const ON_DEMAND = [
+  "addpeer",
+  "deleted",
+  "dialogs",
+  "locked",
+  "loggingin",
+  "pace",
+  "onphone",
+  "resuming",
+  "theme",
+  "token",
+];
+
 /** Paths of the modules that the page preloads, so that the browser need not discover them one by one. */
 export const PRELOADED: readonly string[] = [
-  ...Object.keys(BROWSER).filter((name) =>
-    !["deleted", "locked", "pace", "resuming", "theme"].includes(name)
-  )
+  ...Object.keys(BROWSER).filter((name) => !ON_DEMAND.includes(name))
     .map((name) => `/browser/${name}.js`),
   ...Object.keys(SHARED).map((name) => `/shared/${name}.js`),
 ];
@@ -141,15 +163,16 @@ const SCRIPT = "text/javascript; charset=utf-8";
 const STYLE = "text/css; charset=utf-8";
 
 /**
- * Returns one of our scripts or styles without its whole-line comments, a quarter of its size. Line numbers do not
- * change, so stack traces from a browser match the sources. Code is never touched.
+ * Returns one of our scripts or styles without its whole-line comments and its indentation, a third of its size. Line numbers do not
+ * change, so stack traces from a browser match the sources. Code is never touched: no text in it has more than one line.
  */
 export const bare = (text: string) =>
   text.replace(/^[ \t]*\/\/.*$/gm, "")
     .replace(
       /^[ \t]*\/\*(?:(?!\*\/)[^])*\*\/[ \t]*$/gm,
       (comment) => comment.replace(/[^\n]+/g, ""),
-    );
+    )
+    .replace(/^[ \t]+/gm, "");
 
 /** Styles in cascade order: later ones override earlier ones. */
 const STYLES = [base, pageStyle, filesStyle, movingStyle, networkStyle, over, phone];

@@ -35,6 +35,15 @@ export interface ViewedPeer {
   readonly backedOff: { readonly seconds: number; readonly why: string } | undefined;
 }
 
+/** A peer that left in the last day. */
+export interface ViewedAway {
+  readonly peerId: string;
+  readonly host: string;
+  readonly port: number;
+  /** Unix seconds. */
+  readonly lastSeen: number;
+}
+
 export interface ViewedFile {
   readonly file: FileRecord;
   /** It is stored here, and its content was verified against its id. */
@@ -287,6 +296,8 @@ export interface View {
   readonly hostNames: ReadonlySet<string>;
   status(): ViewedStatus;
   peers(): ViewedPeer[];
+  /** Returns the peers that left in the last day, the latest first. */
+  away(): ViewedAway[];
   /** Yields the files one by one. One that changes while they are read may be left out, or come as it was or is. */
   files(): Iterable<ViewedFile>;
   file(fileId: string): ViewedFile | undefined;

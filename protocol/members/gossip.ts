@@ -497,7 +497,8 @@ export class Gossiping {
     this.lists.forget(record.peerId);
     this.hooks.peerWent(record);
     state.catalogue.dropPeer(record.peerId, state.nowMs);
-    state.tell({ name: "peer-left", peerId: record.peerId, address: record.address });
+    const { peerId, address, lastHeardMs } = record;
+    state.tell({ name: "peer-left", peerId, address, lastHeardMs });
     state.save();
     if (state.membership.size === 0) this.joining.begin();
   }

@@ -69,6 +69,16 @@ browserTest(
         await page.keyboard.press("?");
         await page.locator("#help[open]").waitFor();
         deepStrictEqual(await found(page), [], `${where} help`);
+        await page.keyboard.press("Escape");
+        for (const module of ["loggingin.js", "onphone.js"]) {
+          // (On a phone, there is no button for its own code.)
+          await page.evaluate(
+            `import("./browser/${module}").then((all) => Object.values(all)[0]())`,
+          );
+          await page.locator("dialog[open]:not(#sheet)").waitFor();
+          deepStrictEqual(await found(page), [], `${where} ${module}`);
+          await page.keyboard.press("Escape");
+        }
       }
     }
   },

@@ -80,21 +80,31 @@ browserTest(
   },
 );
 
-browserTest("a stopped peer goes quiet on the page and is then dropped", async (scene) => {
-  await using folder = await Folder.make();
-  const brisk = { args: ["--auto-fetch", "0", "--peer-timeout", "6"] };
-  await using eagle = await start(folder, "eagle", [], brisk);
-  await using hawk = await start(folder, "hawk", [eagle], brisk);
-  const page = await scene.open(base(eagle));
-  const row = page.locator("#peer-rows tr", { hasText: "hawk" });
-  await row.waitFor();
-  await hawk.stop("SIGKILL");
-  await row.getByText(/quiet, \d+ s ago/).waitFor();
-  await row.waitFor({ state: "detached" });
-  await page.locator("#peer-empty").getByText("No peers yet. Start another on this machine with")
-    .waitFor();
-  await scene.leave();
-});
+browserTest(
+  "a stopped peer goes quiet on the page, is then shown as away, and comes back",
+  async (scene) => {
+    await using folder = await Folder.make();
+    const brisk = { args: ["--auto-fetch", "0", "--peer-timeout", "6"] };
+    await using eagle = await start(folder, "eagle", [], brisk);
+    await using hawk = await start(folder, "hawk", [eagle], brisk);
+    const page = await scene.open(base(eagle));
+    const row = page.locator("#peer-rows tr", { hasText: "hawk" });
+    await row.waitFor();
+    await hawk.stop("SIGKILL");
+    await row.getByText(/quiet, \d+ s ago/).waitFor();
+    const away = page.locator("#peer-rows tr.away-row", { hasText: "hawk" });
+    await away.getByText(/^away, seen (\d+ s|1 min) ago$/).waitFor();
+    await page.locator("#peer-empty").getByText("No peers yet. Start another on this machine with")
+      .waitFor();
+    // The peer remembers it, too, for those who look later.
+    await page.reload();
+    await away.getByText(/^away, seen/).waitFor();
+    await using _again = await start(folder, "hawk", [eagle], brisk);
+    await away.waitFor({ state: "detached" });
+    await row.getByText(/now|\d+ s ago/).waitFor();
+    await scene.leave();
+  },
+);
 
 browserTest(
   "the page says that its peer is away, grays out, and recovers automatically with the current state",

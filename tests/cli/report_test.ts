@@ -33,7 +33,7 @@ function events(name: string): NodeEvent[] {
     { name: "login", ip: name },
     { name: "send-failed", what: "GOSSIP", text: name },
     { name: "peer-joined", peerId: name, address: evil },
-    { name: "peer-left", peerId: name, address: evil },
+    { name: "peer-left", peerId: name, address: evil, lastHeardMs: 0 },
     { name: "peer-moved", peerId: name, address: evil, other },
     { name: "peer-conflict", peerId: name, address: evil, other },
     { name: "own-address", address: evil, other, peers: 2 },

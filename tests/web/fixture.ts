@@ -12,10 +12,11 @@ import {
   type ShareOptions,
   type Upload,
   type View,
+  type ViewedAway,
   type ViewedDeleted,
   type ViewedEvent,
   type ViewedFile,
-  type ViewedPeer,
+  ViewedPeer,
   type ViewedRate,
   type ViewedStatus,
   type ViewedTransfer,
@@ -178,6 +179,7 @@ export interface Parts {
   readonly isSharedAlready?: boolean;
   readonly status?: Partial<ViewedStatus>;
   readonly peers?: ViewedPeer[];
+  readonly away?: ViewedAway[];
   readonly files?: ViewedFile[];
   readonly transfers?: ViewedTransfer[];
   /** Downloads that wait for their turn. */
@@ -324,6 +326,7 @@ export function appOver(parts: Parts = {}): Made {
       ...parts.status,
     }),
     peers: () => parts.peers ?? [],
+    away: () => parts.away ?? [],
     files: () => [...parts.files ?? []],
     file: find,
     watchFiles: () => noticed(() => parts.files ?? []),

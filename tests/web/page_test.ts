@@ -187,7 +187,7 @@ Deno.test("whatever the page and its modules request exists, and is sent again o
   }
 });
 
-Deno.test("modules are served without comments but otherwise line by line as written", async () => {
+Deno.test("modules are served without comments and indentation but otherwise line by line as written", async () => {
   const { request } = appOver();
   let dropped = 0;
   const modules: string[] = [];
@@ -196,18 +196,44 @@ Deno.test("modules are served without comments but otherwise line by line as wri
       if (name.endsWith(".js")) modules.push(`${folder}/${name}`);
     }
   }
-  for (const name of modules) {
-    const source = await Deno.readTextFile(new URL(`../../web/${name}`, import.meta.url));
-    const served = (await (await request(`/${name}`)).text()).split("\n");
-    const lines = source.split("\n");
-    assert.equal(served.length, lines.length, name);
-    for (const [at, line] of lines.entries()) {
-      if (served[at] === line) continue;
-      dropped++;
-      assert.equal(served[at], "", `${name}:${at + 1}`);
-      assert.match(line, /^\s*(\/\/|\/\*|\*)/, `${name}:${at + 1} is a comment`);
+  const folder = await Deno.makeTempDir();
+  const pathOf = (kind: string, name: string) => `${folder}/${kind}/${name.replace("/", "_")}`;
+  try {
+    for (const kind of ["served", "written"]) await Deno.mkdir(`${folder}/${kind}`);
+    for (const name of modules) {
+      const source = await Deno.readTextFile(new URL(`../../web/${name}`, import.meta.url));
+      const text = await (await request(`/${name}`)).text();
+      const served = text.split("\n");
+      const lines = source.split("\n");
+      assert.equal(served.length, lines.length, name);
+      const kept: string[] = [];
+      for (const [at, line] of lines.entries()) {
+        const isKept = served[at] === line.trimStart();
+        kept.push(isKept ? line : "");
+        if (isKept) continue;
+        dropped++;
+        assert.equal(served[at], "", `${name}:${at + 1}`);
+        assert.match(line, /^\s*(\/\/|\/\*|\*)/, `${name}:${at + 1} is a comment`);
+      }
+      assert.doesNotMatch(text, /^\s*\/\/|^\s*\/\*\*.*\*\/$/m, name);
+      await Deno.writeTextFile(pathOf("served", name), text);
+      await Deno.writeTextFile(pathOf("written", name), kept.join("\n"));
     }
-    assert.doesNotMatch(served.join("\n"), /^\s*\/\/|^\s*\/\*\*.*\*\/$/m, name);
+    // The formatter restores the indentation of code, and never touches texts: both have to become the same.
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["fmt", "-q", folder],
+      cwd: folder,
+    }).output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+    for (const name of modules) {
+      assert.equal(
+        await Deno.readTextFile(pathOf("served", name)),
+        await Deno.readTextFile(pathOf("written", name)),
+        name,
+      );
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
   assert.ok(dropped > 500, `${dropped} lines`);
 });

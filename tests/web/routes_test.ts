@@ -160,6 +160,7 @@ Deno.test("the document lists exactly the routes that this test knows of", async
     "GET /limits",
     "GET /log",
     "GET /peers",
+    "GET /peers/away",
     "GET /queue",
     "GET /rates",
     "GET /replication",

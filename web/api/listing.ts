@@ -7,6 +7,7 @@ import type { Json } from "../../protocol/wire/text.ts";
 import type { FilesQuery } from "./schemas.ts";
 import type {
   Indexing,
+  ViewedAway,
   ViewedDeleted,
   ViewedFile,
   ViewedPeer,
@@ -55,6 +56,13 @@ export function peerJson(peer: ViewedPeer) {
     backed_off: backedOff ?? null,
   };
 }
+
+export const awayJson = ({ peerId, host, port, lastSeen }: ViewedAway) => ({
+  peerId,
+  host,
+  port,
+  last_seen: lastSeen,
+});
 
 export function statusJson(status: ViewedStatus) {
   return {

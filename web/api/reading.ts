@@ -11,9 +11,11 @@ import type { Turns } from "../turns.ts";
 import type { View } from "../view.ts";
 import { problem, problemOf } from "../problem.ts";
 import { CHANGE, check, json, list, PAGING, problems, READ, security } from "./describe.ts";
-import { peerJson, statusJson } from "./listing.ts";
+import { awayJson, peerJson, statusJson } from "./listing.ts";
 import { serveRows } from "./paging.ts";
 import {
+  AwayPeersShape,
+  AwayShape,
   ConnectBody,
   ConnectedShape,
   PeerShape,
@@ -83,6 +85,19 @@ export function readRoutes(api: Hono<Env>, view: View, login: Login, turns: Turn
     }),
     check("query", RowsQuery, ROWS_HINT),
     (c) => serveRows(c, turns, "peers", view.peers().map(peerJson), c.req.valid("query")),
+  );
+  api.get(
+    "/peers/away",
+    describeRoute({
+      summary: "List the peers that left in the last day, the latest first",
+      description: PAGING,
+      responses: {
+        200: list("Peers that left", AwayPeersShape, AwayShape),
+        ...problems(400, ...READ),
+      },
+    }),
+    check("query", RowsQuery, ROWS_HINT),
+    (c) => serveRows(c, turns, "peers", view.away().map(awayJson), c.req.valid("query")),
   );
   connectRoute(api, view, login);
   api.get(

@@ -163,6 +163,13 @@ export const PeerShape = v.object({
   backed_off: v.nullable(v.object({ seconds: v.number(), why: v.string() })),
 });
 
+export const AwayShape = v.object({
+  peerId: v.string(),
+  host: v.string(),
+  port: Count,
+  last_seen: v.pipe(v.number(), v.description("Unix seconds")),
+});
+
 const Total = v.pipe(Count, v.description("Rows on all pages"));
 const Next = v.pipe(
   v.nullable(Count),
@@ -170,6 +177,8 @@ const Next = v.pipe(
 );
 
 export const PeersShape = v.object({ peers: v.array(PeerShape), total: Total, next: Next });
+
+export const AwayPeersShape = v.object({ peers: v.array(AwayShape), total: Total, next: Next });
 
 export const TransferShape = v.object({
   id: Count,

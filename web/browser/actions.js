@@ -14,16 +14,19 @@ import { isLoopback, visible } from "../shared/words.js";
 /** @param {string} fileId */
 export const contentPath = (fileId) => urlOf(`/api/v1/files/${fileId}/content`);
 
-/** Returns the link to a file's content, usable from other machines if possible. @param {string} fileId */
-export function linkOf(fileId) {
-  const link = new URL(contentPath(fileId));
+/** Returns an address of this page for other machines, if it has one. @param {string} url */
+export function forOthers(url) {
+  const link = new URL(url);
   const host = live.status?.host ?? "";
   // The page may be open under a name that only works on this machine.
   if (isLoopback(link.hostname) && host !== "" && !isLoopback(host)) {
     link.hostname = host.includes(":") ? `[${host}]` : host;
   }
-  return link.href;
+  return link;
 }
+
+/** Returns the link to a file's content, usable from other machines if possible. @param {string} fileId */
+export const linkOf = (fileId) => forOthers(contentPath(fileId)).href;
 
 /** Returns whether links from this page only work on this machine. @param {string} fileId */
 export const isLocalLink = (fileId) => isLoopback(new URL(linkOf(fileId)).hostname);

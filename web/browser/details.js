@@ -11,6 +11,7 @@ import {
   linkOf,
 } from "./actions.js";
 import { ask } from "./api.js";
+import { codeOf } from "./code.js";
 import { byId, h, icon, put } from "./dom.js";
 import { bytesOf, secondsOf } from "../shared/filelist.js";
 import { fetchOf } from "./filerow.js";
@@ -100,7 +101,7 @@ const detailsOf = (file) => [
   ),
   actionsOf(file),
   factsOf(file),
-  codeOf(file),
+  linkCode(file),
 ];
 
 /** @param {FileRow} file */
@@ -209,32 +210,10 @@ function deletion(file) {
 }
 
 /** Returns the link as a QR code, or why there is none. @param {FileRow} file */
-function codeOf({ file_id, has_copy }) {
+function linkCode({ file_id, has_copy }) {
   if (!has_copy) return h("p", { class: "empty" }, "The link works once the file is kept here.");
   if (isLocalLink(file_id)) return h("p", { class: "empty" }, LOCAL_LINK);
-  const canvas = h("canvas", { class: "qr", role: "img", "aria-label": "QR code of the link" });
-  drawCode(canvas, linkOf(file_id));
-  return canvas;
-}
-
-/**
- * Draws a QR code as dark squares on white with a white border, in both themes, because scanners need that.
- * @param {HTMLCanvasElement} canvas @param {string} text
- */
-async function drawCode(canvas, text) {
-  const { encode } = await import("uqr");
-  const { data, size } = encode(text, { border: 4 });
-  const scale = 4;
-  canvas.width = canvas.height = size * scale;
-  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  pen.fillStyle = "#fff";
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  pen.fillStyle = "#000";
-  for (const [y, line] of data.entries()) {
-    for (const [x, isDark] of line.entries()) {
-      if (isDark) pen.fillRect(x * scale, y * scale, scale, scale);
-    }
-  }
+  return codeOf(linkOf(file_id), "QR code of the link");
 }
 
 /** @param {import("./filewindow.js").Change | undefined} change */

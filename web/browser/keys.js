@@ -52,7 +52,7 @@ function onKey(event) {
     }
     return;
   }
-  if (isWriting(target) || help.open) return;
+  if (isWriting(target) || document.querySelector("dialog[open]:not(#sheet)")) return;
   // Check the panel rather than `place`, which is updated a moment after Escape closes it.
   if (sheet.open && key !== "c" && key !== "f") return;
   const isControl = target instanceof HTMLElement && target.matches("a, button, summary, canvas");
@@ -72,6 +72,9 @@ function onKey(event) {
 export function startKeys() {
   addEventListener("keydown", onKey);
   byId("show-help").addEventListener("click", () => help.showModal());
+  byId("show-code").addEventListener("click", async () => {
+    (await import("./onphone.js")).showPhone();
+  });
   for (const button of help.querySelectorAll("button")) {
     button.addEventListener("click", () => help.close());
   }

@@ -10,6 +10,7 @@ import { Rates, speedOf } from "./rates.js";
 
 /** @typedef {import("../shared/types.d.ts").FileRow} FileRow */
 /** @typedef {import("../shared/types.d.ts").PeerRow} PeerRow */
+/** @typedef {import("../shared/types.d.ts").AwayRow} AwayRow */
 /** @typedef {import("../shared/types.d.ts").TransferRow} TransferRow */
 /** @typedef {import("../shared/types.d.ts").StatusRow} StatusRow */
 /** @typedef {"status" | "peers" | "files" | "rows" | "transfers" | "session" | "gone" | "place"} Topic "files": some changed; "rows": asked-for rows arrived */
@@ -40,6 +41,8 @@ export const live = {
   status: null,
   /** @type {Map<string, PeerRow>} */
   peers: new Map(),
+  /** Peers that left in the last day. @type {Map<string, AwayRow>} */
+  away: new Map(),
   /** The files around those on the screen. */
   files: new FileWindow(askFiles, () => tell("rows")),
   /** @type {Map<number, TransferRow>} */
@@ -108,13 +111,15 @@ function flush() {
 }
 
 async function load() {
-  const [status, peers, transfers, rates] = await Promise.all([
+  const [status, peers, away, transfers, rates] = await Promise.all([
     /** @type {Promise<StatusRow>} */ (askJson("/api/v1/status")),
     /** @type {Promise<{ peers: PeerRow[] }>} */ (askJson(`/api/v1/peers?limit=${MAX_PEERS}`)),
+    /** @type {Promise<{ peers: AwayRow[] }>} */ (askJson("/api/v1/peers/away")),
     /** @type {Promise<{ transfers: TransferRow[] }>} */ (askJson("/api/v1/transfers")),
     /** @type {Promise<{ rates: import("./rates.js").Rate[] }>} */ (askJson("/api/v1/rates")),
   ]);
   live.peers = new Map(peers.peers.map((peer) => [peer.peerId, peer]));
+  live.away = new Map(away.peers.map((peer) => [peer.peerId, peer]));
   live.transfers = new Map();
   live.asked.clear();
   const known = new Set(transfers.transfers.map(({ id }) => id));
@@ -148,8 +153,15 @@ function takeStatus(status) {
 const takes = {
   status: takeStatus,
   peers({ changed, removed }) {
-    for (const peer of changed) live.peers.set(peer.peerId, peer);
-    for (const id of removed) live.peers.delete(id);
+    for (const peer of changed) {
+      live.peers.set(peer.peerId, peer);
+      live.away.delete(peer.peerId);
+    }
+    for (const id of removed) {
+      const peer = live.peers.get(id);
+      if (peer) live.away.set(id, peer);
+      live.peers.delete(id);
+    }
     tell("peers");
   },
   files({ changed, removed }) {

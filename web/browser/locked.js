@@ -1,6 +1,8 @@
 // @ts-check
 // Runs on the locked page of a private peer until the user logs in.
 
+import { tokenIn } from "./token.js";
+
 /** @param {string} text */
 function say(text) {
   const line = document.getElementById("said");
@@ -11,6 +13,11 @@ async function enter() {
   const token = /^#token=([\w-]+)$/.exec(location.hash)?.[1];
   if (token === undefined) return;
   history.replaceState(null, "", location.pathname);
+  await logIn(token);
+}
+
+/** @param {string} token */
+async function logIn(token) {
   const answer = await fetch("./api/v1/session", {
     method: "POST",
     body: JSON.stringify({ token }),
@@ -22,5 +29,10 @@ async function enter() {
   say(`${detail}. ${hint}`);
 }
 
+document.getElementById("token")?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const input = /** @type {HTMLFormElement} */ (event.target).querySelector("input");
+  logIn(tokenIn(input?.value ?? ""));
+});
 addEventListener("hashchange", enter);
 await enter();

@@ -7,6 +7,7 @@ import { live, nowSeconds, when } from "./live.js";
 import {
   addressText,
   agoText,
+  awayText,
   durationText,
   exactText,
   numberText,
@@ -21,8 +22,11 @@ import {
 /** Fraction of the timeout after which a peer counts as quiet. */
 const QUIET_PART = 0.6;
 
-/** @type {Map<string, ReturnType<typeof peerRow>>} */
+/** Rows of live peers and of those that left. @type {Map<string, ReturnType<typeof peerRow>>} */
 const rows = new Map();
+
+/** Whether the peer with this id left. @param {string} id */
+const isAway = (id) => !live.peers.has(id) && live.away.has(id);
 
 /** Returns 1 for a peer heard from just now, falling to 0 when it is about to be dropped. @param {PeerRow} peer */
 export function freshness({ last_seen }) {
@@ -38,15 +42,16 @@ function draw() {
   const body = byId("peer-rows");
   if (rows.size === 0) put(body);
   for (const [id, row] of rows) {
-    if (live.peers.has(id)) continue;
+    if (row.isAway === isAway(id) && (row.isAway || live.peers.has(id))) continue;
     row.element.remove();
     rows.delete(id);
   }
   const peers = [...live.peers.values()].sort((a, b) => a.peerId < b.peerId ? -1 : 1);
-  for (const [index, peer] of peers.entries()) {
-    const row = rows.get(peer.peerId) ?? peerRow();
+  const away = [...live.away.values()].sort((a, b) => b.last_seen - a.last_seen);
+  for (const [index, peer] of [...peers, ...away].entries()) {
+    const row = rows.get(peer.peerId) ?? (isAway(peer.peerId) ? awayRow() : peerRow());
     rows.set(peer.peerId, row);
-    row.update(peer);
+    row.update(/** @type {PeerRow} */ (peer));
     if (body.children[index] !== row.element) {
       body.insertBefore(row.element, body.children[index] ?? null);
     }
@@ -54,7 +59,7 @@ function draw() {
   const shown = shownColumns(peers);
   const table = byId("peer-table");
   if (table.className !== shown) table.className = shown;
-  byId("peer-box").hidden = peers.length === 0;
+  byId("peer-box").hidden = peers.length + away.length === 0;
   byId("map-box").hidden = peers.length === 0;
   drawEmpty(peers.length === 0);
 }
@@ -129,7 +134,31 @@ function peerRow() {
     refused.title = refusedText(peer);
   }
 
-  return { element, update };
+  return { element, update, isAway: false };
+}
+
+function awayRow() {
+  const name = h("bdi", {});
+  const address = h("code", {});
+  const seen = h("td", { colspan: 2 });
+  const element = h(
+    "tr",
+    { class: "away-row" },
+    h("td", { class: "file" }, name, address),
+    seen,
+    h("td", { class: "kind" }),
+    h("td", { class: "refused" }),
+  );
+
+  /** @param {import("../shared/types.d.ts").AwayRow} peer */
+  function update(peer) {
+    setText(name, visible(peer.peerId, 60));
+    setText(address, visible(addressText(peer)));
+    setText(seen, awayText(peer.last_seen, nowSeconds()));
+    seen.title = exactText(peer.last_seen);
+  }
+
+  return { element, update, isAway: true };
 }
 
 /** @param {PeerRow} peer */

@@ -10,7 +10,7 @@ import { say } from "./notices.js";
 /** @typedef {import("../shared/types.d.ts").SessionRow} SessionRow */
 
 const LOGIN_HINT =
-  'In this browser, open the link that the peer printed when it first started; "login" at its prompt shows it again';
+  'Open the link that the peer printed when it first started, or click "Log in" and paste its token';
 
 export const session = { mayChange: false, isPrivate: false };
 
@@ -21,12 +21,18 @@ export async function enter() {
     // It must not stay in the history or be visible to bystanders.
     history.replaceState(null, "", location.pathname);
     try {
-      await ask("/api/v1/session", { method: "POST", body: JSON.stringify({ token }) });
-      say("Logged in: you can now share, fetch, and delete files", "good");
+      return await logIn(token);
     } catch (error) {
       say(wordsOf(error), "failed");
     }
   }
+  await refresh();
+}
+
+/** Logs in. Throws what the peer says against it. @param {string} token */
+export async function logIn(token) {
+  await ask("/api/v1/session", { method: "POST", body: JSON.stringify({ token }) });
+  say("Logged in: you can now share, fetch, and delete files", "good");
   await refresh();
 }
 
@@ -58,7 +64,9 @@ export function startSession() {
   when(["gone"], () => {
     if (!live.isGone || session.isPrivate) refresh(); // restarting the peer ends all sessions
   });
-  byId("enter").addEventListener("click", () => say(LOGIN_HINT));
+  byId("enter").addEventListener("click", async () => {
+    (await import("./loggingin.js")).askToken();
+  });
   byId("leave").addEventListener("click", async () => {
     try {
       await ask("/api/v1/session", { method: "DELETE" });

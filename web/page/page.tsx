@@ -206,6 +206,15 @@ function Tools() {
       </button>
       <button
         type="button"
+        id="show-code"
+        class="quiet square wide-only"
+        aria-label="Open on a phone"
+        title="Open on a phone"
+      >
+        <Icon name="phone" />
+      </button>
+      <button
+        type="button"
         id="show-help"
         class="quiet square wide-only"
         aria-label="Keyboard shortcuts"

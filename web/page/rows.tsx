@@ -7,6 +7,7 @@ import { visible } from "../../protocol/wire/text.ts";
 import { holdersText, pipsText, safetyKind, safetyText } from "../shared/safety.js";
 import {
   agoText,
+  awayText,
   durationText,
   isoText,
   numberText,
@@ -15,7 +16,7 @@ import {
 } from "../shared/words.js";
 import { arrowOf, transferText } from "../shared/transferwords.js";
 import type { TransferRow as TransferJson } from "../shared/types.d.ts";
-import type { ViewedFile, ViewedPeer } from "../view.ts";
+import type { ViewedAway, ViewedFile, ViewedPeer } from "../view.ts";
 
 export function FileRow({ viewed, now }: { readonly viewed: ViewedFile; readonly now: number }) {
   const { file, held, holders, lastHolders = [] } = viewed;
@@ -81,6 +82,20 @@ export function PeerRow({ peer, now }: { readonly peer: ViewedPeer; readonly now
       <td class="num">{numberText(peer.files)}</td>
       <td class="kind">{peer.extended ? "new" : "older"}</td>
       <td class="refused">{peer.refused > 0 ? `${peer.refused} refused` : ""}</td>
+    </tr>
+  );
+}
+
+export function AwayRow({ peer, now }: { readonly peer: ViewedAway; readonly now: number }) {
+  return (
+    <tr class="away-row">
+      <td class="file">
+        <bdi>{visible(peer.peerId, 60)}</bdi>
+        <code>{visible(addressText(peer))}</code>
+      </td>
+      <td colspan={2} title={isoText(peer.lastSeen)}>{awayText(peer.lastSeen, now)}</td>
+      <td class="kind"></td>
+      <td class="refused"></td>
     </tr>
   );
 }

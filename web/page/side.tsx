@@ -5,10 +5,10 @@ import { visible } from "../../protocol/wire/text.ts";
 import { transferJson } from "../api/listing.ts";
 import { isNews } from "../shared/transferwords.js";
 import { limitsText, shownColumns, startLine, startWords } from "../shared/words.js";
-import type { ViewedPeer } from "../view.ts";
+import type { ViewedAway, ViewedPeer } from "../view.ts";
 import { Icon } from "./icons.tsx";
 import type { Props } from "./props.ts";
-import { PeerRow, TransferRow } from "./rows.tsx";
+import { AwayRow, PeerRow, TransferRow } from "./rows.tsx";
 
 const MAX_TRANSFERS = 30;
 
@@ -50,12 +50,13 @@ export function Moving({ view, now }: Pick<Props, "view" | "now">) {
 
 export function Network({ view, now }: Pick<Props, "view" | "now">) {
   const peers = view.peers();
+  const away = view.away();
   const limits = limitsText(view.status().overloads);
   return (
     <section id="network" aria-labelledby="network-title" data-panel="network">
       <h2 id="network-title">Network</h2>
       <PeerMap isHidden={peers.length === 0} />
-      <PeerTable peers={peers} now={now} />
+      <PeerTable peers={peers} away={away} now={now} />
       <div id="peer-empty" class="empty" hidden={peers.length > 0}>
         <p>{startWords(view.status())}</p>
         <p class="line">
@@ -121,24 +122,32 @@ const PEER_COLUMNS = [
   ["refused", "Refused"],
 ] as const;
 
-function PeerTable({ peers, now }: Pick<Props, "now"> & { peers: readonly ViewedPeer[] }) {
+function PeerTable(
+  { peers, away, now }: Pick<Props, "now"> & {
+    peers: readonly ViewedPeer[];
+    away: readonly ViewedAway[];
+  },
+) {
   return (
     <div
       id="peer-box"
       class="scroll"
-      hidden={peers.length === 0}
+      hidden={peers.length + away.length === 0}
       tabindex={0}
       role="region"
       aria-label="Table of peers"
     >
       <table id="peer-table" class={shownColumns(peers)}>
-        <caption class="unseen">Live peers</caption>
+        <caption class="unseen">Live peers, and those that left in the last day</caption>
         <thead>
           <tr>
             {PEER_COLUMNS.map(([kind, words]) => <th scope="col" class={kind}>{words}</th>)}
           </tr>
         </thead>
-        <tbody id="peer-rows">{peers.map((peer) => <PeerRow peer={peer} now={now} />)}</tbody>
+        <tbody id="peer-rows">
+          {peers.map((peer) => <PeerRow peer={peer} now={now} />)}
+          {away.map((peer) => <AwayRow peer={peer} now={now} />)}
+        </tbody>
       </table>
     </div>
   );

@@ -5,6 +5,7 @@ import type * as shapes from "../api/schemas.ts";
 
 export type FileRow = InferOutput<typeof shapes.FileShape>;
 export type PeerRow = InferOutput<typeof shapes.PeerShape>;
+export type AwayRow = InferOutput<typeof shapes.AwayShape>;
 export type TransferRow = InferOutput<typeof shapes.TransferShape>;
 export type StatusRow = InferOutput<typeof shapes.StatusShape>;
 export type SessionRow = InferOutput<typeof shapes.SessionShape>;

@@ -56,6 +56,9 @@ export function agoText(seconds, nowSeconds) {
   return age < 2 ? "now" : `${durationText(age)} ago`;
 }
 
+/** Returns how long ago a peer left. @param {number} seconds @param {number} nowSeconds Unix times */
+export const awayText = (seconds, nowSeconds) => `away, seen ${agoText(seconds, nowSeconds)}`;
+
 /** Returns an ISO date such as `2025-04-09T03:29:12.000Z`, or `invalid date`. @param {number} seconds Unix time */
 export function isoText(seconds) {
   const date = new Date(seconds * 1000);

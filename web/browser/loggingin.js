@@ -1,0 +1,34 @@
+// @ts-check
+// The form for the token. Loaded when somebody logs in without the link.
+
+import { wordsOf } from "./api.js";
+import { showDialog } from "./dialogs.js";
+import { h, setText } from "./dom.js";
+import { logIn } from "./session.js";
+import { tokenIn } from "./token.js";
+
+const WHERE =
+  'The peer printed it when it first started. "login" at its prompt shows it again, and it is in the file .p2p-peer/web-token of its folder.';
+
+export function askToken() {
+  const input = h("input", { type: "password", required: true, autocomplete: "current-password" });
+  const said = h("p", { class: "note failed", role: "alert" });
+  const form = h(
+    "form",
+    { class: "token" },
+    h("label", {}, "Token, or the link with it", input),
+    h("button", { class: "main" }, "Log in"),
+  );
+  const dialog = showDialog("Log in", h("p", { class: "quiet" }, WHERE), form, said);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    setText(said, "");
+    try {
+      await logIn(tokenIn(input.value));
+      dialog.close();
+    } catch (error) {
+      setText(said, wordsOf(error));
+      input.select();
+    }
+  });
+}
