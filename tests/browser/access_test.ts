@@ -73,7 +73,7 @@ browserTest(
         for (const module of ["loggingin.js", "onphone.js"]) {
           // (On a phone, there is no button for its own code.)
           await page.evaluate(
-            `import("./browser/${module}").then((all) => Object.values(all)[0]())`,
+            `import("./browser/${module}").then((all) => Object.values(all)[0](() => {}))`,
           );
           await page.locator("dialog[open]:not(#sheet)").waitFor();
           deepStrictEqual(await found(page), [], `${where} ${module}`);

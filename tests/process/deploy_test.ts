@@ -309,3 +309,75 @@ for (
     deepStrictEqual(statuses, [401, 401, 401, 401, 401, 429, 429]);
   });
 }
+
+/** Runs one of the documented scripts with these commands in place of the real ones. */
+async function runScript(
+  title: string,
+  folder: Folder,
+  commands: Readonly<Record<string, string>>,
+) {
+  await Deno.mkdir(folder.at("bin"), { recursive: true });
+  for (const [name, script] of Object.entries(commands)) {
+    await Deno.writeTextFile(folder.at(`bin/${name}`), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  }
+  const { code, stdout, stderr } = await new Deno.Command("bash", {
+    args: ["-e", "-u", "-c", blockOf("sh", title)],
+    cwd: folder.path,
+    env: { PATH: `${folder.at("bin")}:${Deno.env.get("PATH")}`, STAGE: folder.path },
+    clearEnv: true,
+  }).output();
+  const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  strictEqual(code, 0, text);
+  return text;
+}
+
+/** A "host" is a folder; what runs there finds its home in it. */
+const SSH = 'shift; host=$1; cd "$STAGE/$host" && HOME=$STAGE/$host HOST=$host sh -c "$2"';
+/** A "peer" writes down how it was called. */
+const PEER = 'echo "$@" >>"$HOME/calls"';
+
+Deno.test("the loops for many hosts in docs/DEPLOY.md start and update a peer on each of them", async () => {
+  await using folder = await Folder.make();
+  const hosts = ["hawk", "owl", "wren"];
+  await Deno.writeTextFile(folder.at("hosts"), hosts.map((host) => `${host}\n`).join(""));
+  for (const host of hosts) await Deno.mkdir(folder.at(host));
+  const install =
+    `mkdir -p "$HOME/.local/bin" && printf '%s\\n' '#!/bin/sh' '${PEER}' >"$HOME/.local/bin/p2p-peer" && chmod +x "$HOME/.local/bin/p2p-peer"`;
+  const calls = (host: string) => Deno.readTextFile(folder.at(`${host}/calls`)).catch(() => "");
+  const commands = {
+    ssh: SSH,
+    // The script that a peer serves.
+    curl: `[ "$2" = http://eagle:8116/install.sh ] && cat "$STAGE/install"`,
+    hostname: `echo "$HOST"`,
+    pkill: "exit 0",
+    pgrep: "exit 1",
+  };
+  await Deno.writeTextFile(folder.at("install"), install);
+  await runScript("hosts", folder, commands);
+  const started = (host: string) => `${host} 8115 8116 --no-repl\n`;
+  for (const host of hosts) {
+    // They go on in the background.
+    await until(`a peer on ${host}`, async () => await calls(host) === started(host));
+  }
+  await runScript("update", folder, commands);
+  const update = "update --from http://eagle:8116/download\n";
+  for (const host of hosts) {
+    await until(
+      `a new peer on ${host}`,
+      async () => await calls(host) === `${started(host)}${update}${started(host)}`,
+    );
+  }
+});
+
+Deno.test("a token that is written before the first start, as docs/DEPLOY.md says, is the one that counts", async () => {
+  await using folder = await Folder.make();
+  await runScript("token", folder, {});
+  const token = (await Deno.readTextFile(folder.at("storage_eagle/.p2p-peer/web-token"))).trim();
+  await using program = await Program.peer("eagle", ["--no-bootstrap", "--no-repl"], {
+    cwd: folder.path,
+  });
+  const answer = await fetch(`http://127.0.0.1:${program.httpPort}/api/v1/session`, {
+    headers: { authorization: `Bearer ${token}` },
+  });
+  strictEqual((await answer.json()).logged_in, true);
+});

@@ -6,7 +6,7 @@ import { COMMAND, Program, surroundings } from "./program.ts";
 import { SANITIZED } from "./together.ts";
 
 const root = new URL("../../", import.meta.url);
-const DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+const DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];
 
 async function documents(): Promise<string[]> {
   const pages = await Array.fromAsync(Deno.readDir(new URL("docs/", root)));

@@ -4,13 +4,16 @@
 import { wordsOf } from "./api.js";
 import { showDialog } from "./dialogs.js";
 import { h, setText } from "./dom.js";
-import { logIn } from "./session.js";
 import { tokenIn } from "./token.js";
 
 const WHERE =
   'The peer printed it when it first started. "login" at its prompt shows it again, and it is in the file .p2p-peer/web-token of its folder.';
 
-export function askToken() {
+/**
+ * Asks for the token, until `logIn` takes it or the person gives up.
+ * @param {(token: string) => Promise<void>} logIn
+ */
+export function askToken(logIn) {
   const input = h("input", { type: "password", required: true, autocomplete: "current-password" });
   const said = h("p", { class: "note failed", role: "alert" });
   const form = h(

@@ -65,7 +65,7 @@ export function startSession() {
     if (!live.isGone || session.isPrivate) refresh(); // restarting the peer ends all sessions
   });
   byId("enter").addEventListener("click", async () => {
-    (await import("./loggingin.js")).askToken();
+    (await import("./loggingin.js")).askToken(logIn);
   });
   byId("leave").addEventListener("click", async () => {
     try {
