@@ -11,6 +11,7 @@ async function main(args: readonly string[]): Promise<number> {
       env: (name) => Deno.env.get(name),
       readFile: (path) => Deno.readTextFileSync(path),
       hostname: () => Deno.hostname(),
+      envNames: () => Object.keys(Deno.env.toObject()),
     }));
   } catch (error) {
     if (error instanceof UsageError) {

@@ -3,7 +3,10 @@
 import { addressText } from "../protocol/wire/address.ts";
 import type { PeerRecord } from "../protocol/members/membership.ts";
 import { durationText } from "../cli/units.ts";
-import { type Ask, type Commands, confirmDeletion } from "../cli/commands.ts";
+import { type Ask, type Commands, confirmDeletion, deletionText } from "../cli/commands.ts";
+import { CommandError } from "../cli/failures.ts";
+import { StorageError } from "../storage/errors.ts";
+import { visible } from "../protocol/wire/text.ts";
 import type { DeletedRow, FileFilter, FoundFiles, Screen } from "../cli/listings.ts";
 import { nameMatcher } from "../web/name_pattern.ts";
 import type { Deleted } from "../storage/removals.ts";
@@ -86,17 +89,29 @@ async function deleteAll(
     ask,
   );
   const names: Record<"everywhere" | "here", string[]> = { everywhere: [], here: [] };
+  const failed: string[] = [];
   let last: string | undefined;
   for (const [fileId, name] of files) {
-    const where = operations.delete(fileId);
-    names[where].push(name);
-    if (where === "everywhere") last = fileId;
+    try {
+      const where = operations.delete(fileId);
+      names[where].push(name);
+      if (where === "everywhere") last = fileId;
+    } catch (error) {
+      if (files.size === 1 || !(error instanceof StorageError)) throw error;
+      failed.push(`Not deleted: ${visible(name)}: ${error.message}`);
+    }
   }
   // Peers hear of deletions in order, so whoever has heard of the last has heard of all.
   const { reached, left, slow, slowMs } = last === undefined
     ? { reached: 0, left: 0, slow: 0, slowMs: 0 }
     : await operations.toldOfDeletion(last);
-  return { ...names, reached, left: left - slow, slow, slowMs };
+  const done = { ...names, reached, left: left - slow, slow, slowMs };
+  if (failed.length === 0) return done;
+  const kind = failed.length < files.size ? "partly" : "storage";
+  throw new CommandError(
+    kind,
+    [deletionText(done), ...failed].filter((text) => text !== "").join("\n"),
+  );
 }
 
 async function newestRows(

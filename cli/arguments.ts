@@ -10,6 +10,7 @@ import { MAX_NAME_CHARS } from "../protocol/limits.ts";
 import {
   allValues,
   DEV_BOOTSTRAP,
+  envName,
   everyOption,
   OPTIONS,
   type OptionValues,
@@ -87,6 +88,8 @@ export interface Surroundings {
   readonly readFile: (path: string) => string;
   /** Returns the name of this machine. */
   readonly hostname: () => string;
+  /** Returns the names of all variables of the environment. */
+  readonly envNames?: () => readonly string[];
 }
 
 /** The peer id when the user, the environment and the machine all give no name. */
@@ -224,11 +227,29 @@ function parseConfig(args: readonly string[], surroundings: Surroundings): Parse
       : settingsText(settings, flags.origin === true);
     return { command: "show", text };
   }
+  const stray = strayVariable(surroundings.envNames?.() ?? []);
+  if (stray !== undefined) throw stray;
   const set = settings.filter(({ origin }) => origin !== "default").length;
   return {
     command: "show",
     text: `Everything that is set can be used (${set} of ${settings.length} options)`,
   };
+}
+
+/** Returns what is wrong with a variable that looks like one of ours and sets nothing, if there is one. */
+function strayVariable(names: readonly string[]): UsageError | undefined {
+  const known = [
+    ...everyOption().map(({ name }) => envName(name)),
+    ...Object.values(POSITIONALS).map(({ env }) => env),
+    "P2P_PEER_CONFIG",
+    "P2P_PEER_TOKEN",
+  ];
+  const stray = names.find((name) => name.startsWith("P2P_PEER_") && !known.includes(name));
+  if (stray === undefined) return undefined;
+  const near = nearest(stray, known);
+  return new UsageError(`The variable ${visible(stray)} sets no option`, {
+    hint: near === undefined ? '"config show --origin" lists all of them' : `Did you mean ${near}?`,
+  });
 }
 
 function parseUpdate(args: readonly string[]): Parsed {

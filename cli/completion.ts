@@ -38,6 +38,8 @@ export function completionsOf(line: string, there: Completable): Completions {
       return wordCompletions(rest, LEVELS.map((level) => level.toLowerCase()));
     case "where":
       return wordCompletions(rest, ["local", "remote"]);
+    case "direction":
+      return wordCompletions(rest, ["down", "up"]);
     default:
       return [[], rest];
   }

@@ -12,10 +12,22 @@ export const SHELLS = ["bash", "zsh", "fish"] as const;
 /** One of them. */
 export type Shell = typeof SHELLS[number];
 
+/** What the commands besides those of the table can be followed by: words, and flags besides those of a peer. */
+const OTHERS:
+  readonly (readonly [name: string, words: readonly string[], flags: readonly string[]])[] = [
+    ["config", ["check", "show"], ["--origin", "--json", "--config"]],
+    ["update", [], ["--check", "--from", "--json"]],
+    ["doctor", [], ["--json", "--config"]],
+  ];
+/** Returns the flags of one of these, with those of a peer if it takes them. */
+const otherFlags = (name: string, flags: readonly string[]) =>
+  name === "update" ? flags : [...flags, ...runFlags()];
+
 /** Words that a command can be followed by, where they are few and known. */
 const WORDS: Readonly<Record<string, readonly string[]>> = {
   level: ["trace", "debug", "info", "warning", "error", "fatal"],
   where: ["local", "remote"],
+  direction: ["down", "up"],
   shell: SHELLS,
 };
 
@@ -61,6 +73,11 @@ _p2p_peer() {
   fi
   case "\${COMP_WORDS[1]}" in
 ${cases.join("\n")}
+${
+    OTHERS.map(([name, words, flags]) =>
+      `    ${name}) words="${words.join(" ")}"; flags="${otherFlags(name, flags).join(" ")}" ;;`
+    ).join("\n")
+  }
     completion) words="${SHELLS.join(" ")}" ;;
     help) words="${ALL_NAMES.join(" ")}" ;;
     *) flags="${runFlags().join(" ")}" ;;
@@ -129,6 +146,13 @@ ${described.join("\n")}
   (( CURRENT-- ))
   case $command in
 ${cases.join("\n")}
+${
+    OTHERS.map(([name, words, flags]) =>
+      `    ${name}) _arguments ${
+        quoted(`*:word:(${[...words, ...otherFlags(name, flags)].join(" ")})`)
+      } ;;`
+    ).join("\n")
+  }
     completion) _arguments ${quoted(`*:shell:(${SHELLS.join(" ")})`)} ;;
     help) _describe command commands ;;
     *) _arguments ${quoted(`*:option:(${runFlags().join(" ")})`)} ;;
@@ -155,6 +179,15 @@ function fishScript(): string {
     else if (verb.completes === "file" || verb.completes === "deleted") {
       const which = verb.completes === "file" ? "known" : "deleted";
       lines.push(`complete -c p2p-peer -n ${seen} -f -a "(p2p-peer names ${which} 2>/dev/null)"`);
+    }
+  }
+  for (const [name, words, flags] of OTHERS) {
+    const seen = quoted(`__fish_seen_subcommand_from ${name}`);
+    for (const flag of otherFlags(name, flags)) {
+      lines.push(`complete -c p2p-peer -n ${seen} -l ${flag.slice(2)}`);
+    }
+    if (words.length > 0) {
+      lines.push(`complete -c p2p-peer -n ${seen} -f -a ${quoted(words.join(" "))}`);
     }
   }
   lines.push(

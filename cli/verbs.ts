@@ -14,7 +14,15 @@ export interface VerbFlag {
 }
 
 /** What a word after a command can be completed to. */
-export type Completes = "file" | "deleted" | "path" | "level" | "where" | "shell" | "command";
+export type Completes =
+  | "file"
+  | "deleted"
+  | "path"
+  | "level"
+  | "where"
+  | "direction"
+  | "shell"
+  | "command";
 
 /** A command. */
 export interface Verb {
@@ -183,6 +191,7 @@ export const VERBS: readonly Verb[] = [
     help: "show or set how fast content is received from or sent to peers, per second",
     brief: "show or set how fast content moves",
     examples: [["limit up 2MiB", "send at most 2 MiB per second"]],
+    completes: "direction",
   },
   { name: "login", prompt: "", help: "show the link that lets a browser make changes" },
   {

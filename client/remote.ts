@@ -8,6 +8,7 @@ import {
 } from "../cli/commands.ts";
 import { CommandError, type Failure } from "../cli/failures.ts";
 import type { FileFilter, FoundFiles, Screen } from "../cli/listings.ts";
+import { UsageError } from "../cli/values.ts";
 import { statusRows } from "../cli/status_text.ts";
 import type { FileRecord } from "../protocol/wire/message.ts";
 import type { Api } from "./api.ts";
@@ -64,6 +65,7 @@ export class Remote implements SharedCommands {
 
   /** Finds a file by its id, by the unique beginning of its id, or by its name. Throws `CommandError`. */
   async find(what: string): Promise<ApiFile> {
+    if (what.trim() === "") throw new UsageError("The name of the file is empty");
     const path = `/files/find?${new URLSearchParams({ what })}`;
     return (await this.api.json<{ file: ApiFile }>(path)).file;
   }

@@ -80,7 +80,10 @@ browserTest(
     await untilPixels(page, "#map", "good", (count) => count === 0);
     await page.getByText(/quiet, 5\d s ago/).first().waitFor();
     served.tellPeers([], ["hawk"]);
-    await page.locator("#peer-rows tr", { hasText: "hawk" }).waitFor({ state: "detached" });
+    await page.locator("#peer-rows .away-row", { hasText: "hawk" }).waitFor();
+    await page.locator("#peer-rows tr:not(.away-row)", { hasText: "hawk" }).waitFor({
+      state: "detached",
+    });
   },
 );
 

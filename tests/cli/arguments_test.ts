@@ -343,3 +343,37 @@ Deno.test("without a login name the peer is named after its machine and marked a
   assert.deepEqual([run("me 8115 8116").peerId, run("me 8115 8116").isNamed], ["me", true]);
   assert.equal(run("run", { env: { LOGNAME: "kashifm" } }).isNamed, true);
 });
+
+Deno.test("update takes an address of a folder, and nothing else", () => {
+  const update = (line: string) => {
+    const parsed = parse(line);
+    return parsed.command === "update" ? parsed.update : assert.fail(parsed.command);
+  };
+  assert.deepEqual(update("update"), { from: undefined, isCheck: false, isJson: false });
+  assert.deepEqual(update("update --check --json --from http://eagle:8116/download/"), {
+    from: "http://eagle:8116/download",
+    isCheck: true,
+    isJson: true,
+  });
+  for (const from of ["eagle:8116", "ftp://eagle/", "/tmp/dist", ""]) {
+    assert.throws(() => parse(["update", "--from", from]), /--from takes an address such as/, from);
+  }
+  assert.throws(() => parse("update now"), /update takes no words, got "now"/);
+  // Whatever its name, this starts a peer.
+  assert.equal(run("update 8115 8116").peerId, "update");
+});
+
+Deno.test("config check finds variables that set nothing", () => {
+  const check = (...names: string[]) =>
+    parseArguments(["config", "check"], {
+      env: (name) => names.includes(name) ? "1" : undefined,
+      envNames: () => ["PATH", ...names],
+      hostname: () => "lab7",
+      readFile: () => "",
+    });
+  assert.equal(check("P2P_PEER_TOKEN", "P2P_PEER_HTTP_PORT", "P2P_PEER_WEB_HOST").command, "show");
+  assert.throws(
+    () => check("P2P_PEER_HTTPPORT"),
+    /The variable P2P_PEER_HTTPPORT sets no option\. Did you mean P2P_PEER_HTTP_PORT\?/,
+  );
+});

@@ -49,6 +49,7 @@ Deno.test("Tab completes commands, ids, names, paths and words, and quotes names
     ["push nowhere/x", [], "nowhere/x"],
     ["log de", ["debug "], "de"],
     ["list re", ["remote "], "re"],
+    ["limit u", ["up "], "u"],
     ["peers x", [], "x"],
     ["nonsense x", [], "x"],
   ];

@@ -43,6 +43,10 @@ const CASES: readonly (readonly [line: readonly string[], found: readonly string
   [["log", "d"], ["debug"]],
   [["list", "re"], ["remote"]],
   [["completion", "f"], ["fish"]],
+  [["limit", "d"], ["down"]],
+  [["config", "s"], ["show"]],
+  [["config", "--or"], ["--origin"]],
+  [["update", "--ch"], ["--check"]],
 ];
 
 /** Completes a line in a shell that can be asked without a terminal. */
