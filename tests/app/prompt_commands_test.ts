@@ -31,7 +31,7 @@ function commands(broken: readonly string[]) {
     setLogLevel: () => Promise.resolve(),
     exit() {},
     login: () => "",
-    qr: () => "",
+    qr: () => Promise.resolve(""),
   };
   const { delete: remove } = commandsOf(service as unknown as Service, rest, {} as Gets);
   return { deleted, remove: (...names: string[]) => remove(names, undefined) };
