@@ -218,7 +218,10 @@ export function addressFinding(
   return { what: "address", is: "fine", text: `${shown} is advertised${own ? also : ""}` };
 }
 
-function reachFinding(running: ApiStatus & Running | undefined): Finding {
+/** Returns what other peers say of whether they can connect to this one; `undefined`: no peer runs. */
+export function reachFinding(
+  running: Pick<ApiStatus, "unreachable" | "peers"> | undefined,
+): Finding {
   if (!running) {
     const text = "Only other peers can tell whether they can connect to this machine";
     const cure = "Start the peer, and run doctor again";

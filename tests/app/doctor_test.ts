@@ -1,7 +1,7 @@
 // What `doctor` says of addresses and clocks; ports, bootstraps and reach are tested with processes.
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { addressFinding, clockFindingOf } from "../../app/doctor.ts";
+import { addressFinding, clockFindingOf, reachFinding } from "../../app/doctor.ts";
 import { findingsText } from "../../cli/findings_text.ts";
 
 const on = (name: string, address: string) =>
@@ -35,6 +35,17 @@ Deno.test("an address that others cannot reach, or hardly, is told from one that
     const [is, text] = of(host);
     strictEqual(is, "note");
     match(text, /the address of (docker0|tun0): a tunnel, or a bridge/);
+  }
+});
+
+Deno.test("a network that keeps its machines apart is named among the causes of what others say", () => {
+  const text = "3 peers cannot connect to 10.0.0.2:8115 (timed out)";
+  const blocked = reachFinding({ peers: 3, unreachable: { cause: "timed-out", peers: 3, text } });
+  deepStrictEqual([blocked.is, blocked.text, blocked.kind], ["wrong", text, "unreachable"]);
+  match(blocked.cure ?? "", /guest networks and some Wi-Fi/);
+  strictEqual(reachFinding({ peers: 3, unreachable: null }).is, "fine");
+  for (const nobodyKnows of [undefined, { peers: 0, unreachable: null }]) {
+    strictEqual(reachFinding(nobodyKnows).is, "note");
   }
 });
 
