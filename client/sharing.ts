@@ -3,6 +3,8 @@
 import { Readable } from "node:stream";
 import { CommandError } from "../cli/failures.ts";
 import { visible } from "../protocol/wire/text.ts";
+import { StorageError } from "../storage/errors.ts";
+import { refuseSecrets } from "../storage/layout.ts";
 import type { Api } from "./api.ts";
 import type { ApiFile } from "./rows.ts";
 
@@ -25,22 +27,33 @@ export async function share(
     }
     return await send(api, Deno.stdin.readable, { name }, onSent);
   }
-  const { file, info } = await opened(path);
+  const { file, info } = await opened(path, name);
+  if (info.isFifo) return await send(api, file.readable, { name: name! }, onSent);
   const base = name ?? path.replace(/\/+$/, "").split("/").at(-1)!;
   const modified = info.mtime === null ? {} : { modifiedSeconds: info.mtime.getTime() / 1_000 };
   return await send(api, file.readable, { name: base, sizeBytes: info.size, ...modified }, onSent);
 }
 
-async function opened(path: string): Promise<{ file: Deno.FsFile; info: Deno.FileInfo }> {
+/** Opens what is to be shared: a file, or a pipe that has been given a name. Throws `CommandError`. */
+async function opened(
+  path: string,
+  name: string | undefined,
+): Promise<{ file: Deno.FsFile; info: Deno.FileInfo }> {
   const at = visible(path, 500);
-  let file: Deno.FsFile | undefined;
+  let info: Deno.FileInfo;
   try {
-    file = await Deno.open(path);
-    const info = await file.stat();
-    if (info.isFile) return { file, info };
-    file.close();
+    info = await Deno.stat(path);
+    await refuseSecrets(path);
+    if (info.isFifo && name === undefined) {
+      throw new CommandError(
+        "usage",
+        `${at} is a pipe, so it needs a name: push ${at} --name NAME`,
+      );
+    }
+    if (info.isFile || info.isFifo) return { file: await Deno.open(path), info };
   } catch (cause) {
-    file?.close();
+    if (cause instanceof CommandError) throw cause;
+    if (cause instanceof StorageError) throw new CommandError("refused", cause.message, { cause });
     if (cause instanceof Deno.errors.NotFound) {
       throw new CommandError("not-found", `There is no file ${at}`, { cause });
     }
@@ -49,7 +62,8 @@ async function opened(path: string): Promise<{ file: Deno.FsFile; info: Deno.Fil
     }
     throw new CommandError("storage", `Cannot read ${at}: ${visible(`${cause}`)}`, { cause });
   }
-  throw new CommandError("refused", `${at} is not a file. Share the files in it one by one`);
+  const hint = info.isDirectory ? ". Share the files in it one by one" : "";
+  throw new CommandError("refused", `${at} is not a file${hint}`);
 }
 
 async function send(

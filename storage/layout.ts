@@ -47,9 +47,22 @@ export interface Layout {
   readonly history: string;
 }
 
+/** Name of the private folder. */
+const PRIVATE = ".p2p-peer";
+
+/**
+ * Throws `StorageError` if a path leads to a file that a store keeps to itself, such as its token or its key: nobody wants to share
+ * those. What is in folders of the private folder once was somebody's file.
+ */
+export async function refuseSecrets(path: string): Promise<void> {
+  const real = await Deno.realPath(path).catch(() => path); // whoever opens it says what is wrong
+  if (real.split(/[\\/]/).at(-2) !== PRIVATE) return;
+  throw new StorageError("not-found", `${path} belongs to a peer alone, and is not shared`);
+}
+
 /** Returns the paths of the store in `dir`. */
 export function layoutOf(dir: string): Layout {
-  const own = `${dir}/.p2p-peer`;
+  const own = `${dir}/${PRIVATE}`;
   return {
     dir,
     metadata: `${dir}/metadata.json`,

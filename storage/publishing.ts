@@ -7,6 +7,7 @@ import { asStorageError, StorageError } from "./errors.ts";
 import type { FileIntake } from "./intake.ts";
 import type { OwnIds } from "./ownids.ts";
 import { openHeld } from "./reader.ts";
+import { refuseSecrets } from "./layout.ts";
 import type { HeldContent, Shelf } from "./shelf.ts";
 
 /** A file of ours. `isNew` is false if the same content was already shared under the same name. */
@@ -48,6 +49,7 @@ export class Publishing {
         ? new StorageError("not-found", `There is no file at ${path}`, { cause })
         : asStorageError(cause, `Cannot read ${path}`);
     });
+    await refuseSecrets(path);
     if (!info.isFile) throw new StorageError("not-found", `${path} is not a regular file`);
     const intake = this.options.intake();
     try {

@@ -441,3 +441,37 @@ Deno.test(
     deepStrictEqual(JSON.parse((await ask("status")).out).bootstraps, [robin.address]);
   },
 );
+
+Deno.test(
+  "what another program writes into a pipe is shared under a name, and what a peer keeps to itself is not",
+  SANITIZED,
+  async () => {
+    await using scene = await Scene.make();
+    const { path } = scene.folder;
+    const script = (line: string) => {
+      const words = COMMAND.map((word) => `'${word}'`).join(" ");
+      return new Deno.Command("bash", {
+        args: ["-c", `peer() { ${words} "$@"; }; ${line}`],
+        cwd: path,
+        env: surroundings(),
+        clearEnv: true,
+      }).output();
+    };
+    const shared = await script("peer push <(printf twelve; printf -- -bytes) --name piped.txt");
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    strictEqual(shared.code, 0, text(shared.stderr));
+    strictEqual((await scene.run(["get", "piped.txt", "-o", "-"])).out, "twelve-bytes");
+    const unnamed = await script("peer push <(echo x)");
+    match(text(unnamed.stderr), /is a pipe, so it needs a name/);
+    strictEqual(unnamed.code, 2);
+    for (const name of ["web-token", "key.json"]) {
+      const secret = `storage_ann/.p2p-peer/${name}`;
+      const { code, err } = await scene.run(["push", secret]);
+      deepStrictEqual([code, /belongs to a peer alone/.test(err)], [6, true], err);
+      await Deno.symlink(scene.folder.at(secret), scene.folder.at(`link-${name}`));
+      strictEqual((await scene.run(["push", `link-${name}`])).code, 6);
+    }
+    deepStrictEqual((await scene.program.files()).map(({ file_name }) => file_name), ["piped.txt"]);
+    strictEqual((await scene.run(["get", ""])).code, 2);
+  },
+);

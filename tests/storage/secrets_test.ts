@@ -173,3 +173,17 @@ Deno.test("a damaged list of deletions or peers is set aside and reported", asyn
     }
   });
 });
+
+Deno.test("the token and the key are not shared, even if somebody asks for it, and what was set aside can be", async () => {
+  await withWorld(async (world) => {
+    const { layout } = world;
+    const push = (path: string) => world.store.publish(path, () => false);
+    await Deno.writeTextFile(layout.webToken, "token");
+    for (const path of [layout.webToken, layout.key, `${layout.private}/./web-token`]) {
+      await assert.rejects(push(path), /belongs to a peer alone/, path);
+    }
+    await Deno.mkdir(layout.damaged, { recursive: true });
+    await Deno.writeTextFile(`${layout.damaged}/old.txt`, "content");
+    assert.ok((await push(`${layout.damaged}/old.txt`)).isNew);
+  });
+});
