@@ -75,3 +75,28 @@ Deno.test("links in the documents lead to files and headings that exist", async 
   }
   deepStrictEqual(dead, []);
 });
+
+Deno.test(
+  "two peers on one machine find each other as the README says, and one fetches what the other shares",
+  SANITIZED,
+  async () => {
+    const readme = await Deno.readTextFile(new URL("README.md", root));
+    const [, block = ""] = /<!-- two peers -->\n```sh\n([\s\S]*?)```/.exec(readme) ?? [];
+    const [ann = [], bob = [], ...more] = block.trim().split("\n").map((line) => line.split(" "));
+    deepStrictEqual([ann.slice(0, 5), bob.slice(0, 5), more], [
+      ["p2p-peer", "ann", "127.0.0.1", "8115", "8116"],
+      ["p2p-peer", "bob", "127.0.0.1", "8117", "8118"],
+      [],
+    ]);
+    await using folder = await Folder.make();
+    // With free ports in place of those.
+    await using first = await Program.peer("ann", ann.slice(5), { cwd: folder.path });
+    const args = bob.slice(5).map((word) => word.replace(":8115", `:${first.port}`));
+    await using second = await Program.peer("bob", args, { cwd: folder.path });
+    await folder.write("storage_ann/README.md", "read me");
+    await second.until(
+      "bob has the file",
+      async () => (await second.files()).some(({ has_copy }) => has_copy),
+    );
+  },
+);
