@@ -54,7 +54,7 @@ export async function openPeer(given: RunConfig, output: PeerConsole): Promise<O
   const metrics = new Metrics();
   const { limits } = config;
   let service: Service | undefined;
-  const trace = await spansOfTransfers();
+  const trace = await spansOfTransfers((text) => output.onEvent({ name: "trouble", text }));
   const gateway = openGateway({
     hostname: hosts.webHost,
     port: config.httpPort,

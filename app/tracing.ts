@@ -1,16 +1,30 @@
-// A span for each transfer, for OpenTelemetry. Deno itself collects and sends them, if it was told to (OTEL_DENO); without that,
-// nothing of this is loaded.
+// A span for each transfer, for OpenTelemetry. Deno itself collects and sends them, if it was told to when this program was started
+// from its source, or compiled (findings/deno-compile-decides-about-telemetry.sh); without that, nothing of this is loaded.
 
 import type { Tracer } from "@opentelemetry/api";
 import { isInbound, type Transfer } from "../node/transfer_log.ts";
 
-/** Resolves to what records a transfer that has ended; `undefined` if nobody collects spans. */
-export async function spansOfTransfers(): Promise<((transfer: Transfer) => void) | undefined> {
-  if (Deno.env.get("OTEL_DENO") !== "true") return undefined; // Deno takes no other word for it
+/** Where the API looks for whoever collects. */
+const PROVIDER = Symbol.for("opentelemetry.js.api.1");
+
+/**
+ * Resolves to what records a transfer that has ended; `undefined` if nobody collects spans. Calls `warn` if somebody believes that they
+ * are collected.
+ */
+export async function spansOfTransfers(
+  warn: (text: string) => void,
+): Promise<((transfer: Transfer) => void) | undefined> {
+  if (!(PROVIDER in globalThis)) {
+    if (Deno.build.standalone && Deno.env.get("OTEL_DENO") === "true") warn(NOT_BUILT_IN);
+    return undefined;
+  }
   const { trace } = await import("@opentelemetry/api");
   const tracer = trace.getTracer("p2p-peer");
   return (transfer) => record(tracer, transfer, Date.now());
 }
+
+const NOT_BUILT_IN =
+  "OTEL_DENO is set, but this executable was compiled without it, so it sends no traces. Start the peer from its source, or compile it with OTEL_DENO=true";
 
 /** Records one that has ended now, in Unix milliseconds. */
 function record(tracer: Tracer, transfer: Transfer, endMs: number): void {
