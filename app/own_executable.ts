@@ -5,7 +5,7 @@ import { Installed } from "../release/installed.ts";
 import type { OwnExecutable } from "../web/downloads.ts";
 import { ownTimestamp } from "../protocol/wire/fileid.ts";
 import { VERSION } from "../cli/version.ts";
-import type { ViewedContent } from "../web/view.ts";
+import { NotPossible, type ViewedContent } from "../web/view.ts";
 import { endEarly } from "./browser_content.ts";
 import type { Service } from "./service.ts";
 import type { Move } from "../node/transfer_log.ts";
@@ -18,9 +18,26 @@ export function ownExecutable(service: Service): OwnExecutable | undefined {
   const installed = new Installed(Deno.realPathSync(Deno.execPath()), platform, VERSION);
   return {
     name: installed.name,
-    content: (client) => open(installed, service, client),
-    published: () => installed.published(),
+    content: (client) => served(async () => await open(installed, service, client)),
+    published: () =>
+      served(async () => {
+        const published = await installed.published();
+        if (published) return published;
+        const text = "The executable of this peer was replaced by another one since it started";
+        throw new NotPossible(404, text, "Restart the peer, or update it with p2p-peer update");
+      }),
   };
+}
+
+/** Carries out what needs the file. Throws `NotPossible` if it is gone. */
+async function served<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    const text = "The executable of this peer was deleted since it started";
+    throw new NotPossible(404, text, "Ask another peer", { cause });
+  }
 }
 
 /** Opens it. Its way to the receiver is listed among the transfers. */

@@ -63,6 +63,8 @@ export interface DummyConfig {
 export interface UpdateCommand {
   /** Address of the folder with the release, if it was named. */
   readonly from: string | undefined;
+  /** Token of a peer whose pages are private. */
+  readonly token: string | undefined;
   /** Only say whether there is a newer one. */
   readonly isCheck: boolean;
   readonly isJson: boolean;
@@ -132,7 +134,7 @@ export function parseArguments(args: readonly string[], surroundings: Surroundin
       if (first === "dev" && args.length === 1) return parseDev(surroundings);
       if (first === "completion") return parseCompletion(args.slice(1));
       if (first === "doctor") return parseDoctor(args.slice(1), surroundings);
-      if (first === "update") return parseUpdate(args.slice(1));
+      if (first === "update") return parseUpdate(args.slice(1), surroundings);
       if (first === "config") return parseConfig(args.slice(1), surroundings);
       const verb = shellVerb(first);
       if (verb) {
@@ -252,11 +254,13 @@ function strayVariable(names: readonly string[]): UsageError | undefined {
   });
 }
 
-function parseUpdate(args: readonly string[]): Parsed {
+function parseUpdate(args: readonly string[], { env }: Surroundings): Parsed {
   const program = quiet(new Command("p2p-peer update")).argument("[words...]")
-    .option("--check").option("--json").option("--from <url>");
+    .option("--check").option("--json").option("--from <url>").option("--token <token>");
   program.parse([...args], { from: "user" });
-  const { check, json, from } = program.opts<{ check?: true; json?: true; from?: string }>();
+  const { check, json, from, token } = program.opts<
+    { check?: true; json?: true; from?: string; token?: string }
+  >();
   if (program.args.length > 0) {
     throw new UsageError(`update takes no words, got "${visible(program.args.join(" "))}"`, {
       hint: "Name a place with --from",
@@ -270,6 +274,7 @@ function parseUpdate(args: readonly string[]): Parsed {
   }
   const update = {
     from: url?.href.replace(/\/+$/, ""),
+    token: token ?? (env("P2P_PEER_TOKEN") || undefined),
     isCheck: check === true,
     isJson: json === true,
   };

@@ -16,7 +16,7 @@ export type Shell = typeof SHELLS[number];
 const OTHERS:
   readonly (readonly [name: string, words: readonly string[], flags: readonly string[]])[] = [
     ["config", ["check", "show"], ["--origin", "--json", "--config"]],
-    ["update", [], ["--check", "--from", "--json"]],
+    ["update", [], ["--check", "--from", "--token", "--json"]],
     ["doctor", [], ["--json", "--config"]],
   ];
 /** Returns the flags of one of these, with those of a peer if it takes them. */

@@ -27,11 +27,17 @@ export async function runUpdate(command: UpdateCommand): Promise<number> {
         `This build (${versionText}) has no release key, so it cannot tell whether an update is genuine. Install a release with install.sh`,
       );
     }
+    // What was downloaded so far is removed before the program ends.
+    const stop = new AbortController();
+    const signals = ["SIGINT", Deno.build.os === "windows" ? "SIGBREAK" : "SIGTERM"] as const;
+    for (const signal of signals) Deno.addSignalListener(signal, () => stop.abort());
     const onProgress = (done: number, total: number | undefined) =>
       output.progress(`${sizeText(done)}${total === undefined ? "" : ` of ${sizeText(total)}`}`);
-    const options = { installed, from, publicKey: RELEASE_KEY, onProgress };
+    const { signal } = stop;
+    const { token } = command;
+    const options = { installed, from, token, publicKey: RELEASE_KEY, signal, onProgress };
     const updated = await (command.isCheck ? checkUpdate(options) : update(options));
-    output.line(
+    output.tell(
       command.isJson
         ? JSON.stringify({
           version: updated.version,
@@ -39,7 +45,7 @@ export async function runUpdate(command: UpdateCommand): Promise<number> {
           newer: updated.isNewer,
           from,
         })
-        : textOf(updated, command.isCheck, from, installed),
+        : textOf(updated, command, from, installed),
     );
     return 0;
   } catch (error) {
@@ -71,11 +77,12 @@ async function installedHere(): Promise<Installed> {
 
 function textOf(
   { version, offered, isNewer }: Updated,
-  isCheck: boolean,
+  { isCheck, from: named }: UpdateCommand,
   from: string,
   { path }: Installed,
 ): string {
   if (!isNewer) return `Nothing newer: this is ${version}, and ${from} has ${offered}`;
-  if (isCheck) return `Version ${offered} is there (this is ${version}): p2p-peer update`;
+  const line = `p2p-peer update${named === undefined ? "" : ` --from ${named}`}`;
+  if (isCheck) return `Version ${offered} is there (this is ${version}): ${line}`;
   return `${path} is ${offered} now; ${version} is kept as ${path}.previous. Restart the peers that run`;
 }

@@ -6,7 +6,7 @@
 #
 # Nothing is run before its checksum was verified, and what does not start here is not installed. The checksums come from the
 # same place as the executable, so compare the hash that is printed with that of somebody you trust. Later versions need no such
-# comparison: "p2p-peer update" verifies their signature.
+# comparison: "p2p-peer update" verifies their signature. A peer with private pages wants its token: P2P_PEER_TOKEN=... sh install.sh
 set -eu
 
 # Where the newest release is. A peer that serves this script, and a release, write their own address here.
@@ -47,16 +47,38 @@ platform() {
   printf '%s-%s\n' "$os" "$arch"
 }
 
-# download URL FILE
-download() {
+# request URL [OPTIONS]: prints what is there. The token is not among the arguments, which other users can see.
+request() {
   if command -v curl >/dev/null 2>&1; then
-    curl -fsSL --connect-timeout 10 --speed-limit 1 --speed-time 30 -o "$2" "$1" && return
+    set -- -sSL --connect-timeout 10 --speed-limit 1024 --speed-time 30 "$@"
+    if [ -n "${P2P_PEER_TOKEN:-}" ]; then
+      printf 'Authorization: Bearer %s\n' "$P2P_PEER_TOKEN" | curl -H @- "$@"
+    else curl "$@"
+    fi
   elif command -v wget >/dev/null 2>&1; then
-    wget -q -T 30 -t 1 -O "$2" "$1" && return
+    [ -z "${P2P_PEER_TOKEN:-}" ] || fail "A token needs curl, which is not installed"
+    wget -q -T 30 -t 1 -O - "$1"
   else
     fail "Neither curl nor wget is installed"
   fi
-  fail "Cannot download $1"
+}
+
+# get URL FILE BYTES: downloads at most so much. Whatever goes wrong, the file is not there.
+get() {
+  rm -f "$2" "$work/failed"
+  { request "$1" --fail 2>"$work/why" || touch "$work/failed"; } | head -c "$3" >"$2" || touch "$work/failed"
+  [ -e "$work/failed" ] || return 0
+  rm -f "$2"
+  return 1
+}
+
+# download URL FILE BYTES
+download() {
+  get "$@" && return
+  # A peer says what is wrong: {"detail": "..."}
+  detail=$(request "$1" --max-time 10 2>/dev/null | head -c 2000 | tr -d '[:cntrl:]' | sed -n 's/.*"detail": *"\([^"]*\)".*/\1/p' || true)
+  [ -n "$detail" ] || detail=$(head -c 300 "$work/why" | tr -d '[:cntrl:]')
+  fail "Cannot download $1: ${detail:-no answer}"
 }
 
 # sha256 FILE: prints its hash.
@@ -68,8 +90,13 @@ sha256() {
   fi
 }
 
+clean() {
+  rm -rf "$work"
+  [ -z "$new" ] || rm -f "$new"
+}
+
 main() {
-  from=$FROM to=${HOME:-}/.local/bin wanted='' is_dry=''
+  from=$FROM to=${HOME:-}/.local/bin wanted='' is_dry='' new=''
   while [ $# -gt 0 ]; do
     case "$1" in
       --from | --to | --version)
@@ -89,71 +116,83 @@ main() {
   done
   case "$from" in
     @@*) fail "Say where the release is: --from URL" ;;
+    http://* | https://*) ;;
+    *://*) fail "--from takes an address that begins with http:// or https://" ;;
+    *) from=http://$from ;;
   esac
+  from=${from%/}
+  origin=$from
   # A release page keeps every version under its own name.
   case "$from" in
     */releases/latest/download) [ -z "$wanted" ] || from=${from%/latest/download}/download/v$wanted ;;
   esac
-  from=${from%/}
   [ "$to" != /.local/bin ] || fail "HOME is not set: say where to install with --to"
 
   name=p2p-peer-$(platform)
   work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
+  trap clean EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
 
-  download "$from/SHA256SUMS" "$work/SHA256SUMS"
+  download "$from/SHA256SUMS" "$work/SHA256SUMS" 16384
   version=$(sed -n 's/^# p2p-peer \([0-9][0-9.]*\)$/\1/p' "$work/SHA256SUMS")
   hash=$(sed -n "s/^\([0-9a-f]\{64\}\)  $name\$/\1/p" "$work/SHA256SUMS")
-  [ -n "$version" ] || fail "$from/SHA256SUMS is no list of checksums of p2p-peer"
+  [ -n "$version" ] || fail "What is at $from/SHA256SUMS is no list of checksums of p2p-peer"
   [ -z "$wanted" ] || [ "$wanted" = "$version" ] || fail "$from has version $version, not $wanted"
   [ "${#hash}" = 64 ] || fail "$from has no executable for this machine ($name). Ask a peer on a machine of the same kind"
 
   # Before anything large is downloaded.
+  target=$to/p2p-peer
   if [ -z "$is_dry" ]; then
     mkdir -p "$to" 2>/dev/null || fail "Cannot create $to. Choose another folder with --to"
     [ -w "$to" ] || fail "Cannot write to $to. Choose another folder with --to"
-    [ ! -d "$to/p2p-peer" ] || fail "$to/p2p-peer is a folder. Choose another one with --to"
+    [ ! -L "$target" ] || fail "$target is a link. Install into the folder that it leads to, or choose another one with --to"
+    [ ! -d "$target" ] || fail "$target is a folder. Choose another one with --to"
+    [ ! -d "$target.previous" ] || fail "$target.previous is a folder, where the executable of before has to go. Move it away"
   fi
   say "Downloading p2p-peer $version for ${name#p2p-peer-} from $from"
-  download "$from/$name" "$work/p2p-peer"
+  download "$from/$name" "$work/p2p-peer" 536870912
   found=$(sha256 "$work/p2p-peer")
   [ "$found" = "$hash" ] || fail "The executable at $from does not match its checksum (is $found, should be $hash). Nothing was installed"
-
-  chmod 755 "$work/p2p-peer"
-  # $work may be where nothing can be run; the folder to install to is not.
   if [ -n "$is_dry" ]; then
-    say "Would install $to/p2p-peer, version $version. SHA-256: $hash"
+    say "Would install $target, version $version. SHA-256: $hash"
     return
   fi
-  mkdir -p "$to/p2p-peer.release"
-  new=$to/p2p-peer.release/candidate
-  cp "$work/p2p-peer" "$new"
+
+  # $work may be where nothing can be run. Others may install into the same folder at the same time.
+  mkdir -p "$target.release"
+  chmod 755 "$target.release"
+  new=$(mktemp "$target.release/new.XXXXXX")
+  cp "$work/p2p-peer" "$new" || fail "Cannot write to $target.release. Nothing was installed"
+  chmod 755 "$new"
   started=$("$new" --version 2>"$work/why") || started=''
-  if [ "${started%% *}" != "$version" ]; then
-    rm -f "$new"
-    say "$(head -n 5 "$work/why")"
-    fail "p2p-peer $version does not start on this machine (it needs glibc on Linux). Nothing was installed"
+  case "$started" in
+    "$version" | "$version "*) ;;
+    '') fail "p2p-peer $version does not start on this machine: $(head -c 300 "$work/why" | tr -d '[:cntrl:]'). It needs glibc on Linux, and a folder that programs can be started from. Nothing was installed" ;;
+    *) fail "What $from has as version $version says that it is $started. Nothing was installed" ;;
+  esac
+  if [ -f "$target" ] && [ "$(sha256 "$target")" != "$hash" ]; then
+    rm -f "$target.previous"
+    ln "$target" "$target.previous" 2>/dev/null || cp -p "$target" "$target.previous"
   fi
-  if [ -f "$to/p2p-peer" ]; then
-    rm -f "$to/p2p-peer.previous"
-    ln "$to/p2p-peer" "$to/p2p-peer.previous" 2>/dev/null || cp -p "$to/p2p-peer" "$to/p2p-peer.previous"
-  fi
-  mv -f "$new" "$to/p2p-peer"
+  mv -f "$new" "$target"
+  new=''
 
   # For "p2p-peer update", and for those who install from this machine's peer.
-  cp "$work/SHA256SUMS" "$to/p2p-peer.release/SHA256SUMS"
-  rm -f "$to/p2p-peer.release/SHA256SUMS.sig"
-  if (download "$from/SHA256SUMS.sig" "$work/sig") 2>/dev/null; then cp "$work/sig" "$to/p2p-peer.release/SHA256SUMS.sig"; fi
-  printf '%s\n' "$from" >"$to/p2p-peer.release/from"
+  cp "$work/SHA256SUMS" "$target.release/SHA256SUMS"
+  rm -f "$target.release/SHA256SUMS.sig"
+  if get "$from/SHA256SUMS.sig" "$work/sig" 16384; then cp "$work/sig" "$target.release/SHA256SUMS.sig"; fi
+  printf '%s\n' "$origin" >"$target.release/from"
+  for each in SHA256SUMS SHA256SUMS.sig from; do
+    if [ -f "$target.release/$each" ]; then chmod 644 "$target.release/$each"; fi
+  done
 
-  say "Installed $to/p2p-peer, version $version"
+  say "Installed $target, version $version"
   say "SHA-256: $hash"
   say "Compare it with the SHA256SUMS of the release, or with what somebody you trust gets from: sha256sum p2p-peer"
   case ":${PATH:-}:" in
     *":$to:"*) say "Start it with: p2p-peer $(id -un) 8115 8116" ;;
-    *) say "$to is not in your PATH. Start it with: $to/p2p-peer $(id -un) 8115 8116" ;;
+    *) say "$to is not in your PATH. Start it with: $target $(id -un) 8115 8116" ;;
   esac
 }
 

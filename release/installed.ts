@@ -32,18 +32,19 @@ export class Installed {
   readonly name: string;
   /** The folder next to it. */
   readonly folder: string;
+  readonly #atStart: Promise<string>;
   #known: { readonly version: string; readonly content: Promise<Content> } | undefined;
 
   /** `path`: the file itself, not a link to it. `ownVersion` is that of the running program. */
   constructor(readonly path: string, readonly platform: Platform, readonly ownVersion: string) {
     this.name = fileNameOf(platform);
     this.folder = `${path}.release`;
+    this.#atStart = this.#versionNow().catch(() => "");
   }
 
   /** Resolves to what is on disk. It is read and hashed again only after it has changed. Throws errors of the system. */
   async content(): Promise<Content> {
-    const { ino, size, mtime } = await Deno.stat(this.path);
-    const version = `${ino} ${size} ${mtime?.getTime()}`;
+    const version = await this.#versionNow();
     if (this.#known?.version !== version) {
       this.#known = { version, content: contentOf(this.path) };
       this.#known.content.catch(() => this.#known = undefined);
@@ -51,11 +52,22 @@ export class Installed {
     return await this.#known.content;
   }
 
+  /** Resolves to whether the file is another one than when this was first asked, at the start of the program that runs. */
+  async isReplaced(): Promise<boolean> {
+    return await this.#versionNow() !== await this.#atStart;
+  }
+
+  async #versionNow(): Promise<string> {
+    const { ino, size, mtime } = await Deno.stat(this.path);
+    return `${ino} ${size} ${mtime?.getTime()}`;
+  }
+
   /**
    * Resolves to the checksums that belong to the executable: those of its release, from the folder next to it or, where a whole
-   * release is in one folder, from there; otherwise some with nothing but the executable.
+   * release is in one folder, from there; otherwise some with nothing but the executable. `undefined` if it was replaced by hand, so
+   * that nobody knows its version.
    */
-  async published(): Promise<Published> {
+  async published(): Promise<Published | undefined> {
     const { sha256 } = await this.content();
     const beside = this.path.slice(
       0,
@@ -66,6 +78,7 @@ export class Installed {
       if (sums === undefined || readSums(sums)?.hashes.get(this.name) !== sha256) continue;
       return { sums, signature: await smallText(`${folder}${SIGNATURE}`) };
     }
+    if (await this.isReplaced()) return undefined;
     const hashes = new Map([[this.name, sha256]]);
     return { sums: sumsText({ version: this.ownVersion, hashes }), signature: undefined };
   }

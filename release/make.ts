@@ -4,6 +4,7 @@
 // it ran in an empty folder with an empty environment; SHA256SUMS names only such executables.
 
 import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { VERSION } from "../cli/version.ts";
 import {
   builtFor,
@@ -16,7 +17,7 @@ import {
 } from "./platform.ts";
 import { newKeys, publicHalf, readSums, SIGNATURE, signatureOf, SUMS, sumsText } from "./sums.ts";
 
-const root = new URL("../", import.meta.url).pathname;
+const root = fileURLToPath(new URL("../", import.meta.url));
 
 /** Runs Deno. `isOther`: for another platform than this one. Resolves to what it printed, and whether it succeeded. */
 async function deno(args: readonly string[], isOther = false) {
@@ -44,14 +45,17 @@ async function compile(
   const args = ["compile", ...options, ...target, "--output", path, "p2p-peer.js"];
   const { success, text } = await deno(args, !isOwn);
   if (!success) return errorOf(text);
-  const start = new Uint8Array(MAGIC_BYTES);
-  {
-    using file = await Deno.open(path);
-    await file.read(start);
-  }
-  const made = builtFor(start);
+  const made = await madeFor(path);
   if (made !== platform.name) return `it was built for ${made ?? "no platform"}`;
   return isOwn ? await run(path) : undefined;
+}
+
+/** Resolves to the platform that an executable was built for. */
+async function madeFor(path: string): Promise<string | undefined> {
+  const start = new Uint8Array(MAGIC_BYTES);
+  using file = await Deno.open(path);
+  await file.read(start);
+  return builtFor(start);
 }
 
 /** Runs an executable in an empty folder. Resolves to why it did not start; `undefined` if it did. */
@@ -108,12 +112,14 @@ async function build(names: readonly string[]): Promise<boolean> {
   await Deno.mkdir(`${root}dist`, { recursive: true });
   const options = await compileOptions();
   let isComplete = true;
+  const built: Platform[] = [];
   for (
     const platform of PLATFORMS.filter(({ name }) => names.length === 0 || names.includes(name))
   ) {
     const path = `${root}dist/${fileNameOf(platform)}`;
     const why = await compile(platform, path, options);
-    if (why !== undefined) {
+    if (why === undefined) built.push(platform);
+    else {
       await Deno.remove(path).catch(() => {}); // there may be none
       if (names.length > 0 || platform === platformOf(Deno.build)) isComplete = false;
     }
@@ -122,17 +128,19 @@ async function build(names: readonly string[]): Promise<boolean> {
       `${platform.name.padEnd(16)} ${why === undefined ? `built, ${size}` : `not built: ${why}`}`,
     );
   }
-  await writeSums(`${root}dist`);
+  await writeSums(`${root}dist`, built);
   return isComplete;
 }
 
-/** Writes SHA256SUMS for the executables in a folder, and signs it if there is a key (RELEASE_KEY). */
-async function writeSums(folder: string): Promise<void> {
+/** Writes SHA256SUMS for the executables of these platforms, and signs it if there is a key (RELEASE_KEY). Throws if one is none. */
+async function writeSums(folder: string, platforms: readonly Platform[]): Promise<void> {
   const hashes = new Map<string, string>();
-  for (const platform of PLATFORMS) {
+  for (const platform of platforms) {
     const name = fileNameOf(platform);
-    const bytes = await Deno.readFile(`${folder}/${name}`).catch(() => undefined); // not built here
-    if (bytes) hashes.set(name, createHash("sha256").update(bytes).digest("hex"));
+    const made = await madeFor(`${folder}/${name}`);
+    if (made !== platform.name) throw new Error(`${name} was built for ${made ?? "no platform"}`);
+    const bytes = await Deno.readFile(`${folder}/${name}`);
+    hashes.set(name, createHash("sha256").update(bytes).digest("hex"));
   }
   const sums = sumsText({ version: VERSION, hashes });
   if (!readSums(sums)) throw new Error("SHA256SUMS cannot be read back");
@@ -140,14 +148,11 @@ async function writeSums(folder: string): Promise<void> {
   const key = Deno.env.get("RELEASE_KEY");
   await Deno.remove(`${folder}/${SIGNATURE}`).catch(() => {}); // of another build
   if (key) await Deno.writeTextFile(`${folder}/${SIGNATURE}`, signatureOf(sums, key));
-  console.log(
-    `${SUMS} of ${hashes.size} executables${
-      key ? ", signed" : ", not signed (RELEASE_KEY is not set)"
-    }`,
-  );
+  const how = key ? "signed" : "not signed (RELEASE_KEY is not set)";
+  console.log(`${SUMS} of ${hashes.size} executable${hashes.size === 1 ? "" : "s"}, ${how}`);
 }
 
-/** Signs a folder with executables from several machines. The key has to be the one that was built in. */
+/** Signs a folder with the executables of all platforms. The key has to be the one that was built in. */
 async function sign(folder: string): Promise<boolean> {
   const { RELEASE_KEY: key = "", RELEASE_PUBLIC_KEY: half = "" } = Deno.env.toObject();
   if (key === "" || publicHalf(key) !== half) {
@@ -156,7 +161,7 @@ async function sign(folder: string): Promise<boolean> {
     );
     return false;
   }
-  await writeSums(folder);
+  await writeSums(folder, PLATFORMS);
   return true;
 }
 

@@ -5,6 +5,7 @@
 
 import { createHash } from "node:crypto";
 import { CommandError } from "../cli/failures.ts";
+import { visible } from "../protocol/wire/text.ts";
 import { Installed } from "./installed.ts";
 import { compareVersions, isSigned, MAX_SUMS_BYTES, readSums, SIGNATURE, SUMS } from "./sums.ts";
 
@@ -12,18 +13,44 @@ import { compareVersions, isSigned, MAX_SUMS_BYTES, readSums, SIGNATURE, SUMS } 
 const MAX_EXECUTABLE_BYTES = 512 * 1024 * 1024;
 /** How long the other side may take to answer, or to send the next piece, in milliseconds. */
 const SILENCE_MS = 30_000;
+/** How slow a download may be in all, in bytes per second. (A guess: our executable within two hours.) */
+const MIN_BYTES_PER_SECOND = 16_384;
+/** For how long it may be slower, in milliseconds. */
+const GRACE_MS = 60_000;
 /** How long the new executable may take to say its version, in milliseconds. */
 const START_MS = 30_000;
+/** Maximum length of what another program said, in what we say, in UTF-16 code units. */
+const MAX_SAID = 300;
+
+/** The limits of an update; tests have shorter ones. */
+export interface UpdateLimits {
+  readonly maxExecutableBytes: number;
+  readonly silenceMs: number;
+  readonly graceMs: number;
+  readonly startMs: number;
+}
+
+const LIMITS: UpdateLimits = {
+  maxExecutableBytes: MAX_EXECUTABLE_BYTES,
+  silenceMs: SILENCE_MS,
+  graceMs: GRACE_MS,
+  startMs: START_MS,
+};
 
 /** What an update needs to know. */
 export interface UpdateOptions {
   readonly installed: Installed;
   /** Address of a folder with a release, without a final slash. */
   readonly from: string;
+  /** Token of a peer whose pages are private. */
+  readonly token?: string | undefined;
   /** Public half of the release key (`newKeys`). */
   readonly publicKey: string;
+  /** Aborted when the person gives up. */
+  readonly signal?: AbortSignal;
   /** Called with the bytes that have arrived, and how many there will be if the other side says. */
   readonly onProgress?: (doneBytes: number, totalBytes: number | undefined) => void;
+  readonly limits?: UpdateLimits;
 }
 
 /** What an update found or did. */
@@ -66,113 +93,189 @@ export async function update(options: UpdateOptions): Promise<Updated> {
   const { installed } = options;
   const managed = managerOf(installed.path);
   if (managed !== undefined) throw new CommandError("refused", `Not updated: ${managed}`);
-  // Before anything is downloaded: this shows, too, that the folder can be written to.
-  using _lock = await lock(installed);
-  const { updated, sums, signature, hash } = await offerOf(options);
-  if (!updated.isNewer) return updated;
-  const candidate = `${installed.folder}/candidate${
-    installed.platform.os === "windows" ? ".exe" : ""
-  }`;
+  try {
+    // Before anything is downloaded: this shows, too, that the folder can be written to.
+    using _lock = await lock(installed);
+    const offer = await offerOf(options);
+    if (offer.updated.isNewer) await install(offer, options);
+    // An update that was killed in between may have left this undone.
+    const isInstalled = offer.updated.isNewer || (await installed.content()).sha256 === offer.hash;
+    if (isInstalled) await note(installed, offer, options.from);
+    return offer.updated;
+  } catch (cause) {
+    if (cause instanceof CommandError) throw cause;
+    if (options.signal?.aborted) throw canceled(cause);
+    const text = `Cannot update ${installed.path}: ${(cause as Error).message}. It is as before`;
+    throw new CommandError("storage", text, { cause });
+  }
+}
+
+const canceled = (cause: unknown) =>
+  new CommandError("canceled", "Canceled. Nothing was changed", { cause });
+
+/** What is offered. */
+interface Offer {
+  readonly updated: Updated;
+  readonly sums: string;
+  readonly signature: string;
+  /** Hex SHA-256 of the executable for this platform; "" if there is none. */
+  readonly hash: string;
+}
+
+/** Downloads what is offered, proves that it starts, and gives it the executable's name. Throws `CommandError` and errors of the system. */
+async function install({ hash, updated }: Offer, options: UpdateOptions): Promise<void> {
+  const { installed: { folder, path, platform } } = options;
+  await removeCandidates(folder); // of updates that were killed
+  const end = platform.os === "windows" ? ".exe" : "";
+  const candidate = `${folder}/${CANDIDATE}${crypto.randomUUID()}${end}`;
   try {
     await fetchTo(candidate, hash, options);
-    const { mode } = await Deno.stat(installed.path);
-    if (Deno.build.os !== "windows") await Deno.chmod(candidate, (mode ?? 0o755) & 0o7777);
-    await prove(candidate, updated.offered);
-    await replace(installed.path, candidate);
+    await takeOwner(candidate, path);
+    await prove(candidate, updated.offered, options);
+    options.signal?.throwIfAborted();
+    await replace(path, candidate);
   } finally {
     await Deno.remove(candidate).catch(() => {}); // it has the executable's name now, or there was none
   }
-  await note(installed, { sums, signature, from: options.from });
-  return updated;
+}
+
+/** Beginning of the names of executables that are not installed yet. */
+const CANDIDATE = "candidate-";
+
+async function removeCandidates(folder: string): Promise<void> {
+  for await (const { name } of Deno.readDir(folder)) {
+    if (name.startsWith(CANDIDATE)) await Deno.remove(`${folder}/${name}`).catch(() => {}); // it is only in the way
+  }
+}
+
+/** Gives a file the owner and the permissions of another one. */
+async function takeOwner(file: string, other: string): Promise<void> {
+  if (Deno.build.os === "windows") return;
+  const { mode, uid, gid } = await Deno.stat(other);
+  const { uid: own } = await Deno.stat(file);
+  if (uid !== null && uid !== own) await Deno.chown(file, uid, gid); // root updates somebody's program
+  await Deno.chmod(file, (mode ?? 0o755) & 0o7777);
 }
 
 /** Writes what belongs to the executable next to it. If that fails, it is only not passed on to others. */
 async function note(
-  { folder }: Installed,
-  { sums, signature, from }: {
-    readonly sums: string;
-    readonly signature: string;
-    readonly from: string;
-  },
+  installed: Installed,
+  { sums, signature }: Pick<Offer, "sums" | "signature">,
+  from: string,
 ): Promise<void> {
-  for (
-    const [name, text] of [[SUMS, sums], [SIGNATURE, signature], ["from", `${from}\n`]] as const
-  ) {
-    await Deno.writeTextFile(`${folder}/${name}`, text).catch(() => {});
+  const { folder, path } = installed;
+  // Where it came from first is where the next one is looked for.
+  const origin = await installed.from() ?? from;
+  const texts = [[SUMS, sums], [SIGNATURE, signature], ["from", `${origin}\n`]] as const;
+  for (const [name, text] of texts) {
+    const file = `${folder}/${name}`;
+    await Deno.remove(file).catch(() => {}); // there may be none, or a link
+    await Deno.writeTextFile(file, text, { createNew: true }).catch(() => {});
+    await takeOwner(file, path).then(() => mayRead(file)).catch(() => {});
   }
+}
+
+/** Lets everybody read a file, so that a peer of another user can pass it on. */
+async function mayRead(file: string): Promise<void> {
+  if (Deno.build.os !== "windows") await Deno.chmod(file, 0o644);
 }
 
 /** Takes the lock of the update, which the system releases when the process ends. Throws `CommandError`. */
 async function lock({ folder, path }: Installed): Promise<Disposable> {
   let file: Deno.FsFile;
   try {
-    await Deno.mkdir(folder, { recursive: true });
+    await Deno.mkdir(folder, { recursive: true, mode: 0o755 });
     file = await Deno.open(`${folder}/lock`, { create: true, write: true });
-    // The executable's own folder, where the names change.
-    const probe = `${path}.probe`;
-    await Deno.writeTextFile(probe, "");
-    await Deno.remove(probe);
   } catch (cause) {
-    throw new CommandError(
-      "storage",
-      `Cannot write next to ${path}. Run the update as the user who may, or install it elsewhere with install.sh --to`,
-      { cause },
-    );
+    throw notWritable(path, cause);
   }
-  if (await file.tryLock(true)) return { [Symbol.dispose]: () => file.close() };
-  file.close();
-  throw new CommandError("refused", "Another update is running. Wait until it ends");
+  try {
+    if (!await file.tryLock(true)) {
+      throw new CommandError("refused", "Another update is running. Wait until it ends");
+    }
+    // The executable's own folder, where the names change.
+    const probe = `${path}.${crypto.randomUUID()}`;
+    await Deno.writeTextFile(probe, "", { createNew: true });
+    await Deno.remove(probe);
+    return { [Symbol.dispose]: () => file.close() };
+  } catch (cause) {
+    file.close();
+    throw cause instanceof CommandError ? cause : notWritable(path, cause);
+  }
 }
 
+const notWritable = (path: string, cause: unknown) =>
+  new CommandError(
+    "storage",
+    `Cannot write next to ${path}. Run the update as the user who may, or install it elsewhere with install.sh --to`,
+    { cause },
+  );
+
 /** Resolves to what is offered for this platform, once its signature was verified. Throws `CommandError`. */
-async function offerOf({ installed, from, publicKey }: UpdateOptions) {
-  const sums = await textAt(`${from}/${SUMS}`);
-  const signature = await textAt(`${from}/${SIGNATURE}`);
-  if (!isSigned(sums, signature, publicKey)) {
-    throw new CommandError(
-      "integrity",
-      `The checksums at ${from} are not signed by the release key. Nothing was changed`,
-    );
-  }
+async function offerOf(options: UpdateOptions): Promise<Offer> {
+  const { installed, from, publicKey } = options;
+  const sums = await textAt(`${from}/${SUMS}`, options);
   const release = readSums(sums);
   if (!release) {
-    throw new CommandError(
-      "integrity",
-      `The checksums at ${from} cannot be read. Nothing was changed`,
-    );
+    const text =
+      `What is at ${from}/${SUMS} is no list of checksums of p2p-peer. Nothing was changed`;
+    throw new CommandError("integrity", text);
+  }
+  const signature = await textAt(`${from}/${SIGNATURE}`, options);
+  if (!isSigned(sums, signature, publicKey)) {
+    const text = `The checksums at ${from} are not signed by the release key. Nothing was changed`;
+    throw new CommandError("integrity", text);
   }
   const isNewer = compareVersions(release.version, installed.ownVersion) > 0;
   const hash = release.hashes.get(installed.name);
   if (hash === undefined && isNewer) {
-    throw new CommandError(
-      "not-found",
-      `Version ${release.version} at ${from} has no executable for ${installed.platform.name}`,
-    );
+    const text =
+      `Version ${release.version} at ${from} has no executable for ${installed.platform.name}`;
+    throw new CommandError("not-found", text);
   }
   const updated = { version: installed.ownVersion, offered: release.version, isNewer };
   return { updated, sums, signature, hash: hash ?? "" };
 }
 
+/** What a request may take. */
+type Asking = Pick<UpdateOptions, "token" | "signal" | "limits">;
+
 /** Requests a file. Throws `CommandError`. */
-async function request(url: string, stop: AbortController): Promise<Response> {
+async function request(
+  url: string,
+  token: string | undefined,
+  stop: AbortController,
+): Promise<Response> {
   let answer: Response;
+  const headers: HeadersInit = token === undefined ? {} : { authorization: `Bearer ${token}` };
   try {
-    answer = await fetch(url, { signal: stop.signal });
+    answer = await fetch(url, { headers, signal: stop.signal });
   } catch (cause) {
     throw new CommandError("unreachable", `Cannot get ${url}: ${reasonOf(cause)}`, { cause });
   }
   if (answer.ok) return answer;
-  // A peer says why; another server's page is of no use here.
+  const { status } = answer;
+  const kind = status === 404 ? "not-found" : status < 500 ? "refused" : "unreachable";
+  throw new CommandError(kind, `${url} was answered with ${status}${await saidIn(answer)}`);
+}
+
+/** Resolves to what a peer says of an error. Another server's page is of no use here. */
+async function saidIn(answer: Response): Promise<string> {
   const isProblem = answer.headers.get("content-type")?.startsWith("application/problem+json");
-  const said = isProblem ? await answer.json().catch(() => undefined) : undefined;
-  await answer.body?.cancel().catch(() => {});
-  const why = typeof said?.detail === "string" ? `: ${said.detail}` : "";
-  const kind = answer.status === 404
-    ? "not-found"
-    : answer.status < 500
-    ? "refused"
-    : "unreachable";
-  throw new CommandError(kind, `${url} was answered with ${answer.status}${why}`);
+  let text = "";
+  try {
+    if (isProblem) {
+      for await (const piece of answer.body ?? []) {
+        text += new TextDecoder().decode(piece);
+        if (text.length > MAX_SUMS_BYTES) break;
+      }
+    } else await answer.body?.cancel();
+    const { detail, hint } = JSON.parse(text);
+    const said = [detail, hint].filter((each) => typeof each === "string").join(". ");
+    return said === "" ? "" : `: ${visible(said, MAX_SAID)}`;
+  } catch {
+    return ""; // the status says enough
+  }
 }
 
 const reasonOf = (cause: unknown) => {
@@ -183,67 +286,66 @@ const reasonOf = (cause: unknown) => {
 };
 
 /** Resolves to a small text. Throws `CommandError`. */
-async function textAt(url: string): Promise<string> {
+async function textAt(url: string, asking: Asking): Promise<string> {
   let text = "";
-  for await (const { piece } of piecesOf(url, MAX_SUMS_BYTES)) {
+  for await (const { piece } of piecesOf(url, MAX_SUMS_BYTES, asking)) {
     text += new TextDecoder().decode(piece);
   }
   return text;
 }
 
-/** Yields the content at an address, which may be silent only so long. Throws `CommandError`. */
-async function* piecesOf(url: string, maxBytes: number) {
+/** Yields the content at an address, which may be silent, and slow, only so long. Throws `CommandError`. */
+async function* piecesOf(
+  url: string,
+  maxBytes: number,
+  { token, signal, limits = LIMITS }: Asking,
+) {
   const stop = new AbortController();
-  let timer = setTimeout(() => stop.abort(), SILENCE_MS);
+  const abort = () => stop.abort();
+  signal?.addEventListener("abort", abort);
+  const beganMs = performance.now();
+  let timer = setTimeout(abort, limits.silenceMs);
   let done = 0;
   try {
-    const answer = await request(url, stop);
+    signal?.throwIfAborted();
+    const answer = await request(url, token, stop);
     const length = answer.headers.get("content-length");
     const totalBytes = length === null ? undefined : Number(length);
-    try {
-      for await (const piece of answer.body ?? []) {
-        clearTimeout(timer);
-        timer = setTimeout(() => stop.abort(), SILENCE_MS);
-        done += piece.length;
-        if (done > maxBytes) {
-          throw new CommandError("integrity", `${url} has more than ${maxBytes} bytes`);
-        }
-        yield { piece, totalBytes };
+    for await (const piece of answer.body ?? []) {
+      clearTimeout(timer);
+      timer = setTimeout(abort, limits.silenceMs);
+      done += piece.length;
+      if (done > maxBytes) {
+        throw new CommandError("integrity", `${url} has more than ${maxBytes} bytes`);
       }
-    } catch (cause) {
-      if (cause instanceof CommandError) throw cause;
-      throw new CommandError(
-        "unreachable",
-        `The download of ${url} broke off: ${reasonOf(cause)}`,
-        { cause },
-      );
+      const lateMs = performance.now() - beganMs - limits.graceMs;
+      if (lateMs > 0 && done < (lateMs / 1_000) * MIN_BYTES_PER_SECOND) {
+        throw new CommandError("unreachable", `${url} comes too slowly`);
+      }
+      yield { piece, totalBytes };
     }
+  } catch (cause) {
+    if (signal?.aborted) throw canceled(cause);
+    if (cause instanceof CommandError) throw cause;
+    const text = `The download of ${url} broke off: ${reasonOf(cause)}`;
+    throw new CommandError("unreachable", text, { cause });
   } finally {
+    signal?.removeEventListener("abort", abort);
     clearTimeout(timer);
     stop.abort();
   }
 }
 
-/** Downloads the executable. Throws `CommandError`. */
-async function fetchTo(
-  path: string,
-  sha256: string,
-  { from, installed, onProgress }: UpdateOptions,
-): Promise<void> {
+/** Downloads the executable. Throws `CommandError` and errors of the system. */
+async function fetchTo(path: string, sha256: string, options: UpdateOptions): Promise<void> {
+  const { from, installed, onProgress, limits = LIMITS } = options;
   const hash = createHash("sha256");
   let done = 0;
-  using file = await Deno.open(path, { write: true, create: true, truncate: true, mode: 0o600 });
-  for await (
-    const { piece, totalBytes } of piecesOf(`${from}/${installed.name}`, MAX_EXECUTABLE_BYTES)
-  ) {
+  using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+  const pieces = piecesOf(`${from}/${installed.name}`, limits.maxExecutableBytes, options);
+  for await (const { piece, totalBytes } of pieces) {
     hash.update(piece);
-    try {
-      for (let at = 0; at < piece.length;) at += await file.write(piece.subarray(at));
-    } catch (cause) {
-      throw new CommandError("storage", `Cannot write ${path}: ${(cause as Error).message}`, {
-        cause,
-      });
-    }
+    for (let at = 0; at < piece.length;) at += await file.write(piece.subarray(at));
     onProgress?.(done += piece.length, totalBytes);
   }
   await file.sync();
@@ -253,25 +355,32 @@ async function fetchTo(
 }
 
 /** Starts the new executable, which has to say its version. Throws `CommandError`. */
-async function prove(path: string, version: string): Promise<void> {
+async function prove(
+  path: string,
+  version: string,
+  { signal, limits = LIMITS }: Asking,
+): Promise<void> {
   let why: string;
   try {
-    const signal = AbortSignal.timeout(START_MS);
+    const signals = [AbortSignal.timeout(limits.startMs), ...signal ? [signal] : []];
     const { success, stdout, stderr } = await new Deno.Command(path, {
       args: ["--version"],
       stdin: "null",
-      signal,
+      signal: AbortSignal.any(signals),
     }).output();
     const said = new TextDecoder().decode(stdout).trim();
     if (success && said.split(" ")[0] === version) return;
-    why = success ? `it says ${said}` : new TextDecoder().decode(stderr).trim().slice(0, 500);
+    why = success
+      ? `it says ${said}`
+      : new TextDecoder().decode(stderr).trim() || "it failed, and did not say why";
   } catch (cause) {
     why = (cause as Error).message;
   }
-  throw new CommandError(
-    "integrity",
-    `Version ${version} does not start on this machine: ${why}. Nothing was changed`,
-  );
+  signal?.throwIfAborted();
+  const text = `Version ${version} does not start on this machine: ${
+    visible(why, MAX_SAID)
+  }. Nothing was changed`;
+  throw new CommandError("integrity", text);
 }
 
 /** Gives the new executable the name of the old one, which is kept as `.previous`. Throws `CommandError`. */

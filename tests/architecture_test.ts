@@ -32,7 +32,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "web/page": ["web/", "web/api", "web/shared", "protocol/wire"],
   "web/browser": ["web/shared"],
   "web/shared": [],
-  release: ["cli"],
+  release: ["cli", "protocol/wire"],
   app: [
     "cli",
     "client",
@@ -288,6 +288,7 @@ Deno.test("permissions are defined once, and only commands that need it may run 
     "soak",
     "fuzz",
     "sim",
+    "sim:large",
     "kills",
     "kills:download",
     "compile:all",

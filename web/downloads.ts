@@ -7,7 +7,7 @@ import { fileNameOf, PLATFORMS } from "../release/platform.ts";
 import { SIGNATURE, SUMS } from "../release/sums.ts";
 import { sendContent } from "./content.ts";
 import type { Env } from "./env.ts";
-import { problem } from "./problem.ts";
+import { problem, problemOf } from "./problem.ts";
 import { isOverTls, prefixOf } from "./proxy.ts";
 import type { ViewedContent } from "./view.ts";
 import script from "../release/install.sh" with { type: "text" };
@@ -16,9 +16,9 @@ import script from "../release/install.sh" with { type: "text" };
 export interface OwnExecutable {
   /** Its name among those of a release. */
   readonly name: string;
-  /** Opens it for the client at this address. Throws errors of the system. */
+  /** Opens it for the client at this address. Throws `NotPossible`, and errors of the system. */
   content(client: string): Promise<ViewedContent>;
-  /** Resolves to the checksums that belong to it. Throws errors of the system. */
+  /** Resolves to the checksums that belong to it. Throws `NotPossible`, and errors of the system. */
   published(): Promise<{ readonly sums: string; readonly signature: string | undefined }>;
 }
 
@@ -32,7 +32,14 @@ export function addDownloads(
   app.get(
     "/download/:name",
     guard,
-    async (c) => own ? await download(c, own, now()) : fromSource(c),
+    async (c) => {
+      if (!own) return fromSource(c);
+      try {
+        return await download(c, own, now());
+      } catch (error) {
+        return problemOf(c, error);
+      }
+    },
   );
 }
 
@@ -44,7 +51,7 @@ function installer(c: Context<Env>): Response {
   if (!/^[\w.:/[\]~-]+$/.test(from)) {
     return problem(c, 400, "The Host header is no address", "Send one");
   }
-  return c.body(script.replace("@@DOWNLOAD_URL@@", from), 200, {
+  return c.body(script.replace(/^FROM='.*'$/m, `FROM='${from}'`), 200, {
     "content-type": "text/x-shellscript; charset=utf-8",
   });
 }

@@ -349,9 +349,15 @@ Deno.test("update takes an address of a folder, and nothing else", () => {
     const parsed = parse(line);
     return parsed.command === "update" ? parsed.update : assert.fail(parsed.command);
   };
-  assert.deepEqual(update("update"), { from: undefined, isCheck: false, isJson: false });
+  assert.deepEqual(update("update"), {
+    from: undefined,
+    token: undefined,
+    isCheck: false,
+    isJson: false,
+  });
   assert.deepEqual(update("update --check --json --from http://eagle:8116/download/"), {
     from: "http://eagle:8116/download",
+    token: undefined,
     isCheck: true,
     isJson: true,
   });

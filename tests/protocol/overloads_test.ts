@@ -140,6 +140,7 @@ const AT_LIMIT: Readonly<
   "protocol/wire/ext.ts MAX_ALSO": "form: further addresses are left out; no machine has as many",
   "protocol/wire/ext.ts MAX_IP_CHARS": "form: no address is longer",
   "protocol/wire/ext.ts MAX_VIA": "form: further names are left out; no peer has as many",
+  "app/away_peers.ts MAX_AWAY": "shown: the oldest are no longer listed as away",
   "app/changes.ts MAX_FILES": "cache: the page reloads everything",
   "protocol/limits.ts MAX_GONE": "cache: the whole list is sent",
   "protocol/limits.ts MAX_PACKED_CHARS": "form: the part is sent as it is",

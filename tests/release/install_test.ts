@@ -112,7 +112,7 @@ Deno.test("a truncated download is not installed", async () => {
 Deno.test("what does not start here is not installed", async () => {
   await refused(
     { program: program("0.2.0", "echo no glibc >&2; exit 1") },
-    /no glibc[^]*does not start on this machine/,
+    /does not start on this machine: no glibc/,
   );
 });
 
@@ -184,4 +184,118 @@ Deno.test("a script that arrives only in part does nothing", async () => {
     await child.status;
   }
   deepStrictEqual([place.requested, namesIn(place.folder.path)], [[], []]);
+});
+
+Deno.test("two that install into one folder at once both succeed", async () => {
+  await using place = await Place.make({ program: program("0.2.0").padEnd(3_000_000, "#") });
+  const runs = Array.from({ length: 4 }, () => install(place, ["--from", place.url]));
+  for (const { code, err } of await Promise.all(runs)) strictEqual(code, 0, err);
+  match(await said(place.at(".local/bin/p2p-peer")), /^0\.2\.0 /);
+  deepStrictEqual(namesIn(place.at(".local/bin")), ["p2p-peer", "p2p-peer.release"]);
+  deepStrictEqual(namesIn(place.at(".local/bin/p2p-peer.release")), [
+    "SHA256SUMS",
+    "SHA256SUMS.sig",
+    "from",
+  ]);
+});
+
+Deno.test("the same version once more keeps the one before it, whatever the umask", async () => {
+  await using place = await Place.make({ version: "0.1.0" });
+  const bin = place.at(".local/bin");
+  const masked = (args: readonly string[]) =>
+    install(place, args, {}, ["sh", "-c", 'umask 077; exec sh "$@"', "sh"]);
+  await masked(["--from", place.url]);
+  place.offered = { version: "0.2.0" };
+  for (let i = 0; i < 2; i++) strictEqual((await masked(["--from", place.url])).code, 0);
+  match(await said(`${bin}/p2p-peer.previous`), /^0\.1\.0 /);
+  for (
+    const [path, mode] of [["", 0o755], [".release", 0o755], [
+      ".release/SHA256SUMS",
+      0o644,
+    ]] as const
+  ) {
+    strictEqual(Deno.statSync(`${bin}/p2p-peer${path}`).mode! & 0o777, mode, path);
+  }
+});
+
+Deno.test("a link and a folder in place of the executable are left alone", async () => {
+  await using place = await Place.make();
+  await Deno.mkdir(place.at("bin/p2p-peer"), { recursive: true });
+  await Deno.mkdir(place.at("links"));
+  place.install("0.1.0", "real");
+  await Deno.symlink(place.at("real"), place.at("links/p2p-peer"));
+  await Deno.mkdir(place.at("previous/p2p-peer.previous"), { recursive: true });
+  for (
+    const [folder, words] of [["bin", /is a folder/], ["links", /is a link/], [
+      "previous",
+      /is a folder/,
+    ]] as const
+  ) {
+    const { code, err } = await install(place, ["--from", place.url, "--to", place.at(folder)]);
+    match(err, words);
+    strictEqual(code, 1);
+  }
+  match(await said(place.at("real")), /^0\.1\.0 /);
+  ok(!place.requested.includes(NAME));
+});
+
+Deno.test("one version of a release page is installed, and later ones are found all the same", async () => {
+  await using place = await Place.make();
+  const page = `${new URL(place.url).origin}/releases/latest/download`;
+  place.nameOf = (path) => /^\/releases\/download\/v0\.2\.0\/(.*)$/.exec(path)?.[1] ?? path;
+  const { code, err } = await install(place, ["--from", `${page}/`, "--version", "v0.2.0"]);
+  strictEqual(code, 0, err);
+  strictEqual((await Deno.readTextFile(place.at(".local/bin/p2p-peer.release/from"))).trim(), page);
+});
+
+Deno.test("an address without a scheme is one of HTTP, HOME may be missing, and nothing else is guessed", async () => {
+  await using place = await Place.make();
+  const to = ["--to", place.at("bin")];
+  const bare = place.url.replace("http://", "");
+  strictEqual((await install(place, ["--from", bare, ...to], { HOME: "" })).code, 0);
+  strictEqual((await Deno.readTextFile(place.at("bin/p2p-peer.release/from"))).trim(), place.url);
+  match((await install(place, ["--from", "ftp://eagle/download", ...to])).err, /begins with http/);
+  match((await install(place, ["--from", place.url], { HOME: "" })).err, /HOME is not set/);
+});
+
+Deno.test("what a peer says of an error is passed on, without what could move the cursor", async () => {
+  const detail = "This peer has only\x1b[2J the executable that it runs";
+  const answer = () => Response.json({ detail }, { status: 404 });
+  await refused({ answer }, /Cannot download .*SHA256SUMS: This peer has only/);
+  await using place = await Place.make({ answer });
+  const { err } = await install(place, ["--from", place.url]);
+  // deno-lint-ignore no-control-regex
+  ok(!/\x1b/.test(err), err);
+});
+
+Deno.test("a list of checksums without end is cut off, and a program that says another version is refused", async () => {
+  const endless = () =>
+    new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(new Uint8Array(65_536).fill(35)),
+    });
+  await refused(
+    { answer: (name) => name === "SHA256SUMS" ? new Response(endless()) : undefined },
+    /no list of checksums|Cannot download/,
+  );
+  await refused({ program: program("0.1.9") }, /as version 0\.2\.0 says that it is 0\.1\.9/);
+});
+
+Deno.test("a private peer gets the token, which no list of processes shows", async () => {
+  await using place = await Place.make();
+  const tokens: (string | null)[] = [];
+  place.onRequest = (request) => tokens.push(request.headers.get("authorization"));
+  const { code, err } = await install(place, ["--from", place.url], { P2P_PEER_TOKEN: "secret" });
+  strictEqual(code, 0, err);
+  deepStrictEqual([...new Set(tokens)], ["Bearer secret"]);
+});
+
+Deno.test("a dry run starts nothing", async () => {
+  const mark = await Deno.makeTempFile();
+  try {
+    await using place = await Place.make({ program: program("0.2.0", `echo ran > ${mark}`) });
+    strictEqual((await install(place, ["--from", place.url, "--dry-run"])).code, 0);
+    strictEqual(await Deno.readTextFile(mark), "");
+  } finally {
+    await Deno.remove(mark);
+  }
 });

@@ -29,6 +29,9 @@ export interface Offered {
 export class Place implements AsyncDisposable {
   readonly requested: string[] = [];
   offered: Offered = {};
+  /** Returns the name in the release that a path stands for. */
+  nameOf = (path: string) => path.replace("/download/", "");
+  onRequest: (request: Request) => void = () => {};
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
   private constructor(readonly folder: Folder) {
@@ -62,8 +65,9 @@ export class Place implements AsyncDisposable {
   }
 
   #answer(request: Request): Response {
-    const name = new URL(request.url).pathname.replace("/download/", "");
+    const name = this.nameOf(new URL(request.url).pathname);
     this.requested.push(name);
+    this.onRequest(request);
     const other = this.offered.answer?.(name);
     if (other) return other;
     const { version = "0.2.0" } = this.offered;

@@ -48,7 +48,7 @@ Deno.test("a newer release replaces the executable, which keeps its permissions 
   match(await said(`${path}.previous`), /^0\.1\.0 /);
   strictEqual(Deno.statSync(path).mode! & 0o777, 0o751);
   // What came with it is passed on to the next machine.
-  const { sums, signature } = await installed.published();
+  const { sums, signature } = (await installed.published())!;
   strictEqual(readSums(sums)?.version, "0.2.0");
   strictEqual(signature, signatureOf(sums, KEYS.privateKey));
   strictEqual(await installed.from(), place.url);
@@ -229,11 +229,13 @@ Deno.test("checksums that are not those of the executable are not passed on", as
   await update(options);
   const hash = (await installed.content()).sha256;
   strictEqual(hash, sha256(program("0.2.0")));
-  // Somebody puts another executable there by hand.
-  await Deno.writeTextFile(path, program("0.4.0"));
-  const { sums, signature } = await installed.published();
-  deepStrictEqual([...readSums(sums)!.hashes], [[NAME, sha256(program("0.4.0"))]]);
-  strictEqual(signature, undefined);
+  // Somebody puts another executable there by hand: nobody knows which version that is.
+  await Deno.writeTextFile(path, program("0.4.0").padEnd(200));
+  strictEqual(await installed.published(), undefined);
+  // A peer that starts from it knows.
+  const again = await new Installed(path, PLATFORM, "0.4.0").published();
+  strictEqual(readSums(again!.sums)?.version, "0.4.0");
+  strictEqual(again!.signature, undefined);
 });
 
 Deno.test("a whole release in one folder is passed on with its checksums", async () => {
@@ -247,5 +249,151 @@ Deno.test("a whole release in one folder is passed on with its checksums", async
   // Followed, a link could make the peer show any small file of its owner.
   await Deno.remove(place.at("SHA256SUMS.sig"));
   await Deno.symlink(path, place.at("SHA256SUMS.sig"));
-  strictEqual((await installed.published()).signature, undefined);
+  strictEqual((await installed.published())?.signature, undefined);
+});
+
+/** Short limits. */
+const LIMITS = { maxExecutableBytes: 1_000_000, silenceMs: 300, graceMs: 300, startMs: 500 };
+
+/** Returns a body that sends a byte now and then, without end. */
+const drip = (everyMs: number) =>
+  new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      await new Promise((go) => setTimeout(go, everyMs));
+      controller.enqueue(new TextEncoder().encode("#"));
+    },
+  });
+
+/** Asserts that an update with short limits fails in this way. */
+async function limited(offered: Offered, kind: CommandError["kind"], words: RegExp): Promise<void> {
+  const { place, path, options } = await scene(offered);
+  await using _place = place;
+  await rejects(update({ ...options, limits: LIMITS }), (error: CommandError) => {
+    match(error.message, words);
+    strictEqual(error.kind, kind);
+    return true;
+  });
+  match(await said(path), /^0\.1\.0 /);
+  deepStrictEqual([...Deno.readDirSync(`${path}.release`)].map(({ name }) => name), ["lock"]);
+}
+
+Deno.test("a place that is silent, that drips, or that never ends costs only so long", async () => {
+  const only = (name: string, body: () => ReadableStream<Uint8Array>) => (asked: string) =>
+    asked === name ? new Response(body()) : undefined;
+  await limited(
+    { answer: only("SHA256SUMS", () => drip(10_000)) },
+    "unreachable",
+    /broke off: no answer|Cannot get/,
+  );
+  await limited({ answer: only("SHA256SUMS", () => drip(20)) }, "unreachable", /comes too slowly/);
+  await limited({ answer: only(NAME, () => drip(20)) }, "unreachable", /comes too slowly/);
+  const endless = () =>
+    new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(new Uint8Array(65_536)),
+    });
+  await limited({ answer: only(NAME, endless) }, "integrity", /has more than 1000000 bytes/);
+  await limited({ answer: only("SHA256SUMS", endless) }, "integrity", /has more than 16384 bytes/);
+});
+
+Deno.test("a new executable that hangs, or says the right version and fails, is not installed", async () => {
+  const hangs = program("0.2.0").replace("\necho", "\nexec sleep 60\necho");
+  await limited({ program: hangs }, "integrity", /does not start on this machine/);
+  await limited(
+    { program: `${program("0.2.0")}exit 1\n` },
+    "integrity",
+    /does not start on this machine/,
+  );
+});
+
+Deno.test("what a hostile place says is short, and moves no cursor", async () => {
+  const detail = `\x1b[2Kall is well\n${"x".repeat(100_000)}`;
+  const headers = { "content-type": "application/problem+json" };
+  for (const body of [JSON.stringify({ detail }), "x".repeat(1_000_000), "{"]) {
+    const { place, options } = await scene({
+      answer: () => new Response(body, { status: 404, headers }),
+    });
+    await using _place = place;
+    await rejects(checkUpdate(options), (error: CommandError) => {
+      ok(error.message.length < 600, `${error.message.length}`);
+      // deno-lint-ignore no-control-regex
+      ok(!/[\x00-\x1f]/.test(error.message), error.message);
+      return true;
+    });
+  }
+});
+
+Deno.test("whoever gives up during the download leaves nothing behind", async () => {
+  const stop = new AbortController();
+  const { place, path, options } = await scene({
+    answer: (name) => name === NAME ? new Response(drip(20)) : undefined,
+  });
+  await using _place = place;
+  const onProgress = () => stop.abort();
+  await rejects(
+    update({ ...options, signal: stop.signal, onProgress }),
+    (error: CommandError) => error.kind === "canceled",
+  );
+  match(await said(path), /^0\.1\.0 /);
+  deepStrictEqual([...Deno.readDirSync(`${path}.release`)].map(({ name }) => name), ["lock"]);
+});
+
+Deno.test("what a killed update left is removed by the next one, and what it had not noted yet is noted", async () => {
+  const { place, path, options } = await scene();
+  await using _place = place;
+  await Deno.mkdir(`${path}.release`);
+  await Deno.writeTextFile(`${path}.release/candidate-old`, "half of it", { mode: 0o600 });
+  await update(options);
+  const names = () => [...Deno.readDirSync(`${path}.release`)].map(({ name }) => name).sort();
+  deepStrictEqual(names(), ["SHA256SUMS", "SHA256SUMS.sig", "from", "lock"]);
+  // Killed after the replacement.
+  for (const name of ["SHA256SUMS", "SHA256SUMS.sig"]) await Deno.remove(`${path}.release/${name}`);
+  const installed = new Installed(path, PLATFORM, "0.2.0");
+  strictEqual((await update({ ...options, installed })).isNewer, false);
+  deepStrictEqual(names(), ["SHA256SUMS", "SHA256SUMS.sig", "from", "lock"]);
+});
+
+Deno.test("files and links that have the names of ours lead nowhere", async () => {
+  const { place, path, options } = await scene();
+  await using _place = place;
+  await Deno.writeTextFile(place.at("precious"), "precious");
+  await Deno.mkdir(`${path}.release`);
+  for (
+    const name of [`${path}.probe`, `${path}.release/candidate-x`, `${path}.release/SHA256SUMS`]
+  ) {
+    await Deno.symlink(place.at("precious"), name);
+  }
+  await update(options);
+  strictEqual(await Deno.readTextFile(place.at("precious")), "precious");
+  match(await said(path), /^0\.2\.0 /);
+  ok((await Deno.lstat(path)).isFile);
+});
+
+Deno.test("another place that was named once does not become the place for good, and may want a token", async () => {
+  const headers: (string | null)[] = [];
+  const { place, path, installed, options } = await scene();
+  await using _place = place;
+  await Deno.mkdir(`${path}.release`);
+  await Deno.writeTextFile(`${path}.release/from`, "http://release.example/download\n");
+  place.onRequest = (request) => headers.push(request.headers.get("authorization"));
+  await update({ ...options, token: "secret" });
+  strictEqual(await installed.from(), "http://release.example/download");
+  deepStrictEqual([...new Set(headers)], ["Bearer secret"]);
+});
+
+Deno.test("at any moment of an update there is an executable of that name", async () => {
+  const { place, path, options } = await scene();
+  await using _place = place;
+  let isDone = false;
+  let missing = 0;
+  const updating = update(options).finally(() => isDone = true);
+  while (!isDone) {
+    try {
+      Deno.lstatSync(path);
+    } catch {
+      missing++;
+    }
+    await new Promise((go) => setTimeout(go));
+  }
+  await updating;
+  strictEqual(missing, 0);
 });
