@@ -13,7 +13,7 @@ import { count } from "../cli/report.ts";
 import { sizeText } from "../cli/units.ts";
 import { addressOf, UsageError } from "../cli/values.ts";
 import { Api } from "../client/api.ts";
-import { foldersHere, placeOf } from "../client/place.ts";
+import { foldersHere, onlyFolder, placeOf } from "../client/place.ts";
 import type { ApiStatus } from "../client/rows.ts";
 import { Dialer, DialError } from "../net/dialer.ts";
 import {
@@ -55,8 +55,9 @@ export async function examine(config: RunConfig): Promise<Finding[]> {
 
 /** Examines, and prints what was found. Resolves to the exit code: that of the first point that is wrong, or 0. */
 export async function runDoctor(config: RunConfig, isJson: boolean): Promise<number> {
-  const [only, ...others] = config.dir === "" ? await foldersHere() : [];
-  const storageDir = only !== undefined && others.length === 0 ? only : config.storageDir;
+  const isChosen = config.dir !== "" || (await foldersHere()).length === 0;
+  // With several peers here, it would look at one that does not exist.
+  const storageDir = isChosen ? config.storageDir : await onlyFolder();
   const findings = await examine({ ...config, storageDir });
   console.log(isJson ? JSON.stringify({ findings }) : findingsText(findings));
   const wrong = findings.find(({ is }) => is === "wrong");

@@ -5,7 +5,7 @@ import type { RunConfig } from "../cli/arguments.ts";
 import { UsageError } from "../cli/values.ts";
 import { Gateway, type GatewayOptions } from "../http/gateway.ts";
 import { loadNodeKey, loadWebToken } from "../storage/identity.ts";
-import { layoutOf, lstatOrNothing, makeFolders } from "../storage/layout.ts";
+import { inUse, isInUse, layoutOf, lstatOrNothing, makeFolders } from "../storage/layout.ts";
 import { createApp } from "../web/app.ts";
 import { Metrics } from "../web/metrics.ts";
 import {
@@ -53,6 +53,9 @@ export async function openPeer(given: RunConfig, output: PeerConsole): Promise<O
   const legacyPage = config.legacyPage === "" ? undefined : await readPage(config.legacyPage);
   const metrics = new Metrics();
   const { limits } = config;
+  // Before its ports are found in use, which would be another peer's then.
+  const layout = layoutOf(config.storageDir);
+  if (await isInUse(layout).catch(() => false)) throw inUse(layout);
   let service: Service | undefined;
   const trace = await spansOfTransfers((text) => output.onEvent({ name: "trouble", text }));
   const gateway = openGateway({

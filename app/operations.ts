@@ -129,10 +129,16 @@ export class Operations {
     const name = this.node.peer.catalogue.get(fileId)?.file.name ?? fileId;
     if (!reader) throw new OperationError("not-found", "The file is no longer here");
     try {
-      const info = await statOrNothing(destination);
-      const path = info?.isDirectory
-        ? `${destination.replace(/\/$/, "")}/${safeName(name)}`
-        : destination;
+      const isFolder = destination.endsWith("/") ||
+        (await statOrNothing(destination))?.isDirectory === true;
+      const folder = destination.replace(/\/+$/, "");
+      const path = isFolder ? `${folder}/${safeName(name)}` : destination;
+      if (isFolder && folder !== "") {
+        await Deno.mkdir(folder).catch((cause) => {
+          // A folder in a folder that is not there may be a mistake.
+          if (!(cause instanceof Deno.errors.AlreadyExists)) throw notWritten(path, cause);
+        });
+      }
       const target = await Deno.open(path, { write: true, createNew: true }).catch((cause) => {
         throw notWritten(path, cause);
       });

@@ -248,9 +248,12 @@ function strayVariable(names: readonly string[]): UsageError | undefined {
   ];
   const stray = names.find((name) => name.startsWith("P2P_PEER_") && !known.includes(name));
   if (stray === undefined) return undefined;
-  const near = nearest(stray, known);
+  const bare = (name: string) => name.slice("P2P_PEER_".length);
+  const near = nearest(bare(stray), known.map(bare));
   return new UsageError(`The variable ${visible(stray)} sets no option`, {
-    hint: near === undefined ? '"config show --origin" lists all of them' : `Did you mean ${near}?`,
+    hint: near === undefined
+      ? '"config show --origin" lists all of them'
+      : `Did you mean P2P_PEER_${near}?`,
   });
 }
 

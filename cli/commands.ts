@@ -319,8 +319,9 @@ async function carryOut(
       return deletionText(await commands.delete(named, isSure ? undefined : ask));
     }
     case "help":
-      return menuText(commands.screen()?.columns);
+      return words.length === 0 ? menuText(commands.screen()?.columns) : aboutText(words);
     case "exit":
+      if (words.length > 0) throw usage("exit");
       commands.exit();
       return "";
     default:
@@ -328,8 +329,16 @@ async function carryOut(
   }
 }
 
+/** Returns what there is to say of one command of the prompt. Throws `UsageError`. */
+function aboutText([name = "", ...more]: readonly string[]): string {
+  const verb = PROMPT_VERBS.find((each) => each === verbOf(name.toLowerCase()));
+  if (more.length > 0) throw usage("help");
+  if (!verb) throw unknown(name, PROMPT_VERBS.map((each) => each.name), '"help" lists them');
+  return `${`${verb.name} ${verb.prompt}`.trimEnd()}\n${verb.help}`;
+}
+
 function usage(name: string, more = ""): UsageError {
-  return new UsageError(`Usage: ${name} ${verbOf(name)?.prompt}${more}`);
+  return new UsageError(`Usage: ${`${name} ${verbOf(name)?.prompt}`.trimEnd()}${more}`);
 }
 
 async function listed(commands: SharedCommands, words: readonly string[]): Promise<string> {

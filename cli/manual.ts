@@ -38,7 +38,7 @@ export function manualPage(): string {
     "",
     "## A running peer from the shell",
     "",
-    "These commands ask a peer that runs: the only one whose folder is in the current one, the one named by `--dir` (or `P2P_PEER_DIR`), or",
+    "These commands ask a peer that runs: the only one in the current folder, the one named by `--dir` (or `P2P_PEER_DIR`), or",
     "one on another machine (`--url` and `--token`, or `P2P_PEER_TOKEN`). On a terminal they print text; elsewhere, or with `--json`, one JSON object.",
     "Data goes to standard output, everything else to standard error. Of several files to get or push, each is tried; `delete` finds all of them before it deletes the first.",
     "",
@@ -55,7 +55,7 @@ export function manualPage(): string {
     "",
     "## Other commands",
     "",
-    "Three or four words that end in two ports always start a peer, whatever its name: `p2p-peer kashifm 8115 8116`.",
+    "`p2p-peer NAME [HOST] PORT PORT` always starts a peer, even if NAME is also the name of a command.",
     "",
     "| command | |",
     "|---|---|",
@@ -98,7 +98,7 @@ export function manPage(version: string): string {
     roff("COMMAND [WORDS] [OPTIONS]"),
     ".SH DESCRIPTION",
     roff(
-      "Starts a peer, or asks one that runs: the only one whose folder is in the current one, or the one that --dir or --url names. On a terminal, commands print text; elsewhere, or with --json, one JSON object.",
+      "Starts a peer, or asks one that runs: the only one in the current folder, or the one that --dir or --url names. On a terminal, commands print text; elsewhere, or with --json, one JSON object.",
     ),
     ".SH COMMANDS",
     ...VISIBLE.flatMap(({ name, shell = "", help, more, flags = [], examples = [] }) => [

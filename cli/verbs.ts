@@ -78,7 +78,7 @@ export const VERBS: readonly Verb[] = [
     shell: "[local|remote] [pattern]",
     help:
       "list the newest known files, or only those stored here or elsewhere; pattern: part of a name, or a whole one with * and ?",
-    brief: "list known files, newest first; a pattern narrows",
+    brief: "list the newest files, or those that match a pattern",
     more: "A terminal shows the newest that fit; JSON has all of them.",
     examples: [
       ["list '*.pdf'", "the newest PDFs"],
@@ -112,7 +112,7 @@ export const VERBS: readonly Verb[] = [
       short: "o",
       argument: "<path>",
       help:
-        "copy it to this file or folder, never over another file; - writes its content to standard output",
+        "copy it to this file or folder (with a final slash, the folder is made), never over another file; - writes its content to standard output",
     }],
     examples: [
       ["get thesis.pdf -o .", "fetch it, and copy it into this folder"],
@@ -214,7 +214,12 @@ export const VERBS: readonly Verb[] = [
     help: "print names of files, one per line, for completion",
     isHidden: true,
   },
-  { name: "help", aliases: ["?"], prompt: "", help: "show this menu" },
+  {
+    name: "help",
+    aliases: ["?"],
+    prompt: "[command]",
+    help: "show this menu, or more about a command",
+  },
   { name: "exit", aliases: ["quit"], prompt: "", help: "stop the peer" },
 ];
 

@@ -79,7 +79,9 @@ export class Api {
     request.on("error", (error: Error & { code?: string }) => {
       clearTimeout(timer);
       if (dir !== undefined && error.code === "ECONNREFUSED") return reject(notRunning(dir));
-      const why = error.code === "ECONNREFUSED" ? "refuses connections" : visible(error.message);
+      const why = error.code === "ECONNREFUSED"
+        ? "the connection is refused"
+        : visible(error.message);
       reject(
         new CommandError("unreachable", `No peer answers at ${url}: ${why}`, { cause: error }),
       );

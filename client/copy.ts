@@ -12,12 +12,20 @@ import type { ApiFile } from "./rows.ts";
 /** The destination that means standard output. */
 export const STDOUT = "-";
 
-/** Resolves to the path that a file gets at a destination, which may be a folder. Throws `CommandError` if it is taken. */
+/**
+ * Resolves to the path that a file gets at a destination, which may be a folder; one with a final slash is made. Throws `CommandError` if
+ * the path is taken.
+ */
 export async function freePath(destination: string, name: string): Promise<string> {
   const isFolder = destination.endsWith("/") || (await statOf(destination))?.isDirectory === true;
-  const path = isFolder
-    ? `${destination.replace(/\/+$/, "") || "/"}/${safeName(name)}`
-    : destination;
+  const folder = destination.replace(/\/+$/, "");
+  const path = isFolder ? `${folder}/${safeName(name)}` : destination;
+  if (isFolder && folder !== "") {
+    await Deno.mkdir(folder).catch((cause) => {
+      // A folder in a folder that is not there may be a mistake.
+      if (!(cause instanceof Deno.errors.AlreadyExists)) throw notWritten(path, cause);
+    });
+  }
   if (await statOf(path)) throw notWritten(path, new Deno.errors.AlreadyExists());
   return path;
 }

@@ -55,9 +55,9 @@ async function tokenIn(dir: string): Promise<string | undefined> {
   return (await readText(layoutOf(dir).webToken))?.trim();
 }
 
-/** Returns the address without what follows its path. Throws `UsageError`. */
+/** Returns the address without what follows its path. Without a scheme, it is one of HTTP. Throws `UsageError`. */
 function pagesAt(text: string): string {
-  const url = URL.parse(text);
+  const url = URL.parse(/^[\w.-]+:\d+(\/|$)|^\[[0-9a-f:]+\]/i.test(text) ? `http://${text}` : text);
   if (!url || (url.protocol !== "http:" && url.protocol !== "https:")) {
     throw new UsageError(
       `--url must be the address of a peer's pages such as http://eagle:8116, got "${
@@ -79,7 +79,7 @@ export async function foldersHere(): Promise<string[]> {
 }
 
 /** Returns the folder of the only peer here. Throws `UsageError`. */
-async function onlyFolder(): Promise<string> {
+export async function onlyFolder(): Promise<string> {
   const found = await foldersHere();
   const [only] = found;
   if (only !== undefined && found.length === 1) return only;
@@ -95,7 +95,7 @@ async function onlyFolder(): Promise<string> {
     }),
   );
   throw new UsageError(`There are several peers in this folder: ${names.join(", ")}`, {
-    hint: "Choose one with --dir",
+    hint: `Choose one with --dir, for example --dir ${visible(found[0]!)}`,
   });
 }
 

@@ -262,9 +262,9 @@ async function remove({ command: { words, isSure }, remote, output, isJson }: Sc
 }
 
 function usage(name: string): UsageError {
-  return new UsageError(`Usage: p2p-peer ${name} ${verbOf(name)?.shell}`, {
-    hint: `"p2p-peer help ${name}" says more`,
-  });
+  return new UsageError(
+    `Usage: p2p-peer ${name} ${verbOf(name)?.shell} ("p2p-peer help ${name}" says more)`,
+  );
 }
 
 async function isFolder(path: string): Promise<boolean> {

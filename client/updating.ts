@@ -24,7 +24,7 @@ export async function runUpdate(command: UpdateCommand): Promise<number> {
     if (RELEASE_KEY === "") {
       throw new CommandError(
         "refused",
-        `This build (${versionText}) has no release key, so it cannot tell whether an update is genuine. Install a release with install.sh`,
+        `This is somebody's own build, ${versionText}, and no release: it has no key to tell whether an update is genuine. Build it anew, or install a release`,
       );
     }
     // What was downloaded so far is removed before the program ends.

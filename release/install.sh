@@ -189,7 +189,11 @@ main() {
 
   say "Installed $target, version $version"
   say "SHA-256: $hash"
-  say "Compare it with the SHA256SUMS of the release, or with what somebody you trust gets from: sha256sum p2p-peer"
+  if [ -f "$target.release/SHA256SUMS.sig" ]; then
+    say "Compare it with the SHA256SUMS of the release, or with what somebody you trust gets from: sha256sum p2p-peer"
+  else
+    say "This is somebody's own build, and no release: compare the hash with theirs (sha256sum p2p-peer)"
+  fi
   case ":${PATH:-}:" in
     *":$to:"*) say "Start it with: p2p-peer $(id -un) 8115 8116" ;;
     *) say "$to is not in your PATH. Start it with: $target $(id -un) 8115 8116" ;;

@@ -203,11 +203,14 @@ export async function lockStore(layout: Layout): Promise<Deno.FsFile> {
     if (tries < LOCK_TRIES) await new Promise((go) => setTimeout(go, LOCK_PAUSE_MS));
   }
   file.close();
-  throw new StorageError(
-    "in-use",
-    `Another p2p-peer is using ${layout.dir}`,
-    { hint: "Stop it, or choose another folder with --dir" },
-  );
+  throw inUse(layout);
+}
+
+/** Returns the error for a store that a running peer has. */
+export function inUse({ dir }: Layout): StorageError {
+  return new StorageError("in-use", `Another p2p-peer is using ${dir}`, {
+    hint: `Stop it, ask it (p2p-peer status --dir ${dir}), or choose another folder with --dir`,
+  });
 }
 
 /** Resolves to whether a process uses the store. Throws `StorageError`. */

@@ -120,7 +120,7 @@ Deno.test("a peer that is not there is told from one that refuses", async () => 
   await failing(
     api.json("/status"),
     "unreachable",
-    /No peer answers at http:.*refuses connections/,
+    /No peer answers at http:.*the connection is refused/,
   );
   const own = new Api({ url, token: undefined, dir: "./storage_ann" });
   await failing(own.json("/status"), "unreachable", /The peer of .\/storage_ann is not running/);

@@ -27,7 +27,6 @@ Deno.test("the commands in blocks marked as runnable run", SANITIZED, async () =
       await using folder = await Folder.make();
       const words = COMMAND.map((word) => `'${word}'`).join(" ");
       await Deno.mkdir(folder.at("bin"));
-      await Deno.mkdir(folder.at("copies"));
       const program = folder.at("bin/p2p-peer");
       await Deno.writeTextFile(program, `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
       await folder.write("report.pdf", "a report");

@@ -313,7 +313,7 @@ Deno.test(
       const both = await status();
       deepStrictEqual([both.code, both.err], [
         2,
-        "p2p-peer: There are several peers in this folder: ./storage_ann (running), ./storage_bob (running). Choose one with --dir\n",
+        "p2p-peer: There are several peers in this folder: ./storage_ann (running), ./storage_bob (running). Choose one with --dir, for example --dir ./storage_ann\n",
       ]);
       strictEqual(JSON.parse((await status("--dir", "storage_bob")).out).peerId, "bob");
       const env = { P2P_PEER_DIR: "storage_ann" };
