@@ -2,7 +2,7 @@
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { sumsText } from "../../release/sums.ts";
-import { NAME, type Offered, Place, program, sha256 } from "./place.ts";
+import { NAME, type Offered, Place, posixTest, program, sha256 } from "./place.ts";
 
 const SCRIPT = new URL("../../release/install.sh", import.meta.url).pathname;
 
@@ -34,28 +34,36 @@ const said = async (path: string) =>
   new TextDecoder().decode((await new Deno.Command(path).output()).stdout).trim();
 
 for (const shell of [["sh"], ["bash", "--posix"]]) {
-  Deno.test(`a release is installed by ${shell.join(" ")}, and its hash is shown to compare`, async () => {
-    await using place = await Place.make();
-    const { code, out, err } = await install(place, ["--from", place.url], {}, shell);
-    deepStrictEqual([code, out], [0, ""], err);
-    const path = place.at(".local/bin/p2p-peer");
-    match(await said(path), /^0\.2\.0 /);
-    ok(err.includes(`SHA-256: ${sha256(program("0.2.0"))}`) && /Compare it with/.test(err), err);
-    match(err, /is not in your PATH/);
-    deepStrictEqual(namesIn(`${path}.release`), ["SHA256SUMS", "SHA256SUMS.sig", "from"]);
-    strictEqual((await Deno.readTextFile(`${path}.release/from`)).trim(), place.url);
-    strictEqual(Deno.statSync(path).mode! & 0o777, 0o755);
-    deepStrictEqual(namesIn(place.folder.path), [".local"], "nothing is left behind");
-    // Once more, with another version: the one before is kept.
-    place.offered = { version: "0.3.0" };
-    strictEqual(
-      (await install(place, ["--from", `${place.url}/`, "--to", place.at(".local/bin")], {}, shell))
-        .code,
-      0,
-    );
-    match(await said(path), /^0\.3\.0 /);
-    match(await said(`${path}.previous`), /^0\.2\.0 /);
-  });
+  posixTest(
+    `a release is installed by ${shell.join(" ")}, and its hash is shown to compare`,
+    async () => {
+      await using place = await Place.make();
+      const { code, out, err } = await install(place, ["--from", place.url], {}, shell);
+      deepStrictEqual([code, out], [0, ""], err);
+      const path = place.at(".local/bin/p2p-peer");
+      match(await said(path), /^0\.2\.0 /);
+      ok(err.includes(`SHA-256: ${sha256(program("0.2.0"))}`) && /Compare it with/.test(err), err);
+      match(err, /is not in your PATH/);
+      deepStrictEqual(namesIn(`${path}.release`), ["SHA256SUMS", "SHA256SUMS.sig", "from"]);
+      strictEqual((await Deno.readTextFile(`${path}.release/from`)).trim(), place.url);
+      strictEqual(Deno.statSync(path).mode! & 0o777, 0o755);
+      deepStrictEqual(namesIn(place.folder.path), [".local"], "nothing is left behind");
+      // Once more, with another version: the one before is kept.
+      place.offered = { version: "0.3.0" };
+      strictEqual(
+        (await install(
+          place,
+          ["--from", `${place.url}/`, "--to", place.at(".local/bin")],
+          {},
+          shell,
+        ))
+          .code,
+        0,
+      );
+      match(await said(path), /^0\.3\.0 /);
+      match(await said(`${path}.previous`), /^0\.2\.0 /);
+    },
+  );
 }
 
 /** Asserts that nothing is installed. */
@@ -73,7 +81,7 @@ async function refused(
   ok(!namesIn(place.folder.path).includes("bin") || !namesIn(to).includes("p2p-peer"));
 }
 
-Deno.test("an executable with a wrong checksum is not installed, and not run", async () => {
+posixTest("an executable with a wrong checksum is not installed, and not run", async () => {
   const mark = await Deno.makeTempFile();
   try {
     const sums = sumsText({
@@ -90,7 +98,7 @@ Deno.test("an executable with a wrong checksum is not installed, and not run", a
   }
 });
 
-Deno.test("a truncated download is not installed", async () => {
+posixTest("a truncated download is not installed", async () => {
   const text = program("0.2.0").padEnd(200_000, "#");
   const sums = sumsText({ version: "0.2.0", hashes: new Map([[NAME, sha256(text)]]) });
   await refused({ sums, program: text.slice(0, 100_000) }, /does not match its checksum/);
@@ -109,25 +117,28 @@ Deno.test("a truncated download is not installed", async () => {
   await refused({ sums, answer }, /Cannot download|does not match its checksum/);
 });
 
-Deno.test("what does not start here is not installed", async () => {
+posixTest("what does not start here is not installed", async () => {
   await refused(
     { program: program("0.2.0", "echo no glibc >&2; exit 1") },
     /does not start on this machine: no glibc/,
   );
 });
 
-Deno.test("another version than the one asked for, another list, another machine, nothing at all", async () => {
-  await refused({}, /has version 0\.2\.0, not 0\.9\.0/, ["--version", "v0.9.0"]);
-  await refused({ sums: "<html>not found</html>" }, /no list of checksums/);
-  const sums = sumsText({ version: "0.2.0", hashes: new Map([["p2p-peer-other", sha256("")]]) });
-  await refused({ sums }, /no executable for this machine/);
-  await refused(
-    { answer: () => new Response("", { status: 404 }) },
-    /Cannot download .*SHA256SUMS/,
-  );
-});
+posixTest(
+  "another version than the one asked for, another list, another machine, nothing at all",
+  async () => {
+    await refused({}, /has version 0\.2\.0, not 0\.9\.0/, ["--version", "v0.9.0"]);
+    await refused({ sums: "<html>not found</html>" }, /no list of checksums/);
+    const sums = sumsText({ version: "0.2.0", hashes: new Map([["p2p-peer-other", sha256("")]]) });
+    await refused({ sums }, /no executable for this machine/);
+    await refused(
+      { answer: () => new Response("", { status: 404 }) },
+      /Cannot download .*SHA256SUMS/,
+    );
+  },
+);
 
-Deno.test("a dry run downloads and verifies, and installs nothing", async () => {
+posixTest("a dry run downloads and verifies, and installs nothing", async () => {
   await using place = await Place.make();
   const { code, err } = await install(place, [
     "--from",
@@ -141,7 +152,7 @@ Deno.test("a dry run downloads and verifies, and installs nothing", async () => 
   deepStrictEqual(namesIn(place.folder.path), []);
 });
 
-Deno.test("mistakes are answered with what to do, before anything is downloaded", async () => {
+posixTest("mistakes are answered with what to do, before anything is downloaded", async () => {
   await using place = await Place.make();
   await Deno.writeTextFile(place.at("file"), "");
   for (
@@ -161,7 +172,7 @@ Deno.test("mistakes are answered with what to do, before anything is downloaded"
   deepStrictEqual(place.requested, ["SHA256SUMS"]);
 });
 
-Deno.test("a script that arrives only in part does nothing", async () => {
+posixTest("a script that arrives only in part does nothing", async () => {
   await using place = await Place.make();
   const text = await Deno.readTextFile(SCRIPT);
   const whole = text.indexOf('main "$@"');
@@ -186,7 +197,7 @@ Deno.test("a script that arrives only in part does nothing", async () => {
   deepStrictEqual([place.requested, namesIn(place.folder.path)], [[], []]);
 });
 
-Deno.test("two that install into one folder at once both succeed", async () => {
+posixTest("two that install into one folder at once both succeed", async () => {
   await using place = await Place.make({ program: program("0.2.0").padEnd(3_000_000, "#") });
   const runs = Array.from({ length: 4 }, () => install(place, ["--from", place.url]));
   for (const { code, err } of await Promise.all(runs)) strictEqual(code, 0, err);
@@ -199,7 +210,7 @@ Deno.test("two that install into one folder at once both succeed", async () => {
   ]);
 });
 
-Deno.test("the same version once more keeps the one before it, whatever the umask", async () => {
+posixTest("the same version once more keeps the one before it, whatever the umask", async () => {
   await using place = await Place.make({ version: "0.1.0" });
   const bin = place.at(".local/bin");
   const masked = (args: readonly string[]) =>
@@ -218,7 +229,7 @@ Deno.test("the same version once more keeps the one before it, whatever the umas
   }
 });
 
-Deno.test("a link and a folder in place of the executable are left alone", async () => {
+posixTest("a link and a folder in place of the executable are left alone", async () => {
   await using place = await Place.make();
   await Deno.mkdir(place.at("bin/p2p-peer"), { recursive: true });
   await Deno.mkdir(place.at("links"));
@@ -239,48 +250,66 @@ Deno.test("a link and a folder in place of the executable are left alone", async
   ok(!place.requested.includes(NAME));
 });
 
-Deno.test("one version of a release page is installed, and later ones are found all the same", async () => {
-  await using place = await Place.make();
-  const page = `${new URL(place.url).origin}/releases/latest/download`;
-  place.nameOf = (path) => /^\/releases\/download\/v0\.2\.0\/(.*)$/.exec(path)?.[1] ?? path;
-  const { code, err } = await install(place, ["--from", `${page}/`, "--version", "v0.2.0"]);
-  strictEqual(code, 0, err);
-  strictEqual((await Deno.readTextFile(place.at(".local/bin/p2p-peer.release/from"))).trim(), page);
-});
+posixTest(
+  "one version of a release page is installed, and later ones are found all the same",
+  async () => {
+    await using place = await Place.make();
+    const page = `${new URL(place.url).origin}/releases/latest/download`;
+    place.nameOf = (path) => /^\/releases\/download\/v0\.2\.0\/(.*)$/.exec(path)?.[1] ?? path;
+    const { code, err } = await install(place, ["--from", `${page}/`, "--version", "v0.2.0"]);
+    strictEqual(code, 0, err);
+    strictEqual(
+      (await Deno.readTextFile(place.at(".local/bin/p2p-peer.release/from"))).trim(),
+      page,
+    );
+  },
+);
 
-Deno.test("an address without a scheme is one of HTTP, HOME may be missing, and nothing else is guessed", async () => {
-  await using place = await Place.make();
-  const to = ["--to", place.at("bin")];
-  const bare = place.url.replace("http://", "");
-  strictEqual((await install(place, ["--from", bare, ...to], { HOME: "" })).code, 0);
-  strictEqual((await Deno.readTextFile(place.at("bin/p2p-peer.release/from"))).trim(), place.url);
-  match((await install(place, ["--from", "ftp://eagle/download", ...to])).err, /begins with http/);
-  match((await install(place, ["--from", place.url], { HOME: "" })).err, /HOME is not set/);
-});
+posixTest(
+  "an address without a scheme is one of HTTP, HOME may be missing, and nothing else is guessed",
+  async () => {
+    await using place = await Place.make();
+    const to = ["--to", place.at("bin")];
+    const bare = place.url.replace("http://", "");
+    strictEqual((await install(place, ["--from", bare, ...to], { HOME: "" })).code, 0);
+    strictEqual((await Deno.readTextFile(place.at("bin/p2p-peer.release/from"))).trim(), place.url);
+    match(
+      (await install(place, ["--from", "ftp://eagle/download", ...to])).err,
+      /begins with http/,
+    );
+    match((await install(place, ["--from", place.url], { HOME: "" })).err, /HOME is not set/);
+  },
+);
 
-Deno.test("what a peer says of an error is passed on, without what could move the cursor", async () => {
-  const detail = "This peer has only\x1b[2J the executable that it runs";
-  const answer = () => Response.json({ detail }, { status: 404 });
-  await refused({ answer }, /Cannot download .*SHA256SUMS: This peer has only/);
-  await using place = await Place.make({ answer });
-  const { err } = await install(place, ["--from", place.url]);
-  // deno-lint-ignore no-control-regex
-  ok(!/\x1b/.test(err), err);
-});
+posixTest(
+  "what a peer says of an error is passed on, without what could move the cursor",
+  async () => {
+    const detail = "This peer has only\x1b[2J the executable that it runs";
+    const answer = () => Response.json({ detail }, { status: 404 });
+    await refused({ answer }, /Cannot download .*SHA256SUMS: This peer has only/);
+    await using place = await Place.make({ answer });
+    const { err } = await install(place, ["--from", place.url]);
+    // deno-lint-ignore no-control-regex
+    ok(!/\x1b/.test(err), err);
+  },
+);
 
-Deno.test("a list of checksums without end is cut off, and a program that says another version is refused", async () => {
-  const endless = () =>
-    new ReadableStream<Uint8Array>({
-      pull: (controller) => controller.enqueue(new Uint8Array(65_536).fill(35)),
-    });
-  await refused(
-    { answer: (name) => name === "SHA256SUMS" ? new Response(endless()) : undefined },
-    /no list of checksums|Cannot download/,
-  );
-  await refused({ program: program("0.1.9") }, /as version 0\.2\.0 says that it is 0\.1\.9/);
-});
+posixTest(
+  "a list of checksums without end is cut off, and a program that says another version is refused",
+  async () => {
+    const endless = () =>
+      new ReadableStream<Uint8Array>({
+        pull: (controller) => controller.enqueue(new Uint8Array(65_536).fill(35)),
+      });
+    await refused(
+      { answer: (name) => name === "SHA256SUMS" ? new Response(endless()) : undefined },
+      /no list of checksums|Cannot download/,
+    );
+    await refused({ program: program("0.1.9") }, /as version 0\.2\.0 says that it is 0\.1\.9/);
+  },
+);
 
-Deno.test("a private peer gets the token, which no list of processes shows", async () => {
+posixTest("a private peer gets the token, which no list of processes shows", async () => {
   await using place = await Place.make();
   const tokens: (string | null)[] = [];
   place.onRequest = (request) => tokens.push(request.headers.get("authorization"));
@@ -289,7 +318,7 @@ Deno.test("a private peer gets the token, which no list of processes shows", asy
   deepStrictEqual([...new Set(tokens)], ["Bearer secret"]);
 });
 
-Deno.test("a dry run starts nothing", async () => {
+posixTest("a dry run starts nothing", async () => {
   const mark = await Deno.makeTempFile();
   try {
     await using place = await Place.make({ program: program("0.2.0", `echo ran > ${mark}`) });

@@ -9,6 +9,10 @@ export const PLATFORM = platformOf(Deno.build)!;
 export const NAME = fileNameOf(PLATFORM);
 export const KEYS = newKeys();
 
+/** A test that needs shell scripts as executables. */
+export const posixTest = (name: string, fn: () => Promise<void>) =>
+  Deno.test({ name, ignore: Deno.build.os === "windows", fn });
+
 /** Returns an "executable" that says its version. */
 export const program = (version: string, more = "") =>
   `#!/bin/sh\n${more}\necho "${version} (commit abc, 2026-12-01)"\n`;

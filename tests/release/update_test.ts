@@ -6,7 +6,7 @@ import { CommandError } from "../../cli/failures.ts";
 import { Installed } from "../../release/installed.ts";
 import { newKeys, readSums, signatureOf, sumsText } from "../../release/sums.ts";
 import { checkUpdate, managerOf, swap, update } from "../../release/update.ts";
-import { KEYS, NAME, type Offered, Place, PLATFORM, program, sha256 } from "./place.ts";
+import { KEYS, NAME, type Offered, Place, PLATFORM, posixTest, program, sha256 } from "./place.ts";
 
 /** An installed program of version 0.1.0, and a place that offers another. */
 async function scene(offered: Offered = {}) {
@@ -40,25 +40,28 @@ async function refused(offered: Offered, kind: CommandError["kind"], words: RegE
   deepStrictEqual([...Deno.readDirSync(`${path}.release`)].map(({ name }) => name), ["lock"]);
 }
 
-Deno.test("a newer release replaces the executable, which keeps its permissions and is kept itself", async () => {
-  const { place, path, installed, options } = await scene();
-  await using _place = place;
-  deepStrictEqual(await update(options), { version: "0.1.0", offered: "0.2.0", isNewer: true });
-  match(await said(path), /^0\.2\.0 /);
-  match(await said(`${path}.previous`), /^0\.1\.0 /);
-  strictEqual(Deno.statSync(path).mode! & 0o777, 0o751);
-  // What came with it is passed on to the next machine.
-  const { sums, signature } = (await installed.published())!;
-  strictEqual(readSums(sums)?.version, "0.2.0");
-  strictEqual(signature, signatureOf(sums, KEYS.privateKey));
-  strictEqual(await installed.from(), place.url);
-  // And again: the one before is replaced as well.
-  place.offered = { version: "0.3.0" };
-  await update({ ...options, installed: new Installed(path, PLATFORM, "0.2.0") });
-  match(await said(`${path}.previous`), /^0\.2\.0 /);
-});
+posixTest(
+  "a newer release replaces the executable, which keeps its permissions and is kept itself",
+  async () => {
+    const { place, path, installed, options } = await scene();
+    await using _place = place;
+    deepStrictEqual(await update(options), { version: "0.1.0", offered: "0.2.0", isNewer: true });
+    match(await said(path), /^0\.2\.0 /);
+    match(await said(`${path}.previous`), /^0\.1\.0 /);
+    strictEqual(Deno.statSync(path).mode! & 0o777, 0o751);
+    // What came with it is passed on to the next machine.
+    const { sums, signature } = (await installed.published())!;
+    strictEqual(readSums(sums)?.version, "0.2.0");
+    strictEqual(signature, signatureOf(sums, KEYS.privateKey));
+    strictEqual(await installed.from(), place.url);
+    // And again: the one before is replaced as well.
+    place.offered = { version: "0.3.0" };
+    await update({ ...options, installed: new Installed(path, PLATFORM, "0.2.0") });
+    match(await said(`${path}.previous`), /^0\.2\.0 /);
+  },
+);
 
-Deno.test("a check changes nothing, and needs no right to write", async () => {
+posixTest("a check changes nothing, and needs no right to write", async () => {
   const { place, path, options } = await scene();
   await using _place = place;
   deepStrictEqual(await checkUpdate(options), {
@@ -71,7 +74,7 @@ Deno.test("a check changes nothing, and needs no right to write", async () => {
   ok(!place.requested.includes(NAME));
 });
 
-Deno.test("the same or an older version is not installed, however well it is signed", async () => {
+posixTest("the same or an older version is not installed, however well it is signed", async () => {
   for (const version of ["0.1.0", "0.0.9"]) {
     const { place, path, options } = await scene({ version });
     await using _place = place;
@@ -81,23 +84,26 @@ Deno.test("the same or an older version is not installed, however well it is sig
   }
 });
 
-Deno.test("an update that the release key did not sign is refused before anything is downloaded", async () => {
-  const text = program("0.2.0");
-  const sums = sumsText({ version: "0.2.0", hashes: new Map([[NAME, sha256(text)]]) });
-  const older = sumsText({ version: "0.1.5", hashes: new Map([[NAME, sha256(text)]]) });
-  const forged = [
-    { sums, signature: signatureOf(sums, newKeys().privateKey) },
-    // The signature of another release.
-    { sums, signature: signatureOf(older, KEYS.privateKey) },
-    { sums, signature: "" },
-    { sums: sums.replace("0.2.0", "9.9.9"), signature: signatureOf(sums, KEYS.privateKey) },
-  ];
-  for (const offered of forged) {
-    await refused(offered, "integrity", /not signed by the release key/);
-  }
-});
+posixTest(
+  "an update that the release key did not sign is refused before anything is downloaded",
+  async () => {
+    const text = program("0.2.0");
+    const sums = sumsText({ version: "0.2.0", hashes: new Map([[NAME, sha256(text)]]) });
+    const older = sumsText({ version: "0.1.5", hashes: new Map([[NAME, sha256(text)]]) });
+    const forged = [
+      { sums, signature: signatureOf(sums, newKeys().privateKey) },
+      // The signature of another release.
+      { sums, signature: signatureOf(older, KEYS.privateKey) },
+      { sums, signature: "" },
+      { sums: sums.replace("0.2.0", "9.9.9"), signature: signatureOf(sums, KEYS.privateKey) },
+    ];
+    for (const offered of forged) {
+      await refused(offered, "integrity", /not signed by the release key/);
+    }
+  },
+);
 
-Deno.test("an executable that is not the released one is refused, and never run", async () => {
+posixTest("an executable that is not the released one is refused, and never run", async () => {
   const good = program("0.2.0");
   const sums = sumsText({ version: "0.2.0", hashes: new Map([[NAME, sha256(good)]]) });
   const mark = await Deno.makeTempFile();
@@ -112,7 +118,7 @@ Deno.test("an executable that is not the released one is refused, and never run"
   }
 });
 
-Deno.test("a download that breaks off leaves everything as it was", async () => {
+posixTest("a download that breaks off leaves everything as it was", async () => {
   const text = program("0.2.0").padEnd(200_000, "#");
   const answer = (name: string) => {
     if (name !== NAME) return undefined;
@@ -128,7 +134,7 @@ Deno.test("a download that breaks off leaves everything as it was", async () => 
   await refused({ program: text, answer }, "unreachable", /broke off/);
 });
 
-Deno.test("what does not start on this machine does not take the executable's name", async () => {
+posixTest("what does not start on this machine does not take the executable's name", async () => {
   await refused(
     { program: program("0.2.0", "echo no glibc >&2; exit 1") },
     "integrity",
@@ -138,42 +144,48 @@ Deno.test("what does not start on this machine does not take the executable's na
   await refused({ program: "\x7fELF no program" }, "integrity", /does not start/);
 });
 
-Deno.test("a place without an executable for this machine, or with nothing at all, is named", async () => {
-  const sums = sumsText({ version: "0.2.0", hashes: new Map([["p2p-peer-other", sha256("")]]) });
-  await refused({ sums }, "not-found", new RegExp(`no executable for ${PLATFORM.name}`));
-  const detail = "This peer runs from its source";
-  const answer = () =>
-    Response.json({ detail }, {
-      status: 404,
-      headers: { "content-type": "application/problem+json" },
-    });
-  await refused(
-    { answer },
-    "not-found",
-    /SHA256SUMS was answered with 404: This peer runs from its source/,
-  );
-  await refused({ answer: () => new Response("", { status: 503 }) }, "unreachable", /503/);
-  await refused({ answer: () => new Response("x".repeat(100_000)) }, "integrity", /more than/);
-  const { place, options } = await scene();
-  await place[Symbol.asyncDispose]();
-  await rejects(checkUpdate(options), (error: CommandError) => error.kind === "unreachable");
-});
+posixTest(
+  "a place without an executable for this machine, or with nothing at all, is named",
+  async () => {
+    const sums = sumsText({ version: "0.2.0", hashes: new Map([["p2p-peer-other", sha256("")]]) });
+    await refused({ sums }, "not-found", new RegExp(`no executable for ${PLATFORM.name}`));
+    const detail = "This peer runs from its source";
+    const answer = () =>
+      Response.json({ detail }, {
+        status: 404,
+        headers: { "content-type": "application/problem+json" },
+      });
+    await refused(
+      { answer },
+      "not-found",
+      /SHA256SUMS was answered with 404: This peer runs from its source/,
+    );
+    await refused({ answer: () => new Response("", { status: 503 }) }, "unreachable", /503/);
+    await refused({ answer: () => new Response("x".repeat(100_000)) }, "integrity", /more than/);
+    const { place, options } = await scene();
+    await place[Symbol.asyncDispose]();
+    await rejects(checkUpdate(options), (error: CommandError) => error.kind === "unreachable");
+  },
+);
 
-Deno.test("two updates at once: the second is told so, and a killed one locks nobody out", async () => {
-  const { place, path, options } = await scene();
-  await using _place = place;
-  await Deno.mkdir(`${path}.release`);
-  const holder = await Deno.open(`${path}.release/lock`, { create: true, write: true });
-  await holder.lock(true);
-  await rejects(
-    update(options),
-    (error: CommandError) => error.kind === "refused" && /Another update/.test(error.message),
-  );
-  holder.close(); // what the system does when the process ends
-  ok((await update(options)).isNewer);
-});
+posixTest(
+  "two updates at once: the second is told so, and a killed one locks nobody out",
+  async () => {
+    const { place, path, options } = await scene();
+    await using _place = place;
+    await Deno.mkdir(`${path}.release`);
+    const holder = await Deno.open(`${path}.release/lock`, { create: true, write: true });
+    await holder.lock(true);
+    await rejects(
+      update(options),
+      (error: CommandError) => error.kind === "refused" && /Another update/.test(error.message),
+    );
+    holder.close(); // what the system does when the process ends
+    ok((await update(options)).isNewer);
+  },
+);
 
-Deno.test("a folder that cannot be written to is found before anything is downloaded", async () => {
+posixTest("a folder that cannot be written to is found before anything is downloaded", async () => {
   const { place, path, options } = await scene();
   await using _place = place;
   await Deno.writeTextFile(`${path}.release`, "a file where the folder would be");
@@ -184,7 +196,7 @@ Deno.test("a folder that cannot be written to is found before anything is downlo
   deepStrictEqual(place.requested, []);
 });
 
-Deno.test("on Windows, if the second rename fails, the first one is undone", async () => {
+posixTest("on Windows, if the second rename fails, the first one is undone", async () => {
   await using place = await Place.make();
   const path = place.install("0.1.0");
   const candidate = place.install("0.2.0", "candidate");
@@ -195,7 +207,7 @@ Deno.test("on Windows, if the second rename fails, the first one is undone", asy
   match(await said(`${path}.previous`), /^0\.1\.0 /);
 });
 
-Deno.test("what a package manager installed is left to it", async () => {
+posixTest("what a package manager installed is left to it", async () => {
   const managed = [
     "/nix/store/abc-p2p-peer/bin/p2p-peer",
     "/opt/homebrew/Cellar/p2p-peer/0.1.0/bin/p2p-peer",
@@ -223,7 +235,7 @@ Deno.test("what a package manager installed is left to it", async () => {
   deepStrictEqual(place.requested, []);
 });
 
-Deno.test("checksums that are not those of the executable are not passed on", async () => {
+posixTest("checksums that are not those of the executable are not passed on", async () => {
   const { place, path, installed, options } = await scene();
   await using _place = place;
   await update(options);
@@ -238,7 +250,7 @@ Deno.test("checksums that are not those of the executable are not passed on", as
   strictEqual(again!.signature, undefined);
 });
 
-Deno.test("a whole release in one folder is passed on with its checksums", async () => {
+posixTest("a whole release in one folder is passed on with its checksums", async () => {
   await using place = await Place.make();
   const path = place.install("0.2.0", NAME);
   const sums = sumsText({ version: "0.2.0", hashes: new Map([[NAME, sha256(program("0.2.0"))]]) });
@@ -277,7 +289,7 @@ async function limited(offered: Offered, kind: CommandError["kind"], words: RegE
   deepStrictEqual([...Deno.readDirSync(`${path}.release`)].map(({ name }) => name), ["lock"]);
 }
 
-Deno.test("a place that is silent, that drips, or that never ends costs only so long", async () => {
+posixTest("a place that is silent, that drips, or that never ends costs only so long", async () => {
   const only = (name: string, body: () => ReadableStream<Uint8Array>) => (asked: string) =>
     asked === name ? new Response(body()) : undefined;
   await limited(
@@ -295,17 +307,20 @@ Deno.test("a place that is silent, that drips, or that never ends costs only so 
   await limited({ answer: only("SHA256SUMS", endless) }, "integrity", /has more than 16384 bytes/);
 });
 
-Deno.test("a new executable that hangs, or says the right version and fails, is not installed", async () => {
-  const hangs = program("0.2.0").replace("\necho", "\nexec sleep 60\necho");
-  await limited({ program: hangs }, "integrity", /does not start on this machine/);
-  await limited(
-    { program: `${program("0.2.0")}exit 1\n` },
-    "integrity",
-    /does not start on this machine/,
-  );
-});
+posixTest(
+  "a new executable that hangs, or says the right version and fails, is not installed",
+  async () => {
+    const hangs = program("0.2.0").replace("\necho", "\nexec sleep 60\necho");
+    await limited({ program: hangs }, "integrity", /does not start on this machine/);
+    await limited(
+      { program: `${program("0.2.0")}exit 1\n` },
+      "integrity",
+      /does not start on this machine/,
+    );
+  },
+);
 
-Deno.test("what a hostile place says is short, and moves no cursor", async () => {
+posixTest("what a hostile place says is short, and moves no cursor", async () => {
   const detail = `\x1b[2Kall is well\n${"x".repeat(100_000)}`;
   const headers = { "content-type": "application/problem+json" };
   for (const body of [JSON.stringify({ detail }), "x".repeat(1_000_000), "{"]) {
@@ -322,7 +337,7 @@ Deno.test("what a hostile place says is short, and moves no cursor", async () =>
   }
 });
 
-Deno.test("whoever gives up during the download leaves nothing behind", async () => {
+posixTest("whoever gives up during the download leaves nothing behind", async () => {
   const stop = new AbortController();
   const { place, path, options } = await scene({
     answer: (name) => name === NAME ? new Response(drip(20)) : undefined,
@@ -337,22 +352,27 @@ Deno.test("whoever gives up during the download leaves nothing behind", async ()
   deepStrictEqual([...Deno.readDirSync(`${path}.release`)].map(({ name }) => name), ["lock"]);
 });
 
-Deno.test("what a killed update left is removed by the next one, and what it had not noted yet is noted", async () => {
-  const { place, path, options } = await scene();
-  await using _place = place;
-  await Deno.mkdir(`${path}.release`);
-  await Deno.writeTextFile(`${path}.release/candidate-old`, "half of it", { mode: 0o600 });
-  await update(options);
-  const names = () => [...Deno.readDirSync(`${path}.release`)].map(({ name }) => name).sort();
-  deepStrictEqual(names(), ["SHA256SUMS", "SHA256SUMS.sig", "from", "lock"]);
-  // Killed after the replacement.
-  for (const name of ["SHA256SUMS", "SHA256SUMS.sig"]) await Deno.remove(`${path}.release/${name}`);
-  const installed = new Installed(path, PLATFORM, "0.2.0");
-  strictEqual((await update({ ...options, installed })).isNewer, false);
-  deepStrictEqual(names(), ["SHA256SUMS", "SHA256SUMS.sig", "from", "lock"]);
-});
+posixTest(
+  "what a killed update left is removed by the next one, and what it had not noted yet is noted",
+  async () => {
+    const { place, path, options } = await scene();
+    await using _place = place;
+    await Deno.mkdir(`${path}.release`);
+    await Deno.writeTextFile(`${path}.release/candidate-old`, "half of it", { mode: 0o600 });
+    await update(options);
+    const names = () => [...Deno.readDirSync(`${path}.release`)].map(({ name }) => name).sort();
+    deepStrictEqual(names(), ["SHA256SUMS", "SHA256SUMS.sig", "from", "lock"]);
+    // Killed after the replacement.
+    for (const name of ["SHA256SUMS", "SHA256SUMS.sig"]) {
+      await Deno.remove(`${path}.release/${name}`);
+    }
+    const installed = new Installed(path, PLATFORM, "0.2.0");
+    strictEqual((await update({ ...options, installed })).isNewer, false);
+    deepStrictEqual(names(), ["SHA256SUMS", "SHA256SUMS.sig", "from", "lock"]);
+  },
+);
 
-Deno.test("files and links that have the names of ours lead nowhere", async () => {
+posixTest("files and links that have the names of ours lead nowhere", async () => {
   const { place, path, options } = await scene();
   await using _place = place;
   await Deno.writeTextFile(place.at("precious"), "precious");
@@ -368,19 +388,22 @@ Deno.test("files and links that have the names of ours lead nowhere", async () =
   ok((await Deno.lstat(path)).isFile);
 });
 
-Deno.test("another place that was named once does not become the place for good, and may want a token", async () => {
-  const headers: (string | null)[] = [];
-  const { place, path, installed, options } = await scene();
-  await using _place = place;
-  await Deno.mkdir(`${path}.release`);
-  await Deno.writeTextFile(`${path}.release/from`, "http://release.example/download\n");
-  place.onRequest = (request) => headers.push(request.headers.get("authorization"));
-  await update({ ...options, token: "secret" });
-  strictEqual(await installed.from(), "http://release.example/download");
-  deepStrictEqual([...new Set(headers)], ["Bearer secret"]);
-});
+posixTest(
+  "another place that was named once does not become the place for good, and may want a token",
+  async () => {
+    const headers: (string | null)[] = [];
+    const { place, path, installed, options } = await scene();
+    await using _place = place;
+    await Deno.mkdir(`${path}.release`);
+    await Deno.writeTextFile(`${path}.release/from`, "http://release.example/download\n");
+    place.onRequest = (request) => headers.push(request.headers.get("authorization"));
+    await update({ ...options, token: "secret" });
+    strictEqual(await installed.from(), "http://release.example/download");
+    deepStrictEqual([...new Set(headers)], ["Bearer secret"]);
+  },
+);
 
-Deno.test("at any moment of an update there is an executable of that name", async () => {
+posixTest("at any moment of an update there is an executable of that name", async () => {
   const { place, path, options } = await scene();
   await using _place = place;
   let isDone = false;
