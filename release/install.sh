@@ -95,6 +95,15 @@ clean() {
   [ -z "$new" ] || rm -f "$new"
 }
 
+# put NAME: replaces one of the files next to the executable, which others may be reading, or replacing as well.
+put() {
+  new=$(mktemp "$target.release/new.XXXXXX")
+  cp "$work/$1" "$new"
+  chmod 644 "$new"
+  mv -f "$new" "$target.release/$1"
+  new=''
+}
+
 main() {
   from=$FROM to=${HOME:-}/.local/bin wanted='' is_dry='' new=''
   while [ $# -gt 0 ]; do
@@ -179,13 +188,10 @@ main() {
   new=''
 
   # For "p2p-peer update", and for those who install from this machine's peer.
-  cp "$work/SHA256SUMS" "$target.release/SHA256SUMS"
-  rm -f "$target.release/SHA256SUMS.sig"
-  if get "$from/SHA256SUMS.sig" "$work/sig" 16384; then cp "$work/sig" "$target.release/SHA256SUMS.sig"; fi
-  printf '%s\n' "$origin" >"$target.release/from"
-  for each in SHA256SUMS SHA256SUMS.sig from; do
-    if [ -f "$target.release/$each" ]; then chmod 644 "$target.release/$each"; fi
-  done
+  printf '%s\n' "$origin" >"$work/from"
+  put SHA256SUMS
+  put from
+  if get "$from/SHA256SUMS.sig" "$work/SHA256SUMS.sig" 16384; then put SHA256SUMS.sig; else rm -f "$target.release/SHA256SUMS.sig"; fi
 
   say "Installed $target, version $version"
   say "SHA-256: $hash"
