@@ -46,12 +46,18 @@ export class HostileServer implements AsyncDisposable {
     script: Script = () => {},
     { host = "127.0.0.1", port = 0 } = {},
   ): Promise<HostileServer> {
-    const server = net.createServer({ allowHalfOpen: true });
-    const listening = Promise.withResolvers<void>();
-    server.once("error", listening.reject);
-    server.listen(port, host, () => listening.resolve());
-    await listening.promise;
-    return new HostileServer(server, host, script);
+    for (;;) {
+      const server = net.createServer({ allowHalfOpen: true });
+      const listening = Promise.withResolvers<void>();
+      server.once("error", listening.reject);
+      server.listen(port, host, () => listening.resolve());
+      await listening.promise;
+      const hostile = new HostileServer(server, host, script);
+      // On another loopback address, the system may give it a port of the program under test, which takes that for its own address.
+      const isElsewhere = host.startsWith("127.") && host !== "127.0.0.1";
+      if (port !== 0 || !isElsewhere || isFree(hostile.port)) return hostile;
+      await hostile[Symbol.asyncDispose]();
+    }
   }
 
   /** A third party that requested nothing, counts what it receives, and never answers. */
@@ -64,6 +70,17 @@ export class HostileServer implements AsyncDisposable {
     this.#server.close(() => closed.resolve());
     for (const socket of this.#sockets) socket.destroy();
     await closed.promise;
+  }
+}
+
+/** Returns whether nobody listens on this port at 127.0.0.1, where programs under test do. */
+function isFree(port: number): boolean {
+  try {
+    Deno.listen({ hostname: "127.0.0.1", port }).close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) return false;
+    throw error;
   }
 }
 

@@ -268,13 +268,16 @@ posixTest("a whole release in one folder is passed on with its checksums", async
 const LIMITS = { maxExecutableBytes: 1_000_000, silenceMs: 300, graceMs: 300, startMs: 500 };
 
 /** Returns a body that sends a byte now and then, without end. */
-const drip = (everyMs: number) =>
-  new ReadableStream<Uint8Array>({
+function drip(everyMs: number): ReadableStream<Uint8Array> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      await new Promise((go) => setTimeout(go, everyMs));
+      await new Promise((go) => timer = setTimeout(go, everyMs));
       controller.enqueue(new TextEncoder().encode("#"));
     },
+    cancel: () => clearTimeout(timer),
   });
+}
 
 /** Asserts that an update with short limits fails in this way. */
 async function limited(offered: Offered, kind: CommandError["kind"], words: RegExp): Promise<void> {

@@ -133,12 +133,12 @@ function drawEdge(spot, centre, nowMs, flow) {
   pen.beginPath();
   pen.moveTo(centre.x, centre.y);
   pen.lineTo(spot.px, spot.py);
-  pen.globalAlpha = flow ? 0.9 : 0.1 + 0.3 * freshness(peer) + 0.5 * lit;
+  pen.globalAlpha = flow ? 0.9 : 0.25 + 0.3 * freshness(peer) + 0.5 * lit;
   pen.strokeStyle = flow
     ? inks["accent"] ?? ""
     : lit > 0 && !isStill()
     ? inks["good"] ?? ""
-    : inks["line"] ?? "";
+    : inks["quiet"] ?? "";
   pen.lineWidth = flow ? 2 : 1 + lit;
   pen.stroke();
   if (!flow) return;

@@ -97,6 +97,9 @@ function PeerMap({ isHidden }: { isHidden: boolean }) {
       <div id="map-tip" class="tip" hidden></div>
       <ul class="legend plain">
         <li>
+          <i class="dot own" aria-hidden="true"></i>this peer
+        </li>
+        <li>
           <i class="dot good" aria-hidden="true"></i>alive
         </li>
         <li>
