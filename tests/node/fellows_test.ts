@@ -27,8 +27,9 @@ const having =
 
 Deno.test("a fellow is asked for what it has, and for nothing else", async () => {
   const { promise: after, resolve } = Promise.withResolvers<void>();
+  const timers: ReturnType<typeof setTimeout>[] = [];
   const fellow: Script = (offset, length, n, ext) => {
-    if (length > 0) setTimeout(resolve, 200); // after further requests
+    if (length > 0) timers.push(setTimeout(resolve, 200)); // after further requests
     return having(8 * MIB, 20 * MIB)(offset, length, n, ext);
   };
   const { reports, asked } = await download({
@@ -36,6 +37,7 @@ Deno.test("a fellow is asked for what it has, and for nothing else", async () =>
     sources: { a: slow(after), f: fellow },
     fellows: ["f"],
   });
+  for (const timer of timers) clearTimeout(timer); // of requests shortly before the end
   match(reports.join(), /^arrived [af]$/);
   for (const [offset, length] of asked.f!) {
     ok(offset >= 8 * MIB && offset + length <= 20 * MIB, `${offset} ${length}`);
