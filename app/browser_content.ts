@@ -1,6 +1,7 @@
 // Uploads from browsers and downloads to them, listed among the transfers that people see.
 
 import type { Move } from "../node/transfer_log.ts";
+import type { FileRecord } from "../protocol/wire/message.ts";
 import type { Service } from "./service.ts";
 import type { EarlyEnd, SharedFile, ShareOptions, Upload, ViewedContent } from "../web/view.ts";
 import { messageOf, possible, possibly } from "./web_errors.ts";
@@ -56,7 +57,7 @@ export class BrowserUpload implements Upload {
 }
 
 /** Ends a transfer early. Closing a tab or canceling in the browser is not a failure, and is not shown as one. */
-export function endEarly(move: Move, why: string, how: EarlyEnd): void {
+function endEarly(move: Move, why: string, how: EarlyEnd): void {
   if (how === "failed") move.failed(why);
   else move.log.end(move, "cancelled", why);
 }
@@ -70,33 +71,58 @@ export function contentOf(
   const entry = node.peer.catalogue.get(fileId);
   const reader = entry?.held ? store.reader(fileId) : undefined;
   if (!entry || !reader) return undefined;
+  return tracked(node, reader, entry.file, fileId, client);
+}
+
+/** What can be sent to a browser. */
+export interface Sendable {
+  readonly sizeBytes: number;
+  /** Hex SHA-256. */
+  readonly sha256: string;
+  readInto(buffer: Uint8Array): number;
+  seek(offset: number, bytes: number): void;
+  close(): void;
+}
+
+/**
+ * Returns content for a browser, listed among the transfers from its first byte on. `fileId` is that of a file in the catalogue, or ""
+ * for anything else.
+ */
+export function tracked(
+  { transferLog }: Service["node"],
+  source: Sendable,
+  file: FileRecord,
+  fileId: string,
+  client: string,
+): ViewedContent {
+  const { sizeBytes, sha256 } = source;
   let move: Move | undefined;
-  let totalBytes = reader.sizeBytes;
+  let totalBytes = sizeBytes;
   let isOpen = true;
   const close = (why?: string, how: EarlyEnd = "failed") => {
     if (!isOpen) return;
     isOpen = false;
-    reader.close();
+    source.close();
     if (!move) return;
     if (why === undefined) move.done();
     else endEarly(move, why, how);
   };
   return {
-    file: entry.file,
-    sizeBytes: reader.sizeBytes,
-    sha256: reader.sha256,
+    file,
+    sizeBytes,
+    sha256,
     readInto: (buffer) => {
       if (!isOpen) throw new Error("It was canceled here");
-      return reader.readInto(buffer);
+      return source.readInto(buffer);
     },
     seek: (offset, bytes) => {
-      reader.seek(offset, bytes);
+      source.seek(offset, bytes);
       totalBytes = bytes;
     },
     sent: (bytes) => {
       if (!move) {
-        const { name } = entry.file;
-        move = node.transferLog.begin({ kind: "download", fileId, name, peer: client, totalBytes });
+        const { name } = file;
+        move = transferLog.begin({ kind: "download", fileId, name, peer: client, totalBytes });
         move.stop = () => close();
       }
       move.moved(bytes);

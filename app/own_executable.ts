@@ -6,9 +6,8 @@ import type { OwnExecutable } from "../web/downloads.ts";
 import { ownTimestamp } from "../protocol/wire/fileid.ts";
 import { VERSION } from "../cli/version.ts";
 import { NotPossible, type ViewedContent } from "../web/view.ts";
-import { endEarly } from "./browser_content.ts";
+import { tracked } from "./browser_content.ts";
 import type { Service } from "./service.ts";
-import type { Move } from "../node/transfer_log.ts";
 
 /** Returns the executable that runs; `undefined` if the program runs from its source. */
 export function ownExecutable(service: Service): OwnExecutable | undefined {
@@ -41,46 +40,22 @@ async function served<T>(act: () => Promise<T>): Promise<T> {
 }
 
 /** Opens it. Its way to the receiver is listed among the transfers. */
-async function open(installed: Installed, { node }: Service, peer: string): Promise<ViewedContent> {
+async function open(
+  installed: Installed,
+  { node }: Service,
+  client: string,
+): Promise<ViewedContent> {
   const { sizeBytes, sha256, modifiedSeconds } = await installed.content();
   const file = Deno.openSync(installed.path);
-  const { name } = installed;
-  let totalBytes = sizeBytes;
-  let move: Move | undefined;
-  let isOpen = true;
-  const close: ViewedContent["close"] = (why, how = "failed") => {
-    if (!isOpen) return;
-    isOpen = false;
-    file.close();
-    if (!move) return;
-    if (why === undefined) move.done();
-    else endEarly(move, why, how);
-  };
-  return {
-    file: {
-      fileId: sha256,
-      name,
-      owner: "",
-      timestamp: ownTimestamp(modifiedSeconds),
-      size: sizeBytes,
-    },
+  const source = {
     sizeBytes,
     sha256,
-    seek(offset, bytes) {
-      file.seekSync(offset, Deno.SeekMode.Start);
-      totalBytes = bytes;
-    },
-    readInto(buffer) {
-      if (!isOpen) throw new Error("It was canceled here");
-      return file.readSync(buffer) ?? 0;
-    },
-    sent(bytes) {
-      if (!move) {
-        move = node.transferLog.begin({ kind: "download", fileId: "", name, peer, totalBytes });
-        move.stop = () => close();
-      }
-      move.moved(bytes);
-    },
-    close,
+    readInto: (buffer: Uint8Array) => file.readSync(buffer) ?? 0,
+    seek: (offset: number) => void file.seekSync(offset, Deno.SeekMode.Start),
+    close: () => file.close(),
   };
+  const { name } = installed;
+  const timestamp = ownTimestamp(modifiedSeconds);
+  const record = { fileId: sha256, name, owner: "", timestamp, size: sizeBytes };
+  return tracked(node, source, record, "", client);
 }
