@@ -12,7 +12,7 @@ import type { Fetched, Node } from "../node/node.ts";
 import { StorageError } from "../storage/errors.ts";
 import type { FileIntake } from "../storage/intake.ts";
 import type { Deleted } from "../storage/removals.ts";
-import { safeName } from "../storage/names.ts";
+import { pathAt } from "../storage/destination.ts";
 import type { Store } from "../storage/store.ts";
 
 /** Size of the buffer for copying a file out of the store, in bytes. */
@@ -129,16 +129,9 @@ export class Operations {
     const name = this.node.peer.catalogue.get(fileId)?.file.name ?? fileId;
     if (!reader) throw new OperationError("not-found", "The file is no longer here");
     try {
-      const isFolder = destination.endsWith("/") ||
-        (await statOrNothing(destination))?.isDirectory === true;
-      const folder = destination.replace(/\/+$/, "");
-      const path = isFolder ? `${folder}/${safeName(name)}` : destination;
-      if (isFolder && folder !== "") {
-        await Deno.mkdir(folder).catch((cause) => {
-          // A folder in a folder that is not there may be a mistake.
-          if (!(cause instanceof Deno.errors.AlreadyExists)) throw notWritten(path, cause);
-        });
-      }
+      const path = await pathAt(destination, name).catch((cause) => {
+        throw notWritten(destination, cause);
+      });
       const target = await Deno.open(path, { write: true, createNew: true }).catch((cause) => {
         throw notWritten(path, cause);
       });
@@ -305,15 +298,6 @@ export class Operations {
     const { catalogue } = this.node.peer;
     return catalogue.get(fileId) !== undefined ||
       catalogue.tombstones.has(fileId, performance.now());
-  }
-}
-
-async function statOrNothing(path: string): Promise<Deno.FileInfo | undefined> {
-  try {
-    return await Deno.stat(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw notWritten(path, error);
   }
 }
 

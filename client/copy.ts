@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { CommandError } from "../cli/failures.ts";
 import { visible } from "../protocol/wire/text.ts";
-import { safeName } from "../storage/names.ts";
+import { pathAt } from "../storage/destination.ts";
 import { type Api, piecesOf } from "./api.ts";
 import type { Output } from "./output.ts";
 import type { ApiFile } from "./rows.ts";
@@ -17,15 +17,9 @@ export const STDOUT = "-";
  * the path is taken.
  */
 export async function freePath(destination: string, name: string): Promise<string> {
-  const isFolder = destination.endsWith("/") || (await statOf(destination))?.isDirectory === true;
-  const folder = destination.replace(/\/+$/, "");
-  const path = isFolder ? `${folder}/${safeName(name)}` : destination;
-  if (isFolder && folder !== "") {
-    await Deno.mkdir(folder).catch((cause) => {
-      // A folder in a folder that is not there may be a mistake.
-      if (!(cause instanceof Deno.errors.AlreadyExists)) throw notWritten(path, cause);
-    });
-  }
+  const path = await pathAt(destination, name).catch((cause) => {
+    throw notWritten(destination, cause);
+  });
   if (await statOf(path)) throw notWritten(path, new Deno.errors.AlreadyExists());
   return path;
 }
