@@ -1,13 +1,7 @@
 // When the program exits: on a signal, a command, or the end of the input.
 // Invariants: whichever comes first decides the exit code; a second signal exits at once.
 
-/**
- * Returns the signals that stop the program, and the exit code of each. Windows has no SIGTERM (before Deno 2.8, asking for it
- * throws), but sends SIGBREAK for Ctrl-Break and when a console asks a program to stop.
- */
-export function stopSignals(os: string): readonly (readonly [Deno.Signal, number])[] {
-  return [["SIGINT", 130], os === "windows" ? ["SIGBREAK", 130] : ["SIGTERM", 0]];
-}
+import { stopSignals } from "../cli/stop_signals.ts";
 
 /** Waits for the end of the program: a signal, a command, or the end of the input. */
 export class Shutdown {

@@ -3,6 +3,7 @@
 import type { UpdateCommand } from "../cli/arguments.ts";
 import { CommandError, exitCode } from "../cli/failures.ts";
 import { sizeText } from "../cli/units.ts";
+import { stopSignals } from "../cli/stop_signals.ts";
 import { DOWNLOAD_URL, RELEASE_KEY, VERSION, versionText } from "../cli/version.ts";
 import { Installed } from "../release/installed.ts";
 import { platformOf, PLATFORMS } from "../release/platform.ts";
@@ -29,8 +30,9 @@ export async function runUpdate(command: UpdateCommand): Promise<number> {
     }
     // What was downloaded so far is removed before the program ends.
     const stop = new AbortController();
-    const signals = ["SIGINT", Deno.build.os === "windows" ? "SIGBREAK" : "SIGTERM"] as const;
-    for (const signal of signals) Deno.addSignalListener(signal, () => stop.abort());
+    for (const [signal] of stopSignals(Deno.build.os)) {
+      Deno.addSignalListener(signal, () => stop.abort());
+    }
     const onProgress = (done: number, total: number | undefined) =>
       output.progress(`${sizeText(done)}${total === undefined ? "" : ` of ${sizeText(total)}`}`);
     const { signal } = stop;
