@@ -42,7 +42,7 @@ export interface UpdateOptions {
   readonly installed: Installed;
   /** Address of a folder with a release, without a final slash. */
   readonly from: string;
-  /** Token of a peer whose pages are private. */
+  /** Token of a peer whose pages are private. It is sent only where it is asked for. */
   readonly token?: string | undefined;
   /** Public half of the release key (`newKeys`). */
   readonly publicKey: string;
@@ -247,9 +247,14 @@ async function request(
   stop: AbortController,
 ): Promise<Response> {
   let answer: Response;
-  const headers: HeadersInit = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const { signal } = stop;
   try {
-    answer = await fetch(url, { headers, signal: stop.signal });
+    answer = await fetch(url, { signal });
+    // It may be in the environment for another peer: only who asks for one gets it.
+    if (answer.status === 401 && token !== undefined) {
+      await answer.body?.cancel();
+      answer = await fetch(url, { headers: { authorization: `Bearer ${token}` }, signal });
+    }
   } catch (cause) {
     throw new CommandError("unreachable", `Cannot get ${url}: ${reasonOf(cause)}`, { cause });
   }

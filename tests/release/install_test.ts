@@ -309,14 +309,31 @@ posixTest(
   },
 );
 
-posixTest("a private peer gets the token, which no list of processes shows", async () => {
-  await using place = await Place.make();
-  const tokens: (string | null)[] = [];
-  place.onRequest = (request) => tokens.push(request.headers.get("authorization"));
-  const { code, err } = await install(place, ["--from", place.url], { P2P_PEER_TOKEN: "secret" });
-  strictEqual(code, 0, err);
-  deepStrictEqual([...new Set(tokens)], ["Bearer secret"]);
-});
+posixTest(
+  "a private peer gets the token, which no list of processes shows, and nobody else does",
+  async () => {
+    await using place = await Place.make();
+    const tokens: (string | null)[] = [];
+    const env = { P2P_PEER_TOKEN: "secret" };
+    place.offered = {
+      answer: (_, request) => {
+        tokens.push(request.headers.get("authorization"));
+        return tokens.at(-1) === "Bearer secret" ? undefined : new Response("", { status: 401 });
+      },
+    };
+    const { code, err } = await install(place, ["--from", place.url], env);
+    strictEqual(code, 0, err);
+    deepStrictEqual([...new Set(tokens)], [null, "Bearer secret"]);
+    strictEqual((await install(place, ["--from", place.url])).code, 1);
+    strictEqual((await install(place, ["--from", place.url], { P2P_PEER_TOKEN: "wrong" })).code, 1);
+    tokens.length = 0;
+    place.offered = {
+      answer: (_, request) => void tokens.push(request.headers.get("authorization")),
+    };
+    strictEqual((await install(place, ["--from", place.url], env)).code, 0);
+    deepStrictEqual([...new Set(tokens)], [null]);
+  },
+);
 
 posixTest("a dry run starts nothing", async () => {
   const mark = await Deno.makeTempFile();

@@ -26,7 +26,7 @@ export interface Offered {
   readonly sums?: string;
   readonly signature?: string;
   /** Answers a request instead. */
-  readonly answer?: (name: string) => Response | undefined;
+  readonly answer?: (name: string, request: Request) => Response | undefined | void;
 }
 
 /** A server with a release, and a folder to install to. */
@@ -35,7 +35,6 @@ export class Place implements AsyncDisposable {
   offered: Offered = {};
   /** Returns the name in the release that a path stands for. */
   nameOf = (path: string) => path.replace("/download/", "");
-  onRequest: (request: Request) => void = () => {};
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
   private constructor(readonly folder: Folder) {
@@ -71,8 +70,7 @@ export class Place implements AsyncDisposable {
   #answer(request: Request): Response {
     const name = this.nameOf(new URL(request.url).pathname);
     this.requested.push(name);
-    this.onRequest(request);
-    const other = this.offered.answer?.(name);
+    const other = this.offered.answer?.(name, request);
     if (other) return other;
     const { version = "0.2.0" } = this.offered;
     const { program: text = program(version) } = this.offered;

@@ -400,10 +400,28 @@ posixTest(
     await using _place = place;
     await Deno.mkdir(`${path}.release`);
     await Deno.writeTextFile(`${path}.release/from`, "http://release.example/download\n");
-    place.onRequest = (request) => headers.push(request.headers.get("authorization"));
+    place.offered = {
+      answer: (_, request) => {
+        headers.push(request.headers.get("authorization"));
+        if (headers.at(-1) !== "Bearer secret") return new Response("", { status: 401 });
+      },
+    };
     await update({ ...options, token: "secret" });
     strictEqual(await installed.from(), "http://release.example/download");
-    deepStrictEqual([...new Set(headers)], ["Bearer secret"]);
+    deepStrictEqual([...new Set(headers)], [null, "Bearer secret"]);
+    for (const token of ["wrong", undefined]) {
+      await rejects(
+        checkUpdate({ ...options, token }),
+        (error: CommandError) => error.kind === "refused",
+      );
+    }
+    // Who asks for none gets none, whatever is in the environment.
+    headers.length = 0;
+    place.offered = {
+      answer: (_, request) => void headers.push(request.headers.get("authorization")),
+    };
+    await checkUpdate({ ...options, token: "secret" });
+    deepStrictEqual([...new Set(headers)], [null]);
   },
 );
 
