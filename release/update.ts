@@ -6,48 +6,42 @@
 import { createHash } from "node:crypto";
 import { CommandError } from "../cli/failures.ts";
 import { visible } from "../protocol/wire/text.ts";
+import {
+  type Asking,
+  canceled,
+  MAX_SAID,
+  PATIENCE,
+  type Patience,
+  piecesOf,
+  textAt,
+} from "./download.ts";
 import { Installed } from "./installed.ts";
 import { compareVersions, isSigned, MAX_SUMS_BYTES, readSums, SIGNATURE, SUMS } from "./sums.ts";
 
 /** Maximum size of an executable, in bytes. Ours have about 100 MB. */
 const MAX_EXECUTABLE_BYTES = 512 * 1024 * 1024;
-/** How long the other side may take to answer, or to send the next piece, in milliseconds. */
-const SILENCE_MS = 30_000;
-/** How slow a download may be in all, in bytes per second. (A guess: our executable within two hours.) */
-const MIN_BYTES_PER_SECOND = 16_384;
-/** For how long it may be slower, in milliseconds. */
-const GRACE_MS = 60_000;
 /** How long the new executable may take to say its version, in milliseconds. */
 const START_MS = 30_000;
-/** Maximum length of what another program said, in what we say, in UTF-16 code units. */
-const MAX_SAID = 300;
 
 /** The limits of an update; tests have shorter ones. */
-export interface UpdateLimits {
+export interface UpdateLimits extends Patience {
   readonly maxExecutableBytes: number;
-  readonly silenceMs: number;
-  readonly graceMs: number;
   readonly startMs: number;
 }
 
 const LIMITS: UpdateLimits = {
+  ...PATIENCE,
   maxExecutableBytes: MAX_EXECUTABLE_BYTES,
-  silenceMs: SILENCE_MS,
-  graceMs: GRACE_MS,
   startMs: START_MS,
 };
 
 /** What an update needs to know. */
-export interface UpdateOptions {
+export interface UpdateOptions extends Asking {
   readonly installed: Installed;
   /** Address of a folder with a release, without a final slash. */
   readonly from: string;
-  /** Token of a peer whose pages are private. It is sent only where it is asked for. */
-  readonly token?: string | undefined;
   /** Public half of the release key (`newKeys`). */
   readonly publicKey: string;
-  /** Aborted when the person gives up. */
-  readonly signal?: AbortSignal;
   /** Called with the bytes that have arrived, and how many there will be if the other side says. */
   readonly onProgress?: (doneBytes: number, totalBytes: number | undefined) => void;
   readonly limits?: UpdateLimits;
@@ -110,9 +104,6 @@ export async function update(options: UpdateOptions): Promise<Updated> {
   }
 }
 
-const canceled = (cause: unknown) =>
-  new CommandError("canceled", "Canceled. Nothing was changed", { cause });
-
 /** What is offered. */
 interface Offer {
   readonly updated: Updated;
@@ -148,13 +139,13 @@ async function removeCandidates(folder: string): Promise<void> {
   }
 }
 
-/** Gives a file the owner and the permissions of another one. */
-async function takeOwner(file: string, other: string): Promise<void> {
+/** Gives a file the owner of another one, and these permissions: by default, those of the other one. */
+async function takeOwner(file: string, other: string, mode?: number): Promise<void> {
   if (Deno.build.os === "windows") return;
-  const { mode, uid, gid } = await Deno.stat(other);
+  const { mode: its, uid, gid } = await Deno.stat(other);
   const { uid: own } = await Deno.stat(file);
   if (uid !== null && uid !== own) await Deno.chown(file, uid, gid); // root updates somebody's program
-  await Deno.chmod(file, (mode ?? 0o755) & 0o7777);
+  await Deno.chmod(file, mode ?? (its ?? 0o755) & 0o7777);
 }
 
 /** Writes what belongs to the executable next to it. If that fails, it is only not passed on to others. */
@@ -171,14 +162,12 @@ async function note(
     const file = `${folder}/${name}`;
     await Deno.remove(file).catch(() => {}); // there may be none, or a link
     await Deno.writeTextFile(file, text, { createNew: true }).catch(() => {});
-    await takeOwner(file, path).then(() => mayRead(file)).catch(() => {});
+    await takeOwner(file, path, MODE).catch(() => {});
   }
 }
 
-/** Lets everybody read a file, so that a peer of another user can pass it on. */
-async function mayRead(file: string): Promise<void> {
-  if (Deno.build.os !== "windows") await Deno.chmod(file, 0o644);
-}
+/** Everybody may read what belongs to the executable, so that a peer of another user can pass it on. */
+const MODE = 0o644;
 
 /** Takes the lock of the update, which the system releases when the process ends. Throws `CommandError`. */
 async function lock({ folder, path }: Installed): Promise<Disposable> {
@@ -214,14 +203,14 @@ const notWritable = (path: string, cause: unknown) =>
 /** Resolves to what is offered for this platform, once its signature was verified. Throws `CommandError`. */
 async function offerOf(options: UpdateOptions): Promise<Offer> {
   const { installed, from, publicKey } = options;
-  const sums = await textAt(`${from}/${SUMS}`, options);
+  const sums = await textAt(`${from}/${SUMS}`, MAX_SUMS_BYTES, options);
   const release = readSums(sums);
   if (!release) {
     const text =
       `What is at ${from}/${SUMS} is no list of checksums of p2p-peer. Nothing was changed`;
     throw new CommandError("integrity", text);
   }
-  const signature = await textAt(`${from}/${SIGNATURE}`, options);
+  const signature = await textAt(`${from}/${SIGNATURE}`, MAX_SUMS_BYTES, options);
   if (!isSigned(sums, signature, publicKey)) {
     const text = `The checksums at ${from} are not signed by the release key. Nothing was changed`;
     throw new CommandError("integrity", text);
@@ -235,110 +224,6 @@ async function offerOf(options: UpdateOptions): Promise<Offer> {
   }
   const updated = { version: installed.ownVersion, offered: release.version, isNewer };
   return { updated, sums, signature, hash: hash ?? "" };
-}
-
-/** What a request may take. */
-type Asking = Pick<UpdateOptions, "token" | "signal" | "limits">;
-
-/** Requests a file. Throws `CommandError`. */
-async function request(
-  url: string,
-  token: string | undefined,
-  stop: AbortController,
-): Promise<Response> {
-  let answer: Response;
-  const { signal } = stop;
-  try {
-    answer = await fetch(url, { signal });
-    // It may be in the environment for another peer: only who asks for one gets it.
-    if (answer.status === 401 && token !== undefined) {
-      await answer.body?.cancel();
-      answer = await fetch(url, { headers: { authorization: `Bearer ${token}` }, signal });
-    }
-  } catch (cause) {
-    throw new CommandError("unreachable", `Cannot get ${url}: ${reasonOf(cause)}`, { cause });
-  }
-  if (answer.ok) return answer;
-  const { status } = answer;
-  const kind = status === 404 ? "not-found" : status < 500 ? "refused" : "unreachable";
-  throw new CommandError(kind, `${url} was answered with ${status}${await saidIn(answer)}`);
-}
-
-/** Resolves to what a peer says of an error. Another server's page is of no use here. */
-async function saidIn(answer: Response): Promise<string> {
-  const isProblem = answer.headers.get("content-type")?.startsWith("application/problem+json");
-  let text = "";
-  try {
-    if (isProblem) {
-      for await (const piece of answer.body ?? []) {
-        text += new TextDecoder().decode(piece);
-        if (text.length > MAX_SUMS_BYTES) break;
-      }
-    } else await answer.body?.cancel();
-    const { detail, hint } = JSON.parse(text);
-    const said = [detail, hint].filter((each) => typeof each === "string").join(". ");
-    return said === "" ? "" : `: ${visible(said, MAX_SAID)}`;
-  } catch {
-    return ""; // the status says enough
-  }
-}
-
-const reasonOf = (cause: unknown) => {
-  const error = cause as Error;
-  return error.name === "AbortError"
-    ? "no answer"
-    : (error.cause as Error)?.message ?? error.message;
-};
-
-/** Resolves to a small text. Throws `CommandError`. */
-async function textAt(url: string, asking: Asking): Promise<string> {
-  let text = "";
-  for await (const { piece } of piecesOf(url, MAX_SUMS_BYTES, asking)) {
-    text += new TextDecoder().decode(piece);
-  }
-  return text;
-}
-
-/** Yields the content at an address, which may be silent, and slow, only so long. Throws `CommandError`. */
-async function* piecesOf(
-  url: string,
-  maxBytes: number,
-  { token, signal, limits = LIMITS }: Asking,
-) {
-  const stop = new AbortController();
-  const abort = () => stop.abort();
-  signal?.addEventListener("abort", abort);
-  const beganMs = performance.now();
-  let timer = setTimeout(abort, limits.silenceMs);
-  let done = 0;
-  try {
-    signal?.throwIfAborted();
-    const answer = await request(url, token, stop);
-    const length = answer.headers.get("content-length");
-    const totalBytes = length === null ? undefined : Number(length);
-    for await (const piece of answer.body ?? []) {
-      clearTimeout(timer);
-      timer = setTimeout(abort, limits.silenceMs);
-      done += piece.length;
-      if (done > maxBytes) {
-        throw new CommandError("integrity", `${url} has more than ${maxBytes} bytes`);
-      }
-      const lateMs = performance.now() - beganMs - limits.graceMs;
-      if (lateMs > 0 && done < (lateMs / 1_000) * MIN_BYTES_PER_SECOND) {
-        throw new CommandError("unreachable", `${url} comes too slowly`);
-      }
-      yield { piece, totalBytes };
-    }
-  } catch (cause) {
-    if (signal?.aborted) throw canceled(cause);
-    if (cause instanceof CommandError) throw cause;
-    const text = `The download of ${url} broke off: ${reasonOf(cause)}`;
-    throw new CommandError("unreachable", text, { cause });
-  } finally {
-    signal?.removeEventListener("abort", abort);
-    clearTimeout(timer);
-    stop.abort();
-  }
 }
 
 /** Downloads the executable. Throws `CommandError` and errors of the system. */
@@ -363,7 +248,7 @@ async function fetchTo(path: string, sha256: string, options: UpdateOptions): Pr
 async function prove(
   path: string,
   version: string,
-  { signal, limits = LIMITS }: Asking,
+  { signal, limits = LIMITS }: UpdateOptions,
 ): Promise<void> {
   let why: string;
   try {
