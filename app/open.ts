@@ -53,7 +53,7 @@ export async function openPeer(given: RunConfig, output: PeerConsole): Promise<O
   const legacyPage = config.legacyPage === "" ? undefined : await readPage(config.legacyPage);
   const metrics = new Metrics();
   const { limits } = config;
-  // Before its ports are found in use, which would be another peer's then.
+  // Checked before the ports: a peer that already runs here has those as well, and they would be blamed.
   const layout = layoutOf(config.storageDir);
   if (await isInUse(layout).catch(() => false)) throw inUse(layout);
   let service: Service | undefined;

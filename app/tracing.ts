@@ -8,8 +8,8 @@ import { isInbound, type Transfer } from "../node/transfer_log.ts";
 const PROVIDER = Symbol.for("opentelemetry.js.api.1");
 
 /**
- * Resolves to what records a transfer that has ended; `undefined` if nobody collects spans. Calls `warn` if somebody believes that they
- * are collected.
+ * Resolves to what records a transfer that has ended; `undefined` if nobody collects spans. Calls `warn` if the environment asks for
+ * traces that this executable cannot send.
  */
 export async function spansOfTransfers(
   warn: (text: string) => void,

@@ -11,7 +11,11 @@ export const OTHER_COMMANDS: readonly (readonly [name: string, usage: string, he
   ["dev", "", "start a peer that joins such a dummy"],
   ["doctor", "[options]", "look for what keeps a peer from working, and say what to do"],
   ["config", "check|show [--origin]", "check what is set, or show it and where it comes from"],
-  ["update", "[--check] [--from <url>]", "replace this program by a newer one, if it is signed"],
+  [
+    "update",
+    "[--check] [--from <url>] [--token <token>]",
+    "replace this program by a newer, signed version",
+  ],
   ["completion", "bash|zsh|fish", "print what makes the shell complete commands and names"],
   ["help", "[command]", "say more about a command; help run lists all options"],
 ];

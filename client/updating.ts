@@ -19,13 +19,13 @@ export async function runUpdate(command: UpdateCommand): Promise<number> {
     if (from === "") {
       throw new CommandError(
         "usage",
-        "It is not known where this program came from. Name a peer or a folder with a release: p2p-peer update --from http://eagle:8116/download",
+        "This executable does not know where updates are. Name a peer or a folder with a release: p2p-peer update --from http://eagle:8116/download",
       );
     }
     if (RELEASE_KEY === "") {
       throw new CommandError(
         "refused",
-        `This is somebody's own build, ${versionText}, and no release: it has no key to tell whether an update is genuine. Build it anew, or install a release`,
+        `This executable is not a release (${versionText}), so it has no key to verify updates with. Rebuild it, or install a release`,
       );
     }
     // What was downloaded so far is removed before the program ends.
@@ -83,8 +83,10 @@ function textOf(
   from: string,
   { path }: Installed,
 ): string {
-  if (!isNewer) return `Nothing newer: this is ${version}, and ${from} has ${offered}`;
+  if (!isNewer) return `Up to date: this is ${version}, and ${from} has ${offered}`;
   const line = `p2p-peer update${named === undefined ? "" : ` --from ${named}`}`;
-  if (isCheck) return `Version ${offered} is there (this is ${version}): ${line}`;
-  return `${path} is ${offered} now; ${version} is kept as ${path}.previous. Restart the peers that run`;
+  if (isCheck) {
+    return `Version ${offered} is available (this is ${version}). Install it with: ${line}`;
+  }
+  return `Updated ${path} to ${offered} (${version} is kept as ${path}.previous). Restart running peers to use it`;
 }

@@ -1,6 +1,6 @@
-// The server behind the gateway: `Deno.serve` on a Unix socket that only this process can reach. Deno has none on Windows
-// (denoland/deno#18236): there it is a loopback port, and whoever connects to it past the gateway does not know the name of the
-// header without which nothing is answered.
+// The server behind the gateway: `Deno.serve` on a Unix socket that only this process can reach. Deno has none on
+// Windows (denoland/deno#18236). There the server listens on a loopback port; connections that bypass the gateway lack its secret
+// header, and are refused.
 // Invariant: until it is closed, it is running or will be in a moment, even after it ended because file descriptors
 // ran out or after its socket was removed.
 

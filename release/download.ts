@@ -123,7 +123,7 @@ export async function* piecesOf(
       }
       const lateMs = performance.now() - beganMs - limits.graceMs;
       if (lateMs > 0 && done < (lateMs / 1_000) * MIN_BYTES_PER_SECOND) {
-        throw new CommandError("unreachable", `${url} comes too slowly`);
+        throw new CommandError("unreachable", `The download of ${url} is too slow`);
       }
       yield { piece, totalBytes };
     }

@@ -147,7 +147,7 @@ main() {
   download "$from/SHA256SUMS" "$work/SHA256SUMS" 16384
   version=$(sed -n 's/^# p2p-peer \([0-9][0-9.]*\)$/\1/p' "$work/SHA256SUMS")
   hash=$(sed -n "s/^\([0-9a-f]\{64\}\)  $name\$/\1/p" "$work/SHA256SUMS")
-  [ -n "$version" ] || fail "What is at $from/SHA256SUMS is no list of checksums of p2p-peer"
+  [ -n "$version" ] || fail "$from/SHA256SUMS is not a checksum list of p2p-peer"
   [ -z "$wanted" ] || [ "$wanted" = "$version" ] || fail "$from has version $version, not $wanted"
   [ "${#hash}" = 64 ] || fail "$from has no executable for this machine ($name). Ask a peer on a machine of the same kind"
 
@@ -158,7 +158,7 @@ main() {
     [ -w "$to" ] || fail "Cannot write to $to. Choose another folder with --to"
     [ ! -L "$target" ] || fail "$target is a link. Install into the folder that it leads to, or choose another one with --to"
     [ ! -d "$target" ] || fail "$target is a folder. Choose another one with --to"
-    [ ! -d "$target.previous" ] || fail "$target.previous is a folder, where the executable of before has to go. Move it away"
+    [ ! -d "$target.previous" ] || fail "$target.previous is a folder, but the previous executable has to go there. Rename the folder"
   fi
   say "Downloading p2p-peer $version for ${name#p2p-peer-} from $from"
   download "$from/$name" "$work/p2p-peer" 536870912
@@ -178,8 +178,8 @@ main() {
   started=$("$new" --version 2>"$work/why") || started=''
   case "$started" in
     "$version" | "$version "*) ;;
-    '') fail "p2p-peer $version does not start on this machine: $(head -c 300 "$work/why" | tr -d '[:cntrl:]'). It needs glibc on Linux, and a folder that programs can be started from. Nothing was installed" ;;
-    *) fail "What $from has as version $version says that it is $started. Nothing was installed" ;;
+    '') fail "p2p-peer $version does not start on this machine: $(head -c 300 "$work/why" | tr -d '[:cntrl:]'). On Linux, it needs glibc, and a folder that is not mounted noexec. Nothing was installed" ;;
+    *) fail "The executable at $from calls itself $started, not $version. Nothing was installed" ;;
   esac
   if [ -f "$target" ] && [ "$(sha256 "$target")" != "$hash" ]; then
     rm -f "$target.previous"
@@ -199,7 +199,7 @@ main() {
   if [ -f "$target.release/SHA256SUMS.sig" ]; then
     say "Compare it with the SHA256SUMS of the release, or with what somebody you trust gets from: sha256sum p2p-peer"
   else
-    say "This is somebody's own build, and no release: compare the hash with theirs (sha256sum p2p-peer)"
+    say "This build is not a signed release. Compare the hash with that of whoever built it: sha256sum p2p-peer"
   fi
   case ":${PATH:-}:" in
     *":$to:"*) say "Start it with: p2p-peer $(id -un) 8115 8116" ;;

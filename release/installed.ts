@@ -52,7 +52,7 @@ export class Installed {
     return await this.#known.content;
   }
 
-  /** Resolves to whether the file is another one than when this was first asked, at the start of the program that runs. */
+  /** Resolves to whether the file has changed since this object was created, when the program started. */
   async isReplaced(): Promise<boolean> {
     return await this.#versionNow() !== await this.#atStart;
   }
@@ -64,8 +64,8 @@ export class Installed {
 
   /**
    * Resolves to the checksums that belong to the executable: those of its release, from the folder next to it or, where a whole
-   * release is in one folder, from there; otherwise some with nothing but the executable. `undefined` if it was replaced by hand, so
-   * that nobody knows its version.
+   * release is in one folder, from there; otherwise a list of the executable alone. Resolves to `undefined` if it was replaced by hand:
+   * its version is unknown then.
    */
   async published(): Promise<Published | undefined> {
     const { sha256 } = await this.content();

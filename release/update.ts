@@ -206,8 +206,7 @@ async function offerOf(options: UpdateOptions): Promise<Offer> {
   const sums = await textAt(`${from}/${SUMS}`, MAX_SUMS_BYTES, options);
   const release = readSums(sums);
   if (!release) {
-    const text =
-      `What is at ${from}/${SUMS} is no list of checksums of p2p-peer. Nothing was changed`;
+    const text = `${from}/${SUMS} is not a checksum list of p2p-peer. Nothing was changed`;
     throw new CommandError("integrity", text);
   }
   const signature = await textAt(`${from}/${SIGNATURE}`, MAX_SUMS_BYTES, options);

@@ -51,13 +51,13 @@ export interface Layout {
 const PRIVATE = ".p2p-peer";
 
 /**
- * Throws `StorageError` if a path leads to a file that a store keeps to itself, such as its token or its key: nobody wants to share
- * those. What is in folders of the private folder once was somebody's file.
+ * Throws `StorageError` if a path leads to one of a store's private files, such as its token or its key. Files in subfolders of the
+ * private folder (trash, damaged) are users' files, and may be shared.
  */
 export async function refuseSecrets(path: string): Promise<void> {
   const real = await Deno.realPath(path).catch(() => path); // whoever opens it says what is wrong
   if (real.split(/[\\/]/).at(-2) !== PRIVATE) return;
-  throw new StorageError("not-found", `${path} belongs to a peer alone, and is not shared`);
+  throw new StorageError("not-found", `${path} is a private file of a peer, and cannot be shared`);
 }
 
 /** Returns the paths of the store in `dir`. */

@@ -382,8 +382,8 @@ export class Gossiping {
   }
 
   /**
-   * Returns where the sender says it listens: where the message came from, if it names that among others. A GOSSIP may come from
-   * whoever forwarded it, who never said that the sender is there: it could aim traffic at that machine.
+   * Returns where the sender says it listens: the source of the message, if that is among the addresses it names. A GOSSIP may have
+   * been forwarded, so its source proves nothing: otherwise a peer could aim traffic at whoever forwards for it.
    */
   #claimed(sender: Sender, ip: string): Address {
     const { host, port, ext } = sender;
@@ -525,8 +525,8 @@ export class Gossiping {
   }
 
   /**
-   * Returns whether others would take a gossip that we forward for one from the originator itself: it names this machine, and came
-   * from another one. Anybody could aim their lists at another port here with that.
+   * Returns whether forwarding a gossip would vouch for its originator: it names this machine and came from another one, so
+   * receivers would take our address for its proof, and send their lists to whatever port here it names.
    */
   #wouldVouch(originator: PeerRecord, ip: string): boolean {
     const { ips } = this.state.own;

@@ -33,7 +33,7 @@ export interface TrackedPeer {
   also: readonly string[];
   /** IP addresses from which messages in its name came, the latest last; at most four. */
   readonly heardFrom: Set<string>;
-  /** Those of them from which it spoke itself: what came from there is not passed on by others, or came from `ip`. */
+  /** Those from which it spoke itself: the message was of a kind that peers never forward, or it came from `ip`. */
   readonly spokeFrom: Set<string>;
   /** Whether a message in its name came from `ip`. */
   proven: boolean;
@@ -80,7 +80,7 @@ export interface Claim {
   readonly ext: Ext | undefined;
   /** IP address from which the message came. */
   readonly ip: string;
-  /** Whether peers forward such a message (GOSSIP): it may have come from somebody else than its sender. */
+  /** Whether peers forward messages of this kind (GOSSIP), so that it may come from another peer than its sender. */
   readonly isForwardable: boolean;
 }
 

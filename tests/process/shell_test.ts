@@ -467,7 +467,7 @@ Deno.test(
     for (const name of ["web-token", "key.json"]) {
       const secret = `storage_ann/.p2p-peer/${name}`;
       const { code, err } = await scene.run(["push", secret]);
-      deepStrictEqual([code, /belongs to a peer alone/.test(err)], [6, true], err);
+      deepStrictEqual([code, /is a private file of a peer/.test(err)], [6, true], err);
       await Deno.symlink(scene.folder.at(secret), scene.folder.at(`link-${name}`));
       strictEqual((await scene.run(["push", `link-${name}`])).code, 6);
     }

@@ -128,7 +128,7 @@ posixTest(
   "another version than the one asked for, another list, another machine, nothing at all",
   async () => {
     await refused({}, /has version 0\.2\.0, not 0\.9\.0/, ["--version", "v0.9.0"]);
-    await refused({ sums: "<html>not found</html>" }, /no list of checksums/);
+    await refused({ sums: "<html>not found</html>" }, /is not a checksum list/);
     const sums = sumsText({ version: "0.2.0", hashes: new Map([["p2p-peer-other", sha256("")]]) });
     await refused({ sums }, /no executable for this machine/);
     await refused(
@@ -303,9 +303,9 @@ posixTest(
       });
     await refused(
       { answer: (name) => name === "SHA256SUMS" ? new Response(endless()) : undefined },
-      /no list of checksums|Cannot download/,
+      /is not a checksum list|Cannot download/,
     );
-    await refused({ program: program("0.1.9") }, /as version 0\.2\.0 says that it is 0\.1\.9/);
+    await refused({ program: program("0.1.9") }, /calls itself 0\.1\.9.*, not 0\.2\.0/);
   },
 );
 

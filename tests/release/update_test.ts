@@ -300,8 +300,8 @@ posixTest("a place that is silent, that drips, or that never ends costs only so 
     "unreachable",
     /broke off: no answer|Cannot get/,
   );
-  await limited({ answer: only("SHA256SUMS", () => drip(20)) }, "unreachable", /comes too slowly/);
-  await limited({ answer: only(NAME, () => drip(20)) }, "unreachable", /comes too slowly/);
+  await limited({ answer: only("SHA256SUMS", () => drip(20)) }, "unreachable", /is too slow/);
+  await limited({ answer: only(NAME, () => drip(20)) }, "unreachable", /is too slow/);
   const endless = () =>
     new ReadableStream<Uint8Array>({
       pull: (controller) => controller.enqueue(new Uint8Array(65_536)),

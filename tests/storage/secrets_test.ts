@@ -180,7 +180,7 @@ Deno.test("the token and the key are not shared, even if somebody asks for it, a
     const push = (path: string) => world.store.publish(path, () => false);
     await Deno.writeTextFile(layout.webToken, "token");
     for (const path of [layout.webToken, layout.key, `${layout.private}/./web-token`]) {
-      await assert.rejects(push(path), /belongs to a peer alone/, path);
+      await assert.rejects(push(path), /is a private file of a peer/, path);
     }
     await Deno.mkdir(layout.damaged, { recursive: true });
     await Deno.writeTextFile(`${layout.damaged}/old.txt`, "content");

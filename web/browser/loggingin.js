@@ -7,7 +7,7 @@ import { h, setText } from "./dom.js";
 import { tokenIn } from "./token.js";
 
 const WHERE =
-  'The peer printed it when it first started. "login" at its prompt shows it again, and it is in the file .p2p-peer/web-token of its folder.';
+  'The peer printed its token when it first started. "login" at the prompt shows it again, and the file .p2p-peer/web-token in the folder of the peer contains it.';
 
 /**
  * Asks for the token, until `logIn` takes it or the person gives up.

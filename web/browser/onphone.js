@@ -30,7 +30,7 @@ export function showPhone() {
     h(
       "p",
       { class: "quiet" },
-      'It can look around, and log in. "qr login" at the prompt shows a code that is logged in at once.',
+      'The phone can browse, and log in with the token. For a code that logs in right away, type "qr login" at the prompt.',
     ),
   );
 }

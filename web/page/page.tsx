@@ -204,25 +204,20 @@ function Tools() {
       <button type="button" id="theme" class="quiet square" aria-label="Theme">
         <Icon name="system" />
       </button>
-      <button
-        type="button"
-        id="show-code"
-        class="quiet square wide-only"
-        aria-label="Open on a phone"
-        title="Open on a phone"
-      >
-        <Icon name="phone" />
-      </button>
-      <button
-        type="button"
-        id="show-help"
-        class="quiet square wide-only"
-        aria-label="Keyboard shortcuts"
-        title="Keyboard shortcuts"
-      >
-        <Icon name="help" />
-      </button>
+      <Tool id="show-code" label="Open on a phone" icon="phone" />
+      <Tool id="show-help" label="Keyboard shortcuts" icon="help" />
     </div>
+  );
+}
+
+/** A button that shows only an icon, where there is space for it. */
+function Tool(
+  { id, label, icon }: { readonly id: string; readonly label: string; readonly icon: string },
+) {
+  return (
+    <button type="button" id={id} class="quiet square wide-only" aria-label={label} title={label}>
+      <Icon name={icon} />
+    </button>
   );
 }
 
