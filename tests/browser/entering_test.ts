@@ -8,7 +8,7 @@ import { TOKEN } from "../web/fixture.ts";
 
 browserTest("a pasted token logs in, a pasted link too, and a wrong one says so", async (scene) => {
   await using served = Served.start({ files: filesOf(3), peers: peersOf(2) });
-  for (const pasted of [TOKEN, `  ${served.link} `]) {
+  for (const pasted of [TOKEN, ` ${TOKEN} `, `  ${served.link} `]) {
     const page = await scene.open(served.base);
     await page.getByRole("button", { name: "Log in" }).click();
     const dialog = page.getByRole("dialog", { name: "Log in" });

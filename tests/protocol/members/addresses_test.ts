@@ -17,7 +17,7 @@ function answer(machine: Machine, who: Who, also: readonly string[], from: strin
 /** Hears a gossip of a peer that names further addresses. `from`: where it comes from. */
 function hear(machine: Machine, who: Who, also: readonly string[], from = who.ip) {
   const { peerId, host, port, ext } = who;
-  const id = machine.nowMs + from + also.join();
+  const id = machine.nowMs + peerId + from + also.join();
   return machine.message(
     { type: "GOSSIP", peerId, host, port, id, ext: { ...ext!, also } },
     from,
